@@ -1,0 +1,94 @@
+"""Serverless functions from a notebook cell: `%load_ext heroku_magic`, then `%%heroku --arg n=10`.
+
+In Python the same is `heroku_magic.connect().run("task", {"n": 10})`. Everything here is imported
+when it is first used, so that loading costs a notebook next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from heroku_magic.errors import (
+        ApiError,
+        HerokuMagicError,
+        InvalidOptions,
+        InvalidParameters,
+        LogStreamError,
+        ResultIncomplete,
+        RunCancelled,
+        SettingsError,
+        TaskFailed,
+    )
+    from heroku_magic.heroku import Heroku, connect
+    from heroku_magic.run import Run
+
+    last: Run | None
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ApiError": "errors",
+    "Heroku": "heroku",
+    "HerokuMagicError": "errors",
+    "InvalidOptions": "errors",
+    "InvalidParameters": "errors",
+    "LogStreamError": "errors",
+    "ResultIncomplete": "errors",
+    "Run": "run",
+    "RunCancelled": "errors",
+    "SettingsError": "errors",
+    "TaskFailed": "errors",
+    "connect": "heroku",
+}
+
+__all__ = [
+    "ApiError",
+    "Heroku",
+    "HerokuMagicError",
+    "InvalidOptions",
+    "InvalidParameters",
+    "LogStreamError",
+    "ResultIncomplete",
+    "Run",
+    "RunCancelled",
+    "SettingsError",
+    "TaskFailed",
+    "connect",
+    "last",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for; `last` is the run that was started last, or None."""
+    if name == "last":
+        from heroku_magic.heroku import last
+
+        return last()
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"heroku_magic.{_HOMES[name]}"), name)
+    message = f"module 'heroku_magic' has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register `%heroku` and `%%heroku`: what `%load_ext heroku_magic` calls."""
+    from heroku_magic.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take everything back that loading added: what `%unload_ext heroku_magic` calls."""
+    from heroku_magic.magics import unload
+
+    unload(shell)

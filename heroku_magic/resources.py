@@ -1,0 +1,85 @@
+"""The Platform API's resources as its schema names them: values without behaviour; nothing is fetched here.
+
+Only fields that are read are declared; unknown ones are ignored, so that Heroku may add more.
+https://devcenter.heroku.com/articles/platform-api-reference
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from heroku_magic.settings import Secret  # noqa: TC001 - msgspec reads the annotations
+
+
+class Account(msgspec.Struct, frozen=True):
+    """The account behind the token."""
+
+    email: str
+
+
+class App(msgspec.Struct, frozen=True):
+    """An app."""
+
+    id: str
+    name: str
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """How many requests the account has left in this hour."""
+
+    remaining: int
+
+
+class Slug(msgspec.Struct, frozen=True):
+    """What a release runs."""
+
+    id: str
+
+
+class Release(msgspec.Struct, frozen=True):
+    """A release of an app; `slug` is null before the first deploy."""
+
+    id: str
+    version: int
+    slug: Slug | None = None
+
+
+class DynoRelease(msgspec.Struct, frozen=True):
+    """The release that a dyno runs."""
+
+    id: str
+    version: int
+
+
+class ProcessType(msgspec.Struct, frozen=True):
+    """One entry of an app's formation."""
+
+    type: str
+    command: str
+    quantity: int
+    size: Any = None
+
+
+class Dyno(msgspec.Struct, frozen=True):
+    """A dyno. `attach_url` is left out on purpose: it is a secret that we never use.
+
+    `state` is text, not an enumeration: Heroku adds states without notice.
+    """
+
+    id: str
+    name: str
+    command: str
+    created_at: str
+    state: str
+    size: str
+    type: str
+    release: DynoRelease
+
+
+class LogSession(msgspec.Struct, frozen=True):
+    """A log session; whoever has its URL can read the app's log, so it is a Secret."""
+
+    id: str
+    logplex_url: Secret

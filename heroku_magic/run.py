@@ -1,0 +1,522 @@
+"""Run: one one-off dyno from request to result, as a stream of events; it draws nothing and chooses no app.
+
+A run lives in one daemon thread of its own: that thread alone talks to the API, so an interrupt of
+the main thread never loses the answer to a create. Everybody else waits on the list of events.
+"""
+
+from __future__ import annotations
+
+import atexit
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.errors import (
+    ApiError,
+    HerokuMagicError,
+    LogStreamError,
+    NotFound,
+    ResultIncomplete,
+    RunCancelled,
+    TaskFailed,
+    Unreachable,
+)
+from heroku_magic.events import Event, StateChange
+from heroku_magic.failures import describe_failure
+from heroku_magic.frames import frame
+from heroku_magic.lifecycle import Lifecycle
+from heroku_magic.logstream import LogStream, backlog
+from heroku_magic.pricing import dollars
+from heroku_magic.records import Declaration, Progress, RecordDecoder, RunKey
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from heroku_magic.client import HerokuClient
+    from heroku_magic.loglines import LogLine
+    from heroku_magic.resources import Dyno
+
+LATE = 1.0  # seconds that the reader stays after the end, for late lines
+LOOK_UP_EVERY = 10.0  # seconds of silence between two looks at the dyno
+CLOCK_SKEW = 5.0  # seconds that Heroku's clocks may differ from each other
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to run: `command` as the dyno gets it (a process type or a command line), without the run's id.
+
+    task: the name to show. env: what the dyno's environment carries. timeout: the dyno's longest
+    life in seconds, boot included. app_name: what to show, the app's name or "embedded".
+    """
+
+    app: str
+    app_name: str
+    task: str
+    command: str
+    env: Mapping[str, str]
+    size: str | None = None
+    timeout: int = 3600
+    takes_rows: bool = True
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it goes to the embedded Heroku."""
+        return self.app_name == "embedded"
+
+
+class Run:
+    """One execution of one task on one one-off dyno, with the words of `concurrent.futures`.
+
+    Iterating gives its events (StateChange, LogLine, Record) from the first one on, for any number
+    of readers. `heroku.run()` and `heroku.submit()` make runs; nobody else needs to.
+    """
+
+    def __init__(self, client: HerokuClient, order: Order) -> None:
+        self.task = order.task
+        self.app = order.app_name
+        self.dyno: str | None = None
+        self.size: str | None = None
+        self.release: int | None = None
+        self.started_at: float | None = None
+        self.ends_at: float | None = None
+        self.seconds: float | None = None
+        self.exit_status: int | None = None
+        self.declaration: Declaration | None = None
+        self._client = client.with_say(self._note)
+        self._order = order
+        self._key = RunKey.new()
+        self._decoder = RecordDecoder(self._key)
+        self._life = Lifecycle()
+        self._events: list[Event] = []
+        self._changed = threading.Condition()
+        self._state = "requested"
+        self._error: HerokuMagicError | None = None
+        self._closed = False
+        self._cancel_asked = threading.Event()
+        self._inbox: queue.SimpleQueue[list[LogLine] | LogStreamError | None] = queue.SimpleQueue()
+        self._dyno_id = ""
+        self._began: float | None = None
+        self._frame: pd.DataFrame | None = None
+        self._callbacks: list[Callable[[Run], None]] = []
+
+    # -- what a user reads ------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The run's public id, which its dyno's command carries as a comment."""
+        return self._key.run
+
+    @property
+    def state(self) -> str:
+        """`requested`, `starting`, `up`, `stopping`, `done`, `failed` or `cancelled`."""
+        return self._state
+
+    @property
+    def progress(self) -> Progress | None:
+        """The newest progress that the task told."""
+        return next((event for event in reversed(self._events) if isinstance(event, Progress)), None)
+
+    @property
+    def partial(self) -> pd.DataFrame | None:
+        """The rows so far as a DataFrame; None when there is no table."""
+        if self._frame is None or not self.done():
+            rows = self.rows()
+            self._frame = None if rows is None else frame(rows, self.facts())
+        return self._frame
+
+    def rows(self) -> list[dict[str, Any]] | None:
+        """Return the rows so far as plain values; None when there is no table."""
+        return self._decoder.rows()[0] if self._order.takes_rows else None
+
+    def __repr__(self) -> str:
+        parts = [self.task, self._state, self.dyno, self.app]
+        if self.exit_status is not None:
+            parts.append(f"exit {self.exit_status}")
+        if self.seconds is not None:
+            parts.append(f"{self.seconds:.1f} s")
+        return f"<Run {self.id} {' '.join(filter(None, parts))}>"
+
+    def facts(self) -> dict[str, Any]:
+        """Return the run's facts as small plain values: what `df.attrs["heroku"]` holds."""
+        seconds = self.seconds
+        price = 0.0 if self._order.is_local else None
+        if price is None and seconds is not None and self.size:
+            price = dollars(self.size, seconds)
+        return {
+            "run": self.id,
+            "app": self.app,
+            "dyno": self.dyno,
+            "release": self.release,
+            "task": self.task,
+            "size": self.size,
+            "exit_status": self.exit_status,
+            "started_at": _iso(self.started_at),
+            "seconds": None if seconds is None else round(seconds, 3),
+            "dollars": price,
+            "verified": self._decoder.rows()[1],
+        }
+
+    def logs(self) -> str:
+        """Return the task's whole log as text: what it printed, without the records."""
+        return "\n".join(line.message for line in self._lines() if line.source == "app")
+
+    def _lines(self) -> list[LogLine]:
+        from heroku_magic.loglines import LogLine
+
+        with self._changed:
+            return [event for event in self._events if isinstance(event, LogLine)]
+
+    # -- concurrent.futures' words ----------------------------------------------------------------
+
+    def done(self) -> bool:
+        """Tell whether the run is over, well or badly."""
+        return self._state in {"done", "failed", "cancelled"}
+
+    def cancelled(self) -> bool:
+        """Tell whether the run was stopped by its user."""
+        return self._state == "cancelled"
+
+    def running(self) -> bool:
+        """Tell whether the run is not over."""
+        return not self.done()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the run is over, at most `timeout` seconds; tell whether it is."""
+        with self._changed:
+            return self._changed.wait_for(self.done, timeout)
+
+    def exception(self, timeout: float | None = None) -> HerokuMagicError | None:
+        """Wait, and return what the run failed with, or None."""
+        if not self.wait(timeout):
+            message = f"{self.id} is not over after {timeout} s; the dyno goes on (cancel() would stop it)"
+            raise TimeoutError(message)
+        return self._error
+
+    def result(self, timeout: float | None = None) -> pd.DataFrame | None:
+        """Wait, and return the rows as a DataFrame: None when the task has no table.
+
+        timeout: seconds to wait, then TimeoutError; the dyno goes on. Raises TaskFailed,
+        RunCancelled, ResultIncomplete or an ApiError, each with what to do.
+        """
+        if error := self.exception(timeout):
+            raise error.with_traceback(None)
+        return self.partial
+
+    def cancel(self) -> bool:
+        """Ask Heroku to stop the dyno and return at once; False when the run is over already.
+
+        `wait()` then waits until it is gone. A run that was not created yet never will be.
+        """
+        if self.done():
+            return False
+        self._cancel_asked.set()
+        self._inbox.put(None)
+        return True
+
+    def add_done_callback(self, callback: Callable[[Run], None]) -> None:
+        """Call `callback(run)` when the run is over, in the run's thread; at once if it is."""
+        with self._changed:
+            if not self.done():
+                self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def __iter__(self) -> Iterator[Event]:
+        return (event for event in self.events() if event is not None)
+
+    def events(self, timeout: float | None = None) -> Iterator[Event | None]:
+        """Yield every event from the first one on; None whenever `timeout` seconds brought nothing.
+
+        Ends when the last late line is read, about a second after the final StateChange.
+        """
+        position = 0
+        while True:
+            with self._changed:
+                self._changed.wait_for(partial(self._has_more, position), timeout)
+                fresh, closed = self._events[position:], self._closed
+            position += len(fresh)
+            if not fresh and closed:
+                return
+            yield from fresh
+            if not fresh:
+                yield None
+
+    def _has_more(self, position: int) -> bool:
+        return len(self._events) > position or self._closed
+
+    # -- the life of a run, in its own thread -----------------------------------------------------
+
+    def start(self) -> Run:
+        """Request the dyno. Returns at once; what goes wrong is the run's error."""
+        _alive.add(self)
+        self._record(StateChange("requested", time.time(), task=self.task, app=self.app))
+        threading.Thread(target=self._live, name=f"heroku-{self.id}", daemon=True).start()
+        return self
+
+    def _live(self) -> None:
+        stream: LogStream | None = None
+        try:
+            dyno = self._create()
+            stream = LogStream(self._client, self._order.app, dyno.name, self._inbox.put).start()
+            self._follow(dyno)
+            self._finish(self._verdict())
+            self._read_late_lines()
+        except HerokuMagicError as error:
+            self._finish(error)
+        finally:
+            if stream is not None:
+                stream.close()
+            self._close()
+
+    def _create(self) -> Dyno:
+        """Create the dyno; a create whose answer was lost is looked for by the run's id."""
+        if self._cancel_asked.is_set():
+            raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self)
+        order = self._order
+        command = f"{order.command} #{self.id}"
+        env = {**order.env, "RUN_KEY": self._key.env()}
+        self.started_at, self._began = time.time(), time.monotonic()
+        try:
+            dyno = self._client.create_dyno(order.app, command, env, size=order.size, time_to_live=order.timeout)
+        except Unreachable as error:
+            found = self._find() if error.sent else None
+            if found is None:
+                raise
+            dyno = found
+        self._started(dyno)
+        return dyno
+
+    def _find(self) -> Dyno | None:
+        """Look for the dyno whose create was not answered: a blind second try would be billed."""
+        mark = f"#{self.id}"
+        return next((dyno for dyno in self._client.dynos(self._order.app) if dyno.command.endswith(mark)), None)
+
+    def _started(self, dyno: Dyno) -> None:
+        self.dyno, self._dyno_id = dyno.name, dyno.id
+        self.size, self.release = dyno.size, dyno.release.version
+        self.ends_at = (self.started_at or time.time()) + self._order.timeout
+        self._change(
+            "starting",
+            dyno=dyno.name,
+            size=dyno.size,
+            release=dyno.release.version,
+            ends_at=self.ends_at,
+        )
+
+    def _follow(self, dyno: Dyno) -> None:
+        """Read lines until the life cycle says that the run is over."""
+        oldest = _iso(_seconds(dyno.created_at) - CLOCK_SKEW) or ""
+        looked_at = time.monotonic()
+        while not self._life.is_over(time.monotonic()):
+            self._stop_if_asked()
+            item = self._next(self._life.patience(time.monotonic(), LOOK_UP_EVERY))
+            if isinstance(item, LogStreamError):
+                self._life.gone(time.monotonic())
+                raise self._lost(item)
+            if item is not None:
+                looked_at = time.monotonic()
+                self._take([line for line in item if line.timestamp >= oldest])
+            elif time.monotonic() - looked_at >= LOOK_UP_EVERY:
+                looked_at = time.monotonic()
+                self._look_up()
+        self._repair(oldest)
+
+    def _next(self, seconds: float) -> list[LogLine] | LogStreamError | None:
+        try:
+            return self._inbox.get(timeout=max(seconds, 0.0))
+        except queue.Empty:
+            return None
+
+    def _take(self, lines: list[LogLine]) -> None:
+        """Turn lines into events, records apart from text."""
+        now = time.monotonic()
+        fresh: list[Event] = []
+        for line in lines:
+            if line.source == "app":
+                fresh += self._read(line)
+            else:
+                fresh.append(line)
+                fresh += [self._state_change(state) for state in self._life.heroku_line(line.message, now)]
+        self._life.news(now, end=self._decoder.end)
+        self._record(*fresh)
+
+    def _read(self, line: LogLine) -> list[Event]:
+        from heroku_magic.loglines import LogLine
+
+        text, records = self._decoder.feed(line.message)
+        for record in records:
+            if isinstance(record, Declaration):
+                self.declaration = record
+        if text is None:
+            return [*records]
+        shown = line if text == line.message else LogLine(line.timestamp, line.source, line.dyno, text)
+        return [shown, *records]
+
+    def _look_up(self) -> None:
+        """After a long silence: is the dyno still there? The log alone may have lost its end."""
+        try:
+            self._client.dyno(self._order.app, self._dyno_id)
+        except NotFound as error:
+            if error.resource == "app":
+                raise NotFound(f"The app {self.app} is gone, and the run with it.", status=404) from None
+            self._life.gone(time.monotonic())
+        except ApiError as error:
+            self._change(self._state, note=f"The dyno cannot be looked up: {error}")
+
+    def _stop_if_asked(self) -> None:
+        if not self._cancel_asked.is_set() or self._state == "stopping":
+            return
+        self._change("stopping", note="stopping the dyno")
+        try:
+            self._client.stop_dyno(self._order.app, self._dyno_id)
+        except NotFound:
+            self._life.gone(time.monotonic())  # it ended by itself meanwhile
+        except ApiError as error:
+            raise RunCancelled(f"{self.dyno} could not be stopped: {error}\n{self.what_remains()}", self) from None
+
+    def _repair(self, oldest: str) -> None:
+        """Look in the backlog for what is missing, once."""
+        if not (self._decoder.missing() or (self._decoder.ended and not self._decoder.end)):
+            return
+        lines = backlog(self._client, self._order.app, self.dyno or "")
+        for line in lines:
+            if line.source == "app" and line.timestamp >= oldest and "@hm" in line.message:
+                self._record(*self._decoder.feed(line.message)[1])
+
+    def _read_late_lines(self) -> None:
+        """Stay a moment for lines that the log brings after the end."""
+        until = time.monotonic() + LATE
+        while (left := until - time.monotonic()) > 0:
+            item = self._next(left)
+            if isinstance(item, list):
+                self._take(item)
+
+    # -- how it ended -----------------------------------------------------------------------------
+
+    def _verdict(self) -> HerokuMagicError | None:
+        """What the run failed with, or None."""
+        end = self._decoder.end
+        self.exit_status = self._life.exit_status
+        if self.exit_status is None and end is not None:
+            self.exit_status = end.status
+        if self._cancel_asked.is_set():
+            return RunCancelled(
+                f"{self.task} was stopped after {self._elapsed() or 0:.1f} s; {self.dyno} is gone.", self
+            )
+        if self.exit_status == 0:
+            return self._incompleteness()
+        overdue = self.ends_at is not None and time.time() >= self.ends_at - 0.5
+        text = describe_failure(
+            self.task,
+            self.exit_status,
+            self._decoder.failure,
+            [line.message for line in self._lines()[-200:] if line.source == "app"],
+            time_limit=self._order.timeout if overdue else None,
+            dyno=self.dyno or "",
+        )
+        return TaskFailed(text, self)
+
+    def _incompleteness(self) -> ResultIncomplete | None:
+        decoder = self._decoder
+        gaps = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in decoder.missing())
+        if gaps:
+            problem = f"records {gaps} never came, and the log's backlog does not hold them"
+        elif decoder.keyed and decoder.end is None:
+            problem = "the end mark never came, so it is unknown whether all rows are here"
+        elif not decoder.count_agrees():
+            problem = "the end mark counts other rows than came"
+        elif decoder.newer_version:
+            problem = f"its helper speaks version {decoder.newer_version} of the protocol: upgrade heroku-magic"
+        else:
+            return None
+        return ResultIncomplete(f"{self.task} ended well, but its result is incomplete: {problem}.", self)
+
+    def _lost(self, error: LogStreamError) -> LogStreamError:
+        return LogStreamError(f"{error} {self.what_remains()}")
+
+    def what_remains(self) -> str:
+        """Say what may still run, and when it ends by itself."""
+        if self.dyno is None or self.ends_at is None:
+            return "No dyno was started."
+        at = datetime.fromtimestamp(self.ends_at).astimezone()
+        return (
+            f"{self.dyno} of {self.app} may still run; it ends by itself at {at:%H:%M:%S} (`%heroku stop {self.dyno}`)."
+        )
+
+    def _elapsed(self) -> float | None:
+        """Seconds from the create to the end, as far as it is known; not the wait for late lines."""
+        ended = self._life.ended_at or time.monotonic()
+        return None if self._began is None else ended - self._began
+
+    def _finish(self, error: HerokuMagicError | None) -> None:
+        if self.done():
+            return
+        self.seconds = self._elapsed()
+        self._error = error
+        state = "cancelled" if isinstance(error, RunCancelled) else "failed" if error else "done"
+        rows = self.rows()
+        self._change(
+            state,
+            exit_status=self.exit_status,
+            seconds=self.seconds,
+            rows=None if rows is None else len(rows),
+            verified=self._decoder.rows()[1],
+            error=str(error) if error else None,
+            note="the exit line never came: the status is the task's own"
+            if self._life.exit_status is None and self.exit_status is not None
+            else None,
+        )
+
+    def _close(self) -> None:
+        _alive.discard(self)
+        with self._changed:
+            self._closed = True
+            callbacks, self._callbacks = self._callbacks, []
+            self._changed.notify_all()
+        for callback in callbacks:
+            callback(self)
+
+    # -- events -----------------------------------------------------------------------------------
+
+    def _state_change(self, state: str, **facts: Any) -> StateChange:
+        if not (self._state == "stopping" and state == "up"):
+            self._state = state
+        return StateChange(self._state, time.time(), **facts)
+
+    def _change(self, state: str, **facts: Any) -> None:
+        with self._changed:
+            self._record(self._state_change(state, **facts))
+
+    def _note(self, text: str) -> None:
+        self._change(self._state, note=text)
+
+    def _record(self, *events: Event) -> None:
+        if events:
+            with self._changed:
+                self._events.extend(events)
+                self._changed.notify_all()
+
+
+_alive: weakref.WeakSet[Run] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """The interpreter ends: stop what still runs, and wait a moment for the stops to be sent."""
+    runs = [run for run in _alive if run.cancel()]
+    for run in runs:
+        run.wait(5)
+
+
+def _iso(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="microseconds")
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()

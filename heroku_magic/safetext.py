@@ -1,0 +1,51 @@
+"""Hostile text -> text that is safe to show; it knows nothing of where the text came from or goes to.
+
+Log lines, exception messages and help texts are written by strangers: a control sequence may
+rewrite a terminal, a bidirectional mark may reorder what a reader sees. Both are made visible here
+instead of being dropped, so that nothing disappears silently. HTML is escaped by the templates.
+"""
+
+from __future__ import annotations
+
+import re
+
+# C0 (but tab and newline), DEL, C1; bidirectional and other invisible format marks; line and
+# paragraph separators, which some front ends break lines at; lone surrogates; U+FFFE and U+FFFF.
+_HOSTILE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb\ufffe\uffff]"
+)
+# What a terminal would take for a colour or a cursor move: dropped whole, it carries no text.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])")
+_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+
+
+def clean(text: str) -> str:
+    r"""Return the text with colours dropped and control, C1, bidi and invisible marks shown as escapes.
+
+    >>> clean("\x1b[31mred\x1b[0m \u202eevil")
+    'red \\u202eevil'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _HOSTILE.sub(_visible, _ANSI.sub("", text))
+
+
+def clean_line(text: str) -> str:
+    """Return `clean(text)` on one line: newlines become a visible mark."""
+    return clean(text).replace("\n", "\u23ce")
+
+
+def mask_emails(text: str) -> str:
+    """Return the text with e-mail addresses masked: Heroku's own log lines name the user.
+
+    >>> mask_emails("by user me@example.com")
+    'by user ***@***'
+    """
+    return _EMAIL.sub("***@***", text) if "@" in text else text
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code == 0x0D:
+        return "\\r"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

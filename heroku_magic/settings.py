@@ -1,0 +1,290 @@
+"""Settings, and where each value came from: which app, which API host, which token; it talks to no API.
+
+Order for the app: argument or option > `%config HerokuMagics` > `HEROKU_APP` > git remotes (named,
+never chosen silently). Order for the token: `HEROKU_API_KEY` > netrc > `heroku auth:token`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
+
+from heroku_magic.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_TIMEOUT = 3600
+LONGEST_TIMEOUT = 86400  # https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
+LOOPBACK = frozenset({"localhost", "127.0.0.1"})
+
+_HEROKU_HOSTS = ("heroku.com", "herokai.com", "herokuspace.com", "herokudev.com")
+_GIT_URL = re.compile(r"(?:(?:ssh://)?git@heroku\.com[:/]|https://git\.heroku\.com/)([a-z][a-z0-9-]*)\.git/?")
+# The official CLI without its telemetry, update check and writing to the user's git config.
+_QUIET_CLI = {
+    "DISABLE_TELEMETRY": "true",
+    "HEROKU_SKIP_NEW_VERSION_CHECK": "true",
+    "HEROKU_DISABLE_AUTOUPDATE": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+}
+
+
+class Secret:
+    """A text that shows itself to nobody who does not ask by `reveal()`; copies are itself, pickles refused."""
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        self.__value = value
+
+    def reveal(self) -> str:
+        """Return the text, for the one place that sends it."""
+        return self.__value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.__value == other.reveal()
+
+    def __hash__(self) -> int:
+        return hash((Secret, self.__value))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        message = "a Secret is not pickled: it would leave this process"
+        raise TypeError(message)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a connection needs. `app` is None for the embedded Heroku, which serves `worker`."""
+
+    app: str | None = None
+    app_source: str = ""
+    worker: Path | None = None
+    size: str | None = None
+    timeout: int = DEFAULT_TIMEOUT
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the embedded Heroku is meant."""
+        return self.app is None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one source (a line's options, or `%config`) says about where to run."""
+
+    app: str | None = None
+    remote: str | None = None
+    local: bool = False
+    worker: str | os.PathLike[str] | None = None
+    source: str = field(default="--app", compare=False)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it names an app."""
+        return bool(self.app or self.remote)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it asks for the embedded Heroku."""
+        return bool(self.local or self.worker)
+
+    def __post_init__(self) -> None:
+        if self.is_remote and self.is_local:
+            raise SettingsError(
+                "An app and the embedded Heroku were both asked for: give --app (or --remote), "
+                "or --local (or --worker), not both."
+            )
+
+
+class NoApp(SettingsError):
+    """A token or a host is set, but no app: nobody but the user may choose where money goes."""
+
+
+def resolve(
+    option: Choice, config: Choice | None = None, *, size: str | None = None, timeout: int | None = None
+) -> Settings:
+    """Return the settings that these choices, the environment and git make together.
+
+    Raises SettingsError when an app is known from git alone, and NoApp when the environment holds
+    a token or a host without an app.
+    """
+    seconds = DEFAULT_TIMEOUT if timeout is None else timeout
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise SettingsError(f"timeout is {seconds}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+    for choice in (option, config or Choice()):
+        if choice.is_local:
+            return Settings(worker=worker_folder(choice.worker), size=size, timeout=seconds)
+        if choice.is_remote:
+            named = choice.app or _app_of_remote(choice.remote or "")
+            return Settings(named, choice.source if choice.app else "--remote", None, size, seconds)
+    if app := os.environ.get("HEROKU_APP"):
+        return Settings(app, "HEROKU_APP", None, size, seconds)
+    _refuse_git_alone()
+    if os.environ.get("HEROKU_API_KEY") or os.environ.get("HEROKU_HOST"):
+        raise NoApp("No app is chosen.")
+    return Settings(worker=worker_folder(None), size=size, timeout=seconds)
+
+
+def worker_folder(folder: str | os.PathLike[str] | None) -> Path:
+    """Return the folder to serve: the one given, else `./worker` with a Procfile, else the shipped one."""
+    if folder:
+        path = Path(folder).expanduser().resolve()
+        if not (path / "Procfile").is_file():
+            raise SettingsError(
+                f"{path} has no Procfile: a worker folder names its tasks there, one `name: command` a line."
+            )
+        return path
+    here = Path("worker").resolve()
+    return here if (here / "Procfile").is_file() else shipped_worker()
+
+
+def shipped_worker() -> Path:
+    """Return the worker that comes with the package: inside the wheel, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    wheel, checkout = package / "_worker", package.parent / "worker"
+    return wheel if wheel.is_dir() else checkout
+
+
+def base_url(environ: Mapping[str, str] | None = None) -> str:
+    """Return the API's base URL as `HEROKU_HOST` says it, read as the official CLI reads it.
+
+    A host that is neither Heroku's nor loopback is refused: the token would go there.
+    """
+    host = (environ or os.environ).get("HEROKU_HOST", "heroku.com").strip()
+    parts = urlsplit(host if host.startswith("http") else f"https://api.{host}")
+    name = parts.hostname or ""
+    is_heroku = parts.scheme == "https" and any(name == good or name.endswith(f".{good}") for good in _HEROKU_HOSTS)
+    if not is_heroku and name not in LOOPBACK:
+        raise SettingsError(
+            f"HEROKU_HOST is {host!r}: expected heroku.com, one of its subdomains, or "
+            "http://127.0.0.1:PORT. The token goes nowhere else."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def find_token(url: str) -> tuple[Secret, str]:
+    """Return the token for an API host and where it was found.
+
+    Raises SettingsError that says how to give one.
+    """
+    if key := os.environ.get("HEROKU_API_KEY"):
+        return Secret(key.strip()), "HEROKU_API_KEY"
+    if token := _netrc_token(url):
+        return token, "netrc"
+    if urlsplit(url).hostname == "api.heroku.com" and (token := _cli_token()):
+        return token, "heroku auth:token"
+    raise SettingsError(
+        f"No token for {urlsplit(url).netloc}: set HEROKU_API_KEY, or log in with the official CLI "
+        "(`heroku login`) in a terminal. Without an account use --local."
+    )
+
+
+def git_apps(folder: Path | None = None) -> dict[str, str]:
+    """Return the Heroku apps that a folder's git remotes name, by remote.
+
+    Only the one that `git config heroku.remote` picks, if it picks one.
+    """
+    lines = _git("config", "--get-regexp", r"^(heroku\.remote|remote\..*\.url)$", cwd=folder)
+    entries = [line.split(" ", 1) for line in lines.splitlines() if " " in line]
+    picked = next((value for key, value in entries if key == "heroku.remote"), None)
+    apps = {}
+    for key, url in entries:
+        match = _GIT_URL.fullmatch(url)
+        if match and key.startswith("remote."):
+            apps[key[len("remote.") : -len(".url")]] = match[1]
+    return {picked: apps[picked]} if picked in apps else apps
+
+
+def _app_of_remote(remote: str) -> str:
+    apps = git_apps()
+    if remote not in apps:
+        known = ", ".join(f"{name} ({app})" for name, app in apps.items()) or "none"
+        raise SettingsError(f"No git remote {remote!r} with a Heroku URL. Heroku remotes here: {known}.")
+    return apps[remote]
+
+
+def _refuse_git_alone() -> None:
+    """A folder never chooses silently where money goes."""
+    apps = git_apps()
+    if len(apps) == 1:
+        ((remote, app),) = apps.items()
+        raise SettingsError(
+            f"The git remote {remote!r} names the app {app}. A folder does not choose where money goes: "
+            f"`%heroku use {app}` first, or --local for the embedded Heroku."
+        )
+    if apps:
+        listed = "".join(f"\n  {remote}: {app}" for remote, app in apps.items())
+        raise SettingsError(
+            f"{len(apps)} git remotes name Heroku apps:{listed}\n"
+            "Choose one with `%heroku use APP`, --app APP or --remote NAME; or --local for the embedded Heroku."
+        )
+
+
+def _git(*arguments: str, cwd: Path | None) -> str:
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    answer = subprocess.run([git, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=10)
+    return answer.stdout
+
+
+def _netrc_token(url: str) -> Secret | None:
+    """Look for the API host's entry, with and without its port, as the CLI writes it."""
+    import netrc
+
+    path = Path.home() / ("_netrc" if os.name == "nt" else ".netrc")
+    try:
+        hosts = netrc.netrc(str(path)).hosts
+    except FileNotFoundError:
+        return None
+    except (OSError, netrc.NetrcParseError):
+        # The parser's own message would quote the file, and the file holds passwords.
+        raise SettingsError(f"{path} cannot be read as netrc. Mend it, or set HEROKU_API_KEY.") from None
+    parts = urlsplit(url)
+    entry = hosts.get(parts.netloc) or hosts.get(parts.hostname or "")
+    return Secret(entry[2]) if entry and entry[2] else None
+
+
+@lru_cache(maxsize=1)  # starting the CLI takes about a second
+def _cli_token() -> Secret | None:
+    """Ask the official CLI, which may keep the token in the system's keychain."""
+    cli = shutil.which("heroku")
+    if cli is None or not Path(cli).is_absolute() or Path(cli).parent == Path.cwd():
+        return None
+    try:
+        answer = subprocess.run(
+            [cli, "auth:token"],
+            env={**os.environ, **_QUIET_CLI},
+            cwd=Path.home(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    token = answer.stdout.strip()
+    return Secret(token) if answer.returncode == 0 and token and not re.search(r"\s", token) else None
