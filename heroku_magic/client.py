@@ -288,8 +288,8 @@ def _nothing_started(error: BaseException) -> bool:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds until the next try: what the answer says, else doubling from 0.2 s with jitter."""
+    """Seconds until the next try: what the answer says, else a random part of a doubling from 0.2 s."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, RateLimited):
         return error.retry_after or 2.0
-    return float(tenacity.wait_exponential_jitter(initial=0.2, max=4, jitter=0.2)(state))
+    return float(tenacity.wait_random_exponential(multiplier=0.2, max=4)(state))

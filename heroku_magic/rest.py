@@ -15,6 +15,7 @@ from heroku_magic.errors import (
     ApiError,
     Conflict,
     Forbidden,
+    InvalidOptions,
     NotFound,
     RateLimited,
     Refused,
@@ -53,6 +54,8 @@ _REMEDY = {
 
 def path(*parts: str) -> str:
     """Join path parts, each quoted: a name from a user can climb nowhere."""
+    if nameless := [part for part in parts if part in {"", ".", ".."}]:
+        raise InvalidOptions(f"{nameless[0]!r} is no name of an app or a dyno.")
     return "/" + "/".join(quote(part, safe="~") for part in parts)
 
 

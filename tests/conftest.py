@@ -1,0 +1,82 @@
+"""Fixtures that many tests share: a clean environment, and a scripted API on a real socket."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+OURS = ("HEROKU_API_KEY", "HEROKU_APP", "HEROKU_HOST", "RUN_KEY")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path_factory):
+    """No test sees the account, the home folder or the proxy of the machine that it runs on."""
+    for name in (*OURS, *PROXIES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+
+
+class ScriptedApi:
+    """An HTTP server on loopback that answers as it was told and remembers what it was asked."""
+
+    def __init__(self):
+        self.answers = deque()
+        self.asked = []
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length)
+                api.asked.append((self.command, self.path, dict(self.headers), json.loads(body) if body else None))
+                status, headers, answer = api.answers.popleft() if api.answers else (404, {}, b"{}")
+                if status == "hang up":
+                    self.connection.close()
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST = do_DELETE = do_PATCH = answer  # noqa: N815 - http.server's names
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self.thread.start()
+
+    def answer(self, status, data=None, **headers):
+        """Queue one answer; `data` is JSON, or bytes as they are."""
+        body = data if isinstance(data, bytes) else json.dumps(data).encode()
+        kind = "text/html" if isinstance(data, bytes) else "application/json"
+        self.answers.append((status, {"Content-Type": kind, **{k.replace("_", "-"): v for k, v in headers.items()}}, body))
+
+    def hang_up(self):
+        """Queue a connection that ends without an answer."""
+        self.answers.append(("hang up", {}, b""))
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def api():
+    server = ScriptedApi()
+    yield server
+    server.close()

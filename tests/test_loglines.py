@@ -1,0 +1,91 @@
+"""loglines: bytes of a stream, cut anywhere, become the same lines."""
+
+from __future__ import annotations
+
+import pytest
+from heroku_magic.loglines import PIECE, LineDecoder, LogLine
+from hypothesis import given
+from hypothesis import strategies as st
+
+HEAD = b"2024-10-17T22:23:22.209776+00:00 app[run.1234]: "
+SSE = "text/event-stream; charset=utf-8"
+
+
+def decode(*chunks: bytes, content_type: str = "text/plain") -> list[LogLine]:
+    decoder = LineDecoder(content_type)
+    return [line for chunk in chunks for line in decoder.feed(chunk)] + decoder.flush()
+
+
+def messages(*chunks: bytes, content_type: str = "text/plain") -> list[str]:
+    return [line.message for line in decode(*chunks, content_type=content_type)]
+
+
+def test_a_line_is_taken_apart_as_heroku_documents_it():
+    (line,) = decode(HEAD + b"hello\n")
+
+    assert line == LogLine("2024-10-17T22:23:22.209776+00:00", "app", "run.1234", "hello")
+    assert str(line) == (HEAD + b"hello").decode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"a  b ", "a  b "),
+        (b"", ""),
+        (b"caf\xc3\xa9", "café"),
+        (b"\xff\xfe broken", "�� broken"),
+        (b'{"text":"one\xe2\x80\xa8line"}', '{"text":"one\u2028line"}'),
+        (b"one\x0bline\x0c\xc2\x85still", "one\x0bline\x0c\x85still"),
+        (b"10%\r20%", "10%\r20%"),
+        (b": colon", ": colon"),
+    ],
+)
+def test_only_a_newline_ends_a_line(raw, expected):
+    assert messages(HEAD + raw + b"\n") == [expected]
+
+
+def test_heartbeats_and_lines_of_no_known_form_are_left_out():
+    assert messages(b"\0\0", HEAD + b"a\n\0", HEAD + b"b\n", b"no log line\n") == ["a", "b"]
+
+
+def test_server_sent_events_carry_the_line_in_their_data():
+    body = b"retry: 0\n\n: keepalive\n\nid: 1\ndata: " + HEAD + b"a\n\nid: 2\ndata: " + HEAD + b"b\n\n"
+
+    assert messages(body, content_type=SSE) == ["a", "b"]
+
+
+def test_a_line_is_whole_when_the_stream_ends_without_its_newline():
+    assert messages(HEAD + b"a\n", HEAD + b"b") == ["a", "b"]
+
+
+def test_the_pieces_of_a_long_line_are_joined_even_in_the_middle_of_a_character():
+    text = ("x" * (PIECE - 1) + "é" + "y" * PIECE).encode()
+    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+
+    got = messages(*(HEAD + piece + b"\n" for piece in pieces), HEAD + b"next\n")
+
+    assert got == [text.decode(), "next"]
+
+
+def test_a_long_line_is_not_joined_with_a_line_of_another_time_or_dyno():
+    other = HEAD.replace(b"209776", b"209777")
+
+    assert messages(HEAD + b"x" * PIECE + b"\n", other + b"y\n") == ["x" * PIECE, "y"]
+
+
+@given(
+    st.lists(st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"").replace(b"\0", b"")), max_size=8),
+    st.lists(st.integers(min_value=1, max_value=60), max_size=30),
+    st.booleans(),
+)
+def test_the_same_lines_come_out_however_the_stream_is_cut(raws, cuts, is_sse):
+    body = b"".join((b"data: " if is_sse else b"") + HEAD + raw + b"\n" + (b"\n" if is_sse else b"") for raw in raws)
+    chunks, at = [], 0
+    for cut in cuts:
+        chunks.append(body[at : at + cut])
+        at += cut
+    chunks.append(body[at:])
+
+    got = messages(*chunks, content_type=SSE if is_sse else "text/plain")
+
+    assert got == [raw.decode("utf-8", "replace") for raw in raws]

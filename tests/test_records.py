@@ -1,0 +1,195 @@
+"""records: an exact result, whatever the log did to its lines; nothing that a stranger wrote is believed."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+
+import pytest
+from heroku_magic.records import (
+    Declaration,
+    End,
+    Failure,
+    Progress,
+    RecordDecoder,
+    Rows,
+    RunKey,
+    SourceFrame,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+SECRET = bytes(range(32))
+KEY = RunKey("hm-0123abcd", SECRET)
+NONCE = "00c0ffee"
+
+
+def record(number, kind, data, *, nonce=NONCE, key=SECRET, run="hm-0123abcd", version=1):
+    payload = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
+    mac = hmac.digest(key, f"{run} {nonce} {number} {kind} {payload}".encode(), "sha256").hex()[:24]
+    return f"@hm{version} {nonce} {number} {kind} {mac} {payload}"
+
+
+def result_of(rows, *, nonce=NONCE, start=0):
+    """The messages of a task that sends each row in a record of its own."""
+    lines = [record(0, "task", {"task": "t", "parameters": None}, nonce=nonce)]
+    lines += [record(i, "rows", [row], nonce=nonce) for i, row in enumerate(rows, 1)]
+    return [*lines, record(len(rows) + 1, "end", {"status": 0, "rows": len(rows)}, nonce=nonce)]
+
+
+def read(messages):
+    decoder = RecordDecoder(KEY)
+    records = [record for message in messages for record in decoder.feed(message)[1]]
+    return decoder, records
+
+
+def test_each_kind_of_record_is_read_in_full():
+    failure = {
+        "type": "ValueError",
+        "message": "bad",
+        "frames": [{"file": "t.py", "line": 3, "function": "t", "source": [[3, "  raise"]]}],
+        "missing": None,
+        "traceback": "Traceback …",
+    }
+    decoder, records = read(
+        [
+            record(0, "task", {"task": "t", "parameters": {"type": "object"}}),
+            record(1, "rows", [{"a": 1}, {"a": None}]),
+            record(2, "progress", {"done": 1, "total": 2, "text": None}),
+            record(3, "failure", failure),
+            record(4, "end", {"status": 1, "rows": 2}),
+        ]
+    )
+
+    assert records == [
+        Declaration("t", {"type": "object"}),
+        Rows([{"a": 1}, {"a": None}]),
+        Progress(1, 2),
+        Failure("ValueError", "bad", [SourceFrame("t.py", 3, "t", [(3, "  raise")])], None, "Traceback …"),
+        End(1, 2),
+    ]
+    assert decoder.rows() == ([{"a": 1}, {"a": None}], True)
+    assert decoder.end == End(1, 2)
+
+
+def test_text_before_a_record_on_its_line_stays_log():
+    decoder = RecordDecoder(KEY)
+
+    assert decoder.feed("half a line" + record(0, "rows", [])) == ("half a line", [Rows([])])
+    assert decoder.feed(record(1, "rows", []))[0] is None
+
+
+def test_a_record_in_parts_is_joined():
+    text = json.dumps([{"long": "x" * 9000}])
+    parts = [text[:4000], text[4000:8000], text[8000:]]
+
+    decoder, _ = read([record(0, "rows+", parts[0]), record(1, "rows+", parts[1]), record(2, "rows", parts[2])])
+
+    assert decoder.rows()[0] == [{"long": "x" * 9000}]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        record(1, "rows", [{"forged": 1}], key=b"k" * 32),
+        record(1, "rows", [{"replayed": 1}], run="hm-ffffffff"),
+        record(1, "rows", [{"a": 1}]).replace('"a":1', '"a":2'),
+        "@hm1 ",
+        "@hm1 zzz",
+        record(1, "rows", [{"a": 1}])[:-3],
+    ],
+)
+def test_a_record_that_the_key_did_not_sign_is_only_log(forged):
+    decoder, records = read([record(0, "task", {"task": "t"}), forged])
+
+    assert records == [Declaration("t")]
+    assert decoder.rows() == (None, False)
+
+
+def test_a_plain_json_object_is_a_row_until_a_keyed_record_comes():
+    decoder, records = read(['{"a": 1}', "[1]", '{"broken": ', "text", '{"a": 2}'])
+    assert [one.rows for one in records] == [[{"a": 1}], [{"a": 2}]]
+    assert decoder.rows() == ([{"a": 1}, {"a": 2}], False)
+
+    decoder.feed(record(0, "rows", [{"b": 1}]))
+    assert decoder.feed('{"a": 3}') == ('{"a": 3}', [])
+    assert decoder.rows()[0] == [{"b": 1}]
+
+
+def test_deeply_nested_json_breaks_nothing():
+    _, records = read(['{"a":' * 100_000 + "1" + "}" * 100_000])
+
+    assert records == []
+
+
+def test_a_newer_version_is_noticed_and_not_guessed_at():
+    decoder, records = read([record(0, "rows", [{"a": 1}], version=2)])
+
+    assert (records, decoder.newer_version) == ([], 2)
+
+
+def test_nan_and_infinity_survive():
+    decoder, _ = read([record(0, "rows", [{"x": math.nan, "y": math.inf}])])
+
+    (row,) = decoder.rows()[0]
+    assert math.isnan(row["x"])
+    assert row["y"] == math.inf
+
+
+def test_a_gap_is_named_and_filled_by_a_late_line():
+    lines = result_of([{"i": i} for i in range(5)])
+    decoder, _ = read([*lines[:2], *lines[4:]])
+
+    assert decoder.missing() == [(2, 3)]
+    assert decoder.end is None
+    assert decoder.ended
+
+    decoder.feed(lines[3])
+    decoder.feed(lines[2])
+    assert decoder.missing() == []
+    assert decoder.rows() == ([{"i": i} for i in range(5)], True)
+
+
+def test_a_dyno_that_the_platform_started_twice_gives_one_process_whole():
+    first, second = result_of([{"i": 1}, {"i": 2}]), result_of([{"i": 1}, {"i": 2}], nonce="00000002")
+    decoder, records = read([first[0], first[1], *second])
+
+    assert decoder.started_twice
+    assert decoder.rows() == ([{"i": 1}, {"i": 2}], True)
+    assert records == [Declaration("t"), Rows([{"i": 1}])], "only the first process's records are events"
+
+
+def test_a_payload_of_another_shape_is_left_out_and_the_count_tells():
+    decoder, _ = read([record(0, "rows", {"no": "list"}), record(1, "end", {"status": 0, "rows": 1})])
+
+    assert not decoder.count_agrees()
+
+
+def test_the_key_shows_nowhere_but_in_the_environment():
+    assert SECRET.hex() not in repr(KEY) + str(KEY)
+    assert KEY.env() == f"hm-0123abcd:{SECRET.hex()}"
+    assert RunKey.new().env() != RunKey.new().env()
+
+
+@given(st.integers(0, 12), st.randoms(use_true_random=False))
+def test_any_order_and_any_doubling_of_lines_gives_the_exact_rows(count, random):
+    rows = [{"i": i} for i in range(count)]
+    lines = result_of(rows)
+    shuffled = lines + random.choices(lines, k=len(lines))
+    random.shuffle(shuffled)
+
+    decoder, records = read(shuffled)
+
+    assert decoder.rows() == (rows or None, True)
+    assert [one.rows[0] for one in records if isinstance(one, Rows)] == rows
+
+
+@given(st.integers(1, 12), st.randoms(use_true_random=False))
+def test_a_lost_line_is_never_a_short_result(count, random):
+    lines = result_of([{"i": i} for i in range(count)])
+    lost = random.randrange(len(lines))
+    decoder, _ = read(lines[:lost] + lines[lost + 1 :])
+
+    assert not decoder.rows()[1]
+    assert decoder.end is None
