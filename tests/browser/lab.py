@@ -18,7 +18,11 @@ import time
 import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PATIENCE = 60.0
 
@@ -79,7 +83,7 @@ class Lab:
         self._opened = 0
         self._name = ""
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> Self:
         self._serve()
         self._browse()
         return self
@@ -137,9 +141,7 @@ class Lab:
 
     def interrupt(self) -> None:
         """Press the stop button of the notebook's toolbar."""
-        self.page.locator('[data-jp-item-name="interrupt"]:visible').locator(
-            "button, jp-button"
-        ).first.click()
+        self.page.locator('[data-jp-item-name="interrupt"]:visible').locator("button, jp-button").first.click()
 
     def save(self) -> Path:
         """Press Ctrl+S; return the file once JupyterLab says that it is written."""
@@ -151,9 +153,7 @@ class Lab:
 
     def theme(self, name: str) -> None:
         """Change to `JupyterLab Light` or `JupyterLab Dark`."""
-        self.page.evaluate(
-            "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name
-        )
+        self.page.evaluate("name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
         light = "true" if "Light" in name else "false"
         self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
         self.page.wait_for_load_state("networkidle")

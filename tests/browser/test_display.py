@@ -99,6 +99,7 @@ def test_the_live_box_shows_its_end_while_the_run_goes_on(notebook, tmp_path):
     for theme in ("Light", "Dark"):
         lab.theme(f"JupyterLab {theme}")
         lab.screenshot(tmp_path / f"live-{theme.lower()}.png", cell=1)
+        assert min(lab.page.evaluate(CONTRASTS)) >= 4.5
     box = "lab.area(1).querySelector('[role=region]')"
     line = "lab.area(1).querySelector('[role=region] pre')"
     gap = lab.page.evaluate(f"{box}.getBoundingClientRect().bottom - {line}.getBoundingClientRect().bottom")
@@ -153,7 +154,7 @@ def test_every_ending_reads_in_the_light_and_in_the_dark(notebook, tmp_path):
     lab.page.set_viewport_size({"width": 1100, "height": 1500})
     for theme in ("Light", "Dark"):
         lab.theme(f"JupyterLab {theme}")
-        lab.page.evaluate("document.activeElement.blur()")
+        lab.page.evaluate("document.activeElement.blur(); lab.cell(0).node.scrollIntoView()")
         lab.screenshot(tmp_path / f"endings-{theme.lower()}.png")
         assert min(lab.page.evaluate(CONTRASTS)) >= 4.5
 
