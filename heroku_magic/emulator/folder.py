@@ -1,97 +1,88 @@
-"""A live folder: whether a file in it changed, its `.env`, its start-up scripts; nothing is written to it here."""
+"""An app's folder, served live: its Procfile, its `.env`, and a signature that changes with it; it runs nothing."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import re
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from honcho.environ import parse_procfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-# A change in a folder that is no app (a home folder) costs no more than a look at so many files.
-MOST_FILES = 20_000
-_NOT_CODE = {"__pycache__", "node_modules"}
-_KEY = re.compile(r"\w+", re.ASCII)
-
-Signature = frozenset[tuple[str, int, int]]
+# What changes without the app having changed.
+_IGNORED = frozenset({".git", ".heroku", "__pycache__", ".ipynb_checkpoints", ".venv", "node_modules"})
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(\w+)\s*=\s*(.*?)\s*")
 
 
-def signature(folder: Path) -> Signature:
-    """Return what changes when a file does: path, modification time and size of each."""
-    return frozenset(islice(_files(str(folder)), MOST_FILES))
+class FolderError(Exception):
+    """The folder cannot be served: a sentence for the user."""
 
 
-def _files(folder: str) -> Iterator[tuple[str, int, int]]:
+class Folder:
+    """A folder that is an app: read anew each time, so that an edit counts at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        if not self.path.is_dir():
+            raise FolderError(f"{path} is no folder.")
+        self.process_types()
+
+    def process_types(self) -> dict[str, str]:
+        """Return the Procfile's process types and their commands, in its order."""
+        procfile = self.path / "Procfile"
+        try:
+            text = procfile.read_text(encoding="utf-8")
+        except OSError:
+            raise FolderError(
+                f"{procfile} cannot be read: it names the app's process types, one `name: command` a line."
+            ) from None
+        except UnicodeDecodeError:
+            raise FolderError(f"{procfile} is no UTF-8 text.") from None
+        try:
+            return dict(parse_procfile(text).processes)
+        except AssertionError as error:
+            raise FolderError(f"{procfile}: {error}.") from None
+
+    def config(self) -> dict[str, str]:
+        """Return the variables of the folder's `.env`, as `heroku local` reads it."""
+        try:
+            text = (self.path / ".env").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return {}
+        lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+        found = filter(None, map(_ASSIGNMENT.fullmatch, lines))
+        return {match[1]: _unquoted(match[2]) for match in found}
+
+    def signature(self) -> str:
+        """Return a text that differs whenever a file in the folder was added, removed or changed."""
+        digest = hashlib.sha256()
+        for name, stat in sorted(_files(str(self.path)), key=lambda entry: entry[0]):
+            digest.update(f"{name}\0{stat.st_mtime_ns}\0{stat.st_size}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
     try:
-        with os.scandir(folder) as found:
-            entries = list(found)
+        entries = list(os.scandir(folder))
     except OSError:
         return
     for entry in entries:
+        if entry.name in _IGNORED:
+            continue
         if entry.is_dir(follow_symlinks=False):
-            if _is_code(entry.name):
-                yield from _files(entry.path)
+            yield from _files(entry.path)
         else:
-            yield _seen(entry)
-
-
-def _is_code(name: str) -> bool:
-    """Hidden folders hold what tools keep (.git, .heroku, .venv, a dyno's own ~/.cache), not the app."""
-    return name == ".profile.d" or not (name.startswith(".") or name in _NOT_CODE)
-
-
-def _seen(entry: os.DirEntry[str]) -> tuple[str, int, int]:
-    try:
-        status = entry.stat()
-    except OSError:
-        return entry.path, 0, 0
-    return entry.path, status.st_mtime_ns, status.st_size
-
-
-def dotenv(folder: Path) -> dict[str, str]:
-    """Return the variables of `.env`, read as `heroku local` does: NAME=VALUE lines, or one JSON object.
-
-    https://devcenter.heroku.com/articles/heroku-local#set-up-your-local-environment-variables
-    """
-    try:
-        text = (folder / ".env").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return {}
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    pairs = _flat(found) if isinstance(found, dict) else _assignments(text)
-    return {name: value for name, value in pairs if _KEY.fullmatch(name) and "\0" not in value}
-
-
-def _assignments(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.split("\n"):
-        name, equals, value = line.strip().partition("=")
-        if equals and not name.startswith("#"):
-            yield name.removeprefix("export ").strip(), _unquoted(value.strip())
+            try:
+                yield entry.path, entry.stat(follow_symlinks=False)
+            except OSError:
+                continue  # it went while we looked: the next look sees it
 
 
 def _unquoted(value: str) -> str:
-    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1] if is_quoted else value
-
-
-def _flat(found: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in found.items():
-        key = f"{prefix}{name}".upper()
-        if isinstance(value, dict):
-            yield from _flat(value, f"{key}_")
-        else:
-            yield key, value if isinstance(value, str) else json.dumps(value)
-
-
-def start_up_scripts(folder: Path) -> list[str]:
-    """Return what bash sources before a command: https://devcenter.heroku.com/articles/dynos#the-profile-file."""
-    scripts = sorted((folder / ".profile.d").glob("*.sh"))
-    profile = folder / ".profile"
-    return [str(script) for script in [*scripts, profile] if script.is_file()]
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return value.partition(" #")[0].rstrip()
