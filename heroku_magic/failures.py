@@ -64,12 +64,13 @@ def describe_failure(
     else:
         headline = _last_exception(log) or f"{task} {_in_words(status)}"
         places, missing, remedy = "", _missing_module(log), ""
-    lines = [headline, places, remedy, _requirement(missing), _footer(task, status, dyno)]
+    footer = _footer("" if headline.startswith(task) else f"{task} {_in_words(status)}", dyno)
+    lines = [headline, places, remedy, _requirement(missing), footer]
     return "\n".join(filter(None, lines))
 
 
-def _footer(task: str, status: int | None, dyno: str) -> str:
-    return f"{task} {_in_words(status)} · rows so far: %heroku last · whole log: %heroku logs {dyno}"
+def _footer(outcome: str, dyno: str) -> str:
+    return " · ".join(filter(None, [outcome, "rows so far: %heroku last", f"whole log: %heroku logs {dyno}"]))
 
 
 def _in_words(status: int | None) -> str:

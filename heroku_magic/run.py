@@ -372,7 +372,7 @@ class Run:
     def _stop_if_asked(self) -> None:
         if not self._cancel_asked.is_set() or self._state == "stopping":
             return
-        self._change("stopping", note="stopping the dyno")
+        self._change("stopping")
         try:
             self._client.stop_dyno(self._order.app, self._dyno_id)
         except NotFound:

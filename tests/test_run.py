@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
@@ -291,10 +293,8 @@ def test_many_runs_at_once_keep_their_rows_apart(heroku):
     assert [run.result()["word"].unique().tolist() for run in runs] == [["0"], ["1"]]
 
 
-def test_an_interrupt_in_python_stops_the_dyno(heroku, monkeypatch):
-    import _thread
-
-    threading.Timer(0.5, _thread.interrupt_main).start()
+def test_an_interrupt_in_python_stops_the_dyno(heroku):
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(RunCancelled):
         heroku.run("slow")
 
