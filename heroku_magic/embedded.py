@@ -6,6 +6,7 @@ forked child may hold the pipe open. It runs in its own session, so a kernel's i
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import subprocess
@@ -39,8 +40,9 @@ class Embedded:
 
     def stop(self) -> None:
         """End it, its dynos with it."""
-        if self.process.stdin:
-            self.process.stdin.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
         self.process.wait(10)
 
 
@@ -53,6 +55,13 @@ def embedded(folder: Path) -> Embedded:
     if known is None or not known.is_alive:
         known = _running[folder] = _start(folder)
     return known
+
+
+@atexit.register  # before run.py's own, which is imported later and so runs first: it stops what still runs
+def _stop_all() -> None:
+    """End the servers that this process started, and wait for them."""
+    for known in _running.values():
+        known.stop()
 
 
 def _start(folder: Path) -> Embedded:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.heroku import Heroku
     from heroku_magic.run import Run
+    from heroku_magic.tasks import Task
 
 
 @magics_class
@@ -119,23 +120,13 @@ class HerokuMagics(Magics):
 
     # -- the verbs that control --------------------------------------------------------------------
 
-    def _tasks(self, parsed: Parsed) -> Any:
-        from heroku_magic.frames import table
-
+    def _tasks(self, parsed: Parsed) -> None:
         tasks = self._connect(parsed).tasks()
-        if parsed.words:
-            wanted = [task for task in tasks if task.name == parsed.words[0]]
-            if not wanted:
-                raise InvalidOptions(
-                    f"No task {parsed.words[0]!r}: there are {', '.join(task.name for task in tasks) or 'none'}."
-                )
-            print(wanted[0].help())
-            return None
-        rows = [
-            {"task": task.name, "parameters": task.signature, "help": task.summary, "example": task.example}
-            for task in tasks
-        ]
-        return table(rows, ["task", "parameters", "help", "example"])
+        wanted = [task for task in tasks if not parsed.words or task.name == parsed.words[0]]
+        if parsed.words and not wanted:
+            names = ", ".join(task.name for task in tasks) or "none"
+            raise InvalidOptions(f"There is no task {parsed.words[0]!r}. The app has: {names}.")
+        print("\n\n".join(task.help() if parsed.words else _in_short(task) for task in wanted))
 
     def _ps(self, parsed: Parsed) -> Any:
         from heroku_magic.frames import table
@@ -239,6 +230,16 @@ def give_empty_body(lines: list[str]) -> list[str]:
     if not words or words[0] != "%%heroku" or "".join(lines[1:]).strip():
         return lines
     return [lines[0].rstrip("\n") + "\n", "\n"]
+
+
+# IPython then leaves it out when it asks whether what was typed so far is complete: in a terminal a
+# body may still follow.
+give_empty_body.has_side_effects = True  # type: ignore[attr-defined]  # IPython's own convention
+
+
+def _in_short(task: Task) -> str:
+    lines = [f"{task.name}({task.signature})", task.summary, task.example]
+    return "\n    ".join(filter(None, lines))
 
 
 def _parameters(parsed: Parsed, body: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
