@@ -472,15 +472,16 @@ class Run:
             if self._life.exit_status is None and self.exit_status is not None
             else None,
         )
+        with self._changed:
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
 
     def _close(self) -> None:
         _alive.discard(self)
         with self._changed:
             self._closed = True
-            callbacks, self._callbacks = self._callbacks, []
             self._changed.notify_all()
-        for callback in callbacks:
-            callback(self)
 
     # -- events -----------------------------------------------------------------------------------
 
