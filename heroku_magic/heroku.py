@@ -69,7 +69,7 @@ def connect(
         chosen = settings_.resolve(option, config, size=size, timeout=timeout)
     except NoApp:
         raise _no_app() from None
-    return _connect_local(chosen, option, say) if chosen.is_local else _connect_remote(chosen, say)
+    return _connect_local(chosen, say) if chosen.is_local else _connect_remote(chosen, say)
 
 
 @dataclass(frozen=True)
@@ -333,12 +333,12 @@ def _remember(run: Run) -> None:
     _last = run
 
 
-def _connect_local(chosen: Settings, option: Choice, say: Say) -> Heroku:
+def _connect_local(chosen: Settings, say: Say) -> Heroku:
     folder = chosen.worker or settings_.shipped_worker()
     server = embedded(folder)
     if folder not in _announced:
         _announced.add(folder)
-        why = "" if option.is_local else "No app is set: "
+        why = "No app is set: " if chosen.app_source == settings_.NOTHING_SET else ""
         say(
             f"{why}using the embedded Heroku, serving {_shown(folder)}. A dyno there is a process of yours, no sandbox."
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_TIMEOUT = 3600
+NOTHING_SET = "nothing set"  # the source of an app that nobody named: the embedded Heroku it is
 LONGEST_TIMEOUT = 86400  # https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
@@ -144,7 +145,7 @@ def resolve(
     _refuse_git_alone()
     if os.environ.get("HEROKU_API_KEY") or os.environ.get("HEROKU_HOST"):
         raise NoApp("No app is chosen.")
-    return Settings(worker=worker_folder(None), size=size, timeout=seconds)
+    return Settings(None, NOTHING_SET, worker_folder(None), size, seconds)
 
 
 def worker_folder(folder: str | os.PathLike[str] | None) -> Path:

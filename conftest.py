@@ -1,0 +1,29 @@
+"""README examples and docstring examples are tests."""
+
+from __future__ import annotations
+
+import os
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.parsers.rest import DocTestParser
+
+
+@pytest.fixture(scope="module")
+def stand_in_checkout():
+    """The README's examples are run from the checkout, as a reader would."""
+    before = Path.cwd()
+    os.chdir(Path(__file__).parent)
+    yield
+    os.chdir(before)
+
+
+_readme = Sybil(parsers=[PythonCodeBlockParser()], patterns=["README.md"], fixtures=["stand_in_checkout"])
+_docstrings = Sybil(
+    parsers=[DocTestParser(optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)],
+    patterns=["heroku_magic/*.py", "heroku_magic/emulator/*.py"],
+)
+pytest_collect_file = (_readme + _docstrings).pytest()

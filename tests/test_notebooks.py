@@ -1,0 +1,88 @@
+"""The notebooks: each runs from top to bottom, and its saved outputs read well without a kernel."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+def read(name):
+    return nbformat.read(NOTEBOOKS / name, as_version=4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_runs(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
+    notebook = read(name)
+
+    nbclient.NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(tmp_path)}}).execute()
+
+    assert saved_kinds(notebook) == saved_kinds(read(name)), "the saved outputs are those of this code"
+
+
+def saved_kinds(notebook):
+    """What kinds of outputs each cell has; one stream is as good as two."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [sorted({output.output_type for output in cell.outputs}) for cell in cells]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_saved_file_is_small_and_holds_no_secret_and_no_path(name):
+    text = (NOTEBOOKS / name).read_text()
+
+    assert len(text) < 300_000
+    assert "HRKU-" not in text
+    assert "stream?token" not in text
+    assert not re.search(r"/(home|root|Users|work|tmp)/", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_display_has_a_text_that_says_how_it_ended(name):
+    cells = json.loads((NOTEBOOKS / name).read_text())["cells"]
+    shown = [o for cell in cells for o in cell.get("outputs", []) if o["output_type"] == "display_data"]
+    runs = [o for o in shown if "text/html" in o["data"]]
+
+    assert runs
+    assert all("exit 0" in "".join(output["data"]["text/plain"]) for output in runs)
+
+
+def test_a_failing_cell_stops_a_headless_run_and_its_error_is_saved(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        nbformat.v4.new_code_cell(source)
+        for source in ("%load_ext heroku_magic", "%%heroku --arg n=-1", "print('not reached')")
+    ]
+
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="n is -1: expected 0 or more rows"):
+        nbclient.NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+
+    (error,) = [o for o in notebook.cells[1].outputs if o.output_type == "error"]
+    assert error.ename == "TaskFailed"
+    assert error.evalue.startswith("ValueError: n is -1")
+    assert "task.py" in error.evalue
+    assert notebook.cells[2].outputs == []
+
+
+def test_ten_thousand_lines_make_a_notebook_of_less_than_a_megabyte(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
+    notebook = nbformat.v4.new_notebook()
+    flood = "%heroku run -- python -c \"print(chr(10).join('line %d ' % i + 'x' * 100 for i in range(10_000)))\""
+    notebook.cells = [
+        nbformat.v4.new_code_cell(source)
+        for source in ("%load_ext heroku_magic", flood, "import heroku_magic; len(heroku_magic.last.logs().splitlines())")
+    ]
+
+    nbclient.NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+
+    assert notebook.cells[2].outputs[0]["data"]["text/plain"] == "10000"
+    assert len(nbformat.writes(notebook)) < 1_000_000
+    assert "line 9999 " in str(notebook.cells[1].outputs)

@@ -1,0 +1,69 @@
+"""A terminal IPython on a pseudo-terminal: lines as they are printed, one-line cells, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+from workers import make_worker
+
+pexpect = pytest.importorskip("pexpect", reason="a pseudo-terminal needs POSIX")
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    make_worker(
+        tmp_path / "worker",
+        {"hello": "python hello.py", "slow": "python slow.py"},
+        task="""
+            from heroku_task import task
+
+            @task
+            def main(n: int = 10):
+                for i in range(n):
+                    yield {"i": i}
+            """,
+        hello="import os\nprint(f\"Hello {os.environ.get('NAME') or 'World'}!\")\n",
+        slow="import time\nprint('early')\ntime.sleep(60)\nprint('late')\n",
+    )
+    env = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), "TERM": "dumb", "HOME": str(tmp_path)}
+    command = ["-m", "IPython", "--ext", "heroku_magic", "--simple-prompt", "--no-banner", "--colors=NoColor"]
+    child = pexpect.spawn(sys.executable, command, cwd=str(tmp_path), env=env, encoding="utf-8", timeout=20)
+    child.expect(r"In \[1\]: ")
+    yield child
+    child.close(force=True)
+
+
+def test_hello_shows_at_once_and_then_the_exit_status(terminal):
+    terminal.sendline("%heroku run hello --arg NAME=Daniela")
+    terminal.expect(r"hello · run\.\d+ · v1 · Standard-1X · embedded")
+    terminal.expect("Hello Daniela!")
+    terminal.expect("hello ✓ exit 0 · ")
+
+
+def test_a_cell_of_one_line_runs_after_a_blank_line_and_a_body_may_follow(terminal):
+    terminal.sendline("%%heroku --arg n=2")
+    terminal.sendline("")
+    terminal.expect(r"Out\[1\]:")
+    terminal.expect(r"0\s+0\s+1\s+1")
+    terminal.sendline("%%heroku")
+    terminal.sendline("n = 1 + 2")
+    terminal.sendline("")
+    terminal.expect(r"3 rows verified")
+
+
+def test_ctrl_c_stops_the_dyno(terminal):
+    terminal.sendline("%heroku run slow")
+    terminal.expect("early")
+    terminal.sendintr()
+    terminal.expect("RunCancelled: slow was stopped after")
+    terminal.sendline("%heroku ps")
+    terminal.expect("Empty DataFrame")
+
+
+def test_magics_help_says_how(terminal):
+    terminal.sendline("%heroku --help")
+    terminal.expect(r"%heroku run \[TASK\]")
+    terminal.sendline("%heroku?")
+    terminal.expect("Run tasks on Heroku one-off dynos")
