@@ -1,130 +1,112 @@
-"""The command line of the embedded Heroku, and what ends its process; what it serves is server.py's."""
+"""The command line of the embedded Heroku: options in, two `export` lines out, then it serves until its end."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
 from pathlib import Path
 
-from heroku_magic.emulator.dynos import GRACE, find_bash
-from heroku_magic.emulator.folder import Folder, FolderError
-from heroku_magic.emulator.server import Server
-from heroku_magic.emulator.state import App
+from heroku_magic.emulator import life
+from heroku_magic.emulator.errors import StartError
+from heroku_magic.emulator.server import Emulator
 
-_WATCH = 0.5  # seconds between two looks at the parent
+_EPILOG = """\
+example:
+  python -m heroku_magic.emulator --app demo=./worker --port 5001
+prints
+  export HEROKU_HOST=http://127.0.0.1:5001
+  export HEROKU_API_KEY=...
+Paste these lines into a shell: any client that lets its API host be set, the official CLI too, then talks
+to it. Dynos are processes of yours with your rights: serve only folders whose code you would run yourself.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until told to end; return the exit status."""
+    """Run the emulator; return the exit status."""
     options = _parser().parse_args(arguments)
-    if find_bash() is None:
-        return _refuse(
-            "bash was not found: dynos run their commands with it. Use Linux, macOS or WSL, or an app on Heroku."
-        )
+    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
     try:
-        apps = [_app(pair) for pair in options.app]
-    except (FolderError, ValueError) as error:
-        return _refuse(str(error))
-    os.umask(0o077)
-    try:
-        asyncio.run(_serve(apps, options))
-    except OSError as error:
-        return _refuse(f"Port {options.port} cannot be listened on: {error.strerror}.")
+        asyncio.run(_serve(options))
+    except StartError as error:
+        print(f"embedded Heroku: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks so
+        return 1
     return 0
-
-
-async def _serve(apps: list[App], options: argparse.Namespace) -> None:
-    server = Server(apps, one_offs=options.one_offs, grace=options.grace, token=options.token or "")
-    ended = asyncio.Event()
-    try:
-        server.open(options.port)
-        _end_when_told(ended, options)
-        sys.stdout.write(f"export HEROKU_HOST={server.url}\nexport HEROKU_API_KEY={server.token}\n")
-        sys.stdout.flush()
-        await ended.wait()
-    finally:
-        await server.close()
-
-
-def _end_when_told(ended: asyncio.Event, options: argparse.Namespace) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, ended.set)
-    if options.until_stdin_closes:
-        loop.add_reader(sys.stdin.fileno(), _read_stdin, ended)
-    if options.parent:
-        loop.call_later(_WATCH, _watch, options.parent, os.getppid() == options.parent, ended)
-
-
-def _read_stdin(ended: asyncio.Event) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        ended.set()
-
-
-def _watch(parent: int, is_ours: bool, ended: asyncio.Event) -> None:
-    """End when the parent has: a forked child of it may hold our standard input open for ever."""
-    if os.getppid() != parent if is_ours else not _exists(parent):
-        ended.set()
-    else:
-        asyncio.get_running_loop().call_later(_WATCH, _watch, parent, is_ours, ended)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _app(pair: str) -> App:
-    name, equals, folder = pair.partition("=")
-    if not equals:
-        raise ValueError(f"--app {pair}: expected NAME=FOLDER, for example --app my-app=worker/")
-    return App(name, Folder(Path(folder).expanduser()))
-
-
-def _refuse(sentence: str) -> int:
-    sys.stderr.write(f"heroku_magic.emulator: {sentence}\n")
-    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m heroku_magic.emulator",
-        description="A local Heroku: the Platform API on 127.0.0.1, each dyno a real process of yours (no sandbox).",
-        epilog="Example: python -m heroku_magic.emulator --app my-app=worker/ "
-        "prints two `export` lines; paste them into a shell, and any Heroku client there talks to it.",
+        description="A local server that speaks Heroku's Platform API and runs each dyno as a process.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "--app",
+        dest="apps",
         action="append",
-        default=[],
+        required=True,
+        type=_app,
         metavar="NAME=FOLDER",
-        help="an app, served live from a folder with a Procfile; may be repeated",
+        help="serve this folder as an app of this name; may be repeated (--app demo=./worker)",
     )
-    add("--port", type=int, default=0, help="the port to listen on, 0 (the default) takes a free one")
-    add("--token", help="the token to ask for, else a random one; visible in the process list, so for tests only")
-    add(
-        "--one-offs",
-        type=int,
-        metavar="N",
-        help="how many one-off dynos may run at once, beyond is 422 (default: no limit)",
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: a free one (--port 5001)")
+    parser.add_argument(
+        "--one-offs", type=_count, default=50, metavar="N", help="most one-off dynos of an app at once (--one-offs 8)"
     )
-    add(
-        "--grace", type=float, default=GRACE, metavar="SECONDS", help="from SIGTERM to SIGKILL (default: 30, as Heroku)"
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=30,
+        metavar="SECONDS",
+        help="time between SIGTERM and SIGKILL when a dyno is stopped; 30 on Heroku (--grace 5)",
     )
-    add("--until-stdin-closes", action="store_true", help="end when standard input does")
-    add("--parent", type=int, metavar="PID", help="end when this process does")
+    parser.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="end when standard input closes (sleep 60 | python -m ... --until-stdin-closes)",
+    )
+    parser.add_argument("--parent", type=_count, metavar="PID", help="end when this process is gone (--parent $$)")
     return parser
+
+
+def _app(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
+    return name, Path(folder).expanduser()
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
+
+
+def _distinct(apps: list[tuple[str, Path]]) -> dict[str, Path]:
+    if len(dict(apps)) < len(apps):
+        raise StartError("Two --app options have the same name.")
+    return dict(apps)
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, over.set)
+    emulator = Emulator(_distinct(options.apps), one_offs=options.one_offs, grace=options.grace)
+    emulator.start(options.port)
+    if options.until_stdin_closes:
+        life.when_stdin_closes(over.set)
+    if options.parent is not None:
+        life.when_gone(options.parent, over.set)
+    os.write(1, f"export HEROKU_HOST={emulator.url}\nexport HEROKU_API_KEY={emulator.token}\n".encode())
+    await over.wait()
+    await emulator.stop()
 
 
 if __name__ == "__main__":

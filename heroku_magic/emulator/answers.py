@@ -1,4 +1,4 @@
-"""State -> the JSON that Heroku's schema names, field by field; it decides nothing.
+"""State -> the JSON objects of the Platform API, complete as its schema names them; nothing is decided here.
 
 https://devcenter.heroku.com/articles/platform-api-reference
 """
@@ -7,164 +7,156 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.emulator.state import DEFAULT_SIZE, EMAIL, SIZES, new_id
+from heroku_magic.emulator.state import EMAIL, fixed_id
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from heroku_magic.emulator.dynos import Dyno
     from heroku_magic.emulator.logplex import Session
-    from heroku_magic.emulator.state import Account, App, Release
+    from heroku_magic.emulator.sizes import Size
+    from heroku_magic.emulator.state import App, Dyno, Release
 
-_STACK = {"id": new_id(), "name": "heroku-24"}
-_REGION = {"id": new_id(), "name": "us"}
-_GENERATION = {"id": new_id(), "name": "cedar"}
-_SIZE_IDS = {size: new_id() for size in SIZES}
+Json = dict[str, Any]
 
 
-def account(owner: Account) -> dict[str, Any]:
-    """Return the account."""
-    at = _time(owner.created_at)
+def when(moment: datetime) -> str:
+    """Return a moment as the API writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def account(since: datetime) -> Json:
+    """Return the one account."""
     return {
         "allow_tracking": False,
         "beta": False,
         "country_of_residence": None,
-        "created_at": at,
+        "created_at": when(since),
         "default_organization": None,
         "default_team": None,
         "delinquent_at": None,
-        "email": owner.email,
+        "email": EMAIL,
         "federated": False,
-        "id": owner.id,
+        "id": fixed_id("account"),
         "identity_provider": None,
-        "last_login": at,
-        "name": None,
+        "last_login": None,
+        "name": "Embedded Heroku",
         "sms_number": None,
         "suspended_at": None,
         "two_factor_authentication": False,
-        "updated_at": at,
+        "updated_at": when(since),
         "verified": True,
     }
 
 
-def app(one: App, owner: Account) -> dict[str, Any]:
-    """Return an app; the official CLI needs every field, the empty ones too."""
-    release = one.release()
+def app(app: App) -> Json:
+    """Return an app. It has no web address: nothing of it is served on the web."""
     return {
         "acm": False,
         "archived_at": None,
-        "build_stack": _STACK,
+        "build_stack": _named("heroku-24"),
         "buildpack_provided_description": "Python",
-        "created_at": _time(one.created_at),
-        "generation": _GENERATION,
-        "git_url": f"https://git.heroku.com/{one.name}.git",
-        "id": one.id,
+        "created_at": when(app.created_at),
+        "generation": _named("cedar"),
+        "git_url": f"https://git.heroku.com/{app.name}.git",
+        "id": app.id,
         "internal_routing": None,
         "maintenance": False,
-        "name": one.name,
+        "name": app.name,
         "organization": None,
-        "owner": {"email": owner.email, "id": owner.id},
-        "region": _REGION,
-        "released_at": _time(release.created_at),
+        "owner": _owner(),
+        "region": _named("us"),
+        "released_at": when(app.current.created_at),
         "repo_size": None,
         "slug_size": None,
         "space": None,
-        "stack": _STACK,
+        "stack": _named("heroku-24"),
         "team": None,
-        "updated_at": _time(release.created_at),
+        "updated_at": when(app.current.created_at),
         "web_url": None,
     }
 
 
-def formation(one: App) -> list[dict[str, Any]]:
-    """Return the process types; after a first deploy Heroku scales `web` to 1 and the others to 0."""
-    at = _time(one.release().created_at)
-    return [
-        {
-            "app": _ref(one),
-            "command": command,
-            "created_at": at,
-            "dyno_size": {"id": _SIZE_IDS[DEFAULT_SIZE], "name": DEFAULT_SIZE},
-            "id": one.process_id(kind),
-            "quantity": int(kind == "web"),
-            "size": DEFAULT_SIZE,
-            "type": kind,
-            "updated_at": at,
-        }
-        for kind, command in one.folder.process_types().items()
-    ]
-
-
-def dyno(one: Dyno, of: App) -> dict[str, Any]:
-    """Return a dyno; the command is shown as it was sent."""
+def formation(app: App, kind: str, command: str, size: str) -> Json:
+    """Return one process type, scaled as Heroku scales it after the first deploy."""
     return {
-        "app": _ref(of),
-        "attach_url": None,
-        "command": one.command,
-        "created_at": _time(one.created_at),
-        "id": one.id,
-        "name": one.name,
-        "release": {"id": one.release.id, "version": one.release.version},
-        "size": one.size,
-        "state": one.state,
-        "type": one.type,
-        "updated_at": _time(one.updated_at),
+        "app": _app(app),
+        "command": command,
+        "created_at": when(app.created_at),
+        "dyno_size": _named(size),
+        "id": fixed_id(f"{kind}.{app.id}"),
+        "quantity": 1 if kind == "web" else 0,
+        "size": size,
+        "type": kind,
+        "updated_at": when(app.current.created_at),
     }
 
 
-def release(one: Release, of: App, owner: Account) -> dict[str, Any]:
+def release(app: App, release: Release) -> Json:
     """Return a release."""
     return {
         "addon_plan_names": [],
-        "app": _ref(of),
-        "artifacts": [{"id": one.slug, "type": "slug"}],
-        "created_at": _time(one.created_at),
-        "current": one is of.releases[-1],
-        "description": one.description,
-        "eligible_for_rollback": True,
-        "id": one.id,
+        "app": _app(app),
+        "artifacts": [{"type": "slug", "id": release.slug}] if release.slug else [],
+        "created_at": when(release.created_at),
+        "current": release is app.current,
+        "description": release.description,
+        "eligible_for_rollback": False,
+        "id": release.id,
         "output_stream_url": None,
-        "slug": {"id": one.slug},
+        "slug": {"id": release.slug} if release.slug else None,
         "status": "succeeded",
-        "updated_at": _time(one.created_at),
-        "user": {"email": EMAIL, "id": owner.id},
-        "version": one.version,
+        "updated_at": when(release.created_at),
+        "user": _owner(),
+        "version": release.version,
     }
 
 
-def log_session(session: Session, base_url: str) -> dict[str, Any]:
-    """Return a log session; its URL is the right to read."""
-    at = _time(session.created_at)
+def dyno(app: App, dyno: Dyno) -> Json:
+    """Return a dyno."""
     return {
-        "created_at": at,
-        "id": session.id,
-        "logplex_url": f"{base_url}/stream?token={session.token}",
-        "updated_at": at,
+        "app": _app(app),
+        "attach_url": None,
+        "command": dyno.command,
+        "created_at": when(dyno.created_at),
+        "id": dyno.id,
+        "name": dyno.name,
+        "release": {"id": dyno.release.id, "version": dyno.release.version},
+        "size": dyno.size,
+        "state": dyno.state,
+        "type": dyno.type,
+        "updated_at": when(dyno.updated_at),
     }
 
 
-def dyno_sizes() -> list[dict[str, Any]]:
-    """Return the sizes with their list prices."""
-    return [
-        {
-            "architecture": "amd64",
-            "compute": compute,
-            "cost": {"cents": cents, "unit": "month"},
-            "dedicated": name.startswith("Performance"),
-            "generation": _GENERATION,
-            "id": _SIZE_IDS[name],
-            "memory": memory,
-            "name": name,
-            "precise_dyno_units": float(compute),
-            "private_space_only": False,
-        }
-        for name, (memory, compute, cents) in SIZES.items()
-    ]
+def dyno_size(size: Size) -> Json:
+    """Return a dyno size."""
+    return {
+        "architecture": "amd64",
+        "compute": size.compute,
+        "cost": {"cents": size.cents, "unit": "month"},
+        "dedicated": size.dedicated,
+        "generation": _named("cedar"),
+        "id": fixed_id(size.name),
+        "memory": size.memory,
+        "name": size.name,
+        "precise_dyno_units": size.cents / 2500,
+        "private_space_only": False,
+    }
 
 
-def _ref(one: App) -> dict[str, str]:
-    return {"id": one.id, "name": one.name}
+def log_session(session: Session, url: str) -> Json:
+    """Return a log session. Whoever has its URL can read the log."""
+    created = when(session.created_at)
+    return {"created_at": created, "id": session.id, "logplex_url": url, "updated_at": created}
 
 
-def _time(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _named(name: str) -> Json:
+    return {"id": fixed_id(name), "name": name}
+
+
+def _app(app: App) -> Json:
+    return {"id": app.id, "name": app.name}
+
+
+def _owner() -> Json:
+    return {"email": EMAIL, "id": fixed_id("account")}

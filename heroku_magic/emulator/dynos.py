@@ -1,173 +1,281 @@
-"""A dyno's life as a real process: start, log, stop, end; which dynos there may be is state.py's.
+"""A one-off dyno's life as a process group: start, output into the log, stop, end; it knows no HTTP.
 
-The process is `bash` in a session of its own, with the app's folder as its home and only the
-variables that a dyno has. https://devcenter.heroku.com/articles/dynos
+The system lines are Heroku's own: https://devcenter.heroku.com/articles/dyno-shutdown-behavior
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import time
+import subprocess
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator.environment import InstallFailed
-from heroku_magic.emulator.state import new_id, now
+from heroku_magic.emulator.life import group_lives, when_child_ends
+from heroku_magic.emulator.splitter import Splitter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import IO
 
-    from heroku_magic.emulator.environment import Environment
     from heroku_magic.emulator.guard import Guard
-    from heroku_magic.emulator.state import App, Release
+    from heroku_magic.emulator.logplex import Logplex
+    from heroku_magic.emulator.splitter import Lines
+    from heroku_magic.emulator.state import Dyno
 
-GRACE = 30.0  # seconds from SIGTERM to SIGKILL: https://devcenter.heroku.com/articles/dyno-shutdown-behavior
-READ = 65536  # bytes
-LEFTOVERS = 0.2  # seconds to read what an ended process's pipes still hold
-_PROFILE = 'for f in .profile.d/*.sh .profile; do [ -f "$f" ] && . "./$f"; done; '
+CHUNK = 65_536
+# A real dyno takes seconds to boot, so that its client, who learns its name only from the create's
+# answer, has its log open before the first line. Ours prints within milliseconds: until somebody reads
+# its log, or for this many seconds, no more of its output is taken than what the log's buffer holds.
+YOUTH = 1.0
+YOUNG_LINES = 1000
+# Seconds that a process outside the group, holding the output open, can delay the exit line.
+LINGER = 0.2
+GROUP_POLL = 0.05
 
 
-def find_bash() -> str | None:
-    """Return bash's path, or None: every dyno's command is run by it."""
-    return shutil.which("bash")
+@dataclass(frozen=True)
+class Launch:
+    """What to start, where, with which environment and nothing else."""
+
+    command: list[str]
+    folder: Path
+    env: dict[str, str]
 
 
-class Dyno:
-    """One one-off dyno."""
+class DynoProcess:
+    """One dyno's process group. over: called once, when it is gone."""
 
-    def __init__(  # noqa: PLR0913 - what the API's create takes
-        self,
-        app: App,
-        *,
-        kind: str,
-        command: str,
-        size: str,
-        env: Mapping[str, str],
-        time_to_live: int | None,
-        grace: float = GRACE,
-    ) -> None:
-        self.id = new_id()
-        self.name = app.free_name(kind)
-        self.type = kind
-        self.command = command
-        self.size = size
-        self.state = "starting"
-        self.release: Release = app.release()
-        self.created_at = self.updated_at = now()
-        self._app = app
-        self._env = dict(env)
-        self._time_to_live = time_to_live
+    def __init__(self, dyno: Dyno, logplex: Logplex, guard: Guard, *, grace: float, over: Callable[[], None]) -> None:
+        self._dyno = dyno
+        self._logplex = logplex
+        self._guard = guard
         self._grace = grace
-        self._began = time.monotonic()
-        self._lines = 0
-        self._stop_asked = asyncio.Event()
-        self._group: int | None = None
+        self._over = over
+        self._loop = asyncio.get_running_loop()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output: _Output | None = None
+        self._is_stopping = False
+        self._is_killed = False
+        self._is_over = False
+
+    def start(self, launch: Launch) -> None:
+        """Start the command, unless it was stopped before."""
+        if self._is_stopping or self._is_over:
+            return
+        self._say(f"Starting process with command `{self._dyno.command}`")
+        try:
+            process = _spawn(launch)
+        except OSError as error:
+            self.fail(f"The process could not be started: {error}", 126)
+            return
+        self._guard.keep(process.pid)
+        self._process = process
+        self._change("up")
+        self._output = _Output(process, self._dyno.name, self._logplex, self._settle)
+        when_child_ends(process, self._ended)
+
+    def fail(self, message: str, status: int = 1) -> None:
+        """End without having started."""
+        self._say(message)
+        self._finish(status)
+
+    def expire_in(self, seconds: float) -> None:
+        """Stop it after so many seconds."""
+        self._timers.append(self._loop.call_later(seconds, self.stop))
 
     def stop(self) -> None:
-        """Ask for its end; returns at once."""
-        self._stop_asked.set()
-
-    async def live(self, environment: Environment, guard: Guard) -> None:
-        """Run from the start to the end; the record is gone when this returns."""
-        status = 128
-        try:
-            process = await self._start(environment)
-            guard.watch(process.pid)
-            try:
-                status = await self._run(process)
-            finally:
-                guard.forget(process.pid)
-        except (InstallFailed, OSError) as error:
-            self._app.logplex.write("app", self.name, [line.encode() for line in f"{error}".splitlines()])
-        finally:
-            self._app.dynos.pop(self.name, None)
-            self._say(f"Process exited with status {status}")
-            self._change("complete")
-
-    async def _start(self, environment: Environment) -> asyncio.subprocess.Process:
-        bin_folder = await environment.path()
-        bash = find_bash()
-        if bash is None:
-            message = "bash was not found on this machine"
-            raise FileNotFoundError(message)
-        command = self._app.command_of(self.command)
-        profile = _PROFILE if _has_profile(self._app) else ""
-        self._say(f"Starting process with command `{command}`")
-        process = await asyncio.create_subprocess_exec(
-            *(bash, "--noprofile", "--norc", "-c", profile + command),
-            cwd=self._app.folder.path,
-            env=self._environment(str(bin_folder), bash),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            limit=READ,
-        )
-        self._group = process.pid
-        self._change("up")
-        return process
-
-    def _environment(self, bin_folder: str, bash: str) -> dict[str, str]:
-        """Only what a dyno has, and nothing of this server's own environment."""
-        path = [bin_folder, "/usr/local/bin", "/usr/bin", "/bin", os.path.dirname(bash)]  # noqa: PTH120 - text for PATH
-        fixed = {"DYNO": self.name, "HOME": str(self._app.folder.path), "PATH": ":".join(dict.fromkeys(path))}
-        usual = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "true"}
-        return {**usual, **self._app.all_config(), **fixed, **self._env}
-
-    async def _run(self, process: asyncio.subprocess.Process) -> int:
-        reading = [asyncio.ensure_future(self._ship(pipe)) for pipe in (process.stdout, process.stderr) if pipe]
-        ending = asyncio.ensure_future(self._end_when_asked())
-        status = await process.wait()
-        ending.cancel()
-        self._signal(signal.SIGKILL)  # what it left behind in its group
-        _, late = await asyncio.wait(reading, timeout=LEFTOVERS if self._stop_asked.is_set() else None)
-        for task in late:
-            task.cancel()
-        return status if status >= 0 else 128 - status
-
-    async def _ship(self, pipe: asyncio.StreamReader) -> None:
-        """Read a pipe to its end, line by line; no faster than the log's readers."""
-        rest = b""
-        while chunk := await pipe.read(READ):
-            *messages, rest = (rest + chunk).split(b"\n")
-            self._lines += len(messages)
-            self._app.logplex.write("app", self.name, messages)
-            await self._app.logplex.room(time.monotonic() - self._began, self._lines)
-        if rest:
-            self._app.logplex.write("app", self.name, [rest])
-
-    async def _end_when_asked(self) -> None:
-        """SIGTERM when asked or when its time is over, SIGKILL when that is not enough."""
-        try:
-            await asyncio.wait_for(self._stop_asked.wait(), self._time_to_live)
-        except asyncio.TimeoutError:
-            self._stop_asked.set()
+        """SIGTERM to all its processes; after the grace SIGKILL."""
+        if self._is_stopping or self._is_over:
+            return
+        self._is_stopping = True
         self._say("Stopping all processes with SIGTERM")
+        if self._process is None:
+            self._finish(128 + signal.SIGTERM)
+            return
         self._signal(signal.SIGTERM)
-        await asyncio.sleep(self._grace)
-        self._say("Error R12 (Exit timeout) -> At least one process failed to exit within 30 seconds of SIGTERM")
-        self._say("Stopping remaining processes with SIGKILL")
+        self._timers.append(self._loop.call_later(self._grace, self._exceed_grace))
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes."""
+        self._is_killed = True
         self._signal(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self._group is not None:
-            try:
-                os.killpg(self._group, number)
-            except (ProcessLookupError, PermissionError):
-                return  # the whole group is gone already
+    def _exceed_grace(self) -> None:
+        if self._is_over or self._process is None or not group_lives(self._process.pid):
+            return
+        self._say(
+            f"Error R12 (Exit timeout) -> At least one process failed to exit within {self._grace:g} seconds of SIGTERM"
+        )
+        self._say("Stopping remaining processes with SIGKILL")
+        self.kill()
+        self._settle()
+
+    def _ended(self) -> None:
+        """The leader has ended: the dyno ends with it, but a stop leaves the others their grace."""
+        if not self._is_stopping:
+            self.kill()
+        if self._process is not None:
+            self._process.wait()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Finish once the leader is reaped, the others had their grace and the output is read."""
+        process, output = self._process, self._output
+        if self._is_over or process is None or output is None or process.returncode is None:
+            return
+        if not self._is_killed and group_lives(process.pid):
+            self._timers.append(self._loop.call_later(GROUP_POLL, self._settle))
+        elif output.is_read:
+            self._finish(_status(process.returncode))
+        else:
+            output.end_within(LINGER)
+
+    def _finish(self, status: int) -> None:
+        self._is_over = True
+        for timer in self._timers:
+            timer.cancel()
+        if self._process is not None:
+            self._guard.forget(self._process.pid)
+        self._say(f"Process exited with status {status}")
+        self._change("complete")
+        self._over()
+
+    def _signal(self, number: int) -> None:
+        """Signal the group; its number stays ours as long as it has a member or the leader is not reaped."""
+        if self._process is not None:
+            self._guard.kill(self._process.pid, number)
 
     def _change(self, state: str) -> None:
-        self._say(f"State changed from {self.state} to {state}")
-        self.state = state
-        self.updated_at = now()
+        self._say(f"State changed from {self._dyno.state} to {state}")
+        self._dyno.change(state)
 
-    def _say(self, text: str) -> None:
-        self._app.logplex.write("heroku", self.name, [text.encode()])
+    def _say(self, message: str) -> None:
+        self._logplex.say("heroku", self._dyno.name, message)
 
 
-def _has_profile(app: App) -> bool:
-    """Whether the folder has scripts that a dyno sources before its command."""
-    folder = app.folder.path
-    return (folder / ".profile").is_file() or (folder / ".profile.d").is_dir()
+class _Output:
+    """A dyno's two pipes: read into the log no faster than its readers take it."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], name: str, logplex: Logplex, settled: Callable[[], None]
+    ) -> None:
+        self._name = name
+        self._logplex = logplex
+        self._settled = settled
+        self._loop = asyncio.get_running_loop()
+        self._splitters = {pipe: Splitter() for pipe in (process.stdout, process.stderr) if pipe is not None}
+        self._held: deque[Lines] = deque()
+        self._is_paused = False
+        self._linger: asyncio.TimerHandle | None = None
+        self._youth_ends = self._loop.time() + YOUTH
+        self._young_until = logplex.total + YOUNG_LINES
+        for pipe in self._splitters:
+            os.set_blocking(pipe.fileno(), False)
+            self._loop.add_reader(pipe.fileno(), self._read, pipe)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all output is in the log."""
+        return not self._splitters and not self._held
+
+    def end_within(self, seconds: float) -> None:
+        """Nobody of the dyno writes any more: what is not closed by then is cut off."""
+        if self._linger is None:
+            self._linger = self._loop.call_later(seconds, self._cut_off)
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        if self._allowance() <= 0:
+            self._pause()
+            return
+        try:
+            chunk = os.read(pipe.fileno(), CHUNK)
+        except BlockingIOError:
+            return
+        when = self._logplex.timestamp()
+        splitter = self._splitters[pipe]
+        self._held.extend(splitter.feed(chunk, when) if chunk else splitter.flush(when))
+        if not chunk:
+            self._close(pipe)
+        self._publish()
+        if self.is_read:
+            self._settled()
+
+    def _publish(self) -> None:
+        while self._held and (allowed := self._allowance()) > 0:
+            when, lines = self._held.popleft()
+            if len(lines) > allowed:
+                self._held.appendleft((when, lines[allowed:]))
+                lines = lines[:allowed]
+            self._logplex.publish("app", self._name, lines, when)
+        if self._held:
+            self._pause()
+
+    def _allowance(self) -> int:
+        """How many lines may go into the log now."""
+        if self._logplex.is_watched(self._name):
+            return CHUNK if self._logplex.has_room(self._name) else 0
+        if self._loop.time() >= self._youth_ends:
+            return CHUNK
+        return self._young_until - self._logplex.total
+
+    def _pause(self) -> None:
+        if self._is_paused:
+            return
+        self._is_paused = True
+        for pipe in self._splitters:
+            self._loop.remove_reader(pipe.fileno())
+        self._logplex.waiting.add(self._go_on)
+        self._loop.call_at(self._youth_ends, self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._is_paused or self._allowance() <= 0:
+            return
+        self._is_paused = False
+        self._logplex.waiting.discard(self._go_on)
+        self._publish()
+        if self._is_paused:
+            return
+        for pipe in self._splitters:
+            self._loop.add_reader(pipe.fileno(), self._read, pipe)
+        if self.is_read:
+            self._settled()
+
+    def _cut_off(self) -> None:
+        self._linger = None
+        if self._is_paused:
+            self.end_within(LINGER)
+            return
+        for pipe, splitter in tuple(self._splitters.items()):
+            self._held.extend(splitter.flush(self._logplex.timestamp()))
+            self._close(pipe)
+        self._publish()
+        if self.is_read:
+            self._settled()
+
+    def _close(self, pipe: IO[bytes]) -> None:
+        self._loop.remove_reader(pipe.fileno())
+        del self._splitters[pipe]
+        pipe.close()
+
+
+def _spawn(launch: Launch) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        launch.command,
+        cwd=launch.folder,
+        env=launch.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        bufsize=0,
+    )
+
+
+def _status(returncode: int) -> int:
+    """The status as a shell tells it: 128 and the signal's number for a killed process."""
+    return returncode if returncode >= 0 else 128 - returncode

@@ -1,88 +1,97 @@
-"""An app's folder, served live: its Procfile, its `.env`, and a signature that changes with it; it runs nothing."""
+"""A live folder: whether a file in it changed, its `.env`, its start-up scripts; nothing is written to it here."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from honcho.environ import parse_procfile
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-# What changes without the app having changed.
-_IGNORED = frozenset({".git", ".heroku", "__pycache__", ".ipynb_checkpoints", ".venv", "node_modules"})
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(\w+)\s*=\s*(.*?)\s*")
+# A change in a folder that is no app (a home folder) costs no more than a look at so many files.
+MOST_FILES = 20_000
+_NOT_CODE = {"__pycache__", "node_modules"}
+_KEY = re.compile(r"\w+", re.ASCII)
 
-
-class FolderError(Exception):
-    """The folder cannot be served: a sentence for the user."""
-
-
-class Folder:
-    """A folder that is an app: read anew each time, so that an edit counts at once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
-        if not self.path.is_dir():
-            raise FolderError(f"{path} is no folder.")
-        self.process_types()
-
-    def process_types(self) -> dict[str, str]:
-        """Return the Procfile's process types and their commands, in its order."""
-        procfile = self.path / "Procfile"
-        try:
-            text = procfile.read_text(encoding="utf-8")
-        except OSError:
-            raise FolderError(
-                f"{procfile} cannot be read: it names the app's process types, one `name: command` a line."
-            ) from None
-        except UnicodeDecodeError:
-            raise FolderError(f"{procfile} is no UTF-8 text.") from None
-        try:
-            return dict(parse_procfile(text).processes)
-        except AssertionError as error:
-            raise FolderError(f"{procfile}: {error}.") from None
-
-    def config(self) -> dict[str, str]:
-        """Return the variables of the folder's `.env`, as `heroku local` reads it."""
-        try:
-            text = (self.path / ".env").read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return {}
-        lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
-        found = filter(None, map(_ASSIGNMENT.fullmatch, lines))
-        return {match[1]: _unquoted(match[2]) for match in found}
-
-    def signature(self) -> str:
-        """Return a text that differs whenever a file in the folder was added, removed or changed."""
-        digest = hashlib.sha256()
-        for name, stat in sorted(_files(str(self.path)), key=lambda entry: entry[0]):
-            digest.update(f"{name}\0{stat.st_mtime_ns}\0{stat.st_size}\n".encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+Signature = frozenset[tuple[str, int, int]]
 
 
-def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+def signature(folder: Path) -> Signature:
+    """Return what changes when a file does: path, modification time and size of each."""
+    return frozenset(islice(_files(str(folder)), MOST_FILES))
+
+
+def _files(folder: str) -> Iterator[tuple[str, int, int]]:
     try:
-        entries = list(os.scandir(folder))
+        with os.scandir(folder) as found:
+            entries = list(found)
     except OSError:
         return
     for entry in entries:
-        if entry.name in _IGNORED:
-            continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _files(entry.path)
+            if _is_code(entry.name):
+                yield from _files(entry.path)
         else:
-            try:
-                yield entry.path, entry.stat(follow_symlinks=False)
-            except OSError:
-                continue  # it went while we looked: the next look sees it
+            yield _seen(entry)
+
+
+def _is_code(name: str) -> bool:
+    """Hidden folders hold what tools keep (.git, .heroku, .venv, a dyno's own ~/.cache), not the app."""
+    return name == ".profile.d" or not (name.startswith(".") or name in _NOT_CODE)
+
+
+def _seen(entry: os.DirEntry[str]) -> tuple[str, int, int]:
+    try:
+        status = entry.stat()
+    except OSError:
+        return entry.path, 0, 0
+    return entry.path, status.st_mtime_ns, status.st_size
+
+
+def dotenv(folder: Path) -> dict[str, str]:
+    """Return the variables of `.env`, read as `heroku local` does: NAME=VALUE lines, or one JSON object.
+
+    https://devcenter.heroku.com/articles/heroku-local#set-up-your-local-environment-variables
+    """
+    try:
+        text = (folder / ".env").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    pairs = _flat(found) if isinstance(found, dict) else _assignments(text)
+    return {name: value for name, value in pairs if _KEY.fullmatch(name) and "\0" not in value}
+
+
+def _assignments(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.split("\n"):
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            yield name.removeprefix("export ").strip(), _unquoted(value.strip())
 
 
 def _unquoted(value: str) -> str:
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1]
-    return value.partition(" #")[0].rstrip()
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if is_quoted else value
+
+
+def _flat(found: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in found.items():
+        key = f"{prefix}{name}".upper()
+        if isinstance(value, dict):
+            yield from _flat(value, f"{key}_")
+        else:
+            yield key, value if isinstance(value, str) else json.dumps(value)
+
+
+def start_up_scripts(folder: Path) -> list[str]:
+    """Return what bash sources before a command: https://devcenter.heroku.com/articles/dynos#the-profile-file."""
+    scripts = sorted((folder / ".profile.d").glob("*.sh"))
+    profile = folder / ".profile"
+    return [str(script) for script in [*scripts, profile] if script.is_file()]

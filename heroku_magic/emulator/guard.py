@@ -1,76 +1,98 @@
-"""A small second process that cleans up when the server is killed: it ends dynos' groups and removes folders.
+"""The guard: a small second process that ends the dynos when the emulator itself was killed; it starts nothing.
 
-Run as a script it is that process, and it imports next to nothing. It is told by a pipe what to
-watch; the pipe ends with the server, however that ends.
+It runs as a script of its own (`python -I -S guard.py`), is told of each process group through a pipe,
+and acts when the pipe closes: by itself only the kernel closes it then.
 """
+
+from __future__ import annotations
 
 import os
 import signal
 import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
 
 class Guard:
-    """The server's end of the pipe."""
+    """The emulator's end of the pipe."""
 
     def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the small process, in its own session: no Ctrl-C reaches it."""
         import subprocess
 
+        command = [sys.executable, "-I", "-S", __file__]
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-E", __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            close_fds=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, cwd="/", bufsize=0
         )
 
-    def watch(self, group: int) -> None:
-        """From now on this process group dies with the server."""
+    def keep(self, group: int) -> None:
+        """End this process group if the emulator dies."""
         self._tell(f"+{group}")
 
     def forget(self, group: int) -> None:
-        """This group is over; its number may be somebody else's next."""
+        """This process group is over; its number may belong to others from now on."""
         self._tell(f"-{group}")
 
-    def remove_at_end(self, folder: "Path") -> None:
-        """From now on this folder goes with the server."""
-        self._tell(f"/{os.fsencode(folder).hex()}")
+    def keep_folder(self, folder: Path) -> None:
+        """Remove this folder at the end."""
+        self._tell(f"/{folder}")
 
-    def close(self) -> None:
-        """Let the guard do its work, and wait for it."""
-        if self._process.stdin:
+    @contextmanager
+    def keeping(self, group: int) -> Iterator[None]:
+        """Keep a process group while the block runs."""
+        self.keep(group)
+        try:
+            yield
+        finally:
+            self.forget(group)
+
+    @staticmethod
+    def kill(group: int, number: int = signal.SIGKILL) -> None:
+        """Send a signal to a process group, if there is anybody left; macOS forbids it for zombies."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+
+    def stop(self) -> None:
+        """Close the pipe: it cleans up and ends."""
+        if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
-        self._process.wait()
+            self._process.wait()
 
     def _tell(self, line: str) -> None:
-        if self._process.stdin:
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(os.fsencode(line) + b"\n")
 
 
 def main() -> None:
-    """Read what to watch until the pipe ends, then clean up."""
+    """Remember what we are told; at the end of the pipe, clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()
-    folders: list[bytes] = []
+    folders: list[str] = []
     for line in sys.stdin.buffer:
-        kind, rest = line[:1], line[1:].strip()
-        if kind == b"+":
-            groups.add(int(rest))
-        elif kind == b"-":
-            groups.discard(int(rest))
-        else:
-            folders.append(bytes.fromhex(rest.decode()))
+        word, text = line[:1], os.fsdecode(line[1:].rstrip(b"\n"))
+        if word == b"+":
+            groups.add(int(text))
+        elif word == b"-":
+            groups.discard(int(text))
+        elif word == b"/":
+            folders.append(text)
+    _clean_up(groups, folders)
+
+
+def _clean_up(groups: set[int], folders: list[str]) -> None:
     for group in groups:
-        try:
+        with suppress(OSError):
             os.killpg(group, signal.SIGKILL)
-        except OSError:
-            continue
     if folders:
         import shutil
 

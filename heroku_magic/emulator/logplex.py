@@ -1,230 +1,305 @@
-"""Logplex: an app's log buffer, its sessions and tails; it knows lines, not processes and not HTTP.
+"""Logplex: an app's last 1,500 lines, its log sessions and their tails, as bytes; no HTTP and no processes.
 
-Bytes are kept as they came: nothing is decoded here. https://devcenter.heroku.com/articles/logplex
+Lines come in batches (what one read of a pipe brought), so that a flood costs little a line. A tail
+that is behind is waited for; one that takes nothing for a second loses lines and is told so (L11).
+https://devcenter.heroku.com/articles/log-runtime-metrics
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import time
-import uuid
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from heroku_magic.emulator.splitter import cut
+from heroku_magic.emulator.state import new_id, now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
-BUFFER = 1500  # lines an app: https://devcenter.heroku.com/articles/logging#log-history-limits
-LONGEST = 10_000  # bytes of a message: https://devcenter.heroku.com/articles/limits#dynos
-TAIL_BUFFER = 1024  # messages a tail may be behind
-SLOW_READER = 1.0  # seconds that a tail may take nothing before it loses messages
-SESSION_LIFE = 300.0  # seconds until an unopened session's URL is gone
-YOUNG = 1.0  # seconds
-_NO_ROOM = BUFFER - 500
+BUFFER = 1500
+# Bytes that may wait for one tail, and that one write takes at most.
+PENDING = 1_000_000
+WRITE = 256_000
+# Seconds without taking a byte after which a tail that is behind is no longer waited for.
+PATIENCE = 1.0
+# Seconds that the URL of a session lives unopened, and after its last use.
+SESSION_LIFE = 300
+# What a line costs on the wire beside its own bytes, about.
+_HEAD = 64
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line: `number` counts the app's lines, `text` is the line as it is read, without newline."""
+class Batch(NamedTuple):
+    """Lines of one source, dyno and timestamp, numbered from `first`."""
 
-    number: int
+    first: int
+    when: bytes
     source: str
     dyno: str
-    text: bytes
+    lines: list[bytes]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes on the wire."""
+        return sum(map(len, self.lines)) + _HEAD * len(self.lines)
+
+    def last(self, count: int) -> Batch:
+        """Return a batch of the last lines only."""
+        skip = len(self.lines) - count
+        return self if skip <= 0 else self._replace(first=self.first + skip, lines=self.lines[skip:])
+
+    def plain(self) -> bytes:
+        """Return the lines as `text/plain`."""
+        head = self._head()
+        return head + (b"\n" + head).join(self.lines) + b"\n"
+
+    def events(self) -> bytes:
+        """Return the lines as `text/event-stream`, one event a line."""
+        head = b"\ndata: " + self._head()
+        return b"".join(
+            [b"id: %d%b%b\n\n" % (number, head, line) for number, line in enumerate(self.lines, self.first)]
+        )
+
+    def _head(self) -> bytes:
+        return b"%b %b[%b]: " % (self.when, self.source.encode(), self.dyno.encode())
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What a session shows. dyno: a dyno's name or a process type; source: `app` or `heroku`; None: all."""
+    """Which lines a session wants. dyno: a full name or a type. None: all."""
 
     dyno: str | None = None
     source: str | None = None
 
-    def takes(self, line: Line) -> bool:
-        """Tell whether a line is shown."""
-        if self.source is not None and line.source != self.source:
-            return False
-        return self.dyno is None or line.dyno == self.dyno or line.dyno.startswith(f"{self.dyno}.")
+    def takes(self, source: str, dyno: str) -> bool:
+        """Whether lines of this origin are wanted."""
+        return self.takes_dyno(dyno) and self.source in {None, source}
+
+    def takes_dyno(self, dyno: str) -> bool:
+        """Whether app lines of this dyno may be wanted."""
+        return self.dyno is None or dyno == self.dyno or dyno.startswith(f"{self.dyno}.")
 
 
 @dataclass
 class Session:
-    """A log session: who knows its token can read; nothing else is asked."""
+    """A log session. token: 128 random bits, the one thing that its URL is guarded by."""
 
     filter: Filter
-    lines: int
-    tail: bool
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    created_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
-    expires: float = field(default_factory=lambda: time.monotonic() + SESSION_LIFE)
-
-
-class Tail:
-    """One reader that stays: lines wait here until it takes them."""
-
-    def __init__(self, wanted: Filter) -> None:
-        self.filter = wanted
-        self.is_closed = False
-        self._waiting: deque[Line] = deque()
-        self._arrived = asyncio.Event()
-        self._taken = asyncio.Event()
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether as many lines wait as may wait."""
-        return len(self._waiting) >= TAIL_BUFFER and not self.is_closed
-
-    def put(self, lines: Iterable[Line]) -> None:
-        """Let lines wait."""
-        self._waiting.extend(line for line in lines if self.filter.takes(line))
-        if self._waiting:
-            self._arrived.set()
-
-    async def take(self, seconds: float) -> list[Line] | None:
-        """Return the lines that wait, as soon as there are some; None after `seconds` without, or at the end."""
-        try:
-            await asyncio.wait_for(self._arrived.wait(), seconds)
-        except asyncio.TimeoutError:
-            return None
-        lines = list(self._waiting)
-        self._waiting.clear()
-        self._arrived.clear()
-        self._taken.set()
-        return lines
-
-    async def room(self) -> bool:
-        """Wait until this tail is no longer behind; False when it took nothing for too long."""
-        self._taken.clear()
-        try:
-            await asyncio.wait_for(self._taken.wait(), SLOW_READER)
-        except asyncio.TimeoutError:
-            return not self.is_behind
-        return True
-
-    def overflow(self, report: Line) -> None:
-        """Lose what waits, and say so."""
-        self._waiting.clear()
-        self._waiting.append(report)
-        self._arrived.set()
-
-    @property
-    def waiting(self) -> int:
-        """How many lines wait."""
-        return len(self._waiting)
-
-    def close(self) -> None:
-        """The reader has gone."""
-        self.is_closed = True
-        self._taken.set()
-        self._arrived.set()
+    lines: int = 100
+    tail: bool = False
+    id: str = field(default_factory=new_id)
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    created_at: datetime = field(default_factory=now)
+    used_at: float = 0.0
+    readers: int = 0
 
 
 class Logplex:
     """The log of one app."""
 
     def __init__(self) -> None:
-        self._buffer: deque[Line] = deque(maxlen=BUFFER)
+        self._buffer: deque[Batch] = deque()
+        self._count = 0
+        self._next = 1
+        self._newest = b""
         self._sessions: dict[str, Session] = {}
-        self._tails: set[Tail] = set()
-        self._number = 0
-        self._stamped = 0
-        self._opened = asyncio.Event()
+        self._tails: list[Tail] = []
+        self.waiting: set[Callable[[], None]] = set()
 
-    def session(self, wanted: Filter, *, lines: int, tail: bool) -> Session:
-        """Make a session."""
-        session = Session(wanted, lines, tail)
-        self._sessions = {token: old for token, old in self._sessions.items() if old.expires > time.monotonic()}
-        self._sessions[session.token] = session
-        return session
+    @property
+    def total(self) -> int:
+        """How many lines there have been."""
+        return self._next - 1
 
-    def find(self, token: str) -> Session | None:
-        """Return the session of a token, if its time is not over."""
-        session = self._sessions.get(token)
-        return session if session and session.expires > time.monotonic() else None
+    def timestamp(self) -> bytes:
+        """Return the present moment as log lines write it, never before an earlier one."""
+        self._newest = max(self._newest, now().isoformat(timespec="microseconds").encode())
+        return self._newest
 
-    def backlog(self, session: Session, after: int = 0) -> list[Line]:
-        """Return what a session shows of the past: `lines` is cut before filtering, as Logplex does."""
-        recent = list(self._buffer)[-session.lines :] if session.lines else []
-        return [line for line in recent if line.number > after and session.filter.takes(line)]
-
-    def open_tail(self, session: Session) -> Tail:
-        """Begin to follow; called in the same moment as `backlog`, so that no line comes twice or never."""
-        tail = Tail(session.filter)
-        self._tails.add(tail)
-        self._opened.set()
-        return tail
-
-    def close_tail(self, tail: Tail) -> None:
-        """End a tail."""
-        tail.close()
-        self._tails.discard(tail)
-
-    def write(self, source: str, dyno: str, messages: Iterable[bytes]) -> None:
-        """Add lines, each message cut as Heroku cuts long ones, all pieces with one timestamp."""
-        lines: list[Line] = []
-        head = f" {source}[{dyno}]: ".encode()
-        for message in messages:
-            stamp = self._stamp()
-            for piece in pieces(message):
-                self._number += 1
-                lines.append(Line(self._number, source, dyno, b"".join((stamp, head, piece))))
-        self._buffer.extend(lines)
+    def publish(self, source: str, dyno: str, lines: list[bytes], when: bytes | None = None) -> None:
+        """Take lines into the buffer and hand them to the tails that want them."""
+        batch = Batch(self._next, when or self.timestamp(), source, dyno, lines)
+        self._next += len(lines)
+        self._count += len(lines)
+        self._buffer.append(batch)
+        while self._count - len(self._buffer[0].lines) >= BUFFER:
+            self._count -= len(self._buffer.popleft().lines)
         for tail in self._tails:
-            tail.put(lines)
+            tail.put(batch)
 
-    async def room(self, dyno_age: float, dyno_lines: int) -> None:
-        """Wait until a dyno may write more: no faster than the tails take lines.
+    def say(self, source: str, dyno: str, message: str) -> None:
+        """Log one message of the platform itself; a command with newlines in it stays one line."""
+        text = message.replace("\r", " ").replace("\n", " ")
+        self.publish(source, dyno, cut(text.encode("utf-8", "replace")))
 
-        A young dyno waits for its first reader, too. A real one takes seconds to boot, in which its
-        client opens the log; here it could fill the whole buffer before anybody can look.
-        """
-        if not self._tails and dyno_lines > _NO_ROOM and dyno_age < YOUNG:
-            self._opened.clear()
-            try:
-                await asyncio.wait_for(self._opened.wait(), YOUNG - dyno_age)
-            except asyncio.TimeoutError:
-                pass
-        for tail in [tail for tail in self._tails if tail.is_behind]:
-            while tail.is_behind:
-                if not await tail.room():
-                    self._overflow(tail)
+    def open_session(self, session: Session) -> None:
+        """Remember a session until it is over age."""
+        clock = asyncio.get_running_loop().time()
+        session.used_at = clock
+        for old in [old for old in self._sessions.values() if _is_over(old, clock)]:
+            del self._sessions[old.token]
+        self._sessions[session.token] = session
 
-    def _overflow(self, tail: Tail) -> None:
-        """Say in the tail alone that it lost messages: https://devcenter.heroku.com/articles/error-codes#l11."""
-        since = self._stamp().decode()
-        report = f"Error L11 (Tail buffer overflow) -> This tail session dropped {tail.waiting} messages since {since}."
-        text = f"{since} heroku[logplex]: {report}".encode()
-        tail.overflow(Line(self._number, "heroku", "logplex", text))
+    def session(self, token: str) -> Session | None:
+        """Return the session of a URL, unless it is over age."""
+        session = self._sessions.get(token)
+        return None if session is None or _is_over(session, asyncio.get_running_loop().time()) else session
 
-    def _stamp(self) -> bytes:
-        """The time with microseconds; each line's own, so that no two lines look the same."""
-        self._stamped = max(self._stamped + 1, time.time_ns() // 1000)
-        seconds, micros = divmod(self._stamped, 1_000_000)
-        return b"%s.%06d+00:00" % (_second(seconds), micros)
+    def backlog(self, session: Session, after: int | None = None) -> list[Batch]:
+        """Return what a session gets first: its last lines, cut before they are filtered, or those after an id."""
+        count = min(session.lines, BUFFER) if after is None else min(max(self.total - after, 0), BUFFER)
+        return [batch for batch in self._last(count) if session.filter.takes(batch.source, batch.dyno)]
+
+    def attach(self, tail: Tail) -> None:
+        """Hand all further lines to a tail; dynos that waited for a reader may go on."""
+        self._tails.append(tail)
+        self.wake()
+
+    def detach(self, tail: Tail) -> None:
+        """Forget a tail."""
+        if tail in self._tails:
+            self._tails.remove(tail)
+            self.wake()
+
+    def is_watched(self, dyno: str) -> bool:
+        """Whether a tail wants this dyno's lines."""
+        return any(tail.session.filter.takes("app", dyno) for tail in self._tails)
+
+    def has_room(self, dyno: str) -> bool:
+        """Whether each tail that wants this dyno's lines can take more of them."""
+        return not any(tail.is_full and tail.session.filter.takes("app", dyno) for tail in self._tails)
+
+    def wake(self) -> None:
+        """Let the dynos that wait look again whether they may go on."""
+        for look_again in tuple(self.waiting):
+            look_again()
+
+    def close(self) -> None:
+        """End all tails."""
+        for tail in tuple(self._tails):
+            tail.close()
+
+    def _last(self, count: int) -> Iterator[Batch]:
+        found: list[Batch] = []
+        for batch in reversed(self._buffer):
+            if count <= 0:
+                break
+            found.append(batch.last(count))
+            count -= len(batch.lines)
+        return reversed(found)
 
 
-def pieces(message: bytes) -> list[bytes]:
-    """Cut a message on raw bytes as Logplex does, its newline counted.
-
-    >>> [len(piece) for piece in pieces(b"x" * 10_000)]
-    [10000, 0]
-    """
-    if len(message) < LONGEST:
-        return [message]
-    return [message[at : at + LONGEST] for at in range(0, len(message) + 1, LONGEST)]
+def _is_over(session: Session, clock: float) -> bool:
+    return not session.readers and clock - session.used_at > SESSION_LIFE
 
 
-_formatted: tuple[int, bytes] = (0, b"")
+class Tail:
+    """One reader of a session: what waits for it, ready to be written."""
 
+    def __init__(self, logplex: Logplex, session: Session, *, events: bool, after: int | None = None) -> None:
+        self.session = session
+        self._logplex = logplex
+        self._events = events
+        self._pending = deque(logplex.backlog(session, after))
+        self._size = sum(batch.size for batch in self._pending)
+        self._dropped = 0
+        self._dropped_since = b""
+        self._is_dropping = False
+        self._is_open = session.tail
+        self._waiter: asyncio.Future[None] | None = None
+        self._overflow: asyncio.TimerHandle | None = None
+        if self._is_open:
+            self._arm()
+            logplex.attach(self)  # in one step with the backlog above: no gap, nothing twice
 
-def _second(seconds: int) -> bytes:
-    """Format a second, once for all the lines in it."""
-    global _formatted  # noqa: PLW0603 - one value, replaced each second
-    if _formatted[0] != seconds:
-        text = datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-        _formatted = (seconds, text.encode())
-    return _formatted[1]
+    @property
+    def is_full(self) -> bool:
+        """Whether dynos have to wait for it."""
+        return self._size >= PENDING and not self._is_dropping
+
+    def put(self, batch: Batch) -> None:
+        """Take a batch, if it is wanted."""
+        if not self.session.filter.takes(batch.source, batch.dyno):
+            return
+        if self._is_dropping:
+            self._dropped += len(batch.lines)
+            return
+        self._pending.append(batch)
+        self._size += batch.size
+        self._arm()
+        self._ring()
+
+    async def take(self, patience: float) -> bytes | None:
+        """Return what waits, at most about one write's worth; b"" after a silence; None at the end."""
+        if not self._pending and not self._is_dropping and self._is_open:
+            await self._news(patience)
+        if not self._pending and not self._is_dropping:
+            return b"" if self._is_open else None
+        return self._written()
+
+    def close(self) -> None:
+        """End it: what waits is still delivered, nothing new is taken."""
+        self._is_open = False
+        self._logplex.detach(self)
+        self._stop_overflow()
+        self._ring()
+
+    def _written(self) -> bytes:
+        was_full = self.is_full
+        self._stop_overflow()
+        text, size = [], 0
+        while self._pending and size < WRITE:
+            batch = self._pending.popleft()
+            size += batch.size
+            text.append(batch.events() if self._events else batch.plain())
+        self._size -= size
+        if self._is_dropping and not self._pending:
+            text.append(self._tell_loss())
+        self._arm()
+        if was_full and not self.is_full:
+            self._logplex.wake()
+        return b"".join(text)
+
+    def _arm(self) -> None:
+        """Dynos wait for this reader from now on: not for ever."""
+        if self.is_full and self._is_open and self._overflow is None:
+            self._overflow = asyncio.get_running_loop().call_later(PATIENCE, self._drop)
+
+    def _drop(self) -> None:
+        """The reader took nothing for too long: the dynos go on without it."""
+        self._overflow = None
+        self._is_dropping = True
+        self._dropped_since = self._logplex.timestamp()
+        self._logplex.wake()
+
+    def _tell_loss(self) -> bytes:
+        dropped, self._dropped, self._is_dropping = self._dropped, 0, False
+        if not dropped:
+            return b""
+        # No id: a reader that comes back asks for what follows the last line that it did get.
+        line = (
+            b"%b heroku[logplex]: Error L11 (Tail buffer overflow) -> This tail session dropped %d messages since %b."
+        )
+        text = line % (self._logplex.timestamp(), dropped, self._dropped_since)
+        return b"data: " + text + b"\n\n" if self._events else text + b"\n"
+
+    async def _news(self, patience: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(patience, self._ring)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+
+    def _ring(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _stop_overflow(self) -> None:
+        if self._overflow is not None:
+            self._overflow.cancel()
+            self._overflow = None

@@ -1,39 +1,33 @@
-"""Which URL goes to which handler. https://devcenter.heroku.com/articles/platform-api-reference."""
+"""The URL table: which handler answers which path; nothing is handled here."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from tornado.routing import URLSpec
 
 from heroku_magic.emulator import handlers
-from heroku_magic.emulator.stream import StreamHandler
 
-if TYPE_CHECKING:
-    from tornado.web import RequestHandler
+_NAME = "([^/]+)"
+_APP = f"/apps/{_NAME}"
 
-    from heroku_magic.emulator.server import Server
-
-_APP = r"/apps/([^/]+)"
-
-_TABLE: list[tuple[str, type[RequestHandler]]] = [
-    (r"/account", handlers.AccountHandler),
-    (r"/account/rate-limits", handlers.RateLimitsHandler),
-    (r"/apps", handlers.AppsHandler),
-    (_APP, handlers.AppHandler),
-    (rf"{_APP}/config-vars", handlers.ConfigVarsHandler),
-    (rf"{_APP}/dynos", handlers.DynosHandler),
-    (rf"{_APP}/dynos/([^/]+)", handlers.DynoHandler),
-    (rf"{_APP}/dynos/([^/]+)/actions/stop", handlers.StopHandler),
-    (rf"{_APP}/formation", handlers.FormationHandler),
-    (rf"{_APP}/formation/([^/]+)", handlers.FormationHandler),
-    (rf"{_APP}/log-sessions", handlers.LogSessionsHandler),
-    (rf"{_APP}/releases", handlers.ReleasesHandler),
-    (rf"{_APP}/releases/([^/]+)", handlers.ReleaseHandler),
-    (r"/dyno-sizes", handlers.DynoSizesHandler),
-    (r"/stream", StreamHandler),
-]
+_TABLE = {
+    "/account": handlers.Account,
+    "/account/rate-limits": handlers.RateLimits,
+    "/apps": handlers.Apps,
+    _APP: handlers.App,
+    f"{_APP}/config-vars": handlers.ConfigVars,
+    f"{_APP}/dynos": handlers.Dynos,
+    f"{_APP}/dynos/{_NAME}": handlers.Dyno,
+    f"{_APP}/dynos/{_NAME}/actions/stop": handlers.DynoStop,
+    f"{_APP}/formation": handlers.Formation,
+    f"{_APP}/formation/{_NAME}": handlers.ProcessType,
+    f"{_APP}/log-sessions": handlers.LogSessions,
+    f"{_APP}/releases": handlers.Releases,
+    f"{_APP}/releases/{_NAME}": handlers.Release,
+    "/dyno-sizes": handlers.DynoSizes,
+    "/stream": handlers.Stream,
+}
 
 
-def routes(server: Server) -> list[tuple[str, type[RequestHandler], dict[str, Any]]]:
-    """Return the table as tornado takes it, each handler with its server."""
-    table = [*_TABLE, (r".*", handlers.NotFoundHandler)]
-    return [(pattern, handler, {"server": server}) for pattern, handler in table]
+def routes() -> list[URLSpec]:
+    """Return the table for tornado."""
+    return [URLSpec(path, handler) for path, handler in _TABLE.items()]

@@ -1,100 +1,135 @@
-"""The tornado application on its socket, with the dynos that it started; who may end it is __main__'s."""
+"""The emulator as a whole: its apps behind one HTTP server on loopback, from start to stop."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
-from typing import TYPE_CHECKING
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from heroku_magic.emulator.dynos import GRACE
-from heroku_magic.emulator.environment import Environment
+from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.guard import Guard
+from heroku_magic.emulator.handlers import NotFound
+from heroku_magic.emulator.ratelimit import RateLimit
 from heroku_magic.emulator.routes import routes
-from heroku_magic.emulator.state import Account
+from heroku_magic.emulator.runtime import AppRuntime
+from heroku_magic.emulator.state import now
 
 if TYPE_CHECKING:
-    from heroku_magic.emulator.dynos import Dyno
-    from heroku_magic.emulator.logplex import Logplex
-    from heroku_magic.emulator.state import App
+    from collections.abc import Mapping
 
-HOST = "127.0.0.1"
-LONGEST_BODY = 1024 * 1024
-SHUTDOWN = 3.0  # seconds for the dynos to end when the server does
+LARGEST_PORT = 65_535
+LARGEST_BODY = 4 * 1024 * 1024
+# Seconds that the dynos have when the emulator itself is ended.
+END_PATIENCE = 2.0
+# Seconds in which the log's readers may take its last lines.
+LAST_WORDS = 0.5
+_APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 
 
-class Server:
-    """One embedded Heroku: made, opened, closed."""
+class Emulator:
+    """The embedded Heroku: apps, the token that opens them, and where it listens."""
 
-    def __init__(self, apps: list[App], *, one_offs: int | None = None, grace: float = GRACE, token: str = "") -> None:
-        self.account = Account(apps, one_offs=one_offs)
-        self.token = token or f"HRKU-{secrets.token_urlsafe(32)}"
-        self.grace = grace
-        self.sessions: dict[str, Logplex] = {}
-        self.port = 0
+    def __init__(self, folders: Mapping[str, Path], *, one_offs: int, grace: float) -> None:
+        self.token = secrets.token_hex(20)
+        self.rate_limit = RateLimit()
+        self.started_at = now()
+        self.url = ""
+        self.hosts: frozenset[str] = frozenset()
+        self.readers: set[asyncio.Task[Any]] = set()
         self._guard = Guard()
-        self._environments = {app.id: self._new_environment(app) for app in apps}
-        self._lives: set[asyncio.Task[None]] = set()
-        self._http = HTTPServer(
-            Application(routes(self), log_function=lambda _: None),
-            max_body_size=LONGEST_BODY,
-            max_header_size=64 * 1024,
-            # A client that says nothing, or one word a minute, keeps no place.
-            idle_connection_timeout=120,
-            body_timeout=30,
+        self._temporary: Path | None = None
+        self._server: HTTPServer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        bash = _bash()
+        self.apps = [
+            AppRuntime(
+                _checked_name(name),
+                _checked_folder(folder),
+                self._guard,
+                self._scratch,
+                bash=bash,
+                grace=grace,
+                one_offs=one_offs,
+            )
+            for name, folder in folders.items()
+        ]
+
+    def start(self, port: int) -> None:
+        """Listen, and begin to build what the apps need."""
+        if not 0 <= port <= LARGEST_PORT:
+            raise StartError(f"Port {port} is no port: 0 to {LARGEST_PORT}.")
+        try:
+            listening = bind_sockets(port, "127.0.0.1", family=socket.AF_INET)
+        except OSError as error:
+            raise StartError(f"Port {port} on 127.0.0.1 cannot be used: {error.strerror}") from None
+        self._guard.start()
+        port = listening[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
+        self._serve(listening)
+        self._tasks = [asyncio.ensure_future(served.warm_up()) for served in self.apps]
+
+    async def stop(self) -> None:
+        """Take no more requests, end the dynos, clean up."""
+        if self._server is not None:
+            self._server.stop()
+        await asyncio.gather(*(served.close(END_PATIENCE) for served in self.apps))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.readers:
+            await asyncio.wait(self.readers, timeout=LAST_WORDS)
+        self._guard.stop()
+
+    @staticmethod
+    def clock() -> float:
+        """Return the time that time-outs are counted in."""
+        return asyncio.get_running_loop().time()
+
+    def _serve(self, listening: list[socket.socket]) -> None:
+        application = Application(routes(), default_handler_class=NotFound, log_function=_no_log, emulator=self)
+        for each in listening:
+            # Connections inherit it: a log line never waits for the next one.
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._server = HTTPServer(application, max_body_size=LARGEST_BODY, max_buffer_size=LARGEST_BODY)
+        self._server.add_sockets(listening)
+
+    def _scratch(self) -> Path:
+        """Return a temporary folder, made when it is first needed; the guard removes it at the end."""
+        if self._temporary is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="embedded-heroku-"))
+            self._guard.keep_folder(self._temporary)
+        return self._temporary
+
+
+def _no_log(_: object) -> None:
+    """Requests are not logged: their paths hold the log sessions' tokens."""
+
+
+def _bash() -> Path:
+    bash = shutil.which("bash")
+    if bash is None:
+        raise StartError(
+            "The embedded Heroku needs bash, and there is none on PATH: install it (on Windows use WSL), "
+            "or use an app on Heroku."
         )
-
-    @property
-    def url(self) -> str:
-        """The API's base URL."""
-        return f"http://{HOST}:{self.port}"
-
-    @property
-    def hosts(self) -> set[str]:
-        """The Host headers that are answered."""
-        return {f"{HOST}:{self.port}", f"localhost:{self.port}"}
-
-    def open(self, port: int) -> None:
-        """Listen on loopback alone (0: on a free port), and have the environments made meanwhile."""
-        sockets = bind_sockets(port, HOST)
-        self.port = sockets[0].getsockname()[1]
-        self._http.add_sockets(sockets)
-        for environment in self._environments.values():
-            making = asyncio.ensure_future(environment.path())
-            making.add_done_callback(_look_at)
-
-    def environment(self, app: App) -> Environment:
-        """Return the Python environment of an app."""
-        return self._environments[app.id]
-
-    def start(self, dyno: Dyno, app: App) -> None:
-        """Let a dyno live."""
-        app.dynos[dyno.name] = dyno
-        life = asyncio.ensure_future(dyno.live(self.environment(app), self._guard))
-        self._lives.add(life)
-        life.add_done_callback(self._lives.discard)
-
-    async def close(self) -> None:
-        """Stop listening, end the dynos, and leave nothing behind."""
-        self._http.stop()
-        for app in self.account.apps.values():
-            for dyno in list(app.dynos.values()):
-                dyno.stop()
-        if self._lives:
-            await asyncio.wait(self._lives, timeout=SHUTDOWN)
-        self._guard.close()  # ends what did not, removes what was temporary
-
-    def _new_environment(self, app: App) -> Environment:
-        def log(text: str) -> None:
-            app.logplex.write("app", "build", [text.encode()])
-
-        return Environment(app.folder.path, remember=self._guard.remove_at_end, log=log)
+    return Path(bash)
 
 
-def _look_at(made: asyncio.Future[object]) -> None:
-    """A failed install is told to whoever starts a dyno; here nobody waits for it."""
-    if not made.cancelled():
-        made.exception()
+def _checked_name(name: str) -> str:
+    if not _APP_NAME.fullmatch(name):
+        raise StartError(f"{name!r} is no app name: 3 to 30 of a-z, 0-9 and -, beginning with a letter.")
+    return name
+
+
+def _checked_folder(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise StartError(f"There is no folder {folder}.")
+    return folder.resolve()

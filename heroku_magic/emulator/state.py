@@ -1,193 +1,124 @@
-"""Accounts, apps, releases and dynos as plain values, with Heroku's rules for them; no HTTP, no processes."""
+"""What the emulated platform knows: account, apps, releases, dynos, as plain values; no I/O, no processes.
+
+The names are those of the Platform API's schema:
+https://devcenter.heroku.com/articles/platform-api-reference
+"""
 
 from __future__ import annotations
 
-import random
-import re
-import time
+import secrets
 import uuid
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
-from heroku_magic.emulator.logplex import Logplex
-
-if TYPE_CHECKING:
-    from heroku_magic.emulator.dynos import Dyno
-    from heroku_magic.emulator.folder import Folder
-
-EMAIL = "you@embedded.example"
-RATE_LIMIT = 4500  # requests an hour: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
-DEFAULT_SIZE = "Standard-1X"
-# Name, memory in GB, compute units, cents a month: what the API's dyno-size lists.
-SIZES = {
-    "Eco": (0.5, 1, 500),
-    "Basic": (0.5, 1, 700),
-    "Standard-1X": (0.5, 1, 2500),
-    "Standard-2X": (1.0, 2, 5000),
-    "Performance-M": (2.5, 12, 25000),
-    "Performance-L": (14.0, 50, 50000),
-    "Performance-L-RAM": (30.0, 24, 50000),
-    "Performance-XL": (62.0, 50, 75000),
-    "Performance-2XL": (126.0, 100, 150000),
-}
-_APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
-_CONFIG_NAME = re.compile(r"\w+")
-
-
-class Refusal(Exception):
-    """A request that Heroku refuses: status, id and message of the answer."""
-
-    def __init__(self, status: int, id: str, message: str, **more: str | int) -> None:  # noqa: A002 - Heroku's name
-        super().__init__(message)
-        self.status = status
-        self.body = {**more, "id": id, "message": message}
+from heroku_magic.emulator.errors import not_found
 
 
 def now() -> datetime:
-    """Return the time as the API stamps it."""
+    """Return the present moment in UTC."""
     return datetime.now(timezone.utc)
 
 
 def new_id() -> str:
-    """Return a new UUID."""
+    """Return an id for a new resource."""
     return str(uuid.uuid4())
 
 
-def canonical_size(name: str | None) -> str:
-    """Return a size as Heroku spells it, however it was typed."""
-    wanted = (name or DEFAULT_SIZE).lower()
-    for size in SIZES:
-        if size.lower() == wanted:
-            return size
-    raise Refusal(422, "invalid_params", f"No such size as {name}. Choose one of {', '.join(SIZES)}.")
+def fixed_id(name: str) -> str:
+    """Return the id of something that is the same on every start, such as a dyno size."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.embedded.invalid"))
+
+
+# `.invalid` is no domain that anybody can own: https://www.rfc-editor.org/rfc/rfc2606
+EMAIL = "notebook@embedded.invalid"
 
 
 @dataclass(frozen=True)
 class Release:
-    """One release: which slug with which config."""
+    """One release of an app; slug: the id of the code that it runs, or None before there is any."""
 
     version: int
-    slug: str
     description: str
+    slug: str | None
     id: str = field(default_factory=new_id)
     created_at: datetime = field(default_factory=now)
 
 
+@dataclass
+class Dyno:
+    """A dyno from its creation to its end; it is forgotten once it is over."""
+
+    name: str
+    type: str
+    command: str
+    size: str
+    release: Release
+    state: str = "starting"
+    id: str = field(default_factory=new_id)
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+    def change(self, state: str) -> None:
+        """Note a new state and its time."""
+        self.state, self.updated_at = state, now()
+
+
+@dataclass
 class App:
-    """An app served from a folder: a change of a file makes the next release."""
+    """An app: its releases, config vars and the dynos that are there now."""
 
-    def __init__(self, name: str, folder: Folder) -> None:
-        if not _APP_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no app name: 3 to 30 characters, a-z, 0-9 and -, a letter first.")
-        self.id = new_id()
-        self.name = name
-        self.folder = folder
-        self.created_at = now()
-        self.logplex = Logplex()
-        self.dynos: dict[str, Dyno] = {}
-        self.config: dict[str, str] = {}
-        self.releases: list[Release] = []
-        self._process_ids: dict[str, str] = {}
-        self._signature = ""
-        self.release()
-
-    def release(self) -> Release:
-        """Return the current release, a new one if the folder has changed since."""
-        signature = self.folder.signature()
-        if signature != self._signature:
-            self._signature = signature
-            self._add(new_id(), "Deploy " + signature[:8])
-        return self.releases[-1]
-
-    def find_release(self, name: str) -> Release:
-        """Return a release by its id or its version."""
-        self.release()
-        for release in self.releases:
-            if name in {release.id, str(release.version), f"v{release.version}"}:
-                return release
-        raise Refusal(404, "not_found", "Couldn't find that release.", resource="release")
-
-    def process_id(self, name: str) -> str:
-        """Return the id of a process type's place in the formation."""
-        return self._process_ids.setdefault(name, new_id())
-
-    def set_config(self, changes: dict[str, str | None]) -> None:
-        """Set config vars, null unsets: makes a release."""
-        for name, value in changes.items():
-            if not _CONFIG_NAME.fullmatch(name) or not isinstance(value, str | None):
-                raise Refusal(
-                    422, "invalid_params", f"Config var {name!r}: a name of letters, digits and _, and a text or null."
-                )
-        merged = {**self.config, **changes}
-        self.config = {name: value for name, value in merged.items() if value is not None}
-        verb = "Set" if any(value is not None for value in changes.values()) else "Unset"
-        self._add(self.release().slug, f"{verb} {', '.join(sorted(changes))} config vars")
-
-    def all_config(self) -> dict[str, str]:
-        """Return the config vars, those of the folder's `.env` below them."""
-        return {**self.folder.config(), **self.config}
-
-    def find_dyno(self, name: str) -> Dyno:
-        """Return a dyno by its name or id; one that is over is not there any more."""
-        for dyno in self.dynos.values():
-            if name in {dyno.name, dyno.id}:
-                return dyno
-        raise Refusal(404, "not_found", "Couldn't find that dyno.", resource="dyno")
-
-    def free_name(self, kind: str) -> str:
-        """Return a name such as `run.4821` that no living dyno has; old ones are used again."""
-        while (name := f"{kind}.{random.randint(1000, 9999)}") in self.dynos:  # noqa: S311 - a name, no secret
-            continue
-        return name
-
-    def command_of(self, command: str) -> str:
-        """Return what a dyno runs: a process type in the first place stands for its command."""
-        first, blank, rest = command.partition(" ")
-        return self.folder.process_types().get(first, first) + blank + rest
-
-    def _add(self, slug: str, description: str) -> None:
-        self.releases.append(Release(len(self.releases) + 1, slug, description))
-
-
-class Account:
-    """The one account: its apps, and its requests of this hour."""
-
-    def __init__(self, apps: list[App], *, one_offs: int | None = None) -> None:
-        self.id = new_id()
-        self.email = EMAIL
-        self.created_at = now()
-        self.apps = {app.name: app for app in apps}
-        self.one_offs = one_offs
-        self._tokens = float(RATE_LIMIT)
-        self._counted_at = time.monotonic()
-
-    def app(self, name: str) -> App:
-        """Return an app by its name or id."""
-        for app in self.apps.values():
-            if name in {app.name, app.id}:
-                return app
-        raise Refusal(404, "not_found", "Couldn't find that app.", resource="app")
-
-    def check_limit(self, size: str) -> None:
-        """Refuse a one-off more than may run at once."""
-        running = sum(dyno.type == "run" for app in self.apps.values() for dyno in app.dynos.values())
-        if self.one_offs is not None and running >= self.one_offs:
-            message = f"Cannot run more than {self.one_offs} {size} size dynos."
-            url = "https://devcenter.heroku.com/articles/dyno-size#default-scaling-limits"
-            raise Refusal(422, "cannot_run_above_limit", message, limit=self.one_offs, size=size, url=url)
+    name: str
+    id: str = field(default_factory=new_id)
+    created_at: datetime = field(default_factory=now)
+    config: dict[str, str] = field(default_factory=dict)
+    releases: list[Release] = field(default_factory=list)
+    dynos: dict[str, Dyno] = field(default_factory=dict)
+    _names: deque[str] = field(default_factory=lambda: deque(maxlen=1500))
 
     @property
-    def remaining(self) -> int:
-        """How many requests are left: a bucket that fills evenly over an hour."""
-        moment = time.monotonic()
-        self._tokens = min(RATE_LIMIT, self._tokens + (moment - self._counted_at) * RATE_LIMIT / 3600)
-        self._counted_at = moment
-        return int(self._tokens)
+    def current(self) -> Release:
+        """The release that new dynos run."""
+        return self.releases[-1]
 
-    def count_request(self) -> None:
-        """Take one request from the bucket."""
-        if self.remaining < 1:
-            message = "Your account reached the API rate limit\nPlease wait a few minutes before making new requests"
-            raise Refusal(429, "rate_limit", message)
-        self._tokens -= 1
+    def release(self, description: str, *, slug: str | None) -> Release:
+        """Make the next release."""
+        release = Release(len(self.releases) + 1, description, slug)
+        self.releases.append(release)
+        return release
+
+    def find_release(self, identity: str) -> Release:
+        """Return a release by id or version."""
+        for release in self.releases:
+            if identity in {release.id, str(release.version)}:
+                return release
+        raise not_found("release")
+
+    def find_dyno(self, identity: str) -> Dyno:
+        """Return a dyno by id or name."""
+        for dyno in self.dynos.values():
+            if identity in {dyno.id, dyno.name}:
+                return dyno
+        raise not_found("dyno")
+
+    def set_config(self, changes: dict[str, str | None]) -> None:
+        """Set config vars and take away those that are None; a change makes a release."""
+        before = dict(self.config)
+        self.config.update({name: value for name, value in changes.items() if value is not None})
+        for name in [name for name, value in changes.items() if value is None]:
+            self.config.pop(name, None)
+        if self.config != before:
+            self.release(_describe(changes), slug=self.current.slug)
+
+    def new_dyno_name(self, kind: str) -> str:
+        """Return `run.NNNN` with a number that is not in use, nor was lately: its old lines are in the log."""
+        while (name := f"{kind}.{secrets.randbelow(9000) + 1000}") in self.dynos or name in self._names:
+            pass
+        self._names.append(name)
+        return name
+
+
+def _describe(changes: dict[str, str | None]) -> str:
+    given = [name for name, value in changes.items() if value is not None]
+    verb = "Set" if given else "Remove"
+    return f"{verb} {', '.join(given or changes)} config vars"

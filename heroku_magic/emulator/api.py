@@ -1,0 +1,120 @@
+"""What every request goes through: who asks, with which token and version; errors as JSON. It knows no routes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from tornado.web import HTTPError, RequestHandler
+
+from heroku_magic.emulator import errors, orders, ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heroku_magic.emulator.runtime import AppRuntime
+    from heroku_magic.emulator.server import Emulator
+
+_ACCEPT = re.compile(r"application/vnd\.heroku\+json\s*;\s*version=3(\.[\w-]+)*\s*(?:[,;]|$)")
+
+
+class LocalHandler(RequestHandler):
+    """A handler that answers programs on this machine only: no website can make a browser ask it."""
+
+    @property
+    def emulator(self) -> Emulator:
+        """The emulator that is asked."""
+        emulator: Emulator = self.settings["emulator"]
+        return emulator
+
+    def prepare(self) -> None:
+        """Refuse a foreign name for our address (DNS rebinding) and whatever a web page sends."""
+        if self.request.headers.get("Host", "") not in self.emulator.hosts:
+            raise errors.forbidden("The embedded Heroku answers to its own address only.")
+        if "Origin" in self.request.headers:
+            raise errors.forbidden("The embedded Heroku answers no web pages.")
+
+    def set_default_headers(self) -> None:
+        """Name the request, as Heroku does."""
+        self.set_header("Request-Id", str(uuid.uuid4()))
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "private, no-cache")
+
+    def answer(self, data: Any, status: int = 200) -> None:
+        """Answer with JSON."""
+        self.set_status(status)
+        self.finish(json.dumps(data))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Write an error as Heroku does: `{"id", "message"}`."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        if status_code in {404, 405} and not isinstance(error, errors.ApiError):
+            error = errors.no_endpoint()
+        if isinstance(error, errors.ApiError):
+            self.answer(error.body, error.status_code)
+        elif isinstance(error, HTTPError) and status_code < 500:
+            self.answer(errors.bad_request(error.reason or "The request cannot be read.").body, status_code)
+        else:
+            self.answer({"id": "internal_server_error", "message": "Internal server error."}, 500)
+
+
+class ApiHandler(LocalHandler):
+    """A handler of the Platform API."""
+
+    is_free = False
+
+    def prepare(self) -> None:
+        """Check origin, token, version and budget, in this order."""
+        super().prepare()
+        if not self._has_token():
+            raise errors.unauthorized()
+        if not _ACCEPT.search(self.request.headers.get("Accept", "")):
+            raise errors.not_acceptable()
+        if not self.is_free and not self.emulator.rate_limit.spend():
+            raise errors.rate_limited()
+        self._set_rate_headers()
+
+    def set_default_headers(self) -> None:
+        """Tell the rest of the budget with every answer."""
+        super().set_default_headers()
+        self._set_rate_headers()
+
+    def body(self) -> dict[str, Any]:
+        """Return the request's JSON object."""
+        return orders.json_object(self.request.body)
+
+    def served(self, identity: str) -> AppRuntime:
+        """Return an app by name or id."""
+        for runtime in self.emulator.apps:
+            if identity in {runtime.app.name, runtime.app.id}:
+                return runtime
+        raise errors.not_found("app")
+
+    def answer_list(self, items: Sequence[dict[str, Any]], *keys: str) -> None:
+        """Answer the part of a list that is asked for."""
+        page = ranges.page(items, self.request.headers.get("Range"), keys)
+        for name, value in page.headers.items():
+            self.set_header(name, value)
+        self.answer(page.items, page.status)
+
+    def _set_rate_headers(self) -> None:
+        self.set_header("RateLimit-Remaining", str(self.emulator.rate_limit.remaining))
+        self.set_header("RateLimit-Multiplier", "1")
+
+    def _has_token(self) -> bool:
+        kind, _, text = self.request.headers.get("Authorization", "").partition(" ")
+        given = _password(text) if kind.lower() == "basic" else text.strip().encode("utf-8", "replace")
+        is_known_kind = kind.lower() in {"basic", "bearer"}
+        return is_known_kind and hmac.compare_digest(given, self.emulator.token.encode())
+
+
+def _password(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.strip()).partition(b":")[2]
+    except (binascii.Error, ValueError):
+        return b""

@@ -1,0 +1,37 @@
+"""The account's request budget: a bucket of 4,500 that refills in an hour; it answers nothing itself.
+
+https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
+"""
+
+from __future__ import annotations
+
+import time
+
+CAPACITY = 4500
+
+
+class RateLimit:
+    """How many requests are left."""
+
+    def __init__(self) -> None:
+        self._left = float(CAPACITY)
+        self._at = time.monotonic()
+
+    @property
+    def remaining(self) -> int:
+        """Requests left now."""
+        self._refill()
+        return int(self._left)
+
+    def spend(self) -> bool:
+        """Take one request; False if none is left."""
+        self._refill()
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+    def _refill(self) -> None:
+        moment = time.monotonic()
+        self._left = min(CAPACITY, self._left + (moment - self._at) * CAPACITY / 3600)
+        self._at = moment

@@ -1,0 +1,94 @@
+"""Live folders: new code at once, .env as `heroku local` reads it, start errors."""
+
+from __future__ import annotations
+
+import pytest
+
+from heroku_magic.emulator import folder as live
+from heroku_magic.emulator.errors import StartError
+from heroku_magic.emulator.procfile import read, substituted
+
+
+def test_a_changed_file_is_a_new_release_with_another_slug_and_the_new_code_runs(start, make_folder):
+    folder = make_folder("task: python task.py", task__py="print('old')")
+    emulator = start(folder)
+    before = emulator.get("/apps/demo/releases")[-1]
+    assert emulator.output("task") == [b"old"]
+    assert emulator.get("/apps/demo/releases")[-1] == before
+    (folder / "task.py").write_text("print('brand new')")
+    (folder / "Procfile").write_text("task: python task.py\nother: true\n")
+    assert {each["type"] for each in emulator.get("/apps/demo/formation")} == {"task", "other"}
+    after = emulator.get("/apps/demo/releases")[-1]
+    assert (after["version"], after["current"]) == (before["version"] + 1, True)
+    assert after["slug"]["id"] != before["slug"]["id"]
+    dyno = emulator.create("task")
+    assert dyno["release"] == {"id": after["id"], "version": after["version"]}
+    assert b"brand new" in b"".join(emulator.log(dyno))
+
+
+def test_a_procfile_that_became_wrong_leaves_the_process_types_and_says_so(start, make_folder):
+    folder = make_folder("task: echo task")
+    emulator = start(folder)
+    (folder / "Procfile").unlink()
+    assert [each["type"] for each in emulator.get("/apps/demo/formation")] == ["task"]
+    assert b"has no Procfile" in b"".join(emulator.backlog(dyno="build"))
+
+
+@pytest.mark.parametrize("name", [".git", ".heroku", "__pycache__", ".ipynb_checkpoints", ".venv", "node_modules"])
+def test_what_tools_keep_is_no_change(make_folder, name):
+    folder = make_folder()
+    before = live.signature(folder)
+    (folder / name).mkdir()
+    (folder / name / "file").write_text("x")
+    assert live.signature(folder) == before
+
+
+@pytest.mark.parametrize("name", [".env", ".profile.d/x.sh", "package/module.py", "requirements.txt"])
+def test_what_belongs_to_the_app_is_a_change(make_folder, name):
+    folder = make_folder()
+    before = live.signature(folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("x")
+    assert live.signature(folder) != before
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A=1\n\n# B=2\n  C = 3 ", {"A": "1", "C": "3"}),
+        ("A=\"1 2\"\nB='x=y'\nC=it's", {"A": "1 2", "B": "x=y", "C": "it's"}),
+        ("A=b=c\nno assignment\nA-B=1\nexport E=1", {"A": "b=c", "E": "1"}),
+        ('{"a": "1", "b": {"c": 2}}', {"A": "1", "B_C": "2"}),
+        ("A=\r\n", {"A": ""}),
+    ],
+)
+def test_dotenv_is_read_as_heroku_local_does(make_folder, text, found):
+    assert live.dotenv(make_folder(__env=text)) == found
+
+
+def test_a_folder_without_dotenv_has_no_variables(make_folder):
+    assert live.dotenv(make_folder()) == {}
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("task", "python t.py"),
+        ("task 42 #hm-1", "python t.py 42 #hm-1"),
+        ("task ; echo $?", "python t.py ; echo $?"),
+        ("task; echo", "task; echo"),
+        ("echo task", "echo task"),
+    ],
+)
+def test_the_first_blank_separated_word_may_be_a_process_type(command, found):
+    assert substituted(command, {"task": "python t.py"}) == found
+
+
+def test_a_folder_without_procfile_is_told(tmp_path):
+    with pytest.raises(StartError, match="no Procfile"):
+        read(tmp_path)
+
+
+def test_a_procfile_that_names_a_type_twice_is_told(make_folder):
+    with pytest.raises(StartError, match="twice"):
+        read(make_folder("a: 1\na: 2"))

@@ -1,0 +1,86 @@
+"""The command line: how it starts, what it says, and all the ways in which it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, is_running, wait_until
+
+
+def run(*options):
+    command = [sys.executable, "-m", "heroku_magic.emulator", *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=20, check=False)
+
+
+def busy(emulator, command="echo $$; sleep 300"):
+    """Start a dyno and return its process."""
+    dyno = emulator.create(command)
+    with emulator.tail(dyno, source="app") as log:
+        return int(log.until(b"app[")[-1].rpartition(b" ")[2])
+
+
+def test_help_explains_each_option_with_an_example():
+    told = run("--help").stdout
+    for example in ("--app demo=./worker", "--port 5001", "--one-offs 8", "--grace 5", "--parent $$"):
+        assert example in told
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--app", "demo=/nowhere/at/all"], "There is no folder"),
+        (["--app", "demo={empty}"], "has no Procfile"),
+        (["--app", "Demo!={good}"], "is no app name"),
+        (["--app", "demo={good}", "--port", "99999"], "Port 99999"),
+        (["--app", "demo={good}", "--app", "demo={good}"], "the same name"),
+    ],
+)
+def test_a_start_that_fails_is_one_clear_line(make_folder, tmp_path, options, said):
+    ended = run(*(option.format(empty=tmp_path, good=make_folder()) for option in options))
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_it_listens_on_loopback_with_a_long_token_that_no_process_list_shows(start, make_folder):
+    emulator = start(make_folder())
+    assert emulator.url.startswith("http://127.0.0.1:")
+    assert len(emulator.token) == 40
+    assert emulator.token not in " ".join(emulator.process.args)
+
+
+def test_it_ends_when_its_standard_input_closes_and_takes_the_dynos_with_it(start, make_folder):
+    emulator = start(make_folder())
+    pid = busy(emulator)
+    emulator.process.stdin.close()
+    assert emulator.process.wait(10) == 0
+    assert not is_running(pid)
+
+
+def test_it_ends_on_sigterm_and_readers_get_the_last_lines(start, make_folder):
+    emulator = start(make_folder())
+    with emulator.tail(emulator.create("trap '' HUP; sleep 300")) as log:
+        log.until(b"to up")
+        emulator.process.terminate()
+        assert log.until(b"to complete")[-1].endswith(b"State changed from up to complete")
+    assert emulator.process.wait(10) == 0
+
+
+def test_it_ends_when_the_parent_is_gone(start, make_folder):
+    with subprocess.Popen(["sleep", "300"]) as parent:
+        emulator = start(make_folder(), "--parent", str(parent.pid))
+        pid = busy(emulator)
+        parent.kill()  # not reaped before the emulator ends: a zombie counts as gone
+        assert emulator.process.wait(10) == 0
+    assert not is_running(pid)
+
+
+def test_a_killed_emulator_leaves_no_dyno_behind(start, make_folder):
+    emulator = start(make_folder())
+    stubborn = busy(emulator, "trap '' TERM HUP INT; echo $$; while :; do sleep 0.1; done")
+    plain = busy(emulator)
+    emulator.process.kill()
+    wait_until(lambda: not (is_running(stubborn) or is_running(plain)))
