@@ -43,6 +43,11 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     422: Refused,
     429: RateLimited,
 }
+_REMEDY_BY_ID = {
+    "cannot_run_above_limit": "Wait until one ends, or stop one: `%heroku ps` lists them.",
+    "delinquent": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
+    "verification_needed": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
+}
 _REMEDY = {
     401: "The token was not accepted: check HEROKU_API_KEY, or log in again with `heroku login` in a terminal.",
     402: "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
@@ -83,7 +88,7 @@ def error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     kind = _BY_STATUS.get(status, ApiError)
     message = clean_line(said["message"][:500])
     answer = kind(
-        " ".join(filter(None, [message, _REMEDY.get(status)])),
+        " ".join(filter(None, [message, _REMEDY_BY_ID.get(str(said.get("id"))) or _REMEDY.get(status)])),
         status=status,
         id=str(said.get("id", "")),
         request_id=headers.get("Request-Id", ""),

@@ -22,6 +22,7 @@ from heroku_magic.errors import (
     HerokuMagicError,
     LogStreamError,
     NotFound,
+    Refused,
     ResultIncomplete,
     RunCancelled,
     TaskFailed,
@@ -284,6 +285,10 @@ class Run:
         self.started_at, self._began = time.time(), time.monotonic()
         try:
             dyno = self._client.create_dyno(order.app, command, env, size=order.size, time_to_live=order.timeout)
+        except Refused as error:
+            if order.size is None:
+                raise
+            raise Refused(f"{error} (asked for --size {order.size})", status=error.status, id=error.id) from None
         except Unreachable as error:
             found = self._find() if error.sent else None
             if found is None:

@@ -185,7 +185,7 @@ def test_the_token_and_the_logs_url_appear_nowhere(folder):
         token = started.run("print(heroku.client._auth._token.reveal())").text.strip()
         seen = "".join(str(m["content"]) for out in outs for m in out.messages)
 
-    assert token.startswith("HRKU-")
+    assert len(token) >= 32
     assert token not in seen
     assert "stream?token=" not in seen
     assert "urllib3" in seen, "the debug log was really on"

@@ -37,18 +37,20 @@ def terminal(tmp_path):
 
 def test_hello_shows_at_once_and_then_the_exit_status(terminal):
     terminal.sendline("%heroku run hello --arg NAME=Daniela")
-    terminal.expect(r"hello · run\.\d+ · v1 · Standard-1X · embedded")
+    terminal.expect(r"hello · run\.\d+ · v\d · Standard-1X · embedded")
     terminal.expect("Hello Daniela!")
     terminal.expect("hello ✓ exit 0 · ")
 
 
-def test_a_cell_of_one_line_runs_after_a_blank_line_and_a_body_may_follow(terminal):
+def test_a_cell_of_one_line_runs_after_blank_lines_and_a_body_may_follow(terminal):
     terminal.sendline("%%heroku --arg n=2")
+    terminal.sendline("")
     terminal.sendline("")
     terminal.expect(r"Out\[1\]:")
     terminal.expect(r"0\s+0\s+1\s+1")
     terminal.sendline("%%heroku")
     terminal.sendline("n = 1 + 2")
+    terminal.sendline("")
     terminal.sendline("")
     terminal.expect(r"3 rows verified")
 
