@@ -40,10 +40,7 @@ class Embedded:
 
     def stop(self) -> None:
         """End it, its dynos with it."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe:
-                pipe.close()
-        self.process.wait(10)
+        _close(self.process)
 
 
 _running: dict[Path, Embedded] = {}
@@ -52,7 +49,10 @@ _running: dict[Path, Embedded] = {}
 def embedded(folder: Path) -> Embedded:
     """Return the embedded Heroku that serves this folder, started if need be."""
     known = _running.get(folder)
-    if known is None or not known.is_alive:
+    if known is not None and not known.is_alive:
+        known.stop()
+        known = None
+    if known is None:
         known = _running[folder] = _start(folder)
     return known
 
@@ -81,7 +81,7 @@ def _start(folder: Path) -> Embedded:
         if {"HEROKU_HOST", "HEROKU_API_KEY"} <= exports.keys():
             return Embedded(exports["HEROKU_HOST"], Secret(exports["HEROKU_API_KEY"]), app, folder, process)
         process.kill()
-        process.wait()
+        _close(process)
         errors.seek(0)
         said = clean(errors.read()[-2000:]).strip() or "it said nothing"
     raise EmulatorError(f"The embedded Heroku did not start: {said}")
@@ -98,6 +98,14 @@ def _first_words(process: subprocess.Popen[str]) -> str:
     if process.stdout is None:
         return ""
     return process.stdout.readline() + process.stdout.readline()
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    """Close the pipes, which ends it, and wait for that."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            pipe.close()
+    process.wait(10)
 
 
 def _app_name(folder: Path) -> str:
