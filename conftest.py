@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 from sybil.parsers.rest import DocTestParser
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 @pytest.fixture(scope="module")
-def stand_in_checkout():
+def stand_in_checkout() -> Iterator[None]:
     """The README's examples are run from the checkout, as a reader would."""
     before = Path.cwd()
     os.chdir(Path(__file__).parent)

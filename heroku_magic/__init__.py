@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.version import VERSION
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     last: Run | None
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
     "ApiError": "errors",

@@ -11,7 +11,7 @@ import logging
 import platform
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -23,7 +23,11 @@ from urllib3.exceptions import NewConnectionError
 from heroku_magic import rest
 from heroku_magic.errors import ApiError, Conflict, RateLimited, Unreachable
 from heroku_magic.resources import Account, App, Dyno, LogSession, ProcessType, RateLimit, Release
-from heroku_magic.settings import LOOPBACK, Secret
+from heroku_magic.settings import LOOPBACK
+from heroku_magic.version import VERSION
+
+if TYPE_CHECKING:
+    from heroku_magic.secret import Secret
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -229,11 +233,9 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _session(url: str) -> requests.Session:
     """A session that never sends loopback calls to a proxy, whatever the environment says."""
-    from heroku_magic import __version__
-
     session = requests.Session()
     session.trust_env = urlsplit(url).hostname not in LOOPBACK
-    session.headers["User-Agent"] = f"heroku-magic/{__version__} python/{platform.python_version()}"
+    session.headers["User-Agent"] = f"heroku-magic/{VERSION} python/{platform.python_version()}"
     adapter = HTTPAdapter(pool_maxsize=32)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from heroku_magic.errors import EmulatorError
 from heroku_magic.safetext import clean
-from heroku_magic.settings import Secret
+from heroku_magic.secret import Secret
 
 _EXPORT = re.compile(r"export (\w+)=(\S+)")
 _NOT_ALLOWED = re.compile(r"[^a-z0-9-]+")

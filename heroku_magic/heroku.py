@@ -20,7 +20,7 @@ from heroku_magic.errors import (
 from heroku_magic.logstream import backlog
 from heroku_magic.parameters import to_env
 from heroku_magic.run import Order, Run
-from heroku_magic.settings import Choice, NoApp, Secret, Settings
+from heroku_magic.settings import Choice, NoApp, Settings
 from heroku_magic.tasks import Task, check, choose
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.loglines import LogLine
     from heroku_magic.resources import Dyno, ProcessType, Release
+    from heroku_magic.secret import Secret
 
 Say = Callable[[str], None]
 
@@ -175,7 +176,7 @@ class Heroku:
             raise NotFound(f"{dyno} is not running on {self.app_name}: `%heroku ps` lists what is.", status=404)
         if run_id(found) is None and not any_dyno:
             raise InvalidOptions(
-                f"{found.name} was not started by heroku_magic (it runs `{found.command}`): --any stops it all the same."
+                f"{found.name} was not started by heroku_magic (it runs `{found.command}`): --any stops it too."
             )
         self.client.stop_dyno(self.app, found.id)
         return found.name

@@ -148,9 +148,8 @@ class HerokuMagics(Magics):
     def _stop(self, parsed: Parsed) -> None:
         heroku = self._connect(parsed)
         for dyno in parsed.words:
-            print(
-                f"Stopping {heroku.stop(dyno, any_dyno=bool(parsed.options.get('any')))}: SIGTERM, and SIGKILL after 30 s."
-            )
+            name = heroku.stop(dyno, any_dyno=bool(parsed.options.get("any")))
+            print(f"Stopping {name}: SIGTERM, and SIGKILL after 30 s.")
 
     def _logs(self, parsed: Parsed) -> None:
         from heroku_magic.safetext import clean_line, mask_emails

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from heroku_magic.settings import Secret  # noqa: TC001 - msgspec reads the annotations
+from heroku_magic.secret import Secret  # noqa: TC001 - msgspec reads the annotations
 
 
 class Account(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from heroku_magic.errors import (
     Unreachable,
 )
 from heroku_magic.safetext import clean_line
-from heroku_magic.settings import Secret
+from heroku_magic.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,6 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -37,6 +36,8 @@ from heroku_magic.pricing import dollars
 from heroku_magic.records import Declaration, Progress, RecordDecoder, RunKey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     import pandas as pd
 
     from heroku_magic.client import HerokuClient

@@ -64,7 +64,9 @@ class ScriptedApi:
         """Queue one answer; `data` is JSON, or bytes as they are."""
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
         kind = "text/html" if isinstance(data, bytes) else "application/json"
-        self.answers.append((status, {"Content-Type": kind, **{k.replace("_", "-"): v for k, v in headers.items()}}, body))
+        self.answers.append(
+            (status, {"Content-Type": kind, **{k.replace("_", "-"): v for k, v in headers.items()}}, body)
+        )
 
     def hang_up(self):
         """Queue a connection that ends without an answer."""

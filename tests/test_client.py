@@ -7,6 +7,7 @@ import os
 import traceback
 
 import pytest
+
 from heroku_magic.client import HerokuClient
 from heroku_magic.errors import (
     ApiError,
@@ -19,7 +20,7 @@ from heroku_magic.errors import (
     Unreachable,
 )
 from heroku_magic.resources import LogSession
-from heroku_magic.settings import Secret
+from heroku_magic.secret import Secret
 
 TOKEN = "HRKU-token-that-nobody-sees"
 DYNO = {
@@ -63,7 +64,13 @@ def test_a_dyno_is_created_as_the_schema_says(api, client):
 
     method, path, headers, body = api.asked[0]
     assert (method, path) == ("POST", "/apps/example/dynos")
-    assert body == {"command": "task #hm-0123abcd", "attach": False, "env": {"n": "10"}, "type": "run", "time_to_live": 60}
+    assert body == {
+        "command": "task #hm-0123abcd",
+        "attach": False,
+        "env": {"n": "10"},
+        "type": "run",
+        "time_to_live": 60,
+    }
     assert headers["Accept"] == "application/vnd.heroku+json; version=3"
     assert headers["Authorization"] == f"Bearer {TOKEN}"
     assert dyno.name == "run.4821"

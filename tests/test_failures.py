@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from heroku_magic.failures import describe_failure
 from heroku_magic.records import Failure, SourceFrame
 
@@ -50,7 +51,9 @@ def test_a_plain_scripts_exception_is_read_from_its_log():
 )
 def test_a_missing_package_names_the_line_to_add(module, line):
     by_record = described(failure=Failure("ModuleNotFoundError", f"No module named '{module}'", missing=module))
-    by_log = described(log=["Traceback (most recent call last):", f"ModuleNotFoundError: No module named '{module}.sub'"])
+    by_log = described(
+        log=["Traceback (most recent call last):", f"ModuleNotFoundError: No module named '{module}.sub'"]
+    )
 
     assert f"requirements.txt: {line}\n" in by_record
     assert f"requirements.txt: {line}\n" in by_log

@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from workers import make_worker
+
 from heroku_magic import InvalidOptions, InvalidParameters, SettingsError, connect
 from heroku_magic.embedded import embedded
 from heroku_magic.errors import NotFound, RateLimited, Unauthorized, Unreachable
-from workers import make_worker
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +50,12 @@ def test_a_run_on_an_account_is_the_same_run(account):
 
 
 def test_a_token_without_an_app_lists_the_apps(account):
-    with pytest.raises(SettingsError, match="HEROKU_API_KEY.*\n  shop-eu\n.*%heroku use"):
+    with pytest.raises(SettingsError, match=r"HEROKU_API_KEY.*\n  shop-eu\n.*%heroku use"):
         connect()
 
 
 def test_an_unknown_app_lists_the_known(account):
-    with pytest.raises(NotFound, match="no app 'shop-us' .from --app.*shop-eu"):
+    with pytest.raises(NotFound, match=r"no app 'shop-us' .from --app.*shop-eu"):
         connect("shop-us").run("simulate")
 
 
@@ -104,7 +105,7 @@ def test_git_names_an_app_and_does_not_choose_it(account, monkeypatch):
 
 def test_left_out_the_only_candidate_runs_or_all_are_listed(account, tmp_path):
     heroku = connect("shop-eu")
-    with pytest.raises(InvalidOptions, match="hello, worker, simulate|hello.*simulate"):
+    with pytest.raises(InvalidOptions, match=r"hello, worker, simulate|hello.*simulate"):
         heroku.run()
 
     lonely = make_worker(tmp_path / "lonely", {"web": "sleep 9", "worker": "sleep 9"})
@@ -148,7 +149,9 @@ def test_an_undeclared_task_takes_anything_but_not_a_config_vars_name(account, s
 
 
 def test_a_describe_that_fails_is_said_and_the_run_goes_on_unchecked(tmp_path):
-    folder = make_worker(tmp_path / "odd", show="from heroku_task import task\n@task\ndef show(n: int = 1):\n    return {'n': n}\n")
+    folder = make_worker(
+        tmp_path / "odd", show="from heroku_task import task\n@task\ndef show(n: int = 1):\n    return {'n': n}\n"
+    )
     (folder / "Procfile").write_text(
         "show: python -m heroku_task show\ndescribe: cd /nowhere-at-all && python -m heroku_task --describe\n"
     )
@@ -221,4 +224,6 @@ def test_the_one_line_about_the_embedded_heroku_comes_once_a_folder(tmp_path, mo
     connect(say=said.append)
     connect(say=said.append)
 
-    assert said == ["No app is set: using the embedded Heroku, serving ./worker. A dyno there is a process of yours, no sandbox."]
+    assert said == [
+        "No app is set: using the embedded Heroku, serving ./worker. A dyno there is a process of yours, no sandbox."
+    ]

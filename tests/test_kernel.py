@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_lines_arrive_while_the_task_runs(shared):
 
     assert list(arrivals) == ["0", "1", "2", "3", "4"]
     moments = list(arrivals.values())
-    assert all(later - earlier > 0.2 for earlier, later in zip(moments, moments[1:])), moments
+    assert all(later - earlier > 0.2 for earlier, later in pairwise(moments)), moments
 
 
 def test_a_failed_task_is_an_error_output_with_its_own_words(shared):
@@ -203,7 +204,9 @@ def test_a_killed_kernel_takes_the_emulator_and_its_dynos_with_it(folder):
     with kernel(folder) as started:
         started.run("%heroku run ticks --arg n=100 --bg")
         started.run("%heroku run stubborn --bg")
-        emulator = started.run("from heroku_magic.embedded import _running; [e.process.pid for e in _running.values()]").value
+        emulator = started.run(
+            "from heroku_magic.embedded import _running; [e.process.pid for e in _running.values()]"
+        ).value
         time.sleep(0.5)
         pid = int(emulator.strip("[]"))
         children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()

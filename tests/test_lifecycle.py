@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from heroku_magic.lifecycle import GRACE, Lifecycle
 from heroku_magic.records import End
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from heroku_magic.loglines import PIECE, LineDecoder, LogLine
 from hypothesis import given
 from hypothesis import strategies as st
+
+from heroku_magic.loglines import PIECE, LineDecoder, LogLine
 
 HEAD = b"2024-10-17T22:23:22.209776+00:00 app[run.1234]: "
 SSE = "text/event-stream; charset=utf-8"

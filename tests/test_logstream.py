@@ -7,10 +7,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from heroku_magic.client import HerokuClient
 from heroku_magic.errors import LogStreamError
 from heroku_magic.logstream import LogStream, backlog
-from heroku_magic.settings import Secret
+from heroku_magic.secret import Secret
 
 
 def line(number):

@@ -9,6 +9,9 @@ import textwrap
 import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+from workers import make_worker
+
 from heroku_magic import (
     InvalidOptions,
     InvalidParameters,
@@ -16,8 +19,6 @@ from heroku_magic import (
     SettingsError,
     TaskFailed,
 )
-from traitlets.config import Config
-from workers import make_worker
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +302,9 @@ def test_status_says_where_cells_run(shell, capsys):
     assert "HRKU" not in out
 
 
-@pytest.mark.parametrize("line", ["%heroku --help", "%heroku", "%heroku run --help", "%%heroku --help", "%heroku help ps"])
+@pytest.mark.parametrize(
+    "line", ["%heroku --help", "%heroku", "%heroku run --help", "%%heroku --help", "%heroku help ps"]
+)
 def test_help_shows_an_example(shell, capsys, line):
     run(shell, line)
 

@@ -78,7 +78,11 @@ def test_ten_thousand_lines_make_a_notebook_of_less_than_a_megabyte(tmp_path, mo
     flood = "%heroku run -- python -c \"print(chr(10).join('line %d ' % i + 'x' * 100 for i in range(10_000)))\""
     notebook.cells = [
         nbformat.v4.new_code_cell(source)
-        for source in ("%load_ext heroku_magic", flood, "import heroku_magic; len(heroku_magic.last.logs().splitlines())")
+        for source in (
+            "%load_ext heroku_magic",
+            flood,
+            "import heroku_magic; len(heroku_magic.last.logs().splitlines())",
+        )
     ]
 
     nbclient.NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -7,6 +7,9 @@ import json
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from heroku_magic.records import (
     Declaration,
     End,
@@ -17,8 +20,6 @@ from heroku_magic.records import (
     RunKey,
     SourceFrame,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 SECRET = bytes(range(32))
 KEY = RunKey("hm-0123abcd", SECRET)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from heroku_magic import rest
 from heroku_magic.errors import ApiError, InvalidOptions, NotFound, RateLimited, Unreachable
 from heroku_magic.resources import App, LogSession
-from hypothesis import given
-from hypothesis import strategies as st
 
 JSON = {"Content-Type": "application/json"}
 

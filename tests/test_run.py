@@ -9,10 +9,11 @@ import time
 
 import pandas as pd
 import pytest
+from workers import make_worker
+
 from heroku_magic import RunCancelled, TaskFailed, connect
 from heroku_magic.events import StateChange
 from heroku_magic.loglines import LogLine
-from workers import make_worker
 
 TASKS = {
     "count": """
@@ -77,7 +78,7 @@ TASKS = {
         """,
 }
 PLAIN = {
-    "json": "for i in 1 2 3; do echo \"{\\\"i\\\": $i}\"; done",
+    "json": 'for i in 1 2 3; do echo "{\\"i\\": $i}"; done',
     "exits": "echo before; exit 3",
     "killed": "echo before; kill -9 $$",
     "silent": "true",

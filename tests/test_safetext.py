@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from heroku_magic.safetext import clean, clean_line, mask_emails
 from hypothesis import given
 from hypothesis import strategies as st
+
+from heroku_magic.safetext import clean, clean_line, mask_emails
 
 
 @pytest.mark.parametrize(

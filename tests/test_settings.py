@@ -8,11 +8,12 @@ import subprocess
 import traceback
 
 import pytest
+
 from heroku_magic.errors import SettingsError
+from heroku_magic.secret import Secret
 from heroku_magic.settings import (
     Choice,
     NoApp,
-    Secret,
     base_url,
     find_token,
     git_apps,
@@ -71,7 +72,7 @@ def test_a_token_or_a_host_without_an_app_is_no_reason_to_stay_local(name, monke
 def test_one_git_remote_is_named_and_not_used():
     git_remotes(production="https://git.heroku.com/shop-eu.git", origin="https://example.com/x.git")
 
-    with pytest.raises(SettingsError, match="'production' names the app shop-eu.*%heroku use shop-eu"):
+    with pytest.raises(SettingsError, match=r"'production' names the app shop-eu.*%heroku use shop-eu"):
         resolve(Choice())
     assert resolve(Choice(remote="production")).app == "shop-eu"
 

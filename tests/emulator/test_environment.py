@@ -6,6 +6,7 @@ import sys
 import zipfile
 
 import pytest
+
 from conftest import wait_until
 
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
 from conftest import OVER
 
 HERE = Path(__file__).resolve()

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import OVER
 
+from conftest import OVER
 from heroku_magic.emulator import logplex as module
 from heroku_magic.emulator.logplex import Filter, Logplex, Session, Tail
 

@@ -1,0 +1,3 @@
+"""The version, written down once: the build reads it here."""
+
+VERSION = "0.1.0"
