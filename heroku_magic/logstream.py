@@ -144,9 +144,8 @@ def backlog(client: HerokuClient, app: str, dyno: str) -> list[LogLine]:
 
 def _hang_up(response: requests.Response | None) -> None:
     """End a read that another thread is blocked in; closing alone would wait for the next heartbeat."""
-    shutdown = getattr(response.raw, "shutdown", None) if response is not None else None
-    if shutdown is not None:  # urllib3 2.3 or newer
+    if response is not None:
         try:
-            shutdown()
+            response.raw.shutdown()
         except (ValueError, RuntimeError, OSError):
             return  # it has ended by itself meanwhile

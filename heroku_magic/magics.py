@@ -251,6 +251,10 @@ def _parameters(parsed: Parsed, body: str, namespace: Mapping[str, Any]) -> dict
     return {**assigned, **given}
 
 
+# Older IPythons wrap magics with generated functions, whose frames have no module's name.
+_NOT_THE_CALLER = frozenset({"heroku_magic", "IPython", "decorator", ""})
+
+
 def _locals_of_caller() -> Mapping[str, Any]:
     """The variables of the code that calls the magic: a function's locals, or the notebook's own.
 

@@ -256,7 +256,7 @@ def _record(kind: str, payload: str) -> Record | None:
         if kind == "rows":
             return msgspec.convert({"rows": data}, Rows)
         return msgspec.convert(data, _KINDS[kind]) if kind in _KINDS else None
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, msgspec.MsgspecError):
         return None
 
 
