@@ -261,10 +261,7 @@ def _locals_of_caller() -> Mapping[str, Any]:
     IPython hands a cell magic the notebook's variables alone, so the frames are asked.
     """
     frame = sys._getframe(1)  # noqa: SLF001 - there is no public name
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in {
-        "heroku_magic",
-        "IPython",
-    }:
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_CALLER:
         frame = frame.f_back
     return frame.f_locals
 
