@@ -271,6 +271,8 @@ class Run:
             self._read_late_lines()
         except HerokuMagicError as error:
             self._finish(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever for a thread that died
+            self._finish(HerokuMagicError(f"A fault of heroku_magic: {type(error).__name__}. {self.what_remains()}"))
         finally:
             if stream is not None:
                 stream.close()
