@@ -313,7 +313,7 @@ def test_a_fault_of_ours_ends_the_run_instead_of_hanging_it(heroku, monkeypatch)
     from heroku_magic import HerokuMagicError
     from heroku_magic.lifecycle import Lifecycle
 
-    monkeypatch.setattr(Lifecycle, "news", lambda *_: 1 / 0)
+    monkeypatch.setattr(Lifecycle, "news", lambda *_, **__: 1 / 0)
 
     with pytest.raises(HerokuMagicError, match=r"fault of heroku_magic: ZeroDivisionError\. run\.\d+ .* may still run"):
         heroku.submit("count").result(timeout=10)

@@ -16,8 +16,8 @@ def bootstrap(
     samples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
-):
-    """Percentile bootstrap: how sure is a statistic of these numbers?
+) -> dict[str, object]:
+    """Percentile bootstrap: how sure a statistic of these numbers is.
 
     data: the numbers, at least two.
     statistic: what to compute of them.

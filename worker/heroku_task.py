@@ -140,7 +140,9 @@ class _Sender:
                 self.send("rows", payload)
 
     def send(self, kind: str, payload: str) -> None:
-        """Send one record, in parts where it is too long for a line."""
+        """Send one record, in parts where it is too long for a line; a forked child has none to send."""
+        if os.getpid() != self._process:
+            return
         with self._lock:
             room = LONGEST_RECORD - 100
             while len(payload) > room:
@@ -168,8 +170,14 @@ class _Sender:
         assert self._key is not None  # noqa: S101 - records are sent with a key alone
         signed = f"{self._run} {self._nonce} {self._number} {kind} {payload}".encode("ascii")
         mac = hmac.digest(self._key, signed, "sha256").hex()[:24]
-        _write_line(f"@hm1 {self._nonce} {self._number} {kind} {mac} {payload}")
-        self._number += 1
+        line = f"@hm1 {self._nonce} {self._number} {kind} {mac} {payload}"
+        # SIGTERM waits for the whole record: half of one would cost its number.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            _write_line(line)
+            self._number += 1
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _write_line(text: str) -> None:
@@ -218,6 +226,11 @@ def _plain(value: Any, column: str) -> Any:
         return {str(key): _plain(item, column) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item, column) for item in value]
+    return _converted(value, column)
+
+
+def _converted(value: Any, column: str) -> Any:
+    """Return what stands in JSON for a date, a number of numpy's, an Enum member, a path ..."""
     if hasattr(value, "isoformat"):
         return value.isoformat()
     for convert in ("tolist", "item"):  # numpy's arrays and scalars
@@ -237,9 +250,11 @@ def _plain(value: Any, column: str) -> Any:
 # -- what a task takes: one way from its source to JSON Schema -------------------------------------
 
 
-def declaration(source: str, filename: str) -> Optional[dict[str, Any]]:
+def declaration(source: str, filename: str) -> dict[str, Any]:
     """Return the JSON Schema of the parameters of the one @task function in a source, without running it."""
-    functions = [node for node in ast.parse(source, filename).body if isinstance(node, ast.FunctionDef) and _is_task(node)]
+    functions = [
+        node for node in ast.parse(source, filename).body if isinstance(node, ast.FunctionDef) and _is_task(node)
+    ]
     if len(functions) != 1:
         found = ", ".join(function.name for function in functions) or "none"
         message = f"{filename} needs exactly one function marked @task; found: {found}"
@@ -248,7 +263,9 @@ def declaration(source: str, filename: str) -> Optional[dict[str, Any]]:
 
 
 def _is_task(function: ast.FunctionDef) -> bool:
-    names = [node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in function.decorator_list]
+    names = [
+        node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in function.decorator_list
+    ]
     return "task" in names
 
 
@@ -376,13 +393,14 @@ def _number(text: str, kind: Callable[[str], Any], name: str) -> Any:
 def _from_json(text: str, schema: dict[str, Any]) -> Any:
     """Read JSON; where text is taken too, what is no JSON is text."""
     kinds = schema.get("anyOf", [schema])
+    is_untyped = not schema.keys() & {"type", "anyOf", "enum"}
     try:
         value = json.loads(text)
     except ValueError:
-        if not schema or {"type": "string"} in kinds or any("enum" in kind and text in kind["enum"] for kind in kinds):
+        if is_untyped or {"type": "string"} in kinds or any("enum" in kind and text in kind["enum"] for kind in kinds):
             return text
         raise ValueError("JSON of " + " or ".join(str(kind.get("type", "anything")) for kind in kinds)) from None
-    if not schema or any(_fits(value, kind) for kind in kinds):
+    if is_untyped or any(_fits(value, kind) for kind in kinds):
         return value
     if {"type": "string"} in kinds:
         return text
@@ -410,14 +428,15 @@ def _fits(value: Any, schema: dict[str, Any]) -> bool:
 # -- running a task --------------------------------------------------------------------------------
 
 
-def run(name: str) -> int:
-    """Run the task of NAME.py and return the exit status; whatever goes wrong becomes a failure record."""
+def run(work: Callable[[], None]) -> int:
+    """Do a task's work and return the exit status; whatever goes wrong becomes a failure record."""
     status = 0
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        _run_task(name)
+        work()
     except BaseException as error:  # noqa: BLE001 - a task may raise anything, SystemExit and KeyboardInterrupt too
         status = _fail(error)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending anyway, and has its end to tell
     if _sender.is_keyed:
         _sender.flush()
         _sender.send("end", json.dumps({"status": status, "rows": _sender.row_count}, separators=(",", ":")))
@@ -429,25 +448,28 @@ class _Terminated(BaseException):
     """SIGTERM came: the dyno was stopped, or its time is over."""
 
 
-def _terminate(number: int, frame: Optional[FrameType]) -> NoReturn:
+def _terminate(_: int, __: Optional[FrameType]) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise _Terminated("the dyno was told to stop (SIGTERM)")
 
 
-def _run_task(name: str) -> None:
-    filename = f"{name}.py"
+def run_task(name: str) -> None:
+    """Declare the task of NAME.py, import it, call it with the environment's values, send what it gives."""
+    schema = None
+    try:
+        schema = _declared(f"{name}.py")
+    finally:
+        if _sender.is_keyed:
+            _sender.send("task", json.dumps({"task": name, "parameters": schema}, separators=(",", ":")))
+    _send_result(_function(name)(**arguments(schema)))
+
+
+def _declared(filename: str) -> dict[str, Any]:
     try:
         with open(filename, encoding="utf-8") as file:
-            schema = declaration(file.read(), filename)
+            return declaration(file.read(), filename)
     except OSError:
         raise TaskError(f"there is no {filename} beside heroku_task.py: the Procfile names it") from None
-    finally:
-        declared = {"task": name, "parameters": locals().get("schema")}
-        if _sender.is_keyed:
-            _sender.send("task", json.dumps(declared, separators=(",", ":")))
-    assert schema is not None  # noqa: S101 - declaration() raises where there is none
-    function = _function(name)
-    _send_result(function(**arguments(schema)))
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -465,7 +487,6 @@ def _function(name: str) -> Callable[..., Any]:
 
 def _send_result(result: Any) -> None:
     if isinstance(result, GeneratorType) or hasattr(result, "__next__"):
-        _sender.has_table = _sender.has_table or False
         for item in result:
             _sender.rows(list(_as_rows(item)))
         if not _sender.has_table:
@@ -486,7 +507,7 @@ def _fail(error: BaseException) -> int:
         _sender.flush()
         _sender.send("failure", json.dumps(_failure(error, text), separators=(",", ":")))
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1
+        return error.code & 0xFF if isinstance(error.code, int) else 1
     return {_Terminated: 143, KeyboardInterrupt: 130}.get(type(error), 1)
 
 
@@ -557,12 +578,14 @@ def _source(file: str, line: int) -> list[list[Any]]:
 # -- the command line ------------------------------------------------------------------------------
 
 
-def describe() -> int:
+def describe() -> None:
     """Print what each task of the Procfile takes, one row each; sources are read, not imported."""
-    with open("Procfile", encoding="utf-8") as file:
-        lines = [match for line in file if (match := _PROCFILE_LINE.fullmatch(line.rstrip("\n")))]
+    try:
+        with open("Procfile", encoding="utf-8") as file:
+            lines = [match for line in file if (match := _PROCFILE_LINE.fullmatch(line.rstrip("\n")))]
+    except OSError:
+        raise TaskError("there is no Procfile here: it names the tasks") from None
     emit([_described(match[1], match[2]) for match in lines if match[1] not in _NOT_TASKS])
-    return 0
 
 
 def _described(name: str, command: str) -> dict[str, Any]:
@@ -579,15 +602,11 @@ def _described(name: str, command: str) -> dict[str, Any]:
 def main(words: list[str]) -> int:
     """Do what the command line says; return the exit status."""
     if words == ["--describe"]:
-        status = describe()
-        if _sender.is_keyed:
-            _sender.flush()
-            _sender.send("end", json.dumps({"status": status, "rows": _sender.row_count}, separators=(",", ":")))
-        return status
+        return run(describe)
     if len(words) != 1 or words[0].startswith("-"):
         print(_USAGE)
         return 0 if words in ([], ["-h"], ["--help"]) else 2
-    return run(words[0])
+    return run(lambda: run_task(words[0]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """The task that runs when none is named: watch an estimate of pi settle."""
 
+from __future__ import annotations
+
 import random
+from typing import Iterator
 
 from heroku_task import progress, task
 
@@ -8,7 +11,7 @@ POINTS = 1000  # darts a row
 
 
 @task
-def pi(n: int = 10, seed: int = 0):
+def pi(n: int = 10, seed: int = 0) -> Iterator[dict[str, float]]:
     """Estimate pi by throwing darts at a square: each row adds a thousand darts.
 
     n: rows, each with the estimate so far.
