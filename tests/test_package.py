@@ -8,8 +8,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import heroku_magic
 import pytest
+
+import heroku_magic
 
 ROOT = Path(__file__).resolve().parent.parent
 

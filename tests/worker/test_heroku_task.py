@@ -235,7 +235,7 @@ def test_sigterm_sends_the_rows_so_far(app):
         pass
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    rest, error = process.communicate(timeout=10)
+    rest, _ = process.communicate(timeout=10)
 
     assert process.returncode == 143
     assert b'"type":"Terminated"' in rest
