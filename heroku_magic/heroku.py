@@ -61,7 +61,7 @@ def connect(
     the folder that it serves (implies local). size, timeout (seconds): for runs that name none.
     Raises SettingsError where the app or the token is not clear; nothing is guessed.
 
-    >>> heroku = connect(local=True)
+    >>> heroku = connect(local=True, say=lambda text: None)
     >>> heroku.run("hello", {"NAME": "Daniela"}) is None
     True
     """

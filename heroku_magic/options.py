@@ -7,6 +7,7 @@ abbreviated and repeated options are refused, with the option that was probably 
 from __future__ import annotations
 
 import keyword
+import re
 import textwrap
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LONGEST_TIMEOUT = 86400  # seconds
+# A shell's words: what is in single quotes, in double quotes, in none.
+_COMMAND_PARTS = re.compile(r"""'[^']*'|"[^"]*"|[^'"]+""")
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ class Verb:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A line that was read. verb: None stands for help on all of them."""
+    """A line that was read; the verb `help` stands for help on all of them."""
 
-    verb: Verb | None
+    verb: Verb
     words: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     arguments: list[tuple[str, Any]] = field(default_factory=list)
@@ -69,7 +72,7 @@ class Parsed:
 
 
 def _seconds(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LONGEST_TIMEOUT:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= LONGEST_TIMEOUT:
         raise ValueError(f"expected whole seconds from 1 to {LONGEST_TIMEOUT} (24 hours)")
     return int(text)
 
@@ -123,7 +126,15 @@ VERBS: dict[str, Verb] = {
             _RUN,
             ("df = %heroku run --arg n=10", "%heroku run hello --arg NAME=Daniela", "%heroku run -- python --version"),
         ),
-        Verb("tasks", "list the tasks and what they take", "[TASK]", 0, 1, _SEE, ("%heroku tasks", "%heroku tasks bootstrap")),
+        Verb(
+            "tasks",
+            "list the tasks and what they take",
+            "[TASK]",
+            0,
+            1,
+            _SEE,
+            ("%heroku tasks", "%heroku tasks bootstrap"),
+        ),
         Verb("ps", "list the dynos, ours with their run's id", "", 0, 0, _SEE, ("%heroku ps",)),
         Verb(
             "stop",
@@ -142,7 +153,7 @@ VERBS: dict[str, Verb] = {
     )
 }
 # The official CLI's colon forms, for fingers that know them.
-_COLON_FORMS = {"ps:stop": ("stop", []), "run:detached": ("run", ["--bg"]), "run:inside": None}
+_COLON_FORMS = {"ps:stop": ("stop", []), "run:detached": ("run", ["--bg"])}
 
 
 def parse(line: str, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
@@ -157,11 +168,12 @@ def parse(line: str, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
     if cell:
         return _checked(_read(VERBS["run"], words, command, namespace, cell=True), cell=True)
     if not words and command is None:
-        return Parsed(None, help=True)
+        return Parsed(VERBS["help"], help=True)
     name, *rest = words or ["--"]
     if name in {"-h", "--help"}:
-        return Parsed(None, help=True)
+        return Parsed(VERBS["help"], help=True)
     verb, more = _verb(name)
+    more = [word for word in more if word not in rest]
     return _checked(_read(verb, [*more, *rest], command, namespace, cell=False), cell=False)
 
 
@@ -172,12 +184,12 @@ def split(line: str) -> list[str]:
     ['-e', 'NAME="a b"', '--arg', 'n={x[0] + 1}']
     """
     words, word, quote, depth = [], "", "", 0
-    for character in line:
+    for at, character in enumerate(line):
         if quote:
             quote = "" if character == quote else quote
         elif character in "'\"":
             quote = character
-        elif character in "{[(":
+        elif character in "{[(" and (depth or _closes(line, at)):
             depth += 1
         elif character in "}])" and depth:
             depth -= 1
@@ -191,13 +203,24 @@ def split(line: str) -> list[str]:
     return [one for one in [*words, word] if one]
 
 
-def help_text(verb: Verb | None, *, cell: bool) -> str:
-    """Return the help of a verb, or of all, for 80 columns."""
-    if verb is None:
-        rows = [f"  %heroku {one.name + ' ' + one.words:<34} {one.summary}" for one in VERBS.values()]
+def _closes(line: str, at: int) -> bool:
+    """Whether the bracket that opens at `at` is closed: a lone one groups nothing."""
+    depth = 0
+    for character in line[at:]:
+        depth += (character in "{[(") - (character in "}])")
+        if depth == 0:
+            return True
+    return False
+
+
+def help_text(verb: Verb, *, cell: bool) -> str:
+    """Return the help of a verb, or for `help` of all, for 80 columns."""
+    if verb.name == "help":
+        rows = [f"  %heroku {one.name + ' ' + one.words:<25} {one.summary}" for one in VERBS.values()]
         head = "%%heroku [TASK] [options] runs a task with the cell's body as its parameters;\n%heroku VERB controls:"
-        tail = "Help on one: %heroku VERB --help, and %%heroku --help for the cell.\n\n  %%heroku --arg n=10\n  n = len(df)"
-        return "\n".join([head, "", *rows, "", tail])
+        tail = "Help on one: %heroku VERB --help, and %%heroku --help for the cell."
+        example = "  %%heroku --arg n=10\n  n = len(df)"
+        return "\n".join([head, "", *rows, "", tail, "", example])
     form = "%%heroku [TASK] [options]" if cell else f"%heroku {verb.name} {verb.words}".rstrip()
     examples = ("%%heroku --arg n=10", "%%heroku task --out df\nn = len(data)\nseed = 7") if cell else verb.examples
     options = [_help_line(option) for option in (*verb.options, _HELP)]
@@ -237,8 +260,8 @@ def _expand_command(command: str, namespace: Mapping[str, Any]) -> str:
     """Replace variables outside single quotes; quotes stay, for the dyno's shell to read."""
     if not command:
         raise InvalidOptions("After -- a command is expected, for example: %heroku run -- python --version")
-    parts = command.split("'")
-    return "'".join(expand(part, namespace) if index % 2 == 0 else part for index, part in enumerate(parts))
+    parts = _COMMAND_PARTS.findall(command)
+    return "".join(part if part.startswith("'") else expand(part, namespace) for part in parts)
 
 
 def _verb(name: str) -> tuple[Verb, list[str]]:
@@ -249,7 +272,7 @@ def _verb(name: str) -> tuple[Verb, list[str]]:
     if form := _COLON_FORMS.get(name):
         return VERBS[form[0]], form[1]
     if name.startswith("-"):
-        raise InvalidOptions(f"{clean_line(name)}: a verb is expected first, for example %heroku run {clean_line(name)} … ; %heroku --help lists them.")
+        raise InvalidOptions(f"{clean_line(name)}: a verb is expected first, as in `%heroku run {clean_line(name)} …`.")
     near = get_close_matches(name, VERBS, 1)
     meant = f"Did you mean %heroku {near[0]}?" if near else f"To run a task: %heroku run {clean_line(name)}."
     raise InvalidOptions(f"There is no verb {clean_line(name)!r}. {meant} %heroku --help lists the verbs.")
@@ -275,6 +298,8 @@ def _read(verb: Verb, raw: list[str], command: str | None, namespace: Mapping[st
             if not waiting:
                 raise InvalidOptions(f"{typed} expects {option.metavar}: {option.help}.")
             value = waiting.pop(0)
+            if value in known:
+                raise InvalidOptions(f"{typed} expects {option.metavar}, and {value} is an option.")
         elif equals and not option.metavar:
             raise InvalidOptions(f"{typed} takes no value.")
         _keep(parsed, option, typed, value, namespace)
@@ -291,6 +316,8 @@ def _keep(parsed: Parsed, option: Option, typed: str, raw: str, namespace: Mappi
         return
     if option.name in parsed.options and not option.many:
         raise InvalidOptions(f"{typed} is given twice: once is enough.")
+    if option.metavar and not _plain(raw, namespace):
+        raise InvalidOptions(f"{typed} expects {option.metavar}, and nothing came.")
     try:
         read = option.convert(_plain(raw, namespace)) if option.metavar else True
     except ValueError as error:
@@ -313,17 +340,18 @@ def _unknown(typed: str, verb: Verb, known: Mapping[str, Option], *, cell: bool)
 def _checked(parsed: Parsed, *, cell: bool) -> Parsed:
     """Check how many words came."""
     verb, words = parsed.verb, parsed.words
-    if parsed.help or verb is None:
+    if parsed.help:
         return parsed
     if verb.name == "help":
-        return Parsed(_verb(words[0])[0] if words else None, help=True)
+        return Parsed(_verb(words[0])[0] if words else verb, help=True)
     if cell and len(words) > 1 and words[0] in VERBS:
         raise InvalidOptions(f"A cell needs no verb: %%heroku {clean_line(words[1])}")
     if len(words) < verb.least:
         raise InvalidOptions(f"%heroku {verb.name} expects {verb.words}, for example: {verb.examples[0]}")
     if verb.most is not None and len(words) > verb.most:
         extra = clean_line(" ".join(words[verb.most :])[:60])
-        raise InvalidOptions(f"{extra}: too many words. A parameter is --arg NAME=VALUE; a command stands after --.")
+        form = "A parameter is --arg NAME=VALUE; a command stands after --." if verb.name == "run" else ""
+        raise InvalidOptions(f"{extra}: too many words. %heroku {verb.name} {verb.words} is the form. {form}".rstrip())
     if parsed.command is not None and (verb.name != "run" or words):
         raise InvalidOptions("A command after -- stands alone, without a task: %heroku run -- COMMAND")
     return parsed

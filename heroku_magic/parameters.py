@@ -12,12 +12,10 @@ import math
 import re
 import sys
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.safetext import clean_line
@@ -28,11 +26,12 @@ if TYPE_CHECKING:
 ROOM = 32 * 1024  # bytes of names and values: https://devcenter.heroku.com/articles/limits#config-vars
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PROXY = re.compile(r".*_proxy", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$([^\W\d]\w*)")
 # What would break a dyno, or run code in it before the task's.
 _REFUSED = re.compile(
     r"PATH|HOME|DYNO|PORT|PYTHON(PATH|HOME|STARTUP)|(LD|DYLD)_.*|BASH_(ENV|FUNC.*)|ENV|IFS|SHELLOPTS|BASHOPTS"
-    r"|NODE_OPTIONS|PERL5(LIB|OPT)|RUBY(LIB|OPT)|JAVA_TOOL_OPTIONS|(?i:(http|https|ftp|all|no)_proxy)"
+    r"|NODE_OPTIONS|PERL5(LIB|OPT)|RUBY(LIB|OPT)|JAVA_TOOL_OPTIONS"
 )
 _WAYS_OUT = (
     "Environment variables carry at most 32 kB in all. Three ways for more: a file in the worker folder "
@@ -47,12 +46,15 @@ class Typed(str):
     __slots__ = ()
 
 
+_ADVICE = "A body holds parameters: `name = expression`, one a line."
+
+
 def read_body(text: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that a cell's body assigns, evaluated over `namespace`, which stays as it is.
+    r"""Return the parameters that a cell's body assigns, evaluated over `namespace`, which stays as it is.
 
     Later lines see earlier names; names that begin with `_` are helpers and are not returned.
 
-    >>> read_body("n = len(data)\\n_half = n // 2\\nk = [i * _half for i in data]", {"data": [1, 2, 3]})
+    >>> read_body("n = len(data)\n_half = n // 2\nk = [i * _half for i in data]", {"data": [1, 2, 3]})
     {'n': 3, 'k': [1, 2, 3]}
     """
     statements = _assignments(text)
@@ -116,13 +118,11 @@ def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = Non
     env: dict[str, str] = {}
     issues: list[str] = []
     for name, value in parameters.items():
-        try:
-            _check_name(name)
-            text = _encoded(name, value, properties.get(name) if schema is not None else None)
-            if text is not None:
-                env[name] = text
-        except _NoForm as fault:
-            issues.append(str(fault))
+        text, issue = _carried(name, value, properties.get(name) if schema is not None else None)
+        if issue:
+            issues.append(issue)
+        elif text is not None:
+            env[name] = text
     size = sum(len(name.encode()) + len(value.encode()) for name, value in env.items())
     if size > ROOM:
         largest = max(env, key=lambda name: len(env[name]))
@@ -137,20 +137,26 @@ def plain(value: Any) -> Any:
 
     Raises TypeError, whose text is the kind of value that has no form.
     """
-    if value is None or isinstance(value, bool | int | str) and type(value) in {bool, int, str}:
+    if value is None or type(value) in {bool, int, str}:
         return value
     if isinstance(value, Enum):
         return plain(value.value)
-    if isinstance(value, float):
-        return _finite(float(value))
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, dict):
-        return {_key(key): plain(item) for key, item in value.items()}
+    if isinstance(value, range) and len(value) > ROOM:
+        raise TypeError(f"a range of {len(value):,} numbers")
     if isinstance(value, list | tuple | range):
         return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {_key(key): plain(item) for key, item in value.items()}
+    return _derived(value)
+
+
+def _derived(value: Any) -> Any:
+    """Values of a subclass of a plain type, such as numpy.float64, as that type; others by what they can do."""
+    if isinstance(value, float):
+        return _finite(float(value))
+    for kind in (str, int):
+        if isinstance(value, kind):
+            return kind(value)
     return _foreign(value)
 
 
@@ -162,24 +168,33 @@ def _assignments(text: str) -> list[ast.Assign]:
     """Parse a body; refuse whatever is no plain assignment, before anything is evaluated."""
     lines = text.splitlines()
     try:
-        statements = ast.parse(text.strip("\n") and _dedented(text)).body
+        statements = _parsed(text)
     except SyntaxError as error:
-        raise InvalidParameters([f"line {error.lineno} of the body is no Python: {error.msg}{_quoted(lines, error.lineno)}"]) from None
-    issues = [issue for statement in statements if (issue := _issue(statement, lines))]
+        where = f"line {error.lineno}{_quoted(lines, error.lineno)}"
+        raise InvalidParameters([f"{where} is no Python: {error.msg}. {_ADVICE}"]) from None
+    except ValueError as error:
+        raise InvalidParameters([f"The body is no Python: {error}."]) from None  # a NUL, before Python 3.12
+    issues = [f"{issue} {_ADVICE}" for statement in statements if (issue := _issue(statement, lines))]
     if issues:
-        raise InvalidParameters([*issues[:5], "A body holds parameters, one `name = expression` a line; it runs no code."])
+        raise InvalidParameters(issues[:5])
     return [statement for statement in statements if isinstance(statement, ast.Assign)]
 
 
-def _dedented(text: str) -> str:
-    import textwrap
-
-    return textwrap.dedent(text)
+def _parsed(text: str) -> list[ast.stmt]:
+    """Parse a body that may be indented as a whole; its strings stay as they are."""
+    try:
+        return ast.parse(text).body
+    except IndentationError:
+        block = ast.parse(f"if True:\n{text}").body[0]
+    ast.increment_lineno(block, -1)
+    return block.body if isinstance(block, ast.If) else []
 
 
 def _issue(statement: ast.stmt, lines: list[str]) -> str | None:
     """Why a statement is no plain assignment, or None if it is one."""
-    where = f"line {statement.lineno} of the body{_quoted(lines, statement.lineno)}"
+    where = f"line {statement.lineno}{_quoted(lines, statement.lineno)}"
+    if any(isinstance(node, ast.Yield | ast.YieldFrom | ast.Await) for node in ast.walk(statement)):
+        return f"{where} waits or yields, which an assignment of parameters cannot."
     if not isinstance(statement, ast.Assign):
         kind = _KINDS.get(type(statement).__name__, "a statement")
         return f"{where} is {kind}, no assignment."
@@ -219,7 +234,7 @@ def _evaluate(statement: ast.Assign, variables: dict[str, Any]) -> Any:
     try:
         return eval(code, variables)  # noqa: S307 - the user's own cell, in the user's own kernel
     except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
-        raise InvalidParameters([f"line {statement.lineno} of the body: {type(error).__name__}: {error}"]) from None
+        raise InvalidParameters([f"line {statement.lineno}: {type(error).__name__}: {error}"]) from None
 
 
 def _expanded(text: str, namespace: Mapping[str, Any]) -> Any:
@@ -249,9 +264,15 @@ def _next_part(text: str, at: int, namespace: Mapping[str, Any]) -> tuple[int, s
 
 def _closing(text: str, at: int) -> int:
     """Where the brace that opens at `at` closes."""
-    depth = 0
+    depth, quote = 0, ""
     for index in range(at, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
+        character = text[index]
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        else:
+            depth += {"{": 1, "}": -1}.get(character, 0)
         if depth == 0:
             return index
     raise InvalidOptions(f"`{clean_line(text[at : at + 40])}`: the brace does not close. {{{{ stands for one brace.")
@@ -283,6 +304,17 @@ def _is_json(text: str) -> bool:
     return True
 
 
+def _carried(name: str, value: Any, schema: Any) -> tuple[str | None, str]:
+    """The text that carries a parameter (None leaves it out), or why there is none."""
+    try:
+        _check_name(name)
+        return _encoded(name, value, schema), ""
+    except _NoForm as fault:
+        return None, str(fault)
+    except RecursionError:
+        return None, f"{name} is nested too deeply, or holds itself: send plain lists and dicts."
+
+
 def _check_name(name: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise _NoForm(f"{name!r} is no name of an environment variable (letters a-z, digits, _).")
@@ -290,6 +322,8 @@ def _check_name(name: str) -> None:
         raise _NoForm("RUN_KEY carries the run's own key: choose another name.")
     if name.startswith(("HEROKU_", "__")):
         raise _NoForm(f"{name}: Heroku keeps names that begin with HEROKU_ or __ for itself: choose another name.")
+    if _PROXY.fullmatch(name):
+        raise _NoForm(f"{name} would send the dyno's connections elsewhere: choose another name.")
     if _REFUSED.fullmatch(name):
         raise _NoForm(f"{name} would change how the dyno itself works: choose another name.")
 
@@ -348,11 +382,11 @@ def _foreign(value: Any) -> Any:
         raise TypeError("a missing value (NaT, NA)")
     if isinstance(value, datetime | date | time):
         return value.isoformat()
-    if isinstance(value, Decimal):
-        return _finite(value) and str(value) if not value.is_finite() else str(value)
-    if isinstance(value, PurePath | UUID):
-        return str(value)
     module = type(value).__module__.partition(".")[0]
+    if module == "decimal" and not value.is_finite():
+        raise TypeError(f"{value} (JSON has no NaN and no Infinity)")
+    if isinstance(value, PurePath) or module in {"decimal", "uuid"}:
+        return str(value)
     if module == "pandas" and type(value).__name__ == "DataFrame":
         raise TypeError("a DataFrame")
     if module in {"numpy", "pandas"} and not isinstance(value, timedelta):
@@ -361,8 +395,11 @@ def _foreign(value: Any) -> Any:
 
 
 def _from_array(value: Any) -> Any:
-    if type(value).__name__ in {"datetime64", "datetime64[ns]"}:
-        return str(value)
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind == "M" and "NaT" not in str(value):
+        return plain(value.astype(str).tolist())
+    if kind in {"M", "m"}:
+        raise TypeError("a missing time or a length of time")
     for convert in ("tolist", "item"):
         if hasattr(value, convert):
             converted = getattr(value, convert)()

@@ -79,7 +79,10 @@ class Task:
         needed = required if isinstance(required, list) else []
         if not isinstance(properties, dict):
             return []
-        return [Parameter(name, schema if isinstance(schema, dict) else {}, name in needed) for name, schema in properties.items()]
+        return [
+            Parameter(name, schema if isinstance(schema, dict) else {}, name in needed)
+            for name, schema in properties.items()
+        ]
 
     @property
     def summary(self) -> str:
@@ -95,16 +98,23 @@ class Task:
     def example(self) -> str:
         """A cell to paste: the required parameters, or the first one."""
         shown = [parameter for parameter in self.parameters if parameter.is_required] or self.parameters[:1]
-        arguments = "".join(f" --arg {clean_line(parameter.name)}={_example_value(parameter.schema)}" for parameter in shown)
+        arguments = "".join(
+            f" --arg {clean_line(parameter.name)}={_example_value(parameter.schema)}" for parameter in shown
+        )
         return f"%%heroku {self.name}{arguments}"
 
     def help(self) -> str:
         """Return the help of `%heroku tasks NAME`."""
         head = [f"{self.name}({self.signature})", clean(str((self.schema or {}).get("description", "")))]
-        rows = [f"  {parameter}" + (f"  {parameter.description}" if parameter.description else "") for parameter in self.parameters]
+        rows = [
+            f"  {parameter}" + (f"  {parameter.description}" if parameter.description else "")
+            for parameter in self.parameters
+        ]
         if self.schema is None:
             rows = ["  It declares no parameters, so it takes any: they are environment variables to it."]
-        return "\n".join([*filter(None, head), *rows, f"runs:    {clean_line(self.command)}", f"example: {self.example}"])
+        return "\n".join(
+            [*filter(None, head), *rows, f"runs:    {clean_line(self.command)}", f"example: {self.example}"]
+        )
 
 
 def check(task: Task, parameters: Mapping[str, Any]) -> list[str]:
@@ -133,9 +143,13 @@ def choose(name: str | None, types: Mapping[str, tuple[str, int]], *, any_type: 
     if name not in types:
         near = get_close_matches(name, types, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise InvalidOptions(f"There is no process type {name!r}.{hint} The app has: {_listed(types)}. Any command: %heroku run -- COMMAND")
+        raise InvalidOptions(
+            f"There is no process type {name!r}.{hint} The app has: {_listed(types)}. For any command: %heroku run -- …"
+        )
     if name not in candidates and not any_type:
-        raise InvalidOptions(f"{name} is no task: Heroku keeps it for itself, or keeps it running. --any-type runs it all the same.")
+        raise InvalidOptions(
+            f"{name} is no task: Heroku keeps it for itself, or keeps it running. --any-type runs it all the same."
+        )
     return name
 
 
@@ -243,7 +257,12 @@ def _near_choice(value: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _is_many(value: Any) -> bool:
-    return isinstance(value, list | tuple | range) or type(value).__name__ in {"ndarray", "Series", "Index", "RangeIndex"}
+    return isinstance(value, list | tuple | range) or type(value).__name__ in {
+        "ndarray",
+        "Series",
+        "Index",
+        "RangeIndex",
+    }
 
 
 def _takes_many(schema: Mapping[str, Any]) -> bool:
@@ -251,7 +270,9 @@ def _takes_many(schema: Mapping[str, Any]) -> bool:
 
 
 def _many(name: str) -> str:
-    return f"{name} is a list of values, and the task takes one: run it once for each (one dyno a value, --each {name})."
+    return (
+        f"{name} is a list of values, and the task takes one: run it once for each (one dyno a value, --each {name})."
+    )
 
 
 def _expectation(schema: Mapping[str, Any]) -> str:
@@ -286,7 +307,9 @@ def _example_value(schema: Mapping[str, Any]) -> str:
     elif isinstance(choices := schema.get("enum"), list) and choices:
         value = choices[0]
     else:
-        value = {"integer": 10, "number": 0.5, "boolean": True, "array": [1, 2, 3], "object": {}}.get(str(schema.get("type")), "text")
+        value = {"integer": 10, "number": 0.5, "boolean": True, "array": [1, 2, 3], "object": {}}.get(
+            str(schema.get("type")), "text"
+        )
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
     return f'"{clean_line(text)}"' if " " in text else clean_line(text)
 
