@@ -216,7 +216,8 @@ def _closes(line: str, at: int) -> bool:
 def help_text(verb: Verb, *, cell: bool) -> str:
     """Return the help of a verb, or for `help` of all, for 80 columns."""
     if verb.name == "help":
-        rows = [f"  %heroku {one.name + ' ' + one.words:<25} {one.summary}" for one in VERBS.values()]
+        forms = {f"{one.name} {one.words.partition(' [o')[0]}": one.summary for one in VERBS.values()}
+        rows = [f"  %heroku {form:<14} {summary}" for form, summary in forms.items()]
         head = "%%heroku [TASK] [options] runs a task with the cell's body as its parameters;\n%heroku VERB controls:"
         tail = "Help on one: %heroku VERB --help, and %%heroku --help for the cell."
         example = "  %%heroku --arg n=10\n  n = len(df)"

@@ -17,7 +17,7 @@ def bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, object]:
-    """Percentile bootstrap: how sure a statistic of these numbers is.
+    """Tell how sure a statistic of these numbers is, by the percentile bootstrap.
 
     data: the numbers, at least two.
     statistic: what to compute of them.
@@ -38,4 +38,12 @@ def bootstrap(
     low, high = drawn[int(cut * samples)], drawn[min(samples - 1, int((1 - cut) * samples))]
     estimate = compute(data)
     print(f"{statistic} of {len(data)} numbers: {estimate:.4g}, {confidence:.0%} between {low:.4g} and {high:.4g}")
-    return {"statistic": statistic, "estimate": estimate, "low": low, "high": high, "samples": samples}
+    return {
+        "statistic": statistic,
+        "estimate": estimate,
+        "low": low,
+        "high": high,
+        "n": len(data),
+        "samples": samples,
+        "confidence": confidence,
+    }

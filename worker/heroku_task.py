@@ -1,12 +1,12 @@
-"""Tasks for heroku_magic: declare a function's parameters once, send its rows, fail in a way that can be read.
+"""Tasks for heroku_magic: declares a function's parameters, sends its rows and failures; it starts no dyno.
 
-Copy this one file into an app. It needs nothing but Python 3.9, and runs nothing when it is imported.
+Copy this one file into an app. It needs nothing but Python 3.9, and importing it runs nothing.
 
     from heroku_task import task, progress
 
     @task
     def simulate(n: int = 10, seed: int = 0):
-        \"\"\"Estimate pi.  n: points to draw.\"\"\"
+        '''Estimate pi.  n: points to draw.'''
         for i in progress(range(n)):
             yield {"i": i}
 
@@ -15,28 +15,39 @@ progress and failures in the log as records: numbered, authenticated lines, whos
 down in README.md. Without a RUN_KEY (in any shell) rows are printed as plain JSON lines.
 """
 
+# ruff: noqa: PERF203, SIM105 - contextlib would cost each dyno's start
+
 from __future__ import annotations
 
-import ast
+# A dyno imports this before each task: _ast, _thread and _sha2 stand here for ast, threading and hmac,
+# which would cost twice the time.
+import _ast
+import _thread
+import importlib
 import json
 import os
 import re
 import signal
 import sys
-import threading
 import time
-from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, NoReturn, Optional, TypeVar
+from enum import Enum
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType, ModuleType, TracebackType
+    from collections.abc import Callable, Iterable, Iterator
+    from traceback import FrameSummary, TracebackException
+    from types import FrameType
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+    F = TypeVar("F", bound=Callable[..., Any])
+    Function = _ast.FunctionDef
+    Schema = dict[str, Any]
 
 __all__ = ["emit", "progress", "task"]
 
-T = TypeVar("T")
-
-LONGEST_RECORD = 4000  # bytes of a line: below PIPE_BUF, so that nobody else's output cuts it
-BATCH = 3000  # characters of rows that are worth a record
+LINE = 4000  # bytes of a record: below PIPE_BUF, so that nobody else's output cuts it
+BATCH = 3500  # bytes of rows that make a record
 PATIENCE = 0.1  # seconds that a row waits for company, and between two words of progress
 LONGEST_TRACEBACK = 20_000
 
@@ -44,38 +55,47 @@ _USAGE = """usage: python -m heroku_task NAME        run the task in NAME.py
        python -m heroku_task --describe  print what the Procfile's tasks take, one JSON row each
 
 Parameters are environment variables:  n=10 seed=7 python -m heroku_task task"""
-_PROCFILE_LINE = re.compile(r"([-\w]+):\s*(.+?)\s*")
-_COMMAND = re.compile(r"python[\d.]*\b.*\s-m\s+heroku_task\s+(\w+)\b")
+_PROCFILE_LINE = r"(?m)^([\w-]+):\s*(.+)$"
+_COMMAND = r"\bpython[\d.]*\s(?:.*\s)?-m\s+heroku_task\s+(\w[\w-]*)(?!\S)"
+_RUN_KEY = r"(hm-[0-9a-f]{8}):([0-9a-f]{64})"
 _NOT_TASKS = {"web", "release", "describe"}
-_HELP = re.compile(r"(?:^|\s{2,}|\n)\s*(\w+):[ \t]+(.+?)(?=\s{2,}\w+:[ \t]|\n|$)")
+_FOLDER = os.getcwd()
+_THIS_FILE = os.path.abspath(__file__)
 
 
 class TaskError(Exception):
     """The task cannot be run as it is: a sentence for whoever wrote it or called it."""
 
 
+class Terminated(BaseException):
+    """SIGTERM: the dyno was stopped, or its time is over."""
+
+
+class _Gone(BaseException):
+    """Nobody reads stdout any more."""
+
+
 # -- what a task uses ------------------------------------------------------------------------------
 
 
-def task(function: Callable[..., T]) -> Callable[..., T]:
+def task(function: F) -> F:
     """Mark the one function of a file that is the task. Its types say how the environment is read."""
     function.__heroku_task__ = True  # type: ignore[attr-defined]  # a mark on a function
     return function
 
 
 def emit(rows: Any) -> None:
-    """Send a row (a dict), rows (a list of dicts), or a table (a DataFrame)."""
-    _sender.rows(list(_as_rows(rows)))
+    """Send a row (a dict, a dataclass, a namedtuple), rows (any iterable of these) or a DataFrame."""
+    _sender.rows(_as_rows(rows))
 
 
-def progress(items: Iterable[T], total: Optional[int] = None, text: Optional[str] = None) -> Iterator[T]:
+def progress(items: Iterable[T], total: int | None = None, text: str | None = None) -> Iterator[T]:
     """Yield the items and tell how many are done, at most ten times a second; the first and the last always."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]  # asked for a line above
-    done, told = 0, -1
-    told_at = float("-inf")
+    done, told, told_at = 0, -1, 0.0
     for item in items:
-        if time.monotonic() - told_at >= PATIENCE:
+        if told < 0 or time.monotonic() - told_at >= PATIENCE:
             _sender.progress(done, total, text)
             told, told_at = done, time.monotonic()
         yield item
@@ -87,534 +107,696 @@ def progress(items: Iterable[T], total: Optional[int] = None, text: Optional[str
 # -- sending records -------------------------------------------------------------------------------
 
 
-class _Sender:
-    """Writes records to stdout: numbered, signed, each one write. Without a key it prints rows as JSON lines."""
+def _sha256(data: bytes) -> Any:
+    """Begin a SHA-256 with the interpreter's own code: hashlib would load all of OpenSSL."""
+    for module in ("_sha2", "_sha256", "hashlib"):
+        try:
+            return importlib.import_module(module).sha256(data)
+        except ImportError:  # _sha2 is new in 3.12, _sha256 is gone since
+            continue
+    raise ImportError("this Python has no SHA-256")
 
-    def __init__(self, run_key: Optional[str], nonce: Optional[str] = None) -> None:
-        run, _, key = (run_key or "").partition(":")
-        self._run = run
-        self._key = bytes.fromhex(key) if key else None
+
+class _Sender:
+    """Writes records to stdout: numbered, signed, each one write. Until `start` it prints rows as JSON lines."""
+
+    def __init__(self, run_key: str, nonce: str | None = None) -> None:
+        match = re.fullmatch(_RUN_KEY, run_key) if run_key else None
+        self._run = match[1] if match else ""
+        self._key = bytes.fromhex(match[2]) if match else b""
         self._nonce = nonce or os.urandom(4).hex()
         self._number = 0
-        self._process = os.getpid()
-        self._lock = threading.RLock()
+        self.pid, self._thread = os.getpid(), _thread.get_ident()
+        self._lock, self._busy = _thread.RLock(), 0
         self._waiting: list[str] = []
-        self._size = 0
-        self._timer: Optional[threading.Timer] = None
+        self._size, self._flushed_at, self._is_timed = 2, 0.0, False
+        self._stop: BaseException | None = None
+        self.is_keyed = self.has_ended = self.has_table = False
         self.row_count = 0
-        self.has_table = False
 
-    @property
-    def is_keyed(self) -> bool:
-        """Whether somebody reads records."""
-        return self._key is not None
+    def start(self, name: str, schema: Schema | None) -> None:
+        """Send the declaration, if somebody reads records: from here on rows are records too."""
+        self.is_keyed = bool(self._key)
+        self.send("task", {"task": name, "parameters": schema})
 
-    def rows(self, rows: list[dict[str, Any]]) -> None:
-        """Send rows, soon: they wait a moment for company. An empty list says that there is a table."""
-        if os.getpid() != self._process:
-            message = "rows were emitted in a child process: give them back to the parent and emit them there"
-            raise RuntimeError(message)
-        texts = [json.dumps(row, separators=(",", ":")) for row in rows]
-        with self._lock:
-            self.row_count += len(texts)
-            for text in texts:
-                self._wait(text)
-            if not texts and not self.has_table and self.is_keyed:
-                self.send("rows", "[]")
+    def end(self, status: int) -> None:
+        """Send the rows that wait and the end mark: nothing may follow."""
+        with self:
+            self.flush()
+            self.send("end", {"status": status, "rows": self.row_count})
+            self.has_ended = True
+
+    def rows(self, rows: Iterable[Schema]) -> None:
+        """Send rows, soon: they wait a moment for company. No rows at all say that there is a table."""
+        if self.is_child():
+            raise RuntimeError("rows were emitted in a child process: give them back to the parent, emit them there")
+        for row in rows:
+            text = _json(row)
+            with self:
+                self._add(text)
+        with self:
+            if not self.has_table:
+                self.send("rows", [])
             self.has_table = True
 
-    def progress(self, done: int, total: Optional[int], text: Optional[str]) -> None:
-        """Send how far the task is."""
-        if self.is_keyed and os.getpid() == self._process:
-            self.flush()
-            self.send("progress", json.dumps({"done": done, "total": total, "text": text}, separators=(",", ":")))
+    def progress(self, done: int, total: int | None, text: str | None) -> None:
+        """Send how far the task is, after the rows that wait; a child process's progress is not the task's."""
+        if self.is_keyed and not self.has_ended and not self.is_child():
+            with self:
+                self.flush()
+                self.send("progress", {"done": done, "total": total, "text": text})
 
     def flush(self) -> None:
         """Send the rows that wait."""
-        with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+        with self:
             if self._waiting:
-                payload, self._waiting, self._size = "[" + ",".join(self._waiting) + "]", [], 0
-                self.send("rows", payload)
+                payload, self._waiting, self._size = f"[{','.join(self._waiting)}]", [], 2
+                self._flushed_at = time.monotonic()
+                self._send_text("rows", payload)
 
-    def send(self, kind: str, payload: str) -> None:
-        """Send one record, in parts where it is too long for a line; a forked child has none to send."""
-        if os.getpid() != self._process:
-            return
-        with self._lock:
-            room = LONGEST_RECORD - 100
-            while len(payload) > room:
-                self._write(kind + "+", payload[:room])
-                payload = payload[room:]
-            self._write(kind, payload)
+    def send(self, kind: str, data: Any) -> None:
+        """Send one record, if somebody reads them."""
+        if self.is_keyed:
+            with self:
+                self._send_text(kind, _json(data))
 
-    def _wait(self, text: str) -> None:
+    def stop(self, error: BaseException) -> None:
+        """Raise in the main thread, but never between a record's number and its line."""
+        if not self._busy:
+            raise error
+        self._stop = error
+
+    def is_child(self) -> bool:
+        """Whether this is another process than the run's: a fork, or one that multiprocessing started."""
+        workers = sys.modules.get("multiprocessing.process")
+        return os.getpid() != self.pid or (workers is not None and workers.parent_process() is not None)
+
+    def __enter__(self) -> None:
+        # Counted before the lock is taken: a signal in between must find one or the other.
+        self._busy += self._is_main()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if self._is_main():
+            self._busy -= 1
+            if self._stop and not self._busy:
+                error, self._stop = self._stop, None
+                raise error
+
+    def _is_main(self) -> bool:
+        return _thread.get_ident() == self._thread
+
+    def _add(self, text: str) -> None:
+        if self.has_ended:
+            raise RuntimeError("rows were emitted after the task's end")
+        self.has_table = True
+        self.row_count += 1
         if not self.is_keyed:
-            _write_line(text)
+            _write(text)
             return
         if self._size + len(text) > BATCH:
             self.flush()
         self._waiting.append(text)
         self._size += len(text) + 1
-        if self._timer is None:
+        if time.monotonic() - self._flushed_at >= PATIENCE:
+            self.flush()
+        elif not self._is_timed:
             # A slow generator's row must not wait for its next one.
-            self._timer = threading.Timer(PATIENCE, self.flush)
-            self._timer.daemon = True
-            self._timer.start()
+            self._is_timed = True
+            _thread.start_new_thread(self._flush_later, ())
 
-    def _write(self, kind: str, payload: str) -> None:
-        import hmac
+    def _flush_later(self) -> None:
+        time.sleep(PATIENCE)
+        with self:
+            self._is_timed = False
+            try:
+                self.flush()
+            except _Gone:  # the main thread will find out
+                return
 
-        assert self._key is not None  # noqa: S101 - records are sent with a key alone
-        signed = f"{self._run} {self._nonce} {self._number} {kind} {payload}".encode("ascii")
-        mac = hmac.digest(self._key, signed, "sha256").hex()[:24]
-        line = f"@hm1 {self._nonce} {self._number} {kind} {mac} {payload}"
-        # SIGTERM waits for the whole record: half of one would cost its number.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        try:
-            _write_line(line)
-            self._number += 1
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    def _send_text(self, kind: str, payload: str) -> None:
+        room = LINE - 100  # the rest is for what stands before a payload
+        for at in range(room, len(payload) + room, room):
+            part = kind if at >= len(payload) else f"{kind}+"
+            number, self._number = self._number, self._number + 1
+            text = payload[at - room : at]
+            mac = self._mac(f"{self._run} {self._nonce} {number} {part} {text}")
+            _write(f"@hm1 {self._nonce} {number} {part} {mac} {text}")
+
+    def _mac(self, text: str) -> str:
+        """HMAC-SHA256, https://www.rfc-editor.org/rfc/rfc2104, as 24 hex digits."""
+        key = self._key.ljust(64, b"\0")
+        inner = _sha256(bytes(byte ^ 0x36 for byte in key) + text.encode("ascii")).digest()
+        return str(_sha256(bytes(byte ^ 0x5C for byte in key) + inner).hexdigest()[:24])
 
 
-def _write_line(text: str) -> None:
+_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _write(text: str) -> None:
     """Write one line at once, after what the task printed before it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    line = text.encode("ascii", "backslashreplace") + b"\n"
-    while line:
-        line = line[os.write(1, line) :]
+    try:
+        _flush_streams()
+        line = text.encode("ascii") + b"\n"
+        while line:
+            try:
+                line = line[os.write(1, line) :]
+            except BlockingIOError:  # a child process left the pipe so
+                os.set_blocking(1, True)
+    except BrokenPipeError:
+        raise _Gone from None
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, ValueError):  # the task closed it, or there is none
+            continue
 
 
 # The key is taken out of the environment, so that a task which prints that does not print the key.
-_sender = _Sender(os.environ.pop("RUN_KEY", None))
+_sender = _Sender(os.environ.pop("RUN_KEY", ""))
 
 
 # -- rows ------------------------------------------------------------------------------------------
 
 
-def _as_rows(value: Any) -> Iterator[dict[str, Any]]:
+def _as_rows(value: Any) -> Iterator[Schema]:
     """Take a row, rows or a table apart."""
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
-        value = value.to_dict("records")
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_asdict"):
-        for item in value:
-            yield _row(item)
-    else:
-        yield _row(value)
+        if len(set(map(str, value.columns))) < len(value.columns):
+            raise TypeError(f"two columns of the table have one name: {list(value.columns)!r:.200}")
+        value = value.to_dicts() if hasattr(value, "to_dicts") else value.to_dict("records")
+    if _as_dict(value) is not None or isinstance(value, (str, bytes, type)) or not hasattr(value, "__iter__"):
+        value = [value]
+    return map(_row, value)
 
 
-def _row(value: Any) -> dict[str, Any]:
+def _as_dict(value: Any) -> dict[Any, Any] | None:
+    """Return a mapping, a dataclass or a namedtuple as a dict; None for anything else."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, type):
+        return None
     if hasattr(value, "_asdict"):
-        value = value._asdict()
-    elif hasattr(value, "__dataclass_fields__"):
-        value = {name: getattr(value, name) for name in value.__dataclass_fields__}
-    if not isinstance(value, dict):
-        message = f"a row is a dict of columns and values, not {type(value).__name__}: {value!r:.80}"
-        raise TypeError(message)
-    return {str(key): _plain(item, str(key)) for key, item in value.items()}
+        return dict(value._asdict())
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return {key: value[key] for key in value.keys()} if hasattr(value, "keys") else None  # noqa: SIM118 - sqlite3.Row
+
+
+def _row(value: Any) -> Schema:
+    row = _as_dict(value)
+    if row is None:
+        raise TypeError(f"a row is a dict of columns and values, not {type(value).__name__}: {value!r:.80}")
+    return _keyed(row, _plain)
+
+
+def _keyed(value: dict[Any, Any], plain: Callable[[Any, str], Any]) -> Schema:
+    result = {str(key): plain(item, str(key)) for key, item in value.items()}
+    if len(result) < len(value):
+        raise TypeError(f"two keys of a row read the same as text: {list(value)!r:.200}")
+    return result
 
 
 def _plain(value: Any, column: str) -> Any:
-    """Return a value as JSON has it."""
+    """Return a value as JSON has it; the column is for the error."""
     if value is None or type(value) in (bool, int, float, str):
         return value
+    if isinstance(value, Enum):
+        return _plain(value.value, column)
     if isinstance(value, dict):
-        return {str(key): _plain(item, column) for key, item in value.items()}
+        return _keyed(value, lambda item, _: _plain(item, column))
     if isinstance(value, (list, tuple)):
         return [_plain(item, column) for item in value]
-    return _converted(value, column)
+    if not isinstance(value, type):
+        return _foreign(value, column)
+    raise _no_json(value, column)
 
 
-def _converted(value: Any, column: str) -> Any:
-    """Return what stands in JSON for a date, a number of numpy's, an Enum member, a path ..."""
+def _foreign(value: Any, column: str) -> Any:
+    """Values of libraries, known by what they can do: none is imported for it."""
+    name, dtype = type(value).__name__, str(getattr(value, "dtype", ""))
+    if name in ("NaTType", "NAType") or (dtype.startswith("datetime64") and str(value) == "NaT"):
+        return None
+    if dtype.startswith("datetime64"):
+        return _plain(value.astype(str).tolist(), column)
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    for convert in ("tolist", "item"):  # numpy's arrays and scalars
-        if hasattr(value, convert):
-            return _plain(getattr(value, convert)(), column)
-    if hasattr(type(value), "__members__"):
-        return _plain(value.value, column)
-    for kind in (bool, int, float, str):
+    if hasattr(value, "tolist") and not dtype.startswith("timedelta64"):  # numpy's scalars and arrays, Series
+        return _plain(value.tolist(), column)
+    for kind in (int, float, str):
         if isinstance(value, kind):
             return kind(value)
-    if type(value).__module__.partition(".")[0] in ("decimal", "pathlib", "uuid", "fractions"):
+    if isinstance(value, os.PathLike) or type(value).__module__ in ("decimal", "uuid"):
         return str(value)
-    message = f"column {column!r} holds {type(value).__name__}, which has no form in JSON: {value!r:.80}"
-    raise TypeError(message)
+    raise _no_json(value, column)
+
+
+def _no_json(value: Any, column: str) -> TypeError:
+    return TypeError(f"column {column!r} holds {type(value).__name__}, which has no form in JSON: {value!r:.80}")
 
 
 # -- what a task takes: one way from its source to JSON Schema -------------------------------------
 
 
-def declaration(source: str, filename: str) -> dict[str, Any]:
-    """Return the JSON Schema of the parameters of the one @task function in a source, without running it."""
-    functions = [
-        node for node in ast.parse(source, filename).body if isinstance(node, ast.FunctionDef) and _is_task(node)
-    ]
-    if len(functions) != 1:
-        found = ", ".join(function.name for function in functions) or "none"
-        message = f"{filename} needs exactly one function marked @task; found: {found}"
-        raise TaskError(message)
-    return _schema(functions[0])
-
-
-def _is_task(function: ast.FunctionDef) -> bool:
-    names = [
-        node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in function.decorator_list
-    ]
-    return "task" in names
-
-
-def _schema(function: ast.FunctionDef) -> dict[str, Any]:
-    given = function.args
-    names = [*given.posonlyargs, *given.args]
-    defaults: list[Optional[ast.expr]] = [*[None] * (len(names) - len(given.defaults)), *given.defaults]
-    pairs = [*zip(names, defaults), *zip(given.kwonlyargs, given.kw_defaults)]  # noqa: B905 - equally long
-    text = ast.get_docstring(function) or ""
-    help_texts = dict(_HELP.findall(text))
-    properties = {}
-    for argument, default in pairs:
-        entry = _type(argument.annotation)
-        if default is not None:
-            entry.update(_default(default))
-        if argument.arg in help_texts:
-            entry["description"] = help_texts[argument.arg].strip()
-        properties[argument.arg] = entry
-    required = [argument.arg for argument, default in pairs if default is None]
-    summary = re.split(r"\s{2,}\w+:[ \t]|\n\s*\n|\n\s*\w+:[ \t]", text)[0].strip()
-    schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-    return {**schema, "description": " ".join(summary.split())} if summary else schema
-
-
-def _default(node: ast.expr) -> dict[str, Any]:
+def _task_in(filename: str) -> Function:
+    """Return the one @task function of a source file, which is read and not run."""
     try:
-        value = ast.literal_eval(node)
-        json.dumps(value)
+        with open(filename, "rb") as file:
+            body = _parsed(file.read(), filename, "exec").body
+    except FileNotFoundError:
+        raise TaskError(f"there is no {filename} beside heroku_task.py") from None
+    kinds = (_ast.FunctionDef, _ast.AsyncFunctionDef)
+    found = [node for node in body if isinstance(node, kinds) and "task" in map(_name, node.decorator_list)]
+    if len(found) != 1:
+        names = ", ".join(function.name for function in found) or "none"
+        raise TaskError(f"{filename} needs exactly one function marked @task; found: {names}")
+    if isinstance(found[0], _ast.AsyncFunctionDef):
+        raise TaskError(f"{found[0].name} is async: make it a plain function that calls asyncio.run()")
+    return found[0]
+
+
+def _parsed(source: bytes | str, filename: str, mode: str) -> Any:
+    return compile(source, filename, mode, _ast.PyCF_ONLY_AST, dont_inherit=True)
+
+
+def _schema(function: Function) -> Schema:
+    """Return the JSON Schema of a function's parameters."""
+    given = function.args
+    if given.posonlyargs:
+        raise TaskError(f"{function.name} takes parameters before a `/`, which cannot be given by name")
+    defaults = [*[None] * (len(given.args) - len(given.defaults)), *given.defaults, *given.kw_defaults]
+    pairs = list(zip([*given.args, *given.kwonlyargs], defaults))  # noqa: B905 - Python 3.9 has no strict
+    properties = {argument.arg: {**_type(argument.annotation), **_default(node)} for argument, node in pairs}
+    required = [argument.arg for argument, node in pairs if node is None]
+    summary, help_texts = _docstring(function, list(properties))
+    for name, text in help_texts.items():
+        properties[name]["description"] = text
+    schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    return {**schema, "description": summary} if summary else schema
+
+
+def _docstring(function: Function, names: list[str]) -> tuple[str, dict[str, str]]:
+    """Return the first paragraph and the help of each parameter (`name: text`)."""
+    first = function.body[0]
+    text = first.value.value if isinstance(first, _ast.Expr) and isinstance(first.value, _ast.Constant) else ""
+    if not isinstance(text, str) or not text:
+        return "", {}
+    start = rf"(?:^|\n|\s\s)\s*({'|'.join(names) or '(?!)'}):[ \t]+"
+    help_texts = re.findall(rf"{start}(\S.*?)\s*(?=\s\s(?:{'|'.join(names)}):[ \t]|\n|$)", text)
+    summary = re.split(rf"{start}|\n\s*\n", text.strip())[0]
+    return " ".join(summary.split()), dict(help_texts)
+
+
+def _default(node: _ast.expr | None) -> Schema:
+    """Return the default, where it is a literal that JSON has."""
+    try:
+        return {} if node is None else {"default": json.loads(_json(_literal(node)))}
     except (ValueError, TypeError):
         return {}
-    return {"default": list(value) if isinstance(value, tuple) else value}
+
+
+def _literal(node: _ast.expr) -> Any:
+    if isinstance(node, _ast.Constant):
+        return node.value
+    from ast import literal_eval
+
+    return literal_eval(node)
 
 
 _SIMPLE = {"int": "integer", "float": "number", "bool": "boolean", "str": "string", "list": "array", "dict": "object"}
 
 
-def _type(node: Optional[ast.expr]) -> dict[str, Any]:
+def _type(node: _ast.expr | None) -> Schema:
     """Return the schema of an annotation; what is not known takes anything."""
-    if isinstance(node, ast.Constant):
-        if node.value is None:
-            return {"type": "null"}
-        return _type(ast.parse(node.value, mode="eval").body) if isinstance(node.value, str) else {}
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _any_of(_type(node.left), _type(node.right))
-    name = _name(node.value if isinstance(node, ast.Subscript) else node)
-    if not isinstance(node, ast.Subscript):
-        kind = _SIMPLE.get(name.lower() if name in ("List", "Dict") else name)
-        return {"type": kind} if kind else {}
-    items = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if isinstance(node, _ast.Constant):
+        return _of_text(node.value) if isinstance(node.value, str) else {"type": "null"} if node.value is None else {}
+    if isinstance(node, _ast.BinOp) and isinstance(node.op, _ast.BitOr):
+        return _any_of([_type(node.left), _type(node.right)])
+    if isinstance(node, _ast.Subscript):
+        return _subscript(_name(node.value), node.slice.elts if isinstance(node.slice, _ast.Tuple) else [node.slice])
+    name = _name(node)
+    kind = _SIMPLE.get({"List": "list", "Dict": "dict"}.get(name, name))
+    return {"type": kind} if kind else {}
+
+
+def _of_text(annotation: str) -> Schema:
+    """Return the schema of an annotation in quotes."""
+    try:
+        return _type(_parsed(annotation, "annotation", "eval").body)
+    except (SyntaxError, ValueError):
+        return {}
+
+
+def _subscript(name: str, items: list[_ast.expr]) -> Schema:
     if name == "Literal":
-        return {"enum": [ast.literal_eval(item) for item in items]}
-    if name == "Optional":
-        return _any_of(_type(items[0]), {"type": "null"})
-    if name == "Union":
-        return _any_of(*map(_type, items))
-    if name in ("list", "List"):
-        return {"type": "array", **({"items": inner} if (inner := _type(items[0])) else {})}
-    if name in ("dict", "Dict"):
-        return {"type": "object", **({"additionalProperties": inner} if (inner := _type(items[-1])) else {})}
+        choices = [_default(item) for item in items]
+        return {"enum": [choice["default"] for choice in choices]} if all(choices) else {}
+    if name in ("Optional", "Union"):
+        return _any_of([*map(_type, items), *[{"type": "null"}] * (name == "Optional")])
+    if name in ("list", "List", "dict", "Dict"):
+        kind, key = ("array", "items") if name in ("list", "List") else ("object", "additionalProperties")
+        inner = _type(items[-1])
+        return {"type": kind, key: inner} if inner else {"type": kind}
     return {}
 
 
-def _name(node: Optional[ast.expr]) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-
-
-def _any_of(*schemas: dict[str, Any]) -> dict[str, Any]:
+def _any_of(schemas: list[Schema]) -> Schema:
     kinds = [kind for schema in schemas for kind in schema.get("anyOf", [schema])]
     return {"anyOf": kinds} if all(kinds) else {}
+
+
+def _name(node: _ast.AST | None) -> str:
+    """Return the name of `x` and of `module.x`."""
+    return str(getattr(node, "attr", getattr(node, "id", "")))
 
 
 # -- the environment -> a task's arguments ---------------------------------------------------------
 
 
-def arguments(schema: dict[str, Any]) -> dict[str, Any]:
+def _arguments(schema: Schema) -> dict[str, Any]:
     """Read a task's arguments from the environment; raise TaskError with all that is wrong."""
     values, faults = {}, []
     for name, kind in schema["properties"].items():
-        if name not in os.environ:
-            if name in schema["required"]:
-                faults.append(f"{name} is missing")
-            continue
-        try:
-            values[name] = _decoded(os.environ[name], kind)
-        except ValueError as fault:
-            faults.append(f"{name} is {os.environ[name]!r:.80}: expected {fault}")
+        if name in os.environ:
+            try:
+                values[name] = _decoded(os.environ[name], kind)
+            except (ValueError, OverflowError, RecursionError):
+                faults.append(f"{name} is {os.environ[name]!r:.80}: expected {_expected(kind)}")
+        elif name in schema["required"]:
+            faults.append(f"{name} is missing")
     if faults:
         raise TaskError("; ".join(faults))
     return values
 
 
-def _decoded(text: str, schema: dict[str, Any]) -> Any:
-    """Read a text as its type says."""
-    if "enum" in schema:
-        for choice in schema["enum"]:
-            if text == choice or (not isinstance(choice, str) and text == json.dumps(choice)):
-                return choice
-        raise ValueError("one of " + ", ".join(map(repr, schema["enum"])))
+def _decoded(text: str, schema: Schema) -> Any:
+    """Read a text as its type says; raise ValueError if it does not fit."""
     kind = schema.get("type")
     if kind == "string":
         return text
-    if kind == "boolean":
-        return _boolean(text)
-    value = _number(text, int, "a whole number") if kind == "integer" else None
-    value = _number(text, float, "a number") if kind == "number" else value
-    return value if value is not None else _from_json(text, schema)
+    if kind in _WORDS:
+        return _WORDS[kind](text)
+    if text in schema.get("enum", ()):
+        return text
+    try:
+        return _fitted(json.loads(text), schema)
+    except ValueError:
+        if kind or "enum" in schema:
+            raise
+    # Text, where a type takes that besides what JSON has.
+    return _first(text, schema["anyOf"], _decoded) if "anyOf" in schema else text
 
 
 def _boolean(text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     word = text.strip().lower()
-    if word in ("true", "1", "yes", "on"):
-        return True
-    if word in ("false", "0", "no", "off"):
-        return False
-    raise ValueError("true or false")
+    if word not in words:
+        raise ValueError(text)
+    return words[word]
 
 
-def _number(text: str, kind: Callable[[str], Any], name: str) -> Any:
-    try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(name) from None
+_WORDS: dict[Any, Callable[[str], Any]] = {"boolean": _boolean, "integer": int, "number": float}
+_PYTHON: dict[Any, tuple[type, ...]] = {
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "string": (str,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
 
 
-def _from_json(text: str, schema: dict[str, Any]) -> Any:
-    """Read JSON; where text is taken too, what is no JSON is text."""
-    kinds = schema.get("anyOf", [schema])
-    is_untyped = not schema.keys() & {"type", "anyOf", "enum"}
-    try:
-        value = json.loads(text)
-    except ValueError:
-        if is_untyped or {"type": "string"} in kinds or any("enum" in kind and text in kind["enum"] for kind in kinds):
-            return text
-        raise ValueError("JSON of " + " or ".join(str(kind.get("type", "anything")) for kind in kinds)) from None
-    if is_untyped or any(_fits(value, kind) for kind in kinds):
-        return value
-    if {"type": "string"} in kinds:
-        return text
-    raise ValueError(" or ".join(str(kind.get("type", kind)) for kind in kinds))
-
-
-_PYTHON = {"integer": int, "number": (int, float), "boolean": bool, "string": str, "array": list, "object": dict}
-
-
-def _fits(value: Any, schema: dict[str, Any]) -> bool:
-    if "enum" in schema:
-        return value in schema["enum"]
+def _fitted(value: Any, schema: Schema) -> Any:
+    """Return a JSON value as its type has it; raise ValueError if it does not fit."""
     kind = schema.get("type")
-    if kind == "null" or kind is None:
-        return kind is None or value is None
-    if not isinstance(value, _PYTHON[kind]) or (isinstance(value, bool) and kind != "boolean"):  # type: ignore[arg-type]  # types and tuples
-        return False
-    if isinstance(value, list) and "items" in schema:
-        return all(_fits(item, schema["items"]) for item in value)
-    if isinstance(value, dict) and isinstance(schema.get("additionalProperties"), dict):
-        return all(_fits(item, schema["additionalProperties"]) for item in value.values())
-    return True
+    if "anyOf" in schema:
+        return _first(value, schema["anyOf"], _fitted)
+    if "enum" in schema and not any(type(one) is type(value) and one == value for one in schema["enum"]):
+        raise ValueError(value)
+    if kind and type(value) not in _PYTHON[kind]:
+        raise ValueError(value)
+    if kind == "array":
+        return [_fitted(item, schema.get("items", {})) for item in value]
+    if kind == "object":
+        return {key: _fitted(item, schema.get("additionalProperties", {})) for key, item in value.items()}
+    return float(value) if kind == "number" else value
+
+
+def _first(value: Any, kinds: list[Schema], read: Callable[[Any, Schema], Any]) -> Any:
+    """Return what the first kind that takes a value makes of it."""
+    for kind in kinds:
+        try:
+            return read(value, kind)
+        except ValueError:
+            continue
+    raise ValueError(value)
+
+
+def _expected(schema: Schema) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(map(repr, schema["enum"]))
+    if "anyOf" in schema:
+        return " or ".join(map(_expected, schema["anyOf"]))
+    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
+    more = {"array": "a list", "object": "a dict", "null": "null"}
+    inner = schema.get("items") or schema.get("additionalProperties")
+    return {**words, **more}.get(schema.get("type", ""), "anything") + (f" (each {_expected(inner)})" if inner else "")
 
 
 # -- running a task --------------------------------------------------------------------------------
 
 
-def run(work: Callable[[], None]) -> int:
-    """Do a task's work and return the exit status; whatever goes wrong becomes a failure record."""
+def _run(work: Callable[[], None]) -> int:
+    """Do the work and return the exit status; whatever goes wrong becomes a failure record."""
     status = 0
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        work()
-    except BaseException as error:  # noqa: BLE001 - a task may raise anything, SystemExit and KeyboardInterrupt too
+        _work(work)
+    except BaseException as error:  # a task may raise anything, SystemExit too
+        if os.getpid() != _sender.pid:  # a fork that came here is no run
+            raise
         status = _fail(error)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending anyway, and has its end to tell
-    if _sender.is_keyed:
-        _sender.flush()
-        _sender.send("end", json.dumps({"status": status, "rows": _sender.row_count}, separators=(",", ":")))
-    sys.stdout.flush()
+    if os.getpid() == _sender.pid:
+        _sender.end(status)
     return status
 
 
-class _Terminated(BaseException):
-    """SIGTERM came: the dyno was stopped, or its time is over."""
+def _work(work: Callable[[], None]) -> None:
+    signal.signal(signal.SIGTERM, _on_signal)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _on_signal)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_signals)
+    work()
+    if "threading" in sys.modules:
+        _join_threads()
 
 
-def _terminate(_: int, __: Optional[FrameType]) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise _Terminated("the dyno was told to stop (SIGTERM)")
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    """Stop the task where it stands; once it is over, its end mark is not to be cut off."""
+    while frame is not None and frame.f_code is not _work.__code__:
+        frame = frame.f_back
+    if frame is not None:
+        signal.signal(number, signal.SIG_IGN)
+        is_term = number == signal.SIGTERM
+        _sender.stop(Terminated("the dyno was told to stop (SIGTERM)") if is_term else KeyboardInterrupt())
 
 
-def run_task(name: str) -> None:
-    """Declare the task of NAME.py, import it, call it with the environment's values, send what it gives."""
+def _forget_signals() -> None:
+    """A child process dies of a signal as any other: Pool.terminate() relies on it."""
+    for number, usual in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is _on_signal:
+            signal.signal(number, usual)
+
+
+def _join_threads() -> None:
+    """Wait for the threads that Python itself would wait for: their rows come before the end mark."""
+    import threading
+
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+
+
+def _run_task(name: str) -> None:
     schema = None
     try:
-        schema = _declared(f"{name}.py")
+        function = _task_in(f"{name}.py")
+        schema = _schema(function)
     finally:
-        if _sender.is_keyed:
-            _sender.send("task", json.dumps({"task": name, "parameters": schema}, separators=(",", ":")))
-    _send_result(_function(name)(**arguments(schema)))
+        _sender.start(name, schema)
+    result = _imported(name)(**_arguments(schema))
+    for part in result if hasattr(result, "__next__") else [] if result is None else [result]:
+        emit(part)
+    if not _sender.has_table and (result is not None or _declares_table(function.returns)):
+        emit([])
 
 
-def _declared(filename: str) -> dict[str, Any]:
-    try:
-        with open(filename, encoding="utf-8") as file:
-            return declaration(file.read(), filename)
-    except OSError:
-        raise TaskError(f"there is no {filename} beside heroku_task.py: the Procfile names it") from None
+def _declares_table(node: _ast.expr | None) -> bool:
+    """Whether a return annotation says that there are rows, be it none."""
+    is_none = isinstance(node, _ast.Constant) and node.value in (None, "None")
+    return node is not None and not is_none and _name(node) not in ("NoReturn", "Never")
 
 
-def _function(name: str) -> Callable[..., Any]:
+def _imported(name: str) -> Callable[..., Any]:
     """Import the task's file and return its one @task function."""
-    import importlib
-
-    sys.path.insert(0, os.getcwd())
-    module: ModuleType = importlib.import_module(name)
-    marked = [value for value in vars(module).values() if getattr(value, "__heroku_task__", False)]
-    own = [value for value in marked if value.__module__ == module.__name__]
+    if _FOLDER not in sys.path:
+        sys.path.insert(0, _FOLDER)
+    module = importlib.import_module(name)
+    place = getattr(module, "__file__", None) or "Python itself"
+    if not (os.path.exists(place) and os.path.samefile(place, os.path.join(_FOLDER, f"{name}.py"))):
+        raise TaskError(f"{name}.py has the name of another module ({place}): rename it")
+    marked = {id(value): value for value in vars(module).values() if getattr(value, "__heroku_task__", False) is True}
+    own = [value for value in marked.values() if value.__module__ == module.__name__]
     if len(own) != 1:
-        raise TaskError(f"{name}.py needs exactly one function marked @task")
+        raise TaskError(f"{name}.py needs exactly one function marked with heroku_task's @task, and has {len(own)}")
     return own[0]  # type: ignore[no-any-return]  # a function, by its mark
 
 
-def _send_result(result: Any) -> None:
-    if isinstance(result, GeneratorType) or hasattr(result, "__next__"):
-        for item in result:
-            _sender.rows(list(_as_rows(item)))
-        if not _sender.has_table:
-            _sender.rows([])
-    elif result is not None:
-        emit(result)
+# -- failures --------------------------------------------------------------------------------------
 
 
 def _fail(error: BaseException) -> int:
     """Tell what went wrong, in the log and as a record; return the exit status."""
-    if isinstance(error, SystemExit) and error.code in (None, 0):
+    if isinstance(error, _Gone) or (isinstance(error, BrokenPipeError) and _is_unread()):
+        raise _Gone from None
+    code = error.code if isinstance(error, SystemExit) else None
+    if isinstance(error, SystemExit) and (code is None or (isinstance(code, int) and not code & 0xFF)):
         return 0
-    if isinstance(error, BrokenPipeError) and not _sender.is_keyed:
-        return 1
-    text = _traceback(error)
-    sys.stderr.write(text)
-    if _sender.is_keyed:
-        _sender.flush()
-        _sender.send("failure", json.dumps(_failure(error, text), separators=(",", ":")))
-    if isinstance(error, SystemExit):
-        return error.code & 0xFF if isinstance(error.code, int) else 1
-    return {_Terminated: 143, KeyboardInterrupt: 130}.get(type(error), 1)
+    _sender.flush()
+    failure = _failure(error)
+    try:
+        sys.stderr.write(failure["traceback"])
+    except (AttributeError, ValueError, OSError):  # closed by the task; the record has it too
+        pass
+    _sender.send("failure", failure)
+    if isinstance(code, int):
+        return code & 0xFF  # as the operating system will have it
+    return {Terminated: 143, KeyboardInterrupt: 130}.get(type(error), 1)
 
 
-def _failure(error: BaseException, text: str) -> dict[str, Any]:
-    kind = {_Terminated: "Terminated", TaskError: "TaskError"}.get(type(error), type(error).__name__)
-    missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else None
+def _is_unread() -> bool:
+    """Whether nobody reads stdout, as poll(2) reports it."""
+    from select import POLLERR, poll
+
+    poller = poll()
+    poller.register(1, 0)
+    return any(event & POLLERR for _, event in poller.poll(0))
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    from traceback import TracebackException
+
+    report = TracebackException(type(error), error, error.__traceback__)
+    places = [(entry.filename, entry.lineno or 0, entry.name) for entry in report.stack]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno or 0, "<module>"))
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    is_told = isinstance(error, (TaskError, Terminated, SystemExit))
+    text = f"{type(error).__name__}: {_message(error)}\n" if is_told else _traceback(report)
     return {
-        "type": kind,
-        "message": _message(error)[:4000],
-        "frames": _frames(error),
-        "missing": missing.partition(".")[0] if missing and not os.path.exists(f"{missing}.py") else None,
-        "traceback": text if len(text) <= LONGEST_TRACEBACK else text[:5000] + "\n[...]\n" + text[-15000:],
+        "type": type(error).__name__,
+        "message": _clipped(_message(error), 4000),
+        "frames": [_frame(*place) for place in places if _is_own(place[0])][-5:],
+        "missing": missing if missing and "." not in missing else None,
+        "traceback": _clipped(text, LONGEST_TRACEBACK),
     }
 
 
 def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"exit status {error.code}" if isinstance(error.code, int) else str(error.code)
-    if isinstance(error, SyntaxError):
-        return error.msg
     try:
-        return str(error)
+        return error.msg if isinstance(error, SyntaxError) else str(error)
     except Exception:  # noqa: BLE001 - a foreign exception's own __str__
         return "(its message cannot be shown)"
 
 
-def _traceback(error: BaseException) -> str:
-    """Return the traceback as Python prints it, without this file's own frames."""
-    import traceback
-
-    if isinstance(error, (TaskError, _Terminated)):
-        return f"{type(error).__name__.lstrip('_')}: {error}\n"
-    return "".join(traceback.format_exception(type(error), error, _own_frames(error.__traceback__)))
+def _clipped(text: str, room: int) -> str:
+    """Keep the head and the tail of a text."""
+    mark = "\n[...]\n"
+    head = room // 4
+    return text if len(text) <= room else text[:head] + mark + text[len(text) - (room - head - len(mark)) :]
 
 
-def _own_frames(trace: Optional[TracebackType]) -> Optional[TracebackType]:
-    """Leave out the frames that led to the task: this file's and the import machinery's."""
-    while trace is not None and (
-        trace.tb_frame.f_code.co_filename == __file__ or "importlib" in trace.tb_frame.f_code.co_filename
-    ):
-        trace = trace.tb_next
-    return trace
+def _traceback(report: TracebackException) -> str:
+    """Return the traceback as Python prints it, without the frames of this file."""
+    chain, seen = [report], 0
+    while seen < len(chain):
+        one, seen = chain[seen], seen + 1
+        one.stack[:] = [entry for entry in one.stack if not _is_ours(entry)]
+        others = [one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())]
+        chain += [other for other in others if other is not None]
+    return "".join(report.format())
 
 
-def _frames(error: BaseException) -> list[dict[str, Any]]:
-    """Return the last places in the app's own files, with their source lines."""
-    import traceback
-
-    here = os.getcwd() + os.sep
-    places = [(entry.filename, entry.lineno or 0, entry.name) for entry in traceback.extract_tb(error.__traceback__)]
-    if isinstance(error, SyntaxError) and error.filename:
-        places.append((os.path.join(here, error.filename), error.lineno or 0, "<module>"))
-    own = [
-        {"file": file[len(here) :], "line": line, "function": name, "source": _source(file, line)}
-        for file, line, name in places
-        if file.startswith(here) and file != os.path.abspath(__file__) and "site-packages" not in file
-    ]
-    return own[-5:]
+def _is_ours(entry: FrameSummary) -> bool:
+    """Whether a frame is this file's or the import machinery's, which say nothing about the task."""
+    return entry.filename.startswith("<frozen importlib") or entry.filename in (_THIS_FILE, importlib.__file__)
 
 
-def _source(file: str, line: int) -> list[list[Any]]:
+def _is_own(file: str) -> bool:
+    """Whether a file is the task's own: in the app's folder, not this helper, not an installed package."""
+    path = os.path.relpath(os.path.join(_FOLDER, file), _FOLDER)
+    outside = path.startswith((".", "<")) or "site-packages" in path  # Heroku's Python lives in .heroku/
+    return not outside and os.path.join(_FOLDER, path) != _THIS_FILE and os.path.exists(file)
+
+
+def _frame(file: str, line: int, function: str) -> dict[str, Any]:
     import linecache
 
-    lines = ((number, linecache.getline(file, number)) for number in range(max(1, line - 2), line + 1))
-    return [[number, text.rstrip()[:300]] for number, text in lines if text.strip()]
+    path = os.path.join(_FOLDER, file)
+    lines = [(number, linecache.getline(path, number)) for number in range(max(1, line - 2), line + 1)]
+    source = [[number, text.rstrip()[:300]] for number, text in lines if text.strip()]
+    return {"file": os.path.relpath(path, _FOLDER), "line": line, "function": function, "source": source}
 
 
 # -- the command line ------------------------------------------------------------------------------
 
 
-def describe() -> None:
+def _describe() -> None:
     """Print what each task of the Procfile takes, one row each; sources are read, not imported."""
+    _sender.start("describe", None)
     try:
         with open("Procfile", encoding="utf-8") as file:
-            lines = [match for line in file if (match := _PROCFILE_LINE.fullmatch(line.rstrip("\n")))]
-    except OSError:
+            lines = re.findall(_PROCFILE_LINE, file.read())
+    except FileNotFoundError:
         raise TaskError("there is no Procfile here: it names the tasks") from None
-    emit([_described(match[1], match[2]) for match in lines if match[1] not in _NOT_TASKS])
+    emit([_described(name, command.strip()) for name, command in lines if name not in _NOT_TASKS])
 
 
 def _described(name: str, command: str) -> dict[str, Any]:
-    match = _COMMAND.search(command)
+    match = re.search(_COMMAND, command)
     if match is None:
         return {"task": name, "parameters": None}
     try:
-        with open(f"{match[1]}.py", encoding="utf-8") as file:
-            return {"task": name, "parameters": declaration(file.read(), f"{match[1]}.py")}
-    except (OSError, SyntaxError, ValueError, TaskError) as error:
+        return {"task": name, "parameters": _schema(_task_in(f"{match[1]}.py"))}
+    except (OSError, SyntaxError, ValueError, RecursionError, TaskError) as error:
         return {"task": name, "parameters": None, "error": f"{type(error).__name__}: {error}"}
 
 
-def main(words: list[str]) -> int:
+def _main(words: list[str]) -> int:
     """Do what the command line says; return the exit status."""
     if words == ["--describe"]:
-        return run(describe)
-    if len(words) != 1 or words[0].startswith("-"):
-        print(_USAGE)
-        return 0 if words in ([], ["-h"], ["--help"]) else 2
-    return run(lambda: run_task(words[0]))
+        return _run(_describe)
+    if len(words) == 1 and not words[0].startswith("-"):
+        return _run(lambda: _run_task(words[0]))
+    is_asked = words in ([], ["-h"], ["--help"])
+    print(_USAGE, file=sys.stdout if is_asked else sys.stderr)
+    return 0 if is_asked else 2
 
 
 if __name__ == "__main__":
     # One module, not two: a task that imports heroku_task must meet this one, with its numbers and its key.
     sys.modules["heroku_task"] = sys.modules["__main__"]
-    exit_status = main(sys.argv[1:])
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+        exit_status = _main(sys.argv[1:])
+        _flush_streams()
+    except (_Gone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        exit_status = 128 + signal.SIGPIPE  # as of any command whose reader went away
     sys.exit(exit_status)

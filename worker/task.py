@@ -1,9 +1,7 @@
 """The task that runs when none is named: watch an estimate of pi settle."""
 
-from __future__ import annotations
-
 import random
-from typing import Iterator
+from collections.abc import Iterator
 
 from heroku_task import progress, task
 

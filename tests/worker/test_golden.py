@@ -47,16 +47,15 @@ def write(helper, script):
 
 
 def rows(sender):
-    sender.send("task", '{"task":"t","parameters":null}')
+    sender.start("t", None)
     sender.progress(0, 3, None)
-    sender.rows(ROWS)
-    sender.flush()
-    sender.send("end", '{"status":0,"rows":3}')
+    sender.send("rows", ROWS)
+    sender.send("end", {"status": 0, "rows": 3})
 
 
 def long_row(sender):
-    sender.rows(LONG)
-    sender.flush()
+    sender.is_keyed = True
+    sender.send("rows", LONG)
 
 
 @pytest.mark.parametrize("script", [rows, long_row], ids=["rows", "parts"])
