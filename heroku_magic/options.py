@@ -1,28 +1,28 @@
 """One table of verbs and options, and the parser and the help that it drives; it runs none of them.
 
-IPython's own splitter keeps quotes and cuts `NAME="a b"` in two, so lines are split here. Unknown,
-abbreviated and repeated options are refused, with the option that was probably meant.
+Unknown, abbreviated and repeated options are refused, with the option that was probably meant.
 """
 
 from __future__ import annotations
 
 import keyword
-import re
 import textwrap
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.parameters import expand, read_argument, unquote
+from heroku_magic.parameters import read_argument
 from heroku_magic.safetext import clean_line
+from heroku_magic.words import expand, expand_command, spans, split, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+__all__ = ["VERBS", "Option", "Parsed", "Verb", "help_text", "parse", "split"]
+
 LONGEST_TIMEOUT = 86400  # seconds
-# A shell's words: what is in single quotes, in double quotes, in none.
-_COMMAND_PARTS = re.compile(r"""'[^']*'|"[^"]*"|[^'"]+""")
+WIDTH = 80  # columns of help
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A line that was read; the verb `help` stands for help on all of them."""
+    """A line that was read. help: show the verb's help, and that of all verbs for the verb `help`."""
 
     verb: Verb
     words: list[str] = field(default_factory=list)
@@ -72,9 +72,10 @@ class Parsed:
 
 
 def _seconds(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= LONGEST_TIMEOUT:
+    digits = text.lstrip("0")
+    if not text.isascii() or not digits.isdecimal() or len(digits) > 5 or int(digits) > LONGEST_TIMEOUT:
         raise ValueError(f"expected whole seconds from 1 to {LONGEST_TIMEOUT} (24 hours)")
-    return int(text)
+    return int(digits)
 
 
 def _variable(text: str) -> str:
@@ -152,8 +153,8 @@ VERBS: dict[str, Verb] = {
         Verb("help", "this help, or a verb's", "[VERB]", 0, 1, (), ("%heroku help run",)),
     )
 }
-# The official CLI's colon forms, for fingers that know them.
-_COLON_FORMS = {"ps:stop": ("stop", []), "run:detached": ("run", ["--bg"])}
+# The official CLI's colon forms, for fingers that know them, and the options that they imply.
+_COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {"ps:stop": ("stop", {}), "run:detached": ("run", {"bg": True})}
 
 
 def parse(line: str, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
@@ -172,111 +173,62 @@ def parse(line: str, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
     name, *rest = words or ["--"]
     if name in {"-h", "--help"}:
         return Parsed(VERBS["help"], help=True)
-    verb, more = _verb(name)
-    more = [word for word in more if word not in rest]
-    return _checked(_read(verb, [*more, *rest], command, namespace, cell=False), cell=False)
-
-
-def split(line: str) -> list[str]:
-    """Split a line at blanks, but not inside quotes, braces, brackets or parentheses; quotes are kept.
-
-    >>> split('-e NAME="a b" --arg n={x[0] + 1}')
-    ['-e', 'NAME="a b"', '--arg', 'n={x[0] + 1}']
-    """
-    words, word, quote, depth = [], "", "", 0
-    for at, character in enumerate(line):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character in "{[(" and (depth or _closes(line, at)):
-            depth += 1
-        elif character in "}])" and depth:
-            depth -= 1
-        if character.isspace() and not quote and not depth:
-            words.append(word)
-            word = ""
-        else:
-            word += character
-    if quote:
-        raise InvalidOptions(f"A {quote} is not closed in: {clean_line(line.strip()[:80])}")
-    return [one for one in [*words, word] if one]
-
-
-def _closes(line: str, at: int) -> bool:
-    """Whether the bracket that opens at `at` is closed: a lone one groups nothing."""
-    depth = 0
-    for character in line[at:]:
-        depth += (character in "{[(") - (character in "}])")
-        if depth == 0:
-            return True
-    return False
+    verb, implied = _verb(name)
+    parsed = _read(verb, rest, command, namespace, cell=False)
+    parsed.options.update(implied)
+    return _checked(parsed, cell=False)
 
 
 def help_text(verb: Verb, *, cell: bool) -> str:
-    """Return the help of a verb, or for `help` of all, for 80 columns."""
+    """Return the help of a verb, or for the verb `help` of all, for 80 columns."""
     if verb.name == "help":
-        forms = {f"{one.name} {one.words.partition(' [o')[0]}": one.summary for one in VERBS.values()}
-        rows = [f"  %heroku {form:<14} {summary}" for form, summary in forms.items()]
-        head = "%%heroku [TASK] [options] runs a task with the cell's body as its parameters;\n%heroku VERB controls:"
-        tail = "Help on one: %heroku VERB --help, and %%heroku --help for the cell."
-        example = "  %%heroku --arg n=10\n  n = len(df)"
-        return "\n".join([head, "", *rows, "", tail, "", example])
+        return _overview()
     form = "%%heroku [TASK] [options]" if cell else f"%heroku {verb.name} {verb.words}".rstrip()
     examples = ("%%heroku --arg n=10", "%%heroku task --out df\nn = len(data)\nseed = 7") if cell else verb.examples
-    options = [_help_line(option) for option in (*verb.options, _HELP)]
-    body = "The body holds parameters: `name = expression` a line, over the notebook's variables." if cell else ""
+    options = [_row(option.usage, option.help, 24) for option in (*verb.options, _HELP)]
+    body = "The body holds parameters: `name = expression` a line, over the notebook's\nvariables." if cell else ""
     blocks = [form, f"  {verb.summary}", body, "\n".join(options), *(textwrap.indent(one, "  ") for one in examples)]
     return "\n\n".join(filter(None, blocks))
 
 
+def _overview() -> str:
+    rows = [_row(f"%heroku {verb.name} {verb.words}", verb.summary, 42) for verb in VERBS.values()]
+    head = "%%heroku [TASK] [options] runs a task with the cell's body as its parameters;\n%heroku VERB controls:"
+    tail = "Help on one: %heroku VERB --help, and %%heroku --help for the cell.\n\n  %%heroku --arg n=10\n  n = len(df)"
+    return "\n".join([head, "", *rows, "", tail])
+
+
+def _row(left: str, right: str, width: int) -> str:
+    """Two columns; the right one goes on below itself."""
+    indent = " " * (width + 3)
+    return textwrap.fill(right, WIDTH, initial_indent=f"  {left:<{width}} ", subsequent_indent=indent)
+
+
 def _cut_command(line: str, namespace: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Cut the command off that stands after ` -- `, raw but for its variables."""
-    words = split(line)
-    if "--" not in words:
-        return line, None
-    before = _length_before(line)
-    return line[:before], _expand_command(line[before:].strip()[2:].strip(), namespace)
+    """Cut the command off that stands after a bare `--`, raw but for its variables."""
+    for start, end in spans(line):
+        if line[start:end] == "--":
+            command = line[end:].strip()
+            if not command:
+                raise InvalidOptions("After -- a command is expected, for example: %heroku run -- python --version")
+            return line[:start], expand_command(command, namespace)
+    return line, None
 
 
-def _length_before(line: str) -> int:
-    """Where the first bare `--` begins."""
-    at = -1
-    while True:
-        at = line.index("--", at + 1)
-        alone = (at == 0 or line[at - 1].isspace()) and (at + 2 == len(line) or line[at + 2].isspace())
-        if alone and _is_whole(line[:at]):
-            return at
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        split(text)
-    except InvalidOptions:
-        return False
-    return True
-
-
-def _expand_command(command: str, namespace: Mapping[str, Any]) -> str:
-    """Replace variables outside single quotes; quotes stay, for the dyno's shell to read."""
-    if not command:
-        raise InvalidOptions("After -- a command is expected, for example: %heroku run -- python --version")
-    parts = _COMMAND_PARTS.findall(command)
-    return "".join(part if part.startswith("'") else expand(part, namespace) for part in parts)
-
-
-def _verb(name: str) -> tuple[Verb, list[str]]:
+def _verb(name: str) -> tuple[Verb, dict[str, Any]]:
+    """The verb, and the options that its name implies."""
+    if name in VERBS or name in _COLON_FORMS:
+        verb, implied = _COLON_FORMS.get(name, (name, {}))
+        return VERBS[verb], implied
+    shown = clean_line(name[:60])
     if name == "--":
         raise InvalidOptions("A command needs its verb: %heroku run -- COMMAND")
-    if name in VERBS:
-        return VERBS[name], []
-    if form := _COLON_FORMS.get(name):
-        return VERBS[form[0]], form[1]
     if name.startswith("-"):
-        raise InvalidOptions(f"{clean_line(name)}: a verb is expected first, as in `%heroku run {clean_line(name)} …`.")
+        example = f"%heroku run {shown} …"
+        raise InvalidOptions(f"{shown}: a verb is expected first, for example {example} ; %heroku --help lists them.")
     near = get_close_matches(name, VERBS, 1)
-    meant = f"Did you mean %heroku {near[0]}?" if near else f"To run a task: %heroku run {clean_line(name)}."
-    raise InvalidOptions(f"There is no verb {clean_line(name)!r}. {meant} %heroku --help lists the verbs.")
+    meant = f"Did you mean %heroku {near[0]}?" if near else f"To run a task: %heroku run {shown}."
+    raise InvalidOptions(f"There is no verb {shown!r}. {meant} %heroku --help lists the verbs.")
 
 
 def _read(verb: Verb, raw: list[str], command: str | None, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
@@ -290,21 +242,32 @@ def _read(verb: Verb, raw: list[str], command: str | None, namespace: Mapping[st
             parsed.words.append(_plain(word, namespace))
             continue
         typed, equals, value = word.partition("=")
-        option = known.get(typed.replace("_", "-") if typed.startswith("--") else typed)
+        option = known.get(_spelled(typed))
         if option is None:
             raise _unknown(typed, verb, known, cell=cell)
         if option is _HELP:
             return Parsed(verb, help=True)
         if option.metavar and not equals:
-            if not waiting:
-                raise InvalidOptions(f"{typed} expects {option.metavar}: {option.help}.")
-            value = waiting.pop(0)
-            if value in known:
-                raise InvalidOptions(f"{typed} expects {option.metavar}, and {value} is an option.")
+            value = _next_value(option, typed, waiting, known)
         elif equals and not option.metavar:
             raise InvalidOptions(f"{typed} takes no value.")
         _keep(parsed, option, typed, value, namespace)
     return parsed
+
+
+def _spelled(typed: str) -> str:
+    return typed.replace("_", "-") if typed.startswith("--") else typed
+
+
+def _next_value(option: Option, typed: str, waiting: list[str], known: Mapping[str, Option]) -> str:
+    """Take the word after an option as its value; another option is none."""
+    if not waiting or _spelled(waiting[0].partition("=")[0]) in known:
+        raise _expects(option, typed)
+    return waiting.pop(0)
+
+
+def _expects(option: Option, typed: str) -> InvalidOptions:
+    return InvalidOptions(f"{typed} expects {option.metavar}: {option.help}.")
 
 
 def _keep(parsed: Parsed, option: Option, typed: str, raw: str, namespace: Mapping[str, Any]) -> None:
@@ -317,13 +280,18 @@ def _keep(parsed: Parsed, option: Option, typed: str, raw: str, namespace: Mappi
         return
     if option.name in parsed.options and not option.many:
         raise InvalidOptions(f"{typed} is given twice: once is enough.")
-    if option.metavar and not _plain(raw, namespace):
-        raise InvalidOptions(f"{typed} expects {option.metavar}, and nothing came.")
-    try:
-        read = option.convert(_plain(raw, namespace)) if option.metavar else True
-    except ValueError as error:
-        raise InvalidOptions(f"{typed} {clean_line(raw[:60])}: {error}.") from None
+    read = _converted(option, typed, _plain(raw, namespace)) if option.metavar else True
     parsed.options[option.name] = [*parsed.options.get(option.name, []), read] if option.many else read
+
+
+def _converted(option: Option, typed: str, text: str) -> Any:
+    if not text:
+        raise _expects(option, typed)
+    try:
+        return option.convert(text)
+    except ValueError as error:
+        reason = str(error)
+    raise InvalidOptions(f"{typed} {clean_line(text[:60])}: {reason}.")
 
 
 def _plain(word: str, namespace: Mapping[str, Any]) -> str:
@@ -332,31 +300,42 @@ def _plain(word: str, namespace: Mapping[str, Any]) -> str:
 
 
 def _unknown(typed: str, verb: Verb, known: Mapping[str, Option], *, cell: bool) -> InvalidOptions:
-    near = get_close_matches(typed, known, 1)
+    near = get_close_matches(typed, known, 1) or [name for name in known if name.startswith(_spelled(typed))]
     form = "%%heroku" if cell else f"%heroku {verb.name}"
     hint = f" Did you mean {near[0]}?" if near else ""
-    return InvalidOptions(f"There is no option {clean_line(typed)}.{hint} {form} --help lists them.")
+    return InvalidOptions(f"There is no option {clean_line(typed[:60])}.{hint} {form} --help lists them.")
 
 
 def _checked(parsed: Parsed, *, cell: bool) -> Parsed:
-    """Check how many words came."""
+    """Check how many words came, and that a command stands alone."""
     verb, words = parsed.verb, parsed.words
     if parsed.help:
         return parsed
-    if verb.name == "help":
-        return Parsed(_verb(words[0])[0] if words else verb, help=True)
     if cell and len(words) > 1 and words[0] in VERBS:
         raise InvalidOptions(f"A cell needs no verb: %%heroku {clean_line(words[1])}")
     if len(words) < verb.least:
         raise InvalidOptions(f"%heroku {verb.name} expects {verb.words}, for example: {verb.examples[0]}")
     if verb.most is not None and len(words) > verb.most:
-        extra = clean_line(" ".join(words[verb.most :])[:60])
-        form = "A parameter is --arg NAME=VALUE; a command stands after --." if verb.name == "run" else ""
-        raise InvalidOptions(f"{extra}: too many words. %heroku {verb.name} {verb.words} is the form. {form}".rstrip())
+        raise _too_many(verb, clean_line(" ".join(words[verb.most :])[:60]))
     if parsed.command is not None and (verb.name != "run" or words):
         raise InvalidOptions("A command after -- stands alone, without a task: %heroku run -- COMMAND")
-    return parsed
+    return _help_on(words) if verb.name == "help" else parsed
 
 
-def _help_line(option: Option) -> str:
-    return f"  {option.usage:<24} {option.help}"
+def _help_on(words: list[str]) -> Parsed:
+    """What `%heroku help [VERB]` asks for."""
+    name = words[0] if words else "help"
+    if name in VERBS or name in _COLON_FORMS:
+        return Parsed(_verb(name)[0], help=True)
+    raise InvalidOptions(f"There is no verb {clean_line(name[:60])!r}. The verbs are: {', '.join(VERBS)}.")
+
+
+def _too_many(verb: Verb, extra: str) -> InvalidOptions:
+    if verb.name == "run":
+        hint = "A parameter is --arg NAME=VALUE; a command stands after --."
+    elif verb.most:
+        hint = f"%heroku {verb.name} takes one {verb.words.strip('[]')}, for example: {verb.examples[0]}"
+    else:
+        app = " An app is --app NAME." if _WHERE[0] in verb.options else ""
+        hint = f"%heroku {verb.name} takes none.{app} %heroku {verb.name} --help lists its options."
+    return InvalidOptions(f"{extra}: too many words. {hint}")

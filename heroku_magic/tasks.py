@@ -7,20 +7,23 @@ from a stranger's app: an unknown construct takes anything, and nothing in it is
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.parameters import Typed, plain
 from heroku_magic.safetext import clean, clean_line
+from heroku_magic.values import Typed, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # Process types with a meaning of their own on Heroku, or to us.
 NO_TASKS = frozenset({"web", "release", "describe"})
 _DEEPEST = 20
+# What a stranger's declaration may fill of a cell, in characters or names.
+_LONGEST_NAME, _LONGEST_LINE, _LONGEST_TEXT, _MOST_NAMES = 60, 300, 2000, 50
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 _WORDS = {
     "integer": "a whole number",
@@ -50,11 +53,11 @@ class Parameter:
     @property
     def description(self) -> str:
         """Its help."""
-        return clean_line(str(self.schema.get("description", "")))
+        return _clipped(str(self.schema.get("description", "")), _LONGEST_LINE)
 
     def __str__(self) -> str:
         default = f" = {_short(self.schema['default'])}" if "default" in self.schema else ""
-        return f"{clean_line(self.name)}: {self.type}{default}"
+        return f"{_clipped(self.name)}: {_clipped(self.type, _LONGEST_LINE)}{default}"
 
 
 @dataclass(frozen=True)
@@ -87,34 +90,33 @@ class Task:
     @property
     def summary(self) -> str:
         """What it does, in a line."""
-        return clean_line(str((self.schema or {}).get("description", "")).strip().partition("\n")[0])
+        return _clipped(self._description.strip().partition("\n")[0], _LONGEST_LINE)
+
+    @property
+    def _description(self) -> str:
+        return str((self.schema or {}).get("description", ""))
 
     @property
     def signature(self) -> str:
         """Its parameters as Python would write them; `...` takes anything."""
-        return ", ".join(map(str, self.parameters)) if self.schema is not None else "..."
+        return _listed(self.parameters, _LONGEST_TEXT) if self.schema is not None else "..."
 
     @property
     def example(self) -> str:
         """A cell to paste: the required parameters, or the first one."""
-        shown = [parameter for parameter in self.parameters if parameter.is_required] or self.parameters[:1]
-        arguments = "".join(
-            f" --arg {clean_line(parameter.name)}={_example_value(parameter.schema)}" for parameter in shown
-        )
-        return f"%%heroku {self.name}{arguments}"
+        declared = self.parameters
+        shown = [parameter for parameter in declared if parameter.is_required] or declared[:1]
+        arguments = [f" --arg {_clipped(one.name)}={_example_value(one.schema)}" for one in shown[:_MOST_NAMES]]
+        return f"%%heroku {_clipped(self.name)}{''.join(arguments)}"
 
     def help(self) -> str:
         """Return the help of `%heroku tasks NAME`."""
-        head = [f"{self.name}({self.signature})", clean(str((self.schema or {}).get("description", "")))]
-        rows = [
-            f"  {parameter}" + (f"  {parameter.description}" if parameter.description else "")
-            for parameter in self.parameters
-        ]
+        rows = [f"  {one}  {one.description}".rstrip() for one in self.parameters[:_MOST_NAMES]]
         if self.schema is None:
             rows = ["  It declares no parameters, so it takes any: they are environment variables to it."]
-        return "\n".join(
-            [*filter(None, head), *rows, f"runs:    {clean_line(self.command)}", f"example: {self.example}"]
-        )
+        head = [f"{_clipped(self.name)}({self.signature})", clean(self._description[:_LONGEST_TEXT])]
+        tail = [f"runs:    {_clipped(self.command, _LONGEST_LINE)}", f"example: {self.example}"]
+        return "\n".join([*filter(None, head), *rows, *tail])
 
 
 def check(task: Task, parameters: Mapping[str, Any]) -> list[str]:
@@ -125,9 +127,9 @@ def check(task: Task, parameters: Mapping[str, Any]) -> list[str]:
     issues = [_unknown(name, task, declared) for name in parameters if name not in declared]
     for name, parameter in declared.items():
         if name in parameters:
-            issues += _misfit(name, parameters[name], parameter)
+            issues += _misfit(_clipped(name), parameters[name], parameter)
         elif parameter.is_required:
-            issues.append(f"{name} is missing: {task.name} takes {parameter}.")
+            issues.append(f"{_clipped(name)} is missing: {_clipped(task.name)} takes {parameter}.")
     return issues
 
 
@@ -141,15 +143,11 @@ def choose(name: str | None, types: Mapping[str, tuple[str, int]], *, any_type: 
     if name is None:
         return _left_out(candidates, types)
     if name not in types:
-        near = get_close_matches(name, types, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise InvalidOptions(
-            f"There is no process type {name!r}.{hint} The app has: {_listed(types)}. For any command: %heroku run -- …"
-        )
+        known = f"The app has: {_listed(types)}. Any command: %heroku run -- COMMAND"
+        raise InvalidOptions(f"There is no process type {_short(name)}.{_near(name, types)} {known}")
     if name not in candidates and not any_type:
-        raise InvalidOptions(
-            f"{name} is no task: Heroku keeps it for itself, or keeps it running. --any-type runs it all the same."
-        )
+        why = "Heroku keeps it for itself, or keeps it running"
+        raise InvalidOptions(f"{_clipped(name)} is no task: {why}. --any-type runs it all the same.")
     return name
 
 
@@ -159,7 +157,7 @@ def _left_out(candidates: list[str], types: Mapping[str, tuple[str, int]]) -> st
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
-        raise InvalidOptions(f"Which task? The app has {_listed(candidates)}: %%heroku {candidates[0]}")
+        raise InvalidOptions(f"Which task? The app has {_listed(candidates)}: %%heroku {_clipped(candidates[0])}")
     raise InvalidOptions(
         f"The app has no task to run, only {_listed(types) or 'no process types at all'}. "
         "Add a line to its Procfile, name one with --any-type, or run a command: %heroku run -- COMMAND"
@@ -167,32 +165,49 @@ def _left_out(candidates: list[str], types: Mapping[str, tuple[str, int]]) -> st
 
 
 def _unknown(name: str, task: Task, declared: Mapping[str, Parameter]) -> str:
-    near = get_close_matches(name, declared, 1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"{task.name} has no parameter {name}.{hint} It takes: {task.signature or 'none'}."
+    takes = f"It takes: {task.signature or 'none'}."
+    return f"{_clipped(task.name)} has no parameter {_clipped(str(name))}.{_near(str(name), declared)} {takes}"
 
 
 def _misfit(name: str, value: Any, parameter: Parameter) -> list[str]:
+    is_too_many = _is_many(value) and not _takes_many(parameter.schema)
     try:
         given = value if isinstance(value, Typed) else plain(value)
     except TypeError:
-        return [_many(name)] if _is_many(value) and not _takes_many(parameter.schema) else []
+        return [_many(name)] if is_too_many else []
     if _fits(given, parameter.schema):
         return []
-    if _is_many(value) and not _takes_many(parameter.schema):
+    if is_too_many:
         return [_many(name)]
-    near = _near_choice(given, parameter.schema)
-    return [f"{name} is {_short(given)}: expected {_expectation(parameter.schema)}.{near}"]
+    return [f"{name} is {_told(given)}: expected {_expectation(parameter.schema)}.{_remedy(name, given, parameter)}"]
+
+
+def _told(value: Any) -> str:
+    """A value as it was given; text of a body is called text, for its quotes are easily overlooked."""
+    is_text = isinstance(value, str) and not isinstance(value, Typed)
+    return f"the text {_short(value)}" if is_text else _short(value)
+
+
+def _remedy(name: str, value: Any, parameter: Parameter) -> str:
+    """What was probably meant, if anything is near."""
+    if not isinstance(value, str):
+        return ""
+    choices = parameter.schema.get("enum")
+    if isinstance(choices, list):
+        return _near(value, [choice for choice in choices if isinstance(choice, str)])
+    if not isinstance(value, Typed) and _fits(Typed(value), parameter.schema):
+        return f" A body passes Python values: {name} without quotes is one."
+    return ""
 
 
 def _fits(value: Any, schema: Any, depth: int = 0) -> bool:
     """Whether a plain value, or the text that stands for it, is what the schema takes."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return True
-    if isinstance(kinds := schema.get("anyOf"), list):
+    if kinds := _listed_in(schema, "anyOf"):
         readings = [value, *_readings(value)]
         return any(_fits(reading, kind, depth + 1) for kind in kinds for reading in readings)
-    if isinstance(choices := schema.get("enum"), list):
+    if choices := _listed_in(schema, "enum"):
         return any(_is_choice(value, choice) for choice in choices)
     kind = schema.get("type")
     reads = _READERS.get(kind) if isinstance(kind, str) else None
@@ -201,6 +216,12 @@ def _fits(value: Any, schema: Any, depth: int = 0) -> bool:
     if isinstance(value, Typed) and kind != "string":
         value = _read(value, kind)
     return reads(value) and _items_fit(value, schema, depth)
+
+
+def _listed_in(schema: Mapping[str, Any], key: str) -> list[Any]:
+    """What a schema lists; nothing listed is no construct that we know, so it takes anything."""
+    found = schema.get(key)
+    return found if isinstance(found, list) else []
 
 
 def _items_fit(value: Any, schema: Mapping[str, Any], depth: int) -> bool:
@@ -248,21 +269,14 @@ def _is_choice(value: Any, choice: Any) -> bool:
     return isinstance(value, Typed) and not isinstance(choice, str) and value == json.dumps(choice)
 
 
-def _near_choice(value: Any, schema: Mapping[str, Any]) -> str:
-    choices = schema.get("enum")
-    if not isinstance(choices, list) or not isinstance(value, str):
-        return ""
-    near = get_close_matches(value, [choice for choice in choices if isinstance(choice, str)], 1)
-    return f" Did you mean {clean_line(near[0])}?" if near else ""
+def _near(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f" Did you mean {_clipped(near[0])}?" if near else ""
 
 
 def _is_many(value: Any) -> bool:
-    return isinstance(value, list | tuple | range) or type(value).__name__ in {
-        "ndarray",
-        "Series",
-        "Index",
-        "RangeIndex",
-    }
+    arrays = {"ndarray", "Series", "Index", "RangeIndex"}
+    return isinstance(value, list | tuple | range) or type(value).__name__ in arrays
 
 
 def _takes_many(schema: Mapping[str, Any]) -> bool:
@@ -270,27 +284,26 @@ def _takes_many(schema: Mapping[str, Any]) -> bool:
 
 
 def _many(name: str) -> str:
-    return (
-        f"{name} is a list of values, and the task takes one: run it once for each (one dyno a value, --each {name})."
-    )
+    remedy = f"run it once for each (one dyno a value, --each {name})"
+    return f"{name} is a list of values, and the task takes one: {remedy}."
 
 
-def _expectation(schema: Mapping[str, Any]) -> str:
-    if isinstance(choices := schema.get("enum"), list):
-        return f"one of {', '.join(_short(choice) for choice in choices)}"
-    if isinstance(kinds := schema.get("anyOf"), list):
-        return " or ".join(_expectation(kind) for kind in kinds if isinstance(kind, dict))
+def _expectation(schema: Mapping[str, Any], depth: int = 0) -> str:
+    if choices := _listed_in(schema, "enum"):
+        return f"one of {_listed(map(_short, choices), _LONGEST_LINE)}"
+    kinds = [kind for kind in _listed_in(schema, "anyOf") if isinstance(kind, dict)]
+    if kinds and depth < _DEEPEST:
+        return _clipped(" or ".join(_expectation(kind, depth + 1) for kind in kinds), _LONGEST_LINE)
     word = _WORDS.get(str(schema.get("type")), "something else")
-    items = schema.get("items")
-    return f"{word} ({_type_text(schema)})" if isinstance(items, dict) and items else word
+    return f"{word} ({_clipped(_type_text(schema), _LONGEST_LINE)})" if schema.get("items") else word
 
 
 def _type_text(schema: Any, depth: int = 0) -> str:
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return "Any"
-    if isinstance(choices := schema.get("enum"), list):
+    if choices := _listed_in(schema, "enum"):
         return " | ".join(_short(choice) for choice in choices)
-    if isinstance(kinds := schema.get("anyOf"), list):
+    if kinds := _listed_in(schema, "anyOf"):
         return " | ".join(_type_text(kind, depth + 1) for kind in kinds)
     kind = str(schema.get("type"))
     if kind == "array":
@@ -301,23 +314,30 @@ def _type_text(schema: Any, depth: int = 0) -> str:
     return _TYPES.get(kind, "Any")
 
 
+_EXAMPLES = {"integer": 10, "number": 0.5, "boolean": True, "array": [1, 2, 3], "object": {}}
+
+
 def _example_value(schema: Mapping[str, Any]) -> str:
-    if schema.get("default") is not None:
-        value = schema["default"]
-    elif isinstance(choices := schema.get("enum"), list) and choices:
-        value = choices[0]
-    else:
-        value = {"integer": 10, "number": 0.5, "boolean": True, "array": [1, 2, 3], "object": {}}.get(
-            str(schema.get("type")), "text"
-        )
+    """A value to paste after `--arg NAME=`."""
+    kind = _EXAMPLES.get(str(schema.get("type")), "text")
+    choices = _listed_in(schema, "enum")
+    value = schema["default"] if schema.get("default") is not None else choices[0] if choices else kind
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-    return f'"{clean_line(text)}"' if " " in text else clean_line(text)
+    if len(text) > _LONGEST_NAME:
+        return "…"
+    quote = "'" if "'" not in text else '"'
+    needs_quotes = isinstance(value, str) and re.search(r"[\s\"'${}]", text)
+    return clean_line(f"{quote}{text}{quote}" if needs_quotes else text)
 
 
 def _short(value: Any) -> str:
-    text = clean_line(repr(value))
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return _clipped(repr(value))
 
 
-def _listed(names: Any) -> str:
-    return ", ".join(clean_line(name) for name in names)
+def _clipped(text: str, longest: int = _LONGEST_NAME) -> str:
+    """A stranger's text on one line, clean and cut."""
+    return clean_line(text if len(text) <= longest else f"{text[: longest - 1]}…")
+
+
+def _listed(names: Iterable[Any], longest: int = _LONGEST_LINE) -> str:
+    return _clipped(", ".join(map(str, names)), longest)

@@ -48,19 +48,19 @@ def test_a_body_is_assignments_over_the_notebooks_variables(body, expected):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("n = 1\nprint(n)", ["line 2 (`print(n)`)", "expression"]),
-        ("import os", ["line 1 (`import os`)", "import"]),
+        ("n = 1\nprint(n)", ["line 2: an expression", "(`print(n)`)", "it runs no code"]),
+        ("import os", ["line 1: an import", "`import os`"]),
         ("n += 1", ["augmented"]),
         ("n: int = 1", ["annotated"]),
         ("a, b = 1, 2", ["something else than a name"]),
         ("x.y = 1", ["something else than a name"]),
         ("def f(): pass", ["function"]),
-        ("n = (", ["no Python"]),
+        ("n = (", ["line 1: SyntaxError"]),
         ("é = 1", ["é"]),
         ("n = 1 / 0", ["line 1: ZeroDivisionError: division by zero"]),
         ("n = nope", ["NameError"]),
-        ("n = yield 1", ["waits or yields"]),
-        ("n = await x", ["waits or yields"]),
+        ("n = yield 1", ["line 1: SyntaxError"]),
+        ("n = await x", ["line 1: SyntaxError"]),
         ("n = 'a\0b'", ["no Python"]),
     ],
 )
@@ -207,7 +207,7 @@ def holds_itself():
         ("\ud800", ["surrogate"]),
         ("x" * (ROOM + 1), ["32 kB", "presigned URL"]),
         (range(10**12), ["v:", "range"]),
-        (holds_itself(), ["v is nested too deeply"]),
+        (holds_itself(), ["v: a value that holds itself"]),
     ],
 )
 def test_what_has_no_form_is_refused_by_name_with_a_way_out(value, words):
@@ -265,7 +265,7 @@ def test_lists_and_dicts_come_back_equal(value):
     try:
         env = to_env({"v": value})
     except InvalidParameters as refused:
-        assert "surrogate" in str(refused)  # noqa: PT017 - the only reason there may be
+        assert "surrogate" in str(refused) or "NUL" in str(refused)  # noqa: PT017 - the only reasons there may be
         return
 
     assert json.loads(env["v"]) == value

@@ -68,7 +68,7 @@ def test_what_fits_is_taken(name, value):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("n", "3", ["n is '3'", "a whole number"]),
+        ("n", "3", ["n is the text '3'", "a whole number"]),
         ("n", Typed("1.5"), ["n is '1.5'", "a whole number"]),
         ("n", True, ["n is True"]),
         ("n", 3.0, ["n is 3.0"]),
