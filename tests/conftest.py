@@ -82,3 +82,8 @@ def api():
     server = ScriptedApi()
     yield server
     server.close()
+
+
+def pytest_collection_modifyitems(items):
+    """Browser tests come last: they are slow, and Playwright keeps an event loop in this thread until the end."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

@@ -1,178 +1,297 @@
-"""tasks: a declaration refuses what does not fit, all faults at once, and never breaks on a hostile one."""
+"""A task's declaration is checked before a dyno starts, shown as Python would write it, and trusted in nothing."""
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.parameters import Typed
-from heroku_magic.tasks import Task, check, choose
+from heroku_magic.parameters import read_argument, read_body
+from heroku_magic.tasks import Parameter, Task, check, choose
+from heroku_magic.values import Typed
 
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "n": {"type": "integer", "default": 10, "description": "points to draw"},
-        "rate": {"type": "number", "default": 0.5},
-        "loud": {"type": "boolean", "default": False},
-        "name": {"type": "string", "default": ""},
-        "method": {"enum": ["naive", "fast", 3], "default": "fast"},
-        "data": {"type": "array", "items": {"type": "number"}},
-        "more": {"type": "object", "additionalProperties": {"type": "integer"}, "default": {}},
-        "seed": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None},
-        "any": {"default": 0},
-    },
-    "required": ["data"],
-    "additionalProperties": False,
-    "description": "Estimate pi.",
-}
-TASK = Task("simulate", "python -m heroku_task simulate", SCHEMA)
+INT, FLOAT, BOOL, TEXT = ({"type": kind} for kind in ("integer", "number", "boolean", "string"))
+NULL, LIST, DICT = {"type": "null"}, {"type": "array"}, {"type": "object"}
+CHOICE = {"enum": ["naive", "fast", 3, None]}
+MAYBE = {"anyOf": [INT, NULL]}
+INTS = {"type": "array", "items": INT}
+FLOATS = {"type": "object", "additionalProperties": FLOAT}
 
 
-def issues(**parameters):
-    return check(TASK, {"data": [1.0], **parameters})
+def task(required=(), **properties):
+    schema = {"type": "object", "properties": properties, "required": list(required), "description": "Estimate pi."}
+    return Task("simulate", "python -m heroku_task simulate", schema)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("schema", "value"),
     [
-        ("n", 3),
-        ("n", Typed("3")),
-        ("n", np.int64(3)),
-        ("rate", 1),
-        ("rate", Typed("1e3")),
-        ("loud", True),
-        ("loud", Typed("yes")),
-        ("name", "007"),
-        ("name", Typed("")),
-        ("method", "naive"),
-        ("method", 3),
-        ("method", Typed("3")),
-        ("data", [1, 2.5]),
-        ("data", Typed("[1, 2]")),
-        ("data", pd.Series([1.0])),
-        ("more", {"a": 1}),
-        ("seed", None),
-        ("seed", Typed("5")),
-        ("seed", Typed("null")),
-        ("any", object),
+        (INT, 5),
+        (INT, np.int64(5)),
+        (INT, Typed("5")),
+        (INT, Typed(" -5 ")),
+        (INT, Decimal(5)),
+        (FLOAT, 1.5),
+        (FLOAT, 1),
+        (FLOAT, Typed("1e3")),
+        (FLOAT, Decimal("1.5")),
+        (BOOL, True),
+        (BOOL, np.bool_(False)),
+        (BOOL, Typed("On")),
+        (BOOL, Typed("0")),
+        (TEXT, "x"),
+        (TEXT, Typed("5")),
+        (TEXT, Decimal("1.5")),
+        (CHOICE, "fast"),
+        (CHOICE, 3),
+        (CHOICE, None),
+        (CHOICE, Typed("fast")),
+        (CHOICE, Typed("3")),
+        (MAYBE, None),
+        (MAYBE, Typed("null")),
+        (MAYBE, Typed("5")),
+        ({"anyOf": [INT, TEXT]}, "5"),
+        (LIST, [1, "a"]),
+        (LIST, range(3)),
+        (LIST, Typed("[1]")),
+        (INTS, np.array([1, 2])),
+        (DICT, {"a": 1}),
+        (FLOATS, {"a": 1.5}),
+        ({}, object),
+        ({}, [None]),
+        ({"type": "unheard of"}, 5),
+        ({"anyOf": []}, 5),
+        ({"enum": []}, 5),
+        ({"anyOf": "x", "enum": 5}, 5),
+        ("no schema", 5),
     ],
 )
-def test_what_fits_is_taken(name, value):
-    assert issues(**{name: value}) == []
+def test_what_fits_passes(schema, value):
+    assert check(task(v=schema), {"v": value}) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("schema", "value", "issue"),
     [
-        ("n", "3", ["n is the text '3'", "a whole number"]),
-        ("n", Typed("1.5"), ["n is '1.5'", "a whole number"]),
-        ("n", True, ["n is True"]),
-        ("n", 3.0, ["n is 3.0"]),
-        ("rate", Typed("fast"), ["a number"]),
-        ("loud", Typed("maybe"), ["true or false"]),
-        ("name", 7, ["name is 7", "text"]),
-        ("method", Typed("fats"), ["'naive', 'fast', 3", "Did you mean fast?"]),
-        ("data", Typed("[1"), ["a list (list[float])"]),
-        ("data", ["a"], ["data is ['a']"]),
-        ("more", {"a": "x"}, ["a dict"]),
-        ("seed", Typed("x"), ["a whole number or null"]),
-        ("n", range(3), ["--each n"]),
-        ("n", [1, 2], ["--each n"]),
-        ("n", pd.Series([1, 2]), ["--each n"]),
-        ("nn", 1, ["simulate has no parameter nn", "Did you mean n?"]),
+        (INT, 1.5, "v is 1.5: expected a whole number."),
+        (INT, True, "v is True: expected a whole number."),
+        (INT, None, "v is None: expected a whole number."),
+        (INT, Typed("many"), "v is 'many': expected a whole number."),
+        (INT, Typed("1.5"), "v is '1.5': expected a whole number."),
+        (INT, "many", "v is the text 'many': expected a whole number."),
+        (
+            INT,
+            "10",
+            "v is the text '10': expected a whole number. A body passes Python values: v without quotes is one.",
+        ),
+        (FLOAT, "x", "v is the text 'x': expected a number."),
+        (BOOL, 1, "v is 1: expected true or false."),
+        (BOOL, Typed("maybe"), "v is 'maybe': expected true or false."),
+        (TEXT, 5, "v is 5: expected text."),
+        (CHOICE, "fats", "v is the text 'fats': expected one of 'naive', 'fast', 3, None. Did you mean fast?"),
+        (CHOICE, Typed("x"), "v is 'x': expected one of 'naive', 'fast', 3, None."),
+        (CHOICE, True, "v is True: expected one of 'naive', 'fast', 3, None."),
+        (MAYBE, 1.5, "v is 1.5: expected a whole number or null."),
+        (MAYBE, Typed("x"), "v is 'x': expected a whole number or null."),
+        ({"anyOf": [INT, {"enum": ["a"]}]}, "b", "v is the text 'b': expected a whole number or one of 'a'."),
+        (INTS, ["a"], "v is ['a']: expected a list (list[int])."),
+        (INTS, Typed("[1"), "v is '[1': expected a list (list[int])."),
+        (FLOATS, {"a": "x"}, "v is {'a': 'x'}: expected a dict."),
+        (LIST, 5, "v is 5: expected a list."),
+        (DICT, 5, "v is 5: expected a dict."),
     ],
 )
-def test_what_does_not_fit_says_the_name_the_value_and_what_was_expected(name, value, words):
-    (issue,) = issues(**{name: value})
-
-    assert all(word in issue for word in words), issue
+def test_what_does_not_fit_is_told_with_what_is_expected(schema, value, issue):
+    assert check(task(v=schema), {"v": value}) == [issue]
 
 
-def test_all_faults_at_once():
-    assert len(check(TASK, {"x": 1, "n": "a", "rate": "b"})) == 4
+def test_text_of_the_line_is_read_by_the_declared_type_and_text_of_a_body_is_text():
+    declared = task(n=INT)
+
+    assert check(declared, dict([read_argument("n=10", {})])) == []
+    assert check(declared, read_body("n = 10", {})) == []
+    (issue,) = check(declared, read_body("n = '10'", {}))
+    assert "the text '10'" in issue
 
 
-def test_an_undeclared_task_takes_anything():
-    assert check(Task("hello", "python hello.py", None), {"whatever": object()}) == []
+@pytest.mark.parametrize("value", [range(3), [1, 2], (1,), np.arange(3), pd.Series([1]), range(10**12), [print]])
+@pytest.mark.parametrize("schema", [INT, TEXT, CHOICE, MAYBE])
+def test_many_values_where_one_is_wanted_hint_each(schema, value):
+    (issue,) = check(task(v=schema), {"v": value})
+
+    assert "--each v" in issue
 
 
-def test_help_shows_types_defaults_and_an_example():
-    text = TASK.help()
+def test_unknown_and_missing_names_are_told_with_what_the_task_takes():
+    issues = check(task(["seed"], n=INT, seed=INT), {"m": 1, "sed": 2})
 
-    assert text.startswith("simulate(n: int = 10, rate: float = 0.5")
-    assert "method: 'naive' | 'fast' | 3 = 'fast'" in text
-    assert "points to draw" in text
-    assert "%%heroku simulate --arg data=[1,2,3]" in text
-    assert "takes any" in Task("hello", "x", None).help()
+    assert issues[0].startswith("simulate has no parameter m. Did you mean n?") or "It takes: n: int" in issues[0]
+    assert "Did you mean seed?" in issues[1]
+    assert issues[2] == "seed is missing: simulate takes seed: int."
 
 
-TYPES = {"web": ("x", 1), "worker": ("x", 0), "release": ("x", 0), "describe": ("x", 0)}
+def test_a_task_that_declares_nothing_takes_anything():
+    assert check(Task("script", "sh script", None), {"x": object()}) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "types", "chosen"),
-    [
-        (None, TYPES, "worker"),
-        (None, {**TYPES, "task": ("x", 0)}, "task"),
-        ("worker", TYPES, "worker"),
-    ],
+    "schema", [{"anyOf": []}, {"anyOf": [5]}, {"enum": []}, {"anyOf": [{"anyOf": []}, {"enum": []}]}]
 )
-def test_left_out_it_is_task_or_the_only_candidate(name, types, chosen):
-    assert choose(name, types) == chosen
+def test_an_empty_choice_is_never_expected(schema):
+    for value in (5, "x", [print]):
+        assert not any("expected ." in issue for issue in check(task(v=schema), {"v": value}))
+    assert check(task(v={"anyOf": [INT, {"type": "array", "items": {"enum": []}}]}), {"v": "x"}) != []
 
 
 @pytest.mark.parametrize(
-    ("name", "types", "message"),
+    ("name", "schema", "shown"),
     [
-        (None, {**TYPES, "other": ("x", 0)}, "worker, other"),
-        (None, {"web": ("x", 1), "worker": ("x", 2)}, "no task to run, only web, worker"),
-        (None, {}, "no process types"),
-        ("wroker", TYPES, r"Did you mean worker\?"),
-        ("web", TYPES, "--any-type"),
-        ("describe", TYPES, "--any-type"),
+        ("n", {**INT, "default": 10}, "n: int = 10"),
+        ("x", FLOAT, "x: float"),
+        ("b", {**BOOL, "default": False}, "b: bool = False"),
+        ("m", {**CHOICE, "default": "fast"}, "m: 'naive' | 'fast' | 3 | None = 'fast'"),
+        ("o", MAYBE, "o: int | None"),
+        ("l", INTS, "l: list[int]"),
+        ("d", FLOATS, "d: dict[str, float]"),
+        ("a", {}, "a: Any"),
+        ("e", {"anyOf": []}, "e: Any"),
     ],
 )
-def test_else_an_error_lists_what_there_is(name, types, message):
-    with pytest.raises(InvalidOptions, match=message):
-        choose(name, types)
+def test_a_parameter_is_shown_as_python_would_write_it(name, schema, shown):
+    assert str(Parameter(name, schema, False)) == shown
 
 
-def test_any_type_takes_any_type_that_is_there():
-    assert choose("web", TYPES, any_type=True) == "web"
-
-
-hostile = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["type", "enum", "anyOf", "items", "properties", "required", "additionalProperties", "default"]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=20,
+@pytest.mark.parametrize(
+    ("schema", "argument"),
+    [
+        ({**INT, "default": 7}, "v=7"),
+        (INT, "v=10"),
+        (CHOICE, "v=naive"),
+        (INTS, "v=[1,2,3]"),
+        (TEXT, "v=text"),
+        ({**TEXT, "default": "a b"}, "v='a b'"),
+        ({**TEXT, "default": "it's"}, 'v="it\'s"'),
+        ({**TEXT, "default": "$x {y}"}, "v='$x {y}'"),
+        ({**TEXT, "default": "x" * 1000}, "v=…"),
+    ],
 )
+def test_an_example_can_be_pasted(schema, argument):
+    assert task(["v"], v=schema).example == f"%%heroku simulate --arg {argument}"
+    name, value = read_argument(argument, {})
+    assert (name, check(task(v=schema), {"v": value})) == ("v", [])
 
 
-@given(st.dictionaries(st.text(max_size=3), hostile, max_size=4), hostile)
-def test_a_hostile_declaration_breaks_nothing(properties, value):
-    task = Task("t", "x", {"properties": properties, "required": value})
+def test_help_shows_types_help_and_an_example():
+    shown = task(n={**INT, "default": 10, "description": "points to draw"}).help()
 
-    check(task, {**dict.fromkeys(properties, Typed("1")), "other": value})
-    assert "\x1b" not in task.help() + task.signature + task.example
+    assert shown == (
+        "simulate(n: int = 10)\nEstimate pi.\n  n: int = 10  points to draw\n"
+        "runs:    python -m heroku_task simulate\nexample: %%heroku simulate --arg n=10"
+    )
+    assert "it takes any" in Task("hello", "sh hello.sh", None).help()
 
 
-def test_a_declaration_that_goes_round_in_a_circle_ends():
-    schema = {"anyOf": []}
-    schema["anyOf"].append(schema)
-    task = Task("t", "x", {"properties": {"a": schema}})
+EVIL = "\x1b]0;owned\x07\x1b[2J\u202e\nn"
 
-    assert check(task, {"a": 1}) in ([], check(task, {"a": 1}))
-    assert len(task.help()) < 10_000
+
+@pytest.mark.parametrize("size", [1, 1_000])
+def test_a_hostile_declaration_is_shown_clean_and_short(size):
+    text = EVIL * size
+    schema = {"enum": [text], "description": text, "default": text}
+    hostile = Task("simulate", text, {"properties": {text + str(at): schema for at in range(200)}, "description": text})
+    required = Task("simulate", "", {**hostile.schema, "required": list(hostile.schema["properties"])})
+
+    shown = [
+        hostile.help(),
+        required.help(),
+        hostile.summary,
+        *check(required, {"x": 1, **dict.fromkeys(hostile.schema["properties"], 5)}),
+    ]
+    for one in shown:
+        assert not set(one) & set("\x1b\x07\u202e")
+        assert len(one) < 40_000
+    assert "\n" not in hostile.summary + hostile.parameters[0].description + str(hostile.parameters[0])
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"properties": []},
+        {"properties": {"n": 5}},
+        {"properties": {"n": {"enum": {}}}},
+        {"required": 5},
+        {"description": 5},
+    ],
+)
+def test_a_declaration_that_is_no_schema_takes_anything(schema):
+    odd = Task("odd", "", schema)
+
+    assert odd.help()
+    assert check(odd, dict.fromkeys(schema["properties"], 1) if schema.get("properties") else {}) == []
+
+
+def test_a_declaration_that_is_nested_without_end_is_shown():
+    deep = {}
+    for _ in range(200):
+        deep = {"anyOf": [{"type": "array", "items": deep}, INT]}
+
+    assert len(str(Parameter("v", deep, False))) < 1000
+    assert check(task(v=deep), {"v": "x"})
+
+
+def test_a_row_of_describe_is_a_task():
+    assert Task.from_row({"task": "a", "parameters": None}, "c") == Task("a", "c", None)
+    assert Task.from_row({"task": "a", "parameters": {"properties": {}}}, "c").parameters == []
+    assert Task.from_row({"task": "a", "parameters": [1]}, "c").schema is None
+
+
+# -- which process type ----------------------------------------------------------------------------
+
+
+def types(*names, **quantities):
+    return {
+        **dict.fromkeys(names, ("cmd", 0)),
+        **{name: ("cmd", quantity) for name, quantity in quantities.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "chosen"),
+    [
+        (None, types("task", "other"), "task"),
+        (None, types("only"), "only"),
+        (None, types("only", "web", "release", "describe", worker=1), "only"),
+        ("other", types("task", "other"), "other"),
+    ],
+)
+def test_the_task_is_the_named_one_or_the_only_candidate(name, there, chosen):
+    assert choose(name, there) == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "said"),
+    [
+        (None, types("a", "b"), "Which task? The app has a, b: %%heroku a"),
+        (None, types("web", worker=1), "no task to run, only web, worker"),
+        (None, {}, "no process types at all"),
+        ("taks", types("task"), "There is no process type 'taks'. Did you mean task?"),
+        ("x", types("task"), "The app has: task."),
+        ("web", types("web"), "--any-type"),
+        ("describe", types("describe"), "--any-type"),
+        ("worker", types(worker=2), "--any-type"),
+    ],
+)
+def test_no_clear_task_is_an_error_that_lists_them(name, there, said):
+    with pytest.raises(InvalidOptions) as caught:
+        choose(name, there)
+
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["web", "release", "describe", "worker"])
+def test_any_type_takes_the_others_by_name(name):
+    assert choose(name, types("web", "release", "describe", worker=2), any_type=True) == name
