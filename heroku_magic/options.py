@@ -300,7 +300,7 @@ def _plain(word: str, namespace: Mapping[str, Any]) -> str:
 
 
 def _unknown(typed: str, verb: Verb, known: Mapping[str, Option], *, cell: bool) -> InvalidOptions:
-    near = get_close_matches(typed, known, 1) or [name for name in known if name.startswith(_spelled(typed))]
+    near = [name for name in known if name.startswith(_spelled(typed))] or get_close_matches(typed, known, 1)
     form = "%%heroku" if cell else f"%heroku {verb.name}"
     hint = f" Did you mean {near[0]}?" if near else ""
     return InvalidOptions(f"There is no option {clean_line(typed[:60])}.{hint} {form} --help lists them.")

@@ -213,7 +213,6 @@ def _compiled(statement: ast.Assign, lines: list[str]) -> CodeType:
     try:
         return compile(ast.Expression(statement.value), "<body>", "eval")
     except SyntaxError as error:
-        error.lineno = statement.lineno
         raise _no_python(error, lines) from None
     except RecursionError:
         raise InvalidParameters([f"line {statement.lineno}: nested too deeply for Python to read."]) from None
