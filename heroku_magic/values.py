@@ -10,11 +10,13 @@ import json
 import math
 import re
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from enum import Enum
+from functools import cache
 from pathlib import PurePath
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 ROOM = 32 * 1024  # bytes of names and values: https://devcenter.heroku.com/articles/limits#config-vars
 WAYS_OUT = (
@@ -58,7 +60,7 @@ def plain(value: Any) -> Any:
     except RecursionError:
         reason = f"a value that holds itself, or is nested too deeply, {_NO_FORM} a flat list or dict."
     else:
-        return Typed(form) if isinstance(value, Decimal) else form
+        return Typed(form) if type(value).__name__ == "Decimal" else form
     raise TypeError(reason)
 
 
@@ -91,7 +93,7 @@ def _reads_as_json(text: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    for kinds, convert in _FORMS:
+    for kinds, convert in _forms():
         if isinstance(value, kinds):
             return convert(value)
     return _foreign(value)
@@ -148,19 +150,24 @@ def _sequence(value: list[Any] | tuple[Any, ...] | range) -> list[Any]:
     return [_plain(item) for item in value]
 
 
-# In this order: an Enum may be text or a number, too, and a bool is an int.
-_FORMS: tuple[tuple[Any, Any], ...] = (
-    ((bool, type(None)), lambda value: value),
-    (Enum, lambda value: _plain(value.value)),
-    (float, _finite),
-    (str, lambda value: _sound(str(value))),
-    (int, _whole),
-    (dict, _mapping),
-    ((list, tuple, range), _sequence),
-    ((datetime, date, time), _moment),
-    (Decimal, _digits),
-    ((PurePath, UUID), lambda value: _sound(str(value))),
-)
+@cache
+def _forms() -> tuple[tuple[Any, Any], ...]:
+    """What has a form, and the form; in this order, for an Enum may be text or a number, and a bool is an int."""
+    from decimal import Decimal
+    from uuid import UUID
+
+    return (
+        ((bool, type(None)), lambda value: value),
+        (Enum, lambda value: _plain(value.value)),
+        (float, _finite),
+        (str, lambda value: _sound(str(value))),
+        (int, _whole),
+        (dict, _mapping),
+        ((list, tuple, range), _sequence),
+        ((datetime, date, time), _moment),
+        (Decimal, _digits),
+        ((PurePath, UUID), lambda value: _sound(str(value))),
+    )
 
 
 def _check_room(value: Any, count: int) -> None:
