@@ -6,6 +6,7 @@ Unknown, abbreviated and repeated options are refused, with the option that was 
 from __future__ import annotations
 
 import keyword
+import re
 import textwrap
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -153,6 +154,8 @@ VERBS: dict[str, Verb] = {
         Verb("help", "this help, or a verb's", "[VERB]", 0, 1, (), ("%heroku help run",)),
     )
 }
+_OPTION = re.compile(r"--?[A-Za-z]")
+_NEAR = 0.7  # difflib's own 0.6 takes `login` for `logs` and `--jobs` for `--rows`
 # The official CLI's colon forms, for fingers that know them, and the options that they imply.
 _COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {"ps:stop": ("stop", {}), "run:detached": ("run", {"bg": True})}
 
@@ -226,9 +229,10 @@ def _verb(name: str) -> tuple[Verb, dict[str, Any]]:
     if name.startswith("-"):
         example = f"%heroku run {shown} …"
         raise InvalidOptions(f"{shown}: a verb is expected first, for example {example} ; %heroku --help lists them.")
-    near = get_close_matches(name, VERBS, 1)
-    meant = f"Did you mean %heroku {near[0]}?" if near else f"To run a task: %heroku run {shown}."
-    raise InvalidOptions(f"There is no verb {shown!r}. {meant} %heroku --help lists the verbs.")
+    near = get_close_matches(name, VERBS, 1, _NEAR)
+    meant = f"Did you mean %heroku {near[0]}? " if near else ""
+    run = f"To run a task: %heroku run {shown}."
+    raise InvalidOptions(f"There is no verb {shown!r}. {meant}{run} %heroku --help lists the verbs.")
 
 
 def _read(verb: Verb, raw: list[str], command: str | None, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
@@ -248,7 +252,7 @@ def _read(verb: Verb, raw: list[str], command: str | None, namespace: Mapping[st
         if option is _HELP:
             return Parsed(verb, help=True)
         if option.metavar and not equals:
-            value = _next_value(option, typed, waiting, known)
+            value = _next_value(option, typed, waiting)
         elif equals and not option.metavar:
             raise InvalidOptions(f"{typed} takes no value.")
         _keep(parsed, option, typed, value, namespace)
@@ -259,9 +263,9 @@ def _spelled(typed: str) -> str:
     return typed.replace("_", "-") if typed.startswith("--") else typed
 
 
-def _next_value(option: Option, typed: str, waiting: list[str], known: Mapping[str, Option]) -> str:
-    """Take the word after an option as its value; another option is none."""
-    if not waiting or _spelled(waiting[0].partition("=")[0]) in known:
+def _next_value(option: Option, typed: str, waiting: list[str]) -> str:
+    """Take the word after an option as its value; one that looks like an option needs `=` before it."""
+    if not waiting or _OPTION.match(waiting[0]):
         raise _expects(option, typed)
     return waiting.pop(0)
 
@@ -300,7 +304,7 @@ def _plain(word: str, namespace: Mapping[str, Any]) -> str:
 
 
 def _unknown(typed: str, verb: Verb, known: Mapping[str, Option], *, cell: bool) -> InvalidOptions:
-    near = [name for name in known if name.startswith(_spelled(typed))] or get_close_matches(typed, known, 1)
+    near = [name for name in known if name.startswith(_spelled(typed))] or get_close_matches(typed, known, 1, _NEAR)
     form = "%%heroku" if cell else f"%heroku {verb.name}"
     hint = f" Did you mean {near[0]}?" if near else ""
     return InvalidOptions(f"There is no option {clean_line(typed[:60])}.{hint} {form} --help lists them.")

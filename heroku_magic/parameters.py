@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.safetext import clean_line
 from heroku_magic.values import ROOM, WAYS_OUT, Typed, to_text
-from heroku_magic.words import VARIABLE, closing, evaluate, expand, is_json, look_up, told, unquote
+from heroku_magic.words import VARIABLE, closing, evaluate, expand, expand_word, is_json, look_up, told, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import CodeType
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,10 +43,14 @@ _REFUSED = [
         (r"ENV|BASH_(ENV|FUNC.*)|SHELLOPTS|BASHOPTS|PS4|PROMPT_COMMAND", "would inject code into the dyno's shell"),
         (r"IFS", "would change how the dyno's shell reads its command"),
         (
+            r"_|PPID|PS[12]|S?RANDOM|(OLD)?PWD|LINENO|SHLVL|HISTCMD|OPT(ERR|IND)|EPOCH(REALTIME|SECONDS)|COMP_WORDBREAKS|BASH(PID|_.*)?",
+            "is set by the dyno's own shell, so it would not arrive",
+        ),
+        (
             r"NODE_OPTIONS|PERL5(LIB|OPT|DB)|RUBY(LIB|OPT)|(_|JDK_)JAVA_OPTIONS|JAVA_TOOL_OPTIONS",
             "would inject code into the dyno's programs",
         ),
-        (r"(?i:.*_proxy)", "would send the dyno's requests through another host"),
+        (r"(?i:(https?|ftp|wss?|socks|rsync|all|no)_proxy)", "would send the dyno's requests through another host"),
     )
 ]
 _KINDS = {
@@ -96,9 +100,10 @@ def read_argument(word: str, namespace: Mapping[str, Any]) -> tuple[str, Any]:
     name, equals, raw = whole.partition("=")
     if not equals or not _NAME.fullmatch(name):
         raise InvalidOptions(f"--arg {clean_line(word[:60])}: expected NAME=VALUE, for example --arg n=10.")
-    if whole == word:
-        raw, is_literal = unquote(raw)
-    return name, Typed(raw) if is_literal else _expanded(raw, namespace)
+    value, is_literal = unquote(raw) if whole == word else (raw, is_literal)
+    if is_literal:
+        return name, Typed(value)
+    return name, _expanded(value, namespace, expand_word if value == word[len(name) + 1 :] else expand)
 
 
 def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -140,7 +145,7 @@ class _Assignment:
         try:
             return eval(self.code, variables)  # noqa: S307 - the user's own cell, in the user's own kernel
         except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
-            reason = told(error)
+            reason = told(error, variables)
         raise InvalidParameters([f"line {self.line}: {reason}{self.source}"])
 
 
@@ -165,7 +170,7 @@ def _parsed(text: str, lines: list[str]) -> list[ast.stmt]:
     try:
         return ast.parse(text).body
     except IndentationError as error:
-        if (indented := _parsed_indented(text)) is not None:
+        if (indented := _parsed_indented(text, lines)) is not None:
             return indented
         raise _no_python(error, lines) from None
     except SyntaxError as error:
@@ -174,12 +179,15 @@ def _parsed(text: str, lines: list[str]) -> list[ast.stmt]:
         raise InvalidParameters(["The body is nested too deeply for Python to read."]) from None
 
 
-def _parsed_indented(text: str) -> list[ast.stmt] | None:
+def _parsed_indented(text: str, lines: list[str]) -> list[ast.stmt] | None:
     """The statements of a body that is indented as a whole; its strings stay as they are."""
     try:
         statements = ast.parse(f"if 1:\n{text}").body
-    except SyntaxError:
+    except IndentationError:
         return None
+    except SyntaxError as error:
+        error.lineno = max((error.lineno or 1) - 1, 1)
+        raise _no_python(error, lines) from None
     block = statements[0]
     if len(statements) > 1 or not isinstance(block, ast.If) or block.orelse:
         return None
@@ -230,15 +238,15 @@ def _advised(issues: list[str]) -> list[str]:
     return [*first, f"{last}.{more} {_ADVICE}"]
 
 
-def _expanded(text: str, namespace: Mapping[str, Any]) -> Any:
-    """The value of an argument that is not in single quotes: an object, or text."""
+def _expanded(text: str, namespace: Mapping[str, Any], read: Callable[[str, Mapping[str, Any]], str]) -> Any:
+    """The value of an argument that is not in single quotes: an object, or text as `read` expands it."""
     if variable := VARIABLE.fullmatch(text):
         return look_up(variable[1], namespace)
     if is_json(text):
         return Typed(text)
     if text.startswith("{") and not text.startswith("{{") and closing(text, 0) == len(text) - 1:
         return evaluate(text[1:-1], namespace)
-    return Typed(expand(text, namespace))
+    return Typed(read(text, namespace))
 
 
 def _refusal(name: Any) -> str | None:

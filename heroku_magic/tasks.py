@@ -322,16 +322,33 @@ def _example_value(schema: Mapping[str, Any]) -> str:
     kind = _EXAMPLES.get(str(schema.get("type")), "text")
     choices = _listed_in(schema, "enum")
     value = schema["default"] if schema.get("default") is not None else choices[0] if choices else kind
-    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-    if len(text) > _LONGEST_NAME:
+    if not isinstance(value, str):
+        value = _compact(value)
+        return value if len(value) <= _LONGEST_NAME else "…"
+    return _as_typed(value) if len(value) <= _LONGEST_NAME and clean_line(value) == value else "…"
+
+
+def _as_typed(text: str) -> str:
+    """Text as a line must have it to mean just that."""
+    if not re.search(r"[\s\"'${}]", text):
+        return text
+    if "'" not in text:
+        return f"'{text}'"
+    return '"' + re.sub(r"[${}]", r"\g<0>\g<0>", text) + '"' if '"' not in text else "…"
+
+
+def _compact(value: Any) -> str:
+    try:
+        return json.dumps(value, separators=(",", ":"))
+    except RecursionError:
         return "…"
-    quote = "'" if "'" not in text else '"'
-    needs_quotes = isinstance(value, str) and re.search(r"[\s\"'${}]", text)
-    return clean_line(f"{quote}{text}{quote}" if needs_quotes else text)
 
 
 def _short(value: Any) -> str:
-    return _clipped(repr(value))
+    try:
+        return _clipped(repr(value))
+    except RecursionError:
+        return "…"
 
 
 def _clipped(text: str, longest: int = _LONGEST_NAME) -> str:

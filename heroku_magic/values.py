@@ -26,6 +26,7 @@ WAYS_OUT = (
 )
 _LARGEST_BITS = 13_000  # Python itself writes no whole number of more than 4,300 digits
 _ZEROS = re.compile(r"\.?(?:000)+$")
+_BOOLEANS = frozenset({"yes", "no", "on", "off", "true", "false"})
 _NO_FORM = "has no form as an environment variable: send"
 
 
@@ -46,7 +47,7 @@ def to_text(value: Any, schema: Any) -> str | None:
         return None if schema is None else "null"
     if not isinstance(form, str):
         return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
-    is_ambiguous = not isinstance(form, Typed) and takes_text_and_more(schema) and _reads_as_json(form)
+    is_ambiguous = not isinstance(form, Typed) and takes_text_and_more(schema) and _reads_as_more(form)
     return json.dumps(form) if is_ambiguous else str(form)
 
 
@@ -81,12 +82,23 @@ def _takes_text(kind: Any) -> bool:
     return kind.get("type") == "string" or (isinstance(choices, list) and any(isinstance(one, str) for one in choices))
 
 
-def _reads_as_json(text: str) -> bool:
-    """Whether the task's side would read the text as JSON; too deep for it is no text for it either."""
+def _reads_as_more(text: str) -> bool:
+    """Whether the task's side might read the text as more than text; too deep for it is no text for it either."""
+    if text.strip().lower() in _BOOLEANS:
+        return True
     try:
         json.loads(text, parse_int=str)  # as text: the limit on digits is another one there
     except RecursionError:
         return True
+    except ValueError:
+        return _reads_as_number(text)
+    return True
+
+
+def _reads_as_number(text: str) -> bool:
+    """Whether Python reads a number that JSON does not, such as `007` or `1_000`: then a declared one does, too."""
+    try:
+        float(text)
     except ValueError:
         return False
     return True

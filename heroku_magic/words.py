@@ -72,14 +72,16 @@ def expand_command(command: str, namespace: Mapping[str, Any]) -> str:
     >>> expand_command('''echo "it's $name" '$name' \\$name''', {"name": "eu"})
     'echo "it\'s eu" \'$name\' \\$name'
     """
-    parts: list[str] = []
-    at, in_double = 0, False
-    while at < len(command):
-        taken, part = _next_of_command(command, at, namespace, in_double=in_double)
-        in_double ^= part == '"' and command[at] == '"'
-        parts.append(part)
-        at += taken
-    return "".join(parts)
+    return _expanded(command, namespace, escape="\\")
+
+
+def expand_word(word: str, namespace: Mapping[str, Any]) -> str:
+    r"""Return a word of the line expanded outside single quotes; a backslash is a character like others.
+
+    >>> expand_word("a'$k'-$k", {"k": 7})
+    "a'$k'-7"
+    """
+    return _expanded(word, namespace, escape="")
 
 
 def closing(text: str, at: int) -> int | None:
@@ -101,8 +103,8 @@ def look_up(name: str, namespace: Mapping[str, Any]) -> Any:
     """Return a variable's value; the error names the nearest one."""
     if name in namespace:
         return namespace[name]
-    near = get_close_matches(name, [known for known in namespace if isinstance(known, str)], 1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    near = _nearest(name, namespace)
+    hint = f" Did you mean {near}?" if near else ""
     raise InvalidOptions(f"${name}: there is no variable {name}.{hint} $$ stands for one dollar sign.")
 
 
@@ -111,18 +113,25 @@ def evaluate(expression: str, namespace: Mapping[str, Any]) -> Any:
     try:
         return eval(compile(expression.strip(), "<line>", "eval"), dict(namespace))  # noqa: S307 - the user's own line
     except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
-        reason = told(error)
+        reason = told(error, namespace)
     raise InvalidOptions(f"{{{clean_line(expression[:60])}}}: {reason}. {{{{ and }}}} stand for one brace each.")
 
 
-def told(error: Exception) -> str:
-    """Return an exception of the user's in a short line."""
+def told(error: Exception, namespace: Mapping[str, Any] | None = None) -> str:
+    """Return an exception of the user's in a short line; a name that is missing, with the nearest there is."""
     try:
         text = clean_line(str(error))
     except Exception:  # noqa: BLE001 - an exception's own text may raise anything, too
         text = ""
     text = text if len(text) <= 300 else f"{text[:299]}…"
+    near = _nearest(error.name, namespace or {}) if isinstance(error, NameError) else ""
+    text += f" (did you mean {near}?)" if near else ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _nearest(name: str | None, namespace: Mapping[str, Any]) -> str:
+    near = get_close_matches(name or "", [known for known in namespace if isinstance(known, str)], 1)
+    return near[0] if near else ""
 
 
 def is_json(text: str) -> bool:
@@ -154,7 +163,7 @@ def _next_part(text: str, at: int, namespace: Mapping[str, Any]) -> tuple[int, s
     if text[at : at + 2] in {"$$", "{{", "}}"}:
         return 2, text[at]
     if match := VARIABLE.match(text, at):
-        return len(match[0]), str(look_up(match[1], namespace))
+        return len(match[0]), _shown(look_up(match[1], namespace), match[0])
     if text[at] == "{":
         return _next_brace(text, at, namespace)
     return 1, text[at]
@@ -167,15 +176,34 @@ def _next_brace(text: str, at: int, namespace: Mapping[str, Any]) -> tuple[int, 
             f"`{clean_line(text[at : at + 40])}`: the brace does not close. {{{{ stands for one brace."
         )
     whole = text[at : end + 1]
-    return len(whole), whole if is_json(whole) else str(evaluate(whole[1:-1], namespace))
+    return len(whole), whole if is_json(whole) else _shown(evaluate(whole[1:-1], namespace), whole)
 
 
-def _next_of_command(command: str, at: int, namespace: Mapping[str, Any], *, in_double: bool) -> tuple[int, str]:
-    """Like `_next_part`, but single quotes and what a backslash escapes are the shell's."""
-    if command[at] == "\\":
-        return 2, command[at : at + 2]
-    if command[at] == "'" and not in_double:
-        end = command.find("'", at + 1)
-        whole = command[at:] if end < 0 else command[at : end + 1]
-        return len(whole), whole
-    return _next_part(command, at, namespace)
+def _shown(value: Any, source: str) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - a value's own text may raise anything
+        reason = told(error)
+    raise InvalidOptions(f"{clean_line(source[:60])}: its value has no text ({reason}).")
+
+
+def _expanded(text: str, namespace: Mapping[str, Any], *, escape: str) -> str:
+    parts: list[str] = []
+    at, in_double = 0, False
+    while at < len(text):
+        taken, part = _next_quoted(text, at, escape, in_double=in_double) or _next_part(text, at, namespace)
+        in_double ^= part == '"' and text[at] == '"'
+        parts.append(part)
+        at += taken
+    return "".join(parts)
+
+
+def _next_quoted(text: str, at: int, escape: str, *, in_double: bool) -> tuple[int, str] | None:
+    """What stands as it is: single quotes with what is in them, and what is escaped."""
+    if text[at] == escape:
+        return 2, text[at : at + 2]
+    if text[at] != "'" or in_double:
+        return None
+    end = text.find("'", at + 1)
+    whole = text[at:] if end < 0 else text[at : end + 1]
+    return len(whole), whole

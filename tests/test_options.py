@@ -271,3 +271,54 @@ def test_every_example_of_the_help_can_be_read(verb):
     for example in VERBS[verb].examples:
         parsed = read(example[example.index("%heroku") :])
         assert parsed.verb.name in {verb, "run"}
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "form",
+        "attach",
+        "login",
+        "logout",
+        "apps",
+        "init",
+        "create",
+        "deploy",
+        "destroy",
+        "releases",
+        "rollback",
+        "config",
+        "simulate",
+    ],
+)
+def test_a_word_that_is_no_verb_hints_no_verb_that_is_merely_short(verb):
+    said = refused(f"%heroku {verb}")
+
+    assert "Did you mean" not in said
+    assert f"%heroku run {verb}" in said
+
+
+@pytest.mark.parametrize(
+    ("verb", "meant"), [("task", "tasks"), ("stopp", "stop"), ("log", "logs"), ("statsu", "status")]
+)
+def test_a_near_miss_of_a_verb_hints_it_and_the_task_of_that_name(verb, meant):
+    said = refused(f"%heroku {verb}")
+
+    assert f"Did you mean %heroku {meant}? To run a task: %heroku run {verb}." in said
+
+
+@pytest.mark.parametrize("option", ["--each", "--zip", "--jobs", "--secret", "--dry-run", "--max-cost", "--detach"])
+def test_an_option_that_is_none_hints_no_other_that_is_merely_as_long(option):
+    said = refused(f"%%heroku {option}=1")
+
+    assert f"no option {option}" in said
+    assert "Did you mean" not in said
+
+
+@pytest.mark.parametrize("line", ["--app --sise", "--app -q", "--out --bogus", "--arg --quiet"])
+def test_what_looks_like_an_option_is_no_value_but_after_an_equals_sign(line):
+    option, value = line.split()
+
+    assert f"{option} expects" in refused(f"%%heroku {line}")
+    if option == "--app":
+        assert read(f"%%heroku {option}={value}").options == {"app": value}

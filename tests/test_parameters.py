@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import pathlib
 import re
+import subprocess
 import uuid
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -456,7 +458,10 @@ KINDS = st.one_of(
     st.tuples(TEXT | JSONS.map(json.dumps), st.just({"type": "string"})),
     st.tuples(st.none() | TEXT | st.integers() | st.integers().map(str) | st.just("null"), st.just(AS_TEXT)),
     st.tuples(st.integers(), st.just({"type": "integer"})),
-    st.tuples(NUMBER, st.just({"type": "number"})),
+    # Beyond 2**53 a float holds only some whole numbers.
+    st.tuples(
+        st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False), st.just({"type": "number"})
+    ),
     st.tuples(st.booleans(), st.just({"type": "boolean"})),
     st.tuples(st.lists(JSONS, max_size=4), st.just({"type": "array"})),
     st.tuples(st.dictionaries(TEXT, JSONS, max_size=4), st.just({"type": "object"})),
@@ -500,3 +505,77 @@ def test_the_workers_helper_decodes_exactly_what_was_given(helper, pair):
 def test_text_in_single_quotes_is_never_changed(text):
     if "'" not in text:
         assert read_argument(f"V='{text}'", {}) == ("V", text)
+
+
+@pytest.mark.parametrize("name", ["_", "RANDOM", "LINENO", "PPID", "PWD", "SHLVL", "OPTIND"])
+def test_what_the_dynos_shell_sets_itself_is_refused_for_it_would_not_arrive(name):
+    arrived = subprocess.run(
+        ["bash", "-c", "env; true"], env={**os.environ, name: "abc"}, capture_output=True, check=True
+    )
+
+    assert f"{name}=abc".encode() not in arrived.stdout.splitlines()
+    (issue,) = faults(to_env, {name: "abc"})
+    assert name in issue
+
+
+@pytest.mark.parametrize("name", ["reverse_proxy", "use_proxy", "random", "BASHFUL", "PWD2"])
+def test_names_that_only_look_like_refused_ones_travel(name):
+    assert to_env({name: "x"}) == {name: "x"}
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("  n = 1\nk = 2", "line 1"),
+        ("  n = 1\nelse:\n  k = 2", "line 1"),
+        ("  n = 1\n  k = = 2", "line 2"),
+        ("n = 1\n  k = 2", "line 2"),
+        ("n = 1\nk = (2", "line 2"),
+    ],
+)
+def test_a_body_that_is_indented_unevenly_is_refused_whole_at_its_own_line(body, line):
+    (issue,) = faults(read_body, body, {})
+
+    assert issue.startswith(line)
+
+
+def test_a_missing_name_is_told_with_the_nearest_there_is():
+    (issue,) = faults(read_body, "n = daat", {"data": 1})
+
+    assert issue.startswith("line 1: NameError: name 'daat' is not defined (did you mean data?)")
+    for word in ("V=$daat", "V={daat}", "V=a{daat}"):
+        with pytest.raises(InvalidOptions, match=r"(?i)did you mean data\?"):
+            read_argument(word, {"data": 1})
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("V=a'$x'b", "a'$x'b"),
+        ("V='a'$k'b'", "'a'7'b'"),
+        ('V="it\'s $k"', "it's 7"),
+        ("V=a{d['x']}", "a8"),
+        ("V=C:\\$k", "C:\\7"),
+    ],
+)
+def test_single_quotes_inside_a_value_stay_and_keep_what_is_in_them(word, text):
+    assert read_argument(word, {"k": 7, "d": {"x": 8}}) == ("V", text)
+
+
+def test_a_value_without_a_text_is_our_error():
+    class Mute:
+        def __str__(self):
+            raise RuntimeError("no")
+
+    for word in ("V=a$mute", "V=a{mute}"):
+        with pytest.raises(InvalidOptions, match="its value has no text"):
+            read_argument(word, {"mute": Mute()})
+
+
+@pytest.mark.parametrize("text", ["007", "1_000", "+5", "yes", "OFF", "infinity"])
+@pytest.mark.parametrize("other", ["integer", "number", "boolean"])
+def test_text_that_python_reads_as_more_stays_text_where_a_type_takes_both(helper, text, other):
+    kind = {"anyOf": [{"type": other}, {"type": "string"}]}
+    schema = {"type": "object", "properties": {"v": kind}}
+
+    assert helper._decoded(to_env({"v": text}, schema)["v"], kind) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import numpy as np
@@ -175,6 +176,10 @@ def test_a_parameter_is_shown_as_python_would_write_it(name, schema, shown):
         ({**TEXT, "default": "a b"}, "v='a b'"),
         ({**TEXT, "default": "it's"}, 'v="it\'s"'),
         ({**TEXT, "default": "$x {y}"}, "v='$x {y}'"),
+        ({**TEXT, "default": "it's {x} $y"}, 'v="it\'s {{x}} $$y"'),
+        ({**TEXT, "default": "a'b\"c"}, "v=…"),
+        ({**TEXT, "default": "a\nb"}, "v=…"),
+        ({"default": {"a b": "c'd"}}, 'v={"a b":"c\'d"}'),
         ({**TEXT, "default": "x" * 1000}, "v=…"),
     ],
 )
@@ -182,6 +187,9 @@ def test_an_example_can_be_pasted(schema, argument):
     assert task(["v"], v=schema).example == f"%%heroku simulate --arg {argument}"
     name, value = read_argument(argument, {})
     assert (name, check(task(v=schema), {"v": value})) == ("v", [])
+    if "default" in schema and not argument.endswith("…"):
+        default = schema["default"]
+        assert value == (default if isinstance(default, str) else json.dumps(default, separators=(",", ":")))
 
 
 def test_help_shows_types_help_and_an_example():
@@ -295,3 +303,13 @@ def test_no_clear_task_is_an_error_that_lists_them(name, there, said):
 @pytest.mark.parametrize("name", ["web", "release", "describe", "worker"])
 def test_any_type_takes_the_others_by_name(name):
     assert choose(name, types("web", "release", "describe", worker=2), any_type=True) == name
+
+
+def test_a_default_that_is_nested_too_deeply_to_be_written_is_shown_as_such():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    declared = task(["v"], v={"default": deep})
+
+    assert declared.signature == "v: Any = …"
+    assert declared.example == "%%heroku simulate --arg v=…"
