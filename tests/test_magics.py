@@ -392,3 +392,22 @@ def assert_soon(condition, seconds=10):
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
+
+
+def test_use_chooses_the_app_that_cells_run_on(shell, folder, monkeypatch, capsys):
+    from heroku_magic.embedded import embedded
+
+    server = embedded(folder)
+    monkeypatch.setenv("HEROKU_HOST", server.url)
+    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+    run(shell, f"%heroku use {server.app}")
+
+    assert f"Cells run on {server.app} from now on." in capsys.readouterr().out
+    assert run(shell, "%%heroku --arg n=1").attrs["heroku"]["app"] == server.app
+    with pytest.raises(Exception, match="no app 'nobodys-app'"):
+        run(shell, "%heroku use nobodys-app")
+
+
+def test_settings_complete(shell):
+    assert "HerokuMagics" in shell.complete("HerokuM", "%config HerokuM")[1]
+    assert "HerokuMagics.timeout" in "".join(shell.complete("HerokuMagics.ti", "%config HerokuMagics.ti")[1])
