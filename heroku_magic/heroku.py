@@ -339,10 +339,8 @@ def _connect_local(chosen: Settings, say: Say) -> Heroku:
     server = embedded(folder)
     if folder not in _announced:
         _announced.add(folder)
-        why = "No app is set: " if chosen.app_source == settings_.NOTHING_SET else ""
-        say(
-            f"{why}using the embedded Heroku, serving {_shown(folder)}. A dyno there is a process of yours, no sandbox."
-        )
+        why = "No app is set: using" if chosen.app_source == settings_.NOTHING_SET else "Using"
+        say(f"{why} the embedded Heroku, serving {_shown(folder)}. A dyno there is a process of yours, no sandbox.")
     key = (server.url, server.app, server.token)
     known = _connections.get(key)
     if known is None:
