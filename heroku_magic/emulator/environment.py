@@ -30,7 +30,8 @@ _COMMENT = re.compile(r"(^|\s)#.*", re.MULTILINE)
 _PIP = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; import runpy; runpy.run_module('pip', run_name='__main__')"
 )
-_PIP_SETTINGS = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_REQUIRE_VIRTUALENV": "0"}
+# PIP_QUIET of the caller would empty the build's output.
+_PIP_SETTINGS = {"PIP_QUIET": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_REQUIRE_VIRTUALENV": "0"}
 
 
 class Environment:

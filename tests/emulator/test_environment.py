@@ -9,7 +9,7 @@ import pytest
 
 from conftest import wait_until
 
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_QUIET": "1"}
 
 
 def make_wheel(folder):
