@@ -8,11 +8,14 @@ import logging
 import os
 import signal
 import sys
+from functools import reduce
 from pathlib import Path
 
 from heroku_magic.emulator import life
 from heroku_magic.emulator.errors import StartError
+from heroku_magic.emulator.faults import FAULTS, Faults
 from heroku_magic.emulator.server import Emulator
+from heroku_magic.emulator.times import TIMES, Times, changed
 
 _EPILOG = """\
 example:
@@ -41,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m heroku_magic.emulator",
         description="A local server that speaks Heroku's Platform API and runs each dyno as a process.",
-        epilog=_EPILOG,
+        epilog=_EPILOG + _faults_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -59,11 +62,23 @@ def _parser() -> argparse.ArgumentParser:
         "--one-offs", type=_count, default=50, metavar="N", help="most one-off dynos of an app at once (--one-offs 8)"
     )
     parser.add_argument(
-        "--grace",
-        type=float,
-        default=30,
-        metavar="SECONDS",
-        help="time between SIGTERM and SIGKILL when a dyno is stopped; 30 on Heroku (--grace 5)",
+        "--time",
+        dest="times",
+        action="append",
+        default=[],
+        metavar="NAME=SECONDS",
+        help=f"change one of the platform's times, Heroku's own otherwise: {', '.join(TIMES)} (--time grace=5)",
+    )
+    parser.add_argument(
+        "--fault",
+        dest="faults",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="make something go wrong; may be repeated (--fault drop-lines=0.1); the faults are listed below",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="the same seed gives the same faults (--seed 7)"
     )
     parser.add_argument(
         "--until-stdin-closes",
@@ -72,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--parent", type=_count, metavar="PID", help="end when this process is gone (--parent $$)")
     return parser
+
+
+def _faults_help() -> str:
+    lines = (f"  {name + '=' + kind[0].upper():26} {what}" for name, (kind, what) in FAULTS.items())
+    return "\nfaults (A: a probability from 0 to 1, S: seconds):\n" + "\n".join(lines)
 
 
 def _app(text: str) -> tuple[str, Path]:
@@ -93,12 +113,34 @@ def _distinct(apps: list[tuple[str, Path]]) -> dict[str, Path]:
     return dict(apps)
 
 
+def _times(settings: list[str]) -> Times:
+    try:
+        return reduce(changed, settings, Times())
+    except ValueError as error:
+        raise StartError(f"--time {error}.") from None
+
+
+def _faults(settings: list[str], seed: int) -> Faults:
+    faults = Faults(seed)
+    try:
+        for setting in settings:
+            faults.set(*setting.partition("=")[::2])
+    except ValueError as error:
+        raise StartError(f"--fault {error}.") from None
+    return faults
+
+
 async def _serve(options: argparse.Namespace) -> None:
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, over.set)
-    emulator = Emulator(_distinct(options.apps), one_offs=options.one_offs, grace=options.grace)
+    emulator = Emulator(
+        _distinct(options.apps),
+        one_offs=options.one_offs,
+        times=_times(options.times),
+        faults=_faults(options.faults, options.seed),
+    )
     emulator.start(options.port)
     if options.until_stdin_closes:
         life.when_stdin_closes(over.set)

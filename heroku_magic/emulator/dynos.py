@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
+    from heroku_magic.emulator.faults import Faults
     from heroku_magic.emulator.guard import Guard
     from heroku_magic.emulator.logplex import Logplex
     from heroku_magic.emulator.splitter import Lines
     from heroku_magic.emulator.state import Dyno
+    from heroku_magic.emulator.times import Times
 
 CHUNK = 65_536
 # A real dyno takes seconds to boot, so that its client, who learns its name only from the create's
@@ -49,11 +51,21 @@ class Launch:
 class DynoProcess:
     """One dyno's process group. over: called once, when it is gone."""
 
-    def __init__(self, dyno: Dyno, logplex: Logplex, guard: Guard, *, grace: float, over: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        dyno: Dyno,
+        logplex: Logplex,
+        guard: Guard,
+        *,
+        times: Times,
+        faults: Faults,
+        over: Callable[[], None],
+    ) -> None:
         self._dyno = dyno
         self._logplex = logplex
         self._guard = guard
-        self._grace = grace
+        self._times = times
+        self._faults = faults
         self._over = over
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
@@ -98,7 +110,7 @@ class DynoProcess:
             self._finish(128 + signal.SIGTERM)
             return
         self._signal(signal.SIGTERM)
-        self._timers.append(self._loop.call_later(self._grace, self._exceed_grace))
+        self._timers.append(self._loop.call_later(self._times.grace, self._exceed_grace))
 
     def kill(self) -> None:
         """SIGKILL to all its processes."""
@@ -108,9 +120,8 @@ class DynoProcess:
     def _exceed_grace(self) -> None:
         if self._is_over or self._process is None or not group_lives(self._process.pid):
             return
-        self._say(
-            f"Error R12 (Exit timeout) -> At least one process failed to exit within {self._grace:g} seconds of SIGTERM"
-        )
+        seconds = f"{self._times.grace:g} seconds"
+        self._say(f"Error R12 (Exit timeout) -> At least one process failed to exit within {seconds} of SIGTERM")
         self._say("Stopping remaining processes with SIGKILL")
         self.kill()
         self._settle()

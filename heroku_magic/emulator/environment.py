@@ -31,7 +31,12 @@ _PIP = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; import runpy; runpy.run_module('pip', run_name='__main__')"
 )
 # PIP_QUIET of the caller would empty the build's output.
-_PIP_SETTINGS = {"PIP_QUIET": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_REQUIRE_VIRTUALENV": "0"}
+_PIP_SETTINGS = {
+    "PIP_QUIET": "0",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_REQUIRE_VIRTUALENV": "0",
+}
 
 
 class Environment:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from heroku_magic.emulator.faults import Faults
     from heroku_magic.emulator.guard import Guard
     from heroku_magic.emulator.orders import DynoOrder
+    from heroku_magic.emulator.times import Times
 
 # Seconds that a create waits for the app's environment; then it answers, and the dyno starts when it can.
 BUILD_PATIENCE = 20
@@ -39,7 +41,8 @@ class AppRuntime:
         scratch: Callable[[], Path],
         *,
         bash: Path,
-        grace: float,
+        times: Times,
+        faults: Faults,
         one_offs: int,
     ) -> None:
         self.app = App(name)
@@ -50,7 +53,8 @@ class AppRuntime:
         self._environment = Environment(folder, scratch, guard, self._log_build)
         self._guard = guard
         self._bash = bash
-        self._grace = grace
+        self._times = times
+        self._faults = faults
         self._one_offs = one_offs
         self._processes: dict[str, DynoProcess] = {}
         self._all_over = asyncio.Event()
@@ -144,7 +148,7 @@ class AppRuntime:
             if not self._processes:
                 self._all_over.set()
 
-        process = DynoProcess(dyno, self.logplex, self._guard, grace=self._grace, over=over)
+        process = DynoProcess(dyno, self.logplex, self._guard, times=self._times, faults=self._faults, over=over)
         self._processes[dyno.name] = process
         self._all_over.clear()
         return process

@@ -26,6 +26,9 @@ from heroku_magic.emulator.state import now
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from heroku_magic.emulator.faults import Faults
+    from heroku_magic.emulator.times import Times
+
 LARGEST_PORT = 65_535
 LARGEST_BODY = 4 * 1024 * 1024
 # Seconds that the dynos have when the emulator itself is ended.
@@ -38,8 +41,10 @@ _APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 class Emulator:
     """The embedded Heroku: apps, the token that opens them, and where it listens."""
 
-    def __init__(self, folders: Mapping[str, Path], *, one_offs: int, grace: float) -> None:
+    def __init__(self, folders: Mapping[str, Path], *, one_offs: int, times: Times, faults: Faults) -> None:
         self.token = secrets.token_hex(20)
+        self.times = times
+        self.faults = faults
         self.rate_limit = RateLimit()
         self.started_at = now()
         self.url = ""
@@ -57,7 +62,8 @@ class Emulator:
                 self._guard,
                 self._scratch,
                 bash=bash,
-                grace=grace,
+                times=times,
+                faults=faults,
                 one_offs=one_offs,
             )
             for name, folder in folders.items()

@@ -183,6 +183,6 @@ def start():
 def demo(make_folder):
     """One emulator for all tests that leave it as it was."""
     folder = make_folder("web: python web.py\ntask: python task.py\nsay: echo said\nrelease: true")
-    emulator = Emulator(folder, "--grace", "0.4", "--one-offs", "20")
+    emulator = Emulator(folder, "--time", "grace=0.4", "--one-offs", "20")
     yield emulator
     assert emulator.end() == ""

@@ -23,8 +23,16 @@ def busy(emulator, command="echo $$; sleep 300"):
 
 
 def test_help_explains_each_option_with_an_example():
-    told = run("--help").stdout
-    for example in ("--app demo=./worker", "--port 5001", "--one-offs 8", "--grace 5", "--parent $$"):
+    told = " ".join(run("--help").stdout.split())
+    for example in (
+        "--app demo=./worker",
+        "--port 5001",
+        "--one-offs 8",
+        "--time grace=5",
+        "--fault drop-lines=0.1",
+        "--seed 7",
+        "--parent $$",
+    ):
         assert example in told
 
 
@@ -36,6 +44,8 @@ def test_help_explains_each_option_with_an_example():
         (["--app", "Demo!={good}"], "is no app name"),
         (["--app", "demo={good}", "--port", "99999"], "Port 99999"),
         (["--app", "demo={good}", "--app", "demo={good}"], "the same name"),
+        (["--app", "demo={good}", "--time", "boots=1"], "--time 'boots=1' is not NAME=SECONDS"),
+        (["--app", "demo={good}", "--fault", "drop-lines=2"], "--fault 'drop-lines=2': '2' is not a probability"),
     ],
 )
 def test_a_start_that_fails_is_one_clear_line(make_folder, tmp_path, options, said):

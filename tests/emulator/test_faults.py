@@ -1,0 +1,80 @@
+"""When faults strike, and what their settings and the times' may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from heroku_magic.emulator.faults import FAULTS, Faults
+from heroku_magic.emulator.times import TIMES, Times, changed
+
+
+def test_the_same_seed_gives_the_same_faults_in_any_order():
+    one, other = Faults(7), Faults(7)
+    for faults in (one, other):
+        faults.set("drop-lines", "0.5")
+    keys = [(dyno, line) for dyno in range(3) for line in range(100)]
+    struck = {key: one.strikes("drop-lines", *key) for key in keys}
+    assert {key: other.strikes("drop-lines", *key) for key in reversed(keys)} == struck
+    assert 100 < sum(struck.values()) < 200
+    one.replace({"drop-lines": 0.5}, 8)
+    assert {key: one.strikes("drop-lines", *key) for key in keys} != struck
+
+
+def test_what_is_off_never_strikes_and_what_is_certain_always_does():
+    faults = Faults()
+    assert not any(faults.strikes("html-503") for _ in range(100))
+    faults.set("html-503", "1")
+    assert all(faults.strikes("html-503") for _ in range(100))
+    faults.set("html-503", "0")
+    assert not faults.strikes("html-503")
+    assert faults.values == {}
+
+
+def test_a_count_strikes_so_many_times_a_key():
+    faults = Faults()
+    faults.set("dyno-not-visible", "2")
+    assert [faults.takes("dyno-not-visible", "a") for _ in range(4)] == [True, True, False, False]
+    assert faults.takes("dyno-not-visible", "b")
+    assert not faults.takes("conflict-after-release", "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("drop-line", "0.1", "no fault; faults are slow-boot"),
+        ("drop-lines", "1.1", "a probability from 0 to 1"),
+        ("drop-lines", "many", "no number"),
+        ("drop-lines", "nan", "no number"),
+        ("slow-boot", "-1", "no number of at least 0"),
+        ("dyno-not-visible", "0.5", "a whole number"),
+    ],
+)
+def test_a_wrong_setting_says_what_was_expected(name, text, words):
+    faults = Faults()
+    with pytest.raises(ValueError, match=words):
+        faults.set(name, text)
+    with pytest.raises(ValueError, match=words):
+        faults.replace({"rate-limit": 1, name: text}, 1)
+    assert faults.values == {}
+
+
+def test_the_clock_may_be_behind():
+    faults = Faults()
+    faults.set("clock-skew", "-5")
+    assert faults["clock-skew"] == -5
+
+
+def test_every_fault_of_the_issue_is_there():
+    assert len(FAULTS) == 21
+
+
+@pytest.mark.parametrize("setting", ["boots=1", "boot", "boot=", "boot=-1", "boot=inf"])
+def test_a_wrong_time_says_what_was_expected(setting):
+    with pytest.raises(ValueError, match=r"boot"):
+        changed(Times(), setting)
+
+
+def test_a_time_is_changed():
+    assert changed(Times(), "attach-idle=0.5").attach_idle == 0.5
+    assert Times().grace == 30
+    assert "grace" in TIMES
