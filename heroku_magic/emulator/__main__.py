@@ -11,7 +11,7 @@ import sys
 from functools import reduce
 from pathlib import Path
 
-from heroku_magic.emulator import life
+from heroku_magic.emulator.dynos import life
 from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.faults import FAULTS, Faults
 from heroku_magic.emulator.server import Emulator

@@ -7,22 +7,22 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator import folder as live
-from heroku_magic.emulator import procfile
-from heroku_magic.emulator.dynos import DynoProcess, Launch
-from heroku_magic.emulator.environment import Environment
+from heroku_magic.emulator.code import folder as live
+from heroku_magic.emulator.code import procfile
+from heroku_magic.emulator.code.environment import Environment
+from heroku_magic.emulator.dynos.process import DynoProcess, Launch
 from heroku_magic.emulator.errors import BuildFailed, StartError, above_limit, invalid_params
-from heroku_magic.emulator.logplex import Logplex
+from heroku_magic.emulator.logs.logplex import Logplex
 from heroku_magic.emulator.state import EMAIL, App, Dyno, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from heroku_magic.emulator.dynos.guard import Guard
     from heroku_magic.emulator.faults import Faults
-    from heroku_magic.emulator.guard import Guard
-    from heroku_magic.emulator.orders import DynoOrder
     from heroku_magic.emulator.times import Times
+    from heroku_magic.emulator.web.orders import DynoOrder
 
 # Seconds that a create waits for the app's environment; then it answers, and the dyno starts when it can.
 BUILD_PATIENCE = 20

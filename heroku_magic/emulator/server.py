@@ -15,13 +15,13 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from heroku_magic.emulator.dynos.guard import Guard
 from heroku_magic.emulator.errors import StartError
-from heroku_magic.emulator.guard import Guard
-from heroku_magic.emulator.handlers import NotFound
-from heroku_magic.emulator.ratelimit import RateLimit
-from heroku_magic.emulator.routes import routes
 from heroku_magic.emulator.runtime import AppRuntime
 from heroku_magic.emulator.state import now
+from heroku_magic.emulator.web.handlers import NotFound
+from heroku_magic.emulator.web.ratelimit import RateLimit
+from heroku_magic.emulator.web.routes import routes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.emulator import folder as live
+from heroku_magic.emulator.code import folder as live
+from heroku_magic.emulator.code.procfile import read, substituted
 from heroku_magic.emulator.errors import StartError
-from heroku_magic.emulator.procfile import read, substituted
 
 
 def test_a_changed_file_is_a_new_release_with_another_slug_and_the_new_code_runs(start, make_folder):

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from conftest import OVER
-from heroku_magic.emulator import logplex as module
-from heroku_magic.emulator.logplex import Filter, Logplex, Session, Tail
+from heroku_magic.emulator.logs import logplex as module
+from heroku_magic.emulator.logs.logplex import Filter, Logplex, Session, Tail
 
 
 def texts(logplex, **more):

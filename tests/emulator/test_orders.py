@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heroku_magic.emulator.errors import ApiError
-from heroku_magic.emulator.orders import config_changes, dyno_order, json_object, log_session
+from heroku_magic.emulator.web.orders import config_changes, dyno_order, json_object, log_session
 
 anything = st.recursive(
     st.none()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.emulator import splitter
-from heroku_magic.emulator.splitter import Splitter, cut
+from heroku_magic.emulator.logs import splitter
+from heroku_magic.emulator.logs.splitter import Splitter, cut
 
 
 @pytest.fixture(autouse=True, scope="module")

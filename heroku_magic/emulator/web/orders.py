@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from heroku_magic.emulator.errors import bad_request, invalid_params
-from heroku_magic.emulator.logplex import BUFFER, Filter, Session
+from heroku_magic.emulator.logs.logplex import BUFFER, Filter, Session
 from heroku_magic.emulator.sizes import DEFAULT, SIZES
 
 LONGEST_LIFE = 86_400

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from tornado.iostream import StreamClosedError
 
-from heroku_magic.emulator import answers, errors, orders
-from heroku_magic.emulator.api import ApiHandler, LocalHandler
-from heroku_magic.emulator.logplex import Tail
+from heroku_magic.emulator import errors
+from heroku_magic.emulator.logs.logplex import Tail
 from heroku_magic.emulator.sizes import DEFAULT, SIZES
+from heroku_magic.emulator.web import answers, orders
+from heroku_magic.emulator.web.api import ApiHandler, LocalHandler
 
 if TYPE_CHECKING:
-    from heroku_magic.emulator.logplex import Session
+    from heroku_magic.emulator.logs.logplex import Session
 
 # Seconds of silence after which a stream shows that it lives; the official CLI gives up after 300.
 HEARTBEAT = 15

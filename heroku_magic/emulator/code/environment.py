@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from heroku_magic.emulator.guard import Guard
+    from heroku_magic.emulator.dynos.guard import Guard
 
 _OTHER_FILE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(\S+)", re.MULTILINE)
 _COMMENT = re.compile(r"(^|\s)#.*", re.MULTILINE)

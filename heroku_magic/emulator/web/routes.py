@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tornado.routing import URLSpec
 
-from heroku_magic.emulator import handlers
+from heroku_magic.emulator.web import handlers
 
 _NAME = "([^/]+)"
 _APP = f"/apps/{_NAME}"

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.emulator.splitter import cut
+from heroku_magic.emulator.logs.splitter import cut
 from heroku_magic.emulator.state import new_id, now
 
 if TYPE_CHECKING:

@@ -13,18 +13,18 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator.life import group_lives, when_child_ends
-from heroku_magic.emulator.splitter import Splitter
+from heroku_magic.emulator.dynos.life import group_lives, when_child_ends
+from heroku_magic.emulator.logs.splitter import Splitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from typing import IO
 
+    from heroku_magic.emulator.dynos.guard import Guard
     from heroku_magic.emulator.faults import Faults
-    from heroku_magic.emulator.guard import Guard
-    from heroku_magic.emulator.logplex import Logplex
-    from heroku_magic.emulator.splitter import Lines
+    from heroku_magic.emulator.logs.logplex import Logplex
+    from heroku_magic.emulator.logs.splitter import Lines
     from heroku_magic.emulator.state import Dyno
     from heroku_magic.emulator.times import Times
 

@@ -12,7 +12,7 @@ from heroku_magic.emulator.state import EMAIL, fixed_id
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from heroku_magic.emulator.logplex import Session
+    from heroku_magic.emulator.logs.logplex import Session
     from heroku_magic.emulator.sizes import Size
     from heroku_magic.emulator.state import App, Dyno, Release
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError, RequestHandler
 
-from heroku_magic.emulator import errors, orders, ranges
+from heroku_magic.emulator import errors
+from heroku_magic.emulator.web import orders, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

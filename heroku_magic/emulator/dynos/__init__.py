@@ -1,0 +1,1 @@
+"""Dynos as real processes: start, output, stop, end."""
