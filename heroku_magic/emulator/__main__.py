@@ -52,12 +52,23 @@ def _parser() -> argparse.ArgumentParser:
         "--app",
         dest="apps",
         action="append",
-        required=True,
+        default=[],
         type=_app,
         metavar="NAME=FOLDER",
         help="serve this folder as an app of this name; may be repeated (--app demo=./worker)",
     )
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: a free one (--port 5001)")
+    parser.add_argument(
+        "--token",
+        metavar="TOKEN",
+        help="the token that opens it; a random one if left out, which no list of processes shows (--token secret)",
+    )
+    parser.add_argument(
+        "--state",
+        type=lambda text: Path(text).expanduser().absolute(),
+        metavar="FOLDER",
+        help="keep apps, config, releases and slugs here, for the next start (--state ./heroku-state)",
+    )
     parser.add_argument(
         "--one-offs", type=_count, default=50, metavar="N", help="most one-off dynos of an app at once (--one-offs 8)"
     )
@@ -140,6 +151,8 @@ async def _serve(options: argparse.Namespace) -> None:
         one_offs=options.one_offs,
         times=_times(options.times),
         faults=_faults(options.faults, options.seed),
+        token=options.token,
+        state=options.state,
     )
     emulator.start(options.port)
     if options.until_stdin_closes:

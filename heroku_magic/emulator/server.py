@@ -15,10 +15,12 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from heroku_magic.emulator.account import Account
+from heroku_magic.emulator.authorizations import Authorizations
 from heroku_magic.emulator.dynos.guard import Guard
 from heroku_magic.emulator.errors import StartError
-from heroku_magic.emulator.runtime import AppRuntime
-from heroku_magic.emulator.state import now
+from heroku_magic.emulator.host import Host
+from heroku_magic.emulator.store import Store
 from heroku_magic.emulator.web.handlers import NotFound
 from heroku_magic.emulator.web.ratelimit import RateLimit
 from heroku_magic.emulator.web.routes import routes
@@ -39,14 +41,22 @@ _APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 
 
 class Emulator:
-    """The embedded Heroku: apps, the token that opens them, and where it listens."""
+    """The embedded Heroku: the account, and where it listens. state: the folder that it is kept in."""
 
-    def __init__(self, folders: Mapping[str, Path], *, one_offs: int, times: Times, faults: Faults) -> None:
-        self.token = secrets.token_hex(20)
+    def __init__(
+        self,
+        folders: Mapping[str, Path],
+        *,
+        one_offs: int,
+        times: Times,
+        faults: Faults,
+        token: str | None = None,
+        state: Path | None = None,
+    ) -> None:
+        self.token = token or secrets.token_hex(20)
         self.times = times
         self.faults = faults
         self.rate_limit = RateLimit()
-        self.started_at = now()
         self.url = ""
         self.hosts: frozenset[str] = frozenset()
         self.readers: set[asyncio.Task[Any]] = set()
@@ -54,20 +64,13 @@ class Emulator:
         self._temporary: Path | None = None
         self._server: HTTPServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        bash = _bash()
-        self.apps = [
-            AppRuntime(
-                _checked_name(name),
-                _checked_folder(folder),
-                self._guard,
-                self._scratch,
-                bash=bash,
-                times=times,
-                faults=faults,
-                one_offs=one_offs,
-            )
-            for name, folder in folders.items()
-        ]
+        checked = {_checked_name(name): _checked_folder(folder) for name, folder in folders.items()}
+        self._store = Store(state) if state is not None else None
+        host = Host(_bash(), self._guard, times, faults, one_offs, self._scratch, self._home, self._save)
+        self.outputs = host.outputs
+        self.account = Account(host, Authorizations(self.token))
+        self.account.open(self._store.load() if self._store else [], checked)
+        self._save()
 
     def start(self, port: int) -> None:
         """Listen, and begin to build what the apps need."""
@@ -82,17 +85,19 @@ class Emulator:
         self.url = f"http://127.0.0.1:{port}"
         self.hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
         self._serve(listening)
-        self._tasks = [asyncio.ensure_future(served.warm_up()) for served in self.apps]
+        self._tasks = [asyncio.ensure_future(runtime.warm_up()) for runtime in self.account.apps]
 
     async def stop(self) -> None:
         """Take no more requests, end the dynos, clean up."""
         if self._server is not None:
             self._server.stop()
-        await asyncio.gather(*(served.close(END_PATIENCE) for served in self.apps))
+        await self.account.close(END_PATIENCE)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.readers:
             await asyncio.wait(self.readers, timeout=LAST_WORDS)
         self._guard.stop()
+        if self._store is not None:
+            self._store.close()
 
     @staticmethod
     def clock() -> float:
@@ -113,6 +118,14 @@ class Emulator:
             self._temporary = Path(tempfile.mkdtemp(prefix="embedded-heroku-"))
             self._guard.keep_folder(self._temporary)
         return self._temporary
+
+    def _home(self) -> Path:
+        """Return the folder that slugs lie in."""
+        return self._store.folder if self._store is not None else self._scratch()
+
+    def _save(self) -> None:
+        if self._store is not None:
+            self._store.save(runtime.app for runtime in self.account.apps)
 
 
 def _no_log(_: object) -> None:

@@ -1,4 +1,4 @@
-"""What the emulated platform knows: account, apps, releases, dynos, as plain values; no I/O, no processes.
+"""What the emulated platform remembers of an app: releases, slugs, builds, scale, config; no I/O, no processes.
 
 The names are those of the Platform API's schema:
 https://devcenter.heroku.com/articles/platform-api-reference
@@ -6,13 +6,19 @@ https://devcenter.heroku.com/articles/platform-api-reference
 
 from __future__ import annotations
 
-import secrets
 import uuid
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from heroku_magic.emulator.errors import not_found
+
+# `.invalid` is no domain that anybody can own: https://www.rfc-editor.org/rfc/rfc2606
+EMAIL = "notebook@embedded.invalid"
+STACKS = ("heroku-22", "heroku-24", "heroku-26")
+STACK = "heroku-24"
+REGIONS = ("us", "eu")
+
+PENDING, SUCCEEDED, FAILED = "pending", "succeeded", "failed"
 
 
 def now() -> datetime:
@@ -30,30 +36,83 @@ def fixed_id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.embedded.invalid"))
 
 
-# `.invalid` is no domain that anybody can own: https://www.rfc-editor.org/rfc/rfc2606
-EMAIL = "notebook@embedded.invalid"
+@dataclass
+class Slug:
+    """The code of a release. is_live: it is a folder as it stands, not an archive."""
 
-
-@dataclass(frozen=True)
-class Release:
-    """One release of an app; slug: the id of the code that it runs, or None before there is any."""
-
-    version: int
-    description: str
-    slug: str | None
+    process_types: dict[str, str]
+    stack: str = STACK
+    checksum: str | None = None
+    commit: str | None = None
+    commit_description: str | None = None
+    buildpack_provided_description: str | None = None
+    size: int | None = None
+    is_live: bool = False
     id: str = field(default_factory=new_id)
     created_at: datetime = field(default_factory=now)
 
 
 @dataclass
+class Release:
+    """One release of an app. slug: the id of its code, or None before there is any; config: as it was then."""
+
+    version: int
+    description: str
+    slug: str | None
+    config: dict[str, str]
+    status: str = SUCCEEDED
+    output: str | None = None
+    id: str = field(default_factory=new_id)
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+    def end(self, status: str) -> None:
+        """Note how its release phase ended."""
+        self.status, self.updated_at = status, now()
+
+
+@dataclass
+class Build:
+    """A build from a source blob to a slug. output: the secret of its output's URL."""
+
+    source_url: str
+    version: str | None
+    version_description: str | None
+    checksum: str | None
+    buildpacks: list[dict[str, str]] | None
+    output: str
+    stack: str = STACK
+    status: str = PENDING
+    slug: str | None = None
+    release: str | None = None
+    id: str = field(default_factory=new_id)
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+    def end(self, status: str) -> None:
+        """Note how it ended."""
+        self.status, self.updated_at = status, now()
+
+
+@dataclass
+class Scale:
+    """How many dynos of a process type are kept running, and of which size."""
+
+    quantity: int
+    size: str
+    updated_at: datetime = field(default_factory=now)
+
+
+@dataclass
 class Dyno:
-    """A dyno from its creation to its end; it is forgotten once it is over."""
+    """A dyno from its creation to its end; it is forgotten once it is over. is_kept: one of the formation."""
 
     name: str
     type: str
     command: str
     size: str
     release: Release
+    is_kept: bool = False
     state: str = "starting"
     id: str = field(default_factory=new_id)
     created_at: datetime = field(default_factory=now)
@@ -66,25 +125,43 @@ class Dyno:
 
 @dataclass
 class App:
-    """An app: its releases, config vars and the dynos that are there now."""
+    """An app, as it is saved: everything but what runs."""
 
     name: str
+    region: str = "us"
+    stack: str = STACK
+    maintenance: bool = False
     id: str = field(default_factory=new_id)
     created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
     config: dict[str, str] = field(default_factory=dict)
+    slugs: dict[str, Slug] = field(default_factory=dict)
     releases: list[Release] = field(default_factory=list)
-    dynos: dict[str, Dyno] = field(default_factory=dict)
-    _names: deque[str] = field(default_factory=lambda: deque(maxlen=1500))
+    builds: list[Build] = field(default_factory=list)
+    scales: dict[str, Scale] = field(default_factory=dict)
 
     @property
     def current(self) -> Release:
-        """The release that new dynos run."""
-        return self.releases[-1]
+        """The release that new dynos run: the last one that succeeded."""
+        return next(release for release in reversed(self.releases) if release.status == SUCCEEDED)
 
-    def release(self, description: str, *, slug: str | None) -> Release:
+    @property
+    def slug(self) -> Slug | None:
+        """The code of the current release."""
+        return self.slugs[self.current.slug] if self.current.slug else None
+
+    @property
+    def process_types(self) -> dict[str, str]:
+        """The process types of the current release, and their commands."""
+        return self.slug.process_types if self.slug else {}
+
+    def release(
+        self, description: str, *, slug: str | None, config: dict[str, str], status: str = SUCCEEDED
+    ) -> Release:
         """Make the next release."""
-        release = Release(len(self.releases) + 1, description, slug)
+        release = Release(len(self.releases) + 1, description, slug, dict(config), status)
         self.releases.append(release)
+        self.updated_at = now()
         return release
 
     def find_release(self, identity: str) -> Release:
@@ -94,31 +171,41 @@ class App:
                 return release
         raise not_found("release")
 
-    def find_dyno(self, identity: str) -> Dyno:
-        """Return a dyno by id or name."""
-        for dyno in self.dynos.values():
-            if identity in {dyno.id, dyno.name}:
-                return dyno
-        raise not_found("dyno")
+    def find_slug(self, identity: str) -> Slug:
+        """Return a slug by id."""
+        if identity not in self.slugs:
+            raise not_found("slug")
+        return self.slugs[identity]
 
-    def set_config(self, changes: dict[str, str | None]) -> None:
-        """Set config vars and take away those that are None; a change makes a release."""
+    def find_build(self, identity: str) -> Build:
+        """Return a build by id."""
+        for build in self.builds:
+            if build.id == identity:
+                return build
+        raise not_found("build")
+
+    def find_type(self, identity: str) -> str:
+        """Return a process type by its name or the id of its formation."""
+        for kind in self.process_types:
+            if identity in {kind, self.formation_id(kind)}:
+                return kind
+        raise not_found("formation")
+
+    def formation_id(self, kind: str) -> str:
+        """Return the id of a process type's formation."""
+        return fixed_id(f"{kind}.{self.id}")
+
+    def set_config(self, changes: dict[str, str | None]) -> bool:
+        """Set config vars and take away those that are None; tell whether something changed."""
         before = dict(self.config)
         self.config.update({name: value for name, value in changes.items() if value is not None})
         for name in [name for name, value in changes.items() if value is None]:
             self.config.pop(name, None)
-        if self.config != before:
-            self.release(_describe(changes), slug=self.current.slug)
-
-    def new_dyno_name(self, kind: str) -> str:
-        """Return `run.NNNN` with a number that is not in use, nor was lately: its old lines are in the log."""
-        while (name := f"{kind}.{secrets.randbelow(9000) + 1000}") in self.dynos or name in self._names:
-            pass
-        self._names.append(name)
-        return name
+        return self.config != before
 
 
-def _describe(changes: dict[str, str | None]) -> str:
+def described(changes: dict[str, str | None]) -> str:
+    """Return the description of the release that a change of config vars makes."""
     given = [name for name, value in changes.items() if value is not None]
     verb = "Set" if given else "Remove"
     return f"{verb} {', '.join(given or changes)} config vars"

@@ -121,9 +121,9 @@ def test_an_app_has_what_the_official_cli_reads(demo):
     assert app["owner"]["email"] == demo.get("/account")["email"]
 
 
-def test_only_web_has_a_quantity(demo):
+def test_a_live_folder_is_scaled_to_nothing(demo):
     types = {each["type"]: each for each in demo.get("/apps/demo/formation")}
-    assert {name: each["quantity"] for name, each in types.items()} == {"web": 1, "task": 0, "say": 0, "release": 0}
+    assert {name: each["quantity"] for name, each in types.items()} == {"web": 0, "task": 0, "say": 0, "release": 0}
     assert types["task"]["command"] == "python task.py"
     assert demo.get(f"/apps/demo/formation/{types['task']['id']}") == types["task"]
     demo.ask("GET", "/apps/demo/formation/nothing", 404)

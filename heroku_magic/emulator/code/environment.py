@@ -1,7 +1,7 @@
 """The Python environment of an app: its requirements.txt and nothing else; it runs none of the app's code.
 
-It is kept by the hash of the requirements in `.heroku/` inside the folder, or in a temporary folder
-where that cannot be written or belongs to an installed package.
+It is kept by the hash of the requirements: for a folder that is served live in `.heroku/` inside it,
+or in a temporary folder where that cannot be written or belongs to an installed package.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _PIP_SETTINGS = {
 class Environment:
     """The environment of one app, built when it is asked for and its requirements changed."""
 
-    def __init__(self, folder: Path, scratch: Callable[[], Path], guard: Guard, log: Callable[[bytes], None]) -> None:
+    def __init__(self, folder: Path, home: Callable[[], Path], guard: Guard, log: Callable[[bytes], None]) -> None:
         self._folder = folder
-        self._scratch = scratch
+        self._home = home
         self._guard = guard
         self._log = log
         self._build: tuple[Path, asyncio.Task[Path]] | None = None
@@ -72,11 +72,11 @@ class Environment:
             self._guard.kill(self._pip.pid)
 
     def _place(self) -> Path:
-        return _kept_in(self._folder, self._scratch) / _key(_requirements(self._folder))
+        return self._home() / _key(_requirements(self._folder))
 
     async def _make(self, place: Path) -> Path:
         try:
-            place.parent.mkdir(mode=0o700, exist_ok=True)
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             (place.parent / ".gitignore").write_text("*\n", encoding="ascii")
             await self._make_once(place)
         except OSError as error:
@@ -162,7 +162,8 @@ def _is_complete(place: Path) -> bool:
     return (place / "complete").exists() and (place / "bin" / "python").exists()
 
 
-def _kept_in(folder: Path, scratch: Callable[[], Path]) -> Path:
+def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
+    """Return where the environments of a live folder are kept."""
     home = folder / ".heroku"
     is_installed = bool({"site-packages", "dist-packages"} & set(folder.parts))
     is_writable = os.access(home if home.exists() else folder, os.W_OK)

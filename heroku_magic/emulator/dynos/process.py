@@ -49,7 +49,7 @@ class Launch:
 
 
 class DynoProcess:
-    """One dyno's process group. over: called once, when it is gone."""
+    """One dyno's process group. over: called once with its status, when it is gone."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class DynoProcess:
         *,
         times: Times,
         faults: Faults,
-        over: Callable[[], None],
+        over: Callable[[int], None],
     ) -> None:
         self._dyno = dyno
         self._logplex = logplex
@@ -153,8 +153,14 @@ class DynoProcess:
         if self._process is not None:
             self._guard.forget(self._process.pid)
         self._say(f"Process exited with status {status}")
-        self._change("complete")
-        self._over()
+        self._change(self._last_state())
+        self._over(status)
+
+    def _last_state(self) -> str:
+        """A one-off is complete, whatever its status; only a dyno of the formation crashes."""
+        if not self._dyno.is_kept:
+            return "complete"
+        return "down" if self._is_stopping else "crashed"
 
     def _signal(self, number: int) -> None:
         """Signal the group; its number stays ours as long as it has a member or the leader is not reaped."""

@@ -108,6 +108,7 @@ class Logplex:
         self._sessions: dict[str, Session] = {}
         self._tails: list[Tail] = []
         self.waiting: set[Callable[[], None]] = set()
+        self.copies: dict[str, Callable[[bytes], None]] = {}
 
     @property
     def total(self) -> int:
@@ -129,6 +130,8 @@ class Logplex:
             self._count -= len(self._buffer.popleft().lines)
         for tail in self._tails:
             tail.put(batch)
+        if source == "app" and (copy := self.copies.get(dyno)):
+            copy(b"".join(b"%b\n" % line for line in lines))
 
     def say(self, source: str, dyno: str, message: str) -> None:
         """Log one message of the platform itself; a command with newlines in it stays one line."""

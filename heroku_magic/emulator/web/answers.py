@@ -5,18 +5,21 @@ https://devcenter.heroku.com/articles/platform-api-reference
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.emulator.state import EMAIL, fixed_id
+from heroku_magic.emulator.state import EMAIL, STACK, fixed_id
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from heroku_magic.emulator.authorizations import Authorization
+    from heroku_magic.emulator.code.blobs import Blob
     from heroku_magic.emulator.logs.logplex import Session
     from heroku_magic.emulator.sizes import Size
-    from heroku_magic.emulator.state import App, Dyno, Release
+    from heroku_magic.emulator.state import App, Build, Dyno, Release, Scale, Slug
 
 Json = dict[str, Any]
+
+_STACKS_SINCE = datetime(2022, 6, 1, tzinfo=timezone.utc)
 
 
 def when(moment: datetime) -> str:
@@ -53,46 +56,46 @@ def app(app: App) -> Json:
     return {
         "acm": False,
         "archived_at": None,
-        "build_stack": _named("heroku-24"),
-        "buildpack_provided_description": "Python",
+        "build_stack": _named(app.stack),
+        "buildpack_provided_description": "Python" if app.slug else None,
         "created_at": when(app.created_at),
         "generation": _named("cedar"),
         "git_url": f"https://git.heroku.com/{app.name}.git",
         "id": app.id,
         "internal_routing": None,
-        "maintenance": False,
+        "maintenance": app.maintenance,
         "name": app.name,
         "organization": None,
         "owner": _owner(),
-        "region": _named("us"),
-        "released_at": when(app.current.created_at),
+        "region": _named(app.region),
+        "released_at": when(app.current.created_at) if app.slug else None,
         "repo_size": None,
-        "slug_size": None,
+        "slug_size": app.slug.size if app.slug else None,
         "space": None,
-        "stack": _named("heroku-24"),
+        "stack": _named(app.stack),
         "team": None,
-        "updated_at": when(app.current.created_at),
+        "updated_at": when(app.updated_at),
         "web_url": None,
     }
 
 
-def formation(app: App, kind: str, command: str, size: str) -> Json:
-    """Return one process type, scaled as Heroku scales it after the first deploy."""
+def formation(app: App, kind: str, scale: Scale) -> Json:
+    """Return one process type and how it is scaled."""
     return {
         "app": _app(app),
-        "command": command,
+        "command": app.process_types[kind],
         "created_at": when(app.created_at),
-        "dyno_size": _named(size),
-        "id": fixed_id(f"{kind}.{app.id}"),
-        "quantity": 1 if kind == "web" else 0,
-        "size": size,
+        "dyno_size": _named(scale.size),
+        "id": app.formation_id(kind),
+        "quantity": scale.quantity,
+        "size": scale.size,
         "type": kind,
-        "updated_at": when(app.current.created_at),
+        "updated_at": when(scale.updated_at),
     }
 
 
-def release(app: App, release: Release) -> Json:
-    """Return a release."""
+def release(app: App, release: Release, *, base: str, can_roll_back: bool) -> Json:
+    """Return a release. base: the URL of the emulator."""
     return {
         "addon_plan_names": [],
         "app": _app(app),
@@ -100,15 +103,112 @@ def release(app: App, release: Release) -> Json:
         "created_at": when(release.created_at),
         "current": release is app.current,
         "description": release.description,
-        "eligible_for_rollback": False,
+        "eligible_for_rollback": can_roll_back,
         "id": release.id,
-        "output_stream_url": None,
+        "output_stream_url": output_url(base, release.output) if release.output else None,
         "slug": {"id": release.slug} if release.slug else None,
-        "status": "succeeded",
-        "updated_at": when(release.created_at),
+        "status": release.status,
+        "updated_at": when(release.updated_at),
         "user": _owner(),
         "version": release.version,
     }
+
+
+def slug(slug: Slug, *, method: str, url: str) -> Json:
+    """Return a slug; its URL takes or gives its archive."""
+    return {
+        "blob": {"method": method, "url": url},
+        "buildpack_provided_description": slug.buildpack_provided_description,
+        "checksum": slug.checksum,
+        "commit": slug.commit,
+        "commit_description": slug.commit_description,
+        "created_at": when(slug.created_at),
+        "deleted_at": None,
+        "id": slug.id,
+        "process_types": slug.process_types,
+        "size": slug.size,
+        "stack": _named(slug.stack),
+        "updated_at": when(slug.created_at),
+    }
+
+
+def source(base: str, blob: Blob) -> Json:
+    """Return the two URLs of a source; each opens one thing only."""
+    urls = {"get_url": blob_url(base, blob.get_token), "put_url": blob_url(base, blob.put_token)}
+    return {"source_blob": urls}
+
+
+def build(app: App, build: Build, *, base: str) -> Json:
+    """Return a build."""
+    return {
+        "app": {"id": app.id},
+        "buildpacks": build.buildpacks,
+        "created_at": when(build.created_at),
+        "generation": "cedar",
+        "id": build.id,
+        "output_stream_url": output_url(base, build.output),
+        "release": {"id": build.release} if build.release else None,
+        "slug": {"id": build.slug} if build.slug else None,
+        "source_blob": {
+            "checksum": build.checksum,
+            "url": build.source_url,
+            "version": build.version,
+            "version_description": build.version_description,
+        },
+        "stack": build.stack,
+        "status": build.status,
+        "updated_at": when(build.updated_at),
+        "user": _owner(),
+    }
+
+
+def authorization(granted: Authorization, *, token: str) -> Json:
+    """Return an authorization. token: whole in the answer to its create, redacted in all others."""
+    when_made = when(granted.created_at)
+    return {
+        "access_token": {"expires_in": granted.expires_within, "id": granted.token_id, "token": token},
+        "client": None,
+        "created_at": when_made,
+        "description": granted.description,
+        "grant": None,
+        "id": granted.id,
+        "refresh_token": None,
+        "scope": list(granted.scope),
+        "session": None,
+        "updated_at": when_made,
+        "user": {**_owner(), "full_name": "Embedded Heroku"},
+    }
+
+
+def stack(name: str) -> Json:
+    """Return a stack."""
+    since = when(_STACKS_SINCE)
+    state = "public" if name != "heroku-22" else "deprecated"
+    return {**_named(name), "created_at": since, "default": name == STACK, "state": state, "updated_at": since}
+
+
+def collaborator(app: App) -> Json:
+    """Return the one who owns an app."""
+    since = when(app.created_at)
+    return {
+        "app": _app(app),
+        "created_at": since,
+        "id": fixed_id(f"owner.{app.id}"),
+        "permissions": [],
+        "role": "owner",
+        "updated_at": since,
+        "user": {**_owner(), "federated": False},
+    }
+
+
+def blob_url(base: str, token: str) -> str:
+    """Return the URL that a blob is put to or got from."""
+    return f"{base}/blobs/{token}"
+
+
+def output_url(base: str, token: str) -> str:
+    """Return the URL of the output of a build or a release command."""
+    return f"{base}/streams/{token}"
 
 
 def dyno(app: App, dyno: Dyno) -> Json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import json
 import re
 import uuid
@@ -13,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from tornado.web import HTTPError, RequestHandler
 
 from heroku_magic.emulator import errors
+from heroku_magic.emulator.authorizations import READ, WRITE
 from heroku_magic.emulator.web import orders, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from heroku_magic.emulator.authorizations import Authorization
     from heroku_magic.emulator.runtime import AppRuntime
     from heroku_magic.emulator.server import Emulator
 
@@ -68,14 +69,19 @@ class ApiHandler(LocalHandler):
     """A handler of the Platform API."""
 
     is_free = False
+    # Who may read (GET) and who may change (all else); https://devcenter.heroku.com/articles/oauth#scopes
+    reads = READ
+    writes = WRITE
 
     def prepare(self) -> None:
-        """Check origin, token, version and budget, in this order."""
+        """Check origin, token, version, scope and budget, in this order."""
         super().prepare()
-        if not self._has_token():
+        granted = self.emulator.account.authorizations.of(self._token())
+        if granted is None:
             raise errors.unauthorized()
         if not _ACCEPT.search(self.request.headers.get("Accept", "")):
             raise errors.not_acceptable()
+        self._check_scope(granted)
         if not self.is_free and not self.emulator.rate_limit.spend():
             raise errors.rate_limited()
         self._set_rate_headers()
@@ -90,11 +96,10 @@ class ApiHandler(LocalHandler):
         return orders.json_object(self.request.body)
 
     def served(self, identity: str) -> AppRuntime:
-        """Return an app by name or id."""
-        for runtime in self.emulator.apps:
-            if identity in {runtime.app.name, runtime.app.id}:
-                return runtime
-        raise errors.not_found("app")
+        """Return an app by name or id, as its folder is now."""
+        runtime = self.emulator.account.find(identity)
+        runtime.releases.refresh()
+        return runtime
 
     def answer_list(self, items: Sequence[dict[str, Any]], *keys: str) -> None:
         """Answer the part of a list that is asked for."""
@@ -107,11 +112,20 @@ class ApiHandler(LocalHandler):
         self.set_header("RateLimit-Remaining", str(self.emulator.rate_limit.remaining))
         self.set_header("RateLimit-Multiplier", "1")
 
-    def _has_token(self) -> bool:
+    def _token(self) -> bytes:
         kind, _, text = self.request.headers.get("Authorization", "").partition(" ")
-        given = _password(text) if kind.lower() == "basic" else text.strip().encode("utf-8", "replace")
-        is_known_kind = kind.lower() in {"basic", "bearer"}
-        return is_known_kind and hmac.compare_digest(given, self.emulator.token.encode())
+        if kind.lower() == "basic":
+            return _password(text)
+        return text.strip().encode("utf-8", "replace") if kind.lower() == "bearer" else b""
+
+    def _check_scope(self, granted: Authorization) -> None:
+        accepted = self.reads if self.request.method in {"GET", "HEAD"} else self.writes
+        self.set_header("Oauth-Scope", " ".join(granted.scope))
+        self.set_header("Oauth-Scope-Accepted", " ".join(sorted(accepted)))
+        if not accepted.intersection(granted.scope):
+            raise errors.forbidden(
+                f"This token's scope is {', '.join(granted.scope)}; this needs one of {', '.join(sorted(accepted))}."
+            )
 
 
 def _password(text: str) -> bytes:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from tornado.iostream import StreamClosedError
 
 from heroku_magic.emulator import errors
+from heroku_magic.emulator.authorizations import ANY, IDENTITY, READ, READ_PROTECTED, WRITE_PROTECTED
 from heroku_magic.emulator.logs.logplex import Tail
-from heroku_magic.emulator.sizes import DEFAULT, SIZES
+from heroku_magic.emulator.sizes import SIZES
+from heroku_magic.emulator.state import STACKS
 from heroku_magic.emulator.web import answers, orders
 from heroku_magic.emulator.web.api import ApiHandler, LocalHandler
 
 if TYPE_CHECKING:
     from heroku_magic.emulator.logs.logplex import Session
+    from heroku_magic.emulator.runtime import AppRuntime
 
 # Seconds of silence after which a stream shows that it lives; the official CLI gives up after 300.
 HEARTBEAT = 15
@@ -26,15 +29,18 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 class Account(ApiHandler):
     """The account behind the token."""
 
+    reads = IDENTITY
+
     def get(self) -> None:
         """`GET /account`."""
-        self.answer(answers.account(self.emulator.started_at))
+        self.answer(answers.account(self.emulator.account.started_at))
 
 
 class RateLimits(ApiHandler):
     """The budget of requests; to ask is free."""
 
     is_free = True
+    reads = ANY
 
     def get(self) -> None:
         """`GET /account/rate-limits`."""
@@ -42,11 +48,17 @@ class RateLimits(ApiHandler):
 
 
 class Apps(ApiHandler):
-    """The apps that are served."""
+    """The apps of the account."""
 
     def get(self) -> None:
-        """`GET /apps`."""
-        self.answer_list([answers.app(served.app) for served in self.emulator.apps], "name", "id", "updated_at")
+        """`GET /apps`, and `GET /users/~/apps`: nobody shares apps here."""
+        apps = self.emulator.account.apps
+        self.answer_list([answers.app(runtime.app) for runtime in apps], "name", "id", "updated_at")
+
+    def post(self) -> None:
+        """`POST /apps`."""
+        runtime = self.emulator.account.create(orders.app_order(self.body()))
+        self.answer(answers.app(runtime.app), 201)
 
 
 class App(ApiHandler):
@@ -54,24 +66,63 @@ class App(ApiHandler):
 
     def get(self, app: str) -> None:
         """`GET /apps/{app}`."""
-        served = self.served(app)
-        served.refresh()
-        self.answer(answers.app(served.app))
+        self.answer(answers.app(self.served(app).app))
+
+    def patch(self, app: str) -> None:
+        """`PATCH /apps/{app}`."""
+        runtime = self.served(app)
+        self.emulator.account.change(runtime, orders.app_changes(self.body()))
+        self.answer(answers.app(runtime.app))
+
+    async def delete(self, app: str) -> None:
+        """`DELETE /apps/{app}`: it is gone with the answer, its dynos with it."""
+        runtime = self.served(app)
+        gone = answers.app(runtime.app)
+        await self.emulator.account.delete(runtime, self.emulator.times.grace)
+        self.answer(gone)
+
+
+class Addons(ApiHandler):
+    """The add-ons of an app."""
+
+    def get(self, app: str) -> None:
+        """`GET /apps/{app}/addons`: there are none."""
+        self.served(app)
+        self.answer_list([], "id", "name")
+
+
+class Collaborators(ApiHandler):
+    """Those who may use an app."""
+
+    def get(self, app: str) -> None:
+        """`GET /apps/{app}/collaborators`."""
+        self.answer_list([answers.collaborator(self.served(app).app)], "id")
+
+
+class PipelineCouplings(ApiHandler):
+    """The pipeline of an app."""
+
+    def get(self, app: str) -> None:
+        """`GET /apps/{app}/pipeline-couplings`: there is none."""
+        self.served(app)
+        raise errors.not_found("pipeline coupling")
 
 
 class ConfigVars(ApiHandler):
     """An app's config vars."""
 
+    reads = READ_PROTECTED
+    writes = WRITE_PROTECTED
+
     def get(self, app: str) -> None:
         """`GET /apps/{app}/config-vars`."""
-        self.answer(self.served(app).config)
+        self.answer(self.served(app).releases.config)
 
     def patch(self, app: str) -> None:
         """`PATCH /apps/{app}/config-vars`; answers all of them."""
-        served = self.served(app)
-        served.refresh()
-        served.app.set_config(orders.config_changes(self.body()))
-        self.answer(served.config)
+        runtime = self.served(app)
+        runtime.releases.set_config(orders.config_changes(self.body()))
+        self.answer(runtime.releases.config)
 
 
 class Formation(ApiHandler):
@@ -79,10 +130,14 @@ class Formation(ApiHandler):
 
     def get(self, app: str) -> None:
         """`GET /apps/{app}/formation`."""
-        served = self.served(app)
-        served.refresh()
-        types = served.process_types.items()
-        self.answer_list([answers.formation(served.app, *entry, DEFAULT) for entry in types], "type", "id")
+        runtime = self.served(app)
+        self.answer_list([_scaled(runtime, kind) for kind in runtime.app.process_types], "type", "id")
+
+    def patch(self, app: str) -> None:
+        """`PATCH /apps/{app}/formation`: all of the updates, or none; answers those that were updated."""
+        runtime = self.served(app)
+        kinds = runtime.formation.update(orders.formation_updates(self.body()))
+        self.answer([_scaled(runtime, kind) for kind in kinds])
 
 
 class ProcessType(ApiHandler):
@@ -90,14 +145,18 @@ class ProcessType(ApiHandler):
 
     def get(self, app: str, kind: str) -> None:
         """`GET /apps/{app}/formation/{type}`."""
-        served = self.served(app)
-        served.refresh()
-        for name, command in served.process_types.items():
-            entry = answers.formation(served.app, name, command, DEFAULT)
-            if kind in {name, entry["id"]}:
-                self.answer(entry)
-                return
-        raise errors.not_found("formation")
+        runtime = self.served(app)
+        self.answer(_scaled(runtime, runtime.app.find_type(kind)))
+
+    def patch(self, app: str, kind: str) -> None:
+        """`PATCH /apps/{app}/formation/{type}`."""
+        runtime = self.served(app)
+        update = orders.formation_update(self.body(), runtime.app.find_type(kind))
+        self.answer(_scaled(runtime, runtime.formation.update([update])[0]))
+
+
+def _scaled(runtime: AppRuntime, kind: str) -> answers.Json:
+    return answers.formation(runtime.app, kind, runtime.formation.scale(kind))
 
 
 class Dynos(ApiHandler):
@@ -105,15 +164,21 @@ class Dynos(ApiHandler):
 
     def get(self, app: str) -> None:
         """`GET /apps/{app}/dynos`."""
-        served = self.served(app)
-        served.refresh()
-        self.answer_list([answers.dyno(served.app, dyno) for dyno in served.app.dynos.values()], "name", "id")
+        runtime = self.served(app)
+        self.answer_list([answers.dyno(runtime.app, dyno) for dyno in runtime.fleet.dynos.values()], "name", "id")
 
     async def post(self, app: str) -> None:
         """`POST /apps/{app}/dynos`: the answer does not wait for the process."""
-        served = self.served(app)
-        dyno = await served.create(orders.dyno_order(self.body()))
-        self.answer(answers.dyno(served.app, dyno), 201)
+        runtime = self.served(app)
+        dyno = await runtime.create(orders.dyno_order(self.body()))
+        self.answer(answers.dyno(runtime.app, dyno), 201)
+
+    def delete(self, app: str) -> None:
+        """`DELETE /apps/{app}/dynos`: a restart of all."""
+        runtime = self.served(app)
+        for dyno in tuple(runtime.fleet.dynos.values()):
+            runtime.restart(dyno)
+        self.answer({}, 202)
 
 
 class Dyno(ApiHandler):
@@ -121,18 +186,13 @@ class Dyno(ApiHandler):
 
     def get(self, app: str, dyno: str) -> None:
         """`GET /apps/{app}/dynos/{dyno}`."""
-        served = self.served(app)
-        self.answer(answers.dyno(served.app, served.app.find_dyno(dyno)))
+        runtime = self.served(app)
+        self.answer(answers.dyno(runtime.app, runtime.fleet.find(dyno)))
 
     def delete(self, app: str, dyno: str) -> None:
-        """`DELETE /apps/{app}/dynos/{dyno}`: a restart, which ends a one-off.
-
-        One of a custom type is not ended, as on Heroku: https://github.com/heroku/platform-api/issues/57
-        """
-        served = self.served(app)
-        found = served.app.find_dyno(dyno)
-        if found.type in {"run", "scheduler"}:
-            served.stop(found)
+        """`DELETE /apps/{app}/dynos/{dyno}`: a restart, which ends a one-off."""
+        runtime = self.served(app)
+        runtime.restart(runtime.fleet.find(dyno))
         self.answer({}, 202)
 
 
@@ -141,52 +201,97 @@ class DynoStop(ApiHandler):
 
     def post(self, app: str, dyno: str) -> None:
         """`POST /apps/{app}/dynos/{dyno}/actions/stop`."""
-        served = self.served(app)
-        served.stop(served.app.find_dyno(dyno))
+        runtime = self.served(app)
+        runtime.stop(runtime.fleet.find(dyno))
         self.answer({}, 202)
 
 
-class Releases(ApiHandler):
-    """An app's releases."""
+class DynosOfType(ApiHandler):
+    """The dynos of one type."""
 
-    def get(self, app: str) -> None:
-        """`GET /apps/{app}/releases`."""
-        served = self.served(app)
-        served.refresh()
-        self.answer_list([answers.release(served.app, each) for each in served.app.releases], "version", "id")
+    def delete(self, app: str, kind: str) -> None:
+        """`DELETE /apps/{app}/formations/{type}`: a restart."""
+        runtime = self.served(app)
+        for dyno in runtime.of_type(kind):
+            runtime.restart(dyno)
+        self.answer({}, 202)
 
 
-class Release(ApiHandler):
-    """One release."""
+class DynosOfTypeStop(ApiHandler):
+    """The stop of the dynos of one type."""
 
-    def get(self, app: str, release: str) -> None:
-        """`GET /apps/{app}/releases/{id or version}`."""
-        served = self.served(app)
-        served.refresh()
-        self.answer(answers.release(served.app, served.app.find_release(release)))
+    def post(self, app: str, kind: str) -> None:
+        """`POST /apps/{app}/formations/{type}/actions/stop`."""
+        runtime = self.served(app)
+        for dyno in runtime.of_type(kind):
+            runtime.stop(dyno)
+        self.answer({}, 202)
 
 
 class DynoSizes(ApiHandler):
-    """The dyno sizes."""
+    """The dyno sizes; anybody may ask."""
+
+    reads = ANY
 
     def get(self) -> None:
         """`GET /dyno-sizes`."""
         self.answer_list([answers.dyno_size(size) for size in SIZES.values()], "id", "name")
 
 
+class DynoSize(ApiHandler):
+    """One dyno size."""
+
+    reads = ANY
+
+    def get(self, size: str) -> None:
+        """`GET /dyno-sizes/{size}`."""
+        for each in map(answers.dyno_size, SIZES.values()):
+            if size == each["id"] or size.lower() == each["name"].lower():
+                self.answer(each)
+                return
+        raise errors.not_found("dyno size")
+
+
+class Stacks(ApiHandler):
+    """The stacks; anybody may ask."""
+
+    reads = ANY
+
+    def get(self) -> None:
+        """`GET /stacks`."""
+        self.answer_list([answers.stack(name) for name in STACKS], "name", "id")
+
+
+class Stack(ApiHandler):
+    """One stack."""
+
+    reads = ANY
+
+    def get(self, stack: str) -> None:
+        """`GET /stacks/{stack}`."""
+        for each in map(answers.stack, STACKS):
+            if stack in {each["id"], each["name"]}:
+                self.answer(each)
+                return
+        raise errors.not_found("stack")
+
+
 class LogSessions(ApiHandler):
-    """An app's log sessions."""
+    """An app's log sessions. A token that may read may open one."""
+
+    writes = READ
 
     def post(self, app: str) -> None:
         """`POST /apps/{app}/log-sessions`."""
-        served = self.served(app)
         session = orders.log_session(self.body())
-        served.logplex.open_session(session)
+        self.served(app).logplex.open_session(session)
         self.answer(answers.log_session(session, f"{self.emulator.url}/stream?token={session.token}"), 201)
 
 
 class NotFound(ApiHandler):
     """Whatever the API does not have."""
+
+    reads = writes = ANY
 
     def prepare(self) -> None:
         """Say so, to those who may ask."""
@@ -202,7 +307,7 @@ class Stream(LocalHandler):
     async def get(self) -> None:
         """Send the backlog, and for a tail what follows, as events or as plain text."""
         token = self.get_query_argument("token", "")
-        for served in self.emulator.apps:
+        for served in self.emulator.account.apps:
             session = served.logplex.session(token)
             if session is not None:
                 events = _EVENTS in self.request.headers.get("Accept", "")

@@ -8,11 +8,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from heroku_magic.emulator.authorizations import SCOPES, Authorization
 from heroku_magic.emulator.errors import bad_request, invalid_params
 from heroku_magic.emulator.logs.logplex import BUFFER, Filter, Session
 from heroku_magic.emulator.sizes import DEFAULT, SIZES
+from heroku_magic.emulator.state import REGIONS, STACK, STACKS, Slug, fixed_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LONGEST_LIFE = 86_400
 # Linux takes no longer string among a process's arguments and environment (MAX_ARG_STRLEN).
@@ -23,6 +28,11 @@ LONGEST_ENV = 1_000_000
 _NAME = re.compile(r"\w+", re.ASCII)
 _TYPE = re.compile(r"[-\w]{1,128}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,9}")
+_RELATIVE = re.compile(r"[+-][0-9]{1,3}")
+_APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
+_CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
+# https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
+MOST_DYNOS = 100
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,60 @@ class DynoOrder:
     size: str
     type: str
     time_to_live: int | None
+
+
+@dataclass(frozen=True)
+class AppOrder:
+    """An app that somebody wants. name: None for one that nobody else has."""
+
+    name: str | None
+    region: str
+    stack: str
+
+
+@dataclass(frozen=True)
+class AppChanges:
+    """What is to be changed of an app; None: nothing."""
+
+    name: str | None
+    maintenance: bool | None
+    stack: str | None
+
+
+@dataclass(frozen=True)
+class FormationUpdate:
+    """A new scale of a process type. change: a number, to be added if it is relative; size: None for the old one."""
+
+    type: str
+    change: int | None
+    is_relative: bool
+    size: str | None
+
+    def quantity(self, before: int) -> int:
+        """Return how many dynos are wanted."""
+        if self.change is None:
+            return before
+        return max(0, before + self.change) if self.is_relative else self.change
+
+
+@dataclass(frozen=True)
+class ReleaseOrder:
+    """A release that somebody wants: of a slug, or of what an earlier release ran."""
+
+    slug: str | None
+    release: str | None
+    description: str | None
+
+
+@dataclass(frozen=True)
+class BuildOrder:
+    """A build that somebody wants."""
+
+    url: str
+    version: str | None
+    version_description: str | None
+    checksum: str | None
+    buildpacks: list[dict[str, str]] | None
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -78,6 +142,165 @@ def config_changes(body: dict[str, Any]) -> dict[str, str | None]:
         if not _NAME.fullmatch(name) or name.startswith(("__", "HEROKU_")):
             raise invalid_params(f"Config var name {_shown(name)} is invalid: letters, digits and _ only.")
     return {name: None if value is None else _variable(name, value) for name, value in body.items()}
+
+
+def app_order(body: dict[str, Any]) -> AppOrder:
+    """Return what an app create asks for."""
+    _only(body, "feature_flags", "name", "region", "stack")
+    _texts(body, "feature_flags")
+    region = _one_of("region", body.get("region"), REGIONS) or REGIONS[0]
+    return AppOrder(_app_name(body.get("name")), region, _one_of("stack", body.get("stack"), STACKS) or STACK)
+
+
+def app_changes(body: dict[str, Any]) -> AppChanges:
+    """Return what is to be changed of an app."""
+    _only(body, "build_stack", "maintenance", "name")
+    maintenance = _flag(body, "maintenance") if body.get("maintenance") is not None else None
+    stack = _one_of("build_stack", body.get("build_stack"), STACKS)
+    return AppChanges(_app_name(body.get("name")), maintenance, stack)
+
+
+def formation_updates(body: dict[str, Any]) -> list[FormationUpdate]:
+    """Return what a batch of formation updates asks for."""
+    _only(body, "updates")
+    updates = body.get("updates")
+    if not isinstance(updates, list) or not all(isinstance(update, dict) for update in updates):
+        raise invalid_params("updates must be an array of objects.")
+    return [formation_update(update, update.get("type")) for update in updates]
+
+
+def formation_update(body: dict[str, Any], kind: Any) -> FormationUpdate:
+    """Return one formation update; the size comes by name or as `dyno_size`, the quantity as "+1", too."""
+    _only(body, "dyno_size", "quantity", "size", "type")
+    if not isinstance(kind, str) or not kind:
+        raise invalid_params("type must be the name or id of a process type.")
+    quantity = body.get("quantity")
+    if isinstance(quantity, str) and _RELATIVE.fullmatch(quantity):
+        return FormationUpdate(kind, int(quantity), True, _wanted_size(body))
+    return FormationUpdate(kind, _quantity(quantity), False, _wanted_size(body))
+
+
+def release_order(body: dict[str, Any]) -> ReleaseOrder:
+    """Return what a release create asks for: `slug`, or `release` to roll back to."""
+    _only(body, "description", "oci_image", "release", "slug")
+    slug, release = _words(body, "slug"), _words(body, "release")
+    if _words(body, "oci_image"):
+        raise invalid_params("oci_image: the embedded Heroku runs slugs only.")
+    if not slug and not release:
+        raise invalid_params("Require params: slug.")
+    return ReleaseOrder(slug, release, _words(body, "description"))
+
+
+def slug_order(body: dict[str, Any]) -> Slug:
+    """Return the slug that is to be put."""
+    _only(body, "buildpack_provided_description", "checksum", "commit", "commit_description", "process_types", "stack")
+    return Slug(
+        _process_types(body.get("process_types")),
+        _one_of("stack", body.get("stack"), STACKS) or STACK,
+        _checksum(body),
+        _words(body, "commit"),
+        _words(body, "commit_description"),
+        _words(body, "buildpack_provided_description"),
+    )
+
+
+def build_order(body: dict[str, Any]) -> BuildOrder:
+    """Return what a build create asks for."""
+    _only(body, "buildpacks", "source_blob")
+    source = body.get("source_blob")
+    if not isinstance(source, dict):
+        raise invalid_params("Require params: source_blob.")
+    _only(source, "checksum", "url", "version", "version_description")
+    url = _words(source, "url")
+    if not url:
+        raise invalid_params("source_blob.url must be the get_url of a source.")
+    texts = _words(source, "version"), _words(source, "version_description")
+    return BuildOrder(url, *texts, _checksum(source), _buildpacks(body.get("buildpacks")))
+
+
+def authorization_order(body: dict[str, Any]) -> Authorization:
+    """Return the authorization that is asked for; the official CLI sends seconds as text, and no scope for all."""
+    _only(body, "client", "description", "expires_in", "scope")
+    if _words(body, "client"):
+        raise invalid_params("client: the embedded Heroku knows no OAuth clients.")
+    seconds = body.get("expires_in")
+    seconds = None if seconds is None else _number("expires_in", seconds, most=10**9)
+    scopes = _texts(body, "scope") or ["global"]
+    for scope in scopes:
+        _one_of("scope", scope, SCOPES)
+    return Authorization(tuple(scopes), _words(body, "description") or Authorization.description, seconds)
+
+
+def _app_name(name: Any) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str) or not _APP_NAME.fullmatch(name):
+        raise invalid_params(
+            "Name must start with a letter, end with a letter or digit and can only contain lowercase letters, "
+            "digits, and dashes. It has 3 to 30 characters."
+        )
+    return name
+
+
+def _one_of(name: str, value: Any, known: Sequence[str]) -> str | None:
+    if value is None:
+        return None
+    for each in known:
+        if isinstance(value, str) and value in {each, fixed_id(each)}:
+            return each
+    raise invalid_params(f"{name} must be one of {', '.join(known)}.")
+
+
+def _quantity(value: Any) -> int | None:
+    return None if value is None else _number("quantity", value, most=MOST_DYNOS)
+
+
+def _wanted_size(body: dict[str, Any]) -> str | None:
+    size = body.get("dyno_size")
+    if size is None:
+        size = body.get("size")
+    elif isinstance(size, dict):
+        _only(size, "id", "name")
+        size = size.get("name") or size.get("id")
+    return None if size is None else _size(size)
+
+
+def _process_types(types: Any) -> dict[str, str]:
+    if not isinstance(types, dict):
+        raise invalid_params("process_types must be an object of names and commands.")
+    for kind, command in types.items():
+        if not _TYPE.fullmatch(kind) or not isinstance(command, str):
+            raise invalid_params(
+                f"process type {_shown(kind)} must be a name of letters, digits, - and _ and a command."
+            )
+        _sendable(kind, command)
+    return types
+
+
+def _checksum(body: dict[str, Any]) -> str | None:
+    checksum = _words(body, "checksum")
+    if checksum and not _CHECKSUM.fullmatch(checksum):
+        raise invalid_params("checksum must be `SHA256:` and 64 hexadecimal digits.")
+    return checksum
+
+
+def _buildpacks(value: Any) -> list[dict[str, str]] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise invalid_params("buildpacks must be an array of objects.")
+    for each in value:
+        _only(each, "name", "url")
+        _words(each, "name")
+        _words(each, "url")
+    return value
+
+
+def _texts(body: dict[str, Any], name: str) -> list[str]:
+    value = body.get(name)
+    if value is not None and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+        raise invalid_params(f"{name} must be an array of texts.")
+    return value or []
 
 
 def _only(body: dict[str, Any], *known: str) -> None:
@@ -134,8 +357,9 @@ def _variable(name: str, value: Any) -> str:
 def _size(size: Any) -> str:
     if size is None:
         return DEFAULT
-    if isinstance(size, str) and size.lower() in SIZES:
-        return SIZES[size.lower()].name
+    for each in SIZES.values():
+        if isinstance(size, str) and (size.lower() == each.name.lower() or size == fixed_id(each.name)):
+            return each.name
     raise invalid_params(f"No such dyno size. Sizes are: {', '.join(SIZES)}.")
 
 

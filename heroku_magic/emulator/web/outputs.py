@@ -1,0 +1,63 @@
+"""The streams of builds and release commands, as text or events, from any place on; the URL is the secret."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tornado.iostream import StreamClosedError
+
+from heroku_magic.emulator import errors
+from heroku_magic.emulator.web.api import LocalHandler
+
+if TYPE_CHECKING:
+    from heroku_magic.emulator.code.output import Output
+
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+class OutputStream(LocalHandler):
+    """One output."""
+
+    async def get(self, token: str) -> None:
+        """Send what there is, then what follows, to the end; `Range` or `Last-Event-ID` tell where to begin."""
+        output = self.emulator.outputs.get(token)
+        if output is None:
+            raise errors.ApiError(404, "not_found", "Not found")
+        try:
+            if "text/event-stream" in self.request.headers.get("Accept", ""):
+                await self._send_events(output)
+            else:
+                await self._send_text(output)
+        except StreamClosedError:
+            return
+
+    async def _send_text(self, output: Output) -> None:
+        match = _RANGE.fullmatch(self.request.headers.get("Range", ""))
+        offset = int(match[1]) if match else 0
+        if match:
+            self.set_status(206)
+            self.set_header("Content-Range", f"bytes {offset}-*/*")
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        await self.flush()
+        while (text := await output.after(offset, self.emulator.times.heartbeat)) is not None:
+            offset += len(text)
+            self.write(text or b"\0")
+            await self.flush()
+
+    async def _send_events(self, output: Output) -> None:
+        last = self.request.headers.get("Last-Event-ID", "")
+        offset = int(last) if _NUMBER.fullmatch(last) else 0
+        if output.is_over and offset >= output.end:
+            self.set_status(204)  # an EventSource does not come back after that
+            return
+        self.set_header("Content-Type", "text/event-stream")
+        await self.flush()
+        while (text := await output.after(offset, self.emulator.times.heartbeat)) is not None:
+            for line in text.splitlines(keepends=True):
+                offset += len(line)
+                self.write(b"id: %d\ndata: %b\n\n" % (offset, line.rstrip(b"\r\n")))
+            if not text:
+                self.write(b":keepalive\n\n")
+            await self.flush()
