@@ -6,6 +6,7 @@ astray; afterwards each link must end inside.
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tarfile
@@ -29,8 +30,9 @@ def unpack(archive: Path, folder: Path, *, within: str = "") -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True, mode=0o700)
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with gzip.open(archive) as content, tarfile.open(fileobj=content, mode="r:") as tar:
             _write(tar, part)
+            _read_to_end(content)
         _check_links(part)
         (part / within).resolve(strict=True).replace(folder)
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
@@ -52,6 +54,15 @@ def unwrapped(folder: Path) -> Path:
     inside = list(folder.iterdir())
     is_wrapped = len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink()
     return inside[0] if is_wrapped else folder
+
+
+def _read_to_end(content: gzip.GzipFile) -> None:
+    """Read what follows the last member: a broken end shows only in the checksum there."""
+    size = 0
+    while chunk := content.read(1 << 20):
+        size += len(chunk)
+        if size > LARGEST:
+            raise BuildFailed(f"The source archive is too large: at most {LARGEST} bytes.")
 
 
 def _write(tar: tarfile.TarFile, folder: Path) -> None:
