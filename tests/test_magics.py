@@ -372,17 +372,24 @@ def test_loading_and_importing_pull_in_nothing_heavy():
     assert out.stdout.strip() == "[]"
 
 
-def test_an_interrupt_stops_the_dyno_and_fails_the_cell(shell):
-    import os
-    import signal
-    import threading
+def test_an_interrupt_stops_the_dyno_and_fails_the_cell(folder):
+    # In a process of its own: under pytest a signal may arrive in a garbage collector's callback
+    # (hypothesis installs one), and Python drops what is raised there.
+    script = f"""
+        import os, signal, threading
+        from IPython.core.interactiveshell import InteractiveShell
+        shell = InteractiveShell.instance()
+        shell.run_line_magic("load_ext", "heroku_magic")
+        shell.run_cell("%config HerokuMagics.worker = {str(folder)!r}")
+        threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
+        failure = shell.run_cell("%%heroku slow").error_in_exec
+        print("RESULT", type(failure).__name__, failure)
+        print("DYNOS", len(shell.run_cell("%heroku ps").result))
+        """
+    out = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
 
-    threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(RunCancelled, match="was stopped after"):
-        run(shell, "%%heroku slow")
-
-    assert isinstance(run(shell, "%heroku ps"), pd.DataFrame)
-    assert len(run(shell, "%heroku ps")) == 0
+    assert "RESULT RunCancelled slow was stopped after" in out.stdout
+    assert "DYNOS 0" in out.stdout
 
 
 def assert_soon(condition, seconds=10):

@@ -1,0 +1,25 @@
+"""The README's "Heroku for your tests": its pytest plugin as another project would use it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+from conftest import ROOT
+
+
+def test_the_readmes_example_of_the_plugin_passes_in_another_project(tmp_path):
+    (example,) = re.findall(r"```text\n# conftest.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    conftest, _, test = example.partition("# test_jobs.py\n")
+    (tmp_path / "conftest.py").write_text(conftest)
+    (tmp_path / "test_jobs.py").write_text(test)
+    (tmp_path / "worker").mkdir()
+    (tmp_path / "worker" / "Procfile").write_text("task: true\n")
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
