@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 
-import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
@@ -15,7 +14,6 @@ from workers import make_worker
 from heroku_magic import (
     InvalidOptions,
     InvalidParameters,
-    RunCancelled,
     SettingsError,
     TaskFailed,
 )
