@@ -131,9 +131,9 @@ def dyno_order(body: dict[str, Any]) -> DynoOrder:
 def log_session(body: dict[str, Any]) -> Session:
     """Return the session that is asked for; a process type comes in `dyno`, too."""
     _only(body, "dyno", "dyno_name", "lines", "source", "tail", "type")
-    dyno = _words(body, "dyno") or _words(body, "dyno_name") or _words(body, "type")
+    dyno, dyno_name, kind = (_words(body, name) for name in ("dyno", "dyno_name", "type"))
     lines = _number("lines", body.get("lines", 100), most=10**9)
-    return Session(Filter(dyno, _words(body, "source")), min(lines, BUFFER), _flag(body, "tail"))
+    return Session(Filter(dyno or dyno_name or kind, _words(body, "source")), min(lines, BUFFER), _flag(body, "tail"))
 
 
 def config_changes(body: dict[str, Any]) -> dict[str, str | None]:
@@ -141,7 +141,7 @@ def config_changes(body: dict[str, Any]) -> dict[str, str | None]:
     for name in body:
         if not _NAME.fullmatch(name) or name.startswith(("__", "HEROKU_")):
             raise invalid_params(f"Config var name {_shown(name)} is invalid: letters, digits and _ only.")
-    return {name: None if value is None else _variable(name, value) for name, value in body.items()}
+    return {name: None if value is None else _config(name, value) for name, value in body.items()}
 
 
 def app_order(body: dict[str, Any]) -> AppOrder:
@@ -301,6 +301,12 @@ def _texts(body: dict[str, Any], name: str) -> list[str]:
     if value is not None and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
         raise invalid_params(f"{name} must be an array of texts.")
     return value or []
+
+
+def _config(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise invalid_params(f"Config var {_shown(name)} must be a text.")
+    return _sendable(name, value)
 
 
 def _only(body: dict[str, Any], *known: str) -> None:
