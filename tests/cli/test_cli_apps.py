@@ -145,12 +145,13 @@ def test_an_authorization_is_made_shown_and_revoked(heroku):
 
 @pytest.mark.cli("authorizations:create --short", "auth:whoami with a new token")
 def test_a_new_token_opens_the_api_until_it_is_revoked(heroku, platform, email):
-    token = heroku("authorizations:create", "--short").stdout.strip()
+    token = heroku("authorizations:create", "--short", "-d", "short-lived").stdout.strip()
     assert token
     assert token != platform.token
     assert heroku("auth:whoami", HEROKU_API_KEY=token).lines == [email]
-    made = [each for each in platform.get("/oauth/authorizations") if each["access_token"]["token"] == token]
-    heroku("authorizations:revoke", made[0]["id"], HEROKU_API_KEY=token)
+    listed = platform.get("/oauth/authorizations")
+    made = next(each["id"] for each in listed if each["description"] == "short-lived")
+    heroku("authorizations:revoke", made, HEROKU_API_KEY=token)
     assert "unauthorized" in heroku("auth:whoami", status=2, HEROKU_API_KEY=token).complaint
 
 
