@@ -21,7 +21,7 @@ PROCFILE = """\
 hello: echo "Hello ${NAME:-World}!"
 clock: exec sleep 600
 """
-APPS = ("demo", "vars", "scaled", "sized", "stopped", "restarted", "logged", "doomed", "library")
+APPS = ("demo", "idle", "vars", "scaled", "sized", "stopped", "restarted", "logged", "doomed", "library")
 # What the CLI would leave in a home folder.
 TRACES = (".netrc", ".gitconfig", ".config/heroku", ".config/git/config", ".cache/heroku", ".local/share/heroku")
 

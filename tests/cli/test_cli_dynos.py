@@ -23,9 +23,9 @@ def wait_for_clocks(platform, app, *names):
     return wait_until(lambda: set(found := clocks(platform, app)) == set(names) and found)
 
 
-@pytest.mark.parametrize("said", ["ps -a library"], indirect=True)
+@pytest.mark.parametrize("said", ["ps -a idle"], indirect=True)
 def test_an_app_without_dynos_says_so(said):
-    assert (said.status, said.lines) == (0, ["No dynos on library"])
+    assert (said.status, said.lines) == (0, ["No dynos on idle"])
 
 
 @pytest.mark.cli("run:detached --env --size", "ps", "ps:stop DYNO", "ps:stop --dyno-name", "ps:stop --process-type")

@@ -133,7 +133,7 @@ def test_an_interactive_shell_has_the_window_size_and_survives_ctrl_c(terminal):
     shell.sendline("echo $COLUMNS-$((6 * 7))")
     shell.expect("91-42")
     shell.sendline("echo waiting; sleep 600")
-    shell.expect("\nwaiting")
+    shell.expect(r"[\r\n]waiting\r")
     shell.send("\x03")
     shell.sendline("echo status-$?")
     shell.expect("status-130")
@@ -154,7 +154,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_command(terminal):
     child = terminal(
         "run", "-a", "demo", "--exit-code", "trap 'echo caught; exit_with=3' INT; echo up; sleep 600; (exit $exit_with)"
     )
-    child.expect(r"\nup\r")
+    child.expect(r"[\r\n]up\r")
     child.send("\x03")
     child.expect("caught")
     child.expect(shell_end())
