@@ -138,7 +138,7 @@ def test_an_authorization_is_made_shown_and_revoked(heroku):
     listed = heroku("authorizations").stdout
     assert re.search(rf"for a test\s+{told['ID']}\s+read,write", listed), listed
     assert told["ID"] in heroku("authorizations:info", told["ID"]).stdout
-    assert "done, revoked for a test" in heroku("authorizations:revoke", told["ID"]).stderr
+    assert "revoked authorization from for a test" in heroku("authorizations:revoke", told["ID"]).stderr
     assert told["ID"] not in heroku("authorizations").stdout
     assert "not_found" in heroku("authorizations:info", told["ID"], status=2).complaint
 

@@ -333,3 +333,16 @@ def test_two_builds_at_once_make_two_releases(app):
     for thread in threads:
         thread.join()
     assert [version for version, *_ in app.versions()] == [1, 2, 3]
+
+
+def test_a_live_folder_is_rolled_back_to_earlier_config_but_not_to_code_that_it_does_not_hold(start, make_folder):
+    emulator = start(make_folder())
+    for value in ("one", "two"):
+        emulator.ask("PATCH", "/apps/demo/config-vars", json={"A": value})
+    first = emulator.get("/apps/demo/releases/3")
+    assert first["eligible_for_rollback"]
+    emulator.ask("POST", "/apps/demo/releases", 201, json={"release": first["id"]})
+    assert emulator.get("/apps/demo/config-vars") == {"A": "one"}
+    (emulator.folder / "new.py").write_text("")
+    assert not emulator.get("/apps/demo/releases/3")["eligible_for_rollback"]
+    emulator.ask("POST", "/apps/demo/releases", 422, json={"release": first["id"]})
