@@ -21,18 +21,25 @@ PROCFILE = """\
 hello: echo "Hello ${NAME:-World}!"
 clock: exec sleep 600
 """
-APPS = ("demo", "vars", "scaled", "sized", "stopped", "restarted", "released", "logged", "doomed", "library")
+APPS = ("demo", "vars", "scaled", "sized", "stopped", "restarted", "logged", "doomed", "library")
 # What the CLI would leave in a home folder.
 TRACES = (".netrc", ".gitconfig", ".config/heroku", ".config/git/config", ".cache/heroku", ".local/share/heroku")
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory):
+def folder(tmp_path_factory):
+    """The folder that all apps are served from."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "Procfile").write_text(PROCFILE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def platform(folder):
     platform = Platform(dict.fromkeys(APPS, folder), "--time", "grace=1")
     yield platform
-    assert platform.end() == ""
+    said = platform.end()
+    assert said == "", said
 
 
 def _traces():

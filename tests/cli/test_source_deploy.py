@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import base64
-import io
-import tarfile
 
 import pytest
 import requests
-from platform_api import wait_until
+from platform_api import archive, wait_until
 
 PROCFILE = 'greet: echo "deployed $(cat word.txt)"\n'
 
 
-def archive(**files):
-    """A tar.gz with members `./NAME`, as `tar cz -C folder .` makes it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        top = tarfile.TarInfo(".")
-        top.type, top.mode = tarfile.DIRTYPE, 0o755
-        tar.addfile(top)
-        for name, text in files.items():
-            member = tarfile.TarInfo(f"./{name.replace('__', '.')}")
-            member.size, member.mode = len(text), 0o644
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return buffer.getvalue()
+def greeting(word):
+    return archive({"Procfile": PROCFILE, "word.txt": word})
 
 
 @pytest.fixture
@@ -41,23 +29,10 @@ def new_app(platform):
     platform.ask("DELETE", f"/apps/{app['name']}")
 
 
-def deploy(platform, app, content, headers, version="v-7"):
-    """Return the build when its output has ended, and the output."""
-    blob = platform.ask("POST", "/sources", 201, headers={**headers, "Content-Length": "0"}).json()["source_blob"]
-    put = requests.put(blob["put_url"], data=content, headers={"Content-Type": ""}, timeout=20)
-    assert put.ok, put.text
-    source = {"source_blob": {"url": blob["get_url"], "version": version}}
-    build = platform.ask("POST", f"/apps/{app}/builds", 201, headers=headers, json=source).json()
-    assert build["status"] == "pending"
-    output = requests.get(build["output_stream_url"], headers={"Accept-Encoding": "gzip"}, timeout=60)
-    assert output.ok, output.text
-    return platform.ask("GET", f"/apps/{app}/builds/{build['id']}", headers=headers).json(), output.text
-
-
 def test_a_deploy_makes_a_release_that_runs(platform, new_app, as_plugin):
-    build, output = deploy(platform, new_app, archive(Procfile=PROCFILE, word__txt="once"), as_plugin)
+    build, output = platform.deploy(new_app, greeting("once"), version="v-7", **as_plugin)
     assert build["status"] == "succeeded", output
-    assert output.replace("\0", "").strip()
+    assert output.strip()
     assert build["source_blob"]["version"] == "v-7"
     release = platform.get(f"/apps/{new_app}/releases/{build['release']['id']}")
     assert release["current"] is True
@@ -69,8 +44,8 @@ def test_a_deploy_makes_a_release_that_runs(platform, new_app, as_plugin):
 
 
 def test_a_second_deploy_replaces_the_first_and_a_rollback_brings_it_back(platform, new_app, as_plugin):
-    first, _ = deploy(platform, new_app, archive(Procfile=PROCFILE, word__txt="once"), as_plugin)
-    deploy(platform, new_app, archive(Procfile=PROCFILE, word__txt="twice"), as_plugin, version=None)
+    first, _ = platform.deploy(new_app, greeting("once"), **as_plugin)
+    platform.deploy(new_app, greeting("twice"), **as_plugin, version=None)
 
     def said():
         dyno = platform.create(new_app, "greet")
@@ -83,15 +58,15 @@ def test_a_second_deploy_replaces_the_first_and_a_rollback_brings_it_back(platfo
 
 
 def test_what_is_no_archive_is_a_build_that_failed(platform, new_app, as_plugin):
-    build, output = deploy(platform, new_app, b"this is no archive", as_plugin)
+    build, output = platform.deploy(new_app, b"this is no archive", **as_plugin)
     assert build["status"] == "failed"
-    assert output.replace("\0", "").strip()
+    assert output.strip()
     assert platform.get(f"/apps/{new_app}/formation") == []
 
 
 def test_builds_are_listed_newest_first(platform, new_app, as_plugin):
     for version in ("one", "two"):
-        deploy(platform, new_app, archive(Procfile=PROCFILE, word__txt=version), as_plugin, version=version)
+        platform.deploy(new_app, greeting(version), **as_plugin, version=version)
     headers = {**as_plugin, "Range": "created_at ..; max=15, order=desc"}
     listed = platform.get(f"/apps/{new_app}/builds", headers=headers)
     assert {each["source_blob"]["version"] for each in listed} == {"one", "two"}
