@@ -314,7 +314,20 @@ def test_a_dyno_of_the_formation_that_ends_has_crashed_and_starts_again(start, m
     url = app.ask("POST", "/log-sessions", 201, json={"dyno": "worker", "lines": 1500, "tail": True})["logplex_url"]
     with app.emulator.open(url) as log:
         log.until(b"State changed from up to crashed")
+        assert app.states() == {"worker.1": "crashed"}
         log.until(b"State changed from up to crashed")
+    app.ask("PATCH", "/formation/worker", 200, json={"quantity": 0})
+    wait_until(lambda: app.states() == {})
+
+
+def test_a_crashed_dyno_starts_at_once_when_it_is_restarted(start, make_folder):
+    app = App(start(make_folder(), "--time", "restart=600"))
+    app.build(tarball({"Procfile": "worker: exit $STATUS"}))
+    app.ask("PATCH", "/formation/worker", 200, json={"quantity": 1})
+    wait_until(lambda: app.states() == {"worker.1": "crashed"})
+    old = app.get("/dynos/worker.1")["id"]
+    app.ask("DELETE", "/dynos/worker.1", 202)
+    wait_until(lambda: app.states() == {"worker.1": "crashed"} and app.get("/dynos/worker.1")["id"] != old)
 
 
 def test_one_offs_of_a_deployed_app_go_on_when_it_is_released_anew(app):
