@@ -84,8 +84,11 @@ class Fleet:
         start.add_done_callback(self._starts.discard)
 
     def stop(self, dyno: Dyno) -> None:
-        """Stop a dyno as Heroku does: SIGTERM, a grace, SIGKILL."""
-        self._processes[dyno.name].stop()
+        """Stop a dyno as Heroku does: SIGTERM, a grace, SIGKILL; one that has crashed is forgotten."""
+        if process := self._processes.get(dyno.name):
+            process.stop()
+        else:
+            self.dynos.pop(dyno.name, None)
 
     async def close(self, patience: float) -> None:
         """End all dynos, the stubborn ones by force."""
@@ -98,7 +101,8 @@ class Fleet:
 
     def _process(self, dyno: Dyno, code: Installed, over: Callable[[int], None]) -> DynoProcess:
         def ended(status: int) -> None:
-            self.dynos.pop(dyno.name, None)
+            if dyno.state != "crashed":
+                self.dynos.pop(dyno.name, None)
             self._processes.pop(dyno.name, None)
             if not self._processes:
                 self._all_over.set()

@@ -67,22 +67,25 @@ class Formation:
         """Start what is missing and stop what is too much."""
         wanted = {name: kind for kind in self._app.process_types for name in self._names(kind)}
         for dyno in tuple(self._fleet.dynos.values()):
-            if self.keeps(dyno) and dyno.name not in wanted:
+            if dyno.is_kept and dyno.name not in wanted:
                 self._fleet.stop(dyno)
         for name, kind in wanted.items():
-            if name not in self._fleet.dynos and name not in self._timers:
+            if name not in self._timers:
                 self._begin(name, kind)
 
     def restart(self, kind: str | None = None) -> None:
         """Stop the dynos of a type, or of all: what is still wanted starts again."""
         for dyno in tuple(self._fleet.dynos.values()):
-            if self.keeps(dyno) and kind in {None, dyno.type}:
-                self._logplex.say("heroku", dyno.name, "Restarting")
-                self._fleet.stop(dyno)
+            if dyno.is_kept and kind in {None, dyno.type}:
+                self.restart_one(dyno)
 
-    def keeps(self, dyno: Dyno) -> bool:
-        """Whether a dyno is one of the formation: `web.1`, not `run.1234`."""
-        return dyno.is_kept
+    def restart_one(self, dyno: Dyno) -> None:
+        """Stop a dyno, which starts it again; one that has crashed need not wait any longer."""
+        self._logplex.say("heroku", dyno.name, "Restarting")
+        self._fleet.stop(dyno)
+        if timer := self._timers.pop(dyno.name, None):
+            timer.cancel()
+            self._begin(dyno.name, dyno.type)
 
     def close(self) -> None:
         """Start nothing any more."""
@@ -95,7 +98,8 @@ class Formation:
 
     def _begin(self, name: str, kind: str) -> None:
         self._timers.pop(name, None)
-        if self._is_closed or name in self._fleet.dynos or name not in self._names(kind):
+        there = self._fleet.dynos.get(name)
+        if self._is_closed or name not in self._names(kind) or (there and there.state != "crashed"):
             return
         dyno = Dyno(name, kind, self._app.process_types[kind], self.scale(kind).size, self._app.current, is_kept=True)
         variables = {"PORT": str(_free_port())} if kind == "web" else {}

@@ -43,6 +43,7 @@ class Releases:
         self._took_effect = took_effect
         self._codes: dict[str, Installed] = {}
         self._live = LiveFolder(live) if live is not None else None
+        self._live_slug: str | None = None
         self._live_code = self._served(live) if live is not None else None
 
     @property
@@ -123,8 +124,10 @@ class Releases:
         return self.make(f"Rollback to v{to.version}", to.slug)
 
     def can_roll_back(self, to: Release) -> bool:
-        """Whether a release can be gone back to; a live folder holds one state only, its present one."""
-        return to.status == SUCCEEDED and to.slug is not None and not self._app.slugs[to.slug].is_live
+        """Whether a release can be gone back to; a live folder holds one state of the code only, its present one."""
+        if to.status != SUCCEEDED or to.slug is None:
+            return False
+        return not self._app.slugs[to.slug].is_live or to.slug == self._live_slug
 
     def make(self, description: str, slug_id: str | None) -> Release:
         """Make a release; one whose code has a release command waits for that to end."""
@@ -150,6 +153,7 @@ class Releases:
     def _release_live(self) -> None:
         if self._live is not None:
             slug = Slug(self._live.process_types, is_live=True)
+            self._live_slug = slug.id
             self._app.slugs[slug.id] = slug
             self.make(f"Deploy {slug.id[:8]}", slug.id)
 

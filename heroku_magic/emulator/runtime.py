@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.builds import Builds
-from heroku_magic.emulator.errors import BuildFailed, above_limit, invalid_params, not_found
+from heroku_magic.emulator.errors import ApiError, BuildFailed, above_limit, invalid_params, not_found
 from heroku_magic.emulator.fleet import Fleet
 from heroku_magic.emulator.formation import Formation
 from heroku_magic.emulator.logs.logplex import Logplex
@@ -69,7 +69,10 @@ class AppRuntime:
 
     def stop(self, dyno: Dyno) -> None:
         """Stop a dyno; one of the formation starts again."""
-        self.fleet.stop(dyno)
+        if dyno.is_kept:
+            self.formation.restart_one(dyno)
+        else:
+            self.fleet.stop(dyno)
 
     def of_type(self, kind: str) -> list[Dyno]:
         """Return the dynos of a type that the app has or runs."""
@@ -84,7 +87,7 @@ class AppRuntime:
         One of a custom type is not ended, as on Heroku: https://github.com/heroku/platform-api/issues/57
         """
         if dyno.is_kept or dyno.type in {"run", "scheduler"}:
-            self.fleet.stop(dyno)
+            self.stop(dyno)
 
     async def close(self, patience: float) -> None:
         """End all that works, then the log's readers."""
@@ -116,7 +119,11 @@ class AppRuntime:
         self.formation.settle()
 
     def _start_kept(self, dyno: Dyno, variables: dict[str, str], over: Callable[[int], None]) -> None:
-        code, slug = self._code()
+        try:
+            code, slug = self._code()
+        except ApiError as error:
+            self.logplex.say("heroku", dyno.name, f"Cannot be started: {error.body['message']}")
+            return
         self.fleet.start(dyno, code, slug.process_types, {**self.releases.config, **variables}, over=over)
 
     def _run_release_command(self, release: Release, command: str) -> None:

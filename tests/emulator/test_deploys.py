@@ -314,7 +314,20 @@ def test_a_dyno_of_the_formation_that_ends_has_crashed_and_starts_again(start, m
     url = app.ask("POST", "/log-sessions", 201, json={"dyno": "worker", "lines": 1500, "tail": True})["logplex_url"]
     with app.emulator.open(url) as log:
         log.until(b"State changed from up to crashed")
+        assert app.states() == {"worker.1": "crashed"}
         log.until(b"State changed from up to crashed")
+    app.ask("PATCH", "/formation/worker", 200, json={"quantity": 0})
+    wait_until(lambda: app.states() == {})
+
+
+def test_a_crashed_dyno_starts_at_once_when_it_is_restarted(start, make_folder):
+    app = App(start(make_folder(), "--time", "restart=600"))
+    app.build(tarball({"Procfile": "worker: exit $STATUS"}))
+    app.ask("PATCH", "/formation/worker", 200, json={"quantity": 1})
+    wait_until(lambda: app.states() == {"worker.1": "crashed"})
+    old = app.get("/dynos/worker.1")["id"]
+    app.ask("DELETE", "/dynos/worker.1", 202)
+    wait_until(lambda: app.states() == {"worker.1": "crashed"} and app.get("/dynos/worker.1")["id"] != old)
 
 
 def test_one_offs_of_a_deployed_app_go_on_when_it_is_released_anew(app):
@@ -333,3 +346,16 @@ def test_two_builds_at_once_make_two_releases(app):
     for thread in threads:
         thread.join()
     assert [version for version, *_ in app.versions()] == [1, 2, 3]
+
+
+def test_a_live_folder_is_rolled_back_to_earlier_config_but_not_to_code_that_it_does_not_hold(start, make_folder):
+    emulator = start(make_folder())
+    for value in ("one", "two"):
+        emulator.ask("PATCH", "/apps/demo/config-vars", json={"A": value})
+    first = emulator.get("/apps/demo/releases/3")
+    assert first["eligible_for_rollback"]
+    emulator.ask("POST", "/apps/demo/releases", 201, json={"release": first["id"]})
+    assert emulator.get("/apps/demo/config-vars") == {"A": "one"}
+    (emulator.folder / "new.py").write_text("")
+    assert not emulator.get("/apps/demo/releases/3")["eligible_for_rollback"]
+    emulator.ask("POST", "/apps/demo/releases", 422, json={"release": first["id"]})

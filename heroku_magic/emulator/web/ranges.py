@@ -65,9 +65,9 @@ def _parsed(header: str) -> _Wanted:
 
 
 def _options(text: str) -> tuple[str, int]:
-    """Read `order=desc,max=1`, in either order, with or without blanks."""
+    """Read `order=desc,max=1`, in either order, with or without blanks; heroku3 ends it with a semicolon."""
     order, most = "asc", PAGE
-    for option in filter(None, (part.strip() for part in text.split(","))):
+    for option in filter(None, (part.strip() for part in re.split("[,;]", text))):
         name, _, value = option.partition("=")
         if name == "order" and value in {"asc", "desc"}:
             order = value
