@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic import detached as detached_
 from heroku_magic import settings as settings_
 from heroku_magic.client import HerokuClient
 from heroku_magic.embedded import embedded
@@ -135,13 +136,15 @@ class Heroku:
         any_type: bool = False,
         override: Iterable[str] = (),
         rows: bool = True,
+        detach: bool = False,
     ) -> Run:
         """Start a run of a task and return it at once, as `concurrent.futures` does.
 
         task: a process type; left out, `task` or the only candidate. command: any command instead.
         size: a dyno size; timeout: seconds of the dyno's longest life, boot included. any_type:
         take process types that are no tasks, too. override: names that may replace config vars.
-        rows: False takes no rows. Raises InvalidParameters before anything starts.
+        rows: False takes no rows. detach: the run goes on when this process ends, for `attach()`.
+        Raises InvalidParameters before anything starts.
         """
         order = self._order(task, parameters or {}, command, any_type=any_type, override=frozenset(override))
         limit = self.settings.timeout if timeout is None else timeout
@@ -149,10 +152,37 @@ class Heroku:
             raise InvalidOptions(
                 f"timeout is {limit}: expected seconds from 1 to {settings_.LONGEST_TIMEOUT} (24 hours)."
             )
-        whole = Order(**{**order, "size": size or self.settings.size, "timeout": limit, "takes_rows": rows})
+        if detach and self.settings.is_local:
+            raise InvalidOptions(
+                "The embedded Heroku and its dynos end with this kernel: detach needs an app on Heroku, or an emulator "
+                "started by itself (python -m heroku_magic.emulator) and named by HEROKU_HOST."
+            )
+        size = size or self.settings.size
+        whole = Order(**{**order, "size": size, "timeout": limit, "takes_rows": rows, "outlives": detach})
         run = Run(self.client, whole).start()
         _remember(run)
         return run
+
+    def attach(self, run: str) -> Run:
+        """Take up a run that `detach` left, by its id, from any process in the folder where it was started.
+
+        Its log and rows are whole as long as the app's last 1,500 log lines hold them; else the run
+        ends with what is missing. Once it was read it cannot be attached again.
+        """
+        detached = detached_.load(run, self.client.base_url, self.app)
+        order = Order(
+            self.app,
+            self.app_name,
+            detached.task,
+            detached.command,
+            {},
+            timeout=detached.timeout,
+            takes_rows=detached.takes_rows,
+            outlives=True,
+        )
+        attached = Run(self.client, order, detached).start()
+        _remember(attached)
+        return attached
 
     def tasks(self) -> list[Task]:
         """Return the app's tasks with their declared parameters (asks `describe` where there is one)."""

@@ -78,8 +78,16 @@ class HerokuMagics(Magics):
             any_type=bool(options.get("any_type")),
             override=options.get("override", ()),
             rows=options.get("rows") != "none",
+            detach=bool(options.get("detach")),
         )
-        return self._in_background(run, options) if options.get("bg") else self._in_foreground(run, options)
+        return self._shown(run, options)
+
+    def _attach(self, parsed: Parsed) -> Any:
+        return self._shown(self._connect(parsed).attach(parsed.words[0]), parsed.options)
+
+    def _shown(self, run: Run, options: Mapping[str, Any]) -> Any:
+        is_background = options.get("bg") or options.get("detach")
+        return self._in_background(run, options) if is_background else self._in_foreground(run, options)
 
     def _in_background(self, run: Run, options: Mapping[str, Any]) -> Run:
         from heroku_magic.display import show
@@ -99,13 +107,21 @@ class HerokuMagics(Magics):
         return self._bind(name, run) if name else run.partial
 
     def _watch(self, run: Run, options: Mapping[str, Any]) -> None:
-        """Show the run until it is over. One interrupt stops the dyno, a second one lets go of it."""
+        """Show the run until it is over. One interrupt stops the dyno, a second one lets go of it.
+
+        A detached run is meant to go on: there the first one lets go.
+        """
         from heroku_magic.display import Output
 
         output = Output(run, quiet=self._is(options, "quiet"), verbose=self._is(options, "verbose"))
         try:
             output.follow()
         except KeyboardInterrupt:
+            if run.outlives:
+                output.leave()
+                raise Interrupted(
+                    f"Let go of {run.id}: its dyno goes on (`%heroku attach {run.id}`, `%heroku stop {run.dyno}`)."
+                ) from None
             run.cancel()
             try:
                 output.follow()

@@ -93,6 +93,12 @@ class RunKey:
 
         return cls(f"hm-{token_hex(4)}", token_bytes(32))
 
+    @classmethod
+    def read(cls, text: str) -> RunKey:
+        """Return what `env()` wrote."""
+        run, _, key = text.partition(":")
+        return cls(run, bytes.fromhex(key))
+
     def __repr__(self) -> str:
         return f"RunKey({self.run!r})"
 

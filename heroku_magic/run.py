@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.detached import Detached, path, save
 from heroku_magic.errors import (
     ApiError,
     HerokuMagicError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from heroku_magic.loglines import LogLine
     from heroku_magic.resources import Dyno
 
+CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
 LOOK_UP_EVERY = 10.0  # seconds of silence between two looks at the dyno
 CLOCK_SKEW = 5.0  # seconds that Heroku's clocks may differ from each other
@@ -54,7 +56,8 @@ class Order:
     """What to run: `command` as the dyno gets it (a process type or a command line), without the run's id.
 
     task: the name to show. env: what the dyno's environment carries. timeout: the dyno's longest
-    life in seconds, boot included. app_name: what to show, the app's name or "embedded".
+    life in seconds, boot included. app_name: what to show, the app's name or "embedded". outlives:
+    it goes on when this process ends.
     """
 
     app: str
@@ -65,6 +68,7 @@ class Order:
     size: str | None = None
     timeout: int = 3600
     takes_rows: bool = True
+    outlives: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -79,7 +83,7 @@ class Run:
     of readers. `heroku.run()` and `heroku.submit()` make runs; nobody else needs to.
     """
 
-    def __init__(self, client: HerokuClient, order: Order) -> None:
+    def __init__(self, client: HerokuClient, order: Order, detached: Detached | None = None) -> None:
         self.task = order.task
         self.app = order.app_name
         self.dyno: str | None = None
@@ -92,7 +96,9 @@ class Run:
         self.declaration: Declaration | None = None
         self._client = client.with_say(self._note)
         self._order = order
-        self._key = RunKey.new()
+        self._detached = detached
+        self._file = path(detached.run) if detached else None
+        self._key = RunKey.read(detached.key) if detached else RunKey.new()
         self._decoder = RecordDecoder(self._key)
         self._life = Lifecycle()
         self._events: list[Event] = []
@@ -113,6 +119,11 @@ class Run:
     def id(self) -> str:
         """The run's public id, which its dyno's command carries as a comment."""
         return self._key.run
+
+    @property
+    def outlives(self) -> bool:
+        """Whether the run goes on when this process ends."""
+        return self._order.outlives
 
     @property
     def state(self) -> str:
@@ -193,6 +204,11 @@ class Run:
         with self._changed:
             return self._changed.wait_for(self.done, timeout)
 
+    def wait_for_dyno(self, timeout: float | None = None) -> bool:
+        """Wait until the dyno is created (a detached run can be attached then) or the run is over."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.dyno is not None or self.done(), timeout)
+
     def exception(self, timeout: float | None = None) -> HerokuMagicError | None:
         """Wait, and return what the run failed with, or None."""
         if not self.wait(timeout):
@@ -255,7 +271,7 @@ class Run:
     # -- the life of a run, in its own thread -----------------------------------------------------
 
     def start(self) -> Run:
-        """Request the dyno. Returns at once; what goes wrong is the run's error."""
+        """Request the dyno, or attach the one that is there. Returns at once; what goes wrong is the run's error."""
         _alive.add(self)
         self._record(StateChange("requested", time.time(), task=self.task, app=self.app))
         threading.Thread(target=self._live, name=f"heroku-{self.id}", daemon=True).start()
@@ -264,10 +280,11 @@ class Run:
     def _live(self) -> None:
         stream: LogStream | None = None
         try:
-            dyno = self._create()
+            dyno = self._attach(self._detached) if self._detached else self._create()
             stream = LogStream(self._client, self._order.app, dyno.name, self._inbox.put).start()
             self._follow(dyno)
             self._finish(self._verdict())
+            self._forget()
             self._read_late_lines()
         except HerokuMagicError as error:
             self._finish(error)
@@ -297,13 +314,53 @@ class Run:
             if found is None:
                 raise
             dyno = found
+        if order.outlives:
+            self._keep(dyno)
         self._started(dyno)
         return dyno
+
+    def _attach(self, detached: Detached) -> Dyno:
+        """Take up a run that another process started; a dyno that is over has only its log left."""
+        self.started_at = detached.started_at
+        self._began = time.monotonic() - (time.time() - detached.started_at)
+        dyno = detached.as_dyno()
+        self._started(dyno)
+        if all(one.id != dyno.id for one in self._client.dynos(self._order.app)):
+            self._life.gone(time.monotonic())
+        return dyno
+
+    def _forget(self) -> None:
+        """The run was read: nobody attaches it again."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
 
     def _find(self) -> Dyno | None:
         """Look for the dyno whose create was not answered: a blind second try would be billed."""
         mark = f"#{self.id}"
         return next((dyno for dyno in self._client.dynos(self._order.app) if dyno.command.endswith(mark)), None)
+
+    def _keep(self, dyno: Dyno) -> None:
+        """Write down what another process needs to attach this run."""
+        order = self._order
+        self._file = save(
+            Detached(
+                run=self.id,
+                key=self._key.env(),
+                host=self._client.base_url,
+                app=order.app,
+                task=order.task,
+                command=order.command,
+                dyno=dyno.name,
+                dyno_id=dyno.id,
+                size=dyno.size,
+                release_id=dyno.release.id,
+                release=dyno.release.version,
+                created_at=dyno.created_at,
+                started_at=self.started_at or time.time(),
+                timeout=order.timeout,
+                takes_rows=order.takes_rows,
+            )
+        )
 
     def _started(self, dyno: Dyno) -> None:
         self.dyno, self._dyno_id = dyno.name, dyno.id
@@ -517,8 +574,13 @@ _alive: weakref.WeakSet[Run] = weakref.WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """The interpreter ends: stop what still runs, and wait a moment for the stops to be sent."""
-    runs = [run for run in _alive if run.cancel()]
+    """The interpreter ends: stop what still runs, and wait a moment for the stops to be sent.
+
+    What is detached is waited for until its dyno is created and can be attached.
+    """
+    runs = [run for run in _alive if not run.outlives and run.cancel()]
+    for run in [run for run in _alive if run.outlives]:
+        run.wait_for_dyno(CREATE_TIMEOUT)
     for run in runs:
         run.wait(5)
 
