@@ -85,13 +85,14 @@ class EmulatorError(HerokuMagicError):
 class ApiError(HerokuMagicError):
     """The Platform API refused or did not answer.
 
-    `status` (0 without an answer), `id` and `request_id` are Heroku's own words for the case:
+    `status` (0 without an answer), `id`, `said` (its sentence) and `request_id` are Heroku's own words for the case:
     https://devcenter.heroku.com/articles/platform-api-reference#errors
     """
 
     def __init__(self, message: str, *, status: int = 0, id: str = "", request_id: str = "") -> None:  # noqa: A002 - Heroku's name
         self.status = status
         self.id = id
+        self.said = message
         self.request_id = request_id
         super().__init__(message)
 

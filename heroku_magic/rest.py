@@ -93,6 +93,7 @@ def error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
         id=str(said.get("id", "")),
         request_id=headers.get("Request-Id", ""),
     )
+    answer.said = message
     if isinstance(answer, NotFound):
         answer.resource = str(said.get("resource", ""))
     if isinstance(answer, RateLimited):

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.creation import Creation, Stopped
 from heroku_magic.detached import Detached, path, save
 from heroku_magic.errors import (
     ApiError,
@@ -99,6 +100,16 @@ class Run:
         self._detached = detached
         self._file = path(detached.run) if detached else None
         self._key = RunKey.read(detached.key) if detached else RunKey.new()
+        self._creation = Creation(
+            self._client,
+            order.app,
+            f"{order.command} #{self.id}",
+            {**order.env, "RUN_KEY": self._key.env()},
+            size=order.size,
+            time_to_live=order.timeout,
+            say=self._note,
+            wait=self._is_cancelled_within,
+        )
         self._decoder = RecordDecoder(self._key)
         self._life = Lifecycle()
         self._events: list[Event] = []
@@ -282,6 +293,7 @@ class Run:
         try:
             dyno = self._attach(self._detached) if self._detached else self._create()
             stream = LogStream(self._client, self._order.app, dyno.name, self._inbox.put).start()
+            self._creation.stop_extras(dyno)
             self._follow(dyno)
             self._finish(self._verdict())
             self._forget()
@@ -300,20 +312,17 @@ class Run:
         if self._cancel_asked.is_set():
             raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self)
         order = self._order
-        command = f"{order.command} #{self.id}"
-        env = {**order.env, "RUN_KEY": self._key.env()}
         self.started_at, self._began = time.time(), time.monotonic()
         try:
-            dyno = self._client.create_dyno(order.app, command, env, size=order.size, time_to_live=order.timeout)
+            dyno = self._creation.dyno()
+        except Stopped:
+            raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self) from None
         except Refused as error:
             if order.size is None:
                 raise
             raise Refused(f"{error} (asked for --size {order.size})", status=error.status, id=error.id) from None
         except Unreachable as error:
-            found = self._find() if error.sent else None
-            if found is None:
-                raise
-            dyno = found
+            raise self._unknown_create(error) if error.sent else error from None
         if order.outlives:
             self._keep(dyno)
         self._started(dyno)
@@ -334,10 +343,19 @@ class Run:
         if self._file is not None:
             self._file.unlink(missing_ok=True)
 
-    def _find(self) -> Dyno | None:
-        """Look for the dyno whose create was not answered: a blind second try would be billed."""
-        mark = f"#{self.id}"
-        return next((dyno for dyno in self._client.dynos(self._order.app) if dyno.command.endswith(mark)), None)
+    def _is_cancelled_within(self, seconds: float) -> bool:
+        return self._cancel_asked.wait(seconds)
+
+    def _unknown_create(self, error: Unreachable) -> HerokuMagicError:
+        """No create was answered, and no dyno was seen: it may be there all the same."""
+        at = datetime.fromtimestamp(time.time() + self._order.timeout).astimezone()
+        unknown = (
+            f"Whether a dyno was started for {self.id} is unknown: `%heroku ps` shows it if so "
+            f"(`%heroku stop {self.id}`), and it ends by itself at {at:%H:%M:%S}."
+        )
+        if self._cancel_asked.is_set():
+            return RunCancelled(f"{self.task} was stopped while its dyno was being created. {unknown}", self)
+        return Unreachable(f"{error} {unknown}", status=error.status, id=error.id)
 
     def _keep(self, dyno: Dyno) -> None:
         """Write down what another process needs to attach this run."""
