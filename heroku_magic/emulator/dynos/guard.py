@@ -68,7 +68,7 @@ class Guard:
 
     def _tell(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
-            with suppress(BrokenPipeError):
+            with suppress(BrokenPipeError, ValueError):  # killed, or stopped: there is nobody to tell any more
                 self._process.stdin.write(os.fsencode(line) + b"\n")
 
 

@@ -27,6 +27,7 @@ LONGEST_ENV = 1_000_000
 
 _NAME = re.compile(r"\w+", re.ASCII)
 _TYPE = re.compile(r"[-\w]{1,128}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _RELATIVE = re.compile(r"[+-][0-9]{1,3}")
 _APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
@@ -186,6 +187,8 @@ def release_order(body: dict[str, Any]) -> ReleaseOrder:
     slug, release = _words(body, "slug"), _words(body, "release")
     if _words(body, "oci_image"):
         raise invalid_params("oci_image: the embedded Heroku runs slugs only.")
+    if release and not _UUID.fullmatch(release):
+        raise invalid_params("release must be the id of a release.")
     if not slug and not release:
         raise invalid_params("Require params: slug.")
     return ReleaseOrder(slug, release, _words(body, "description"))
