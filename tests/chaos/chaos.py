@@ -1,0 +1,312 @@
+"""Many runs under random faults of the platform: each ends exact, or with an error that is true.
+
+    python tests/chaos/chaos.py --runs 1000 --seed 1
+
+prints a table of faults and outcomes. A round is one emulator with a random mixture of faults and one
+run of each task at once, all drawn from the seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from workers import make_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from heroku_magic import Heroku, Run
+
+LONGEST = 120  # seconds in which a run has to end
+GONE = 40  # seconds in which its dynos have to be gone
+
+TASKS = {
+    "few": """
+        from heroku_task import task
+
+        @task
+        def few(n: int = 7):
+            for i in range(n):
+                print("drawing", i)
+                yield {"i": i, "x": i / 3, "word": "é" * i, "none": None if i % 2 else i}
+        """,
+    "many": """
+        from heroku_task import task
+
+        @task
+        def many(n: int = 20000):
+            return [{"i": i, "x": i / 7, "even": i % 2 == 0} for i in range(n)]
+        """,
+    "slow": """
+        import time
+        from heroku_task import progress, task
+
+        @task
+        def slow(n: int = 15):
+            for i in progress(range(n)):
+                time.sleep(0.05)
+                yield {"i": i}
+        """,
+    "fails": """
+        from heroku_task import task
+
+        @task
+        def fails():
+            yield {"i": 0}
+            yield {"i": 1}
+            raise ValueError("as it should")
+        """,
+    "exits": """
+        import sys
+        from heroku_task import task
+
+        @task
+        def exits():
+            sys.exit(7)
+        """,
+    "nothing": """
+        from heroku_task import task
+
+        @task
+        def nothing():
+            pass
+        """,
+}
+PROCFILE = {"plain": 'for i in $(seq 1 9); do echo "{\\"i\\": $i}"; done', "talks": "seq 1 400"}
+
+
+class Answer(NamedTuple):
+    """What a task gives when nothing goes wrong."""
+
+    columns: dict[str, list[Any]] | None
+    status: int = 0
+
+
+ANSWERS = {
+    "few": Answer(
+        {
+            "i": list(range(7)),
+            "x": [i / 3 for i in range(7)],
+            "word": ["é" * i for i in range(7)],
+            "none": [None if i % 2 else i for i in range(7)],
+        }
+    ),
+    "many": Answer(
+        {
+            "i": list(range(20000)),
+            "x": [i / 7 for i in range(20000)],
+            "even": [i % 2 == 0 for i in range(20000)],
+        }
+    ),
+    "slow": Answer({"i": list(range(15))}),
+    "fails": Answer({"i": [0, 1]}, 1),
+    "exits": Answer(None, 7),
+    "nothing": Answer(None),
+    "plain": Answer({"i": list(range(1, 10))}),
+    "talks": Answer(None),
+}
+
+# Each fault with the values that it is drawn from.
+FAULTS: dict[str, tuple[float, ...]] = {
+    "slow-boot": (0.3, 1),
+    "lose-lines": (0.002, 0.05),
+    "drop-lines": (0.02, 0.3),
+    "drop-lines-silent": (0.02, 0.3),
+    "double-lines": (0.05, 0.5),
+    "reorder-lines": (0.05, 0.5),
+    "late-lines": (0.3, 2),
+    "no-exit-line": (0.5, 1),
+    "cut-stream": (0.3, 0.7),
+    "stale-stream": (0.3, 0.7),
+    "expired-session": (0.3, 0.6),
+    "conflict-after-release": (1, 2),
+    "dyno-not-visible": (1, 2),
+    "rate-limit": (0.1, 0.3),
+    "html-503": (0.05, 0.15),
+    "reset-before-create": (0.3, 0.6),
+    "reset-after-create": (0.3, 0.6),
+    "dyno-killed": (0.3, 0.6),
+    "over-memory": (0.3,),
+    "run-twice": (0.3, 1),
+    "clock-skew": (-30, 30),
+}
+# What kills a dyno makes its task fail, truly.
+KILLERS = {"dyno-killed", "over-memory"}
+
+
+class Outcome(NamedTuple):
+    """How one run ended: exact, incomplete (an error that says so), wrong, or hung."""
+
+    task: str
+    faults: dict[str, float]
+    kind: str
+    text: str
+    seconds: float
+
+
+@contextlib.contextmanager
+def emulator(folder: Path, faults: dict[str, float], seed: int) -> Iterator[None]:
+    """Start an emulator with these faults, and point this process to it as if it were the real one."""
+    options = [f"--fault={name}={value}" for name, value in faults.items()]
+    command = [sys.executable, "-m", "heroku_magic.emulator", "--until-stdin-closes", f"--app=chaos={folder}"]
+    times = ["--time=grace=2", "--time=memory=0.5", "--time=stream=20", "--one-offs=50"]
+    with subprocess.Popen(
+        [*command, *options, *times, f"--seed={seed}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        told = os.read(process.stdout.fileno(), 65_536).decode()
+        exports = dict(line.removeprefix("export ").split("=", 1) for line in told.splitlines())
+        os.environ.update({name: exports[name] for name in ("HEROKU_HOST", "HEROKU_API_KEY")})
+        yield
+        process.communicate()
+
+
+def play(folder: Path, faults: dict[str, float], seed: int) -> list[Outcome]:
+    """Run each task once, all at the same time, under these faults."""
+    from heroku_magic import connect
+    from heroku_magic.errors import HerokuMagicError
+
+    with emulator(folder, faults, seed):
+        heroku = connect("chaos", say=lambda _: None)
+        runs: list[tuple[str, Run]] = []
+        outcomes: list[Outcome] = []
+        for task in ANSWERS:
+            try:
+                runs.append((task, heroku.submit(task)))
+            except HerokuMagicError as error:
+                outcomes.append(Outcome(task, faults, "refused", repr(error), 0))
+        until = time.monotonic() + LONGEST
+        outcomes += [judged(task, run, faults, until) for task, run in runs]
+        if left := left_over(heroku):
+            outcomes.append(Outcome("(all)", faults, "left", left, 0))
+    return outcomes
+
+
+def judged(task: str, run: Run, faults: dict[str, float], until: float) -> Outcome:
+    """Wait for a run and say how it ended."""
+    if not run.wait(max(until - time.monotonic(), 0.1)):
+        run.cancel()
+        return Outcome(task, faults, "hung", repr(run), LONGEST)
+    error = run.exception()
+    kind = wrong_or_exact(task, run) if error is None else name_of(task, run, error, faults)
+    return Outcome(task, faults, kind, "" if error is None else f"{type(error).__name__}: {error}", run.seconds or 0)
+
+
+def wrong_or_exact(task: str, run: Run) -> str:
+    """Judge a run that says that it went well."""
+    answer = ANSWERS[task]
+    is_exact = answer.status == 0 and run.exit_status == 0 and is_equal(run, answer)
+    return "exact" if is_exact else "WRONG"
+
+
+def name_of(task: str, run: Run, error: Exception, faults: dict[str, float]) -> str:
+    """Judge an error: a task's failure must be true, and its exit status too; all others tell of the platform."""
+    from heroku_magic import TaskFailed
+
+    if not isinstance(error, TaskFailed):
+        return "incomplete"
+    status = ANSWERS[task].status
+    if run.exit_status == status and status:
+        return "exact" if is_equal(run, ANSWERS[task]) or not run.facts()["verified"] else "WRONG"
+    is_killed = run.exit_status == 137 and KILLERS & faults.keys()
+    return "killed" if is_killed else "incomplete" if run.exit_status is None else "WRONG"
+
+
+def is_equal(run: Run, answer: Answer) -> bool:
+    """Whether the rows are the answer's: every value, in order."""
+    rows = run.rows()
+    if rows is None or answer.columns is None:
+        return rows is None and answer.columns is None
+    df = run.partial
+    return df is not None and {name: list(map(plain, df[name])) for name in df} == answer.columns
+
+
+def plain(value: Any) -> Any:
+    """A cell of a DataFrame as Python has it."""
+    value = value.item() if hasattr(value, "item") else value
+    is_null = value is None or type(value).__name__ in {"NAType", "NaTType"}
+    return None if is_null or (isinstance(value, float) and math.isnan(value)) else value
+
+
+def left_over(heroku: Heroku) -> str:
+    """Wait until no dyno of ours is there; return those that stay."""
+    from heroku_magic.errors import HerokuMagicError
+
+    until = time.monotonic() + GONE
+    left = "the API did not answer"
+    while time.monotonic() < until:
+        try:
+            dynos = heroku.dynos()
+        except HerokuMagicError:
+            continue
+        left = ", ".join(f"{dyno.name} {dyno.command}" for dyno in dynos)
+        if not left:
+            return ""
+        time.sleep(0.2)
+    return left
+
+
+def mixture(random_: random.Random) -> dict[str, float]:
+    """Draw one to three faults and their values."""
+    names = random_.sample(sorted(FAULTS), random_.choice((1, 1, 2, 3)))
+    return {name: random_.choice(FAULTS[name]) for name in names}
+
+
+def rounds(count: int, seed: int, report: Callable[[list[Outcome]], None] = lambda _: None) -> list[Outcome]:
+    """Play so many rounds."""
+    random_ = random.Random(seed)
+    outcomes: list[Outcome] = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = make_worker(Path(place) / "app", PROCFILE, **TASKS)
+        for number in range(count):
+            played = play(folder, mixture(random_), seed * 10_000 + number)
+            report(played)
+            outcomes += played
+    return outcomes
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """Return faults x outcomes: a run counts for each fault of its mixture."""
+    kinds = ["exact", "killed", "incomplete", "refused", "WRONG", "hung", "left"]
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for outcome in outcomes:
+        for name in (*outcome.faults, "(all)"):
+            counts[name][outcome.kind] += 1
+    lines = [f"{'':24}" + "".join(f"{kind:>12}" for kind in kinds)]
+    lines += [f"{name:24}" + "".join(f"{counts[name][kind]:12}" for kind in kinds) for name in sorted(counts)]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Play, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+
+    def report(played: list[Outcome]) -> None:
+        for outcome in played:
+            if outcome.kind in {"WRONG", "hung", "left", "refused"}:
+                print(*outcome, flush=True)
+
+    outcomes = rounds(-(-options.runs // len(ANSWERS)), options.seed, report)
+    print(table(outcomes))
+    print(f"slowest: {max(outcome.seconds for outcome in outcomes):.1f} s")
+    return int(any(outcome.kind in {"WRONG", "hung", "left"} for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
