@@ -66,6 +66,11 @@ def not_acceptable() -> ApiError:
     )
 
 
+def conflict() -> ApiError:
+    """Return the 409 of a release that the runtime does not see yet."""
+    return ApiError(409, "conflict", "The release is not available to run yet. Please try again in a moment.")
+
+
 def invalid_range() -> ApiError:
     """Return the 416 of a Range header that cannot be served."""
     return ApiError(

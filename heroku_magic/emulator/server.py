@@ -20,6 +20,7 @@ from heroku_magic.emulator.authorizations import Authorizations
 from heroku_magic.emulator.dynos.guard import Guard
 from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.host import Host
+from heroku_magic.emulator.state import set_clock_ahead
 from heroku_magic.emulator.store import Store
 from heroku_magic.emulator.web.handlers import NotFound
 from heroku_magic.emulator.web.ratelimit import RateLimit
@@ -56,6 +57,7 @@ class Emulator:
         self.token = token or secrets.token_hex(20)
         self.times = times
         self.faults = faults
+        set_clock_ahead(faults["clock-skew"])
         self.rate_limit = RateLimit()
         self.url = ""
         self.hosts: frozenset[str] = frozenset()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from heroku_magic.emulator.errors import not_found
 
@@ -21,9 +21,18 @@ REGIONS = ("us", "eu")
 PENDING, SUCCEEDED, FAILED = "pending", "succeeded", "failed"
 
 
+_ahead = timedelta()
+
+
 def now() -> datetime:
-    """Return the present moment in UTC."""
-    return datetime.now(timezone.utc)
+    """Return the platform's present moment in UTC: the one clock of all that it tells."""
+    return datetime.now(timezone.utc) + _ahead
+
+
+def set_clock_ahead(seconds: float) -> None:
+    """Let the platform's clock be so much ahead of the machine's."""
+    global _ahead  # noqa: PLW0603 - one clock a process
+    _ahead = timedelta(seconds=seconds)
 
 
 def new_id() -> str:

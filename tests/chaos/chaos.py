@@ -177,26 +177,31 @@ def emulator(folder: Path, faults: dict[str, float], seed: int) -> Iterator[None
 def play(folder: Path, faults: dict[str, float], seed: int) -> list[Outcome]:
     """Run each task once, all at the same time, under these faults."""
     from heroku_magic import connect
-    from heroku_magic.errors import HerokuMagicError
 
     with emulator(folder, faults, seed):
         heroku = connect("chaos", say=lambda _: None)
-        runs: list[tuple[str, Run]] = []
-        outcomes: list[Outcome] = []
-        for task in ANSWERS:
-            try:
-                runs.append((task, heroku.submit(task)))
-            except HerokuMagicError as error:
-                outcomes.append(Outcome(task, faults, "refused", repr(error), 0))
+        started = [(task, submitted(heroku, task)) for task in ANSWERS]
         until = time.monotonic() + LONGEST
-        outcomes += [judged(task, run, faults, until) for task, run in runs]
+        outcomes = [judged(task, run, faults, until) for task, run in started]
         if left := left_over(heroku):
             outcomes.append(Outcome("(all)", faults, "left", left, 0))
     return outcomes
 
 
-def judged(task: str, run: Run, faults: dict[str, float], until: float) -> Outcome:
+def submitted(heroku: Heroku, task: str) -> Run | str:
+    """Start a run; an error before that is told."""
+    from heroku_magic.errors import HerokuMagicError
+
+    try:
+        return heroku.submit(task)
+    except HerokuMagicError as error:
+        return repr(error)
+
+
+def judged(task: str, run: Run | str, faults: dict[str, float], until: float) -> Outcome:
     """Wait for a run and say how it ended."""
+    if isinstance(run, str):
+        return Outcome(task, faults, "refused", run, 0)
     if not run.wait(max(until - time.monotonic(), 0.1)):
         run.cancel()
         return Outcome(task, faults, "hung", repr(run), LONGEST)

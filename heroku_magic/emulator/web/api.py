@@ -13,7 +13,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ, WRITE
-from heroku_magic.emulator.web import orders, ranges
+from heroku_magic.emulator.web import mishaps, orders, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,9 +66,10 @@ class LocalHandler(RequestHandler):
 
 
 class ApiHandler(LocalHandler):
-    """A handler of the Platform API."""
+    """A handler of the Platform API. is_free: it costs nothing of the budget; is_spared: no fault strikes it."""
 
     is_free = False
+    is_spared = False
     # Who may read (GET) and who may change (all else); https://devcenter.heroku.com/articles/oauth#scopes
     reads = READ
     writes = WRITE
@@ -85,6 +86,8 @@ class ApiHandler(LocalHandler):
         if not self.is_free and not self.emulator.rate_limit.spend():
             raise errors.rate_limited()
         self._set_rate_headers()
+        if not self.is_spared:
+            mishaps.strike(self, self.emulator.faults)
 
     def set_default_headers(self) -> None:
         """Tell the rest of the budget with every answer."""

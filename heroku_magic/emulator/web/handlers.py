@@ -13,7 +13,7 @@ from heroku_magic.emulator.authorizations import ANY, IDENTITY, READ, READ_PROTE
 from heroku_magic.emulator.logs.logplex import Tail
 from heroku_magic.emulator.sizes import SIZES
 from heroku_magic.emulator.state import STACKS
-from heroku_magic.emulator.web import answers, orders
+from heroku_magic.emulator.web import answers, mishaps, orders
 from heroku_magic.emulator.web.api import ApiHandler, LocalHandler
 
 if TYPE_CHECKING:
@@ -169,8 +169,16 @@ class Dynos(ApiHandler):
 
     async def post(self, app: str) -> None:
         """`POST /apps/{app}/dynos`: the answer does not wait for the process."""
-        runtime = self.served(app)
+        runtime, faults = self.served(app), self.emulator.faults
+        if faults.strikes("reset-before-create"):
+            mishaps.reset(self)
+            return
+        if faults.takes("conflict-after-release", runtime.app.current.id):
+            raise errors.conflict()
         dyno = await runtime.create(orders.dyno_order(self.body()))
+        if faults.strikes("reset-after-create"):
+            mishaps.reset(self)
+            return
         self.answer(answers.dyno(runtime.app, dyno), 201)
 
     def delete(self, app: str) -> None:
@@ -187,7 +195,10 @@ class Dyno(ApiHandler):
     def get(self, app: str, dyno: str) -> None:
         """`GET /apps/{app}/dynos/{dyno}`."""
         runtime = self.served(app)
-        self.answer(answers.dyno(runtime.app, runtime.fleet.find(dyno)))
+        found = runtime.fleet.find(dyno)
+        if self.emulator.faults.takes("dyno-not-visible", found.id):
+            raise errors.not_found("dyno")
+        self.answer(answers.dyno(runtime.app, found))
 
     def delete(self, app: str, dyno: str) -> None:
         """`DELETE /apps/{app}/dynos/{dyno}`: a restart, which ends a one-off."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tornado.routing import URLSpec
 
-from heroku_magic.emulator.web import blobs, deploys, handlers, oauth, outputs, schema
+from heroku_magic.emulator.web import blobs, control, deploys, handlers, oauth, outputs, schema
 
 if TYPE_CHECKING:
     from heroku_magic.emulator.web.api import LocalHandler
@@ -45,6 +45,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     "/oauth/authorizations": oauth.Authorizations,
     f"/oauth/authorizations/{_NAME}": oauth.Authorization,
     "/oauth/sessions/~": oauth.Session,
+    "/emulator/faults": control.FaultsControl,
     "/schema": schema.Schema,
     "/sources": deploys.Sources,
     "/stacks": handlers.Stacks,

@@ -1,0 +1,87 @@
+"""Faults of requests, by option and by the control route."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+import requests
+
+from conftest import wait_until
+
+
+def test_a_429_and_a_page_of_html_come_in_the_answers_place(start, make_folder):
+    emulator = start(make_folder(), "--fault", "rate-limit=1")
+    assert emulator.ask("GET", "/apps", 429).json()["id"] == "rate_limit"
+    emulator.ask("PUT", "/emulator/faults", json={"faults": {"html-503": 1}})
+    page = emulator.ask("GET", "/apps", 503)
+    assert page.headers["Content-Type"] == "text/html"
+    assert "Application Error" in page.text
+    assert emulator.ask("POST", "/apps/demo/log-sessions", 503, json={}).text == page.text
+
+
+def test_a_create_breaks_off_before_or_after_it_took_effect(start, make_folder):
+    emulator = start(make_folder(), "--fault", "reset-before-create=1")
+    with pytest.raises(requests.exceptions.ConnectionError):
+        emulator.create("sleep 5")
+    assert emulator.get("/apps/demo/dynos") == []
+    emulator.ask("PUT", "/emulator/faults", json={"faults": {"reset-after-create": 1}})
+    with pytest.raises(requests.exceptions.ConnectionError):
+        emulator.create("sleep 5")
+    assert [dyno["command"] for dyno in emulator.get("/apps/demo/dynos")] == ["sleep 5"]
+
+
+def test_the_first_creates_after_a_release_conflict(start, make_folder):
+    emulator = start(make_folder(), "--fault", "conflict-after-release=2")
+    for _ in range(2):
+        assert emulator.refused(409, command="true")["id"] == "conflict"
+    emulator.create("true")
+    emulator.ask("PATCH", "/apps/demo/config-vars", json={"A": "1"})
+    assert emulator.refused(409, command="true")["id"] == "conflict"
+
+
+def test_a_new_dyno_is_not_visible_at_first(start, make_folder):
+    emulator = start(make_folder(), "--fault", "dyno-not-visible=1")
+    dyno = emulator.create("sleep 5")
+    emulator.ask("GET", f"/apps/demo/dynos/{dyno['id']}", 404)
+    emulator.ask("GET", f"/apps/demo/dynos/{dyno['id']}", 200)
+
+
+def test_the_platforms_clock_is_ahead(start, make_folder):
+    emulator = start(make_folder(), "--fault", "clock-skew=3600")
+    dyno = emulator.create("echo x")
+    ahead = datetime.fromisoformat(dyno["created_at"].replace("Z", "+00:00")) - datetime.now(timezone.utc)
+    assert 3590 < ahead.total_seconds() < 3610
+    (line,) = [line for line in emulator.log(dyno) if b"app[run" in line]
+    assert line[:13].decode() == dyno["created_at"][:13]
+
+
+def test_the_control_route_tells_and_refuses(start, make_folder):
+    emulator = start(make_folder(), "--fault", "drop-lines=0.5", "--seed", "3")
+    assert emulator.get("/emulator/faults") == {"seed": 3, "faults": {"drop-lines": 0.5}}
+    refused = emulator.ask("PUT", "/emulator/faults", 422, json={"faults": {"drop-line": 1}}).json()
+    assert "'drop-line' is no fault; faults are slow-boot" in refused["message"]
+    emulator.ask("PUT", "/emulator/faults", 422, json={"fault": {}})
+    assert emulator.get("/emulator/faults")["faults"] == {"drop-lines": 0.5}
+    assert requests.get(emulator.url + "/emulator/faults", timeout=20).status_code == 401
+
+
+def test_the_same_seed_hits_the_same_requests(start, make_folder):
+    def hits(seed):
+        emulator = start(make_folder(), "--fault", "rate-limit=0.5", "--seed", seed)
+        return [emulator.http.get(emulator.url + "/apps", timeout=20).status_code for _ in range(30)]
+
+    first = hits("1")
+    assert {200, 429} == set(first)
+    assert hits("1") == first
+    assert hits("2") != first
+
+
+def test_nothing_is_left_of_a_create_that_never_arrived(start, make_folder):
+    emulator = start(make_folder(), "--fault", "reset-before-create=1")
+    for _ in range(20):
+        with pytest.raises(requests.exceptions.ConnectionError):
+            emulator.create("true")
+    emulator.ask("PUT", "/emulator/faults", json={"faults": {}})
+    emulator.run("true")
+    wait_until(lambda: emulator.get("/apps/demo/dynos") == [])
