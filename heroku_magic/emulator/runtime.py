@@ -33,7 +33,7 @@ class AppRuntime:
 
     def __init__(self, app: App, host: Host, live: Path | None = None) -> None:
         self.app = app
-        self.logplex = Logplex()
+        self.logplex = Logplex(host.times, host.faults)
         self.fleet = Fleet(host, self.logplex)
         self.formation = Formation(app, host, self.logplex, self.fleet, self._start_kept)
         self.releases = Releases(

@@ -59,6 +59,7 @@ class Emulator:
         self.faults = faults
         set_clock_ahead(faults["clock-skew"])
         self.rate_limit = RateLimit()
+        self.opened_streams = 0
         self.url = ""
         self.hosts: frozenset[str] = frozenset()
         self.readers: set[asyncio.Task[Any]] = set()

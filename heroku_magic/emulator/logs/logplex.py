@@ -11,60 +11,26 @@ import asyncio
 import secrets
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from heroku_magic.emulator.faults import Faults
+from heroku_magic.emulator.logs.batch import Batch
+from heroku_magic.emulator.logs.disturbed import Disturbed
 from heroku_magic.emulator.logs.splitter import cut
 from heroku_magic.emulator.state import new_id, now
+from heroku_magic.emulator.times import Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+
 BUFFER = 1500
 # Bytes that may wait for one tail, and that one write takes at most.
 PENDING = 1_000_000
 WRITE = 256_000
-# Seconds without taking a byte after which a tail that is behind is no longer waited for.
-PATIENCE = 1.0
-# Seconds that the URL of a session lives unopened, and after its last use.
-SESSION_LIFE = 300
-# What a line costs on the wire beside its own bytes, about.
-_HEAD = 64
-
-
-class Batch(NamedTuple):
-    """Lines of one source, dyno and timestamp, numbered from `first`."""
-
-    first: int
-    when: bytes
-    source: str
-    dyno: str
-    lines: list[bytes]
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes on the wire."""
-        return sum(map(len, self.lines)) + _HEAD * len(self.lines)
-
-    def last(self, count: int) -> Batch:
-        """Return a batch of the last lines only."""
-        skip = len(self.lines) - count
-        return self if skip <= 0 else self._replace(first=self.first + skip, lines=self.lines[skip:])
-
-    def plain(self) -> bytes:
-        """Return the lines as `text/plain`."""
-        head = self._head()
-        return head + (b"\n" + head).join(self.lines) + b"\n"
-
-    def events(self) -> bytes:
-        """Return the lines as `text/event-stream`, one event a line."""
-        head = b"\ndata: " + self._head()
-        return b"".join(
-            [b"id: %d%b%b\n\n" % (number, head, line) for number, line in enumerate(self.lines, self.first)]
-        )
-
-    def _head(self) -> bytes:
-        return b"%b %b[%b]: " % (self.when, self.source.encode(), self.dyno.encode())
+# Messages that a tail keeps once it is no longer waited for.
+TAIL_BUFFER = 1024
 
 
 @dataclass(frozen=True)
@@ -100,7 +66,9 @@ class Session:
 class Logplex:
     """The log of one app."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: Times | None = None, faults: Faults | None = None) -> None:
+        self.times = times or Times()
+        self.faults = faults or Faults()
         self._buffer: deque[Batch] = deque()
         self._count = 0
         self._next = 1
@@ -122,6 +90,10 @@ class Logplex:
 
     def publish(self, source: str, dyno: str, lines: list[bytes], when: bytes | None = None) -> None:
         """Take lines into the buffer and hand them to the tails that want them."""
+        if self.faults["lose-lines"] and source == "app" and "." in dyno:
+            lines = self._outrun(lines)
+            if not lines:
+                return
         batch = Batch(self._next, when or self.timestamp(), source, dyno, lines)
         self._next += len(lines)
         self._count += len(lines)
@@ -133,6 +105,14 @@ class Logplex:
         if source == "app" and (copy := self.copies.get(dyno)):
             copy(b"".join(b"%b\n" % line for line in lines))
 
+    def _outrun(self, lines: list[bytes]) -> list[bytes]:
+        """Lose lines before they reach the buffer, as a dyno's shipper does that is outrun: nothing repairs that."""
+        kept = [line for line in lines if not self.faults.strikes("lose-lines")]
+        if lost := len(lines) - len(kept):
+            since = self.timestamp().decode()
+            self.say("app", "log-shuttle", f"Error L12: {lost} messages dropped since {since}.")
+        return kept
+
     def say(self, source: str, dyno: str, message: str) -> None:
         """Log one message of the platform itself; a command with newlines in it stays one line."""
         text = message.replace("\r", " ").replace("\n", " ")
@@ -142,14 +122,14 @@ class Logplex:
         """Remember a session until it is over age."""
         clock = asyncio.get_running_loop().time()
         session.used_at = clock
-        for old in [old for old in self._sessions.values() if _is_over(old, clock)]:
+        for old in [old for old in self._sessions.values() if self._is_over(old, clock)]:
             del self._sessions[old.token]
         self._sessions[session.token] = session
 
     def session(self, token: str) -> Session | None:
         """Return the session of a URL, unless it is over age."""
         session = self._sessions.get(token)
-        return None if session is None or _is_over(session, asyncio.get_running_loop().time()) else session
+        return None if session is None or self._is_over(session, asyncio.get_running_loop().time()) else session
 
     def backlog(self, session: Session, after: int | None = None) -> list[Batch]:
         """Return what a session gets first: its last lines, cut before they are filtered, or those after an id."""
@@ -185,6 +165,9 @@ class Logplex:
         for tail in tuple(self._tails):
             tail.close()
 
+    def _is_over(self, session: Session, clock: float) -> bool:
+        return not session.readers and clock - session.used_at > self.times.session
+
     def _last(self, count: int) -> Iterator[Batch]:
         found: list[Batch] = []
         for batch in reversed(self._buffer):
@@ -195,10 +178,6 @@ class Logplex:
         return reversed(found)
 
 
-def _is_over(session: Session, clock: float) -> bool:
-    return not session.readers and clock - session.used_at > SESSION_LIFE
-
-
 class Tail:
     """One reader of a session: what waits for it, ready to be written."""
 
@@ -206,16 +185,18 @@ class Tail:
         self.session = session
         self._logplex = logplex
         self._events = events
-        self._pending = deque(logplex.backlog(session, after))
-        self._size = sum(batch.size for batch in self._pending)
+        self._pending: deque[Batch] = deque()
+        self._size = 0
+        self._disturbed = Disturbed(logplex.faults, self._queue) if session.tail else None
         self._dropped = 0
         self._dropped_since = b""
         self._is_dropping = False
         self._is_open = session.tail
         self._waiter: asyncio.Future[None] | None = None
         self._overflow: asyncio.TimerHandle | None = None
+        for batch in logplex.backlog(session, after):
+            self._accept(batch)
         if self._is_open:
-            self._arm()
             logplex.attach(self)  # in one step with the backlog above: no gap, nothing twice
 
     @property
@@ -225,15 +206,8 @@ class Tail:
 
     def put(self, batch: Batch) -> None:
         """Take a batch, if it is wanted."""
-        if not self.session.filter.takes(batch.source, batch.dyno):
-            return
-        if self._is_dropping:
-            self._dropped += len(batch.lines)
-            return
-        self._pending.append(batch)
-        self._size += batch.size
-        self._arm()
-        self._ring()
+        if self.session.filter.takes(batch.source, batch.dyno):
+            self._accept(batch)
 
     async def take(self, patience: float) -> bytes | None:
         """Return what waits, at most about one write's worth; b"" after a silence; None at the end."""
@@ -250,17 +224,42 @@ class Tail:
         self._stop_overflow()
         self._ring()
 
+    def _accept(self, batch: Batch) -> None:
+        if self._disturbed is not None:
+            self._disturbed.take(batch)
+        else:
+            self._queue(batch)
+
+    def _queue(self, batch: Batch) -> None:
+        """Let a batch wait to be taken."""
+        self._pending.append(batch)
+        self._size += batch.size
+        if self._is_dropping:
+            self._displace()
+        self._arm()
+        self._ring()
+
+    def _displace(self) -> None:
+        """Keep the newest messages only."""
+        excess = sum(len(batch.lines) for batch in self._pending) - TAIL_BUFFER
+        self._dropped += max(excess, 0)
+        while excess > 0:
+            oldest = self._pending.popleft()
+            rest = oldest.last(len(oldest.lines) - excess) if len(oldest.lines) > excess else None
+            self._size -= oldest.size - (rest.size if rest else 0)
+            excess -= len(oldest.lines)
+            if rest:
+                self._pending.appendleft(rest)
+
     def _written(self) -> bytes:
         was_full = self.is_full
         self._stop_overflow()
-        text, size = [], 0
+        text, size = [self._tell_loss()] if self._is_dropping else [], 0
         while self._pending and size < WRITE:
             batch = self._pending.popleft()
             size += batch.size
             text.append(batch.events() if self._events else batch.plain())
         self._size -= size
-        if self._is_dropping and not self._pending:
-            text.append(self._tell_loss())
         self._arm()
         if was_full and not self.is_full:
             self._logplex.wake()
@@ -269,13 +268,14 @@ class Tail:
     def _arm(self) -> None:
         """Dynos wait for this reader from now on: not for ever."""
         if self.is_full and self._is_open and self._overflow is None:
-            self._overflow = asyncio.get_running_loop().call_later(PATIENCE, self._drop)
+            self._overflow = asyncio.get_running_loop().call_later(self._logplex.times.patience, self._drop)
 
     def _drop(self) -> None:
         """The reader took nothing for too long: the dynos go on without it."""
         self._overflow = None
         self._is_dropping = True
         self._dropped_since = self._logplex.timestamp()
+        self._displace()
         self._logplex.wake()
 
     def _tell_loss(self) -> bytes:

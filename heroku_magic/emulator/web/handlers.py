@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from typing import TYPE_CHECKING
 
-from tornado.iostream import StreamClosedError
-
 from heroku_magic.emulator import errors
-from heroku_magic.emulator.authorizations import ANY, IDENTITY, READ, READ_PROTECTED, WRITE_PROTECTED
-from heroku_magic.emulator.logs.logplex import Tail
+from heroku_magic.emulator.authorizations import ANY, IDENTITY, READ_PROTECTED, WRITE_PROTECTED
 from heroku_magic.emulator.sizes import SIZES
 from heroku_magic.emulator.state import STACKS
 from heroku_magic.emulator.web import answers, mishaps, orders
-from heroku_magic.emulator.web.api import ApiHandler, LocalHandler
+from heroku_magic.emulator.web.api import ApiHandler
 
 if TYPE_CHECKING:
-    from heroku_magic.emulator.logs.logplex import Session
     from heroku_magic.emulator.runtime import AppRuntime
-
-# Seconds of silence after which a stream shows that it lives; the official CLI gives up after 300.
-HEARTBEAT = 15
-_EVENTS = "text/event-stream"
-_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Account(ApiHandler):
@@ -287,18 +276,6 @@ class Stack(ApiHandler):
         raise errors.not_found("stack")
 
 
-class LogSessions(ApiHandler):
-    """An app's log sessions. A token that may read may open one."""
-
-    writes = READ
-
-    def post(self, app: str) -> None:
-        """`POST /apps/{app}/log-sessions`."""
-        session = orders.log_session(self.body())
-        self.served(app).logplex.open_session(session)
-        self.answer(answers.log_session(session, f"{self.emulator.url}/stream?token={session.token}"), 201)
-
-
 class NotFound(ApiHandler):
     """Whatever the API does not have."""
 
@@ -308,55 +285,3 @@ class NotFound(ApiHandler):
         """Say so, to those who may ask."""
         super().prepare()
         raise errors.no_endpoint()
-
-
-class Stream(LocalHandler):
-    """The stream of a log session: its URL is the secret, no token is asked for."""
-
-    _tail: Tail | None = None
-
-    async def get(self) -> None:
-        """Send the backlog, and for a tail what follows, as events or as plain text."""
-        token = self.get_query_argument("token", "")
-        for served in self.emulator.account.apps:
-            session = served.logplex.session(token)
-            if session is not None:
-                events = _EVENTS in self.request.headers.get("Accept", "")
-                self._tail = Tail(served.logplex, session, events=events, after=self._after())
-                sending = asyncio.ensure_future(self._send(session, self._tail, events=events))
-                self.emulator.readers.add(sending)
-                sending.add_done_callback(self.emulator.readers.discard)
-                await sending
-                return
-        raise errors.ApiError(404, "not_found", "Not found")
-
-    def on_connection_close(self) -> None:
-        """Forget a reader that has left."""
-        if self._tail is not None:
-            self._tail.close()
-
-    async def _send(self, session: Session, tail: Tail, *, events: bool) -> None:
-        session.readers += 1
-        try:
-            await self._write_all(session, tail, events=events)
-        except StreamClosedError:
-            return
-        finally:
-            tail.close()
-            session.readers -= 1
-            session.used_at = self.emulator.clock()
-
-    async def _write_all(self, session: Session, tail: Tail, *, events: bool) -> None:
-        self.set_header("Content-Type", _EVENTS if events else "text/plain; charset=utf-8")
-        if events and not session.tail:
-            self.write(b"retry: 0\n\n")  # the official CLI waits this long before it believes the end
-        await self.flush()
-        heartbeat = b": keepalive\n\n" if events else b"\0"
-        while (text := await tail.take(HEARTBEAT)) is not None:
-            self.write(text or heartbeat)
-            await self.flush()
-
-    def _after(self) -> int | None:
-        """The last line that this reader got before its connection broke."""
-        last = self.request.headers.get("Last-Event-ID", "")
-        return int(last) if _NUMBER.fullmatch(last) else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tornado.routing import URLSpec
 
-from heroku_magic.emulator.web import blobs, control, deploys, handlers, oauth, outputs, schema
+from heroku_magic.emulator.web import blobs, control, deploys, handlers, oauth, outputs, schema, stream
 
 if TYPE_CHECKING:
     from heroku_magic.emulator.web.api import LocalHandler
@@ -32,7 +32,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     f"{_APP}/formation/{_NAME}": handlers.ProcessType,
     f"{_APP}/formations/{_NAME}": handlers.DynosOfType,
     f"{_APP}/formations/{_NAME}/actions/stop": handlers.DynosOfTypeStop,
-    f"{_APP}/log-sessions": handlers.LogSessions,
+    f"{_APP}/log-sessions": stream.LogSessions,
     f"{_APP}/pipeline-couplings": handlers.PipelineCouplings,
     f"{_APP}/releases": deploys.Releases,
     f"{_APP}/releases/{_NAME}": deploys.Release,
@@ -50,7 +50,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     "/sources": deploys.Sources,
     "/stacks": handlers.Stacks,
     f"/stacks/{_NAME}": handlers.Stack,
-    "/stream": handlers.Stream,
+    "/stream": stream.Stream,
     f"/blobs/{_NAME}": blobs.Blob,
     f"/streams/{_NAME}": outputs.OutputStream,
 }

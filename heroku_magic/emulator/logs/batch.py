@@ -1,0 +1,57 @@
+"""A batch of log lines, and how they read on the wire, as text or as events; it knows no readers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What a line costs on the wire beside its own bytes, about.
+_HEAD = 64
+
+
+class Batch(NamedTuple):
+    """Lines of one source, dyno and timestamp, numbered from `first`."""
+
+    first: int
+    when: bytes
+    source: str
+    dyno: str
+    lines: list[bytes]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes on the wire."""
+        return sum(map(len, self.lines)) + _HEAD * len(self.lines)
+
+    def last(self, count: int) -> Batch:
+        """Return a batch of the last lines only."""
+        skip = len(self.lines) - count
+        return self if skip <= 0 else self._replace(first=self.first + skip, lines=self.lines[skip:])
+
+    def single(self) -> Iterator[Batch]:
+        """Yield each line as a batch of its own."""
+        return (self._replace(first=number, lines=[line]) for number, line in enumerate(self.lines, self.first))
+
+    def loss(self, count: int) -> Batch:
+        """Return what Logplex says in the place of lines that it dropped."""
+        text = b"Error L11 (Tail buffer overflow) -> This tail session dropped %d messages since %b."
+        return Batch(self.first, self.when, "heroku", "logplex", [text % (count, self.when)])
+
+    def plain(self) -> bytes:
+        """Return the lines as `text/plain`."""
+        head = self._head()
+        return head + (b"\n" + head).join(self.lines) + b"\n"
+
+    def events(self) -> bytes:
+        """Return the lines as `text/event-stream`, one event a line."""
+        head = b"\ndata: " + self._head()
+        text = b"".join(
+            [b"id: %d%b%b\n\n" % (number, head, line) for number, line in enumerate(self.lines, self.first)]
+        )
+        # A lone CR ends a line of an event stream and would cut ours in two: it goes as a blank.
+        return text.replace(b"\r", b" ")
+
+    def _head(self) -> bytes:
+        return b"%b %b[%b]: " % (self.when, self.source.encode(), self.dyno.encode())
