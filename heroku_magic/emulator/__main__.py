@@ -23,6 +23,8 @@ example:
 prints
   export HEROKU_HOST=http://127.0.0.1:5001
   export HEROKU_API_KEY=...
+  export HEROKU_PARTICLEBOARD_URL=http://127.0.0.1:5001
+  export NODE_EXTRA_CA_CERTS=...
 Paste these lines into a shell: any client that lets its API host be set, the official CLI too, then talks
 to it. Dynos are processes of yours with your rights: serve only folders whose code you would run yourself.
 """
@@ -70,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         help="keep apps, config, releases and slugs here, for the next start (--state ./heroku-state)",
     )
     parser.add_argument(
-        "--one-offs", type=_count, default=50, metavar="N", help="most one-off dynos of an app at once (--one-offs 8)"
+        "--one-offs",
+        type=_count,
+        metavar="N",
+        help="most one-off dynos of an app at once, of all sizes; left out: as on Heroku, of each size (--one-offs 8)",
     )
     parser.add_argument(
         "--time",
@@ -159,7 +164,11 @@ async def _serve(options: argparse.Namespace) -> None:
         life.when_stdin_closes(over.set)
     if options.parent is not None:
         life.when_gone(options.parent, over.set)
-    os.write(1, f"export HEROKU_HOST={emulator.url}\nexport HEROKU_API_KEY={emulator.token}\n".encode())
+    exports = {"HEROKU_HOST": emulator.url, "HEROKU_API_KEY": emulator.token, "HEROKU_PARTICLEBOARD_URL": emulator.url}
+    if options.parent is None:
+        # Of no use to a kernel, and making the certificate doubles the time of the start.
+        exports["NODE_EXTRA_CA_CERTS"] = str(emulator.rendezvous.authority)
+    os.write(1, "".join(f"export {name}={value}\n" for name, value in exports.items()).encode())
     await over.wait()
     await emulator.stop()
 

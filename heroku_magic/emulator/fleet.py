@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.code import folder as live
 from heroku_magic.emulator.code import procfile
+from heroku_magic.emulator.dynos import strays
 from heroku_magic.emulator.dynos.process import DynoProcess, Launch
 from heroku_magic.emulator.errors import BuildFailed, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from heroku_magic.emulator.code.installed import Installed
+    from heroku_magic.emulator.dynos.rendezvous import Client
     from heroku_magic.emulator.host import Host
     from heroku_magic.emulator.logs.logplex import Logplex
     from heroku_magic.emulator.state import Dyno
 
+# Seconds after a dyno's end until what it left behind is looked for.
+STRAYS = 0.5
 _LANG = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 _PROFILE = 'for script in "${@:2}"; do source "$script"; done; exec "$BASH" --noprofile --norc -c "$1"'
 
@@ -35,7 +39,9 @@ class Fleet:
         self.dynos: dict[str, Dyno] = {}
         self._host = host
         self._logplex = logplex
-        self._processes: dict[str, DynoProcess] = {}
+        self._processes: dict[str, list[DynoProcess]] = {}
+        self._count = 0
+        self._ended: list[str] = []
         self._names: deque[str] = deque(maxlen=1500)
         self._starts: set[asyncio.Task[None]] = set()
         self._all_over = asyncio.Event()
@@ -67,67 +73,120 @@ class Fleet:
         variables: dict[str, str],
         *,
         time_to_live: int | None = None,
+        client: asyncio.Future[Client] | None = None,
         over: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Start a dyno once the answer is written. variables: config and the dyno's own; over: gets the exit status."""
-        process = self._process(dyno, code, over)
-        if time_to_live is not None:
-            process.expire_in(time_to_live)
+        processes = self._processes_of(dyno, code, client, over)
+        for process in processes if time_to_live is not None else []:
+            process.expire_in(time_to_live or 0)
         command = procfile.substituted(dyno.command, process_types)
         place = code.environment.ready()
         if place is not None and code.is_live:
             launch = self._launch(dyno, command, variables, code.folder, place)
-            asyncio.get_running_loop().call_soon(process.start, launch)
+            asyncio.get_running_loop().call_soon(_start_all, processes, launch)
             return
-        start = asyncio.ensure_future(self._start_later(dyno, process, command, variables, code))
+        start = asyncio.ensure_future(self._start_later(dyno, processes, command, variables, code))
         self._starts.add(start)
         start.add_done_callback(self._starts.discard)
 
     def stop(self, dyno: Dyno) -> None:
         """Stop a dyno as Heroku does: SIGTERM, a grace, SIGKILL; one that has crashed is forgotten."""
-        if process := self._processes.get(dyno.name):
+        for process in self._processes.get(dyno.name, ()):
             process.stop()
-        else:
+        if dyno.name not in self._processes:
             self.dynos.pop(dyno.name, None)
 
     async def close(self, patience: float) -> None:
         """End all dynos, the stubborn ones by force."""
-        for process in tuple(self._processes.values()):
+        for process in self._all():
             process.stop()
         await self._wait_for_end(patience)
-        for process in tuple(self._processes.values()):
+        for process in self._all():
             process.kill()
         await self._wait_for_end(1)
+        if self._ended:
+            self._end_strays()
 
-    def _process(self, dyno: Dyno, code: Installed, over: Callable[[int], None]) -> DynoProcess:
+    def measured(self, used: Mapping[int, int]) -> None:
+        """Take note of the memory that each process group uses."""
+        for process in self._all():
+            process.measured(used.get(process.group or 0, 0))
+
+    def _all(self) -> list[DynoProcess]:
+        return [process for processes in self._processes.values() for process in processes]
+
+    def _processes_of(
+        self,
+        dyno: Dyno,
+        code: Installed,
+        client: asyncio.Future[Client] | None,
+        over: Callable[[int], None],
+    ) -> list[DynoProcess]:
+        """Return the process of a dyno; two of them where the platform runs it twice, as it may in rare cases.
+
+        https://devcenter.heroku.com/articles/one-off-dynos
+        """
+        self._count += 1
+        is_twice = client is None and not dyno.is_kept and self._host.faults.strikes("run-twice", self._count)
+        running = 1 + is_twice
+
         def ended(status: int) -> None:
-            if dyno.state != "crashed":
-                self.dynos.pop(dyno.name, None)
-            self._processes.pop(dyno.name, None)
-            if not self._processes:
-                self._all_over.set()
-            if not code.is_live:
-                asyncio.get_running_loop().run_in_executor(None, _remove, self._copy(dyno))
-            over(status)
+            nonlocal running
+            running -= 1
+            if not running:
+                self._over(dyno, code)
+                over(status)
 
         host = self._host
-        process = DynoProcess(dyno, self._logplex, host.guard, times=host.times, faults=host.faults, over=ended)
+        processes = [
+            DynoProcess(
+                dyno,
+                self._logplex,
+                host.guard,
+                times=host.times,
+                faults=host.faults,
+                number=self._count,
+                client=client,
+                over=ended,
+            )
+            for _ in range(running)
+        ]
         self.dynos[dyno.name] = dyno
-        self._processes[dyno.name] = process
+        self._processes[dyno.name] = processes
         self._all_over.clear()
-        return process
+        return processes
+
+    def _over(self, dyno: Dyno, code: Installed) -> None:
+        loop = asyncio.get_running_loop()
+        if dyno.state != "crashed":
+            self.dynos.pop(dyno.name, None)
+        self._processes.pop(dyno.name, None)
+        if not self._processes:
+            self._all_over.set()
+        if not code.is_live:
+            loop.run_in_executor(None, _remove, self._copy(dyno))
+        if not self._ended:
+            # One look at all processes for many dynos.
+            loop.call_later(STRAYS, self._end_strays)
+        self._ended.append(dyno.id)
+
+    def _end_strays(self) -> None:
+        ended, self._ended = self._ended, []
+        strays.end(ended)
 
     async def _start_later(
-        self, dyno: Dyno, process: DynoProcess, command: str, variables: dict[str, str], code: Installed
+        self, dyno: Dyno, processes: list[DynoProcess], command: str, variables: dict[str, str], code: Installed
     ) -> None:
         """Start it where waiting is needed: for the environment, or for its own copy of the code."""
         try:
             place = await code.environment.built()
             folder = await asyncio.to_thread(code.copied, self._copy(dyno))
         except (BuildFailed, OSError, shutil.Error) as error:
-            process.fail(str(error))
+            for process in processes:
+                process.fail(str(error))
             return
-        process.start(self._launch(dyno, command, variables, folder, place))
+        _start_all(processes, self._launch(dyno, command, variables, folder, place))
 
     def _launch(self, dyno: Dyno, command: str, variables: dict[str, str], folder: Path, place: Path) -> Launch:
         bash = [str(self._host.bash), "--noprofile", "--norc", "-c"]
@@ -140,7 +199,7 @@ class Fleet:
         """Nothing of our own environment: what a dyno sees here it sees on Heroku."""
         env = {"LANG": _LANG, "PYTHONUNBUFFERED": "true", **variables}
         path = env.get("PATH", f"/usr/local/bin:/usr/bin:/bin:{self._host.bash.parent}")
-        return {**env, "DYNO": dyno.name, "HOME": str(folder), "PATH": f"{place / 'bin'}:{path}"}
+        return {**env, "DYNO": dyno.name, strays.MARK: dyno.id, "HOME": str(folder), "PATH": f"{place / 'bin'}:{path}"}
 
     def _copy(self, dyno: Dyno) -> Path:
         """Where a dyno has its own copy of the code."""
@@ -149,6 +208,11 @@ class Fleet:
     async def _wait_for_end(self, patience: float) -> None:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._all_over.wait(), patience)
+
+
+def _start_all(processes: list[DynoProcess], launch: Launch) -> None:
+    for process in processes:
+        process.start(launch)
 
 
 def _remove(folder: Path) -> None:

@@ -12,22 +12,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heroku_magic.emulator.dynos.guard import Guard
+    from heroku_magic.emulator.dynos.rendezvous import Rendezvous
     from heroku_magic.emulator.faults import Faults
     from heroku_magic.emulator.times import Times
 
 
 @dataclass(frozen=True)
 class Host:
-    """scratch: a temporary folder; home: where slugs lie, which may outlive the emulator; save: the state changed.
+    """one_offs: how many an app may run at once, whatever their size; None: as many as Heroku lets it.
 
-    outputs: what builds and release commands print, by the secrets of their URLs.
+    scratch: a temporary folder; home: where slugs lie, which may outlive the emulator. save: the state
+    changed. outputs: what builds and release commands print, by the secrets of their URLs.
     """
 
     bash: Path
     guard: Guard
     times: Times
     faults: Faults
-    one_offs: int
+    one_offs: int | None
+    rendezvous: Rendezvous
     scratch: Callable[[], Path]
     home: Callable[[], Path]
     save: Callable[[], None]

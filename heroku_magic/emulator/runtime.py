@@ -12,7 +12,7 @@ from heroku_magic.emulator.fleet import Fleet
 from heroku_magic.emulator.formation import Formation
 from heroku_magic.emulator.logs.logplex import Logplex
 from heroku_magic.emulator.releases import Releases
-from heroku_magic.emulator.sizes import DEFAULT
+from heroku_magic.emulator.sizes import DEFAULT, SIZES
 from heroku_magic.emulator.state import EMAIL, Dyno
 
 if TYPE_CHECKING:
@@ -61,10 +61,20 @@ class AppRuntime:
         await _wait_for_environment(code)
         self.releases.refresh()
         self._check_limit(order.size)
-        dyno = Dyno(self.fleet.new_name(order.type), order.type, order.command, order.size, self.app.current)
+        dyno = Dyno(
+            self.fleet.new_name(order.type),
+            order.type,
+            order.command,
+            order.size,
+            self.app.current,
+            has_terminal=not order.force_no_tty,
+        )
+        client = None
+        if order.attach:
+            dyno.attach_url, client = await self._host.rendezvous.open()
         self.logplex.say("app", "api", f"Starting process with command `{dyno.command}` by user {EMAIL}")
         variables = {**self.releases.config, **order.env}
-        self.fleet.start(dyno, code, slug.process_types, variables, time_to_live=order.time_to_live)
+        self.fleet.start(dyno, code, slug.process_types, variables, time_to_live=order.time_to_live, client=client)
         return dyno
 
     def stop(self, dyno: Dyno) -> None:
@@ -111,8 +121,12 @@ class AppRuntime:
         return self.releases.code(slug), slug
 
     def _check_limit(self, size: str) -> None:
-        if sum(not dyno.is_kept for dyno in self.fleet.dynos.values()) >= self._host.one_offs:
-            raise above_limit(self._host.one_offs, size)
+        one_offs = [dyno.size for dyno in self.fleet.dynos.values() if not dyno.is_kept]
+        limit = self._host.one_offs
+        running = one_offs.count(size) if limit is None else len(one_offs)
+        limit = SIZES[size.lower()].one_offs if limit is None else limit
+        if running >= limit:
+            raise above_limit(limit, size)
 
     def _took_effect(self) -> None:
         self.formation.restart()

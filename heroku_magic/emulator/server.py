@@ -17,7 +17,9 @@ from tornado.web import Application
 
 from heroku_magic.emulator.account import Account
 from heroku_magic.emulator.authorizations import Authorizations
+from heroku_magic.emulator.dynos import memory
 from heroku_magic.emulator.dynos.guard import Guard
+from heroku_magic.emulator.dynos.rendezvous import Rendezvous
 from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.host import Host
 from heroku_magic.emulator.state import set_clock_ahead
@@ -48,7 +50,7 @@ class Emulator:
         self,
         folders: Mapping[str, Path],
         *,
-        one_offs: int,
+        one_offs: int | None,
         times: Times,
         faults: Faults,
         token: str | None = None,
@@ -69,7 +71,18 @@ class Emulator:
         self._tasks: list[asyncio.Task[None]] = []
         checked = {_checked_name(name): _checked_folder(folder) for name, folder in folders.items()}
         self._store = Store(state) if state is not None else None
-        host = Host(_bash(), self._guard, times, faults, one_offs, self._scratch, self._home, self._save)
+        self.rendezvous = Rendezvous(self._scratch)
+        host = Host(
+            _bash(),
+            self._guard,
+            times,
+            faults,
+            one_offs,
+            self.rendezvous,
+            self._scratch,
+            self._home,
+            self._save,
+        )
         self.outputs = host.outputs
         self.account = Account(host, Authorizations(self.token))
         self.account.open(self._store.load() if self._store else [], checked)
@@ -89,9 +102,12 @@ class Emulator:
         self.hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
         self._serve(listening)
         self._tasks = [asyncio.ensure_future(runtime.warm_up()) for runtime in self.account.apps]
+        self._watch = asyncio.ensure_future(self._watch_memory())
 
     async def stop(self) -> None:
         """Take no more requests, end the dynos, clean up."""
+        self._watch.cancel()
+        self.rendezvous.close()
         if self._server is not None:
             self._server.stop()
         await self.account.close(END_PATIENCE)
@@ -121,6 +137,15 @@ class Emulator:
             self._temporary = Path(tempfile.mkdtemp(prefix="embedded-heroku-"))
             self._guard.keep_folder(self._temporary)
         return self._temporary
+
+    async def _watch_memory(self) -> None:
+        """Look at the dynos' memory, again and again, as long as there are any."""
+        while True:
+            await asyncio.sleep(self.times.memory)
+            if any(runtime.fleet.dynos for runtime in self.account.apps):
+                used = memory.by_group()
+                for runtime in self.account.apps:
+                    runtime.fleet.measured(used)
 
     def _home(self) -> Path:
         """Return the folder that slugs lie in."""

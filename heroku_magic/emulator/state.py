@@ -114,7 +114,10 @@ class Scale:
 
 @dataclass
 class Dyno:
-    """A dyno from its creation to its end; it is forgotten once it is over. is_kept: one of the formation."""
+    """A dyno from its creation to its end; it is forgotten once it is over. is_kept: one of the formation.
+
+    has_terminal: its client, if it is attached, is its terminal.
+    """
 
     name: str
     type: str
@@ -122,6 +125,8 @@ class Dyno:
     size: str
     release: Release
     is_kept: bool = False
+    has_terminal: bool = False
+    attach_url: str | None = None
     state: str = "starting"
     id: str = field(default_factory=new_id)
     created_at: datetime = field(default_factory=now)

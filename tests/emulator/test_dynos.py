@@ -57,11 +57,11 @@ def test_a_dyno_has_its_own_environment_and_nothing_of_ours(start, make_folder):
     emulator = start(
         make_folder(), environ={"A_SECRET_OF_THE_KERNEL": "1", "PYTHONPATH": "", "VIRTUAL_ENV": "/nowhere"}
     )
-    dyno = emulator.create("env; pwd", env={"N": 10, "EMPTY": ""})
+    dyno = emulator.create("env; pwd", env={"N": "10", "EMPTY": ""})
     output = [line.partition(b"]: ")[2].decode() for line in emulator.log(dyno) if b" app[" in line]
     env = dict(line.partition("=")[::2] for line in output[:-1])
     shell = {"PWD", "SHLVL", "_", "OLDPWD"}
-    assert set(env) - shell == {"DYNO", "EMPTY", "HOME", "LANG", "N", "PATH", "PYTHONUNBUFFERED"}
+    assert set(env) - shell == {"DYNO", "EMPTY", "HEROKU_DYNO_ID", "HOME", "LANG", "N", "PATH", "PYTHONUNBUFFERED"}
     assert (env["DYNO"], env["N"], env["EMPTY"]) == (dyno["name"], "10", "")
     assert env["HOME"] == output[-1] == str(emulator.folder)
     assert env["PATH"].startswith(str(emulator.folder / ".heroku"))

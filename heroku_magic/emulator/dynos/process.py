@@ -11,10 +11,13 @@ import signal
 import subprocess
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from heroku_magic.emulator.dynos import terminal
+from heroku_magic.emulator.dynos.attached import Attached
 from heroku_magic.emulator.dynos.life import group_lives, when_child_ends
 from heroku_magic.emulator.logs.splitter import Splitter
+from heroku_magic.emulator.sizes import VAST, memory_of, vast_factor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from heroku_magic.emulator.dynos.guard import Guard
+    from heroku_magic.emulator.dynos.rendezvous import Client
     from heroku_magic.emulator.faults import Faults
     from heroku_magic.emulator.logs.logplex import Logplex
     from heroku_magic.emulator.logs.splitter import Lines
@@ -37,6 +41,9 @@ YOUNG_LINES = 1000
 # Seconds that a process outside the group, holding the output open, can delay the exit line.
 LINGER = 0.2
 GROUP_POLL = 0.05
+# SIGHUPs to a dyno whose client has left, before R16.
+HANGUPS = 3
+MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,11 @@ class Launch:
 
 
 class DynoProcess:
-    """One dyno's process group. over: called once with its status, when it is gone."""
+    """One dyno's process group.
+
+    number: the dyno's ordinal, which decides what faults strike it. client: brings the client of an
+    attached dyno. over: called once with its status, when it is gone.
+    """
 
     def __init__(
         self,
@@ -59,6 +70,8 @@ class DynoProcess:
         *,
         times: Times,
         faults: Faults,
+        number: int,
+        client: asyncio.Future[Client] | None,
         over: Callable[[int], None],
     ) -> None:
         self._dyno = dyno
@@ -66,39 +79,120 @@ class DynoProcess:
         self._guard = guard
         self._times = times
         self._faults = faults
+        self._number = number
+        self._client = client
         self._over = over
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._process: subprocess.Popen[bytes] | None = None
-        self._output: _Output | None = None
+        self._output: _Output | Attached | None = None
         self._is_stopping = False
         self._is_killed = False
         self._is_over = False
 
+    @property
+    def group(self) -> int | None:
+        """The process group, once there is one."""
+        return self._process.pid if self._process is not None else None
+
     def start(self, launch: Launch) -> None:
-        """Start the command, unless it was stopped before."""
-        if self._is_stopping or self._is_over:
+        """Start the command, after the boot, unless it was stopped before."""
+        if seconds := self._times.boot + self._faults["slow-boot"]:
+            self._later(seconds, self._boot, launch)
+        else:
+            self._boot(launch)
+
+    def _boot(self, launch: Launch) -> None:
+        if self._is_over:
+            return
+        if self._client is None:
+            self._begin(launch)
+            return
+        self._say("Awaiting client")
+        self._later(self._times.attach, self._miss_client)
+        self._client.add_done_callback(lambda client: None if client.cancelled() else self._begin(launch))
+
+    def _miss_client(self) -> None:
+        if self._process is None:
+            self.fail("Error R13 (Attach error) -> Failed to attach to process", 128)
+
+    def _begin(self, launch: Launch) -> None:
+        if self._is_over:
             return
         self._say(f"Starting process with command `{self._dyno.command}`")
         try:
-            process = _spawn(launch)
+            self._process = process = self._attach(launch) if self._client is not None else _spawn(launch)
         except OSError as error:
             self.fail(f"The process could not be started: {error}", 126)
             return
         self._guard.keep(process.pid)
-        self._process = process
         self._change("up")
-        self._output = _Output(process, self._dyno.name, self._logplex, self._settle)
+        if self._output is None:
+            self._output = _Output(process, self._dyno.name, self._logplex, self._settle)
         when_child_ends(process, self._ended)
+        self._meet_faults()
+
+    def _attach(self, launch: Launch) -> subprocess.Popen[bytes]:
+        """Start the command with its client as its standard streams."""
+        assert self._client is not None  # noqa: S101 - it is asked before
+        attached = Attached(self._client.result(), idle=self._times.attach_idle, left=self._hang_up, read=self._settle)
+        process, output, input_ = _spawn_in_terminal(launch) if self._dyno.has_terminal else _spawn_with_pipes(launch)
+        attached.begin(output, input_, is_terminal=self._dyno.has_terminal)
+        self._output = attached
+        return process
+
+    def _meet_faults(self) -> None:
+        faults, number = self._faults, self._number
+        if faults.strikes("dyno-killed", number):
+            self._later(2 * faults.share("dyno-killed moment", number), self.kill)
+        if faults.strikes("over-memory", number):
+            quota = memory_of(self._dyno.size)
+            moment = faults.share("over-memory moment", number)
+            self._later(moment, self.measured, 1.2 * quota)
+            self._later(moment + 0.2, self.measured, VAST * quota)
+
+    def measured(self, used: float) -> None:
+        """Take note of how much memory its processes use, in bytes.
+
+        https://devcenter.heroku.com/articles/dyno-memory-behavior
+        """
+        quota = memory_of(self._dyno.size)
+        if self._is_over or self._is_killed or used <= quota:
+            return
+        self._say(f"Process running mem={used / MEGABYTE:.0f}M({used / quota:.1%})")
+        if used < vast_factor(self._dyno.size) * quota:
+            self._say("Error R14 (Memory quota exceeded)")
+            return
+        self._say("Error R15 (Memory quota vastly exceeded)")
+        self._say("Stopping process with SIGKILL")
+        self.kill()
+
+    def _hang_up(self, times: int = 0) -> None:
+        """The client has left: its process is told so, again and again; one that does not care goes on."""
+        if self._is_over or self._process is None:
+            return
+        if times == HANGUPS:
+            self._say(
+                "Error R16 (Detached) -> An attached process is not responding to SIGHUP after its external connection "
+                "was closed."
+            )
+            return
+        self._say("Client connection closed. Sending SIGHUP to all processes")
+        self._signal(signal.SIGHUP)
+        self._later(self._times.hangup, self._hang_up, times + 1)
+
+    def _later(self, seconds: float, do: Callable[..., None], *arguments: Any) -> None:
+        self._timers.append(self._loop.call_later(seconds, do, *arguments))
 
     def fail(self, message: str, status: int = 1) -> None:
         """End without having started."""
-        self._say(message)
-        self._finish(status)
+        if not self._is_over:
+            self._say(message)
+            self._finish(status)
 
     def expire_in(self, seconds: float) -> None:
         """Stop it after so many seconds."""
-        self._timers.append(self._loop.call_later(seconds, self.stop))
+        self._later(seconds, self.stop)
 
     def stop(self) -> None:
         """SIGTERM to all its processes; after the grace SIGKILL."""
@@ -110,7 +204,7 @@ class DynoProcess:
             self._finish(128 + signal.SIGTERM)
             return
         self._signal(signal.SIGTERM)
-        self._timers.append(self._loop.call_later(self._times.grace, self._exceed_grace))
+        self._later(self._times.grace, self._exceed_grace)
 
     def kill(self) -> None:
         """SIGKILL to all its processes."""
@@ -140,7 +234,7 @@ class DynoProcess:
         if self._is_over or process is None or output is None or process.returncode is None:
             return
         if not self._is_killed and group_lives(process.pid):
-            self._timers.append(self._loop.call_later(GROUP_POLL, self._settle))
+            self._later(GROUP_POLL, self._settle)
         elif output.is_read:
             self._finish(_status(process.returncode))
         else:
@@ -152,9 +246,19 @@ class DynoProcess:
             timer.cancel()
         if self._process is not None:
             self._guard.forget(self._process.pid)
+        if self._client is not None:
+            self._client.cancel()
+        if isinstance(self._output, Attached):
+            self._output.close()
+        self._tell_end(status)
+        self._over(status)
+
+    def _tell_end(self, status: int) -> None:
+        if self._faults.strikes("no-exit-line", self._number):
+            self._dyno.change(self._last_state())
+            return
         self._say(f"Process exited with status {status}")
         self._change(self._last_state())
-        self._over(status)
 
     def _last_state(self) -> str:
         """A one-off is complete, whatever its status; only a dyno of the formation crashes."""
@@ -291,6 +395,47 @@ def _spawn(launch: Launch) -> subprocess.Popen[bytes]:
         start_new_session=True,
         bufsize=0,
     )
+
+
+def _spawn_in_terminal(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int]:
+    """Start a command in a terminal; return our end of it twice, for output and for input."""
+    ours, theirs = terminal.opened(launch.env)
+    try:
+        process = subprocess.Popen(
+            terminal.command(launch.command),
+            cwd=launch.folder,
+            env=launch.env,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+    except OSError:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    return process, ours, os.dup(ours)
+
+
+def _spawn_with_pipes(launch: Launch) -> tuple[subprocess.Popen[bytes], int, int]:
+    """Start a command with its output, both kinds in one, and its input as pipes; return our ends."""
+    process = subprocess.Popen(
+        launch.command,
+        cwd=launch.folder,
+        env=launch.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        bufsize=0,
+    )
+    assert process.stdout is not None  # noqa: S101 - they are pipes
+    assert process.stdin is not None  # noqa: S101
+    output, input_ = os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno())
+    process.stdout.close()
+    process.stdin.close()
+    return process, output, input_
 
 
 def _status(returncode: int) -> int:

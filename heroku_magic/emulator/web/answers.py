@@ -215,7 +215,7 @@ def dyno(app: App, dyno: Dyno) -> Json:
     """Return a dyno."""
     return {
         "app": _app(app),
-        "attach_url": None,
+        "attach_url": dyno.attach_url,
         "command": dyno.command,
         "created_at": when(dyno.created_at),
         "id": dyno.id,

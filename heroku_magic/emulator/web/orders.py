@@ -45,6 +45,8 @@ class DynoOrder:
     size: str
     type: str
     time_to_live: int | None
+    attach: bool = False
+    force_no_tty: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,14 @@ def dyno_order(body: dict[str, Any]) -> DynoOrder:
     _only(body, "attach", "command", "env", "force_no_tty", "size", "time_to_live", "type")
     if "command" not in body:
         raise invalid_params("Require params: command.")
-    _flag(body, "force_no_tty")
-    if _flag(body, "attach"):
-        raise invalid_params("attach: the embedded Heroku of this version runs detached dynos only.")
     return DynoOrder(
         _text("command", body["command"]),
         _env(body.get("env")),
         _size(body.get("size")),
         _type(body.get("type")),
         _seconds(body.get("time_to_live")),
+        attach=_flag(body, "attach"),
+        force_no_tty=_flag(body, "force_no_tty"),
     )
 
 
@@ -355,11 +356,11 @@ def _env(env: Any) -> dict[str, str]:
 
 
 def _variable(name: str, value: Any) -> str:
-    """A variable's value; the official CLI sends COLUMNS and LINES as numbers."""
+    """A variable's value; the official CLI sends a terminal's size as numbers."""
+    if name in {"COLUMNS", "LINES"} and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if isinstance(value, str):
         return _sendable(name, value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return json.dumps(value)
     raise invalid_params(f"{_shown(name)} must be a text.")
 
 
