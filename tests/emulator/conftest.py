@@ -36,8 +36,8 @@ class Emulator:
             self.wait()
 
     def wait(self):
-        told = self.process.stdout.readline() + self.process.stdout.readline()
-        exports = dict(re.findall(r"export (\w+)=(\S+)", told.decode()))
+        told = os.read(self.process.stdout.fileno(), 65_536)  # all lines come in one write
+        exports = self.exports = dict(re.findall(r"export (\w+)=(\S+)", told.decode()))
         assert exports, self.process.stderr.read().decode()
         self.url, self.token = exports["HEROKU_HOST"], exports["HEROKU_API_KEY"]
         self.http = requests.Session()

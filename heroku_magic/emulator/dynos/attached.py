@@ -87,20 +87,28 @@ class Attached:
                 self._leave()
 
     async def _take(self, descriptor: int, *, is_terminal: bool) -> None:
-        """Take the client's input until it ends, then until the client leaves."""
+        """Take the client's input until it ends, then wait until the client leaves."""
         target = await _writer(descriptor)
-        with suppress(ConnectionError):
-            while data := await self._client.reader.read(CHUNK):
-                self._used_at = self._loop.time()
+        try:
+            while data := await self._input():
                 is_last = data.endswith(END_OF_INPUT)
                 await _pass_on(target, data.removesuffix(END_OF_INPUT) if is_last and not is_terminal else data)
                 if is_last:
                     self._input_ended.set()
                 if is_last and not is_terminal:
                     target.close()
+        finally:
+            target.close()
         self._input_ended.set()
-        target.close()
         self._leave()
+
+    async def _input(self) -> bytes:
+        try:
+            data = await self._client.reader.read(CHUNK)
+        except OSError:
+            return b""
+        self._used_at = self._loop.time()
+        return data
 
     async def _watch(self) -> None:
         """Break the connection when neither side has said anything for too long."""

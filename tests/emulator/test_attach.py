@@ -1,0 +1,251 @@
+"""Attached dynos, byte by byte, as a client over TLS sees them."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conftest import is_running, wait_until
+
+MARK = b"\xef\xbf\xbf heroku-command-exit-status: "
+EOT = b"\x04"
+
+
+class Client:
+    """A connection to the dyno's rendezvous."""
+
+    def __init__(self, emulator, url, *, secret=None, end=b"\r\n"):
+        parts = urlsplit(url)
+        context = ssl.create_default_context(cafile=emulator.exports["NODE_EXTRA_CA_CERTS"])
+        plain = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        self.socket = context.wrap_socket(plain, server_hostname=parts.hostname)
+        self.socket.sendall((secret or parts.path[1:]).encode() + end)
+
+    def greeting(self):
+        """One TLS record."""
+        return self.socket.recv(65536)
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def rest(self):
+        data = b""
+        try:
+            while chunk := self.socket.recv(65536):
+                data += chunk
+        except (ssl.SSLError, ConnectionError):
+            pass
+        return data
+
+    def records(self):
+        while chunk := self.socket.recv(65536):
+            yield chunk
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.fixture
+def attach(demo):
+    clients = []
+
+    def start(command, *, emulator=demo, end=b"\r\n", **more):
+        dyno = emulator.create(command, attach=True, **more)
+        assert re.fullmatch(r"rendezvous://127\.0\.0\.1:\d+/[0-9a-f]{32}", dyno["attach_url"])
+        client = Client(emulator, dyno["attach_url"], end=end)
+        clients.append(client)
+        assert client.greeting() == b"rendezvous\r\n"
+        return client, dyno
+
+    yield start
+    for client in clients:
+        client.close()
+
+
+def only_word(*arguments, **more):
+    """All that a client gets that does nothing."""
+    client = Client(*arguments, **more)
+    try:
+        return client.rest()
+    finally:
+        client.close()
+
+
+def heroku_lines(emulator, dyno):
+    return [line.partition(b"]: ")[2].decode() for line in emulator.log(dyno)]
+
+
+def test_without_a_terminal_the_output_is_unchanged_and_the_input_ends(attach, demo):
+    client, dyno = attach("echo to stderr >&2; cat; exit 3", force_no_tty=True)
+    client.send(b"one\n\x04two")
+    client.send(b"\nthree" + EOT)
+    assert client.rest() == b"to stderr\none\n\x04two\nthree"
+    assert heroku_lines(demo, dyno) == [
+        "Awaiting client",
+        f"Starting process with command `{dyno['command']}`",
+        "State changed from starting to up",
+        "Process exited with status 3",
+        "State changed from up to complete",
+    ]
+
+
+def test_a_terminal_has_a_size_a_type_and_control_keys(attach):
+    client, _ = attach("bash", env={"COLUMNS": 91, "LINES": 33, "TERM": "xterm"})
+    client.send(b"stty size; tty; echo $TERM; ps -o tty= -p $$\n")
+    client.send(b"sleep 60\n")
+    time.sleep(0.5)
+    client.send(b"\x03")
+    client.send(b"exit 5\n")
+    said = client.rest()
+    assert b"33 91\r\n" in said
+    assert b"/dev/pts/" in said
+    assert b"xterm\r\n" in said
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b""])
+def test_a_secret_may_end_as_its_client_likes(attach, end):
+    client, _ = attach("echo here", force_no_tty=True, end=end)
+    assert client.rest() == b"here\n"
+
+
+def test_a_secret_works_once_and_no_other_works(attach, demo):
+    client, dyno = attach("sleep 0.5; echo mine", force_no_tty=True)
+    for secret in (urlsplit(dyno["attach_url"]).path[1:], "0" * 32):
+        assert only_word(demo, dyno["attach_url"], secret=secret) == b""
+    assert client.rest() == b"mine\n"
+
+
+def test_the_line_with_the_exit_status_comes_in_one_record(attach):
+    command = r"printf 'before \357\277\277 heroku-command'; sleep 0.2; printf -- '-exit-status: 7\n'"
+    client, _ = attach(command, force_no_tty=True)
+    records = list(client.records())
+    assert records == [b"before ", MARK + b"7\n"]
+
+
+def test_all_output_comes_before_the_end_even_of_a_flood(attach):
+    client, _ = attach("seq 200000", force_no_tty=True)
+    assert client.rest() == b"".join(b"%d\n" % number for number in range(1, 200_001))
+
+
+def test_the_connection_waits_for_a_client_whose_input_has_not_ended(attach):
+    client, _ = attach("true", force_no_tty=True)
+    begun = time.monotonic()
+    client.rest()
+    waited = time.monotonic() - begun
+    client, _ = attach("true", force_no_tty=True)
+    client.send(EOT)
+    begun = time.monotonic()
+    client.rest()
+    assert time.monotonic() - begun < waited
+
+
+def test_a_client_that_does_not_come_is_waited_for_not_for_ever(start, make_folder):
+    emulator = start(make_folder(), "--time", "attach=0.3")
+    dyno = emulator.create("true", attach=True)
+    assert heroku_lines(emulator, dyno) == [
+        "Awaiting client",
+        "Error R13 (Attach error) -> Failed to attach to process",
+        "Process exited with status 128",
+        "State changed from starting to complete",
+    ]
+    assert only_word(emulator, dyno["attach_url"]) == b""
+
+
+def test_a_client_that_leaves_is_a_sighup_for_its_process(attach, demo):
+    client, dyno = attach("sleep 60", force_no_tty=True)
+    client.close()
+    lines = heroku_lines(demo, dyno)
+    assert "Client connection closed. Sending SIGHUP to all processes" in lines
+    assert "Process exited with status 129" in lines
+
+
+def test_a_process_that_ignores_its_clients_leaving_is_named(start, make_folder, attach):
+    emulator = start(make_folder(), "--time", "hangup=0.1")
+    client, dyno = attach("trap '' HUP; echo ready; sleep 1", force_no_tty=True, emulator=emulator)
+    client.socket.recv(100)
+    client.close()
+    lines = heroku_lines(emulator, dyno)
+    assert lines.count("Client connection closed. Sending SIGHUP to all processes") == 3
+    assert any(line.startswith("Error R16 (Detached) -> An attached process is not responding") for line in lines)
+
+
+def test_silence_for_too_long_ends_the_connection(start, make_folder, attach):
+    emulator = start(make_folder(), "--time", "attach-idle=0.3")
+    client, dyno = attach("sleep 60", force_no_tty=True, emulator=emulator)
+    assert client.rest() == b""
+    assert "Process exited with status 129" in heroku_lines(emulator, dyno)
+
+
+def test_a_stop_ends_an_attached_dyno_and_one_that_awaits_its_client(attach, demo):
+    client, dyno = attach("sleep 60", force_no_tty=True)
+    demo.stop(dyno)
+    assert client.rest() == b""
+    assert "Process exited with status 143" in heroku_lines(demo, dyno)
+    waiting = demo.create("sleep 60", attach=True)
+    demo.stop(waiting)
+    assert "Process exited with status 143" in heroku_lines(demo, waiting)
+
+
+def test_a_client_that_brings_no_secret_is_sent_away_and_others_are_served(start, make_folder, attach):
+    emulator = start(make_folder())
+    url = urlsplit(emulator.create("true", attach=True)["attach_url"])
+    silent = [socket.create_connection((url.hostname, url.port)) for _ in range(50)]
+    client, _ = attach("echo served", force_no_tty=True, emulator=emulator)
+    assert client.rest() == b"served\n"
+    silent[0].settimeout(20)
+    assert silent[0].recv(10) == b""
+    for each in silent:
+        each.close()
+
+
+def test_the_authority_is_in_a_private_folder_that_goes_at_the_end(start, make_folder):
+    emulator = start(make_folder())
+    file = Path(emulator.exports["NODE_EXTRA_CA_CERTS"])
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert b"PRIVATE" not in file.read_bytes()
+    emulator.process.terminate()
+    wait_until(lambda: not file.exists())
+
+
+def test_an_emulator_that_is_killed_leaves_no_attached_process(start, make_folder, attach):
+    emulator = start(make_folder())
+    client, _ = attach("echo $$; sleep 300", force_no_tty=True, emulator=emulator)
+    pid = int(client.socket.recv(100))
+    emulator.process.kill()
+    wait_until(lambda: not is_running(pid))
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.one_of(st.binary(max_size=300), st.just(MARK), st.just(MARK + b"0\n"), st.just(b"\xef\xbf"))))
+def test_any_bytes_arrive_unchanged(attach, tmp_path, chunks):
+    (tmp_path / "bytes").write_bytes(b"".join(chunks))
+    client, _ = attach(f"cat {tmp_path}/bytes", force_no_tty=True)
+    client.send(EOT)
+    assert client.rest() == b"".join(chunks)
+    client.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc")
+def test_no_descriptor_is_left_of_attached_dynos(attach, demo):
+    def count():
+        return len(list(Path(f"/proc/{demo.process.pid}/fd").iterdir()))
+
+    client, _ = attach("true", force_no_tty=True)
+    client.send(EOT)
+    client.rest()
+    wait_until(lambda: demo.get("/apps/demo/dynos") == [])
+    before = count()
+    for tty in (True, False) * 5:
+        client, _ = attach("echo x", force_no_tty=tty)
+        client.send(EOT)
+        client.rest()
+        client.close()
+    wait_until(lambda: count() <= before + 1)
