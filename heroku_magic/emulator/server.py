@@ -128,7 +128,13 @@ class Emulator:
         for each in listening:
             # Connections inherit it: a log line never waits for the next one.
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._server = HTTPServer(application, max_body_size=LARGEST_BODY, max_buffer_size=LARGEST_BODY)
+        self._server = HTTPServer(
+            application,
+            max_body_size=LARGEST_BODY,
+            max_buffer_size=LARGEST_BODY,
+            idle_connection_timeout=self.times.request,
+            body_timeout=self.times.request,
+        )
         self._server.add_sockets(listening)
 
     def _scratch(self) -> Path:

@@ -16,7 +16,7 @@ class Times:
     restart: before a crashed dyno of the formation starts again.
     session: how long the URL of a log session lives unopened. stream: after this age a log stream goes
     silent. heartbeat: silence after which a stream shows that it lives. patience: how long a dyno waits
-    for a log reader that takes nothing (L11).
+    for a log reader that takes nothing (L11). request: in which a request has to be here whole.
 
     https://devcenter.heroku.com/articles/limits
     """
@@ -32,6 +32,7 @@ class Times:
     stream: float = 900
     heartbeat: float = 15
     patience: float = 1
+    request: float = 60
 
 
 TIMES = tuple(field.name for field in fields(Times))

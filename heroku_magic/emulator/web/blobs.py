@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
@@ -10,6 +12,8 @@ from heroku_magic.emulator.code.blobs import LARGEST, Upload
 from heroku_magic.emulator.web.api import LocalHandler
 
 CHUNK = 1_000_000
+# Seconds that an archive may take to arrive.
+PATIENCE = 3600
 
 
 @stream_request_body
@@ -22,7 +26,9 @@ class Blob(LocalHandler):
         """Find the blob before a byte of it is taken."""
         super().prepare()
         if self.request.method == "PUT":
-            self.request.connection.set_max_body_size(LARGEST)  # type: ignore[union-attr]
+            connection: Any = self.request.connection
+            connection.set_max_body_size(LARGEST)
+            connection.set_body_timeout(PATIENCE)
             blob = self.emulator.account.blobs.writable(self.path_args[0])
             if blob is None:
                 raise errors.ApiError(403, "forbidden", "This URL takes no archive.")

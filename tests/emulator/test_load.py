@@ -1,0 +1,106 @@
+"""Many dynos and many readers at once: nothing is lost, and memory stays bounded."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conftest import wait_until
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+
+
+def memory(emulator, kind):
+    status = Path(f"/proc/{emulator.process.pid}/status").read_text()
+    return int(re.search(rf"{kind}:\s+(\d+) kB", status)[1])
+
+
+def test_200_dynos_at_once_each_say_all_they_have_to_say(start, make_folder):
+    emulator = start(make_folder(), "--one-offs", "500")
+    dynos = [emulator.create("sleep 1; seq 50; exit 3") for _ in range(200)]
+    assert len(emulator.get("/apps/demo/dynos", headers={"Range": "id ..; max=1000"})) == 200
+    heard = {}
+
+    def follow(dyno):
+        heard[dyno["name"]] = emulator.log(dyno)
+
+    threads = [threading.Thread(target=follow, args=(dyno,)) for dyno in dynos[:50]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for lines in heard.values():
+        said = [line.partition(b"]: ")[2] for line in lines if b" app[run" in line]
+        assert said == [b"%d" % number for number in range(1, 51)]
+        assert any(b"Process exited with status 3" in line for line in lines)
+    wait_until(lambda: emulator.get("/apps/demo/dynos") == [], 20)
+
+
+@needs_proc
+def test_50_readers_get_every_line_of_a_flood_and_memory_stays_bounded(start, make_folder):
+    emulator = start(make_folder())
+    before = memory(emulator, "VmRSS")
+    dyno = emulator.create("sleep 1; seq 100000")
+    counts = []
+
+    def follow():
+        with emulator.tail(dyno, source="app") as log:
+            numbers = 0
+            for line in log.lines:
+                numbers += 1
+                if line.endswith(b" 100000"):
+                    break
+            counts.append(numbers)
+
+    threads = [threading.Thread(target=follow) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == [100_000] * 50
+    assert memory(emulator, "VmHWM") - before < 200_000
+
+
+def model(data):
+    """What comes out of a dyno's stdout: lines, cut at 10,000 bytes with the newline counted."""
+    *whole, rest = data.split(b"\n")
+    lines = []
+    for line in whole:
+        text = line + b"\n"
+        pieces = [text[at : at + 10_000] for at in range(0, len(text), 10_000)]
+        lines += [piece.removesuffix(b"\n") for piece in pieces]
+    return lines + [rest[at : at + 10_000] for at in range(0, len(rest), 10_000)]
+
+
+@pytest.fixture(scope="module")
+def printer(make_folder):
+    from conftest import Emulator
+
+    emulator = Emulator(make_folder())
+    yield emulator
+    assert emulator.end() == ""
+
+
+pieces = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from(
+        [b"\n", b"\r", b"\r\n", b"\0", b"\xe2\x80\xa8", b"\xff", b"x" * 9_999, b"y" * 10_000, b"z" * 25_001]
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.lists(pieces, max_size=8))
+def test_any_bytes_come_out_of_the_stream_split_and_prefixed(printer, tmp_path, chunks):
+    (tmp_path / "bytes").write_bytes(b"".join(chunks))
+    dyno = printer.create(f"cat {tmp_path}/bytes")
+    wait_until(lambda: printer.get("/apps/demo/dynos") == [])
+    answer = printer.open(printer.session(dyno=dyno["name"], source="app", lines=1500)).answer
+    head = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 app\[" + dyno["name"].encode() + rb"\]: "
+    printed = re.split(rb"(?:^|(?<=\n))" + head, answer.content)[1:]
+    assert [text.removesuffix(b"\n") for text in printed] == model(b"".join(chunks))
