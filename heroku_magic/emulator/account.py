@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.emulator.authorizations import Authorizations
     from heroku_magic.emulator.host import Host
-    from heroku_magic.emulator.web.orders import AppChanges, AppOrder
+    from heroku_magic.emulator.orders import AppChanges, AppOrder
 
 # https://devcenter.heroku.com/articles/limits: of a verified account
 MOST_APPS = 100

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.code.output import Output
     from heroku_magic.emulator.host import Host
     from heroku_magic.emulator.logs.logplex import Logplex
+    from heroku_magic.emulator.orders import BuildOrder
     from heroku_magic.emulator.releases import Releases
     from heroku_magic.emulator.state import App
-    from heroku_magic.emulator.web.orders import BuildOrder
 
 
 class Builds:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.fleet import Fleet
     from heroku_magic.emulator.host import Host
     from heroku_magic.emulator.logs.logplex import Logplex
+    from heroku_magic.emulator.orders import FormationUpdate
     from heroku_magic.emulator.state import App
-    from heroku_magic.emulator.web.orders import FormationUpdate
 
 
 class Formation:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from heroku_magic.emulator.code.installed import Installed
     from heroku_magic.emulator.host import Host
+    from heroku_magic.emulator.orders import DynoOrder
     from heroku_magic.emulator.state import App, Release, Slug
-    from heroku_magic.emulator.web.orders import DynoOrder
 
 # Seconds that a create waits for the app's environment; then it answers, and the dyno starts when it can.
 BUILD_PATIENCE = 20

@@ -13,7 +13,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ, WRITE
-from heroku_magic.emulator.web import mishaps, orders, ranges
+from heroku_magic.emulator.web import bodies, mishaps, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,7 @@ class ApiHandler(LocalHandler):
 
     def body(self) -> dict[str, Any]:
         """Return the request's JSON object."""
-        return orders.json_object(self.request.body)
+        return bodies.json_object(self.request.body)
 
     def served(self, identity: str) -> AppRuntime:
         """Return an app by name or id, as its folder is now."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ_PROTECTED, WRITE_PROTECTED
-from heroku_magic.emulator.web import answers, orders
+from heroku_magic.emulator.web import answers, bodies
 from heroku_magic.emulator.web.api import ApiHandler
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Releases(_ReleaseHandler):
     def post(self, app: str) -> None:
         """`POST /apps/{app}/releases`: of a slug, or a rollback."""
         runtime = self.served(app)
-        order = orders.release_order(self.body())
+        order = bodies.release_order(self.body())
         if order.release:
             release = runtime.releases.roll_back(runtime.app.find_release(order.release))
         else:
@@ -73,7 +73,7 @@ class Slugs(ApiHandler):
     def post(self, app: str) -> None:
         """`POST /apps/{app}/slugs`; its archive is put to the URL of the answer."""
         runtime = self.served(app)
-        slug = orders.slug_order(self.body())
+        slug = bodies.slug_order(self.body())
         runtime.app.slugs[slug.id] = slug
         blob = self.emulator.account.blobs.at(runtime.releases.archive(slug.id))
         self.answer(answers.slug(slug, method="put", url=answers.blob_url(self.emulator.url, blob.put_token)), 201)
@@ -119,7 +119,7 @@ class Builds(ApiHandler):
     def post(self, app: str) -> None:
         """`POST /apps/{app}/builds`: the answer does not wait for the build."""
         runtime = self.served(app)
-        order = orders.build_order(self.body())
+        order = bodies.build_order(self.body())
         build = runtime.builds.start(order, self._source(order.url))
         self.answer(answers.build(runtime.app, build, base=self.emulator.url), 201)
 

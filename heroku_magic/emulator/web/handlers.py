@@ -8,7 +8,7 @@ from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import ANY, IDENTITY, READ_PROTECTED, WRITE_PROTECTED
 from heroku_magic.emulator.sizes import SIZES
 from heroku_magic.emulator.state import STACKS
-from heroku_magic.emulator.web import answers, mishaps, orders
+from heroku_magic.emulator.web import answers, bodies, mishaps
 from heroku_magic.emulator.web.api import ApiHandler
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Apps(ApiHandler):
 
     def post(self) -> None:
         """`POST /apps`."""
-        runtime = self.emulator.account.create(orders.app_order(self.body()))
+        runtime = self.emulator.account.create(bodies.app_order(self.body()))
         self.answer(answers.app(runtime.app), 201)
 
 
@@ -60,7 +60,7 @@ class App(ApiHandler):
     def patch(self, app: str) -> None:
         """`PATCH /apps/{app}`."""
         runtime = self.served(app)
-        self.emulator.account.change(runtime, orders.app_changes(self.body()))
+        self.emulator.account.change(runtime, bodies.app_changes(self.body()))
         self.answer(answers.app(runtime.app))
 
     async def delete(self, app: str) -> None:
@@ -110,7 +110,7 @@ class ConfigVars(ApiHandler):
     def patch(self, app: str) -> None:
         """`PATCH /apps/{app}/config-vars`; answers all of them."""
         runtime = self.served(app)
-        runtime.releases.set_config(orders.config_changes(self.body()))
+        runtime.releases.set_config(bodies.config_changes(self.body()))
         self.answer(runtime.releases.config)
 
 
@@ -125,7 +125,7 @@ class Formation(ApiHandler):
     def patch(self, app: str) -> None:
         """`PATCH /apps/{app}/formation`: all of the updates, or none; answers those that were updated."""
         runtime = self.served(app)
-        kinds = runtime.formation.update(orders.formation_updates(self.body()))
+        kinds = runtime.formation.update(bodies.formation_updates(self.body()))
         self.answer([_scaled(runtime, kind) for kind in kinds])
 
 
@@ -140,7 +140,7 @@ class ProcessType(ApiHandler):
     def patch(self, app: str, kind: str) -> None:
         """`PATCH /apps/{app}/formation/{type}`."""
         runtime = self.served(app)
-        update = orders.formation_update(self.body(), runtime.app.find_type(kind))
+        update = bodies.formation_update(self.body(), runtime.app.find_type(kind))
         self.answer(_scaled(runtime, runtime.formation.update([update])[0]))
 
 
@@ -164,7 +164,7 @@ class Dynos(ApiHandler):
             return
         if faults.takes("conflict-after-release", runtime.app.current.id):
             raise errors.conflict()
-        dyno = await runtime.create(orders.dyno_order(self.body()))
+        dyno = await runtime.create(bodies.dyno_order(self.body()))
         if faults.strikes("reset-after-create"):
             mishaps.reset(self)
             return

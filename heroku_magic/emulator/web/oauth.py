@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import ANY, GLOBAL
-from heroku_magic.emulator.web import answers, orders
+from heroku_magic.emulator.web import answers, bodies
 from heroku_magic.emulator.web.api import ApiHandler
 
 
@@ -20,7 +20,7 @@ class Authorizations(ApiHandler):
 
     def post(self) -> None:
         """`POST /oauth/authorizations`; only this answer shows the token."""
-        granted = orders.authorization_order(self.body())
+        granted = bodies.authorization_order(self.body())
         self.emulator.account.authorizations.add(granted)
         self.answer(answers.authorization(granted, token=granted.token), 201)
 

@@ -11,7 +11,7 @@ from tornado.iostream import StreamClosedError
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ
 from heroku_magic.emulator.logs.logplex import Tail
-from heroku_magic.emulator.web import answers, mishaps, orders
+from heroku_magic.emulator.web import answers, bodies, mishaps
 from heroku_magic.emulator.web.api import ApiHandler, LocalHandler
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class LogSessions(ApiHandler):
 
     def post(self, app: str) -> None:
         """`POST /apps/{app}/log-sessions`."""
-        session = orders.log_session(self.body())
+        session = bodies.log_session(self.body())
         self.served(app).logplex.open_session(session)
         self.answer(answers.log_session(session, f"{self.emulator.url}/stream?token={session.token}"), 201)
 

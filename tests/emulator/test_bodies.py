@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heroku_magic.emulator.errors import ApiError
-from heroku_magic.emulator.web.orders import config_changes, dyno_order, json_object, log_session
+from heroku_magic.emulator.web.bodies import config_changes, dyno_order, json_object, log_session
 
 anything = st.recursive(
     st.none()
@@ -78,12 +78,12 @@ def test_a_full_order_is_taken():
         {
             "command": "task #hm-1",
             "attach": False,
-            "env": {"N": 10, "X": 1.5, "S": "ä"},
+            "env": {"COLUMNS": 91, "S": "ä"},
             "size": "performance-l",
             "type": "run",
             "time_to_live": "60",
             "force_no_tty": None,
         }
     )
-    assert order.env == {"N": "10", "X": "1.5", "S": "ä"}
+    assert order.env == {"COLUMNS": "91", "S": "ä"}
     assert (order.size, order.time_to_live) == ("Performance-L", 60)

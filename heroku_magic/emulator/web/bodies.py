@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.emulator.authorizations import SCOPES, Authorization
 from heroku_magic.emulator.errors import bad_request, invalid_params
 from heroku_magic.emulator.logs.logplex import BUFFER, Filter, Session
+from heroku_magic.emulator.orders import AppChanges, AppOrder, BuildOrder, DynoOrder, FormationUpdate, ReleaseOrder
 from heroku_magic.emulator.sizes import DEFAULT, SIZES
 from heroku_magic.emulator.state import REGIONS, STACK, STACKS, Slug, fixed_id
 
@@ -34,73 +34,6 @@ _APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 # https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
 MOST_DYNOS = 100
-
-
-@dataclass(frozen=True)
-class DynoOrder:
-    """A dyno that somebody wants."""
-
-    command: str
-    env: dict[str, str]
-    size: str
-    type: str
-    time_to_live: int | None
-    attach: bool = False
-    force_no_tty: bool = False
-
-
-@dataclass(frozen=True)
-class AppOrder:
-    """An app that somebody wants. name: None for one that nobody else has."""
-
-    name: str | None
-    region: str
-    stack: str
-
-
-@dataclass(frozen=True)
-class AppChanges:
-    """What is to be changed of an app; None: nothing."""
-
-    name: str | None
-    maintenance: bool | None
-    stack: str | None
-
-
-@dataclass(frozen=True)
-class FormationUpdate:
-    """A new scale of a process type. change: a number, to be added if it is relative; size: None for the old one."""
-
-    type: str
-    change: int | None
-    is_relative: bool
-    size: str | None
-
-    def quantity(self, before: int) -> int:
-        """Return how many dynos are wanted."""
-        if self.change is None:
-            return before
-        return max(0, before + self.change) if self.is_relative else self.change
-
-
-@dataclass(frozen=True)
-class ReleaseOrder:
-    """A release that somebody wants: of a slug, or of what an earlier release ran."""
-
-    slug: str | None
-    release: str | None
-    description: str | None
-
-
-@dataclass(frozen=True)
-class BuildOrder:
-    """A build that somebody wants."""
-
-    url: str
-    version: str | None
-    version_description: str | None
-    checksum: str | None
-    buildpacks: list[dict[str, str]] | None
 
 
 def json_object(body: bytes) -> dict[str, Any]:
