@@ -216,7 +216,7 @@ def test_a_change_of_config_vars_makes_a_release_and_reaches_a_dyno(start, make_
         "B": "file",
         "C": "1",
     }
-    assert emulator.output('echo "$A $B $C $D"', env={"B": "request", "D": 4}) == [b"set request 1 4"]
+    assert emulator.output('echo "$A $B $C $D"', env={"B": "request", "D": "4"}) == [b"set request 1 4"]
     newest = emulator.get("/apps/demo/releases")[-1]
     assert (newest["version"], newest["description"]) == (3, "Set A, C config vars")
     emulator.ask("PATCH", "/apps/demo/config-vars", json={"A": "set"})
