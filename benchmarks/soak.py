@@ -78,6 +78,21 @@ def work(server: Server, until: float, done: Counter[str]) -> None:
         time.sleep(2.5)  # 2 requests a run, 4 workers: within 4,500 requests an hour for ten minutes
 
 
+def flood(http: requests.Session, server: Server, lines: int) -> float:
+    """Return how many lines a second one tail brings of a dyno that prints as fast as it can."""
+    dyno = ask(http, server, "POST", "/apps/demo/dynos", json={"command": f"sleep 0.5; seq {lines}"})
+    body = {"dyno": dyno["name"], "source": "app", "lines": 1500, "tail": True}
+    url = ask(http, server, "POST", "/apps/demo/log-sessions", json=body)["logplex_url"]
+    with requests.get(url, headers={"Accept": "text/event-stream"}, stream=True, timeout=30) as stream:
+        began, seen = 0.0, 0
+        for chunk in stream.iter_content(1 << 20):
+            began = began or time.monotonic()
+            seen += chunk.count(b"\ndata:")
+            if seen >= lines:
+                break
+    return lines / (time.monotonic() - began)
+
+
 def cost(server: Server, count: int, begin: Any) -> float:
     """Return how many kB of memory each of so many things costs."""
     before = server.memory
@@ -103,6 +118,7 @@ def main() -> None:
             http.get(f"{server.url}/account/rate-limits", timeout=30)
             asked += 1
         print(f"requests a second, one connection: {asked}")
+        print(f"lines a second, one tail: {flood(http, server, 300_000):,.0f}")
         files, memory, done = server.files, server.memory, Counter[str]()
         until = time.monotonic() + minutes * 60
         threads = [threading.Thread(target=work, args=(server, until, done)) for _ in range(4)]

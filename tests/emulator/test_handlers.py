@@ -271,3 +271,10 @@ def test_strange_requests_never_break_the_server(demo):
             for path in ("/apps/demo/releases", demo.session().removeprefix(demo.url)):
                 answer = demo.http.get(demo.url + path, headers={header: text}, timeout=20)
                 assert answer.status_code < 500, (header, text)
+
+
+def test_what_has_not_changed_is_not_sent_again(demo):
+    answer = demo.ask("GET", "/apps/demo")
+    again = demo.ask("GET", "/apps/demo", 304, headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.content == b""
+    demo.ask("GET", "/apps/demo", 200, headers={"If-None-Match": '"other"'})
