@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import queue
+import sys
 import threading
 import time
 import weakref
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from heroku_magic.resources import Dyno
 
 CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
+STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
 LOOK_UP_EVERY = 10.0  # seconds of silence between two looks at the dyno
 CLOCK_SKEW = 5.0  # seconds that Heroku's clocks may differ from each other
@@ -425,7 +427,9 @@ class Run:
                 fresh += self._read(line)
             else:
                 fresh.append(line)
-                fresh += [self._state_change(state) for state in self._life.heroku_line(line.message, now)]
+                # A line that comes late must not bring a run that is over back to life.
+                states = self._life.heroku_line(line.message, now)
+                fresh += [self._state_change(state) for state in states if not self.done()]
         self._life.news(now, end=self._decoder.end)
         self._record(*fresh)
 
@@ -532,6 +536,12 @@ class Run:
             f"{self.dyno} of {self.app} may still run; it ends by itself at {at:%H:%M:%S} (`%heroku stop {self.dyno}`)."
         )
 
+    def what_was_left(self) -> str:
+        """Say what became of a run that was cancelled: gone, or what may still run and until when."""
+        if not self.done():
+            return f"{self.task} was told to stop. {self.what_remains()}"
+        return str(self._error) if self._error else f"{self.task} ended by itself."
+
     def _elapsed(self) -> float | None:
         """Seconds from the create to the end, as far as it is known; not the wait for late lines."""
         ended = self._life.ended_at or time.monotonic()
@@ -592,15 +602,17 @@ _alive: weakref.WeakSet[Run] = weakref.WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """The interpreter ends: stop what still runs, and wait a moment for the stops to be sent.
+    """The interpreter ends: stop what still runs, wait a moment, and tell what came of it.
 
     What is detached is waited for until its dyno is created and can be attached.
     """
     runs = [run for run in _alive if not run.outlives and run.cancel()]
     for run in [run for run in _alive if run.outlives]:
         run.wait_for_dyno(CREATE_TIMEOUT)
+    until = time.monotonic() + STOP_TIMEOUT
     for run in runs:
-        run.wait(5)
+        run.wait(max(until - time.monotonic(), 0))
+        print(f"heroku_magic: {run.what_was_left()}", file=sys.stderr)  # noqa: T201 - nobody else is there any more
 
 
 def _iso(seconds: float | None) -> str | None:

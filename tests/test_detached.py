@@ -122,3 +122,29 @@ def test_what_is_no_detached_run_is_refused_with_those_that_are(heroku, tmp_path
 def test_the_embedded_heroku_ends_with_the_kernel_so_nothing_is_detached_there(tmp_path):
     with pytest.raises(InvalidOptions, match="end with this kernel"):
         connect(local=True, say=lambda _: None).submit("task", detach=True)
+
+
+def in_a_script(code, **environ):
+    """Run a Python that starts a run and ends; return what it said on standard error."""
+    script = f"""
+        import heroku_magic
+        heroku = heroku_magic.connect("shop", say=lambda text: None)
+        run = heroku.submit("count", {{"n": 100, "pause": 1}})
+        run.wait_for_dyno()
+        {code}
+        """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
+
+
+def test_a_script_that_ends_stops_its_dynos_and_says_so(heroku):
+    said = in_a_script("pass")
+    assert "heroku_magic: count was stopped after" in said
+    assert heroku.dynos() == []
+
+
+def test_what_cannot_be_reached_at_the_end_is_named_with_its_own_end(heroku):
+    said = in_a_script("run._client.base_url = 'http://127.0.0.1:9'")
+    assert "may still run; it ends by itself at" in said
+    for dyno in heroku.dynos():
+        heroku.stop(dyno.name)

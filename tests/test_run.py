@@ -317,3 +317,14 @@ def test_a_fault_of_ours_ends_the_run_instead_of_hanging_it(heroku, monkeypatch)
 
     with pytest.raises(HerokuMagicError, match=r"fault of heroku_magic: ZeroDivisionError\. run\.\d+ .* may still run"):
         heroku.submit("count").result(timeout=10)
+
+
+def test_a_state_line_that_comes_after_the_end_changes_nothing(heroku):
+    from heroku_magic.loglines import LogLine
+
+    run = heroku.submit("count", {"n": 1})
+    run.result(30)
+    run._take([LogLine("2126-01-01T00:00:00.000000+00:00", "heroku", run.dyno, "State changed from starting to up")])
+
+    assert run.done()
+    assert run.state == "done"
