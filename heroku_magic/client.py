@@ -123,8 +123,8 @@ class HerokuClient:
         self._retry(_passing, lambda: self._send("POST", url, Any))
 
     def create_log_session(self, app: str, *, dyno: str, lines: int = BACKLOG, tail: bool = True) -> LogSession:
-        """Open a log session filtered on a dyno (`run.1234`) or a type (`run`)."""
-        body = {"dyno": dyno, "lines": lines, "tail": tail}
+        """Open a log session of a dyno (`run.1234`), of a type (`run`), or of the whole app (an empty text)."""
+        body = {**({"dyno": dyno} if dyno else {}), "lines": lines, "tail": tail}
         url = rest.path("apps", app, "log-sessions")
         return self._retry(
             _passing,

@@ -49,11 +49,12 @@ def describe_failure(
     *,
     time_limit: int | None,
     dyno: str,
+    troubles: Sequence[str] = (),
 ) -> str:
     """Return the error's text: headline, source lines, remedy, where to look.
 
     status: None is unknown. log: the last messages of the task. time_limit: the dyno's
-    time_to_live in seconds, if it was over.
+    time_to_live in seconds, if it was over. troubles: what Heroku's error codes mean for this run.
     """
     if time_limit is not None:
         headline = f"the time limit of {time_limit} s was reached, so Heroku ended the task"
@@ -65,7 +66,7 @@ def describe_failure(
         headline = _last_exception(log) or f"{task} {_in_words(status)}"
         places, missing, remedy = "", _missing_module(log), ""
     footer = _footer("" if headline.startswith(task) else f"{task} {_in_words(status)}", dyno)
-    lines = [headline, places, remedy, _requirement(missing), footer]
+    lines = [headline, places, *troubles, remedy, _requirement(missing), footer]
     return "\n".join(filter(None, lines))
 
 

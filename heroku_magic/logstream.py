@@ -124,7 +124,10 @@ class LogStream:
 
 
 def backlog(client: HerokuClient, app: str, dyno: str) -> list[LogLine]:
-    """Return what Logplex still holds of a dyno's log: at most the last 1,500 lines of the whole app."""
+    """Return what Logplex still holds of a dyno's log: at most the last 1,500 lines of the whole app.
+
+    An empty text: of all dynos, and of Logplex itself.
+    """
     session: LogSession = client.create_log_session(app, dyno=dyno, tail=False)
     response = client.open_log(session)
     decoder = LineDecoder(response.headers.get("Content-Type", ""))

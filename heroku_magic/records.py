@@ -10,9 +10,12 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 VERSION = 1
 _RECORD = re.compile(r"@hm(\d+) (?:([0-9a-f]{8}) (\d{1,12}) ([a-z]{1,16}\+?) ([0-9a-f]{24}) (.*))?", re.DOTALL)
@@ -138,6 +141,12 @@ class RecordDecoder:
         records = process.take(int(number), kind, payload)
         is_first = process is next(iter(self._processes.values()))
         return message[: match.start()] or None, records if is_first else []
+
+    def read_again(self, messages: Iterable[str]) -> None:
+        """Take the plain rows from these messages instead: they are all that the task printed, once and in order."""
+        self._plain = []
+        for message in messages:
+            self._plain_row(message)
 
     @property
     def keyed(self) -> bool:

@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.codes import lost, sentence
 from heroku_magic.creation import Creation, Stopped
 from heroku_magic.detached import Detached, path, save
 from heroku_magic.errors import (
@@ -114,6 +115,8 @@ class Run:
         )
         self._decoder = RecordDecoder(self._key)
         self._life = Lifecycle()
+        self._troubles: dict[str, str] = {}
+        self._lost_lines = self._lost_here = 0
         self._events: list[Event] = []
         self._changed = threading.Condition()
         self._state = "requested"
@@ -426,10 +429,7 @@ class Run:
             if line.source == "app":
                 fresh += self._read(line)
             else:
-                fresh.append(line)
-                # A line that comes late must not bring a run that is over back to life.
-                states = self._life.heroku_line(line.message, now)
-                fresh += [self._state_change(state) for state in states if not self.done()]
+                fresh += self._heed(line)
         self._life.news(now, end=self._decoder.end)
         self._record(*fresh)
 
@@ -469,12 +469,45 @@ class Run:
 
     def _repair(self, oldest: str) -> None:
         """Look in the backlog for what is missing, once."""
-        if not (self._decoder.missing() or (self._decoder.ended and not self._decoder.end)):
+        decoder = self._decoder
+        is_whole = decoder.end is not None if decoder.keyed else not self._has_plain_rows()
+        if is_whole and self._life.exit_status is not None:
             return
-        lines = backlog(self._client, self._order.app, self.dyno or "")
-        for line in lines:
-            if line.source == "app" and line.timestamp >= oldest and "@hm" in line.message:
-                self._record(*self._decoder.feed(line.message)[1])
+        # Of the whole app: whose lines were lost at their source is told by others than the dyno.
+        lines = [line for line in backlog(self._client, self._order.app, "") if line.timestamp >= oldest]
+        ours = [line for line in lines if line.dyno == self.dyno]
+        for line in ours:
+            if line.source == "heroku":
+                self._life.heroku_line(line.message, time.monotonic())
+            elif "@hm" in line.message:
+                self._record(*decoder.feed(line.message)[1])
+        if self._has_plain_rows():
+            self._compare(lines, ours)
+
+    def _has_plain_rows(self) -> bool:
+        return self._order.takes_rows and not self._decoder.keyed and self._decoder.rows()[0] is not None
+
+    def _compare(self, lines: list[LogLine], ours: list[LogLine]) -> None:
+        """Rows that nobody numbered: what the log kept is what counts, if it kept everything."""
+        self._lost_lines = sum(lost(line.message) for line in lines if line.dyno == "log-shuttle")
+        if any(line.source == "heroku" and line.message.endswith("to up") for line in ours):
+            self._decoder.read_again(line.message for line in ours if line.source == "app")
+        else:
+            self._lost_lines += self._lost_here
+
+    def _heed(self, line: LogLine) -> list[Event]:
+        """Read Heroku's own line: what it says of the run, and of trouble."""
+        now = time.monotonic()
+        events: list[Event] = [line]
+        # A line that comes late must not bring a run that is over back to life.
+        states = self._life.heroku_line(line.message, now)
+        events += [self._state_change(state) for state in states if not self.done()]
+        self._lost_here += lost(line.message)
+        told = sentence(line.message, self.size)
+        if told and told[0] not in self._troubles and not self.done():
+            self._troubles[told[0]] = told[1]
+            events.append(self._state_change(self._state, note=told[1]))
+        return events
 
     def _read_late_lines(self) -> None:
         """Stay a moment for lines that the log brings after the end."""
@@ -506,6 +539,7 @@ class Run:
             [line.message for line in self._lines()[-200:] if line.source == "app"],
             time_limit=self._order.timeout if overdue else None,
             dyno=self.dyno or "",
+            troubles=[text for code, text in self._troubles.items() if code.startswith("R")],
         )
         return TaskFailed(text, self)
 
@@ -516,6 +550,8 @@ class Run:
             problem = f"records {gaps} never came, and the log's backlog does not hold them"
         elif decoder.keyed and decoder.end is None:
             problem = "the end mark never came, so it is unknown whether all rows are here"
+        elif self._lost_lines:
+            problem = f"{self._lost_lines} lines of its log were lost, and rows may have been among them"
         elif not decoder.count_agrees():
             problem = "the end mark counts other rows than came"
         elif decoder.newer_version:

@@ -115,6 +115,7 @@ ANSWERS = {
     "fails": Answer({"i": [0, 1]}, 1),
     "exits": Answer(None, 7),
     "nothing": Answer(None),
+    "plain": Answer({"i": list(range(1, 10))}),
     "talks": Answer(None),
 }
 
