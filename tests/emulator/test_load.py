@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import wait_until
+from conftest import Emulator, wait_until
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 
@@ -79,8 +79,6 @@ def model(data):
 
 @pytest.fixture(scope="module")
 def printer(make_folder):
-    from conftest import Emulator
-
     emulator = Emulator(make_folder())
     yield emulator
     assert emulator.end() == ""

@@ -12,7 +12,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import ACCEPT
+from conftest import ACCEPT, Emulator
 from heroku_magic.emulator.web.api import ApiHandler
 from heroku_magic.emulator.web.routes import TABLE
 
@@ -194,8 +194,6 @@ def test_no_request_makes_the_server_fail(fuzzed, method, path, body, headers):
 @pytest.fixture(scope="module")
 def fuzzed(make_folder):
     """An emulator whose one app may be changed, or deleted, by whatever a fuzzed request says."""
-    from conftest import Emulator
-
     emulator = Emulator(make_folder("task: true"), "--time", "grace=0.1", "--one-offs", "5")
     yield emulator
     assert emulator.end() == ""
