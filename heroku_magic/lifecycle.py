@@ -57,10 +57,11 @@ class Lifecycle:
             self._ended(now)
 
     def gone(self, now: float) -> None:
-        """The dyno was looked up and is not there any more."""
-        self._is_gone = True
-        self._last_news = now
-        self._ended(now)
+        """The dyno was looked up and is not there any more; to learn it again is no news."""
+        if not self._is_gone:
+            self._is_gone = True
+            self._last_news = now
+            self._ended(now)
 
     def is_over(self, now: float) -> bool:
         """Tell whether nothing more is to be waited for."""

@@ -36,6 +36,7 @@ from heroku_magic.failures import describe_failure
 from heroku_magic.frames import frame
 from heroku_magic.lifecycle import Lifecycle
 from heroku_magic.logstream import LogStream, backlog
+from heroku_magic.lookups import dynos_since
 from heroku_magic.pricing import dollars
 from heroku_magic.records import Declaration, Progress, RecordDecoder, RunKey
 
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
 STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
-LOOK_UP_EVERY = 10.0  # seconds of silence between two looks at the dyno
+SILENCE = 5.0  # seconds without a line after which the dyno is looked up
 CLOCK_SKEW = 5.0  # seconds that Heroku's clocks may differ from each other
 
 
@@ -115,6 +116,8 @@ class Run:
         )
         self._decoder = RecordDecoder(self._key)
         self._life = Lifecycle()
+        self._looked_at = 0.0
+        self._is_missed = False
         self._troubles: dict[str, str] = {}
         self._lost_lines = self._lost_here = 0
         self._events: list[Event] = []
@@ -400,19 +403,18 @@ class Run:
     def _follow(self, dyno: Dyno) -> None:
         """Read lines until the life cycle says that the run is over."""
         oldest = _iso(_seconds(dyno.created_at) - CLOCK_SKEW) or ""
-        looked_at = time.monotonic()
+        heard_at = time.monotonic()
         while not self._life.is_over(time.monotonic()):
             self._stop_if_asked()
-            item = self._next(self._life.patience(time.monotonic(), LOOK_UP_EVERY))
+            item = self._next(self._life.patience(time.monotonic(), SILENCE))
             if isinstance(item, LogStreamError):
                 self._life.gone(time.monotonic())
                 raise self._lost(item)
             if item is not None:
-                looked_at = time.monotonic()
+                heard_at = time.monotonic()
                 self._take([line for line in item if line.timestamp >= oldest])
-            elif time.monotonic() - looked_at >= LOOK_UP_EVERY:
-                looked_at = time.monotonic()
-                self._look_up()
+            elif time.monotonic() - heard_at >= SILENCE:
+                self._look_up(heard_at)
         self._repair(oldest)
 
     def _next(self, seconds: float) -> list[LogLine] | LogStreamError | None:
@@ -445,16 +447,24 @@ class Run:
         shown = line if text == line.message else LogLine(line.timestamp, line.source, line.dyno, text)
         return [shown, *records]
 
-    def _look_up(self) -> None:
-        """After a long silence: is the dyno still there? The log alone may have lost its end."""
+    def _look_up(self, heard_at: float) -> None:
+        """After a long silence: is the dyno still there? The log alone may have lost its end.
+
+        One look may be too early, for a dyno that is not visible yet: it has to be missing twice.
+        """
         try:
-            self._client.dyno(self._order.app, self._dyno_id)
-        except NotFound as error:
-            if error.resource == "app":
-                raise NotFound(f"The app {self.app} is gone, and the run with it.", status=404) from None
-            self._life.gone(time.monotonic())
+            there = dynos_since(self._client, self._order.app, max(heard_at, self._looked_at))
+        except NotFound:
+            raise NotFound(f"The app {self.app} is gone, and the run with it.", status=404) from None
         except ApiError as error:
             self._change(self._state, note=f"The dyno cannot be looked up: {error}")
+            return
+        if there is None:
+            return
+        self._looked_at = time.monotonic()
+        was_missed, self._is_missed = self._is_missed, self._dyno_id not in there
+        if was_missed and self._is_missed:
+            self._life.gone(time.monotonic())
 
     def _stop_if_asked(self) -> None:
         if not self._cancel_asked.is_set() or self._state == "stopping":

@@ -135,3 +135,19 @@ def test_a_run_that_waits_for_the_limit_can_be_given_up(full):
 
     with pytest.raises(RunCancelled, match="before its dyno was created"):
         run.result(20)
+
+
+def test_a_stream_that_goes_silent_is_found_out_by_one_look_for_all_runs(heroku, monkeypatch):
+    from heroku_magic import lookups, run
+    from heroku_magic.client import HerokuClient
+
+    asked = []
+    really = HerokuClient.dynos
+    monkeypatch.setattr(HerokuClient, "dynos", lambda self, app: asked.append(app) or really(self, app))
+    monkeypatch.setattr(run, "SILENCE", 0.5)
+    monkeypatch.setattr(lookups, "EVERY", 1.0)
+    heroku.faults(stale_stream=1)
+    runs = [heroku.submit("count", {"n": 3}) for _ in range(3)]
+
+    assert [each.result(30)["i"].tolist() for each in runs] == [[0, 1, 2]] * 3
+    assert len(asked) <= 4
