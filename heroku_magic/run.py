@@ -303,8 +303,9 @@ class Run:
             stream = LogStream(self._client, self._order.app, dyno.name, self._inbox.put).start()
             self._creation.stop_extras(dyno)
             self._follow(dyno)
-            self._finish(self._verdict())
+            verdict = self._verdict()
             self._forget()
+            self._finish(verdict)
             self._read_late_lines()
         except HerokuMagicError as error:
             self._finish(error)
