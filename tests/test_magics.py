@@ -371,11 +371,8 @@ def test_loading_and_importing_pull_in_nothing_heavy():
 
 
 def test_an_interrupt_stops_the_dyno_and_fails_the_cell(folder):
-    # In a process of its own, with the handler that a kernel installs: what a shell starts in the
-    # background ignores SIGINT.
     script = f"""
         import os, signal, threading
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         from IPython.core.interactiveshell import InteractiveShell
         shell = InteractiveShell.instance()
         shell.run_line_magic("load_ext", "heroku_magic")
