@@ -15,6 +15,8 @@ from heroku_magic.emulator.times import number
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# What no clock or wait can be sensibly set to; dates end in the year 9999.
+MOST = 1e9
 PROBABILITY, SECONDS, COUNT = "a probability from 0 to 1", "seconds", "a whole number"
 
 FAULTS = {
@@ -97,6 +99,8 @@ class Faults:
 def _checked(name: str, text: str) -> float:
     setting, kind = f"{name}={text}", FAULTS[name][0]
     value = number(text, setting) if name != "clock-skew" else _signed(text, setting)
+    if abs(value) > MOST:
+        raise ValueError(f"{setting!r}: {text!r} is more than {MOST:g}")
     is_wrong = (kind is PROBABILITY and value > 1) or (kind is COUNT and value != int(value))
     if is_wrong:
         raise ValueError(f"{setting!r}: {text!r} is not {kind}")

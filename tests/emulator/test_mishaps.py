@@ -62,6 +62,8 @@ def test_the_control_route_tells_and_refuses(start, make_folder):
     refused = emulator.ask("PUT", "/emulator/faults", 422, json={"faults": {"drop-line": 1}}).json()
     assert "'drop-line' is no fault; faults are slow-boot" in refused["message"]
     emulator.ask("PUT", "/emulator/faults", 422, json={"fault": {}})
+    emulator.ask("PUT", "/emulator/faults", 422, json={"seed": True})
+    emulator.ask("PUT", "/emulator/faults", 422, json={"faults": {"clock-skew": 1e300}})
     assert emulator.get("/emulator/faults")["faults"] == {"drop-lines": 0.5}
     assert requests.get(emulator.url + "/emulator/faults", timeout=20).status_code == 401
 

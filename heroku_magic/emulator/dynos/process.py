@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -371,8 +372,12 @@ class _Output:
         if self._is_paused:
             self.end_within(LINGER)
             return
+        when = self._logplex.timestamp()
         for pipe, splitter in tuple(self._splitters.items()):
-            self._held.extend(splitter.flush(self._logplex.timestamp()))
+            # A busy loop comes here before it has read what the dyno wrote last.
+            with suppress(BlockingIOError):
+                self._held.extend(splitter.feed(os.read(pipe.fileno(), CHUNK), when))
+            self._held.extend(splitter.flush(when))
             self._close(pipe)
         self._publish()
         if self.is_read:

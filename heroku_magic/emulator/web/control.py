@@ -23,7 +23,7 @@ class FaultsControl(ApiHandler):
         """`PUT /emulator/faults`: these and no others, from now on."""
         body, faults = self.body(), self.emulator.faults
         seed, values = body.get("seed", faults.seed), body.get("faults", {})
-        if not isinstance(values, dict) or not isinstance(seed, int) or set(body) - {"seed", "faults"}:
+        if not isinstance(values, dict) or type(seed) is not int or set(body) - {"seed", "faults"}:
             raise errors.invalid_params('The body is {"faults": {NAME: VALUE}, "seed": N}.')
         try:
             faults.replace(values, seed)
