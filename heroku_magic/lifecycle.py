@@ -9,9 +9,12 @@ https://devcenter.heroku.com/articles/one-off-dynos
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from heroku_magic.records import End
 
 GRACE = 1.0  # seconds without news, after the last line that should come, for lines that come late
@@ -80,3 +83,12 @@ class Lifecycle:
 
     def _ended(self, now: float) -> None:
         self.ended_at = self.ended_at or now
+
+
+def was_run_twice(messages: Iterable[str]) -> bool:
+    """Tell from the `heroku` lines of one dyno, each once, whether the platform started its process again.
+
+    "In very rare instances" it does: https://devcenter.heroku.com/articles/one-off-dynos
+    """
+    words = Counter(message.partition(" with ")[0] for message in messages)
+    return max(words["Starting process"], words["Process exited"]) > 1

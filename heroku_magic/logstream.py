@@ -78,7 +78,7 @@ class LogStream:
                 if failures >= TRIES:
                     self._sink(LogStreamError(f"The log could not be followed: {error}"))
                     return
-            self._closed.wait(min(0.2 * 2**failures, 5) if failures else 0)
+            self._closed.wait(_pause(failures) if failures else 0)
             if failures >= TRIES:
                 self._sink(LogStreamError("The log could not be followed: its stream closes again and again."))
                 return
@@ -126,23 +126,39 @@ class LogStream:
 def backlog(client: HerokuClient, app: str, dyno: str) -> list[LogLine]:
     """Return what Logplex still holds of a dyno's log: at most the last 1,500 lines of the whole app.
 
-    An empty text: of all dynos, and of Logplex itself.
+    An empty text: of all dynos, and of Logplex itself. A session that is refused, or breaks off, is
+    followed by another one, `TRIES` in all.
     """
-    session: LogSession = client.create_log_session(app, dyno=dyno, tail=False)
-    response = client.open_log(session)
+    for tries in range(TRIES):
+        if tries:
+            time.sleep(_pause(tries))
+        lines = _whole(client, client.create_log_session(app, dyno=dyno, tail=False))
+        if lines is not None:
+            return lines
+    raise LogStreamError("The log's backlog was refused or broke off again and again: try later.")
+
+
+def _whole(client: HerokuClient, session: LogSession) -> list[LogLine] | None:
+    """All lines of a session without a tail; None if it was refused or broke off."""
+    try:
+        response = client.open_log(session)
+    except ApiError:
+        return None
     decoder = LineDecoder(response.headers.get("Content-Type", ""))
     lines: list[LogLine] = []
-    failure: LogStreamError | None = None
     try:
         for chunk in response.iter_content(chunk_size=None):
             lines += decoder.feed(chunk)
     except _BROKEN:
-        failure = LogStreamError("The log's backlog broke off while it was read: try again.")
+        return None
     finally:
         response.close()
-    if failure:
-        raise failure
     return lines + decoder.flush()
+
+
+def _pause(failures: int) -> float:
+    """Seconds before the next session, after so many that failed."""
+    return min(0.2 * float(2**failures), 5.0)
 
 
 def _hang_up(response: requests.Response | None) -> None:

@@ -34,7 +34,7 @@ from heroku_magic.errors import (
 from heroku_magic.events import Event, StateChange
 from heroku_magic.failures import describe_failure
 from heroku_magic.frames import frame
-from heroku_magic.lifecycle import Lifecycle
+from heroku_magic.lifecycle import Lifecycle, was_run_twice
 from heroku_magic.logstream import LogStream, backlog
 from heroku_magic.lookups import dynos_since
 from heroku_magic.pricing import dollars
@@ -120,6 +120,7 @@ class Run:
         self._is_missed = False
         self._troubles: dict[str, str] = {}
         self._lost_lines = self._lost_here = 0
+        self._was_run_twice = False
         self._events: list[Event] = []
         self._changed = threading.Condition()
         self._state = "requested"
@@ -481,7 +482,7 @@ class Run:
     def _repair(self, oldest: str) -> None:
         """Look in the backlog for what is missing, once."""
         decoder = self._decoder
-        is_whole = decoder.end is not None if decoder.keyed else not self._has_plain_rows()
+        is_whole = decoder.end is not None or not self._order.takes_rows
         if is_whole and self._life.exit_status is not None:
             return
         # Of the whole app: whose lines were lost at their source is told by others than the dyno.
@@ -492,15 +493,14 @@ class Run:
                 self._life.heroku_line(line.message, time.monotonic())
             elif "@hm" in line.message:
                 self._record(*decoder.feed(line.message)[1])
-        if self._has_plain_rows():
+        if self._order.takes_rows and not decoder.keyed:
             self._compare(lines, ours)
-
-    def _has_plain_rows(self) -> bool:
-        return self._order.takes_rows and not self._decoder.keyed and self._decoder.rows()[0] is not None
 
     def _compare(self, lines: list[LogLine], ours: list[LogLine]) -> None:
         """Rows that nobody numbered: what the log kept is what counts, if it kept everything."""
-        self._lost_lines = sum(lost(line.message) for line in lines if line.dyno == "log-shuttle")
+        since = lines[lines.index(ours[0]) :] if ours else lines  # what was lost before is other runs'
+        self._lost_lines = sum(lost(line.message) for line in since if line.dyno == "log-shuttle")
+        self._was_run_twice = was_run_twice(line.message for line in ours if line.source == "heroku")
         if any(line.source == "heroku" and line.message.endswith("to up") for line in ours):
             self._decoder.read_again(line.message for line in ours if line.source == "app")
         else:
@@ -563,6 +563,8 @@ class Run:
             problem = "the end mark never came, so it is unknown whether all rows are here"
         elif self._lost_lines:
             problem = f"{self._lost_lines} lines of its log were lost, and rows may have been among them"
+        elif self._was_run_twice:
+            problem = "Heroku ran it twice, and nothing tells the rows of one from the other's (rows of heroku_task do)"
         elif not decoder.count_agrees():
             problem = "the end mark counts other rows than came"
         elif decoder.newer_version:

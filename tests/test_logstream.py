@@ -151,6 +151,12 @@ def test_the_backlog_is_read_to_its_end():
         assert [one.message for one in backlog(logs.client, "app", "run.1")] == numbered(1, 2, 3)
 
 
-def test_a_backlog_that_breaks_off_is_an_error():
-    with Logs([text(1), None]) as logs, pytest.raises(LogStreamError, match="broke off"):
+def test_a_backlog_that_breaks_off_is_read_again():
+    with Logs([text(1), None], [text(1, 2)]) as logs:
+        assert [one.message for one in backlog(logs.client, "app", "run.1")] == numbered(1, 2)
+
+
+def test_a_backlog_that_always_breaks_off_is_an_error(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with Logs(*[[text(1), None]] * 6) as logs, pytest.raises(LogStreamError, match="broke off"):
         backlog(logs.client, "app", "run.1")

@@ -75,6 +75,20 @@ def test_lines_that_nothing_can_bring_back_are_an_error(heroku, task):
         run.result(60)
 
 
+@pytest.mark.parametrize("task", ["count", "plain"])
+def test_rows_that_come_after_the_end_are_found_in_the_backlog(heroku, task):
+    heroku.faults(late_lines=3)
+    assert len(heroku.run(task)) == (30 if task == "count" else 50)
+
+
+def test_rows_of_a_task_that_heroku_ran_twice_come_once_or_not_at_all(heroku):
+    heroku.faults(run_twice=1)
+    assert heroku.run("count")["i"].tolist() == list(range(30))
+
+    with pytest.raises(ResultIncomplete, match="Heroku ran it twice"):
+        heroku.run("plain")
+
+
 def test_memory_that_is_short_is_a_sentence_with_a_remedy(heroku):
     heroku.faults(over_memory=1)
     with pytest.raises(
