@@ -126,6 +126,7 @@ class RecordDecoder:
         self._key = key
         self._processes: dict[str, _Process] = {}
         self._plain: list[Rows] = []
+        self._is_closed = False
         self.newer_version: int | None = None
 
     def feed(self, message: str) -> tuple[str | None, list[Record]]:
@@ -147,6 +148,10 @@ class RecordDecoder:
         self._plain = []
         for message in messages:
             self._plain_row(message)
+
+    def close(self) -> None:
+        """The result is complete: plain lines that come late are only log."""
+        self._is_closed = True
 
     @property
     def keyed(self) -> bool:
@@ -199,7 +204,7 @@ class RecordDecoder:
     def _plain_row(self, message: str) -> list[Record]:
         """A printed line that is a JSON object is a row, until a keyed record appears."""
         text = message.strip()
-        if self._processes or not (text.startswith("{") and text.endswith("}")):
+        if self._is_closed or self._processes or not (text.startswith("{") and text.endswith("}")):
             return []
         try:
             row = json.loads(text)

@@ -418,6 +418,7 @@ class Run:
             elif time.monotonic() - heard_at >= SILENCE:
                 self._look_up(heard_at)
         self._repair(oldest)
+        self._decoder.close()
 
     def _next(self, seconds: float) -> list[LogLine] | LogStreamError | None:
         try:
