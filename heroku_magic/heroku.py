@@ -20,6 +20,7 @@ from heroku_magic.errors import (
 )
 from heroku_magic.logstream import backlog
 from heroku_magic.parameters import to_env
+from heroku_magic.records import Rows
 from heroku_magic.run import Order, Run
 from heroku_magic.settings import Choice, NoApp, Settings
 from heroku_magic.tasks import Task, check, choose
@@ -323,7 +324,8 @@ class Heroku:
             return {}
         tasks = (
             Task.from_row(row, snapshot.types[row["task"]].command)
-            for row in run.rows() or []
+            for part in run.parts or []
+            for row in (part.rows if isinstance(part, Rows) else [])
             if row.get("task") in snapshot.types
         )
         return {task.name: task for task in tasks}

@@ -30,6 +30,7 @@ _REFUSED = [
     (re.compile(pattern), reason)
     for pattern, reason in (
         (r"RUN_KEY", "carries the run's own key"),
+        (r"RUN_PACE", "tells the helper how fast it may print"),
         (r"HEROKU_.*", "begins with HEROKU_, which Heroku keeps for its own names"),
         (r"__.*", "begins with __, which Heroku takes in no name"),
         (r"DYNO|PORT", "is Heroku's own: each dyno gets it from Heroku"),

@@ -7,17 +7,25 @@ log, whatever it claims to be. The format is written down in the worker's README
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import re
+import zlib
+from binascii import a2b_base64
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+
+from heroku_magic.tables import Table, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 VERSION = 1
+LARGEST = 64_000_000  # bytes that one record may have, unpacked: no few lines shall fill the memory
+FILES = 5_000_000  # bytes that a run's files may have
+CUT = 10_000  # bytes at which Logplex cuts a line: https://devcenter.heroku.com/articles/limits#dynos
 _RECORD = re.compile(r"@hm(\d+) (?:([0-9a-f]{8}) (\d{1,12}) ([a-z]{1,16}\+?) ([0-9a-f]{24}) (.*))?", re.DOTALL)
 
 
@@ -55,6 +63,24 @@ class SourceFrame(msgspec.Struct, frozen=True):
     source: list[tuple[int, str]] = []
 
 
+class Metric(msgspec.Struct, frozen=True):
+    """A number to watch while the task runs; step: where the task was."""
+
+    name: str
+    value: float
+    step: int | None = None
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file that the task sent; the name is one that any folder takes."""
+
+    name: str
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"File({self.name!r}, {len(self.content):,} bytes)"
+
+
 class Failure(msgspec.Struct, frozen=True):
     """What went wrong in the task; `missing` names a package that could not be imported."""
 
@@ -66,17 +92,22 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """The last record: the exit status the process is about to have, and how many rows it sent."""
+    """The last record: the exit status the process is about to have, and how many rows it sent.
+
+    checksum: of the MACs of all records before it, as 24 hex digits of their SHA-256.
+    """
 
     status: int
     rows: int
+    checksum: str
 
 
-Record: TypeAlias = Declaration | Rows | Progress | Failure | End
+Record: TypeAlias = Declaration | Rows | Table | Progress | Metric | File | Failure | End
 
-_KINDS: dict[str, type[Declaration | Progress | Failure | End]] = {
+_KINDS: dict[str, type[Declaration | Progress | Metric | Failure | End]] = {
     "task": Declaration,
     "progress": Progress,
+    "metric": Metric,
     "failure": Failure,
     "end": End,
 }
@@ -126,8 +157,9 @@ class RecordDecoder:
         self._key = key
         self._processes: dict[str, _Process] = {}
         self._plain: list[Rows] = []
+        self._cut_lines = 0
         self._is_closed = False
-        self.newer_version: int | None = None
+        self._newer_version: int | None = None
 
     def feed(self, message: str) -> tuple[str | None, list[Record]]:
         """Take one message of the dyno; return its text for the log, if any, and the records now in order."""
@@ -139,13 +171,13 @@ class RecordDecoder:
             self._note_version(int(match[1]))
             return message, []
         process = self._processes.setdefault(nonce, _Process())
-        records = process.take(int(number), kind, payload)
+        records = process.take(int(number), kind, mac, payload)
         is_first = process is next(iter(self._processes.values()))
         return message[: match.start()] or None, records if is_first else []
 
     def read_again(self, messages: Iterable[str]) -> None:
         """Take the plain rows from these messages instead: they are all that the task printed, once and in order."""
-        self._plain = []
+        self._plain, self._cut_lines = [], 0
         for message in messages:
             self._plain_row(message)
 
@@ -159,20 +191,10 @@ class RecordDecoder:
         return bool(self._processes)
 
     @property
-    def started_twice(self) -> bool:
-        """Whether two processes answered for this one run."""
-        return len(self._processes) > 1
-
-    @property
     def end(self) -> End | None:
         """The end mark of the chosen process, once all that it counts is here."""
         chosen = self._chosen()
         return chosen.end if chosen and not chosen.missing() else None
-
-    @property
-    def ended(self) -> bool:
-        """Whether an end mark came, gaps or not."""
-        return any(process.last is not None for process in self._processes.values())
 
     @property
     def failure(self) -> Failure | None:
@@ -180,22 +202,42 @@ class RecordDecoder:
         chosen = self._chosen()
         return chosen.failure if chosen else None
 
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files that came whole, by name."""
+        chosen = self._chosen()
+        return dict(chosen.files) if chosen else {}
+
+    @property
+    def parts(self) -> list[Rows | Table] | None:
+        """The result so far, in order; None: there is no table."""
+        chosen = self._chosen()
+        return (chosen.parts if chosen else [*self._plain]) or None
+
+    @property
+    def row_count(self) -> int | None:
+        """How many rows there are so far; None: there is no table."""
+        return None if self.parts is None else sum(map(_length, self.parts))
+
+    @property
+    def verified(self) -> bool:
+        """Whether every row is known to be here, as it was sent."""
+        return self.end is not None and self.problem() is None
+
     def missing(self) -> list[tuple[int, int]]:
         """The numbers that are missing, as (first, last); without an end mark the tail is unknown."""
         chosen = self._chosen()
         return chosen.missing() if chosen else []
 
-    def rows(self) -> tuple[list[dict[str, Any]] | None, bool]:
-        """The chosen process's rows (None: there is no table), and whether they are verified."""
+    def problem(self) -> str | None:
+        """Say what is known to be wrong with the result of a task that is over, or None."""
+        if self._newer_version:
+            return f"its helper speaks version {self._newer_version} of the protocol: upgrade heroku-magic"
         chosen = self._chosen()
         if chosen is None:
-            return _joined(self._plain), False
-        return _joined(chosen.rows), chosen.end is not None and not chosen.missing()
-
-    def count_agrees(self) -> bool:
-        """Whether the end mark counts as many rows as are here."""
-        rows, _ = self.rows()
-        return self.end is None or self.end.rows == len(rows or ())
+            cut = f"{self._cut_lines} of its rows were cut, for a line has room for {CUT:,} bytes"
+            return cut if self._cut_lines else None
+        return chosen.problem()
 
     def _chosen(self) -> _Process | None:
         whole = [process for process in self._processes.values() if process.end and not process.missing()]
@@ -204,18 +246,19 @@ class RecordDecoder:
     def _plain_row(self, message: str) -> list[Record]:
         """A printed line that is a JSON object is a row, until a keyed record appears."""
         text = message.strip()
-        if self._is_closed or self._processes or not (text.startswith("{") and text.endswith("}")):
+        if self._is_closed or self._processes or not text.startswith("{"):
             return []
         try:
             row = json.loads(text)
         except (ValueError, RecursionError):
+            self._cut_lines += len(text.encode("utf-8", "replace")) >= CUT
             return []
         self._plain.append(Rows([row], verified=False))
         return [self._plain[-1]]
 
     def _note_version(self, version: int) -> None:
         if version > VERSION:
-            self.newer_version = version
+            self._newer_version = version
 
 
 class _Process:
@@ -223,19 +266,25 @@ class _Process:
 
     def __init__(self) -> None:
         self._next = 0
-        self._held: dict[int, tuple[str, str]] = {}
-        self._parts: list[str] = []
-        self.last: int | None = None
-        self.rows: list[Rows] = []
+        self._held: dict[int, tuple[str, str, str]] = {}
+        self._payloads: list[str] = []
+        self._macs = hashlib.sha256()
+        self._file = bytearray()
+        self._file_bytes = 0
+        self._last: int | None = None
+        self.parts: list[Rows | Table] = []
+        self.files: dict[str, bytes] = {}
+        self.damaged: list[int] = []
         self.failure: Failure | None = None
         self.end: End | None = None
+        self.checksum = ""
 
-    def take(self, number: int, kind: str, payload: str) -> list[Record]:
+    def take(self, number: int, kind: str, mac: str, payload: str) -> list[Record]:
         """Keep a numbered record; return those that are now in order."""
         if kind == "end":
-            self.last = number
+            self._last = number
         if number >= self._next:
-            self._held.setdefault(number, (kind, payload))
+            self._held.setdefault(number, (kind, mac, payload))
         ready: list[Record] = []
         while self._next in self._held:
             ready += self._complete(*self._held.pop(self._next))
@@ -244,7 +293,7 @@ class _Process:
 
     def missing(self) -> list[tuple[int, int]]:
         """Return the gaps below the highest number known."""
-        numbers = sorted(self._held) + ([self.last + 1] if self.last is not None else [])
+        numbers = sorted(self._held) + ([self._last + 1] if self._last is not None else [])
         gaps, expected = [], self._next
         for number in numbers:
             if number > expected:
@@ -252,33 +301,96 @@ class _Process:
             expected = max(expected, number + 1)
         return gaps
 
-    def _complete(self, kind: str, payload: str) -> list[Record]:
-        """Join a record's parts; return the record once its last part is here."""
-        self._parts.append(payload)
+    def problem(self) -> str | None:
+        """Say what is known to be wrong with what came, or None."""
+        if gaps := self.missing():
+            return f"records {_ranges(gaps)} never came, and the log's backlog does not hold them"
+        if self.end is None:
+            return "the end mark never came, so it is unknown whether all rows are here"
+        if self.damaged:
+            return f"records {_ranges([(number, number) for number in self.damaged])} cannot be read"
+        if self.end.rows != sum(map(_length, self.parts)) or self.end.checksum != self.checksum:
+            return "the end mark counts other rows than came"
+        return None
+
+    def _complete(self, kind: str, mac: str, payload: str) -> list[Record]:
+        """Join a record's payloads; return the record once its last one is here."""
+        if kind == "end":
+            self.checksum = self._macs.hexdigest()[:24]
+        self._macs.update(mac.encode())
+        self._payloads.append(payload)
         if kind.endswith("+"):
             return []
-        whole, self._parts = "".join(self._parts), []
-        record = _record(kind, whole)
-        if isinstance(record, Rows):
-            self.rows.append(record)
+        whole, self._payloads = "".join(self._payloads), []
+        try:
+            record = self._read(kind, whole)
+        except (ValueError, RecursionError, zlib.error, msgspec.MsgspecError):
+            self.damaged.append(self._next)
+            return []
+        self._keep(record)
+        return [record] if record is not None else []
+
+    def _read(self, kind: str, payload: str) -> Record | None:
+        """Return a record by its kind; a kind that nobody knows is no part of the result."""
+        header, body = _unpacked(payload)
+        if kind == "rows":
+            return msgspec.convert({"rows": header}, Rows)
+        if kind == "table":
+            return table(header, body)
+        if kind == "file":
+            return self._add_file(msgspec.convert(header, _FilePart), body)
+        return msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
+
+    def _add_file(self, told: _FilePart, body: bytes) -> File | None:
+        self._file_bytes += len(body)
+        self._file = self._file + body if told.part else bytearray(body)
+        if self._file_bytes > FILES or (told.part + 1 == told.parts and len(self._file) != told.size):
+            raise ValueError("a file is larger than a run's may be, or not as large as it says")
+        return File(_file_name(told.name), bytes(self._file)) if told.part + 1 == told.parts else None
+
+    def _keep(self, record: Record | None) -> None:
+        if isinstance(record, (Rows, Table)):
+            self.parts.append(record)
+        elif isinstance(record, File):
+            self.files[record.name] = record.content
         elif isinstance(record, Failure):
             self.failure = record
         elif isinstance(record, End):
             self.end = record
-        return [record] if record is not None else []
 
 
-def _record(kind: str, payload: str) -> Record | None:
-    """Decode a payload by its kind; one that does not fit is left out, and the end mark's count tells."""
-    try:
-        # The standard library's decoder: rows may hold NaN and Infinity, which strict JSON has not.
-        data = json.loads(payload)
-        if kind == "rows":
-            return msgspec.convert({"rows": data}, Rows)
-        return msgspec.convert(data, _KINDS[kind]) if kind in _KINDS else None
-    except (ValueError, RecursionError, msgspec.MsgspecError):
-        return None
+class _FilePart(msgspec.Struct, frozen=True):
+    """The header of a part of a file, which is `size` bytes long in all."""
+
+    name: str
+    part: int
+    parts: int
+    size: int
 
 
-def _joined(batches: list[Rows]) -> list[dict[str, Any]] | None:
-    return [row for batch in batches for row in batch.rows] if batches else None
+def _unpacked(payload: str) -> tuple[Any, bytes]:
+    """Return a payload's JSON and the bytes that follow it, if it is packed."""
+    # The standard library's decoder: rows may hold NaN and Infinity, which strict JSON has not.
+    if payload.startswith(("[", "{")):
+        return json.loads(payload), b""
+    unzip = zlib.decompressobj()
+    data = unzip.decompress(a2b_base64(payload), LARGEST)
+    if not unzip.eof:
+        raise ValueError("more than a record may have")
+    header, _, body = data.partition(b"\n")
+    return json.loads(header), body
+
+
+def _file_name(name: str) -> str:
+    """The last part of a path, of characters that every folder takes."""
+    last = re.split(r"[/\\]", name)[-1]
+    return re.sub(r"[^\w.+ -]", "_", last)[:100].strip(". ") or "file"
+
+
+def _length(part: Rows | Table) -> int:
+    return part.length if isinstance(part, Table) else len(part.rows)
+
+
+def _ranges(gaps: list[tuple[int, int]]) -> str:
+    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in gaps[:20]]
+    return ", ".join(shown) + (f" and {len(gaps) - 20} more" if len(gaps) > 20 else "")

@@ -38,7 +38,7 @@ from heroku_magic.lifecycle import Lifecycle, was_run_twice
 from heroku_magic.logstream import LogStream, backlog
 from heroku_magic.lookups import dynos_since
 from heroku_magic.pricing import dollars
-from heroku_magic.records import Declaration, Progress, RecordDecoder, RunKey
+from heroku_magic.records import Declaration, Metric, Progress, RecordDecoder, RunKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +47,9 @@ if TYPE_CHECKING:
 
     from heroku_magic.client import HerokuClient
     from heroku_magic.loglines import LogLine
+    from heroku_magic.records import Rows
     from heroku_magic.resources import Dyno
+    from heroku_magic.tables import Table
 
 CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
 STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
@@ -159,13 +161,23 @@ class Run:
     def partial(self) -> pd.DataFrame | None:
         """The rows so far as a DataFrame; None when there is no table."""
         if self._frame is None or not self.done():
-            rows = self.rows()
-            self._frame = None if rows is None else frame(rows, self.facts())
+            self._frame = None if self.parts is None else frame(self.parts, self.facts())
         return self._frame
 
-    def rows(self) -> list[dict[str, Any]] | None:
-        """Return the rows so far as plain values; None when there is no table."""
-        return self._decoder.rows()[0] if self._order.takes_rows else None
+    @property
+    def parts(self) -> list[Rows | Table] | None:
+        """The rows so far as the records that brought them, without pandas; None when there is no table."""
+        return self._decoder.parts if self._order.takes_rows else None
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files that the task sent so far, by name."""
+        return self._decoder.files
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The numbers to watch that the task told so far, in order."""
+        return [event for event in self._events if isinstance(event, Metric)]
 
     def __repr__(self) -> str:
         parts = [self.task, self._state, self.dyno, self.app]
@@ -192,7 +204,7 @@ class Run:
             "started_at": _iso(self.started_at),
             "seconds": None if seconds is None else round(seconds, 3),
             "dollars": price,
-            "verified": self._decoder.rows()[1],
+            "verified": self._decoder.verified,
         }
 
     def logs(self) -> str:
@@ -556,21 +568,12 @@ class Run:
         return TaskFailed(text, self)
 
     def _incompleteness(self) -> ResultIncomplete | None:
-        decoder = self._decoder
-        gaps = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in decoder.missing())
-        if gaps:
-            problem = f"records {gaps} never came, and the log's backlog does not hold them"
-        elif decoder.keyed and decoder.end is None:
-            problem = "the end mark never came, so it is unknown whether all rows are here"
-        elif self._lost_lines:
+        problem = self._decoder.problem() if self._order.takes_rows else None
+        if problem is None and self._lost_lines:
             problem = f"{self._lost_lines} lines of its log were lost, and rows may have been among them"
-        elif self._was_run_twice:
+        elif problem is None and self._was_run_twice:
             problem = "Heroku ran it twice, and nothing tells the rows of one from the other's (rows of heroku_task do)"
-        elif not decoder.count_agrees():
-            problem = "the end mark counts other rows than came"
-        elif decoder.newer_version:
-            problem = f"its helper speaks version {decoder.newer_version} of the protocol: upgrade heroku-magic"
-        else:
+        if problem is None:
             return None
         return ResultIncomplete(f"{self.task} ended well, but its result is incomplete: {problem}.", self)
 
@@ -603,13 +606,12 @@ class Run:
         self.seconds = self._elapsed()
         self._error = error
         state = "cancelled" if isinstance(error, RunCancelled) else "failed" if error else "done"
-        rows = self.rows()
         self._change(
             state,
             exit_status=self.exit_status,
             seconds=self.seconds,
-            rows=None if rows is None else len(rows),
-            verified=self._decoder.rows()[1],
+            rows=self._decoder.row_count if self._order.takes_rows else None,
+            verified=self._decoder.verified,
             error=str(error) if error else None,
             note="the exit line never came: the status is the task's own"
             if self._life.exit_status is None and self.exit_status is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import math
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from heroku_magic.records import (
     Declaration,
-    End,
     Failure,
+    Metric,
     Progress,
     RecordDecoder,
     Rows,
@@ -26,6 +27,17 @@ KEY = RunKey("hm-0123abcd", SECRET)
 NONCE = "00c0ffee"
 
 
+def end_of(lines, status=0, rows=0, *, nonce=NONCE):
+    """The end mark of these lines."""
+    checksum = hashlib.sha256("".join(line.split(" ")[4] for line in lines).encode()).hexdigest()[:24]
+    return record(len(lines), "end", {"status": status, "rows": rows, "checksum": checksum}, nonce=nonce)
+
+
+def rows_of(decoder):
+    parts = decoder.parts
+    return None if parts is None else [row for part in parts for row in part.rows]
+
+
 def record(number, kind, data, *, nonce=NONCE, key=SECRET, run="hm-0123abcd", version=1):
     payload = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
     mac = hmac.digest(key, f"{run} {nonce} {number} {kind} {payload}".encode(), "sha256").hex()[:24]
@@ -36,7 +48,7 @@ def result_of(rows, *, nonce=NONCE, start=0):
     """The messages of a task that sends each row in a record of its own."""
     lines = [record(0, "task", {"task": "t", "parameters": None}, nonce=nonce)]
     lines += [record(i, "rows", [row], nonce=nonce) for i, row in enumerate(rows, 1)]
-    return [*lines, record(len(rows) + 1, "end", {"status": 0, "rows": len(rows)}, nonce=nonce)]
+    return [*lines, end_of(lines, rows=len(rows), nonce=nonce)]
 
 
 def read(messages):
@@ -53,25 +65,27 @@ def test_each_kind_of_record_is_read_in_full():
         "missing": None,
         "traceback": "Traceback …",
     }
-    decoder, records = read(
-        [
-            record(0, "task", {"task": "t", "parameters": {"type": "object"}}),
-            record(1, "rows", [{"a": 1}, {"a": None}]),
-            record(2, "progress", {"done": 1, "total": 2, "text": None}),
-            record(3, "failure", failure),
-            record(4, "end", {"status": 1, "rows": 2}),
-        ]
-    )
+    lines = [
+        record(0, "task", {"task": "t", "parameters": {"type": "object"}}),
+        record(1, "rows", [{"a": 1}, {"a": None}]),
+        record(2, "progress", {"done": 1, "total": 2, "text": None}),
+        record(3, "metric", {"name": "loss", "value": 0.5, "step": 7}),
+        record(4, "failure", failure),
+    ]
+    end = end_of(lines, 1, 2)
+    decoder, records = read([*lines, end])
 
     assert records == [
         Declaration("t", {"type": "object"}),
         Rows([{"a": 1}, {"a": None}]),
         Progress(1, 2),
+        Metric("loss", 0.5, 7),
         Failure("ValueError", "bad", [SourceFrame("t.py", 3, "t", [(3, "  raise")])], None, "Traceback …"),
-        End(1, 2),
+        decoder.end,
     ]
-    assert decoder.rows() == ([{"a": 1}, {"a": None}], True)
-    assert decoder.end == End(1, 2)
+    assert rows_of(decoder) == [{"a": 1}, {"a": None}]
+    assert decoder.verified
+    assert (decoder.end.status, decoder.end.rows) == (1, 2)
 
 
 def test_text_before_a_record_on_its_line_stays_log():
@@ -87,7 +101,7 @@ def test_a_record_in_parts_is_joined():
 
     decoder, _ = read([record(0, "rows+", parts[0]), record(1, "rows+", parts[1]), record(2, "rows", parts[2])])
 
-    assert decoder.rows()[0] == [{"long": "x" * 9000}]
+    assert rows_of(decoder) == [{"long": "x" * 9000}]
 
 
 @pytest.mark.parametrize(
@@ -105,17 +119,17 @@ def test_a_record_that_the_key_did_not_sign_is_only_log(forged):
     decoder, records = read([record(0, "task", {"task": "t"}), forged])
 
     assert records == [Declaration("t")]
-    assert decoder.rows() == (None, False)
+    assert (decoder.parts, decoder.verified) == (None, False)
 
 
 def test_a_plain_json_object_is_a_row_until_a_keyed_record_comes():
     decoder, records = read(['{"a": 1}', "[1]", '{"broken": ', "text", '{"a": 2}'])
     assert [one.rows for one in records] == [[{"a": 1}], [{"a": 2}]]
-    assert decoder.rows() == ([{"a": 1}, {"a": 2}], False)
+    assert (rows_of(decoder), decoder.verified) == ([{"a": 1}, {"a": 2}], False)
 
     decoder.feed(record(0, "rows", [{"b": 1}]))
     assert decoder.feed('{"a": 3}') == ('{"a": 3}', [])
-    assert decoder.rows()[0] == [{"b": 1}]
+    assert rows_of(decoder) == [{"b": 1}]
 
 
 def test_deeply_nested_json_breaks_nothing():
@@ -127,13 +141,14 @@ def test_deeply_nested_json_breaks_nothing():
 def test_a_newer_version_is_noticed_and_not_guessed_at():
     decoder, records = read([record(0, "rows", [{"a": 1}], version=2)])
 
-    assert (records, decoder.newer_version) == ([], 2)
+    assert records == []
+    assert "version 2 of the protocol: upgrade heroku-magic" in decoder.problem()
 
 
 def test_nan_and_infinity_survive():
     decoder, _ = read([record(0, "rows", [{"x": math.nan, "y": math.inf}])])
 
-    (row,) = decoder.rows()[0]
+    (row,) = rows_of(decoder)
     assert math.isnan(row["x"])
     assert row["y"] == math.inf
 
@@ -144,27 +159,26 @@ def test_a_gap_is_named_and_filled_by_a_late_line():
 
     assert decoder.missing() == [(2, 3)]
     assert decoder.end is None
-    assert decoder.ended
 
     decoder.feed(lines[3])
     decoder.feed(lines[2])
     assert decoder.missing() == []
-    assert decoder.rows() == ([{"i": i} for i in range(5)], True)
+    assert (rows_of(decoder), decoder.verified) == ([{"i": i} for i in range(5)], True)
 
 
 def test_a_dyno_that_the_platform_started_twice_gives_one_process_whole():
     first, second = result_of([{"i": 1}, {"i": 2}]), result_of([{"i": 1}, {"i": 2}], nonce="00000002")
     decoder, records = read([first[0], first[1], *second])
 
-    assert decoder.started_twice
-    assert decoder.rows() == ([{"i": 1}, {"i": 2}], True)
+    assert (rows_of(decoder), decoder.verified) == ([{"i": 1}, {"i": 2}], True)
     assert records == [Declaration("t"), Rows([{"i": 1}])], "only the first process's records are events"
 
 
 def test_a_payload_of_another_shape_is_left_out_and_the_count_tells():
-    decoder, _ = read([record(0, "rows", {"no": "list"}), record(1, "end", {"status": 0, "rows": 1})])
+    lines = [record(0, "rows", {"no": "list"})]
+    decoder, _ = read([*lines, end_of(lines, rows=1)])
 
-    assert not decoder.count_agrees()
+    assert decoder.problem() == "records 0 cannot be read"
 
 
 def test_the_key_shows_nowhere_but_in_the_environment():
@@ -182,7 +196,7 @@ def test_any_order_and_any_doubling_of_lines_gives_the_exact_rows(count, random)
 
     decoder, records = read(shuffled)
 
-    assert decoder.rows() == (rows or None, True)
+    assert (rows_of(decoder), decoder.verified) == (rows or None, True)
     assert [one.rows[0] for one in records if isinstance(one, Rows)] == rows
 
 
@@ -192,5 +206,5 @@ def test_a_lost_line_is_never_a_short_result(count, random):
     lost = random.randrange(len(lines))
     decoder, _ = read(lines[:lost] + lines[lost + 1 :])
 
-    assert not decoder.rows()[1]
+    assert not decoder.verified
     assert decoder.end is None

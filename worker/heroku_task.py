@@ -44,10 +44,12 @@ if TYPE_CHECKING:
     Function = _ast.FunctionDef
     Schema = dict[str, Any]
 
-__all__ = ["emit", "progress", "task"]
+__all__ = ["emit", "emit_file", "metric", "progress", "task"]
 
 LINE = 4000  # bytes of a record: below PIPE_BUF, so that nobody else's output cuts it
-BATCH = 3500  # bytes of rows that make a record
+BATCH = 100_000  # bytes of rows that make a record, at most
+CHUNK = 1_000_000  # bytes of a table, or of a file, that make a record, about
+FILES = 5_000_000  # bytes of files that a run may send
 PATIENCE = 0.1  # seconds that a row waits for company, and between two words of progress
 LONGEST_TRACEBACK = 20_000
 
@@ -86,7 +88,25 @@ def task(function: F) -> F:
 
 def emit(rows: Any) -> None:
     """Send a row (a dict, a dataclass, a namedtuple), rows (any iterable of these) or a DataFrame."""
-    _sender.rows(_as_rows(rows))
+    if _sender.is_keyed and _is_frame(rows):
+        _sender.table(rows)
+    else:
+        _sender.rows(_as_rows(rows))
+
+
+def emit_file(path: str | os.PathLike[str], name: str | None = None) -> None:
+    """Send a file (a plot, a model), at most 5 MB in all; `name` stands for the path's last part.
+
+    The notebook has its bytes as `run.files[name]`. One name twice: the later file counts.
+    """
+    with open(path, "rb") as file:
+        data = file.read(FILES + 1)
+    _sender.file(name or os.path.basename(path), data)
+
+
+def metric(name: str, value: float, step: int | None = None) -> None:
+    """Tell a number to watch while the task runs, a loss for example; it is no row of the result."""
+    _sender.metric(str(name), float(value), None if step is None else int(step))
 
 
 def progress(items: Iterable[T], total: int | None = None, text: str | None = None) -> Iterator[T]:
@@ -131,8 +151,10 @@ class _Sender:
         self._waiting: list[str] = []
         self._size, self._flushed_at, self._is_timed = 2, 0.0, False
         self._stop: BaseException | None = None
+        self._macs = _sha256(b"")
+        self._pace = _Pace(os.environ.pop("RUN_PACE", ""))
         self.is_keyed = self.has_ended = self.has_table = False
-        self.row_count = 0
+        self.row_count = self._file_bytes = 0
 
     def start(self, name: str, schema: Schema | None) -> None:
         """Send the declaration, if somebody reads records: from here on rows are records too."""
@@ -143,13 +165,13 @@ class _Sender:
         """Send the rows that wait and the end mark: nothing may follow."""
         with self:
             self.flush()
-            self.send("end", {"status": status, "rows": self.row_count})
+            checksum = self._macs.hexdigest()[:24]
+            self.send("end", {"status": status, "rows": self.row_count, "checksum": checksum})
             self.has_ended = True
 
     def rows(self, rows: Iterable[Schema]) -> None:
         """Send rows, soon: they wait a moment for company. No rows at all say that there is a table."""
-        if self.is_child():
-            raise RuntimeError("rows were emitted in a child process: give them back to the parent, emit them there")
+        self._refuse_child("rows were")
         for row in rows:
             text = _json(row)
             with self:
@@ -159,12 +181,46 @@ class _Sender:
                 self.send("rows", [])
             self.has_table = True
 
+    def table(self, frame: Any) -> None:
+        """Send a DataFrame with its types, a chunk of rows a record."""
+        self._refuse_child("a table was")
+        for rows, header, body in _chunks(frame):
+            with self:
+                self._refuse_late()
+                self.flush()
+                self._send_packed("table", header, body)
+                self.has_table = True
+                self.row_count += rows
+
+    def file(self, name: str, data: bytes) -> None:
+        """Send a file whole, or say that it is too large."""
+        self._refuse_child("a file was")
+        self._file_bytes += len(data)
+        if self._file_bytes > FILES:
+            raise ValueError(f"{name} is too large: the files of a run may have {FILES:,} bytes in all")
+        parts = [data[at : at + CHUNK] for at in range(0, len(data) or 1, CHUNK)]
+        for part, body in enumerate(parts):
+            with self:
+                self._refuse_late()
+                self.flush()
+                if self.is_keyed:
+                    header = {"name": name, "part": part, "parts": len(parts), "size": len(data)}
+                    self._send_packed("file", header, body)
+
+    def metric(self, name: str, value: float, step: int | None) -> None:
+        """Send a number to watch; of a child process it is not the task's."""
+        self._tell("metric", {"name": name, "value": value, "step": step})
+
     def progress(self, done: int, total: int | None, text: str | None) -> None:
-        """Send how far the task is, after the rows that wait; a child process's progress is not the task's."""
+        """Send how far the task is; a child process's progress is not the task's."""
+        self._tell("progress", {"done": done, "total": total, "text": text})
+
+    def _tell(self, kind: str, data: Schema) -> None:
+        """Send a record that is no part of the result, after the rows that wait."""
         if self.is_keyed and not self.has_ended and not self.is_child():
             with self:
                 self.flush()
-                self.send("progress", {"done": done, "total": total, "text": text})
+                self.send(kind, data)
 
     def flush(self) -> None:
         """Send the rows that wait."""
@@ -207,9 +263,16 @@ class _Sender:
     def _is_main(self) -> bool:
         return _thread.get_ident() == self._thread
 
-    def _add(self, text: str) -> None:
+    def _refuse_child(self, what: str) -> None:
+        if self.is_child():
+            raise RuntimeError(f"{what} emitted in a child process: give it back to the parent, emit it there")
+
+    def _refuse_late(self) -> None:
         if self.has_ended:
-            raise RuntimeError("rows were emitted after the task's end")
+            raise RuntimeError("something was emitted after the task's end")
+
+    def _add(self, text: str) -> None:
+        self._refuse_late()
         self.has_table = True
         self.row_count += 1
         if not self.is_keyed:
@@ -237,12 +300,19 @@ class _Sender:
 
     def _send_text(self, kind: str, payload: str) -> None:
         room = LINE - 100  # the rest is for what stands before a payload
+        if len(payload) > room and payload[0] in "[{":
+            payload = _packed(payload, b"")
         for at in range(room, len(payload) + room, room):
             part = kind if at >= len(payload) else f"{kind}+"
             number, self._number = self._number, self._number + 1
             text = payload[at - room : at]
             mac = self._mac(f"{self._run} {self._nonce} {number} {part} {text}")
+            self._macs.update(mac.encode("ascii"))
+            self._pace.wait()
             _write(f"@hm1 {self._nonce} {number} {part} {mac} {text}")
+
+    def _send_packed(self, kind: str, header: Schema, body: bytes) -> None:
+        self._send_text(kind, _packed(_json(header), body))
 
     def _mac(self, text: str) -> str:
         """HMAC-SHA256, https://www.rfc-editor.org/rfc/rfc2104, as 24 hex digits."""
@@ -251,7 +321,31 @@ class _Sender:
         return str(_sha256(bytes(byte ^ 0x5C for byte in key) + inner).hexdigest()[:24])
 
 
+class _Pace:
+    """So many lines a second at most, as RUN_PACE says: Heroku drops the lines of a dyno that prints too fast."""
+
+    def __init__(self, lines: str) -> None:
+        self._seconds = 1 / int(lines) if lines.isdigit() and int(lines) else 0.0
+        self._free_at = 0.0
+
+    def wait(self) -> None:
+        """Wait for one line's turn; after a rest as many as in a second may go at once."""
+        if self._seconds:
+            now = time.monotonic()
+            self._free_at = max(self._free_at + self._seconds, now - 1)
+            if self._free_at > now:
+                time.sleep(self._free_at - now)
+
+
 _json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _packed(header: str, body: bytes) -> str:
+    """Return a payload compressed: a header in JSON, a newline, the body."""
+    import zlib
+    from binascii import b2a_base64
+
+    return b2a_base64(zlib.compress(header.encode("ascii") + b"\n" + body, 6), newline=False).decode("ascii")
 
 
 def _write(text: str) -> None:
@@ -286,8 +380,7 @@ _sender = _Sender(os.environ.pop("RUN_KEY", ""))
 def _as_rows(value: Any) -> Iterator[Schema]:
     """Take a row, rows or a table apart."""
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
-        if len(set(map(str, value.columns))) < len(value.columns):
-            raise TypeError(f"two columns of the table have one name: {list(value.columns)!r:.200}")
+        _refuse_doubles(value.columns)
         value = value.to_dicts() if hasattr(value, "to_dicts") else value.to_dict("records")
     if _as_dict(value) is not None or isinstance(value, (str, bytes, type)) or not hasattr(value, "__iter__"):
         value = [value]
@@ -357,6 +450,85 @@ def _foreign(value: Any, column: str) -> Any:
 
 def _no_json(value: Any, column: str) -> TypeError:
     return TypeError(f"column {column!r} holds {type(value).__name__}, which has no form in JSON: {value!r:.80}")
+
+
+# -- tables: a DataFrame's columns as bytes, with their types --------------------------------------
+
+_NUMBERS = r"u?int(8|16|32|64)|float(16|32|64)|bool"
+_NULLABLE = r"U?Int(8|16|32|64)|Float(32|64)|boolean"
+_TIMES = r"(datetime64|timedelta64)\[(s|ms|us|ns)(, .+)?\]"
+
+
+def _is_frame(value: Any) -> bool:
+    """Whether it is a pandas DataFrame, which is not imported for that."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)
+
+
+def _refuse_doubles(columns: Any) -> None:
+    if len(set(map(str, columns))) < len(columns):
+        raise TypeError(f"two columns of the table have one name: {list(columns)!r:.200}")
+
+
+def _chunks(frame: Any) -> Iterator[tuple[int, Schema, bytes]]:
+    """Yield a table's chunks: how many rows, the header, the columns' bytes; an empty table is one chunk."""
+    _refuse_doubles(frame.columns)
+    row_bytes = frame.memory_usage(index=False, deep=True).sum() // (len(frame) or 1)
+    step = max(CHUNK // (int(row_bytes) or 1), 1)
+    for at in range(0, len(frame) or 1, step):
+        chunk = frame.iloc[at : at + step]
+        columns, buffers = [], []
+        for place, name in enumerate(frame.columns):
+            head, parts = _column(chunk.iloc[:, place], str(name))
+            columns.append({"name": str(name), **head})
+            buffers += parts
+        sizes = [len(buffer) for buffer in buffers]
+        yield len(chunk), {"rows": len(chunk), "columns": columns, "sizes": sizes}, b"".join(buffers)
+
+
+def _column(series: Any, name: str) -> tuple[Schema, list[bytes]]:
+    """Return what a column is and its buffers, in one of three codings: numbers, codes or json."""
+    dtype = str(series.dtype)
+    if dtype == "category":
+        codes, values = series.cat.codes.to_numpy(), series.cat.categories.to_series()
+        return _codes(dtype, codes, values, name, ordered=bool(series.cat.ordered))
+    if re.fullmatch(_NUMBERS, dtype):
+        return {"coding": "numbers", "dtype": dtype, "numbers": dtype}, [_shuffled(series.to_numpy())]
+    if re.fullmatch(_NULLABLE, dtype):
+        numbers = "bool" if dtype == "boolean" else dtype.lower()
+        parts = [series.isna().to_numpy(), series.to_numpy(dtype=numbers, na_value=0)]
+        return {"coding": "numbers", "dtype": dtype, "numbers": numbers, "mask": True}, [*map(_shuffled, parts)]
+    if time_type := re.fullmatch(_TIMES, dtype):
+        moments = series.to_numpy(dtype=f"{time_type[1]}[{time_type[2]}]").view("int64")
+        return {"coding": "numbers", "dtype": dtype, "numbers": "int64"}, [_shuffled(moments)]
+    return _text(series, dtype, name)
+
+
+def _text(series: Any, dtype: str, name: str) -> tuple[Schema, list[bytes]]:
+    """Return a column of text, or of whatever JSON has; what is repeated much is sent once, with codes."""
+    if dtype.startswith("str"):  # whose missing values are all the same
+        series = series.astype(object).where(series.notna(), None)
+    dtype, values = "string" if dtype.startswith("string") else "", series.tolist()
+    if set(map(type, values)) <= {str, type(None)}:
+        codes, unique = series.factorize()
+        if 2 * len(unique) < len(values):
+            return _codes(dtype, codes, unique.to_series(), name)
+    text = _json([_plain(value, name) for value in values])
+    return {"coding": "json", "dtype": dtype}, [text.encode("ascii")]
+
+
+def _codes(dtype: str, codes: Any, values: Any, name: str, ordered: bool = False) -> tuple[Schema, list[bytes]]:
+    """Return a column as places in a list of its values, -1 for null."""
+    numbers = next(f"int{bits}" for bits in (8, 16, 32, 64) if len(values) < 2 ** (bits - 1))
+    head, parts = _column(values, name)
+    coded = {"coding": "codes", "dtype": dtype, "numbers": numbers, "ordered": ordered}
+    return {**coded, "of": {**head, "rows": len(values)}}, [_shuffled(codes.astype(numbers)), *parts]
+
+
+def _shuffled(numbers: Any) -> bytes:
+    """Return the numbers' first bytes, then all their second bytes and so on: so they compress far better."""
+    data, size = numbers.tobytes(), numbers.itemsize
+    return data if size == 1 else b"".join(data[place::size] for place in range(size))
 
 
 # -- what a task takes: one way from its source to JSON Schema -------------------------------------

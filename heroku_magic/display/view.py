@@ -16,6 +16,7 @@ from heroku_magic.events import FINAL, StateChange
 from heroku_magic.loglines import LogLine
 from heroku_magic.records import Progress, Rows
 from heroku_magic.safetext import clean, clean_line, mask_emails
+from heroku_magic.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,6 +78,8 @@ class RunView:
             self._advance(event)
         elif isinstance(event, Rows):
             self.rows = (self.rows or 0) + len(event.rows)
+        elif isinstance(event, Table):
+            self.rows = (self.rows or 0) + event.length
         # Last, so that a feed cut short by an interrupt is made again rather than skipped.
         self.fed += 1
 

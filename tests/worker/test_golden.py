@@ -7,9 +7,11 @@ import os
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from heroku_magic.records import RecordDecoder, RunKey
+from heroku_magic.frames import frame
+from heroku_magic.records import RecordDecoder, Rows, RunKey
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "tests" / "samples" / "records"
@@ -19,7 +21,26 @@ ROWS = [
     {"i": 1, "text": None, "nested": {"a": [1.5, True]}},
     {"i": 2, "x": float("inf")},
 ]
-LONG = [{"long": "x" * 9000}]
+
+
+def every_type():
+    """The table of the sample `table.log`: columns of each coding, with null and NaN."""
+    when = pd.Series(pd.to_datetime(["2026-01-01 12:00", None, "2026-07-01 12:00", None]))
+    return pd.DataFrame(
+        {
+            "i": [1, 2, 3, 4],
+            "n": pd.array([1, None, -3, 4], dtype="Int16"),
+            "F": pd.array([0.5, None, 1.5, 2.5], dtype="Float64"),
+            "f": [0.1, float("nan"), float("inf"), -0.0],
+            "b": [True, False, True, True],
+            "when": when.astype("datetime64[us]").dt.tz_localize("Europe/Berlin"),
+            "took": pd.to_timedelta([1, None, 3, 4], unit="s").astype("timedelta64[ms]"),
+            "c": pd.Categorical(["lo", "hi", "lo", None], categories=["lo", "mid", "hi"], ordered=True),
+            "st": pd.array(["é😀", None, "b", "c"], dtype="string"),
+            "word": ["yes", "yes", "yes", "yes"],
+            "json": [{"a": [1.5, True]}, None, "text", 7],
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,29 +71,44 @@ def rows(sender):
     sender.start("t", None)
     sender.progress(0, 3, None)
     sender.send("rows", ROWS)
-    sender.send("end", {"status": 0, "rows": 3})
+    sender.metric("loss", 0.25, 3)
+    sender.row_count = 3
+    sender.end(0)
 
 
-def long_row(sender):
-    sender.is_keyed = True
-    sender.send("rows", LONG)
+def test_the_helper_writes_the_sample(helper):
+    assert write(helper, rows) == (SAMPLES / "rows.log").read_text()
 
 
-@pytest.mark.parametrize("script", [rows, long_row], ids=["rows", "parts"])
-def test_the_helper_writes_the_samples(helper, script, capfd):
-    sample = SAMPLES / f"{script.__name__}.log"
-
-    assert write(helper, script) == sample.read_text()
-
-
-@pytest.mark.parametrize(("name", "expected"), [("rows", ROWS), ("long_row", LONG)])
-def test_the_notebooks_side_reads_the_samples(name, expected):
+def read(name):
     decoder = RecordDecoder(RunKey("hm-0123abcd", bytes(32)))
     for line in (SAMPLES / f"{name}.log").read_text().splitlines():
         assert decoder.feed(line)[0] is None
+    return decoder
 
-    assert decoder.rows()[0] == expected
-    assert decoder.missing() == []
+
+def test_the_notebooks_side_reads_the_sample_of_rows():
+    decoder = read("rows")
+
+    assert decoder.parts == [Rows(ROWS)]
+    assert decoder.verified
+
+
+def test_the_notebooks_side_reads_the_sample_of_a_table_and_a_file():
+    decoder = read("table")
+    df = frame(decoder.parts, {})
+
+    assert decoder.verified
+    assert decoder.files == {"square.bin": bytes(range(256)) * 16}
+    pd.testing.assert_frame_equal(df, every_type(), check_dtype=False)
+    assert [*map(str, df.dtypes[["i", "n", "F", "when", "c", "st"]])] == [
+        "int64",
+        "Int16",
+        "Float64",
+        "datetime64[us, Europe/Berlin]",
+        "category",
+        "string",
+    ]
 
 
 def test_the_readmes_example_is_signed_as_it_says():
@@ -82,4 +118,4 @@ def test_the_readmes_example_is_signed_as_it_says():
         decoder.feed(line)
 
     assert len(lines) == 3
-    assert decoder.rows() == ([{"i": 0}], True)
+    assert (decoder.parts, decoder.verified) == ([Rows([{"i": 0}])], True)

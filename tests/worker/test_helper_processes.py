@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import shutil
 import signal
 import subprocess
@@ -49,8 +50,10 @@ def test_the_golden_records_are_written_byte_for_byte(helper, golden, capfdbinar
     sender = helper._Sender(golden.run_key, nonce=golden.nonce)
     story = json.loads((golden.folder / "failed.json").read_text())
     sender.start(story[0][1]["task"], story[0][1]["parameters"])
-    for kind, data in story[1:]:
+    for kind, data in story[1:-1]:
         sender.send(kind, data)
+    sender.row_count = story[-1][1]["rows"]
+    sender.end(story[-1][1]["status"])
 
     written = capfdbinary.readouterr().out
     assert written == (golden.folder / "failed.log").read_bytes()
@@ -232,9 +235,9 @@ def test_many_small_rows_share_records(app):
 
 
 def test_a_long_row_travels_in_parts(app):
-    result = app.task(body("return {'long': 'é' * 9000}")).run()
+    result = app.task(body("return {'long': [*range(9000)]}")).run()
 
-    assert result.rows == [{"long": "é" * 9000}]
+    assert result.rows == [{"long": [*range(9000)]}]
     assert result.stdout.count(" rows+ ") >= 2
 
 
@@ -243,8 +246,13 @@ def test_a_payload_at_the_edge_of_a_line_is_cut_right(helper, golden, capfd, siz
     sender = helper._Sender(golden.run_key)
     sender.start("t", None)
     sender.send("rows", ["x" * size])
+    # Bytes that do not shrink, so that their packed payload is about as long.
+    sender._send_packed("file", {"size": size}, random.Random(size).randbytes(size * 3 // 4 - 30))
 
-    assert golden.read_records(capfd.readouterr().out)[1] == ("rows", ["x" * size])
+    assert golden.read_records(capfd.readouterr().out)[1:] == [
+        ("rows", ["x" * size]),
+        ("file", ({"size": size}, random.Random(size).randbytes(size * 3 // 4 - 30))),
+    ]
 
 
 def test_a_slow_generators_rows_do_not_wait_for_the_next_one(app):

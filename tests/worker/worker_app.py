@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import hmac
 import json
 import os
@@ -10,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import zlib
 from pathlib import Path
 
 WORKER = Path(__file__).resolve().parents[2] / "worker"
@@ -19,10 +22,13 @@ RECORD = re.compile(r"@hm1 ([0-9a-f]{8}) (\d+) ([a-z]+\+?) ([0-9a-f]{24}) (.*)")
 
 
 def read_records(text):
-    """The records of an output, as (kind, data), each checked: length, MAC, number, one nonce, parts joined."""
+    """The records of an output, as (kind, data), each checked: length, MAC, number, one nonce, parts joined.
+
+    Data with bytes behind it is a pair; the end mark's checksum is checked and left out.
+    """
     matches = [RECORD.fullmatch(line) for line in text.splitlines() if line.startswith("@hm1")]
     assert len({match[1] for match in matches}) <= 1
-    parts, records = "", []
+    parts, records, macs = "", [], hashlib.sha256()
     for expected, match in enumerate(matches):
         nonce, number, kind, mac, payload = match.groups()
         signed = f"hm-0123abcd {nonce} {number} {kind} {payload}".encode("ascii")
@@ -31,9 +37,20 @@ def read_records(text):
         assert mac == hmac.new(SECRET, signed, "sha256").hexdigest()[:24]
         parts += payload
         if not kind.endswith("+"):
-            records.append((kind, json.loads(parts)))
+            data = unpacked(parts)
+            if kind == "end":
+                assert data.pop("checksum") == macs.hexdigest()[:24]
+            records.append((kind, data))
             parts = ""
+        macs.update(mac.encode())
     return records
+
+
+def unpacked(payload):
+    if payload[0] in "[{":
+        return json.loads(payload)
+    head, _, body = zlib.decompress(base64.b64decode(payload)).partition(b"\n")
+    return (json.loads(head), body) if body else json.loads(head)
 
 
 class Result:

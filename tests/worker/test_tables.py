@@ -1,0 +1,249 @@
+"""Tables there and back: what the helper makes of a DataFrame, the notebook's side makes the same DataFrame of."""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worker_app import WORKER, unpacked
+
+from heroku_magic.frames import frame
+from heroku_magic.records import RecordDecoder, RunKey
+
+KEY = RunKey("hm-0123abcd", bytes(32))
+INTS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+NULLABLE = [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
+ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "UTC+05:30"]
+FIRST, LAST = pd.Timestamp("1900-01-01").to_pydatetime(), pd.Timestamp("2200-01-01").to_pydatetime()
+
+
+@pytest.fixture(scope="module")
+def sent():
+    """Send what a script sends, through the real helper: the decoder, and the lines."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("heroku_task_tables", WORKER / "heroku_task.py")
+    helper = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(helper)
+
+    def send(script, chunk=1_000_000):
+        lines, decoder = [], RecordDecoder(KEY)
+        helper._write, helper.CHUNK = lines.append, chunk
+        sender = helper._Sender(KEY.env())
+        sender.start("t", None)
+        script(sender)
+        sender.end(0)
+        for line in lines:
+            assert len(line) < 4000
+            assert decoder.feed(line)[0] is None
+        return decoder, lines
+
+    return send
+
+
+def ints(dtype):
+    limits = np.iinfo(dtype.lower())
+    return st.integers(int(limits.min), int(limits.max))
+
+
+def column(values, dtype):
+    return st.lists(values, min_size=5, max_size=5).map(lambda items: pd.Series(items, dtype=dtype))
+
+
+def moments(unit):
+    return st.none() | st.datetimes(FIRST, LAST).map(lambda moment: pd.Timestamp(moment).as_unit(unit))
+
+
+UNITS = st.sampled_from(["s", "ms", "us", "ns"])
+TEXT = st.text(st.characters(codec="utf-8") | st.sampled_from("\u2028\u202e\0\n\r\x1b\ud800"), max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+COLUMNS = st.one_of(
+    st.sampled_from(INTS).flatmap(lambda dtype: column(ints(dtype), dtype)),
+    st.sampled_from(NULLABLE).flatmap(lambda dtype: column(st.none() | ints(dtype), dtype)),
+    st.sampled_from(["float32", "float64"]).flatmap(lambda dtype: column(st.floats(width=32), dtype)),
+    st.sampled_from(["Float32", "Float64"]).flatmap(
+        lambda dtype: column(st.none() | st.floats(width=32, allow_nan=False), dtype)
+    ),
+    column(st.booleans(), "bool"),
+    column(st.none() | st.booleans(), "boolean"),
+    column(st.none() | TEXT.filter(lambda text: "\ud800" not in text), "string"),
+    column(TEXT.filter(lambda text: "\ud800" not in text), None),
+    column(st.sampled_from(["a", "b", None]), "category"),
+    st.builds(
+        lambda codes, ordered: pd.Series(pd.Categorical.from_codes(codes, [3, 1, 2], ordered=ordered)),
+        st.lists(st.integers(-1, 2), min_size=5, max_size=5),
+        st.booleans(),
+    ),
+    UNITS.flatmap(lambda unit: column(moments(unit), f"datetime64[{unit}]")),
+    st.tuples(UNITS, st.sampled_from(ZONES)).flatmap(
+        lambda pair: column(moments(pair[0]), f"datetime64[{pair[0]}]").map(
+            lambda series: series.dt.tz_localize("UTC").dt.tz_convert(pair[1])
+        )
+    ),
+    UNITS.flatmap(lambda unit: column(st.none() | st.integers(-(10**9), 10**9), f"timedelta64[{unit}]")),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(TEXT, COLUMNS, max_size=4), st.sampled_from([1, 60, 1_000_000]))
+def test_any_table_of_these_types_comes_back_as_it_was(sent, columns, chunk):
+    df = pd.DataFrame(columns, index=range(5))
+    decoder, _ = sent(lambda sender: sender.table(df), chunk)
+
+    back = frame(decoder.parts, {})
+    assert decoder.verified
+    assert decoder.row_count == 5
+    assert [*map(str, back.dtypes)] == [*map(str, df.dtypes)]
+    pd.testing.assert_frame_equal(back, df, check_column_type=False)
+
+
+@settings(deadline=None)
+@given(st.lists(JSON, min_size=1, max_size=6))
+def test_whatever_json_has_comes_back_from_a_column_of_objects(sent, values):
+    decoder, _ = sent(lambda sender: sender.table(pd.DataFrame({"x": pd.Series(values, dtype="object")})))
+
+    back = frame(decoder.parts, {})["x"].astype("object")
+    assert [None if pd.api.types.is_scalar(one) and pd.isna(one) else one for one in back] == values
+
+
+@settings(deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), JSON, max_size=3), min_size=1, max_size=6))
+def test_rows_come_back_with_null_for_what_a_row_does_not_have(sent, rows):
+    decoder, _ = sent(lambda sender: sender.rows(rows))
+
+    df = frame(decoder.parts, {}).astype("object")
+    for place, row in enumerate(rows):
+        for name in df.columns:
+            value = df[name][place]
+            assert row.get(name) == (None if pd.api.types.is_scalar(value) and pd.isna(value) else value)
+
+
+def test_null_and_nan_stay_apart():
+    from heroku_magic.frames import column as of
+
+    floats = of([1.5, None, float("nan")])
+    assert str(floats.dtype) == "Float64"
+    assert floats.array._mask.tolist() == [False, True, False]
+    assert str(of([1, None]).dtype) == "Int64"
+    assert str(of([True, None]).dtype) == "boolean"
+    assert str(of([1, 2.5]).dtype) == "float64"
+    assert of([2**53 + 1, 0.5]).tolist() == [2**53 + 1, 0.5]
+    assert of([2**70]).tolist() == [2**70]
+
+
+def test_an_empty_table_keeps_its_columns_and_types(sent):
+    df = pd.DataFrame({"i": [1], "c": pd.Categorical(["x"]), "when": pd.to_datetime(["2026-01-01"])}).iloc[:0]
+    decoder, _ = sent(lambda sender: sender.table(df))
+
+    pd.testing.assert_frame_equal(frame(decoder.parts, {}), df.reset_index(drop=True))
+
+
+def test_tables_and_rows_are_one_result_in_their_order(sent):
+    def script(sender):
+        sender.rows([{"i": 0, "x": 0.5}])
+        sender.table(pd.DataFrame({"i": [1, 2], "x": [1.0, 2.0]}))
+        sender.rows([{"i": 3}])
+
+    df = frame(sent(script)[0].parts, {})
+    assert df["i"].tolist() == [0, 1, 2, 3]
+    assert df["x"].isna().tolist() == [False, False, False, True]
+
+
+def test_a_type_that_has_no_form_is_an_error_that_names_the_column(sent):
+    with pytest.raises(TypeError, match="column 'z' holds complex"):
+        sent(lambda sender: sender.table(pd.DataFrame({"z": [1j]})))
+
+
+def test_a_file_comes_back_in_parts_and_the_later_of_one_name_counts(sent):
+    data = bytes(range(256)) * 40
+
+    def script(sender):
+        sender.file("../../evil\u202e.png", b"first")
+        sender.file("empty", b"")
+        sender.file("../../evil\u202e.png", data)
+
+    decoder, _ = sent(script, chunk=1000)
+    assert decoder.files == {"evil_.png": data, "empty": b""}
+
+
+def test_files_beyond_the_limit_are_refused_where_they_are_sent(sent):
+    with pytest.raises(ValueError, match=r"model.bin is too large: .* 5,000,000 bytes"):
+        sent(lambda sender: sender.file("model.bin", bytes(5_000_001)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "body"),
+    [
+        ("table", {"rows": 10**12, "columns": [], "sizes": [5]}, b""),
+        ("table", {"rows": -1, "columns": [], "sizes": []}, b""),
+        (
+            "table",
+            {"rows": 1, "columns": [{"name": "a", "coding": "numbers", "numbers": "int64"}], "sizes": [4]},
+            b"1234",
+        ),
+        (
+            "table",
+            {"rows": 1, "columns": [{"name": "a", "coding": "numbers", "numbers": "object"}], "sizes": [8]},
+            b"12345678",
+        ),
+        ("table", {"rows": 1, "columns": [{"name": "a", "coding": "pickle"}], "sizes": [1]}, b"1"),
+        (
+            "table",
+            {"rows": 1, "columns": [{"name": "a", "coding": "json", "dtype": "Sparse[int]"}], "sizes": [3]},
+            b"[1]",
+        ),
+        ("table", {"rows": 2, "columns": [{"name": "a", "coding": "json"}], "sizes": [3]}, b"[1]"),
+        ("table", {"rows": 1, "columns": [{"name": "a", "coding": "numbers", "numbers": "bool"}], "sizes": [1]}, b"\2"),
+        (
+            "table",
+            {
+                "rows": 1,
+                "columns": [{"name": "a", "coding": "codes", "numbers": "int8", "of": {"coding": "json", "rows": 1}}],
+                "sizes": [1, 3],
+            },
+            b"\x05[1]",
+        ),
+        ("table", "no header", b""),
+        ("file", {"name": "f", "part": 0, "parts": 1, "size": 9}, b"short"),
+        ("rows", {"a": "zip bomb"}, bytes(70_000_000)),
+    ],
+)
+def test_a_signed_record_that_is_not_as_it_says_is_damage_and_not_believed(sent, kind, header, body):
+    decoder, _ = sent(lambda sender: sender._send_packed(kind, header, body))
+
+    assert re.fullmatch(r"records \d+ cannot be read", decoder.problem())
+    assert decoder.parts is None
+    assert not decoder.files
+
+
+def test_rows_that_come_fast_are_packed_and_slow_ones_are_not(sent):
+    rows = [{"i": i, "word": "a word that repeats"} for i in range(20_000)]
+    decoder, lines = sent(lambda sender: sender.rows(rows))
+
+    assert frame(decoder.parts, {}).to_dict("records") == rows
+    assert sum(map(len, lines)) < len(json.dumps(rows)) / 5
+    _, lines = sent(lambda sender: sender.rows(rows[:1]))
+    assert unpacked(lines[1].split(" ", 5)[5]) == rows[:1]
+
+
+def test_names_of_files_are_ones_that_any_folder_takes():
+    from heroku_magic.records import _file_name
+
+    for name in ["a/b.png", "a\\b.png", "b.png"]:
+        assert _file_name(name) == "b.png"
+    assert _file_name("..") == _file_name("") == "file"
+    assert _file_name(".bashrc") == "bashrc"
+    assert set(_file_name("".join(map(chr, range(256)))[::-1])) <= set(string.printable + "_") | set(
+        map(chr, range(256))
+    )
+    assert len(_file_name("x" * 1000)) == 100
