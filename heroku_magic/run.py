@@ -17,7 +17,6 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.codes import lost, sentence
 from heroku_magic.creation import Creation, Stopped
 from heroku_magic.detached import Detached, path, save
 from heroku_magic.errors import (
@@ -34,11 +33,12 @@ from heroku_magic.errors import (
 from heroku_magic.events import Event, StateChange
 from heroku_magic.failures import describe_failure
 from heroku_magic.frames import frame
-from heroku_magic.lifecycle import Lifecycle, was_run_twice
+from heroku_magic.history import History
 from heroku_magic.logstream import LogStream, backlog
 from heroku_magic.lookups import dynos_since
 from heroku_magic.pricing import dollars
-from heroku_magic.records import Declaration, Metric, Progress, RecordDecoder, RunKey
+from heroku_magic.records import Metric, Progress, RunKey
+from heroku_magic.transcript import Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.client import HerokuClient
     from heroku_magic.loglines import LogLine
-    from heroku_magic.records import Rows
+    from heroku_magic.records import Declaration, Rows
     from heroku_magic.resources import Dyno
     from heroku_magic.tables import Table
 
@@ -55,7 +55,8 @@ CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detach
 STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up
-CLOCK_SKEW = 5.0  # seconds that Heroku's clocks may differ from each other
+QUIET = 60.0  # seconds that a dyno is up without printing anything, after which that is said
+WARNING = 0.8  # of the dyno's life, after which its end is announced
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,6 @@ class Run:
         self.ends_at: float | None = None
         self.seconds: float | None = None
         self.exit_status: int | None = None
-        self.declaration: Declaration | None = None
         self._client = client.with_say(self._note)
         self._order = order
         self._detached = detached
@@ -116,14 +116,11 @@ class Run:
             say=self._note,
             wait=self._is_cancelled_within,
         )
-        self._decoder = RecordDecoder(self._key)
-        self._life = Lifecycle()
+        self._log = Transcript(self._key, takes_rows=order.takes_rows)
         self._looked_at = 0.0
         self._is_missed = False
-        self._troubles: dict[str, str] = {}
-        self._lost_lines = self._lost_here = 0
-        self._was_run_twice = False
-        self._events: list[Event] = []
+        self._told: set[str] = set()
+        self._history = History()
         self._changed = threading.Condition()
         self._state = "requested"
         self._error: HerokuMagicError | None = None
@@ -155,7 +152,12 @@ class Run:
     @property
     def progress(self) -> Progress | None:
         """The newest progress that the task told."""
-        return next((event for event in reversed(self._events) if isinstance(event, Progress)), None)
+        return next((event for event in reversed(self._history.others) if isinstance(event, Progress)), None)
+
+    @property
+    def declaration(self) -> Declaration | None:
+        """What the task says that it takes, once it has."""
+        return self._log.declaration
 
     @property
     def partial(self) -> pd.DataFrame | None:
@@ -167,17 +169,17 @@ class Run:
     @property
     def parts(self) -> list[Rows | Table] | None:
         """The rows so far as the records that brought them, without pandas; None when there is no table."""
-        return self._decoder.parts if self._order.takes_rows else None
+        return self._log.decoder.parts if self._order.takes_rows else None
 
     @property
     def files(self) -> dict[str, bytes]:
         """The files that the task sent so far, by name."""
-        return self._decoder.files
+        return self._log.decoder.files
 
     @property
     def metrics(self) -> list[Metric]:
         """The numbers to watch that the task told so far, in order."""
-        return [event for event in self._events if isinstance(event, Metric)]
+        return [event for event in self._history.others if isinstance(event, Metric)]
 
     def __repr__(self) -> str:
         parts = [self.task, self._state, self.dyno, self.app]
@@ -204,18 +206,13 @@ class Run:
             "started_at": _iso(self.started_at),
             "seconds": None if seconds is None else round(seconds, 3),
             "dollars": price,
-            "verified": self._decoder.verified,
+            "verified": self._log.decoder.verified,
         }
 
     def logs(self) -> str:
         """Return the task's whole log as text: what it printed, without the records."""
-        return "\n".join(line.message for line in self._lines() if line.source == "app")
-
-    def _lines(self) -> list[LogLine]:
-        from heroku_magic.loglines import LogLine
-
         with self._changed:
-            return [event for event in self._events if isinstance(event, LogLine)]
+            return "\n".join(line.message for line in self._history.lines() if line.source == "app")
 
     # -- concurrent.futures' words ----------------------------------------------------------------
 
@@ -289,7 +286,7 @@ class Run:
         while True:
             with self._changed:
                 self._changed.wait_for(partial(self._has_more, position), timeout)
-                fresh, closed = self._events[position:], self._closed
+                fresh, closed = self._history.since(position), self._closed
             position += len(fresh)
             if not fresh and closed:
                 return
@@ -298,7 +295,7 @@ class Run:
                 yield None
 
     def _has_more(self, position: int) -> bool:
-        return len(self._events) > position or self._closed
+        return len(self._history) > position or self._closed
 
     # -- the life of a run, in its own thread -----------------------------------------------------
 
@@ -357,7 +354,7 @@ class Run:
         dyno = detached.as_dyno()
         self._started(dyno)
         if all(one.id != dyno.id for one in self._client.dynos(self._order.app)):
-            self._life.gone(time.monotonic())
+            self._log.life.gone(time.monotonic())
         return dyno
 
     def _forget(self) -> None:
@@ -416,21 +413,24 @@ class Run:
 
     def _follow(self, dyno: Dyno) -> None:
         """Read lines until the life cycle says that the run is over."""
-        oldest = _iso(_seconds(dyno.created_at) - CLOCK_SKEW) or ""
-        heard_at = time.monotonic()
-        while not self._life.is_over(time.monotonic()):
+        self._log.begin(dyno)
+        life, heard_at = self._log.life, time.monotonic()
+        while not life.is_over(time.monotonic()):
             self._stop_if_asked()
-            item = self._next(self._life.patience(time.monotonic(), SILENCE))
+            item = self._next(life.patience(time.monotonic(), SILENCE))
             if isinstance(item, LogStreamError):
-                self._life.gone(time.monotonic())
+                life.gone(time.monotonic())
                 raise self._lost(item)
             if item is not None:
                 heard_at = time.monotonic()
-                self._take([line for line in item if line.timestamp >= oldest])
+                self._take(item)
             elif time.monotonic() - heard_at >= SILENCE:
                 self._look_up(heard_at)
-        self._repair(oldest)
-        self._decoder.close()
+            self._fill_gaps()
+            self._warn()
+        if not self._log.is_whole():
+            self._fill(at_end=True)
+        self._log.decoder.close()
 
     def _next(self, seconds: float) -> list[LogLine] | LogStreamError | None:
         try:
@@ -439,28 +439,35 @@ class Run:
             return None
 
     def _take(self, lines: list[LogLine]) -> None:
-        """Turn lines into events, records apart from text."""
-        now = time.monotonic()
-        fresh: list[Event] = []
-        for line in lines:
-            if line.source == "app":
-                fresh += self._read(line)
-            else:
-                fresh += self._heed(line)
-        self._life.news(now, end=self._decoder.end)
-        self._record(*fresh)
+        """Turn lines into events."""
+        news = self._log.take(lines)
+        # A line that comes late must not bring a run that is over back to life.
+        states = [] if self.done() else [self._state_change(state) for state in news.states]
+        notes = [] if self.done() else [self._state_change(self._state, note=note) for note in news.notes]
+        self._record(*news.events, *states, *notes)
 
-    def _read(self, line: LogLine) -> list[Event]:
-        from heroku_magic.loglines import LogLine
+    def _fill_gaps(self) -> None:
+        """Look for what a stream lost while the backlog still holds it: a long result runs out of it."""
+        if self._log.asks_for_backlog():
+            self._fill(at_end=False)
+            if lost := self._log.lost_for_good():
+                self._note(lost)
 
-        text, records = self._decoder.feed(line.message)
-        for record in records:
-            if isinstance(record, Declaration):
-                self.declaration = record
-        if text is None:
-            return [*records]
-        shown = line if text == line.message else LogLine(line.timestamp, line.source, line.dyno, text)
-        return [shown, *records]
+    def _fill(self, *, at_end: bool) -> None:
+        self._record(*self._log.fill(backlog(self._client, self._order.app, ""), at_end=at_end))
+
+    def _warn(self) -> None:
+        """Say once each: that the dyno's life is nearly over, and that it prints nothing."""
+        age, life = time.time() - (self.started_at or 0), self._order.timeout
+        if age > WARNING * life:
+            self._tell_once(f"{WARNING:.0%} of the dyno's {life} s are over, then it is ended: --timeout gives more.")
+        if self._state == "up" and age > QUIET and not self._history.latest and not self._log.decoder.keyed:
+            self._tell_once("The dyno is up, and its log says nothing: is the task's output buffered (`python -u`)?")
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._note(text)
 
     def _look_up(self, heard_at: float) -> None:
         """After a long silence: is the dyno still there? The log alone may have lost its end.
@@ -479,7 +486,7 @@ class Run:
         self._looked_at = time.monotonic()
         was_missed, self._is_missed = self._is_missed, self._dyno_id not in there
         if was_missed and self._is_missed:
-            self._life.gone(time.monotonic())
+            self._log.life.gone(time.monotonic())
 
     def _stop_if_asked(self) -> None:
         if not self._cancel_asked.is_set() or self._state == "stopping":
@@ -488,50 +495,9 @@ class Run:
         try:
             self._client.stop_dyno(self._order.app, self._dyno_id)
         except NotFound:
-            self._life.gone(time.monotonic())  # it ended by itself meanwhile
+            self._log.life.gone(time.monotonic())  # it ended by itself meanwhile
         except ApiError as error:
             raise RunCancelled(f"{self.dyno} could not be stopped: {error}\n{self.what_remains()}", self) from None
-
-    def _repair(self, oldest: str) -> None:
-        """Look in the backlog for what is missing, once."""
-        decoder = self._decoder
-        is_whole = decoder.end is not None or not self._order.takes_rows
-        if is_whole and self._life.exit_status is not None:
-            return
-        # Of the whole app: whose lines were lost at their source is told by others than the dyno.
-        lines = [line for line in backlog(self._client, self._order.app, "") if line.timestamp >= oldest]
-        ours = [line for line in lines if line.dyno == self.dyno]
-        for line in ours:
-            if line.source == "heroku":
-                self._life.heroku_line(line.message, time.monotonic())
-            elif "@hm" in line.message:
-                self._record(*decoder.feed(line.message)[1])
-        if self._order.takes_rows and not decoder.keyed:
-            self._compare(lines, ours)
-
-    def _compare(self, lines: list[LogLine], ours: list[LogLine]) -> None:
-        """Rows that nobody numbered: what the log kept is what counts, if it kept everything."""
-        since = lines[lines.index(ours[0]) :] if ours else lines  # what was lost before is other runs'
-        self._lost_lines = sum(lost(line.message) for line in since if line.dyno == "log-shuttle")
-        self._was_run_twice = was_run_twice(line.message for line in ours if line.source == "heroku")
-        if any(line.source == "heroku" and line.message.endswith("to up") for line in ours):
-            self._decoder.read_again(line.message for line in ours if line.source == "app")
-        else:
-            self._lost_lines += self._lost_here
-
-    def _heed(self, line: LogLine) -> list[Event]:
-        """Read Heroku's own line: what it says of the run, and of trouble."""
-        now = time.monotonic()
-        events: list[Event] = [line]
-        # A line that comes late must not bring a run that is over back to life.
-        states = self._life.heroku_line(line.message, now)
-        events += [self._state_change(state) for state in states if not self.done()]
-        self._lost_here += lost(line.message)
-        told = sentence(line.message, self.size)
-        if told and told[0] not in self._troubles and not self.done():
-            self._troubles[told[0]] = told[1]
-            events.append(self._state_change(self._state, note=told[1]))
-        return events
 
     def _read_late_lines(self) -> None:
         """Stay a moment for lines that the log brings after the end."""
@@ -545,8 +511,8 @@ class Run:
 
     def _verdict(self) -> HerokuMagicError | None:
         """What the run failed with, or None."""
-        end = self._decoder.end
-        self.exit_status = self._life.exit_status
+        end = self._log.decoder.end
+        self.exit_status = self._log.life.exit_status
         if self.exit_status is None and end is not None:
             self.exit_status = end.status
         if self._cancel_asked.is_set():
@@ -559,20 +525,16 @@ class Run:
         text = describe_failure(
             self.task,
             self.exit_status,
-            self._decoder.failure,
-            [line.message for line in self._lines()[-200:] if line.source == "app"],
+            self._log.decoder.failure,
+            [line.message for line in self._history.latest if line.source == "app"],
             time_limit=self._order.timeout if overdue else None,
             dyno=self.dyno or "",
-            troubles=[text for code, text in self._troubles.items() if code.startswith("R")],
+            troubles=[text for code, text in self._log.troubles.items() if code.startswith("R")],
         )
         return TaskFailed(text, self)
 
     def _incompleteness(self) -> ResultIncomplete | None:
-        problem = self._decoder.problem() if self._order.takes_rows else None
-        if problem is None and self._lost_lines:
-            problem = f"{self._lost_lines} lines of its log were lost, and rows may have been among them"
-        elif problem is None and self._was_run_twice:
-            problem = "Heroku ran it twice, and nothing tells the rows of one from the other's (rows of heroku_task do)"
+        problem = self._log.problem()
         if problem is None:
             return None
         return ResultIncomplete(f"{self.task} ended well, but its result is incomplete: {problem}.", self)
@@ -597,7 +559,7 @@ class Run:
 
     def _elapsed(self) -> float | None:
         """Seconds from the create to the end, as far as it is known; not the wait for late lines."""
-        ended = self._life.ended_at or time.monotonic()
+        ended = self._log.life.ended_at or time.monotonic()
         return None if self._began is None else ended - self._began
 
     def _finish(self, error: HerokuMagicError | None) -> None:
@@ -610,11 +572,11 @@ class Run:
             state,
             exit_status=self.exit_status,
             seconds=self.seconds,
-            rows=self._decoder.row_count if self._order.takes_rows else None,
-            verified=self._decoder.verified,
+            rows=self._log.decoder.row_count if self._order.takes_rows else None,
+            verified=self._log.decoder.verified,
             error=str(error) if error else None,
             note="the exit line never came: the status is the task's own"
-            if self._life.exit_status is None and self.exit_status is not None
+            if self._log.life.exit_status is None and self.exit_status is not None
             else None,
         )
         with self._changed:
@@ -645,7 +607,7 @@ class Run:
     def _record(self, *events: Event) -> None:
         if events:
             with self._changed:
-                self._events.extend(events)
+                self._history.extend(events)
                 self._changed.notify_all()
 
 
@@ -669,7 +631,3 @@ def _stop_all() -> None:
 
 def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="microseconds")
-
-
-def _seconds(timestamp: str) -> float:
-    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()

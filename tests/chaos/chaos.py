@@ -232,11 +232,10 @@ def name_of(task: str, run: Run, error: Exception, faults: dict[str, float]) -> 
 
 def is_equal(run: Run, answer: Answer) -> bool:
     """Whether the rows are the answer's: every value, in order."""
-    rows = run.rows()
-    if rows is None or answer.columns is None:
-        return rows is None and answer.columns is None
     df = run.partial
-    return df is not None and {name: list(map(plain, df[name])) for name in df} == answer.columns
+    if df is None or answer.columns is None:
+        return df is None and answer.columns is None
+    return {name: list(map(plain, df[name])) for name in df} == answer.columns
 
 
 def plain(value: Any) -> Any:
