@@ -117,7 +117,9 @@ def main() -> None:
                 speeds[way].append(follow(dyno, options.lines))
                 growth += peak_memory() - before if way == "LogStream" else 0
         for way, found in speeds.items():
-            print(f"{way:20} {statistics.median(found):>10,.0f} lines/s  of {', '.join(f'{one:,.0f}' for one in found)}")
+            print(
+                f"{way:20} {statistics.median(found):>10,.0f} lines/s  of {', '.join(f'{one:,.0f}' for one in found)}"
+            )
         for way in list(ways)[:2]:
             ratio = statistics.median(speeds["LogStream"]) / statistics.median(speeds[way])
             print(f"LogStream / {way}: {ratio:.2f}")
