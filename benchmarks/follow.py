@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import queue
 import re
 import resource
 import statistics
@@ -16,11 +15,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import requests
 
 from heroku_magic.client import HerokuClient
 from heroku_magic.logstream import LogStream

@@ -8,6 +8,7 @@ U+2028 and its kin, in the middle of somebody's data.
 from __future__ import annotations
 
 import re
+
 import msgspec
 
 # Logplex cuts longer messages into pieces of this many raw bytes, the newline counted, all with one

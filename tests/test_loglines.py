@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,7 +108,7 @@ STREAMS = st.lists(st.one_of(PARTS, st.binary(max_size=20)), max_size=40).map(b"
 
 def cut(body: bytes, places: list[int]) -> list[bytes]:
     at = [0, *sorted(place % (len(body) + 1) for place in places), len(body)]
-    return [body[start:end] for start, end in zip(at, at[1:], strict=False)]
+    return [body[start:end] for start, end in pairwise(at)]
 
 
 @given(STREAMS, st.lists(st.integers(min_value=0), max_size=20), st.booleans())
