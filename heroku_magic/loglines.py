@@ -8,6 +8,7 @@ U+2028 and its kin, in the middle of somebody's data.
 from __future__ import annotations
 
 import re
+from itertools import repeat
 
 import msgspec
 
@@ -48,6 +49,7 @@ class LineDecoder:
 
     def __init__(self, content_type: str = "text/plain") -> None:
         self._is_sse = content_type.partition(";")[0].strip() == "text/event-stream"
+        self._form = _EVENT_HEAD if self._is_sse else _HEAD
         self._rest = b""
         self._head: re.Match[bytes] | None = None
         self._pieces: list[bytes] = []
@@ -68,12 +70,27 @@ class LineDecoder:
 
     def _parse(self, raw: bytes) -> list[LogLine]:
         """Take whole lines: all at once as text, or one by one where a piece of a long line is among them."""
-        text = raw.decode("utf-8", "replace")
+        text = "\n" + raw.decode("utf-8", "replace")
+        messages = self._same_head(text) if self._head is None else None
+        if messages is not None:
+            return messages
         lines = _sse_data(text) if self._is_sse else text.split("\n")
-        # Bytes are what counts, and a character has at most four of them.
-        if self._head is None and max(map(len, lines), default=0) <= PIECE // 4:
-            return _log_lines(lines, _EVENT_HEAD if self._is_sse else _HEAD)
+        if self._head is None and _are_short(lines):
+            return _log_lines(lines, self._form)
         return self._parse_pieces(raw)
+
+    def _same_head(self, text: str) -> list[LogLine] | None:
+        """Read lines that were shipped together, with one timestamp: most of a flood, and cheap; None: others."""
+        mark = "\ndata:" if self._is_sse else "\n"
+        head = self._form.match(text, text.find(mark) + len(mark))
+        if head is None or not head[0].endswith(" "):
+            return None
+        messages = text.split(mark + head[0])[1:]
+        if len(messages) != text.count(mark):
+            return None
+        if self._is_sse:
+            messages = [message.partition("\n")[0] for message in messages]
+        return list(map(LogLine, *map(repeat, head.groups()), messages)) if _are_short(messages) else None
 
     def _parse_pieces(self, raw: bytes) -> list[LogLine]:
         parsed: list[LogLine] = []
@@ -111,11 +128,16 @@ def _sse_data(text: str) -> list[str]:
 
     https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
-    return [event.partition("\n")[0] for event in f"\n{text}".split("\ndata:")[1:]]
+    return [event.partition("\n")[0] for event in text.split("\ndata:")[1:]]
 
 
 def _sse_field(line: bytes) -> bytes:
     return line[6:] if line.startswith(b"data: ") else line[5:] if line.startswith(b"data:") else b""
+
+
+def _are_short(lines: list[str]) -> bool:
+    """Whether no piece of a long line is among them: a character has at most four bytes."""
+    return max(map(len, lines), default=0) <= PIECE // 4
 
 
 def _log_lines(lines: list[str], form: re.Pattern[str]) -> list[LogLine]:
