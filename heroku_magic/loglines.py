@@ -85,12 +85,13 @@ class LineDecoder:
         head = self._form.match(text, text.find(mark) + len(mark))
         if head is None or not head[0].endswith(" "):
             return None
-        messages = text.split(mark + head[0])[1:]
-        if len(messages) != text.count(mark):
+        step = 3 if self._is_sse else 1  # an event is its id, its data and an empty line
+        lines = text.split("\n")[text.count("\n", 0, head.start()) :: step]
+        same = ("\n" + "\n".join(lines)).count(mark + head[0])
+        if not same == len(lines) == text.count(mark) or not _are_short(lines):
             return None
-        if self._is_sse:
-            messages = [message.partition("\n")[0] for message in messages]
-        return list(map(LogLine, *map(repeat, head.groups()), messages)) if _are_short(messages) else None
+        begin = len(mark + head[0]) - 1
+        return list(map(LogLine, *map(repeat, head.groups()), [line[begin:] for line in lines]))
 
     def _parse_pieces(self, raw: bytes) -> list[LogLine]:
         parsed: list[LogLine] = []

@@ -41,6 +41,8 @@ ASLEEP = 60
 # A backlog has come in by then, if there is one.
 BACKLOG_IS_IN = 5
 TRIES = 6
+# Bytes that are read at once, at most: the lines of more fall out of the processor's cache.
+CHUNK = 256 * 1024
 _BROKEN = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
@@ -230,7 +232,7 @@ class _Session:
         """The lines of each chunk, until the stream ends or breaks."""
         decoder = LineDecoder(self._response.headers.get("Content-Type", ""))
         try:
-            for chunk in self._response.iter_content(chunk_size=None):
+            for chunk in self._response.iter_content(chunk_size=CHUNK):
                 self.heard.restart()
                 yield decoder.feed(chunk)
         except _BROKEN:

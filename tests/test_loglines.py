@@ -138,3 +138,14 @@ def test_what_never_becomes_a_line_takes_no_memory(monkeypatch):
         assert len(decoder._rest) <= 1000
 
     assert [line.message for line in decoder.feed(b"\n" + HEAD + b"a\n")] == ["a"]
+
+
+@pytest.mark.parametrize("is_sse", [False, True])
+@pytest.mark.parametrize(
+    "odd", [b"", b"\n", b": keepalive\n", b"id: 1\n\n\n", HEAD[:20] + b"\n", b"data: \n", b"data: x\n"]
+)
+def test_a_flood_is_read_whole_whatever_is_in_its_midst(is_sse, odd):
+    lines = [b"id: %d\ndata: %b%d\n\n" % (i, HEAD, i) if is_sse else b"%b%d\n" % (HEAD, i) for i in range(9)]
+    lines.insert(5, odd)
+
+    assert messages(b"".join(lines), content_type=SSE if is_sse else "text/plain") == [str(i) for i in range(9)]
