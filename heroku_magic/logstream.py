@@ -18,7 +18,7 @@ import requests
 import urllib3
 
 from heroku_magic.client import BACKLOG, HerokuClient
-from heroku_magic.errors import ApiError, LogStreamError
+from heroku_magic.errors import ApiError, LogStreamError, Unreachable
 from heroku_magic.loglines import PIECE, LineDecoder, LogLine
 
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ ASLEEP = 60
 # A backlog has come in by then, if there is one.
 BACKLOG_IS_IN = 5
 TRIES = 6
-# Bytes that are read at once, at most: the lines of more fall out of the processor's cache.
-CHUNK = 256 * 1024
+# A computer that wakes up has its network back later.
+OFFLINE = 120
+# Bytes that are read at once, at most: what is made of more falls out of the processor's cache.
+CHUNK = 64 * 1024
 _BROKEN = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
@@ -107,6 +109,7 @@ class LogStream:
         self._patience: float = QUIET
         self._news = Stopwatch(now)
         self._looked = Stopwatch(now)
+        self._online = Stopwatch(now)
         self._thread = threading.Thread(target=self._follow, name=f"heroku-log-{dyno}", daemon=True)
         self._watch = threading.Thread(target=self._keep_watch, name=f"heroku-log-watch-{dyno}", daemon=True)
 
@@ -146,18 +149,25 @@ class LogStream:
                 failures = 0 if self._read_session() else failures + 1
                 problem = "its stream closes again and again."
             except ApiError as error:
-                failures, problem = failures + 1, str(error)
+                failures, problem = self._failures(failures, error), str(error)
             self._closed.wait(_pause(failures) if failures else 0)
         return problem
+
+    def _failures(self, before: int, error: ApiError) -> int:
+        """Count a failure; without a network the last one is put off for a while."""
+        is_waited_for = isinstance(error, Unreachable) and self._online.seconds < OFFLINE
+        return min(before + 1, TRIES - 1) if is_waited_for else before + 1
 
     def _read_session(self) -> bool:
         """Read one session to its end; tell whether it was of use: it brought a new line, or lasted."""
         opened = self._client.create_log_session(self._app, dyno=self._dyno)
         session = self._session = _Session(self._client.open_log(opened), self._now)
+        self._online.restart()
         self._history.begin()
         news = self._read_lines(session)
         self._history.end()
         self._lose_patience(session)
+        self._online.restart()
         return news or session.is_ended or session.opened.seconds > QUIET
 
     def _read_lines(self, session: _Session) -> bool:

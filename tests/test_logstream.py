@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from heroku_magic import logstream
 from heroku_magic.client import HerokuClient
-from heroku_magic.errors import LogStreamError
+from heroku_magic.errors import LogStreamError, Unreachable
 from heroku_magic.loglines import PIECE, LogLine
 from heroku_magic.logstream import LogStream, Stopwatch, _History, backlog
 from heroku_magic.secret import Secret
@@ -314,6 +314,29 @@ def test_hours_of_silence_are_no_failure(monkeypatch):
             following.after(following.clocks.go_on, 900)
 
         assert following.read() == numbered(2)
+
+
+class NoNetwork:
+    """A client whose every request takes ten seconds and fails."""
+
+    def __init__(self, clocks):
+        self.clocks, self.asked = clocks, 0
+
+    def create_log_session(self, app, *, dyno):
+        self.asked += 1
+        self.clocks.go_on(10)
+        raise Unreachable("no connection")
+
+
+def test_a_network_that_is_away_is_waited_for_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(logstream, "_pause", lambda failures: 0)
+    clocks, got = Clocks(), []
+    client = NoNetwork(clocks)
+    stream = LogStream(client, "app", "run.1", got.append, now=clocks)
+    stream._follow()
+
+    assert client.asked == 12
+    assert [str(error) for error in got] == ["The log could not be followed: no connection"]
 
 
 # -- what was seen, and what is missing ---------------------------------------------------------------
