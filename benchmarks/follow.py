@@ -95,9 +95,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--python", action="store_true", help="let Python print the lines, not seq")
     options = parser.parse_args()
+    by_python = f"python3 -c 'for number in range({options.lines}): print(number)'"
+    command = by_python if options.python else f"seq 1 {options.lines}"
     with tempfile.TemporaryDirectory() as place:
-        Path(place, "Procfile").write_text(f"flood: sleep {HEAD_START}; seq 1 {options.lines}\n")
+        Path(place, "Procfile").write_text(f"flood: sleep {HEAD_START}; {command}\n")
         process, client = start(Path(place))
         ways = {
             "curl -sN": lambda dyno, lines: with_curl(client, dyno, lines),
