@@ -8,12 +8,9 @@ U+2028 and its kin, in the middle of somebody's data.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from itertools import repeat
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 # Logplex cuts longer messages into pieces of this many raw bytes, the newline counted, all with one
 # timestamp: https://devcenter.heroku.com/articles/limits#dynos
@@ -21,7 +18,13 @@ PIECE = 10_000
 # A message is joined up to here; beyond, what is left begins a line of its own.
 LONGEST = 64 * 1024 * 1024
 
+# No line of a log is as long: memory stays bounded whatever is sent.
+LONGEST_UNFINISHED = 1024 * 1024
+
 _LINE = re.compile(rb"(\S+) ([\w-]+)\[([^\]\s]*)\]: ?(.*)", re.DOTALL)
+_HEAD = re.compile(r"(\S+) ([\w-]+)\[([^\]\s]*)\]: ?", re.ASCII)
+_EVENT_HEAD = re.compile(" ?" + _HEAD.pattern, re.ASCII)
+_NO_HEAD = "\n"  # no line begins with it
 
 
 class LogLine(msgspec.Struct, frozen=True, gc=False):
@@ -46,29 +49,57 @@ class LineDecoder:
 
     def __init__(self, content_type: str = "text/plain") -> None:
         self._is_sse = content_type.partition(";")[0].strip() == "text/event-stream"
+        self._form = _EVENT_HEAD if self._is_sse else _HEAD
         self._rest = b""
         self._head: re.Match[bytes] | None = None
         self._pieces: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[LogLine]:
         """Return the lines that this chunk completes."""
-        lines = (self._rest + chunk).split(b"\n")
-        self._rest = lines.pop()
-        return self._parse(_sse_data(lines) if self._is_sse else _plain(lines))
+        whole, newline, rest = (self._rest + self._without_heartbeats(chunk)).rpartition(b"\n")
+        self._rest = rest if len(rest) <= LONGEST_UNFINISHED else b""
+        return self._parse(whole) if newline else []
 
     def flush(self) -> list[LogLine]:
         """Return what is left when the stream has ended cleanly."""
         rest, self._rest = self._rest, b""
-        tail = self._parse(_sse_data([rest]) if self._is_sse else _plain([rest]))
-        return tail + self._joined()
+        return self._parse(rest) + self._joined()
 
-    def _parse(self, lines: Iterable[bytes]) -> list[LogLine]:
+    def _without_heartbeats(self, chunk: bytes) -> bytes:
+        return chunk if self._is_sse else chunk.replace(b"\0", b"")
+
+    def _parse(self, raw: bytes) -> list[LogLine]:
+        """Take whole lines: all at once as text, or one by one where a piece of a long line is among them."""
+        text = "\n" + raw.decode("utf-8", "replace")
+        messages = self._same_head(text) if self._head is None else None
+        if messages is not None:
+            return messages
+        lines = _sse_data(text) if self._is_sse else text.split("\n")
+        if self._head is None and _are_short(lines):
+            return _log_lines(lines, self._form)
+        return self._parse_pieces(raw)
+
+    def _same_head(self, text: str) -> list[LogLine] | None:
+        """Read lines that were shipped together, with one timestamp: most of a flood, and cheap; None: others."""
+        mark = "\ndata:" if self._is_sse else "\n"
+        head = self._form.match(text, text.find(mark) + len(mark))
+        if head is None or not head[0].endswith(" "):
+            return None
+        step = 3 if self._is_sse else 1  # an event is its id, its data and an empty line
+        lines = text.split("\n")[text.count("\n", 0, head.start()) :: step]
+        same = ("\n" + "\n".join(lines)).count(mark + head[0])
+        if not same == len(lines) == text.count(mark) or not _are_short(lines):
+            return None
+        begin = len(mark + head[0]) - 1
+        return list(map(LogLine, *map(repeat, head.groups()), [line[begin:] for line in lines]))
+
+    def _parse_pieces(self, raw: bytes) -> list[LogLine]:
         parsed: list[LogLine] = []
-        for raw in lines:
-            match = _LINE.match(raw)
+        for line in raw.split(b"\n"):
+            match = _LINE.match(line if not self._is_sse else _sse_field(line))
             if match is None:
                 continue
-            if self._head is not None or len(raw) > PIECE:
+            if self._head is not None or len(match[4]) >= PIECE:
                 parsed += self._join(match)
             else:
                 parsed.append(_log_line(match, match[4]))
@@ -93,19 +124,40 @@ class LineDecoder:
         return [] if head is None else [_log_line(head, b"".join(pieces))]
 
 
-def _plain(lines: Iterable[bytes]) -> Iterable[bytes]:
-    return (line.replace(b"\0", b"") if b"\0" in line else line for line in lines if line)
-
-
-def _sse_data(lines: Iterable[bytes]) -> Iterable[bytes]:
+def _sse_data(text: str) -> list[str]:
     """The `data:` fields alone: ids and comments (the heartbeats) carry nothing for us.
 
     https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
-    return (line[6:] if line.startswith(b"data: ") else line[5:] for line in lines if line.startswith(b"data:"))
+    return [event.partition("\n")[0] for event in text.split("\ndata:")[1:]]
+
+
+def _sse_field(line: bytes) -> bytes:
+    return line[6:] if line.startswith(b"data: ") else line[5:] if line.startswith(b"data:") else b""
+
+
+def _are_short(lines: list[str]) -> bool:
+    """Whether no piece of a long line is among them: a character has at most four bytes."""
+    return max(map(len, lines), default=0) <= PIECE // 4
+
+
+def _log_lines(lines: list[str], form: re.Pattern[str]) -> list[LogLine]:
+    """Read lines; a flood's have the head of the one before, and are not taken apart again."""
+    parsed: list[LogLine] = []
+    head, size, timestamp, source, dyno = _NO_HEAD, 0, "", "", ""
+    for line in lines:
+        if not line.startswith(head):
+            match = form.match(line)
+            if match is None:
+                continue
+            timestamp, source, dyno = match.groups()
+            head, size = match[0], match.end()
+            if not head.endswith(" "):
+                head = _NO_HEAD  # it would fit a line whose blank is still to be taken away
+        parsed.append(LogLine(timestamp, source, dyno, line[size:]))
+    return parsed
 
 
 def _log_line(head: re.Match[bytes], message: bytes) -> LogLine:
-    timestamp, source, dyno = head.group(1, 2, 3)
-    text = message.decode("utf-8", "replace")
-    return LogLine(timestamp.decode("ascii", "replace"), source.decode(), dyno.decode("utf-8", "replace"), text)
+    timestamp, source, dyno = (part.decode("utf-8", "replace") for part in head.group(1, 2, 3))
+    return LogLine(timestamp, source, dyno, message.decode("utf-8", "replace"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heroku_magic import loglines
 from heroku_magic.loglines import PIECE, LineDecoder, LogLine
 
 HEAD = b"2024-10-17T22:23:22.209776+00:00 app[run.1234]: "
@@ -90,3 +93,59 @@ def test_the_same_lines_come_out_however_the_stream_is_cut(raws, cuts, is_sse):
     got = messages(*chunks, content_type=SSE if is_sse else "text/plain")
 
     assert got == [raw.decode("utf-8", "replace") for raw in raws]
+
+
+PARTS = st.sampled_from(
+    [
+        *(HEAD, HEAD[:-1], HEAD.replace(b"app[run.1234]", b"heroku[run.1]"), HEAD.replace(b"209776", b"209777")),
+        *(b"data: ", b"data:", b"id: 7", b": keepalive", b"\n", b"\n\n", b"\0", b"\r", b" ", b"]: ", b"x", b"\xff"),
+        *("é".encode(), "\u2028".encode(), b"x" * PIECE, "é".encode() * (PIECE // 2), b"y" * (PIECE - 1)),
+    ]
+)
+# Log lines, bits of them, and bytes of any kind, in any order.
+STREAMS = st.lists(st.one_of(PARTS, st.binary(max_size=20)), max_size=40).map(b"".join)
+
+
+def cut(body: bytes, places: list[int]) -> list[bytes]:
+    at = [0, *sorted(place % (len(body) + 1) for place in places), len(body)]
+    return [body[start:end] for start, end in pairwise(at)]
+
+
+@given(STREAMS, st.lists(st.integers(min_value=0), max_size=20), st.booleans())
+def test_any_bytes_give_the_same_lines_in_one_piece_and_in_many(body, places, is_sse):
+    form = SSE if is_sse else "text/plain"
+
+    assert decode(*cut(body, places), content_type=form) == decode(body, content_type=form)
+
+
+@pytest.mark.parametrize("is_sse", [False, True])
+def test_lines_of_many_dynos_and_times_keep_their_own_heads(is_sse):
+    heads = [HEAD, HEAD, HEAD.replace(b"run.1234", b"run.12"), HEAD[:-1], HEAD, HEAD.replace(b"776", b"777"), HEAD]
+    lines = [(b"data: " if is_sse else b"") + head + b" %d" % number for number, head in enumerate(heads)]
+
+    got = decode(b"\n".join(lines), content_type=SSE if is_sse else "text/plain")
+
+    assert [str(line).encode() for line in got] == [
+        head.rstrip() + (b" " if head.endswith(b" ") else b"") + b" %d" % number for number, head in enumerate(heads)
+    ]
+
+
+def test_what_never_becomes_a_line_takes_no_memory(monkeypatch):
+    monkeypatch.setattr(loglines, "LONGEST_UNFINISHED", 1000)
+    decoder = LineDecoder()
+    for _ in range(100):
+        assert decoder.feed(b"x" * 100) == []
+        assert len(decoder._rest) <= 1000
+
+    assert [line.message for line in decoder.feed(b"\n" + HEAD + b"a\n")] == ["a"]
+
+
+@pytest.mark.parametrize("is_sse", [False, True])
+@pytest.mark.parametrize(
+    "odd", [b"", b"\n", b": keepalive\n", b"id: 1\n\n\n", HEAD[:20] + b"\n", b"data: \n", b"data: x\n"]
+)
+def test_a_flood_is_read_whole_whatever_is_in_its_midst(is_sse, odd):
+    lines = [b"id: %d\ndata: %b%d\n\n" % (i, HEAD, i) if is_sse else b"%b%d\n" % (HEAD, i) for i in range(9)]
+    lines.insert(5, odd)
+
+    assert messages(b"".join(lines), content_type=SSE if is_sse else "text/plain") == [str(i) for i in range(9)]

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from heroku_magic import logstream
 from heroku_magic.client import HerokuClient
-from heroku_magic.errors import LogStreamError
-from heroku_magic.logstream import LogStream, backlog
+from heroku_magic.errors import LogStreamError, Unreachable
+from heroku_magic.loglines import PIECE, LogLine
+from heroku_magic.logstream import LogStream, Stopwatch, _History, backlog
 from heroku_magic.secret import Secret
 
 
@@ -160,3 +166,274 @@ def test_a_backlog_that_always_breaks_off_is_an_error(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with Logs(*[[text(1), None]] * 6) as logs, pytest.raises(LogStreamError, match="broke off"):
         backlog(logs.client, "app", "run.1")
+
+
+# -- clocks -------------------------------------------------------------------------------------------
+
+
+class Clocks:
+    """A wall clock and a monotonic one that stand still until they are moved."""
+
+    def __init__(self):
+        self.now = (1_700_000_000.0, 500.0)
+
+    def __call__(self):
+        return self.now
+
+    def go_on(self, seconds):
+        self.now = (self.now[0] + seconds, self.now[1] + seconds)
+
+    def sleep(self, seconds):
+        self.now = (self.now[0] + seconds, self.now[1])
+
+    def set_back(self, seconds):
+        self.now = (self.now[0] - seconds, self.now[1])
+
+
+def test_a_stopwatch_believes_the_clock_that_went_farther():
+    clocks = Clocks()
+    watch = Stopwatch(clocks)
+    clocks.sleep(2400)
+    asleep = watch.seconds
+    watch.restart()
+    clocks.set_back(3600)
+    clocks.go_on(30)
+
+    assert (asleep, watch.seconds) == (2400, 30)
+
+
+class Following:
+    """A LogStream whose clocks and watch are in the test's hand; the server holds each stream open."""
+
+    def __init__(self, monkeypatch, *scripts, **options):
+        monkeypatch.setattr(logstream, "LOOK", 1000)
+        self.clocks, self.said, self.inbox = Clocks(), [], queue.SimpleQueue()
+        self.hold = threading.Event()
+        self.logs = Logs(*([*script, self.hold] for script in scripts))
+        self.options = options
+        self.last = None
+
+    def __enter__(self):
+        self.logs.__enter__()
+        self.stream = LogStream(
+            self.logs.client, "app", "run.1", self.inbox.put, say=self.said.append, now=self.clocks, **self.options
+        ).start()
+        return self
+
+    def __exit__(self, *_):
+        self.stream.close()
+        self.hold.set()
+        self.stream._thread.join(10)
+        self.stream._watch.join(0)
+        self.logs.__exit__()
+
+    def read(self):
+        item = self.inbox.get(timeout=20)
+        assert isinstance(item, list)
+        return [one.message for one in item]
+
+    def wait_for_session(self, count):
+        """Wait until so many streams were opened."""
+        while len(self.logs.sessions) < count or self.stream._session is self.last:
+            time.sleep(0.005)
+        self.last = self.stream._session
+
+    def after(self, move, seconds):
+        """The clocks move, and the watch looks once."""
+        move(seconds)
+        self.stream._look()
+
+
+def test_a_computer_that_slept_reads_on_from_the_backlog_and_says_so(monkeypatch):
+    with Following(monkeypatch, [text(1)], [text(1, 2)]) as following:
+        first = following.read()
+        following.after(following.clocks.sleep, 2400)
+
+        assert (first, following.read()) == (numbered(1), numbered(2))
+        assert following.said == ["The computer slept for 40 min; the log goes on from what Heroku kept"]
+
+
+def test_a_stream_without_a_byte_is_opened_again(monkeypatch):
+    with Following(monkeypatch, [text(1)], [text(1, 2)]) as following:
+        first = following.read()
+        following.after(following.clocks.go_on, 31)
+
+        assert (first, following.read(), following.said) == (numbered(1), numbered(2), [])
+
+
+def test_a_stream_that_is_heard_young_and_brings_lines_is_left_alone(monkeypatch):
+    with Following(monkeypatch, [text(1)]) as following:
+        following.read()
+        following.after(following.clocks.go_on, 29)
+
+        assert len(following.logs.sessions) == 1
+        assert not following.stream._session.is_ended
+
+
+def is_over(stream, session, clocks, seconds):
+    """Whether a stream that shows with heartbeats that it lives is over after so many seconds more."""
+    clocks.go_on(seconds)
+    session.heard.restart()
+    return stream._is_over(session)
+
+
+def test_a_stream_of_heartbeats_alone_is_looked_after_at_growing_distances_up_to_its_age(monkeypatch):
+    clocks = Clocks()
+    stream = LogStream(None, "app", "run.1", lambda _: None, now=clocks)
+    distances = []
+    for _ in range(6):
+        session = logstream._Session(None, clocks)
+        began = clocks.now[1]
+        while not is_over(stream, session, clocks, 1):
+            pass
+        distances.append(round(clocks.now[1] - began))
+        stream._lose_patience(session)
+
+    assert distances == [61, 121, 241, 481, 841, 841]
+
+
+def test_a_line_brings_the_patience_back_and_a_slow_task_is_given_time(monkeypatch):
+    clocks = Clocks()
+    stream = LogStream(None, "app", "run.1", lambda _: None, now=clocks)
+    session = logstream._Session(None, clocks)
+    patience = []
+    for number, seconds in enumerate((0, 240, 1, 70, 3600)):
+        clocks.go_on(seconds)
+        stream._take(session, [one(number)])
+        patience.append(stream._patience)
+
+    assert patience == [60, 480, 60, 140, 840]
+
+
+def test_hours_of_silence_are_no_failure(monkeypatch):
+    scripts = [[text(1)] for _ in range(2 * logstream.TRIES)]
+    with Following(monkeypatch, *scripts, [text(1, 2)]) as following:
+        following.read()
+        for count in range(1, len(scripts) + 1):
+            following.wait_for_session(count)
+            following.after(following.clocks.go_on, 900)
+
+        assert following.read() == numbered(2)
+
+
+class NoNetwork:
+    """A client whose every request takes ten seconds and fails."""
+
+    def __init__(self, clocks):
+        self.clocks, self.asked = clocks, 0
+
+    def create_log_session(self, app, *, dyno):
+        self.asked += 1
+        self.clocks.go_on(10)
+        raise Unreachable("no connection")
+
+
+def test_a_network_that_is_away_is_waited_for_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(logstream, "_pause", lambda failures: 0)
+    clocks, got = Clocks(), []
+    client = NoNetwork(clocks)
+    stream = LogStream(client, "app", "run.1", got.append, now=clocks)
+    stream._follow()
+
+    assert client.asked == 12
+    assert [str(error) for error in got] == ["The log could not be followed: no connection"]
+
+
+# -- what was seen, and what is missing ---------------------------------------------------------------
+
+
+def one(number, message=None):
+    return LogLine(f"2024-10-17T22:23:22.{number:06d}+00:00", "app", "run.1", message or f"line {number}")
+
+
+def replay(*sessions):
+    """Let sessions, each a list of chunks, go through a history; return what is new, and the gaps."""
+    history, fresh = _History(), []
+    for chunks in sessions:
+        history.begin()
+        for chunk in chunks:
+            fresh += history.unseen(chunk)
+        history.end()
+    return fresh, history.gaps
+
+
+def test_a_backlog_that_does_not_reach_back_is_a_gap():
+    seen, missed = [one(1), one(2)], [one(8), one(9)]
+
+    assert replay([seen], [missed]) == (seen + missed, 1)
+    assert replay([seen], [[one(2), one(3)]])[1] == 0
+    assert replay([seen], [[one(2)], missed])[1] == 0
+    assert replay([], [missed])[1] == 0
+    assert replay([seen], [missed], [[one(20)]], [[one(20), one(21)]])[1] == 2
+
+
+def test_a_line_that_came_late_before_those_that_were_seen_is_no_gap():
+    assert replay([[one(2)]], [[one(1)], [one(2)], [one(3)]]) == ([one(2), one(1), one(3)], 0)
+
+
+def test_a_session_that_broke_off_before_its_backlog_is_no_gap():
+    assert replay([[one(1)]], [[]], [[one(1), one(2)]])[1] == 0
+
+
+def test_a_backlog_without_a_line_of_ours_is_a_gap_until_another_session_joins_on():
+    history = _History()
+    gaps = []
+    for chunk in ([one(1)], [], [one(1)]):
+        history.begin()
+        history.unseen(chunk)
+        if not chunk:
+            history.nothing_came()
+        history.end()
+        gaps.append(history.gaps)
+
+    assert gaps == [0, 1, 0]
+
+
+def test_the_rest_of_a_long_line_at_the_beginning_of_a_backlog_is_no_line():
+    long = one(1, "a" * PIECE + "b" * PIECE + "c")
+
+    for rest in ("c", "b" * PIECE + "c"):
+        assert replay([[long]], [[one(1, rest), one(2)]]) == ([long, one(2)], 0)
+    assert replay([[long]], [[one(2, "c")]]) == ([long, one(2, "c")], 1)
+
+
+@st.composite
+def histories(draw):
+    """An app's log in order, and sessions: each a window that begins by what was seen and goes farther."""
+    times = sorted(draw(st.lists(st.integers(0, 30), min_size=1, max_size=60)))
+    log = [one(when, draw(st.sampled_from("ab"))) for when in times]
+    # Where a time begins: a window that begins in the midst of equal lines fits in more than one place.
+    starts = [at for at, when in enumerate(times) if when not in times[:at]]
+    sessions, seen = [], 0
+    for end in [*draw(st.lists(st.integers(0, len(log)), max_size=5)), len(log)]:
+        start = draw(st.sampled_from([at for at in starts if at <= seen]))
+        places = [start, *sorted(draw(st.lists(st.integers(start, max(start, end)), max_size=4))), max(start, end)]
+        sessions.append([log[low:high] for low, high in pairwise(places)])
+        seen = max(seen, end)
+    return log, sessions
+
+
+@given(histories())
+def test_every_line_comes_once_and_in_order_however_often_the_stream_is_opened(history):
+    log, sessions = history
+
+    assert replay(*sessions)[0] == log
+
+
+def test_what_was_seen_takes_a_bounded_memory():
+    history = _History()
+    history.begin()
+    for start in range(0, 20_000, 5000):
+        assert len(history.unseen([one(number) for number in range(start, start + 5000)])) == 5000
+
+    assert len(history._seen) == 2 * logstream.BACKLOG
+
+
+def test_the_stream_tells_its_gaps(monkeypatch):
+    with Following(monkeypatch, [text(1)], [text(8, 9)]) as following:
+        following.read()
+        before = following.stream.gaps
+        following.after(following.clocks.go_on, 31)
+        following.read()
+
+        assert (before, following.stream.gaps) == (0, 1)
