@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import platform
+import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +23,7 @@ from urllib3.exceptions import NewConnectionError
 
 from heroku_magic import rest
 from heroku_magic.errors import ApiError, Conflict, RateLimited, Unreachable
-from heroku_magic.resources import Account, App, Dyno, LogSession, ProcessType, RateLimit, Release
+from heroku_magic.resources import Account, App, Authorization, Dyno, LogSession, ProcessType, RateLimit, Release
 from heroku_magic.settings import LOOPBACK
 from heroku_magic.version import VERSION
 
@@ -37,7 +38,8 @@ CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
 # No heartbeat for this long: the log stream is dead, whatever TCP believes.
 SILENCE_TIMEOUT = 45
-LONGEST_WAIT = 60
+LONGEST_WAIT = 60  # seconds, in all, that a busy API is asked again
+TRIES = 4
 
 
 def _say_nothing(_: str) -> None:
@@ -55,6 +57,7 @@ class HerokuClient:
         self.token_source = token_source
         self._say = say
         self._session = _session(base_url)
+        self._token = token
         self._auth = _BearerAuth(token)
 
     def with_say(self, say: Say) -> HerokuClient:
@@ -74,6 +77,12 @@ class HerokuClient:
     def rate_limit(self) -> RateLimit:
         """Return the requests left in this hour; documented as free of charge."""
         return self._get(rest.path("account", "rate-limits"), RateLimit)
+
+    def token_expires_in(self) -> float | None:
+        """Return how many seconds the token still has; None: it does not end, or is not listed."""
+        granted = self._get(rest.path("oauth", "authorizations"), list[Authorization])
+        tokens = [one.access_token for one in granted if one.access_token]
+        return next((one.expires_in for one in tokens if one.token.reveal() == self._token.reveal()), None)
 
     def apps(self) -> list[App]:
         """Return the account's own apps and those it works on."""
@@ -182,7 +191,7 @@ class HerokuClient:
         policy = tenacity.Retrying(
             retry=tenacity.retry_if_exception(again),
             wait=_wait,
-            stop=tenacity.stop_after_attempt(4),
+            stop=_is_enough,
             before_sleep=self._tell,
             reraise=True,
         )
@@ -289,9 +298,18 @@ def _nothing_started(error: BaseException) -> bool:
     return isinstance(error, Conflict) or (isinstance(error, RateLimited) and _passing(error))
 
 
+def _is_enough(state: tenacity.RetryCallState) -> bool:
+    """Four tries; of a busy API as many as fit into a minute, for its quota comes back bit by bit."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, RateLimited):
+        return state.idle_for + (error.retry_after or 0) > LONGEST_WAIT
+    return state.attempt_number >= TRIES
+
+
 def _wait(state: tenacity.RetryCallState) -> float:
     """Seconds until the next try: what the answer says, else a random part of a doubling from 0.2 s."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, RateLimited):
-        return error.retry_after or 2.0
+        # Many runs wait for one quota: they must not ask in step.
+        return (error.retry_after or 2.0) + random.uniform(0, 1)  # noqa: S311 - no secret
     return float(tenacity.wait_random_exponential(multiplier=0.2, max=4)(state))

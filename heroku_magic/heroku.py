@@ -20,6 +20,7 @@ from heroku_magic.errors import (
 )
 from heroku_magic.logstream import backlog
 from heroku_magic.parameters import to_env
+from heroku_magic.preflight import Preflight
 from heroku_magic.records import Rows
 from heroku_magic.run import Order, Run
 from heroku_magic.settings import Choice, NoApp, Settings
@@ -54,6 +55,7 @@ def connect(
     worker: str | os.PathLike[str] | None = None,
     size: str | None = None,
     timeout: int | None = None,
+    pace: int | None = None,
     config: Choice | None = None,
     say: Say = print,
 ) -> Heroku:
@@ -61,6 +63,8 @@ def connect(
 
     app: a name or id; remote: a git remote that names it. local: force the embedded Heroku; worker:
     the folder that it serves (implies local). size, timeout (seconds): for runs that name none.
+    pace: records a second that a task prints at most, for Heroku drops the lines of a dyno that prints
+    too fast (0: as many as it can; never limited on the embedded Heroku).
     Raises SettingsError where the app or the token is not clear; nothing is guessed.
 
     >>> heroku = connect(local=True, say=lambda text: None)
@@ -69,7 +73,7 @@ def connect(
     """
     option = Choice(app=app, remote=remote, local=local, worker=worker)
     try:
-        chosen = settings_.resolve(option, config, size=size, timeout=timeout)
+        chosen = settings_.resolve(option, config, size=size, timeout=timeout, pace=pace)
     except NoApp:
         raise _no_app() from None
     return _connect_local(chosen, say) if chosen.is_local else _connect_remote(chosen, say)
@@ -102,6 +106,7 @@ class Heroku:
         self._snapshot: Snapshot | None = None
         self._declared: dict[str, dict[str, Task]] = {}
         self._config_names: dict[str, frozenset[str]] = {}
+        self._preflight = Preflight(client, app)
 
     @property
     def app_name(self) -> str:
@@ -158,6 +163,10 @@ class Heroku:
                 "The embedded Heroku and its dynos end with this kernel: detach needs an app on Heroku, or an emulator "
                 "started by itself (python -m heroku_magic.emulator) and named by HEROKU_HOST."
             )
+        if not self.settings.is_local:
+            order["env"] = {**order["env"], "RUN_PACE": str(self.settings.pace)}
+            if warning := self._preflight.check(limit):
+                self.say(warning)
         size = size or self.settings.size
         whole = Order(**{**order, "size": size, "timeout": limit, "takes_rows": rows, "outlives": detach})
         run = Run(self.client, whole).start()

@@ -38,6 +38,7 @@ class HerokuMagics(Magics):
     worker = Unicode(None, allow_none=True, help="The folder that the embedded Heroku serves.").tag(config=True)
     size = Unicode(None, allow_none=True, help="Dyno size of runs that name none.").tag(config=True)
     timeout = Int(3600, min=1, max=86400, help="Longest life of a dyno in seconds, boot included.").tag(config=True)
+    pace = Int(200, min=0, help="Records a second that a task prints at most; 0: no limit.").tag(config=True)
     quiet = Bool(default_value=False, help="Show no log and no status of runs that go well.").tag(config=True)
     verbose = Bool(default_value=False, help="Show Heroku's own lines, times, and whole tracebacks.").tag(config=True)
 
@@ -209,6 +210,7 @@ class HerokuMagics(Magics):
             worker=options.get("worker"),
             size=self.size,
             timeout=self.timeout,
+            pace=self.pace,
             config=Choice(app=self.app, local=self.local, worker=self.worker, source="%config HerokuMagics.app"),
         )
 

@@ -19,11 +19,38 @@ class Account(msgspec.Struct, frozen=True):
     email: str
 
 
+class Generation(msgspec.Struct, frozen=True):
+    """The platform that an app runs on: `cedar` or `fir`."""
+
+    name: str
+
+
+class Space(msgspec.Struct, frozen=True):
+    """The private space of an app."""
+
+    shield: bool = False
+
+
 class App(msgspec.Struct, frozen=True):
     """An app."""
 
     id: str
     name: str
+    generation: Generation | None = None
+    space: Space | None = None
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """A token and how many seconds it still has; null: it does not end."""
+
+    token: Secret
+    expires_in: int | None = None
+
+
+class Authorization(msgspec.Struct, frozen=True):
+    """What somebody may do, and the token for it."""
+
+    access_token: AccessToken | None = None
 
 
 class RateLimit(msgspec.Struct, frozen=True):

@@ -121,6 +121,7 @@ class Run:
         self._is_missed = False
         self._told: set[str] = set()
         self._history = History()
+        self._stream: LogStream | None = None
         self._changed = threading.Condition()
         self._state = "requested"
         self._error: HerokuMagicError | None = None
@@ -307,10 +308,9 @@ class Run:
         return self
 
     def _live(self) -> None:
-        stream: LogStream | None = None
         try:
             dyno = self._attach(self._detached) if self._detached else self._create()
-            stream = LogStream(self._client, self._order.app, dyno.name, self._inbox.put).start()
+            self._stream = LogStream(self._client, self._order.app, dyno.name, self._inbox.put, say=self._note).start()
             self._creation.stop_extras(dyno)
             self._follow(dyno)
             verdict = self._verdict()
@@ -322,8 +322,8 @@ class Run:
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever for a thread that died
             self._finish(HerokuMagicError(f"A fault of heroku_magic: {type(error).__name__}. {self.what_remains()}"))
         finally:
-            if stream is not None:
-                stream.close()
+            if self._stream is not None:
+                self._stream.close()
             self._close()
 
     def _create(self) -> Dyno:
@@ -454,7 +454,8 @@ class Run:
                 self._note(lost)
 
     def _fill(self, *, at_end: bool) -> None:
-        self._record(*self._log.fill(backlog(self._client, self._order.app, ""), at_end=at_end))
+        lines = backlog(self._client, self._order.app, "")
+        self._record(*self._log.fill(lines, at_end=at_end, gaps=self._stream.gaps if self._stream else 0))
 
     def _warn(self) -> None:
         """Say once each: that the dyno's life is nearly over, and that it prints nothing."""

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_TIMEOUT = 3600
+DEFAULT_PACE = 200  # records a second, a guess at what a dyno's log shipper and a tail's buffer take for long
 NOTHING_SET = "nothing set"  # the source of an app that nobody named: the embedded Heroku it is
 LONGEST_TIMEOUT = 86400  # https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
@@ -47,6 +48,7 @@ class Settings:
     worker: Path | None = None
     size: str | None = None
     timeout: int = DEFAULT_TIMEOUT
+    pace: int = DEFAULT_PACE
 
     @property
     def is_local(self) -> bool:
@@ -87,7 +89,12 @@ class NoApp(SettingsError):
 
 
 def resolve(
-    option: Choice, config: Choice | None = None, *, size: str | None = None, timeout: int | None = None
+    option: Choice,
+    config: Choice | None = None,
+    *,
+    size: str | None = None,
+    timeout: int | None = None,
+    pace: int | None = None,
 ) -> Settings:
     """Return the settings that these choices, the environment and git make together.
 
@@ -97,18 +104,19 @@ def resolve(
     seconds = DEFAULT_TIMEOUT if timeout is None else timeout
     if not 0 < seconds <= LONGEST_TIMEOUT:
         raise SettingsError(f"timeout is {seconds}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+    settings = partial(Settings, size=size, timeout=seconds, pace=DEFAULT_PACE if pace is None else pace)
     for choice in (option, config or Choice()):
         if choice.is_local:
-            return Settings(worker=worker_folder(choice.worker), size=size, timeout=seconds)
+            return settings(worker=worker_folder(choice.worker))
         if choice.is_remote:
             named = choice.app or _app_of_remote(choice.remote or "")
-            return Settings(named, choice.source if choice.app else "--remote", None, size, seconds)
+            return settings(named, choice.source if choice.app else "--remote")
     if app := os.environ.get("HEROKU_APP"):
-        return Settings(app, "HEROKU_APP", None, size, seconds)
+        return settings(app, "HEROKU_APP")
     _refuse_git_alone()
     if os.environ.get("HEROKU_API_KEY") or os.environ.get("HEROKU_HOST"):
         raise NoApp("No app is chosen.")
-    return Settings(None, NOTHING_SET, worker_folder(None), size, seconds)
+    return settings(None, NOTHING_SET, worker_folder(None))
 
 
 def worker_folder(folder: str | os.PathLike[str] | None) -> Path:

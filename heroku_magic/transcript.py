@@ -41,7 +41,7 @@ class Transcript:
         self._takes_rows = takes_rows
         self._dyno = self._size = self._oldest = ""
         self._lost_lines = self._lost_here = 0
-        self._was_run_twice = False
+        self._was_run_twice = self._was_interrupted = False
         self._gap_since: float | None = None
         self._asked_for: set[tuple[int, int]] = set()
 
@@ -79,8 +79,11 @@ class Transcript:
         result = self.decoder.end is not None or not self._takes_rows
         return result and self.life.exit_status is not None
 
-    def fill(self, backlog: Sequence[LogLine], *, at_end: bool) -> list[Event]:
-        """Take what is missing from the backlog of the whole app: who tells of lost lines is not the dyno."""
+    def fill(self, backlog: Sequence[LogLine], *, at_end: bool, gaps: int = 0) -> list[Event]:
+        """Take what is missing from the backlog of the whole app: who tells of lost lines is not the dyno.
+
+        gaps: how often the stream went on without the lines between.
+        """
         lines = [line for line in backlog if line.timestamp >= self._oldest]
         ours = [line for line in lines if line.dyno == self._dyno]
         events: list[Event] = []
@@ -91,7 +94,7 @@ class Transcript:
                 events += self.decoder.feed(line.message)[1]
         self._asked_for.update(self.decoder.missing())
         if at_end and self._takes_rows and not self.decoder.keyed:
-            self._compare(lines, ours)
+            self._compare(lines, ours, gaps)
         return events
 
     def lost_for_good(self) -> str | None:
@@ -113,6 +116,8 @@ class Transcript:
             return problem
         if self._lost_lines:
             return f"{self._lost_lines} lines of its log were lost, and rows may have been among them"
+        if self._was_interrupted:
+            return "its log broke off, and Heroku did not keep all the lines until it went on"
         if self._was_run_twice:
             return "Heroku ran it twice, and nothing tells the rows of one from the other's (rows of heroku_task do)"
         return None
@@ -137,7 +142,7 @@ class Transcript:
             self.troubles[told[0]] = told[1]
             news.notes.append(told[1])
 
-    def _compare(self, lines: list[LogLine], ours: list[LogLine]) -> None:
+    def _compare(self, lines: list[LogLine], ours: list[LogLine], gaps: int) -> None:
         """Rows that nobody numbered: what the log kept is what counts, if it kept everything."""
         since = lines[lines.index(ours[0]) :] if ours else lines  # what was lost before is other runs'
         self._lost_lines = sum(lost(line.message) for line in since if line.dyno == "log-shuttle")
@@ -146,3 +151,4 @@ class Transcript:
             self.decoder.read_again(line.message for line in ours if line.source == "app")
         else:
             self._lost_lines += self._lost_here
+            self._was_interrupted = gaps > 0

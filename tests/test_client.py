@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import traceback
 
 import pytest
@@ -132,8 +133,8 @@ def test_a_busy_api_is_asked_again_after_the_time_it_names(api, no_waiting):
     api.answer(200, {"id": "1", "name": "example"})
 
     assert client.app("example").name == "example"
-    assert no_waiting == [4.0]
-    assert said == ["API busy, trying again in 4 s"]
+    assert 4 <= no_waiting[0] <= 5
+    assert re.fullmatch(r"API busy, trying again in [45] s", *said)
 
 
 def test_a_wait_that_is_too_long_is_an_error(api, client):

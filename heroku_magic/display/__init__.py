@@ -15,7 +15,7 @@ from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Protocol
 
-from heroku_magic.display.live import INTERVAL, NotebookOutput, TerminalEnd, TerminalOutput, in_notebook
+from heroku_magic.display.live import INTERVAL, NotebookOutput, TerminalEnd, TerminalOutput, in_notebook, show_pictures
 from heroku_magic.display.view import RunView
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Output:
     def __init__(self, run: Shown, *, quiet: bool = False, verbose: bool = False, background: bool = False) -> None:
         self.view = RunView(verbose=verbose)
         self._run = run
+        self._shows_pictures = in_notebook() and not background
         self._surface = _surface(quiet=quiet, background=background)
 
     def follow(self) -> None:
@@ -66,6 +67,8 @@ class Output:
         self._follow(events)
         self._surface.finish(self.view)
         if self.view.is_final:
+            if self._shows_pictures:
+                show_pictures(self.view)
             # Lines that come late must not keep the cell: they join the record behind its back.
             Thread(target=self._follow_late, args=(events,), name="heroku_magic late lines", daemon=True).start()
 

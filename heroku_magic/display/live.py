@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, Protocol
 
 from heroku_magic.display import text as words
@@ -22,6 +23,8 @@ INTERVAL = 0.1
 TICK = 1.0
 # A terminal keeps what is printed: progress is told less often there.
 TERMINAL_INTERVAL = 2.0
+# No SVG: it may hold scripts.
+_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 class Surface(Protocol):
@@ -119,7 +122,7 @@ class TerminalOutput:
         if not self._finished:
             self._finished = True
             self._print_notes(view)
-            _print(words.end_line(view) if self._begun else words.summary(view))
+            _print(words.end_line(view) if self._begun else words.summary(view), *words.details(view))
 
     def _print_notes(self, view: RunView) -> None:
         if (notes := view.notes) != self._told:
@@ -146,6 +149,16 @@ class TerminalEnd:
         if not self._finished and (view.tells or not self._quiet):
             _print(words.text(view, with_error=self._with_error))
         self._finished = True
+
+
+def show_pictures(view: RunView) -> None:
+    """Show the pictures among the files as outputs of the cell that runs now; what they are their bytes say."""
+    from IPython.display import display
+
+    for content in view.files.values():
+        if kind := next((kind for start, kind in _PICTURES.items() if content.startswith(start)), None):
+            data = {kind: b2a_base64(content, newline=False).decode("ascii"), "text/plain": "a picture"}
+            display(data, raw=True)  # type: ignore[no-untyped-call]  # no hints in IPython
 
 
 def in_notebook() -> bool:

@@ -17,12 +17,18 @@ _MARKS = {"done": "✓", "failed": "✗", "cancelled": "■"}
 def text(view: RunView, *, with_error: bool = False) -> str:
     """Return the summary and the notes; with_error: and the error, where no exception shows it."""
     error = [view.error] if with_error and view.error else []
-    return "\n".join([summary(view), *view.notes, *error])
+    return "\n".join([summary(view), *details(view), *view.notes, *error])
 
 
 def summary(view: RunView) -> str:
     """Return one line, as `simulate ✓ exit 0 · run.4821 · v12 · Standard-1X · embedded · 2.1 s`."""
     return SEPARATOR.join([f"{title(view)} {mark(view)} {status(view)}", *facts(view)])
+
+
+def details(view: RunView) -> list[str]:
+    """Return the newest metrics and the files, a line each, as far as there are any."""
+    files = f"files: {', '.join(view.file_names)} · run.files has them" if view.files else ""
+    return [line for line in (SEPARATOR.join(view.metrics), files) if line]
 
 
 def start_line(view: RunView) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.events import FINAL, StateChange
 from heroku_magic.loglines import LogLine
-from heroku_magic.records import Progress, Rows
+from heroku_magic.records import File, Metric, Progress, Rows
 from heroku_magic.safetext import clean, clean_line, mask_emails
 from heroku_magic.tables import Table
 
@@ -30,6 +30,8 @@ NOTES = 4
 NOTE_LENGTH = 500
 FACT_LENGTH = 100
 ERROR_LENGTH = 6_000
+METRICS = 8
+FILES = 20
 
 # Heroku's own lines that a user should see: https://devcenter.heroku.com/articles/error-codes
 _TELLING = re.compile(r"Error [A-Z]\d|Stopping |.*\bcode=[A-Z]\d")
@@ -59,6 +61,8 @@ class RunView:
         self.progress: Progress | None = None
         self.first_progress = (0.0, 0)
         self.last_progress = (0.0, 0)
+        self.files: dict[str, bytes] = {}
+        self._metrics: dict[str, float] = {}
         self._facts: dict[str, str] = {}
         self._dyno: str | None = None
         self._started_at: float | None = None
@@ -80,6 +84,10 @@ class RunView:
             self.rows = (self.rows or 0) + len(event.rows)
         elif isinstance(event, Table):
             self.rows = (self.rows or 0) + event.length
+        elif isinstance(event, File):
+            self.files[event.name] = event.content
+        elif isinstance(event, Metric) and (event.name in self._metrics or len(self._metrics) < METRICS):
+            self._metrics[event.name] = event.value
         # Last, so that a feed cut short by an interrupt is made again rather than skipped.
         self.fed += 1
 
@@ -118,6 +126,18 @@ class RunView:
     def fact(self, name: str) -> str:
         """Return the task, app, dyno, size or the progress's text, safe to show; empty if not told."""
         return self._facts.get(name, "")
+
+    @property
+    def metrics(self) -> list[str]:
+        """The newest value of each metric, as `loss 0.25`, safe to show."""
+        return [f"{self._safe(self._cut(name, FACT_LENGTH))} {value:.6g}" for name, value in self._metrics.items()]
+
+    @property
+    def file_names(self) -> list[str]:
+        """The files that came, with their sizes, safe to show."""
+        named = [f"{self._safe(name)} ({_size(content)})" for name, content in islice(self.files.items(), FILES)]
+        more = len(self.files) - len(named)
+        return [*named, f"and {more} more"] if more else named
 
     def lines(self, last: int = LINES) -> list[str]:
         """Return the last lines of the log, oldest first, safe to show."""
@@ -185,3 +205,10 @@ class RunView:
         self.last_progress = now
         self.progress = progress
         self._facts["progress"] = self._safe(self._cut(progress.text or "", FACT_LENGTH))
+
+
+def _size(content: bytes) -> str:
+    size = len(content)
+    if size < 1_000:
+        return f"{size} B"
+    return f"{size / 1_000:.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"

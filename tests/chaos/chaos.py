@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pandas as pd
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from workers import make_worker
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 LONGEST = 120  # seconds in which a run has to end
 GONE = 40  # seconds in which its dynos have to be gone
 
+PACKAGES = str(Path(pd.__file__).parents[1])
+FILES = {name: random.Random(name).randbytes(200_000) for name in ("a.bin", "b.bin")}
+DTYPES = {"i": "int64", "x": "float64", "w": "category", "n": "Int32"}
 TASKS = {
     "few": """
         from heroku_task import task
@@ -77,6 +82,31 @@ TASKS = {
         def exits():
             sys.exit(7)
         """,
+    "table": f"""
+        import sys
+        sys.path.append({PACKAGES!r})  # a dyno of the emulator has its own environment, without pandas
+        import pandas as pd
+        from heroku_task import task
+
+        @task
+        def table():
+            words = pd.Categorical.from_codes([i % 3 for i in range(30_000)], ["a", "b", "c"])
+            whole = pd.array([None if i % 5 == 0 else i for i in range(30_000)], dtype="Int32")
+            return pd.DataFrame({{"i": range(30_000), "x": [i / 7 for i in range(30_000)], "w": words, "n": whole}})
+        """,
+    "files": """
+        import random
+        from heroku_task import emit_file, metric, task
+
+        @task
+        def files():
+            for name in ("a.bin", "b.bin"):
+                with open("/tmp/" + name, "wb") as file:
+                    file.write(random.Random(name).randbytes(200_000))
+                emit_file("/tmp/" + name)
+                metric("files", 1)
+            yield {"i": 1}
+        """,
     "nothing": """
         from heroku_task import task
 
@@ -114,6 +144,15 @@ ANSWERS = {
     "slow": Answer({"i": list(range(15))}),
     "fails": Answer({"i": [0, 1]}, 1),
     "exits": Answer(None, 7),
+    "table": Answer(
+        {
+            "i": list(range(30_000)),
+            "x": [i / 7 for i in range(30_000)],
+            "w": ["abc"[i % 3] for i in range(30_000)],
+            "n": [None if i % 5 == 0 else i for i in range(30_000)],
+        }
+    ),
+    "files": Answer({"i": [1]}),
     "nothing": Answer(None),
     "plain": Answer({"i": list(range(1, 10))}),
     "talks": Answer(None),
@@ -214,6 +253,10 @@ def wrong_or_exact(task: str, run: Run) -> str:
     """Judge a run that says that it went well."""
     answer = ANSWERS[task]
     is_exact = answer.status == 0 and run.exit_status == 0 and is_equal(run, answer)
+    if task == "table" and run.partial is not None:
+        is_exact = is_exact and {name: str(dtype) for name, dtype in run.partial.dtypes.items()} == DTYPES
+    if task == "files":
+        is_exact = is_exact and run.files == FILES
     return "exact" if is_exact else "WRONG"
 
 
