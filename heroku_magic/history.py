@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections import deque
 from typing import IO, TYPE_CHECKING
 
@@ -67,8 +68,10 @@ class History:
         others: dict[int, Event] = {
             place: event for place, event in enumerate(self._open) if not isinstance(event, LogLine)
         }
-        self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the run
         data = msgspec.msgpack.encode(lines)
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the run
+            weakref.finalize(self, self._file.close)
         at = self._file.seek(0, 2)
         self._file.write(data)
         self._blocks.append(_Block(at, len(data), others))

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.display.view import LINE_LENGTH, LINES
+from heroku_magic.display.html import html
+from heroku_magic.display.text import details
+from heroku_magic.display.view import LINE_LENGTH, LINES, RunView
 from heroku_magic.events import StateChange
-from heroku_magic.records import Progress, Rows
+from heroku_magic.records import File, Metric, Progress, Rows
 
 
 def test_the_dyno_s_own_lines_and_telling_ones_of_heroku_are_seen(history, fed):
@@ -137,3 +139,20 @@ def test_a_note_is_kept_once(fed):
 )
 def test_failures_and_notes_are_worth_telling_a_quiet_user(history, fed, name, tells):
     assert fed(*history(name)).tells is tells
+
+
+def test_the_newest_metrics_and_the_files_are_seen():
+    view = RunView()
+    for event in [
+        Metric("loss", 0.5),
+        Metric("loss", 0.25, 2),
+        Metric("acc\x1b[31m", 1 / 3),
+        File("plot.png", b"\x89PNG" + bytes(40_000)),
+        File("<b>.txt", b""),
+    ]:
+        view.feed(event)
+
+    assert view.metrics == ["loss 0.25", "acc 0.333333"]
+    assert view.file_names == ["plot.png (40 kB)", "<b>.txt (0 B)"]
+    assert details(view)[1] == "files: plot.png (40 kB), <b>.txt (0 B) · run.files has them"
+    assert "<b>.txt" not in html(view, final=True)
