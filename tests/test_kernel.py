@@ -43,6 +43,21 @@ def folder(tmp_path_factory):
                     print(f"line {i} " + "x" * 90)
                 return {"n": n}
             """,
+        plots="""
+            from base64 import b64decode
+            from heroku_task import emit_file, metric, task
+
+            PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+            @task
+            def plots():
+                with open("dot.png", "wb") as file:
+                    file.write(b64decode(PNG))
+                emit_file("dot.png", "../dot.png")
+                emit_file("Procfile")
+                metric("loss", 0.5, 1)
+                metric("loss", 0.25, 2)
+            """,
         fails="""
             from heroku_task import task
 
@@ -226,3 +241,17 @@ def is_zombie(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_pictures_files_and_metrics_come_back(shared):
+    output = shared.run("%%heroku plots\n")
+
+    (picture,) = [content["data"] for content in output.of("display_data") if "image/png" in content["data"]]
+    assert picture["image/png"].startswith("iVBORw0KGgo")
+    summary = next(drawn["data"]["text/html"] for drawn in reversed(output.of("update_display_data")))
+    assert "loss 0.25" in summary
+    assert re.search(r"files: dot.png \(\d+ B\), Procfile \(\d+ B\)", summary)
+    run = "__import__('heroku_magic').last"
+    assert shared.run(f"{run}.files['dot.png'][:4], [one.value for one in {run}.metrics]").value == (
+        "(b'\\x89PNG', [0.5, 0.25])"
+    )
