@@ -191,6 +191,11 @@ class RecordDecoder:
         return bool(self._processes)
 
     @property
+    def started_twice(self) -> bool:
+        """Whether two processes answered for this one run."""
+        return len(self._processes) > 1
+
+    @property
     def end(self) -> End | None:
         """The end mark of the chosen process, once all that it counts is here."""
         chosen = self._chosen()

@@ -512,10 +512,7 @@ class Run:
 
     def _verdict(self) -> HerokuMagicError | None:
         """What the run failed with, or None."""
-        end = self._log.decoder.end
-        self.exit_status = self._log.life.exit_status
-        if self.exit_status is None and end is not None:
-            self.exit_status = end.status
+        self.exit_status = self._log.exit_status
         if self._cancel_asked.is_set():
             return RunCancelled(
                 f"{self.task} was stopped after {self._elapsed() or 0:.1f} s; {self.dyno} is gone.", self

@@ -74,6 +74,13 @@ class Transcript:
         self._gap_since = self._gap_since or time.monotonic()
         return time.monotonic() - self._gap_since >= GAP
 
+    @property
+    def exit_status(self) -> int | None:
+        """What the exit line says; the task's own word where none came, or where two processes had one each."""
+        end = self.decoder.end
+        is_told = self.life.exit_status is not None and not self.decoder.started_twice
+        return self.life.exit_status if is_told or end is None else end.status
+
     def is_whole(self) -> bool:
         """Whether a dyno that is over left nothing open that the backlog could tell."""
         result = self.decoder.end is not None or not self._takes_rows

@@ -208,3 +208,25 @@ def test_a_lost_line_is_never_a_short_result(count, random):
 
     assert not decoder.verified
     assert decoder.end is None
+
+
+@given(
+    st.lists(st.integers(), max_size=8),
+    st.lists(st.text(max_size=30) | st.just('{"a": 1}'), max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_loss_doubling_disorder_noise_and_forgery_never_make_a_wrong_result(values, noise, random):
+    rows = [{"i": value} for value in values]
+    lines = result_of(rows)
+    forged = [line.replace("0", "1") for line in lines] + [line[: random.randrange(len(line))] for line in lines]
+    replayed = [record(1, "rows", [{"i": "replayed"}], run="hm-ffffffff")]
+    prefixed = [random.choice(noise or [""]) + line if random.random() < 0.3 else line for line in lines]
+    kept = [line for line in prefixed if random.random() < 0.9]
+    messages = kept + random.choices(kept or [""], k=3) + forged + replayed + noise
+    random.shuffle(messages)
+
+    decoder, _ = read(messages)
+    if decoder.keyed and decoder.problem() is None:
+        assert rows_of(decoder) == (rows or None)
+    elif decoder.keyed:
+        assert not decoder.verified

@@ -117,3 +117,12 @@ def test_rows_that_nobody_numbered_are_right_or_there_is_a_problem(log, backlog,
     assert (log.problem() or "").startswith(problem or "")
     assert bool(log.problem()) == bool(problem)
     assert not log.decoder.verified
+
+
+def test_the_exit_status_is_that_of_the_process_whose_rows_were_taken(log):
+    assert log.exit_status is None
+    log.take(heroku("Process exited with status 3"))
+    assert log.exit_status == 3
+
+    log.take(lines(*keyed(2), record(0, "rows", [], nonce="00000002")))
+    assert log.exit_status == 0, "the other process, of which no end is known, had the 3"

@@ -197,10 +197,10 @@ class Outcome(NamedTuple):
 
 
 @contextlib.contextmanager
-def emulator(folder: Path, faults: dict[str, float], seed: int) -> Iterator[None]:
+def emulator(folder: Path, faults: dict[str, float], seed: int, name: str = "chaos") -> Iterator[None]:
     """Start an emulator with these faults, and point this process to it as if it were the real one."""
-    options = [f"--fault={name}={value}" for name, value in faults.items()]
-    command = [sys.executable, "-m", "heroku_magic.emulator", "--until-stdin-closes", f"--app=chaos={folder}"]
+    options = [f"--fault={fault}={value}" for fault, value in faults.items()]
+    command = [sys.executable, "-m", "heroku_magic.emulator", "--until-stdin-closes", f"--app={name}={folder}"]
     times = ["--time=grace=2", "--time=memory=0.5", "--time=stream=20", "--one-offs=50"]
     with subprocess.Popen(
         [*command, *options, *times, f"--seed={seed}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -208,7 +208,7 @@ def emulator(folder: Path, faults: dict[str, float], seed: int) -> Iterator[None
         assert process.stdout is not None
         told = os.read(process.stdout.fileno(), 65_536).decode()
         exports = dict(line.removeprefix("export ").split("=", 1) for line in told.splitlines())
-        os.environ.update({name: exports[name] for name in ("HEROKU_HOST", "HEROKU_API_KEY")})
+        os.environ.update({variable: exports[variable] for variable in ("HEROKU_HOST", "HEROKU_API_KEY")})
         yield
         process.communicate()
 
