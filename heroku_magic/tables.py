@@ -48,11 +48,12 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True):
-    """The header of a table chunk: how many rows, which columns, how long each buffer is."""
+    """The header of a table chunk: its rows and those still to come, which columns, how long each buffer is."""
 
     rows: int
     columns: list[Head]
     sizes: list[int]
+    left: int = 0
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -68,10 +69,11 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A part of the result with its types: columns by name, all of them `length` long."""
+    """A part of the result with its types: columns by name, all of them `length` long; `left` rows are to follow."""
 
     length: int
     columns: dict[str, Column]
+    left: int = 0
 
 
 def table(header: Any, body: bytes) -> Table:
@@ -83,7 +85,7 @@ def table(header: Any, body: bytes) -> Table:
     columns = {head.name: _column(head, told.rows, buffers) for head in told.columns}
     if len(columns) < len(told.columns) or next(buffers, None) is not None:
         raise ValueError("the columns do not fit the buffers")
-    return Table(told.rows, columns)
+    return Table(told.rows, columns, told.left)
 
 
 def _buffers(sizes: list[int], body: bytes) -> Iterator[bytes]:

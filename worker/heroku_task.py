@@ -483,7 +483,8 @@ def _chunks(frame: Any) -> Iterator[tuple[int, Schema, bytes]]:
             columns.append({"name": str(name), **head})
             buffers += parts
         sizes = [len(buffer) for buffer in buffers]
-        yield len(chunk), {"rows": len(chunk), "columns": columns, "sizes": sizes}, b"".join(buffers)
+        left = max(len(frame) - at - step, 0)
+        yield len(chunk), {"rows": len(chunk), "left": left, "columns": columns, "sizes": sizes}, b"".join(buffers)
 
 
 def _column(series: Any, name: str) -> tuple[Schema, list[bytes]]:

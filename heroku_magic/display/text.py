@@ -111,7 +111,7 @@ def _rows(view: RunView) -> list[str]:
         return []
     rows = "1 row" if view.rows == 1 else f"{view.rows:,} rows"
     if not view.is_final:
-        return [rows]
+        return [f"{view.rows:,} of {view.rows + view.rows_left:,} rows" if view.rows_left else rows]
     if not view.succeeded:
         return [f"{rows} kept in .partial"]
     return [f"{rows} verified" if view.verified else f"{rows}, not verified"]

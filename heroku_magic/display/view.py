@@ -56,6 +56,7 @@ class RunView:
         self.exit_status: int | None = None
         self.verified: bool | None = None
         self.rows: int | None = None
+        self.rows_left = 0
         self.release: int | None = None
         self.ends_at: float | None = None
         self.progress: Progress | None = None
@@ -83,7 +84,7 @@ class RunView:
         elif isinstance(event, Rows):
             self.rows = (self.rows or 0) + len(event.rows)
         elif isinstance(event, Table):
-            self.rows = (self.rows or 0) + event.length
+            self.rows, self.rows_left = (self.rows or 0) + event.length, event.left
         elif isinstance(event, File):
             self.files[event.name] = event.content
         elif isinstance(event, Metric) and (event.name in self._metrics or len(self._metrics) < METRICS):

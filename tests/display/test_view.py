@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from heroku_magic.display.html import html
-from heroku_magic.display.text import details
+from heroku_magic.display.text import details, facts
 from heroku_magic.display.view import LINE_LENGTH, LINES, RunView
 from heroku_magic.events import StateChange
 from heroku_magic.records import File, Metric, Progress, Rows
+from heroku_magic.tables import Table
 
 
 def test_the_dyno_s_own_lines_and_telling_ones_of_heroku_are_seen(history, fed):
@@ -156,3 +157,12 @@ def test_the_newest_metrics_and_the_files_are_seen():
     assert view.file_names == ["plot.png (40 kB)", "<b>.txt (0 B)"]
     assert details(view)[1] == "files: plot.png (40 kB), <b>.txt (0 B) · run.files has them"
     assert "<b>.txt" not in html(view, final=True)
+
+
+def test_a_long_table_says_how_much_of_it_is_here():
+    view = RunView()
+    view.feed(Table(300_000, {}, left=700_000))
+    assert "300,000 of 1,000,000 rows" in facts(view)
+
+    view.feed(Table(700_000, {}))
+    assert "1,000,000 rows" in facts(view)
