@@ -49,6 +49,18 @@ def test_a_run_on_an_account_is_the_same_run(account):
     assert any("describe" in line for line in said), "a dyno that costs money is told of"
 
 
+def test_a_task_on_an_account_is_told_its_pace(account):
+    assert (
+        connect("shop-eu", pace=123, say=lambda _: None).run(command='echo "{\\"pace\\": $RUN_PACE}"')["pace"][0] == 123
+    )
+
+
+def test_a_task_of_the_embedded_heroku_may_print_as_fast_as_it_can(account):
+    local = connect(local=True, say=lambda _: None).submit(command="echo pace=$RUN_PACE.")
+    local.result()
+    assert local.logs() == "pace=."
+
+
 def test_a_token_without_an_app_lists_the_apps(account):
     with pytest.raises(SettingsError, match=r"HEROKU_API_KEY.*\n  shop-eu\n.*%heroku use"):
         connect()

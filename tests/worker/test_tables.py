@@ -247,3 +247,20 @@ def test_names_of_files_are_ones_that_any_folder_takes():
         map(chr, range(256))
     )
     assert len(_file_name("x" * 1000)) == 100
+
+
+def test_so_many_lines_a_second_and_no_more_go_out(helper, monkeypatch):
+    now, slept = [100.0], []
+    monkeypatch.setattr(helper.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        helper.time, "sleep", lambda seconds: (slept.append(seconds), now.__setitem__(0, now[0] + seconds))
+    )
+    pace = helper._Pace("50")
+    for _ in range(150):
+        pace.wait()
+
+    assert now[0] - 100 == pytest.approx(2, abs=0.05), "the first 50 went at once"
+    for unlimited in ("", "0", "no number"):
+        slept.clear()
+        helper._Pace(unlimited).wait()
+        assert not slept
