@@ -40,6 +40,7 @@ READ_TIMEOUT = 30
 SILENCE_TIMEOUT = 45
 LONGEST_WAIT = 60  # seconds, in all, that a busy API is asked again
 TRIES = 4
+QUOTA = 4500  # requests an hour: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
 
 
 def _say_nothing(_: str) -> None:
@@ -58,6 +59,7 @@ class HerokuClient:
         self._say = say
         self._session = _session(base_url)
         self._token = token
+        self._left = deque([QUOTA], maxlen=1)  # shared by the copies that `with_say` makes
         self._auth = _BearerAuth(token)
 
     def with_say(self, say: Say) -> HerokuClient:
@@ -65,6 +67,11 @@ class HerokuClient:
         other = copy.copy(self)
         other._say = say  # noqa: SLF001 - another of us
         return other
+
+    @property
+    def requests_left(self) -> int:
+        """How many requests the account had left in this hour when the API last answered."""
+        return self._left[0]
 
     def close(self) -> None:
         """Close the connections."""
@@ -184,6 +191,8 @@ class HerokuClient:
                 allow_redirects=False,
             )
         )
+        if (left := response.headers.get("RateLimit-Remaining", "")).isdecimal():
+            self._left.append(int(left))
         return rest.data(response.status_code, response.headers, response.content, expected)
 
     def _retry(self, again: Callable[[BaseException], bool], send: Callable[[], T]) -> T:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from heroku_magic.client import HerokuClient
 
 EVERY = 10.0  # seconds between two requests for the dynos of one app
+RARELY = 60.0  # the same while the account has few requests left: creates and stops need them more
+FEW = 200
 
 _lock = threading.Lock()
 _known: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
@@ -25,7 +27,7 @@ def dynos_since(client: HerokuClient, app: str, moment: float) -> frozenset[str]
         taken_at, ids = _known.get(key, (float("-inf"), frozenset()))
         if taken_at >= moment:
             return ids
-        if time.monotonic() - taken_at < EVERY:
+        if time.monotonic() - taken_at < (EVERY if client.requests_left > FEW else RARELY):
             return None
         asked_at = time.monotonic()
         ids = frozenset(dyno.id for dyno in client.dynos(app))

@@ -252,3 +252,10 @@ def test_the_user_agent_names_us_and_nobody_else(api, client):
     agent = api.asked[0][2]["User-Agent"]
     assert agent.startswith("heroku-magic/")
     assert os.uname().nodename not in agent
+
+
+def test_what_is_left_of_the_quota_is_known_to_all_copies_of_a_client(api, client):
+    api.answer(200, {"id": "1", "name": "example"}, RateLimit_Remaining="17")
+    client.with_say(print).app("example")
+
+    assert client.requests_left == 17

@@ -17,6 +17,7 @@ class Client:
 
     def __init__(self):
         self.asked = 0
+        self.requests_left = 4500
         self.ids = ["a"]
 
     def dynos(self, app):
@@ -44,3 +45,12 @@ def test_nobody_asks_again_too_early_nor_trusts_an_answer_that_is_too_old(client
     monkeypatch.setattr(lookups, "EVERY", 0.0)
     assert lookups.dynos_since(client, "app", time.monotonic()) == set()
     assert client.asked == 3
+
+
+def test_an_account_with_few_requests_left_is_asked_more_rarely(client, monkeypatch):
+    monkeypatch.setattr(lookups, "EVERY", 0.0)
+    lookups.dynos_since(client, "app", time.monotonic())
+    client.requests_left = 100
+
+    assert lookups.dynos_since(client, "app", time.monotonic()) is None
+    assert client.asked == 1
