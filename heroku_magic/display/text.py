@@ -125,11 +125,14 @@ def _meter(view: RunView) -> str:
     total = view.progress.total if view.progress else None
     if now <= start or last <= first:
         return _counts(view)
-    rate = (last - first) / (now - start)
-    rate_field, unit = ("{rate_noinv_fmt}", "") if rate >= 1 else ("{rate_inv_fmt}", "it")
     left = SEPARATOR + "{remaining} left" if total and total > last else ""
-    shape = SEPARATOR.join([_counts(view), rate_field]) + left
-    meter = tqdm.format_meter(last, total or 0, now - start, rate=rate, bar_format=shape, unit=unit)
+    try:
+        rate = (last - first) / (now - start)
+        rate_field, unit = ("{rate_noinv_fmt}", "") if rate >= 1 else ("{rate_inv_fmt}", "it")
+        shape = SEPARATOR.join([_counts(view), rate_field]) + left
+        meter = tqdm.format_meter(last, total or 0, now - start, rate=rate, bar_format=shape, unit=unit)
+    except OverflowError:  # a task may count further than a float reaches
+        return _counts(view)
     return " ".join(meter.split())
 
 

@@ -37,6 +37,10 @@ class Guard:
         """End this process group if the emulator dies."""
         self._tell(f"+{group}")
 
+    def keep_dyno(self, dyno_id: str) -> None:
+        """End what left this dyno's process group, too, at the end."""
+        self._tell(f"={dyno_id}")
+
     def forget(self, group: int) -> None:
         """This process group is over; its number may belong to others from now on."""
         self._tell(f"-{group}")
@@ -77,6 +81,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()
+    dyno_ids: list[str] = []
     folders: list[str] = []
     for line in sys.stdin.buffer:
         word, text = line[:1], os.fsdecode(line[1:].rstrip(b"\n"))
@@ -84,15 +89,23 @@ def main() -> None:
             groups.add(int(text))
         elif word == b"-":
             groups.discard(int(text))
+        elif word == b"=":
+            dyno_ids.append(text)
         elif word == b"/":
             folders.append(text)
-    _clean_up(groups, folders)
+    _clean_up(groups, dyno_ids, folders)
 
 
-def _clean_up(groups: set[int], folders: list[str]) -> None:
+def _clean_up(groups: set[int], dyno_ids: list[str], folders: list[str]) -> None:
     for group in groups:
         with suppress(OSError):
             os.killpg(group, signal.SIGKILL)
+    if dyno_ids:
+        import runpy
+
+        # By its path: a script that runs with -I can import nothing from beside it.
+        strays = runpy.run_path(os.path.join(os.path.dirname(__file__), "strays.py"))  # noqa: PTH118, PTH120 - starts fast
+        strays["end"](dyno_ids)
     if folders:
         import shutil
 

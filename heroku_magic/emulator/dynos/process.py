@@ -127,6 +127,7 @@ class DynoProcess:
             self.fail(f"The process could not be started: {error}", 126)
             return
         self._guard.keep(process.pid)
+        self._guard.keep_dyno(self._dyno.id)
         self._change("up")
         if self._output is None:
             self._output = _Output(process, self._dyno.name, self._logplex, self._settle)
