@@ -11,7 +11,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from kernels import kernel
+from traitlets.config import Config
 from workers import make_worker
 
 from heroku_magic import TaskFailed, connect
@@ -40,6 +42,7 @@ CONTROLS = {
     "markup": MARKUP,
 }
 
+DOC = "".join(CONTROLS.values()).replace("\x00", "")
 TASK = "from heroku_task import emit, progress, task\nimport os, subprocess, sys, time\n\n@task\n"
 
 
@@ -84,6 +87,14 @@ def folder(tmp_path_factory):
             """,
             "data: str",
         ),
+        documented=f"""
+            from heroku_task import task
+
+            @task
+            def documented(text: str = {DOC!r}):
+                {DOC!r}
+                print(text)
+            """,
         mute=source(
             "mute",
             """
@@ -328,6 +339,28 @@ def test_a_notebook_that_was_attacked_is_saved_without_a_raw_character(folder):
     assert {kind for kind, _ in saved} >= {"display_data", "update_display_data", "execute_result", "error"}
     assert [part for part in strings(saved) if RAW.search(part)] == []
     assert "<script" not in "".join(strings([content for kind, content in saved if "display" in kind]))
+
+
+@pytest.fixture
+def shell(folder):
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.HerokuMagics.worker = str(folder)
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(config=config)
+    shell.run_line_magic("load_ext", "heroku_magic")
+    yield shell
+    shell.run_line_magic("unload_ext", "heroku_magic")
+    InteractiveShell.clear_instance()
+
+
+def test_what_is_printed_of_a_hostile_app_is_escaped(shell, heroku, capsys):
+    run = ended(heroku, "says", data="".join(CONTROLS.values()).encode().hex())
+    for line in ("tasks", "tasks documented", f"logs {run.dyno}", f"logs {run.dyno} --verbose", "run documented"):
+        shell.run_line_magic("heroku", line)
+        said = "".join(capsys.readouterr())
+        assert RAW.findall(said) == [], line
+        assert len(said) > 40, line
 
 
 def strings(value):
