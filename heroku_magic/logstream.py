@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -20,6 +21,7 @@ import urllib3
 from heroku_magic.client import BACKLOG, HerokuClient
 from heroku_magic.errors import ApiError, LogStreamError, Unreachable
 from heroku_magic.loglines import PIECE, LineDecoder, LogLine
+from heroku_magic.settings import LOOPBACK
 
 if TYPE_CHECKING:
     from heroku_magic.resources import LogSession
@@ -154,9 +156,12 @@ class LogStream:
         return problem
 
     def _failures(self, before: int, error: ApiError) -> int:
-        """Count a failure; without a network the last one is put off for a while."""
-        is_waited_for = isinstance(error, Unreachable) and self._online.seconds < OFFLINE
-        return min(before + 1, TRIES - 1) if is_waited_for else before + 1
+        """Count a failure; without a network the last one is put off for a while, but loopback is always there."""
+        if not isinstance(error, Unreachable):
+            return before + 1
+        if urlsplit(self._client.base_url).hostname in LOOPBACK:
+            return before + 1 if error.sent else TRIES
+        return min(before + 1, TRIES - 1) if self._online.seconds < OFFLINE else before + 1
 
     def _read_session(self) -> bool:
         """Read one session to its end; tell whether it was of use: it brought a new line, or lasted."""

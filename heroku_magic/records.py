@@ -22,11 +22,11 @@ from heroku_magic.tables import Table, table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-VERSION = 1
 LARGEST = 64_000_000  # bytes that one record may have, unpacked: no few lines shall fill the memory
 FILES = 5_000_000  # bytes that a run's files may have
 CUT = 10_000  # bytes at which Logplex cuts a line: https://devcenter.heroku.com/articles/limits#dynos
-_RECORD = re.compile(r"@hm(\d+) (?:([0-9a-f]{8}) (\d{1,12}) ([a-z]{1,16}\+?) ([0-9a-f]{24}) (.*))?", re.DOTALL)
+_RECORD = re.compile(r"@hm1 ([0-9a-f]{8}) ([0-9]{1,12}) ([a-z]{1,16}\+?) ([0-9a-f]{24}) (.*)", re.DOTALL)
+_NEWER = re.compile(r"@hm([2-9]|[1-9][0-9]{1,3}) [0-9a-f]{8} [0-9]{1,12} ")
 
 
 class Declaration(msgspec.Struct, frozen=True):
@@ -140,7 +140,12 @@ class RunKey:
         """Return what the dyno's environment carries as RUN_KEY."""
         return f"{self.run}:{self._key.hex()}"
 
-    def signs(self, nonce: str, number: str, kind: str, payload: str, mac: str) -> bool:
+    def hide(self, text: str) -> str:
+        """Return the text without the key, for a task can print its process's first environment."""
+        secret = self._key.hex()
+        return text.replace(secret, "***") if secret in text else text
+
+    def signs(self, nonce: str, number: str, kind: str, mac: str, payload: str) -> bool:
         """Tell whether this key made the MAC."""
         signed = f"{self.run} {nonce} {number} {kind} {payload}".encode()
         return hmac.compare_digest(hmac.digest(self._key, signed, "sha256").hex()[:24], mac)
@@ -163,17 +168,20 @@ class RecordDecoder:
 
     def feed(self, message: str) -> tuple[str | None, list[Record]]:
         """Take one message of the dyno; return its text for the log, if any, and the records now in order."""
-        match = _RECORD.search(message) if "@hm" in message else None
-        if match is None:
+        if "@hm" not in message:
             return message, self._plain_row(message)
-        nonce, number, kind, mac, payload = match.group(2, 3, 4, 5, 6)
-        if nonce is None or int(match[1]) != VERSION or not self._key.signs(nonce, number, kind, payload, mac):
-            self._note_version(int(match[1]))
-            return message, []
+        # Any text may stand before a record, even one that looks like its beginning.
+        for mark in re.finditer("@hm1 ", message):
+            match = _RECORD.match(message, mark.start())
+            if match is not None and self._key.signs(*match.groups()):
+                return message[: mark.start()] or None, self._take(*match.groups())
+        self._note_version(message)
+        return message, self._plain_row(message)
+
+    def _take(self, nonce: str, number: str, kind: str, mac: str, payload: str) -> list[Record]:
         process = self._processes.setdefault(nonce, _Process())
         records = process.take(int(number), kind, mac, payload)
-        is_first = process is next(iter(self._processes.values()))
-        return message[: match.start()] or None, records if is_first else []
+        return records if process is next(iter(self._processes.values())) else []
 
     def read_again(self, messages: Iterable[str]) -> None:
         """Take the plain rows from these messages instead: they are all that the task printed, once and in order."""
@@ -236,9 +244,9 @@ class RecordDecoder:
 
     def problem(self) -> str | None:
         """Say what is known to be wrong with the result of a task that is over, or None."""
-        if self._newer_version:
-            return f"its helper speaks version {self._newer_version} of the protocol: upgrade heroku-magic"
         chosen = self._chosen()
+        if chosen is None and self._newer_version:
+            return f"its helper speaks version {self._newer_version} of the protocol: upgrade heroku-magic"
         if chosen is None:
             cut = f"{self._cut_lines} of its rows were cut, for a line has room for {CUT:,} bytes"
             return cut if self._cut_lines else None
@@ -261,9 +269,9 @@ class RecordDecoder:
         self._plain.append(Rows([row], verified=False))
         return [self._plain[-1]]
 
-    def _note_version(self, version: int) -> None:
-        if version > VERSION:
-            self._newer_version = version
+    def _note_version(self, message: str) -> None:
+        if match := _NEWER.search(message):
+            self._newer_version = int(match[1])
 
 
 class _Process:

@@ -21,6 +21,7 @@ from heroku_magic.creation import Creation, Stopped
 from heroku_magic.detached import Detached, path, save
 from heroku_magic.errors import (
     ApiError,
+    EmulatorError,
     HerokuMagicError,
     LogStreamError,
     NotFound,
@@ -252,9 +253,12 @@ class Run:
         timeout: seconds to wait, then TimeoutError; the dyno goes on. Raises TaskFailed,
         RunCancelled, ResultIncomplete or an ApiError, each with what to do.
         """
-        if error := self.exception(timeout):
+        error = self.exception(timeout)
+        partial = self.partial
+        self._forget()
+        if error:
             raise error.with_traceback(None)
-        return self.partial
+        return partial
 
     def cancel(self) -> bool:
         """Ask Heroku to stop the dyno and return at once; False when the run is over already.
@@ -313,9 +317,7 @@ class Run:
             self._stream = LogStream(self._client, self._order.app, dyno.name, self._inbox.put, say=self._note).start()
             self._creation.stop_extras(dyno)
             self._follow(dyno)
-            verdict = self._verdict()
-            self._forget()
-            self._finish(verdict)
+            self._finish(self._verdict())
             self._read_late_lines()
         except HerokuMagicError as error:
             self._finish(error)
@@ -537,7 +539,11 @@ class Run:
             return None
         return ResultIncomplete(f"{self.task} ended well, but its result is incomplete: {problem}.", self)
 
-    def _lost(self, error: LogStreamError) -> LogStreamError:
+    def _lost(self, error: LogStreamError) -> HerokuMagicError:
+        if self._order.is_local:
+            return EmulatorError(
+                f"The embedded Heroku ended while {self.task} ran, and its dynos with it: run it again, on a new one."
+            )
         return LogStreamError(f"{error} {self.what_remains()}")
 
     def what_remains(self) -> str:

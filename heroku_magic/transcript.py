@@ -35,6 +35,7 @@ class Transcript:
 
     def __init__(self, key: RunKey, *, takes_rows: bool) -> None:
         self.decoder = RecordDecoder(key)
+        self._key = key
         self.life = Lifecycle()
         self.declaration: Declaration | None = None
         self.troubles: dict[str, str] = {}
@@ -137,6 +138,7 @@ class Transcript:
                 self.declaration = record
         if text is None:
             return [*records]
+        text = self._key.hide(text)
         shown = line if text == line.message else LogLine(line.timestamp, line.source, line.dyno, text)
         return [shown, *records]
 

@@ -86,6 +86,17 @@ def test_a_run_whose_kernel_was_killed_is_attached_and_gives_the_same_frame(hero
         heroku.attach(run_id)
 
 
+def test_a_run_that_was_over_before_its_kernel_was_killed_can_still_be_attached(heroku):
+    process, run_id = in_another_kernel(
+        "run = heroku.submit('count', {'n': 3}, detach=True)\n"
+        "        run.wait(); print(run.id, flush=True); time.sleep(60)"
+    )
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+    assert heroku.attach(run_id).result(30)["i"].tolist() == [0, 1, 2]
+
+
 def test_a_run_that_is_over_is_attached_from_what_the_log_holds(heroku):
     process, run_id = in_another_kernel(
         "run = heroku.submit('fails', detach=True)\n        run.wait_for_dyno(); print(run.id, flush=True)"

@@ -319,6 +319,8 @@ def test_hours_of_silence_are_no_failure(monkeypatch):
 class NoNetwork:
     """A client whose every request takes ten seconds and fails."""
 
+    base_url = "https://api.heroku.com"
+
     def __init__(self, clocks):
         self.clocks, self.asked = clocks, 0
 
@@ -337,6 +339,18 @@ def test_a_network_that_is_away_is_waited_for_but_not_for_ever(monkeypatch):
 
     assert client.asked == 12
     assert [str(error) for error in got] == ["The log could not be followed: no connection"]
+
+
+def test_an_embedded_heroku_that_is_gone_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(logstream, "_pause", lambda failures: 0)
+    clocks, got = Clocks(), []
+    client = NoNetwork(clocks)
+    client.base_url = "http://127.0.0.1:9"
+    monkeypatch.setattr(Unreachable, "sent", False)
+    LogStream(client, "app", "run.1", got.append, now=clocks)._follow()
+
+    assert client.asked == 1
+    assert len(got) == 1
 
 
 # -- what was seen, and what is missing ---------------------------------------------------------------

@@ -230,3 +230,15 @@ def test_loss_doubling_disorder_noise_and_forgery_never_make_a_wrong_result(valu
         assert rows_of(decoder) == (rows or None)
     elif decoder.keyed:
         assert not decoder.verified
+
+
+@pytest.mark.parametrize(
+    "text", ["@hm2 x", "@hm\u0662 x", "@hm" + "9" * 5000 + " x", "@hm1 ", record(0, "rows", [], version=2)]
+)
+def test_what_only_looks_like_a_record_harms_no_result(text):
+    lines = result_of([{"i": 0}])
+    decoder, _ = read([lines[0], text, lines[1], text, lines[2]])
+    assert decoder.verified
+
+    decoder, _ = read([text + line for line in lines])
+    assert decoder.verified

@@ -126,3 +126,9 @@ def test_the_exit_status_is_that_of_the_process_whose_rows_were_taken(log):
 
     log.take(lines(*keyed(2), record(0, "rows", [], nonce="00000002")))
     assert log.exit_status == 0, "the other process, of which no end is known, had the 3"
+
+
+def test_the_key_is_hidden_where_a_task_prints_its_first_environment(log):
+    (event,) = log.take(lines(f"RUN_KEY={KEY.env()}")).events
+
+    assert event.message == "RUN_KEY=hm-0123abcd:***"

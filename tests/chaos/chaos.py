@@ -349,7 +349,12 @@ def main() -> int:
             if outcome.kind in {"WRONG", "hung", "left", "refused"}:
                 print(*outcome, flush=True)
 
-    outcomes = rounds(-(-options.runs // len(ANSWERS)), options.seed, report)
+        outcomes.extend(played)
+
+    outcomes: list[Outcome] = []
+    with contextlib.suppress(KeyboardInterrupt):  # what was played counts
+        rounds(-(-options.runs // len(ANSWERS)), options.seed, report)
+    print(f"{sum(outcome.task != '(all)' for outcome in outcomes)} runs")
     print(table(outcomes))
     print(f"slowest: {max(outcome.seconds for outcome in outcomes):.1f} s")
     return int(any(outcome.kind in {"WRONG", "hung", "left"} for outcome in outcomes))
