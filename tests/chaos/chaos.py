@@ -217,14 +217,40 @@ def play(folder: Path, faults: dict[str, float], seed: int) -> list[Outcome]:
     """Run each task once, all at the same time, under these faults."""
     from heroku_magic import connect
 
-    with emulator(folder, faults, seed):
+    with emulator(folder, faults, seed), asked_backlog() as asked:
         heroku = connect("chaos", say=lambda _: None)
         started = [(task, submitted(heroku, task)) for task in ANSWERS]
         until = time.monotonic() + LONGEST
         outcomes = [judged(task, run, faults, until) for task, run in started]
+        outcomes = [named(outcome, run, asked) for outcome, (_, run) in zip(outcomes, started, strict=True)]
         if left := left_over(heroku):
             outcomes.append(Outcome("(all)", faults, "left", left, 0))
     return outcomes
+
+
+@contextlib.contextmanager
+def asked_backlog() -> Iterator[set[str]]:
+    """Note meanwhile which runs had to look into the backlog for what their stream did not bring."""
+    from heroku_magic import Run
+
+    asked: set[str] = set()
+    fill = Run._fill
+
+    def noted(run: Run, *, at_end: bool) -> None:
+        asked.add(run.id)
+        fill(run, at_end=at_end)
+
+    Run._fill = noted
+    try:
+        yield asked
+    finally:
+        Run._fill = fill
+
+
+def named(outcome: Outcome, run: Run | str, asked: set[str]) -> Outcome:
+    """Tell a run that was exact at once from one that was repaired; plain rows are compared in any case."""
+    is_repaired = outcome.kind == "exact" and outcome.task not in PROCFILE and getattr(run, "id", "") in asked
+    return outcome._replace(kind="repaired") if is_repaired else outcome
 
 
 def submitted(heroku: Heroku, task: str) -> Run | str:
@@ -327,7 +353,7 @@ def rounds(count: int, seed: int, report: Callable[[list[Outcome]], None] = lamb
 
 def table(outcomes: list[Outcome]) -> str:
     """Return faults x outcomes: a run counts for each fault of its mixture."""
-    kinds = ["exact", "killed", "incomplete", "refused", "WRONG", "hung", "left"]
+    kinds = ["exact", "repaired", "killed", "incomplete", "refused", "WRONG", "hung", "left"]
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for outcome in outcomes:
         for name in (*outcome.faults, "(all)"):
