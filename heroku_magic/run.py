@@ -464,7 +464,7 @@ class Run:
         age, life = time.time() - (self.started_at or 0), self._order.timeout
         if age > WARNING * life:
             self._tell_once(f"{WARNING:.0%} of the dyno's {life} s are over, then it is ended: --timeout gives more.")
-        if self._state == "up" and age > QUIET and not self._history.latest and not self._log.decoder.keyed:
+        if self._state == "up" and age > QUIET and not self._log.has_printed:
             self._tell_once("The dyno is up, and its log says nothing: is the task's output buffered (`python -u`)?")
 
     def _tell_once(self, text: str) -> None:

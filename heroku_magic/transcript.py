@@ -39,6 +39,7 @@ class Transcript:
         self.life = Lifecycle()
         self.declaration: Declaration | None = None
         self.troubles: dict[str, str] = {}
+        self.has_printed = False
         self._takes_rows = takes_rows
         self._dyno = self._size = self._oldest = ""
         self._lost_lines = self._lost_here = 0
@@ -132,6 +133,7 @@ class Transcript:
 
     def _read(self, line: LogLine) -> list[Event]:
         """Turn what the task printed into events, records apart from text."""
+        self.has_printed = True
         text, records = self.decoder.feed(line.message)
         for record in records:
             if isinstance(record, Declaration):

@@ -328,3 +328,21 @@ def test_a_state_line_that_comes_after_the_end_changes_nothing(heroku):
 
     assert run.done()
     assert run.state == "done"
+
+
+def notes_of(run):
+    return [event.note for event in run if isinstance(event, StateChange) and event.note]
+
+
+def test_the_end_of_a_dynos_life_is_announced(heroku):
+    run = heroku.submit(command="while true; do echo on; sleep 0.1; done", timeout=2)
+
+    assert "80% of the dyno's 2 s are over, then it is ended: --timeout gives more." in notes_of(run)
+
+
+def test_a_dyno_that_is_up_and_prints_nothing_is_told_of(heroku, monkeypatch):
+    monkeypatch.setattr("heroku_magic.run.QUIET", 0.2)
+    monkeypatch.setattr("heroku_magic.run.SILENCE", 0.1)
+
+    assert any("its log says nothing" in note for note in notes_of(heroku.submit(command="sleep 1")))
+    assert not notes_of(heroku.submit(command="echo something; sleep 1"))
