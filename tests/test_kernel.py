@@ -198,7 +198,7 @@ def test_the_token_and_the_logs_url_appear_nowhere(folder):
         outs = [started.run(line.strip()) for line in code.strip().splitlines()]
         outs.append(started.run("%heroku run fails --verbose"))
         outs.append(started.run("heroku.client.token = 1 / 0"))
-        token = started.run("print(heroku.client._auth._token.reveal())").text.strip()
+        token = started.run("print(heroku.client._transport.token.reveal())").text.strip()
         seen = "".join(str(m["content"]) for out in outs for m in out.messages)
 
     assert len(token) >= 32
