@@ -1,11 +1,10 @@
-"""One table of verbs and options, and the parser and the help that it drives; it runs none of them.
+"""The line of a magic -> verb, words, options; and the help on them: it runs none of them.
 
 Unknown, abbreviated and repeated options are refused, with the option that was probably meant.
 """
 
 from __future__ import annotations
 
-import keyword
 import re
 import textwrap
 from dataclasses import dataclass, field
@@ -15,49 +14,15 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.parameters import read_argument
 from heroku_magic.safetext import clean_line
+from heroku_magic.verbs import COLON_FORMS, HELP, VERBS, WHERE, Option, Verb
 from heroku_magic.words import expand, expand_command, spans, split, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["VERBS", "Option", "Parsed", "Verb", "help_text", "parse", "split"]
-
-LONGEST_TIMEOUT = 86400  # seconds
 WIDTH = 80  # columns of help
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option: its names (the long one last), what its value is called (empty: a flag), its help."""
-
-    names: tuple[str, ...]
-    metavar: str
-    help: str
-    many: bool = False
-    convert: Callable[[str], Any] = str
-
-    @property
-    def name(self) -> str:
-        """The name that `Parsed.options` holds it by."""
-        return self.names[-1].lstrip("-").replace("-", "_")
-
-    @property
-    def usage(self) -> str:
-        """How help shows it."""
-        return ", ".join(self.names) + (f" {self.metavar}" if self.metavar else "")
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One verb: what it does, how many words it takes (least, most; None is no limit), its options."""
-
-    name: str
-    summary: str
-    words: str
-    least: int
-    most: int | None
-    options: tuple[Option, ...]
-    examples: tuple[str, ...]
+_OPTION = re.compile(r"--?[A-Za-z]")
+_NEAR = 0.7  # difflib's own 0.6 takes `login` for `logs` and `--jobs` for `--rows`
 
 
 @dataclass(frozen=True)
@@ -70,111 +35,6 @@ class Parsed:
     arguments: list[tuple[str, Any]] = field(default_factory=list)
     command: str | None = None
     help: bool = False
-
-
-def _seconds(text: str) -> int:
-    digits = text.lstrip("0")
-    if not text.isascii() or not digits.isdecimal() or len(digits) > 5 or int(digits) > LONGEST_TIMEOUT:
-        raise ValueError(f"expected whole seconds from 1 to {LONGEST_TIMEOUT} (24 hours)")
-    return int(digits)
-
-
-def _variable(text: str) -> str:
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise ValueError("expected the name of a variable")
-    return text
-
-
-def _none(text: str) -> str:
-    if text != "none":
-        raise ValueError("expected none")
-    return text
-
-
-_HELP = Option(("-h", "--help"), "", "show this help")
-_VERBOSE = Option(("-v", "--verbose"), "", "Heroku's own lines and times too; whole tracebacks")
-_WHERE = (
-    Option(("-a", "--app"), "NAME", "the app on Heroku"),
-    Option(("-r", "--remote"), "REMOTE", "the git remote that names the app"),
-    Option(("--local",), "", "the embedded Heroku, whatever app is set"),
-    Option(("--worker",), "FOLDER", "the folder that the embedded Heroku serves (implies --local)"),
-)
-_RUN = (
-    Option(("-e", "--arg"), "NAME=VALUE", "one parameter; $name and {expression} pass a variable", many=True),
-    *_WHERE,
-    Option(("-s", "--size"), "SIZE", "dyno size, such as standard-2x"),
-    Option(("--timeout",), "SECONDS", "longest life of the dyno, boot included (3600)", convert=_seconds),
-    Option(("-o", "--out"), "NAME", "bind the DataFrame to NAME and show no value", convert=_variable),
-    Option(("--bg",), "", "return a handle at once; the output goes on updating"),
-    Option(("--detach",), "", "the same, and the run goes on when the kernel ends"),
-    Option(("-q", "--quiet"), "", "show only what goes wrong"),
-    _VERBOSE,
-    Option(("-x", "--exit-code"), "", "fail where the exit status is not 0 (the default)"),
-    Option(("--no-raise",), "", "return what there is instead of raising"),
-    Option(("--rows",), "none", "take no rows from what the task prints", convert=_none),
-    Option(("--any-type",), "", "take a process type that is no task, such as web"),
-    Option(("--override",), "NAME", "let a parameter replace this config var", many=True),
-)
-_SEE = (*_WHERE, _VERBOSE)
-
-VERBS: dict[str, Verb] = {
-    verb.name: verb
-    for verb in (
-        Verb(
-            "run",
-            "run a task, or any command after --, on a one-off dyno",
-            "[TASK] [options] [-- COMMAND]",
-            0,
-            1,
-            _RUN,
-            ("df = %heroku run --arg n=10", "%heroku run hello --arg NAME=Daniela", "%heroku run -- python --version"),
-        ),
-        Verb(
-            "attach",
-            "take up a run that --detach left, from any kernel in the same folder",
-            "RUN",
-            1,
-            1,
-            (
-                *_WHERE,
-                Option(("-o", "--out"), "NAME", "bind the DataFrame to NAME and show no value", convert=_variable),
-                Option(("--bg",), "", "return a handle at once; the output goes on updating"),
-                Option(("-q", "--quiet"), "", "show only what goes wrong"),
-                _VERBOSE,
-                Option(("--no-raise",), "", "return what there is instead of raising"),
-            ),
-            ("df = %heroku attach hm-7f3a2c90",),
-        ),
-        Verb(
-            "tasks",
-            "list the tasks and what they take",
-            "[TASK]",
-            0,
-            1,
-            _SEE,
-            ("%heroku tasks", "%heroku tasks bootstrap"),
-        ),
-        Verb("ps", "list the dynos, ours with their run's id", "", 0, 0, _SEE, ("%heroku ps",)),
-        Verb(
-            "stop",
-            "stop dynos that we started",
-            "DYNO…",
-            1,
-            None,
-            (*_SEE, Option(("--any",), "", "stop dynos that others started, too")),
-            ("%heroku stop run.4821",),
-        ),
-        Verb("logs", "read a dyno's log again", "DYNO", 1, 1, _SEE, ("%heroku logs run.4821",)),
-        Verb("last", "the last run: its rows so far, log, exit status", "", 0, 0, (_VERBOSE,), ("run = %heroku last",)),
-        Verb("status", "app, API, quota and running dynos", "", 0, 0, _SEE, ("%heroku status",)),
-        Verb("use", "choose the app that cells run on", "APP", 1, 1, (_VERBOSE,), ("%heroku use my-app",)),
-        Verb("help", "this help, or a verb's", "[VERB]", 0, 1, (), ("%heroku help run",)),
-    )
-}
-_OPTION = re.compile(r"--?[A-Za-z]")
-_NEAR = 0.7  # difflib's own 0.6 takes `login` for `logs` and `--jobs` for `--rows`
-# The official CLI's colon forms, for fingers that know them, and the options that they imply.
-_COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {"ps:stop": ("stop", {}), "run:detached": ("run", {"bg": True})}
 
 
 def parse(line: str, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
@@ -205,7 +65,7 @@ def help_text(verb: Verb, *, cell: bool) -> str:
         return _overview()
     form = "%%heroku [TASK] [options]" if cell else f"%heroku {verb.name} {verb.words}".rstrip()
     examples = ("%%heroku --arg n=10", "%%heroku task --out df\nn = len(data)\nseed = 7") if cell else verb.examples
-    options = [_row(option.usage, option.help, 24) for option in (*verb.options, _HELP)]
+    options = [_row(option.usage, option.help, 24) for option in (*verb.options, HELP)]
     body = "The body holds parameters: `name = expression` a line, over the notebook's\nvariables." if cell else ""
     blocks = [form, f"  {verb.summary}", body, "\n".join(options), *(textwrap.indent(one, "  ") for one in examples)]
     return "\n\n".join(filter(None, blocks))
@@ -237,8 +97,8 @@ def _cut_command(line: str, namespace: Mapping[str, Any]) -> tuple[str, str | No
 
 def _verb(name: str) -> tuple[Verb, dict[str, Any]]:
     """The verb, and the options that its name implies."""
-    if name in VERBS or name in _COLON_FORMS:
-        verb, implied = _COLON_FORMS.get(name, (name, {}))
+    if name in VERBS or name in COLON_FORMS:
+        verb, implied = COLON_FORMS.get(name, (name, {}))
         return VERBS[verb], implied
     shown = clean_line(name[:60])
     if name == "--":
@@ -254,7 +114,7 @@ def _verb(name: str) -> tuple[Verb, dict[str, Any]]:
 
 def _read(verb: Verb, raw: list[str], command: str | None, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
     """Tell options, their values and words apart."""
-    known = {name: option for option in (*verb.options, _HELP) for name in option.names}
+    known = {name: option for option in (*verb.options, HELP) for name in option.names}
     parsed = Parsed(verb, command=command)
     waiting = list(raw)
     while waiting:
@@ -266,7 +126,7 @@ def _read(verb: Verb, raw: list[str], command: str | None, namespace: Mapping[st
         option = known.get(_spelled(typed))
         if option is None:
             raise _unknown(typed, verb, known, cell=cell)
-        if option is _HELP:
+        if option is HELP:
             return Parsed(verb, help=True)
         if option.metavar and not equals:
             value = _next_value(option, typed, waiting)
@@ -346,7 +206,7 @@ def _checked(parsed: Parsed, *, cell: bool) -> Parsed:
 def _help_on(words: list[str]) -> Parsed:
     """What `%heroku help [VERB]` asks for."""
     name = words[0] if words else "help"
-    if name in VERBS or name in _COLON_FORMS:
+    if name in VERBS or name in COLON_FORMS:
         return Parsed(_verb(name)[0], help=True)
     raise InvalidOptions(f"There is no verb {clean_line(name[:60])!r}. The verbs are: {', '.join(VERBS)}.")
 
@@ -357,6 +217,6 @@ def _too_many(verb: Verb, extra: str) -> InvalidOptions:
     elif verb.most:
         hint = f"%heroku {verb.name} takes one {verb.words.strip('[]')}, for example: {verb.examples[0]}"
     else:
-        app = " An app is --app NAME." if _WHERE[0] in verb.options else ""
+        app = " An app is --app NAME." if WHERE[0] in verb.options else ""
         hint = f"%heroku {verb.name} takes none.{app} %heroku {verb.name} --help lists its options."
     return InvalidOptions(f"{extra}: too many words. {hint}")

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.options import LONGEST_TIMEOUT, VERBS, help_text, parse, split
+from heroku_magic.options import help_text, parse, split
 from heroku_magic.values import Typed
+from heroku_magic.verbs import LONGEST_TIMEOUT, VERBS
 
 
 def read(line, *, cell=None, **namespace):

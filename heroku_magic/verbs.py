@@ -1,0 +1,150 @@
+"""The one table of verbs and their options, which the parser, the help and completion read; it reads no line."""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_TIMEOUT = 86400  # seconds
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its names (the long one last), what its value is called (empty: a flag), its help."""
+
+    names: tuple[str, ...]
+    metavar: str
+    help: str
+    many: bool = False
+    convert: Callable[[str], Any] = str
+
+    @property
+    def name(self) -> str:
+        """The name that `Parsed.options` holds it by."""
+        return self.names[-1].lstrip("-").replace("-", "_")
+
+    @property
+    def usage(self) -> str:
+        """How help shows it."""
+        return ", ".join(self.names) + (f" {self.metavar}" if self.metavar else "")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: what it does, how many words it takes (least, most; None is no limit), its options."""
+
+    name: str
+    summary: str
+    words: str
+    least: int
+    most: int | None
+    options: tuple[Option, ...]
+    examples: tuple[str, ...]
+
+
+def _seconds(text: str) -> int:
+    digits = text.lstrip("0")
+    if not text.isascii() or not digits.isdecimal() or len(digits) > 5 or int(digits) > LONGEST_TIMEOUT:
+        raise ValueError(f"expected whole seconds from 1 to {LONGEST_TIMEOUT} (24 hours)")
+    return int(digits)
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise ValueError("expected the name of a variable")
+    return text
+
+
+def _none(text: str) -> str:
+    if text != "none":
+        raise ValueError("expected none")
+    return text
+
+
+HELP = Option(("-h", "--help"), "", "show this help")
+_VERBOSE = Option(("-v", "--verbose"), "", "Heroku's own lines and times too; whole tracebacks")
+WHERE = (
+    Option(("-a", "--app"), "NAME", "the app on Heroku"),
+    Option(("-r", "--remote"), "REMOTE", "the git remote that names the app"),
+    Option(("--local",), "", "the embedded Heroku, whatever app is set"),
+    Option(("--worker",), "FOLDER", "the folder that the embedded Heroku serves (implies --local)"),
+)
+_RUN = (
+    Option(("-e", "--arg"), "NAME=VALUE", "one parameter; $name and {expression} pass a variable", many=True),
+    *WHERE,
+    Option(("-s", "--size"), "SIZE", "dyno size, such as standard-2x"),
+    Option(("--timeout",), "SECONDS", "longest life of the dyno, boot included (3600)", convert=_seconds),
+    Option(("-o", "--out"), "NAME", "bind the DataFrame to NAME and show no value", convert=_variable),
+    Option(("--bg",), "", "return a handle at once; the output goes on updating"),
+    Option(("--detach",), "", "the same, and the run goes on when the kernel ends"),
+    Option(("-q", "--quiet"), "", "show only what goes wrong"),
+    _VERBOSE,
+    Option(("-x", "--exit-code"), "", "fail where the exit status is not 0 (the default)"),
+    Option(("--no-raise",), "", "return what there is instead of raising"),
+    Option(("--rows",), "none", "take no rows from what the task prints", convert=_none),
+    Option(("--any-type",), "", "take a process type that is no task, such as web"),
+    Option(("--override",), "NAME", "let a parameter replace this config var", many=True),
+)
+_SEE = (*WHERE, _VERBOSE)
+
+VERBS: dict[str, Verb] = {
+    verb.name: verb
+    for verb in (
+        Verb(
+            "run",
+            "run a task, or any command after --, on a one-off dyno",
+            "[TASK] [options] [-- COMMAND]",
+            0,
+            1,
+            _RUN,
+            ("df = %heroku run --arg n=10", "%heroku run hello --arg NAME=Daniela", "%heroku run -- python --version"),
+        ),
+        Verb(
+            "attach",
+            "take up a run that --detach left, from any kernel in the same folder",
+            "RUN",
+            1,
+            1,
+            (
+                *WHERE,
+                Option(("-o", "--out"), "NAME", "bind the DataFrame to NAME and show no value", convert=_variable),
+                Option(("--bg",), "", "return a handle at once; the output goes on updating"),
+                Option(("-q", "--quiet"), "", "show only what goes wrong"),
+                _VERBOSE,
+                Option(("--no-raise",), "", "return what there is instead of raising"),
+            ),
+            ("df = %heroku attach hm-7f3a2c90",),
+        ),
+        Verb(
+            "tasks",
+            "list the tasks and what they take",
+            "[TASK]",
+            0,
+            1,
+            _SEE,
+            ("%heroku tasks", "%heroku tasks bootstrap"),
+        ),
+        Verb("ps", "list the dynos, ours with their run's id", "", 0, 0, _SEE, ("%heroku ps",)),
+        Verb(
+            "stop",
+            "stop dynos that we started",
+            "DYNO…",
+            1,
+            None,
+            (*_SEE, Option(("--any",), "", "stop dynos that others started, too")),
+            ("%heroku stop run.4821",),
+        ),
+        Verb("logs", "read a dyno's log again", "DYNO", 1, 1, _SEE, ("%heroku logs run.4821",)),
+        Verb("last", "the last run: its rows so far, log, exit status", "", 0, 0, (_VERBOSE,), ("run = %heroku last",)),
+        Verb("status", "app, API, quota and running dynos", "", 0, 0, _SEE, ("%heroku status",)),
+        Verb("use", "choose the app that cells run on", "APP", 1, 1, (_VERBOSE,), ("%heroku use my-app",)),
+        Verb("help", "this help, or a verb's", "[VERB]", 0, 1, (), ("%heroku help run",)),
+    )
+}
+
+# The official CLI's colon forms, for fingers that know them, and the options that they imply.
+COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {"ps:stop": ("stop", {}), "run:detached": ("run", {"bg": True})}
