@@ -1,0 +1,139 @@
+"""Runs: the verbs that start, follow and read runs; and those that look at dynos."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.errors import Interrupted, InvalidOptions, RunCancelled
+from heroku_magic.magics.group import VerbGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heroku_magic.options import Parsed
+    from heroku_magic.run import Run
+    from heroku_magic.tasks import Task
+
+
+class Runs(VerbGroup):
+    """`run`, `attach`, `last`, `tasks`, `ps`, `stop`, `logs`."""
+
+    def _run(self, parsed: Parsed, parameters: Mapping[str, Any]) -> Any:
+        options = parsed.options
+        run = self._connect(parsed).submit(
+            parsed.words[0] if parsed.words else None,
+            parameters,
+            command=parsed.command,
+            size=options.get("size"),
+            timeout=options.get("timeout"),
+            any_type=bool(options.get("any_type")),
+            override=options.get("override", ()),
+            rows=options.get("rows") != "none",
+            detach=bool(options.get("detach")),
+        )
+        return self._shown(run, options)
+
+    def _attach(self, parsed: Parsed) -> Any:
+        return self._shown(self._connect(parsed).attach(parsed.words[0]), parsed.options)
+
+    def _shown(self, run: Run, options: Mapping[str, Any]) -> Any:
+        is_background = options.get("bg") or options.get("detach")
+        return self._in_background(run, options) if is_background else self._in_foreground(run, options)
+
+    def _in_background(self, run: Run, options: Mapping[str, Any]) -> Run:
+        from heroku_magic.display import show
+
+        if name := options.get("out"):
+            run.add_done_callback(lambda ended: self._bind(name, ended) if ended.exception() is None else None)
+        show(run, quiet=self._is(options, "quiet"), verbose=self._is(options, "verbose"), background=True)
+        return run
+
+    def _in_foreground(self, run: Run, options: Mapping[str, Any]) -> Any:
+        self._watch(run, options)
+        name = options.get("out")
+        error = None if options.get("no_raise") else run.exception()
+        if error is not None:
+            self._shell.user_ns.pop(name, None)
+            raise error.with_traceback(None)
+        return self._bind(name, run) if name else run.partial
+
+    def _watch(self, run: Run, options: Mapping[str, Any]) -> None:
+        """Show the run until it is over. One interrupt stops the dyno, a second one lets go of it.
+
+        A detached run is meant to go on: there the first one lets go.
+        """
+        from heroku_magic.display import Output
+
+        output = Output(run, quiet=self._is(options, "quiet"), verbose=self._is(options, "verbose"))
+        try:
+            output.follow()
+        except KeyboardInterrupt:
+            if run.outlives:
+                output.leave()
+                raise Interrupted(
+                    f"Let go of {run.id}: its dyno goes on (`%heroku attach {run.id}`, `%heroku stop {run.dyno}`)."
+                ) from None
+            run.cancel()
+            try:
+                output.follow()
+            except KeyboardInterrupt:
+                output.leave()
+                raise RunCancelled(
+                    f"Let go of {run.id} while it was being stopped. {run.what_remains()}", run
+                ) from None
+
+    def _bind(self, name: str, run: Run) -> None:
+        self._shell.user_ns[name] = run.partial
+
+    def _last(self, _: Parsed) -> Run | None:
+        from heroku_magic.heroku import last
+
+        run = last()
+        if run is None:
+            print("No run was started in this kernel yet.")
+        return run
+
+    def _tasks(self, parsed: Parsed) -> None:
+        tasks = self._connect(parsed).tasks()
+        wanted = [task for task in tasks if not parsed.words or task.name == parsed.words[0]]
+        if parsed.words and not wanted:
+            names = ", ".join(task.name for task in tasks) or "none"
+            raise InvalidOptions(f"There is no task {parsed.words[0]!r}. The app has: {names}.")
+        print("\n\n".join(task.help() if parsed.words else _in_short(task) for task in wanted))
+
+    def _ps(self, parsed: Parsed) -> Any:
+        from heroku_magic.frames import table
+        from heroku_magic.heroku import run_id
+
+        columns = ["dyno", "state", "size", "command", "since", "run"]
+        rows = [
+            dict(
+                zip(
+                    columns,
+                    (dyno.name, dyno.state, dyno.size, dyno.command, dyno.created_at, run_id(dyno)),
+                    strict=True,
+                )
+            )
+            for dyno in self._connect(parsed).dynos()
+        ]
+        return table(rows, columns)
+
+    def _stop(self, parsed: Parsed) -> None:
+        heroku = self._connect(parsed)
+        for dyno in parsed.words:
+            name = heroku.stop(dyno, any_dyno=bool(parsed.options.get("any")))
+            print(f"Stopping {name}: SIGTERM, and SIGKILL after 30 s.")
+
+    def _logs(self, parsed: Parsed) -> None:
+        from heroku_magic.safetext import clean_line, mask_emails
+
+        lines = self._connect(parsed).logs(parsed.words[0])
+        for line in lines:
+            print(clean_line(str(line) if parsed.options.get("verbose") else mask_emails(str(line))))
+        if not lines:
+            print(f"Heroku holds no lines of {parsed.words[0]} any more (it keeps the app's last 1,500 lines).")
+
+
+def _in_short(task: Task) -> str:
+    lines = [f"{task.name}({task.signature})", task.summary, task.example]
+    return "\n    ".join(filter(None, lines))
