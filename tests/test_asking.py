@@ -23,7 +23,7 @@ def test_a_terminal_is_asked_and_does_not_show_what_is_typed():
 
 def test_without_a_terminal_the_error_says_what_to_do(monkeypatch):
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    with pytest.raises(SettingsError, match="Nobody can be asked here. Set HEROKU_API_KEY."):
+    with pytest.raises(SettingsError, match=r"Nobody can be asked here\. Set HEROKU_API_KEY\."):
         ask("Token", instead="Set HEROKU_API_KEY.")
 
 
@@ -31,7 +31,7 @@ def test_without_a_terminal_the_error_says_what_to_do(monkeypatch):
 def test_nothing_typed_is_an_error(monkeypatch, typed):
     monkeypatch.setattr("heroku_magic.asking._can_ask", lambda: True)
     monkeypatch.setattr(getpass, "getpass", lambda prompt: typed)
-    with pytest.raises(SettingsError, match="nothing was typed. Set it."):
+    with pytest.raises(SettingsError, match=r"nothing was typed\. Set it\."):
         ask("Token", instead="Set it.")
 
 
@@ -41,6 +41,6 @@ def test_a_front_end_that_refuses_shows_no_frames(monkeypatch):
 
     monkeypatch.setattr("heroku_magic.asking._can_ask", lambda: True)
     monkeypatch.setattr(getpass, "getpass", refuse)
-    with pytest.raises(SettingsError, match="RuntimeError. Set it.") as caught:
+    with pytest.raises(SettingsError, match=r"RuntimeError\. Set it\.") as caught:
         ask("Token", instead="Set it.")
     assert caught.value.__context__ is None
