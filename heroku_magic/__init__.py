@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from heroku_magic.heroku import Heroku, connect
     from heroku_magic.run import Run
+    from heroku_magic.secret import Secret
 
     last: Run | None
 
@@ -42,6 +43,7 @@ _HOMES = {
     "ResultIncomplete": "errors",
     "Run": "run",
     "RunCancelled": "errors",
+    "Secret": "secret",
     "SettingsError": "errors",
     "TaskFailed": "errors",
     "connect": "heroku",
@@ -57,6 +59,7 @@ __all__ = [
     "ResultIncomplete",
     "Run",
     "RunCancelled",
+    "Secret",
     "SettingsError",
     "TaskFailed",
     "connect",

@@ -94,7 +94,7 @@ class HerokuClient:
         return self._get(rest.path("apps", app, "dynos", dyno), Dyno)
 
     def create_dyno(
-        self, app: str, command: str, env: Mapping[str, str], *, size: str | None, time_to_live: int
+        self, app: str, command: str, env: Mapping[str, str | Secret], *, size: str | None, time_to_live: int
     ) -> Dyno:
         """Start a one-off dyno and return it. time_to_live: seconds.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.client import HerokuClient
     from heroku_magic.loglines import LogLine
+    from heroku_magic.secret import Secret
 
 # Seconds before each look for a dyno whose create was not answered: it may be visible late.
 LOOKS = (0.0, 1.0, 3.0)
@@ -42,7 +43,7 @@ class Creation:
         client: HerokuClient,
         app: str,
         command: str,
-        env: Mapping[str, str],
+        env: Mapping[str, str | Secret],
         *,
         size: str | None,
         time_to_live: int,

@@ -21,7 +21,10 @@ _RUN = re.compile(r"hm-[0-9a-f]{8}")
 
 
 class Detached(msgspec.Struct, frozen=True):
-    """One detached run. key: what its dyno has as RUN_KEY; host: the API's URL; timeout: seconds."""
+    """One detached run. key: what its dyno has as RUN_KEY; host: the API's URL; timeout: seconds.
+
+    secrets: the names of its secret parameters, whose values no file holds.
+    """
 
     run: str
     key: str
@@ -38,6 +41,7 @@ class Detached(msgspec.Struct, frozen=True):
     started_at: float
     timeout: int
     takes_rows: bool
+    secrets: list[str] = []
 
     def as_dyno(self) -> Dyno:
         """Return the dyno as it was when it was created."""

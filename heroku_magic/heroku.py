@@ -19,12 +19,14 @@ from heroku_magic.errors import (
     SettingsError,
 )
 from heroku_magic.logstream import backlog
-from heroku_magic.parameters import to_env
+from heroku_magic.masking import Mask
+from heroku_magic.parameters import refused, to_env
 from heroku_magic.preflight import Preflight
 from heroku_magic.records import Rows
 from heroku_magic.run import Order, Run
 from heroku_magic.settings import Choice, NoApp, Settings
 from heroku_magic.tasks import Task, check, choose
+from heroku_magic.vault import find
 
 if TYPE_CHECKING:
     import os
@@ -107,6 +109,7 @@ class Heroku:
         self._declared: dict[str, dict[str, Task]] = {}
         self._config_names: dict[str, frozenset[str]] = {}
         self._preflight = Preflight(client, app)
+        self._mask = Mask()
 
     @property
     def app_name(self) -> str:
@@ -137,6 +140,7 @@ class Heroku:
         parameters: Mapping[str, Any] | None = None,
         *,
         command: str | None = None,
+        secrets: Iterable[str] = (),
         size: str | None = None,
         timeout: int | None = None,
         any_type: bool = False,
@@ -147,12 +151,15 @@ class Heroku:
         """Start a run of a task and return it at once, as `concurrent.futures` does.
 
         task: a process type; left out, `task` or the only candidate. command: any command instead.
+        secrets: names of parameters whose values come from the environment, the keyring or a hidden
+        prompt; they, and parameters that are a Secret, are hidden in whatever the task prints.
         size: a dyno size; timeout: seconds of the dyno's longest life, boot included. any_type:
         take process types that are no tasks, too. override: names that may replace config vars.
         rows: False takes no rows. detach: the run goes on when this process ends, for `attach()`.
         Raises InvalidParameters before anything starts.
         """
-        order = self._order(task, parameters or {}, command, any_type=any_type, override=frozenset(override))
+        parameters = {**(parameters or {}), **_found(secrets, parameters or {})}
+        order = self._order(task, parameters, command, any_type=any_type, override=frozenset(override))
         limit = self.settings.timeout if timeout is None else timeout
         if not 0 < limit <= settings_.LONGEST_TIMEOUT:
             raise InvalidOptions(
@@ -169,6 +176,7 @@ class Heroku:
                 self.say(warning)
         size = size or self.settings.size
         whole = Order(**{**order, "size": size, "timeout": limit, "takes_rows": rows, "outlives": detach})
+        self._mask |= whole.mask
         run = Run(self.client, whole).start()
         _remember(run)
         return run
@@ -185,7 +193,7 @@ class Heroku:
             self.app_name,
             detached.task,
             detached.command,
-            {},
+            {name: find(name) for name in detached.secrets},
             timeout=detached.timeout,
             takes_rows=detached.takes_rows,
             outlives=True,
@@ -222,8 +230,11 @@ class Heroku:
         return found.name
 
     def logs(self, dyno: str) -> list[LogLine]:
-        """Return what Heroku still holds of a dyno's log: at most the app's last 1,500 lines."""
-        return backlog(self.client, self.app, dyno)
+        """Return what Heroku still holds of a dyno's log: at most the app's last 1,500 lines.
+
+        Secrets of runs that this process started are hidden.
+        """
+        return [self._mask.line(line) for line in backlog(self.client, self.app, dyno)]
 
     def check(self) -> str:
         """Return the app's name, once the API says that it is there."""
@@ -420,7 +431,7 @@ def _undeclared(snapshot: Snapshot, name: str) -> Task:
     return Task(name, snapshot.types[name].command, None)
 
 
-def _encoded(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict[str, str]:
+def _encoded(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict[str, str | Secret]:
     """The environment to send; raises with every fault of checking and encoding at once."""
     try:
         env = to_env(parameters, task.schema)
@@ -429,6 +440,16 @@ def _encoded(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> di
     if issues:
         raise InvalidParameters(issues)
     return env
+
+
+def _found(secrets: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, Secret]:
+    """The values of secret parameters, asked for once nothing else is wrong with their names."""
+    names = list(secrets)
+    if twice := sorted({name for name in names if name in parameters or names.count(name) > 1}):
+        raise InvalidOptions(f"{', '.join(twice)}: given twice, once as a secret. Give each parameter once.")
+    if issues := refused(names):
+        raise InvalidParameters(issues)
+    return {name: find(name) for name in names}
 
 
 def _title(command: str) -> str:

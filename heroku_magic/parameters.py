@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions, InvalidParameters
+from heroku_magic.masking import SHORTEST
 from heroku_magic.safetext import clean_line
+from heroku_magic.secret import Secret
 from heroku_magic.values import ROOM, WAYS_OUT, Typed, to_text
 from heroku_magic.words import VARIABLE, closing, evaluate, expand, expand_word, is_json, look_up, told, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import CodeType
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -107,21 +109,22 @@ def read_argument(word: str, namespace: Mapping[str, Any]) -> tuple[str, Any]:
     return name, _expanded(value, namespace, expand_word if value == word[len(name) + 1 :] else expand)
 
 
-def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, str]:
+def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
     """Return the environment variables that carry the parameters; `schema` is what the task declares.
 
-    Raises InvalidParameters with every fault: a refused name, a value that has no form, too much in all.
+    A Secret stays one. Raises InvalidParameters with every fault: a refused name, a value that has no
+    form, too much in all.
     """
     declared = (schema or {}).get("properties")
     properties = declared if isinstance(declared, dict) else {}
-    env: dict[str, str] = {}
+    env: dict[str, str | Secret] = {}
     issues: list[str] = []
     for name, value in parameters.items():
         if reason := _refusal(name):
             issues.append(reason)
             continue
         try:
-            text = to_text(value, properties.get(name) if schema is not None else None)
+            text = _text(value, properties.get(name) if schema is not None else None)
         except TypeError as fault:
             issues.append(f"{name}: {fault}")
         else:
@@ -130,6 +133,11 @@ def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = Non
     if issues:
         raise InvalidParameters(issues)
     return env
+
+
+def refused(names: Iterable[Any]) -> list[str]:
+    """Return why names may not be parameters, for each that may not."""
+    return [reason for name in names if (reason := _refusal(name))]
 
 
 @dataclass(frozen=True)
@@ -250,6 +258,16 @@ def _expanded(text: str, namespace: Mapping[str, Any], read: Callable[[str, Mapp
     return Typed(read(text, namespace))
 
 
+def _text(value: Any, schema: Any) -> str | Secret | None:
+    """A value's text; that of a secret is read as if it was typed."""
+    if not isinstance(value, Secret):
+        return to_text(value, schema)
+    if len(value.reveal()) < SHORTEST:
+        raise TypeError(f"a secret of fewer than {SHORTEST} characters cannot be hidden in what the task prints.")
+    to_text(Typed(value.reveal()), schema)
+    return value
+
+
 def _refusal(name: Any) -> str | None:
     """Why a name may not be a parameter's, or None if it may."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -258,9 +276,13 @@ def _refusal(name: Any) -> str | None:
     return f"{name} {reason}: choose another name." if reason else None
 
 
-def _overweight(env: Mapping[str, str]) -> list[str]:
-    sizes = {name: len(name.encode()) + len(value.encode()) for name, value in env.items()}
+def _overweight(env: Mapping[str, str | Secret]) -> list[str]:
+    sizes = {name: len(name.encode()) + len(_revealed(value).encode()) for name, value in env.items()}
     if sum(sizes.values()) <= ROOM:
         return []
     largest = max(sizes, key=lambda name: sizes[name])
     return [f"The parameters take {sum(sizes.values()):,} bytes, {largest} most of them. {WAYS_OUT}"]
+
+
+def _revealed(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value

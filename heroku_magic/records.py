@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from heroku_magic.masking import NO_MASK, Mask
 from heroku_magic.tables import Table, table
 
 if TYPE_CHECKING:
@@ -158,8 +159,9 @@ class RecordDecoder:
     started twice is noticed by its nonce: one process is chosen whole, never a mixture.
     """
 
-    def __init__(self, key: RunKey) -> None:
+    def __init__(self, key: RunKey, mask: Mask = NO_MASK) -> None:
         self._key = key
+        self._mask = mask
         self._processes: dict[str, _Process] = {}
         self._plain: list[Rows] = []
         self._cut_lines = 0
@@ -179,7 +181,7 @@ class RecordDecoder:
         return message, self._plain_row(message)
 
     def _take(self, nonce: str, number: str, kind: str, mac: str, payload: str) -> list[Record]:
-        process = self._processes.setdefault(nonce, _Process())
+        process = self._processes.setdefault(nonce, _Process(self._mask))
         records = process.take(int(number), kind, mac, payload)
         return records if process is next(iter(self._processes.values())) else []
 
@@ -266,7 +268,7 @@ class RecordDecoder:
         except (ValueError, RecursionError):
             self._cut_lines += len(text.encode("utf-8", "replace")) >= CUT
             return []
-        self._plain.append(Rows([row], verified=False))
+        self._plain.append(Rows([self._mask.value(row)], verified=False))
         return [self._plain[-1]]
 
     def _note_version(self, message: str) -> None:
@@ -277,7 +279,8 @@ class RecordDecoder:
 class _Process:
     """The records of one process of the task, put in order by their numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
         self._next = 0
         self._held: dict[int, tuple[str, str, str]] = {}
         self._payloads: list[str] = []
@@ -346,10 +349,11 @@ class _Process:
     def _read(self, kind: str, payload: str) -> Record | None:
         """Return a record by its kind; a kind that nobody knows is no part of the result."""
         header, body = _unpacked(payload)
+        header = self._mask.value(header)
         if kind == "rows":
             return msgspec.convert({"rows": header}, Rows)
         if kind == "table":
-            return table(header, body)
+            return self._mask.table(table(header, body))
         if kind == "file":
             return self._add_file(msgspec.convert(header, _FilePart), body)
         return msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None

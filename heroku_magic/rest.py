@@ -107,12 +107,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return float(text) if text.isdecimal() else None
 
 
-def dyno_request(command: str, env: Mapping[str, str], *, size: str | None, time_to_live: int) -> dict[str, Any]:
+def dyno_request(
+    command: str, env: Mapping[str, str | Secret], *, size: str | None, time_to_live: int
+) -> dict[str, Any]:
     """Return the body of a dyno create: https://devcenter.heroku.com/articles/platform-api-reference#dyno-create."""
     body: dict[str, Any] = {
         "command": command,
         "attach": False,
-        "env": dict(env),
+        "env": {name: value.reveal() if isinstance(value, Secret) else value for name, value in env.items()},
         "type": "run",
         "time_to_live": time_to_live,
     }

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,8 +37,10 @@ from heroku_magic.frames import frame
 from heroku_magic.history import History
 from heroku_magic.logstream import LogStream, backlog
 from heroku_magic.lookups import dynos_since
+from heroku_magic.masking import Mask
 from heroku_magic.pricing import dollars
 from heroku_magic.records import Metric, Progress, RunKey
+from heroku_magic.secret import Secret
 from heroku_magic.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ WARNING = 0.8  # of the dyno's life, after which its end is announced
 class Order:
     """What to run: `command` as the dyno gets it (a process type or a command line), without the run's id.
 
-    task: the name to show. env: what the dyno's environment carries. timeout: the dyno's longest
+    task: the name to show. env: what the dyno's environment carries; its Secrets are hidden in
+    whatever the task prints. timeout: the dyno's longest
     life in seconds, boot included. app_name: what to show, the app's name or "embedded". outlives:
     it goes on when this process ends.
     """
@@ -73,7 +76,7 @@ class Order:
     app_name: str
     task: str
     command: str
-    env: Mapping[str, str]
+    env: Mapping[str, str | Secret] = field(repr=False)
     size: str | None = None
     timeout: int = 3600
     takes_rows: bool = True
@@ -83,6 +86,16 @@ class Order:
     def is_local(self) -> bool:
         """Whether it goes to the embedded Heroku."""
         return self.app_name == "embedded"
+
+    @property
+    def secrets(self) -> dict[str, Secret]:
+        """The secret parameters."""
+        return {name: value for name, value in self.env.items() if isinstance(value, Secret)}
+
+    @property
+    def mask(self) -> Mask:
+        """What hides the secret parameters."""
+        return Mask(self.secrets.values())
 
 
 class Run:
@@ -111,13 +124,13 @@ class Run:
             self._client,
             order.app,
             f"{order.command} #{self.id}",
-            {**order.env, "RUN_KEY": self._key.env()},
+            {**order.env, "RUN_KEY": Secret(self._key.env())},
             size=order.size,
             time_to_live=order.timeout,
             say=self._note,
             wait=self._is_cancelled_within,
         )
-        self._log = Transcript(self._key, takes_rows=order.takes_rows)
+        self._log = Transcript(self._key, takes_rows=order.takes_rows, mask=order.mask)
         self._looked_at = 0.0
         self._is_missed = False
         self._told: set[str] = set()
@@ -398,6 +411,7 @@ class Run:
                 started_at=self.started_at or time.time(),
                 timeout=order.timeout,
                 takes_rows=order.takes_rows,
+                secrets=[*order.secrets],
             )
         )
 

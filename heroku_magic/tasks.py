@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.safetext import clean, clean_line
+from heroku_magic.secret import Secret
 from heroku_magic.values import Typed, plain
 
 if TYPE_CHECKING:
@@ -170,6 +171,9 @@ def _unknown(name: str, task: Task, declared: Mapping[str, Parameter]) -> str:
 
 
 def _misfit(name: str, value: Any, parameter: Parameter) -> list[str]:
+    if isinstance(value, Secret):
+        fits = _fits(Typed(value.reveal()), parameter.schema)
+        return [] if fits else [f"{name} is a secret: expected {_expectation(parameter.schema)}."]
     is_too_many = _is_many(value) and not _takes_many(parameter.schema)
     try:
         given = value if isinstance(value, Typed) else plain(value)

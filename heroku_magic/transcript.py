@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.codes import lost, sentence
 from heroku_magic.lifecycle import Lifecycle, was_run_twice
-from heroku_magic.loglines import LogLine
+from heroku_magic.loglines import PIECE, LogLine
+from heroku_magic.masking import NO_MASK, Mask
 from heroku_magic.records import Declaration, RecordDecoder
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ class News(NamedTuple):
 class Transcript:
     """What one dyno's log says: `decoder` has the result, `life` knows when it is over."""
 
-    def __init__(self, key: RunKey, *, takes_rows: bool) -> None:
-        self.decoder = RecordDecoder(key)
+    def __init__(self, key: RunKey, *, takes_rows: bool, mask: Mask = NO_MASK) -> None:
+        self.decoder = RecordDecoder(key, mask)
         self._key = key
+        self._mask = mask
         self.life = Lifecycle()
         self.declaration: Declaration | None = None
         self.troubles: dict[str, str] = {}
@@ -43,7 +45,7 @@ class Transcript:
         self._takes_rows = takes_rows
         self._dyno = self._size = self._oldest = ""
         self._lost_lines = self._lost_here = 0
-        self._was_run_twice = self._was_interrupted = False
+        self._was_run_twice = self._was_interrupted = self._is_cut = False
         self._gap_since: float | None = None
         self._asked_for: set[tuple[int, int]] = set()
 
@@ -140,9 +142,14 @@ class Transcript:
                 self.declaration = record
         if text is None:
             return [*records]
-        text = self._key.hide(text)
+        text = self._hidden(text)
         shown = line if text == line.message else LogLine(line.timestamp, line.source, line.dyno, text)
         return [shown, *records]
+
+    def _hidden(self, text: str) -> str:
+        """A message without the run's key and the secrets; a long one may have been cut in the middle of them."""
+        was_cut, self._is_cut = self._is_cut, len(text) >= PIECE // 4 and len(text.encode("utf-8", "replace")) >= PIECE
+        return self._mask.text(self._key.hide(text), begins=not was_cut, ends=not self._is_cut)
 
     def _heed(self, line: LogLine, news: News) -> None:
         """Read Heroku's own line: what it says of the run, and of trouble."""

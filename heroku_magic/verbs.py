@@ -75,6 +75,7 @@ WHERE = (
 )
 _RUN = (
     Option(("-e", "--arg"), "NAME=VALUE", "one parameter; $name and {expression} pass a variable", many=True),
+    Option(("--secret",), "NAME", "a parameter from the environment, the keyring or a hidden prompt", many=True),
     *WHERE,
     Option(("-s", "--size"), "SIZE", "dyno size, such as standard-2x"),
     Option(("--timeout",), "SECONDS", "longest life of the dyno, boot included (3600)", convert=_seconds),

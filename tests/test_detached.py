@@ -155,7 +155,7 @@ def test_a_script_that_ends_stops_its_dynos_and_says_so(heroku):
 
 
 def test_what_cannot_be_reached_at_the_end_is_named_with_its_own_end(heroku):
-    said = in_a_script("run._client.base_url = 'http://127.0.0.1:9'")
+    said = in_a_script("run._client._transport.base_url = 'http://127.0.0.1:9'")
     assert "may still run; it ends by itself at" in said
     for dyno in heroku.dynos():
         heroku.stop(dyno.name)

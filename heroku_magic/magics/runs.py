@@ -27,6 +27,7 @@ class Runs(VerbGroup):
             size=options.get("size"),
             timeout=options.get("timeout"),
             any_type=bool(options.get("any_type")),
+            secrets=options.get("secret", ()),
             override=options.get("override", ()),
             rows=options.get("rows") != "none",
             detach=bool(options.get("detach")),
