@@ -12,6 +12,8 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from heroku_magic.secret import SHORTEST
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from heroku_magic.secret import Secret
     from heroku_magic.tables import Column, Table
 
-SHORTEST = 4  # characters: whatever is shorter stands in half of all log lines
 STARS = "***"
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions, InvalidParameters
-from heroku_magic.masking import SHORTEST
 from heroku_magic.safetext import clean_line
-from heroku_magic.secret import Secret
+from heroku_magic.secret import SHORTEST, Secret
 from heroku_magic.values import ROOM, WAYS_OUT, Typed, to_text
 from heroku_magic.words import VARIABLE, closing, evaluate, expand, expand_word, is_json, look_up, told, unquote
 

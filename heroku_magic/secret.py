@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+SHORTEST = 4  # characters that can be hidden in a text: whatever is shorter stands in half of all log lines
+
 
 class Secret:
     """A text that shows itself to nobody who does not ask by `reveal()`; copies are itself, pickles refused."""

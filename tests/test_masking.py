@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heroku_magic.loglines import LogLine
-from heroku_magic.masking import SHORTEST, Mask
-from heroku_magic.secret import Secret
+from heroku_magic.masking import Mask
+from heroku_magic.secret import SHORTEST, Secret
 from heroku_magic.tables import Column, Head, Table
 
 SECRET = 'p@ss "w0rd"/\\ü'
