@@ -14,6 +14,7 @@ from heroku_magic.version import VERSION
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from heroku_magic.credentials import login, logout
     from heroku_magic.errors import (
         ApiError,
         HerokuMagicError,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         SettingsError,
         TaskFailed,
     )
-    from heroku_magic.heroku import Heroku, connect
+    from heroku_magic.heroku import Heroku, account, connect
     from heroku_magic.run import Run
     from heroku_magic.secret import Secret
 
@@ -46,7 +47,10 @@ _HOMES = {
     "Secret": "secret",
     "SettingsError": "errors",
     "TaskFailed": "errors",
+    "account": "heroku",
     "connect": "heroku",
+    "login": "credentials",
+    "logout": "credentials",
 }
 
 __all__ = [
@@ -62,9 +66,12 @@ __all__ = [
     "Secret",
     "SettingsError",
     "TaskFailed",
+    "account",
     "connect",
     "last",
     "load_ipython_extension",
+    "login",
+    "logout",
     "unload_ipython_extension",
 ]
 

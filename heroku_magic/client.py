@@ -10,7 +10,7 @@ from heroku_magic.resources import Account, App, Authorization, Dyno, LogSession
 from heroku_magic.transport import Say, Transport, nothing_done, open_stream, say_nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import requests
 
@@ -59,17 +59,49 @@ class HerokuClient:
 
     def token_expires_in(self) -> float | None:
         """Return how many seconds the token still has; None: it does not end, or is not listed."""
-        granted = self._get(rest.path("oauth", "authorizations"), list[Authorization])
-        tokens = [one.access_token for one in granted if one.access_token]
+        tokens = [one.access_token for one in self.authorizations() if one.access_token]
         return next((one.expires_in for one in tokens if one.token.reveal() == self._transport.token.reveal()), None)
+
+    def authorizations(self) -> list[Authorization]:
+        """Return the account's authorizations; only a token of the scope `global` may ask."""
+        return self._get(rest.path("oauth", "authorizations"), list[Authorization])
+
+    def authorize(self, description: str, scope: Sequence[str], expires_in: int) -> Authorization:
+        """Make an authorization with a token of its own. expires_in: seconds."""
+        body = {"description": description, "scope": list(scope), "expires_in": expires_in}
+        url = rest.path("oauth", "authorizations")
+        return self._transport.send("POST", url, Authorization, body=body, again=nothing_done)
+
+    def revoke(self, authorization: str) -> None:
+        """End an authorization by its id; its token opens nothing any more."""
+        self._transport.send("DELETE", rest.path("oauth", "authorizations", authorization), Any)
 
     def apps(self) -> list[App]:
         """Return the account's own apps and those it works on."""
-        return self._get(rest.path("apps"), list[App])
+        return self._get(rest.path("apps"), list[App], {"Range": "name ..; max=1000"})
 
     def app(self, app: str) -> App:
         """Return an app by name or id."""
         return self._get(rest.path("apps", app), App)
+
+    def create_app(self, name: str | None, *, region: str | None, stack: str | None) -> App:
+        """Create an app. A lost answer is not tried again: the first create may have made it."""
+        given = {"name": name, "region": region, "stack": stack}
+        body = {key: value for key, value in given.items() if value}
+        return self._transport.send("POST", rest.path("apps"), App, body=body, again=nothing_done)
+
+    def destroy_app(self, app: str) -> None:
+        """Destroy an app with all that it has."""
+        self._transport.send("DELETE", rest.path("apps", app), Any)
+
+    def log_drains(self, app: str) -> int:
+        """Return how many drains get a copy of the app's log; where they lead is a secret of the app's."""
+        return len(self._get(rest.path("apps", app, "log-drains"), list[Any]))
+
+    def set_config_vars(self, app: str, values: Mapping[str, Secret | None]) -> None:
+        """Set config vars, None unsets; Heroku makes a release of it and restarts the app's dynos."""
+        body = {name: value if value is None else value.reveal() for name, value in values.items()}
+        self._transport.send("PATCH", rest.path("apps", app, "config-vars"), Any, body=body)
 
     def config_vars(self, app: str) -> dict[str, str | None]:
         """Return the app's config vars, values included."""

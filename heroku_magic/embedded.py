@@ -57,6 +57,11 @@ def embedded(folder: Path) -> Embedded:
     return known
 
 
+def running() -> list[Embedded]:
+    """Return those that run."""
+    return [server for server in _running.values() if server.is_alive]
+
+
 @atexit.register  # before run.py's own, which is imported later and so runs first: it stops what still runs
 def _stop_all() -> None:
     """End the servers that this process started, and wait for them."""

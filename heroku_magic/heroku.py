@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic import detached as detached_
 from heroku_magic import settings as settings_
+from heroku_magic.accounts import Account
 from heroku_magic.client import HerokuClient
-from heroku_magic.embedded import embedded
+from heroku_magic.embedded import embedded, running
 from heroku_magic.errors import (
     InvalidOptions,
     InvalidParameters,
@@ -24,16 +27,19 @@ from heroku_magic.parameters import refused, to_env
 from heroku_magic.preflight import Preflight
 from heroku_magic.records import Rows
 from heroku_magic.run import Order, Run
+from heroku_magic.safetext import clean_line
 from heroku_magic.settings import Choice, NoApp, Settings
 from heroku_magic.tasks import Task, check, choose
+from heroku_magic.tokens import NoToken, find_token
 from heroku_magic.vault import find
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
     import pandas as pd
 
+    from heroku_magic.accounts import Leftovers
+    from heroku_magic.embedded import Embedded
     from heroku_magic.loglines import LogLine
     from heroku_magic.resources import Dyno, ProcessType, Release
     from heroku_magic.secret import Secret
@@ -81,6 +87,23 @@ def connect(
     return _connect_local(chosen, say) if chosen.is_local else _connect_remote(chosen, say)
 
 
+def account(*, say: Say = print) -> Account:
+    """Return the account on Heroku where there is a token, else that of the embedded Heroku.
+
+    Apps that are created on the embedded Heroku are there as long as this process is.
+    """
+    url = settings_.base_url()
+    try:
+        token, source = find_token(url)
+    except NoToken:
+        if os.environ.get("HEROKU_HOST"):
+            raise
+    else:
+        return Account(HerokuClient(url, token, token_source=source, say=say))
+    server = embedded(settings_.worker_folder(None))
+    return Account(HerokuClient(server.url, server.token, token_source=EMBEDDED, say=say), is_embedded=True)
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """An app's release and process types, as they were at one moment."""
@@ -108,13 +131,16 @@ class Heroku:
         self._snapshot: Snapshot | None = None
         self._declared: dict[str, dict[str, Task]] = {}
         self._config_names: dict[str, frozenset[str]] = {}
+        self.account = Account(client, is_embedded=settings.is_local)
         self._preflight = Preflight(client, app)
         self._mask = Mask()
 
     @property
     def app_name(self) -> str:
-        """What to show: the app's name, or "embedded"."""
-        return EMBEDDED if self.settings.is_local else self.app
+        """What to show: the app's name, "embedded" where it is a folder, or both."""
+        if not self.settings.is_local:
+            return self.app
+        return f"{self.app} ({EMBEDDED})" if self.settings.is_embedded else EMBEDDED
 
     def __repr__(self) -> str:
         folder = f" serving {self.settings.worker}" if self.settings.is_local else ""
@@ -196,6 +222,7 @@ class Heroku:
             {name: find(name) for name in detached.secrets},
             timeout=detached.timeout,
             takes_rows=detached.takes_rows,
+            is_local=self.settings.is_local,
             outlives=True,
         )
         attached = Run(self.client, order, detached).start()
@@ -236,6 +263,40 @@ class Heroku:
         """
         return [self._mask.line(line) for line in backlog(self.client, self.app, dyno)]
 
+    def create(self, name: str | None = None, *, region: str | None = None, stack: str | None = None) -> Heroku:
+        """Create an app in the same account and return a connection to it; nothing runs there before it is deployed."""
+        app = self.account.create(name, region=region, stack=stack)
+        chosen = replace(self.settings, app=app.name, app_source="create", is_embedded=self.settings.is_local)
+        return Heroku(self.client, app.name, chosen, self.say)
+
+    def destroy(self, *, confirm: str) -> None:
+        """Destroy the app with all that it has, for good; `confirm` must be its name."""
+        if self.settings.app is None:
+            raise InvalidOptions("The embedded Heroku's app is a folder of yours: it ends with this process.")
+        self.account.destroy(self.app, confirm=confirm)
+
+    def config(self) -> list[str]:
+        """Return the names of the app's config vars; their values stay where they are."""
+        return sorted(self.client.config_vars(self.app))
+
+    def set_config(self, name: str, value: Secret) -> None:
+        """Set a config var. Heroku makes a release of it and restarts what the formation runs; one-off dynos go on."""
+        self._set_config({name: value})
+
+    def unset_config(self, *names: str) -> None:
+        """Remove config vars; a release, too."""
+        known = self.config()
+        if unknown := [name for name in names if name not in known]:
+            raise InvalidOptions(f"{clean_line(', '.join(unknown))}: no config var of {self.app_name}.")
+        self._set_config(dict.fromkeys(names))
+
+    def _set_config(self, values: Mapping[str, Secret | None]) -> None:
+        names = clean_line(", ".join(values))
+        self.say(f"Changing {names} makes a release of {self.app_name} and restarts what its formation runs.")
+        self.client.set_config_vars(self.app, values)
+        self._snapshot = None
+        self._config_names.clear()
+
     def check(self) -> str:
         """Return the app's name, once the API says that it is there."""
         try:
@@ -245,7 +306,7 @@ class Heroku:
         raise self._unknown_app()
 
     def status(self) -> dict[str, str]:
-        """Return what a user wants to know of the connection: app, API, account, quota, running dynos."""
+        """Return what a user wants to know of the connection: app, API, account, quota, drains, dynos, leftovers."""
         ours = [dyno for dyno in self.dynos() if run_id(dyno)]
         release = self._look().release
         where = (
@@ -258,6 +319,8 @@ class Heroku:
             "token": self.client.token_source,
             "requests left": f"{self.client.rate_limit().remaining} of 4500 this hour",
             "our dynos": ", ".join(f"{dyno.name} ({dyno.state})" for dyno in ours) or "none",
+            "log drains": _told_of_drains(self.client.log_drains(self.app)),
+            "leftovers": _told_of(self.account.leftovers()),
         }
 
     # -- from a task's name to what a run needs ----------------------------------------------------
@@ -271,7 +334,7 @@ class Heroku:
         any_type: bool,
         override: frozenset[str],
     ) -> dict[str, Any]:
-        common = {"app": self.app, "app_name": self.app_name}
+        common = {"app": self.app, "app_name": self.app_name, "is_local": self.settings.is_local}
         if command is not None:
             if task is not None:
                 raise InvalidOptions("A task and a command were both given: one run runs one of them.")
@@ -331,9 +394,16 @@ class Heroku:
     def _described(self, snapshot: Snapshot) -> dict[str, Task]:
         if not self.settings.is_local:
             self.say(f"Asking {self.app} what its tasks take (one short dyno, process type `describe`).")
-        run = Run(
-            self.client, Order(self.app, self.app_name, "describe", "describe", {}, timeout=DESCRIBE_TIMEOUT)
-        ).start()
+        order = Order(
+            self.app,
+            self.app_name,
+            "describe",
+            "describe",
+            {},
+            timeout=DESCRIBE_TIMEOUT,
+            is_local=self.settings.is_local,
+        )
+        run = Run(self.client, order).start()
         try:
             error = run.exception()
         except KeyboardInterrupt:
@@ -403,21 +473,37 @@ def _connect_local(chosen: Settings, say: Say) -> Heroku:
 
 
 def _connect_remote(chosen: Settings, say: Say) -> Heroku:
-    url = settings_.base_url()
-    token, source = settings_.find_token(url)
-    key = (url, chosen.app or "", token)
+    url, app = settings_.base_url(), chosen.app or ""
+    try:
+        token, source = find_token(url)
+    except NoToken:
+        server = _embedded_with(app)
+        if server is None:
+            raise
+        url, token, source = server.url, server.token, EMBEDDED
+        chosen = replace(chosen, is_embedded=True)
+    key = (url, app, token)
     known = _connections.get(key)
     if known is None:
         client = HerokuClient(url, token, token_source=source, say=say)
-        known = _connections[key] = Heroku(client, chosen.app or "", chosen, say)
+        known = _connections[key] = Heroku(client, app, chosen, say)
     known.settings = chosen
     return known
+
+
+def _embedded_with(app: str) -> Embedded | None:
+    """The embedded Heroku of this process where an app of this name was created."""
+    for server in running():
+        with suppress(NotFound):
+            HerokuClient(server.url, server.token).app(app)
+            return server
+    return None
 
 
 def _no_app() -> SettingsError:
     """A token or a host is set but no app: list the account's apps."""
     url = settings_.base_url()
-    token, source = settings_.find_token(url)
+    token, source = find_token(url)
     client = HerokuClient(url, token)
     names = "".join(f"\n  {app.name}" for app in client.apps()) or " none"
     client.close()
@@ -450,6 +536,20 @@ def _found(secrets: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, S
     if issues := refused(names):
         raise InvalidParameters(issues)
     return {name: find(name) for name in names}
+
+
+def _told_of_drains(drains: int) -> str:
+    if not drains:
+        return "none"
+    return f"{drains}: what tasks print, rows too, goes to {'it' if drains == 1 else 'them'} as well"
+
+
+def _told_of(left: Leftovers) -> str:
+    """What a crash left, and the commands that take it away."""
+    if not left.apps and not left.tokens:
+        return "none"
+    tokens = f"{len(left.tokens)} tokens of notebooks that are gone" if left.tokens else ""
+    return f"{', '.join(filter(None, [*left.apps, tokens]))} (%heroku destroy --leftovers takes them away)"
 
 
 def _title(command: str) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import ApiError, SettingsError
+from heroku_magic.tokens import end_of
 
 if TYPE_CHECKING:
     from heroku_magic.client import HerokuClient
@@ -54,6 +55,6 @@ class Preflight:
         """When the token ends, seconds since 1970; None: never, or the token may not know."""
         try:
             seconds = self._client.token_expires_in()
-        except ApiError:
-            return None
+        except ApiError:  # its scope is too narrow to ask; login knows the end of those that it made
+            return end_of(self._client.base_url)
         return None if seconds is None else time.time() + seconds

@@ -31,6 +31,12 @@ class Space(msgspec.Struct, frozen=True):
     shield: bool = False
 
 
+class Named(msgspec.Struct, frozen=True):
+    """What an app refers to by its name: a region, a stack."""
+
+    name: str
+
+
 class App(msgspec.Struct, frozen=True):
     """An app."""
 
@@ -38,6 +44,11 @@ class App(msgspec.Struct, frozen=True):
     name: str
     generation: Generation | None = None
     space: Space | None = None
+    region: Named | None = None
+    stack: Named | None = None
+    created_at: str = ""
+    released_at: str | None = None
+    slug_size: int | None = None
 
 
 class AccessToken(msgspec.Struct, frozen=True):
@@ -50,6 +61,9 @@ class AccessToken(msgspec.Struct, frozen=True):
 class Authorization(msgspec.Struct, frozen=True):
     """What somebody may do, and the token for it."""
 
+    id: str = ""
+    description: str = ""
+    scope: list[str] = []
     access_token: AccessToken | None = None
 
 

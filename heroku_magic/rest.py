@@ -45,13 +45,15 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 _REMEDY_BY_ID = {
     "cannot_run_above_limit": "Wait until one ends, or stop one: `%heroku ps` lists them.",
+    "two_factor": "Heroku demands a second factor here: log in with the official CLI in a terminal (`heroku login`), "
+    "or set HEROKU_API_KEY to a token of `heroku authorizations:create`.",
     "delinquent": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
     "verification_needed": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
 }
 _REMEDY = {
-    401: "The token was not accepted: check HEROKU_API_KEY, or log in again with `heroku login` in a terminal.",
+    401: "The token was not accepted, for it is wrong, expired or revoked: %heroku login asks for another one.",
     402: "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
-    403: "The token is good but has no right to do this: use one with the scope it needs.",
+    403: "The token is good but has no right to do this: use one with the scope it needs (%heroku login --scope).",
     409: "Heroku is not ready for this, for example just after a release: try again in some seconds.",
     429: "The account's requests of this hour are used up: wait some minutes.",
 }

@@ -69,7 +69,7 @@ class Order:
     task: the name to show. env: what the dyno's environment carries; its Secrets are hidden in
     whatever the task prints. timeout: the dyno's longest
     life in seconds, boot included. app_name: what to show, the app's name or "embedded". outlives:
-    it goes on when this process ends.
+    it goes on when this process ends. is_local: it goes to the embedded Heroku.
     """
 
     app: str
@@ -81,11 +81,7 @@ class Order:
     timeout: int = 3600
     takes_rows: bool = True
     outlives: bool = False
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it goes to the embedded Heroku."""
-        return self.app_name == "embedded"
+    is_local: bool = False
 
     @property
     def secrets(self) -> dict[str, Secret]:

@@ -1,7 +1,7 @@
-"""Settings, and where each value came from: which app, which API host, which token; it talks to no API.
+"""Settings, and where each value came from: which app, which API host; it talks to no API.
 
 Order for the app: argument or option > `%config HerokuMagics` > `HEROKU_APP` > git remotes (named,
-never chosen silently). Order for the token: `HEROKU_API_KEY` > netrc > `heroku auth:token`.
+never chosen silently).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from heroku_magic.errors import SettingsError
-from heroku_magic.secret import Secret
+from heroku_magic.tokens import is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,18 +30,14 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
 _HEROKU_HOSTS = ("heroku.com", "herokai.com", "herokuspace.com", "herokudev.com")
 _GIT_URL = re.compile(r"(?:(?:ssh://)?git@heroku\.com[:/]|https://git\.heroku\.com/)([a-z][a-z0-9-]*)\.git/?")
-# The official CLI without its telemetry, update check and writing to the user's git config.
-_QUIET_CLI = {
-    "DISABLE_TELEMETRY": "true",
-    "HEROKU_SKIP_NEW_VERSION_CHECK": "true",
-    "HEROKU_DISABLE_AUTOUPDATE": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a connection needs. `app` is None for the embedded Heroku, which serves `worker`."""
+    """What a connection needs. `app` is None for the embedded Heroku, which serves `worker`.
+
+    is_embedded: the app was created on the embedded Heroku.
+    """
 
     app: str | None = None
     app_source: str = ""
@@ -49,11 +45,12 @@ class Settings:
     size: str | None = None
     timeout: int = DEFAULT_TIMEOUT
     pace: int = DEFAULT_PACE
+    is_embedded: bool = False
 
     @property
     def is_local(self) -> bool:
         """Whether the embedded Heroku is meant."""
-        return self.app is None
+        return self.app is None or self.is_embedded
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def resolve(
     if app := os.environ.get("HEROKU_APP"):
         return settings(app, "HEROKU_APP")
     _refuse_git_alone()
-    if os.environ.get("HEROKU_API_KEY") or os.environ.get("HEROKU_HOST"):
+    if os.environ.get("HEROKU_API_KEY") or os.environ.get("HEROKU_HOST") or is_kept(base_url()):
         raise NoApp("No app is chosen.")
     return settings(None, NOTHING_SET, worker_folder(None))
 
@@ -154,23 +151,6 @@ def base_url(environ: Mapping[str, str] | None = None) -> str:
             "http://127.0.0.1:PORT. The token goes nowhere else."
         )
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def find_token(url: str) -> tuple[Secret, str]:
-    """Return the token for an API host and where it was found.
-
-    Raises SettingsError that says how to give one.
-    """
-    if key := os.environ.get("HEROKU_API_KEY"):
-        return Secret(key.strip()), "HEROKU_API_KEY"
-    if token := _netrc_token(url):
-        return token, "netrc"
-    if urlsplit(url).hostname == "api.heroku.com" and (token := _cli_token()):
-        return token, "heroku auth:token"
-    raise SettingsError(
-        f"No token for {urlsplit(url).netloc}: set HEROKU_API_KEY, or log in with the official CLI "
-        "(`heroku login`) in a terminal. Without an account use --local."
-    )
 
 
 def git_apps(folder: Path | None = None) -> dict[str, str]:
@@ -220,43 +200,3 @@ def _git(*arguments: str, cwd: Path | None) -> str:
         return ""
     answer = subprocess.run([git, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=10)
     return answer.stdout
-
-
-def _netrc_token(url: str) -> Secret | None:
-    """Look for the API host's entry, with and without its port, as the CLI writes it."""
-    import netrc
-
-    path = Path.home() / ("_netrc" if os.name == "nt" else ".netrc")
-    try:
-        hosts = netrc.netrc(str(path)).hosts
-    except FileNotFoundError:
-        return None
-    except (OSError, netrc.NetrcParseError):
-        # The parser's own message would quote the file, and the file holds passwords.
-        raise SettingsError(f"{path} cannot be read as netrc. Mend it, or set HEROKU_API_KEY.") from None
-    parts = urlsplit(url)
-    entry = hosts.get(parts.netloc) or hosts.get(parts.hostname or "")
-    return Secret(entry[2]) if entry and entry[2] else None
-
-
-@lru_cache(maxsize=1)  # starting the CLI takes about a second
-def _cli_token() -> Secret | None:
-    """Ask the official CLI, which may keep the token in the system's keychain."""
-    cli = shutil.which("heroku")
-    if cli is None or not Path(cli).is_absolute() or Path(cli).parent == Path.cwd():
-        return None
-    try:
-        answer = subprocess.run(
-            [cli, "auth:token"],
-            env={**os.environ, **_QUIET_CLI},
-            cwd=Path.home(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    token = answer.stdout.strip()
-    return Secret(token) if answer.returncode == 0 and token and not re.search(r"\s", token) else None

@@ -21,6 +21,11 @@ def find(name: str) -> Secret:
     )
 
 
+def asked(name: str) -> Secret:
+    """Return the value of a config var from a hidden prompt, and from nowhere else."""
+    return ask(f"Value of {name}", instead=f"Set it in a terminal: heroku config:set {name}=…")
+
+
 def _in_keyring(name: str) -> Secret | None:
     """Ask the system's keyring, if the package for it is there."""
     try:

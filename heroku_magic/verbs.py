@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_TIMEOUT = 86400  # seconds
+# https://devcenter.heroku.com/articles/oauth#scopes
+SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
+_TIME = re.compile(r"(\d{1,8})([smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,20 @@ def _seconds(text: str) -> int:
     if not text.isascii() or not digits.isdecimal() or len(digits) > 5 or int(digits) > LONGEST_TIMEOUT:
         raise ValueError(f"expected whole seconds from 1 to {LONGEST_TIMEOUT} (24 hours)")
     return int(digits)
+
+
+def _scopes(text: str) -> list[str]:
+    scopes = [part.strip() for part in text.split(",")]
+    if unknown := [scope for scope in scopes if scope not in SCOPES]:
+        raise ValueError(f"{unknown[0] or 'an empty scope'} is none: expected one or more of {', '.join(SCOPES)}")
+    return scopes
+
+
+def _lifetime(text: str) -> int:
+    match = _TIME.fullmatch(text)
+    if match is None or not 60 <= (seconds := int(match[1]) * _UNITS[match[2]]) <= 366 * 86400:
+        raise ValueError("expected a time from a minute to a year, such as 30m, 8h or 2d")
+    return seconds
 
 
 def _variable(text: str) -> str:
@@ -142,10 +161,81 @@ VERBS: dict[str, Verb] = {
         Verb("logs", "read a dyno's log again", "DYNO", 1, 1, _SEE, ("%heroku logs run.4821",)),
         Verb("last", "the last run: its rows so far, log, exit status", "", 0, 0, (_VERBOSE,), ("run = %heroku last",)),
         Verb("status", "app, API, quota and running dynos", "", 0, 0, _SEE, ("%heroku status",)),
+        Verb(
+            "login",
+            "find a token or ask for one, check it; a narrower one for this notebook alone",
+            "",
+            0,
+            0,
+            (
+                Option(
+                    ("--scope",),
+                    "SCOPES",
+                    "make a token of these, such as identity,read",
+                    convert=_scopes,
+                ),
+                Option(("--expires",), "TIME", "make a token that ends after 30m, 8h or 2d", convert=_lifetime),
+                _VERBOSE,
+            ),
+            ("%heroku login", "%heroku login --scope identity,write-protected --expires 8h"),
+        ),
+        Verb(
+            "logout",
+            "forget the notebook's token, or revoke it",
+            "",
+            0,
+            0,
+            (_VERBOSE,),
+            ("%heroku logout",),
+        ),
+        Verb("apps", "list the account's apps", "", 0, 0, (_VERBOSE,), ("%heroku apps",)),
         Verb("use", "choose the app that cells run on", "APP", 1, 1, (_VERBOSE,), ("%heroku use my-app",)),
+        Verb(
+            "create",
+            "create an app, and let cells run on it",
+            "[NAME]",
+            0,
+            1,
+            (
+                Option(("--region",), "REGION", "us, eu or a private space's"),
+                Option(("--stack",), "STACK", "such as heroku-24"),
+                _VERBOSE,
+            ),
+            ("%heroku create my-app --region eu",),
+        ),
+        Verb(
+            "destroy",
+            "destroy an app for good",
+            "[NAME]",
+            0,
+            1,
+            (
+                Option(("--confirm",), "NAME", "the app's name again"),
+                Option(("--leftovers",), "", "instead: what crashed notebooks of this machine left, apps and tokens"),
+                _VERBOSE,
+            ),
+            ("%heroku destroy my-app --confirm my-app", "%heroku destroy --leftovers"),
+        ),
+        Verb(
+            "config",
+            "list the config vars, or set one that a hidden prompt asks for",
+            "[NAME]",
+            0,
+            1,
+            (*_SEE, Option(("--unset",), "NAME", "remove a config var", many=True)),
+            ("%heroku config", "%heroku config API_TOKEN", "%heroku config --unset API_TOKEN"),
+        ),
         Verb("help", "this help, or a verb's", "[VERB]", 0, 1, (), ("%heroku help run",)),
     )
 }
 
 # The official CLI's colon forms, for fingers that know them, and the options that they imply.
-COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {"ps:stop": ("stop", {}), "run:detached": ("run", {"bg": True})}
+COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ps:stop": ("stop", {}),
+    "run:detached": ("run", {"bg": True}),
+    "auth:login": ("login", {}),
+    "auth:logout": ("logout", {}),
+    "apps:create": ("create", {}),
+    "apps:destroy": ("destroy", {}),
+    "config:set": ("config", {}),
+}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import subprocess
-import traceback
 
 import pytest
 
@@ -15,7 +14,6 @@ from heroku_magic.settings import (
     Choice,
     NoApp,
     base_url,
-    find_token,
     git_apps,
     resolve,
     shipped_worker,
@@ -144,61 +142,6 @@ def test_a_host_that_is_not_herokus_gets_no_token(host):
         base_url({"HEROKU_HOST": host})
 
 
-def test_the_environments_token_comes_first(monkeypatch, elsewhere):
-    write_netrc("machine api.heroku.com login me password from-netrc")
-    assert find_token("https://api.heroku.com") == (Secret("from-netrc"), "netrc")
-
-    monkeypatch.setenv("HEROKU_API_KEY", "from-environment")
-    assert find_token("https://api.heroku.com") == (Secret("from-environment"), "HEROKU_API_KEY")
-
-
-def test_netrc_is_asked_for_the_apis_own_host_with_or_without_its_port():
-    write_netrc("machine 127.0.0.1:5000 login me password with-port\ndefault login any password other")
-
-    assert find_token("http://127.0.0.1:5000")[0] == Secret("with-port")
-    with pytest.raises(SettingsError, match="HEROKU_API_KEY"):
-        find_token("http://127.0.0.1:5001")
-
-
-def test_a_broken_netrc_is_named_and_not_quoted():
-    write_netrc("machine api.heroku.com login me pass wörd-secret")
-
-    with pytest.raises(SettingsError, match="cannot be read as netrc") as caught:
-        find_token("https://api.heroku.com")
-    assert "secret" not in "".join(traceback.format_exception(caught.value))
-
-
-def test_the_cli_is_asked_quietly_and_only_for_herokus_own_host(elsewhere, monkeypatch):
-    from heroku_magic.settings import _cli_token
-
-    tools = elsewhere / "tools"
-    tools.mkdir()
-    cli = tools / "heroku"
-    cli.write_text('#!/bin/sh\necho "$DISABLE_TELEMETRY-$HEROKU_SKIP_NEW_VERSION_CHECK-$1"\n')
-    cli.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
-    _cli_token.cache_clear()
-
-    assert find_token("https://api.heroku.com") == (Secret("true-true-auth:token"), "heroku auth:token")
-    with pytest.raises(SettingsError):
-        find_token("https://api.herokudev.com")
-    _cli_token.cache_clear()
-
-
-def test_a_cli_in_the_current_folder_is_never_run(elsewhere, monkeypatch):
-    from heroku_magic.settings import _cli_token
-
-    cli = elsewhere / "heroku"
-    cli.write_text("#!/bin/sh\necho stolen\n")
-    cli.chmod(0o755)
-    _cli_token.cache_clear()
-    for path in (".", str(elsewhere)):
-        monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
-        with pytest.raises(SettingsError):
-            find_token("https://api.heroku.com")
-        _cli_token.cache_clear()
-
-
 def test_a_secret_shows_itself_to_nobody():
     secret = Secret("hunter2")
 
@@ -208,11 +151,3 @@ def test_a_secret_shows_itself_to_nobody():
     assert not hasattr(secret, "__dict__")
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(secret)
-
-
-def write_netrc(text):
-    from pathlib import Path
-
-    path = Path.home() / ".netrc"
-    path.write_text(text + "\n")
-    path.chmod(0o600)

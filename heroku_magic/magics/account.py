@@ -1,27 +1,102 @@
-"""Account: the verbs about the account and its apps: which one cells run on, and what it has left."""
+"""Account: the verbs about the account: who is logged in, its apps, the one that cells run on and its config."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.group import VerbGroup
+from heroku_magic.safetext import clean_line
 
 if TYPE_CHECKING:
     from heroku_magic.options import Parsed
 
 
 class Account(VerbGroup):
-    """`status`, `use`."""
+    """`login`, `logout`, `status`, `apps`, `use`, `create`, `destroy`, `config`."""
+
+    def _login(self, parsed: Parsed) -> None:
+        from heroku_magic.credentials import login
+
+        done = login(scope=parsed.options.get("scope", ()), expires=parsed.options.get("expires"))
+        ends = f" until {datetime.fromtimestamp(done.ends_at).astimezone():%H:%M on %Y-%m-%d}" if done.ends_at else ""
+        print(f"Logged in to {done.host} as {clean_line(done.email)} by {done.source}{ends}.")
+
+    def _logout(self, _: Parsed) -> None:
+        from heroku_magic.credentials import logout
+
+        source = logout()
+        print("The notebook keeps no token of its own." + (f" The one of {source} is still used." if source else ""))
 
     def _status(self, parsed: Parsed) -> None:
         facts = self._connect(parsed).status()
         width = max(map(len, facts))
         for name, value in facts.items():
-            print(f"{name:<{width}}  {value}")
+            print(f"{name:<{width}}  {clean_line(value)}")
+
+    def _apps(self, _: Parsed) -> Any:
+        from heroku_magic.frames import table
+        from heroku_magic.heroku import account
+
+        columns = ["app", "region", "stack", "created", "released", "slug_mb"]
+        return table([dict(zip(columns, _facts(app), strict=True)) for app in account().apps()], columns)
 
     def _use(self, parsed: Parsed) -> None:
         from heroku_magic.heroku import connect
 
-        app = connect(parsed.words[0]).check()
+        self._run_on(connect(parsed.words[0]).check())
+
+    def _create(self, parsed: Parsed) -> None:
+        from heroku_magic.heroku import account
+
+        owner = account()
+        options = parsed.options
+        app = owner.create(
+            parsed.words[0] if parsed.words else None, region=options.get("region"), stack=options.get("stack")
+        )
+        where = "on the embedded Heroku, for as long as this kernel lives" if owner.is_embedded else "on Heroku"
+        print(f"Created {app.name} {where}. It has no code yet and costs nothing: %heroku deploy FOLDER ships some.")
+        self._run_on(app.name)
+
+    def _destroy(self, parsed: Parsed) -> None:
+        from heroku_magic.heroku import account
+
+        if parsed.options.get("leftovers"):
+            print("\n".join(account().remove_leftovers()) or "Nothing is left over from this machine's notebooks.")
+            return
+        if not parsed.words:
+            raise InvalidOptions("Which app? %heroku destroy NAME --confirm NAME")
+        (name,) = parsed.words
+        account().destroy(name, confirm=parsed.options.get("confirm", ""))
+        print(f"Destroyed {name}.")
+        if self.app == name:
+            self.app = None
+
+    def _config(self, parsed: Parsed) -> None:
+        unset = parsed.options.get("unset", [])
+        if parsed.words and (unset or "=" in parsed.words[0]):
+            raise InvalidOptions(
+                f"A value on the line would stay in the notebook and in the history. %heroku config "
+                f"{clean_line(parsed.words[0].partition('=')[0][:60])} asks for it with a hidden prompt."
+            )
+        heroku = self._connect(parsed)
+        if unset:
+            heroku.unset_config(*unset)
+        elif parsed.words:
+            from heroku_magic.vault import asked
+
+            heroku.set_config(parsed.words[0], asked(parsed.words[0]))
+        else:
+            print("\n".join(f"{name}  ***" for name in heroku.config()) or f"{heroku.app_name} has no config vars.")
+
+    def _run_on(self, app: str) -> None:
         self.app, self.local, self.worker = app, False, None
         print(f"Cells run on {app} from now on.")
+
+
+def _facts(app: Any) -> list[Any]:
+    """What `apps` tells of an app."""
+    size = None if app.slug_size is None else round(app.slug_size / 1e6, 1)
+    names = [app.name, *(one.name if one else None for one in (app.region, app.stack))]
+    return [*names, app.created_at, app.released_at, size]

@@ -88,6 +88,15 @@ class Collaborators(ApiHandler):
         self.answer_list([answers.collaborator(self.served(app).app)], "id")
 
 
+class LogDrains(ApiHandler):
+    """Where an app's log is copied to."""
+
+    def get(self, app: str) -> None:
+        """`GET /apps/{app}/log-drains`: a log never leaves the machine, so there are none."""
+        self.served(app)
+        self.answer_list([], "id")
+
+
 class PipelineCouplings(ApiHandler):
     """The pipeline of an app."""
 

@@ -32,6 +32,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     f"{_APP}/formation/{_NAME}": handlers.ProcessType,
     f"{_APP}/formations/{_NAME}": handlers.DynosOfType,
     f"{_APP}/formations/{_NAME}/actions/stop": handlers.DynosOfTypeStop,
+    f"{_APP}/log-drains": handlers.LogDrains,
     f"{_APP}/log-sessions": stream.LogSessions,
     f"{_APP}/pipeline-couplings": handlers.PipelineCouplings,
     f"{_APP}/releases": deploys.Releases,

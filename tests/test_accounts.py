@@ -1,0 +1,206 @@
+"""accounts: apps are listed, created and destroyed, on Heroku and on the embedded Heroku; a lost answer is no lost app."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from heroku_magic import InvalidOptions, Secret, SettingsError, account, connect
+from heroku_magic.errors import NotFound, Refused, Unreachable
+from heroku_magic.tokens import forget
+
+pytest_plugins = ["heroku_magic.emulator.pytest"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+
+@pytest.fixture
+def platform(embedded_heroku, monkeypatch):
+    running = embedded_heroku()
+    monkeypatch.setenv("HEROKU_HOST", running.url)
+    monkeypatch.setenv("HEROKU_API_KEY", running.token)
+    yield running
+    forget(running.url)
+
+
+@pytest.fixture
+def scripted(api, monkeypatch):
+    monkeypatch.setenv("HEROKU_HOST", api.url)
+    monkeypatch.setenv("HEROKU_API_KEY", "token-of-mine")
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    return api
+
+
+@pytest.fixture
+def shell():
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    shell.run_line_magic("load_ext", "heroku_magic")
+    return shell
+
+
+def test_an_app_is_created_listed_and_destroyed(platform):
+    app = account().create("shop", region="eu", stack="heroku-22")
+    assert (app.name, app.region.name, app.stack.name) == ("shop", "eu", "heroku-22")
+    assert [one.name for one in account().apps()] == ["shop"]
+    assert account().client.formation("shop") == [], "nothing runs, nothing is billed"
+
+    with pytest.raises(InvalidOptions, match="%heroku destroy shop --confirm shop"):
+        account().destroy("shop", confirm="")
+    account().destroy("shop", confirm="shop")
+    assert account().apps() == []
+
+
+def test_an_app_without_a_name_gets_one(platform):
+    app = account().create()
+    assert account().client.app(app.name).id == app.id
+
+
+def test_a_connection_creates_in_its_own_account(platform):
+    account().create("first")
+    heroku = connect("first").create("second")
+    assert heroku.app_name == "second"
+    assert heroku.config() == []
+    heroku.destroy(confirm="second")
+    assert [one.name for one in account().apps()] == ["first"]
+
+
+@pytest.mark.parametrize("name", ["", "a", "9lives", "UPPER", "under_score", "x" * 31, "ends-", "../apps"])
+def test_a_bad_name_is_refused_before_anything_is_asked(scripted, name):
+    with pytest.raises(InvalidOptions, match="expected 3 to 30 small letters"):
+        account().create(name)
+    assert scripted.asked == []
+
+
+def test_a_name_that_is_taken_is_said(platform):
+    account().create("shop")
+    with pytest.raises(Refused, match="Name is already taken"):
+        account().create("shop")
+
+
+def test_a_full_account_is_said(platform):
+    for number in range(100):
+        account().create(f"shop-{number}")
+    with pytest.raises(Refused, match="reached the limit of 100 apps"):
+        account().create("one-more")
+
+
+def test_a_create_whose_answer_was_lost_is_looked_for_by_its_name(scripted):
+    scripted.hang_up()
+    scripted.answer(200, {"id": "1", "name": "shop"})
+    assert account().create("shop").name == "shop"
+    assert [(method, path) for method, path, *_ in scripted.asked] == [("POST", "/apps"), ("GET", "/apps/shop")]
+
+
+def test_a_create_that_never_arrived_is_said_to_have_made_nothing(scripted):
+    scripted.hang_up()
+    scripted.answer(404, {"id": "not_found", "message": "Couldn't find that app.", "resource": "app"})
+    with pytest.raises(Unreachable, match="No app shop was created"):
+        account().create("shop")
+
+
+def test_a_lost_create_without_a_name_says_where_to_look(scripted):
+    scripted.hang_up()
+    with pytest.raises(Unreachable, match="may have been created all the same: %heroku apps shows it"):
+        account().create()
+    assert len(scripted.asked) == 1, "never a second one"
+
+
+def test_without_a_token_the_embedded_herokus_account_is_used(shell, capsys):
+    shell.run_cell("%heroku create shop")
+    assert "on the embedded Heroku, for as long as this kernel lives" in capsys.readouterr().out
+    heroku = connect("shop")
+    assert heroku.app_name == "shop (embedded)"
+    assert heroku.settings.is_local
+    assert "shop" in [app.name for app in account().apps()]
+    shell.run_cell("%heroku destroy shop --confirm shop")
+    with pytest.raises(SettingsError, match="No token"):
+        connect("shop")
+
+
+def test_a_host_without_a_token_is_an_error_and_not_the_embedded_heroku(scripted, monkeypatch):
+    monkeypatch.delenv("HEROKU_API_KEY")
+    with pytest.raises(SettingsError, match="No token"):
+        account()
+
+
+def test_what_a_crash_left_is_found_named_and_destroyed_and_nothing_else(platform):
+    program = "import heroku_magic; from heroku_magic.owner import app_mark; heroku_magic.account().create(app_mark())"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    account().create("hm-temp-other")
+    account().create("shop")
+    (left,) = account().leftovers().apps
+    assert left in connect("shop").status()["leftovers"]
+
+    assert account().remove_leftovers() == [f"app {left} destroyed"]
+    assert sorted(app.name for app in account().apps()) == ["hm-temp-other", "shop"]
+    assert connect("shop").status()["leftovers"] == "none"
+
+
+def test_config_vars_are_set_from_a_hidden_prompt_listed_without_values_and_unset(platform, shell, capsys, monkeypatch):
+    monkeypatch.setattr("heroku_magic.asking._can_ask", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "hunter2-value")
+    shell.run_cell("%heroku create shop")
+    shell.run_cell("%heroku config")
+    shell.run_cell("%heroku config PASSWORD")
+    shell.run_cell("%heroku config")
+    out = capsys.readouterr().out
+    assert "shop has no config vars." in out
+    assert "Changing PASSWORD makes a release of shop and restarts what its formation runs." in out
+    assert "PASSWORD  ***" in out
+    assert "hunter2" not in out
+    assert account().client.config_vars("shop") == {"PASSWORD": "hunter2-value"}
+
+    connect("shop").unset_config("PASSWORD")
+    assert connect("shop").config() == []
+    with pytest.raises(InvalidOptions, match="PASSWORD: no config var of shop"):
+        connect("shop").unset_config("PASSWORD")
+
+
+@pytest.mark.parametrize("line", ["PASSWORD=hunter2", "--unset A PASSWORD=hunter2", "PASSWORD --unset A"])
+def test_a_value_on_the_line_is_refused_and_not_repeated(platform, shell, capsys, line):
+    shell.run_cell("%heroku create shop")
+    assert isinstance(shell.run_cell(f"%heroku config {line}").error_in_exec, InvalidOptions)
+    assert "hunter2" not in capsys.readouterr().out
+
+
+def test_the_verbs_of_the_account_answer_in_words_and_tables(platform, shell, capsys):
+    shell.run_cell("%heroku login\n%heroku create shop --region eu\napps = %heroku apps\n%heroku status")
+    out = capsys.readouterr().out
+    assert "Logged in to 127.0.0.1" in out
+    assert "Cells run on shop from now on." in out
+    assert "log drains     none" in out
+    apps = shell.user_ns["apps"]
+    assert apps["app"].tolist() == ["shop"]
+    assert apps["region"].tolist() == ["eu"]
+    shell.run_cell("%heroku use shop\n%heroku destroy shop --confirm shop\n%heroku logout")
+    out = capsys.readouterr().out
+    assert "Destroyed shop." in out
+    assert "The one of HEROKU_API_KEY is still used" in out
+    assert isinstance(shell.run_cell("%heroku use shop").error_in_exec, NotFound)
+    assert platform.token not in out
+
+
+def test_drains_are_counted_and_what_goes_there_is_said():
+    from heroku_magic.heroku import _told_of_drains
+
+    assert _told_of_drains(1) == "1: what tasks print, rows too, goes to it as well"
+    assert _told_of_drains(2) == "2: what tasks print, rows too, goes to them as well"
+
+
+def test_drains_show_no_url(scripted):
+    scripted.answer(200, [{"id": "1", "url": "syslog://secret@host", "token": "d.1"}] * 2)
+    assert account().client.log_drains("shop") == 2
+
+
+def test_a_config_value_is_a_secret_to_our_own_code(scripted):
+    scripted.answer(200, {})
+    account().client.set_config_vars("shop", {"A": Secret("value"), "B": None})
+    assert scripted.asked[0][3] == {"A": "value", "B": None}
