@@ -477,7 +477,7 @@ def _connect_remote(chosen: Settings, say: Say) -> Heroku:
     try:
         token, source = find_token(url)
     except NoToken:
-        server = _embedded_with(app)
+        server = None if os.environ.get("HEROKU_HOST") else _embedded_with(app)
         if server is None:
             raise
         url, token, source = server.url, server.token, EMBEDDED

@@ -51,7 +51,7 @@ _REMEDY_BY_ID = {
     "verification_needed": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
 }
 _REMEDY = {
-    401: "The token was not accepted, for it is wrong, expired or revoked: %heroku login asks for another one.",
+    401: "The token is wrong, expired or revoked: check HEROKU_API_KEY, or let %heroku login ask for another one.",
     402: "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
     403: "The token is good but has no right to do this: use one with the scope it needs (%heroku login --scope).",
     409: "Heroku is not ready for this, for example just after a release: try again in some seconds.",

@@ -85,8 +85,13 @@ LINKS = {
     ("oauth-authorization", "Delete"): Ask(),
 }
 
-# Served, so that the official CLI gets an answer of some kind: empty, or a 404.
-ELSEWHERE = {("add-on", "List By App"), ("collaborator", "List"), ("pipeline-coupling", "Info By App")}
+# Served, so that a client gets an answer of some kind: empty, or a 404.
+ELSEWHERE = {
+    ("add-on", "List By App"),
+    ("collaborator", "List"),
+    ("log-drain", "List"),
+    ("pipeline-coupling", "Info By App"),
+}
 
 # Fields that an answer has beyond the schema, as the real one's has: field -> who reads it.
 BEYOND = {("oauth-authorization", "description"): "heroku authorizations"}
