@@ -54,8 +54,8 @@ class Deployed:
     def __str__(self) -> str:
         if not self.is_new:
             return f"Nothing to do: v{self.version} of {self.app} was built from this very folder."
-        size = f" · slug {_megabytes(self.slug_size)}" if self.slug_size else ""
-        heavy = ", ".join(f"{name} {_megabytes(size)}" for name, size in self.heaviest[:3])
+        size = f" · slug {_in_bytes(self.slug_size)}" if self.slug_size else ""
+        heavy = ", ".join(f"{name} {_in_bytes(size)}" for name, size in self.heaviest[:3])
         return (
             f"Released v{self.version} of {self.app} · tasks: {', '.join(self.tasks) or 'none'}{size} · mostly {heavy}"
         )
@@ -204,12 +204,9 @@ class Deploy:
         if build.status != "succeeded" or build.release is None:
             raise self._failed("The build failed")
         release = self._client.release(self._app, build.release.id)
-        if release.status == "pending":
+        if release.output_stream_url:
             self._tell("releasing")
-            if release.output_stream_url:
-                self._follow(release.output_stream_url, lambda: self._is_pending(release.id))
-            while self._is_pending(release.id):
-                time.sleep(POLL)
+            self._follow(release.output_stream_url, lambda: self._is_pending(release.id))
             release = self._client.release(self._app, release.id)
         if release.status == "failed":
             raise self._failed("The release command failed")
@@ -303,5 +300,7 @@ class _Watched:
         return chunk
 
 
-def _megabytes(size: int) -> str:
+def _in_bytes(size: int) -> str:
+    if size < 1_000:
+        return f"{size} B"
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
