@@ -18,7 +18,8 @@ class Shipping(VerbGroup):
         from heroku_magic.scaffold import init
 
         folder = parsed.words[0] if parsed.words else "worker"
-        print(f"Wrote {init(folder)}. Try it on the embedded Heroku: %heroku run --worker {folder} --arg n=5")
+        names = ", ".join(path.name for path in sorted(init(folder).iterdir()))
+        print(f"Wrote {folder}: {names}.\nTry it on the embedded Heroku: %heroku run --worker {folder} --arg n=5")
 
     def _deploy(self, parsed: Parsed) -> None:
         from heroku_magic.display import Output
