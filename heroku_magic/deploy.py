@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 POLL = 1.0  # seconds between two looks at what is not ready yet
 UPLOADS = 2  # tries of an upload, which does no harm when it is cut and made again
 REOPENED = 10  # times that a build's output is opened again before what it said is given up
-LAST_LINES = 15  # of a failed build's output, that its error shows
+LAST_LINES = 8  # of a failed build's output, that its error shows
 BAR = 0.1  # seconds between two signs of an upload's progress
 
 
