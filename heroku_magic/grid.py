@@ -1,4 +1,4 @@
-"""Grid: names and their values -> combinations, one a run, each made when it is asked for; it knows no task and starts nothing."""
+"""Grid: names and their values -> combinations, one a run, each made when it is asked for; it starts nothing."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def grid(each: Mapping[str, Any], declared: Iterable[str] | None = None, *, in_s
     for name, values in each.items():
         try:
             axes.append(_axis(name, values, known))
-        except TypeError as fault:
+        except TypeError as fault:  # noqa: PERF203 - all faults at once
             issues.append(f"--each {clean_line(name)}: {fault}")
     made = Grid(tuple(axes), in_step)
     issues += _faults(made)

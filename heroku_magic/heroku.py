@@ -25,6 +25,7 @@ from heroku_magic.errors import (
     NotFound,
     SettingsError,
 )
+from heroku_magic.grid import Grid, grid
 from heroku_magic.inspection import inspect
 from heroku_magic.logstream import backlog
 from heroku_magic.masking import Mask
@@ -35,6 +36,7 @@ from heroku_magic.records import Rows
 from heroku_magic.run import Order, Run
 from heroku_magic.safetext import clean_line
 from heroku_magic.settings import Choice, NoApp, Settings
+from heroku_magic.sweep import Sweep
 from heroku_magic.tasks import Task, check, choose
 from heroku_magic.tokens import NoToken, find_token
 from heroku_magic.vault import find
@@ -52,6 +54,13 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 FRESH = 5.0  # seconds: the current release is asked for at most once in this time
+MOST_RUNS = 10_000  # of one sweep; more are hardly meant
+AT_ONCE = {
+    "eco": 1,
+    "basic": 1,
+    "standard-1x": 50,
+    "standard-2x": 50,
+}  # https://devcenter.heroku.com/articles/one-off-dynos
 DESCRIBE_TIMEOUT = 60  # seconds of life of the dyno that tells what the tasks take
 EMBEDDED = "embedded"
 
@@ -189,7 +198,103 @@ class Heroku:
         rows: False takes no rows. detach: the run goes on when this process ends, for `attach()`.
         Raises InvalidParameters before anything starts.
         """
-        parameters = {**(parameters or {}), **_found(secrets, parameters or {})}
+        order = self._ordered(
+            task,
+            {**(parameters or {}), **_found(secrets, parameters or {})},
+            command=command,
+            size=size,
+            timeout=timeout,
+            any_type=any_type,
+            override=override,
+            rows=rows,
+            detach=detach,
+        )
+        self._mask |= order.mask
+        run = Run(self.client, order).start()
+        _remember(run)
+        return run
+
+    def sweep(
+        self,
+        task: str | None,
+        each: Mapping[str, Any],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        zip: bool = False,  # noqa: A002 - it does what `zip` does
+        jobs: int | None = None,
+        sample: int | None = None,
+        seed: int | None = None,
+        retries: int = 0,
+        retry_tasks: bool = False,
+        fail_fast: bool = False,
+        secrets: Iterable[str] = (),
+        size: str | None = None,
+        timeout: int | None = None,
+        any_type: bool = False,
+        override: Iterable[str] = (),
+        rows: bool = True,
+    ) -> Sweep:
+        """Start a run for each combination of values and return the sweep at once.
+
+        each: values by parameter, all combinations of them (zip: all in step); a table or a list of
+        dicts under a name that the task does not declare makes a run of each row. parameters: the same
+        in every run. jobs: most runs at once. sample, seed: that many combinations, drawn by chance.
+        retries: more tries of a run that the platform failed; retry_tasks: and of one whose task did.
+        fail_fast: stop at the first failure. The others are submit()'s. Raises InvalidParameters
+        before anything starts.
+        """
+        fixed = {**(parameters or {}), **_found(secrets, {**(parameters or {}), **each})}
+        chosen = self._task(task, any_type=any_type)
+        declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
+        made = grid(each, declared, in_step=zip)
+        places = made.sample(sample, seed) if sample else range(len(made))
+        _refuse_too_many(len(places))
+        _check_axes(chosen, made, fixed)
+        first = self._ordered(
+            task,
+            {**fixed, **made[places[0]]},
+            size=size,
+            timeout=timeout,
+            any_type=any_type,
+            override=override,
+            rows=rows,
+        )
+        self._mask |= first.mask
+        added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
+        sweep = Sweep(
+            self.client,
+            lambda cell: replace(first, env={**_encoded({**fixed, **cell}, chosen, []), **added}),
+            made,
+            places,
+            task=chosen.name,
+            jobs=jobs or self._most_at_once(first.size),
+            retries=retries,
+            retry_tasks=retry_tasks,
+            fail_fast=fail_fast,
+        ).start()
+        _remember(sweep)
+        return sweep
+
+    def _most_at_once(self, size: str | None) -> int:
+        """How many dynos of a size an app may run at once; the embedded Heroku two a processor."""
+        if self.settings.is_local:
+            return 2 * (os.cpu_count() or 1)
+        return AT_ONCE.get((size or "").lower(), 5)
+
+    def _ordered(
+        self,
+        task: str | None,
+        parameters: Mapping[str, Any],
+        *,
+        command: str | None = None,
+        size: str | None = None,
+        timeout: int | None = None,
+        any_type: bool = False,
+        override: Iterable[str] = (),
+        rows: bool = True,
+        detach: bool = False,
+    ) -> Order:
+        """What a run needs, checked: nothing has been started yet."""
         order = self._order(task, parameters, command, any_type=any_type, override=frozenset(override))
         limit = self.settings.timeout if timeout is None else timeout
         if not 0 < limit <= settings_.LONGEST_TIMEOUT:
@@ -206,11 +311,7 @@ class Heroku:
             if warning := self._preflight.check(limit):
                 self.say(warning)
         size = size or self.settings.size
-        whole = Order(**{**order, "size": size, "timeout": limit, "takes_rows": rows, "outlives": detach})
-        self._mask |= whole.mask
-        run = Run(self.client, whole).start()
-        _remember(run)
-        return run
+        return Order(**{**order, "size": size, "timeout": limit, "takes_rows": rows, "outlives": detach})
 
     def attach(self, run: str) -> Run:
         """Take up a run that `detach` left, by its id, from any process in the folder where it was started.
@@ -489,17 +590,17 @@ def run_id(dyno: Dyno) -> str | None:
     return match[1] if match else None
 
 
-def last() -> Run | None:
-    """Return the run that was started last in this process."""
+def last() -> Run | Sweep | None:
+    """Return the run or the sweep that was started last in this process."""
     return _last
 
 
-_last: Run | None = None
+_last: Run | Sweep | None = None
 _connections: dict[tuple[str, str, Secret], Heroku] = {}
 _announced: set[Path] = set()
 
 
-def _remember(run: Run) -> None:
+def _remember(run: Run | Sweep) -> None:
     global _last  # noqa: PLW0603 - `heroku_magic.last` is one value a process, by design
     _last = run
 
@@ -598,6 +699,22 @@ def _told_of(left: Leftovers) -> str:
         return "none"
     tokens = f"{len(left.tokens)} tokens of notebooks that are gone" if left.tokens else ""
     return f"{', '.join(filter(None, [*left.apps, tokens]))} (%heroku destroy --leftovers takes them away)"
+
+
+def _refuse_too_many(count: int) -> None:
+    if count > MOST_RUNS:
+        remedy = "--sample K draws K of them, or make the lists shorter"
+        raise InvalidParameters([f"{count:,} combinations are more than {MOST_RUNS:,} runs: {remedy}."])
+
+
+def _check_axes(task: Task, made: Grid, fixed: Mapping[str, Any]) -> None:
+    """Check each value once, not each combination. Raises InvalidParameters with every fault."""
+    first, issues = made[0], dict[str, None]()
+    for axis in made.axes:
+        for place in range(len(axis.values)):
+            issues.update(dict.fromkeys(check(task, {**fixed, **first, **axis[place]})))
+    if issues:
+        raise InvalidParameters([*issues])
 
 
 def _title(command: str) -> str:

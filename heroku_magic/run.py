@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from heroku_magic.loglines import LogLine
     from heroku_magic.records import Declaration, Rows
     from heroku_magic.resources import Dyno
+    from heroku_magic.sharedlog import Followed, SharedLog
     from heroku_magic.tables import Table
 
 CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
@@ -100,7 +101,9 @@ class Run:
     of readers. `heroku.run()` and `heroku.submit()` make runs; nobody else needs to.
     """
 
-    def __init__(self, client: HerokuClient, order: Order, detached: Detached | None = None) -> None:
+    def __init__(
+        self, client: HerokuClient, order: Order, detached: Detached | None = None, *, log: SharedLog | None = None
+    ) -> None:
         self.task = order.task
         self.app = order.app_name
         self.dyno: str | None = None
@@ -131,7 +134,8 @@ class Run:
         self._told: set[str] = set()
         self._feed = Feed()
         self._history = self._feed.history
-        self._stream: LogStream | None = None
+        self._shared_log = log
+        self._stream: LogStream | Followed | None = None
         self._changed = self._feed.changed
         self._state = "requested"
         self._error: HerokuMagicError | None = None
@@ -309,7 +313,7 @@ class Run:
     def _live(self) -> None:
         try:
             dyno = self._attach(self._detached) if self._detached else self._create()
-            self._stream = LogStream(self._client, self._order.app, dyno.name, self._inbox.put, say=self._note).start()
+            self._stream = self._open_log(dyno)
             self._creation.stop_extras(dyno)
             self._follow(dyno)
             self._finish(self._verdict())
@@ -322,6 +326,11 @@ class Run:
             if self._stream is not None:
                 self._stream.close()
             self._close()
+
+    def _open_log(self, dyno: Dyno) -> LogStream | Followed:
+        if self._shared_log is not None:
+            return self._shared_log.follow(dyno.name, self._inbox.put)
+        return LogStream(self._client, self._order.app, dyno.name, self._inbox.put, say=self._note).start()
 
     def _create(self) -> Dyno:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""

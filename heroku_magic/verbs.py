@@ -72,6 +72,12 @@ def _lifetime(text: str) -> int:
     return seconds
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) < 10**8:
+        raise ValueError("expected a whole number from 1 on")
+    return int(text)
+
+
 def _variable(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
         raise ValueError("expected the name of a variable")
@@ -99,6 +105,13 @@ _RUN = (
     Option(("-s", "--size"), "SIZE", "dyno size, such as standard-2x"),
     Option(("--timeout",), "SECONDS", "longest life of the dyno, boot included (3600)", convert=_seconds),
     Option(("-o", "--out"), "NAME", "bind the DataFrame to NAME and show no value", convert=_variable),
+    Option(("--each",), "NAME[=VALUES]", "one run for each value; again: all combinations", many=True),
+    Option(("--zip",), "", "walk the lists of --each in step"),
+    Option(("--jobs",), "N", "runs of a sweep at once, at most", convert=_count),
+    Option(("--sample",), "K", "only K combinations of a sweep, drawn by chance", convert=_count),
+    Option(("--seed",), "N", "what --sample draws by", convert=int),
+    Option(("--retries",), "N", "more tries of a run that the platform failed", convert=_count),
+    Option(("--fail-fast",), "", "stop a sweep at its first failure"),
     Option(("--bg",), "", "return a handle at once; the output goes on updating"),
     Option(("--detach",), "", "the same, and the run goes on when the kernel ends"),
     Option(("-q", "--quiet"), "", "show only what goes wrong"),

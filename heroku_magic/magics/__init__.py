@@ -17,7 +17,7 @@ from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions
 from heroku_magic.magics.account import Account
 from heroku_magic.magics.runs import Runs
 from heroku_magic.magics.shipping import Shipping
-from heroku_magic.options import Parsed, help_text, parse
+from heroku_magic.options import IN_BODY, Parsed, help_text, parse
 from heroku_magic.parameters import read_body
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ class HerokuMagics(Runs, Shipping, Account):
                 print(help_text(parsed.verb, cell=cell is not None))
                 return None
             if cell is not None or parsed.verb.name == "run":
-                return self._run(parsed, _parameters(parsed, cell or "", namespace))
+                parameters = _parameters(parsed, cell or "", namespace)
+                each = _taken(parsed.each, parameters)
+                return self._sweep(parsed, each, parameters) if each else self._run(parsed, parameters)
             return getattr(self, f"_{parsed.verb.name}")(parsed)
 
 
@@ -94,6 +96,18 @@ def _parameters(parsed: Parsed, body: str, namespace: Mapping[str, Any]) -> dict
     if parsed.command is not None and assigned:
         raise InvalidOptions("A command after -- takes its parameters by --arg, not from a body.")
     return {**assigned, **given}
+
+
+def _taken(each: list[tuple[str, Any]], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The values of a sweep's names, taken out of the parameters where the line gives none."""
+    taken: dict[str, Any] = {}
+    for name, value in each:
+        if name in taken or (value is not IN_BODY and name in parameters):
+            raise InvalidOptions(f"{name} is given twice: give each parameter once.")
+        if value is IN_BODY and name not in parameters:
+            raise InvalidOptions(f"--each {name}: no values: assign them in the body, or --each {name}={{values}}.")
+        taken[name] = parameters.pop(name) if value is IN_BODY else value
+    return taken
 
 
 # Older IPythons wrap magics with generated functions, whose frames have no module's name.
