@@ -137,6 +137,8 @@ def test_a_release_command_that_fails_fails_the_deploy(heroku, folder):
     with pytest.raises(BuildFailed, match="The release command failed") as caught:
         heroku.deploy(folder)
     assert "migrating" in caught.value.output
+    with pytest.raises(BuildFailed):
+        heroku.deploy(folder)  # what was never released is no reason to do nothing
 
 
 def test_a_release_command_is_told_and_waited_for(heroku, folder):
