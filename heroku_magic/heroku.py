@@ -712,9 +712,18 @@ def _check_axes(task: Task, made: Grid, fixed: Mapping[str, Any]) -> None:
     first, issues = made[0], dict[str, None]()
     for axis in made.axes:
         for place in range(len(axis.values)):
-            issues.update(dict.fromkeys(check(task, {**fixed, **first, **axis[place]})))
+            issues.update(dict.fromkeys(_issues(task, {**fixed, **first, **axis[place]})))
     if issues:
         raise InvalidParameters([*issues])
+
+
+def _issues(task: Task, parameters: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the parameters of one run: for the task, or for the way there."""
+    try:
+        _encoded(parameters, task, check(task, parameters))
+    except InvalidParameters as error:
+        return error.issues
+    return []
 
 
 def _title(command: str) -> str:

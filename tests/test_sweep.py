@@ -177,6 +177,8 @@ def test_all_faults_are_told_before_anything_starts(heroku):
     assert "has no parameter sead. Did you mean seed?" in refused(heroku, "point", {"sead": [1]}, {"seed": 1})[0]
     assert "1,000,000 combinations are more than 10,000 runs" in refused(heroku, "point", {"seed": range(10**6)})[0]
     assert "there are no values" in refused(heroku, "point", {"seed": []})[0]
+    assert "NaN" in refused(heroku, "plain", {"seed": [1.0, float("nan")]})[0]
+    assert "32 kB" in refused(heroku, "plain", {"seed": [1, "x" * 40_000]})[0]
     assert heroku.dynos() == []
 
 
