@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from heroku_magic.accounts import temporary
 from heroku_magic.asking import ask
 from heroku_magic.client import HerokuClient
 from heroku_magic.endings import Step, at_end
@@ -98,9 +99,10 @@ def logout() -> str | None:
 def _take_back(url: str) -> None:
     """Forget the token of this process and revoke it, if login made it and nothing needs it."""
     made = _made.get(url)
-    if made and (runs := still_running(url)):
+    if made and (needing := [*(run.id for run in still_running(url)), *temporary(url)]):
         raise SettingsError(
-            f"{', '.join(run.id for run in runs)} would be out of reach: wait for it, or stop it first (%heroku stop)."
+            f"Without the token {', '.join(needing)} would be out of reach: wait for runs or stop them, and "
+            "destroy temporary apps first (%heroku stop, %heroku destroy)."
         )
     forget(url)
     if made is None:

@@ -230,8 +230,7 @@ def test_what_a_crash_left_is_found_and_taken_away(logged_in):
     left = account().leftovers()
     assert len(left.tokens) == 1
     (line,) = account().remove_leftovers()
-    assert line.startswith("token (heroku_magic on ")
-    assert line.endswith(" revoked")
+    assert line.startswith("Revoked the token of heroku_magic on ")
     assert account().leftovers().tokens == []
 
 
