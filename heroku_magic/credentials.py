@@ -80,7 +80,8 @@ def login(*, scope: Sequence[str] = (), expires: int | None = None) -> Login:
     broad = HerokuClient(url, token, token_source=source)
     wanted, seconds = tuple(scope) or ENOUGH, expires or LIFETIME
     ends_at = _narrowed(broad, wanted, seconds)
-    return Login(email, host, source, wanted, ends_at)
+    made = f"a token of the scope {', '.join(wanted)}, made with the one of {source}"
+    return Login(email, host, made, wanted, ends_at)
 
 
 def logout() -> str | None:

@@ -134,6 +134,7 @@ def _ask_cli() -> Secret | None:
     cli = shutil.which("heroku")
     if cli is None or not Path(cli).is_absolute() or Path(cli).parent == Path.cwd():
         return None
+    is_interrupted = False
     try:
         answer = subprocess.run(
             [cli, "auth:token"],
@@ -147,5 +148,9 @@ def _ask_cli() -> Secret | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
+    except KeyboardInterrupt:
+        is_interrupted = True
+    if is_interrupted:
+        raise KeyboardInterrupt  # without frames that hold the environment
     token = answer.stdout.strip()
     return Secret(token) if answer.returncode == 0 and _TOKEN.fullmatch(token) else None

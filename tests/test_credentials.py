@@ -85,6 +85,7 @@ def test_what_was_typed_wrong_is_not_kept(platform, typed):
 def test_a_narrow_token_is_used_and_revoked(logged_in):
     done = login(scope=["identity", "read"], expires=3600)
     assert done.scope == ("identity", "read")
+    assert done.source == "a token of the scope identity, read, made with the one of HEROKU_API_KEY"
     assert account().email == "notebook@embedded.invalid"
     with pytest.raises(Forbidden, match="has no right to do this: use one with the scope it needs"):
         account().create("too-much")
