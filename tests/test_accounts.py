@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from heroku_magic import InvalidOptions, SettingsError, account, connect
-from heroku_magic.errors import NotFound, Refused, Unreachable
+from heroku_magic.errors import Interrupted, NotFound, Refused, Unreachable
 from heroku_magic.tokens import forget
 
 pytest_plugins = ["heroku_magic.emulator.pytest"]
@@ -194,3 +194,14 @@ def test_the_verbs_of_the_account_answer_in_words_and_tables(platform, shell, ca
 def test_drains_show_no_url(scripted):
     scripted.answer(200, [{"id": "1", "url": "syslog://secret@host", "token": "d.1"}] * 2)
     assert account().client.log_drains("shop") == 2
+
+
+@pytest.mark.parametrize("line", ["create shop", "destroy shop --confirm shop"])
+def test_an_interrupt_says_that_it_is_not_known_what_was_done(scripted, shell, monkeypatch, line):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("requests.Session.request", interrupt)
+    error = shell.run_cell(f"%heroku {line}").error_in_exec
+    assert isinstance(error, Interrupted)
+    assert "may have been done all the same: %heroku apps" in str(error)

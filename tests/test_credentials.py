@@ -241,3 +241,11 @@ def test_a_second_factor_is_asked_for_in_words(api, monkeypatch):
     api.answer(403, {"id": "two_factor", "message": "A second authentication factor or pre-authorization is required."})
     with pytest.raises(Forbidden, match="`heroku login`"):
         login()
+
+
+def test_the_end_of_a_token_that_lists_show_in_part_is_known_before_a_run(logged_in, monkeypatch):
+    account().create("shop")
+    monkeypatch.setenv("HEROKU_API_KEY", narrow("global"))
+    heroku = connect("shop", say=lambda _: None)
+    assert "expires at" in heroku._preflight.check(3600)
+    assert heroku._preflight.check(60) is None
