@@ -278,10 +278,6 @@ def test_every_example_of_the_help_can_be_read(verb):
     "verb",
     [
         "form",
-        "init",
-        "deploy",
-        "releases",
-        "rollback",
         "simulate",
     ],
 )
