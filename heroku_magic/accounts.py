@@ -88,7 +88,7 @@ class Account:
                 raise
             return self._found(name, error)
         remedies = [text.format(name=name) for word, text in _REMEDIES.items() if word in refused.said]
-        raise Refused(" ".join([_sentence(refused.said), *remedies]), status=refused.status, id=refused.id)
+        raise Refused(" ".join([_sentence(str(refused)), *remedies]), status=refused.status, id=refused.id)
 
     def create_temporary(self, *, region: str | None = None, stack: str | None = None) -> App:
         """Create an app that is destroyed when this process ends, if discard() or destroy() did not do it before."""

@@ -34,7 +34,7 @@ def account_facts(account: Account) -> dict[str, str]:
         "API": told(lambda: f"{client.base_url} as {client.account().email}"),
         "token": client.token_source + _end(client.base_url),
         "requests left": told(lambda: f"{client.rate_limit().remaining} of {MOST_REQUESTS} this hour"),
-        "apps": told(lambda: f"{len(account.apps())} of {MOST_APPS}"),
+        "apps": told(lambda: f"{len(account.apps())} (at most {MOST_APPS} of its own)"),
         "leftovers": told(lambda: leftovers(account.leftovers())),
     }
 

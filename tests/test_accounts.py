@@ -85,6 +85,12 @@ def test_a_name_that_is_taken_is_said(platform):
         account().create("shop")
 
 
+def test_an_account_that_must_be_verified_is_told_where(scripted):
+    scripted.answer(422, {"id": "verification_needed", "message": "Please verify your account."})
+    with pytest.raises(Refused, match=r"Please verify your account\. .*https://dashboard\.heroku\.com/account/billing"):
+        account().create("shop")
+
+
 def test_a_full_account_is_said(platform):
     for number in range(100):
         account().create(f"shop-{number}")

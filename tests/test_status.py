@@ -28,7 +28,7 @@ def test_an_accounts_facts(platform):
     facts = account().status()
     assert facts["API"] == f"{platform.url} as notebook@embedded.invalid"
     assert facts["token"] == "HEROKU_API_KEY"
-    assert facts["apps"] == "1 of 100"
+    assert facts["apps"] == "1 (at most 100 of its own)"
     assert facts["requests left"].endswith(" of 4500 this hour")
     assert facts["leftovers"] == "none"
     assert platform.token not in str(facts)
@@ -40,7 +40,7 @@ def test_a_narrow_token_hides_only_what_it_may_not_know(platform):
     assert facts["API"] == "not told: the token is too narrow"
     assert facts["leftovers"] == "tokens are not told: this one is too narrow"
     assert facts["our dynos"] == facts["log drains"] == "none"
-    assert facts["apps"] == "1 of 100"
+    assert facts["apps"] == "1 (at most 100 of its own)"
     assert facts["token"].startswith("%heroku login (read) until ")
 
 
