@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from heroku_magic import detached as detached_
 from heroku_magic import settings as settings_
 from heroku_magic.accounts import Account
 from heroku_magic.client import HerokuClient
+from heroku_magic.configvars import ConfigVars
 from heroku_magic.deploy import Deploy
 from heroku_magic.embedded import embedded, running
 from heroku_magic.errors import (
@@ -23,7 +24,6 @@ from heroku_magic.errors import (
     InvalidOptions,
     InvalidParameters,
     NotFound,
-    SettingsError,
 )
 from heroku_magic.grid import Grid, grid
 from heroku_magic.inspection import inspect
@@ -36,6 +36,7 @@ from heroku_magic.records import Rows
 from heroku_magic.run import Order, Run
 from heroku_magic.safetext import clean_line
 from heroku_magic.settings import Choice, NoApp, Settings
+from heroku_magic.status import drains, told
 from heroku_magic.sweep import Sweep
 from heroku_magic.tasks import Task, check, choose
 from heroku_magic.tokens import NoToken, find_token
@@ -44,11 +45,10 @@ from heroku_magic.vault import find
 if TYPE_CHECKING:
     import pandas as pd
 
-    from heroku_magic.accounts import Leftovers
     from heroku_magic.deploy import Deployed
     from heroku_magic.embedded import Embedded
     from heroku_magic.loglines import LogLine
-    from heroku_magic.resources import Dyno, ProcessType, Release
+    from heroku_magic.resources import App, Dyno, ProcessType, Release
     from heroku_magic.secret import Secret
 
 Say = Callable[[str], None]
@@ -118,6 +118,45 @@ def account(*, say: Say = print) -> Account:
     return Account(HerokuClient(server.url, server.token, token_source=EMBEDDED, say=say), is_embedded=True)
 
 
+def create_temporary(*, region: str | None = None, stack: str | None = None, say: Say = print) -> Heroku:
+    """Return a connection to a new app in the account that is destroyed when this process ends, if not before."""
+    owner = account(say=say)
+    return _connected(owner, owner.create_temporary(region=region, stack=stack), Settings(), say)
+
+
+@contextmanager
+def temporary_app(
+    folder: str | os.PathLike[str] = "worker",
+    *,
+    region: str | None = None,
+    stack: str | None = None,
+    allow: Iterable[str] = (),
+    say: Say = print,
+) -> Iterator[Heroku]:
+    """Make an app of a folder for the time of a `with`, and give a connection to it.
+
+    It is destroyed when the block or the process ends, whatever happens; after a crash
+    `%heroku status` finds it. allow: as deploy() takes it.
+    """
+    with _shipped(create_temporary(region=region, stack=stack, say=say), folder, allow) as heroku:
+        yield heroku
+
+
+@contextmanager
+def _shipped(heroku: Heroku, folder: str | os.PathLike[str], allow: Iterable[str]) -> Iterator[Heroku]:
+    try:
+        heroku.deploy(folder, allow=allow)
+        yield heroku
+    finally:
+        heroku.account.discard(heroku.app, say=heroku.say)
+
+
+def _connected(owner: Account, app: App, settings: Settings, say: Say) -> Heroku:
+    """A connection to an app that was just created."""
+    chosen = replace(settings, app=app.name, app_source="create", worker=None, is_embedded=owner.is_embedded)
+    return Heroku(owner.client, app.name, chosen, say)
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """An app's release and process types, as they were at one moment."""
@@ -157,7 +196,7 @@ class Heroku:
         return f"{self.app} ({EMBEDDED})" if self.settings.is_embedded else EMBEDDED
 
     def __repr__(self) -> str:
-        folder = f" serving {self.settings.worker}" if self.settings.is_local else ""
+        folder = f" serving {self.settings.worker}" if self.settings.worker else ""
         return f"<Heroku {self.app_name}{folder}>"
 
     def run(
@@ -372,8 +411,21 @@ class Heroku:
     def create(self, name: str | None = None, *, region: str | None = None, stack: str | None = None) -> Heroku:
         """Create an app in the same account and return a connection to it; nothing runs there before it is deployed."""
         app = self.account.create(name, region=region, stack=stack)
-        chosen = replace(self.settings, app=app.name, app_source="create", is_embedded=self.settings.is_local)
-        return Heroku(self.client, app.name, chosen, self.say)
+        return _connected(self.account, app, self.settings, self.say)
+
+    @contextmanager
+    def temporary_app(
+        self,
+        folder: str | os.PathLike[str] = "worker",
+        *,
+        region: str | None = None,
+        stack: str | None = None,
+        allow: Iterable[str] = (),
+    ) -> Iterator[Heroku]:
+        """Make an app of a folder in the same account, for the time of a `with`, as heroku_magic.temporary_app does."""
+        app = self.account.create_temporary(region=region, stack=stack)
+        with _shipped(_connected(self.account, app, self.settings, self.say), folder, allow) as heroku:
+            yield heroku
 
     def deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deployed:
         """Build a folder at Heroku and release it; wait for it, and return what came of it.
@@ -426,23 +478,26 @@ class Heroku:
 
     def config(self) -> list[str]:
         """Return the names of the app's config vars; their values stay where they are."""
-        return sorted(self.client.config_vars(self.app))
+        return self._config.names()
 
-    def set_config(self, name: str, value: Secret) -> None:
-        """Set a config var. Heroku makes a release of it and restarts what the formation runs; one-off dynos go on."""
-        self._set_config({name: value})
+    def set_config(self, name: str, value: Secret | None = None) -> None:
+        """Set a config var; without a value a hidden prompt asks for it.
+
+        Heroku makes a release of it and restarts what the formation runs; one-off dynos go on.
+        """
+        self._config.set(name, value)
+        self._forget_release()
 
     def unset_config(self, *names: str) -> None:
         """Remove config vars; a release, too."""
-        known = self.config()
-        if unknown := [name for name in names if name not in known]:
-            raise InvalidOptions(f"{clean_line(', '.join(unknown))}: no config var of {self.app_name}.")
-        self._set_config(dict.fromkeys(names))
+        self._config.unset(*names)
+        self._forget_release()
 
-    def _set_config(self, values: Mapping[str, Secret | None]) -> None:
-        names = clean_line(", ".join(values))
-        self.say(f"Changing {names} makes a release of {self.app_name} and restarts what its formation runs.")
-        self.client.set_config_vars(self.app, values)
+    @property
+    def _config(self) -> ConfigVars:
+        return ConfigVars(self.client, self.app, self.app_name, self.say)
+
+    def _forget_release(self) -> None:
         self._snapshot = None
         self._config_names.clear()
 
@@ -455,22 +510,22 @@ class Heroku:
         raise self._unknown_app()
 
     def status(self) -> dict[str, str]:
-        """Return what a user wants to know of the connection: app, API, account, quota, drains, dynos, leftovers."""
+        """Return what a user wants to know: app, release, dynos, drains, and the facts of the account."""
         ours = [dyno for dyno in self.dynos() if run_id(dyno)]
-        release = self._look().release
         where = (
             f"serving {_shown(self.settings.worker)}" if self.settings.worker else f"from {self.settings.app_source}"
         )
         return {
             "app": f"{self.app_name} ({where})",
-            "release": f"v{release.version}" if release else "none: nothing is deployed",
-            "API": f"{self.client.base_url} as {self.client.account().email}",
-            "token": self.client.token_source,
-            "requests left": f"{self.client.rate_limit().remaining} of 4500 this hour",
+            "release": told(self._version),
             "our dynos": ", ".join(f"{dyno.name} ({dyno.state})" for dyno in ours) or "none",
-            "log drains": _told_of_drains(self.client.log_drains(self.app)),
-            "leftovers": _told_of(self.account.leftovers()),
+            "log drains": told(lambda: drains(self.client.log_drains(self.app))),
+            **self.account.status(),
         }
+
+    def _version(self) -> str:
+        release = self._look().release
+        return f"v{release.version}" if release else "none: nothing is deployed"
 
     # -- from a task's name to what a run needs ----------------------------------------------------
 
@@ -649,14 +704,14 @@ def _embedded_with(app: str) -> Embedded | None:
     return None
 
 
-def _no_app() -> SettingsError:
+def _no_app() -> NoApp:
     """A token or a host is set but no app: list the account's apps."""
     url = settings_.base_url()
     token, source = find_token(url)
     client = HerokuClient(url, token)
     names = "".join(f"\n  {app.name}" for app in client.apps()) or " none"
     client.close()
-    return SettingsError(
+    return NoApp(
         f"A token is set ({source}) but no app. The account's apps:{names}\n"
         "Choose one with `%heroku use NAME` or --app NAME; or --local for the embedded Heroku."
     )
@@ -685,20 +740,6 @@ def _found(secrets: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, S
     if issues := refused(names):
         raise InvalidParameters(issues)
     return {name: find(name) for name in names}
-
-
-def _told_of_drains(drains: int) -> str:
-    if not drains:
-        return "none"
-    return f"{drains}: what tasks print, rows too, goes to {'it' if drains == 1 else 'them'} as well"
-
-
-def _told_of(left: Leftovers) -> str:
-    """What a crash left, and the commands that take it away."""
-    if not left.apps and not left.tokens:
-        return "none"
-    tokens = f"{len(left.tokens)} tokens of notebooks that are gone" if left.tokens else ""
-    return f"{', '.join(filter(None, [*left.apps, tokens]))} (%heroku destroy --leftovers takes them away)"
 
 
 def _refuse_too_many(count: int) -> None:

@@ -61,7 +61,7 @@ def parse(line: str, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
         return Parsed(VERBS["help"], help=True)
     verb, implied = _verb(name)
     parsed = _read(verb, rest, command, namespace, cell=False)
-    parsed.options.update(implied)
+    parsed.options.update({**implied, **parsed.options})
     return _checked(parsed, cell=False)
 
 

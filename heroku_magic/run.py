@@ -6,7 +6,6 @@ the main thread never loses the answer to a create. Everybody else waits on the 
 
 from __future__ import annotations
 
-import atexit
 import queue
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.creation import Creation, Stopped
 from heroku_magic.detached import Detached, path, save
+from heroku_magic.endings import Step, at_end
 from heroku_magic.errors import (
     ApiError,
     EmulatorError,
@@ -152,6 +152,11 @@ class Run:
     def id(self) -> str:
         """The run's public id, which its dyno's command carries as a comment."""
         return self._key.run
+
+    @property
+    def host(self) -> str:
+        """The base URL of the API that the run is asked of."""
+        return self._client.base_url
 
     @property
     def outlives(self) -> bool:
@@ -615,7 +620,11 @@ class Run:
 _alive: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
-@atexit.register
+def still_running(url: str) -> list[Run]:
+    """Return the runs of this process at an API's host that are not over and would be out of reach without a token."""
+    return [run for run in _alive if run.running() and not run.outlives and run.host == url]
+
+
 def _stop_all() -> None:
     """The interpreter ends: stop what still runs, wait a moment, and tell what came of it.
 
@@ -628,6 +637,9 @@ def _stop_all() -> None:
     for run in runs:
         run.wait(max(until - time.monotonic(), 0))
         print(f"heroku_magic: {run.what_was_left()}", file=sys.stderr)  # noqa: T201 - nobody else is there any more
+
+
+at_end(Step.DYNOS, _stop_all)
 
 
 def _iso(seconds: float | None) -> str | None:

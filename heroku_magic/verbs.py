@@ -173,7 +173,15 @@ VERBS: dict[str, Verb] = {
         ),
         Verb("logs", "read a dyno's log again", "DYNO", 1, 1, _SEE, ("%heroku logs run.4821",)),
         Verb("last", "the last run: its rows so far, log, exit status", "", 0, 0, (_VERBOSE,), ("run = %heroku last",)),
-        Verb("status", "app, API, quota and running dynos", "", 0, 0, _SEE, ("%heroku status",)),
+        Verb(
+            "status",
+            "the app, its dynos and drains, the account, quota, what crashes left",
+            "",
+            0,
+            0,
+            _SEE,
+            ("%heroku status",),
+        ),
         Verb(
             "login",
             "find a token or ask for one, check it; a narrower one for this notebook alone",
@@ -246,11 +254,12 @@ VERBS: dict[str, Verb] = {
             1,
             (
                 *WHERE[:2],
+                Option(("--temporary",), "", "to a new app, which is destroyed when the kernel ends"),
                 Option(("--allow",), "FILE", "send this file although it looks like a secret", many=True),
                 Option(("-q", "--quiet"), "", "show only what goes wrong"),
                 _VERBOSE,
             ),
-            ("%heroku deploy worker",),
+            ("%heroku deploy worker", "%heroku deploy worker --temporary"),
         ),
         Verb("releases", "list the app's releases", "", 0, 0, _SEE, ("%heroku releases",)),
         Verb("rollback", "release again what an earlier release ran", "VERSION", 1, 1, _SEE, ("%heroku rollback v12",)),
@@ -276,4 +285,5 @@ COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "apps:create": ("create", {}),
     "apps:destroy": ("destroy", {}),
     "config:set": ("config", {}),
+    "config:unset": ("config", {"unset": []}),
 }

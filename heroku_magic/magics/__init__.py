@@ -42,10 +42,11 @@ class HerokuMagics(Runs, Shipping, Account):
         with _short_errors(verbose=self.verbose) as errors:
             parsed = parse(line, namespace, cell=cell is not None)
             errors["verbose"] = self.verbose or bool(parsed.options.get("verbose"))
+            errors["runs"] = cell is not None or parsed.verb.name == "run"
             if parsed.help:
                 print(help_text(parsed.verb, cell=cell is not None))
                 return None
-            if cell is not None or parsed.verb.name == "run":
+            if errors["runs"]:
                 parameters = _parameters(parsed, cell or "", namespace)
                 each = _taken(parsed.each, parameters)
                 return self._sweep(parsed, each, parameters) if each else self._run(parsed, parameters)
@@ -128,11 +129,16 @@ def _locals_of_caller() -> Mapping[str, Any]:
 @contextmanager
 def _short_errors(*, verbose: bool) -> Iterator[dict[str, bool]]:
     """Our own errors show themselves in a few lines; an interrupt shows no frames, for they may hold a token."""
-    state = {"verbose": verbose}
+    state = {"verbose": verbose, "runs": True}
     try:
         yield state
     except HerokuMagicError as error:
         error.verbose = state["verbose"]
         raise
     except KeyboardInterrupt:
-        raise Interrupted("Interrupted before a dyno was started; nothing was left running.") from None
+        raise Interrupted(
+            "Interrupted before a dyno was started; nothing was left running."
+            if state["runs"]
+            else "Interrupted. What was asked of Heroku may have been done all the same: %heroku apps and "
+            "%heroku status tell."
+        ) from None

@@ -53,5 +53,9 @@ class VerbGroup(Magics):
             config=Choice(app=self.app, local=self.local, worker=self.worker, source="%config HerokuMagics.app"),
         )
 
+    def _run_on(self, app: str) -> None:
+        self.app, self.local, self.worker = app, False, None
+        print(f"Cells run on {app} from now on.")
+
     def _is(self, options: Mapping[str, Any], name: str) -> bool:
         return bool(options.get(name) or getattr(self, name))
