@@ -51,7 +51,6 @@ DESCRIBE_TIMEOUT = 60  # seconds of life of the dyno that tells what the tasks t
 EMBEDDED = "embedded"
 
 _MARK = re.compile(r"#(hm-[0-9a-f]{8})$")
-_USES_HELPER = re.compile(r"\bpython[\d.]*\b.* -m heroku_task\b")
 _DESCRIBES = re.compile(r"\bpython[\d.]*\b.* -m heroku_task --describe\b")
 
 
@@ -348,14 +347,14 @@ class Heroku:
         if chosen.schema is None:
             issues += self._clashes(parameters, override)
         env = _encoded(parameters, chosen, issues)
+        for fault in chosen.faults:
+            self.say(f"What {chosen.name} declares: {fault}")
         return {**common, "task": chosen.name, "command": chosen.name, "env": env}
 
     def _task(self, name: str | None, *, any_type: bool) -> Task:
         snapshot = self._look()
         types = {type_: (kind.command, kind.quantity) for type_, kind in snapshot.types.items()}
         chosen = choose(name, types, any_type=any_type)
-        if not _USES_HELPER.search(types[chosen][0]):
-            return _undeclared(snapshot, chosen)
         return self._declarations(snapshot).get(chosen) or _undeclared(snapshot, chosen)
 
     def _look(self) -> Snapshot:

@@ -591,14 +591,13 @@ class _Source:
             schema = self._type(argument.annotation)
             if _is_secret(schema):
                 return {**schema, "writeOnly": True}
-            schema = {**schema, **self._default(default)}
-            if "default" in schema:
-                _kept(schema["default"], schema)
         except TaskError as error:
             raise TaskError(f"{argument.arg}: {error}") from None
-        except ValueError:
+        schema = {**schema, **self._default(default)}
+        kinds = schema.get("anyOf", [schema])
+        if "default" in schema and not any(_keeps(schema["default"], kind) for kind in kinds):
             told = f"its default is {schema['default']!r:.80}, which it does not take: expected {_expected(schema)}"
-            raise TaskError(f"{argument.arg}: {told}") from None
+            raise TaskError(f"{argument.arg}: {told}")
         return schema
 
     def _default(self, node: _ast.expr | None) -> Schema:
@@ -659,7 +658,7 @@ class _Source:
         if name == "Annotated":
             schema = self._type(items[0])
             for item in items[1:]:
-                schema = {**schema, **self._beside(item)}
+                schema = _with_words(schema, self._beside(item))
             return schema
         if name == "Literal":
             choices = [self._default(item) for item in items]
@@ -775,6 +774,16 @@ def _checked_words(words: dict[Any, Any]) -> Schema:
     return json.loads(_json(words))  # type: ignore[no-any-return]  # a dict goes in
 
 
+def _with_words(schema: Schema, words: Schema) -> Schema:
+    """Return a schema with words: limits stand with each type that they may limit, the help beside them all."""
+    if "anyOf" not in schema:
+        return {**schema, **words}
+    limits = {word: limit for word, limit in words.items() if word != "description"}
+    kinds = [kind if kind == {"type": "null"} else {**kind, **limits} for kind in schema["anyOf"]]
+    told = {word: text for word, text in words.items() if word not in limits}
+    return {**schema, "anyOf": kinds, **told}
+
+
 def _any_of(schemas: list[Schema]) -> Schema:
     kinds = [kind for one in schemas for kind in (one["anyOf"] if one.keys() == {"anyOf"} else [one])]
     return {"anyOf": kinds} if all(kinds) else {}
@@ -831,7 +840,7 @@ def _decoded(text: str, schema: Schema, names: dict[str, Any]) -> Any:
             raise
     # Text, where a type takes that besides what JSON has.
     kinds = schema.get("anyOf")
-    return _kept(_first(text, kinds, lambda text, kind: _decoded(text, kind, names)), schema) if kinds else text
+    return _first(text, kinds, lambda text, kind: _decoded(text, kind, names)) if kinds else text
 
 
 def _boolean(text: str) -> bool:
@@ -858,7 +867,7 @@ def _fitted(value: Any, schema: Schema, names: dict[str, Any]) -> Any:
     """Return a JSON value as its type has it; raise ValueError if it does not fit."""
     kind = schema.get("type")
     if "anyOf" in schema:
-        return _kept(_first(value, schema["anyOf"], lambda value, kind: _fitted(value, kind, names)), schema)
+        return _first(value, schema["anyOf"], lambda value, kind: _fitted(value, kind, names))
     if kind and type(value) not in _PYTHON[kind]:
         raise ValueError(value)
     value = float(value) if kind == "number" else value
@@ -870,7 +879,8 @@ def _fitted(value: Any, schema: Schema, names: dict[str, Any]) -> Any:
         value = [_fitted(item, schema.get("items", {}), names) for item in value]
     if kind == "object":
         value = {key: _fitted(item, schema.get("additionalProperties", {}), names) for key, item in value.items()}
-    _kept(value, schema)
+    if not _keeps(value, schema):
+        raise ValueError(value)
     return _formed(value, schema["format"]) if "format" in schema else value
 
 
@@ -893,15 +903,13 @@ def _formed(text: str, form: str) -> Any:
     return datetime.fromisoformat(f"{day}T{clock or '00:00'}{micro}{'+00:00' if zone in ('Z', 'z') else zone}")
 
 
-def _kept(value: Any, schema: Schema) -> Any:
-    """Return a value that keeps to the limits of its type, as JSON Schema has them; raise ValueError if it does not."""
+def _keeps(value: Any, schema: Schema) -> bool:
+    """Whether a value keeps to the limits that its type has."""
     for kinds, size_of, limits in _LIMITS:
         if isinstance(value, kinds):
             size = size_of(value)
-            if not all(keeps(size, schema[word]) for word, keeps in limits.items() if word in schema):
-                raise ValueError(value)
-            break
-    return value
+            return all(keeps(size, schema[word]) for word, keeps in limits.items() if word in schema)
+    return True
 
 
 def _is_multiple(value: float, step: float) -> bool:
