@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from heroku_magic.credentials import login, logout
     from heroku_magic.errors import (
         ApiError,
+        BuildFailed,
+        DeployRefused,
         HerokuMagicError,
         InvalidOptions,
         InvalidParameters,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     )
     from heroku_magic.heroku import Heroku, account, connect
     from heroku_magic.run import Run
+    from heroku_magic.scaffold import init
     from heroku_magic.secret import Secret
 
     last: Run | None
@@ -36,6 +39,8 @@ __version__ = VERSION
 
 _HOMES = {
     "ApiError": "errors",
+    "BuildFailed": "errors",
+    "DeployRefused": "errors",
     "Heroku": "heroku",
     "HerokuMagicError": "errors",
     "InvalidOptions": "errors",
@@ -49,12 +54,15 @@ _HOMES = {
     "TaskFailed": "errors",
     "account": "heroku",
     "connect": "heroku",
+    "init": "scaffold",
     "login": "credentials",
     "logout": "credentials",
 }
 
 __all__ = [
     "ApiError",
+    "BuildFailed",
+    "DeployRefused",
     "Heroku",
     "HerokuMagicError",
     "InvalidOptions",
@@ -68,6 +76,7 @@ __all__ = [
     "TaskFailed",
     "account",
     "connect",
+    "init",
     "last",
     "load_ipython_extension",
     "login",

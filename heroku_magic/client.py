@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic import rest
-from heroku_magic.resources import Account, App, Authorization, Dyno, LogSession, ProcessType, RateLimit, Release
-from heroku_magic.transport import Say, Transport, nothing_done, open_stream, say_nothing
+from heroku_magic.resources import (
+    Account,
+    App,
+    Authorization,
+    Build,
+    Dyno,
+    LogSession,
+    NewSource,
+    ProcessType,
+    RateLimit,
+    Release,
+    Slug,
+    Source,
+)
+from heroku_magic.transport import Say, Transport, nothing_done, open_stream, put_blob, say_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,6 +129,59 @@ class HerokuClient:
         newest = {"Range": "version ..; order=desc,max=1"}
         releases = self._get(rest.path("apps", app, "releases"), list[Release], newest)
         return releases[0] if releases else None
+
+    def releases(self, app: str) -> list[Release]:
+        """Return the app's newest releases, the newest first; at most 200."""
+        newest = {"Range": "version ..; order=desc,max=200"}
+        return self._get(rest.path("apps", app, "releases"), list[Release], newest)
+
+    def release(self, app: str, release: str) -> Release:
+        """Return a release by id or version."""
+        return self._get(rest.path("apps", app, "releases", release), Release)
+
+    def rollback(self, app: str, release: str) -> Release:
+        """Make a release of an earlier one, by its id."""
+        url = rest.path("apps", app, "releases")
+        return self._transport.send("POST", url, Release, body={"release": release}, again=nothing_done)
+
+    def slug(self, app: str, slug: str) -> Slug:
+        """Return a slug by id."""
+        return self._get(rest.path("apps", app, "slugs", slug), Slug)
+
+    def scale(self, app: str, quantities: Mapping[str, int]) -> None:
+        """Set how many dynos of each process type run."""
+        body = {"updates": [{"type": name, "quantity": quantity} for name, quantity in quantities.items()]}
+        self._transport.send("PATCH", rest.path("apps", app, "formation"), Any, body=body)
+
+    def create_source(self) -> Source:
+        """Return a place for an archive; it is good for about an hour."""
+        return self._transport.send("POST", rest.path("sources"), NewSource).source_blob
+
+    def upload(self, source: Source, archive: IO[bytes], size: int) -> None:
+        """Put an archive of `size` bytes into its place; what reads it sees how far it is."""
+        put_blob(source.put_url, archive, size)
+
+    def create_build(self, app: str, source: Source, checksum: str, version: str) -> Build:
+        """Start a build of an archive. A lost answer is not tried again: the build may be under way."""
+        blob = {"url": source.get_url.reveal(), "checksum": checksum, "version": version}
+        url = rest.path("apps", app, "builds")
+        return self._transport.send("POST", url, Build, body={"source_blob": blob}, again=nothing_done)
+
+    def build(self, app: str, build: str) -> Build:
+        """Return a build by id."""
+        return self._get(rest.path("apps", app, "builds", build), Build)
+
+    def builds(self, app: str) -> list[Build]:
+        """Return the app's newest builds, the newest first."""
+        newest = {"Range": "created_at ..; order=desc,max=50"}
+        return self._get(rest.path("apps", app, "builds"), list[Build], newest)
+
+    def open_output(self, url: Secret, offset: int) -> requests.Response:
+        """Open the output of a build or a release command from a byte on. The URL is the secret.
+
+        It ends with the build; NUL bytes show that it lives and count for nothing.
+        """
+        return open_stream(url, accept="text/plain", silence=SILENCE_TIMEOUT, offset=offset)
 
     def dynos(self, app: str) -> list[Dyno]:
         """Return the app's dynos that are there now."""

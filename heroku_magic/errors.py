@@ -6,6 +6,8 @@
      +-- Interrupted              Ctrl-C before anything was started
      +-- SettingsError            no app, several apps, no token, a bad setting
      +-- EmulatorError            the embedded Heroku did not start, or is gone
+     +-- DeployRefused            a folder cannot be deployed (all faults at once); nothing was sent
+     +-- BuildFailed              Heroku could not build or release it; the old release goes on
      +-- ApiError                 the Platform API refused or did not answer
      |    +-- Unauthorized        401: the token is missing, wrong or expired
      |    +-- Forbidden           403: the token is good, the right is missing
@@ -80,6 +82,22 @@ class SettingsError(HerokuMagicError):
 
 class EmulatorError(HerokuMagicError):
     """The embedded Heroku did not start, or is gone."""
+
+
+class DeployRefused(HerokuMagicError):
+    """A folder cannot be deployed; `issues` names every fault. Nothing was sent."""
+
+    def __init__(self, issues: Sequence[str]) -> None:
+        self.issues = list(issues)
+        super().__init__(self.issues[0] if len(self.issues) == 1 else _listed(self.issues))
+
+
+class BuildFailed(HerokuMagicError):
+    """Heroku could not build or release what was deployed; `output` is the whole of the build's."""
+
+    def __init__(self, message: str, output: str) -> None:
+        self.output = output
+        super().__init__(message)
 
 
 class ApiError(HerokuMagicError):

@@ -8,21 +8,27 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic import detached as detached_
 from heroku_magic import settings as settings_
 from heroku_magic.accounts import Account
 from heroku_magic.client import HerokuClient
+from heroku_magic.deploy import Deploy
 from heroku_magic.embedded import embedded, running
 from heroku_magic.errors import (
+    DeployRefused,
+    Interrupted,
     InvalidOptions,
     InvalidParameters,
     NotFound,
     SettingsError,
 )
+from heroku_magic.inspection import inspect
 from heroku_magic.logstream import backlog
 from heroku_magic.masking import Mask
+from heroku_magic.packing import pack
 from heroku_magic.parameters import refused, to_env
 from heroku_magic.preflight import Preflight
 from heroku_magic.records import Rows
@@ -34,11 +40,10 @@ from heroku_magic.tokens import NoToken, find_token
 from heroku_magic.vault import find
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
     from heroku_magic.accounts import Leftovers
+    from heroku_magic.deploy import Deployed
     from heroku_magic.embedded import Embedded
     from heroku_magic.loglines import LogLine
     from heroku_magic.resources import Dyno, ProcessType, Release
@@ -267,6 +272,49 @@ class Heroku:
         app = self.account.create(name, region=region, stack=stack)
         chosen = replace(self.settings, app=app.name, app_source="create", is_embedded=self.settings.is_local)
         return Heroku(self.client, app.name, chosen, self.say)
+
+    def deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deployed:
+        """Build a folder at Heroku and release it; wait for it, and return what came of it.
+
+        allow: paths in the folder that are sent although they look like secrets. A folder that the
+        app runs already is not built again. Raises DeployRefused before anything is sent, BuildFailed
+        with the build's output (the release before goes on), or an ApiError.
+        """
+        deploy = self.start_deploy(folder, allow=allow)
+        try:
+            return deploy.result()
+        except KeyboardInterrupt:
+            raise Interrupted(deploy.give_up()) from None
+
+    def start_deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deploy:
+        """Check and pack a folder, and begin to deploy it; its `events()` tell how it goes."""
+        if self.settings.app is None:
+            folder = _shown(self.settings.worker or settings_.shipped_worker())
+            raise InvalidOptions(
+                f"The embedded Heroku serves {folder} live: there is nothing to deploy. "
+                "%heroku create makes an app to deploy to."
+            )
+        package = pack(Path(folder).expanduser().resolve(), allow=allow)
+        if issues := inspect(package.names, package.texts):
+            raise DeployRefused(issues)
+        self._snapshot = None
+        return Deploy(self.client, self.app, self.app_name, package).start()
+
+    def releases(self) -> list[Release]:
+        """Return the app's releases, the newest first."""
+        return self.client.releases(self.app)
+
+    def rollback(self, version: str | int) -> Release:
+        """Release again what an earlier release ran, such as `v12`, with its config vars."""
+        text = str(version)
+        number = text.removeprefix("v")
+        found = next((one for one in self.releases() if str(one.version) == number), None)
+        if found is None:
+            raise InvalidOptions(
+                f"{self.app_name} has no release {clean_line(text[:20])}: %heroku releases lists them."
+            )
+        self._snapshot = None
+        return self.client.rollback(self.app, found.id)
 
     def destroy(self, *, confirm: str) -> None:
         """Destroy the app with all that it has, for good; `confirm` must be its name."""
@@ -557,8 +605,6 @@ def _title(command: str) -> str:
 
 def _shown(folder: Path) -> str:
     """A folder as a user would write it."""
-    from pathlib import Path
-
     if folder == settings_.shipped_worker():
         return "the shipped worker"
     try:

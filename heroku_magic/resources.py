@@ -74,17 +74,63 @@ class RateLimit(msgspec.Struct, frozen=True):
 
 
 class Slug(msgspec.Struct, frozen=True):
-    """What a release runs."""
+    """What a release runs. size: bytes; null where it is not told."""
+
+    id: str
+    size: int | None = None
+    process_types: dict[str, str] = {}
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What another resource is referred to by."""
 
     id: str
 
 
 class Release(msgspec.Struct, frozen=True):
-    """A release of an app; `slug` is null before the first deploy."""
+    """A release of an app; `slug` is null before the first deploy.
+
+    status: `pending`, `succeeded`, `failed` or `expired`.
+    """
 
     id: str
     version: int
-    slug: Slug | None = None
+    slug: Identity | None = None
+    status: str = "succeeded"
+    description: str = ""
+    created_at: str = ""
+    current: bool = False
+    output_stream_url: Secret | None = None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where an archive is put, and where a build gets it; whoever has the URLs can do the same."""
+
+    put_url: Secret
+    get_url: Secret
+
+
+class NewSource(msgspec.Struct, frozen=True):
+    """The answer to a request for a source."""
+
+    source_blob: Source
+
+
+class BuiltSource(msgspec.Struct, frozen=True):
+    """What a build was made from."""
+
+    checksum: str | None = None
+
+
+class Build(msgspec.Struct, frozen=True):
+    """A build. status: `pending`, `succeeded` or `failed`; release and slug are null until it has them."""
+
+    id: str
+    status: str
+    output_stream_url: Secret
+    source_blob: BuiltSource
+    release: Identity | None = None
+    slug: Identity | None = None
 
 
 class DynoRelease(msgspec.Struct, frozen=True):

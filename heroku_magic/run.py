@@ -14,7 +14,6 @@ import time
 import weakref
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.creation import Creation, Stopped
@@ -33,8 +32,8 @@ from heroku_magic.errors import (
 )
 from heroku_magic.events import Event, StateChange
 from heroku_magic.failures import describe_failure
+from heroku_magic.feed import Feed
 from heroku_magic.frames import frame
-from heroku_magic.history import History
 from heroku_magic.logstream import LogStream, backlog
 from heroku_magic.lookups import dynos_since
 from heroku_magic.masking import Mask
@@ -130,12 +129,12 @@ class Run:
         self._looked_at = 0.0
         self._is_missed = False
         self._told: set[str] = set()
-        self._history = History()
+        self._feed = Feed()
+        self._history = self._feed.history
         self._stream: LogStream | None = None
-        self._changed = threading.Condition()
+        self._changed = self._feed.changed
         self._state = "requested"
         self._error: HerokuMagicError | None = None
-        self._closed = False
         self._cancel_asked = threading.Event()
         self._inbox: queue.SimpleQueue[list[LogLine] | LogStreamError | None] = queue.SimpleQueue()
         self._dyno_id = ""
@@ -296,27 +295,14 @@ class Run:
 
         Ends when the last late line is read, about a second after the final StateChange.
         """
-        position = 0
-        while True:
-            with self._changed:
-                self._changed.wait_for(partial(self._has_more, position), timeout)
-                fresh, closed = self._history.since(position), self._closed
-            position += len(fresh)
-            if not fresh and closed:
-                return
-            yield from fresh
-            if not fresh:
-                yield None
-
-    def _has_more(self, position: int) -> bool:
-        return len(self._history) > position or self._closed
+        return self._feed.events(timeout)
 
     # -- the life of a run, in its own thread -----------------------------------------------------
 
     def start(self) -> Run:
         """Request the dyno, or attach the one that is there. Returns at once; what goes wrong is the run's error."""
         _alive.add(self)
-        self._record(StateChange("requested", time.time(), task=self.task, app=self.app))
+        self._feed.add(StateChange("requested", time.time(), task=self.task, app=self.app))
         threading.Thread(target=self._live, name=f"heroku-{self.id}", daemon=True).start()
         return self
 
@@ -456,7 +442,7 @@ class Run:
         # A line that comes late must not bring a run that is over back to life.
         states = [] if self.done() else [self._state_change(state) for state in news.states]
         notes = [] if self.done() else [self._state_change(self._state, note=note) for note in news.notes]
-        self._record(*news.events, *states, *notes)
+        self._feed.add(*news.events, *states, *notes)
 
     def _fill_gaps(self) -> None:
         """Look for what a stream lost while the backlog still holds it: a long result runs out of it."""
@@ -467,7 +453,7 @@ class Run:
 
     def _fill(self, *, at_end: bool) -> None:
         lines = backlog(self._client, self._order.app, "")
-        self._record(*self._log.fill(lines, at_end=at_end, gaps=self._stream.gaps if self._stream else 0))
+        self._feed.add(*self._log.fill(lines, at_end=at_end, gaps=self._stream.gaps if self._stream else 0))
 
     def _warn(self) -> None:
         """Say once each: that the dyno's life is nearly over, and that it prints nothing."""
@@ -600,9 +586,7 @@ class Run:
 
     def _close(self) -> None:
         _alive.discard(self)
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._feed.close()
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -613,16 +597,10 @@ class Run:
 
     def _change(self, state: str, **facts: Any) -> None:
         with self._changed:
-            self._record(self._state_change(state, **facts))
+            self._feed.add(self._state_change(state, **facts))
 
     def _note(self, text: str) -> None:
         self._change(self._state, note=text)
-
-    def _record(self, *events: Event) -> None:
-        if events:
-            with self._changed:
-                self._history.extend(events)
-                self._changed.notify_all()
 
 
 _alive: weakref.WeakSet[Run] = weakref.WeakSet()

@@ -12,7 +12,7 @@ import platform
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -136,14 +136,17 @@ class Transport:
             self._say(f"API busy, trying again in {seconds:.0f} s")
 
 
-def open_stream(url: Secret, *, accept: str, silence: float) -> requests.Response:
+def open_stream(url: Secret, *, accept: str, silence: float, offset: int = 0) -> requests.Response:
     """Open a stream whose URL is the secret: the token is not sent with it, and no debug log names it.
 
-    silence: seconds without a byte after which a read gives up.
+    silence: seconds without a byte after which a read gives up. offset: the first byte that is asked for;
+    a host that gives more than that answers 200.
     """
     where = url.reveal()
     _hide(where)
     headers = {"Accept": accept, "Cache-Control": "no-cache"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
     with _session(where) as http:
         response = _ask(
             lambda: http.get(
@@ -155,10 +158,34 @@ def open_stream(url: Secret, *, accept: str, silence: float) -> requests.Respons
                 allow_redirects=False,
             )
         )
-    if response.status_code != requests.codes.ok:
+    if response.status_code not in {requests.codes.ok, requests.codes.partial_content}:
         response.close()
         raise ApiError("The stream is not there any more.", status=response.status_code)
     return response
+
+
+def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
+    """Put `size` bytes where a URL says, which is the secret: neither the token nor a content type goes with it.
+
+    The signature of the URL covers an empty content type:
+    https://devcenter.heroku.com/articles/build-and-release-using-the-api#sources-endpoint
+    """
+    where = url.reveal()
+    _hide(where)
+    headers = {"Content-Type": "", "Content-Length": str(size)}
+    with _session(where) as http:
+        response = _ask(
+            lambda: http.put(
+                where,
+                data=content,
+                headers=headers,
+                auth=_no_auth,
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                allow_redirects=False,
+            )
+        )
+    if response.status_code != requests.codes.ok:
+        raise Unreachable("The place for the archive took it not.", status=response.status_code)
 
 
 class _BearerAuth(AuthBase):

@@ -73,7 +73,7 @@ def test_a_token_that_is_not_accepted_is_named_and_another_one_asked_for(platfor
 
 def test_what_was_typed_wrong_is_not_kept(platform, typed):
     typed.append("wrong")
-    with pytest.raises(Unauthorized, match="wrong, expired or revoked: .* let %heroku login ask for another one"):
+    with pytest.raises(Unauthorized, match=r"wrong, expired or revoked: .* let %heroku login ask for another one"):
         login()
     with pytest.raises(SettingsError):
         account()

@@ -10,7 +10,10 @@ import nbclient
 import nbformat
 import pytest
 
+pytest_plugins = ["heroku_magic.emulator.pytest"]
+
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NEED_AN_ACCOUNT = {"deploy.ipynb"}
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 
 
@@ -18,14 +21,44 @@ def read(name):
     return nbformat.read(NOTEBOOKS / name, as_version=4)
 
 
+@pytest.fixture
+def account(embedded_heroku, monkeypatch):
+    """A Heroku to log in to."""
+    running = embedded_heroku()
+    monkeypatch.setenv("HEROKU_HOST", running.url)
+    monkeypatch.setenv("HEROKU_API_KEY", running.token)
+    return running
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_cell_runs(name, tmp_path, monkeypatch):
+def test_every_cell_runs(name, tmp_path, monkeypatch, request):
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
+    if name in NEED_AN_ACCOUNT:
+        request.getfixturevalue("account")
     notebook = read(name)
 
     nbclient.NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(tmp_path)}}).execute()
 
     assert saved_kinds(notebook) == saved_kinds(read(name)), "the saved outputs are those of this code"
+
+
+def test_without_an_account_a_deploy_goes_to_the_embedded_heroku(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
+    notebook = read("deploy.ipynb")
+    notebook.cells = [cell for cell in notebook.cells if cell.source != "%heroku login"]
+
+    nbclient.NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(tmp_path)}}).execute()
+
+    said = "".join(json.dumps(cell.get("outputs", [])) for cell in notebook.cells)
+    assert "on the embedded Heroku, for as long as this kernel lives" in said
+    assert "(embedded) \\u00b7" in said
+
+
+def test_the_account_is_not_shown(account, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
+    notebook = read("deploy.ipynb")
+    nbclient.NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert account.token not in nbformat.writes(notebook)
 
 
 def saved_kinds(notebook):
@@ -51,7 +84,7 @@ def test_each_display_has_a_text_that_says_how_it_ended(name):
     runs = [o for o in shown if "text/html" in o["data"]]
 
     assert runs
-    assert all("exit 0" in "".join(output["data"]["text/plain"]) for output in runs)
+    assert all(re.search("exit 0|deploy ✓ done", "".join(output["data"]["text/plain"])) for output in runs)
 
 
 def test_a_failing_cell_stops_a_headless_run_and_its_error_is_saved(tmp_path, monkeypatch):

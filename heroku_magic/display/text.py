@@ -48,7 +48,7 @@ def title(view: RunView) -> str:
 
 def mark(view: RunView) -> str:
     """Return a sign for the state; `status` says the same in words."""
-    unknown = view.succeeded and view.exit_status is None
+    unknown = view.succeeded and view.exit_status is None and view.fact("dyno")
     return "?" if unknown else _MARKS.get(view.state, "●")
 
 

@@ -179,6 +179,8 @@ class RunView:
         return clean_line(line if self.verbose else mask_emails(line))
 
     def _change(self, change: StateChange) -> None:
+        if change.state not in {self.state, "stopping", *FINAL}:
+            self.progress = None  # it was of the step before; an end keeps it, to say how far the run came
         self.state = change.state
         if self._started_at is None:
             self._started_at = change.at

@@ -61,7 +61,7 @@ class Builds:
                 slug = await self._slug(build, source, output)
                 self._release(build, slug, output)
         except BuildFailed as error:
-            output.line(f" !     {error}")
+            output.line(f" !     {str(error).splitlines()[0]}")  # what pip said stands above
             output.line(" !     Push rejected, failed to build.")
             build.end(FAILED)
             self._logplex.say("app", "api", "Build failed")

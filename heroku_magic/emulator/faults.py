@@ -31,6 +31,8 @@ FAULTS = {
     "cut-stream": (PROBABILITY, "a log stream breaks off, in the middle of a line"),
     "stale-stream": (PROBABILITY, "a tail shows that it lives but brings no further line"),
     "expired-session": (PROBABILITY, "the URL of a log session is refused"),
+    "cut-upload": (COUNT, "so many times an archive's upload breaks off half-way"),
+    "cut-output": (COUNT, "so many times a build's output breaks off, in the middle of a line"),
     "conflict-after-release": (COUNT, "so many dyno creates after a release are answered 409"),
     "dyno-not-visible": (COUNT, "so many first looks at a new dyno are answered 404"),
     "rate-limit": (PROBABILITY, "a request is answered 429"),

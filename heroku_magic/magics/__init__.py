@@ -1,7 +1,7 @@
 """HerokuMagics: `%heroku` and `%%heroku`, options in, result out; it decides nothing of its own.
 
 The line is read by options.py, the body by parameters.py. Each verb is a method of its group here
-(runs.py, account.py), which asks heroku.py and shows the answer. What is heavy is imported when a
+(runs.py, shipping.py, account.py), which asks heroku.py and shows the answer. What is heavy is imported when a
 cell needs it.
 """
 
@@ -16,6 +16,7 @@ from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions
 from heroku_magic.magics.account import Account
 from heroku_magic.magics.runs import Runs
+from heroku_magic.magics.shipping import Shipping
 from heroku_magic.options import Parsed, help_text, parse
 from heroku_magic.parameters import read_body
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @magics_class
-class HerokuMagics(Runs, Account):
+class HerokuMagics(Runs, Shipping, Account):
     """Serverless functions from a notebook cell; `%heroku --help` explains."""
 
     @no_var_expand

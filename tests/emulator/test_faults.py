@@ -65,7 +65,7 @@ def test_the_clock_may_be_behind():
 
 
 def test_every_fault_of_the_issue_is_there():
-    assert len(FAULTS) == 21
+    assert len(FAULTS) == 23
 
 
 @pytest.mark.parametrize("setting", ["boots=1", "boot", "boot=", "boot=-1", "boot=inf"])

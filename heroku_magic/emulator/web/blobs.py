@@ -36,7 +36,9 @@ class Blob(LocalHandler):
 
     def data_received(self, chunk: bytes) -> None:
         """Take the next bytes."""
-        if self._upload is not None:
+        if self.emulator.faults.takes("cut-upload", self.path_args[0]):
+            self.detach().close()
+        elif self._upload is not None:
             self._upload.write(chunk)
 
     def put(self, _token: str) -> None:

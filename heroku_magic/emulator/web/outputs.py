@@ -43,8 +43,12 @@ class OutputStream(LocalHandler):
         await self.flush()
         while (text := await output.after(offset, self.emulator.times.heartbeat)) is not None:
             offset += len(text)
-            self.write(text or b"\0")
+            is_cut = len(text) > 1 and self.emulator.faults.takes("cut-output", output.token)
+            self.write((text[: len(text) // 2] if is_cut else text) or b"\0")
             await self.flush()
+            if is_cut:
+                self.detach().close()
+                return
 
     async def _send_events(self, output: Output) -> None:
         last = self.request.headers.get("Last-Event-ID", "")
