@@ -606,6 +606,11 @@ class Run:
 _alive: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
+def running_runs() -> list[Run]:
+    """Return the runs of this process that are not over."""
+    return list(_alive)
+
+
 @atexit.register
 def _stop_all() -> None:
     """The interpreter ends: stop what still runs, wait a moment, and tell what came of it.
