@@ -195,9 +195,8 @@ def _declared(line: _Line, facts: Facts) -> list[Parameter]:
 def _paths(typed: str) -> Matches:
     """The folders that go on from what was typed."""
     folder, _, start = typed.rpartition("/")
-    place = Path(f"{folder}/" if "/" in typed else ".").expanduser()
     try:
-        with os.scandir(place) as entries:
+        with os.scandir(Path(f"{folder}/" if "/" in typed else ".").expanduser()) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
     except (OSError, RuntimeError):  # no such folder, no such user
         return Matches(0)
