@@ -175,15 +175,12 @@ def test_the_tab_key_of_a_terminal_completes(folder):
     try:
         child.expect(r"In \[")
         time.sleep(1)
-        child.send("%heroku lo")
-        time.sleep(0.5)
-        child.send("\t")
-        child.expect("logout")
-        child.sendcontrol("c")
-        time.sleep(0.5)
-        child.send("%heroku run sim")
-        time.sleep(0.5)
-        child.send("\t")
-        child.expect("simulate|ulate")
+        for line, more in (("%heroku run sim", "ulate"), ("%heroku lo", "logout")):
+            child.send(line)
+            time.sleep(0.5)
+            child.send("\t")
+            child.expect(more)
+            child.sendcontrol("c")
+            time.sleep(0.5)
     finally:
         child.close(force=True)
