@@ -137,7 +137,7 @@ class Deploy:
 
     def _is_built(self, release: Release) -> bool:
         """Whether the release runs what was built from these very bytes."""
-        if release.slug is None:
+        if release.slug is None or release.status != "succeeded":
             return False
         builds = self._client.builds(self._app)
         slugs = [one.slug.id for one in builds if one.slug and one.source_blob.checksum == self._package.checksum]

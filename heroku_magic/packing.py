@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1_000_000_000  # bytes of an app's files: https://devcenter.heroku.com/articles/limits#builds
 IN_MEMORY = 16_000_000  # bytes of an archive that need no temporary file
+_READ = (".py", ".python-version", "Procfile", "runtime.txt")  # what an inspection looks into
 _SCANNED = 1_000_000  # bytes of a file that are looked through for keys
 
 _NEVER = frozenset(
@@ -57,7 +58,7 @@ _TOKENS = re.compile(
 class Package:
     """An archive, ready to be sent. checksum: `SHA256:` and hex digits, of the archive.
 
-    sizes: bytes of each file by its path; names: of all files and links; texts: of the smaller files.
+    sizes: bytes of each file by its path; names: of all files and links; texts: of sources and settings.
     """
 
     archive: IO[bytes]
@@ -158,7 +159,7 @@ class _Packer:
         info.size, info.mode = len(content), 0o755 if before.st_mode & 0o100 else 0o644
         tar.addfile(info, io.BytesIO(content))
         self._sizes[info.name] = info.size
-        if info.size <= _SCANNED:
+        if info.size <= _SCANNED and info.name.endswith(_READ):
             self._texts[info.name] = content.decode("utf-8", "replace")
 
 
