@@ -137,7 +137,7 @@ class Task:
 
     def help(self) -> str:
         """Return the help of `%heroku tasks NAME`."""
-        rows = list(map(_help_row, self.parameters[:_MOST_NAMES]))
+        rows = _help_rows(self.parameters[:_MOST_NAMES])
         if self.schema is None:
             rows = ["  It declares no parameters, so it takes any: they are environment variables to it."]
         head = [f"{clipped(self.name)}({self.signature})", clean(self._description[:_LONGEST_TEXT])]
@@ -146,9 +146,12 @@ class Task:
         return "\n".join([*filter(None, head), *rows, *tail, *wrong])
 
 
-def _help_row(parameter: Parameter) -> str:
-    more = "; ".join(filter(None, [parameter.limits, parameter.description]))
-    return f"  {parameter}  {more}".rstrip()
+def _help_rows(parameters: list[Parameter]) -> list[str]:
+    """Two columns: a parameter, and its limits and help."""
+    width = min(max((len(str(one)) for one in parameters), default=0), NAME)
+    return [
+        f"  {one!s:<{width}}  {'; '.join(filter(None, [one.limits, one.description]))}".rstrip() for one in parameters
+    ]
 
 
 def _choices(schema: Mapping[str, Any]) -> list[Any]:

@@ -274,6 +274,12 @@ def test_help_shows_types_help_and_an_example():
         "simulate(n: int = 10)\nEstimate pi.\n  n: int = 10  points to draw\n"
         "runs:    python -m heroku_task simulate\nexample: %%heroku simulate --arg n=10"
     )
+    limited = {**INT, "minimum": 1, "description": "how many"}
+    rows = task(n=limited, method=CHOICE).help().splitlines()
+    assert rows[2:4] == [
+        "  n: int                               from 1; how many",
+        "  method: 'naive' | 'fast' | 3 | None",
+    ]
     assert "it takes any" in Task("hello", "sh hello.sh", None).help()
 
 

@@ -39,8 +39,22 @@ class HerokuMagics(Runs, Shipping, Account):
     def heroku(self, line: str, cell: str | None = None) -> Any:
         """Run tasks on Heroku one-off dynos, or on the embedded Heroku.
 
-        `%%heroku [TASK] [options]` runs a task with the body's parameters, `%heroku VERB` controls.
-        `%heroku --help` and `%%heroku --help` show every verb and option with an example.
+        A cell runs a task with the parameters that its body assigns; its value is a DataFrame:
+
+            %%heroku [TASK] [options]
+            n = len(df)
+
+        A line controls, or runs a task too:
+
+            %heroku tasks                         what there is to run, and what it takes
+            df = %heroku run TASK --arg n=10
+            %heroku run -- python --version       any command
+            %heroku ps, stop, logs, last          dynos and runs
+            %heroku login, create, deploy, use    an app of yours
+
+        The Tab key completes verbs, options, tasks, parameters and values. `%heroku --help` lists every
+        verb, `%heroku VERB --help` and `%%heroku --help` every option, `%heroku tasks TASK` one task's
+        parameters: each with an example to paste.
         """
         namespace = {**self._shell.user_ns, **_locals_of_caller()}
         with _short_errors(verbose=self.verbose) as errors:
