@@ -163,9 +163,9 @@ def _values(kind: str, typed: str, line: _Line, facts: Facts) -> Matches:
 
 
 def _sizes() -> Iterable[Match]:
-    yield Match("eco", "from the account's pool of hours")
+    yield Match("eco", "from the pool of hours")
     for size, dollars in DOLLARS_A_MONTH.items():
-        yield Match(size, f"${dollars / _HOURS_A_MONTH:.3f} an hour")
+        yield Match(size, f"${dollars / _HOURS_A_MONTH:.3f}/h")
 
 
 def _parameters(typed: str, line: _Line, facts: Facts) -> Matches:
@@ -182,7 +182,8 @@ def _parameters(typed: str, line: _Line, facts: Facts) -> Matches:
 
 
 def _as_match(parameter: Parameter, ending: str) -> Match:
-    return Match(f"{parameter.name}{ending}", f"{clipped(parameter.type)} {parameter.limits}".strip())
+    kind = clipped(parameter.type).replace(" | ", " or ")  # a line may break at a |
+    return Match(f"{parameter.name}{ending}", f"{kind} {parameter.limits}".strip())
 
 
 def _declared(line: _Line, facts: Facts) -> list[Parameter]:

@@ -95,7 +95,7 @@ def test_the_variables_of_the_notebook_and_the_dynos_that_run_are_offered(shared
 def test_a_price_stands_beside_a_size(shared):
     reply = shared.client.complete("%%heroku --size standard-1", reply=True, timeout=30)["content"]
 
-    assert reply["metadata"]["_jupyter_types_experimental"][0]["type"] == "$0.035 an hour"
+    assert reply["metadata"]["_jupyter_types_experimental"][0]["type"] == "$0.035/h"
 
 
 @pytest.fixture

@@ -134,10 +134,11 @@ def test_a_completion_says_how_much_it_replaces():
 
 
 def test_a_word_stands_beside_each_completion():
-    assert Match("eco", "from the account's pool of hours") in complete("%%heroku -s ", Facts()).found
-    assert Match("standard-1x", "$0.035 an hour") in complete("%%heroku -s st", Facts()).found
+    assert Match("eco", "from the pool of hours") in complete("%%heroku -s ", Facts()).found
+    assert Match("standard-1x", "$0.035/h") in complete("%%heroku -s st", Facts()).found
     assert complete("%%heroku s", Facts()).found == [Match("simulate", "Estimate pi.")]
     assert complete("%%heroku simulate -e n", Facts()).found == [Match("n=", "int from 1 up to 9")]
+    assert Match("method=", "'naive' or 'fast' or 'a b'") in complete("%%heroku simulate -e ", Facts()).found
 
 
 def test_the_only_task_and_the_main_task_have_parameters_without_being_named():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Complete = Callable[[str, bool], Matches | None]
 
 _NAME = "heroku_magic"
+_LONGEST = 20
 _LINE = r"[^%]*%%?heroku\s"
 
 
@@ -54,11 +55,16 @@ def _as_matcher(complete: Complete, context: Any) -> Any:
     if matches is None or not matches.found:
         return {"completions": []}
     return {
-        "completions": [SimpleCompletion(text=match.text, type=match.told) for match in matches.found],
+        "completions": [SimpleCompletion(text=match.text, type=_on_one_line(match.told)) for match in matches.found],
         "matched_fragment": text[len(text) - matches.replaces :],
         "ordered": True,
         "suppress": True,
     }
+
+
+def _on_one_line(told: str) -> str:
+    """A word on a completion, cut and with blanks that do not break: JupyterLab's rows have room for one short line."""
+    return (told if len(told) <= _LONGEST else f"{told[: _LONGEST - 1]}…").replace(" ", "\u00a0")
 
 
 def _as_hook(complete: Complete, event: Any) -> list[str]:
