@@ -33,13 +33,14 @@ from heroku_magic.packing import pack
 from heroku_magic.parameters import refused, to_env
 from heroku_magic.preflight import Preflight
 from heroku_magic.records import Rows
-from heroku_magic.run import Order, Run
+from heroku_magic.run import Order, Run, running_runs
 from heroku_magic.safetext import clean_line
 from heroku_magic.settings import Choice, NoApp, Settings
 from heroku_magic.status import drains, told
 from heroku_magic.sweep import Sweep
-from heroku_magic.tasks import Task, check, choose
+from heroku_magic.tasks import NO_TASKS, Task, check, choose
 from heroku_magic.tokens import NoToken, find_token
+from heroku_magic.transport import say_nothing
 from heroku_magic.vault import find
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ DESCRIBE_TIMEOUT = 60  # seconds of life of the dyno that tells what the tasks t
 EMBEDDED = "embedded"
 
 _MARK = re.compile(r"#(hm-[0-9a-f]{8})$")
-_USES_HELPER = re.compile(r"\bpython[\d.]*\b.* -m heroku_task\b")
 _DESCRIBES = re.compile(r"\bpython[\d.]*\b.* -m heroku_task --describe\b")
 
 
@@ -377,14 +377,24 @@ class Heroku:
     def tasks(self) -> list[Task]:
         """Return the app's tasks with their declared parameters (asks `describe` where there is one)."""
         snapshot = self._look()
-        declared = self._declarations(snapshot)
-        names = [name for name, kind in snapshot.types.items() if kind.quantity == 0]
-        hidden = {"web", "release", "describe"}
-        return [declared.get(name) or _undeclared(snapshot, name) for name in names if name not in hidden]
+        return _tasks_of(snapshot, self._declarations(snapshot))
+
+    def known_tasks(self) -> list[Task]:
+        """Return the app's tasks as far as they are known already: nobody is asked, nothing runs."""
+        known = self._snapshot
+        return _tasks_of(known, self._declared.get(known.slug, {})) if known else []
 
     def dynos(self) -> list[Dyno]:
         """Return the app's dynos that are there now, ours and others."""
         return self.client.dynos(self.app)
+
+    def our_dynos(self) -> list[str]:
+        """Return the names of the app's dynos that carry a run's id; whatever is tried again, nothing is said."""
+        return [dyno.name for dyno in self.client.with_say(say_nothing).dynos(self.app) if run_id(dyno)]
+
+    def known_dynos(self) -> list[str]:
+        """Return the names of the dynos whose runs this process follows: nobody is asked."""
+        return sorted(run.dyno for run in running_runs() if run.dyno and run.app == self.app_name)
 
     def stop(self, dyno: str, *, any_dyno: bool = False) -> str:
         """Stop a dyno by its name (`run.1234`), id or run id, and return its name.
@@ -552,14 +562,14 @@ class Heroku:
         if chosen.schema is None:
             issues += self._clashes(parameters, override)
         env = _encoded(parameters, chosen, issues)
+        for fault in chosen.faults:
+            self.say(f"What {chosen.name} declares: {fault}")
         return {**common, "task": chosen.name, "command": chosen.name, "env": env}
 
     def _task(self, name: str | None, *, any_type: bool) -> Task:
         snapshot = self._look()
         types = {type_: (kind.command, kind.quantity) for type_, kind in snapshot.types.items()}
         chosen = choose(name, types, any_type=any_type)
-        if not _USES_HELPER.search(types[chosen][0]):
-            return _undeclared(snapshot, chosen)
         return self._declarations(snapshot).get(chosen) or _undeclared(snapshot, chosen)
 
     def _look(self) -> Snapshot:
@@ -645,6 +655,11 @@ def run_id(dyno: Dyno) -> str | None:
     return match[1] if match else None
 
 
+def connections() -> list[Heroku]:
+    """Return the connections that this process made, that which was used last at the end."""
+    return list(_connections.values())
+
+
 def last() -> Run | Sweep | None:
     """Return the run or the sweep that was started last in this process."""
     return _last
@@ -673,6 +688,7 @@ def _connect_local(chosen: Settings, say: Say) -> Heroku:
         client = HerokuClient(server.url, server.token, token_source=EMBEDDED, say=say)
         known = _connections[key] = Heroku(client, server.app, chosen, say)
     known.settings, known.say = chosen, say
+    _connections[key] = _connections.pop(key)  # the one used last stands last
     return known
 
 
@@ -692,6 +708,7 @@ def _connect_remote(chosen: Settings, say: Say) -> Heroku:
         client = HerokuClient(url, token, token_source=source, say=say)
         known = _connections[key] = Heroku(client, app, chosen, say)
     known.settings = chosen
+    _connections[key] = _connections.pop(key)
     return known
 
 
@@ -715,6 +732,11 @@ def _no_app() -> NoApp:
         f"A token is set ({source}) but no app. The account's apps:{names}\n"
         "Choose one with `%heroku use NAME` or --app NAME; or --local for the embedded Heroku."
     )
+
+
+def _tasks_of(snapshot: Snapshot, declared: Mapping[str, Task]) -> list[Task]:
+    names = [name for name, kind in snapshot.types.items() if kind.quantity == 0 and name not in NO_TASKS]
+    return [declared.get(name) or _undeclared(snapshot, name) for name in names]
 
 
 def _undeclared(snapshot: Snapshot, name: str) -> Task:

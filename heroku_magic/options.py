@@ -80,7 +80,10 @@ def help_text(verb: Verb, *, cell: bool) -> str:
 def _overview() -> str:
     rows = [_row(f"%heroku {verb.name} {verb.words}", verb.summary, 42) for verb in VERBS.values()]
     head = "%%heroku [TASK] [options] runs a task with the cell's body as its parameters;\n%heroku VERB controls:"
-    tail = "Help on one: %heroku VERB --help, and %%heroku --help for the cell.\n\n  %%heroku --arg n=10\n  n = len(df)"
+    tail = (
+        "Help on one: %heroku VERB --help, and %%heroku --help for the cell; on a task:\n"
+        "%heroku tasks TASK. The Tab key completes all of it.\n\n  %%heroku --arg n=10\n  n = len(df)"
+    )
     return "\n".join([head, "", *rows, "", tail])
 
 

@@ -258,9 +258,10 @@ def _expanded(text: str, namespace: Mapping[str, Any], read: Callable[[str, Mapp
 
 
 def _text(value: Any, schema: Any) -> str | Secret | None:
-    """A value's text; that of a secret is read as if it was typed."""
+    """A value's text; that of a secret is read as if it was typed, and one that is declared secret becomes one."""
     if not isinstance(value, Secret):
-        return to_text(value, schema)
+        is_secret = isinstance(schema, dict) and schema.get("writeOnly") is True and isinstance(value, str) and value
+        return _text(Secret(value), schema) if is_secret else to_text(value, schema)
     if len(value.reveal()) < SHORTEST:
         raise TypeError(f"a secret of fewer than {SHORTEST} characters cannot be hidden in what the task prints.")
     to_text(Typed(value.reveal()), schema)

@@ -625,6 +625,11 @@ def still_running(url: str) -> list[Run]:
     return [run for run in _alive if run.running() and not run.outlives and run.host == url]
 
 
+def running_runs() -> list[Run]:
+    """Return the runs of this process that are not over."""
+    return list(_alive)
+
+
 def _stop_all() -> None:
     """The interpreter ends: stop what still runs, wait a moment, and tell what came of it.
 

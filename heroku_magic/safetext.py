@@ -8,6 +8,13 @@ instead of being dropped, so that nothing disappears silently. HTML is escaped b
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# What a stranger's name and line may fill of a cell, in characters.
+NAME, LINE = 60, 300
 
 # C0 (but tab and newline), DEL, C1; bidirectional and other invisible format marks; line and
 # paragraph separators, which some front ends break lines at; lone surrogates; U+FFFE and U+FFFF.
@@ -33,6 +40,24 @@ def clean(text: str) -> str:
 def clean_line(text: str) -> str:
     """Return `clean(text)` on one line: newlines become a visible mark."""
     return clean(text).replace("\n", "\u23ce")
+
+
+def clipped(text: str, longest: int = NAME) -> str:
+    """Return a stranger's text on one line, clean and cut."""
+    return clean_line(text if len(text) <= longest else f"{text[: longest - 1]}…")
+
+
+def short(value: Any) -> str:
+    """Return a value as Python writes it, clean and cut."""
+    try:
+        return clipped(repr(value))
+    except RecursionError:
+        return "…"
+
+
+def listed(names: Iterable[Any], longest: int = LINE) -> str:
+    """Return names in a row, clean and cut."""
+    return clipped(", ".join(map(str, names)), longest)
 
 
 def mask_emails(text: str) -> str:

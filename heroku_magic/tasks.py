@@ -9,33 +9,33 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.declarations import read_declaration
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.safetext import clean, clean_line
+from heroku_magic.safetext import LINE, NAME, clean, clean_line, clipped, listed, short
+from heroku_magic.schemas import (
+    culprit,
+    did_you_mean,
+    example,
+    expectation,
+    fits,
+    in_list,
+    limits_text,
+    near_miss,
+    type_text,
+    without_null,
+)
 from heroku_magic.secret import Secret
 from heroku_magic.values import Typed, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 # Process types with a meaning of their own on Heroku, or to us.
 NO_TASKS = frozenset({"web", "release", "describe"})
-_DEEPEST = 20
 # What a stranger's declaration may fill of a cell, in characters or names.
-_LONGEST_NAME, _LONGEST_LINE, _LONGEST_TEXT, _MOST_NAMES = 60, 300, 2000, 50
-_TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
-_WORDS = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "string": "text",
-    "array": "a list",
-    "object": "a dict",
-    "null": "null",
-}
-_TYPES = {"integer": "int", "number": "float", "boolean": "bool", "string": "str", "null": "None"}
+_LONGEST_TEXT, _MOST_NAMES, _MOST_CHOICES = 2000, 50, 200
 
 
 @dataclass(frozen=True)
@@ -49,31 +49,57 @@ class Parameter:
     @property
     def type(self) -> str:
         """Its type in Python's words, such as `int` or `'naive' | 'fast'`."""
-        return _type_text(self.schema)
+        return type_text(self.schema)
 
     @property
     def description(self) -> str:
         """Its help."""
-        return _clipped(str(self.schema.get("description", "")), _LONGEST_LINE)
+        return clipped(str(self.schema.get("description", "")), LINE)
+
+    @property
+    def limits(self) -> str:
+        """Its limits in words, such as `from 1 up to 10`; empty where it has none."""
+        schema = without_null(self.schema)
+        each = limits_text(without_null(schema.get("items") or schema.get("additionalProperties")))
+        return ", ".join(filter(None, [limits_text(schema), each and f"each {each}"]))
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether nobody is to see its value."""
+        return self.schema.get("writeOnly") is True or self.schema.get("format") == "password"
+
+    @property
+    def choices(self) -> list[str]:
+        """The values to choose from, each as it is typed after `NAME=`; empty where there is no choice."""
+        kinds: list[Mapping[str, Any]] = [kind for kind in in_list(self.schema, "anyOf") if isinstance(kind, dict)]
+        kinds = kinds or [self.schema]
+        found = [choice for kind in kinds for choice in _choices(kind)]
+        return list(dict.fromkeys(text for text in map(_as_typed, found[:_MOST_CHOICES]) if text != "…"))
 
     def __str__(self) -> str:
-        default = f" = {_short(self.schema['default'])}" if "default" in self.schema else ""
-        return f"{_clipped(self.name)}: {_clipped(self.type, _LONGEST_LINE)}{default}"
+        default = f" = {short(self.schema['default'])}" if "default" in self.schema else ""
+        return f"{clipped(self.name)}: {clipped(self.type, LINE)}{default}"
 
 
 @dataclass(frozen=True)
 class Task:
-    """A process type that a cell can run. schema: JSON Schema of its parameters; None takes anything."""
+    """A process type that a cell can run.
+
+    schema: JSON Schema of its parameters; None takes anything. faults: what is wrong with the declaration.
+    """
 
     name: str
     command: str
     schema: Mapping[str, Any] | None
+    faults: tuple[str, ...] = ()
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], command: str) -> Task:
         """Return the task of one row of `describe`."""
-        schema = row.get("parameters")
-        return cls(str(row.get("task", "")), command, schema if isinstance(schema, dict) else None)
+        schema, faults = read_declaration(row.get("parameters"))
+        if error := row.get("error"):
+            faults = (f"it cannot be read, so nothing is checked: {clipped(str(error), LINE)}", *faults)
+        return cls(str(row.get("task", "")), command, schema, faults)
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -91,7 +117,7 @@ class Task:
     @property
     def summary(self) -> str:
         """What it does, in a line."""
-        return _clipped(self._description.strip().partition("\n")[0], _LONGEST_LINE)
+        return clipped(self._description.strip().partition("\n")[0], LINE)
 
     @property
     def _description(self) -> str:
@@ -100,24 +126,39 @@ class Task:
     @property
     def signature(self) -> str:
         """Its parameters as Python would write them; `...` takes anything."""
-        return _listed(self.parameters, _LONGEST_TEXT) if self.schema is not None else "..."
+        return listed(self.parameters, _LONGEST_TEXT) if self.schema is not None else "..."
 
     @property
     def example(self) -> str:
         """A cell to paste: the required parameters, or the first one."""
         declared = self.parameters
         shown = [parameter for parameter in declared if parameter.is_required] or declared[:1]
-        arguments = [f" --arg {_clipped(one.name)}={_example_value(one.schema)}" for one in shown[:_MOST_NAMES]]
-        return f"%%heroku {_clipped(self.name)}{''.join(arguments)}"
+        return f"%%heroku {clipped(self.name)}{''.join(map(_as_argument, shown[:_MOST_NAMES]))}"
 
     def help(self) -> str:
         """Return the help of `%heroku tasks NAME`."""
-        rows = [f"  {one}  {one.description}".rstrip() for one in self.parameters[:_MOST_NAMES]]
+        rows = _help_rows(self.parameters[:_MOST_NAMES])
         if self.schema is None:
             rows = ["  It declares no parameters, so it takes any: they are environment variables to it."]
-        head = [f"{_clipped(self.name)}({self.signature})", clean(self._description[:_LONGEST_TEXT])]
-        tail = [f"runs:    {_clipped(self.command, _LONGEST_LINE)}", f"example: {self.example}"]
-        return "\n".join([*filter(None, head), *rows, *tail])
+        head = [f"{clipped(self.name)}({self.signature})", clean(self._description[:_LONGEST_TEXT])]
+        tail = [f"runs:    {clipped(self.command, LINE)}", f"example: {self.example}"]
+        wrong = [f"fault:   {fault}" for fault in self.faults[:_MOST_NAMES]]
+        return "\n".join([*filter(None, head), *rows, *tail, *wrong])
+
+
+def _help_rows(parameters: list[Parameter]) -> list[str]:
+    """Two columns: a parameter, and its limits and help."""
+    width = min(max((len(str(one)) for one in parameters), default=0), NAME)
+    return [
+        f"  {one!s:<{width}}  {'; '.join(filter(None, [one.limits, one.description]))}".rstrip() for one in parameters
+    ]
+
+
+def _choices(schema: Mapping[str, Any]) -> list[Any]:
+    if choices := in_list(schema, "enum"):
+        return choices
+    usual: dict[str, list[Any]] = {"boolean": [True, False], "null": [None]}
+    return usual.get(str(schema.get("type")), [])
 
 
 def check(task: Task, parameters: Mapping[str, Any]) -> list[str]:
@@ -125,12 +166,15 @@ def check(task: Task, parameters: Mapping[str, Any]) -> list[str]:
     if task.schema is None:
         return []
     declared = {parameter.name: parameter for parameter in task.parameters}
-    issues = [_unknown(name, task, declared) for name in parameters if name not in declared]
+    # JSON Schema takes more than what is declared unless it says no; here it has to say yes, for a typo costs a dyno.
+    takes_more = task.schema.get("additionalProperties") is True
+    issues = [_unknown(name, task, declared) for name in parameters if name not in declared and not takes_more]
     for name, parameter in declared.items():
         if name in parameters:
-            issues += _misfit(_clipped(name), parameters[name], parameter)
+            issues += _misfit(clipped(name), parameters[name], parameter)
         elif parameter.is_required:
-            issues.append(f"{_clipped(name)} is missing: {_clipped(task.name)} takes {parameter}.")
+            hint = f" --secret {clipped(name)} asks for it." if parameter.is_secret else ""
+            issues.append(f"{clipped(name)} is missing: {clipped(task.name)} takes {parameter}.{hint}")
     return issues
 
 
@@ -144,11 +188,11 @@ def choose(name: str | None, types: Mapping[str, tuple[str, int]], *, any_type: 
     if name is None:
         return _left_out(candidates, types)
     if name not in types:
-        known = f"The app has: {_listed(types)}. Any command: %heroku run -- COMMAND"
-        raise InvalidOptions(f"There is no process type {_short(name)}.{_near(name, types)} {known}")
+        known = f"The app has: {listed(types)}. Any command: %heroku run -- COMMAND"
+        raise InvalidOptions(f"There is no process type {short(name)}.{did_you_mean(name, types)} {known}")
     if name not in candidates and not any_type:
         why = "Heroku keeps it for itself, or keeps it running"
-        raise InvalidOptions(f"{_clipped(name)} is no task: {why}. --any-type runs it all the same.")
+        raise InvalidOptions(f"{clipped(name)} is no task: {why}. --any-type runs it all the same.")
     return name
 
 
@@ -158,124 +202,43 @@ def _left_out(candidates: list[str], types: Mapping[str, tuple[str, int]]) -> st
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
-        raise InvalidOptions(f"Which task? The app has {_listed(candidates)}: %%heroku {_clipped(candidates[0])}")
+        raise InvalidOptions(f"Which task? The app has {listed(candidates)}: %%heroku {clipped(candidates[0])}")
     raise InvalidOptions(
-        f"The app has no task to run, only {_listed(types) or 'no process types at all'}. "
+        f"The app has no task to run, only {listed(types) or 'no process types at all'}. "
         "Add a line to its Procfile, name one with --any-type, or run a command: %heroku run -- COMMAND"
     )
 
 
 def _unknown(name: str, task: Task, declared: Mapping[str, Parameter]) -> str:
     takes = f"It takes: {task.signature or 'none'}."
-    return f"{_clipped(task.name)} has no parameter {_clipped(str(name))}.{_near(str(name), declared)} {takes}"
+    return f"{clipped(task.name)} has no parameter {clipped(str(name))}.{did_you_mean(str(name), declared)} {takes}"
 
 
 def _misfit(name: str, value: Any, parameter: Parameter) -> list[str]:
-    if isinstance(value, Secret):
-        fits = _fits(Typed(value.reveal()), parameter.schema)
-        return [] if fits else [f"{name} is a secret: expected {_expectation(parameter.schema)}."]
+    if parameter.is_secret or isinstance(value, Secret):
+        text = value.reveal() if isinstance(value, Secret) else value
+        is_fit = fits(Typed(text) if isinstance(text, str) else text, parameter.schema)
+        return [] if is_fit else [f"{name} is a secret: expected {expectation(parameter.schema)}."]
     is_too_many = _is_many(value) and not _takes_many(parameter.schema)
     try:
         given = value if isinstance(value, Typed) else plain(value)
     except TypeError:
         return [_many(name)] if is_too_many else []
-    if _fits(given, parameter.schema):
+    if fits(given, parameter.schema):
         return []
-    if is_too_many:
-        return [_many(name)]
-    return [f"{name} is {_told(given)}: expected {_expectation(parameter.schema)}.{_remedy(name, given, parameter)}"]
+    return [_many(name) if is_too_many else _told(name, given, parameter.schema)]
 
 
-def _told(value: Any) -> str:
-    """A value as it was given; text of a body is called text, for its quotes are easily overlooked."""
-    is_text = isinstance(value, str) and not isinstance(value, Typed)
-    return f"the text {_short(value)}" if is_text else _short(value)
-
-
-def _remedy(name: str, value: Any, parameter: Parameter) -> str:
-    """What was probably meant, if anything is near."""
-    if not isinstance(value, str):
-        return ""
-    choices = parameter.schema.get("enum")
-    if isinstance(choices, list):
-        return _near(value, [choice for choice in choices if isinstance(choice, str)])
-    if not isinstance(value, Typed) and _fits(Typed(value), parameter.schema):
-        return f" A body passes Python values: {name} without quotes is one."
-    return ""
-
-
-def _fits(value: Any, schema: Any, depth: int = 0) -> bool:
-    """Whether a plain value, or the text that stands for it, is what the schema takes."""
-    if not isinstance(schema, dict) or depth > _DEEPEST:
-        return True
-    if kinds := _listed_in(schema, "anyOf"):
-        readings = [value, *_readings(value)]
-        return any(_fits(reading, kind, depth + 1) for kind in kinds for reading in readings)
-    if choices := _listed_in(schema, "enum"):
-        return any(_is_choice(value, choice) for choice in choices)
-    kind = schema.get("type")
-    reads = _READERS.get(kind) if isinstance(kind, str) else None
-    if reads is None:
-        return True
-    if isinstance(value, Typed) and kind != "string":
-        value = _read(value, kind)
-    return reads(value) and _items_fit(value, schema, depth)
-
-
-def _listed_in(schema: Mapping[str, Any], key: str) -> list[Any]:
-    """What a schema lists; nothing listed is no construct that we know, so it takes anything."""
-    found = schema.get(key)
-    return found if isinstance(found, list) else []
-
-
-def _items_fit(value: Any, schema: Mapping[str, Any], depth: int) -> bool:
-    if isinstance(value, list) and "items" in schema:
-        return all(_fits(item, schema["items"], depth + 1) for item in value)
-    if isinstance(value, dict) and isinstance(schema.get("additionalProperties"), dict):
-        return all(_fits(item, schema["additionalProperties"], depth + 1) for item in value.values())
-    return True
-
-
-_READERS = {
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "boolean": lambda value: isinstance(value, bool),
-    "string": lambda value: isinstance(value, str),
-    "array": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-    "null": lambda value: value is None,
-}
-
-
-def _read(text: str, kind: Any) -> Any:
-    """Read the text of a declared type as the worker's helper decodes it; unreadable text stays text."""
-    if kind == "boolean":
-        word = text.strip().lower()
-        return word in _TRUE if word in _TRUE | _FALSE else text
-    try:
-        if kind == "integer":
-            return int(text)
-        if kind == "number":
-            return float(text)
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _readings(value: Any) -> list[Any]:
-    """What text that was typed may also stand for."""
-    return [_read(value, "json")] if isinstance(value, Typed) else []
-
-
-def _is_choice(value: Any, choice: Any) -> bool:
-    if isinstance(value, str) == isinstance(choice, str) and type(value) in {type(choice), Typed} and value == choice:
-        return True
-    return isinstance(value, Typed) and not isinstance(choice, str) and value == json.dumps(choice)
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    return f" Did you mean {_clipped(near[0])}?" if near else ""
+def _told(name: str, value: Any, schema: Mapping[str, Any]) -> str:
+    """What does not fit, what was expected, and what was probably meant."""
+    where, part, kind = culprit(value, schema)
+    # Text of a body is called text, for its quotes are easily overlooked.
+    is_text = isinstance(part, str) and not isinstance(part, Typed)
+    expected = expectation(schema if kind is schema or not where else kind)
+    told = f"{name}{where} is {'the text ' if is_text else ''}{short(part)}: expected {expected}."
+    if is_text and not where and "enum" not in kind and fits(Typed(part), schema):
+        return f"{told} A body passes Python values: {name} without quotes is one."
+    return told + near_miss(part, kind)
 
 
 def _is_many(value: Any) -> bool:
@@ -284,7 +247,8 @@ def _is_many(value: Any) -> bool:
 
 
 def _takes_many(schema: Mapping[str, Any]) -> bool:
-    return _fits([], schema) or _fits([0], schema) or _fits([""], schema)
+    kinds = [kind.get("type") for kind in in_list(schema, "anyOf") if isinstance(kind, dict)]
+    return "array" in kinds or any(fits(value, schema) for value in ([], [0], [""]))
 
 
 def _many(name: str) -> str:
@@ -292,49 +256,18 @@ def _many(name: str) -> str:
     return f"{name} is a list of values, and the task takes one: {remedy}."
 
 
-def _expectation(schema: Mapping[str, Any], depth: int = 0) -> str:
-    if choices := _listed_in(schema, "enum"):
-        return f"one of {_listed(map(_short, choices), _LONGEST_LINE)}"
-    kinds = [kind for kind in _listed_in(schema, "anyOf") if isinstance(kind, dict)]
-    if kinds and depth < _DEEPEST:
-        return _clipped(" or ".join(_expectation(kind, depth + 1) for kind in kinds), _LONGEST_LINE)
-    word = _WORDS.get(str(schema.get("type")), "something else")
-    return f"{word} ({_clipped(_type_text(schema), _LONGEST_LINE)})" if schema.get("items") else word
+def _as_argument(parameter: Parameter) -> str:
+    """How a line gives a parameter a value: to paste."""
+    name = clipped(parameter.name)
+    return f" --secret {name}" if parameter.is_secret else f" --arg {name}={_as_typed(example(parameter.schema))}"
 
 
-def _type_text(schema: Any, depth: int = 0) -> str:
-    if not isinstance(schema, dict) or depth > _DEEPEST:
-        return "Any"
-    if choices := _listed_in(schema, "enum"):
-        return " | ".join(_short(choice) for choice in choices)
-    if kinds := _listed_in(schema, "anyOf"):
-        return " | ".join(_type_text(kind, depth + 1) for kind in kinds)
-    kind = str(schema.get("type"))
-    if kind == "array":
-        return f"list[{_type_text(schema['items'], depth + 1)}]" if schema.get("items") else "list"
-    if kind == "object":
-        values = schema.get("additionalProperties")
-        return f"dict[str, {_type_text(values, depth + 1)}]" if isinstance(values, dict) and values else "dict"
-    return _TYPES.get(kind, "Any")
-
-
-_EXAMPLES = {"integer": 10, "number": 0.5, "boolean": True, "array": [1, 2, 3], "object": {}}
-
-
-def _example_value(schema: Mapping[str, Any]) -> str:
-    """A value to paste after `--arg NAME=`."""
-    kind = _EXAMPLES.get(str(schema.get("type")), "text")
-    choices = _listed_in(schema, "enum")
-    value = schema["default"] if schema.get("default") is not None else choices[0] if choices else kind
-    if not isinstance(value, str):
-        value = _compact(value)
-        return value if len(value) <= _LONGEST_NAME else "…"
-    return _as_typed(value) if len(value) <= _LONGEST_NAME and clean_line(value) == value else "…"
-
-
-def _as_typed(text: str) -> str:
-    """Text as a line must have it to mean just that."""
-    if not re.search(r"[\s\"'${}]", text):
+def _as_typed(value: Any) -> str:
+    """A value as a line must have it to mean just that."""
+    text = value if isinstance(value, str) else _compact(value)
+    if len(text) > NAME or clean_line(text) != text:
+        return "…"
+    if not isinstance(value, str) or not re.search(r"[\s\"'${}]", text):
         return text
     if "'" not in text:
         return f"'{text}'"
@@ -346,19 +279,3 @@ def _compact(value: Any) -> str:
         return json.dumps(value, separators=(",", ":"))
     except RecursionError:
         return "…"
-
-
-def _short(value: Any) -> str:
-    try:
-        return _clipped(repr(value))
-    except RecursionError:
-        return "…"
-
-
-def _clipped(text: str, longest: int = _LONGEST_NAME) -> str:
-    """A stranger's text on one line, clean and cut."""
-    return clean_line(text if len(text) <= longest else f"{text[: longest - 1]}…")
-
-
-def _listed(names: Iterable[Any], longest: int = _LONGEST_LINE) -> str:
-    return _clipped(", ".join(map(str, names)), longest)

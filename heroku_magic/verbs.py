@@ -19,13 +19,22 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its names (the long one last), what its value is called (empty: a flag), its help."""
+    """One option: its names (the long one last), what its value is called (empty: a flag), its help.
+
+    completes: what kind of thing the value is, where what it is called does not say that.
+    """
 
     names: tuple[str, ...]
     metavar: str
     help: str
     many: bool = False
     convert: Callable[[str], Any] = str
+    completes: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What kind of thing its value is, for completion."""
+        return self.completes or self.metavar.lower()
 
     @property
     def name(self) -> str:
@@ -40,7 +49,10 @@ class Option:
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: what it does, how many words it takes (least, most; None is no limit), its options."""
+    """One verb: what it does, how many words it takes (least, most; None is no limit), its options.
+
+    completes: what kind of thing the words are, where what they are called does not say that.
+    """
 
     name: str
     summary: str
@@ -49,6 +61,12 @@ class Verb:
     most: int | None
     options: tuple[Option, ...]
     examples: tuple[str, ...]
+    completes: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What kind of thing its words are, for completion."""
+        return self.completes or self.words.partition(" ")[0].strip("[]…").lower()
 
 
 def _seconds(text: str) -> int:
@@ -93,19 +111,40 @@ def _none(text: str) -> str:
 HELP = Option(("-h", "--help"), "", "show this help")
 _VERBOSE = Option(("-v", "--verbose"), "", "Heroku's own lines and times too; whole tracebacks")
 WHERE = (
-    Option(("-a", "--app"), "NAME", "the app on Heroku"),
+    Option(("-a", "--app"), "NAME", "the app on Heroku", completes="app"),
     Option(("-r", "--remote"), "REMOTE", "the git remote that names the app"),
     Option(("--local",), "", "the embedded Heroku, whatever app is set"),
     Option(("--worker",), "FOLDER", "the folder that the embedded Heroku serves (implies --local)"),
 )
+_OUT = Option(
+    ("-o", "--out"),
+    "NAME",
+    "bind the DataFrame to NAME and show no value",
+    convert=_variable,
+    completes="variable",
+)
 _RUN = (
     Option(("-e", "--arg"), "NAME=VALUE", "one parameter; $name and {expression} pass a variable", many=True),
-    Option(("--secret",), "NAME", "a parameter from the environment, the keyring or a hidden prompt", many=True),
+    Option(
+        ("--secret",),
+        "NAME",
+        "a parameter from the environment, the keyring or a hidden prompt",
+        many=True,
+        completes="secret",
+    ),
     *WHERE,
     Option(("-s", "--size"), "SIZE", "dyno size, such as standard-2x"),
     Option(("--timeout",), "SECONDS", "longest life of the dyno, boot included (3600)", convert=_seconds),
-    Option(("-o", "--out"), "NAME", "bind the DataFrame to NAME and show no value", convert=_variable),
-    Option(("--each",), "NAME[=VALUES]", "one run for each value; again: all combinations", many=True),
+    Option(
+        ("-o", "--out"), "NAME", "bind the DataFrame to NAME and show no value", convert=_variable, completes="variable"
+    ),
+    Option(
+        ("--each",),
+        "NAME[=VALUES]",
+        "one run for each value; again: all combinations",
+        many=True,
+        completes="parameter",
+    ),
     Option(("--zip",), "", "walk the lists of --each in step"),
     Option(("--jobs",), "N", "runs of a sweep at once, at most", convert=_count),
     Option(("--sample",), "K", "only K combinations of a sweep, drawn by chance", convert=_count),
@@ -144,7 +183,13 @@ VERBS: dict[str, Verb] = {
             1,
             (
                 *WHERE,
-                Option(("-o", "--out"), "NAME", "bind the DataFrame to NAME and show no value", convert=_variable),
+                Option(
+                    ("-o", "--out"),
+                    "NAME",
+                    "bind the DataFrame to NAME and show no value",
+                    convert=_variable,
+                    completes="variable",
+                ),
                 Option(("--bg",), "", "return a handle at once; the output goes on updating"),
                 Option(("-q", "--quiet"), "", "show only what goes wrong"),
                 _VERBOSE,
@@ -231,11 +276,12 @@ VERBS: dict[str, Verb] = {
             0,
             1,
             (
-                Option(("--confirm",), "NAME", "the app's name again"),
+                Option(("--confirm",), "NAME", "the app's name again", completes="app"),
                 Option(("--leftovers",), "", "instead: what crashed notebooks of this machine left, apps and tokens"),
                 _VERBOSE,
             ),
             ("%heroku destroy my-app --confirm my-app", "%heroku destroy --leftovers"),
+            completes="app",
         ),
         Verb(
             "init",

@@ -37,6 +37,11 @@ class Kernel:
         """Run a cell; return what it showed."""
         return Output([message for _, message in self.messages(self.start(code), timeout)])
 
+    def complete(self, code, at=None):
+        """Ask for what may stand at a place of a cell (its end): the front end's own request; the texts."""
+        reply = self.client.complete(code, at, reply=True, timeout=30)["content"]
+        return reply["matches"]
+
     def wait_for_text(self, sent, text, timeout=30):
         """Wait until a cell's display shows a text."""
         for _, message in self.messages(sent, timeout):

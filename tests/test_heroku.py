@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from datetime import date
 
 import pytest
 from workers import make_worker
 
-from heroku_magic import InvalidOptions, InvalidParameters, SettingsError, connect
+from heroku_magic import InvalidOptions, InvalidParameters, SettingsError, TaskFailed, connect
 from heroku_magic.embedded import embedded
 from heroku_magic.errors import NotFound, RateLimited, Unauthorized, Unreachable
 
@@ -239,3 +241,98 @@ def test_the_one_line_about_the_embedded_heroku_comes_once_a_folder(tmp_path, mo
     assert said == [
         "No app is set: using the embedded Heroku, serving ./worker. A dyno there is a process of yours, no sandbox."
     ]
+
+
+# -- declarations ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def declaring(tmp_path_factory):
+    """A connection to a worker whose tasks declare themselves in each way there is, some of them wrongly."""
+    folder = make_worker(
+        tmp_path_factory.mktemp("declaring") / "worker",
+        {"dice": "bash dice.sh", "odd": "echo odd"},
+        ranged="""
+            from __future__ import annotations
+            from datetime import date
+            from enum import Enum
+            from typing import Annotated
+            from heroku_task import Secret, task
+
+            class Method(Enum):
+                NAIVE = "naive"
+                FAST = "fast"
+
+            @task
+            def ranged(day: date, n: Annotated[int, {"minimum": 1}] = 1, method: Method = Method.FAST, token: Secret = ""):
+                print("the token is", str(token))
+                yield {"day": day, "n": n, "method": method.name, "kind": type(day).__name__}
+            """,
+        wrong="""
+            from typing import Annotated
+            from heroku_task import task
+
+            @task
+            def wrong(n: Annotated[int, {"minimum": 1}] = 0):
+                yield {"n": n}
+            """,
+    )
+    (folder / "dice.sh").write_text('for i in $(seq "$N"); do echo "{\\"roll\\": $i}"; done\n')
+    dice = {"properties": {"N": {"type": "integer", "minimum": 1, "maximum": 6}}, "required": ["N"]}
+    (folder / "dice.schema.json").write_text(json.dumps(dice))
+    odd = {"properties": {"n": {"$ref": "#/properties/n"}}}
+    (folder / "odd.schema.json").write_text(json.dumps(odd))
+    return folder
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def local(declaring, said):
+    return connect(worker=declaring, say=said.append)
+
+
+def test_a_task_in_another_language_is_checked_by_what_its_file_declares(local):
+    assert local.run("dice", {"N": 3})["roll"].tolist() == [1, 2, 3]
+    with pytest.raises(InvalidParameters) as caught:
+        local.submit("dice", {"N": 7, "M": 1})
+
+    assert caught.value.issues == [
+        "dice has no parameter M. It takes: N: int.",
+        "N is 7: expected a whole number from 1 up to 6. The nearest that fits is 6.",
+    ]
+
+
+def test_dates_choices_and_ranges_are_checked_here_and_arrive_as_what_they_are(local):
+    df = local.run("ranged", {"day": date(2026, 1, 31), "n": 2, "method": "naive"})
+
+    assert df.to_dict("records") == [{"day": "2026-01-31", "n": 2, "method": "NAIVE", "kind": "date"}]
+    with pytest.raises(InvalidParameters) as caught:
+        local.submit("ranged", {"day": "2026-1-31", "n": 0, "method": "slow"})
+    assert len(caught.value.issues) == 3
+
+
+def test_a_parameter_that_is_declared_secret_is_hidden_without_being_asked_to(local):
+    run = local.submit("ranged", {"day": "2026-01-31", "token": "hunter22"})
+    run.result()
+
+    assert "the token is ***" in run.logs()
+    assert "hunter22" not in run.logs() + repr(run)
+
+
+def test_what_is_wrong_with_a_declaration_is_said_and_the_task_runs_all_the_same(local, said):
+    local.run("odd", {"n": [1]})
+
+    assert "What odd declares: n: it refers to itself (#/properties/n), so it takes anything." in said
+    with pytest.raises(TaskFailed, match="n: its default is 0, which it does not take: expected a whole number from 1"):
+        local.run("wrong")
+    assert any(line.startswith("What wrong declares: it cannot be read, so nothing is checked") for line in said)
+
+
+def test_what_is_known_of_tasks_is_told_without_asking(local, monkeypatch):
+    assert [task.name for task in local.known_tasks()] == [task.name for task in local.tasks()]
+    monkeypatch.setattr(local, "client", None)
+    assert next(task for task in local.known_tasks() if task.name == "dice").parameters[0].name == "N"

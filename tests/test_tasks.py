@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.parameters import read_argument, read_body
+from heroku_magic.parameters import read_argument, read_body, to_env
+from heroku_magic.secret import Secret
 from heroku_magic.tasks import Parameter, Task, check, choose
 from heroku_magic.values import Typed
 
@@ -98,15 +99,89 @@ def test_what_fits_passes(schema, value):
         (MAYBE, 1.5, "v is 1.5: expected a whole number or null."),
         (MAYBE, Typed("x"), "v is 'x': expected a whole number or null."),
         ({"anyOf": [INT, {"enum": ["a"]}]}, "b", "v is the text 'b': expected a whole number or one of 'a'."),
-        (INTS, ["a"], "v is ['a']: expected a list (list[int])."),
+        (INTS, [1, "a"], "v[1] is the text 'a': expected a whole number."),
         (INTS, Typed("[1"), "v is '[1': expected a list (list[int])."),
-        (FLOATS, {"a": "x"}, "v is {'a': 'x'}: expected a dict."),
+        (FLOATS, {"a": "x"}, "v['a'] is the text 'x': expected a number."),
         (LIST, 5, "v is 5: expected a list."),
         (DICT, 5, "v is 5: expected a dict."),
     ],
 )
 def test_what_does_not_fit_is_told_with_what_is_expected(schema, value, issue):
     assert check(task(v=schema), {"v": value}) == [issue]
+
+
+def test_all_faults_are_told_at_once_each_with_what_was_expected_and_what_was_meant():
+    declared = task(
+        ["seed"],
+        n={**INT, "minimum": 1, "maximum": 10, "multipleOf": 3},
+        method={"enum": ["naive", "fast"]},
+        day={**TEXT, "format": "date"},
+        data=INTS,
+        seed=INT,
+    )
+
+    assert check(declared, {"n": 11, "method": "fats", "day": "2026-1-5", "data": [1, 2.5], "sed": 1}) == [
+        f"simulate has no parameter sed. Did you mean seed? It takes: {declared.signature}.",
+        "n is 11: expected a whole number from 1 up to 10 in steps of 3. The nearest that fits is 9.",
+        "method is the text 'fats': expected one of 'naive', 'fast'. Did you mean fast?",
+        "day is the text '2026-1-5': expected a date (YYYY-MM-DD). Did you mean 2026-01-05?",
+        "data[1] is 2.5: expected a whole number.",
+        "seed is missing: simulate takes seed: int.",
+    ]
+
+
+SECRET = {**TEXT, "format": "password", "writeOnly": True}
+
+
+def test_a_declared_secret_is_in_no_fault():
+    declared = task(["token"], token={**SECRET, "minLength": 20})
+
+    for value in ("hunter22", Typed("hunter22"), Secret("hunter22"), ["hunter22"], 5):
+        assert check(declared, {"token": value}) == ["token is a secret: expected text of at least 20 characters."]
+    (missing,) = check(declared, {})
+    assert missing == "token is missing: simulate takes token: Secret. --secret token asks for it."
+    assert declared.example == "%%heroku simulate --secret token"
+
+
+def test_a_declared_secret_is_hidden_however_it_was_given():
+    declared = task(token=SECRET)
+
+    assert to_env({"token": "hunter22"}, declared.schema) == {"token": Secret("hunter22")}
+    assert to_env({"token": Typed("hunter22")}, declared.schema) == {"token": Secret("hunter22")}
+    assert to_env({"token": ""}, declared.schema) == {"token": ""}
+
+
+def test_only_a_declaration_that_says_so_takes_more_than_it_declares():
+    more = Task("t", "", {"properties": {"n": INT}, "additionalProperties": True})
+    silent = Task("t", "", {"properties": {"n": INT}})
+
+    assert check(more, {"x": 1}) == []
+    assert len(check(silent, {"x": 1})) == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "choices"),
+    [
+        ({"enum": ["a b", "c", 3, True, None]}, ["'a b'", "c", "3", "true", "null"]),
+        ({"anyOf": [{"enum": ["x"]}, NULL]}, ["x", "null"]),
+        (BOOL, ["true", "false"]),
+        (INT, []),
+        ({"enum": ["a\nb", "\x1b[2J"]}, []),
+    ],
+)
+def test_the_choices_are_as_a_line_takes_them(schema, choices):
+    parameter = Parameter("v", schema, False)
+
+    assert parameter.choices == choices
+    for choice in choices:
+        assert check(task(v=schema), dict([read_argument(f"v={choice}", {})])) == []
+
+
+def test_the_limits_of_what_a_parameter_holds_are_told():
+    limited = {**INT, "minimum": 1}
+
+    assert Parameter("v", {"anyOf": [limited, NULL]}, False).limits == "from 1"
+    assert Parameter("v", {**LIST, "items": limited, "maxItems": 5}, False).limits == "of at most 5 items, each from 1"
 
 
 def test_text_of_the_line_is_read_by_the_declared_type_and_text_of_a_body_is_text():
@@ -199,6 +274,12 @@ def test_help_shows_types_help_and_an_example():
         "simulate(n: int = 10)\nEstimate pi.\n  n: int = 10  points to draw\n"
         "runs:    python -m heroku_task simulate\nexample: %%heroku simulate --arg n=10"
     )
+    limited = {**INT, "minimum": 1, "description": "how many"}
+    rows = task(n=limited, method=CHOICE).help().splitlines()
+    assert rows[2:4] == [
+        "  n: int                               from 1; how many",
+        "  method: 'naive' | 'fast' | 3 | None",
+    ]
     assert "it takes any" in Task("hello", "sh hello.sh", None).help()
 
 
@@ -255,6 +336,8 @@ def test_a_row_of_describe_is_a_task():
     assert Task.from_row({"task": "a", "parameters": None}, "c") == Task("a", "c", None)
     assert Task.from_row({"task": "a", "parameters": {"properties": {}}}, "c").parameters == []
     assert Task.from_row({"task": "a", "parameters": [1]}, "c").schema is None
+    broken = Task.from_row({"task": "a", "parameters": None, "error": "SyntaxError: \x1b[2Jno"}, "c")
+    assert broken.faults == ("it cannot be read, so nothing is checked: SyntaxError: no",)
 
 
 # -- which process type ----------------------------------------------------------------------------

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import random
 import statistics
-from typing import Literal
+from typing import Annotated, Literal
 
 from heroku_task import progress, task
 
 
 @task
 def bootstrap(
-    data: list[float],
+    data: Annotated[list[float], {"minItems": 2}],
     statistic: Literal["mean", "median", "stdev"] = "mean",
-    samples: int = 2000,
-    confidence: float = 0.95,
+    samples: Annotated[int, {"minimum": 1}] = 2000,
+    confidence: Annotated[float, {"exclusiveMinimum": 0, "exclusiveMaximum": 1}] = 0.95,
     seed: int = 0,
 ) -> dict[str, object]:
     """Tell how sure a statistic of these numbers is, by the percentile bootstrap.
 
-    data: the numbers, at least two.
+    data: the numbers.
     statistic: what to compute of them.
     samples: how many samples to draw, with replacement.
-    confidence: between 0 and 1.
+    confidence: how sure the interval has to be, 0.95 for 95 %.
     seed: of the random numbers.
     """
-    if len(data) < 2:
-        raise ValueError(f"data holds {len(data)} numbers: expected at least 2")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}: expected a number between 0 and 1")
-    if samples < 1:
-        raise ValueError(f"samples is {samples}: expected 1 or more")
     compute = getattr(statistics, statistic)
     rng = random.Random(seed)
     drawn = sorted(compute(rng.choices(data, k=len(data))) for _ in progress(range(samples), text=f"{statistic}s"))

@@ -31,6 +31,7 @@ import signal
 import sys
 import time
 from enum import Enum
+from operator import ge, gt, le, lt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     Function = _ast.FunctionDef
     Schema = dict[str, Any]
 
-__all__ = ["emit", "emit_file", "metric", "progress", "task"]
+__all__ = ["Secret", "emit", "emit_file", "metric", "progress", "task"]
 
 LINE = 4000  # bytes of a record: below PIPE_BUF, so that nobody else's output cuts it
 BATCH = 100_000  # bytes of rows that make a record, at most
@@ -78,6 +79,15 @@ class _Gone(BaseException):
 
 
 # -- what a task uses ------------------------------------------------------------------------------
+
+
+class Secret(str):
+    """The type of a parameter that nobody is to see, such as a token: text whose repr tells nothing."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
 
 
 def task(function: F) -> F:
@@ -534,14 +544,200 @@ def _shuffled(numbers: Any) -> bytes:
 
 # -- what a task takes: one way from its source to JSON Schema -------------------------------------
 
+_SIMPLE = {"int": "integer", "float": "number", "bool": "boolean", "str": "string", "list": "array", "dict": "object"}
+_FORMATS = {"date": "date", "datetime": "date-time"}
+# The words that may stand beside a type, in Annotated, and what they take:
+# https://json-schema.org/draft/2020-12/json-schema-validation
+_NUMBER, _COUNT = "a number", "a whole number, 0 or more"
+_BESIDE = {
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _NUMBER),
+    "multipleOf": "a number above 0",
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _COUNT),
+    "enum": "a list",
+    "description": "text",
+}
 
-def _task_in(filename: str) -> Function:
-    """Return the one @task function of a source file, which is read and not run."""
-    try:
-        with open(filename, "rb") as file:
-            body = _parsed(file.read(), filename, "exec").body
-    except FileNotFoundError:
-        raise TaskError(f"there is no {filename} beside heroku_task.py") from None
+
+class _Source:
+    """A task's source file: its one @task function, and the names that its types use. It is read and not run."""
+
+    def __init__(self, filename: str) -> None:
+        try:
+            with open(filename, "rb") as file:
+                body = _parsed(file.read(), filename, "exec").body
+        except FileNotFoundError:
+            raise TaskError(f"there is no {filename} beside heroku_task.py") from None
+        self._names: dict[str, Any] = dict(filter(None, map(_named, body)))
+        self.function = _task_of(body, filename)
+
+    def schema(self) -> Schema:
+        """Return the JSON Schema of the function's parameters."""
+        given = self.function.args
+        if given.posonlyargs:
+            raise TaskError(f"{self.function.name} takes parameters before a `/`, which cannot be given by name")
+        defaults = [*[None] * (len(given.args) - len(given.defaults)), *given.defaults, *given.kw_defaults]
+        pairs = list(zip([*given.args, *given.kwonlyargs], defaults))  # noqa: B905 - Python 3.9 has no strict
+        properties = {argument.arg: self._property(argument, node) for argument, node in pairs}
+        required = [argument.arg for argument, node in pairs if node is None]
+        summary, help_texts = _docstring(self.function, list(properties))
+        for name, text in help_texts.items():
+            properties[name].setdefault("description", text)
+        schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+        return {**schema, "description": summary} if summary else schema
+
+    def _property(self, argument: _ast.arg, default: _ast.expr | None) -> Schema:
+        """Return the schema of one parameter; of a secret one the default is not told."""
+        try:
+            schema = self._type(argument.annotation)
+            if _is_secret(schema):
+                return {**schema, "writeOnly": True}
+        except TaskError as error:
+            raise TaskError(f"{argument.arg}: {error}") from None
+        schema = {**schema, **self._default(default)}
+        kinds = schema.get("anyOf", [schema])
+        if "default" in schema and not any(_keeps(schema["default"], kind) for kind in kinds):
+            told = f"its default is {schema['default']!r:.80}, which it does not take: expected {_expected(schema)}"
+            raise TaskError(f"{argument.arg}: {told}")
+        return schema
+
+    def _default(self, node: _ast.expr | None) -> Schema:
+        """Return the default, where it is a value that JSON has."""
+        try:
+            return {} if node is None else {"default": json.loads(_json(self._value(node)))}
+        except (ValueError, TypeError, LookupError, RecursionError):
+            return {}
+
+    def _value(self, node: Any) -> Any:
+        """Return what a literal, a name of the file for one, an Enum's member or a date stands for; or ValueError."""
+        if isinstance(node, _ast.Constant):
+            return node.value
+        if isinstance(node, _ast.Name):
+            return self._meant(node.id, self._value)
+        if isinstance(node, _ast.Attribute):
+            return self._members(_name(node.value))[node.attr]
+        if isinstance(node, _ast.Dict):
+            return {self._value(key): self._value(item) for key, item in zip(node.keys, node.values)}  # noqa: B905
+        if isinstance(node, _ast.Call) and _name(node.func) in _FORMATS and not node.keywords:
+            from datetime import date, datetime
+
+            kind = date if _name(node.func) == "date" else datetime
+            return kind(*map(self._value, node.args)).isoformat()
+        from ast import literal_eval
+
+        return literal_eval(node)
+
+    def _type(self, node: _ast.expr | None) -> Schema:
+        """Return the schema of an annotation; what is not known takes anything."""
+        if isinstance(node, _ast.Constant):
+            return self._of_text(node.value)
+        if isinstance(node, _ast.BinOp) and isinstance(node.op, _ast.BitOr):
+            return _any_of([self._type(node.left), self._type(node.right)])
+        if isinstance(node, _ast.Subscript):
+            items = node.slice.elts if isinstance(node.slice, _ast.Tuple) else [node.slice]
+            return self._subscript(_name(node.value), items)
+        name = _name(node)
+        if isinstance(node, _ast.Name) and name in self._names:
+            return self._choices(name) or self._meant(name, self._type)
+        if name == "Secret":
+            return {"type": "string", "format": "password", "writeOnly": True}
+        if name in _FORMATS:
+            return {"type": "string", "format": _FORMATS[name]}
+        kind = _SIMPLE.get({"List": "list", "Dict": "dict"}.get(name, name))
+        return {"type": kind} if kind else {}
+
+    def _of_text(self, annotation: Any) -> Schema:
+        """Return the schema of an annotation in quotes, and of None."""
+        try:
+            if isinstance(annotation, str):
+                return self._type(_parsed(annotation, "annotation", "eval").body)
+        except (SyntaxError, ValueError):
+            return {}
+        return {"type": "null"} if annotation is None else {}
+
+    def _subscript(self, name: str, items: list[_ast.expr]) -> Schema:
+        if name == "Annotated":
+            schema = self._type(items[0])
+            for item in items[1:]:
+                schema = _with_words(schema, self._beside(item))
+            return schema
+        if name == "Literal":
+            choices = [self._default(item) for item in items]
+            return {"enum": [choice["default"] for choice in choices]} if all(choices) else {}
+        if name in ("Optional", "Union"):
+            return _any_of([*map(self._type, items), *[{"type": "null"}] * (name == "Optional")])
+        if name in ("list", "List", "dict", "Dict"):
+            kind, key = ("array", "items") if name in ("list", "List") else ("object", "additionalProperties")
+            inner = self._type(items[-1])
+            return {"type": kind, key: inner} if inner else {"type": kind}
+        return {}
+
+    def _beside(self, node: _ast.expr) -> Schema:
+        """Return what stands beside a type in Annotated: words of JSON Schema, or text, the help."""
+        try:
+            told = self._value(node)
+        except (ValueError, TypeError, LookupError):
+            if isinstance(node, _ast.Dict):
+                raise TaskError("the words beside its type have to be literals") from None
+            return {}  # another library's
+        if isinstance(told, str):
+            return {"description": told}
+        return _checked_words(told) if isinstance(told, dict) else {}
+
+    def _choices(self, name: str) -> Schema:
+        """Return the values of an Enum of the file; nothing, if the name is none."""
+        node = self._names[name]
+        if not isinstance(node, _ast.ClassDef) or not {"Enum", "IntEnum", "StrEnum"} & {*map(_name, node.bases)}:
+            return {}
+        try:
+            values = list(dict.fromkeys(self._members(name).values()))
+        except (ValueError, TypeError, LookupError):
+            values = []
+        if not values or not all(isinstance(value, (str, int, float)) for value in values):
+            raise TaskError(f"the values of {name} have to be texts or numbers, each written as it is")
+        return {"enum": values, "title": name}
+
+    def _members(self, name: str) -> dict[str, Any]:
+        """Return the values that a class of the file has, by their names."""
+        members: dict[str, Any] = {}
+        for statement in getattr(self._names[name], "body", ()):
+            named = _named(statement)
+            if named and not named[0].startswith("_"):
+                is_auto = isinstance(named[1], _ast.Call) and _name(named[1].func) == "auto"
+                members[named[0]] = self._auto(name, named[0], members) if is_auto else self._value(named[1])
+        return members
+
+    def _auto(self, name: str, member: str, members: dict[str, Any]) -> Any:
+        """Return what Enum's auto() gives."""
+        is_text = "StrEnum" in map(_name, self._names[name].bases)
+        return member.lower() if is_text else [0, *members.values()][-1] + 1
+
+    def _meant(self, name: str, read: Callable[[Any], T]) -> T:
+        """Read what a name of the file stands for; while it is read it stands for nothing, lest it goes in circles."""
+        node = self._names.pop(name, None)
+        if node is None:
+            raise ValueError(name)
+        try:
+            return read(node)
+        finally:
+            self._names[name] = node
+
+
+def _parsed(source: bytes | str, filename: str, mode: str) -> Any:
+    return compile(source, filename, mode, _ast.PyCF_ONLY_AST, dont_inherit=True)
+
+
+def _named(node: _ast.stmt) -> tuple[str, Any] | None:
+    """Return the name that a statement gives to a class or a value, and that."""
+    if isinstance(node, _ast.ClassDef):
+        return node.name, node
+    if type(node).__name__ not in ("Assign", "AnnAssign", "TypeAlias"):  # the last is new in 3.12
+        return None
+    target = getattr(node, "targets", [getattr(node, "target", getattr(node, "name", None))])[0]
+    return (target.id, node.value) if isinstance(target, _ast.Name) and node.value else None  # type: ignore[attr-defined]
+
+
+def _task_of(body: list[_ast.stmt], filename: str) -> Function:
+    """Return the one @task function of a file."""
     kinds = (_ast.FunctionDef, _ast.AsyncFunctionDef)
     found = [node for node in body if isinstance(node, kinds) and "task" in map(_name, node.decorator_list)]
     if len(found) != 1:
@@ -550,26 +746,6 @@ def _task_in(filename: str) -> Function:
     if isinstance(found[0], _ast.AsyncFunctionDef):
         raise TaskError(f"{found[0].name} is async: make it a plain function that calls asyncio.run()")
     return found[0]
-
-
-def _parsed(source: bytes | str, filename: str, mode: str) -> Any:
-    return compile(source, filename, mode, _ast.PyCF_ONLY_AST, dont_inherit=True)
-
-
-def _schema(function: Function) -> Schema:
-    """Return the JSON Schema of a function's parameters."""
-    given = function.args
-    if given.posonlyargs:
-        raise TaskError(f"{function.name} takes parameters before a `/`, which cannot be given by name")
-    defaults = [*[None] * (len(given.args) - len(given.defaults)), *given.defaults, *given.kw_defaults]
-    pairs = list(zip([*given.args, *given.kwonlyargs], defaults))  # noqa: B905 - Python 3.9 has no strict
-    properties = {argument.arg: {**_type(argument.annotation), **_default(node)} for argument, node in pairs}
-    required = [argument.arg for argument, node in pairs if node is None]
-    summary, help_texts = _docstring(function, list(properties))
-    for name, text in help_texts.items():
-        properties[name]["description"] = text
-    schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-    return {**schema, "description": summary} if summary else schema
 
 
 def _docstring(function: Function, names: list[str]) -> tuple[str, dict[str, str]]:
@@ -584,62 +760,42 @@ def _docstring(function: Function, names: list[str]) -> tuple[str, dict[str, str
     return " ".join(summary.split()), dict(help_texts)
 
 
-def _default(node: _ast.expr | None) -> Schema:
-    """Return the default, where it is a literal that JSON has."""
-    try:
-        return {} if node is None else {"default": json.loads(_json(_literal(node)))}
-    except (ValueError, TypeError):
-        return {}
+def _checked_words(words: dict[Any, Any]) -> Schema:
+    """Refuse a word that nobody would check: a limit that is misspelt is no limit."""
+    for word, value in words.items():
+        if word not in _BESIDE:
+            raise TaskError(f"{word!r:.40} beside its type is none of {', '.join(_BESIDE)}")
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
+        is_count = is_number and isinstance(value, int) and value >= 0
+        is_list = isinstance(value, list) and bool(value)
+        fits = {_NUMBER: is_number, _COUNT: is_count, "text": isinstance(value, str), "a list": is_list}
+        if not fits.get(_BESIDE[word], is_number and value > 0):
+            raise TaskError(f"{word} is {value!r:.40}: expected {_BESIDE[word]}")
+    return json.loads(_json(words))  # type: ignore[no-any-return]  # a dict goes in
 
 
-def _literal(node: _ast.expr) -> Any:
-    if isinstance(node, _ast.Constant):
-        return node.value
-    from ast import literal_eval
-
-    return literal_eval(node)
-
-
-_SIMPLE = {"int": "integer", "float": "number", "bool": "boolean", "str": "string", "list": "array", "dict": "object"}
-
-
-def _type(node: _ast.expr | None) -> Schema:
-    """Return the schema of an annotation; what is not known takes anything."""
-    if isinstance(node, _ast.Constant):
-        return _of_text(node.value) if isinstance(node.value, str) else {"type": "null"} if node.value is None else {}
-    if isinstance(node, _ast.BinOp) and isinstance(node.op, _ast.BitOr):
-        return _any_of([_type(node.left), _type(node.right)])
-    if isinstance(node, _ast.Subscript):
-        return _subscript(_name(node.value), node.slice.elts if isinstance(node.slice, _ast.Tuple) else [node.slice])
-    name = _name(node)
-    kind = _SIMPLE.get({"List": "list", "Dict": "dict"}.get(name, name))
-    return {"type": kind} if kind else {}
-
-
-def _of_text(annotation: str) -> Schema:
-    """Return the schema of an annotation in quotes."""
-    try:
-        return _type(_parsed(annotation, "annotation", "eval").body)
-    except (SyntaxError, ValueError):
-        return {}
-
-
-def _subscript(name: str, items: list[_ast.expr]) -> Schema:
-    if name == "Literal":
-        choices = [_default(item) for item in items]
-        return {"enum": [choice["default"] for choice in choices]} if all(choices) else {}
-    if name in ("Optional", "Union"):
-        return _any_of([*map(_type, items), *[{"type": "null"}] * (name == "Optional")])
-    if name in ("list", "List", "dict", "Dict"):
-        kind, key = ("array", "items") if name in ("list", "List") else ("object", "additionalProperties")
-        inner = _type(items[-1])
-        return {"type": kind, key: inner} if inner else {"type": kind}
-    return {}
+def _with_words(schema: Schema, words: Schema) -> Schema:
+    """Return a schema with words: limits stand with each type that they may limit, the help beside them all."""
+    if "anyOf" not in schema:
+        return {**schema, **words}
+    limits = {word: limit for word, limit in words.items() if word != "description"}
+    kinds = [kind if kind == {"type": "null"} else {**kind, **limits} for kind in schema["anyOf"]]
+    told = {word: text for word, text in words.items() if word not in limits}
+    return {**schema, "anyOf": kinds, **told}
 
 
 def _any_of(schemas: list[Schema]) -> Schema:
-    kinds = [kind for schema in schemas for kind in schema.get("anyOf", [schema])]
+    kinds = [kind for one in schemas for kind in (one["anyOf"] if one.keys() == {"anyOf"} else [one])]
     return {"anyOf": kinds} if all(kinds) else {}
+
+
+_MOMENT = r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d(?::\d\d(?::\d\d)?)?)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?)?"
+
+
+def _is_secret(schema: Schema) -> bool:
+    """Whether a value holds a secret somewhere."""
+    inner = [*schema.get("anyOf", ()), schema.get("items"), schema.get("additionalProperties")]
+    return bool(schema.get("writeOnly")) or any(isinstance(one, dict) and _is_secret(one) for one in inner)
 
 
 def _name(node: _ast.AST | None) -> str:
@@ -650,15 +806,19 @@ def _name(node: _ast.AST | None) -> str:
 # -- the environment -> a task's arguments ---------------------------------------------------------
 
 
-def _arguments(schema: Schema) -> dict[str, Any]:
-    """Read a task's arguments from the environment; raise TaskError with all that is wrong."""
+def _arguments(schema: Schema, names: dict[str, Any]) -> dict[str, Any]:
+    """Read a task's arguments from the environment; raise TaskError with all that is wrong.
+
+    names: the task's module, where its Enums are found.
+    """
     values, faults = {}, []
     for name, kind in schema["properties"].items():
         if name in os.environ:
             try:
-                values[name] = _decoded(os.environ[name], kind)
+                values[name] = _decoded(os.environ[name], kind, names)
             except (ValueError, OverflowError, RecursionError):
-                faults.append(f"{name} is {os.environ[name]!r:.80}: expected {_expected(kind)}")
+                told = "a secret" if kind.get("writeOnly") else f"{os.environ[name]!r:.80}"
+                faults.append(f"{name} is {told}: expected {_expected(kind)}")
         elif name in schema["required"]:
             faults.append(f"{name} is missing")
     if faults:
@@ -666,22 +826,21 @@ def _arguments(schema: Schema) -> dict[str, Any]:
     return values
 
 
-def _decoded(text: str, schema: Schema) -> Any:
+def _decoded(text: str, schema: Schema, names: dict[str, Any]) -> Any:
     """Read a text as its type says; raise ValueError if it does not fit."""
     kind = schema.get("type")
-    if kind == "string":
-        return text
+    if kind == "string" or text in schema.get("enum", ()):
+        return _fitted(text, schema, names)
     if kind in _WORDS:
-        return _WORDS[kind](text)
-    if text in schema.get("enum", ()):
-        return text
+        return _fitted(_WORDS[kind](text), schema, names)
     try:
-        return _fitted(json.loads(text), schema)
+        return _fitted(json.loads(text), schema, names)
     except ValueError:
         if kind or "enum" in schema:
             raise
     # Text, where a type takes that besides what JSON has.
-    return _first(text, schema["anyOf"], _decoded) if "anyOf" in schema else text
+    kinds = schema.get("anyOf")
+    return _first(text, kinds, lambda text, kind: _decoded(text, kind, names)) if kinds else text
 
 
 def _boolean(text: str) -> bool:
@@ -704,20 +863,73 @@ _PYTHON: dict[Any, tuple[type, ...]] = {
 }
 
 
-def _fitted(value: Any, schema: Schema) -> Any:
+def _fitted(value: Any, schema: Schema, names: dict[str, Any]) -> Any:
     """Return a JSON value as its type has it; raise ValueError if it does not fit."""
     kind = schema.get("type")
     if "anyOf" in schema:
-        return _first(value, schema["anyOf"], _fitted)
-    if "enum" in schema and not any(type(one) is type(value) and one == value for one in schema["enum"]):
-        raise ValueError(value)
+        return _first(value, schema["anyOf"], lambda value, kind: _fitted(value, kind, names))
     if kind and type(value) not in _PYTHON[kind]:
         raise ValueError(value)
+    value = float(value) if kind == "number" else value
+    if "enum" in schema and not any((kind or type(one) is type(value)) and one == value for one in schema["enum"]):
+        raise ValueError(value)
+    if "title" in schema:
+        return names[schema["title"]](value)
     if kind == "array":
-        return [_fitted(item, schema.get("items", {})) for item in value]
+        value = [_fitted(item, schema.get("items", {}), names) for item in value]
     if kind == "object":
-        return {key: _fitted(item, schema.get("additionalProperties", {})) for key, item in value.items()}
-    return float(value) if kind == "number" else value
+        value = {key: _fitted(item, schema.get("additionalProperties", {}), names) for key, item in value.items()}
+    if not _keeps(value, schema):
+        raise ValueError(value)
+    return _formed(value, schema["format"]) if "format" in schema else value
+
+
+def _formed(text: str, form: str) -> Any:
+    """Return text of a format as a date, a time or a Secret."""
+    if form == "password":
+        return Secret(text)
+    from datetime import date, datetime
+
+    if form == "date":
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            raise ValueError(text)
+        return date.fromisoformat(text)
+    match = re.fullmatch(_MOMENT, text, re.ASCII)
+    if match is None:
+        raise ValueError(text)
+    day, clock, fraction, zone = match.groups("")
+    # As Python 3.9 reads it: six digits of a second, and no Z.
+    micro = f".{fraction[:6]:0<6}" if fraction else ""
+    return datetime.fromisoformat(f"{day}T{clock or '00:00'}{micro}{'+00:00' if zone in ('Z', 'z') else zone}")
+
+
+def _keeps(value: Any, schema: Schema) -> bool:
+    """Whether a value keeps to the limits that its type has."""
+    for kinds, size_of, limits in _LIMITS:
+        if isinstance(value, kinds):
+            size = size_of(value)
+            return all(keeps(size, schema[word]) for word, keeps in limits.items() if word in schema)
+    return True
+
+
+def _is_multiple(value: float, step: float) -> bool:
+    if isinstance(value, int) and isinstance(step, int):
+        return value % step == 0
+    steps = value / step
+    # A tenth is no tenth to a float: what is near a whole number of steps is one.
+    return abs(steps) < 1e300 and abs(steps - round(steps)) <= 1e-9 + 1e-15 * abs(steps)
+
+
+_LIMITS: Any = (
+    (bool, bool, {}),
+    (
+        (int, float),
+        lambda value: value,
+        {"minimum": ge, "maximum": le, "exclusiveMinimum": gt, "exclusiveMaximum": lt, "multipleOf": _is_multiple},
+    ),
+    (str, len, {"minLength": ge, "maxLength": le}),
+    (list, len, {"minItems": ge, "maxItems": le}),
+)
 
 
 def _first(value: Any, kinds: list[Schema], read: Callable[[Any, Schema], Any]) -> Any:
@@ -731,14 +943,36 @@ def _first(value: Any, kinds: list[Schema], read: Callable[[Any, Schema], Any]) 
 
 
 def _expected(schema: Schema) -> str:
+    limits = [text.format(schema[word]) for word, text in _TOLD.items() if word in schema]
+    return " ".join([_expected_kind(schema), *limits])
+
+
+def _expected_kind(schema: Schema) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(map(repr, schema["enum"]))
     if "anyOf" in schema:
         return " or ".join(map(_expected, schema["anyOf"]))
+    if "format" in schema:
+        return {"date": "a date (YYYY-MM-DD)", "date-time": "a time (YYYY-MM-DDTHH:MM:SS)"}.get(
+            schema["format"], "text"
+        )
     words = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
     more = {"array": "a list", "object": "a dict", "null": "null"}
     inner = schema.get("items") or schema.get("additionalProperties")
     return {**words, **more}.get(schema.get("type", ""), "anything") + (f" (each {_expected(inner)})" if inner else "")
+
+
+_TOLD = {
+    "minimum": "from {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "up to {}",
+    "exclusiveMaximum": "below {}",
+    "multipleOf": "in steps of {}",
+    "minLength": "of at least {} characters",
+    "maxLength": "of at most {} characters",
+    "minItems": "of at least {} items",
+    "maxItems": "of at most {} items",
+}
 
 
 # -- running a task --------------------------------------------------------------------------------
@@ -798,14 +1032,15 @@ def _join_threads() -> None:
 def _run_task(name: str) -> None:
     schema = None
     try:
-        function = _task_in(f"{name}.py")
-        schema = _schema(function)
+        source = _Source(f"{name}.py")
+        schema = source.schema()
     finally:
         _sender.start(name, schema)
-    result = _imported(name)(**_arguments(schema))
+    function = _imported(name)
+    result = function(**_arguments(schema, vars(sys.modules[name])))
     for part in result if hasattr(result, "__next__") else [] if result is None else [result]:
         emit(part)
-    if not _sender.has_table and (result is not None or _declares_table(function.returns)):
+    if not _sender.has_table and (result is not None or _declares_table(source.function.returns)):
         emit([])
 
 
@@ -943,13 +1178,24 @@ def _describe() -> None:
 
 
 def _described(name: str, command: str) -> dict[str, Any]:
+    """Return what one task takes: as its source declares it, or as its file NAME.schema.json does."""
     match = re.search(_COMMAND, command)
-    if match is None:
-        return {"task": name, "parameters": None}
     try:
-        return {"task": name, "parameters": _schema(_task_in(f"{match[1]}.py"))}
+        return {"task": name, "parameters": _Source(f"{match[1]}.py").schema() if match else _written(name)}
     except (OSError, SyntaxError, ValueError, RecursionError, TaskError) as error:
         return {"task": name, "parameters": None, "error": f"{type(error).__name__}: {error}"}
+
+
+def _written(name: str) -> Schema | None:
+    """Return what a task of another language declares in a file, if there is one."""
+    file_name = f"{name}.schema.json"
+    if not os.path.exists(file_name):
+        return None
+    with open(file_name, encoding="utf-8-sig") as file:
+        schema = json.load(file)
+    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+        raise TaskError(f"{file_name} has to be a JSON Schema: an object whose `properties` are the task's parameters")
+    return schema
 
 
 def _main(words: list[str]) -> int:

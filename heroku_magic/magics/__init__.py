@@ -15,6 +15,7 @@ from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
 
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions
 from heroku_magic.magics.account import Account
+from heroku_magic.magics.completer import register, unregister
 from heroku_magic.magics.runs import Runs
 from heroku_magic.magics.shipping import Shipping
 from heroku_magic.options import IN_BODY, Parsed, help_text, parse
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from IPython.core.interactiveshell import InteractiveShell
+
+    from heroku_magic.completion import Matches
+    from heroku_magic.known import Known
 
 
 @magics_class
@@ -35,8 +39,22 @@ class HerokuMagics(Runs, Shipping, Account):
     def heroku(self, line: str, cell: str | None = None) -> Any:
         """Run tasks on Heroku one-off dynos, or on the embedded Heroku.
 
-        `%%heroku [TASK] [options]` runs a task with the body's parameters, `%heroku VERB` controls.
-        `%heroku --help` and `%%heroku --help` show every verb and option with an example.
+        A cell runs a task with the parameters that its body assigns; its value is a DataFrame:
+
+            %%heroku [TASK] [options]
+            n = len(df)
+
+        A line controls, or runs a task too:
+
+            %heroku tasks                         what there is to run, and what it takes
+            df = %heroku run TASK --arg n=10
+            %heroku run -- python --version       any command
+            %heroku ps, stop, logs, last          dynos and runs
+            %heroku login, create, deploy, use    an app of yours
+
+        The Tab key completes verbs, options, tasks, parameters and values. `%heroku --help` lists every
+        verb, `%heroku VERB --help` and `%%heroku --help` every option, `%heroku tasks TASK` one task's
+        parameters: each with an example to paste.
         """
         namespace = {**self._shell.user_ns, **_locals_of_caller()}
         with _short_errors(verbose=self.verbose) as errors:
@@ -52,11 +70,25 @@ class HerokuMagics(Runs, Shipping, Account):
                 return self._sweep(parsed, each, parameters) if each else self._run(parsed, parameters)
             return getattr(self, f"_{parsed.verb.name}")(parsed)
 
+    def complete(self, text: str, is_first_line: bool) -> Matches | None:
+        """Return what may stand at the end of a line's text; without waiting for anything."""
+        from heroku_magic.completion import complete
+
+        if self._known is None:
+            from heroku_magic.known import Known
+
+            self._known = Known(self._choice, lambda: set(self._shell.user_ns) - set(self._shell.user_ns_hidden))
+        return complete(text, self._known, is_first_line=is_first_line)
+
+    _known: Known | None = None
+
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics, and the transformer that lets a cell be only `%%heroku …`."""
     unload(shell)
-    shell.register_magics(HerokuMagics)
+    magics = HerokuMagics(shell)
+    shell.register_magics(magics)
+    register(shell, magics.complete)
     transformers = shell.input_transformers_cleanup
     transformers.insert(0, give_empty_body)
 
@@ -68,6 +100,7 @@ def unload(shell: InteractiveShell) -> None:
     shell.magics_manager.registry.pop("HerokuMagics", None)
     # By name: after `%reload_ext` these are objects of an earlier import.
     shell.configurables[:] = [one for one in shell.configurables if type(one).__name__ != "HerokuMagics"]
+    unregister(shell)
     kept = [one for one in shell.input_transformers_cleanup if getattr(one, "__name__", "") != "give_empty_body"]
     shell.input_transformers_cleanup[:] = kept
 

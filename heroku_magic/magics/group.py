@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.heroku import Heroku
     from heroku_magic.options import Parsed
+    from heroku_magic.settings import Choice
 
 
 class VerbGroup(Magics):
@@ -39,7 +40,6 @@ class VerbGroup(Magics):
 
     def _connect(self, parsed: Parsed) -> Heroku:
         from heroku_magic.heroku import connect
-        from heroku_magic.settings import Choice
 
         options = parsed.options
         return connect(
@@ -50,12 +50,18 @@ class VerbGroup(Magics):
             size=self.size,
             timeout=self.timeout,
             pace=self.pace,
-            config=Choice(app=self.app, local=self.local, worker=self.worker, source="%config HerokuMagics.app"),
+            config=self._choice(),
         )
 
     def _run_on(self, app: str) -> None:
         self.app, self.local, self.worker = app, False, None
         print(f"Cells run on {app} from now on.")
+
+    def _choice(self) -> Choice:
+        """What the notebook is set to."""
+        from heroku_magic.settings import Choice
+
+        return Choice(app=self.app, local=self.local, worker=self.worker, source="%config HerokuMagics.app")
 
     def _is(self, options: Mapping[str, Any], name: str) -> bool:
         return bool(options.get(name) or getattr(self, name))

@@ -41,7 +41,7 @@ def declared(helper, tmp_path):
     def schema_of(signature, docstring="", head=""):
         path = tmp_path / "declared.py"
         path.write_text(f'{head}\n@task\ndef f({signature}):\n    """{docstring}"""\n', encoding="utf-8")
-        return helper._schema(helper._task_in(str(path)))
+        return helper._Source(str(path)).schema()
 
     return schema_of
 

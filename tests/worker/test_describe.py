@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from jsonschema import Draft202012Validator
+
+SECRET = {"type": "string", "format": "password", "writeOnly": True}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +30,23 @@ import pytest
         ("'int | None'", {"anyOf": [{"type": "integer"}, {"type": "null"}]}),
         ("int | str | None", {"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]}),
         ("Union[int, float]", {"anyOf": [{"type": "integer"}, {"type": "number"}]}),
+        ("date", {"type": "string", "format": "date"}),
+        ("dt.datetime", {"type": "string", "format": "date-time"}),
+        ("list[date]", {"type": "array", "items": {"type": "string", "format": "date"}}),
+        ("Secret", SECRET),
+        ("Secret | None", {"anyOf": [SECRET, {"type": "null"}], "writeOnly": True}),
+        ("dict[str, Secret]", {"type": "object", "additionalProperties": SECRET, "writeOnly": True}),
+        ("Annotated[int, {'minimum': 1}]", {"type": "integer", "minimum": 1}),
+        ("Annotated[int, 'how many', {'maximum': 9}]", {"type": "integer", "description": "how many", "maximum": 9}),
+        ("Annotated[int, Field(ge=1)]", {"type": "integer"}),
+        (
+            "Annotated[int | None, {'minimum': 1}, 'help']",
+            {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}], "description": "help"},
+        ),
+        (
+            "Annotated[int, {'minimum': 1}] | str",
+            {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]},
+        ),
         ("int | Thing", {}),
         ("Thing", {}),
         ("'no python at all ('", {}),
@@ -38,6 +60,94 @@ def test_an_annotation_is_json_schema(declared, annotation, schema):
         "required": ["p"],
         "additionalProperties": False,
     }
+
+
+ENUMS = """
+class Method(Enum):
+    \"\"\"How.\"\"\"
+    NAIVE = "naive"
+    FAST = "fast"
+    def speed(self): return 1
+
+class Level(enum.IntEnum):
+    LOW = auto()
+    HIGH = auto()
+    TOP = 9
+
+class Word(StrEnum):
+    Yes = auto()
+
+class Plain:
+    N = 5
+
+LARGEST = 10
+Share = Annotated[float, {"minimum": 0, "maximum": 1}]
+Again: TypeAlias = "list[Share]"
+Circle = list["Circle"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("parameter", "schema"),
+    [
+        ("p: Method", {"enum": ["naive", "fast"], "title": "Method"}),
+        ("p: Method = Method.FAST", {"enum": ["naive", "fast"], "title": "Method", "default": "fast"}),
+        ("p: Optional[Level] = None", {"anyOf": [{"enum": [1, 2, 9], "title": "Level"}, {"type": "null"}], "default": None}),
+        ("p: Word", {"enum": ["yes"], "title": "Word"}),
+        ("p: Plain", {}),
+        ("p: Share", {"type": "number", "minimum": 0, "maximum": 1}),
+        ("p: Again", {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}}),
+        ("p: Circle", {"type": "array"}),
+        ("p: Annotated[int, {'maximum': LARGEST}] = LARGEST", {"type": "integer", "maximum": 10, "default": 10}),
+        ("p: int = Plain.N", {"type": "integer", "default": 5}),
+        ("p: date = date(2026, 1, 31)", {"type": "string", "format": "date", "default": "2026-01-31"}),
+        ("p: date = date.today()", {"type": "string", "format": "date"}),
+        ("p: int = sys.maxsize", {"type": "integer"}),
+        ("p: Secret = 'in the source'", SECRET),
+    ],
+)  # fmt: skip
+def test_the_names_of_the_file_stand_for_what_they_are(declared, parameter, schema):
+    found = declared(parameter, head=ENUMS)
+
+    assert found["properties"] == {"p": schema}
+    Draft202012Validator.check_schema(found)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("p: Annotated[int, {'minimun': 1}]", "p: 'minimun' beside its type is none of minimum, maximum"),
+        ("p: Annotated[int, {'minimum': '1'}]", "p: minimum is '1': expected a number"),
+        ("p: Annotated[int, {'minimum': True}]", "p: minimum is True: expected a number"),
+        ("p: Annotated[int, {'multipleOf': 0}]", "p: multipleOf is 0: expected a number above 0"),
+        ("p: Annotated[str, {'maxLength': -1}]", "p: maxLength is -1: expected a whole number, 0 or more"),
+        ("p: Annotated[str, {'enum': 'ab'}]", "p: enum is 'ab': expected a list"),
+        ("p: Annotated[int, {'minimum': float('nan')}]", "p: the words beside its type have to be literals"),
+        ("p: Annotated[int, {'minimum': 1}] = 0", "p: its default is 0, which it does not take: expected a whole number from 1"),
+        ("p: Odd", "p: the values of Odd have to be texts or numbers"),
+        ("p: Empty", "p: the values of Empty have to be texts or numbers"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_declaration_is_told_by_name(declared, helper, parameter, said):
+    head = "class Odd(Enum):\n    A = (1, 2)\nclass Empty(Enum): pass\n"
+    with pytest.raises(helper.TaskError) as caught:
+        declared(parameter, head=head)
+
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("default", ["0", "11", "7", "0.5"])
+def test_a_default_keeps_to_its_own_limits(declared, helper, default):
+    with pytest.raises(helper.TaskError):
+        declared(f"p: Annotated[float, {{'minimum': 1, 'exclusiveMaximum': 11, 'multipleOf': 2}}] = {default}")
+    for fine in ("2", "10", "None"):
+        declared(f"p: Annotated[float, {{'minimum': 1, 'exclusiveMaximum': 11, 'multipleOf': 2}}] = {fine}")
+
+
+def test_help_beside_the_type_comes_before_that_of_the_docstring(declared):
+    schema = declared("n: Annotated[int, 'beside'], m: int", "Do it.  n: below.  m: below.")
+
+    assert [one["description"] for one in schema["properties"].values()] == ["beside", "below."]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +236,23 @@ def test_each_process_type_is_described_and_nothing_is_run(app):
     assert not marker.exists()
     assert result.records[0] == ("task", {"task": "describe", "parameters": None})
     assert result.end == {"status": 0, "rows": 8}
+
+
+def test_a_task_of_another_language_declares_itself_in_a_file(app):
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
+    app.write("dice.schema.json", json.dumps(schema))
+    app.write("list.schema.json", "[1]")
+    app.write("cut.schema.json", '{"properties":')
+    app.write("job.schema.json", json.dumps(schema))
+    app.task("from heroku_task import task\n@task\ndef job(): pass\n")
+    app.write("Procfile", "dice: bash dice.sh\nlist: x\ncut: x\nplain: x\njob: python -m heroku_task job\n")
+
+    dice, listed, cut, plain, job = app.run("--describe").rows
+    assert dice == {"task": "dice", "parameters": schema}
+    assert "list.schema.json has to be a JSON Schema" in listed["error"]
+    assert cut["error"].startswith("JSONDecodeError")
+    assert plain == {"task": "plain", "parameters": None}
+    assert job["parameters"]["properties"] == {}, "a source declares itself"
 
 
 def test_describe_and_a_run_declare_the_same(shipped):

@@ -642,7 +642,7 @@ def decode(helper, schema, **env):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
             patch.setenv(name, value)
-        return helper._arguments(schema)
+        return helper._arguments(schema, {})
 
 
 @pytest.mark.parametrize(
@@ -688,7 +688,7 @@ def decode(helper, schema, **env):
 def test_the_declared_type_decides_how_a_text_is_read(helper, tmp_path, name, text, value):
     path = tmp_path / "job.py"
     path.write_text(SIGNATURE)
-    schema = helper._schema(helper._task_in(str(path)))
+    schema = helper._Source(str(path)).schema()
 
     decoded = decode(helper, schema, **{name: text})[name]
     assert (decoded, type(decoded)) == (value, type(value))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from worker_app import WORKER, Result
 
 
@@ -77,18 +78,25 @@ def test_bootstrap_of_a_known_case(shipped):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"data": "[]"}, "data holds 0 numbers"),
-        ({"data": "[1]"}, "data holds 1 number"),
-        ({"data": "[1, 2]", "confidence": "1"}, "confidence is 1.0"),
-        ({"data": "[1, 2]", "confidence": "95"}, "between 0 and 1"),
-        ({"data": "[1, 2]", "samples": "0"}, "samples is 0"),
+        ({"data": "[]"}, "data is '[]': expected a list (each a number) of at least 2 items"),
+        ({"data": "[1]"}, "data is '[1]': expected"),
+        ({"data": "[1, 2]", "confidence": "1"}, "confidence is '1': expected a number above 0 below 1"),
+        ({"data": "[1, 2]", "confidence": "95"}, "confidence is '95': expected"),
+        ({"data": "[1, 2]", "samples": "0"}, "samples is '0': expected a whole number from 1"),
     ],
 )
 def test_bootstrap_refuses_what_it_cannot_do(shipped, parameters, message):
     failure = run(shipped, "bootstrap", keyed=True, **parameters).failure
 
-    assert failure["type"] == "ValueError"
+    assert failure["type"] == "TaskError"
     assert message in failure["message"]
+
+
+def test_dice_declares_what_it_takes(shipped):
+    (row,) = [row for row in run(shipped, "describe", keyed=True).rows if row["task"] == "dice"]
+
+    Draft202012Validator.check_schema(row["parameters"])
+    assert list(row["parameters"]["properties"]) == ["N"]
 
 
 def test_dice_prints_a_json_object_a_roll(shipped):
@@ -103,3 +111,17 @@ def test_the_readmes_task_runs(shipped):
     source = (WORKER / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
 
     assert len(shipped.task(source, "simulate").run("simulate", n="3").rows) == 3
+
+
+def test_the_readmes_declaration_is_one(shipped):
+    source = (WORKER / "README.md").read_text(encoding="utf-8").split("```python\n")[2].split("```")[0]
+    shipped.task(source, "simulate")
+    shipped.write("Procfile", "simulate: python -m heroku_task simulate\n")
+    (row,) = shipped.run("--describe").rows
+
+    Draft202012Validator.check_schema(row["parameters"])
+    assert list(row["parameters"]["properties"]) == ["n", "method", "shape", "shares", "since", "token"]
+    assert shipped.run("simulate", method="naive", since="2026-01-31").rows == [
+        {"n": 10, "method": "naive", "since": "2026-01-31"}
+    ]
+    assert "n is '0'" in shipped.run("simulate", n="0").failure["message"]

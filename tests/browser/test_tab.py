@@ -1,0 +1,43 @@
+"""The Tab key in a real JupyterLab: what it offers, what stands beside it, what it inserts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+COMPLETER = ".jp-Completer:not(.lm-mod-hidden) .jp-Completer-item"
+
+
+def type_and_tab(lab, cell, text):
+    """Type into an empty cell, press Tab; return the items that come up."""
+    editor = lab._cell(cell).locator(".cm-content")
+    editor.click()
+    lab.page.keyboard.type(text)
+    lab.page.keyboard.press("Tab")
+    lab.page.wait_for_selector(COMPLETER)
+    return [" ".join(item.inner_text().split()) for item in lab.page.locator(COMPLETER).all()]
+
+
+def test_sizes_come_with_their_price_and_tab_inserts_a_parameter(lab, tmp_path):
+    lab.open("completion.ipynb", ["%load_ext heroku_magic\n%heroku run --arg n=1 -q", "", "", ""])
+    lab.run(0)
+    sizes = type_and_tab(lab, 1, "%%heroku --size st")
+    lab.screenshot(Path(os.environ.get("SHOTS", tmp_path)) / "sizes.png")
+    assert len(sizes) == 2
+    assert "standard-1x" in sizes[0]
+    assert "$0.035/h" in sizes[0]
+
+    lab.page.keyboard.press("Escape")
+    type_and_tab(lab, 3, "%heroku l")
+    lab.screenshot(Path(os.environ.get("SHOTS", tmp_path)) / "verbs.png")
+    lab.page.keyboard.press("Escape")
+    type_and_tab(lab, 2, "%%heroku bootstrap --arg ")
+    rows = [item.bounding_box()["height"] for item in lab.page.locator(f"{COMPLETER} .jp-Completer-typeExtended").all()]
+    assert max(rows) < 1.5 * min(rows), "a word on a completion never breaks into two lines"
+    lab.screenshot(Path(os.environ.get("SHOTS", tmp_path)) / "parameters.png")
+    lab.page.keyboard.press("Enter")
+    assert lab._cell(2).locator(".cm-content").inner_text().strip() == "%%heroku bootstrap --arg data="
