@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic import detached as detached_
 from heroku_magic import settings as settings_
 from heroku_magic.accounts import Account
+from heroku_magic.catalogue import Catalogue
 from heroku_magic.client import HerokuClient
 from heroku_magic.configvars import ConfigVars
 from heroku_magic.deploy import Deploy
@@ -22,23 +22,18 @@ from heroku_magic.errors import (
     DeployRefused,
     Interrupted,
     InvalidOptions,
-    InvalidParameters,
     NotFound,
 )
-from heroku_magic.grid import Grid, grid
 from heroku_magic.inspection import inspect
 from heroku_magic.logstream import backlog
 from heroku_magic.masking import Mask
+from heroku_magic.ordering import Ordering, Wish
 from heroku_magic.packing import pack
-from heroku_magic.parameters import refused, to_env
-from heroku_magic.preflight import Preflight
-from heroku_magic.records import Rows
 from heroku_magic.run import Order, Run, running_runs
 from heroku_magic.safetext import clean_line
 from heroku_magic.settings import Choice, NoApp, Settings
 from heroku_magic.status import drains, told
 from heroku_magic.sweep import Sweep
-from heroku_magic.tasks import NO_TASKS, Task, check, choose
 from heroku_magic.tokens import NoToken, find_token
 from heroku_magic.transport import say_nothing
 from heroku_magic.vault import find
@@ -49,8 +44,9 @@ if TYPE_CHECKING:
     from heroku_magic.deploy import Deployed
     from heroku_magic.embedded import Embedded
     from heroku_magic.loglines import LogLine
-    from heroku_magic.resources import App, Dyno, ProcessType, Release
+    from heroku_magic.resources import App, Dyno, Release
     from heroku_magic.secret import Secret
+    from heroku_magic.tasks import Task
 
 Say = Callable[[str], None]
 
@@ -157,22 +153,6 @@ def _connected(owner: Account, app: App, settings: Settings, say: Say) -> Heroku
     return Heroku(owner.client, app.name, chosen, say)
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """An app's release and process types, as they were at one moment."""
-
-    release: Release | None
-    types: Mapping[str, ProcessType]
-    taken_at: float
-
-    @property
-    def slug(self) -> str:
-        """What the release runs: declarations are remembered by it."""
-        if self.release is None:
-            return ""
-        return self.release.slug.id if self.release.slug else self.release.id
-
-
 class Heroku:
     """The verbs for one app: run, submit, tasks, dynos, stop, logs. Made by `connect()`."""
 
@@ -181,12 +161,22 @@ class Heroku:
         self.settings = settings
         self.client = client
         self.say = say
-        self._snapshot: Snapshot | None = None
-        self._declared: dict[str, dict[str, Task]] = {}
-        self._config_names: dict[str, frozenset[str]] = {}
         self.account = Account(client, is_embedded=settings.is_local)
-        self._preflight = Preflight(client, app)
+        self._catalogue = Catalogue(
+            client,
+            app,
+            self.app_name,
+            is_local=settings.is_local,
+            source=lambda: self.settings.app_source,
+            say=self._tell,
+        )
+        self._ordering = Ordering(
+            client, app, self.app_name, self._catalogue, settings=lambda: self.settings, say=self._tell
+        )
         self._mask = Mask()
+
+    def _tell(self, text: str) -> None:
+        self.say(text)  # whoever asked last is told: connections are shared
 
     @property
     def app_name(self) -> str:
@@ -237,10 +227,9 @@ class Heroku:
         rows: False takes no rows. detach: the run goes on when this process ends, for `attach()`.
         Raises InvalidParameters before anything starts.
         """
-        order = self._ordered(
-            task,
-            {**(parameters or {}), **_found(secrets, parameters or {})},
+        wish = Wish(
             command=command,
+            secrets=secrets,
             size=size,
             timeout=timeout,
             any_type=any_type,
@@ -248,6 +237,7 @@ class Heroku:
             rows=rows,
             detach=detach,
         )
+        order = self._ordering.order(task, parameters or {}, wish)
         self._mask |= order.mask
         run = Run(self.client, order).start()
         _remember(run)
@@ -282,75 +272,22 @@ class Heroku:
         fail_fast: stop at the first failure. The others are submit()'s. Raises InvalidParameters
         before anything starts.
         """
-        fixed = {**(parameters or {}), **_found(secrets, {**(parameters or {}), **each})}
-        chosen = self._task(task, any_type=any_type)
-        declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
-        made = grid(each, declared, in_step=zip)
-        places = made.sample(sample, seed) if sample else range(len(made))
-        _refuse_too_many(len(places))
-        _check_axes(chosen, made, fixed)
-        first = self._ordered(
-            task,
-            {**fixed, **made[places[0]]},
-            size=size,
-            timeout=timeout,
-            any_type=any_type,
-            override=override,
-            rows=rows,
-        )
-        self._mask |= first.mask
-        added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
+        wish = Wish(secrets=secrets, size=size, timeout=timeout, any_type=any_type, override=override, rows=rows)
+        order = self._ordering.sweep(task, each, parameters or {}, wish, in_step=zip, sample=sample, seed=seed)
+        self._mask |= order.first.mask
         sweep = Sweep(
             self.client,
-            lambda cell: replace(first, env={**_encoded({**fixed, **cell}, chosen, []), **added}),
-            made,
-            places,
-            task=chosen.name,
-            jobs=jobs or self._most_at_once(first.size),
+            order.of,
+            order.grid,
+            order.places,
+            task=order.first.task,
+            jobs=jobs or self._ordering.most_at_once(order.first.size),
             retries=retries,
             retry_tasks=retry_tasks,
             fail_fast=fail_fast,
         ).start()
         _remember(sweep)
         return sweep
-
-    def _most_at_once(self, size: str | None) -> int:
-        """How many dynos of a size an app may run at once; the embedded Heroku two a processor."""
-        if self.settings.is_local:
-            return 2 * (os.cpu_count() or 1)
-        return AT_ONCE.get((size or "").lower(), 5)
-
-    def _ordered(
-        self,
-        task: str | None,
-        parameters: Mapping[str, Any],
-        *,
-        command: str | None = None,
-        size: str | None = None,
-        timeout: int | None = None,
-        any_type: bool = False,
-        override: Iterable[str] = (),
-        rows: bool = True,
-        detach: bool = False,
-    ) -> Order:
-        """What a run needs, checked: nothing has been started yet."""
-        order = self._order(task, parameters, command, any_type=any_type, override=frozenset(override))
-        limit = self.settings.timeout if timeout is None else timeout
-        if not 0 < limit <= settings_.LONGEST_TIMEOUT:
-            raise InvalidOptions(
-                f"timeout is {limit}: expected seconds from 1 to {settings_.LONGEST_TIMEOUT} (24 hours)."
-            )
-        if detach and self.settings.is_local:
-            raise InvalidOptions(
-                "The embedded Heroku and its dynos end with this kernel: detach needs an app on Heroku, or an emulator "
-                "started by itself (python -m heroku_magic.emulator) and named by HEROKU_HOST."
-            )
-        if not self.settings.is_local:
-            order["env"] = {**order["env"], "RUN_PACE": str(self.settings.pace)}
-            if warning := self._preflight.check(limit):
-                self.say(warning)
-        size = size or self.settings.size
-        return Order(**{**order, "size": size, "timeout": limit, "takes_rows": rows, "outlives": detach})
 
     def attach(self, run: str) -> Run:
         """Take up a run that `detach` left, by its id, from any process in the folder where it was started.
@@ -376,13 +313,11 @@ class Heroku:
 
     def tasks(self) -> list[Task]:
         """Return the app's tasks with their declared parameters (asks `describe` where there is one)."""
-        snapshot = self._look()
-        return _tasks_of(snapshot, self._declarations(snapshot))
+        return self._catalogue.tasks()
 
     def known_tasks(self) -> list[Task]:
         """Return the app's tasks as far as they are known already: nobody is asked, nothing runs."""
-        known = self._snapshot
-        return _tasks_of(known, self._declared.get(known.slug, {})) if known else []
+        return self._catalogue.known_tasks()
 
     def dynos(self) -> list[Dyno]:
         """Return the app's dynos that are there now, ours and others."""
@@ -461,7 +396,7 @@ class Heroku:
         package = pack(Path(folder).expanduser().resolve(), allow=allow)
         if issues := inspect(package.names, package.texts):
             raise DeployRefused(issues)
-        self._snapshot = None
+        self._catalogue.forget()
         return Deploy(self.client, self.app, self.app_name, package).start()
 
     def releases(self) -> list[Release]:
@@ -477,7 +412,7 @@ class Heroku:
             raise InvalidOptions(
                 f"{self.app_name} has no release {clean_line(text[:20])}: %heroku releases lists them."
             )
-        self._snapshot = None
+        self._catalogue.forget()
         return self.client.rollback(self.app, found.id)
 
     def destroy(self, *, confirm: str) -> None:
@@ -508,8 +443,8 @@ class Heroku:
         return ConfigVars(self.client, self.app, self.app_name, self.say)
 
     def _forget_release(self) -> None:
-        self._snapshot = None
-        self._config_names.clear()
+        self._catalogue.forget()
+        self._ordering.forget()
 
     def check(self) -> str:
         """Return the app's name, once the API says that it is there."""
@@ -517,7 +452,7 @@ class Heroku:
             return self.client.app(self.app).name
         except NotFound:
             pass
-        raise self._unknown_app()
+        raise self._catalogue.unknown_app()
 
     def status(self) -> dict[str, str]:
         """Return what a user wants to know: app, release, dynos, drains, and the facts of the account."""
@@ -534,119 +469,8 @@ class Heroku:
         }
 
     def _version(self) -> str:
-        release = self._look().release
+        release = self._catalogue.release()
         return f"v{release.version}" if release else "none: nothing is deployed"
-
-    # -- from a task's name to what a run needs ----------------------------------------------------
-
-    def _order(
-        self,
-        task: str | None,
-        parameters: Mapping[str, Any],
-        command: str | None,
-        *,
-        any_type: bool,
-        override: frozenset[str],
-    ) -> dict[str, Any]:
-        common = {"app": self.app, "app_name": self.app_name, "is_local": self.settings.is_local}
-        if command is not None:
-            if task is not None:
-                raise InvalidOptions("A task and a command were both given: one run runs one of them.")
-            return {**common, "task": _title(command), "command": command, "env": to_env(parameters)}
-        chosen = self._task(task, any_type=any_type)
-        issues = check(chosen, parameters)
-        if issues:
-            self._snapshot = None  # the code may be newer than what we knew: look once more before refusing
-            chosen = self._task(task, any_type=any_type)
-            issues = check(chosen, parameters)
-        if chosen.schema is None:
-            issues += self._clashes(parameters, override)
-        env = _encoded(parameters, chosen, issues)
-        for fault in chosen.faults:
-            self.say(f"What {chosen.name} declares: {fault}")
-        return {**common, "task": chosen.name, "command": chosen.name, "env": env}
-
-    def _task(self, name: str | None, *, any_type: bool) -> Task:
-        snapshot = self._look()
-        types = {type_: (kind.command, kind.quantity) for type_, kind in snapshot.types.items()}
-        chosen = choose(name, types, any_type=any_type)
-        return self._declarations(snapshot).get(chosen) or _undeclared(snapshot, chosen)
-
-    def _look(self) -> Snapshot:
-        """The app's release and process types; the release is asked for at most once in `FRESH` seconds."""
-        known, now = self._snapshot, time.monotonic()
-        if known and now - known.taken_at < FRESH:
-            return known
-        try:
-            release = self.client.current_release(self.app)
-            if known and known.release and release and known.release.id == release.id:
-                types: Mapping[str, ProcessType] = known.types
-            else:
-                types = {kind.type: kind for kind in self.client.formation(self.app)}
-        except NotFound:
-            raise self._unknown_app() from None
-        self._snapshot = Snapshot(release, types, now)
-        return self._snapshot
-
-    def _unknown_app(self) -> NotFound:
-        names = ", ".join(app.name for app in self.client.apps()) or "none"
-        return NotFound(
-            f"There is no app {self.app!r} (from {self.settings.app_source}), or this account has no access to it. "
-            f"The account's apps: {names}.",
-            status=404,
-        )
-
-    def _declarations(self, snapshot: Snapshot) -> dict[str, Task]:
-        """What the app's tasks take: asked once a slug by the process type `describe`, if it is the helper's."""
-        if snapshot.slug not in self._declared:
-            describe = snapshot.types.get("describe")
-            if describe is None or not _DESCRIBES.search(describe.command):
-                return {}
-            self._declared[snapshot.slug] = self._described(snapshot)
-        return self._declared[snapshot.slug]
-
-    def _described(self, snapshot: Snapshot) -> dict[str, Task]:
-        if not self.settings.is_local:
-            self.say(f"Asking {self.app} what its tasks take (one short dyno, process type `describe`).")
-        order = Order(
-            self.app,
-            self.app_name,
-            "describe",
-            "describe",
-            {},
-            timeout=DESCRIBE_TIMEOUT,
-            is_local=self.settings.is_local,
-        )
-        run = Run(self.client, order).start()
-        try:
-            error = run.exception()
-        except KeyboardInterrupt:
-            run.cancel()
-            raise
-        if error is not None:
-            self.say(f"The tasks did not tell what they take, so nothing is checked before the start: {error}")
-            return {}
-        tasks = (
-            Task.from_row(row, snapshot.types[row["task"]].command)
-            for part in run.parts or []
-            for row in (part.rows if isinstance(part, Rows) else [])
-            if row.get("task") in snapshot.types
-        )
-        return {task.name: task for task in tasks}
-
-    def _clashes(self, parameters: Mapping[str, Any], override: frozenset[str]) -> list[str]:
-        """For a task that declares nothing: its parameters may not replace the app's config vars unnoticed."""
-        if not parameters:
-            return []
-        slug = self._look().release
-        key = slug.id if slug else ""
-        if key not in self._config_names:
-            self._config_names = {key: frozenset(self.client.config_vars(self.app))}
-        clashing = sorted(self._config_names[key] & parameters.keys() - override)
-        return [
-            f"{name} is a config var of {self.app_name}: --override {name} replaces it for this run."
-            for name in clashing
-        ]
 
 
 def run_id(dyno: Dyno) -> str | None:
@@ -732,65 +556,6 @@ def _no_app() -> NoApp:
         f"A token is set ({source}) but no app. The account's apps:{names}\n"
         "Choose one with `%heroku use NAME` or --app NAME; or --local for the embedded Heroku."
     )
-
-
-def _tasks_of(snapshot: Snapshot, declared: Mapping[str, Task]) -> list[Task]:
-    names = [name for name, kind in snapshot.types.items() if kind.quantity == 0 and name not in NO_TASKS]
-    return [declared.get(name) or _undeclared(snapshot, name) for name in names]
-
-
-def _undeclared(snapshot: Snapshot, name: str) -> Task:
-    return Task(name, snapshot.types[name].command, None)
-
-
-def _encoded(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict[str, str | Secret]:
-    """The environment to send; raises with every fault of checking and encoding at once."""
-    try:
-        env = to_env(parameters, task.schema)
-    except InvalidParameters as error:
-        issues = issues + [issue for issue in error.issues if issue not in issues]
-    if issues:
-        raise InvalidParameters(issues)
-    return env
-
-
-def _found(secrets: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, Secret]:
-    """The values of secret parameters, asked for once nothing else is wrong with their names."""
-    names = list(secrets)
-    if twice := sorted({name for name in names if name in parameters or names.count(name) > 1}):
-        raise InvalidOptions(f"{', '.join(twice)}: given twice, once as a secret. Give each parameter once.")
-    if issues := refused(names):
-        raise InvalidParameters(issues)
-    return {name: find(name) for name in names}
-
-
-def _refuse_too_many(count: int) -> None:
-    if count > MOST_RUNS:
-        remedy = "--sample K draws K of them, or make the lists shorter"
-        raise InvalidParameters([f"{count:,} combinations are more than {MOST_RUNS:,} runs: {remedy}."])
-
-
-def _check_axes(task: Task, made: Grid, fixed: Mapping[str, Any]) -> None:
-    """Check each value once, not each combination. Raises InvalidParameters with every fault."""
-    first, issues = made[0], dict[str, None]()
-    for axis in made.axes:
-        for place in range(len(axis.values)):
-            issues.update(dict.fromkeys(_issues(task, {**fixed, **first, **axis[place]})))
-    if issues:
-        raise InvalidParameters([*issues])
-
-
-def _issues(task: Task, parameters: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the parameters of one run: for the task, or for the way there."""
-    try:
-        _encoded(parameters, task, check(task, parameters))
-    except InvalidParameters as error:
-        return error.issues
-    return []
-
-
-def _title(command: str) -> str:
-    return command if len(command) <= 40 else f"{command[:39]}…"
 
 
 def _shown(folder: Path) -> str:

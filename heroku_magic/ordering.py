@@ -1,0 +1,240 @@
+"""Ordering: a task's name, parameters and options -> checked Orders, of one run or of a sweep; it starts nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.errors import InvalidOptions, InvalidParameters
+from heroku_magic.grid import Grid, grid
+from heroku_magic.parameters import refused, to_env
+from heroku_magic.preflight import Preflight
+from heroku_magic.run import Order
+from heroku_magic.settings import LONGEST_TIMEOUT
+from heroku_magic.tasks import check
+from heroku_magic.vault import find
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from heroku_magic.catalogue import Catalogue
+    from heroku_magic.client import HerokuClient
+    from heroku_magic.secret import Secret
+    from heroku_magic.settings import Settings
+    from heroku_magic.tasks import Task
+
+MOST_RUNS = 10_000  # of one sweep; more are hardly meant
+# One-off dynos of a size at once: https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
+AT_ONCE = {"eco": 1, "basic": 50, "standard-1x": 50, "standard-2x": 50}
+FEW = 5  # of the larger ones
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a user may say of a run beside its parameters; left out, the connection's settings hold.
+
+    size: a dyno size. timeout: seconds. any_type: take a process type that is no task. override: config
+    vars that parameters may replace. rows: whether to take rows. detach: the run outlives this process.
+    """
+
+    command: str | None = None
+    secrets: Iterable[str] = ()
+    size: str | None = None
+    timeout: int | None = None
+    any_type: bool = False
+    override: Iterable[str] = ()
+    rows: bool = True
+    detach: bool = False
+
+
+@dataclass(frozen=True)
+class SweepOrder:
+    """What a sweep needs: `first` is the order of its first combination, `of` makes that of any."""
+
+    first: Order
+    grid: Grid
+    places: Sequence[int]
+    of: Callable[[Mapping[str, Any]], Order]
+
+
+class Ordering:
+    """The orders for one app. settings: those of the moment; say: tells what is odd with a declaration."""
+
+    def __init__(
+        self,
+        client: HerokuClient,
+        app: str,
+        app_name: str,
+        catalogue: Catalogue,
+        *,
+        settings: Callable[[], Settings],
+        say: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._app = app
+        self._app_name = app_name
+        self._catalogue = catalogue
+        self._settings = settings
+        self._say = say
+        self._preflight = Preflight(client, app)
+        self._config_names: dict[str, frozenset[str]] = {}
+
+    def order(self, task: str | None, parameters: Mapping[str, Any], wish: Wish) -> Order:
+        """Return what one run needs. Raises InvalidOptions, InvalidParameters with every fault, or SettingsError."""
+        given = {**parameters, **_found(wish.secrets, parameters)}
+        if wish.command is not None:
+            if task is not None:
+                raise InvalidOptions("A task and a command were both given: one run runs one of them.")
+            return self._made(_title(wish.command), wish.command, to_env(given), wish)
+        chosen, env = self._checked(task, given, wish)
+        return self._made(chosen.name, chosen.name, env, wish)
+
+    def sweep(
+        self,
+        task: str | None,
+        each: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        wish: Wish,
+        *,
+        in_step: bool,
+        sample: int | None,
+        seed: int | None,
+    ) -> SweepOrder:
+        """Return what a sweep needs; each value was checked once, and none twice."""
+        fixed = {**parameters, **_found(wish.secrets, {**parameters, **each})}
+        chosen = self._catalogue.task(task, any_type=wish.any_type)
+        declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
+        made = grid(each, declared, in_step=in_step)
+        places = made.sample(sample, seed) if sample else range(len(made))
+        _refuse_too_many(len(places))
+        _check_axes(chosen, made, fixed)
+        first = self.order(task, {**fixed, **made[places[0]]}, replace(wish, secrets=()))
+        added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
+
+        def of(combination: Mapping[str, Any]) -> Order:
+            return replace(first, env={**_encoded({**fixed, **combination}, chosen, []), **added})
+
+        return SweepOrder(first, made, places, of)
+
+    def most_at_once(self, size: str | None) -> int:
+        """Return how many dynos of a size an app may run at once; the embedded Heroku two a processor."""
+        if self._settings().is_local:
+            return 2 * (os.cpu_count() or 1)
+        return AT_ONCE.get((size or "").lower(), FEW)
+
+    def forget(self) -> None:
+        """The app's config vars may be others now."""
+        self._config_names.clear()
+
+    def _checked(
+        self, name: str | None, parameters: Mapping[str, Any], wish: Wish
+    ) -> tuple[Task, dict[str, str | Secret]]:
+        """The task, and the environment that carries its parameters."""
+        chosen = self._catalogue.task(name, any_type=wish.any_type)
+        issues = check(chosen, parameters)
+        if issues:
+            self._catalogue.forget()  # the code may be newer than what we knew: look once more before refusing
+            chosen = self._catalogue.task(name, any_type=wish.any_type)
+            issues = check(chosen, parameters)
+        if chosen.schema is None:
+            issues += self._clashes(parameters, frozenset(wish.override))
+        env = _encoded(parameters, chosen, issues)
+        for fault in chosen.faults:
+            self._say(f"What {chosen.name} declares: {fault}")
+        return chosen, env
+
+    def _made(self, task: str, command: str, env: Mapping[str, str | Secret], wish: Wish) -> Order:
+        settings = self._settings()
+        limit = settings.timeout if wish.timeout is None else wish.timeout
+        _check_limit(limit, detach=wish.detach, is_local=settings.is_local)
+        if not settings.is_local:
+            env = {**env, "RUN_PACE": str(settings.pace)}
+            if warning := self._preflight.check(limit):
+                self._say(warning)
+        return Order(
+            self._app,
+            self._app_name,
+            task,
+            command,
+            env,
+            size=wish.size or settings.size,
+            timeout=limit,
+            takes_rows=wish.rows,
+            outlives=wish.detach,
+            is_local=settings.is_local,
+        )
+
+    def _clashes(self, parameters: Mapping[str, Any], override: frozenset[str]) -> list[str]:
+        """For a task that declares nothing: its parameters may not replace the app's config vars unnoticed."""
+        if not parameters:
+            return []
+        release = self._catalogue.release()
+        key = release.id if release else ""
+        if key not in self._config_names:
+            self._config_names = {key: frozenset(self._client.config_vars(self._app))}
+        clashing = sorted(self._config_names[key] & parameters.keys() - override)
+        return [
+            f"{name} is a config var of {self._app_name}: --override {name} replaces it for this run."
+            for name in clashing
+        ]
+
+
+def _check_limit(limit: int, *, detach: bool, is_local: bool) -> None:
+    if not 0 < limit <= LONGEST_TIMEOUT:
+        raise InvalidOptions(f"timeout is {limit}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+    if detach and is_local:
+        raise InvalidOptions(
+            "The embedded Heroku and its dynos end with this kernel: detach needs an app on Heroku, or an emulator "
+            "started by itself (python -m heroku_magic.emulator) and named by HEROKU_HOST."
+        )
+
+
+def _encoded(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict[str, str | Secret]:
+    """The environment to send; raises with every fault of checking and encoding at once."""
+    try:
+        env = to_env(parameters, task.schema)
+    except InvalidParameters as error:
+        issues = issues + [issue for issue in error.issues if issue not in issues]
+    if issues:
+        raise InvalidParameters(issues)
+    return env
+
+
+def _found(secrets: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, Secret]:
+    """The values of secret parameters, asked for once nothing else is wrong with their names."""
+    names = list(secrets)
+    if twice := sorted({name for name in names if name in parameters or names.count(name) > 1}):
+        raise InvalidOptions(f"{', '.join(twice)}: given twice, once as a secret. Give each parameter once.")
+    if issues := refused(names):
+        raise InvalidParameters(issues)
+    return {name: find(name) for name in names}
+
+
+def _refuse_too_many(count: int) -> None:
+    if count > MOST_RUNS:
+        remedy = "--sample K draws K of them, or make the lists shorter"
+        raise InvalidParameters([f"{count:,} combinations are more than {MOST_RUNS:,} runs: {remedy}."])
+
+
+def _check_axes(task: Task, made: Grid, fixed: Mapping[str, Any]) -> None:
+    """Check each value once, not each combination. Raises InvalidParameters with every fault."""
+    first, issues = made[0], dict[str, None]()
+    for axis in made.axes:
+        for place in range(len(axis.values)):
+            issues.update(dict.fromkeys(_issues(task, {**fixed, **first, **axis[place]})))
+    if issues:
+        raise InvalidParameters([*issues])
+
+
+def _issues(task: Task, parameters: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the parameters of one run: for the task, or for the way there."""
+    try:
+        _encoded(parameters, task, check(task, parameters))
+    except InvalidParameters as error:
+        return error.issues
+    return []
+
+
+def _title(command: str) -> str:
+    return command if len(command) <= 40 else f"{command[:39]}…"
