@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         SettingsError,
         TaskFailed,
     )
-    from heroku_magic.heroku import Heroku, account, connect
+    from heroku_magic.heroku import Heroku, account, connect, temporary_app
     from heroku_magic.run import Run
     from heroku_magic.scaffold import init
     from heroku_magic.secret import Secret
@@ -57,6 +57,7 @@ _HOMES = {
     "init": "scaffold",
     "login": "credentials",
     "logout": "credentials",
+    "temporary_app": "heroku",
 }
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "load_ipython_extension",
     "login",
     "logout",
+    "temporary_app",
     "unload_ipython_extension",
 ]
 

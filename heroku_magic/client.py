@@ -73,7 +73,7 @@ class HerokuClient:
     def token_expires_in(self) -> float | None:
         """Return how many seconds the token still has; None: it does not end, or is not listed."""
         tokens = [one.access_token for one in self.authorizations() if one.access_token]
-        return next((one.expires_in for one in tokens if one.token.reveal() == self._transport.token.reveal()), None)
+        return next((one.expires_in for one in tokens if rest.is_listed_as(self._transport.token, one.token)), None)
 
     def authorizations(self) -> list[Authorization]:
         """Return the account's authorizations; only a token of the scope `global` may ask."""
@@ -113,8 +113,7 @@ class HerokuClient:
 
     def set_config_vars(self, app: str, values: Mapping[str, Secret | None]) -> None:
         """Set config vars, None unsets; Heroku makes a release of it and restarts the app's dynos."""
-        body = {name: value if value is None else value.reveal() for name, value in values.items()}
-        self._transport.send("PATCH", rest.path("apps", app, "config-vars"), Any, body=body)
+        self._transport.send("PATCH", rest.path("apps", app, "config-vars"), Any, body=values)
 
     def config_vars(self, app: str) -> dict[str, str | None]:
         """Return the app's config vars, values included."""

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import atexit
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from heroku_magic.accounts import temporary
 from heroku_magic.asking import ask
 from heroku_magic.client import HerokuClient
-from heroku_magic.errors import ApiError, Forbidden, HerokuMagicError, Unauthorized
+from heroku_magic.endings import Step, at_end
+from heroku_magic.errors import (
+    ApiError,
+    Forbidden,
+    HerokuMagicError,
+    NotFound,
+    SettingsError,
+    Unauthorized,
+    Unreachable,
+)
 from heroku_magic.owner import token_mark
+from heroku_magic.run import still_running
 from heroku_magic.settings import base_url
-from heroku_magic.tokens import Kept, NoToken, find_token, forget, is_kept, keep
+from heroku_magic.tokens import Kept, NoToken, find_token, forget, forget_cli, keep, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +34,7 @@ if TYPE_CHECKING:
 
 ENOUGH = ("identity", "write-protected")  # for all verbs of an app: its config vars are protected
 LIFETIME = 8 * 3600  # seconds that a token made by login lives, if nothing else is asked for
+_ASKED = "the login of this notebook"
 _INSTEAD = "Set HEROKU_API_KEY before the kernel starts (https://dashboard.heroku.com/account holds the key)."
 
 
@@ -42,10 +54,11 @@ class Login:
 
 @dataclass(frozen=True)
 class _Made:
-    """A token that login made, and what may revoke it."""
+    """A token that login made, what may revoke it, and when it ends by itself (seconds since 1970)."""
 
     broad: HerokuClient
     id: str
+    ends_at: float
 
 
 _made: dict[str, _Made] = {}
@@ -58,7 +71,8 @@ def login(*, scope: Sequence[str] = (), expires: int | None = None) -> Login:
     it is revoked by logout() and when the process ends. Raises SettingsError or an ApiError.
     """
     url = base_url()
-    logout()
+    _take_back(url)
+    forget_cli()
     token, source, email = _checked(url)
     host = urlsplit(url).netloc
     if not scope and expires is None:
@@ -66,24 +80,48 @@ def login(*, scope: Sequence[str] = (), expires: int | None = None) -> Login:
     broad = HerokuClient(url, token, token_source=source)
     wanted, seconds = tuple(scope) or ENOUGH, expires or LIFETIME
     ends_at = _narrowed(broad, wanted, seconds)
-    return Login(email, host, source, wanted, ends_at)
+    made = f"a token of the scope {', '.join(wanted)}, made with the one of {source}"
+    return Login(email, host, made, wanted, ends_at)
 
 
 def logout() -> str | None:
-    """Forget the token that login was given or made, revoking the latter; return what is used from now on, if any."""
+    """Forget the token that login was given or made, revoking the latter; return what is used from now on, if any.
+
+    Raises SettingsError while runs need the token, and Unreachable where it could not be revoked.
+    """
     url = base_url()
-    made = _made.pop(url, None)
-    if forget(url) is not None and made is not None:
-        made.broad.revoke(made.id)
+    _take_back(url)
     try:
         return find_token(url)[1]
     except NoToken:
         return None
 
 
-def is_logged_in() -> bool:
-    """Tell whether this process keeps a token of its own."""
-    return is_kept(base_url())
+def _take_back(url: str) -> None:
+    """Forget the token of this process and revoke it, if login made it and nothing needs it."""
+    made = _made.get(url)
+    if made and (needing := [*(run.id for run in still_running(url)), *temporary(url)]):
+        raise SettingsError(
+            f"Without the token {', '.join(needing)} would be out of reach: wait for runs or stop them, and "
+            "destroy temporary apps first (%heroku stop, %heroku destroy)."
+        )
+    forget(url)
+    if made is None:
+        return
+    del _made[url]
+    try:
+        _revoke(made)
+    except ApiError as error:
+        at = datetime.fromtimestamp(made.ends_at).astimezone()
+        raise Unreachable(
+            f"The token is forgotten here, but it could not be revoked: {error.said} It ends by itself at "
+            f"{at:%H:%M on %Y-%m-%d}; in a new kernel %heroku destroy --leftovers revokes it."
+        ) from None
+
+
+def _revoke(made: _Made) -> None:
+    with suppress(NotFound):  # it has ended, or the answer to a first try was lost
+        made.broad.revoke(made.id)
 
 
 def _checked(url: str) -> tuple[Secret, str, str]:
@@ -92,18 +130,36 @@ def _checked(url: str) -> tuple[Secret, str, str]:
     with suppress(NoToken):
         token, source = find_token(url)
         try:
-            return token, source, HerokuClient(url, token).account().email
+            return token, source, _email(url, token, source)
         except Unauthorized:
             said = f"The token of {source} is not accepted: it is wrong, expired or revoked. "
-    typed = ask(f"{said}API key", instead=said + _INSTEAD)
-    email = HerokuClient(url, typed).account().email
-    keep(url, Kept(typed, "the login of this notebook"))
-    return typed, "the login of this notebook", email
+    typed = read(ask(f"{said}API key", instead=said + _INSTEAD).reveal(), "the prompt")
+    email = _email(url, typed, "the prompt")
+    keep(url, Kept(typed, _ASKED))
+    return typed, _ASKED, email
+
+
+def _email(url: str, token: Secret, source: str) -> str:
+    try:
+        return HerokuClient(url, token).account().email
+    except Forbidden as error:
+        if error.id != "forbidden":
+            raise
+        raise Forbidden(
+            f"{error.said} The token of {source} is good, but too narrow to tell whose it is: login needs one with "
+            "the scope identity or global.",
+            status=error.status,
+            id=error.id,
+        ) from None
 
 
 def _narrowed(broad: HerokuClient, scope: tuple[str, ...], seconds: int) -> float:
     try:
         made = broad.authorize(token_mark(), scope, seconds)
+    except Unreachable as error:
+        if error.sent:
+            _revoke_unseen(broad)
+        raise
     except Forbidden as error:
         raise Forbidden(
             f"{error.said} Only a token of the scope global makes others: log in without --scope and --expires.",
@@ -114,14 +170,24 @@ def _narrowed(broad: HerokuClient, scope: tuple[str, ...], seconds: int) -> floa
         raise HerokuMagicError("Heroku made an authorization without a token: try again.")
     ends_at = time.time() + (made.access_token.expires_in or seconds)
     keep(broad.base_url, Kept(made.access_token.token, f"%heroku login ({', '.join(scope)})", ends_at))
-    _made[broad.base_url] = _Made(broad, made.id)
+    _made[broad.base_url] = _Made(broad, made.id, ends_at)
     return ends_at
 
 
-@atexit.register
+def _revoke_unseen(broad: HerokuClient) -> None:
+    """The answer was lost that held a token: if it was made, it is the one with our mark; else it ends by itself."""
+    with suppress(ApiError):
+        for one in broad.authorizations():
+            if one.description == token_mark():
+                broad.revoke(one.id)
+
+
 def _revoke_all() -> None:
     """The process ends, and so does its token; what cannot be reached ends by itself."""
     while _made:
         _, made = _made.popitem()
         with suppress(ApiError):
-            made.broad.revoke(made.id)
+            _revoke(made)
+
+
+at_end(Step.TOKENS, _revoke_all)

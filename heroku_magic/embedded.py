@@ -6,7 +6,6 @@ forked child may hold the pipe open. It runs in its own session, so a kernel's i
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 import subprocess
@@ -15,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from heroku_magic.endings import Step, at_end
 from heroku_magic.errors import EmulatorError
 from heroku_magic.safetext import clean
 from heroku_magic.secret import Secret
@@ -62,11 +62,13 @@ def running() -> list[Embedded]:
     return [server for server in _running.values() if server.is_alive]
 
 
-@atexit.register  # before run.py's own, which is imported later and so runs first: it stops what still runs
 def _stop_all() -> None:
     """End the servers that this process started, and wait for them."""
     for known in _running.values():
         known.stop()
+
+
+at_end(Step.SERVERS, _stop_all)
 
 
 def _start(folder: Path) -> Embedded:

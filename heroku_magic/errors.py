@@ -19,6 +19,7 @@
      +-- LogStreamError           the log session broke and could not be opened again
      +-- ResultIncomplete         records are missing: never a short DataFrame
      +-- TaskFailed               the user's task failed: carries .run and .partial
+     +-- SweepFailed              some runs of a sweep failed: carries .sweep and .partial
      +-- RunCancelled             the run was stopped by its user: carries .run and .partial
 
 `TaskFailed` (the user's task) is a sibling of the platform's errors, never a parent or a child, so
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.run import Run
+    from heroku_magic.sweep import Sweep
 
 
 class HerokuMagicError(Exception):
@@ -177,6 +179,19 @@ class TaskFailed(HerokuMagicError):
     def partial(self) -> pd.DataFrame | None:
         """The rows that the task sent before it failed."""
         return self.run.partial
+
+
+class SweepFailed(HerokuMagicError):
+    """Some runs of a sweep failed, or it was stopped; the others' rows are there."""
+
+    def __init__(self, message: str, sweep: Sweep) -> None:
+        self.sweep = sweep
+        super().__init__(message)
+
+    @property
+    def partial(self) -> pd.DataFrame | None:
+        """The rows of the runs that went well."""
+        return self.sweep.partial
 
 
 class RunCancelled(HerokuMagicError):

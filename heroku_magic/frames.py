@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.errors import InvalidParameters
 from heroku_magic.tables import Table
+from heroku_magic.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +35,35 @@ def frame(parts: Sequence[Rows | Table], facts: Mapping[str, Any]) -> pd.DataFra
     result = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     result.attrs["heroku"] = dict(facts)
     return result
+
+
+def grid_frame(
+    runs: Sequence[tuple[Mapping[str, Any], Sequence[Rows | Table]]], names: Sequence[str], facts: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return the parts of many runs under each other, each with the parameters that it was made with, first.
+
+    A column that has a parameter's name is kept once; it must hold the parameter's value in every row.
+    """
+    import pandas as pd
+
+    result = frame([part for _, parts in runs for part in parts], facts)
+    counts = [sum(part.length if isinstance(part, Table) else len(part.rows) for part in parts) for _, parts in runs]
+    for name in reversed(names):
+        values = [
+            parameters.get(name) for (parameters, _), count in zip(runs, counts, strict=True) for _ in range(count)
+        ]
+        given = column([plain(value) for value in values])
+        if name in result:
+            _refuse_other(name, result.pop(name), given)
+        result.insert(0, name, pd.Series(given.array, index=result.index))
+    return result
+
+
+def _refuse_other(name: str, told: pd.Series[Any], given: pd.Series[Any]) -> None:
+    for row, (one, other) in enumerate(zip(told.tolist(), given.tolist(), strict=True)):
+        if one != other and not (one != one and other != other):  # noqa: PLR0124 - NaN is the same as NaN here
+            said = f"the task says {name} is {one!r}, and the run was made with {other!r}"
+            raise InvalidParameters([f"row {row}: {said}. Rename the task's column."])
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> pd.DataFrame:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from heroku_magic import detached as detached_
 from heroku_magic import settings as settings_
 from heroku_magic.accounts import Account
 from heroku_magic.client import HerokuClient
+from heroku_magic.configvars import ConfigVars
 from heroku_magic.deploy import Deploy
 from heroku_magic.embedded import embedded, running
 from heroku_magic.errors import (
@@ -23,8 +24,8 @@ from heroku_magic.errors import (
     InvalidOptions,
     InvalidParameters,
     NotFound,
-    SettingsError,
 )
+from heroku_magic.grid import Grid, grid
 from heroku_magic.inspection import inspect
 from heroku_magic.logstream import backlog
 from heroku_magic.masking import Mask
@@ -35,6 +36,8 @@ from heroku_magic.records import Rows
 from heroku_magic.run import Order, Run, running_runs
 from heroku_magic.safetext import clean_line
 from heroku_magic.settings import Choice, NoApp, Settings
+from heroku_magic.status import drains, told
+from heroku_magic.sweep import Sweep
 from heroku_magic.tasks import NO_TASKS, Task, check, choose
 from heroku_magic.tokens import NoToken, find_token
 from heroku_magic.transport import say_nothing
@@ -43,16 +46,22 @@ from heroku_magic.vault import find
 if TYPE_CHECKING:
     import pandas as pd
 
-    from heroku_magic.accounts import Leftovers
     from heroku_magic.deploy import Deployed
     from heroku_magic.embedded import Embedded
     from heroku_magic.loglines import LogLine
-    from heroku_magic.resources import Dyno, ProcessType, Release
+    from heroku_magic.resources import App, Dyno, ProcessType, Release
     from heroku_magic.secret import Secret
 
 Say = Callable[[str], None]
 
 FRESH = 5.0  # seconds: the current release is asked for at most once in this time
+MOST_RUNS = 10_000  # of one sweep; more are hardly meant
+AT_ONCE = {
+    "eco": 1,
+    "basic": 1,
+    "standard-1x": 50,
+    "standard-2x": 50,
+}  # https://devcenter.heroku.com/articles/one-off-dynos
 DESCRIBE_TIMEOUT = 60  # seconds of life of the dyno that tells what the tasks take
 EMBEDDED = "embedded"
 
@@ -109,6 +118,45 @@ def account(*, say: Say = print) -> Account:
     return Account(HerokuClient(server.url, server.token, token_source=EMBEDDED, say=say), is_embedded=True)
 
 
+def create_temporary(*, region: str | None = None, stack: str | None = None, say: Say = print) -> Heroku:
+    """Return a connection to a new app in the account that is destroyed when this process ends, if not before."""
+    owner = account(say=say)
+    return _connected(owner, owner.create_temporary(region=region, stack=stack), Settings(), say)
+
+
+@contextmanager
+def temporary_app(
+    folder: str | os.PathLike[str] = "worker",
+    *,
+    region: str | None = None,
+    stack: str | None = None,
+    allow: Iterable[str] = (),
+    say: Say = print,
+) -> Iterator[Heroku]:
+    """Make an app of a folder for the time of a `with`, and give a connection to it.
+
+    It is destroyed when the block or the process ends, whatever happens; after a crash
+    `%heroku status` finds it. allow: as deploy() takes it.
+    """
+    with _shipped(create_temporary(region=region, stack=stack, say=say), folder, allow) as heroku:
+        yield heroku
+
+
+@contextmanager
+def _shipped(heroku: Heroku, folder: str | os.PathLike[str], allow: Iterable[str]) -> Iterator[Heroku]:
+    try:
+        heroku.deploy(folder, allow=allow)
+        yield heroku
+    finally:
+        heroku.account.discard(heroku.app, say=heroku.say)
+
+
+def _connected(owner: Account, app: App, settings: Settings, say: Say) -> Heroku:
+    """A connection to an app that was just created."""
+    chosen = replace(settings, app=app.name, app_source="create", worker=None, is_embedded=owner.is_embedded)
+    return Heroku(owner.client, app.name, chosen, say)
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """An app's release and process types, as they were at one moment."""
@@ -148,7 +196,7 @@ class Heroku:
         return f"{self.app} ({EMBEDDED})" if self.settings.is_embedded else EMBEDDED
 
     def __repr__(self) -> str:
-        folder = f" serving {self.settings.worker}" if self.settings.is_local else ""
+        folder = f" serving {self.settings.worker}" if self.settings.worker else ""
         return f"<Heroku {self.app_name}{folder}>"
 
     def run(
@@ -189,7 +237,103 @@ class Heroku:
         rows: False takes no rows. detach: the run goes on when this process ends, for `attach()`.
         Raises InvalidParameters before anything starts.
         """
-        parameters = {**(parameters or {}), **_found(secrets, parameters or {})}
+        order = self._ordered(
+            task,
+            {**(parameters or {}), **_found(secrets, parameters or {})},
+            command=command,
+            size=size,
+            timeout=timeout,
+            any_type=any_type,
+            override=override,
+            rows=rows,
+            detach=detach,
+        )
+        self._mask |= order.mask
+        run = Run(self.client, order).start()
+        _remember(run)
+        return run
+
+    def sweep(
+        self,
+        task: str | None,
+        each: Mapping[str, Any],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        zip: bool = False,  # noqa: A002 - it does what `zip` does
+        jobs: int | None = None,
+        sample: int | None = None,
+        seed: int | None = None,
+        retries: int = 0,
+        retry_tasks: bool = False,
+        fail_fast: bool = False,
+        secrets: Iterable[str] = (),
+        size: str | None = None,
+        timeout: int | None = None,
+        any_type: bool = False,
+        override: Iterable[str] = (),
+        rows: bool = True,
+    ) -> Sweep:
+        """Start a run for each combination of values and return the sweep at once.
+
+        each: values by parameter, all combinations of them (zip: all in step); a table or a list of
+        dicts under a name that the task does not declare makes a run of each row. parameters: the same
+        in every run. jobs: most runs at once. sample, seed: that many combinations, drawn by chance.
+        retries: more tries of a run that the platform failed; retry_tasks: and of one whose task did.
+        fail_fast: stop at the first failure. The others are submit()'s. Raises InvalidParameters
+        before anything starts.
+        """
+        fixed = {**(parameters or {}), **_found(secrets, {**(parameters or {}), **each})}
+        chosen = self._task(task, any_type=any_type)
+        declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
+        made = grid(each, declared, in_step=zip)
+        places = made.sample(sample, seed) if sample else range(len(made))
+        _refuse_too_many(len(places))
+        _check_axes(chosen, made, fixed)
+        first = self._ordered(
+            task,
+            {**fixed, **made[places[0]]},
+            size=size,
+            timeout=timeout,
+            any_type=any_type,
+            override=override,
+            rows=rows,
+        )
+        self._mask |= first.mask
+        added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
+        sweep = Sweep(
+            self.client,
+            lambda cell: replace(first, env={**_encoded({**fixed, **cell}, chosen, []), **added}),
+            made,
+            places,
+            task=chosen.name,
+            jobs=jobs or self._most_at_once(first.size),
+            retries=retries,
+            retry_tasks=retry_tasks,
+            fail_fast=fail_fast,
+        ).start()
+        _remember(sweep)
+        return sweep
+
+    def _most_at_once(self, size: str | None) -> int:
+        """How many dynos of a size an app may run at once; the embedded Heroku two a processor."""
+        if self.settings.is_local:
+            return 2 * (os.cpu_count() or 1)
+        return AT_ONCE.get((size or "").lower(), 5)
+
+    def _ordered(
+        self,
+        task: str | None,
+        parameters: Mapping[str, Any],
+        *,
+        command: str | None = None,
+        size: str | None = None,
+        timeout: int | None = None,
+        any_type: bool = False,
+        override: Iterable[str] = (),
+        rows: bool = True,
+        detach: bool = False,
+    ) -> Order:
+        """What a run needs, checked: nothing has been started yet."""
         order = self._order(task, parameters, command, any_type=any_type, override=frozenset(override))
         limit = self.settings.timeout if timeout is None else timeout
         if not 0 < limit <= settings_.LONGEST_TIMEOUT:
@@ -206,11 +350,7 @@ class Heroku:
             if warning := self._preflight.check(limit):
                 self.say(warning)
         size = size or self.settings.size
-        whole = Order(**{**order, "size": size, "timeout": limit, "takes_rows": rows, "outlives": detach})
-        self._mask |= whole.mask
-        run = Run(self.client, whole).start()
-        _remember(run)
-        return run
+        return Order(**{**order, "size": size, "timeout": limit, "takes_rows": rows, "outlives": detach})
 
     def attach(self, run: str) -> Run:
         """Take up a run that `detach` left, by its id, from any process in the folder where it was started.
@@ -281,8 +421,21 @@ class Heroku:
     def create(self, name: str | None = None, *, region: str | None = None, stack: str | None = None) -> Heroku:
         """Create an app in the same account and return a connection to it; nothing runs there before it is deployed."""
         app = self.account.create(name, region=region, stack=stack)
-        chosen = replace(self.settings, app=app.name, app_source="create", is_embedded=self.settings.is_local)
-        return Heroku(self.client, app.name, chosen, self.say)
+        return _connected(self.account, app, self.settings, self.say)
+
+    @contextmanager
+    def temporary_app(
+        self,
+        folder: str | os.PathLike[str] = "worker",
+        *,
+        region: str | None = None,
+        stack: str | None = None,
+        allow: Iterable[str] = (),
+    ) -> Iterator[Heroku]:
+        """Make an app of a folder in the same account, for the time of a `with`, as heroku_magic.temporary_app does."""
+        app = self.account.create_temporary(region=region, stack=stack)
+        with _shipped(_connected(self.account, app, self.settings, self.say), folder, allow) as heroku:
+            yield heroku
 
     def deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deployed:
         """Build a folder at Heroku and release it; wait for it, and return what came of it.
@@ -335,23 +488,26 @@ class Heroku:
 
     def config(self) -> list[str]:
         """Return the names of the app's config vars; their values stay where they are."""
-        return sorted(self.client.config_vars(self.app))
+        return self._config.names()
 
-    def set_config(self, name: str, value: Secret) -> None:
-        """Set a config var. Heroku makes a release of it and restarts what the formation runs; one-off dynos go on."""
-        self._set_config({name: value})
+    def set_config(self, name: str, value: Secret | None = None) -> None:
+        """Set a config var; without a value a hidden prompt asks for it.
+
+        Heroku makes a release of it and restarts what the formation runs; one-off dynos go on.
+        """
+        self._config.set(name, value)
+        self._forget_release()
 
     def unset_config(self, *names: str) -> None:
         """Remove config vars; a release, too."""
-        known = self.config()
-        if unknown := [name for name in names if name not in known]:
-            raise InvalidOptions(f"{clean_line(', '.join(unknown))}: no config var of {self.app_name}.")
-        self._set_config(dict.fromkeys(names))
+        self._config.unset(*names)
+        self._forget_release()
 
-    def _set_config(self, values: Mapping[str, Secret | None]) -> None:
-        names = clean_line(", ".join(values))
-        self.say(f"Changing {names} makes a release of {self.app_name} and restarts what its formation runs.")
-        self.client.set_config_vars(self.app, values)
+    @property
+    def _config(self) -> ConfigVars:
+        return ConfigVars(self.client, self.app, self.app_name, self.say)
+
+    def _forget_release(self) -> None:
         self._snapshot = None
         self._config_names.clear()
 
@@ -364,22 +520,22 @@ class Heroku:
         raise self._unknown_app()
 
     def status(self) -> dict[str, str]:
-        """Return what a user wants to know of the connection: app, API, account, quota, drains, dynos, leftovers."""
+        """Return what a user wants to know: app, release, dynos, drains, and the facts of the account."""
         ours = [dyno for dyno in self.dynos() if run_id(dyno)]
-        release = self._look().release
         where = (
             f"serving {_shown(self.settings.worker)}" if self.settings.worker else f"from {self.settings.app_source}"
         )
         return {
             "app": f"{self.app_name} ({where})",
-            "release": f"v{release.version}" if release else "none: nothing is deployed",
-            "API": f"{self.client.base_url} as {self.client.account().email}",
-            "token": self.client.token_source,
-            "requests left": f"{self.client.rate_limit().remaining} of 4500 this hour",
+            "release": told(self._version),
             "our dynos": ", ".join(f"{dyno.name} ({dyno.state})" for dyno in ours) or "none",
-            "log drains": _told_of_drains(self.client.log_drains(self.app)),
-            "leftovers": _told_of(self.account.leftovers()),
+            "log drains": told(lambda: drains(self.client.log_drains(self.app))),
+            **self.account.status(),
         }
+
+    def _version(self) -> str:
+        release = self._look().release
+        return f"v{release.version}" if release else "none: nothing is deployed"
 
     # -- from a task's name to what a run needs ----------------------------------------------------
 
@@ -504,17 +660,17 @@ def connections() -> list[Heroku]:
     return list(_connections.values())
 
 
-def last() -> Run | None:
-    """Return the run that was started last in this process."""
+def last() -> Run | Sweep | None:
+    """Return the run or the sweep that was started last in this process."""
     return _last
 
 
-_last: Run | None = None
+_last: Run | Sweep | None = None
 _connections: dict[tuple[str, str, Secret], Heroku] = {}
 _announced: set[Path] = set()
 
 
-def _remember(run: Run) -> None:
+def _remember(run: Run | Sweep) -> None:
     global _last  # noqa: PLW0603 - `heroku_magic.last` is one value a process, by design
     _last = run
 
@@ -565,14 +721,14 @@ def _embedded_with(app: str) -> Embedded | None:
     return None
 
 
-def _no_app() -> SettingsError:
+def _no_app() -> NoApp:
     """A token or a host is set but no app: list the account's apps."""
     url = settings_.base_url()
     token, source = find_token(url)
     client = HerokuClient(url, token)
     names = "".join(f"\n  {app.name}" for app in client.apps()) or " none"
     client.close()
-    return SettingsError(
+    return NoApp(
         f"A token is set ({source}) but no app. The account's apps:{names}\n"
         "Choose one with `%heroku use NAME` or --app NAME; or --local for the embedded Heroku."
     )
@@ -608,18 +764,29 @@ def _found(secrets: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, S
     return {name: find(name) for name in names}
 
 
-def _told_of_drains(drains: int) -> str:
-    if not drains:
-        return "none"
-    return f"{drains}: what tasks print, rows too, goes to {'it' if drains == 1 else 'them'} as well"
+def _refuse_too_many(count: int) -> None:
+    if count > MOST_RUNS:
+        remedy = "--sample K draws K of them, or make the lists shorter"
+        raise InvalidParameters([f"{count:,} combinations are more than {MOST_RUNS:,} runs: {remedy}."])
 
 
-def _told_of(left: Leftovers) -> str:
-    """What a crash left, and the commands that take it away."""
-    if not left.apps and not left.tokens:
-        return "none"
-    tokens = f"{len(left.tokens)} tokens of notebooks that are gone" if left.tokens else ""
-    return f"{', '.join(filter(None, [*left.apps, tokens]))} (%heroku destroy --leftovers takes them away)"
+def _check_axes(task: Task, made: Grid, fixed: Mapping[str, Any]) -> None:
+    """Check each value once, not each combination. Raises InvalidParameters with every fault."""
+    first, issues = made[0], dict[str, None]()
+    for axis in made.axes:
+        for place in range(len(axis.values)):
+            issues.update(dict.fromkeys(_issues(task, {**fixed, **first, **axis[place]})))
+    if issues:
+        raise InvalidParameters([*issues])
+
+
+def _issues(task: Task, parameters: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the parameters of one run: for the task, or for the way there."""
+    try:
+        _encoded(parameters, task, check(task, parameters))
+    except InvalidParameters as error:
+        return error.issues
+    return []
 
 
 def _title(command: str) -> str:

@@ -21,18 +21,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WIDTH = 80  # columns of help
+IN_BODY: Any = object()  # the values of an `--each` that names nothing but itself
 _OPTION = re.compile(r"--?[A-Za-z]")
 _NEAR = 0.7  # difflib's own 0.6 takes `login` for `logs` and `--jobs` for `--rows`
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A line that was read. help: show the verb's help, and that of all verbs for the verb `help`."""
+    """A line that was read.
+
+    each: names of a sweep with their values, or IN_BODY. help: show the verb's help, and that of all
+    verbs for the verb `help`.
+    """
 
     verb: Verb
     words: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     arguments: list[tuple[str, Any]] = field(default_factory=list)
+    each: list[tuple[str, Any]] = field(default_factory=list)
     command: str | None = None
     help: bool = False
 
@@ -55,7 +61,7 @@ def parse(line: str, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
         return Parsed(VERBS["help"], help=True)
     verb, implied = _verb(name)
     parsed = _read(verb, rest, command, namespace, cell=False)
-    parsed.options.update(implied)
+    parsed.options.update({**implied, **parsed.options})
     return _checked(parsed, cell=False)
 
 
@@ -162,10 +168,23 @@ def _keep(parsed: Parsed, option: Option, typed: str, raw: str, namespace: Mappi
             raise InvalidOptions(f"{name} is given twice: give each parameter once.")
         parsed.arguments.append((name, value))
         return
+    if option.name == "each":
+        parsed.each.extend(_each(raw, namespace))
+        return
     if option.name in parsed.options and not option.many:
         raise InvalidOptions(f"{typed} is given twice: once is enough.")
     read = _converted(option, typed, _plain(raw, namespace)) if option.metavar else True
     parsed.options[option.name] = [*parsed.options.get(option.name, []), read] if option.many else read
+
+
+def _each(raw: str, namespace: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The names of one `--each`, with their values where it has some."""
+    if "=" in raw:
+        return [read_argument(raw, namespace, option="--each")]
+    names = [name.strip() for name in _plain(raw, namespace).split(",")]
+    if not all(name.isidentifier() for name in names):
+        raise InvalidOptions(f"--each {clean_line(raw[:60])}: expected NAME, NAME,NAME or NAME={{values}}.")
+    return [(name, IN_BODY) for name in names]
 
 
 def _converted(option: Option, typed: str, text: str) -> Any:

@@ -89,7 +89,7 @@ def read_body(text: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in assigned.items() if not name.startswith("_")}
 
 
-def read_argument(word: str, namespace: Mapping[str, Any]) -> tuple[str, Any]:
+def read_argument(word: str, namespace: Mapping[str, Any], *, option: str = "--arg") -> tuple[str, Any]:
     """Return the name and value of one `NAME=VALUE` as it was typed, its quotes still there.
 
     The text travels as it is. A value that is wholly `{expression}` or `$name` passes the object;
@@ -101,7 +101,7 @@ def read_argument(word: str, namespace: Mapping[str, Any]) -> tuple[str, Any]:
     whole, is_literal = unquote(word)
     name, equals, raw = whole.partition("=")
     if not equals or not _NAME.fullmatch(name):
-        raise InvalidOptions(f"--arg {clean_line(word[:60])}: expected NAME=VALUE, for example --arg n=10.")
+        raise InvalidOptions(f"{option} {clean_line(word[:60])}: expected NAME=VALUE, for example {option} n=10.")
     value, is_literal = unquote(raw) if whole == word else (raw, is_literal)
     if is_literal:
         return name, Typed(value)

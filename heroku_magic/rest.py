@@ -6,6 +6,7 @@ https://devcenter.heroku.com/articles/platform-api-reference
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -109,6 +110,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return float(text) if text.isdecimal() else None
 
 
+def is_listed_as(token: Secret, listed: Secret) -> bool:
+    """Tell whether a token is the one that a list shows: whole, or its two ends with asterisks between."""
+    first, *last = re.split(r"\*{3,}", listed.reveal(), maxsplit=1)
+    if not last:
+        return token == listed
+    text = token.reveal()
+    return bool(first and last[0]) and text.startswith(first) and text.endswith(last[0])
+
+
 def dyno_request(
     command: str, env: Mapping[str, str | Secret], *, size: str | None, time_to_live: int
 ) -> dict[str, Any]:
@@ -116,7 +126,7 @@ def dyno_request(
     body: dict[str, Any] = {
         "command": command,
         "attach": False,
-        "env": {name: value.reveal() if isinstance(value, Secret) else value for name, value in env.items()},
+        "env": dict(env),
         "type": "run",
         "time_to_live": time_to_live,
     }

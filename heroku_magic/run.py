@@ -6,7 +6,6 @@ the main thread never loses the answer to a create. Everybody else waits on the 
 
 from __future__ import annotations
 
-import atexit
 import queue
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.creation import Creation, Stopped
 from heroku_magic.detached import Detached, path, save
+from heroku_magic.endings import Step, at_end
 from heroku_magic.errors import (
     ApiError,
     EmulatorError,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from heroku_magic.loglines import LogLine
     from heroku_magic.records import Declaration, Rows
     from heroku_magic.resources import Dyno
+    from heroku_magic.sharedlog import Followed, SharedLog
     from heroku_magic.tables import Table
 
 CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
@@ -100,7 +101,9 @@ class Run:
     of readers. `heroku.run()` and `heroku.submit()` make runs; nobody else needs to.
     """
 
-    def __init__(self, client: HerokuClient, order: Order, detached: Detached | None = None) -> None:
+    def __init__(
+        self, client: HerokuClient, order: Order, detached: Detached | None = None, *, log: SharedLog | None = None
+    ) -> None:
         self.task = order.task
         self.app = order.app_name
         self.dyno: str | None = None
@@ -131,7 +134,8 @@ class Run:
         self._told: set[str] = set()
         self._feed = Feed()
         self._history = self._feed.history
-        self._stream: LogStream | None = None
+        self._shared_log = log
+        self._stream: LogStream | Followed | None = None
         self._changed = self._feed.changed
         self._state = "requested"
         self._error: HerokuMagicError | None = None
@@ -148,6 +152,11 @@ class Run:
     def id(self) -> str:
         """The run's public id, which its dyno's command carries as a comment."""
         return self._key.run
+
+    @property
+    def host(self) -> str:
+        """The base URL of the API that the run is asked of."""
+        return self._client.base_url
 
     @property
     def outlives(self) -> bool:
@@ -309,7 +318,7 @@ class Run:
     def _live(self) -> None:
         try:
             dyno = self._attach(self._detached) if self._detached else self._create()
-            self._stream = LogStream(self._client, self._order.app, dyno.name, self._inbox.put, say=self._note).start()
+            self._stream = self._open_log(dyno)
             self._creation.stop_extras(dyno)
             self._follow(dyno)
             self._finish(self._verdict())
@@ -322,6 +331,11 @@ class Run:
             if self._stream is not None:
                 self._stream.close()
             self._close()
+
+    def _open_log(self, dyno: Dyno) -> LogStream | Followed:
+        if self._shared_log is not None:
+            return self._shared_log.follow(dyno.name, self._inbox.put)
+        return LogStream(self._client, self._order.app, dyno.name, self._inbox.put, say=self._note).start()
 
     def _create(self) -> Dyno:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""
@@ -606,12 +620,16 @@ class Run:
 _alive: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
+def still_running(url: str) -> list[Run]:
+    """Return the runs of this process at an API's host that are not over and would be out of reach without a token."""
+    return [run for run in _alive if run.running() and not run.outlives and run.host == url]
+
+
 def running_runs() -> list[Run]:
     """Return the runs of this process that are not over."""
     return list(_alive)
 
 
-@atexit.register
 def _stop_all() -> None:
     """The interpreter ends: stop what still runs, wait a moment, and tell what came of it.
 
@@ -624,6 +642,9 @@ def _stop_all() -> None:
     for run in runs:
         run.wait(max(until - time.monotonic(), 0))
         print(f"heroku_magic: {run.what_was_left()}", file=sys.stderr)  # noqa: T201 - nobody else is there any more
+
+
+at_end(Step.DYNOS, _stop_all)
 
 
 def _iso(seconds: float | None) -> str | None:

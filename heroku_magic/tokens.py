@@ -12,7 +12,6 @@ import subprocess
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +25,9 @@ _QUIET_CLI = {
     "HEROKU_DISABLE_AUTOUPDATE": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
 }
+
+
+_TOKEN = re.compile(r"[!-~]+")  # what a header carries: anything else shows up in the errors of http.client
 
 
 class NoToken(SettingsError):
@@ -42,6 +44,7 @@ class Kept:
 
 
 _kept: dict[str, Kept] = {}
+_of_cli: list[Secret] = []
 
 
 def keep(url: str, kept: Kept) -> None:
@@ -72,7 +75,7 @@ def find_token(url: str) -> tuple[Secret, str]:
     if kept := _kept.get(url):
         return _living(kept), kept.source
     if key := os.environ.get("HEROKU_API_KEY"):
-        return Secret(key.strip()), "HEROKU_API_KEY"
+        return read(key, "HEROKU_API_KEY"), "HEROKU_API_KEY"
     if token := _netrc_token(url):
         return token, "netrc"
     if urlsplit(url).hostname == "api.heroku.com" and (token := _cli_token()):
@@ -81,6 +84,13 @@ def find_token(url: str) -> tuple[Secret, str]:
         f"No token for {urlsplit(url).netloc}: `%heroku login` asks for one, or set HEROKU_API_KEY, or log in with the "
         "official CLI (`heroku login`) in a terminal. Without an account use --local."
     )
+
+
+def read(text: str, source: str) -> Secret:
+    """Return a text as a token. Raises SettingsError, without the text, for what no request could carry."""
+    if not _TOKEN.fullmatch(text.strip()):
+        raise SettingsError(f"What {source} holds is no token: expected letters, digits and signs, without spaces.")
+    return Secret(text.strip())
 
 
 def _living(kept: Kept) -> Secret:
@@ -104,15 +114,27 @@ def _netrc_token(url: str) -> Secret | None:
         raise SettingsError(f"{path} cannot be read as netrc. Mend it, or set HEROKU_API_KEY.") from None
     parts = urlsplit(url)
     entry = hosts.get(parts.netloc) or hosts.get(parts.hostname or "")
-    return Secret(entry[2]) if entry and entry[2] else None
+    return read(entry[2], str(path)) if entry and entry[2] else None
 
 
-@lru_cache(maxsize=1)  # starting the CLI takes about a second
+def forget_cli() -> None:
+    """Ask the official CLI again, for somebody may have logged in or out there."""
+    _of_cli.clear()
+
+
 def _cli_token() -> Secret | None:
+    """The official CLI's token, asked for once: starting it takes about a second."""
+    if not _of_cli and (token := _ask_cli()):
+        _of_cli.append(token)
+    return _of_cli[0] if _of_cli else None
+
+
+def _ask_cli() -> Secret | None:
     """Ask the official CLI, which may keep the token in the system's keychain."""
     cli = shutil.which("heroku")
     if cli is None or not Path(cli).is_absolute() or Path(cli).parent == Path.cwd():
         return None
+    is_interrupted = False
     try:
         answer = subprocess.run(
             [cli, "auth:token"],
@@ -126,5 +148,9 @@ def _cli_token() -> Secret | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
+    except KeyboardInterrupt:
+        is_interrupted = True
+    if is_interrupted:
+        raise KeyboardInterrupt  # without frames that hold the environment
     token = answer.stdout.strip()
-    return Secret(token) if answer.returncode == 0 and token and not re.search(r"\s", token) else None
+    return Secret(token) if answer.returncode == 0 and _TOKEN.fullmatch(token) else None

@@ -12,7 +12,7 @@ import platform
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -23,11 +23,9 @@ from urllib3.exceptions import NewConnectionError
 
 from heroku_magic import rest
 from heroku_magic.errors import ApiError, Conflict, RateLimited, Unreachable
+from heroku_magic.secret import Secret
 from heroku_magic.settings import LOOPBACK
 from heroku_magic.version import VERSION
-
-if TYPE_CHECKING:
-    from heroku_magic.secret import Secret
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -119,7 +117,7 @@ class Transport:
             lambda: self._session.request(
                 method,
                 self.base_url + url,
-                json=body,
+                json=_in_clear(body),
                 headers={"Accept": rest.ACCEPT, **(headers or {})},
                 auth=self._auth,
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
@@ -142,15 +140,14 @@ def open_stream(url: Secret, *, accept: str, silence: float, offset: int = 0) ->
     silence: seconds without a byte after which a read gives up. offset: the first byte that is asked for;
     a host that gives more than that answers 200.
     """
-    where = url.reveal()
-    _hide(where)
+    _hide(url)
     headers = {"Accept": accept, "Cache-Control": "no-cache"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
-    with _session(where) as http:
+    with _session(url.reveal()) as http:
         response = _ask(
             lambda: http.get(
-                where,
+                url.reveal(),
                 headers=headers,
                 auth=_no_auth,
                 stream=True,
@@ -170,13 +167,12 @@ def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
     The signature of the URL covers an empty content type:
     https://devcenter.heroku.com/articles/build-and-release-using-the-api#sources-endpoint
     """
-    where = url.reveal()
-    _hide(where)
+    _hide(url)
     headers = {"Content-Type": "", "Content-Length": str(size)}
-    with _session(where) as http:
+    with _session(url.reveal()) as http:
         response = _ask(
             lambda: http.put(
-                where,
+                url.reveal(),
                 data=content,
                 headers=headers,
                 auth=_no_auth,
@@ -214,9 +210,9 @@ class _HideLogUrls(logging.Filter):
 _hidden = _HideLogUrls()
 
 
-def _hide(url: str) -> None:
+def _hide(url: Secret) -> None:
     """From now on no debug line that names this URL is written."""
-    parts = urlsplit(url)
+    parts = urlsplit(url.reveal())
     _hidden.secrets.append(parts.query or parts.path)
     logging.getLogger("urllib3.connectionpool").addFilter(_hidden)  # a second time changes nothing
 
@@ -237,10 +233,12 @@ def _session(url: str) -> requests.Session:
 
 
 def _ask(send: Callable[[], requests.Response]) -> requests.Response:
-    """Send one request; whatever `requests` raises becomes one error without its frames."""
-    failure: Unreachable
+    """Send one request; whatever it raises is raised without its frames, which hold the token and the body."""
+    failure: Unreachable | KeyboardInterrupt
     try:
         return send()
+    except KeyboardInterrupt:
+        failure = KeyboardInterrupt()
     except requests.exceptions.SSLError:
         failure = Unreachable("The TLS certificate of the API's host could not be verified; nothing was sent.")
         failure.sent = False
@@ -254,6 +252,13 @@ def _ask(send: Callable[[], requests.Response]) -> requests.Response:
     except requests.exceptions.RequestException as error:
         failure = _unreachable(type(error).__name__, sent=True)
     raise failure
+
+
+def _in_clear(body: Any) -> Any:
+    """A request's body with its secrets in clear: no frame of ours holds it."""
+    if isinstance(body, Secret):
+        return body.reveal()
+    return {name: _in_clear(value) for name, value in body.items()} if isinstance(body, Mapping) else body
 
 
 def _never_connected(error: requests.exceptions.ConnectionError) -> bool:

@@ -30,11 +30,8 @@ def _in_keyring(name: str) -> Secret | None:
     """Ask the system's keyring, if the package for it is there."""
     try:
         import keyring
-        from keyring.errors import KeyringError
-    except ImportError:
-        return None
-    try:
+
         value = keyring.get_password(SERVICE, name)
-    except KeyringError:
-        return None  # it is locked, or there is none: the prompt is left
+    except Exception:  # noqa: BLE001 - a backend raises what it likes, and its frames hold the environment
+        return None  # it is locked, broken, or there is none: the prompt is left
     return Secret(value) if value else None

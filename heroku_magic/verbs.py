@@ -90,6 +90,12 @@ def _lifetime(text: str) -> int:
     return seconds
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) < 10**8:
+        raise ValueError("expected a whole number from 1 on")
+    return int(text)
+
+
 def _variable(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
         raise ValueError("expected the name of a variable")
@@ -132,6 +138,19 @@ _RUN = (
     Option(
         ("-o", "--out"), "NAME", "bind the DataFrame to NAME and show no value", convert=_variable, completes="variable"
     ),
+    Option(
+        ("--each",),
+        "NAME[=VALUES]",
+        "one run for each value; again: all combinations",
+        many=True,
+        completes="parameter",
+    ),
+    Option(("--zip",), "", "walk the lists of --each in step"),
+    Option(("--jobs",), "N", "runs of a sweep at once, at most", convert=_count),
+    Option(("--sample",), "K", "only K combinations of a sweep, drawn by chance", convert=_count),
+    Option(("--seed",), "N", "what --sample draws by", convert=int),
+    Option(("--retries",), "N", "more tries of a run that the platform failed", convert=_count),
+    Option(("--fail-fast",), "", "stop a sweep at its first failure"),
     Option(("--bg",), "", "return a handle at once; the output goes on updating"),
     Option(("--detach",), "", "the same, and the run goes on when the kernel ends"),
     Option(("-q", "--quiet"), "", "show only what goes wrong"),
@@ -199,7 +218,15 @@ VERBS: dict[str, Verb] = {
         ),
         Verb("logs", "read a dyno's log again", "DYNO", 1, 1, _SEE, ("%heroku logs run.4821",)),
         Verb("last", "the last run: its rows so far, log, exit status", "", 0, 0, (_VERBOSE,), ("run = %heroku last",)),
-        Verb("status", "app, API, quota and running dynos", "", 0, 0, _SEE, ("%heroku status",)),
+        Verb(
+            "status",
+            "the app, its dynos and drains, the account, quota, what crashes left",
+            "",
+            0,
+            0,
+            _SEE,
+            ("%heroku status",),
+        ),
         Verb(
             "login",
             "find a token or ask for one, check it; a narrower one for this notebook alone",
@@ -273,11 +300,12 @@ VERBS: dict[str, Verb] = {
             1,
             (
                 *WHERE[:2],
+                Option(("--temporary",), "", "to a new app, which is destroyed when the kernel ends"),
                 Option(("--allow",), "FILE", "send this file although it looks like a secret", many=True),
                 Option(("-q", "--quiet"), "", "show only what goes wrong"),
                 _VERBOSE,
             ),
-            ("%heroku deploy worker",),
+            ("%heroku deploy worker", "%heroku deploy worker --temporary"),
         ),
         Verb("releases", "list the app's releases", "", 0, 0, _SEE, ("%heroku releases",)),
         Verb("rollback", "release again what an earlier release ran", "VERSION", 1, 1, _SEE, ("%heroku rollback v12",)),
@@ -303,4 +331,5 @@ COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "apps:create": ("create", {}),
     "apps:destroy": ("destroy", {}),
     "config:set": ("config", {}),
+    "config:unset": ("config", {"unset": []}),
 }

@@ -9,8 +9,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from heroku_magic import InvalidOptions, Secret, SettingsError, account, connect
-from heroku_magic.errors import NotFound, Refused, Unreachable
+from heroku_magic import InvalidOptions, SettingsError, account, connect
+from heroku_magic.errors import Interrupted, NotFound, Refused, Unreachable
 from heroku_magic.tokens import forget
 
 pytest_plugins = ["heroku_magic.emulator.pytest"]
@@ -81,14 +81,22 @@ def test_a_bad_name_is_refused_before_anything_is_asked(scripted, name):
 
 def test_a_name_that_is_taken_is_said(platform):
     account().create("shop")
-    with pytest.raises(Refused, match="Name is already taken"):
+    with pytest.raises(Refused, match=r"Name is already taken\. .* If the app is yours: %heroku use shop"):
+        account().create("shop")
+
+
+def test_an_account_that_must_be_verified_is_told_where(scripted):
+    scripted.answer(422, {"id": "verification_needed", "message": "Please verify your account."})
+    with pytest.raises(Refused, match=r"Please verify your account\. .*https://dashboard\.heroku\.com/account/billing"):
         account().create("shop")
 
 
 def test_a_full_account_is_said(platform):
     for number in range(100):
         account().create(f"shop-{number}")
-    with pytest.raises(Refused, match="reached the limit of 100 apps"):
+    with pytest.raises(
+        Refused, match=r"reached the limit of 100 apps .* %heroku destroy NAME --confirm NAME makes room"
+    ):
         account().create("one-more")
 
 
@@ -97,6 +105,34 @@ def test_a_create_whose_answer_was_lost_is_looked_for_by_its_name(scripted):
     scripted.answer(200, {"id": "1", "name": "shop"})
     assert account().create("shop").name == "shop"
     assert [(method, path) for method, path, *_ in scripted.asked] == [("POST", "/apps"), ("GET", "/apps/shop")]
+
+
+def test_an_app_that_was_there_before_is_not_taken_for_the_one_that_was_asked_for(scripted):
+    scripted.hang_up()
+    scripted.answer(200, {"id": "1", "name": "shop", "slug_size": 4_000_000})
+    with pytest.raises(Refused, match="There was an app shop before"):
+        account().create("shop")
+
+
+def test_a_destroy_whose_answer_was_lost_is_no_error(scripted):
+    scripted.answer(200, {"id": "1", "name": "shop"})
+    scripted.hang_up()
+    scripted.answer(404, {"id": "not_found", "message": "Couldn't find that app."})
+    account().destroy("shop", confirm="shop")
+    assert [method for method, *_ in scripted.asked] == ["GET", "DELETE", "DELETE"]
+
+
+def test_a_destroy_that_nobody_answered_is_unknown(scripted):
+    scripted.answer(200, {"id": "1", "name": "shop"})
+    for _ in range(4):
+        scripted.hang_up()
+    with pytest.raises(Unreachable, match="Whether shop was destroyed is unknown: %heroku apps shows it"):
+        account().destroy("shop", confirm="shop")
+
+
+def test_an_app_that_is_not_there_is_said(platform):
+    with pytest.raises(NotFound, match="There is no app shop, or this account has no access to it"):
+        account().destroy("shop", confirm="shop")
 
 
 def test_a_create_that_never_arrived_is_said_to_have_made_nothing(scripted):
@@ -139,36 +175,9 @@ def test_what_a_crash_left_is_found_named_and_destroyed_and_nothing_else(platfor
     (left,) = account().leftovers().apps
     assert left in connect("shop").status()["leftovers"]
 
-    assert account().remove_leftovers() == [f"app {left} destroyed"]
+    assert list(account().remove_leftovers()) == [f"Destroyed {left}."]
     assert sorted(app.name for app in account().apps()) == ["hm-temp-other", "shop"]
     assert connect("shop").status()["leftovers"] == "none"
-
-
-def test_config_vars_are_set_from_a_hidden_prompt_listed_without_values_and_unset(platform, shell, capsys, monkeypatch):
-    monkeypatch.setattr("heroku_magic.asking._can_ask", lambda: True)
-    monkeypatch.setattr("getpass.getpass", lambda prompt: "hunter2-value")
-    shell.run_cell("%heroku create shop")
-    shell.run_cell("%heroku config")
-    shell.run_cell("%heroku config PASSWORD")
-    shell.run_cell("%heroku config")
-    out = capsys.readouterr().out
-    assert "shop has no config vars." in out
-    assert "Changing PASSWORD makes a release of shop and restarts what its formation runs." in out
-    assert "PASSWORD  ***" in out
-    assert "hunter2" not in out
-    assert account().client.config_vars("shop") == {"PASSWORD": "hunter2-value"}
-
-    connect("shop").unset_config("PASSWORD")
-    assert connect("shop").config() == []
-    with pytest.raises(InvalidOptions, match="PASSWORD: no config var of shop"):
-        connect("shop").unset_config("PASSWORD")
-
-
-@pytest.mark.parametrize("line", ["PASSWORD=hunter2", "--unset A PASSWORD=hunter2", "PASSWORD --unset A"])
-def test_a_value_on_the_line_is_refused_and_not_repeated(platform, shell, capsys, line):
-    shell.run_cell("%heroku create shop")
-    assert isinstance(shell.run_cell(f"%heroku config {line}").error_in_exec, InvalidOptions)
-    assert "hunter2" not in capsys.readouterr().out
 
 
 def test_the_verbs_of_the_account_answer_in_words_and_tables(platform, shell, capsys):
@@ -188,19 +197,17 @@ def test_the_verbs_of_the_account_answer_in_words_and_tables(platform, shell, ca
     assert platform.token not in out
 
 
-def test_drains_are_counted_and_what_goes_there_is_said():
-    from heroku_magic.heroku import _told_of_drains
-
-    assert _told_of_drains(1) == "1: what tasks print, rows too, goes to it as well"
-    assert _told_of_drains(2) == "2: what tasks print, rows too, goes to them as well"
-
-
 def test_drains_show_no_url(scripted):
     scripted.answer(200, [{"id": "1", "url": "syslog://secret@host", "token": "d.1"}] * 2)
     assert account().client.log_drains("shop") == 2
 
 
-def test_a_config_value_is_a_secret_to_our_own_code(scripted):
-    scripted.answer(200, {})
-    account().client.set_config_vars("shop", {"A": Secret("value"), "B": None})
-    assert scripted.asked[0][3] == {"A": "value", "B": None}
+@pytest.mark.parametrize("line", ["create shop", "destroy shop --confirm shop"])
+def test_an_interrupt_says_that_it_is_not_known_what_was_done(scripted, shell, monkeypatch, line):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("requests.Session.request", interrupt)
+    error = shell.run_cell(f"%heroku {line}").error_in_exec
+    assert isinstance(error, Interrupted)
+    assert "may have been done all the same: %heroku apps" in str(error)

@@ -259,3 +259,35 @@ def test_what_is_left_of_the_quota_is_known_to_all_copies_of_a_client(api, clien
     client.with_say(print).app("example")
 
     assert client.requests_left == 17
+
+
+def test_an_interrupt_shows_neither_token_nor_what_was_sent(api, client, monkeypatch):
+    """IPython's `%xmode Verbose` shows the variables of all frames, those of requests too."""
+    from IPython.core.ultratb import VerboseTB
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("http.client.HTTPConnection.endheaders", interrupt)
+    try:
+        client.set_config_vars("example", {"PASSWORD": secret_value()})
+    except KeyboardInterrupt as caught:
+        shown = VerboseTB(**colors()).text(type(caught), caught, caught.__traceback__)
+        plain = "".join(traceback.format_exception(caught))
+    assert "set_config_vars" in shown
+    assert "PASSWORD" in shown
+    for secret in (TOKEN, "hunter2"):
+        assert secret not in shown + plain
+    assert "requests/sessions" not in plain
+
+
+def secret_value():
+    """A Secret whose text stands in no source line of the frames that are shown."""
+    return Secret("hunter2-value")
+
+
+def colors():
+    """How IPython wants to be told that a terminal has no colours, before and after its version 9."""
+    import IPython
+
+    return {"color_scheme": "NoColor"} if IPython.version_info < (9,) else {"theme_name": "nocolor"}

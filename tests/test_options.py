@@ -278,10 +278,6 @@ def test_every_example_of_the_help_can_be_read(verb):
     "verb",
     [
         "form",
-        "init",
-        "deploy",
-        "releases",
-        "rollback",
         "simulate",
     ],
 )
@@ -301,7 +297,7 @@ def test_a_near_miss_of_a_verb_hints_it_and_the_task_of_that_name(verb, meant):
     assert f"Did you mean %heroku {meant}? To run a task: %heroku run {verb}." in said
 
 
-@pytest.mark.parametrize("option", ["--zip", "--jobs", "--dry-run", "--max-cost"])
+@pytest.mark.parametrize("option", ["--dry-run", "--max-cost"])
 def test_an_option_that_is_none_hints_no_other_that_is_merely_as_long(option):
     said = refused(f"%%heroku {option}=1")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,21 @@ def test_marks_of_another_machine_are_nobodys_business(monkeypatch):
     monkeypatch.setattr("platform.node", lambda: "another machine")
     assert not owner.is_token_left(token)
     assert not owner.is_app_left(app)
+    assert owner.is_app_of_elsewhere(app)
+
+
+def test_marks_of_another_container_of_the_same_name_are_nobodys_business(monkeypatch):
+    token, app = made_by_another_process("token_mark"), made_by_another_process("app_mark")
+    monkeypatch.setattr("pathlib.Path.readlink", lambda path: "pid:[1]")
+    assert not owner.is_token_left(token)
+    assert not owner.is_app_left(app)
+
+
+def test_where_processes_cannot_be_looked_at_nothing_is_left_over(monkeypatch):
+    app = made_by_another_process("app_mark")
+    monkeypatch.setattr("os.kill", lambda *_: pytest.fail("on Windows this interrupts the process"))
+    monkeypatch.setattr("heroku_magic.owner.CAN_LOOK", False)
+    assert not owner.is_app_left(app)
 
 
 def test_a_name_is_one_that_heroku_takes():
@@ -44,3 +60,4 @@ def test_a_name_is_one_that_heroku_takes():
 def test_what_others_named_is_never_left_over(text):
     assert not owner.is_token_left(text)
     assert not owner.is_app_left(text) or text.startswith(owner.app_mark()[:14])
+    assert not owner.is_app_of_elsewhere(text) or text.startswith("hm-temp-")

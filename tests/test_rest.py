@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from heroku_magic import rest
 from heroku_magic.errors import ApiError, InvalidOptions, NotFound, RateLimited, Unreachable
 from heroku_magic.resources import App, LogSession
+from heroku_magic.secret import Secret
 
 JSON = {"Content-Type": "application/json"}
 
@@ -70,3 +71,18 @@ def test_a_path_part_stays_one_part(name):
 def test_what_is_no_name_is_refused(name):
     with pytest.raises(InvalidOptions, match="no name"):
         rest.path("apps", name)
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_it"),
+    [
+        ("HRKU-AAsecret-1234", True),
+        ("HRKU-AA**********1234", True),
+        ("HRKU-AA**********9999", False),
+        ("HRKU-BB**********1234", False),
+        ("**********", False),
+        ("HRKU-AAsecret-12345", False),
+    ],
+)
+def test_a_token_is_known_in_a_list_that_hides_its_middle(listed, is_it):
+    assert rest.is_listed_as(Secret("HRKU-AAsecret-1234"), Secret(listed)) is is_it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 
@@ -9,7 +10,7 @@ import pytest
 
 from heroku_magic.errors import SettingsError
 from heroku_magic.secret import Secret
-from heroku_magic.tokens import Kept, NoToken, _cli_token, end_of, find_token, forget, is_kept, keep
+from heroku_magic.tokens import Kept, NoToken, end_of, find_token, forget, forget_cli, is_kept, keep
 
 URL = "https://api.heroku.com"
 
@@ -53,24 +54,52 @@ def test_the_cli_is_asked_quietly_and_only_for_herokus_own_host(elsewhere, monke
     cli.write_text('#!/bin/sh\necho "$DISABLE_TELEMETRY-$HEROKU_SKIP_NEW_VERSION_CHECK-$1"\n')
     cli.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
-    _cli_token.cache_clear()
+    forget_cli()
 
     assert find_token("https://api.heroku.com") == (Secret("true-true-auth:token"), "heroku auth:token")
     with pytest.raises(SettingsError):
         find_token("https://api.herokudev.com")
-    _cli_token.cache_clear()
+    forget_cli()
 
 
 def test_a_cli_in_the_current_folder_is_never_run(elsewhere, monkeypatch):
     cli = elsewhere / "heroku"
     cli.write_text("#!/bin/sh\necho stolen\n")
     cli.chmod(0o755)
-    _cli_token.cache_clear()
+    forget_cli()
     for path in (".", str(elsewhere)):
         monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
         with pytest.raises(SettingsError):
             find_token("https://api.heroku.com")
-        _cli_token.cache_clear()
+        forget_cli()
+
+
+def test_a_login_in_the_cli_is_found_without_a_new_kernel(elsewhere, monkeypatch):
+    tools = elsewhere / "tools"
+    tools.mkdir()
+    cli = tools / "heroku"
+    cli.write_text("#!/bin/sh\ntest -f logged-in && echo one || exit 1\n".replace("logged-in", str(tools / "in")))
+    cli.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    forget_cli()
+    with pytest.raises(NoToken):
+        find_token(URL)
+    (tools / "in").touch()
+    assert find_token(URL) == (Secret("one"), "heroku auth:token")
+
+    (tools / "in").unlink()
+    assert find_token(URL)[1] == "heroku auth:token", "it is asked once"
+    forget_cli()
+    with pytest.raises(NoToken):
+        find_token(URL)
+
+
+@pytest.mark.parametrize("text", ["wörd-hunter2", "two hunter2", "line\nhunter2", "\x00hunter2"])
+def test_what_no_header_carries_is_no_token_and_not_repeated(monkeypatch, text):
+    monkeypatch.setattr("os.environ", {**os.environ, "HEROKU_API_KEY": text})
+    with pytest.raises(SettingsError, match="What HEROKU_API_KEY holds is no token") as caught:
+        find_token(URL)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_what_login_keeps_comes_first_until_it_is_forgotten(monkeypatch):
@@ -97,10 +126,10 @@ def test_a_kept_token_that_has_ended_is_not_sent():
 
 def test_nothing_kept_tells_how_to_log_in(monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    _cli_token.cache_clear()
+    forget_cli()
     with pytest.raises(NoToken, match="%heroku login"):
         find_token(URL)
-    _cli_token.cache_clear()
+    forget_cli()
 
 
 def write_netrc(text):

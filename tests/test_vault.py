@@ -23,6 +23,8 @@ def ring(monkeypatch):
     def get_password(service, name):
         if "locked" in held:
             raise KeyringError
+        if "broken" in held:
+            raise TypeError
         return held.get((service, name))
 
     keyring = types.ModuleType("keyring")
@@ -55,10 +57,10 @@ def test_the_keyring_comes_second(ring, prompt):
     assert prompt == []
 
 
-@pytest.mark.parametrize("state", ["empty", "locked", "no keyring"])
+@pytest.mark.parametrize("state", ["empty", "locked", "broken", "no keyring"])
 def test_the_prompt_comes_last(ring, prompt, monkeypatch, state):
-    if state == "locked":
-        ring["locked"] = True
+    if state in {"locked", "broken"}:
+        ring[state] = True
     if state == "no keyring":
         monkeypatch.setitem(sys.modules, "keyring", None)
     assert find("API_PASSWORD") == Secret("typed")

@@ -17,7 +17,7 @@ from heroku_magic.display.view import LINES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
     from heroku_magic.display.view import RunView
 
@@ -70,13 +70,17 @@ def _log_title(shown: int, count: int) -> str:
 
 @cache
 def _template() -> Template:
+    return environment().get_template("run.html.j2")
+
+
+def environment() -> Environment:
+    """Return what reads this package's templates; whatever is put into them is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("heroku_magic.display"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("run.html.j2")

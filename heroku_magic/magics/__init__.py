@@ -18,7 +18,7 @@ from heroku_magic.magics.account import Account
 from heroku_magic.magics.completer import register, unregister
 from heroku_magic.magics.runs import Runs
 from heroku_magic.magics.shipping import Shipping
-from heroku_magic.options import Parsed, help_text, parse
+from heroku_magic.options import IN_BODY, Parsed, help_text, parse
 from heroku_magic.parameters import read_body
 
 if TYPE_CHECKING:
@@ -60,11 +60,14 @@ class HerokuMagics(Runs, Shipping, Account):
         with _short_errors(verbose=self.verbose) as errors:
             parsed = parse(line, namespace, cell=cell is not None)
             errors["verbose"] = self.verbose or bool(parsed.options.get("verbose"))
+            errors["runs"] = cell is not None or parsed.verb.name == "run"
             if parsed.help:
                 print(help_text(parsed.verb, cell=cell is not None))
                 return None
-            if cell is not None or parsed.verb.name == "run":
-                return self._run(parsed, _parameters(parsed, cell or "", namespace))
+            if errors["runs"]:
+                parameters = _parameters(parsed, cell or "", namespace)
+                each = _taken(parsed.each, parameters)
+                return self._sweep(parsed, each, parameters) if each else self._run(parsed, parameters)
             return getattr(self, f"_{parsed.verb.name}")(parsed)
 
     def complete(self, text: str, is_first_line: bool) -> Matches | None:
@@ -129,6 +132,18 @@ def _parameters(parsed: Parsed, body: str, namespace: Mapping[str, Any]) -> dict
     return {**assigned, **given}
 
 
+def _taken(each: list[tuple[str, Any]], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The values of a sweep's names, taken out of the parameters where the line gives none."""
+    taken: dict[str, Any] = {}
+    for name, value in each:
+        if name in taken or (value is not IN_BODY and name in parameters):
+            raise InvalidOptions(f"{name} is given twice: give each parameter once.")
+        if value is IN_BODY and name not in parameters:
+            raise InvalidOptions(f"--each {name}: no values: assign them in the body, or --each {name}={{values}}.")
+        taken[name] = parameters.pop(name) if value is IN_BODY else value
+    return taken
+
+
 # Older IPythons wrap magics with generated functions, whose frames have no module's name.
 _NOT_THE_CALLER = frozenset({"heroku_magic", "IPython", "decorator", ""})
 
@@ -147,11 +162,16 @@ def _locals_of_caller() -> Mapping[str, Any]:
 @contextmanager
 def _short_errors(*, verbose: bool) -> Iterator[dict[str, bool]]:
     """Our own errors show themselves in a few lines; an interrupt shows no frames, for they may hold a token."""
-    state = {"verbose": verbose}
+    state = {"verbose": verbose, "runs": True}
     try:
         yield state
     except HerokuMagicError as error:
         error.verbose = state["verbose"]
         raise
     except KeyboardInterrupt:
-        raise Interrupted("Interrupted before a dyno was started; nothing was left running.") from None
+        raise Interrupted(
+            "Interrupted before a dyno was started; nothing was left running."
+            if state["runs"]
+            else "Interrupted. What was asked of Heroku may have been done all the same: %heroku apps and "
+            "%heroku status tell."
+        ) from None

@@ -30,7 +30,13 @@ class Account(VerbGroup):
         print("The notebook keeps no token of its own." + (f" The one of {source} is still used." if source else ""))
 
     def _status(self, parsed: Parsed) -> None:
-        facts = self._connect(parsed).status()
+        from heroku_magic.heroku import account
+        from heroku_magic.settings import NoApp
+
+        try:
+            facts = self._connect(parsed).status()
+        except NoApp:
+            facts = {"app": "none is chosen (%heroku use NAME, or --local)", **account().status()}
         width = max(map(len, facts))
         for name, value in facts.items():
             print(f"{name:<{width}}  {clean_line(value)}")
@@ -63,7 +69,10 @@ class Account(VerbGroup):
         from heroku_magic.heroku import account
 
         if parsed.options.get("leftovers"):
-            print("\n".join(account().remove_leftovers()) or "Nothing is left over from this machine's notebooks.")
+            removed = account().remove_leftovers()
+            print(next(removed, "Nothing is left over from notebooks of this machine."))
+            for line in removed:
+                print(line)
             return
         if not parsed.words:
             raise InvalidOptions("Which app? %heroku destroy NAME --confirm NAME")
@@ -74,25 +83,16 @@ class Account(VerbGroup):
             self.app = None
 
     def _config(self, parsed: Parsed) -> None:
-        unset = parsed.options.get("unset", [])
-        if parsed.words and (unset or "=" in parsed.words[0]):
-            raise InvalidOptions(
-                f"A value on the line would stay in the notebook and in the history. %heroku config "
-                f"{clean_line(parsed.words[0].partition('=')[0][:60])} asks for it with a hidden prompt."
-            )
+        unset = parsed.options.get("unset")
+        if parsed.words and unset:
+            raise InvalidOptions("Set a config var or --unset some: one line does one of them.")
         heroku = self._connect(parsed)
-        if unset:
-            heroku.unset_config(*unset)
+        if unset is not None:
+            heroku.unset_config(*(unset or parsed.words))
         elif parsed.words:
-            from heroku_magic.vault import asked
-
-            heroku.set_config(parsed.words[0], asked(parsed.words[0]))
+            heroku.set_config(parsed.words[0])
         else:
-            print("\n".join(f"{name}  ***" for name in heroku.config()) or f"{heroku.app_name} has no config vars.")
-
-    def _run_on(self, app: str) -> None:
-        self.app, self.local, self.worker = app, False, None
-        print(f"Cells run on {app} from now on.")
+            print(_masked(heroku.config()) or f"{heroku.app_name} has no config vars.")
 
 
 def _facts(app: Any) -> list[Any]:
@@ -100,3 +100,8 @@ def _facts(app: Any) -> list[Any]:
     size = None if app.slug_size is None else round(app.slug_size / 1e6, 1)
     names = [app.name, *(one.name if one else None for one in (app.region, app.stack))]
     return [*names, app.created_at, app.released_at, size]
+
+
+def _masked(names: list[str]) -> str:
+    width = max(map(len, names), default=0)
+    return "\n".join(f"{clean_line(name):<{width}}  ***" for name in names)

@@ -53,6 +53,10 @@ class VerbGroup(Magics):
             config=self._choice(),
         )
 
+    def _run_on(self, app: str) -> None:
+        self.app, self.local, self.worker = app, False, None
+        print(f"Cells run on {app} from now on.")
+
     def _choice(self) -> Choice:
         """What the notebook is set to."""
         from heroku_magic.settings import Choice

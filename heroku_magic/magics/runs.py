@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.options import Parsed
     from heroku_magic.run import Run
+    from heroku_magic.sweep import Sweep
     from heroku_magic.tasks import Task
 
 
@@ -33,6 +34,48 @@ class Runs(VerbGroup):
             detach=bool(options.get("detach")),
         )
         return self._shown(run, options)
+
+    def _sweep(self, parsed: Parsed, each: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
+        options = parsed.options
+        for refused in ("detach", "size") if parsed.command else ("detach",):
+            if options.get(refused):
+                raise InvalidOptions(f"--each does not go with --{refused}.")
+        sweep = self._connect(parsed).sweep(
+            parsed.words[0] if parsed.words else None,
+            each,
+            parameters,
+            zip=bool(options.get("zip")),
+            jobs=options.get("jobs"),
+            sample=options.get("sample"),
+            seed=options.get("seed"),
+            retries=options.get("retries", 0),
+            fail_fast=bool(options.get("fail_fast")),
+            secrets=options.get("secret", ()),
+            size=options.get("size"),
+            timeout=options.get("timeout"),
+            any_type=bool(options.get("any_type")),
+            override=options.get("override", ()),
+            rows=options.get("rows") != "none",
+        )
+        return sweep if options.get("bg") else self._swept(sweep, options)
+
+    def _swept(self, sweep: Sweep, options: Mapping[str, Any]) -> Any:
+        """Show the sweep until it is over; an interrupt stops all its dynos, and waits until they are gone."""
+        from heroku_magic.display.sweeps import SweepOutput
+
+        output = SweepOutput(sweep, quiet=self._is(options, "quiet"))
+        try:
+            output.follow()
+        except KeyboardInterrupt:
+            sweep.cancel()
+            output.follow()
+        name, error = options.get("out"), None if options.get("no_raise") else sweep.exception()
+        if error is not None:
+            self._shell.user_ns.pop(name, None)
+            raise error.with_traceback(None)
+        if name:
+            self._shell.user_ns[name] = sweep.partial
+        return None if name else sweep.partial
 
     def _attach(self, parsed: Parsed) -> Any:
         return self._shown(self._connect(parsed).attach(parsed.words[0]), parsed.options)
@@ -86,7 +129,7 @@ class Runs(VerbGroup):
     def _bind(self, name: str, run: Run) -> None:
         self._shell.user_ns[name] = run.partial
 
-    def _last(self, _: Parsed) -> Run | None:
+    def _last(self, _: Parsed) -> Run | Sweep | None:
         from heroku_magic.heroku import last
 
         run = last()

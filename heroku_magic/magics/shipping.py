@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.errors import Interrupted
+from heroku_magic.errors import Interrupted, InvalidOptions
 from heroku_magic.magics.group import VerbGroup
 
 if TYPE_CHECKING:
+    from heroku_magic.heroku import Heroku
     from heroku_magic.options import Parsed
 
 
@@ -22,10 +23,27 @@ class Shipping(VerbGroup):
         print(f"Wrote {folder}: {names}.\nTry it on the embedded Heroku: %heroku run --worker {folder} --arg n=5")
 
     def _deploy(self, parsed: Parsed) -> None:
+        if not parsed.options.get("temporary"):
+            self._ship(self._connect(parsed), parsed)
+            return
+        if parsed.options.keys() & {"app", "remote"}:
+            raise InvalidOptions("--temporary makes an app of its own: give it, or --app (or --remote).")
+        from heroku_magic.heroku import create_temporary
+
+        heroku = create_temporary()
+        try:
+            self._ship(heroku, parsed)
+        except BaseException:
+            heroku.account.discard(heroku.app, say=heroku.say)
+            raise
+        self._run_on(heroku.app)
+        print("It is destroyed when this kernel ends.")
+
+    def _ship(self, heroku: Heroku, parsed: Parsed) -> None:
         from heroku_magic.display import Output
 
         folder = parsed.words[0] if parsed.words else "worker"
-        deploy = self._connect(parsed).start_deploy(folder, allow=parsed.options.get("allow", ()))
+        deploy = heroku.start_deploy(folder, allow=parsed.options.get("allow", ()))
         output = Output(deploy, quiet=self._is(parsed.options, "quiet"), verbose=self._is(parsed.options, "verbose"))
         try:
             output.follow()

@@ -27,6 +27,14 @@ names: list[str] = [task.name for task in heroku.tasks()]
 stopped: str = heroku.stop("run.1234")
 last: Run | None = heroku_magic.last
 
+with heroku_magic.temporary_app("worker/", region="eu") as temporary:
+    frame = temporary.run("simulate")
+with heroku.temporary_app("worker/") as temporary:
+    stopped = temporary.app_name
+facts: dict[str, str] = heroku_magic.account().status()
+whose: str = heroku_magic.login(scope=["identity", "read"], expires=3600).email
+source: str | None = heroku_magic.logout()
+
 try:
     run.result()
 except (TaskFailed, RunCancelled) as failure:

@@ -1,0 +1,131 @@
+"""Grid: names and their values -> combinations, one a run, each made when it is asked for; it starts nothing."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from heroku_magic.errors import InvalidParameters
+from heroku_magic.safetext import clean_line
+
+MOST = 1_000_000  # values that are drawn from what has no length
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values of one parameter; or rows that give several, each a dict."""
+
+    names: tuple[str, ...]
+    values: Sequence[Any] = field(repr=False)
+    are_rows: bool = False
+
+    def __getitem__(self, place: int) -> Mapping[str, Any]:
+        """Return the parameters that the value at this place gives."""
+        value = self.values[place]
+        return value if self.are_rows else {self.names[0]: value}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations of some axes, in the order of nested loops; or all axes in step."""
+
+    axes: tuple[Axis, ...]
+    in_step: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters that differ from run to run, in order."""
+        return [name for axis in self.axes for name in axis.names]
+
+    def __len__(self) -> int:
+        sizes = [len(axis.values) for axis in self.axes]
+        return min(sizes, default=0) if self.in_step else math.prod(sizes)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        """Return one combination without drawing those before it."""
+        parts = []
+        for axis in reversed(self.axes):
+            left, here = (place, place) if self.in_step else divmod(place, len(axis.values))
+            parts.append(axis[here])
+            place = left
+        return {name: value for part in reversed(parts) for name, value in part.items()}
+
+    def sample(self, count: int, seed: int | None = None) -> list[int]:
+        """Return the places of some combinations, each once, in order; all where there are no more."""
+        if count >= len(self):
+            return list(range(len(self)))
+        return sorted(random.Random(seed).sample(range(len(self)), count))  # noqa: S311 - no secret
+
+
+def grid(each: Mapping[str, Any], declared: Iterable[str] | None = None, *, in_step: bool = False) -> Grid:
+    """Return the grid of some names and their values. declared: the task's parameters; None takes any.
+
+    A name that the task does not declare, and whose value is a table or a list of dicts, makes a run
+    of each row. Raises InvalidParameters with every fault.
+
+    >>> list(grid({"region": ["eu", "us"], "seed": range(2)}))[1:3]
+    [{'region': 'eu', 'seed': 1}, {'region': 'us', 'seed': 0}]
+    """
+    known = None if declared is None else frozenset(declared)
+    axes, issues = [], []
+    for name, values in each.items():
+        try:
+            axes.append(_axis(name, values, known))
+        except TypeError as fault:  # noqa: PERF203 - all faults at once
+            issues.append(f"--each {clean_line(name)}: {fault}")
+    made = Grid(tuple(axes), in_step)
+    issues += _faults(made)
+    if issues:
+        raise InvalidParameters(issues)
+    return made
+
+
+def _axis(name: str, values: Any, declared: frozenset[str] | None) -> Axis:
+    rows = None if declared is not None and name in declared else _rows(values)
+    if rows is not None:
+        return Axis(tuple(dict.fromkeys(key for row in rows for key in row)), rows, are_rows=True)
+    drawn = _drawn(values)
+    if not drawn:
+        raise TypeError("there are no values, so there is nothing to run.")
+    return Axis((name,), drawn)
+
+
+def _rows(values: Any) -> list[Mapping[str, Any]] | None:
+    """The rows of a DataFrame or of a list of dicts; None: it is neither."""
+    if hasattr(values, "to_dict") and hasattr(values, "columns"):
+        values = values.to_dict("records")
+    if isinstance(values, list) and values and all(isinstance(row, Mapping) for row in values):
+        return [{str(name): value for name, value in row.items()} for row in values]
+    return None
+
+
+def _drawn(values: Any) -> Sequence[Any]:
+    """All values of an axis, as long as they are not too many to be meant."""
+    if isinstance(values, str | bytes):
+        raise TypeError(f"its value is text ({clean_line(repr(values)[:40])}), not a list: one run for each character?")
+    if isinstance(values, Mapping) or not isinstance(values, Iterable):
+        kind = type(values).__name__
+        raise TypeError(f"its value is one {kind}, not a list of them: give a list, a range, any iterable.")
+    if isinstance(values, range | list | tuple):
+        return values
+    drawn = list(islice(values, MOST + 1))
+    if len(drawn) > MOST:
+        raise TypeError(f"its values do not end, or are more than {MOST:,}: take some of them (itertools.islice).")
+    return drawn
+
+
+def _faults(made: Grid) -> list[str]:
+    """What is wrong with the axes together."""
+    issues = [f"{name} is given by two --each." for name in dict.fromkeys(made.names) if made.names.count(name) > 1]
+    sizes = {", ".join(axis.names): len(axis.values) for axis in made.axes}
+    if made.in_step and len(set(sizes.values())) > 1:
+        told = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        issues.append(f"--zip walks lists of one length in step, and {told}.")
+    return issues

@@ -1,0 +1,95 @@
+"""SharedLog: one log session of an app's one-off dynos, handed out by dyno to the runs that follow them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from heroku_magic.errors import LogStreamError
+from heroku_magic.logstream import LogStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heroku_magic.client import HerokuClient
+    from heroku_magic.loglines import LogLine
+    from heroku_magic.logstream import Sink
+
+HELD = 20_000  # lines of dynos that nobody follows yet: a create's answer may come after the dyno's first lines
+
+
+class SharedLog:
+    """The log of all dynos of the type `run`, until `close()`; a busy web app does not flood it."""
+
+    def __init__(self, client: HerokuClient, app: str, *, say: Callable[[str], None]) -> None:
+        self._stream = LogStream(client, app, "run", self._take, say=say)
+        self._lock = threading.Lock()
+        self._sinks: dict[str, Sink] = {}
+        self._held: deque[LogLine] = deque(maxlen=HELD)
+        self._error: LogStreamError | None = None
+
+    def start(self) -> SharedLog:
+        """Begin to read."""
+        self._stream.start()
+        return self
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._stream.close()
+
+    @property
+    def gaps(self) -> int:
+        """How often lines may have been lost, for all who follow."""
+        return self._stream.gaps
+
+    def follow(self, dyno: str, sink: Sink) -> Followed:
+        """Give a dyno's lines to a sink from now on, and those that came before."""
+        with self._lock:
+            self._sinks[dyno] = sink
+            lines = [line for line in self._held if line.dyno == dyno]
+            self._held = deque((line for line in self._held if line.dyno != dyno), maxlen=HELD)
+            if lines:
+                sink(lines)
+            if self._error is not None:
+                sink(self._error)
+        return Followed(self, dyno)
+
+    def leave(self, dyno: str) -> None:
+        """Nobody follows the dyno any more; its name may be used again."""
+        with self._lock:
+            self._sinks.pop(dyno, None)
+
+    def _take(self, item: list[LogLine] | LogStreamError) -> None:
+        with self._lock:
+            if isinstance(item, LogStreamError):
+                self._error = item
+                for sink in self._sinks.values():
+                    sink(item)
+                return
+            by_dyno: dict[str, list[LogLine]] = {}
+            for line in item:
+                by_dyno.setdefault(line.dyno, []).append(line)
+            for dyno, lines in by_dyno.items():
+                if dyno in self._sinks:
+                    self._sinks[dyno](lines)
+                else:
+                    self._held.extend(lines)
+
+
+class Followed:
+    """One dyno's part of a shared log, as a run knows a log stream of its own."""
+
+    def __init__(self, log: SharedLog, dyno: str) -> None:
+        self._log = log
+        self._dyno = dyno
+        self._gaps = log.gaps
+
+    @property
+    def gaps(self) -> int:
+        """How often lines may have been lost since it is followed."""
+        return self._log.gaps - self._gaps
+
+    def close(self) -> None:
+        """Follow it no longer."""
+        self._log.leave(self._dyno)
