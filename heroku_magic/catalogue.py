@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.errors import NotFound
 from heroku_magic.records import Rows
@@ -13,10 +13,11 @@ from heroku_magic.run import Order, Run
 from heroku_magic.tasks import NO_TASKS, Task, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from heroku_magic.client import HerokuClient
     from heroku_magic.resources import ProcessType, Release
+    from heroku_magic.settings import Settings
 
 FRESH = 5.0  # seconds: the current release is asked for at most once in this time
 DESCRIBE_TIMEOUT = 60  # seconds of life of the dyno that tells what the tasks take
@@ -49,25 +50,34 @@ class Snapshot:
         return [declared.get(name) or self.undeclared(name) for name in names]
 
 
-class Catalogue:
-    """The tasks of one app. app_name: what to show for it. source: where its name came from; say: tells of a dyno."""
+class Place(Protocol):
+    """An app and how it is reached, as a connection knows it at the moment."""
 
-    def __init__(
-        self,
-        client: HerokuClient,
-        app: str,
-        app_name: str,
-        *,
-        is_local: bool,
-        source: Callable[[], str],
-        say: Callable[[str], None],
-    ) -> None:
-        self._client = client
-        self._app = app
-        self._app_name = app_name
-        self._is_local = is_local
-        self._source = source
-        self._say = say
+    @property
+    def client(self) -> HerokuClient:
+        """What asks the API."""
+
+    @property
+    def app(self) -> str:
+        """The app's name or id."""
+
+    @property
+    def app_name(self) -> str:
+        """What to show for it."""
+
+    @property
+    def settings(self) -> Settings:
+        """What was chosen, and why."""
+
+    def tell(self, text: str) -> None:
+        """Tell the user."""
+
+
+class Catalogue:
+    """The tasks of one app."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._snapshot: Snapshot | None = None
         self._declared: dict[str, dict[str, Task]] = {}
 
@@ -102,11 +112,11 @@ class Catalogue:
         if known and now - known.taken_at < FRESH:
             return known
         try:
-            release = self._client.current_release(self._app)
+            release = self._place.client.current_release(self._place.app)
             if known and known.release and release and known.release.id == release.id:
                 types: Mapping[str, ProcessType] = known.types
             else:
-                types = {kind.type: kind for kind in self._client.formation(self._app)}
+                types = {kind.type: kind for kind in self._place.client.formation(self._place.app)}
         except NotFound:
             raise self.unknown_app() from None
         self._snapshot = Snapshot(release, types, now)
@@ -114,10 +124,10 @@ class Catalogue:
 
     def unknown_app(self) -> NotFound:
         """Return the error for an app that is not there, with those that are."""
-        names = ", ".join(app.name for app in self._client.apps()) or "none"
+        names = ", ".join(app.name for app in self._place.client.apps()) or "none"
         return NotFound(
-            f"There is no app {self._app!r} (from {self._source()}), or this account has no access to it. "
-            f"The account's apps: {names}.",
+            f"There is no app {self._place.app!r} (from {self._place.settings.app_source}), or this account has no "
+            f"access to it. The account's apps: {names}.",
             status=404,
         )
 
@@ -131,28 +141,28 @@ class Catalogue:
         return self._declared[snapshot.slug]
 
     def _described(self, snapshot: Snapshot) -> dict[str, Task]:
-        if not self._is_local:
-            self._say(f"Asking {self._app} what its tasks take (one short dyno, process type `describe`).")
-        run = Run(self._client, self._describing()).start()
+        if not self._place.settings.is_local:
+            self._place.tell(f"Asking {self._place.app} what its tasks take (one short dyno, process type `describe`).")
+        run = Run(self._place.client, self._describing()).start()
         try:
             error = run.exception()
         except KeyboardInterrupt:
             run.cancel()
             raise
         if error is not None:
-            self._say(f"The tasks did not tell what they take, so nothing is checked before the start: {error}")
+            self._place.tell(f"The tasks did not tell what they take, so nothing is checked before the start: {error}")
             return {}
         return _read(run, snapshot)
 
     def _describing(self) -> Order:
         return Order(
-            self._app,
-            self._app_name,
+            self._place.app,
+            self._place.app_name,
             "describe",
             "describe",
             {},
             timeout=DESCRIBE_TIMEOUT,
-            is_local=self._is_local,
+            is_local=self._place.settings.is_local,
         )
 
 

@@ -141,8 +141,8 @@ def _options(line: _Line) -> Iterable[Match]:
 
 def _values(kind: str, typed: str, line: _Line, facts: Facts) -> Matches:
     """What a value may be: by what the table of verbs calls it."""
-    if kind == "name=value":
-        return _parameters(typed, line, facts)
+    if kind in {"name=value", "parameter"}:
+        return _parameters(typed, line, facts, "=" if kind == "name=value" else "")
     if kind == "folder":
         return _paths(typed)
     known: dict[str, Callable[[], Iterable[Match]]] = {
@@ -168,8 +168,8 @@ def _sizes() -> Iterable[Match]:
         yield Match(size, f"${dollars / _HOURS_A_MONTH:.3f}/h")
 
 
-def _parameters(typed: str, line: _Line, facts: Facts) -> Matches:
-    """`NAME=` of what the task declares, or after it a value: a choice, or a variable after `$`."""
+def _parameters(typed: str, line: _Line, facts: Facts, ending: str) -> Matches:
+    """A parameter's name with what follows it, or after `=` a value: a choice, or a variable after `$`."""
     name, equals, value = typed.partition("=")
     if equals and value.startswith("$"):
         return _matching(value, (Match(f"${name}", "variable") for name in facts.variables()))
@@ -178,7 +178,7 @@ def _parameters(typed: str, line: _Line, facts: Facts) -> Matches:
         choices = next((one.choices for one in declared if one.name == name), [])
         return _matching(value, (Match(choice, "choice") for choice in choices))
     given = {one.partition("=")[0] for values in line.used.values() for one in values}
-    return _matching(typed, (_as_match(one, "=") for one in declared if one.name not in given and not one.is_secret))
+    return _matching(typed, (_as_match(one, ending) for one in declared if one.name not in given and not one.is_secret))
 
 
 def _as_match(parameter: Parameter, ending: str) -> Match:

@@ -162,21 +162,13 @@ class Heroku:
         self.client = client
         self.say = say
         self.account = Account(client, is_embedded=settings.is_local)
-        self._catalogue = Catalogue(
-            client,
-            app,
-            self.app_name,
-            is_local=settings.is_local,
-            source=lambda: self.settings.app_source,
-            say=self._tell,
-        )
-        self._ordering = Ordering(
-            client, app, self.app_name, self._catalogue, settings=lambda: self.settings, say=self._tell
-        )
+        self._catalogue = Catalogue(self)
+        self._ordering = Ordering(self, self._catalogue)
         self._mask = Mask()
 
-    def _tell(self, text: str) -> None:
-        self.say(text)  # whoever asked last is told: connections are shared
+    def tell(self, text: str) -> None:
+        """Tell the user: whoever asked last, for connections are shared."""
+        self.say(text)
 
     @property
     def app_name(self) -> str:

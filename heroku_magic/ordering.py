@@ -18,10 +18,8 @@ from heroku_magic.vault import find
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from heroku_magic.catalogue import Catalogue
-    from heroku_magic.client import HerokuClient
+    from heroku_magic.catalogue import Catalogue, Place
     from heroku_magic.secret import Secret
-    from heroku_magic.settings import Settings
     from heroku_magic.tasks import Task
 
 MOST_RUNS = 10_000  # of one sweep; more are hardly meant
@@ -59,25 +57,12 @@ class SweepOrder:
 
 
 class Ordering:
-    """The orders for one app. settings: those of the moment; say: tells what is odd with a declaration."""
+    """The orders for one app."""
 
-    def __init__(
-        self,
-        client: HerokuClient,
-        app: str,
-        app_name: str,
-        catalogue: Catalogue,
-        *,
-        settings: Callable[[], Settings],
-        say: Callable[[str], None],
-    ) -> None:
-        self._client = client
-        self._app = app
-        self._app_name = app_name
+    def __init__(self, place: Place, catalogue: Catalogue) -> None:
+        self._place = place
         self._catalogue = catalogue
-        self._settings = settings
-        self._say = say
-        self._preflight = Preflight(client, app)
+        self._preflight = Preflight(place.client, place.app)
         self._config_names: dict[str, frozenset[str]] = {}
 
     def order(self, task: str | None, parameters: Mapping[str, Any], wish: Wish) -> Order:
@@ -119,7 +104,7 @@ class Ordering:
 
     def most_at_once(self, size: str | None) -> int:
         """Return how many dynos of a size an app may run at once; the embedded Heroku two a processor."""
-        if self._settings().is_local:
+        if self._place.settings.is_local:
             return 2 * (os.cpu_count() or 1)
         return AT_ONCE.get((size or "").lower(), FEW)
 
@@ -141,20 +126,20 @@ class Ordering:
             issues += self._clashes(parameters, frozenset(wish.override))
         env = _encoded(parameters, chosen, issues)
         for fault in chosen.faults:
-            self._say(f"What {chosen.name} declares: {fault}")
+            self._place.tell(f"What {chosen.name} declares: {fault}")
         return chosen, env
 
     def _made(self, task: str, command: str, env: Mapping[str, str | Secret], wish: Wish) -> Order:
-        settings = self._settings()
+        settings = self._place.settings
         limit = settings.timeout if wish.timeout is None else wish.timeout
         _check_limit(limit, detach=wish.detach, is_local=settings.is_local)
         if not settings.is_local:
             env = {**env, "RUN_PACE": str(settings.pace)}
             if warning := self._preflight.check(limit):
-                self._say(warning)
+                self._place.tell(warning)
         return Order(
-            self._app,
-            self._app_name,
+            self._place.app,
+            self._place.app_name,
             task,
             command,
             env,
@@ -172,10 +157,10 @@ class Ordering:
         release = self._catalogue.release()
         key = release.id if release else ""
         if key not in self._config_names:
-            self._config_names = {key: frozenset(self._client.config_vars(self._app))}
+            self._config_names = {key: frozenset(self._place.client.config_vars(self._place.app))}
         clashing = sorted(self._config_names[key] & parameters.keys() - override)
         return [
-            f"{name} is a config var of {self._app_name}: --override {name} replaces it for this run."
+            f"{name} is a config var of {self._place.app_name}: --override {name} replaces it for this run."
             for name in clashing
         ]
 

@@ -143,7 +143,7 @@ _RUN = (
         "NAME[=VALUES]",
         "one run for each value; again: all combinations",
         many=True,
-        completes="name=value",
+        completes="parameter",
     ),
     Option(("--zip",), "", "walk the lists of --each in step"),
     Option(("--jobs",), "N", "runs of a sweep at once, at most", convert=_count),

@@ -65,8 +65,8 @@ def test_what_is_wrong_is_said_by_name_and_nothing_breaks(schema, fault):
     assert check(task, {"v": "anything"}) == [] or "takes anything" not in fault or found.get("items") == {}
 
 
-def test_references_that_double_at_each_step_are_cut_in_time():
-    defs = {f"d{at}": {"anyOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(60)}
+def test_references_that_multiply_at_each_step_are_cut_in_time():
+    defs = {f"d{at}": {"anyOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 20} for at in range(60)}
     began = time.process_time()
     found, faults = read({"$ref": "#/$defs/d0"}, **{"$defs": {**defs, "d60": INT}})
 

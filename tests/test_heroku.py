@@ -179,7 +179,7 @@ def test_a_describe_that_fails_is_said_and_the_run_goes_on_unchecked(tmp_path):
 
 def test_the_release_is_asked_for_at_most_once_in_five_seconds(account, monkeypatch):
     heroku = connect("shop-eu")
-    heroku._snapshot = None
+    heroku._catalogue.forget()
     asked = []
     really = heroku.client.current_release
     monkeypatch.setattr(heroku.client, "current_release", lambda app: asked.append(app) or really(app))

@@ -372,12 +372,19 @@ def test_loading_and_importing_pull_in_nothing_heavy():
 
 def test_an_interrupt_stops_the_dyno_and_fails_the_cell(folder):
     script = f"""
-        import os, signal, threading
+        import os, signal, threading, time
         from IPython.core.interactiveshell import InteractiveShell
+        import heroku_magic
+
+        def interrupt():
+            while not (heroku_magic.last and heroku_magic.last.state == "up"):
+                time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
         shell = InteractiveShell.instance()
         shell.run_line_magic("load_ext", "heroku_magic")
         shell.run_cell("%config HerokuMagics.worker = {str(folder)!r}")
-        threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Thread(target=interrupt, daemon=True).start()
         failure = shell.run_cell("%%heroku slow").error_in_exec
         print("RESULT", type(failure).__name__, failure)
         print("DYNOS", len(shell.run_cell("%heroku ps").result))

@@ -52,6 +52,7 @@ def read(declared, helper, monkeypatch):
         ("Annotated[int, {'enum': [1, 2]}]", "2", 2),
         ("Annotated[str, {'enum': ['1', '2']}]", "2", "2"),
         ("Annotated[int | None, {'minimum': 1}]", "null", None),
+        ("Annotated[float, {'multipleOf': 0.1}] | str", "inf", "inf"),
         ("Secret", "null", "null"),
         ("Secret | None", "12345", "12345"),
     ],
