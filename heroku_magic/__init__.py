@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         SettingsError,
         TaskFailed,
     )
+    from heroku_magic.forms import form
     from heroku_magic.heroku import Heroku, connect
     from heroku_magic.run import Run
     from heroku_magic.secret import Secret
@@ -47,6 +48,7 @@ _HOMES = {
     "SettingsError": "errors",
     "TaskFailed": "errors",
     "connect": "heroku",
+    "form": "forms",
 }
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "SettingsError",
     "TaskFailed",
     "connect",
+    "form",
     "last",
     "load_ipython_extension",
     "unload_ipython_extension",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,13 @@ class Heroku:
         self._declared: dict[str, dict[str, Task]] = {}
         self._config_names: dict[str, frozenset[str]] = {}
         self._preflight = Preflight(client, app)
-        self._mask = Mask()
+        self._hidden: set[Secret] = set()  # what no log that is read again may show
+
+    def with_say(self, say: Say) -> Heroku:
+        """Return the same connection whose words for the user go to `say`."""
+        other = copy(self)
+        other.say = say
+        return other
 
     @property
     def app_name(self) -> str:
@@ -176,7 +183,7 @@ class Heroku:
                 self.say(warning)
         size = size or self.settings.size
         whole = Order(**{**order, "size": size, "timeout": limit, "takes_rows": rows, "outlives": detach})
-        self._mask |= whole.mask
+        self._hidden.update(whole.secrets.values())
         run = Run(self.client, whole).start()
         _remember(run)
         return run
@@ -201,6 +208,10 @@ class Heroku:
         attached = Run(self.client, order, detached).start()
         _remember(attached)
         return attached
+
+    def task(self, name: str | None = None, *, any_type: bool = False) -> Task:
+        """Return the task that a run of this name would run, with its declared parameters."""
+        return self._task(name, any_type=any_type)
 
     def tasks(self) -> list[Task]:
         """Return the app's tasks with their declared parameters (asks `describe` where there is one)."""
@@ -234,7 +245,8 @@ class Heroku:
 
         Secrets of runs that this process started are hidden.
         """
-        return [self._mask.line(line) for line in backlog(self.client, self.app, dyno)]
+        mask = Mask(self._hidden)
+        return [mask.line(line) for line in backlog(self.client, self.app, dyno)]
 
     def check(self) -> str:
         """Return the app's name, once the API says that it is there."""

@@ -1,7 +1,7 @@
 """HerokuMagics: `%heroku` and `%%heroku`, options in, result out; it decides nothing of its own.
 
 The line is read by options.py, the body by parameters.py. Each verb is a method of its group here
-(runs.py, account.py), which asks heroku.py and shows the answer. What is heavy is imported when a
+(runs.py, forms.py, account.py), which asks heroku.py and shows the answer. What is heavy is imported when a
 cell needs it.
 """
 
@@ -15,6 +15,7 @@ from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
 
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions
 from heroku_magic.magics.account import Account
+from heroku_magic.magics.forms import Forms
 from heroku_magic.magics.runs import Runs
 from heroku_magic.options import Parsed, help_text, parse
 from heroku_magic.parameters import read_body
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @magics_class
-class HerokuMagics(Runs, Account):
+class HerokuMagics(Runs, Forms, Account):
     """Serverless functions from a notebook cell; `%heroku --help` explains."""
 
     @no_var_expand
@@ -45,7 +46,8 @@ class HerokuMagics(Runs, Account):
                 print(help_text(parsed.verb, cell=cell is not None))
                 return None
             if cell is not None or parsed.verb.name == "run":
-                return self._run(parsed, _parameters(parsed, cell or "", namespace))
+                start = self._form if parsed.options.get("form") else self._run
+                return start(parsed, _parameters(parsed, cell or "", namespace))
             return getattr(self, f"_{parsed.verb.name}")(parsed)
 
 
