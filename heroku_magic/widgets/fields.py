@@ -44,7 +44,8 @@ class Field:
     """One parameter in a form.
 
     kind: `slider`, `number`, `choice`, `check`, `text`, `area` (text of several lines), `written` (a
-    value as it is typed on a line), `json`, `date`, `moment` or `secret`. start: its first content.
+    value as it is typed on a line), `json`, `date`, `moment` or `secret`. start: its first content;
+    is_unset: nobody gave one.
     may_be_absent: a tick box may say that there is none. lowest, highest, step: of numbers; options:
     the values of a choice, or the sources of a secret.
     """
@@ -52,6 +53,7 @@ class Field:
     parameter: Parameter
     kind: str
     start: Any = None
+    is_unset: bool = False
     may_be_absent: bool = False
     lowest: float | None = None
     highest: float | None = None
@@ -153,7 +155,7 @@ def misfit(parameter: Parameter, value: Any) -> str:
 
 def _read_text(this: Field, content: str) -> Any:
     """Nothing typed is a text, but where one is needed and none was ever given."""
-    return NOTHING if not content and this.parameter.is_required and this.start == "" else content
+    return NOTHING if not content and this.parameter.is_required and this.is_unset else content
 
 
 def _read_number(this: Field, content: Any) -> Any:

@@ -20,6 +20,7 @@ class Rows:
         self._add = ipywidgets.Button(description="Add parameter", icon="plus")
         self._add.on_click(lambda _: self._append("", ""))
         self.box = ipywidgets.VBox([self._list, self._add])
+        self.box.add_class("heroku-rows")
         self.pairs = pairs
 
     @property

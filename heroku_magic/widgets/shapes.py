@@ -201,7 +201,7 @@ def _is_range(given: tuple[Any, ...]) -> bool:
 
 
 def _started(shaped: Field, start: Any) -> Field:
-    return replace(shaped, start=shaped.show(start))
+    return replace(shaped, start=shaped.show(start), is_unset=start is NOTHING)
 
 
 def sound(parameter: Parameter, given: Any) -> Any:

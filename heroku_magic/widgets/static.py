@@ -42,7 +42,7 @@ def bundle(form: Form, *, headless: bool = False) -> dict[str, str]:
         "form": form,
         "note": HEADLESS if headless else "",
         "rows": _rows(form),
-        "ended": "" if form.last is None else status(form),
+        "ended": _ended(form),
     }
     return {"text/plain": text(form, headless=headless), "text/html": _template().render(facts)}
 
@@ -51,8 +51,15 @@ def text(form: Form, *, headless: bool = False) -> str:
     """Return the form as it is now as lines: what it takes, the equal cell, how the last run ended."""
     takes = [f"  {name} = {value}  {hint}".rstrip() for name, value, hint in _rows(form)]
     note = [HEADLESS] if headless else []
-    ended = [] if form.last is None else [f"last run: {status(form)}"]
+    ended = [f"last run: {_ended(form)}"] if _ended(form) else []
     return "\n".join([*note, f"{form.task.name}({form.task.signature})", *takes, *ended, "", form.cell])
+
+
+def _ended(form: Form) -> str:
+    """How the last run ended; of one that goes on a text that stays cannot tell."""
+    if form.is_busy:
+        return "had not ended when this was written"
+    return "" if form.last is None else outcome(form.last)
 
 
 def _rows(form: Form) -> list[tuple[str, str, str]]:
