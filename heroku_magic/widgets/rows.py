@@ -35,7 +35,7 @@ class Rows:
             self._append(name, text)
 
     def _append(self, name: str, text: str) -> None:
-        row = _Row(name, text, number=len(self._rows) + 1)
+        row = _Row(name, text)
         row.remove.on_click(lambda _: self._take_out(row))
         for box in (row.name, row.text):
             box.observe(lambda _: self._changed(), "value")
@@ -48,15 +48,21 @@ class Rows:
         self._changed()
 
     def _draw(self) -> None:
+        for number, row in enumerate(self._rows, 1):
+            row.count(number)
         self._list.children = tuple(row.box for row in self._rows)
 
 
 class _Row:
     """One name and its value."""
 
-    def __init__(self, name: str, text: str, *, number: int) -> None:
-        self.name = ipywidgets.Text(name, description=f"Name {number}")
-        self.text = ipywidgets.Text(text, description=f"Value {number}")
-        self.remove = ipywidgets.Button(description=f"Remove {number}")
+    def __init__(self, name: str, text: str) -> None:
+        self.name, self.text = ipywidgets.Text(name), ipywidgets.Text(text)
+        self.remove = ipywidgets.Button()
         self.box: Any = ipywidgets.HBox([self.name, self.text, self.remove])
         self.box.add_class("heroku-row")
+
+    def count(self, number: int) -> None:
+        """Say which row this is: labels that are all the same help nobody who hears them."""
+        self.name.description, self.text.description = f"Name {number}", f"Value {number}"
+        self.remove.description = f"Remove {number}"

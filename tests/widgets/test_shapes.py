@@ -205,7 +205,11 @@ def test_a_default_that_violates_its_own_range_is_shown_with_its_fault():
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
@@ -216,7 +220,9 @@ TYPED = st.one_of(
     st.booleans().map(lambda value: (BOOL, value)),
     TEXTS.map(lambda value: (TEXT, value)),
     st.dates().map(lambda value: ({**TEXT, "format": "date"}, value.isoformat())),
-    st.datetimes(min_value=datetime(1000, 1, 1)).map(lambda value: ({**TEXT, "format": "date-time"}, value.isoformat())),  # noqa: DTZ001
+    st.datetimes(min_value=datetime(1000, 1, 1)).map(
+        lambda value: ({**TEXT, "format": "date-time"}, value.isoformat())
+    ),  # noqa: DTZ001
     st.sampled_from([1, True, "1", "a", 1.5]).map(lambda value: ({"enum": [1, True, "1", "a", 1.5]}, value)),
     st.lists(JSON, max_size=4).map(lambda value: ({"type": "array"}, value)),
     st.dictionaries(TEXTS, JSON, max_size=4).map(lambda value: (DICT, value)),
