@@ -17,7 +17,7 @@ class Rows:
         self._changed = changed
         self._rows: list[_Row] = []
         self._list = ipywidgets.VBox()
-        self._add = ipywidgets.Button(description="Add parameter", icon="plus")
+        self._add = ipywidgets.Button(description="Add parameter")
         self._add.on_click(lambda _: self._append("", ""))
         self.box = ipywidgets.VBox([self._list, self._add])
         self.box.add_class("heroku-rows")

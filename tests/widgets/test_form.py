@@ -158,7 +158,7 @@ def test_two_forms_run_at_once(make, runs):
 def test_in_colab_the_click_keeps_the_kernel_until_the_run_is_over(make, runs, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
     form = make()
-    threading.Timer(0.2, lambda: runs.started[0].end()).start()
+    threading.Timer(0.2, lambda: [run.end() for run in runs.started]).start()
     form.press()
 
     assert runs.threads == [threading.current_thread()]
