@@ -43,9 +43,10 @@ class Stage:
 
 
 def _drawn(table: pd.DataFrame) -> dict[str, Any]:
-    """The table as a cell's value would look; its empty corner is no heading, which screen readers would read out."""
+    """The table as a cell's value would look, but its empty corner is no heading, and keyboards can scroll it."""
     from IPython import get_ipython
 
     data, _ = get_ipython().display_formatter.format(table)
     html = data.get("text/html", "").replace("<th></th>", "<td></td>", 1)
-    return {"text/plain": data["text/plain"], **({"text/html": html} if html else {})}
+    box = f'<div tabindex="0" role="region" aria-label="result" style="overflow:auto">{html}</div>'
+    return {"text/plain": data["text/plain"], **({"text/html": box} if html else {})}

@@ -93,7 +93,7 @@ def _entry(field: Field) -> _Entry:
         return _Entry(ipywidgets.Checkbox(**name))
     if field.kind in {"json", "area"}:
         return _Entry(ipywidgets.Textarea(**name, rows=3, placeholder=field.example))
-    return _Entry(ipywidgets.Text(**name, placeholder=field.example))
+    return _Entry(ipywidgets.Text(**name, placeholder=field.example, continuous_update=False))
 
 
 def _picker(field: Field) -> _Entry:
@@ -102,7 +102,7 @@ def _picker(field: Field) -> _Entry:
         return _Entry(ipywidgets.DatePicker(description=field.name), _iso, _date)
     if hasattr(ipywidgets, "NaiveDatetimePicker"):
         return _Entry(ipywidgets.NaiveDatetimePicker(description=field.name), _iso, _moment)
-    return _Entry(ipywidgets.Text(description=field.name, placeholder=field.example))
+    return _Entry(ipywidgets.Text(description=field.name, placeholder=field.example, continuous_update=False))
 
 
 def _number(field: Field) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from heroku_magic.errors import HerokuMagicError, InvalidParameters, SettingsError
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from heroku_magic.run import Run
     from heroku_magic.tasks import Task
+
+# Seconds between the click and the run. A front end holds back what was typed last until the kernel has
+# taken what was typed before, but no click: the click may be there first.
+SETTLE = 0.25
 
 READY, STARTING, RUNNING, STOPPING = "ready", "starting", "running", "stopping"
 
@@ -110,7 +115,7 @@ class Form:
         Raises InvalidParameters where values do not fit, and whatever `submit()` raises.
         """
         self._begin()
-        return self._start()
+        return self._start(may_ask=True)
 
     def stop(self) -> None:
         """Ask Heroku to stop the dyno and return at once; one that is not there yet never will be."""
@@ -151,13 +156,8 @@ class Form:
         if self.is_busy:
             self.stop()
             return
-        try:
-            self._refuse_prompts()
-            self._begin()
-        except HerokuMagicError as error:
-            self.tell(str(error))
-        else:
-            self._aside(self._start_quietly)
+        self._begin()
+        self._aside(self._run_quietly)
 
     def tell(self, message: str) -> None:
         """Show the user a sentence, beside the button."""
@@ -171,25 +171,25 @@ class Form:
     # -- from the button to the result ----------------------------------------------------------------
 
     def _begin(self) -> None:
-        if faults := self.answers.faults:
-            raise InvalidParameters([*faults.values()])
         with self._lock:
             if self.state != READY:
                 raise SettingsError(f"{self.task.name} is {self.state} in this form: form.stop() stops it.")
             self.state, self.message, self._is_stop_asked = STARTING, "", False
         self._changed()
 
-    def _start_quietly(self) -> None:
+    def _run_quietly(self) -> None:
         """Start the run where nobody could catch what goes wrong: it is said."""
+        time.sleep(SETTLE)
         try:
-            self._start()
+            self._start(may_ask=False)
         except HerokuMagicError as error:
             self.tell(str(error))
         except Exception as error:  # noqa: BLE001 - a thread that dies silently leaves a form that says nothing
             self.tell(clean_line(f"{type(error).__name__}: {error}"))
 
-    def _start(self) -> Run:
+    def _start(self, *, may_ask: bool) -> Run:
         try:
+            self._refuse(may_ask=may_ask)
             run = self._submit(self.value, self.answers.sources)
         except BaseException:
             self._end()
@@ -216,10 +216,12 @@ class Form:
             self.state, self.message = READY, ""
         self._changed()
 
-    def _refuse_prompts(self) -> None:
-        """A click comes outside of any cell, and only a cell can ask."""
+    def _refuse(self, *, may_ask: bool) -> None:
+        """Refuse values that do not fit; and secrets to be asked for after a click, for only a cell can ask."""
+        if faults := self.answers.faults:
+            raise InvalidParameters([*faults.values()])
         asked = [name for name, source in self.answers.sources.items() if source == "prompt"]
-        if asked:
+        if asked and not may_ask:
             raise SettingsError(
                 f"{', '.join(asked)}: only a running cell can ask for it. Copy this form as a cell and run that, or "
                 "run form.run() in a cell; or choose another source."
