@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         SettingsError,
         TaskFailed,
     )
+    from heroku_magic.forms import form
     from heroku_magic.heroku import Heroku, account, connect, temporary_app
     from heroku_magic.run import Run
     from heroku_magic.scaffold import init
@@ -58,6 +59,7 @@ _HOMES = {
     "login": "credentials",
     "logout": "credentials",
     "temporary_app": "heroku",
+    "form": "forms",
 }
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "TaskFailed",
     "account",
     "connect",
+    "form",
     "init",
     "last",
     "load_ipython_extension",

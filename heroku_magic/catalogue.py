@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -80,6 +81,12 @@ class Catalogue:
         self._place = place
         self._snapshot: Snapshot | None = None
         self._declared: dict[str, dict[str, Task]] = {}
+
+    def at(self, place: Place) -> Catalogue:
+        """Return what is known so far for the same app, reached in another way."""
+        other = copy(self)
+        other._place = place  # noqa: SLF001 - another of us
+        return other
 
     def tasks(self) -> list[Task]:
         """Return all tasks with what they declare to take; asks `describe` where there is one."""

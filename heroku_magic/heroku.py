@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,7 +165,15 @@ class Heroku:
         self.account = Account(client, is_embedded=settings.is_local)
         self._catalogue = Catalogue(self)
         self._ordering = Ordering(self, self._catalogue)
-        self._mask = Mask()
+        self._hidden: set[Secret] = set()  # what no log that is read again may show
+
+    def with_say(self, say: Say) -> Heroku:
+        """Return the same connection whose words for the user go to `say`."""
+        other = copy(self)
+        other.say = say
+        other._catalogue = self._catalogue.at(other)  # noqa: SLF001 - another of us
+        other._ordering = Ordering(other, other._catalogue)  # noqa: SLF001 - another of us
+        return other
 
     def tell(self, text: str) -> None:
         """Tell the user: whoever asked last, for connections are shared."""
@@ -230,7 +239,7 @@ class Heroku:
             detach=detach,
         )
         order = self._ordering.order(task, parameters or {}, wish)
-        self._mask |= order.mask
+        self._hidden.update(order.secrets.values())
         run = Run(self.client, order).start()
         _remember(run)
         return run
@@ -266,7 +275,7 @@ class Heroku:
         """
         wish = Wish(secrets=secrets, size=size, timeout=timeout, any_type=any_type, override=override, rows=rows)
         order = self._ordering.sweep(task, each, parameters or {}, wish, in_step=zip, sample=sample, seed=seed)
-        self._mask |= order.first.mask
+        self._hidden.update(order.first.secrets.values())
         sweep = Sweep(
             self.client,
             order.of,
@@ -302,6 +311,10 @@ class Heroku:
         attached = Run(self.client, order, detached).start()
         _remember(attached)
         return attached
+
+    def task(self, name: str | None = None, *, any_type: bool = False) -> Task:
+        """Return the task that a run of this name would run, with its declared parameters."""
+        return self._catalogue.task(name, any_type=any_type)
 
     def tasks(self) -> list[Task]:
         """Return the app's tasks with their declared parameters (asks `describe` where there is one)."""
@@ -343,7 +356,8 @@ class Heroku:
 
         Secrets of runs that this process started are hidden.
         """
-        return [self._mask.line(line) for line in backlog(self.client, self.app, dyno)]
+        mask = Mask(self._hidden)
+        return [mask.line(line) for line in backlog(self.client, self.app, dyno)]
 
     def create(self, name: str | None = None, *, region: str | None = None, stack: str | None = None) -> Heroku:
         """Create an app in the same account and return a connection to it; nothing runs there before it is deployed."""

@@ -7,6 +7,7 @@ that is not known takes anything. The words are those of https://json-schema.org
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import date, datetime
 from difflib import get_close_matches
@@ -181,7 +182,7 @@ def _keeps(value: Any, schema: Mapping[str, Any]) -> bool:
 
 def _limits(schema: Mapping[str, Any]) -> dict[str, float]:
     """The limits that a schema has and that a number can keep to, in the order in which they are told."""
-    given = {word: schema[word] for word in LIMITS if _is_number(schema.get(word))}
+    given = {word: schema[word] for word in LIMITS if _is_number(schema.get(word)) and abs(schema[word]) < math.inf}
     return {word: limit for word, limit in given.items() if word != "multipleOf" or limit > 0}
 
 

@@ -153,6 +153,7 @@ _RUN = (
     Option(("--fail-fast",), "", "stop a sweep at its first failure"),
     Option(("--bg",), "", "return a handle at once; the output goes on updating"),
     Option(("--detach",), "", "the same, and the run goes on when the kernel ends"),
+    Option(("--form",), "", "show a form of the parameters instead; the values given are where it starts"),
     Option(("-q", "--quiet"), "", "show only what goes wrong"),
     _VERBOSE,
     Option(("-x", "--exit-code"), "", "fail where the exit status is not 0 (the default)"),
@@ -162,6 +163,9 @@ _RUN = (
     Option(("--override",), "NAME", "let a parameter replace this config var", many=True),
 )
 _SEE = (*WHERE, _VERBOSE)
+# A form starts many runs and never keeps the kernel: how one run is waited for is no question there.
+_OF_ONE_RUN = frozenset({"bg", "detach", "quiet", "exit_code", "no_raise", "form"})
+_FORM = tuple(option for option in _RUN if option.name not in _OF_ONE_RUN)
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
@@ -196,6 +200,15 @@ VERBS: dict[str, Verb] = {
                 Option(("--no-raise",), "", "return what there is instead of raising"),
             ),
             ("df = %heroku attach hm-7f3a2c90",),
+        ),
+        Verb(
+            "form",
+            "show a form of a task's parameters, with one Run/Stop button",
+            "[TASK]",
+            0,
+            1,
+            _FORM,
+            ("%heroku form bootstrap --arg samples=500", "form = %heroku form bootstrap --out df"),
         ),
         Verb(
             "tasks",

@@ -176,7 +176,7 @@ def test_a_timeout_is_ascii_digits_within_a_day(typed):
         ("%heroku -- ls", "A command needs its verb"),
         (
             "%heroku help nope",
-            "There is no verb 'nope'. The verbs are: run, attach, tasks, ps, stop, logs, last, status, login, logout, ",
+            "There is no verb 'nope'. The verbs are: run, attach, form, tasks, ps, stop, logs, last, status, login, ",
         ),
         ("%%heroku run simulate", "A cell needs no verb: %%heroku simulate"),
         ("%%heroku a b", "b: too many words. A parameter is --arg NAME=VALUE"),
@@ -277,7 +277,6 @@ def test_every_example_of_the_help_can_be_read(verb):
 @pytest.mark.parametrize(
     "verb",
     [
-        "form",
         "simulate",
     ],
 )

@@ -177,3 +177,11 @@ def test_an_example_keeps_to_the_limits(schema):
 def test_limits_are_told_in_one_order():
     assert limits_text({"multipleOf": 2, "maximum": 8, "minimum": 0}) == "from 0 up to 8 in steps of 2"
     assert limits_text({"type": "string"}) == ""
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), -float("inf")])
+def test_a_limit_that_is_no_number_limits_nothing_and_breaks_nothing(limit):
+    schema = {"type": "integer", "minimum": limit, "maximum": limit, "multipleOf": limit}
+    assert limits_text(schema) == ""
+    assert fits(1, schema)
+    near_miss(1, schema)

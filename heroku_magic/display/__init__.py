@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from itertools import islice
 from threading import Thread
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from heroku_magic.display.live import INTERVAL, NotebookOutput, TerminalEnd, TerminalOutput, in_notebook, show_pictures
 from heroku_magic.display.view import RunView
@@ -52,14 +52,17 @@ def show(run: Shown, *, quiet: bool = False, verbose: bool = False, background: 
 class Output:
     """The place where one run is shown; made in the cell's own thread, it belongs to that cell.
 
-    background: no exception will show the failure's text, so the output does.
+    background: no exception will show the failure's text, so the output does. handle: a place to draw
+    in that is there already.
     """
 
-    def __init__(self, run: Shown, *, quiet: bool = False, verbose: bool = False, background: bool = False) -> None:
+    def __init__(
+        self, run: Shown, *, quiet: bool = False, verbose: bool = False, background: bool = False, handle: Any = None
+    ) -> None:
         self.view = RunView(verbose=verbose)
         self._run = run
         self._shows_pictures = in_notebook() and not background
-        self._surface = _surface(quiet=quiet, background=background)
+        self._surface = _surface(quiet=quiet, background=background, handle=handle)
 
     def follow(self) -> None:
         """Draw what happens until the run is over, beginning where the last call was interrupted."""
@@ -101,9 +104,9 @@ def _after(number: int, events: Iterator[Event | None]) -> Iterator[Event | None
     return islice(events, number, None) if number else events
 
 
-def _surface(*, quiet: bool, background: bool) -> Surface:
+def _surface(*, quiet: bool, background: bool, handle: Any) -> Surface:
     if in_notebook():
-        return NotebookOutput(quiet=quiet, with_error=background)
+        return NotebookOutput(quiet=quiet, with_error=background, handle=handle)
     if quiet or background:
         return TerminalEnd(quiet=quiet, with_error=background)
     return TerminalOutput()

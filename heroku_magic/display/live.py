@@ -43,18 +43,23 @@ class Surface(Protocol):
 class NotebookOutput:
     """One display handle: drawn at most 10 times a second, and once more at the end.
 
-    Made in the thread of the cell that it belongs to; drawn on from any one.
+    Made in the thread of the cell that it belongs to; drawn on from any one. handle: one that is there already.
     """
 
     def __init__(
-        self, *, quiet: bool = False, with_error: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        quiet: bool = False,
+        with_error: bool = False,
+        handle: Any = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quiet = quiet
         self._with_error = with_error
         self._clock = clock
         self._drawn_at = float("-inf")
         self._drawn = -1
-        self._handle: Any = _empty_output()
+        self._handle: Any = handle or empty_output()
 
     def changed(self, view: RunView) -> None:
         """Draw, unless that was done less than a tenth of a second ago."""
@@ -167,7 +172,7 @@ def in_notebook() -> bool:
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
-def _empty_output() -> Any:
+def empty_output() -> Any:
     """Put an output into the cell that runs now: whoever draws on it later may be a thread."""
     from IPython.display import display
 

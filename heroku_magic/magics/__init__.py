@@ -1,8 +1,8 @@
 """HerokuMagics: `%heroku` and `%%heroku`, options in, result out; it decides nothing of its own.
 
 The line is read by options.py, the body by parameters.py. Each verb is a method of its group here
-(runs.py, shipping.py, account.py), which asks heroku.py and shows the answer. What is heavy is imported when a
-cell needs it.
+(runs.py, forms.py, shipping.py, account.py), which asks heroku.py and shows the answer. What is
+heavy is imported when a cell needs it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions
 from heroku_magic.magics.account import Account
 from heroku_magic.magics.completer import register, unregister
+from heroku_magic.magics.forms import Forms
 from heroku_magic.magics.runs import Runs
 from heroku_magic.magics.shipping import Shipping
 from heroku_magic.options import IN_BODY, Parsed, help_text, parse
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @magics_class
-class HerokuMagics(Runs, Shipping, Account):
+class HerokuMagics(Runs, Forms, Shipping, Account):
     """Serverless functions from a notebook cell; `%heroku --help` explains."""
 
     @no_var_expand
@@ -66,9 +67,16 @@ class HerokuMagics(Runs, Shipping, Account):
                 return None
             if errors["runs"]:
                 parameters = _parameters(parsed, cell or "", namespace)
-                each = _taken(parsed.each, parameters)
-                return self._sweep(parsed, each, parameters) if each else self._run(parsed, parameters)
+                return self._start(parsed, parameters, _taken(parsed.each, parameters))
             return getattr(self, f"_{parsed.verb.name}")(parsed)
+
+    def _start(self, parsed: Parsed, parameters: Mapping[str, Any], each: Mapping[str, Any]) -> Any:
+        """A run, a sweep, or a form for one."""
+        if parsed.options.get("form"):
+            if each:
+                raise InvalidOptions("--each does not go with --form yet: a form makes one run.")
+            return self._form(parsed, parameters)
+        return self._sweep(parsed, each, parameters) if each else self._run(parsed, parameters)
 
     def complete(self, text: str, is_first_line: bool) -> Matches | None:
         """Return what may stand at the end of a line's text; without waiting for anything."""

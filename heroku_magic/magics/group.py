@@ -8,12 +8,13 @@ from IPython.core.magic import Magics
 from traitlets import Bool, Int, Unicode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from IPython.core.interactiveshell import InteractiveShell
 
     from heroku_magic.heroku import Heroku
     from heroku_magic.options import Parsed
+    from heroku_magic.run import Run
     from heroku_magic.settings import Choice
 
 
@@ -62,6 +63,13 @@ class VerbGroup(Magics):
         from heroku_magic.settings import Choice
 
         return Choice(app=self.app, local=self.local, worker=self.worker, source="%config HerokuMagics.app")
+
+    def _bind(self, name: str, run: Run) -> None:
+        self._shell.user_ns[name] = run.partial
+
+    def _binder(self, name: str) -> Callable[[Run], None]:
+        """What binds a run's table once it is over, if that went well."""
+        return lambda run: self._bind(name, run) if run.exception() is None else None
 
     def _is(self, options: Mapping[str, Any], name: str) -> bool:
         return bool(options.get(name) or getattr(self, name))

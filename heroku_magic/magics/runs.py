@@ -88,7 +88,7 @@ class Runs(VerbGroup):
         from heroku_magic.display import show
 
         if name := options.get("out"):
-            run.add_done_callback(lambda ended: self._bind(name, ended) if ended.exception() is None else None)
+            run.add_done_callback(self._binder(name))
         show(run, quiet=self._is(options, "quiet"), verbose=self._is(options, "verbose"), background=True)
         return run
 
@@ -125,9 +125,6 @@ class Runs(VerbGroup):
                 raise RunCancelled(
                     f"Let go of {run.id} while it was being stopped. {run.what_remains()}", run
                 ) from None
-
-    def _bind(self, name: str, run: Run) -> None:
-        self._shell.user_ns[name] = run.partial
 
     def _last(self, _: Parsed) -> Run | Sweep | None:
         from heroku_magic.heroku import last

@@ -1,0 +1,55 @@
+"""A form's values -> the equal `%%heroku` cell, as text; it reads no form and runs nothing."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_PLAIN = re.compile(r"[\w./:@%+=,~-]+", re.ASCII)
+
+
+def cell(task: str, values: Mapping[str, Any], secrets: Iterable[str], options: Mapping[str, Any]) -> str:
+    """Return the cell that runs a task with these plain values; options are those of the line.
+
+    >>> print(cell("simulate", {"n": 10, "class": "a b"}, ["KEY"], {"size": "eco", "local": True}))
+    %%heroku simulate --size eco --local --secret KEY --arg class={'a b'}
+    n = 10
+    """
+    line = ["%%heroku", task, *_options(options), *(f"--secret {name}" for name in secrets)]
+    line += [f"--arg {name}={_expression(value)}" for name, value in values.items() if not _may_be_assigned(name)]
+    body = [f"{name} = {value!r}" for name, value in values.items() if _may_be_assigned(name)]
+    return "\n".join([" ".join(line), *body])
+
+
+def _options(options: Mapping[str, Any]) -> list[str]:
+    words: list[str] = []
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, list):
+            words += [f"{option} {_word(one)}" for one in value]
+        elif value is True:
+            words.append(option)
+        elif value is not False and value is not None:
+            words.append(f"{option} {_word(value)}")
+    return words
+
+
+def _word(value: Any) -> str:
+    """A value of an option, as a line must have it to mean just that."""
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) and not text.startswith("-") else _expression(text)
+
+
+def _expression(value: Any) -> str:
+    """A value in braces; a blank keeps a dict's own braces apart from them."""
+    text = repr(value)
+    return f"{{ {text} }}" if text.startswith(("{", "[")) else f"{{{text}}}"
+
+
+def _may_be_assigned(name: str) -> bool:
+    """Whether a body may have the name: one that begins with _ is not sent from there."""
+    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")

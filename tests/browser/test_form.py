@@ -1,0 +1,354 @@
+"""The form in a real JupyterLab: by mouse and by keyboard alone, in both themes, narrow, and after its kernel is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from workers import make_worker  # noqa: E402 - the folder has to be on the path
+
+pytestmark = pytest.mark.browser
+
+SIMULATE = """
+    import time
+    from typing import Literal, Optional
+    from heroku_task import progress, task
+
+    @task
+    def simulate(n: int = 20, rate: float = 0.5, method: Literal["naive", "fast"] = "fast", label: str = "one",
+                 seed: Optional[int] = None, deep: bool = False, weights: list[float] = [0.2, 0.8], every: float = 0.0):
+        '''Estimate pi by throwing darts at a square.
+
+        n: points to draw
+        rate: of learning
+        weights: of the parts, one a layer
+        every: seconds between two epochs
+        '''
+        for i in progress(range(n)):
+            print(f"epoch {i + 1} loss {rate / (i + 2):.4f}")
+            yield {"epoch": i + 1, "loss": rate / (i + 2), "method": method, "label": label, "deep": deep,
+                   "seed": seed, "weights": sum(weights)}
+            time.sleep(every)
+    """
+FORM = "%%heroku simulate --form --out df\nn = (1, 500)"
+
+
+@pytest.fixture
+def form(lab, request):
+    """A notebook with a form in its second cell, and the console's errors."""
+    name = re.sub(r"\W", "-", request.node.name)
+    home = lab.folder / name
+    make_worker(home / "worker", {"plain": "echo hello $NAME"}, simulate=SIMULATE)
+    errors = []
+    lab.page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    lab.complaints.clear()
+    lab.page.set_default_timeout(15_000)
+    load = f"%load_ext heroku_magic\n%config HerokuMagics.worker = {str(home / 'worker')!r}"
+    lab.open(f"{name}.ipynb", [load, FORM, "df.to_dict()", "print('free')", "%heroku ps"])
+    lab.run(0)
+    lab.run(1)
+    lab.page.wait_for_selector(".heroku-form .heroku-run")
+    lab.errors, lab.worker = errors, home / "worker"
+    yield lab
+    lab.page.set_viewport_size({"width": 1100, "height": 900})
+    lab.theme("JupyterLab Light")
+
+
+def panel(lab):
+    return lab.page.locator(".heroku-form").first
+
+
+def labelled(lab, name):
+    return panel(lab).get_by_label(name, exact=True)
+
+
+def button(lab, name):
+    return panel(lab).get_by_role("button", name=name, exact=True)
+
+
+def focused(lab):
+    """What has the keyboard: a control's label or a button's text."""
+    return lab.page.evaluate(
+        "() => { const e = document.activeElement; return e.labels?.[0]?.textContent.trim() || e.textContent.trim() }"
+    )
+
+
+def tab_to(lab, name, *, presses=40):
+    for _ in range(presses):
+        if focused(lab) == name:
+            return
+        lab.page.keyboard.press("Tab")
+    raise AssertionError(f"{name} is not reached by the keyboard; the focus is on {focused(lab)!r}")
+
+
+def settled(lab, cell=1):
+    lab.wait_for_text(cell, "✓ exit 0")
+    lab.page.wait_for_selector(".heroku-form .heroku-run:not(.heroku-stop)")
+
+
+def shown_cell(lab):
+    lab.page.wait_for_function("document.querySelector('.heroku-cell textarea').value")
+    return labelled(lab, "Cell").input_value()
+
+
+def run_copied_cell(lab):
+    """Run what the form shows as its cell; return its text, the form's result and the cell's."""
+    text = shown_cell(lab)
+    lab.run(2)
+    mine = lab.text(2)
+    set_source(lab, 3, text.replace("--out df", "--out again"))
+    lab.run(3)
+    set_source(lab, 2, "again.to_dict()")
+    lab.run(2)
+    return text, mine, lab.text(2)
+
+
+def set_source(lab, cell, text):
+    lab.page.evaluate("([cell, text]) => lab.cell(cell).model.sharedModel.setSource(text)", [cell, text])
+
+
+def dict_of(text):
+    return text[text.index("{") :].strip()
+
+
+def test_by_mouse_every_control_runs_streams_and_copies(form, tmp_path):
+    labelled(form, "n").fill("4")
+    labelled(form, "rate").fill("0.25")
+    labelled(form, "method").select_option("naive")
+    labelled(form, "label").fill("two words")
+    labelled(form, "no seed").uncheck()
+    labelled(form, "seed").fill("7")
+    labelled(form, "deep").check()
+    labelled(form, "weights").fill("[0.5, 1.5]")
+    form.look(1)
+    button(form, "Run").click()
+    settled(form)
+    ends = [text for _, text in form.seen()["texts"]]
+    assert any("epoch 4" in text for text in ends) or "epoch 4" in form.text(1)
+    button(form, "Copy as cell").click()
+    text, mine, again = run_copied_cell(form)
+
+    assert text == (
+        "%%heroku simulate --out df\nn = 4\nrate = 0.25\nmethod = 'naive'\nlabel = 'two words'\nseed = 7\n"
+        "deep = True\nweights = [0.5, 1.5]\nevery = 0.0"
+    )
+    assert "'naive'" in mine
+    assert "two words" in mine
+    assert dict_of(again) == dict_of(mine)
+    assert form.complaints == []
+    assert form.errors == []
+
+
+def test_by_keyboard_alone_run_watch_stop_and_keep_the_focus(form):
+    page = form.page
+    labelled(form, "n").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("300")
+    tab_to(form, "rate")
+    page.keyboard.press("ArrowUp")
+    tab_to(form, "method")
+    page.keyboard.type("n")
+    tab_to(form, "no seed")
+    page.keyboard.press("Space")
+    tab_to(form, "deep")
+    page.keyboard.press("Space")
+    tab_to(form, "weights")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("[1, 2]")
+    tab_to(form, "every")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("0.1")
+    tab_to(form, "Run")
+    page.keyboard.press("Enter")
+    form.wait_for_text(1, "epoch 3 ")
+    assert focused(form) == "Stop", "the button that was pressed keeps the keyboard"
+    before = form.text(1)
+    form.wait_for_text(1, "epoch 6 ")
+    assert "epoch 6 " not in before, "lines stream"
+    page.keyboard.press("Enter")
+    form.wait_for_text(1, "■ cancelled")
+    page.wait_for_selector(".heroku-form .heroku-run:not(.heroku-stop)")
+    assert focused(form) == "Run"
+    tab_to(form, "Copy as cell")
+    page.keyboard.press("Enter")
+    tab_to(form, "Cell")
+    cell = shown_cell(form)
+
+    assert "n = 300\nrate = " in cell
+    assert "method = 'naive'" in cell
+    assert "seed = 0\ndeep = True\nweights = [1, 2]\nevery = 0.1" in cell
+    form.run(4)
+    assert "run." not in form.text(4), "no dyno is left"
+    assert form.complaints == []
+    assert form.errors == []
+
+
+def test_the_kernel_is_free_while_a_form_runs(form):
+    labelled(form, "every").fill("0.2")
+    button(form, "Run").click()
+    form.wait_for_text(1, "epoch 2 ")
+    form.run(3)
+
+    assert form.text(3).strip() == "free"
+    assert "exit" not in form.text(1)
+    button(form, "Stop").click()
+    form.wait_for_text(1, "■ cancelled")
+
+
+def test_the_slider_moves_by_mouse_with_its_entry(form):
+    value = "document.querySelector('.heroku-form input[type=number]').value"
+    box = panel(form).locator(".heroku-slider .noUi-target").first.bounding_box()
+    form.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    form.page.wait_for_function(f"Math.abs({value} - 250) < 15")
+    form.page.wait_for_selector(".heroku-slider .noUi-state-tap", state="detached")  # it glides there
+    handle = panel(form).locator(".heroku-slider .noUi-handle").first.bounding_box()
+    form.page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    form.page.mouse.down()
+    form.page.mouse.move(box["x"] + box["width"] - 1, handle["y"], steps=5)
+    form.page.mouse.up()
+
+    form.page.wait_for_function(f"{value} > 480")
+
+
+def test_a_fault_stands_at_its_field_as_it_is_typed(form):
+    labelled(form, "weights").fill("[1,")
+    panel(form).get_by_role("alert").wait_for()
+    assert "weights is no JSON" in panel(form).get_by_role("alert").inner_text()
+    button(form, "Run").click()
+    form.page.wait_for_timeout(300)
+    assert button(form, "Run").is_visible()
+    labelled(form, "weights").fill("[1]")
+    panel(form).get_by_role("alert").wait_for(state="detached")
+
+
+@pytest.mark.parametrize("width", [1100, 400])
+def test_axe_finds_nothing_in_either_theme(form, tmp_path, width):
+    labelled(form, "weights").fill("[1,")
+    labelled(form, "n").fill("3")
+    panel(form).get_by_role("alert").wait_for()
+    button(form, "Copy as cell").click()
+    shown_cell(form)
+    make_narrow(form, width)
+    for theme in ("Light", "Dark"):
+        form.theme(f"JupyterLab {theme}")
+        assert violations(form) == []
+        picture(form, tmp_path, f"fault-{width}-{theme.lower()}")
+    labelled(form, "weights").fill("[1]")
+    button(form, "Run").click()
+    settled(form)
+    form.page.wait_for_function("lab.area(1).querySelector('table.dataframe')")
+    for theme in ("Light", "Dark"):
+        form.theme(f"JupyterLab {theme}")
+        assert violations(form) == []
+        picture(form, tmp_path, f"done-{width}-{theme.lower()}")
+    assert form.page.evaluate(
+        "[...document.querySelectorAll('.heroku-form')].every(f => f.scrollWidth <= f.clientWidth)"
+    )
+
+
+def violations(lab):
+    """What axe-core finds in the form's own output, once its page does not clip the notebook away."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    panel(lab).scroll_into_view_if_needed()
+    lab.page.add_style_tag(content="html, body { min-height: 100vh; overflow: visible !important }")
+    found = Axe().run(
+        lab.page,
+        context={"include": [[".jp-OutputArea:has(.heroku-form)"]]},
+        options={"resultTypes": ["violations", "passes"]},
+    )
+    assert any(one["id"] == "color-contrast" for one in found.response["passes"]), "contrast was looked at"
+    return [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found.response["violations"]]
+
+
+def make_narrow(lab, width):
+    """Give the page a width; below 800 px without the side bar, as a narrow screen has it."""
+    lab.page.set_viewport_size({"width": width, "height": 1300})
+    if width < 800:
+        lab.page.evaluate("jupyterapp.shell.mode = 'single-document'; jupyterapp.shell.collapseLeft()")
+
+
+def picture(lab, folder, name):
+    """A picture for the eye; with LAB_SHOTS it is kept there."""
+    lab.page.evaluate("document.activeElement.blur()")
+    lab.page.wait_for_timeout(300)
+    lab.screenshot(Path(os.environ.get("LAB_SHOTS", folder)) / f"form-{name}.png")
+
+
+def test_after_restart_and_reload_what_stays_is_read_and_nothing_runs(form):
+    labelled(form, "n").fill("3")
+    button(form, "Run").click()
+    settled(form)
+    labelled(form, "n").fill("400")
+    labelled(form, "every").fill("0.5")
+    button(form, "Run").click()
+    form.wait_for_text(1, "epoch 4 ")
+    assert processes_in(form.worker) != []
+    form.save()
+    form.page.evaluate("lab.panel().sessionContext.session.kernel.restart()")
+    record = form.page.locator(".heroku-record").first
+    record.wait_for(state="visible")
+    assert not panel(form).is_visible(), "a form that is dead is not shown"
+    form.page.reload()
+    form.page.wait_for_function("window.lab?.ready()")
+    record.wait_for(state="visible")
+    form.page.wait_for_timeout(1500)
+
+    shown = form.page.evaluate("lab.area(1).innerText")
+    assert "Error displaying widget" not in shown
+    assert "Loading widget" not in shown
+    assert "400" in shown
+    assert "had not ended" in shown
+    assert processes_in(form.worker) == []
+    assert form.complaints == []
+
+
+def processes_in(folder):
+    """Whatever runs in a folder: the dynos of its worker."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found += [link.parent.name] if link.readlink().is_relative_to(folder) else []
+    return found
+
+
+def test_what_is_saved_reads_without_styles_and_scripts(form):
+    labelled(form, "n").fill("3")
+    button(form, "Run").click()
+    settled(form)
+    outputs = json.loads(form.save().read_text())["cells"][1]["outputs"]
+    record = next("".join(o["data"]["text/html"]) for o in outputs if "text/html" in o.get("data", {}))
+    plain = re.sub(r'(?s)<style.*?</style>|\s(style|class)="[^"]*"', "", record)
+
+    assert "<script" not in plain
+    assert re.search(r"<td>n</td>\s*<td>3</td>", plain)
+    assert "✓ exit 0 · 3 rows" in plain
+    assert "%%heroku simulate --out df\nn = 3" in plain
+
+
+def test_rows_are_added_removed_and_run(lab, tmp_path):
+    home = lab.folder / "rows"
+    make_worker(home / "worker", {"plain": "echo hello $NAME of $CITY"})
+    load = f"%load_ext heroku_magic\n%config HerokuMagics.worker = {str(home / 'worker')!r}"
+    lab.open("rows.ipynb", [load, "%%heroku plain --form\nNAME = 'Daniela'"])
+    lab.run(0)
+    lab.run(1)
+    button(lab, "Add parameter").click()
+    labelled(lab, "Name 2").fill("CITY")
+    labelled(lab, "Value 2").fill("Rome")
+    button(lab, "Run").click()
+    lab.wait_for_text(1, "hello Daniela of Rome")
+    settled(lab)
+    button(lab, "Remove 1").click()
+    button(lab, "Run").click()
+    lab.wait_for_text(1, "hello of Rome")
+    picture(lab, tmp_path, "rows")

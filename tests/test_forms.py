@@ -1,0 +1,219 @@
+"""Forms in a real kernel: with a front end that can click, without one, in a terminal's words."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from kernels import kernel
+from workers import make_worker
+
+from heroku_magic.options import parse
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+
+WIDE = ", ".join(f"p{number}: int = {number}" for number in range(500))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    home = tmp_path_factory.mktemp("notebooks")
+    make_worker(
+        home / "worker",
+        {"plain": "env | grep -E '^(NAME|n|API_KEY)='"},
+        ticks="""
+            import time
+            from heroku_task import task
+
+            @task
+            def ticks(n: int = 2, every: float = 0.0, mark: str = "a"):
+                '''Count.
+
+                n: ticks <script>alert(1)</script>
+                '''
+                for i in range(n):
+                    print(f"{mark} tick {i}")
+                    yield {"i": i, "mark": mark}
+                    time.sleep(every)
+            """,
+        wide=f"from heroku_task import task\n\n@task\ndef wide({WIDE}):\n    yield {{'p': p499}}\n",
+    )
+    return home
+
+
+@pytest.fixture(scope="module")
+def shared(folder):
+    with kernel(folder) as started:
+        yield started
+
+
+def headless(started):
+    """Run cells as nbclient does: nobody can be asked."""
+    started.client.allow_stdin = False
+    return started
+
+
+@pytest.fixture
+def front_end(shared):
+    shared.client.allow_stdin = True
+    return shared
+
+
+@pytest.fixture
+def nobody(shared):
+    yield headless(shared)
+    shared.client.allow_stdin = True
+
+
+def displays(out):
+    return [content["data"] for content in out.of("display_data")]
+
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def test_a_form_shows_widgets_then_what_stays_then_places_for_log_and_table(front_end):
+    out = front_end.run("%heroku form ticks --arg n=3")
+
+    assert out.error is None
+    view, record, log, table = displays(out)
+    assert VIEW in view
+    assert "n = 3" in record["text/plain"]
+    assert VIEW not in record
+    assert "<script>" not in record["text/html"]
+    assert log["text/html"] == table["text/html"] == ""
+    assert out.value is None, "it shows itself once"
+
+
+def test_the_cells_form_starts_with_the_body(front_end):
+    out = front_end.run("%%heroku ticks --form --arg every=0\nn = (1, 9)\nmark = ['x', 'y']")
+
+    assert out.error is None
+    assert front_end.run("_.value").value == "{'n': 2, 'every': 0.0, 'mark': 'x'}"
+
+
+def test_a_form_that_is_kept_is_shown_again_where_it_is_a_value(front_end):
+    assert len(displays(front_end.run("form = %heroku form ticks"))) == 4
+    assert len(displays(front_end.run("form"))) == 4
+    assert len(displays(front_end.run("form = %heroku form ticks\nform"))) == 4
+
+
+def test_run_shows_log_and_table_in_the_forms_own_place_and_binds_the_result(front_end):
+    out = front_end.run("form = %heroku form ticks --out df")
+    ids = [content["transient"]["display_id"] for content in out.of("display_data")]
+    sent = front_end.start(
+        "run = form.run(); other = 6 * 7; run.wait(); import time; time.sleep(1.5); (other, len(df), len(form.result))"
+    )
+    messages = [message for _, message in front_end.messages(sent)]
+
+    values = [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "execute_result"]
+    assert values == ["(42, 2, 2)"]
+    last = {
+        m["content"]["transient"]["display_id"]: m["content"]["data"]
+        for m in messages
+        if m["msg_type"] == "update_display_data"
+    }
+    assert "a tick 1" in last[ids[2]]["text/html"]
+    assert "exit 0" in last[ids[2]]["text/plain"]
+    assert "<th>mark</th>" in last[ids[3]]["text/html"]
+    assert "✓ exit 0 · 2 rows" in last[ids[1]]["text/html"]
+    assert not [m for m in messages if m["msg_type"] == "stream"], "nothing is printed into another cell"
+
+
+def test_two_forms_run_at_once_each_in_its_own_place(front_end):
+    outs = [front_end.run(f"f{mark} = %heroku form ticks --arg mark={mark} --arg every=0.2") for mark in "ab"]
+    places = [[content["transient"]["display_id"] for content in out.of("display_data")] for out in outs]
+    sent = front_end.start("runs = fa.run(), fb.run(); [run.wait() for run in runs]; import time; time.sleep(1)")
+    last = {}
+    for _, message in front_end.messages(sent):
+        if message["msg_type"] == "update_display_data":
+            content = message["content"]
+            last[content["transient"]["display_id"]] = content["data"]["text/html"]
+
+    for mark, other, (_, _, log, table) in zip("ab", "ba", places, strict=True):
+        assert f"{mark} tick 1" in last[log]
+        assert f"{other} tick" not in last[log]
+        assert f"<td>{mark}</td>" in last[table]
+
+
+def test_a_failing_start_is_refused_before_anything_is_shown(front_end):
+    out = front_end.run("%heroku form ticks --arg n=many --arg nn=1")
+
+    assert out.error[0] == "InvalidParameters"
+    assert "ticks has no parameter nn. Did you mean n?" in out.error[1]
+    assert "n is 'many': expected a whole number" in out.error[1]
+    assert displays(out) == []
+
+
+def test_nobody_to_click_gets_a_line_and_the_declaration_and_no_widgets(folder):
+    with kernel(folder) as started:
+        out = headless(started).run("form = %heroku form ticks --arg n=3")
+        ran = started.run("form.run().result().i.tolist()")
+        loaded = started.run("import sys; 'ipywidgets' in sys.modules")
+
+    (record, _, _) = displays(out)
+    assert record["text/plain"].startswith("A form needs a live notebook, and here is none")
+    assert "ticks(n: int = 2, every: float = 0.0, mark: str = 'a')" in record["text/plain"]
+    assert "A form needs a live notebook" in record["text/html"]
+    assert ran.value == "[0, 1, 2]"
+    assert loaded.value == "False"
+
+
+def test_the_copied_cell_gives_the_same_result(nobody):
+    nobody.run("form = %heroku form ticks --arg n=3 --arg mark=q")
+    mine = nobody.run("form.run().result().to_dict()").value
+    cell = nobody.run("print(form.cell)").text
+    nobody.run(cell)
+
+    assert nobody.run("_.to_dict()").value == mine
+
+
+def test_a_task_that_declares_nothing_takes_names_and_values(nobody):
+    nobody.run("%%heroku plain --form\nNAME = 'Daniela'")
+    out = nobody.run(
+        "form = _; form.value = {'n': 5}; run = form.run(); run.wait(); print(run.logs()); print(form.cell)"
+    )
+
+    assert sorted(out.text.splitlines()) == ["%%heroku plain", "NAME = 'Daniela'", "NAME=Daniela", "n = '5'", "n=5"]
+
+
+def test_a_secret_goes_from_its_source_to_the_task_and_into_no_message(folder):
+    with kernel(folder, API_KEY="hunter2-of-the-test") as started:
+        outs = [
+            started.run("form = %heroku form plain --secret API_KEY"),
+            started.run(
+                "run = form.run(); run.wait(); import time; time.sleep(1); print(run.logs(), form.cell, form.value)"
+            ),
+        ]
+        ends = started.run("run.exit_status").value
+    seen = json.dumps([message["content"] for out in outs for message in out.messages])
+
+    assert ends == "0", "grep found the variable"
+    assert "API_KEY=***" in seen
+    assert "--secret API_KEY" in seen
+    assert "hunter2" not in seen
+
+
+def test_five_hundred_parameters_stay_below_what_a_server_lets_through(front_end):
+    """Jupyter drops what goes beyond 3,000 messages in 3 seconds; openings of comms do not count."""
+    out = front_end.run("%heroku form wide", timeout=60)
+
+    assert out.error is None
+    assert VIEW in displays(out)[0]
+    counted = [
+        message for message in out.messages if message["msg_type"] not in {"comm_open", "status", "execute_input"}
+    ]
+    assert len(counted) < 2_500
+
+
+def test_a_form_is_for_a_task(shared):
+    assert "a command after --" in shared.run("%%heroku --form -- env").error[1]
+    assert parse("form ticks --secret KEY --size eco", {}, cell=False).options == {"secret": ["KEY"], "size": "eco"}
+
+
+def test_the_python_api_makes_a_form_too(nobody):
+    nobody.run("import heroku_magic; form = heroku_magic.form('ticks', {'n': 1})")
+
+    assert nobody.run("len(form.run().result())").value == "1"
+    assert len(displays(nobody.run("form"))) == 3

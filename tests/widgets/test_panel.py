@@ -1,0 +1,183 @@
+"""A form's widgets: what a user changes in them, what they show; with ipywidgets 7 and 8."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import ipywidgets
+import pytest
+from fakes import until
+
+from heroku_magic.tasks import Task
+from heroku_magic.widgets.panel import Panel
+
+PLAIN = Task("plain", "env", None)
+
+
+def every(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from every(child)
+
+
+class Page:
+    """What a user finds in a panel, by its label."""
+
+    def __init__(self, form):
+        self.panel = Panel(form)
+
+    def labelled(self, label, kind=None):
+        found = [one for one in every(self.panel.box) if getattr(one, "description", "") == label]
+        return next(one for one in found if kind is None or isinstance(one, kind))
+
+    def of(self, kind):
+        return [one for one in every(self.panel.box) if isinstance(one, kind)]
+
+    @property
+    def text(self):
+        return "\n".join(one.value for one in self.of(ipywidgets.HTML))
+
+
+@pytest.mark.parametrize(
+    ("name", "set_to", "value"),
+    [
+        ("n", 42, 42),
+        ("rate", 0.25, 0.25),
+        ("method", 0, "naive"),
+        ("deep", True, True),
+        ("label", "two", "two"),
+        ("day", date(2025, 1, 2), "2025-01-02"),
+        ("at", datetime(2025, 1, 2, 3, 4), "2025-01-02T03:04:00"),  # noqa: DTZ001
+        ("weights", "[1, 2]", [1, 2]),
+    ],
+)
+def test_each_control_changes_its_value(make, name, set_to, value):
+    form = make()
+    page = Page(form)
+    control = page.labelled(name)
+    control.value = set_to if not isinstance(control, ipywidgets.Text) or name == "label" else value
+
+    assert form.value[name] == value
+    assert form.answers.faults == {}
+
+
+def test_values_that_code_sets_are_shown(make):
+    form = make()
+    page = Page(form)
+    form.value = {"n": 5, "method": "naive", "day": "2025-01-02", "weights": [3], "seed": 7}
+
+    assert page.labelled("n").value == 5
+    assert page.labelled("method").value == 0
+    assert page.labelled("day").value == date(2025, 1, 2)
+    assert page.labelled("weights").value == "[3]"
+    assert (page.labelled("seed").value, page.labelled("no seed").value) == (7, False)
+
+
+def test_a_slider_and_its_entry_go_together_and_what_is_out_of_range_stays_to_be_seen(make):
+    form = make()
+    page = Page(form)
+    (slider,) = page.of(ipywidgets.IntSlider)
+    entry = page.labelled("n")
+    slider.value = 60
+    assert (entry.value, form.value["n"]) == (60, 60)
+    entry.value = 30
+    assert (slider.value, form.value["n"]) == (30, 30)
+    entry.value = 500
+
+    assert (entry.value, slider.value, form.value["n"]) == (500, 100, 500)
+
+
+def test_a_tick_says_none_and_the_control_rests_meanwhile(make):
+    form = make()
+    page = Page(form)
+    seed, tick = page.labelled("seed"), page.labelled("no seed")
+    assert (tick.value, seed.disabled, form.value["seed"]) == (True, True, None)
+    tick.value = False
+    assert (seed.disabled, form.value["seed"]) == (False, 0)
+    seed.value = 9
+    tick.value = True
+
+    assert (seed.disabled, form.value["seed"]) == (True, None)
+
+
+def test_a_fault_stands_in_the_place_of_the_help_and_goes_again(make):
+    page = Page(make())
+    weights = page.labelled("weights")
+    weights.value = "[1,"
+    assert 'role="alert"' in page.text
+    assert "weights is no JSON" in page.text
+    weights.value = "[1]"
+
+    assert 'role="alert"' not in page.text
+    assert "points &lt;b&gt;to&lt;/b&gt; draw · whole number 1 to 100" in page.text
+
+
+def test_one_button_is_run_then_stop_and_never_disabled(make, runs):
+    form = make()
+    page = Page(form)
+    button = page.labelled("Run")
+    button.click()
+    until(lambda: form.state == "running")
+    assert (button.description, button.disabled, "heroku-stop" in button._dom_classes) == ("Stop", False, True)
+    assert "● running" in page.text
+    runs.started[0].end()
+    until(lambda: form.state == "ready")
+
+    assert (button.description, button.disabled, "heroku-stop" in button._dom_classes) == ("Run", False, False)
+    assert "✓ exit 0" in page.text
+
+
+def test_copy_as_cell_shows_the_cell_and_follows_the_values(make):
+    page = Page(make({"n": 3}))
+    page.labelled("Copy as cell").click()
+    cell = page.labelled("Cell")
+    assert cell.layout.display is None
+    assert cell.value.startswith("%%heroku simulate\nn = 3\n")
+    page.labelled("n").value = 4
+    assert "\nn = 4\n" in cell.value
+    page.labelled("Hide cell").click()
+    assert cell.layout.display == "none"
+
+
+def test_rows_are_added_and_removed(make):
+    form = make({"NAME": "Daniela"}, task=PLAIN)
+    page = Page(form)
+    page.labelled("Add parameter").click()
+    page.labelled("Name 2").value = "CITY"
+    page.labelled("Value 2").value = "Rome"
+    assert form.value == {"NAME": "Daniela", "CITY": "Rome"}
+    page.labelled("Remove 1").click()
+    assert form.value == {"CITY": "Rome"}
+    form.value = {"CITY": "Paris"}
+    assert [one.value for one in page.of(ipywidgets.Text)] == ["CITY", "Paris"]
+
+
+def test_rows_that_are_left_are_numbered_anew(make):
+    page = Page(make({"A": "1", "B": "2"}, task=PLAIN))
+    page.labelled("Remove 1").click()
+    page.labelled("Add parameter").click()
+
+    names = [one.description for one in page.of(ipywidgets.Button) if one.description.startswith("Remove")]
+    assert names == ["Remove 1", "Remove 2"]
+
+
+def test_a_secret_has_no_text_box(make):
+    secret = Task("plain", "env", {"properties": {"KEY": {"type": "string", "writeOnly": True}}, "required": ["KEY"]})
+    form = make(task=secret)
+    page = Page(form)
+    (choice,) = page.of(ipywidgets.Dropdown)
+    assert [label for label, _ in choice.options] == ["environment variable KEY", "keyring", "hidden prompt"]
+    choice.value = 1
+    assert form.answers.sources == {"KEY": "keyring"}
+    assert page.of(ipywidgets.Text) == []
+    assert not any(isinstance(one, ipywidgets.Password) for one in every(page.panel.box))
+
+
+def test_every_control_has_a_name_to_be_read_out(make):
+    page = Page(make())
+    controls = [
+        one for one in every(page.panel.box) if hasattr(one, "disabled") and not isinstance(one, ipywidgets.IntSlider)
+    ]
+
+    assert len(controls) > 10
+    assert all(one.description for one in controls)
