@@ -157,6 +157,7 @@ class Lab:
         light = "true" if "Light" in name else "false"
         self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
         self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")  # it fades away over the page
 
     def screenshot(self, path: Path, *, cell: int | None = None) -> Path:
         """Take a picture of the page, or of one cell."""
