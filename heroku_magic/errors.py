@@ -155,30 +155,29 @@ class LogStreamError(HerokuMagicError):
     """The log session broke and could not be opened again."""
 
 
-class ResultIncomplete(HerokuMagicError):
+class _OfRun(HerokuMagicError):
+    """About one run, which it carries."""
+
+    def __init__(self, message: str, run: Run) -> None:
+        self.run = run
+        super().__init__(message)
+
+    @property
+    def partial(self) -> pd.DataFrame | None:
+        """The rows that came before."""
+        return self.run.partial
+
+
+class ResultIncomplete(_OfRun):
     """Records are missing that the log's backlog no longer holds; carries the run and the rows so far."""
 
-    def __init__(self, message: str, run: Run) -> None:
-        self.run = run
-        super().__init__(message)
 
-    @property
-    def partial(self) -> pd.DataFrame | None:
-        """The rows that did arrive."""
-        return self.run.partial
-
-
-class TaskFailed(HerokuMagicError):
+class TaskFailed(_OfRun):
     """The user's task failed: the text starts with the task's own exception, if it told one."""
 
-    def __init__(self, message: str, run: Run) -> None:
-        self.run = run
-        super().__init__(message)
 
-    @property
-    def partial(self) -> pd.DataFrame | None:
-        """The rows that the task sent before it failed."""
-        return self.run.partial
+class RunCancelled(_OfRun):
+    """The run was stopped by its user before it ended."""
 
 
 class SweepFailed(HerokuMagicError):
@@ -192,19 +191,6 @@ class SweepFailed(HerokuMagicError):
     def partial(self) -> pd.DataFrame | None:
         """The rows of the runs that went well."""
         return self.sweep.partial
-
-
-class RunCancelled(HerokuMagicError):
-    """The run was stopped by its user before it ended."""
-
-    def __init__(self, message: str, run: Run) -> None:
-        self.run = run
-        super().__init__(message)
-
-    @property
-    def partial(self) -> pd.DataFrame | None:
-        """The rows that the task sent before it was stopped."""
-        return self.run.partial
 
 
 def _listed(issues: Sequence[str]) -> str:
