@@ -152,7 +152,7 @@ def test_parameters_are_checked_before_a_dyno_starts(account):
 def test_an_undeclared_task_takes_anything_but_not_a_config_vars_name(account, server):
     (server.folder / ".env").write_text("SHOP=eu\n")
     heroku = connect("shop-eu")
-    heroku._snapshot = None
+    heroku._catalogue.forget()
     with pytest.raises(InvalidParameters, match="SHOP is a config var of shop-eu: --override SHOP"):
         heroku.submit("hello", {"SHOP": "us"})
 
