@@ -98,12 +98,16 @@ class Catalogue:
         known = self._snapshot
         return known.tasks(self._declared.get(known.slug, {})) if known else []
 
-    def task(self, name: str | None, *, any_type: bool) -> Task:
-        """Return a task by name, or the one that runs when none is named. Raises InvalidOptions."""
+    def task(self, name: str | None, *, any_type: bool, may_run: bool = True) -> Task:
+        """Return a task by name, or the one that runs when none is named. Raises InvalidOptions.
+
+        may_run: let the app tell what its tasks take, where that is not known yet.
+        """
         snapshot = self.look()
         types = {type_: (kind.command, kind.quantity) for type_, kind in snapshot.types.items()}
         chosen = choose(name, types, any_type=any_type)
-        return self._declarations(snapshot).get(chosen) or snapshot.undeclared(chosen)
+        declared = self._declarations(snapshot) if may_run else self._declared.get(snapshot.slug, {})
+        return declared.get(chosen) or snapshot.undeclared(chosen)
 
     def release(self) -> Release | None:
         """Return the release, None before the first one."""

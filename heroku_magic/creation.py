@@ -35,7 +35,7 @@ class Creation:
     """One dyno for one run.
 
     command ends with the run's id. say: tells of a wait. wait: sleeps so many seconds and tells
-    whether the run was cancelled meanwhile.
+    whether the run was cancelled meanwhile. is_patient: waits while the app is at its limit.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Creation:
         time_to_live: int,
         say: Callable[[str], None],
         wait: Callable[[float], bool],
+        is_patient: bool = True,
     ) -> None:
         self._client = client
         self._app = app
@@ -58,6 +59,7 @@ class Creation:
         self._time_to_live = time_to_live
         self._say = say
         self._wait = wait
+        self._is_patient = is_patient
         self._lost = 0
 
     def dyno(self) -> Dyno:
@@ -92,7 +94,7 @@ class Creation:
                     self._app, self._command, self._env, size=self._size, time_to_live=self._time_to_live
                 )
             except Refused as error:
-                if error.id != "cannot_run_above_limit":
+                if error.id != "cannot_run_above_limit" or not self._is_patient:
                     raise
                 if seconds == SHORTEST_WAIT:
                     self._say(f"{error.said} Waiting until one ends; Ctrl-C gives up")

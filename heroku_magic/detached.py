@@ -68,9 +68,14 @@ def path(run: str) -> Path:
     return (FOLDER / f"{run}.json").absolute()
 
 
+def find(run: str) -> Detached | None:
+    """Return a run by its id, if this folder knows it and nobody read it yet."""
+    return _read(path(run)) if _RUN.fullmatch(run) else None
+
+
 def load(run: str, host: str, app: str) -> Detached:
     """Return a run of this app by its id, or say which ones are known here."""
-    found = _read(path(run)) if _RUN.fullmatch(run) else None
+    found = find(run)
     if found:
         if (found.run, found.host, found.app) == (run, host, app):
             return found

@@ -9,27 +9,34 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Literal
 
 from heroku_magic import detached as detached_
+from heroku_magic import measured, resumption
 from heroku_magic import settings as settings_
 from heroku_magic.accounts import Account
 from heroku_magic.catalogue import Catalogue
 from heroku_magic.client import HerokuClient
 from heroku_magic.configvars import ConfigVars
 from heroku_magic.deploy import Deploy
+from heroku_magic.desk import Terms
 from heroku_magic.embedded import embedded, running
 from heroku_magic.errors import (
     DeployRefused,
     Interrupted,
     InvalidOptions,
+    InvalidParameters,
     NotFound,
 )
+from heroku_magic.estimates import Estimate
+from heroku_magic.executor import DynoExecutor
 from heroku_magic.inspection import inspect
 from heroku_magic.logstream import backlog
 from heroku_magic.masking import Mask
-from heroku_magic.ordering import Ordering, Wish
+from heroku_magic.ordering import Ordering, Wish, second_price
 from heroku_magic.packing import pack
+from heroku_magic.resumption import Rest
 from heroku_magic.run import Order, Run, running_runs
 from heroku_magic.safetext import clean_line
 from heroku_magic.settings import Choice, NoApp, Settings
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.deploy import Deployed
+    from heroku_magic.desk import Plan
     from heroku_magic.embedded import Embedded
     from heroku_magic.loglines import LogLine
     from heroku_magic.resources import App, Dyno, Release
@@ -51,19 +59,9 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-FRESH = 5.0  # seconds: the current release is asked for at most once in this time
-MOST_RUNS = 10_000  # of one sweep; more are hardly meant
-AT_ONCE = {
-    "eco": 1,
-    "basic": 1,
-    "standard-1x": 50,
-    "standard-2x": 50,
-}  # https://devcenter.heroku.com/articles/one-off-dynos
-DESCRIBE_TIMEOUT = 60  # seconds of life of the dyno that tells what the tasks take
 EMBEDDED = "embedded"
 
 _MARK = re.compile(r"#(hm-[0-9a-f]{8})$")
-_DESCRIBES = re.compile(r"\bpython[\d.]*\b.* -m heroku_task --describe\b")
 
 
 def connect(
@@ -75,6 +73,7 @@ def connect(
     size: str | None = None,
     timeout: int | None = None,
     pace: int | None = None,
+    prices: Mapping[str, float] | None = None,
     config: Choice | None = None,
     say: Say = print,
 ) -> Heroku:
@@ -83,7 +82,8 @@ def connect(
     app: a name or id; remote: a git remote that names it. local: force the embedded Heroku; worker:
     the folder that it serves (implies local). size, timeout (seconds): for runs that name none.
     pace: records a second that a task prints at most, for Heroku drops the lines of a dyno that prints
-    too fast (0: as many as it can; never limited on the embedded Heroku).
+    too fast (0: as many as it can; never limited on the embedded Heroku). prices: dollars a month by dyno
+    size, where Heroku's list is not yours.
     Raises SettingsError where the app or the token is not clear; nothing is guessed.
 
     >>> heroku = connect(local=True, say=lambda text: None)
@@ -92,7 +92,7 @@ def connect(
     """
     option = Choice(app=app, remote=remote, local=local, worker=worker)
     try:
-        chosen = settings_.resolve(option, config, size=size, timeout=timeout, pace=pace)
+        chosen = settings_.resolve(option, config, size=size, timeout=timeout, pace=pace, prices=prices)
     except NoApp:
         raise _no_app() from None
     return _connect_local(chosen, say) if chosen.is_local else _connect_remote(chosen, say)
@@ -217,6 +217,7 @@ class Heroku:
         override: Iterable[str] = (),
         rows: bool = True,
         detach: bool = False,
+        max_cost: float | None = None,
     ) -> Run:
         """Start a run of a task and return it at once, as `concurrent.futures` does.
 
@@ -226,6 +227,7 @@ class Heroku:
         size: a dyno size; timeout: seconds of the dyno's longest life, boot included. any_type:
         take process types that are no tasks, too. override: names that may replace config vars.
         rows: False takes no rows. detach: the run goes on when this process ends, for `attach()`.
+        max_cost: dollars at list price, which make the dyno's longest life.
         Raises InvalidParameters before anything starts.
         """
         wish = Wish(
@@ -237,6 +239,7 @@ class Heroku:
             override=override,
             rows=rows,
             detach=detach,
+            max_cost=max_cost,
         )
         order = self._ordering.order(task, parameters or {}, wish)
         self._hidden.update(order.secrets.values())
@@ -252,11 +255,15 @@ class Heroku:
         *,
         zip: bool = False,  # noqa: A002 - it does what `zip` does
         jobs: int | None = None,
+        chunk: int | Literal["auto"] = 1,
         sample: int | None = None,
         seed: int | None = None,
         retries: int = 0,
         retry_tasks: bool = False,
         fail_fast: bool = False,
+        save: str | os.PathLike[str] | None = None,
+        max_cost: float | None = None,
+        detach: bool = False,
         secrets: Iterable[str] = (),
         size: str | None = None,
         timeout: int | None = None,
@@ -268,34 +275,129 @@ class Heroku:
 
         each: values by parameter, all combinations of them (zip: all in step); a table or a list of
         dicts under a name that the task does not declare makes a run of each row. parameters: the same
-        in every run. jobs: most runs at once. sample, seed: that many combinations, drawn by chance.
-        retries: more tries of a run that the platform failed; retry_tasks: and of one whose task did.
-        fail_fast: stop at the first failure. The others are submit()'s. Raises InvalidParameters
-        before anything starts.
+        in every run. jobs: most runs at once. chunk: combinations that share a dyno, one after another, so
+        that its boot is paid once; "auto" judges by what it measures. sample, seed: that many
+        combinations, drawn by chance. retries: more tries of a run that the platform failed;
+        retry_tasks: and of one whose task did. fail_fast: stop at the first failure. save: a file that
+        `resume()` goes on from. max_cost: dollars at list price, refused before or stopped at. The
+        others are submit()'s. Raises InvalidParameters before anything starts.
         """
-        wish = Wish(secrets=secrets, size=size, timeout=timeout, any_type=any_type, override=override, rows=rows)
-        order = self._ordering.sweep(task, each, parameters or {}, wish, in_step=zip, sample=sample, seed=seed)
-        self._hidden.update(order.first.secrets.values())
+        wish = Wish(
+            secrets=secrets,
+            size=size,
+            timeout=timeout,
+            any_type=any_type,
+            override=override,
+            rows=rows,
+            detach=detach,
+        )
+        terms = Terms(jobs, retries, retry_tasks, fail_fast, 0 if chunk == "auto" else chunk, max_cost)
+        plan = self._ordering.sweep(
+            task, each, parameters or {}, wish, in_step=zip, sample=sample, seed=seed, chunk=terms.chunk
+        )
+        if max_cost is not None:
+            second_price(plan.first)
+            if refusal := self._estimated(plan, terms).refuses(max_cost):
+                raise InvalidParameters([refusal])
+        name = f"hs-{token_hex(4)}"
+        return self._swept(Rest(name, plan, terms, resumption.begin(name, self, plan, terms, save), (), ()))
+
+    def resume(self, save: str | os.PathLike[str] | Sweep) -> Sweep:
+        """Go on with a sweep that ended early: only what is missing is run. save: it, its file, or its id.
+
+        Runs that `detach` left alive are taken up again, as far as the app's last 1,500 log lines reach.
+        """
+        return self._swept(resumption.rest(save, self, self._ordering))
+
+    def _swept(self, rest: Rest) -> Sweep:
+        self._hidden.update(rest.plan.first.secrets.values())
         sweep = Sweep(
             self.client,
-            order.of,
-            order.grid,
-            order.places,
-            task=order.first.task,
-            jobs=jobs or self._ordering.most_at_once(order.first.size),
-            retries=retries,
-            retry_tasks=retry_tasks,
-            fail_fast=fail_fast,
+            rest.plan,
+            rest.terms,
+            id=rest.id,
+            journal=rest.journal,
+            known=rest.known,
+            live=rest.live,
         ).start()
         _remember(sweep)
         return sweep
 
-    def attach(self, run: str) -> Run:
-        """Take up a run that `detach` left, by its id, from any process in the folder where it was started.
+    def estimate(
+        self,
+        task: str | None = None,
+        each: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        zip: bool = False,  # noqa: A002 - as sweep() has it
+        jobs: int | None = None,
+        chunk: int | Literal["auto"] = 1,
+        sample: int | None = None,
+        **options: Any,
+    ) -> Estimate:
+        """Return what runs would take and cost, without starting one; the arguments are sweep()'s or submit()'s."""
+        wish = Wish(is_trial=True, **options)
+        if not each:
+            order = self._ordering.order(task, parameters or {}, wish)
+            return Estimate(order, measured=measured.seconds(order), requests_left=self.client.requests_left)
+        terms = Terms(jobs, chunk=0 if chunk == "auto" else chunk)
+        made = self._ordering.sweep(task, each, parameters or {}, wish, in_step=zip, sample=sample, chunk=terms.chunk)
+        return self._estimated(made, terms)
+
+    def _estimated(self, plan: Plan, terms: Terms) -> Estimate:
+        order = plan.first
+        at_once = terms.jobs or plan.most_at_once(order.size)
+        return Estimate(order, len(plan), terms.chunk, at_once, measured.seconds(order), self.client.requests_left)
+
+    def executor(
+        self,
+        task: str,
+        *,
+        jobs: int | None = None,
+        secrets: Iterable[str] = (),
+        size: str | None = None,
+        timeout: int | None = None,
+        any_type: bool = False,
+        override: Iterable[str] = (),
+        rows: bool = True,
+    ) -> DynoExecutor:
+        """Return a `concurrent.futures.Executor` whose calls of `executor.task` run on dynos.
+
+        A call's arguments are the task's parameters, in the order in which it declares them or by name; its
+        value is the DataFrame. jobs: most dynos at once. The others are submit()'s.
+        """
+        wish = Wish(secrets=secrets, size=size, timeout=timeout, any_type=any_type, override=override, rows=rows)
+        named = self._catalogue.task(task, any_type=any_type)
+
+        def called(*args: Any, **kwargs: Any) -> pd.DataFrame | None:
+            return self.run(named.name, named.bound(args, kwargs), secrets=secrets, size=size, timeout=timeout)
+
+        def order(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Order:
+            if function is not called:
+                raise InvalidOptions(
+                    f"This executor runs the task {named.name}: give executor.task to submit() or map()."
+                )
+            return self._ordering.order(named.name, named.bound(args, kwargs), wish)
+
+        called.__name__ = called.__qualname__ = named.name
+        most = self._ordering.most_at_once
+        return DynoExecutor(
+            self.client,
+            order,
+            lambda run: run.partial,
+            task=called,
+            most_at_once=lambda given: jobs or most(given or size),
+            say=self.say,
+        )
+
+    def attach(self, run: str) -> Run | Sweep:
+        """Take up a run or a sweep that `detach` left, by its id, from any process in the folder where it was started.
 
         Its log and rows are whole as long as the app's last 1,500 log lines hold them; else the run
         ends with what is missing. Once it was read it cannot be attached again.
         """
+        if resumption.ID.fullmatch(run):
+            return self.resume(run)
         detached = detached_.load(run, self.client.base_url, self.app)
         order = Order(
             self.app,

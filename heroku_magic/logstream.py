@@ -123,6 +123,10 @@ class LogStream:
         """
         return self._history.gaps
 
+    def backlog(self) -> list[LogLine]:
+        """Return the backlog of the whole app."""
+        return backlog(self._client, self._app, "")
+
     def start(self) -> LogStream:
         """Begin to follow."""
         self._thread.start()

@@ -6,26 +6,33 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.desk import Plan
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.grid import Grid, grid
-from heroku_magic.parameters import refused, to_env
+from heroku_magic.parameters import refused, to_env, with_calls
 from heroku_magic.preflight import Preflight
 from heroku_magic.run import Order
+from heroku_magic.secret import Secret
 from heroku_magic.settings import LONGEST_TIMEOUT
 from heroku_magic.tasks import check
 from heroku_magic.vault import find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from heroku_magic.catalogue import Catalogue, Place
-    from heroku_magic.secret import Secret
     from heroku_magic.tasks import Task
 
-MOST_RUNS = 10_000  # of one sweep; more are hardly meant
+MOST_RUNS = 1_000_000  # combinations of one sweep; more are hardly meant
+MOST_DYNOS = 10_000
 # One-off dynos of a size at once: https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
 AT_ONCE = {"eco": 1, "basic": 50, "standard-1x": 50, "standard-2x": 50}
 FEW = 5  # of the larger ones
+_UNASKED = Secret("not asked for")
+_NO_CALLS = (
+    "--chunk calls a task many times in one dyno: {task} is no task of heroku_task, or its app has an older "
+    "heroku_task.py (copy the newer one into it and deploy)."
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Wish:
 
     size: a dyno size. timeout: seconds. any_type: take a process type that is no task. override: config
     vars that parameters may replace. rows: whether to take rows. detach: the run outlives this process.
+    max_cost: dollars. is_trial: nothing will run, so nothing may run to find out what the task takes.
     """
 
     command: str | None = None
@@ -44,16 +52,8 @@ class Wish:
     override: Iterable[str] = ()
     rows: bool = True
     detach: bool = False
-
-
-@dataclass(frozen=True)
-class SweepOrder:
-    """What a sweep needs: `first` is the order of its first combination, `of` makes that of any."""
-
-    first: Order
-    grid: Grid
-    places: Sequence[int]
-    of: Callable[[Mapping[str, Any]], Order]
+    max_cost: float | None = None
+    is_trial: bool = False
 
 
 class Ordering:
@@ -67,7 +67,7 @@ class Ordering:
 
     def order(self, task: str | None, parameters: Mapping[str, Any], wish: Wish) -> Order:
         """Return what one run needs. Raises InvalidOptions, InvalidParameters with every fault, or SettingsError."""
-        given = {**parameters, **_found(wish.secrets, parameters)}
+        given = {**parameters, **self._secrets(wish, parameters)}
         if wish.command is not None:
             if task is not None:
                 raise InvalidOptions("A task and a command were both given: one run runs one of them.")
@@ -82,31 +82,66 @@ class Ordering:
         parameters: Mapping[str, Any],
         wish: Wish,
         *,
-        in_step: bool,
-        sample: int | None,
-        seed: int | None,
-    ) -> SweepOrder:
-        """Return what a sweep needs; each value was checked once, and none twice."""
-        fixed = {**parameters, **_found(wish.secrets, {**parameters, **each})}
-        chosen = self._catalogue.task(task, any_type=wish.any_type)
+        in_step: bool = False,
+        sample: int | None = None,
+        seed: int | None = None,
+        chunk: int = 1,
+    ) -> Plan:
+        """Return what a sweep is of; each value was checked once, and none twice."""
+        fixed = {**parameters, **self._secrets(wish, {**parameters, **each})}
+        chosen = self._task(task, wish)
         declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
         made = grid(each, declared, in_step=in_step)
         places = made.sample(sample, seed) if sample else range(len(made))
-        _refuse_too_many(len(places))
-        _check_axes(chosen, made, fixed)
-        first = self.order(task, {**fixed, **made[places[0]]}, replace(wish, secrets=()))
+        return self._plan(chosen, made, places, fixed, wish=wish, chunk=chunk)
+
+    def again(self, task: str, made: Grid, places: Sequence[int], fixed: Mapping[str, Any], wish: Wish) -> Plan:
+        """Return what a sweep is of that was begun before."""
+        fixed = {**fixed, **self._secrets(wish, {**fixed, **dict.fromkeys(made.names)})}
+        return self._plan(self._task(task, wish), made, places, fixed, wish=wish, chunk=0)
+
+    def _plan(
+        self,
+        chosen: Task,
+        made: Grid,
+        places: Sequence[int],
+        fixed: Mapping[str, Any],
+        *,
+        wish: Wish,
+        chunk: int,
+    ) -> Plan:
+        _refuse_too_many(len(places), chunk)
+        if chunk != 1 and chosen.schema is not None and not chosen.takes_calls:
+            raise InvalidOptions(_NO_CALLS.format(task=chosen.name))
+        _check_axes(chosen, made, places, fixed)
+        first = self.order(chosen.name, {**fixed, **made[places[0]]}, replace(wish, secrets=()))
         added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
+        shared = {name: value for name, value in first.env.items() if name not in made.names}
+        if secret := [name for name in made.names if isinstance(first.env.get(name), Secret)]:
+            raise InvalidParameters([f"--each {secret[0]}: a secret is the same in every run of a sweep."])
 
-        def of(combination: Mapping[str, Any]) -> Order:
-            return replace(first, env={**_encoded({**fixed, **combination}, chosen, []), **added})
+        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> Order:
+            if not makes_calls:
+                return replace(first, env={**_encoded({**fixed, **combinations[0]}, chosen, []), **added})
+            return replace(first, env={**with_calls(shared, [to_env(one, chosen.schema) for one in combinations])})
 
-        return SweepOrder(first, made, places, of)
+        return Plan(first, made, places, of, self.most_at_once)
+
+    def _secrets(self, wish: Wish, parameters: Mapping[str, Any]) -> dict[str, Secret]:
+        """The values of secret parameters; where nothing will run nobody is asked for them."""
+        return _found(wish.secrets, parameters, (lambda _: _UNASKED) if wish.is_trial else find)
+
+    def _task(self, name: str | None, wish: Wish) -> Task:
+        return self._catalogue.task(name, any_type=wish.any_type, may_run=not wish.is_trial)
 
     def most_at_once(self, size: str | None) -> int:
-        """Return how many dynos of a size an app may run at once; the embedded Heroku two a processor."""
+        """Return how many dynos of a size an app may run at once; the embedded Heroku two a processor.
+
+        One, as long as nobody knows which size Heroku will give.
+        """
         if self._place.settings.is_local:
             return 2 * (os.cpu_count() or 1)
-        return AT_ONCE.get((size or "").lower(), FEW)
+        return AT_ONCE.get(size.lower(), FEW) if size else 1
 
     def forget(self) -> None:
         """The app's config vars may be others now."""
@@ -116,11 +151,11 @@ class Ordering:
         self, name: str | None, parameters: Mapping[str, Any], wish: Wish
     ) -> tuple[Task, dict[str, str | Secret]]:
         """The task, and the environment that carries its parameters."""
-        chosen = self._catalogue.task(name, any_type=wish.any_type)
+        chosen = self._task(name, wish)
         issues = check(chosen, parameters)
         if issues:
             self._catalogue.forget()  # the code may be newer than what we knew: look once more before refusing
-            chosen = self._catalogue.task(name, any_type=wish.any_type)
+            chosen = self._task(name, wish)
             issues = check(chosen, parameters)
         if chosen.schema is None:
             issues += self._clashes(parameters, frozenset(wish.override))
@@ -137,7 +172,7 @@ class Ordering:
             env = {**env, "RUN_PACE": str(settings.pace)}
             if warning := self._preflight.check(limit):
                 self._place.tell(warning)
-        return Order(
+        made = Order(
             self._place.app,
             self._place.app_name,
             task,
@@ -148,7 +183,9 @@ class Ordering:
             takes_rows=wish.rows,
             outlives=wish.detach,
             is_local=settings.is_local,
+            prices=settings.prices,
         )
+        return made if wish.max_cost is None else _within(made, wish.max_cost)
 
     def _clashes(self, parameters: Mapping[str, Any], override: frozenset[str]) -> list[str]:
         """For a task that declares nothing: its parameters may not replace the app's config vars unnoticed."""
@@ -186,7 +223,33 @@ def _encoded(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> di
     return env
 
 
-def _found(secrets: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, Secret]:
+def second_price(order: Order) -> float:
+    """Return what a second of such a dyno costs. Raises InvalidOptions where that is not known in dollars."""
+    price = order.price(order.size, 1.0)
+    if price is None and order.size is None:
+        raise InvalidOptions("--max-cost needs a size whose price is known: give --size, such as --size standard-1x.")
+    if price is None:
+        raise InvalidOptions(
+            f"--max-cost: the price of {order.size} is not known in dollars (Eco draws on a pool of hours, Private and "
+            "enterprise prices are a contract's): %config HerokuMagics.prices = {'" + str(order.size) + "': DOLLARS} "
+            "gives dollars a month."
+        )
+    return price
+
+
+def _within(order: Order, dollars: float) -> Order:
+    """The order, with a life as long as the dollars pay for, at most."""
+    price = second_price(order)
+    if price * 1 > dollars:
+        raise InvalidOptions(
+            f"--max-cost {dollars:g}: not even one second of {order.size} (${price:.2g}) is paid by it."
+        )
+    return replace(order, timeout=min(order.timeout, int(dollars / price))) if price else order
+
+
+def _found(
+    secrets: Iterable[str], parameters: Mapping[str, Any], find: Callable[[str], Secret] = find
+) -> dict[str, Secret]:
     """The values of secret parameters, asked for once nothing else is wrong with their names."""
     names = list(secrets)
     if twice := sorted({name for name in names if name in parameters or names.count(name) > 1}):
@@ -196,20 +259,35 @@ def _found(secrets: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, S
     return {name: find(name) for name in names}
 
 
-def _refuse_too_many(count: int) -> None:
+def _refuse_too_many(count: int, chunk: int) -> None:
+    dynos = -(-count // chunk) if chunk else 0
     if count > MOST_RUNS:
-        remedy = "--sample K draws K of them, or make the lists shorter"
-        raise InvalidParameters([f"{count:,} combinations are more than {MOST_RUNS:,} runs: {remedy}."])
+        most, remedy = f"{MOST_RUNS:,}", "--sample K draws K of them, or make the lists shorter"
+    elif dynos > MOST_DYNOS:
+        most = f"{MOST_DYNOS:,} runs"
+        remedy = "--sample K draws K of them, --chunk K runs K in one dyno, or make the lists shorter"
+    else:
+        return
+    raise InvalidParameters([f"{count:,} combinations are more than {most}: {remedy}."])
 
 
-def _check_axes(task: Task, made: Grid, fixed: Mapping[str, Any]) -> None:
-    """Check each value once, not each combination. Raises InvalidParameters with every fault."""
-    first, issues = made[0], dict[str, None]()
+def _check_axes(task: Task, made: Grid, places: Sequence[int], fixed: Mapping[str, Any]) -> None:
+    """Check each value that is used once, not each combination. Raises InvalidParameters with every fault."""
+    first, issues = made[places[0]], dict[str, None]()
+    is_whole = len(places) == len(made)
     for axis in made.axes:
-        for place in range(len(axis.values)):
-            issues.update(dict.fromkeys(_issues(task, {**fixed, **first, **axis[place]})))
+        used = (axis[place] for place in range(len(axis.values))) if is_whole else _used(axis.names, made, places)
+        for part in used:
+            issues.update(dict.fromkeys(_issues(task, {**fixed, **first, **part})))
     if issues:
         raise InvalidParameters([*issues])
+
+
+def _used(names: Sequence[str], made: Grid, places: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The values of an axis in some combinations."""
+    for place in places:
+        combination = made[place]
+        yield {name: combination[name] for name in names if name in combination}
 
 
 def _issues(task: Task, parameters: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,10 @@ a copy of the notebook's variables. What cannot travel is refused by name, all f
 from __future__ import annotations
 
 import ast
+import json
 import re
+import zlib
+from binascii import b2a_base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from heroku_magic.values import ROOM, WAYS_OUT, Typed, to_text
 from heroku_magic.words import VARIABLE, closing, evaluate, expand, expand_word, is_json, look_up, told, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import CodeType
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -32,6 +35,7 @@ _REFUSED = [
     for pattern, reason in (
         (r"RUN_KEY", "carries the run's own key"),
         (r"RUN_PACE", "tells the helper how fast it may print"),
+        (r"RUN_CALLS", "tells the helper which calls to make"),
         (r"HEROKU_.*", "begins with HEROKU_, which Heroku keeps for its own names"),
         (r"__.*", "begins with __, which Heroku takes in no name"),
         (r"DYNO|PORT", "is Heroku's own: each dyno gets it from Heroku"),
@@ -130,6 +134,20 @@ def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = Non
             env.update({} if text is None else {name: text})
     issues += _overweight(env)
     if issues:
+        raise InvalidParameters(issues)
+    return env
+
+
+def with_calls(
+    shared: Mapping[str, str | Secret], calls: Sequence[Mapping[str, str | Secret]]
+) -> dict[str, str | Secret]:
+    """Return the environment of a run that makes several calls, each with an environment of its own on top.
+
+    Raises InvalidParameters where they do not fit into one.
+    """
+    packed = zlib.compress(json.dumps(calls, separators=(",", ":")).encode("ascii"), 9)
+    env: dict[str, str | Secret] = {**shared, "RUN_CALLS": b2a_base64(packed, newline=False).decode("ascii")}
+    if issues := _overweight(env):
         raise InvalidParameters(issues)
     return env
 

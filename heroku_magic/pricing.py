@@ -8,7 +8,13 @@ https://www.heroku.com/pricing
 
 from __future__ import annotations
 
-DOLLARS_A_MONTH = {
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+READ_ON = "2026-11-23"
+DOLLARS_A_MONTH: Mapping[str, float] = {
     "basic": 7,
     "standard-1x": 25,
     "standard-2x": 50,
@@ -21,13 +27,13 @@ DOLLARS_A_MONTH = {
 _SECONDS_A_MONTH = 720 * 3600
 
 
-def dollars(size: str, seconds: float) -> float | None:
-    """Return the list price of a dyno's seconds, or None where it is not known.
+def dollars(size: str, seconds: float, prices: Mapping[str, float] = DOLLARS_A_MONTH) -> float | None:
+    """Return the price of a dyno's seconds, or None where it is not known. prices: dollars a month by size.
 
     >>> round(dollars("Standard-1X", 10), 6)
     9.6e-05
     >>> dollars("Eco", 10) is None
     True
     """
-    monthly = DOLLARS_A_MONTH.get(size.lower())
+    monthly = prices.get(size.lower())
     return None if monthly is None else monthly * seconds / _SECONDS_A_MONTH

@@ -13,6 +13,7 @@ import json
 import re
 import zlib
 from binascii import a2b_base64
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -82,6 +83,21 @@ class File(msgspec.Struct, frozen=True):
         return f"File({self.name!r}, {len(self.content):,} bytes)"
 
 
+class Return(msgspec.Struct, frozen=True):
+    """How one of several calls ended: its exit status, how many rows it sent (null: no table), its seconds."""
+
+    call: int
+    status: int
+    rows: int | None
+    seconds: float
+
+
+class Returns(msgspec.Struct, frozen=True):
+    """Calls of one run that have ended, in order."""
+
+    returns: list[Return]
+
+
 class Failure(msgspec.Struct, frozen=True):
     """What went wrong in the task; `missing` names a package that could not be imported."""
 
@@ -103,7 +119,7 @@ class End(msgspec.Struct, frozen=True):
     checksum: str
 
 
-Record: TypeAlias = Declaration | Rows | Table | Progress | Metric | File | Failure | End
+Record: TypeAlias = Declaration | Rows | Table | Progress | Metric | File | Failure | Returns | End
 
 _KINDS: dict[str, type[Declaration | Progress | Metric | Failure | End]] = {
     "task": Declaration,
@@ -218,6 +234,12 @@ class RecordDecoder:
         return chosen.failure if chosen else None
 
     @property
+    def calls(self) -> list[Call]:
+        """The calls that have ended, of a run that makes several: all of each is here."""
+        chosen = self._chosen()
+        return chosen.calls if chosen else []
+
+    @property
     def files(self) -> dict[str, bytes]:
         """The files that came whole, by name."""
         chosen = self._chosen()
@@ -276,6 +298,15 @@ class RecordDecoder:
             self._newer_version = int(match[1])
 
 
+class Call(msgspec.Struct, frozen=True):
+    """One of several calls that a run made, with what it sent."""
+
+    told: Return
+    parts: list[Rows | Table] | None
+    files: dict[str, bytes]
+    failure: Failure | None
+
+
 class _Process:
     """The records of one process of the task, put in order by their numbers."""
 
@@ -288,8 +319,10 @@ class _Process:
         self._file = bytearray()
         self._file_bytes = 0
         self._last: int | None = None
+        self._since: deque[Record] = deque()
         self.parts: list[Rows | Table] = []
         self.files: dict[str, bytes] = {}
+        self.calls: list[Call] = []
         self.damaged: list[int] = []
         self.failure: Failure | None = None
         self.end: End | None = None
@@ -356,6 +389,8 @@ class _Process:
             return self._mask.table(table(header, body))
         if kind == "file":
             return self._add_file(msgspec.convert(header, _FilePart), body)
+        if kind == "return":
+            return msgspec.convert({"returns": header}, Returns)
         return msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
 
     def _add_file(self, told: _FilePart, body: bytes) -> File | None:
@@ -374,6 +409,33 @@ class _Process:
             self.failure = record
         elif isinstance(record, End):
             self.end = record
+        if isinstance(record, Returns):
+            for told in record.returns:
+                self.calls.append(self._returned(told))
+        elif isinstance(record, (Rows, Table, File, Failure)):
+            self._since.append(record)
+
+    def _returned(self, told: Return) -> Call:
+        """Take what a call sent out of what came since the one before it: as many rows as it counts."""
+        parts: list[Rows | Table] = []
+        files: dict[str, bytes] = {}
+        failure, left = None, told.rows or 0
+        while self._since and not (isinstance(self._since[0], (Rows, Table)) and not left):
+            record = self._since.popleft()
+            if isinstance(record, Rows):
+                own, rest = record.rows[:left], record.rows[left:]
+                parts.append(Rows(own))
+                left -= len(own)
+                if rest:
+                    self._since.appendleft(Rows(rest))
+            elif isinstance(record, Table):
+                parts.append(record)
+                left -= record.length
+            elif isinstance(record, File):
+                files[record.name] = record.content
+            elif isinstance(record, Failure):
+                failure = record
+        return Call(told, None if told.rows is None else parts or [Rows([])], files, failure)
 
 
 class _FilePart(msgspec.Struct, frozen=True):

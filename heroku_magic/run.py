@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic import measured
 from heroku_magic.creation import Creation, Stopped
 from heroku_magic.detached import Detached, path, save
 from heroku_magic.endings import Step, at_end
@@ -34,22 +35,22 @@ from heroku_magic.events import Event, StateChange
 from heroku_magic.failures import describe_failure
 from heroku_magic.feed import Feed
 from heroku_magic.frames import frame
-from heroku_magic.logstream import LogStream, backlog
+from heroku_magic.logstream import LogStream
 from heroku_magic.lookups import dynos_since
 from heroku_magic.masking import Mask
-from heroku_magic.pricing import dollars
+from heroku_magic.pricing import DOLLARS_A_MONTH, dollars
 from heroku_magic.records import Metric, Progress, RunKey
 from heroku_magic.secret import Secret
 from heroku_magic.transcript import Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
     from heroku_magic.client import HerokuClient
     from heroku_magic.loglines import LogLine
-    from heroku_magic.records import Declaration, Rows
+    from heroku_magic.records import Call, Declaration, Rows
     from heroku_magic.resources import Dyno
     from heroku_magic.sharedlog import Followed, SharedLog
     from heroku_magic.tables import Table
@@ -69,7 +70,7 @@ class Order:
     task: the name to show. env: what the dyno's environment carries; its Secrets are hidden in
     whatever the task prints. timeout: the dyno's longest
     life in seconds, boot included. app_name: what to show, the app's name or "embedded". outlives:
-    it goes on when this process ends. is_local: it goes to the embedded Heroku.
+    it goes on when this process ends. is_local: it goes to the embedded Heroku. prices: dollars a month by size.
     """
 
     app: str
@@ -82,6 +83,13 @@ class Order:
     takes_rows: bool = True
     outlives: bool = False
     is_local: bool = False
+    prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_A_MONTH, repr=False)
+
+    def price(self, size: str | None, seconds: float | None) -> float | None:
+        """Return what a dyno's seconds cost at list price; None is unknown, and nothing on the embedded Heroku."""
+        if self.is_local:
+            return 0.0
+        return dollars(size, seconds, self.prices) if size and seconds is not None else None
 
     @property
     def secrets(self) -> dict[str, Secret]:
@@ -99,10 +107,18 @@ class Run:
 
     Iterating gives its events (StateChange, LogLine, Record) from the first one on, for any number
     of readers. `heroku.run()` and `heroku.submit()` make runs; nobody else needs to.
+    log: of all runs of a sweep, whose business it then is to wait for room. on_exit: called when the
+    dyno is over, which may be before its last lines are read.
     """
 
     def __init__(
-        self, client: HerokuClient, order: Order, detached: Detached | None = None, *, log: SharedLog | None = None
+        self,
+        client: HerokuClient,
+        order: Order,
+        detached: Detached | None = None,
+        *,
+        log: SharedLog | None = None,
+        on_exit: Callable[[], None] = lambda: None,
     ) -> None:
         self.task = order.task
         self.app = order.app_name
@@ -127,6 +143,7 @@ class Run:
             time_to_live=order.timeout,
             say=self._note,
             wait=self._is_cancelled_within,
+            is_patient=log is None,
         )
         self._log = Transcript(self._key, takes_rows=order.takes_rows, mask=order.mask)
         self._looked_at = 0.0
@@ -135,6 +152,7 @@ class Run:
         self._feed = Feed()
         self._history = self._feed.history
         self._shared_log = log
+        self._on_exit = on_exit
         self._stream: LogStream | Followed | None = None
         self._changed = self._feed.changed
         self._state = "requested"
@@ -167,6 +185,27 @@ class Run:
     def state(self) -> str:
         """`requested`, `starting`, `up`, `stopping`, `done`, `failed` or `cancelled`."""
         return self._state
+
+    @property
+    def up_at(self) -> float | None:
+        """When the dyno was up, in seconds since 1970; None as long as that is not known."""
+        changes = (event for event in self._history.others if isinstance(event, StateChange))
+        return next((change.at for change in changes if change.state == "up"), None)
+
+    @property
+    def latest_lines(self) -> Sequence[LogLine]:
+        """The last lines of its log."""
+        return self._history.latest
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether its dyno is known to be over."""
+        return self.done() or self._log.life.exit_status is not None
+
+    @property
+    def calls(self) -> list[Call]:
+        """What its calls sent that have ended, of a run that makes several."""
+        return self._log.decoder.calls
 
     @property
     def progress(self) -> Progress | None:
@@ -211,9 +250,6 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """Return the run's facts as small plain values: what `df.attrs["heroku"]` holds."""
         seconds = self.seconds
-        price = 0.0 if self._order.is_local else None
-        if price is None and seconds is not None and self.size:
-            price = dollars(self.size, seconds)
         return {
             "run": self.id,
             "app": self.app,
@@ -224,7 +260,7 @@ class Run:
             "exit_status": self.exit_status,
             "started_at": _iso(self.started_at),
             "seconds": None if seconds is None else round(seconds, 3),
-            "dollars": price,
+            "dollars": self._order.price(self.size, seconds),
             "verified": self._log.decoder.verified,
         }
 
@@ -272,7 +308,7 @@ class Run:
         """
         error = self.exception(timeout)
         partial = self.partial
-        self._forget()
+        self.forget()
         if error:
             raise error.with_traceback(None)
         return partial
@@ -368,7 +404,7 @@ class Run:
             self._log.life.gone(time.monotonic())
         return dyno
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """The run was read: nobody attaches it again."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
@@ -452,7 +488,10 @@ class Run:
 
     def _take(self, lines: list[LogLine]) -> None:
         """Turn lines into events."""
+        had_exited = self.has_exited
         news = self._log.take(lines)
+        if self.has_exited and not had_exited:
+            self._on_exit()
         # A line that comes late must not bring a run that is over back to life.
         states = [] if self.done() else [self._state_change(state) for state in news.states]
         notes = [] if self.done() else [self._state_change(self._state, note=note) for note in news.notes]
@@ -466,8 +505,8 @@ class Run:
                 self._note(lost)
 
     def _fill(self, *, at_end: bool) -> None:
-        lines = backlog(self._client, self._order.app, "")
-        self._feed.add(*self._log.fill(lines, at_end=at_end, gaps=self._stream.gaps if self._stream else 0))
+        if self._stream is not None:
+            self._feed.add(*self._log.fill(self._stream.backlog(), at_end=at_end, gaps=self._stream.gaps))
 
     def _warn(self) -> None:
         """Say once each: that the dyno's life is nearly over, and that it prints nothing."""
@@ -536,7 +575,7 @@ class Run:
             self.task,
             self.exit_status,
             self._log.decoder.failure,
-            [line.message for line in self._history.latest if line.source == "app"],
+            [line.message for line in self.latest_lines if line.source == "app"],
             time_limit=self._order.timeout if overdue else None,
             dyno=self.dyno or "",
             troubles=[text for code, text in self._log.troubles.items() if code.startswith("R")],
@@ -581,6 +620,8 @@ class Run:
             return
         self.seconds = self._elapsed()
         self._error = error
+        if error is None:
+            measured.note(self, self._order)
         state = "cancelled" if isinstance(error, RunCancelled) else "failed" if error else "done"
         self._change(
             state,

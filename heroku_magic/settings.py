@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from heroku_magic.errors import SettingsError
+from heroku_magic.pricing import DOLLARS_A_MONTH
 from heroku_magic.tokens import is_kept
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _GIT_URL = re.compile(r"(?:(?:ssh://)?git@heroku\.com[:/]|https://git\.heroku\.c
 class Settings:
     """What a connection needs. `app` is None for the embedded Heroku, which serves `worker`.
 
-    is_embedded: the app was created on the embedded Heroku.
+    is_embedded: the app was created on the embedded Heroku. prices: dollars a month by dyno size.
     """
 
     app: str | None = None
@@ -46,6 +47,7 @@ class Settings:
     timeout: int = DEFAULT_TIMEOUT
     pace: int = DEFAULT_PACE
     is_embedded: bool = False
+    prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_A_MONTH)
 
     @property
     def is_local(self) -> bool:
@@ -92,6 +94,7 @@ def resolve(
     size: str | None = None,
     timeout: int | None = None,
     pace: int | None = None,
+    prices: Mapping[str, float] | None = None,
 ) -> Settings:
     """Return the settings that these choices, the environment and git make together.
 
@@ -101,7 +104,9 @@ def resolve(
     seconds = DEFAULT_TIMEOUT if timeout is None else timeout
     if not 0 < seconds <= LONGEST_TIMEOUT:
         raise SettingsError(f"timeout is {seconds}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
-    settings = partial(Settings, size=size, timeout=seconds, pace=DEFAULT_PACE if pace is None else pace)
+    known = {**DOLLARS_A_MONTH, **{name.lower(): price for name, price in (prices or {}).items()}}
+    pace = DEFAULT_PACE if pace is None else pace
+    settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=known)
     for choice in (option, config or Choice()):
         if choice.is_local:
             return settings(worker=worker_folder(choice.worker))

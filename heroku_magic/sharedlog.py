@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import LogStreamError
-from heroku_magic.logstream import LogStream
+from heroku_magic.logstream import LogStream, backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from heroku_magic.loglines import LogLine
     from heroku_magic.logstream import Sink
 
+EVERY = 1.0  # seconds between two requests for the backlog
 HELD = 20_000  # lines of dynos that nobody follows yet: a create's answer may come after the dyno's first lines
 
 
@@ -24,7 +26,10 @@ class SharedLog:
 
     def __init__(self, client: HerokuClient, app: str, *, say: Callable[[str], None]) -> None:
         self._stream = LogStream(client, app, "run", self._take, say=say)
-        self._lock = threading.Lock()
+        self._client, self._app = client, app
+        self._backlog: list[LogLine] = []
+        self._backlog_at = float("-inf")
+        self._lock, self._backlog_lock = threading.Lock(), threading.Lock()
         self._sinks: dict[str, Sink] = {}
         self._held: deque[LogLine] = deque(maxlen=HELD)
         self._error: LogStreamError | None = None
@@ -54,6 +59,19 @@ class SharedLog:
             if self._error is not None:
                 sink(self._error)
         return Followed(self, dyno)
+
+    def backlog(self) -> list[LogLine]:
+        """Return the backlog of the whole app, as it was at some time after this was asked.
+
+        Many runs may ask; one request answers all that came while it was waited for. Raises as logstream's does.
+        """
+        moment = time.monotonic()
+        with self._backlog_lock:
+            if self._backlog_at < moment:
+                time.sleep(max(self._backlog_at + EVERY - time.monotonic(), 0))
+                self._backlog_at = time.monotonic()
+                self._backlog = backlog(self._client, self._app, "")
+            return self._backlog
 
     def leave(self, dyno: str) -> None:
         """Nobody follows the dyno any more; its name may be used again."""
@@ -89,6 +107,10 @@ class Followed:
     def gaps(self) -> int:
         """How often lines may have been lost since it is followed."""
         return self._log.gaps - self._gaps
+
+    def backlog(self) -> list[LogLine]:
+        """Return the backlog of the whole app."""
+        return self._log.backlog()
 
     def close(self) -> None:
         """Follow it no longer."""

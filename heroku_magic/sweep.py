@@ -1,21 +1,21 @@
-"""Sweep: many runs of one task over a grid, within Heroku's limits, over one log session; it draws nothing.
+"""Sweep: many runs of one task over a grid, as one unit with one result; it draws nothing.
 
-A thread of its own starts the runs: never more at once than `jobs`, and no faster than the account's
-hourly requests come back. The result is in the grid's order, whatever order the runs end in.
+The result is in the grid's order, whatever order the runs end in. What is run next is the desk's
+business, when a run may start the launcher's.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.errors import HerokuMagicError, RunCancelled, SweepFailed, TaskFailed
+from heroku_magic.desk import SweepDesk
+from heroku_magic.errors import SweepFailed
 from heroku_magic.frames import grid_frame, table
-from heroku_magic.run import Run
-from heroku_magic.sharedlog import SharedLog
+from heroku_magic.launcher import Launcher
+from heroku_magic.outcomes import RUNNING, STATES, Board, Span, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,128 +23,170 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.client import HerokuClient
-    from heroku_magic.grid import Grid
-    from heroku_magic.run import Order
+    from heroku_magic.desk import Plan, Terms
+    from heroku_magic.journal import Journal
+    from heroku_magic.launcher import Job
+    from heroku_magic.outcomes import Outcome
 
-RESERVE = 200  # requests of the hour that are left for looks and stops
-REFILL = (
-    4500 / 3600
-)  # requests a second that come back: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
-STOP_TIMEOUT = 40.0  # seconds: SIGTERM, 30 s, SIGKILL
 NAMED = 5  # failures that an error names
 
 
-@dataclass
-class Cell:
-    """One combination: `state` is queued, running, done, failed, or cancelled; `run` is its last try."""
-
-    place: int
-    parameters: Mapping[str, Any]
-    state: str = "queued"
-    attempts: int = 0
-    run: Run | None = None
-    error: HerokuMagicError | None = field(default=None, repr=False)
-
-
 class Sweep:
-    """Runs of a task for all combinations of a grid; made by `heroku.sweep()`.
+    """Runs of a task for all combinations of a grid; made by `heroku.sweep()`, with `concurrent.futures`' words.
 
-    order: makes what is to be run of a combination. places: which combinations of the grid.
-    retries: how often a run is tried again that the platform failed, and with `retry_tasks` one whose task did.
+    journal: writes down what ends. known: how combinations ended before; live: runs of some that
+    another process started.
     """
 
     def __init__(
         self,
         client: HerokuClient,
-        order: Callable[[Mapping[str, Any]], Order],
-        grid: Grid,
-        places: Sequence[int],
+        plan: Plan,
+        terms: Terms,
         *,
-        task: str,
-        jobs: int,
-        retries: int = 0,
-        retry_tasks: bool = False,
-        fail_fast: bool = False,
+        id: str,  # noqa: A002 - it is that
+        journal: Journal | None = None,
+        known: Sequence[Outcome] = (),
+        live: Sequence[Job] = (),
     ) -> None:
-        self.task = task
-        self.jobs = jobs
-        self.names = grid.names
+        self.id = id
+        self.task = plan.first.task
+        self.app = plan.first.app_name
+        self.names = plan.grid.names
+        self.plan = plan
+        self.terms = terms
+        self.journal = journal
         self.notes: list[str] = []
-        self._client = client.with_say(self._note)
-        self._order = order
-        self._retries = retries
-        self._retry_tasks = retry_tasks
-        self._fail_fast = fail_fast
-        self._cells = [Cell(number, grid[place]) for number, place in enumerate(places)]
-        self._log: SharedLog | None = None
-        self._ended: queue.SimpleQueue[Cell | None] = queue.SimpleQueue()
-        self._changed = threading.Condition()
-        self._is_stopping = False
-        self._is_over = False
         self.started_at: float | None = None
         self.seconds: float | None = None
+        self._changed = threading.Condition()
+        self._callbacks: list[Callable[[Sweep], None]] = []
+        self._board = Board(len(plan), known)
+        self._desk = SweepDesk(
+            plan, terms, self._board, live=live, journal=journal, changed=self._changed, on_over=self._over
+        )
+        self._launcher = Launcher(client.with_say(self._note), self._desk, say=self._note)
+
+    def start(self) -> Sweep:
+        """Begin, and return at once."""
+        self.started_at = time.time()
+        self._launcher.start(f"heroku-{self.id}")
+        return self
 
     # -- what a user reads ------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._cells)
+        return len(self.plan)
 
     def __repr__(self) -> str:
-        counted = ", ".join(f"{count} {state}" for state, count in self.counts().items())
-        return f"<Sweep of {self.task} over {', '.join(self.names)}: {counted}>"
+        told = ", ".join(f"{count} {state}" for state, count in self.counts().items())
+        return f"<Sweep {self.id} of {self.task} over {', '.join(self.names)}: {told}>"
 
-    def counts(self) -> dict[str, int]:
-        """Return how many runs are in each state."""
-        counted: dict[str, int] = {}
-        for cell in self._cells:
-            counted[cell.state] = counted.get(cell.state, 0) + 1
-        return counted
+    def parameters(self, place: int) -> Mapping[str, Any]:
+        """Return the combination at a place."""
+        return self.plan[place]
 
     @property
-    def cells(self) -> list[Cell]:
-        """The combinations, in the grid's order."""
-        return self._cells
+    def axes(self) -> list[tuple[str, int]]:
+        """The grid's axes as names and lengths; none where it is walked in step, or is run in part."""
+        grid = self.plan.grid
+        is_whole = not grid.in_step and len(self) == len(grid)
+        return [(", ".join(axis.names), len(axis.values)) for axis in grid.axes] if is_whole else []
+
+    @property
+    def states(self) -> bytes:
+        """Where each combination stands, as an index into `outcomes.STATES`."""
+        states = bytearray(self._board.states)
+        for job in [*self._desk.running]:
+            if job.run is not None and job.run.up_at and job.read < len(job.places):
+                states[job.places[job.read]] = RUNNING  # of several in one dyno the others wait
+        return bytes(states)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many combinations are in each state."""
+        return counted(self.states)
+
+    @property
+    def size(self) -> str | None:
+        """The dynos' size, as soon as it is known."""
+        return self._desk.size
+
+    @property
+    def dollars(self) -> float | None:
+        """What it cost so far, at list price; None is unknown."""
+        return self._desk.bill.so_far(self._desk.runs())
+
+    @property
+    def expected_dollars(self) -> float | None:
+        """What it will cost in all, judged by what is over; None: nothing is, or the price is unknown."""
+        finished = len(self._board.finished)
+        if not finished:
+            return None
+        each = self._desk.bill.seconds / finished
+        return self._desk.bill.expected(each * (len(self) - finished), self.size)
+
+    def failures(self, most: int | None = None) -> list[Outcome]:
+        """Return those that failed, the first ones in the grid's order."""
+        return self._board.of("failed")[:most]
+
+    def slowest(self) -> Outcome | None:
+        """Return the one that took longest of those that went well."""
+        done = [outcome for outcome in [*self._board.finished] if outcome.state == "done"]
+        return max(done, key=lambda outcome: outcome.seconds or 0, default=None)
+
+    def spans(self) -> list[Span]:
+        """Return the life of each dyno, in the order of their requests."""
+        live = [
+            Span(run.started_at, run.up_at, None, run.state)
+            for run in self._desk.runs()
+            if run.dyno is not None and run.started_at is not None
+        ]
+        return sorted([*self._desk.bill.spans, *live], key=lambda span: span.requested_at)
 
     @property
     def partial(self) -> pd.DataFrame | None:
-        """The rows of the runs that went well so far; None when none of them has a table."""
-        done = [cell for cell in self._cells if cell.state == "done" and cell.run and cell.run.parts is not None]
+        """The rows of the combinations that went well so far; None when none of them has a table."""
+        with self._changed:
+            done = [outcome for outcome in self._board.of("done") if outcome.parts is not None]
         if not done:
             return None
-        parts = [(cell.parameters, cell.run.parts or []) for cell in done if cell.run]
-        return grid_frame(parts, self.names, self.facts())
+        return grid_frame([(one.parameters, one.parts or ()) for one in done], self.names, self.facts())
 
     def facts(self) -> dict[str, Any]:
         """Return the sweep's facts as small plain values: what `df.attrs["heroku"]` holds."""
-        runs = [cell.run.facts() for cell in self._cells if cell.run]
-        prices = [run["dollars"] for run in runs]
+        bill = self._desk.bill
         return {
+            "sweep": self.id,
             "task": self.task,
-            "app": runs[0]["app"] if runs else None,
+            "app": self.app,
             "runs": len(self),
             **self.counts(),
+            "retried": self._board.retried,
+            "dynos": len(bill.spans),
             "seconds": None if self.seconds is None else round(self.seconds, 3),
-            "dyno_seconds": round(sum(run["seconds"] or 0 for run in runs), 3),
-            "dollars": None if None in prices else sum(prices),
-            "verified": all(run["verified"] for run in runs),
+            "dyno_seconds": round(bill.seconds, 3),
+            "dollars": bill.dollars,
+            "verified": all(one.facts.get("verified") for one in self._board.finished if one.state == "done"),
         }
 
     def runs(self) -> pd.DataFrame:
-        """Return one row a run: its parameters, dyno, state, exit status, seconds, dollars, attempts, error."""
+        """Return a row a combination: parameters, run, dyno, state, exit status, seconds, dollars, attempts, error."""
         columns = [*self.names, "run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error"]
-        return table([self._row(cell) for cell in self._cells], columns)
+        return table([self._row(place, code) for place, code in enumerate(self.states)], columns)
 
-    def _row(self, cell: Cell) -> dict[str, Any]:
-        facts = cell.run.facts() if cell.run else {}
-        error = str(cell.error).partition("\n")[0] if cell.error else None
+    def _row(self, place: int, code: int) -> dict[str, Any]:
+        outcome = self._board.outcomes.get(place)
+        facts = outcome.facts if outcome else {}
         told = {name: facts.get(name) for name in ("run", "dyno", "exit_status", "seconds", "dollars")}
-        return {**cell.parameters, **told, "state": cell.state, "attempts": cell.attempts, "error": error}
+        error = _headline(outcome.error) if outcome else None
+        attempts = self._board.attempts(place)
+        return {**self.plan[place], **told, "state": STATES[code], "attempts": attempts, "error": error}
 
     # -- concurrent.futures' words ----------------------------------------------------------------
 
     def done(self) -> bool:
         """Tell whether all runs are over, well or badly."""
-        return self._is_over
+        return self.seconds is not None
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the sweep is over, at most `timeout` seconds; tell whether it is."""
@@ -162,116 +204,71 @@ class Sweep:
 
     def exception(self) -> SweepFailed | None:
         """Return what went wrong with a sweep that is over, or None."""
-        failed = [cell for cell in self._cells if cell.state == "failed"]
-        missing = [cell for cell in self._cells if cell.state in {"cancelled", "queued"}]
+        failed, done = self.failures(), self.counts().get("done", 0)
+        missing = len(self) - done - len(failed)
         if not failed and not missing:
             return None
-        lines = [f"{len(failed)} of {len(self)} runs failed, {len(missing)} were not made."]
-        lines += [f"  {self._named(cell)}: {str(cell.error).partition(chr(10))[0]}" for cell in failed[:NAMED]]
+        stopped = f" {self._desk.stopped_for}." if self._desk.stopped_for else ""
+        lines = [f"{len(failed)} of {len(self)} runs failed, {missing} were not made.{stopped}"]
+        lines += [f"  {self.named(one)}: {_headline(one.error)}" for one in failed[:NAMED]]
         lines += [f"  and {len(failed) - NAMED} more (sweep.runs() has them all)"] if len(failed) > NAMED else []
+        lines += [f"{done} are kept: %heroku last has .partial, %heroku resume runs what is missing."]
         return SweepFailed("\n".join(lines), self)
 
-    def as_completed(self) -> Iterator[Run]:
-        """Yield each run when it is over, those that are first."""
-        seen: set[int] = set()
+    def as_completed(self) -> Iterator[Outcome]:
+        """Yield how each combination ended when it is over, those that are first."""
+        seen = 0
         while True:
             with self._changed:
-                fresh = [cell for cell in self._cells if cell.place not in seen and cell.state in {"done", "failed"}]
-                if not fresh and self._is_over:
-                    return
-                if not fresh:
-                    self._changed.wait(1.0)
-            for cell in fresh:
-                seen.add(cell.place)
-                if cell.run:
-                    yield cell.run
+                self._changed.wait_for(partial(self._has_more, seen))
+                fresh = self._board.finished[seen:]
+            if not fresh:
+                return
+            seen += len(fresh)
+            yield from fresh
+
+    def _has_more(self, seen: int) -> bool:
+        return len(self._board.finished) > seen or self.done()
 
     def cancel(self) -> bool:
-        """Stop all dynos of the sweep, and start no more; False when it is over already."""
-        if self._is_over:
+        """Stop all dynos of the sweep, and start no more; False when it is over already. What was done is kept."""
+        if self.done():
             return False
-        self._is_stopping = True
-        for cell in self._cells:
-            if cell.state == "running" and cell.run:
-                cell.run.cancel()
-        self._ended.put(None)
+        self._desk.stop("It was stopped")
+        self._launcher.nudge()
         return True
 
-    # -- the engine, in its own thread ------------------------------------------------------------
-
-    def start(self) -> Sweep:
-        """Begin, and return at once."""
-        self.started_at = time.time()
-        threading.Thread(target=self._live, name=f"heroku-sweep-{self.task}", daemon=True).start()
-        return self
-
-    def _live(self) -> None:
-        began = time.monotonic()
-        try:
-            self._drive()
-        finally:
-            self.seconds = time.monotonic() - began
-            if self._log is not None:
-                self._log.close()
-            with self._changed:
-                self._is_over = True
-                self._changed.notify_all()
-
-    def _drive(self) -> None:
-        """Start runs while there is room, and take what ended."""
-        waiting, running = list(reversed(self._cells)), 0
-        while running or (waiting and not self._is_stopping):
-            while waiting and running < self.jobs and not self._is_stopping:
-                self._launch(waiting.pop())
-                running += 1
-            cell = self._ended.get()
-            if cell is None:
-                continue
-            running -= 1
-            if self._settle(cell):
-                waiting.append(cell)
-        for cell in waiting:
-            cell.state = "cancelled"
-
-    def _launch(self, cell: Cell) -> None:
-        self._pace()
-        order = self._order(cell.parameters)
-        if self._log is None:
-            self._log = SharedLog(self._client, order.app, say=self._note).start()
-        cell.run = Run(self._client, order, log=self._log)
-        cell.state, cell.attempts = "running", cell.attempts + 1
-        cell.run.start()
-        cell.run.add_done_callback(lambda _: self._ended.put(cell))
-
-    def _pace(self) -> None:
-        """While the hour's requests are nearly used up, start no faster than they come back."""
-        if self._client.requests_left < RESERVE:
-            self._note(f"The account's requests of this hour are nearly used up: one run every {1 / REFILL:.1f} s")
-            time.sleep(1 / REFILL)
-
-    def _settle(self, cell: Cell) -> bool:
-        """Take note of how a run ended; whether it is tried again."""
-        cell.error = cell.run.exception() if cell.run else None
-        again = cell.attempts <= self._retries and self._may_try_again(cell.error)
+    def add_done_callback(self, callback: Callable[[Sweep], None]) -> None:
+        """Call `callback(sweep)` when the sweep is over, in its own thread; at once if it is."""
         with self._changed:
-            cell.state = "queued" if again else "done" if cell.error is None else "failed"
-            if isinstance(cell.error, RunCancelled):
-                cell.state = "cancelled"
+            if not self.done():
+                self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def known(self) -> list[Outcome]:
+        """Return how combinations ended so far, for a sweep that goes on from here."""
+        with self._changed:
+            return [*self._board.finished]
+
+    def named(self, outcome: Outcome) -> str:
+        """Return a combination in words."""
+        return ", ".join(f"{name}={outcome.parameters.get(name)!r}"[:60] for name in self.names)
+
+    def _over(self) -> None:
+        with self._changed:
+            self.seconds = time.time() - (self.started_at or time.time())
+            callbacks, self._callbacks = self._callbacks, []
             self._changed.notify_all()
-        if cell.state == "failed" and self._fail_fast:
-            self.cancel()
-        return again
-
-    def _may_try_again(self, error: HerokuMagicError | None) -> bool:
-        if error is None or isinstance(error, RunCancelled) or self._is_stopping:
-            return False
-        return self._retry_tasks or not isinstance(error, TaskFailed)
-
-    def _named(self, cell: Cell) -> str:
-        return ", ".join(f"{name}={cell.parameters.get(name)!r}"[:60] for name in self.names)
+        for callback in callbacks:
+            callback(self)
 
     def _note(self, text: str) -> None:
         with self._changed:
             if text not in self.notes:
                 self.notes.append(text)
             self._changed.notify_all()
+
+
+def _headline(error: Exception | None) -> str | None:
+    return str(error).partition("\n")[0] if error else None

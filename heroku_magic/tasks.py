@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.declarations import read_declaration
-from heroku_magic.errors import InvalidOptions
+from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.safetext import LINE, NAME, clean, clean_line, clipped, listed, short
 from heroku_magic.schemas import (
     culprit,
@@ -30,7 +30,7 @@ from heroku_magic.secret import Secret
 from heroku_magic.values import Typed, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Process types with a meaning of their own on Heroku, or to us.
 NO_TASKS = frozenset({"web", "release", "describe"})
@@ -86,12 +86,14 @@ class Task:
     """A process type that a cell can run.
 
     schema: JSON Schema of its parameters; None takes anything. faults: what is wrong with the declaration.
+    takes_calls: its helper can call it many times in one dyno.
     """
 
     name: str
     command: str
     schema: Mapping[str, Any] | None
     faults: tuple[str, ...] = ()
+    takes_calls: bool = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], command: str) -> Task:
@@ -99,7 +101,7 @@ class Task:
         schema, faults = read_declaration(row.get("parameters"))
         if error := row.get("error"):
             faults = (f"it cannot be read, so nothing is checked: {clipped(str(error), LINE)}", *faults)
-        return cls(str(row.get("task", "")), command, schema, faults)
+        return cls(str(row.get("task", "")), command, schema, faults, row.get("calls") is True)
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -113,6 +115,18 @@ class Task:
             Parameter(name, schema if isinstance(schema, dict) else {}, name in needed)
             for name, schema in properties.items()
         ]
+
+    def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a call's arguments by name, as Python binds them. Raises InvalidParameters."""
+        names = [parameter.name for parameter in self.parameters]
+        if len(args) > len(names):
+            raise InvalidParameters(
+                [f"{self.name} takes {len(names)} parameters in order, and {len(args)} were given."]
+            )
+        placed = dict(zip(names, args, strict=False))
+        if twice := sorted(placed.keys() & kwargs.keys()):
+            raise InvalidParameters([f"{', '.join(twice)}: given twice, in order and by name."])
+        return {**placed, **kwargs}
 
     @property
     def summary(self) -> str:

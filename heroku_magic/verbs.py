@@ -96,6 +96,25 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _chunk(text: str) -> int:
+    if text == "auto":
+        return 0
+    try:
+        return _count(text)
+    except ValueError:
+        raise ValueError("expected a whole number from 1 on, or auto") from None
+
+
+def _price(text: str) -> float:
+    try:
+        dollars = float(text.removeprefix("$"))
+    except ValueError:
+        dollars = 0.0
+    if not 0 < dollars < 1e9:
+        raise ValueError("expected dollars, such as 0.50")
+    return dollars
+
+
 def _variable(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
         raise ValueError("expected the name of a variable")
@@ -149,8 +168,13 @@ _RUN = (
     Option(("--jobs",), "N", "runs of a sweep at once, at most", convert=_count),
     Option(("--sample",), "K", "only K combinations of a sweep, drawn by chance", convert=_count),
     Option(("--seed",), "N", "what --sample draws by", convert=int),
+    Option(("--chunk",), "K", "combinations that share a dyno; auto: as many as its boot is worth", convert=_chunk),
     Option(("--retries",), "N", "more tries of a run that the platform failed", convert=_count),
+    Option(("--retry-tasks",), "", "the tries of --retries for failed tasks, too"),
     Option(("--fail-fast",), "", "stop a sweep at its first failure"),
+    Option(("--save",), "FILE", "write each run of a sweep that ends into a file, for %heroku resume"),
+    Option(("--dry-run",), "", "say what would run, how long, for how much; start nothing"),
+    Option(("--max-cost",), "DOLLARS", "refuse or stop what costs more, at list price", convert=_price),
     Option(("--bg",), "", "return a handle at once; the output goes on updating"),
     Option(("--detach",), "", "the same, and the run goes on when the kernel ends"),
     Option(("--form",), "", "show a form of the parameters instead; the values given are where it starts"),
@@ -164,7 +188,7 @@ _RUN = (
 )
 _SEE = (*WHERE, _VERBOSE)
 # A form starts many runs and never keeps the kernel: how one run is waited for is no question there.
-_OF_ONE_RUN = frozenset({"bg", "detach", "quiet", "exit_code", "no_raise", "form"})
+_OF_ONE_RUN = frozenset({"bg", "detach", "quiet", "exit_code", "no_raise", "form", "dry_run"})
 _FORM = tuple(option for option in _RUN if option.name not in _OF_ONE_RUN)
 
 VERBS: dict[str, Verb] = {
@@ -181,7 +205,7 @@ VERBS: dict[str, Verb] = {
         ),
         Verb(
             "attach",
-            "take up a run that --detach left, from any kernel in the same folder",
+            "take up a run or a sweep that --detach left, in any kernel in its folder",
             "RUN",
             1,
             1,
@@ -200,6 +224,22 @@ VERBS: dict[str, Verb] = {
                 Option(("--no-raise",), "", "return what there is instead of raising"),
             ),
             ("df = %heroku attach hm-7f3a2c90",),
+        ),
+        Verb(
+            "resume",
+            "run what is missing of a sweep: the last one, or that in a file of --save",
+            "[FILE]",
+            0,
+            1,
+            (
+                *WHERE,
+                _OUT,
+                Option(("--bg",), "", "return a handle at once; the output goes on updating"),
+                Option(("-q", "--quiet"), "", "show only what goes wrong"),
+                _VERBOSE,
+                Option(("--no-raise",), "", "return what there is instead of raising"),
+            ),
+            ("df = %heroku resume", "df = %heroku resume grid.jsonl"),
         ),
         Verb(
             "form",

@@ -176,7 +176,7 @@ def test_a_timeout_is_ascii_digits_within_a_day(typed):
         ("%heroku -- ls", "A command needs its verb"),
         (
             "%heroku help nope",
-            "There is no verb 'nope'. The verbs are: run, attach, form, tasks, ps, stop, logs, last, status, login, ",
+            "There is no verb 'nope'. The verbs are: run, attach, resume, form, tasks, ps, stop, logs, last, status, login, ",
         ),
         ("%%heroku run simulate", "A cell needs no verb: %%heroku simulate"),
         ("%%heroku a b", "b: too many words. A parameter is --arg NAME=VALUE"),
@@ -296,7 +296,7 @@ def test_a_near_miss_of_a_verb_hints_it_and_the_task_of_that_name(verb, meant):
     assert f"Did you mean %heroku {meant}? To run a task: %heroku run {verb}." in said
 
 
-@pytest.mark.parametrize("option", ["--dry-run", "--max-cost"])
+@pytest.mark.parametrize("option", ["--dry-cost", "--max-size"])
 def test_an_option_that_is_none_hints_no_other_that_is_merely_as_long(option):
     said = refused(f"%%heroku {option}=1")
 

@@ -141,7 +141,7 @@ def test_a_cancelled_sweep_leaves_no_dyno(heroku):
 
 def test_runs_are_given_as_they_complete(heroku):
     sweep = heroku.sweep("point", {"seed": range(5)})
-    assert len({run.id for run in sweep.as_completed()}) == 5
+    assert len({outcome.facts["run"] for outcome in sweep.as_completed()}) == 5
 
 
 def test_rows_of_a_table_are_runs(heroku):
@@ -209,7 +209,9 @@ def test_a_line_with_each_is_an_expression(shell):
         ("--each 9", "expected NAME"),
         ("--each seed={[1]} --each seed={[2]}", "seed is given twice"),
         ("--each seed={[1]} --jobs 0", "expected a whole number from 1 on"),
-        ("--each seed={[1]} --detach", "--each does not go with --detach"),
+        ("--each seed={[1]} --detach", "detach needs an app on Heroku"),
+        ("--each seed={[1]} --chunk some", "expected a whole number from 1 on, or auto"),
+        ("--each seed={[1]} --max-cost cheap", "expected dollars, such as 0.50"),
         ("--each seed={[]}", "there are no values"),
     ],
 )

@@ -163,6 +163,7 @@ class _Sender:
         self._stop: BaseException | None = None
         self._macs = _sha256(b"")
         self._pace = _Pace(os.environ.pop("RUN_PACE", ""))
+        self._returns: list[Schema] = []
         self.is_keyed = self.has_ended = self.has_table = False
         self.row_count = self._file_bytes = 0
 
@@ -217,6 +218,12 @@ class _Sender:
                     header = {"name": name, "part": part, "parts": len(parts), "size": len(data)}
                     self._send_packed("file", header, body)
 
+    def returned(self, call: Schema) -> None:
+        """Send, soon, how one of several calls ended, after its rows."""
+        with self:
+            self._returns.append(call)
+            self._flush_soon()
+
     def metric(self, name: str, value: float, step: int | None) -> None:
         """Send a number to watch; of a child process it is not the task's."""
         self._tell("metric", {"name": name, "value": value, "step": step})
@@ -233,12 +240,16 @@ class _Sender:
                 self.send(kind, data)
 
     def flush(self) -> None:
-        """Send the rows that wait."""
+        """Send the rows that wait, and which calls have ended."""
         with self:
             if self._waiting:
                 payload, self._waiting, self._size = f"[{','.join(self._waiting)}]", [], 2
                 self._flushed_at = time.monotonic()
                 self._send_text("rows", payload)
+            if self._returns:
+                returns, self._returns = self._returns, []
+                self._flushed_at = time.monotonic()
+                self.send("return", returns)
 
     def send(self, kind: str, data: Any) -> None:
         """Send one record, if somebody reads them."""
@@ -292,6 +303,9 @@ class _Sender:
             self.flush()
         self._waiting.append(text)
         self._size += len(text) + 1
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if time.monotonic() - self._flushed_at >= PATIENCE:
             self.flush()
         elif not self._is_timed:
@@ -358,6 +372,14 @@ def _packed(header: str, body: bytes) -> str:
     return b2a_base64(zlib.compress(header.encode("ascii") + b"\n" + body, 6), newline=False).decode("ascii")
 
 
+def _unpacked(text: str) -> str:
+    """Return the text that was compressed and written as Base64."""
+    import zlib
+    from binascii import a2b_base64
+
+    return zlib.decompress(a2b_base64(text)).decode("utf-8")
+
+
 def _write(text: str) -> None:
     """Write one line at once, after what the task printed before it."""
     try:
@@ -382,6 +404,7 @@ def _flush_streams() -> None:
 
 # The key is taken out of the environment, so that a task which prints that does not print the key.
 _sender = _Sender(os.environ.pop("RUN_KEY", ""))
+_calls = os.environ.pop("RUN_CALLS", None)
 
 
 # -- rows ------------------------------------------------------------------------------------------
@@ -978,11 +1001,10 @@ _TOLD = {
 # -- running a task --------------------------------------------------------------------------------
 
 
-def _run(work: Callable[[], None]) -> int:
+def _run(work: Callable[[], int]) -> int:
     """Do the work and return the exit status; whatever goes wrong becomes a failure record."""
-    status = 0
     try:
-        _work(work)
+        status = _work(work)
     except BaseException as error:  # a task may raise anything, SystemExit too
         if os.getpid() != _sender.pid:  # a fork that came here is no run
             raise
@@ -992,15 +1014,15 @@ def _run(work: Callable[[], None]) -> int:
     return status
 
 
-def _work(work: Callable[[], None]) -> None:
+def _work(work: Callable[[], int]) -> int:
     signal.signal(signal.SIGTERM, _on_signal)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _on_signal)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget_signals)
-    work()
-    if "threading" in sys.modules:
-        _join_threads()
+    status = work()
+    _join_threads()
+    return status
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
@@ -1022,14 +1044,15 @@ def _forget_signals() -> None:
 
 def _join_threads() -> None:
     """Wait for the threads that Python itself would wait for: their rows come before the end mark."""
-    import threading
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
 
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
 
-
-def _run_task(name: str) -> None:
+def _run_task(name: str) -> int:
+    """Run a task once, or once for each call that RUN_CALLS holds; return the exit status."""
     schema = None
     try:
         source = _Source(f"{name}.py")
@@ -1037,11 +1060,45 @@ def _run_task(name: str) -> None:
     finally:
         _sender.start(name, schema)
     function = _imported(name)
-    result = function(**_arguments(schema, vars(sys.modules[name])))
-    for part in result if hasattr(result, "__next__") else [] if result is None else [result]:
-        emit(part)
-    if not _sender.has_table and (result is not None or _declares_table(source.function.returns)):
-        emit([])
+
+    def call() -> None:
+        result = function(**_arguments(schema, vars(sys.modules[name])))
+        for part in result if hasattr(result, "__next__") else [] if result is None else [result]:
+            emit(part)
+        if not _sender.has_table and (result is not None or _declares_table(source.function.returns)):
+            emit([])
+
+    if _calls is not None:
+        return _call_each(call, json.loads(_unpacked(_calls)))
+    call()
+    return 0
+
+
+def _call_each(call: Callable[[], None], calls: list[dict[str, str]]) -> int:
+    """Call once for each of several environments, one after another: one that fails stops no other."""
+    failed = 0
+    for place, env in enumerate(calls):
+        began, before, _sender.has_table = time.monotonic(), _sender.row_count, False
+        os.environ.update(env)
+        status = _status(call)
+        for name in env:
+            os.environ.pop(name, None)
+        rows = _sender.row_count - before if _sender.has_table else None
+        _sender.returned({"call": place, "status": status, "rows": rows, "seconds": round(time.monotonic() - began, 6)})
+        failed += status != 0
+    return 1 if failed else 0
+
+
+def _status(call: Callable[[], None]) -> int:
+    """Call, and return the exit status that a run of its own would have had; its failure is told."""
+    try:
+        call()
+        _join_threads()
+    except (Exception, SystemExit) as error:  # a task may raise anything; a signal is for all calls
+        if os.getpid() != _sender.pid:
+            raise
+        return _fail(error)
+    return 0
 
 
 def _declares_table(node: _ast.expr | None) -> bool:
@@ -1166,7 +1223,7 @@ def _frame(file: str, line: int, function: str) -> dict[str, Any]:
 # -- the command line ------------------------------------------------------------------------------
 
 
-def _describe() -> None:
+def _describe() -> int:
     """Print what each task of the Procfile takes, one row each; sources are read, not imported."""
     _sender.start("describe", None)
     try:
@@ -1175,15 +1232,18 @@ def _describe() -> None:
     except FileNotFoundError:
         raise TaskError("there is no Procfile here: it names the tasks") from None
     emit([_described(name, command.strip()) for name, command in lines if name not in _NOT_TASKS])
+    return 0
 
 
 def _described(name: str, command: str) -> dict[str, Any]:
     """Return what one task takes: as its source declares it, or as its file NAME.schema.json does."""
     match = re.search(_COMMAND, command)
     try:
-        return {"task": name, "parameters": _Source(f"{match[1]}.py").schema() if match else _written(name)}
+        schema = _Source(f"{match[1]}.py").schema() if match else _written(name)
     except (OSError, SyntaxError, ValueError, RecursionError, TaskError) as error:
         return {"task": name, "parameters": None, "error": f"{type(error).__name__}: {error}"}
+    # `calls`: this helper knows what RUN_CALLS asks for.
+    return {"task": name, "parameters": schema, **({"calls": True} if match else {})}
 
 
 def _written(name: str) -> Schema | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from heroku_magic.display import text as words
 from heroku_magic.display.html import environment
 from heroku_magic.display.live import INTERVAL, TERMINAL_INTERVAL, in_notebook
+from heroku_magic.outcomes import STATES
 from heroku_magic.safetext import clean_line, mask_emails
 
 if TYPE_CHECKING:
@@ -22,20 +23,16 @@ if TYPE_CHECKING:
 
 FAILURES = 8  # that are named
 LONGEST = 300  # characters of a failure
-SIGNS = {"queued": "·", "running": "●", "done": "■", "failed": "✗", "cancelled": "□"}
+SIGNS = {"queued": "·", "starting": "○", "running": "●", "retried": "↻", "done": "■", "failed": "✗", "cancelled": "□"}
 TONES = {"running": "#6d5dd3", "done": "#1e9e4a", "failed": "#e0352b"}
 
 
-class Cell(Protocol):
+class Failed(Protocol):
     """One run of a sweep, as far as it is shown."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         """What it is made with."""
-
-    @property
-    def state(self) -> str:
-        """A key of SIGNS."""
 
     @property
     def error(self) -> Exception | None:
@@ -66,8 +63,11 @@ class Shown(Protocol):
         """How long it took, once it is over."""
 
     @property
-    def cells(self) -> Sequence[Cell]:
-        """All its runs, in the grid's order."""
+    def states(self) -> bytes:
+        """Where each combination stands, in the grid's order."""
+
+    def failures(self, most: int) -> Sequence[Failed]:
+        """The first ones that failed."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait at most so many seconds; tell whether it is over."""
@@ -108,17 +108,15 @@ class SweepView:
     """What there is to see of a sweep at one moment; all texts are safe to show."""
 
     def __init__(self, sweep: Shown) -> None:
-        cells = sweep.cells
         self.title = clean_line(sweep.task)
         self.names = clean_line(", ".join(sweep.names))
-        self.states = [cell.state for cell in cells]
-        self.total = len(cells)
+        self.states = [STATES[code] for code in sweep.states]
+        self.total = len(self.states)
         self.is_over = sweep.seconds is not None
         self.seconds = sweep.seconds if sweep.seconds is not None else time.time() - (sweep.started_at or time.time())
         self.notes = [clean_line(note) for note in sweep.notes]
-        failed = [cell for cell in cells if cell.state == "failed"]
-        self.failures = [_failure(cell, sweep.names) for cell in failed[:FAILURES]]
-        self.more_failures = len(failed) - len(self.failures)
+        self.failures = [_failure(one, sweep.names) for one in sweep.failures(FAILURES)]
+        self.more_failures = self.count("failed") - len(self.failures)
         self.facts = sweep.facts() if self.is_over else {}
 
     def count(self, state: str) -> int:
@@ -128,7 +126,7 @@ class SweepView:
     @property
     def ended(self) -> int:
         """How many runs are over."""
-        return self.total - self.count("queued") - self.count("running")
+        return self.total - sum(map(self.count, ("queued", "starting", "running", "retried")))
 
     @property
     def groups(self) -> list[tuple[str, str]]:
@@ -174,7 +172,7 @@ def html(view: SweepView, *, final: bool) -> str:
     return _template().render(view=view, final=final, tones=TONES, tone=TONES[kind])
 
 
-def _failure(cell: Cell, names: Sequence[str]) -> str:
+def _failure(cell: Failed, names: Sequence[str]) -> str:
     where = ", ".join(f"{name}={cell.parameters.get(name)!r}"[:60] for name in names)
     said = str(cell.error).partition("\n")[0][:LONGEST]
     return clean_line(mask_emails(f"✗ {where}: {said}"))

@@ -71,7 +71,9 @@ class HerokuMagics(Runs, Forms, Shipping, Account):
             return getattr(self, f"_{parsed.verb.name}")(parsed)
 
     def _start(self, parsed: Parsed, parameters: Mapping[str, Any], each: Mapping[str, Any]) -> Any:
-        """A run, a sweep, or a form for one."""
+        """A run, a sweep, a form for one, or what it would cost."""
+        if parsed.options.get("dry_run"):
+            return self._estimate(parsed, each, parameters)
         if parsed.options.get("form"):
             if each:
                 raise InvalidOptions("--each does not go with --form yet: a form makes one run.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics
-from traitlets import Bool, Int, Unicode
+from traitlets import Bool, Dict, Float, Int, Unicode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +29,9 @@ class VerbGroup(Magics):
     size = Unicode(None, allow_none=True, help="Dyno size of runs that name none.").tag(config=True)
     timeout = Int(3600, min=1, max=86400, help="Longest life of a dyno in seconds, boot included.").tag(config=True)
     pace = Int(200, min=0, help="Records a second that a task prints at most; 0: no limit.").tag(config=True)
+    prices = Dict(
+        key_trait=Unicode(), value_trait=Float(), help="Dollars a month by dyno size, where Heroku's list is not yours."
+    ).tag(config=True)
     quiet = Bool(default_value=False, help="Show no log and no status of runs that go well.").tag(config=True)
     verbose = Bool(default_value=False, help="Show Heroku's own lines, times, and whole tracebacks.").tag(config=True)
 
@@ -51,6 +54,7 @@ class VerbGroup(Magics):
             size=self.size,
             timeout=self.timeout,
             pace=self.pace,
+            prices=self.prices,
             config=self._choice(),
         )
 

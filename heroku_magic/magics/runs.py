@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import Interrupted, InvalidOptions, RunCancelled
@@ -10,6 +11,7 @@ from heroku_magic.magics.group import VerbGroup
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from heroku_magic.display.sweeps import SweepOutput
     from heroku_magic.options import Parsed
     from heroku_magic.run import Run
     from heroku_magic.sweep import Sweep
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Runs(VerbGroup):
-    """`run`, `attach`, `last`, `tasks`, `ps`, `stop`, `logs`."""
+    """`run`, `attach`, `resume`, `last`, `tasks`, `ps`, `stop`, `logs`."""
 
     def _run(self, parsed: Parsed, parameters: Mapping[str, Any]) -> Any:
         options = parsed.options
@@ -32,24 +34,29 @@ class Runs(VerbGroup):
             override=options.get("override", ()),
             rows=options.get("rows") != "none",
             detach=bool(options.get("detach")),
+            max_cost=options.get("max_cost"),
         )
         return self._shown(run, options)
 
     def _sweep(self, parsed: Parsed, each: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
         options = parsed.options
-        for refused in ("detach", "size") if parsed.command else ("detach",):
-            if options.get(refused):
-                raise InvalidOptions(f"--each does not go with --{refused}.")
+        if parsed.command is not None:
+            raise InvalidOptions("--each is for a task; a command after -- makes one run.")
         sweep = self._connect(parsed).sweep(
             parsed.words[0] if parsed.words else None,
             each,
             parameters,
             zip=bool(options.get("zip")),
             jobs=options.get("jobs"),
+            chunk=options.get("chunk", 1) or "auto",
             sample=options.get("sample"),
             seed=options.get("seed"),
             retries=options.get("retries", 0),
+            retry_tasks=bool(options.get("retry_tasks")),
             fail_fast=bool(options.get("fail_fast")),
+            save=options.get("save"),
+            max_cost=options.get("max_cost"),
+            detach=bool(options.get("detach")),
             secrets=options.get("secret", ()),
             size=options.get("size"),
             timeout=options.get("timeout"),
@@ -57,28 +64,77 @@ class Runs(VerbGroup):
             override=options.get("override", ()),
             rows=options.get("rows") != "none",
         )
-        return sweep if options.get("bg") else self._swept(sweep, options)
+        return self._swept(sweep, options)
+
+    def _estimate(self, parsed: Parsed, each: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+        """What `--dry-run` says."""
+        options = parsed.options
+        estimate = self._connect(parsed).estimate(
+            parsed.words[0] if parsed.words else None,
+            each,
+            parameters,
+            zip=bool(options.get("zip")),
+            jobs=options.get("jobs"),
+            chunk=options.get("chunk", 1) or "auto",
+            sample=options.get("sample"),
+            command=parsed.command,
+            secrets=options.get("secret", ()),
+            size=options.get("size"),
+            timeout=options.get("timeout"),
+            any_type=bool(options.get("any_type")),
+            override=options.get("override", ()),
+            max_cost=options.get("max_cost"),
+        )
+        print(estimate)
+
+    def _resume(self, parsed: Parsed) -> Any:
+        from heroku_magic.heroku import last
+        from heroku_magic.sweep import Sweep
+
+        earlier = last()
+        save = parsed.words[0] if parsed.words else earlier if isinstance(earlier, Sweep) else None
+        if save is None:
+            raise InvalidOptions(
+                "No sweep was made in this kernel yet: %heroku resume FILE goes on with one that --save wrote."
+            )
+        return self._swept(self._connect(parsed).resume(save), parsed.options)
 
     def _swept(self, sweep: Sweep, options: Mapping[str, Any]) -> Any:
-        """Show the sweep until it is over; an interrupt stops all its dynos, and waits until they are gone."""
+        """Show the sweep until it is over, or behind the cell's back."""
         from heroku_magic.display.sweeps import SweepOutput
 
-        output = SweepOutput(sweep, quiet=self._is(options, "quiet"))
+        output, name = SweepOutput(sweep, quiet=self._is(options, "quiet")), options.get("out")
+        if options.get("bg") or options.get("detach"):
+            sweep.add_done_callback(lambda _: self._bind_sweep(name, sweep) if sweep.exception() is None else None)
+            Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
+            return sweep
+        self._watch_sweep(sweep, output)
+        error = None if options.get("no_raise") else sweep.exception()
+        if error is not None:
+            self._shell.user_ns.pop(name, None)
+            raise error.with_traceback(None)
+        self._bind_sweep(name, sweep)
+        return None if name else sweep.partial
+
+    def _watch_sweep(self, sweep: Sweep, output: SweepOutput) -> None:
+        """Follow the sweep; an interrupt stops all its dynos, and waits until they are gone."""
         try:
             output.follow()
         except KeyboardInterrupt:
             sweep.cancel()
             output.follow()
-        name, error = options.get("out"), None if options.get("no_raise") else sweep.exception()
-        if error is not None:
-            self._shell.user_ns.pop(name, None)
-            raise error.with_traceback(None)
+
+    def _bind_sweep(self, name: str | None, sweep: Sweep) -> None:
         if name:
             self._shell.user_ns[name] = sweep.partial
-        return None if name else sweep.partial
 
     def _attach(self, parsed: Parsed) -> Any:
-        return self._shown(self._connect(parsed).attach(parsed.words[0]), parsed.options)
+        from heroku_magic.run import Run
+
+        attached = self._connect(parsed).attach(parsed.words[0])
+        if isinstance(attached, Run):
+            return self._shown(attached, parsed.options)
+        return self._swept(attached, parsed.options)
 
     def _shown(self, run: Run, options: Mapping[str, Any]) -> Any:
         is_background = options.get("bg") or options.get("detach")

@@ -228,6 +228,7 @@ def test_each_process_type_is_described_and_nothing_is_run(app):
     assert list(rows) == ["job", "other-job", "chained", "my-job", "script", "broken", "missing", "undecided"]
     for name in ("job", "other-job", "chained"):
         assert rows[name]["parameters"]["properties"] == {"n": {"type": "integer", "default": 1}}
+        assert rows[name]["calls"] is True
     assert rows["my-job"]["parameters"]["properties"] == {}
     assert rows["script"] == {"task": "script", "parameters": None}
     for name, word in (("broken", "SyntaxError"), ("missing", "missing.py"), ("undecided", "found: none")):

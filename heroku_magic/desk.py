@@ -1,0 +1,272 @@
+"""Desk: which combinations of a sweep are run next, together or again, and what comes of each run; it starts none."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.bill import Bill
+from heroku_magic.chunking import Chunking
+from heroku_magic.errors import InvalidParameters, ResultIncomplete, RunCancelled, TaskFailed
+from heroku_magic.failures import describe_failure
+from heroku_magic.launcher import Job
+from heroku_magic.outcomes import Outcome
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+    from heroku_magic.grid import Grid
+    from heroku_magic.journal import Journal
+    from heroku_magic.outcomes import Board
+    from heroku_magic.records import Call
+    from heroku_magic.run import Order, Run
+
+LOG_LINES = 5  # of a failed run that are kept
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep is of: `first` is the order of its first combination; `of` makes one, as a run or as calls in one.
+
+    places: which combinations of the grid. most_at_once: how many runs there may be, by the dynos' size.
+    """
+
+    first: Order
+    grid: Grid
+    places: Sequence[int]
+    of: Callable[[Sequence[Mapping[str, Any]], bool], Order]
+    most_at_once: Callable[[str | None], int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        return self.grid[self.places[place]]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a sweep is run. jobs: most runs at once, None: as many as there may be.
+
+    retries: how often a combination is tried again that the platform failed, and with `retry_tasks` one
+    whose task did. chunk: combinations in one dyno, 0: as many as its boot is worth. max_cost: dollars.
+    """
+
+    jobs: int | None = None
+    retries: int = 0
+    retry_tasks: bool = False
+    fail_fast: bool = False
+    chunk: int = 1
+    max_cost: float | None = None
+
+
+class SweepDesk:
+    """All combinations of one sweep, as the launcher asks for them; it alone writes the board.
+
+    live: jobs whose dynos another process started. changed: is told whenever something has. on_over:
+    called when all runs are over.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        terms: Terms,
+        board: Board,
+        *,
+        live: Sequence[Job] = (),
+        journal: Journal | None = None,
+        changed: threading.Condition,
+        on_over: Callable[[], None],
+    ) -> None:
+        self.plan, self.terms, self.board = plan, terms, board
+        self.bill = Bill(plan.first)
+        self.running: list[Job] = []
+        self.is_stopping = False
+        self.stopped_for = ""
+        self._chunking = Chunking(terms.chunk)
+        self._journal, self._changed, self._on_over = journal, changed, on_over
+        self._put_back: deque[Job] = deque(live)
+        self._again: deque[int] = deque()
+        known = {*board.outcomes, *(place for job in live for place in job.places)}
+        self._fresh = (place for place in range(len(plan)) if place not in known)
+        self._fresh_left = len(plan) - len(known)
+
+    # -- what the launcher asks and tells -----------------------------------------------------------
+
+    def most_at_once(self, size: str | None) -> int:
+        """Return how many runs there may be at once."""
+        return self.terms.jobs or self.plan.most_at_once(size or self.plan.first.size)
+
+    def left(self) -> int:
+        """Return how many runs are still to be made."""
+        places = self._fresh_left + len(self._again)
+        return len(self._put_back) + -(-places // max(self._chunking.size, 1))
+
+    def is_finished(self) -> bool:
+        """Tell whether there will be no more jobs."""
+        return self.is_stopping or not self.left()
+
+    def take(self) -> Job | None:
+        """Return the next job, of one combination or of a chunk of them."""
+        while not self.is_stopping and self.left() and self._can_pay():
+            if self._put_back:
+                return self._put_back.popleft()
+            count = self._chunking.next(self._fresh_left + len(self._again), self.most_at_once(self.size))
+            if job := self._packed(self._next(count)):
+                return job
+        return None
+
+    def began(self, job: Job) -> None:
+        """Its run was started."""
+        with self._changed:
+            self.running.append(job)
+            self.board.begin(job.places)
+            self._changed.notify_all()
+        if self._journal is not None and job.run is not None:
+            self._journal.began(job.places, job.run.id)
+
+    def put_back(self, job: Job) -> None:
+        """There was no room for it: it did not begin."""
+        with self._changed:
+            self.running.remove(job)
+            self.board.give_back(job.places)
+            self._put_back.append(Job(job.order, job.places, job.makes_calls, job.detached))
+            self._changed.notify_all()
+
+    def ended(self, job: Job) -> None:
+        """Take note of how a run ended, and its combinations with it."""
+        if job.run is None:
+            return
+        self._read_calls(job, job.run)
+        if job.makes_calls and job.run.exception() is None:
+            self._chunking.note(job.run.seconds or 0.0, [call.told.seconds for call in job.run.calls])
+        for place in job.places[job.read :]:
+            self._settle(self._outcome(place, job, job.run))
+        with self._changed:
+            self.running.remove(job)
+            self.bill.add(job.run)
+            self._changed.notify_all()
+        job.run.forget()
+
+    def look(self) -> None:
+        """Read what calls have ended meanwhile, and stop where it gets too expensive."""
+        for job in self.running:
+            if job.makes_calls and job.run is not None:
+                self._read_calls(job, job.run)
+        limit = self.terms.max_cost
+        if limit is not None and not self.is_stopping and (self.bill.so_far(self.runs()) or 0) >= limit:
+            self.stop(f"It has cost ${limit:.4g}, the most that --max-cost lets it")
+
+    def over(self) -> None:
+        """All runs are over."""
+        waiting = [place for job in self._put_back for place in job.places]
+        with self._changed:
+            self.board.cancel([*waiting, *self._again, *self._fresh])
+        self._on_over()
+
+    # -- what the sweep asks ------------------------------------------------------------------------
+
+    def runs(self) -> list[Run]:
+        """Return the runs that are not over."""
+        return [job.run for job in [*self.running] if job.run is not None]
+
+    @property
+    def size(self) -> str | None:
+        """The dynos' size, as soon as it is known."""
+        done = (outcome.facts.get("size") for outcome in self.board.finished[:1])
+        return next((size for size in (*done, *(run.size for run in self.runs())) if size), self.plan.first.size)
+
+    def stop(self, reason: str = "") -> None:
+        """Start no more, and stop what runs."""
+        self.is_stopping, self.stopped_for = True, self.stopped_for or reason
+        for run in self.runs():
+            run.cancel()
+
+    # -- which are next -----------------------------------------------------------------------------
+
+    def _can_pay(self) -> bool:
+        """Whether one more dyno like those that are over fits into the budget, beside those that run."""
+        limit, dynos = self.terms.max_cost, len(self.bill.spans)
+        if limit is None or not dynos or self.bill.dollars is None:
+            return True
+        will_be = self.bill.dollars + self.bill.dollars / dynos * (len(self.running) + 1)
+        if will_be > limit and not self.running:
+            self.stop(f"One more dyno would make it cost ${will_be:.4g}, more than the ${limit:.4g} of --max-cost")
+        return will_be <= limit
+
+    def _next(self, count: int) -> list[int]:
+        """The places of so many combinations, those that are tried again first."""
+        places = [self._again.popleft() for _ in range(min(count, len(self._again)))]
+        fresh = [*islice(self._fresh, count - len(places))]
+        self._fresh_left -= len(fresh)
+        return places + fresh
+
+    def _packed(self, places: list[int]) -> Job | None:
+        """A job of these combinations; of as many as fit into a dyno's environment, the others wait."""
+        makes_calls = self.terms.chunk != 1
+        try:
+            order = self.plan.of([self.plan[place] for place in places], makes_calls)
+        except InvalidParameters as error:
+            if len(places) > 1:
+                half = len(places) // 2
+                self._again.extendleft(reversed(places[half:]))
+                return self._packed(places[:half])
+            self._settle(Outcome(places[0], self.plan[places[0]], "failed", 0, {}, error))
+            return None
+        return Job(order, tuple(places), makes_calls)
+
+    # -- how they ended -----------------------------------------------------------------------------
+
+    def _read_calls(self, job: Job, run: Run) -> None:
+        for call in run.calls[job.read :]:
+            job.read += 1
+            self._settle(self._of_call(job.places[call.told.call], job, run, call))
+
+    def _of_call(self, place: int, job: Job, run: Run, call: Call) -> Outcome:
+        """How one of several combinations in a dyno ended: what it sent is whole, whatever the others do."""
+        told = call.told
+        price = job.order.price(run.size, told.seconds)
+        facts = {**run.facts(), "exit_status": told.status, "seconds": told.seconds, "dollars": price, "verified": True}
+        made = Outcome(place, self.plan[place], "done", self.board.attempts(place), facts, None, call.parts, call.files)
+        if told.status:
+            made.error = TaskFailed(
+                describe_failure(run.task, told.status, call.failure, [], time_limit=None, dyno=run.dyno or ""), run
+            )
+        return made
+
+    def _outcome(self, place: int, job: Job, run: Run) -> Outcome:
+        """How a combination ended whose run is over."""
+        error = run.exception()
+        if error is None and job.makes_calls:
+            error = ResultIncomplete(f"{run.task} ended without a word of this combination.", run)
+        log = [line.message for line in run.latest_lines if line.source == "app"][-LOG_LINES:] if error else []
+        parts = None if job.makes_calls else run.parts
+        attempts = self.board.attempts(place)
+        return Outcome(place, self.plan[place], "done", attempts, run.facts(), error, parts, run.files, log)
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Take note of how a combination ended, or have it tried again."""
+        again = self._may_try_again(outcome)
+        if outcome.error is not None:
+            outcome.state = "cancelled" if isinstance(outcome.error, RunCancelled) else "failed"
+        with self._changed:
+            if again:
+                self.board.retry(outcome.place)
+                self._again.append(outcome.place)
+            else:
+                self.board.settle(outcome)
+            self._changed.notify_all()
+        if self._journal is not None and not again:
+            self._journal.ended(outcome)
+        if outcome.state == "failed" and not again and self.terms.fail_fast:
+            self.stop("It stops at the first failure (--fail-fast)")
+
+    def _may_try_again(self, outcome: Outcome) -> bool:
+        if self.is_stopping or outcome.attempts > self.terms.retries:
+            return False
+        if isinstance(outcome.error, TaskFailed):
+            return self.terms.retry_tasks
+        return not isinstance(outcome.error, RunCancelled | InvalidParameters | None)

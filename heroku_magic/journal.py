@@ -1,0 +1,174 @@
+"""Journal: a sweep in a file, a line for each combination that ended, for another kernel to go on from; it runs none.
+
+The first line says what the sweep is of, each other one how a combination ended, or which run of it
+was started. Lines are JSON; a table's typed columns go as msgpack in Base64. Secrets are not written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from binascii import a2b_base64, b2a_base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from heroku_magic.errors import HerokuMagicError, InvalidOptions
+from heroku_magic.outcomes import Outcome
+from heroku_magic.records import Rows
+from heroku_magic.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FOLDER = Path(".heroku", "sweeps")
+FORMAT = 1
+
+
+class Written(msgspec.Struct, frozen=True):
+    """The first line: what a sweep is of.
+
+    axes: the grid's, as {"names", "values", "are_rows"}. places: which combinations of it; None: all.
+    env: the parameters that are the same in every run, as text. secrets: the names of those that are secret.
+    """
+
+    sweep: str
+    host: str
+    app: str
+    task: str
+    axes: list[dict[str, Any]]
+    in_step: bool
+    places: list[int] | None
+    env: dict[str, str]
+    secrets: list[str]
+    size: str | None
+    timeout: int
+    takes_rows: bool
+    outlives: bool
+    terms: dict[str, Any]
+    format: int = FORMAT
+
+
+class Journal:
+    """The file of one sweep, that its lines are added to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+
+    def open(self, written: Written) -> Journal:
+        """Begin the file. Raises InvalidOptions for one that is there already."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            raise InvalidOptions(
+                f"{self.path} is there already: %heroku resume {self.path} goes on with a sweep in it; else choose "
+                "another name."
+            ) from None
+        self._add(msgspec.to_builtins(written))
+        return self
+
+    def began(self, places: Sequence[int], run: str) -> None:
+        """A run of some combinations was started."""
+        self._add({"run": run, "places": list(places)})
+
+    def ended(self, outcome: Outcome) -> None:
+        """A combination is over."""
+        told = {"place": outcome.place, "state": outcome.state, "attempts": outcome.attempts, "facts": outcome.facts}
+        error = {"error": str(outcome.error)} if outcome.error else {}
+        files = {name: _packed(content) for name, content in outcome.files.items()}
+        self._add({**told, **error, **_parts(outcome.parts), **({"files": files} if files else {})})
+
+    def _add(self, line: dict[str, Any]) -> None:
+        # The standard library's encoder: rows may hold NaN and Infinity, which strict JSON has not.
+        text = json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+        with self._lock, self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+
+
+class Read(msgspec.Struct):
+    """What a journal says: the sweep, how combinations ended, and the runs that were started by their places."""
+
+    written: Written
+    ended: dict[int, dict[str, Any]] = {}
+    began: dict[str, list[int]] = {}
+
+    def outcomes(self, parameters: Any) -> list[Outcome]:
+        """Return how combinations ended. parameters: gives the combination at a place."""
+        return [_outcome(line, parameters(place)) for place, line in self.ended.items()]
+
+
+def read(path: Path) -> Read:
+    """Return what a journal says; a last line that was cut when its kernel died is none. Raises InvalidOptions."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidOptions(f"{path} cannot be read: {error}") from None
+    told: Read | None = None
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            told = _taken(told, json.loads(line))
+        except (ValueError, TypeError, KeyError, msgspec.MsgspecError):  # noqa: PERF203 - the line that is wrong is named
+            raise InvalidOptions(
+                f"{path}, line {number}: this is not the file of a sweep, or it was changed."
+            ) from None
+    if told is None:
+        raise InvalidOptions(f"{path} holds no sweep.")
+    return told
+
+
+def detached_path(sweep: str) -> Path:
+    """Return where the journal of a detached sweep lies, in the notebook's folder; git ignores it."""
+    return (FOLDER / f"{sweep}.jsonl").absolute()
+
+
+def newest() -> Path | None:
+    """Return the journal that was written last of those in this folder that --detach began."""
+    return max(FOLDER.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _taken(told: Read | None, line: dict[str, Any]) -> Read:
+    """What is told with one more line."""
+    if told is None:
+        written = msgspec.convert(line, Written)
+        if written.format != FORMAT:
+            raise ValueError("another format")
+        return Read(written)
+    if "run" in line:
+        told.began[line["run"]] = [int(place) for place in line["places"]]
+    else:
+        told.ended[int(line["place"])] = line
+    return told
+
+
+def _parts(parts: Sequence[Rows | Table] | None) -> dict[str, Any]:
+    """The rows as they are, or with tables among them packed."""
+    if parts is None:
+        return {}
+    if all(isinstance(part, Rows) for part in parts):
+        return {"rows": [row for part in parts if isinstance(part, Rows) for row in part.rows]}
+    return {"parts": [_as_table(part) if isinstance(part, Table) else part.rows for part in parts]}
+
+
+def _as_table(part: Table) -> str:
+    return _packed(msgspec.msgpack.encode(part))
+
+
+def _packed(content: bytes) -> str:
+    return b2a_base64(content, newline=False).decode("ascii")
+
+
+def _outcome(line: dict[str, Any], parameters: dict[str, Any]) -> Outcome:
+    rows, packed = line.get("rows"), line.get("parts")
+    parts: list[Rows | Table] | None = None if rows is None else [Rows(rows)]
+    if packed is not None:
+        parts = [
+            msgspec.msgpack.decode(a2b_base64(part), type=Table) if isinstance(part, str) else Rows(part)
+            for part in packed
+        ]
+    error = HerokuMagicError(line["error"]) if "error" in line else None
+    files = {name: a2b_base64(content) for name, content in line.get("files", {}).items()}
+    return Outcome(line["place"], parameters, line["state"], line["attempts"], line["facts"], error, parts, files)

@@ -1,0 +1,113 @@
+"""Resumption: a sweep -> the first line of its journal, and back -> what is missing of it; it starts none."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from heroku_magic import detached, journal
+from heroku_magic.desk import Terms
+from heroku_magic.errors import InvalidOptions
+from heroku_magic.grid import Axis, Grid
+from heroku_magic.journal import Journal, Written
+from heroku_magic.launcher import Job
+from heroku_magic.ordering import Wish
+from heroku_magic.secret import Secret
+from heroku_magic.sweep import Sweep
+from heroku_magic.values import Typed, plain
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from heroku_magic.catalogue import Place
+    from heroku_magic.desk import Plan
+    from heroku_magic.journal import Read
+    from heroku_magic.ordering import Ordering
+    from heroku_magic.outcomes import Outcome
+
+ID = re.compile(r"hs-[0-9a-f]{8}")
+
+
+class Rest(NamedTuple):
+    """What a sweep that goes on needs: what it is of, where it is written down, what ended, what still runs."""
+
+    id: str
+    plan: Plan
+    terms: Terms
+    journal: Journal | None
+    known: Sequence[Outcome]
+    live: Sequence[Job]
+
+
+def begin(sweep: str, place: Place, plan: Plan, terms: Terms, save: str | os.PathLike[str] | None) -> Journal | None:
+    """Begin the journal of a sweep that is saved, or goes on when this process ends; None for any other."""
+    path = Path(save) if save else journal.detached_path(sweep) if plan.first.outlives else None
+    return Journal(path).open(_written(sweep, place, plan, terms)) if path else None
+
+
+def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering) -> Rest:
+    """Return what is missing of a sweep, by itself, its file or its id. Raises InvalidOptions."""
+    if isinstance(save, Sweep):
+        return Rest(save.id, save.plan, save.terms, save.journal, save.known(), ())
+    path = journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save)
+    told = journal.read(path)
+    plan = _plan(told.written, place, ordering)
+    known = told.outcomes(plan.__getitem__)
+    return Rest(told.written.sweep, plan, Terms(**told.written.terms), Journal(path), known, _still_live(told, plan))
+
+
+def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:
+    first, names = plan.first, set(plan.grid.names)
+    shared = {name: text for name, text in first.env.items() if name not in names and name != "RUN_PACE"}
+    return Written(
+        sweep,
+        place.client.base_url,
+        first.app,
+        first.task,
+        axes=[
+            {"names": axis.names, "values": plain([*axis.values]), "are_rows": axis.are_rows} for axis in plan.grid.axes
+        ],
+        in_step=plan.grid.in_step,
+        places=None if isinstance(plan.places, range) else [*plan.places],
+        env={name: text for name, text in shared.items() if not isinstance(text, Secret)},
+        secrets=[name for name, text in shared.items() if isinstance(text, Secret)],
+        size=first.size,
+        timeout=first.timeout,
+        takes_rows=first.takes_rows,
+        outlives=first.outlives,
+        terms=asdict(terms),
+    )
+
+
+def _plan(told: Written, place: Place, ordering: Ordering) -> Plan:
+    """What a sweep is of that was written down; it must have been of this app."""
+    if not place.settings.is_local and (told.host, told.app) != (place.client.base_url, place.app):
+        raise InvalidOptions(f"{told.sweep} is a sweep on {told.app} at {told.host}: choose it with --app {told.app}.")
+    axes = tuple(Axis(tuple(axis["names"]), axis["values"], axis["are_rows"]) for axis in told.axes)
+    made = Grid(axes, told.in_step)
+    wish = Wish(
+        secrets=told.secrets,
+        size=told.size,
+        timeout=told.timeout,
+        any_type=True,
+        override=[*told.env, *made.names],
+        rows=told.takes_rows,
+        detach=told.outlives,
+    )
+    places = range(len(made)) if told.places is None else told.places
+    return ordering.again(told.task, made, places, {name: Typed(text) for name, text in told.env.items()}, wish)
+
+
+def _still_live(told: Read, plan: Plan) -> list[Job]:
+    """Jobs for the runs that another process left alive; of some combinations nothing else is known."""
+    jobs: dict[tuple[int, ...], Job] = {}
+    for run, places in told.began.items():
+        found = detached.find(run)
+        if found is not None and not told.ended.keys() & set(places):
+            makes_calls = told.written.terms["chunk"] != 1
+            order = replace(plan.of([plan[place] for place in places], makes_calls), outlives=True)
+            jobs[tuple(places)] = Job(order, tuple(places), makes_calls, found)
+    return [*jobs.values()]
