@@ -268,5 +268,5 @@ class SweepDesk:
         if self.is_stopping or outcome.attempts > self.terms.retries:
             return False
         if isinstance(outcome.error, TaskFailed):
-            return self.terms.retry_tasks
+            return self.terms.retry_tasks or outcome.error.run.was_ended_by_platform
         return not isinstance(outcome.error, RunCancelled | InvalidParameters | None)

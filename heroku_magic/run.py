@@ -203,6 +203,19 @@ class Run:
         return self.done() or self._log.life.exit_status is not None
 
     @property
+    def was_ended_by_platform(self) -> bool:
+        """Whether its dyno was ended from outside: not by its user, its time limit, or for its memory."""
+        is_own = self._log.decoder.failure is not None and self._log.decoder.failure.type != "Terminated"
+        is_told = any(code.startswith("R1") for code in self._log.troubles)
+        was_killed = self.exit_status in {137, 143} and not is_own and not is_told
+        return was_killed and not self._cancel_asked.is_set() and not self._is_overdue
+
+    @property
+    def _is_overdue(self) -> bool:
+        ended_at = (self.started_at or 0) + (self.seconds or self._elapsed() or 0)
+        return self.ends_at is not None and ended_at >= self.ends_at - 0.5
+
+    @property
     def calls(self) -> list[Call]:
         """What its calls sent that have ended, of a run that makes several."""
         return self._log.decoder.calls
@@ -476,7 +489,7 @@ class Run:
                 self._look_up(heard_at)
             self._fill_gaps()
             self._warn()
-        if not self._log.is_whole():
+        if not self._log.is_whole() and not self._cancel_asked.is_set():
             self._fill(at_end=True)
         self._log.decoder.close()
 
@@ -570,13 +583,12 @@ class Run:
             )
         if self.exit_status == 0:
             return self._incompleteness()
-        overdue = self.ends_at is not None and time.time() >= self.ends_at - 0.5
         text = describe_failure(
             self.task,
             self.exit_status,
             self._log.decoder.failure,
             [line.message for line in self.latest_lines if line.source == "app"],
-            time_limit=self._order.timeout if overdue else None,
+            time_limit=self._order.timeout if self._is_overdue else None,
             dyno=self.dyno or "",
             troubles=[text for code, text in self._log.troubles.items() if code.startswith("R")],
         )

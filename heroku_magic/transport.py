@@ -226,7 +226,7 @@ def _session(url: str) -> requests.Session:
     session = requests.Session()
     session.trust_env = urlsplit(url).hostname not in LOOPBACK
     session.headers["User-Agent"] = f"heroku-magic/{VERSION} python/{platform.python_version()}"
-    adapter = HTTPAdapter(pool_maxsize=32)
+    adapter = HTTPAdapter(pool_maxsize=64)  # a sweep stops 50 dynos at once
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

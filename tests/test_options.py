@@ -296,7 +296,7 @@ def test_a_near_miss_of_a_verb_hints_it_and_the_task_of_that_name(verb, meant):
     assert f"Did you mean %heroku {meant}? To run a task: %heroku run {verb}." in said
 
 
-@pytest.mark.parametrize("option", ["--dry-cost", "--max-size"])
+@pytest.mark.parametrize("option", ["--at-night", "--by-hand"])
 def test_an_option_that_is_none_hints_no_other_that_is_merely_as_long(option):
     said = refused(f"%%heroku {option}=1")
 

@@ -16,6 +16,7 @@ from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.faults import FAULTS, Faults
 from heroku_magic.emulator.server import Emulator
 from heroku_magic.emulator.times import TIMES, Times, changed
+from heroku_magic.emulator.web.ratelimit import CAPACITY
 
 _EPILOG = """\
 example:
@@ -76,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         metavar="N",
         help="most one-off dynos of an app at once, of all sizes; left out: as on Heroku, of each size (--one-offs 8)",
+    )
+    parser.add_argument(
+        "--requests-left",
+        type=_count,
+        default=CAPACITY,
+        metavar="N",
+        help="requests of this hour that the account has left at the start; 75 come back a minute (--requests-left 20)",
     )
     parser.add_argument(
         "--time",
@@ -158,6 +166,7 @@ async def _serve(options: argparse.Namespace) -> None:
         faults=_faults(options.faults, options.seed),
         token=options.token,
         state=options.state,
+        requests_left=options.requests_left,
     )
     emulator.start(options.port)
     if options.until_stdin_closes:

@@ -25,7 +25,7 @@ from heroku_magic.emulator.host import Host
 from heroku_magic.emulator.state import set_clock_ahead
 from heroku_magic.emulator.store import Store
 from heroku_magic.emulator.web.handlers import NotFound
-from heroku_magic.emulator.web.ratelimit import RateLimit
+from heroku_magic.emulator.web.ratelimit import CAPACITY, RateLimit
 from heroku_magic.emulator.web.routes import routes
 
 if TYPE_CHECKING:
@@ -55,12 +55,13 @@ class Emulator:
         faults: Faults,
         token: str | None = None,
         state: Path | None = None,
+        requests_left: int = CAPACITY,
     ) -> None:
         self.token = token or secrets.token_hex(20)
         self.times = times
         self.faults = faults
         set_clock_ahead(faults["clock-skew"])
-        self.rate_limit = RateLimit()
+        self.rate_limit = RateLimit(requests_left)
         self.opened_streams = 0
         self.url = ""
         self.hosts: frozenset[str] = frozenset()

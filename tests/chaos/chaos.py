@@ -197,11 +197,11 @@ class Outcome(NamedTuple):
 
 
 @contextlib.contextmanager
-def emulator(folder: Path, faults: dict[str, float], seed: int, name: str = "chaos") -> Iterator[None]:
+def emulator(folder: Path, faults: dict[str, float], seed: int, name: str = "chaos", *limits: str) -> Iterator[None]:
     """Start an emulator with these faults, and point this process to it as if it were the real one."""
     options = [f"--fault={fault}={value}" for fault, value in faults.items()]
     command = [sys.executable, "-m", "heroku_magic.emulator", "--until-stdin-closes", f"--app={name}={folder}"]
-    times = ["--time=grace=2", "--time=memory=0.5", "--time=stream=20", "--one-offs=50"]
+    times = ["--time=grace=2", "--time=memory=0.5", "--time=stream=20", *(limits or ["--one-offs=50"])]
     with subprocess.Popen(
         [*command, *options, *times, f"--seed={seed}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

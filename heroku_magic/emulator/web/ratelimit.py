@@ -13,8 +13,8 @@ CAPACITY = 4500
 class RateLimit:
     """How many requests are left."""
 
-    def __init__(self) -> None:
-        self._left = float(CAPACITY)
+    def __init__(self, left: int = CAPACITY) -> None:
+        self._left = float(left)
         self._at = time.monotonic()
 
     @property

@@ -1,0 +1,141 @@
+"""Sweeps on a platform that errs and has limits: the result is exact, or each missing run is named."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+from chaos import emulator
+from workers import make_worker
+
+from heroku_magic import connect
+from heroku_magic.errors import SweepFailed
+
+TROUBLE = {
+    "drop-lines": 0.05,
+    "reset-before-create": 0.02,
+    "reset-after-create": 0.02,
+    "rate-limit": 0.02,
+    "dyno-killed": 0.02,
+    "slow-boot": 0.2,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A task that leaves a mark for each time that it is really called."""
+    marks = tmp_path_factory.mktemp("marks")
+    return make_worker(
+        tmp_path_factory.mktemp("app") / "worker",
+        square=f"""
+            import os, time
+            from heroku_task import task
+
+            @task
+            def square(seed: int, pause: float = 0.05, marks: str = {str(marks)!r}):
+                with open(os.path.join(marks, f"{{seed}}.txt"), "a") as file:
+                    file.write("x")
+                for i in range(3):
+                    print("line", i)
+                    time.sleep(pause / 3)
+                    yield {{"i": i, "square": seed**2}}
+            """,
+    )
+
+
+@pytest.fixture
+def app(folder, monkeypatch, tmp_path):
+    """Starts an emulator with faults or limits, to be used as if it were the real one."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HEROKU_HOST", "HEROKU_API_KEY"):
+        monkeypatch.setenv(name, "")
+    return lambda faults=None, *options, seed=1: emulator(folder, faults or {}, seed, "shop", *options)
+
+
+def expected(count):
+    return [(seed, i, seed**2) for seed in range(count) for i in range(3)]
+
+
+@pytest.mark.parametrize("chunk", [1, 6])
+def test_with_retries_a_sweep_under_all_faults_is_exact_and_no_call_is_made_twice_unnoticed(app, tmp_path, chunk):
+    with app(TROUBLE):
+        heroku = connect("shop", say=lambda _: None)
+        options = {"jobs": 12, "retries": 8, "chunk": chunk}
+        sweep = heroku.sweep("square", {"seed": range(90)}, {"marks": str(tmp_path)}, **options)
+        df = sweep.result(110)
+        assert [*df.itertuples(index=False, name=None)] == expected(90)
+        called = {seed: len((tmp_path / f"{seed}.txt").read_text()) for seed in range(90)}
+        noticed = dict(zip(sweep.runs()["seed"], sweep.runs()["attempts"], strict=True))
+        assert {seed: times for seed, times in called.items() if times > noticed[seed]} == {}
+        assert heroku.dynos() == []
+
+
+def test_without_retries_each_missing_run_is_named_and_the_others_are_exact(app):
+    with app({"dyno-killed": 0.3, "lose-lines": 0.02}, seed=5):
+        heroku = connect("shop", say=lambda _: None)
+        sweep = heroku.sweep("square", {"seed": range(30)}, jobs=10)
+        with pytest.raises(SweepFailed) as caught:
+            sweep.result(100)
+        failed = {outcome.parameters["seed"] for outcome in sweep.failures()}
+        assert failed
+        assert f"{len(failed)} of 30 runs failed" in str(caught.value)
+        partial = caught.value.partial
+        rows = [row for row in expected(30) if row[0] not in failed]
+        assert [*partial.itertuples(index=False, name=None)] == rows
+        assert heroku.dynos() == []
+
+
+def test_one_eco_dyno_runs_them_one_after_another(app):
+    with app():
+        heroku = connect("shop", say=lambda _: None)
+        sweep = heroku.sweep("square", {"seed": range(4)}, size="eco")
+        assert most_at_once(heroku, sweep) == 1
+        assert sweep.result(60)["square"].tolist() == [row[2] for row in expected(4)]
+
+
+def test_a_limit_that_is_lower_than_the_jobs_is_found_and_kept(app):
+    with app(None, "--one-offs=3"):
+        heroku = connect("shop", say=lambda _: None)
+        sweep = heroku.sweep("square", {"seed": range(24)}, {"pause": 0.3}, jobs=12)
+        assert most_at_once(heroku, sweep) <= 3
+        assert sweep.result(60)["square"].tolist() == [row[2] for row in expected(24)]
+        assert any("at once" in note for note in sweep.notes)
+        assert set(sweep.runs()["attempts"]) == {1}
+
+
+def test_fifty_standard_dynos_are_the_most(app):
+    with app():
+        heroku = connect("shop", say=lambda _: None)
+        sweep = heroku.sweep("square", {"seed": range(70)}, {"pause": 2.0}, size="standard-1x")
+        assert 45 <= most_at_once(heroku, sweep) <= 50
+        assert len(sweep.result(60)) == 210
+
+
+def test_a_quota_that_is_nearly_used_up_paces_the_sweep_and_says_until_when(app):
+    with app(None, "--requests-left=204"):
+        heroku = connect("shop", say=lambda _: None)
+        sweep = heroku.sweep("square", {"seed": range(8)}, jobs=8)
+        assert len(sweep.result(60)) == 24
+        assert any("one run every 0.8 s, the last of them at about" in note for note in sweep.notes)
+
+
+def test_interrupting_fifty_dynos_stops_each_and_keeps_what_was_done(app):
+    with app(None, "--one-offs=50"):
+        heroku = connect("shop", say=lambda _: None)
+        sweep = heroku.sweep("square", {"seed": range(60)}, {"pause": 60.0}, jobs=50)
+        while len([run for run in sweep._desk.runs() if run.up_at]) < 50:
+            threading.Event().wait(0.05)
+        left = heroku.client.requests_left
+        assert sweep.cancel()
+        assert sweep.wait(30)
+        assert heroku.dynos() == []
+        assert left - heroku.client.requests_left <= 50 + 10
+        assert Counter(sweep.runs()["state"]) == {"cancelled": 60}
+
+
+def most_at_once(heroku, sweep):
+    most = 0
+    while not sweep.wait(0.05):
+        most = max(most, len([dyno for dyno in heroku.dynos() if dyno.type == "run"]))
+    return most
