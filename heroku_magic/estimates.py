@@ -61,8 +61,8 @@ class Estimate:
     def _what(self) -> str:
         if self.combinations == 1:
             return f"One run of {self.order.task}"
-        dynos = {1: "", 0: ", as many in a dyno as its boot is worth"}.get(self.chunk, f" in {self.dynos:,} dynos")
-        return f"{self.combinations:,} runs of {self.order.task}{dynos}"
+        dynos = ", as many in a dyno as its boot is worth" if self.dynos is None else f" in {self.dynos:,} dynos"
+        return f"{self.combinations:,} runs of {self.order.task}{dynos if self.chunk != 1 else ''}"
 
     @property
     def _where(self) -> str:

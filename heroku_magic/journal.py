@@ -71,6 +71,12 @@ class Journal:
         self._add(msgspec.to_builtins(written))
         return self
 
+    def reopen(self) -> Journal:
+        """Go on with a file; a last line that was cut is taken away."""
+        with self.path.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+        return self
+
     def began(self, places: Sequence[int], run: str) -> None:
         """A run of some combinations was started."""
         self._add({"run": run, "places": list(places)})

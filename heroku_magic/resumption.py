@@ -56,7 +56,8 @@ def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering)
     told = journal.read(path)
     plan = _plan(told.written, place, ordering)
     known = told.outcomes(plan.__getitem__)
-    return Rest(told.written.sweep, plan, Terms(**told.written.terms), Journal(path), known, _still_live(told, plan))
+    terms, book = Terms(**told.written.terms), Journal(path).reopen()
+    return Rest(told.written.sweep, plan, terms, book, known, _still_live(told, plan))
 
 
 def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:

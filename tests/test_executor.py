@@ -1,0 +1,121 @@
+"""executor: concurrent.futures with dynos for workers."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Executor, as_completed, wait
+
+import pytest
+from workers import make_worker
+
+from heroku_magic import InvalidOptions, InvalidParameters, RunCancelled, TaskFailed, connect
+
+
+@pytest.fixture(scope="module")
+def heroku(tmp_path_factory):
+    folder = make_worker(
+        tmp_path_factory.mktemp("executor") / "worker",
+        square="""
+            import time
+            from heroku_task import task
+
+            @task
+            def square(n: int, power: int = 2, pause: float = 0.0):
+                time.sleep(pause)
+                if n < 0:
+                    raise ValueError("negative")
+                return {"y": n**power}
+            """,
+    )
+    return connect(worker=folder, say=lambda _: None)
+
+
+def values(frames):
+    return [frame["y"].item() for frame in frames]
+
+
+def test_it_is_an_executor_whose_map_keeps_the_order(heroku):
+    with heroku.executor("square", jobs=3) as executor:
+        assert isinstance(executor, Executor)
+        assert values(executor.map(executor.task, range(8))) == [n**2 for n in range(8)]
+        assert values(executor.map(executor.task, [2, 3], [3, 4])) == [8, 81]
+
+
+def test_futures_are_those_of_the_standard_library(heroku):
+    with heroku.executor("square") as executor:
+        futures = {executor.submit(executor.task, n, power=3): n for n in range(5)}
+        assert {futures[future]: future.result()["y"].item() for future in as_completed(futures)} == {
+            n: n**3 for n in range(5)
+        }
+
+
+def test_a_task_that_fails_fails_its_future_alone(heroku):
+    with heroku.executor("square") as executor:
+        bad, good = executor.submit(executor.task, -1), executor.submit(executor.task, 1)
+        with pytest.raises(TaskFailed, match="ValueError: negative"):
+            bad.result(30)
+        assert good.result(30)["y"].item() == 1
+
+
+def test_a_call_that_waits_can_be_cancelled(heroku):
+    with heroku.executor("square", jobs=1) as executor:
+        first = executor.submit(executor.task, 1, pause=0.5)
+        second, third = executor.submit(executor.task, 2), executor.submit(executor.task, 3)
+        assert second.cancel()
+        wait([first, third], timeout=30)
+        assert not first.cancelled()
+        assert third.result()["y"].item() == 9
+
+
+def test_never_more_than_jobs_run_at_once(heroku):
+    with heroku.executor("square", jobs=2) as executor:
+        futures = [executor.submit(executor.task, n, pause=0.3) for n in range(5)]
+        most = 0
+        while not all(future.done() for future in futures):
+            most = max(most, len(heroku.dynos()))
+        assert most == 2
+
+
+def test_arguments_are_bound_and_checked_before_a_dyno_starts(heroku):
+    with heroku.executor("square") as executor:
+        for arguments, said in [
+            (("x",), "n is the text 'x'"),
+            ((1, 2, 3, 4), "takes 3 parameters in order, and 4 were given"),
+            ((), "n is missing"),
+        ]:
+            with pytest.raises(InvalidParameters, match=said):
+                executor.submit(executor.task, *arguments)
+        with pytest.raises(InvalidParameters, match="n: given twice"):
+            executor.submit(executor.task, 1, n=2)
+        with pytest.raises(InvalidOptions, match="This executor runs the task square"):
+            executor.submit(print, 1)
+    assert heroku.dynos() == []
+
+
+def test_after_shutdown_nothing_is_taken(heroku):
+    executor = heroku.executor("square")
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(executor.task, 1)
+
+
+def test_an_interrupt_in_the_block_leaves_no_dyno(heroku):
+    def interrupted():
+        with heroku.executor("square", jobs=2) as executor:
+            futures.extend(executor.submit(executor.task, n, pause=60) for n in range(4))
+            while len(heroku.dynos()) < 2:
+                threading.Event().wait(0.02)
+            raise KeyboardInterrupt
+
+    futures = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert heroku.dynos() == []
+    assert all(isinstance(future.exception(), RunCancelled) for future in futures[:2])
+    assert all(future.cancelled() for future in futures[2:])
+
+
+def test_the_task_called_by_itself_runs_it(heroku):
+    executor = heroku.executor("square")
+    assert executor.task.__name__ == "square"
+    assert executor.task(3)["y"].item() == 9

@@ -1,0 +1,123 @@
+"""journal: a sweep in a file, and back, with all that its rows hold."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heroku_magic.errors import HerokuMagicError, InvalidOptions
+from heroku_magic.journal import Journal, Written, read
+from heroku_magic.outcomes import Outcome
+from heroku_magic.records import Rows
+from heroku_magic.tables import table
+
+WRITTEN = Written(
+    "hs-0123abcd",
+    "https://api.heroku.com",
+    "shop",
+    "simulate",
+    axes=[{"names": ["n"], "values": [1, 2], "are_rows": False}],
+    in_step=False,
+    places=None,
+    env={"method": "fast"},
+    secrets=["token"],
+    size="standard-1x",
+    timeout=60,
+    takes_rows=True,
+    outlives=False,
+    terms={"jobs": 2},
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def outcome(place=0, state="done", **more):
+    return Outcome(place, {"n": place}, state, 1, {"run": "hm-00000000", "seconds": 1.5}, **more)
+
+
+def same(one, other):
+    return json.dumps(one) == json.dumps(other)  # NaN is NaN there
+
+
+@given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=4))
+def test_rows_come_back_as_they_were(tmp_path_factory, rows):
+    journal = Journal(tmp_path_factory.mktemp("journal") / "s.jsonl").open(WRITTEN)
+    journal.ended(outcome(parts=[Rows(rows)]))
+    (back,) = read(journal.path).outcomes(lambda place: {"n": place})
+    assert same([row for part in back.parts for row in part.rows], rows)
+    assert (back.place, back.state, back.attempts, back.facts) == (0, "done", 1, outcome().facts)
+
+
+def test_tables_and_files_come_back_byte_by_byte(tmp_path):
+    journal = Journal(tmp_path / "s.jsonl").open(WRITTEN)
+    column = {"name": "x", "coding": "numbers", "dtype": "float64", "numbers": "float64"}
+    part = table({"rows": 2, "columns": [column], "sizes": [16]}, bytes(range(16)))
+    journal.ended(outcome(parts=[Rows([{"x": math.nan}]), part], files={"a.png": b"\x89PNG"}))
+    (back,) = read(journal.path).outcomes(lambda place: {"n": place})
+    assert back.parts[1] == part
+    assert back.files == {"a.png": b"\x89PNG"}
+
+
+def test_what_the_sweep_is_of_comes_back(tmp_path):
+    journal = Journal(tmp_path / "deep" / "s.jsonl").open(WRITTEN)
+    journal.began([0, 1], "hm-00000001")
+    journal.ended(outcome(1, "failed", error=HerokuMagicError("bad\nvery")))
+    told = read(journal.path)
+    assert told.written == WRITTEN
+    assert told.began == {"hm-00000001": [0, 1]}
+    (back,) = told.outcomes(lambda place: {"n": place})
+    assert (back.state, str(back.error)) == ("failed", "bad\nvery")
+    assert back.parts is None
+
+
+def test_only_its_owner_may_read_it(tmp_path):
+    assert Journal(tmp_path / "s.jsonl").open(WRITTEN).path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_there_is_never_written_over(tmp_path):
+    (tmp_path / "s.jsonl").write_text("mine")
+    with pytest.raises(InvalidOptions, match=r"is there already: %heroku resume .*s\.jsonl goes on"):
+        Journal(tmp_path / "s.jsonl").open(WRITTEN)
+    assert (tmp_path / "s.jsonl").read_text() == "mine"
+
+
+def test_a_last_line_that_was_cut_is_none(tmp_path):
+    journal = Journal(tmp_path / "s.jsonl").open(WRITTEN)
+    journal.ended(outcome(0))
+    journal.ended(outcome(1))
+    text = journal.path.read_text()
+    journal.path.write_text(text[:-9])
+    assert [*read(journal.path).ended] == [0]
+    Journal(journal.path).reopen().ended(outcome(2))
+    assert [*read(journal.path).ended] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no sweep"),
+        ("no json\n", "line 1: this is not the file of a sweep"),
+        ('{"a": 1}\n', "line 1: this is not the file of a sweep"),
+        (None, "cannot be read"),
+    ],
+)
+def test_what_is_no_journal_is_said(tmp_path, text, said):
+    if text is not None:
+        (tmp_path / "s.jsonl").write_text(text)
+    with pytest.raises(InvalidOptions, match=said):
+        read(tmp_path / "s.jsonl")
+
+
+def test_a_line_that_was_changed_is_named(tmp_path):
+    journal = Journal(tmp_path / "s.jsonl").open(WRITTEN)
+    with journal.path.open("a") as file:
+        file.write("[1]\n")
+    with pytest.raises(InvalidOptions, match="line 2"):
+        read(journal.path)

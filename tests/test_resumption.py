@@ -1,0 +1,174 @@
+"""resumption: a sweep that ended early goes on, in the same kernel or in a new one, with what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from datetime import date
+
+import pandas as pd
+import pytest
+from workers import make_worker
+
+from heroku_magic import InvalidOptions, connect
+from heroku_magic.embedded import embedded
+from heroku_magic.errors import SweepFailed
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_worker(
+        tmp_path_factory.mktemp("resumption") / "shop",
+        step="""
+            import os, time
+            from datetime import date
+            from heroku_task import Secret, task
+
+            @task
+            def step(seed: int, pause: float = 0.0, broken: str = "", day: date = date(2026, 1, 1), token: Secret = ""):
+                time.sleep(pause)
+                if broken and os.path.exists(broken) and seed % 2:
+                    raise ValueError("broken")
+                yield {"x": seed * 10, "when": day.isoformat(), "told": len(token), "dyno": os.environ["DYNO"]}
+            """,
+    )
+
+
+@pytest.fixture
+def heroku(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return connect(worker=folder, say=lambda _: None)
+
+
+@pytest.fixture
+def server(folder, tmp_path, monkeypatch):
+    """The embedded Heroku as if it were the real one."""
+    server = embedded(folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEROKU_HOST", server.url)
+    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    return server
+
+
+def stopped(heroku, count, done, **options):
+    """A sweep that was stopped after some runs."""
+    sweep = heroku.sweep("step", {"seed": range(count)}, {"pause": 0.05}, jobs=2, **options)
+    for number, _ in enumerate(sweep.as_completed(), 1):
+        if number == done:
+            sweep.cancel()
+    sweep.wait(30)
+    return sweep
+
+
+def test_what_was_done_is_kept_and_only_the_rest_is_run(heroku):
+    first = stopped(heroku, 12, 4)
+    before = dict(zip(first.partial["seed"], first.partial["dyno"], strict=True))
+    again = heroku.resume(first)
+    df = again.result(60)
+    assert df["x"].tolist() == [seed * 10 for seed in range(12)]
+    after = dict(zip(df["seed"], df["dyno"], strict=True))
+    assert {seed: after[seed] for seed in before} == before
+    assert len(before) >= 4
+
+
+def test_a_file_goes_on_in_another_kernel(heroku, folder, tmp_path):
+    first = stopped(heroku, 10, 3, save=tmp_path / "grid.jsonl")
+    code = f"""
+        import heroku_magic
+        heroku = heroku_magic.connect(worker={str(folder)!r}, say=lambda text: None)
+        sweep = heroku.resume("grid.jsonl")
+        df = sweep.result(60)
+        print([*df["x"]], sweep.id, len(sweep.spans()))
+        """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    made = 10 - first.counts()["done"]
+    assert told.stdout.split() == [*str([seed * 10 for seed in range(10)]).split(), first.id, str(made)]
+
+
+def test_failed_runs_are_made_again_and_their_tries_add_up(heroku, tmp_path):
+    marker = tmp_path / "broken"
+    marker.write_text("")
+    sweep = heroku.sweep("step", {"seed": range(4)}, {"broken": str(marker)}, save="s.jsonl")
+    with pytest.raises(SweepFailed, match=r"2 of 4 runs failed(.|\n)*%heroku resume runs what is missing"):
+        sweep.result(60)
+    marker.unlink()
+    again = heroku.resume("s.jsonl")
+    assert again.result(60)["x"].tolist() == [0, 10, 20, 30]
+    assert again.runs()["attempts"].tolist() == [1, 2, 1, 2]
+
+
+def test_types_samples_tables_and_chunks_survive_the_file(heroku):
+    cases = pd.DataFrame({"seed": [1, 2, 3], "day": [date(2026, 5, n) for n in (1, 2, 3)]})
+    first = heroku.sweep("step", {"cases": cases}, save="table.jsonl", chunk=2)
+    expected = first.result(60)
+    back = heroku.resume("table.jsonl").result(60)
+    assert back.drop(columns="dyno").equals(expected.drop(columns="dyno"))
+    sampled = heroku.sweep("step", {"seed": range(1000)}, sample=5, seed=3, save="sample.jsonl").result(60)
+    assert heroku.resume("sample.jsonl").result(60).equals(sampled)
+
+
+def test_the_file_holds_no_secret_and_it_is_found_again(heroku, monkeypatch, tmp_path):
+    monkeypatch.setenv("token", "swordfish")
+    first = stopped(heroku, 6, 2, save="s.jsonl", secrets=["token"])
+    assert "swordfish" not in (tmp_path / "s.jsonl").read_text()
+    assert set(heroku.resume("s.jsonl").result(60)["told"]) == {9}
+    assert first.counts()["cancelled"]
+
+
+def test_a_sweep_of_another_app_is_refused_by_name(server, tmp_path):
+    heroku = connect("shop", say=lambda _: None)
+    heroku.sweep("step", {"seed": [1]}, save="s.jsonl").result(60)
+    line, *rest = (tmp_path / "s.jsonl").read_text().split("\n")
+    written = json.loads(line) | {"app": "bank"}
+    (tmp_path / "s.jsonl").write_text("\n".join([json.dumps(written), *rest]))
+    with pytest.raises(InvalidOptions, match=r"is a sweep on bank at .*: choose it with --app bank"):
+        heroku.resume("s.jsonl")
+
+
+def test_a_detached_sweep_whose_kernel_was_killed_is_attached_with_its_live_runs(server):
+    code = """
+        import time, heroku_magic
+        heroku = heroku_magic.connect("shop", say=lambda text: None)
+        sweep = heroku.sweep("step", {"seed": range(6)}, {"pause": 3.0}, jobs=3, detach=True)
+        while len([run for run in sweep._desk.runs() if run.up_at]) < 3:
+            time.sleep(0.02)
+        print(sweep.id, flush=True)
+        time.sleep(60)
+        """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    with process.stdout:
+        name = process.stdout.readline().strip()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    heroku = connect("shop", say=lambda _: None)
+    live = {dyno.name for dyno in heroku.dynos()}
+    assert len(live) == 3
+    df = heroku.attach(name).result(60)
+    assert df["x"].tolist() == [0, 10, 20, 30, 40, 50]
+    assert set(df["dyno"][:3]) == live
+    assert heroku.dynos() == []
+
+
+def test_a_run_that_ended_while_nobody_looked_is_read_from_the_backlog(server):
+    code = """
+        import os, signal, heroku_magic
+        heroku = heroku_magic.connect("shop", say=lambda text: None)
+        sweep = heroku.sweep("step", {"seed": range(2)}, {"pause": 0.5}, jobs=2, detach=True)
+        while len([run for run in sweep._desk.runs() if run.dyno]) < 2:
+            pass
+        print(sweep.id, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    heroku = connect("shop", say=lambda _: None)
+    while heroku.dynos():
+        threading.Event().wait(0.05)
+    sweep = heroku.attach(told.stdout.strip())
+    assert sweep.result(60)["x"].tolist() == [0, 10]
+    assert sweep.runs()["attempts"].tolist() == [1, 1]
