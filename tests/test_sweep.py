@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 from workers import make_worker
 
-from heroku_magic import InvalidOptions, InvalidParameters, connect
+from heroku_magic import InvalidOptions, InvalidParameters, Secret, TaskFailed, connect
+from heroku_magic.embedded import embedded
 from heroku_magic.errors import SweepFailed
+from heroku_magic.transport import Transport
 
 TASK = """
     import time
@@ -28,7 +32,8 @@ ECHO = """
     from heroku_task import task
 
     @task
-    def echo(seed: int, wrong: bool = False):
+    def echo(seed: int, wrong: bool = False, pause: float = 0.0):
+        __import__("time").sleep(pause)
         return [{"seed": seed + 1 if wrong else seed, "y": 1}]
 """
 
@@ -228,3 +233,214 @@ def test_a_failed_sweep_fails_its_cell_and_leaves_its_name_unbound(shell, capsys
     assert "✗ seed=1: ValueError: seed 1 is bad" in capsys.readouterr().out
     kept = shell.run_cell("%heroku run point --each seed={range(3)} --arg fail=1 --no-raise").result
     assert sorted(set(kept["seed"])) == [0, 2]
+
+
+# -- chunks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", [2, 7, 100, "auto"])
+def test_combinations_that_share_a_dyno_give_the_same_rows(heroku, chunk):
+    grid, fixed = {"region": ["eu", "us"], "seed": range(12)}, {"n": 2}
+    alone = heroku.sweep("point", grid, fixed).result(60)
+    sweep = heroku.sweep("point", grid, fixed, chunk=chunk)
+    together = sweep.result(60)
+    pd.testing.assert_frame_equal(together, alone)
+    assert together.attrs["heroku"]["verified"]
+    dynos = {2: 12, 7: 4, 100: 1}.get(chunk)
+    assert len(sweep.spans()) == dynos if dynos else len(sweep.spans()) <= 24
+
+
+def test_a_failure_in_a_chunk_is_that_of_one_combination(heroku):
+    sweep = heroku.sweep("point", {"seed": range(6)}, {"fail": 2}, chunk=6)
+    with pytest.raises(SweepFailed, match=r"1 of 6 runs failed(.|\n)*seed=2: ValueError: seed 2 is bad") as caught:
+        sweep.result(60)
+    assert sorted(set(caught.value.partial["seed"])) == [0, 1, 3, 4, 5]
+    (failed,) = sweep.failures()
+    assert 'raise ValueError(f"seed {seed} is bad")' in str(failed.error)
+    assert sweep.runs()["exit_status"].tolist() == [0, 0, 1, 0, 0, 0]
+    assert len(set(sweep.runs()["dyno"])) == 1
+
+
+def test_in_a_chunk_only_what_failed_is_tried_again(heroku):
+    sweep = heroku.sweep("point", {"seed": range(6)}, {"fail": 2}, chunk=6, retries=2, retry_tasks=True)
+    sweep.wait(60)
+    assert sweep.runs()["attempts"].tolist() == [1, 1, 3, 1, 1, 1]
+
+
+def test_combinations_of_a_chunk_are_given_as_they_complete(heroku):
+    sweep = heroku.sweep("point", {"seed": range(3)}, {"pause": 0.5}, chunk=3)
+    first = next(sweep.as_completed())
+    assert not sweep.done()
+    assert first.result()["x"].tolist() == [0, 1]
+    assert sweep.counts()["done"] < 3
+    assert sweep.result(60)["x"].tolist() == [0, 1, 10, 11, 20, 21]
+
+
+def test_what_does_not_fit_into_one_environment_goes_into_several(heroku):
+    import random
+
+    words = [random.Random(number).randbytes(3000).hex() for number in range(8)]
+    sweep = heroku.sweep("point", {"region": words}, {"seed": 1, "n": 1}, chunk=8)
+    assert sweep.result(60)["region"].tolist() == words
+    assert 1 < len(sweep.spans()) < 8
+
+
+def test_a_cancelled_chunk_keeps_what_had_ended(heroku):
+    sweep = heroku.sweep("point", {"seed": range(5)}, {"pause": 0.4}, chunk=5)
+    done = next(sweep.as_completed()).parameters["seed"]
+    sweep.cancel()
+    assert sweep.wait(30)
+    assert done in set(sweep.partial["seed"])
+    assert sweep.counts()["cancelled"]
+    assert heroku.dynos() == []
+
+
+def test_a_plain_script_takes_no_chunks(heroku):
+    with pytest.raises(InvalidOptions, match="plain is no task of heroku_task, or its app has an older"):
+        heroku.sweep("plain", {"seed": [1, 2]}, chunk=2)
+
+
+def test_files_and_tables_of_a_chunk_are_those_of_their_combination(tmp_path):
+    folder = make_worker(
+        tmp_path / "worker",
+        draw="""
+            from heroku_task import emit_file, task
+
+            @task
+            def draw(seed: int):
+                with open(f"/tmp/{seed}.txt", "w") as file:
+                    file.write("x" * seed)
+                emit_file(f"/tmp/{seed}.txt")
+                return [] if seed == 2 else None if seed == 3 else [{"y": seed}]
+            """,
+    )
+    sweep = connect(worker=folder, say=lambda _: None).sweep("draw", {"seed": range(5)}, chunk=5)
+    ended = {outcome.parameters["seed"]: outcome for outcome in sweep.as_completed()}
+    assert {seed: one.files for seed, one in ended.items()} == {seed: {f"{seed}.txt": b"x" * seed} for seed in range(5)}
+    assert [len(ended[seed].result()) for seed in (0, 1, 2, 4)] == [1, 1, 0, 1]
+    assert ended[3].result() is None
+    assert sweep.result(60)["y"].tolist() == [0, 1, 4]
+
+
+# -- money -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def priced(folder, monkeypatch, tmp_path):
+    """The same app as if it were on Heroku, where dynos cost something."""
+    server = embedded(folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEROKU_HOST", server.url)
+    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+    return connect("worker", size="basic", prices={"basic": 2_592_000}, say=lambda _: None)
+
+
+def test_a_dollar_a_second_is_counted(priced):
+    sweep = priced.sweep("point", {"seed": range(3)}, {"pause": 0.2})
+    df = sweep.result(60)
+    assert df.attrs["heroku"]["dollars"] == pytest.approx(sweep.runs()["seconds"].sum(), rel=0.01)
+    assert sweep.dollars == df.attrs["heroku"]["dollars"]
+    assert sweep.expected_dollars == pytest.approx(sweep.dollars)
+
+
+def test_a_budget_is_refused_before_by_what_was_measured(priced):
+    priced.run("point", {"seed": 1, "pause": 0.3})
+    assert "more than the $1 of --max-cost" in refused(priced, "point", {"seed": range(100)}, max_cost=1.0)[0]
+    assert priced.dynos() == []
+
+
+def test_a_budget_stops_a_sweep_that_costs_more(priced):
+    grid = {"seed": range(40)}
+    sweep = priced.sweep("echo", grid, {"pause": 0.4}, jobs=2, max_cost=2.0)
+    with pytest.raises(SweepFailed, match="--max-cost"):
+        sweep.result(60)
+    assert 0 < sweep.counts()["done"] < 40
+    assert sweep.dollars < 3.0
+    assert priced.dynos() == []
+
+
+@pytest.mark.parametrize(("size", "said"), [("eco", "the price of eco is not known"), (None, "give --size")])
+def test_a_budget_needs_a_price(folder, monkeypatch, tmp_path, size, said):
+    server = embedded(folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEROKU_HOST", server.url)
+    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+    heroku = connect("worker", size=size, say=lambda _: None)
+    for start in (lambda: heroku.sweep("point", {"seed": [1]}, max_cost=1), lambda: heroku.submit("point", max_cost=1)):
+        with pytest.raises(InvalidOptions, match=said):
+            start()
+
+
+def test_a_budget_of_one_run_is_its_dynos_longest_life(priced):
+    run = priced.submit("point", {"seed": 1, "pause": 60}, max_cost=2.0)
+    with pytest.raises(TaskFailed, match="the time limit of 2 s was reached"):
+        run.result(60)
+    with pytest.raises(InvalidOptions, match="not even one second of basic"):
+        priced.submit("point", {"seed": 1}, max_cost=0.5)
+
+
+def test_an_estimate_starts_nothing_and_asks_for_no_secret(priced, monkeypatch):
+    asked, send = [], Transport.send
+    monkeypatch.setattr(
+        Transport, "send", lambda self, method, *a, **k: asked.append(method) or send(self, method, *a, **k)
+    )
+    made = priced.estimate("plain", {"seed": range(50)}, {"n": 2}, secrets=["key"])
+    assert made.combinations == 50
+    assert set(asked) <= {"GET"}
+    assert "Nothing was started." in str(made)
+
+
+def test_a_dry_run_says_what_would_be(shell, capsys):
+    assert shell.run_cell("%%heroku point --each seed --dry-run --jobs 3\nseed = range(9)").result is None
+    said = capsys.readouterr().out
+    assert "9 runs of point on embedded" in said
+    assert "3 at once" in said
+    assert "Nothing was started." in said
+    shell.run_cell("%heroku run point --arg seed=1 --dry-run")
+    assert "One run of point" in capsys.readouterr().out
+    assert shell.run_cell("%heroku ps").result.empty
+
+
+# -- a cell's lines --------------------------------------------------------------------------------
+
+
+def test_what_an_interrupted_cell_did_is_resumed_by_the_next(shell, tmp_path):
+    file = tmp_path / "s.jsonl"
+    shell.run_cell(f"%heroku run point --each seed={{range(3)}} --arg fail=1 --save {file}")
+    assert file.exists()
+    shell.run_cell("import heroku_magic")
+    resumed = shell.run_cell("df = %heroku resume")
+    assert isinstance(resumed.error_in_exec, SweepFailed)  # it fails as before, but the others were not run again
+    assert shell.run_cell("heroku_magic.last.runs()").result["attempts"].tolist() == [1, 2, 1]
+    kept = shell.run_cell(f"%heroku resume {file} --no-raise").result
+    assert sorted(set(kept["seed"])) == [0, 2]
+
+
+def test_without_a_sweep_there_is_nothing_to_resume(shell, monkeypatch):
+    monkeypatch.setattr("heroku_magic.heroku._last", None)
+    error = shell.run_cell("%heroku resume").error_in_exec
+    assert "No sweep was made in this kernel yet" in str(error)
+
+
+def test_a_sweep_in_the_background_binds_its_name_at_its_end(shell):
+    sweep = shell.run_cell("%heroku run point --each seed={range(3)} --arg n=1 --bg --out df").result
+    assert sweep.wait(60)
+    for _ in range(100):
+        if "df" in shell.user_ns:
+            break
+        time.sleep(0.02)
+    assert shell.user_ns["df"]["seed"].tolist() == [0, 1, 2]
+
+
+def test_a_command_is_no_sweep(shell):
+    error = shell.run_cell("%heroku run --each n={[1, 2]} -- date").error_in_exec
+    assert "--each is for a task" in str(error)
+
+
+def test_a_secret_is_no_axis(heroku):
+    assert "a secret is the same in every run" in refused(heroku, "plain", {"seed": [Secret("swordfish")]})[0]
+
+
+def test_a_thousand_million_combinations_ask_for_a_bound(heroku):
+    said = refused(heroku, "point", {"seed": range(10**6), "n": range(1000)})[0]
+    assert said.startswith("1,000,000,000 combinations are more than 1,000,000: --sample K draws K of them")
