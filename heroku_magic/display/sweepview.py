@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import cached_property
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from heroku_magic.display.cellgrid import SIGNS, Picture
@@ -270,7 +271,7 @@ def details(view: SweepView) -> list[str]:
 def _failure(run: Outcome, names: Sequence[str], lines: int) -> Failure:
     error = _safe(str(run.error or "").strip().partition("\n")[0], ERROR)
     log = [_safe(line.rstrip(), LOG) for line in run.log[-lines - 1 :]]
-    log = [line for line in log if line != error[:LOG]][-lines:]
+    log = dedent("\n".join([line for line in log if line != error[:LOG]][-lines:])).splitlines()
     facts = [_safe(run.dyno)] if run.dyno else []
     facts += [f"{run.attempts:,} tries"] if run.attempts > 1 else []
     return Failure(_which(run, names), error, f" ({', '.join(facts)})" if facts else "", log)

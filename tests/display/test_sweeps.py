@@ -156,6 +156,12 @@ def test_failed_runs_are_named_by_what_differs_with_the_end_of_their_log():
     assert "and 1 more failed: sweep.runs() has them all" in words(html(view))
 
 
+def test_a_log_that_begins_indented_is_moved_to_the_left():
+    log = ["Traceback:", '  File "point.py", line 10, in point', "    raise ValueError", "ValueError: no data"]
+    (failure,) = SweepView(running(failed=[outcome(log=log)])).failures
+    assert failure.log == ['File "point.py", line 10, in point', "  raise ValueError"]
+
+
 @pytest.mark.parametrize("error", [ValueError("no data\nTraceback"), "no data\nTraceback"])
 def test_an_errors_first_line_is_shown_whatever_it_is(error):
     view = SweepView(running(failed=[outcome(error=error)]))
