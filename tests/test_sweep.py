@@ -194,7 +194,7 @@ def test_a_cell_with_each_is_a_sweep(shell, capsys):
     assert done.success
     df = shell.user_ns["df"]
     assert df["region"].tolist() == ["eu"] * 3 + ["us"] * 3
-    assert "point over region, seed ✓ 6/6 runs" in capsys.readouterr().out
+    assert "point × 6 ✓ 6 done" in capsys.readouterr().out
     assert shell.run_cell("%heroku last").result.counts() == {"done": 6}
 
 

@@ -1,187 +1,121 @@
 """A sweep -> one live output in a cell or a terminal: how many runs are where, and which failed; it starts none.
 
-A sweep is looked at ten times a second, however many events its runs have.
+A sweep is looked at ten times a second, however many events its runs have. Who was interrupted goes on
+in the same place:
+
+    output = SweepOutput(sweep)
+    output.follow()        # KeyboardInterrupt
+    output.follow()        # goes on where that one was interrupted
 """
 
 from __future__ import annotations
 
 import time
 from functools import cache
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from heroku_magic.display import text as words
+from heroku_magic.display.cellgrid import SIGNS
 from heroku_magic.display.html import environment
-from heroku_magic.display.live import INTERVAL, TERMINAL_INTERVAL, in_notebook
-from heroku_magic.outcomes import STATES
-from heroku_magic.safetext import clean_line, mask_emails
+from heroku_magic.display.live import INTERVAL, TERMINAL_INTERVAL, TICK, empty_output, in_notebook
+from heroku_magic.display.sweepview import Pace, SweepView, details, summary, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable
 
     from jinja2 import Template
 
-FAILURES = 8  # that are named
-LONGEST = 300  # characters of a failure
-SIGNS = {"queued": "·", "starting": "○", "running": "●", "retried": "↻", "done": "■", "failed": "✗", "cancelled": "□"}
-TONES = {"running": "#6d5dd3", "done": "#1e9e4a", "failed": "#e0352b"}
+    from heroku_magic.display.sweepview import Shown
+
+# Middle tones: three times as light or dark as a white page and as a black one. Those of words are
+# mixed with the text's own colour; a site that knows no mixing keeps the tone before it.
+TONES = {
+    "queued": "#797979", "starting": "#7766dd", "running": "#6d5dd3", "retried": "#b07a00",
+    "done": "#1e9e4a", "failed": "#e0352b", "cancelled": "#797979",
+}  # fmt: skip
+# A cell is drawn a thousand times: every byte counts. The sign is seen where the colour alone would not tell.
+CELLS = {
+    "queued": "background:#8883",
+    "starting": "background:#76d6",
+    "running": "background:#76d;color:#fff",
+    "retried": "background:#b70;color:#fff",
+    "done": "background:#295",
+    "failed": "background:#d33;color:#fff",
+    "cancelled": "background:#8883;color:#888",
+}
 
 
-class Failed(Protocol):
-    """One run of a sweep, as far as it is shown."""
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """What it is made with."""
-
-    @property
-    def error(self) -> Exception | None:
-        """What it failed with."""
-
-
-class Shown(Protocol):
-    """What can be shown: a sweep."""
-
-    @property
-    def task(self) -> str:
-        """What is run."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The parameters that differ."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """Sentences for the user."""
-
-    @property
-    def started_at(self) -> float | None:
-        """Seconds since 1970."""
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it took, once it is over."""
-
-    @property
-    def states(self) -> bytes:
-        """Where each combination stands, in the grid's order."""
-
-    def failures(self, most: int) -> Sequence[Failed]:
-        """The first ones that failed."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait at most so many seconds; tell whether it is over."""
-
-    def facts(self) -> Mapping[str, Any]:
-        """Small plain values."""
+SHARE = 10  # drawing takes a tenth of the time at most
 
 
 class SweepOutput:
-    """The place where one sweep is shown; made in the cell's own thread."""
+    """The place where one sweep is shown; made in the cell's own thread, drawn on from any one.
 
-    def __init__(self, sweep: Shown, *, quiet: bool = False) -> None:
+    quiet: only what went wrong, and notes. handle: a place to draw in that is there already.
+    """
+
+    def __init__(
+        self, sweep: Shown, *, quiet: bool = False, handle: Any = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._sweep = sweep
         self._quiet = quiet
-        self._handle: Any = _empty() if in_notebook() else None
-        self._told = ""
-        self._told_at = 0.0
+        self._clock = clock
+        self._pace = Pace()
+        self._handle: Any = handle or (empty_output() if in_notebook() else None)
+        self._seen: tuple[bytes, list[str]] = (b"", [])
+        self._seen_at = float("-inf")
+        self._interval = INTERVAL if self._handle is not None else TERMINAL_INTERVAL
+        self._pause = self._interval
+        self._notes = 0
 
     def follow(self) -> None:
         """Draw what happens until the sweep is over."""
-        interval = INTERVAL if self._handle else TERMINAL_INTERVAL
-        while not self._sweep.wait(interval):
-            if not self._quiet:
-                self._draw(SweepView(self._sweep))
-        view = SweepView(self._sweep)
-        if not self._quiet or view.failures:
-            self._draw(view, final=True)
-
-    def _draw(self, view: SweepView, *, final: bool = False) -> None:
+        self._look()
+        while not self._sweep.wait(INTERVAL):
+            self._look()
+        view = SweepView(self._sweep, final=True)
+        if self._quiet and view.kind == "done" and not view.notes:
+            return
         if self._handle is not None:
-            self._handle.update({"text/html": html(view, final=final), "text/plain": text(view)}, raw=True)
-        elif (told := text(view)) != self._told:
-            self._told = told
-            print(told, flush=True)  # noqa: T201 - a terminal's display is what is printed
+            self._draw(view)
+        else:
+            self._print(summary(view), *details(view), *self._new_notes(view))
+
+    def _look(self) -> None:
+        """Draw or print what changed; the clock alone moves once a second."""
+        seen, since = (bytes(self._sweep.states), [*self._sweep.notes]), self._clock() - self._seen_at
+        if self._quiet or since < self._pause:
+            return
+        has_changed = seen != self._seen
+        if has_changed or (self._handle is not None and since >= TICK):
+            self._seen, self._seen_at = seen, self._clock()
+            self._show()
+            # Of a very large sweep the runs are more urgent than their picture.
+            self._pause = max(self._interval, SHARE * (self._clock() - self._seen_at))
+
+    def _show(self) -> None:
+        view = SweepView(self._sweep, self._pace)
+        self._pace.look(self._clock(), view.ended)
+        if self._handle is not None:
+            self._draw(view)
+        else:
+            self._print(f"{summary(view)} · {view.progress}", *self._new_notes(view))
+
+    def _new_notes(self, view: SweepView) -> list[str]:
+        """A terminal keeps what is printed, so each note is told once."""
+        new, self._notes = len(self._sweep.notes) - self._notes, len(self._sweep.notes)
+        return view.notes[-new:] if new else []
+
+    def _draw(self, view: SweepView) -> None:
+        self._handle.update({"text/html": html(view), "text/plain": text(view)}, raw=True)
+
+    def _print(self, *lines: str) -> None:
+        for line in lines:
+            print(line, flush=True)  # noqa: T201 - a terminal's display is what is printed
 
 
-class SweepView:
-    """What there is to see of a sweep at one moment; all texts are safe to show."""
-
-    def __init__(self, sweep: Shown) -> None:
-        self.title = clean_line(sweep.task)
-        self.names = clean_line(", ".join(sweep.names))
-        self.states = [STATES[code] for code in sweep.states]
-        self.total = len(self.states)
-        self.is_over = sweep.seconds is not None
-        self.seconds = sweep.seconds if sweep.seconds is not None else time.time() - (sweep.started_at or time.time())
-        self.notes = [clean_line(note) for note in sweep.notes]
-        self.failures = [_failure(one, sweep.names) for one in sweep.failures(FAILURES)]
-        self.more_failures = self.count("failed") - len(self.failures)
-        self.facts = sweep.facts() if self.is_over else {}
-
-    def count(self, state: str) -> int:
-        """How many runs are in a state."""
-        return self.states.count(state)
-
-    @property
-    def ended(self) -> int:
-        """How many runs are over."""
-        return self.total - sum(map(self.count, ("queued", "starting", "running", "retried")))
-
-    @property
-    def groups(self) -> list[tuple[str, str]]:
-        """The runs' states in the grid's order, as (state, so many signs)."""
-        return [(state, SIGNS[state] * len([*same])) for state, same in groupby(self.states)]
-
-    @property
-    def mark(self) -> str:
-        """A sign for how it stands."""
-        if not self.is_over:
-            return "●"
-        return "✓" if self.count("done") == self.total else "✗" if self.count("failed") else "■"
-
-    @property
-    def told(self) -> list[str]:
-        """The facts of the status line."""
-        counted = [f"{self.count(state)} {state}" for state in SIGNS if self.count(state)]
-        return [f"{self.ended}/{self.total} runs", *counted, words.duration(self.seconds), *self._left, *self._price]
-
-    @property
-    def _left(self) -> list[str]:
-        """When it will be over, at the pace so far."""
-        if self.is_over or not self.ended:
-            return []
-        return [f"about {words.duration(self.seconds / self.ended * (self.total - self.ended))} left"]
-
-    @property
-    def _price(self) -> list[str]:
-        dollars = self.facts.get("dollars")
-        return [f"${dollars:.4f} at list price"] if dollars else []
-
-
-def text(view: SweepView) -> str:
-    """Return the sweep in words."""
-    lines = [f"{view.title} over {view.names} {view.mark} {words.SEPARATOR.join(view.told)}", *view.failures]
-    more = [f"and {view.more_failures} more failures: sweep.runs() has them all"] if view.more_failures else []
-    return "\n".join([*lines, *more, *view.notes])
-
-
-def html(view: SweepView, *, final: bool) -> str:
-    """Return the sweep as a grid of signs, a bar, and its failures."""
-    kind = "done" if view.mark == "✓" else "failed" if view.is_over else "running"
-    return _template().render(view=view, final=final, tones=TONES, tone=TONES[kind])
-
-
-def _failure(cell: Failed, names: Sequence[str]) -> str:
-    where = ", ".join(f"{name}={cell.parameters.get(name)!r}"[:60] for name in names)
-    said = str(cell.error).partition("\n")[0][:LONGEST]
-    return clean_line(mask_emails(f"✗ {where}: {said}"))
-
-
-def _empty() -> Any:
-    from IPython.display import display
-
-    return display({"text/html": "", "text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
+def html(view: SweepView) -> str:
+    """Return the sweep as a grid of cells, a bar, its failures; in the end with a timeline. Of bounded size."""
+    return _template().render(view=view, tones=TONES, cells=CELLS, signs=SIGNS)
 
 
 @cache
