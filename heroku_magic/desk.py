@@ -221,9 +221,9 @@ class SweepDesk:
     # -- how they ended -----------------------------------------------------------------------------
 
     def _read_calls(self, job: Job, run: Run) -> None:
-        for call in run.calls[job.read :]:
+        for place, call in [*zip(job.places, run.calls, strict=False)][job.read :]:
             job.read += 1
-            self._settle(self._of_call(job.places[call.told.call], job, run, call))
+            self._settle(self._of_call(place, job, run, call))
 
     def _of_call(self, place: int, job: Job, run: Run, call: Call) -> Outcome:
         """How one of several combinations in a dyno ended: what it sent is whole, whatever the others do."""

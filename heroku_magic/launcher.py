@@ -100,14 +100,22 @@ class Launcher:
 
     def _live(self) -> None:
         try:
-            while self._desk.running or not self._desk.is_finished():
-                self._launch()
-                self._settle(self._next())
-                self._desk.look()
+            self._work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever, and no dyno may go on
+            self._say(f"A fault of heroku_magic: {type(error).__name__}. All dynos were told to stop.")
+            for job in self._desk.running:
+                if job.run is not None:
+                    job.run.cancel()
         finally:
             if self._log is not None:
                 self._log.close()
             self._desk.over()
+
+    def _work(self) -> None:
+        while self._desk.running or not self._desk.is_finished():
+            self._launch()
+            self._settle(self._next())
+            self._desk.look()
 
     def _launch(self) -> None:
         """Start runs while there is room."""

@@ -95,10 +95,12 @@ class Ordering:
         places = made.sample(sample, seed) if sample else range(len(made))
         return self._plan(chosen, made, places, fixed, wish=wish, chunk=chunk)
 
-    def again(self, task: str, made: Grid, places: Sequence[int], fixed: Mapping[str, Any], wish: Wish) -> Plan:
+    def again(
+        self, task: str, made: Grid, places: Sequence[int], fixed: Mapping[str, Any], *, wish: Wish, chunk: int
+    ) -> Plan:
         """Return what a sweep is of that was begun before."""
         fixed = {**fixed, **self._secrets(wish, {**fixed, **dict.fromkeys(made.names)})}
-        return self._plan(self._task(task, wish), made, places, fixed, wish=wish, chunk=0)
+        return self._plan(self._task(task, wish), made, places, fixed, wish=wish, chunk=chunk)
 
     def _plan(
         self,
@@ -111,7 +113,7 @@ class Ordering:
         chunk: int,
     ) -> Plan:
         _refuse_too_many(len(places), chunk)
-        if chunk != 1 and chosen.schema is not None and not chosen.takes_calls:
+        if chunk != 1 and not chosen.takes_calls and not wish.is_trial:
             raise InvalidOptions(_NO_CALLS.format(task=chosen.name))
         _check_axes(chosen, made, places, fixed)
         first = self.order(chosen.name, {**fixed, **made[places[0]]}, replace(wish, secrets=()))

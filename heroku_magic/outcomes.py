@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,12 +71,18 @@ class Outcome:
 
 
 class Board:
-    """All combinations of a sweep by their places, for one writer."""
+    """All combinations of a sweep by their places, for one writer.
+
+    outcomes: of those that are over; finished: as they came; failed: in the grid's order; slowest: of those
+    that went well.
+    """
 
     def __init__(self, count: int, known: Iterable[Outcome] = ()) -> None:
         self.states = bytearray(count)
         self.outcomes: dict[int, Outcome] = {}
         self.finished: list[Outcome] = []
+        self.failed: list[Outcome] = []
+        self.slowest: Outcome | None = None
         self._attempts = Counter[int]()
         for outcome in known:
             self._attempts[outcome.place] = outcome.attempts
@@ -112,10 +119,14 @@ class Board:
         self.outcomes[outcome.place] = outcome
         self.finished.append(outcome)
         self.states[outcome.place] = STATES.index(outcome.state)
+        if outcome.state == "failed":
+            insort(self.failed, outcome, key=lambda one: one.place)
+        elif outcome.state == "done" and (outcome.seconds or 0) > ((self.slowest and self.slowest.seconds) or 0):
+            self.slowest = outcome
 
-    def of(self, state: str) -> list[Outcome]:
-        """Return those that ended so, in the grid's order."""
-        return [self.outcomes[place] for place in sorted(self.outcomes) if self.outcomes[place].state == state]
+    def done(self) -> list[Outcome]:
+        """Return those that went well, in the grid's order."""
+        return [self.outcomes[place] for place in sorted(self.outcomes) if self.outcomes[place].state == "done"]
 
     @property
     def retried(self) -> int:

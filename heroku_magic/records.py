@@ -390,8 +390,14 @@ class _Process:
         if kind == "file":
             return self._add_file(msgspec.convert(header, _FilePart), body)
         if kind == "return":
-            return msgspec.convert({"returns": header}, Returns)
+            return self._in_order(msgspec.convert({"returns": header}, Returns))
         return msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
+
+    def _in_order(self, told: Returns) -> Returns:
+        expected = range(len(self.calls), len(self.calls) + len(told.returns))
+        if [one.call for one in told.returns] != [*expected]:
+            raise ValueError("calls that were not made in order")
+        return told
 
     def _add_file(self, told: _FilePart, body: bytes) -> File | None:
         self._file_bytes += len(body)
@@ -412,7 +418,7 @@ class _Process:
         if isinstance(record, Returns):
             for told in record.returns:
                 self.calls.append(self._returned(told))
-        elif isinstance(record, (Rows, Table, File, Failure)):
+        elif isinstance(record, (Table, File, Failure)) or (isinstance(record, Rows) and record.rows):
             self._since.append(record)
 
     def _returned(self, told: Return) -> Call:
@@ -420,7 +426,8 @@ class _Process:
         parts: list[Rows | Table] = []
         files: dict[str, bytes] = {}
         failure, left = None, told.rows or 0
-        while self._since and not (isinstance(self._since[0], (Rows, Table)) and not left):
+        # Rows of several calls may come in one record, everything else comes after the return of the call before.
+        while self._since and (left or not isinstance(self._since[0], Rows)):
             record = self._since.popleft()
             if isinstance(record, Rows):
                 own, rest = record.rows[:left], record.rows[left:]

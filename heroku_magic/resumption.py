@@ -99,7 +99,8 @@ def _plan(told: Written, place: Place, ordering: Ordering) -> Plan:
         detach=told.outlives,
     )
     places = range(len(made)) if told.places is None else told.places
-    return ordering.again(told.task, made, places, {name: Typed(text) for name, text in told.env.items()}, wish)
+    fixed = {name: Typed(text) for name, text in told.env.items()}
+    return ordering.again(told.task, made, places, fixed, wish=wish, chunk=told.terms["chunk"])
 
 
 def _still_live(told: Read, plan: Plan) -> list[Job]:

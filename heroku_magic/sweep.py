@@ -127,12 +127,11 @@ class Sweep:
 
     def failures(self, most: int | None = None) -> list[Outcome]:
         """Return those that failed, the first ones in the grid's order."""
-        return self._board.of("failed")[:most]
+        return self._board.failed[:most]
 
     def slowest(self) -> Outcome | None:
         """Return the one that took longest of those that went well."""
-        done = [outcome for outcome in [*self._board.finished] if outcome.state == "done"]
-        return max(done, key=lambda outcome: outcome.seconds or 0, default=None)
+        return self._board.slowest
 
     def spans(self) -> list[Span]:
         """Return the life of each dyno, in the order of their requests."""
@@ -147,7 +146,7 @@ class Sweep:
     def partial(self) -> pd.DataFrame | None:
         """The rows of the combinations that went well so far; None when none of them has a table."""
         with self._changed:
-            done = [outcome for outcome in self._board.of("done") if outcome.parts is not None]
+            done = [outcome for outcome in self._board.done() if outcome.parts is not None]
         if not done:
             return None
         return grid_frame([(one.parameters, one.parts or ()) for one in done], self.names, self.facts())

@@ -51,9 +51,19 @@ def test_outcomes_are_listed_in_the_grids_order_and_as_they_came():
     for place in (3, 0, 2):
         board.settle(outcome(place, "failed" if place == 2 else "done"))
     board.cancel([1])
-    assert [one.place for one in board.of("done")] == [0, 3]
+    assert [one.place for one in board.done()] == [0, 3]
+    assert [one.place for one in board.failed] == [2]
     assert [one.place for one in board.finished] == [3, 0, 2]
     assert states(board) == ["done", "cancelled", "failed", "done"]
+
+
+def test_failures_keep_the_grids_order_and_the_slowest_is_known():
+    board = Board(4)
+    for place, seconds in ((3, 5.0), (1, 9.0), (2, 1.0), (0, 7.0)):
+        state = "failed" if place in {1, 3} else "done"
+        board.settle(Outcome(place, {}, state, 1, {"seconds": seconds}))
+    assert [one.place for one in board.failed] == [1, 3]
+    assert board.slowest.place == 0
 
 
 def test_what_ended_well_before_stays_so_and_the_rest_is_tried_again():

@@ -232,6 +232,46 @@ def test_loss_doubling_disorder_noise_and_forgery_never_make_a_wrong_result(valu
         assert not decoder.verified
 
 
+@given(st.lists(st.none() | st.integers(0, 4), max_size=12), st.randoms(use_true_random=False))
+def test_rows_are_given_to_the_calls_that_sent_them_however_they_were_batched(counts, random):
+    lines, waiting, told, sent = [record(0, "task", {"task": "t", "parameters": None})], [], [], 0
+
+    def flush():
+        if waiting:
+            lines.append(record(len(lines), "rows", [*waiting]))
+        if told:
+            lines.append(record(len(lines), "return", [*told]))
+        waiting.clear(), told.clear()
+
+    for call, count in enumerate(counts):
+        for row in range(count or 0):
+            waiting.append({"call": call, "row": row})
+            if random.random() < 0.3:
+                flush()
+        told.append({"call": call, "status": 0, "rows": count, "seconds": 0.5})
+        sent += count or 0
+        if random.random() < 0.3:
+            flush()
+    flush()
+    decoder, _ = read([*lines, end_of(lines, rows=sent)])
+    assert decoder.verified
+    found = [
+        None if call.parts is None else [row for part in call.parts for row in part.rows] for call in decoder.calls
+    ]
+    assert found == [
+        None if count is None else [{"call": call, "row": row} for row in range(count)]
+        for call, count in enumerate(counts)
+    ]
+
+
+def test_calls_out_of_order_are_no_result():
+    lines = [record(0, "task", {"task": "t", "parameters": None})]
+    lines.append(record(1, "return", [{"call": 1, "status": 0, "rows": None, "seconds": 0}]))
+    decoder, _ = read([*lines, end_of(lines)])
+    assert decoder.calls == []
+    assert "records 1 cannot be read" in decoder.problem()
+
+
 @pytest.mark.parametrize(
     "text", ["@hm2 x", "@hm\u0662 x", "@hm" + "9" * 5000 + " x", "@hm1 ", record(0, "rows", [], version=2)]
 )

@@ -366,7 +366,10 @@ def test_a_budget_needs_a_price(folder, monkeypatch, tmp_path, size, said):
     monkeypatch.setenv("HEROKU_HOST", server.url)
     monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
     heroku = connect("worker", size=size, say=lambda _: None)
-    for start in (lambda: heroku.sweep("point", {"seed": [1]}, max_cost=1), lambda: heroku.submit("point", max_cost=1)):
+    for start in (
+        lambda: heroku.sweep("point", {"seed": [1]}, max_cost=1),
+        lambda: heroku.submit("point", {"seed": 1}, max_cost=1),
+    ):
         with pytest.raises(InvalidOptions, match=said):
             start()
 

@@ -50,17 +50,25 @@ SHARE = 10  # drawing takes a tenth of the time at most
 class SweepOutput:
     """The place where one sweep is shown; made in the cell's own thread, drawn on from any one.
 
-    quiet: only what went wrong, and notes. handle: a place to draw in that is there already.
+    quiet: only what went wrong, and notes. background: a terminal is told the end alone, for somebody types
+    there. handle: a place to draw in that is there already.
     """
 
     def __init__(
-        self, sweep: Shown, *, quiet: bool = False, handle: Any = None, clock: Callable[[], float] = time.monotonic
+        self,
+        sweep: Shown,
+        *,
+        quiet: bool = False,
+        background: bool = False,
+        handle: Any = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sweep = sweep
         self._quiet = quiet
         self._clock = clock
         self._pace = Pace()
         self._handle: Any = handle or (empty_output() if in_notebook() else None)
+        self._waits_for_end = quiet or (background and self._handle is None)
         self._seen: tuple[bytes, list[str]] = (b"", [])
         self._seen_at = float("-inf")
         self._interval = INTERVAL if self._handle is not None else TERMINAL_INTERVAL
@@ -83,7 +91,7 @@ class SweepOutput:
     def _look(self) -> None:
         """Draw or print what changed; the clock alone moves once a second."""
         seen, since = (bytes(self._sweep.states), [*self._sweep.notes]), self._clock() - self._seen_at
-        if self._quiet or since < self._pause:
+        if self._waits_for_end or since < self._pause:
             return
         has_changed = seen != self._seen
         if has_changed or (self._handle is not None and since >= TICK):

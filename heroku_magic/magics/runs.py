@@ -103,8 +103,9 @@ class Runs(VerbGroup):
         """Show the sweep until it is over, or behind the cell's back."""
         from heroku_magic.display.sweeps import SweepOutput
 
-        output, name = SweepOutput(sweep, quiet=self._is(options, "quiet")), options.get("out")
-        if options.get("bg") or options.get("detach"):
+        name, is_background = options.get("out"), bool(options.get("bg") or options.get("detach"))
+        output = SweepOutput(sweep, quiet=self._is(options, "quiet"), background=is_background)
+        if is_background:
             sweep.add_done_callback(lambda _: self._bind_sweep(name, sweep) if sweep.exception() is None else None)
             Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
             return sweep

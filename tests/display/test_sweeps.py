@@ -358,6 +358,11 @@ def test_a_quiet_terminal_prints_what_went_wrong_alone(terminal, clock, capsys, 
     assert (capsys.readouterr().out == "") is is_silent
 
 
+def test_in_the_background_a_terminal_is_told_the_end_alone(terminal, clock, capsys):
+    SweepOutput(Watched([*range(1, 100)], clock), background=True, clock=clock).follow()
+    assert capsys.readouterr().out.count("simulate × 100") == 1
+
+
 def test_a_terminal_prints_nothing_hostile(terminal, clock, capsys):
     nasty = "\x1b]0;title\x07\x1b[2J\u202e\x9b1m"
     bad = outcome({"seed": nasty}, nasty, log=[nasty], dyno=nasty)

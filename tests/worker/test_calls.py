@@ -1,0 +1,102 @@
+"""RUN_CALLS: a task is called several times in one process, and each call's end is told apart."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from binascii import b2a_base64
+
+import pytest
+
+
+def packed(calls):
+    return b2a_base64(zlib.compress(json.dumps(calls).encode()), newline=False).decode()
+
+
+@pytest.fixture
+def called(app):
+    """Runs a task with these calls; its records."""
+
+    def run(source, *calls, **env):
+        app.task(f"from heroku_task import emit, task\n{source}")
+        return app.run("job", RUN_CALLS=packed(calls), **env)
+
+    return run
+
+
+def returns(result):
+    return [
+        (one["call"], one["status"], one["rows"]) for kind, data in result.records if kind == "return" for one in data
+    ]
+
+
+def test_each_call_has_its_own_environment_on_top_of_the_dynos(called):
+    result = called(
+        "@task\ndef job(a: int, b: int = 7, c: int = 0):\n    yield {'a': a, 'b': b, 'c': c}",
+        {"a": "1", "b": "2"},
+        {"a": "3"},
+        {},
+        c="5",
+    )
+    assert result.rows == [{"a": 1, "b": 2, "c": 5}, {"a": 3, "b": 7, "c": 5}]
+    assert returns(result) == [(0, 0, 1), (1, 0, 1), (2, 1, None)]
+    assert result.of("failure")[0]["message"] == "a is missing"
+    assert result.status == 1
+
+
+def test_a_call_that_fails_keeps_its_rows_and_stops_no_other(called):
+    result = called(
+        "@task\ndef job(n: int):\n    yield {'n': n}\n    if n == 1:\n        raise SystemExit(9)\n    yield {'n': -n}",
+        *({"n": str(n)} for n in range(3)),
+    )
+    assert returns(result) == [(0, 0, 2), (1, 9, 1), (2, 0, 2)]
+    assert result.rows == [{"n": 0}, {"n": 0}, {"n": 1}, {"n": 2}, {"n": -2}]
+    assert result.end == {"status": 1, "rows": 5}
+
+
+def test_no_table_an_empty_one_and_rows_are_told_apart(called):
+    result = called(
+        "@task\ndef job(n: int):\n    return [None, [], {'n': 1}][n]", *({"n": str(n)} for n in (0, 1, 2, 0))
+    )
+    assert returns(result) == [(0, 0, None), (1, 0, 0), (2, 0, 1), (3, 0, None)]
+
+
+def test_rows_of_a_calls_threads_are_its_own(called):
+    source = """
+import threading, time
+
+def later(n):
+    time.sleep(0.05)
+    emit({"n": n})
+
+@task
+def job(n: int):
+    threading.Thread(target=later, args=(n,)).start()
+"""
+    result = called(source, {"n": "0"}, {"n": "1"})
+    assert returns(result) == [(0, 0, 1), (1, 0, 1)]
+
+
+def test_a_thousand_small_calls_take_few_lines(called):
+    result = called("@task\ndef job(n: int):\n    return {'n': n}", *({"n": str(n)} for n in range(1000)))
+    assert [row["n"] for row in result.rows] == [*range(1000)]
+    assert len(returns(result)) == 1000
+    assert len(result.stdout.splitlines()) < 200
+
+
+def test_a_signal_ends_all_calls(called):
+    source = "import os, signal\n@task\ndef job(n: int):\n    if n:\n        os.kill(os.getpid(), signal.SIGTERM)\n"
+    result = called(source, {"n": "0"}, {"n": "1"}, {"n": "0"})
+    assert returns(result) == [(0, 0, None)]
+    assert result.status == 143
+
+
+def test_the_task_does_not_see_the_list(called):
+    source = "import os\n@task\ndef job():\n    return {'seen': 'RUN_CALLS' in os.environ}"
+    assert called(source, {}).rows == [{"seen": False}]
+
+
+def test_in_a_shell_the_rows_of_all_calls_are_printed(app):
+    app.task("from heroku_task import task\n@task\ndef job(n: int):\n    yield {'n': n}")
+    result = app.run("job", keyed=False, RUN_CALLS=packed([{"n": "1"}, {"n": "2"}]))
+    assert result.log == ['{"n":1}', '{"n":2}']
