@@ -25,7 +25,7 @@ def run(app, process_type, *, keyed=False, **parameters):
 def test_the_procfile_names_what_the_readme_promises():
     lines = (WORKER / "Procfile").read_text().splitlines()
 
-    assert [line.partition(":")[0] for line in lines] == ["task", "hello", "bootstrap", "dice", "describe"]
+    assert [line.partition(":")[0] for line in lines] == ["task", "hello", "bootstrap", "mandelbrot", "dice", "describe"]
     assert (WORKER / ".python-version").read_text() == "3.13\n"
 
 
@@ -50,6 +50,24 @@ def test_task_says_a_few_lines_whatever_its_size(shipped):
         assert 1 <= len(run(shipped, "task", keyed=True, n=n).log) <= 7
     assert run(shipped, "task", keyed=True, n="0").rows == []
     assert run(shipped, "task", keyed=True, n="-1").failure["message"] == "n is -1: expected 0 or more rows"
+
+
+def test_mandelbrot_draws_tiles_that_make_one_picture(shipped):
+    whole = run(shipped, "mandelbrot", keyed=True, tiles="1", pixels="8", depth="50").rows
+    tiles = {
+        (row, column): run(
+            shipped, "mandelbrot", keyed=True, tiles="2", pixels="4", depth="50", row=row, column=column
+        ).rows
+        for row in "01"
+        for column in "01"
+    }
+    joined = [
+        {"line": left["line"], "brightness": left["brightness"] + right["brightness"]}
+        for row in "01"
+        for left, right in zip(tiles[row, "0"], tiles[row, "1"], strict=True)
+    ]
+    assert joined == whole
+    assert len({value for line in whole for value in line["brightness"]}) > 20
 
 
 def test_hello_greets(shipped):
