@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.safetext import clean_line
 
 MOST = 1_000_000  # values that are drawn from what has no length
+MOST_DRAWN = 100_000_000  # of which some are taken by chance
+_ENDLESS = "its values do not end, or are more than {most:,}: take some of them (itertools.islice)."
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,18 @@ class Grid:
         return sorted(random.Random(seed).sample(range(len(self)), count))  # noqa: S311 - no secret
 
 
-def grid(each: Mapping[str, Any], declared: Iterable[str] | None = None, *, in_step: bool = False) -> Grid:
+def grid(
+    each: Mapping[str, Any],
+    declared: Iterable[str] | None = None,
+    *,
+    in_step: bool = False,
+    draw: Callable[[Iterable[Any]], list[Any]] | None = None,
+) -> Grid:
     """Return the grid of some names and their values. declared: the task's parameters; None takes any.
 
     A name that the task does not declare, and whose value is a table or a list of dicts, makes a run
-    of each row. Raises InvalidParameters with every fault.
+    of each row. draw: takes values out of what has no length; left out, all. Raises InvalidParameters with
+    every fault.
 
     >>> list(grid({"region": ["eu", "us"], "seed": range(2)}))[1:3]
     [{'region': 'eu', 'seed': 1}, {'region': 'us', 'seed': 0}]
@@ -77,7 +87,7 @@ def grid(each: Mapping[str, Any], declared: Iterable[str] | None = None, *, in_s
     axes, issues = [], []
     for name, values in each.items():
         try:
-            axes.append(_axis(name, values, known))
+            axes.append(_axis(name, values, known, draw or _all))
         except TypeError as fault:  # noqa: PERF203 - all faults at once
             issues.append(f"--each {clean_line(name)}: {fault}")
     made = Grid(tuple(axes), in_step)
@@ -87,26 +97,54 @@ def grid(each: Mapping[str, Any], declared: Iterable[str] | None = None, *, in_s
     return made
 
 
-def _axis(name: str, values: Any, declared: frozenset[str] | None) -> Axis:
-    rows = None if declared is not None and name in declared else _rows(values)
-    if rows is not None:
-        return Axis(tuple(dict.fromkeys(key for row in rows for key in row)), rows, are_rows=True)
-    drawn = _drawn(values)
+def reservoir(count: int, seed: int | None = None) -> Callable[[Iterable[Any]], list[Any]]:
+    """Return what draws some values by chance out of any number, in their order, and never holds more.
+
+    >>> reservoir(3, seed=1)(n * n for n in range(1000))
+    [16129, 64516, 458329]
+    """
+
+    def draw(values: Iterable[Any]) -> list[Any]:
+        chance, kept = random.Random(seed), []  # noqa: S311 - no secret
+        for place, value in enumerate(islice(values, MOST_DRAWN + 1)):
+            if place == MOST_DRAWN:
+                raise TypeError(_ENDLESS.format(most=MOST_DRAWN))
+            if place < count:
+                kept.append((place, value))
+            elif (other := chance.randrange(place + 1)) < count:
+                kept[other] = place, value
+        return [value for _, value in sorted(kept, key=itemgetter(0))]
+
+    return draw
+
+
+def _all(values: Iterable[Any]) -> list[Any]:
+    drawn = list(islice(values, MOST + 1))
+    if len(drawn) > MOST:
+        raise TypeError(_ENDLESS.format(most=MOST))
+    return drawn
+
+
+def _axis(name: str, values: Any, declared: frozenset[str] | None, draw: Callable[[Iterable[Any]], list[Any]]) -> Axis:
+    if hasattr(values, "to_dict") and hasattr(values, "columns"):
+        values = values.to_dict("records")
+    drawn = _drawn(values, draw)
     if not drawn:
         raise TypeError("there are no values, so there is nothing to run.")
+    rows = None if declared is not None and name in declared else _rows(drawn)
+    if rows is not None:
+        return Axis(tuple(dict.fromkeys(key for row in rows for key in row)), rows, are_rows=True)
     return Axis((name,), drawn)
 
 
-def _rows(values: Any) -> list[Mapping[str, Any]] | None:
-    """The rows of a DataFrame or of a list of dicts; None: it is neither."""
-    if hasattr(values, "to_dict") and hasattr(values, "columns"):
-        values = values.to_dict("records")
-    if isinstance(values, list) and values and all(isinstance(row, Mapping) for row in values):
+def _rows(values: Sequence[Any]) -> list[Mapping[str, Any]] | None:
+    """The rows of a list of dicts; None: it is none."""
+    if not isinstance(values, range) and all(isinstance(row, Mapping) for row in values):
         return [{str(name): value for name, value in row.items()} for row in values]
     return None
 
 
-def _drawn(values: Any) -> Sequence[Any]:
+def _drawn(values: Any, draw: Callable[[Iterable[Any]], list[Any]]) -> Sequence[Any]:
     """All values of an axis, as long as they are not too many to be meant."""
     if isinstance(values, str | bytes):
         raise TypeError(f"its value is text ({clean_line(repr(values)[:40])}), not a list: one run for each character?")
@@ -115,10 +153,7 @@ def _drawn(values: Any) -> Sequence[Any]:
         raise TypeError(f"its value is one {kind}, not a list of them: give a list, a range, any iterable.")
     if isinstance(values, range | list | tuple):
         return values
-    drawn = list(islice(values, MOST + 1))
-    if len(drawn) > MOST:
-        raise TypeError(f"its values do not end, or are more than {MOST:,}: take some of them (itertools.islice).")
-    return drawn
+    return _all(values) if hasattr(values, "__len__") else draw(values)
 
 
 def _faults(made: Grid) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.desk import Plan
 from heroku_magic.errors import InvalidOptions, InvalidParameters
-from heroku_magic.grid import Grid, grid
+from heroku_magic.grid import Grid, grid, reservoir
 from heroku_magic.parameters import refused, to_env, with_calls
 from heroku_magic.preflight import Preflight
 from heroku_magic.run import Order
@@ -91,7 +91,9 @@ class Ordering:
         fixed = {**parameters, **self._secrets(wish, {**parameters, **each})}
         chosen = self._task(task, wish)
         declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
-        made = grid(each, declared, in_step=in_step)
+        # Of a single endless axis only the sample is held.
+        draw = reservoir(sample, seed) if sample and len(each) == 1 else None
+        made = grid(each, declared, in_step=in_step, draw=draw)
         places = made.sample(sample, seed) if sample else range(len(made))
         return self._plan(chosen, made, places, fixed, wish=wish, chunk=chunk)
 

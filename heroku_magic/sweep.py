@@ -16,6 +16,7 @@ from heroku_magic.errors import SweepFailed
 from heroku_magic.frames import grid_frame, table
 from heroku_magic.launcher import Launcher
 from heroku_magic.outcomes import RUNNING, STATES, Board, Span, counted
+from heroku_magic.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -179,7 +180,8 @@ class Sweep:
         told = {name: facts.get(name) for name in ("run", "dyno", "exit_status", "seconds", "dollars")}
         error = _headline(outcome.error) if outcome else None
         attempts = self._board.attempts(place)
-        return {**self.plan[place], **told, "state": STATES[code], "attempts": attempts, "error": error}
+        given = {name: plain(value) for name, value in self.plan[place].items()}
+        return {**given, **told, "state": STATES[code], "attempts": attempts, "error": error}
 
     # -- concurrent.futures' words ----------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import count, product
 
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.grid import grid
+from heroku_magic.grid import grid, reservoir
 
 
 def faults(each, *declared, **options):
@@ -52,6 +53,36 @@ def test_any_iterable_is_drawn_once():
     made = grid({"a": (n * n for n in range(3))})
     assert list(made) == list(made) == [{"a": 0}, {"a": 1}, {"a": 4}]
     assert list(grid({"a": pd.Series([1.5, 2.5])})) == [{"a": 1.5}, {"a": 2.5}]
+
+
+def test_a_generator_of_dicts_makes_a_run_of_each():
+    assert list(grid({"case": ({"a": n, "b": -n} for n in range(2))})) == [{"a": 0, "b": 0}, {"a": 1, "b": -1}]
+
+
+def test_of_a_million_generated_combinations_only_the_sample_is_held():
+    import tracemalloc
+
+    tracemalloc.start()
+    made = grid({"case": ({"a": n, "b": n} for n in range(10**6))}, draw=reservoir(5, seed=2))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(made) == 5
+    assert [row["a"] for row in made] == sorted({row["a"] for row in made})
+    assert peak < 1_000_000
+
+
+@given(st.integers(0, 30), st.integers(1, 10), st.integers())
+def test_a_reservoir_takes_each_value_at_most_once_in_order(size, count, seed):
+    drawn = reservoir(count, seed)(iter(range(size)))
+    assert len(drawn) == min(size, count)
+    assert drawn == sorted(set(drawn))
+    assert set(drawn) <= set(range(size))
+
+
+def test_each_value_is_as_likely_as_any_other():
+    hits = Counter(value for seed in range(4000) for value in reservoir(2, seed)(iter(range(8))))
+    assert min(hits.values()) > 800
+    assert max(hits.values()) < 1200
 
 
 def test_a_huge_grid_costs_nothing_before_it_is_asked_for():

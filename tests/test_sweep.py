@@ -95,6 +95,15 @@ def test_one_log_session_serves_all_runs(heroku, monkeypatch):
     assert [session["dyno"] for session in opened] == ["run"]
 
 
+def test_a_sweep_of_n_asks_the_api_n_times_and_a_few(heroku, monkeypatch):
+    asked, send = [], Transport.send
+    heroku.tasks()
+    monkeypatch.setattr(Transport, "send", lambda self, *a, **k: asked.append(a[:2]) or send(self, *a, **k))
+    heroku.sweep("point", {"seed": range(40)}, jobs=4).result(60)
+    assert sum(method == "POST" and url.endswith("/dynos") for method, url in asked) == 40
+    assert len(asked) <= 40 + 5
+
+
 def test_never_more_than_jobs_run_at_once(heroku):
     sweep = heroku.sweep("point", {"seed": range(6)}, {"pause": 0.2}, jobs=2)
     most = 0

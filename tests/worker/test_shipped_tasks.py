@@ -25,7 +25,14 @@ def run(app, process_type, *, keyed=False, **parameters):
 def test_the_procfile_names_what_the_readme_promises():
     lines = (WORKER / "Procfile").read_text().splitlines()
 
-    assert [line.partition(":")[0] for line in lines] == ["task", "hello", "bootstrap", "mandelbrot", "dice", "describe"]
+    assert [line.partition(":")[0] for line in lines] == [
+        "task",
+        "hello",
+        "bootstrap",
+        "mandelbrot",
+        "dice",
+        "describe",
+    ]
     assert (WORKER / ".python-version").read_text() == "3.13\n"
 
 
