@@ -242,7 +242,7 @@ class SweepDesk:
         error = run.exception()
         if error is None and job.makes_calls:
             error = ResultIncomplete(f"{run.task} ended without a word of this combination.", run)
-        log = [line.message for line in run.latest_lines if line.source == "app"][-LOG_LINES:] if error else []
+        log = _last_words(run) if error else []
         parts = None if job.makes_calls else run.parts
         attempts = self.board.attempts(place)
         return Outcome(place, self.plan[place], "done", attempts, run.facts(), error, parts, run.files, log)
@@ -270,3 +270,10 @@ class SweepDesk:
         if isinstance(outcome.error, TaskFailed):
             return self.terms.retry_tasks or outcome.error.run.was_ended_by_platform
         return not isinstance(outcome.error, RunCancelled | InvalidParameters | None)
+
+
+def _last_words(run: Run) -> list[str]:
+    """The last lines that a failed task printed before its traceback: the error itself is told elsewhere."""
+    printed = [line.message for line in run.latest_lines if line.source == "app"]
+    begins = next((at for at, text in enumerate(printed) if text.startswith("Traceback (most recent call last)")), None)
+    return printed[:begins][-LOG_LINES:]

@@ -118,6 +118,7 @@ def test_failed_runs_are_named_and_the_others_rows_are_there(heroku):
         sweep.result(60)
     assert sorted(set(caught.value.partial["seed"])) == [0, 1, 3]
     assert caught.value.sweep is sweep
+    assert sweep.failures()[0].log == ["seed 2"]
     runs = sweep.runs()
     assert runs["state"].tolist() == ["done", "done", "failed", "done"]
     assert runs["exit_status"].tolist() == [0, 0, 1, 0]
