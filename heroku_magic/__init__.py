@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ResultIncomplete,
         RunCancelled,
         SettingsError,
+        SweepFailed,
         TaskFailed,
     )
     from heroku_magic.forms import form
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from heroku_magic.run import Run
     from heroku_magic.scaffold import init
     from heroku_magic.secret import Secret
+    from heroku_magic.sweep import Sweep
 
-    last: Run | None
+    last: Run | Sweep | None
 
 __version__ = VERSION
 
@@ -52,6 +54,8 @@ _HOMES = {
     "RunCancelled": "errors",
     "Secret": "secret",
     "SettingsError": "errors",
+    "Sweep": "sweep",
+    "SweepFailed": "errors",
     "TaskFailed": "errors",
     "account": "heroku",
     "connect": "heroku",
@@ -76,6 +80,8 @@ __all__ = [
     "RunCancelled",
     "Secret",
     "SettingsError",
+    "Sweep",
+    "SweepFailed",
     "TaskFailed",
     "account",
     "connect",
@@ -91,7 +97,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for; `last` is the run that was started last, or None."""
+    """Import a public name when it is first asked for; `last` is the run or the sweep that was started last, or None."""
     if name == "last":
         from heroku_magic.heroku import last
 

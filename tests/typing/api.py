@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import heroku_magic
-from heroku_magic import Heroku, HerokuMagicError, Run, RunCancelled, TaskFailed, connect
+from heroku_magic import Heroku, HerokuMagicError, Run, RunCancelled, Sweep, SweepFailed, TaskFailed, connect
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import pandas as pd
 
     from heroku_magic.events import Event
@@ -25,7 +27,14 @@ error: HerokuMagicError | None = run.exception()
 events: list[Event] = list(run)
 names: list[str] = [task.name for task in heroku.tasks()]
 stopped: str = heroku.stop("run.1234")
-last: Run | None = heroku_magic.last
+last: Run | Sweep | None = heroku_magic.last
+sweep: Sweep = heroku.sweep("simulate", {"n": range(10)}, {"seed": 1}, jobs=5, chunk="auto", save="grid.jsonl")
+frames: list[pd.DataFrame | None] = [outcome.result() for outcome in sweep.as_completed()]
+whole: pd.DataFrame | None = sweep.result(timeout=60)
+table: pd.DataFrame = heroku.resume(sweep).runs()
+price: float | None = heroku.estimate("simulate", {"n": [1, 2]}).dollars
+with heroku.executor("simulate", jobs=2) as executor:
+    later: Future[object] = executor.submit(len, "x")
 
 with heroku_magic.temporary_app("worker/", region="eu") as temporary:
     frame = temporary.run("simulate")
@@ -37,5 +46,5 @@ source: str | None = heroku_magic.logout()
 
 try:
     run.result()
-except (TaskFailed, RunCancelled) as failure:
+except (TaskFailed, RunCancelled, SweepFailed) as failure:
     partial: pd.DataFrame | None = failure.partial
