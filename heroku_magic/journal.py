@@ -131,11 +131,6 @@ def detached_path(sweep: str) -> Path:
     return (FOLDER / f"{sweep}.jsonl").absolute()
 
 
-def newest() -> Path | None:
-    """Return the journal that was written last of those in this folder that --detach began."""
-    return max(FOLDER.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, default=None)
-
-
 def _taken(told: Read | None, line: dict[str, Any]) -> Read:
     """What is told with one more line."""
     if told is None:

@@ -65,10 +65,11 @@ class Known:
         return self._apps
 
     def runs(self) -> list[str]:
-        """Return the detached runs of this folder."""
+        """Return the detached runs of this folder, and the sweeps."""
         from heroku_magic.detached import known
+        from heroku_magic.journal import FOLDER
 
-        return [detached.run for detached in known()]
+        return [*(detached.run for detached in known()), *sorted(path.stem for path in FOLDER.glob("hs-*.jsonl"))]
 
     def _note_apps(self) -> None:
         client = _client()

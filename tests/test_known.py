@@ -60,7 +60,7 @@ def test_before_any_connection_the_procfile_that_would_be_served_names_the_tasks
 
     assert names(known(worker=str(folder)).tasks({})) == ["slow", "simulate"]
     assert names(known().tasks({"worker": str(folder)})) == ["slow", "simulate"]
-    assert names(known().tasks({})) == ["task", "hello", "bootstrap", "dice"]
+    assert names(known().tasks({})) == ["task", "hello", "bootstrap", "mandelbrot", "dice"]
     assert len(running()) == before, "nothing is started"
 
 
@@ -133,3 +133,10 @@ def test_without_heroku_py_nothing_is_known_and_it_is_not_imported(monkeypatch):
 
 def test_hidden_variables_are_left_out():
     assert known().variables() == ["data", "df"]
+
+
+def test_what_can_be_attached_are_runs_and_sweeps_of_this_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".heroku" / "sweeps").mkdir(parents=True)
+    (tmp_path / ".heroku" / "sweeps" / "hs-0123abcd.jsonl").write_text("{}")
+    assert known().runs() == ["hs-0123abcd"]
