@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,21 @@ class Sweep:
     def __repr__(self) -> str:
         told = ", ".join(f"{count} {state}" for state, count in self.counts().items())
         return f"<Sweep {self.id} of {self.task} over {', '.join(self.names)}: {told}>"
+
+    @property
+    def outlives(self) -> bool:
+        """Whether its dynos go on when this process ends."""
+        return self.plan.first.outlives
+
+    def what_remains(self) -> str:
+        """Say which dynos may still run, and when they end by themselves."""
+        runs = [run for run in self._desk.runs() if run.dyno and run.ends_at]
+        if not runs:
+            return "No dyno is left."
+        at = datetime.fromtimestamp(max(run.ends_at or 0 for run in runs)).astimezone()
+        names = ", ".join(run.dyno or "" for run in runs[:NAMED])
+        names += f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
+        return f"{names} of {self.app} may still run; all end by themselves by {at:%H:%M:%S} (`%heroku ps` lists them)."
 
     def parameters(self, place: int) -> Mapping[str, Any]:
         """Return the combination at a place."""

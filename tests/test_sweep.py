@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pandas as pd
@@ -12,7 +13,7 @@ from workers import make_worker
 
 from heroku_magic import InvalidOptions, InvalidParameters, Secret, TaskFailed, connect
 from heroku_magic.embedded import embedded
-from heroku_magic.errors import SweepFailed
+from heroku_magic.errors import Interrupted, SweepFailed
 from heroku_magic.transport import Transport
 
 TASK = """
@@ -427,6 +428,30 @@ def test_what_an_interrupted_cell_did_is_resumed_by_the_next(shell, tmp_path):
     assert shell.run_cell("heroku_magic.last.runs()").result["attempts"].tolist() == [1, 2, 1]
     kept = shell.run_cell(f"%heroku resume {file} --no-raise").result
     assert sorted(set(kept["seed"])) == [0, 2]
+
+
+class Impatient:
+    """A display whose watcher presses Ctrl-C each time it looks."""
+
+    def __init__(self, sweep, **_):
+        self.sweep = sweep
+
+    def follow(self):
+        while not self.sweep._desk.runs() or not all(run.up_at for run in self.sweep._desk.runs()):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+
+def test_a_second_interrupt_lets_go_and_says_what_may_still_run(shell, monkeypatch):
+    monkeypatch.setattr("heroku_magic.display.sweeps.SweepOutput", Impatient)
+    line = "%heroku run point --each seed={range(9)} --arg pause=60 --jobs 2"
+    error = shell.run_cell(line).error_in_exec
+    assert isinstance(error, Interrupted)
+    assert re.search(
+        r"Let go of hs-\w+ while it was being stopped\. run\.\d+, run\.\d+ of embedded may still", str(error)
+    )
+    assert shell.run_cell("%heroku last").result.wait(30)
+    assert shell.run_cell("%heroku ps").result.empty
 
 
 def test_without_a_sweep_there_is_nothing_to_resume(shell, monkeypatch):

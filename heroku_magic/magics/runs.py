@@ -118,12 +118,22 @@ class Runs(VerbGroup):
         return None if name else sweep.partial
 
     def _watch_sweep(self, sweep: Sweep, output: SweepOutput) -> None:
-        """Follow the sweep; an interrupt stops all its dynos, and waits until they are gone."""
+        """Follow the sweep. One interrupt stops all its dynos and waits until they are gone, a second one lets go.
+
+        A detached sweep is meant to go on: there the first one lets go.
+        """
         try:
             output.follow()
         except KeyboardInterrupt:
+            if sweep.outlives:
+                raise Interrupted(
+                    f"Let go of {sweep.id}, which goes on: %heroku last is the sweep, and .cancel() stops it."
+                ) from None
             sweep.cancel()
-            output.follow()
+            try:
+                output.follow()
+            except KeyboardInterrupt:
+                raise Interrupted(f"Let go of {sweep.id} while it was being stopped. {sweep.what_remains()}") from None
 
     def _bind_sweep(self, name: str | None, sweep: Sweep) -> None:
         if name:
