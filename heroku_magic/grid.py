@@ -14,6 +14,8 @@ from heroku_magic.errors import InvalidParameters
 from heroku_magic.safetext import clean_line
 
 MOST = 1_000_000  # values that are drawn from what has no length
+MOST_RUNS = 1_000_000  # combinations of one sweep; more are hardly meant
+MOST_DYNOS = 10_000
 MOST_DRAWN = 100_000_000  # of which some are taken by chance
 _ENDLESS = "its values do not end, or are more than {most:,}: take some of them (itertools.islice)."
 
@@ -44,9 +46,14 @@ class Grid:
         """The parameters that differ from run to run, in order."""
         return [name for axis in self.axes for name in axis.names]
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many combinations there are, which may be more than `len()` can say."""
         sizes = [len(axis.values) for axis in self.axes]
         return min(sizes, default=0) if self.in_step else math.prod(sizes)
+
+    def __len__(self) -> int:
+        return self.size
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.__getitem__, range(len(self)))
@@ -95,6 +102,19 @@ def grid(
     if issues:
         raise InvalidParameters(issues)
     return made
+
+
+def refuse_too_many(count: int, chunk: int = 1) -> None:
+    """Refuse more runs than are meant. chunk: how many share a dyno; 0: that is judged while they run."""
+    dynos = -(-count // chunk) if chunk else 0
+    if count > MOST_RUNS:
+        most, remedy = f"{MOST_RUNS:,}", "--sample K draws K of them, or make the lists shorter"
+    elif dynos > MOST_DYNOS:
+        most = f"{MOST_DYNOS:,} runs"
+        remedy = "--sample K draws K of them, --chunk K runs K in one dyno, or make the lists shorter"
+    else:
+        return
+    raise InvalidParameters([f"{count:,} combinations are more than {most}: {remedy}."])
 
 
 def reservoir(count: int, seed: int | None = None) -> Callable[[Iterable[Any]], list[Any]]:

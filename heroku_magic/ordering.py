@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.desk import Plan
 from heroku_magic.errors import InvalidOptions, InvalidParameters
-from heroku_magic.grid import Grid, grid, reservoir
+from heroku_magic.grid import Grid, grid, refuse_too_many, reservoir
 from heroku_magic.parameters import refused, to_env, with_calls
 from heroku_magic.preflight import Preflight
 from heroku_magic.run import Order
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from heroku_magic.catalogue import Catalogue, Place
     from heroku_magic.tasks import Task
 
-MOST_RUNS = 1_000_000  # combinations of one sweep; more are hardly meant
-MOST_DYNOS = 10_000
 # One-off dynos of a size at once: https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
 AT_ONCE = {"eco": 1, "basic": 50, "standard-1x": 50, "standard-2x": 50}
 FEW = 5  # of the larger ones
@@ -114,7 +112,7 @@ class Ordering:
         wish: Wish,
         chunk: int,
     ) -> Plan:
-        _refuse_too_many(len(places), chunk)
+        refuse_too_many(len(places), chunk)
         if chunk != 1 and not chosen.takes_calls and not wish.is_trial:
             raise InvalidOptions(_NO_CALLS.format(task=chosen.name))
         _check_axes(chosen, made, places, fixed)
@@ -261,18 +259,6 @@ def _found(
     if issues := refused(names):
         raise InvalidParameters(issues)
     return {name: find(name) for name in names}
-
-
-def _refuse_too_many(count: int, chunk: int) -> None:
-    dynos = -(-count // chunk) if chunk else 0
-    if count > MOST_RUNS:
-        most, remedy = f"{MOST_RUNS:,}", "--sample K draws K of them, or make the lists shorter"
-    elif dynos > MOST_DYNOS:
-        most = f"{MOST_DYNOS:,} runs"
-        remedy = "--sample K draws K of them, --chunk K runs K in one dyno, or make the lists shorter"
-    else:
-        return
-    raise InvalidParameters([f"{count:,} combinations are more than {most}: {remedy}."])
 
 
 def _check_axes(task: Task, made: Grid, places: Sequence[int], fixed: Mapping[str, Any]) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 from kernels import kernel
 from workers import make_worker
 
+from heroku_magic import measured
+from heroku_magic.forms import _price
 from heroku_magic.options import parse
+from heroku_magic.pricing import DOLLARS_A_MONTH
+from heroku_magic.run import Order
+from heroku_magic.tasks import Task
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -119,6 +125,87 @@ def test_run_shows_log_and_table_in_the_forms_own_place_and_binds_the_result(fro
     assert "<th>mark</th>" in last[ids[3]]["text/html"]
     assert "✓ exit 0 · 2 rows" in last[ids[1]]["text/html"]
     assert not [m for m in messages if m["msg_type"] == "stream"], "nothing is printed into another cell"
+
+
+def test_a_cell_with_each_starts_the_form_with_these_fields_swept(front_end):
+    out = front_end.run("%%heroku ticks --form --each mark,n --jobs 2\nmark = ['x', 'y']\nn = range(1, 4)\nevery = 0")
+    assert out.error is None
+    assert "mark = each of x, y" in displays(out)[1]["text/plain"]
+    front_end.run("form = _")
+    assert front_end.run("form.offer").value == "'Run 6 runs · free'"
+    assert front_end.run("form.each, form.value").value == "({'mark': ['x', 'y'], 'n': range(1, 4)}, {'every': 0})"
+    assert front_end.run("print(form.cell)").text == (
+        "%%heroku ticks --jobs 2 --each mark,n\nmark = ['x', 'y']\nn = range(1, 4)\nevery = 0\n"
+    )
+    out = front_end.run("line = %heroku form ticks --each n={[1, 2]} --chunk auto --retry-tasks\nline.offer, line.cell")
+    assert "'Run 2 runs · free'" in out.value
+    assert "%%heroku ticks --chunk auto --retry-tasks --each n\\nn = [1, 2]" in out.value
+
+
+def test_a_sweep_is_shown_in_the_forms_own_place_and_its_cell_gives_the_same(front_end):
+    out = front_end.run("%%heroku ticks --form --each mark,n --out df\nmark = ['x', 'y']\nn = range(1, 4)")
+    ids = [content["transient"]["display_id"] for content in out.of("display_data")]
+    front_end.run("form = _")
+    sent = front_end.start("sweep = form.run(); sweep.wait(); import time; time.sleep(1.5); df.equals(form.result)")
+    messages = [message for _, message in front_end.messages(sent)]
+
+    values = [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "execute_result"]
+    assert values == ["True"]
+    last = {
+        m["content"]["transient"]["display_id"]: m["content"]["data"]
+        for m in messages
+        if m["msg_type"] == "update_display_data"
+    }
+    assert "ticks" in last[ids[2]]["text/plain"]
+    assert "6" in last[ids[2]]["text/plain"]
+    assert "<td>y</td>" in last[ids[3]]["text/html"]
+    assert "✓ 6 of 6 runs done · 12 rows" in last[ids[1]]["text/html"]
+    assert not [m for m in messages if m["msg_type"] == "stream"], "nothing is printed into another cell"
+    cell = front_end.run("print(form.cell)").text
+    front_end.run(cell.replace("--out df", "--out again"))
+    assert front_end.run("again.equals(df), len(again)").value == "(True, 12)"
+
+
+def test_stop_ends_all_dynos_of_a_forms_sweep(front_end):
+    front_end.run("form = %heroku form ticks --each mark={list('abcdef')} --arg n=500 --arg every=0.1 --jobs 3")
+    front_end.run("sweep = form.run(); import time; time.sleep(1.5); form.stop(); sweep.wait(30)")
+
+    assert front_end.run("sweep.done(), sweep.counts()").value == "(True, {'cancelled': 6})"
+    assert front_end.run("__import__('heroku_magic').connect().our_dynos()").value == "[]"
+    assert front_end.run("form.ended.partition(' · ')[0]").value == "'■ 0 of 6 runs done, 6 cancelled'"
+
+
+def test_the_price_of_a_sweep_is_that_of_the_runs_that_were_seen():
+    def told(size, last=None, *, runs=100, is_local=False):
+        settings = SimpleNamespace(is_local=is_local, size=None, prices=DOLLARS_A_MONTH)
+        heroku = SimpleNamespace(settings=settings, app="priced", app_name="priced")
+        return _price(heroku, Task("ticks", "", None), size, runs, last)
+
+    assert told("standard-1x") == "", "none was seen yet"
+    order = Order("priced", "priced", "ticks", "ticks", {})
+    for seconds in (36.0, 12.0):
+        measured.note(SimpleNamespace(seconds=seconds, size="standard-1x", calls=()), order)
+
+    assert told("standard-1x") == "about $0.0231"
+    assert told("standard-1x", runs=100_000) == "about $23.15"
+    assert told("standard-1x", runs=0) == "under $0.0001"
+    assert told(None) == "", "Heroku chooses the size"
+    assert told(None, SimpleNamespace(size="standard-1x")) == "about $0.0231", "as it did for the last run"
+    assert told("eco", SimpleNamespace(size="standard-1x")) == ""
+    assert told("standard-1x", is_local=True) == "free"
+
+
+def test_what_a_form_cannot_sweep_is_refused(front_end):
+    for cell, fault in (
+        ("%%heroku ticks --form --each n\nn = [1, 'x']", "n is the text 'x'"),
+        ("%%heroku ticks --form --each n\nn = []", "there are no values"),
+        ("%%heroku ticks --form --each rows\nrows = [{'n': 1}, {'n': 2}]", "rows have no field in a form"),
+        ("%%heroku ticks --form --each nn\nnn = [1]", "ticks has no parameter nn. Did you mean n?"),
+        ("%heroku form ticks --each n", "--each n: no values"),
+    ):
+        out = front_end.run(cell)
+        assert fault in out.error[1], cell
+        assert displays(out) == []
 
 
 def test_two_forms_run_at_once_each_in_its_own_place(front_end):

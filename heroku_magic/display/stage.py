@@ -1,28 +1,20 @@
-"""Stage: a place in a cell where one run after the other is shown, each with its table; it starts none."""
+"""Stage: a place in a cell where one run or sweep after the other is shown, each with its table; it starts none."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from heroku_magic.display import Output, Shown
+from heroku_magic.display import Output
 from heroku_magic.display.live import empty_output, in_notebook
+from heroku_magic.display.sweeps import SweepOutput
+from heroku_magic.sweep import Sweep
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from heroku_magic.run import Run
+
 _NOTHING = {"text/html": "", "text/plain": ""}
-
-
-class WithTable(Shown, Protocol):
-    """What can be shown, and may have a table in the end."""
-
-    @property
-    def state(self) -> str:
-        """How it ended: a table is shown of what is `done`."""
-
-    @property
-    def partial(self) -> pd.DataFrame | None:
-        """The table."""
 
 
 class Stage:
@@ -33,13 +25,22 @@ class Stage:
         self._log: Any = empty_output() if in_notebook() else None
         self._table: Any = empty_output() if in_notebook() else None
 
-    def show(self, run: WithTable) -> None:
-        """Show a run until it is over, in place of the one before, and then its table below it."""
+    def show(self, run: Run | Sweep) -> None:
+        """Show a run or a sweep until it is over, in place of the one before, and then its table below it.
+
+        There is no table of a run or a sweep that failed, for it would be too short.
+        """
         if self._table is not None:
             self._table.update(_NOTHING, raw=True)
-        Output(run, verbose=self._verbose, background=True, handle=self._log).follow()
-        if self._table is not None and run.state == "done" and run.partial is not None:
-            self._table.update(_drawn(run.partial), raw=True)
+        self._follow(run)
+        if self._table is not None and run.exception() is None and (table := run.partial) is not None:
+            self._table.update(_drawn(table), raw=True)
+
+    def _follow(self, run: Run | Sweep) -> None:
+        if isinstance(run, Sweep):
+            SweepOutput(run, background=True, handle=self._log).follow()
+        else:
+            Output(run, verbose=self._verbose, background=True, handle=self._log).follow()
 
 
 def _drawn(table: pd.DataFrame) -> dict[str, Any]:

@@ -68,6 +68,9 @@ class HerokuMagics(Runs, Forms, Shipping, Account):
             if errors["runs"]:
                 parameters = _parameters(parsed, cell or "", namespace)
                 return self._start(parsed, parameters, _taken(parsed.each, parameters))
+            if parsed.verb.name == "form":
+                parameters = dict(parsed.arguments)
+                return self._form(parsed, parameters, _taken(parsed.each, parameters))
             return getattr(self, f"_{parsed.verb.name}")(parsed)
 
     def _start(self, parsed: Parsed, parameters: Mapping[str, Any], each: Mapping[str, Any]) -> Any:
@@ -75,9 +78,7 @@ class HerokuMagics(Runs, Forms, Shipping, Account):
         if parsed.options.get("dry_run"):
             return self._estimate(parsed, each, parameters)
         if parsed.options.get("form"):
-            if each:
-                raise InvalidOptions("--each does not go with --form yet: a form makes one run.")
-            return self._form(parsed, parameters)
+            return self._form(parsed, parameters, each)
         return self._sweep(parsed, each, parameters) if each else self._run(parsed, parameters)
 
     def complete(self, text: str, is_first_line: bool) -> Matches | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Forms(VerbGroup):
     """`form`, and `run --form`."""
 
-    def _form(self, parsed: Parsed, parameters: Mapping[str, Any] | None = None) -> Form:
+    def _form(self, parsed: Parsed, parameters: Mapping[str, Any], each: Mapping[str, Any]) -> Form:
         from heroku_magic.forms import form
 
         options = parsed.options
@@ -25,18 +25,29 @@ class Forms(VerbGroup):
             raise InvalidOptions("A form is for a task; a command after -- has no parameters to ask for.")
         made = form(
             parsed.words[0] if parsed.words else None,
-            dict(parsed.arguments) if parameters is None else parameters,
+            parameters,
+            each=each,
             heroku=self._connect(parsed),
             secrets=options.get("secret", ()),
             on_success=self._binder(options["out"]) if "out" in options else None,
             verbose=self._is(options, "verbose"),
-            line=options,
+            line={**options, **({"chunk": "auto"} if options.get("chunk") == 0 else {})},
             size=options.get("size"),
             timeout=options.get("timeout"),
             any_type=bool(options.get("any_type")),
             override=options.get("override", ()),
             rows=options.get("rows") != "none",
             detach=bool(options.get("detach")),
+            zip=bool(options.get("zip")),
+            jobs=options.get("jobs"),
+            sample=options.get("sample"),
+            seed=options.get("seed"),
+            chunk=options.get("chunk", 1) or "auto",
+            retries=options.get("retries", 0),
+            retry_tasks=bool(options.get("retry_tasks")),
+            fail_fast=bool(options.get("fail_fast")),
+            save=options.get("save"),
+            max_cost=options.get("max_cost"),
         )
         made.show()
         return made

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from heroku_magic.options import Parsed
     from heroku_magic.run import Run
     from heroku_magic.settings import Choice
+    from heroku_magic.sweep import Sweep
 
 
 class VerbGroup(Magics):
@@ -68,10 +69,10 @@ class VerbGroup(Magics):
 
         return Choice(app=self.app, local=self.local, worker=self.worker, source="%config HerokuMagics.app")
 
-    def _bind(self, name: str, run: Run) -> None:
+    def _bind(self, name: str, run: Run | Sweep) -> None:
         self._shell.user_ns[name] = run.partial
 
-    def _binder(self, name: str) -> Callable[[Run], None]:
+    def _binder(self, name: str) -> Callable[[Run | Sweep], None]:
         """What binds a run's table once it is over, if that went well."""
         return lambda run: self._bind(name, run) if run.exception() is None else None
 

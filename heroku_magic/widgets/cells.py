@@ -7,22 +7,48 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _PLAIN = re.compile(r"[\w./:@%+=,~-]+", re.ASCII)
 
 
-def cell(task: str, values: Mapping[str, Any], secrets: Iterable[str], options: Mapping[str, Any]) -> str:
-    """Return the cell that runs a task with these plain values; options are those of the line.
+def cell(
+    task: str,
+    values: Mapping[str, Any],
+    secrets: Iterable[str],
+    options: Mapping[str, Any],
+    each: Mapping[str, Sequence[Any]] | None = None,
+) -> str:
+    """Return the cell that runs a task with these plain values; options are those of the line, each is swept.
 
     >>> print(cell("simulate", {"n": 10, "class": "a b"}, ["KEY"], {"size": "eco", "local": True}))
     %%heroku simulate --size eco --local --secret KEY --arg class={'a b'}
     n = 10
+    >>> print(cell("simulate", {"n": 10}, [], {}, {"seed": range(3)}))
+    %%heroku simulate --each seed
+    seed = range(0, 3)
+    n = 10
     """
+    swept, inline = _parted(each or {})
+    fixed, arguments = _parted(values)
     line = ["%%heroku", task, *_options(options), *(f"--secret {name}" for name in secrets)]
-    line += [f"--arg {name}={_expression(value)}" for name, value in values.items() if not _may_be_assigned(name)]
-    body = [f"{name} = {value!r}" for name, value in values.items() if _may_be_assigned(name)]
+    line += _each(each or {}, inline)
+    line += [f"--arg {name}={_expression(value)}" for name, value in arguments.items()]
+    body = [f"{name} = {value!r}" for name, value in {**swept, **fixed}.items()]
     return "\n".join([" ".join(line), *body])
+
+
+def _each(each: Mapping[str, Any], inline: Mapping[str, Any]) -> list[str]:
+    """What is swept, in order: the first name varies slowest."""
+    if each and not inline:
+        return [f"--each {','.join(each)}"]
+    return [f"--each {name}={_expression(inline[name])}" if name in inline else f"--each {name}" for name in each]
+
+
+def _parted(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a body may assign, and what has to stand on the line."""
+    assigned = {name: value for name, value in values.items() if _may_be_assigned(name)}
+    return assigned, {name: value for name, value in values.items() if name not in assigned}
 
 
 def _options(options: Mapping[str, Any]) -> list[str]:

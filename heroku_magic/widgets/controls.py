@@ -15,7 +15,7 @@ import ipywidgets
 from heroku_magic.safetext import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from heroku_magic.widgets.fields import Field
 
@@ -24,9 +24,12 @@ _DIGITS = 12  # of what a slider says: 0.30000000000000004 is nobody's wish
 
 
 class Control:
-    """The row of one field; `changed` is called when the user changes what it holds, not when a program does."""
+    """The row of one field; `changed` is called when the user changes what it holds, not when a program does.
 
-    def __init__(self, field: Field, content: Any, changed: Callable[[], None]) -> None:
+    beside: more boxes of the row, before its note.
+    """
+
+    def __init__(self, field: Field, content: Any, changed: Callable[[], None], beside: Iterable[Any] = ()) -> None:
         self._field = field
         self._changed = changed
         self._is_own_change = False
@@ -35,7 +38,7 @@ class Control:
         self._note = ipywidgets.HTML()
         self._note.add_class("heroku-note")
         self._boxes = [self._input, *_slider(field, self._input), *filter(None, [self._none])]
-        self.row = ipywidgets.HBox([*self._boxes, self._note])
+        self.row = ipywidgets.HBox([*self._boxes, *beside, self._note])
         self.row.add_class("heroku-field")
         self.content = content
         for box in filter(None, [self._input, self._none]):
@@ -55,9 +58,14 @@ class Control:
             self._dim()
         self._is_own_change = False
 
-    def show_fault(self, fault: str) -> None:
-        """Show what is wrong with the value, in the place of the help; an empty text: nothing is."""
-        text = escape(clean(fault or self._field.hint))
+    def hide(self, *, is_hidden: bool) -> None:
+        """Hide what holds the value, while the field has several, or show it again."""
+        for box in self._boxes:
+            box.layout.display = "none" if is_hidden else None
+
+    def show_fault(self, fault: str, hint: str = "") -> None:
+        """Show what is wrong with the value; an empty text: nothing is, so the help is shown, or this hint."""
+        text = escape(clean(fault or hint or self._field.hint))
         self._note.value = f'<span role="alert" class="heroku-fault">✗ {text}</span>' if fault else text
 
     def _tell(self, _: Any) -> None:

@@ -75,7 +75,7 @@ class Field:
         """What each option is called, safe to show."""
         if self.kind == "secret":
             return [f"{SOURCES[one]} {self.name}" if one == "environment" else SOURCES[one] for one in self.options]
-        return [_label(option) for option in self.options]
+        return [label(option) for option in self.options]
 
     @property
     def hint(self) -> str:
@@ -236,7 +236,8 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _label(option: Any) -> str:
+def label(option: Any) -> str:
+    """Return what a value is called, safe to show."""
     if option is None:
         return "none"
     text = option if isinstance(option, str) else json.dumps(option)

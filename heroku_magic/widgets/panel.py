@@ -14,6 +14,7 @@ import ipywidgets
 from heroku_magic.widgets.controls import Control
 from heroku_magic.widgets.rows import Rows
 from heroku_magic.widgets.static import status
+from heroku_magic.widgets.sweeping import Sweeping
 
 if TYPE_CHECKING:
     from heroku_magic.widgets.form import Form
@@ -25,6 +26,7 @@ class Panel:
     def __init__(self, form: Form) -> None:
         self._form = form
         answers = form.answers
+        self._sweeps = {one.name: self._sweeping(one.name) for one in answers.fields if one.kind != "secret"}
         self._controls = {one.name: self._control(one) for one in answers.fields}
         self._rows = Rows(answers.rows, self._took_rows) if form.task.schema is None else None
         self._button = ipywidgets.Button()
@@ -45,7 +47,15 @@ class Panel:
 
     def _control(self, field: Any) -> Control:
         name = field.name
-        return Control(field, self._form.answers.contents[name], lambda: self._took(name))
+        beside = self._sweeps[name].boxes if name in self._sweeps else ()
+        return Control(field, self._form.answers.contents[name], lambda: self._took(name), beside)
+
+    def _sweeping(self, name: str) -> Sweeping:
+        return Sweeping(
+            name,
+            lambda is_swept: self._form.sweep(name, is_swept=is_swept),
+            lambda content: self._form.put_series(name, content),
+        )
 
     def _laid_out(self) -> Any:
         style = ipywidgets.HTML(f"<style>{_css()}</style>{_title(self._form)}")
@@ -63,7 +73,7 @@ class Panel:
 
     def _took_rows(self) -> None:
         if self._rows is not None:
-            self._known_rows = self._rows.pairs
+            self._known_rows = self._rows.content
             self._form.put_rows(self._known_rows)
 
     def _toggle_cell(self) -> None:
@@ -78,8 +88,9 @@ class Panel:
         faults = answers.faults
         self._take_over()
         for name, control in self._controls.items():
-            control.show_fault(faults.get(name, ""))
-        self._button.description = "Stop" if form.is_busy else "Run"
+            swept = answers.swept.get(name)
+            control.show_fault(faults.get(name, ""), swept.hint if swept else "")
+        self._button.description = form.offer
         (self._button.add_class if form.is_busy else self._button.remove_class)("heroku-stop")
         self._status.value = f'<span role="status">{escape(faults.get("") or status(form))}</span>'
         if self._cell.layout.display != "none":
@@ -89,11 +100,14 @@ class Panel:
     def _take_over(self) -> None:
         """Bring the controls to what a program set, and leave alone what the user may be typing into."""
         answers = self._form.answers
+        for name, sweeping in self._sweeps.items():
+            sweeping.show(answers.swept.get(name))
+            self._controls[name].hide(is_hidden=name in answers.swept)
         for name, control in self._controls.items():
             if answers.contents[name] != self._known[name]:
                 control.content = self._known[name] = answers.contents[name]
         if self._rows is not None and answers.rows != self._known_rows:
-            self._rows.pairs = self._known_rows = answers.rows
+            self._rows.content = self._known_rows = answers.rows
 
 
 def _title(form: Form) -> str:

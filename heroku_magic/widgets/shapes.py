@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidParameters
+from heroku_magic.grid import grid
 from heroku_magic.safetext import clean_line
 from heroku_magic.tasks import Parameter, Task, check
 from heroku_magic.values import Typed, plain
@@ -28,26 +29,30 @@ from heroku_magic.widgets.schemas import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _KINDS = {"boolean": "check", "array": "json", "object": "json"}
 _TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (dict, "object"))
+_ALL_TYPES = (*_TYPES, (str, "string"))
 _RANGE = "(lowest, highest) or (lowest, highest, step)"
 
 
-def fields(task: Task, given: Mapping[str, Any], secrets: Iterable[str] = ()) -> list[Field]:
+def fields(
+    task: Task, given: Mapping[str, Any], secrets: Iterable[str] = (), each: Mapping[str, Sequence[Any]] | None = None
+) -> list[Field]:
     """Return the fields of a task's form, in order; of an undeclared one, a field for each value and secret.
 
-    secrets: names whose values come from elsewhere. Raises InvalidParameters with all faults at once.
+    secrets: names whose values come from elsewhere. each: values of what is swept; where nothing else is
+    known, a field starts with the first. Raises InvalidParameters with all faults at once.
     """
-    hidden = list(secrets)
-    parameters = _parameters(task, given, hidden)
+    hidden, swept = list(secrets), each or {}
+    parameters = _parameters(task, given, hidden, swept)
     known = {parameter.name for parameter in parameters}
-    issues = unknown(task, [name for name in (*hidden, *given) if name not in known])
+    issues = unknown(task, [name for name in (*hidden, *given, *swept) if name not in known])
     found: list[Field] = []
     for parameter in parameters:
         try:
-            found.append(field(parameter, given.get(parameter.name, NOTHING)))
+            found.append(field(parameter, given.get(parameter.name, _first(parameter, swept))))
         except InvalidParameters as error:  # noqa: PERF203 - all faults at once
             issues += error.issues
     if issues:
@@ -69,11 +74,31 @@ def field(parameter: Parameter, given: Any = NOTHING) -> Field:
     return _started(_shaped(parameter, schema, start), start)
 
 
-def _parameters(task: Task, given: Mapping[str, Any], hidden: list[str]) -> list[Parameter]:
+def drawn(task: Task, each: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+    """Return the values of what is swept, each as a sequence. Raises InvalidParameters with all faults."""
+    declared = None if task.schema is None else [parameter.name for parameter in task.parameters]
+    named = dict(zip(each, grid(each, declared).axes, strict=True))
+    if rows := [clean_line(name) for name, axis in named.items() if axis.are_rows]:
+        raise InvalidParameters(
+            [f"--each {name}: rows have no field in a form, only a cell takes them." for name in rows]
+        )
+    return {name: axis.values for name, axis in named.items()}
+
+
+def _first(parameter: Parameter, swept: Mapping[str, Sequence[Any]]) -> Any:
+    """The first of several values, for a parameter without a default."""
+    is_needed = parameter.name in swept and "default" not in parameter.schema and not is_secret(parameter.schema)
+    return swept[parameter.name][0] if is_needed else NOTHING
+
+
+def _parameters(
+    task: Task, given: Mapping[str, Any], hidden: list[str], swept: Mapping[str, Sequence[Any]]
+) -> list[Parameter]:
     """What the form asks for: what is declared, or what was given."""
     if task.schema is None:
+        types = {**{name: _inferred(value) for name, value in given.items()}, **_common(swept)}
         secret = [Parameter(name, {"writeOnly": True}, is_required=True) for name in hidden]
-        return secret + [Parameter(name, _inferred(value), is_required=True) for name, value in given.items()]
+        return secret + [Parameter(name, schema, is_required=True) for name, schema in types.items()]
     return [
         replace(one, schema={**one.schema, "writeOnly": True}) if one.name in hidden else one for one in task.parameters
     ]
@@ -94,6 +119,15 @@ def _inferred(given: Any) -> dict[str, Any]:
         return {"enum": choices, "default": choices[0]}
     name = next((name for kind, name in _TYPES if isinstance(given, kind)), None)
     return {"type": name} if name else {}
+
+
+def _common(swept: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """The one type of several values that nobody declared; of several types, the values themselves."""
+    found = {}
+    for name, values in swept.items():
+        names = {next((name for kind, name in _ALL_TYPES if isinstance(value, kind)), "") for value in values}
+        found[name] = {"type": names.pop()} if len(names) == 1 and "" not in names else {"enum": [*values]}
+    return found
 
 
 # -- which control ------------------------------------------------------------------------------------

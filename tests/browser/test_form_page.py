@@ -351,4 +351,59 @@ def test_rows_are_added_removed_and_run(lab, tmp_path):
     button(lab, "Remove 1").click()
     button(lab, "Run").click()
     lab.wait_for_text(1, "hello of Rome")
-    picture(lab, tmp_path, "rows")
+    labelled(lab, "sweep 1").check()
+    labelled(lab, "Each 1").fill("Rome\nOslo")
+    button(lab, "Run 2 runs · free").click()
+    lab.wait_for_text(1, "✓ 2 of 2 runs done")
+    for theme in ("Dark", "Light"):
+        lab.theme(f"JupyterLab {theme}")
+        assert violations(lab) == []
+        picture(lab, tmp_path, f"rows-{theme.lower()}")
+
+
+def test_fields_are_swept_by_keyboard_and_mouse_and_the_button_says_how_many_runs(form, tmp_path):
+    page = form.page
+    labelled(form, "n").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("2")
+    tab_to(form, "sweep seed")
+    page.keyboard.press("Space")
+    labelled(form, "each seed").wait_for()
+    assert focused(form) == "sweep seed", "what was ticked keeps the keyboard"
+    page.keyboard.press("Shift+Tab")
+    assert focused(form) == "each seed"
+    page.keyboard.type("1..5 by 2")
+    button(form, "Run 3 runs · free").wait_for()
+    labelled(form, "sweep method").check()
+    button(form, "Run 6 runs · free").wait_for()
+    labelled(form, "each seed").fill("1..5 by 2, x")
+    panel(form).get_by_role("alert").wait_for()
+    assert "seed: 'x' is no number" in panel(form).get_by_role("alert").inner_text()
+    assert button(form, "Run").is_visible()
+    for theme in ("Light", "Dark"):
+        form.theme(f"JupyterLab {theme}")
+        assert violations(form) == []
+        picture(form, tmp_path, f"sweep-fault-{theme.lower()}")
+    labelled(form, "each seed").fill("1..5 by 2")
+    labelled(form, "sweep label").check()
+    labelled(form, "each label").fill("one\ntwo words")
+    button(form, "Run 12 runs · free").click()
+    form.wait_for_text(1, "✓ 12 of 12 runs done · 24 rows")
+    page.wait_for_function("lab.area(1).querySelector('table.dataframe')")
+    button(form, "Copy as cell").click()
+    text, mine, again = run_copied_cell(form)
+    for theme in ("Light", "Dark"):
+        form.theme(f"JupyterLab {theme}")
+        assert violations(form) == []
+        picture(form, tmp_path, f"sweep-done-{theme.lower()}")
+
+    assert text == (
+        "%%heroku simulate --out df --each seed,method,label\nseed = range(1, 7, 2)\n"
+        "method = ['naive', 'fast']\nlabel = ['one', 'two words']\nn = 2\nrate = 0.5\ndeep = False\nweights = [0.2, 0.8]\nevery = 0.0"
+    )
+    assert dict_of(again) == dict_of(mine)
+    labelled(form, "sweep label").uncheck()
+    labelled(form, "label").wait_for()
+    assert labelled(form, "label").input_value() == "one", "the one value is still there"
+    assert form.complaints == []
+    assert form.errors == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
@@ -43,6 +44,24 @@ class FakeRun:
         return self._over.wait(timeout)
 
 
+class FakeSweep(FakeRun):
+    def __init__(self, values, sources, each):
+        super().__init__(values, sources)
+        self.each = each
+        self.count = math.prod(len(values) for values in each.values())
+        self.states = {"running": self.count}
+
+    def __len__(self):
+        return self.count
+
+    def counts(self):
+        return self.states
+
+    def end(self, state="done", exit_status=0):
+        self.states = {state: self.count}
+        super().end(state, exit_status)
+
+
 class Runs:
     """What a form submits to: `delay` holds the answer back until it is set."""
 
@@ -53,12 +72,12 @@ class Runs:
         self.delay = threading.Event()
         self.delay.set()
 
-    def __call__(self, values, sources):
+    def __call__(self, values, sources, each):
         self.threads.append(threading.current_thread())
         assert self.delay.wait(10)
         if self.error is not None:
             raise self.error
-        self.started.append(FakeRun(values, sources))
+        self.started.append(FakeSweep(values, sources, each) if each else FakeRun(values, sources))
         return self.started[-1]
 
 

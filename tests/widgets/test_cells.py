@@ -7,6 +7,8 @@ import keyword
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heroku_magic.grid import grid
+from heroku_magic.magics import _taken
 from heroku_magic.options import parse
 from heroku_magic.parameters import read_body, to_env
 from heroku_magic.widgets.cells import cell
@@ -45,6 +47,27 @@ def test_the_cell_says_the_same_values_and_options(values, options):
     assert parsed.words == ["simulate"]
     assert {name: value for name, value in parsed.options.items() if name != "secret"} == options
     assert parsed.options["secret"] == ["KEY"]
+
+
+@given(
+    st.dictionaries(NAMES, st.lists(VALUES, min_size=1, max_size=3), min_size=1, max_size=3),
+    st.dictionaries(st.sampled_from(["a", "_b", "if"]), VALUES, max_size=2),
+)
+def test_the_cell_of_a_sweep_makes_the_same_grid(each, values):
+    text = cell("simulate", values, [], {}, each)
+    line, _, body = text.partition("\n")
+    parsed = parse(line.removeprefix("%%heroku "), {}, cell=True)
+    parameters = {**dict(parsed.arguments), **read_body(body, {})}
+    taken = _taken(parsed.each, parameters)
+
+    assert list(map(repr, grid(taken, taken))) == list(map(repr, grid(each, each)))
+    assert to_env(parameters) == to_env(values)
+
+
+def test_a_range_stands_in_the_cell_as_one():
+    text = cell("sim", {"n": 1}, [], {"jobs": 4}, {"seed": range(1, 6), "method": ["a", "b"]})
+
+    assert text == "%%heroku sim --jobs 4 --each seed,method\nseed = range(1, 6)\nmethod = ['a', 'b']\nn = 1"
 
 
 def test_names_that_are_no_names_in_python_stand_on_the_line():

@@ -152,6 +152,22 @@ def test_rows_are_added_and_removed(make):
     assert [one.value for one in page.of(ipywidgets.Text)] == ["CITY", "Paris"]
 
 
+def test_a_row_is_swept_by_its_tick(make):
+    form = make({"NAME": "Ada"}, task=PLAIN)
+    page = Page(form)
+    page.labelled("sweep 1").value = True
+    assert (page.labelled("Each 1").value, form.each, form.value) == ("Ada", {"NAME": ["Ada"]}, {})
+    assert page.labelled("Value 1").layout.display == "none"
+    page.labelled("Each 1").value = "Ada\nDaniela"
+    assert page.labelled("Run 2 runs")
+    page.labelled("sweep 1").value = False
+    assert (form.value, form.each, page.labelled("Each 1").layout.display) == ({"NAME": "Ada"}, {}, "none")
+    page.labelled("sweep 1").value = True
+    assert form.each == {"NAME": ["Ada", "Daniela"]}, "the list was kept"
+    form.each = {"NAME": ["x", "y", "z"]}
+    assert page.labelled("Each 1").value == "x\ny\nz"
+
+
 def test_rows_that_are_left_are_numbered_anew(make):
     page = Page(make({"A": "1", "B": "2"}, task=PLAIN))
     page.labelled("Remove 1").click()
@@ -173,11 +189,84 @@ def test_a_secret_has_no_text_box(make):
     assert not any(isinstance(one, ipywidgets.Password) for one in every(page.panel.box))
 
 
+def test_a_tick_sweeps_a_field_and_the_note_counts_its_values(make):
+    form = make()
+    page = Page(form)
+    page.labelled("sweep n").value = True
+    assert (page.labelled("each n").value, form.each) == ("10", {"n": [10]})
+    assert page.labelled("n").layout.display == "none"
+    page.labelled("each n").value = "1..10 by 3"
+
+    assert form.each == {"n": range(1, 13, 3)}
+    assert "4 values: 1, 4, 7, 10" in page.text
+    assert page.labelled("Run 4 runs")
+    page.labelled("sweep n").value = False
+    assert (page.labelled("n").layout.display, form.each) == (None, {})
+    assert page.labelled("each n").value == "1..10 by 3"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "set_to", "values"),
+    [
+        ("rate", ipywidgets.Text, "0..1 by 0.5", [0.0, 0.5, 1.0]),
+        ("method", ipywidgets.SelectMultiple, (0,), ["naive"]),
+        ("deep", ipywidgets.SelectMultiple, (0, 1), [False, True]),
+        ("label", ipywidgets.Textarea, "a\nb", ["a", "b"]),
+        ("day", ipywidgets.Text, "2024-02-28..2024-02-29", ["2024-02-28", "2024-02-29"]),
+        ("at", ipywidgets.Text, "2024-02-28T10:00:00", ["2024-02-28T10:00:00"]),
+        ("weights", ipywidgets.Textarea, "[1]\n[2]", [[1], [2]]),
+        ("seed", ipywidgets.Text, "1, 2", [1, 2]),
+    ],
+)
+def test_each_kind_of_field_is_swept_by_a_control_of_its_kind(make, name, kind, set_to, values):
+    form = make()
+    page = Page(form)
+    page.labelled(f"sweep {name}").value = True
+    page.labelled(f"each {name}", kind).value = set_to
+
+    assert form.each == {name: values}
+    assert form.answers.faults == {}
+
+
+def test_what_code_sweeps_over_is_shown(make):
+    form = make()
+    page = Page(form)
+    form.each = {"method": ["fast"], "n": range(1, 5)}
+    assert [page.labelled(f"sweep {name}").value for name in ("method", "n", "label")] == [True, True, False]
+    assert (page.labelled("each method").value, page.labelled("each n").value) == ((1,), "1..4")
+    form.each = {"n": [7, 9], "label": ["a\nb", ""]}
+
+    assert (page.labelled("each n").value, page.labelled("sweep method").value) == ("7, 9", False)
+    assert page.labelled("each label", ipywidgets.SelectMultiple).value == (0, 1)
+    page.labelled("each label").value = (0,)
+    assert form.each == {"n": [7, 9], "label": ["a\nb"]}
+
+
+def test_a_fault_of_what_is_swept_stands_at_its_field(make):
+    form = make(each={"n": [1]})
+    page = Page(form)
+    page.labelled("each n").value = "1, x"
+    assert "n: &#x27;x&#x27; is no number" in page.text
+    assert page.labelled("Run")
+    page.labelled("each n").value = "1, 2"
+    assert 'role="alert"' not in page.text
+
+
+def test_a_secret_has_no_tick_to_sweep(make):
+    secret = Task("plain", "env", {"properties": {"KEY": {"type": "string", "writeOnly": True}}, "required": ["KEY"]})
+    page = Page(make(task=secret))
+
+    assert page.of(ipywidgets.Checkbox) == []
+
+
 def test_every_control_has_a_name_to_be_read_out(make):
-    page = Page(make())
+    form = make()
+    page = Page(form)
+    for field in form.answers.fields:
+        form.sweep(field.name, is_swept=True)
     controls = [
         one for one in every(page.panel.box) if hasattr(one, "disabled") and not isinstance(one, ipywidgets.IntSlider)
     ]
 
-    assert len(controls) > 10
+    assert len(controls) > 30
     assert all(one.description for one in controls)
