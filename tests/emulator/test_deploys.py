@@ -226,6 +226,7 @@ PIPE.type = tarfile.FIFOTYPE
         (tarball(SAY)[:-20], "no gzipped tarball"),
         (b"", "no gzipped tarball"),
     ],
+    ids=range(13),
 )
 def test_an_archive_that_reaches_outside_or_is_broken_is_refused_whole(app, archive, words):
     build, said = app.build(archive)

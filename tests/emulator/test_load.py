@@ -20,10 +20,12 @@ def memory(emulator, kind):
     return int(re.search(rf"{kind}:\s+(\d+) kB", status)[1])
 
 
-def test_200_dynos_at_once_each_say_all_they_have_to_say(start, make_folder):
+def test_200_dynos_at_once_each_say_all_they_have_to_say(start, make_folder, tmp_path):
     emulator = start(make_folder(), "--one-offs", "500")
-    dynos = [emulator.create("sleep 1; seq 50; exit 3") for _ in range(200)]
+    command = f"until [ -e {tmp_path}/all ]; do sleep 1; done; seq 50; exit 3"
+    dynos = [emulator.create(command) for _ in range(200)]
     assert len(emulator.get("/apps/demo/dynos", headers={"Range": "id ..; max=1000"})) == 200
+    (tmp_path / "all").touch()
     heard = {}
 
     def follow(dyno):
