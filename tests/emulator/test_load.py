@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import Emulator, wait_until
+from conftest import OVER, Emulator, wait_until
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 
@@ -25,17 +25,21 @@ def test_200_dynos_at_once_each_say_all_they_have_to_say(start, make_folder, tmp
     command = f"until [ -e {tmp_path}/all ]; do sleep 1; done; seq 50; exit 3"
     dynos = [emulator.create(command) for _ in range(200)]
     assert len(emulator.get("/apps/demo/dynos", headers={"Range": "id ..; max=1000"})) == 200
-    (tmp_path / "all").touch()
-    heard = {}
+    heard, listening = {}, threading.Barrier(51)
 
     def follow(dyno):
-        heard[dyno["name"]] = emulator.log(dyno)
+        with emulator.tail(dyno) as log:
+            listening.wait(30)
+            heard[dyno["name"]] = log.until(OVER)
 
     threads = [threading.Thread(target=follow, args=(dyno,)) for dyno in dynos[:50]]
     for thread in threads:
         thread.start()
+    listening.wait(30)
+    (tmp_path / "all").touch()
     for thread in threads:
         thread.join()
+    assert len(heard) == 50
     for lines in heard.values():
         said = [line.partition(b"]: ")[2] for line in lines if b" app[run" in line]
         assert said == [b"%d" % number for number in range(1, 51)]
