@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.errors import RateLimited, Refused
 from heroku_magic.pacing import LONGEST_WAIT, REFILL, RESERVE, Pace, Room
-from heroku_magic.run import Run
+from heroku_magic.run import Run, is_ending
 from heroku_magic.sharedlog import SharedLog
 
 if TYPE_CHECKING:
@@ -119,13 +119,18 @@ class Launcher:
 
     def _launch(self) -> None:
         """Start runs while there is room."""
-        while self._occupied() < self._room.limit(self._desk.most_at_once(self._known_size())):
+        while self._has_room():
             if self._delay() or (job := self._desk.take()) is None:
                 return
             log = self._log = self._log or SharedLog(self._client, job.order.app, say=self._say).start()
             run = job.run = Run(self._client, job.order, job.detached, log=log, on_exit=self.nudge)
             self._desk.began(job)
             run.start().add_done_callback(partial(self._over, job))
+
+    def _has_room(self) -> bool:
+        if is_ending() or not self._desk.left():
+            return False
+        return self._occupied() < self._room.limit(self._desk.most_at_once(self._known_size()))
 
     def _over(self, job: Job, _: Run) -> None:
         self._inbox.put(job)

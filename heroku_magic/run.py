@@ -10,7 +10,6 @@ import queue
 import sys
 import threading
 import time
-import weakref
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -388,7 +387,7 @@ class Run:
 
     def _create(self) -> Dyno:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""
-        if self._cancel_asked.is_set():
+        if self._cancel_asked.is_set() or is_ending():
             raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self)
         order = self._order
         self.started_at, self._began = time.time(), time.monotonic()
@@ -670,12 +669,19 @@ class Run:
         self._change(self._state, note=text)
 
 
-_alive: weakref.WeakSet[Run] = weakref.WeakSet()
+# Threads add to it and take from it: it is looked through by a copy, which is made in one step.
+_alive: set[Run] = set()
+_ending = threading.Event()
+
+
+def is_ending() -> bool:
+    """Tell whether the interpreter ends, so that no dyno may be started any more."""
+    return _ending.is_set()
 
 
 def still_running(url: str) -> list[Run]:
     """Return the runs of this process at an API's host that are not over and would be out of reach without a token."""
-    return [run for run in _alive if run.running() and not run.outlives and run.host == url]
+    return [run for run in running_runs() if run.running() and not run.outlives and run.host == url]
 
 
 def running_runs() -> list[Run]:
@@ -684,12 +690,13 @@ def running_runs() -> list[Run]:
 
 
 def _stop_all() -> None:
-    """The interpreter ends: stop what still runs, wait a moment, and tell what came of it.
+    """The interpreter ends: start no more, stop what still runs, wait a moment, and tell what came of it.
 
     What is detached is waited for until its dyno is created and can be attached.
     """
-    runs = [run for run in _alive if not run.outlives and run.cancel()]
-    for run in [run for run in _alive if run.outlives]:
+    _ending.set()
+    runs = [run for run in running_runs() if not run.outlives and run.cancel()]
+    for run in [run for run in running_runs() if run.outlives]:
         run.wait_for_dyno(CREATE_TIMEOUT)
     until = time.monotonic() + STOP_TIMEOUT
     for run in runs:
