@@ -69,8 +69,9 @@ class SharedLog:
         with self._backlog_lock:
             if self._backlog_at < moment:
                 time.sleep(max(self._backlog_at + EVERY - time.monotonic(), 0))
-                self._backlog_at = time.monotonic()
+                asked_at = time.monotonic()
                 self._backlog = backlog(self._client, self._app, "")
+                self._backlog_at = asked_at  # one that was refused answers nobody
             return self._backlog
 
     def leave(self, dyno: str) -> None:
