@@ -197,12 +197,7 @@ class Heroku:
 
         An interrupt (Ctrl-C) stops the dyno, waits until it is gone, and raises RunCancelled.
         """
-        run = self.submit(task, parameters, **options)
-        try:
-            return run.result()
-        except KeyboardInterrupt:
-            run.cancel()
-            return run.result()
+        return _result(self.submit(task, parameters, **options))
 
     def submit(
         self,
@@ -241,7 +236,9 @@ class Heroku:
             detach=detach,
             max_cost=max_cost,
         )
-        order = self._ordering.order(task, parameters or {}, wish)
+        return self._started(self._ordering.order(task, parameters or {}, wish))
+
+    def _started(self, order: Order) -> Run:
         self._hidden.update(order.secrets.values())
         run = Run(self.client, order).start()
         _remember(run)
@@ -370,14 +367,16 @@ class Heroku:
         named = self._catalogue.task(task, any_type=any_type)
 
         def called(*args: Any, **kwargs: Any) -> pd.DataFrame | None:
-            return self.run(named.name, named.bound(args, kwargs), secrets=secrets, size=size, timeout=timeout)
+            return _result(self._started(order(called, args, kwargs)))
 
         def order(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Order:
             if function is not called:
                 raise InvalidOptions(
                     f"This executor runs the task {named.name}: give executor.task to submit() or map()."
                 )
-            return self._ordering.order(named.name, named.bound(args, kwargs), wish)
+            made = self._ordering.order(named.name, named.bound(args, kwargs), wish)
+            self._hidden.update(made.secrets.values())
+            return made
 
         called.__name__ = called.__qualname__ = named.name
         most = self._ordering.most_at_once
@@ -595,6 +594,15 @@ def connections() -> list[Heroku]:
 def last() -> Run | Sweep | None:
     """Return the run or the sweep that was started last in this process."""
     return _last
+
+
+def _result(run: Run) -> pd.DataFrame | None:
+    """Wait for a run's rows; an interrupt stops its dyno, and waits until it is gone."""
+    try:
+        return run.result()
+    except KeyboardInterrupt:
+        run.cancel()
+        return run.result()
 
 
 _last: Run | Sweep | None = None
