@@ -183,7 +183,7 @@ class SweepDesk:
         return [place for job in up for place in job.places[job.read : job.read + 1]]
 
     def seconds_to_come(self) -> float | None:
-        """Return for how long there will be dynos for what no dyno is over of, judged by those that are; None: none is."""
+        """Return the seconds of dynos that what is left will take, judged by the dynos that are over; None: none is."""
         if not self._tried:
             return None
         over = len(self.board.finished) - sum(job.read for job in [*self.running])

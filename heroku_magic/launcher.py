@@ -73,6 +73,9 @@ class Desk(Protocol):
     def look(self) -> None:
         """Time has passed, or something has changed."""
 
+    def stop(self, reason: str) -> None:
+        """Have no more made, and stop what runs."""
+
     def over(self) -> None:
         """All runs are over, and no job is left."""
 
@@ -103,9 +106,7 @@ class Launcher:
             self._work()
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever, and no dyno may go on
             self._say(f"A fault of heroku_magic: {type(error).__name__}. All dynos were told to stop.")
-            for job in self._desk.running:
-                if job.run is not None:
-                    job.run.cancel()
+            self._desk.stop("It met a fault of heroku_magic")
         finally:
             if self._log is not None:
                 self._log.close()
@@ -169,9 +170,10 @@ class Launcher:
             return
         error = job.run.exception()
         if isinstance(error, RateLimited):
-            seconds = error.retry_after or LONGEST_WAIT
-            self._say(f"The account's requests of this hour are used up: it goes on at about {_clock(seconds)}.")
-            self._pace.refused(time.monotonic(), seconds)
+            self._wait_for_quota(error)
+        # A dyno that was there is billed, and may have done its work: that is a try, whatever its run failed with.
+        is_unmade = job.run.dyno is None or job.detached is not None
+        if is_unmade and isinstance(error, RateLimited):
             self._desk.put_back(job)
         elif isinstance(error, Refused) and error.id == "cannot_run_above_limit":
             self._desk.put_back(job)
@@ -180,6 +182,13 @@ class Launcher:
             self._room.ended()
             self._pace.accepted()
             self._desk.ended(job)
+        if self._log is not None and self._log.is_broken:  # nobody could read what the next ones say
+            self._desk.stop("The log of its runs broke")
+
+    def _wait_for_quota(self, error: RateLimited) -> None:
+        seconds = error.retry_after or LONGEST_WAIT
+        self._say(f"The account's requests of this hour are used up: it goes on at about {_clock(seconds)}.")
+        self._pace.refused(time.monotonic(), seconds)
 
     def _make_do(self, error: Refused) -> None:
         """Go on with as many dynos as there are; with none of ours, wait for somebody else's to end."""

@@ -604,7 +604,17 @@ class Run:
             return EmulatorError(
                 f"The embedded Heroku ended while {self.task} ran, and its dynos with it: run it again, on a new one."
             )
-        return LogStreamError(f"{error} {self.what_remains()}")
+        return LogStreamError(f"{error} {self._let_go()}")
+
+    def _let_go(self) -> str:
+        """Stop a dyno of a sweep that nobody can read any more; of a single run that is its user's to decide."""
+        if self._shared_log is None or self.outlives:
+            return self.what_remains()
+        try:
+            self._client.stop_dyno(self._order.app, self._dyno_id)
+        except ApiError:
+            return self.what_remains()
+        return f"{self.dyno} was told to stop."
 
     def what_remains(self) -> str:
         """Say what may still run, and when it ends by itself."""
@@ -631,7 +641,7 @@ class Run:
             return
         self.seconds = self._elapsed()
         self._error = error
-        if error is None:
+        if error is None and self._detached is None:  # of one that was attached it is unknown when it ended
             measured.note(self, self._order)
         state = "cancelled" if isinstance(error, RunCancelled) else "failed" if error else "done"
         self._change(

@@ -44,6 +44,11 @@ class SharedLog:
         self._stream.close()
 
     @property
+    def is_broken(self) -> bool:
+        """Whether it could not be opened again, so that nobody who follows hears more."""
+        return self._error is not None
+
+    @property
     def gaps(self) -> int:
         """How often lines may have been lost, for all who follow."""
         return self._stream.gaps

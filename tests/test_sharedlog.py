@@ -45,7 +45,9 @@ def test_what_was_left_is_held_for_the_next_of_that_name(log):
 def test_that_it_broke_is_told_to_all_who_follow_and_who_will(log):
     now, later = [], []
     log.follow("run.1", now.append)
+    assert not log.is_broken
     log._take(LogStreamError("gone"))
+    assert log.is_broken
     log.follow("run.2", later.append)
     assert [str(error) for error in now + later] == ["gone", "gone"]
 
