@@ -387,9 +387,10 @@ class Run:
 
     def _create(self) -> Dyno:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""
-        if self._cancel_asked.is_set() or is_ending():
-            raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self)
         order = self._order
+        # A process that ends waits for what is detached until it is created.
+        if self._cancel_asked.is_set() or (is_ending() and not order.outlives):
+            raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self)
         self.started_at, self._began = time.time(), time.monotonic()
         try:
             dyno = self._creation.dyno()
