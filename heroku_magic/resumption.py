@@ -51,6 +51,8 @@ def begin(sweep: str, place: Place, plan: Plan, terms: Terms, save: str | os.Pat
 def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering) -> Rest:
     """Return what is missing of a sweep, by itself, its file or its id. Raises InvalidOptions."""
     if isinstance(save, Sweep):
+        if not save.done():
+            raise InvalidOptions(f"{save.id} is not over: wait for it, or stop it first (cancel()).")
         return Rest(save.id, save.plan, save.terms, save.journal, save.known(), ())
     path = journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save)
     told = journal.read(path)

@@ -77,6 +77,13 @@ def test_what_was_done_is_kept_and_only_the_rest_is_run(heroku):
     assert len(before) >= 4
 
 
+def test_a_sweep_that_is_not_over_is_not_run_beside_itself(heroku):
+    sweep = heroku.sweep("step", {"seed": range(3)}, {"pause": 0.5})
+    with pytest.raises(InvalidOptions, match=f"{sweep.id} is not over: wait for it, or stop it first"):
+        heroku.resume(sweep)
+    assert sweep.result(30)["x"].tolist() == [0, 10, 20]
+
+
 def test_a_file_goes_on_in_another_kernel(heroku, folder, tmp_path):
     first = stopped(heroku, 10, 3, save=tmp_path / "grid.jsonl")
     code = f"""
