@@ -292,10 +292,7 @@ class Heroku:
         plan = self._ordering.sweep(
             task, each, parameters or {}, wish, in_step=zip, sample=sample, seed=seed, chunk=terms.chunk
         )
-        if max_cost is not None:
-            second_price(plan.first)
-            if refusal := self._estimated(plan, terms).refuses(max_cost):
-                raise InvalidParameters([refusal])
+        self._estimated(plan, terms)
         name = f"hs-{token_hex(4)}"
         return self._swept(Rest(name, plan, terms, resumption.begin(name, self, plan, terms, save), (), ()))
 
@@ -330,21 +327,31 @@ class Heroku:
         jobs: int | None = None,
         chunk: int | Literal["auto"] = 1,
         sample: int | None = None,
+        max_cost: float | None = None,
         **options: Any,
     ) -> Estimate:
-        """Return what runs would take and cost, without starting one; the arguments are sweep()'s or submit()'s."""
+        """Return what runs would take and cost, without starting one; the arguments are sweep()'s or submit()'s.
+
+        Raises InvalidParameters as they do, for a budget that is too small, too.
+        """
         wish = Wish(is_trial=True, **options)
         if not each:
-            order = self._ordering.order(task, parameters or {}, wish)
+            order = self._ordering.order(task, parameters or {}, replace(wish, max_cost=max_cost))
             return Estimate(order, measured=measured.seconds(order), requests_left=self.client.requests_left)
-        terms = Terms(jobs, chunk=0 if chunk == "auto" else chunk)
+        terms = Terms(jobs, chunk=0 if chunk == "auto" else chunk, max_cost=max_cost)
         made = self._ordering.sweep(task, each, parameters or {}, wish, in_step=zip, sample=sample, chunk=terms.chunk)
         return self._estimated(made, terms)
 
     def _estimated(self, plan: Plan, terms: Terms) -> Estimate:
+        """What a sweep will take; refused where its budget is known to be too small."""
         order = plan.first
         at_once = terms.jobs or plan.most_at_once(order.size)
-        return Estimate(order, len(plan), terms.chunk, at_once, measured.seconds(order), self.client.requests_left)
+        made = Estimate(order, len(plan), terms.chunk, at_once, measured.seconds(order), self.client.requests_left)
+        if terms.max_cost is not None:
+            second_price(order)
+            if refusal := made.refuses(terms.max_cost):
+                raise InvalidParameters([refusal])
+        return made
 
     def executor(
         self,

@@ -302,7 +302,7 @@ def test_a_lost_create_that_cannot_be_looked_for_stays_unknown(heroku, monkeypat
     monkeypatch.setattr(HerokuClient, "create_dyno", lost)
     monkeypatch.setattr(HerokuClient, "dynos", busy)
 
-    with pytest.raises(Unreachable, match="Whether a dyno was started for hm-.* is unknown"):
+    with pytest.raises(Unreachable, match=r"Whether a dyno was started for hm-.* is unknown"):
         heroku.submit("count").result()
 
 
