@@ -137,8 +137,12 @@ class Launcher:
         self._inbox.put(job)
 
     def _occupied(self) -> int:
-        """How many dynos there are: a run whose dyno is over may still read its last lines."""
-        return sum(job.run is not None and not job.run.has_exited for job in self._desk.running)
+        """How many dynos there are, or are asked for."""
+        return len(self._occupying())
+
+    def _occupying(self) -> list[Job]:
+        """Whose runs need room: one whose dyno is over may still read its last lines."""
+        return [job for job in self._desk.running if job.run is not None and not job.run.has_exited]
 
     def _known_size(self) -> str | None:
         """The size of the first dyno that has one: what Heroku gave, not what was asked for."""
@@ -192,7 +196,7 @@ class Launcher:
 
     def _make_do(self, error: Refused) -> None:
         """Go on with as many dynos as there are; with none of ours, wait for somebody else's to end."""
-        running = self._occupied()
+        running = sum(job.run is not None and job.run.dyno is not None for job in self._occupying())
         self._room.refused(running)
         self._say(f"{error.said} On with {max(running, 1)} at once.")
         if not running:
