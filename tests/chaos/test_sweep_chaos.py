@@ -102,7 +102,9 @@ def test_a_limit_that_is_lower_than_the_jobs_is_found_and_kept(app):
         assert sweep.result(60)["square"].tolist() == [row[2] for row in expected(24)]
         told = [note for note in sweep.notes if "at once" in note]
         assert told
-        assert not any(f"On with {count} at once" in note for note in told for count in range(7, 13)), "none of them ran"
+        assert not any(f"On with {count} at once" in note for note in told for count in range(7, 13)), (
+            "none of them ran"
+        )
         assert set(sweep.runs()["attempts"]) == {1}
 
 
