@@ -654,7 +654,7 @@ def _connect_remote(chosen: Settings, say: Say) -> Heroku:
     if known is None:
         client = HerokuClient(url, token, token_source=source, say=say)
         known = _connections[key] = Heroku(client, app, chosen, say)
-    known.settings = chosen
+    known.settings, known.say = chosen, say
     _connections[key] = _connections.pop(key)
     return known
 
