@@ -162,6 +162,43 @@ def test_a_detached_sweep_whose_kernel_was_killed_is_attached_with_its_live_runs
     assert heroku.dynos() == []
 
 
+@pytest.mark.parametrize("options", ["jobs=3, save='s.jsonl'", "chunk=4, detach=True"])
+def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(server, options):
+    code = f"""
+        import time, heroku_magic
+        heroku = heroku_magic.connect("shop", say=lambda text: None)
+        sweep = heroku.sweep("step", {{"seed": range(4)}}, {{"pause": 1.0}}, {options})
+        while not sweep.counts().get("done"):
+            time.sleep(0.02)
+        print(sweep.id, flush=True)
+        time.sleep(60)
+        """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    with process.stdout:
+        name = process.stdout.readline().strip()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    said = []
+    heroku = connect("shop", say=said.append)
+    before = {dyno.name for dyno in heroku.dynos()}
+    assert before
+    df = heroku.resume("s.jsonl" if "save" in options else name).result(60)
+    assert df["x"].tolist() == [0, 10, 20, 30]
+    stopped = {line.partition(" ")[0] for line in said if f"left running by the process that began {name}" in line}
+    assert stopped
+    assert stopped <= before
+    assert heroku.dynos() == []
+
+
+def test_a_file_whose_sweep_runs_in_this_kernel_is_not_run_beside_it(heroku):
+    sweep = heroku.sweep("step", {"seed": range(3)}, {"pause": 0.5}, save="s.jsonl")
+    while not sweep.counts().get("running"):
+        pass
+    with pytest.raises(InvalidOptions, match=f"{sweep.id} runs in this kernel: wait for it"):
+        heroku.resume("s.jsonl")
+    assert sweep.result(30)["x"].tolist() == [0, 10, 20]
+
+
 def test_a_run_that_ended_while_nobody_looked_is_read_from_the_backlog(server):
     code = """
         import os, signal, heroku_magic
