@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic import detached, journal
 from heroku_magic.desk import Terms
-from heroku_magic.errors import InvalidOptions
+from heroku_magic.errors import InvalidOptions, NotFound
 from heroku_magic.grid import Axis, Grid
 from heroku_magic.journal import Journal, Written
 from heroku_magic.launcher import Job
@@ -125,5 +126,6 @@ def _stop_others(told: Read, live: Sequence[Job], place: Place) -> None:
     left = told.began.keys() - {job.detached.run for job in live if job.detached}
     for dyno in place.client.dynos(place.app):
         if dyno.command.rpartition(" #")[2] in left:
-            place.client.stop_dyno(place.app, dyno.id)
-            place.tell(f"{dyno.name} was left running by the process that began {told.written.sweep}: stopped.")
+            with suppress(NotFound):  # it ended by itself meanwhile
+                place.client.stop_dyno(place.app, dyno.id)
+                place.tell(f"{dyno.name} was left running by the process that began {told.written.sweep}: stopped.")

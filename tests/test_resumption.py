@@ -167,7 +167,7 @@ def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(serv
     code = f"""
         import time, heroku_magic
         heroku = heroku_magic.connect("shop", say=lambda text: None)
-        sweep = heroku.sweep("step", {{"seed": range(4)}}, {{"pause": 1.0}}, {options})
+        sweep = heroku.sweep("step", {{"seed": range(4)}}, {{"pause": 3.0}}, {options})
         while not sweep.counts().get("done"):
             time.sleep(0.02)
         print(sweep.id, flush=True)
@@ -188,6 +188,24 @@ def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(serv
     assert stopped
     assert stopped <= before
     assert heroku.dynos() == []
+
+
+def test_a_dyno_that_ends_before_it_is_stopped_is_none_that_is_left(heroku, monkeypatch):
+    from heroku_magic.client import HerokuClient
+    from heroku_magic.errors import NotFound
+
+    def gone(self, *_):
+        raise NotFound("Couldn't find that dyno.")
+
+    sweep = heroku.sweep("step", {"seed": range(2)}, {"pause": 0.5}, save="s.jsonl")
+    while not (there := heroku.dynos()):
+        pass
+    sweep.cancel()
+    sweep.wait(30)
+    monkeypatch.setattr(HerokuClient, "dynos", lambda *_: there)
+    monkeypatch.setattr(HerokuClient, "stop_dyno", gone)
+    again = heroku.resume("s.jsonl")
+    assert again.result(30)["x"].tolist() == [0, 10]
 
 
 def test_a_file_whose_sweep_runs_in_this_kernel_is_not_run_beside_it(heroku):
