@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from heroku_magic.errors import Refused, Unreachable
+from heroku_magic.errors import ApiError, LogStreamError, Refused, Unreachable
 from heroku_magic.logstream import backlog
 from heroku_magic.resources import Dyno, DynoRelease
 
@@ -70,7 +70,7 @@ class Creation:
             if not error.sent:
                 raise
             self._lost += 1
-            if found := self._find():
+            if found := self._found(error):
                 return found
             if self._lost == CREATES or self._wait(0):
                 raise
@@ -81,9 +81,12 @@ class Creation:
         """Stop what a create started whose answer was lost and which was not seen in time."""
         if not self._lost:
             return
-        for extra in [one for one in self._ours() if one.id != dyno.id]:
-            self._client.stop_dyno(self._app, extra.id)
-            self._say(f"{extra.name} was started for this run, too, by a create without an answer: stopped")
+        try:
+            for extra in [one for one in self._ours() if one.id != dyno.id]:
+                self._client.stop_dyno(self._app, extra.id)
+                self._say(f"{extra.name} was started for this run, too, by a create without an answer: stopped")
+        except ApiError as error:  # the run has its dyno, and goes on
+            self._say(f"Whether a create without an answer started another dyno for this run is unknown: {error}")
 
     def _create(self) -> Dyno:
         """Create the dyno; while the app is at its limit, wait for one to end."""
@@ -100,6 +103,13 @@ class Creation:
                     self._say(f"{error.said} Waiting until one ends; Ctrl-C gives up")
             self._pause(random.uniform(seconds / 2, seconds))  # noqa: S311 - so that two runs do not ask in step
             seconds = min(2 * seconds, LONGEST_WAIT)
+
+    def _found(self, lost: Unreachable) -> Dyno | None:
+        """The dyno of the lost create; where nobody can look, it stays open whether there is one."""
+        try:
+            return self._find()
+        except (ApiError, LogStreamError):
+            raise lost from None
 
     def _find(self) -> Dyno | None:
         """Look for the dyno of a create that was not answered."""

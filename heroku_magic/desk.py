@@ -93,6 +93,7 @@ class SweepDesk:
         known = {*board.outcomes, *(place for job in live for place in job.places)}
         self._fresh = (place for place in range(len(plan)) if place not in known)
         self._fresh_left = len(plan) - len(known)
+        self._tried = 0  # combinations of dynos that are over, each as often as it was tried
 
     # -- what the launcher asks and tells -----------------------------------------------------------
 
@@ -125,6 +126,8 @@ class SweepDesk:
             self.running.append(job)
             self.board.begin(job.places)
             self._changed.notify_all()
+        if self.is_stopping and job.run is not None:  # since it was taken; whoever stopped did not see it yet
+            job.run.cancel()
         if self._journal is not None and job.run is not None:
             self._journal.began(job.places, job.run.id)
 
@@ -148,6 +151,7 @@ class SweepDesk:
         with self._changed:
             self.running.remove(job)
             self.bill.add(job.run)
+            self._tried += len(job.places)
             self._changed.notify_all()
         job.run.forget()
 
@@ -172,6 +176,18 @@ class SweepDesk:
     def runs(self) -> list[Run]:
         """Return the runs that are not over."""
         return [job.run for job in [*self.running] if job.run is not None]
+
+    def at_work(self) -> list[int]:
+        """Return what dynos are at: of several combinations in one the others wait."""
+        up = [job for job in [*self.running] if job.run is not None and job.run.up_at]
+        return [place for job in up for place in job.places[job.read : job.read + 1]]
+
+    def seconds_to_come(self) -> float | None:
+        """Return the seconds of dynos that what is left will take, judged by the dynos that are over; None: none is."""
+        if not self._tried:
+            return None
+        over = len(self.board.finished) - sum(job.read for job in [*self.running])
+        return self.bill.seconds / self._tried * (len(self.plan) - over)
 
     @property
     def size(self) -> str | None:

@@ -37,7 +37,8 @@ class Estimate:
         """How long it takes, as far as it was measured: in rounds, and no faster than dynos may be asked for."""
         if self.measured is None:
             return None
-        rounds = -(-self.combinations // self.at_once) * self.measured
+        each = min(self.chunk or 1, self.combinations)  # of a chunk one runs after another
+        rounds = -(-self.combinations // (each * self.at_once)) * each * self.measured
         late = (self.dynos or 0) - max(self.requests_left - RESERVE, 0)
         return max(rounds, late / REFILL)
 
@@ -49,10 +50,12 @@ class Estimate:
         return self.order.price(self.order.size, self.measured * self.combinations)
 
     def refuses(self, dollars: float) -> str | None:
-        """Say why so many dollars are not enough, or None."""
-        if self.dollars is None or self.dollars <= dollars:
+        """Say why so many dollars are not enough, or None. A dyno of many costs no less than one of one combination."""
+        least = self.order.price(self.order.size, (self.measured or 0.0) * (self.dynos or 1))
+        if least is None or least <= dollars:
             return None
-        return f"{self._what} would cost about ${self.dollars:.4g}, more than the ${dollars:.4g} of --max-cost."
+        about = "about" if self.dynos == self.combinations else "at least"
+        return f"{self._what} would cost {about} ${least:.4g}, more than the ${dollars:.4g} of --max-cost."
 
     def __str__(self) -> str:
         return " ".join(filter(None, [f"{self._what}{self._where}.", self._time, self._price, "Nothing was started."]))

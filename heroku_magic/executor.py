@@ -46,14 +46,16 @@ class DynoExecutor(Executor):
         self._desk = _Queue(values, most_at_once)
         self._launcher = Launcher(client.with_say(say), self._desk, say=say)
         self._is_started = False
+        self._starting = threading.Lock()  # several threads may submit
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a call on a dyno. Raises InvalidParameters before one is started; RuntimeError after `shutdown`."""
         future: Future[Any] = Future()
         self._desk.add(Job(self._orders(fn, args, kwargs)), future)
-        if not self._is_started:
-            self._is_started = True
-            self._launcher.start("heroku-executor")
+        with self._starting:
+            if not self._is_started:
+                self._is_started = True
+                self._launcher.start("heroku-executor")
         self._launcher.nudge()
         return future
 
@@ -66,10 +68,8 @@ class DynoExecutor(Executor):
 
     def cancel(self) -> None:
         """Stop all dynos, and run no more calls."""
-        self.shutdown(wait=False, cancel_futures=True)
-        for job in [*self._desk.running]:
-            if job.run is not None:
-                job.run.cancel()
+        self._desk.stop()
+        self._launcher.nudge()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -90,7 +90,7 @@ class _Queue:
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._futures: dict[Job, Future[Any]] = {}
-        self._is_closed = False
+        self._is_closed = self._is_stopping = False
 
     def add(self, job: Job, future: Future[Any]) -> None:
         """Take one more call."""
@@ -107,6 +107,14 @@ class _Queue:
             waiting = [self._futures[job] for job in self._waiting] if cancel_waiting else []
         for future in waiting:
             future.cancel()
+
+    def stop(self, reason: str = "") -> None:  # noqa: ARG002 - each call is told by its run
+        """Take no more calls, run none that waits, and stop those that run."""
+        self._is_stopping = True
+        self.close(cancel_waiting=True)
+        for job in [*self.running]:
+            if job.run is not None:
+                job.run.cancel()
 
     def left(self) -> int:
         """Return how many calls wait."""
@@ -131,6 +139,8 @@ class _Queue:
     def began(self, job: Job) -> None:
         """Its run was started."""
         self.running.append(job)
+        if self._is_stopping and job.run is not None:  # since it was taken; whoever stopped did not see it yet
+            job.run.cancel()
 
     def put_back(self, job: Job) -> None:
         """There was no room for it."""
@@ -158,5 +168,8 @@ class _Queue:
         """Nothing is to be looked at meanwhile."""
 
     def over(self) -> None:
-        """All calls are over."""
+        """All calls are over; of one that is not, after a fault, nobody may wait for ever."""
+        for future in self._futures.values():
+            if future.running() or future.set_running_or_notify_cancel():
+                future.set_exception(RuntimeError("the executor ended before this call did"))
         self.is_over.set()

@@ -197,12 +197,7 @@ class Heroku:
 
         An interrupt (Ctrl-C) stops the dyno, waits until it is gone, and raises RunCancelled.
         """
-        run = self.submit(task, parameters, **options)
-        try:
-            return run.result()
-        except KeyboardInterrupt:
-            run.cancel()
-            return run.result()
+        return _result(self.submit(task, parameters, **options))
 
     def submit(
         self,
@@ -241,7 +236,9 @@ class Heroku:
             detach=detach,
             max_cost=max_cost,
         )
-        order = self._ordering.order(task, parameters or {}, wish)
+        return self._started(self._ordering.order(task, parameters or {}, wish))
+
+    def _started(self, order: Order) -> Run:
         self._hidden.update(order.secrets.values())
         run = Run(self.client, order).start()
         _remember(run)
@@ -295,10 +292,7 @@ class Heroku:
         plan = self._ordering.sweep(
             task, each, parameters or {}, wish, in_step=zip, sample=sample, seed=seed, chunk=terms.chunk
         )
-        if max_cost is not None:
-            second_price(plan.first)
-            if refusal := self._estimated(plan, terms).refuses(max_cost):
-                raise InvalidParameters([refusal])
+        self._estimated(plan, terms)
         name = f"hs-{token_hex(4)}"
         return self._swept(Rest(name, plan, terms, resumption.begin(name, self, plan, terms, save), (), ()))
 
@@ -333,21 +327,31 @@ class Heroku:
         jobs: int | None = None,
         chunk: int | Literal["auto"] = 1,
         sample: int | None = None,
+        max_cost: float | None = None,
         **options: Any,
     ) -> Estimate:
-        """Return what runs would take and cost, without starting one; the arguments are sweep()'s or submit()'s."""
+        """Return what runs would take and cost, without starting one; the arguments are sweep()'s or submit()'s.
+
+        Raises InvalidParameters as they do, for a budget that is too small, too.
+        """
         wish = Wish(is_trial=True, **options)
         if not each:
-            order = self._ordering.order(task, parameters or {}, wish)
+            order = self._ordering.order(task, parameters or {}, replace(wish, max_cost=max_cost))
             return Estimate(order, measured=measured.seconds(order), requests_left=self.client.requests_left)
-        terms = Terms(jobs, chunk=0 if chunk == "auto" else chunk)
+        terms = Terms(jobs, chunk=0 if chunk == "auto" else chunk, max_cost=max_cost)
         made = self._ordering.sweep(task, each, parameters or {}, wish, in_step=zip, sample=sample, chunk=terms.chunk)
         return self._estimated(made, terms)
 
     def _estimated(self, plan: Plan, terms: Terms) -> Estimate:
+        """What a sweep will take; refused where its budget is known to be too small."""
         order = plan.first
         at_once = terms.jobs or plan.most_at_once(order.size)
-        return Estimate(order, len(plan), terms.chunk, at_once, measured.seconds(order), self.client.requests_left)
+        made = Estimate(order, len(plan), terms.chunk, at_once, measured.seconds(order), self.client.requests_left)
+        if terms.max_cost is not None:
+            second_price(order)
+            if refusal := made.refuses(terms.max_cost):
+                raise InvalidParameters([refusal])
+        return made
 
     def executor(
         self,
@@ -370,14 +374,16 @@ class Heroku:
         named = self._catalogue.task(task, any_type=any_type)
 
         def called(*args: Any, **kwargs: Any) -> pd.DataFrame | None:
-            return self.run(named.name, named.bound(args, kwargs), secrets=secrets, size=size, timeout=timeout)
+            return _result(self._started(order(called, args, kwargs)))
 
         def order(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Order:
             if function is not called:
                 raise InvalidOptions(
                     f"This executor runs the task {named.name}: give executor.task to submit() or map()."
                 )
-            return self._ordering.order(named.name, named.bound(args, kwargs), wish)
+            made = self._ordering.order(named.name, named.bound(args, kwargs), wish)
+            self._hidden.update(made.secrets.values())
+            return made
 
         called.__name__ = called.__qualname__ = named.name
         most = self._ordering.most_at_once
@@ -597,6 +603,15 @@ def last() -> Run | Sweep | None:
     return _last
 
 
+def _result(run: Run) -> pd.DataFrame | None:
+    """Wait for a run's rows; an interrupt stops its dyno, and waits until it is gone."""
+    try:
+        return run.result()
+    except KeyboardInterrupt:
+        run.cancel()
+        return run.result()
+
+
 _last: Run | Sweep | None = None
 _connections: dict[tuple[str, str, Secret], Heroku] = {}
 _announced: set[Path] = set()
@@ -639,7 +654,7 @@ def _connect_remote(chosen: Settings, say: Say) -> Heroku:
     if known is None:
         client = HerokuClient(url, token, token_source=source, say=say)
         known = _connections[key] = Heroku(client, app, chosen, say)
-    known.settings = chosen
+    known.settings, known.say = chosen, say
     _connections[key] = _connections.pop(key)
     return known
 

@@ -21,7 +21,7 @@ from heroku_magic.records import Rows
 from heroku_magic.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FOLDER = Path(".heroku", "sweeps")
 FORMAT = 1
@@ -89,9 +89,10 @@ class Journal:
         self._add({**told, **error, **_parts(outcome.parts), **({"files": files} if files else {})})
 
     def _add(self, line: dict[str, Any]) -> None:
-        # The standard library's encoder: rows may hold NaN and Infinity, which strict JSON has not.
-        text = json.dumps(line, separators=(",", ":"), ensure_ascii=False)
-        with self._lock, self.path.open("a", encoding="utf-8") as file:
+        # The standard library's encoder: rows may hold NaN and Infinity, which strict JSON has not. In ASCII, for
+        # they may hold half a character (a lone surrogate), too.
+        text = json.dumps(line, separators=(",", ":"))
+        with self._lock, self.path.open("a", encoding="ascii") as file:
             file.write(f"{text}\n")
 
 
@@ -102,7 +103,7 @@ class Read(msgspec.Struct):
     ended: dict[int, dict[str, Any]] = {}
     began: dict[str, list[int]] = {}
 
-    def outcomes(self, parameters: Any) -> list[Outcome]:
+    def outcomes(self, parameters: Callable[[int], dict[str, Any]]) -> list[Outcome]:
         """Return how combinations ended. parameters: gives the combination at a place."""
         return [_outcome(line, parameters(place)) for place, line in self.ended.items()]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.errors import RateLimited, Refused
 from heroku_magic.pacing import LONGEST_WAIT, REFILL, RESERVE, Pace, Room
-from heroku_magic.run import Run
+from heroku_magic.run import Run, is_ending
 from heroku_magic.sharedlog import SharedLog
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class Desk(Protocol):
     def look(self) -> None:
         """Time has passed, or something has changed."""
 
+    def stop(self, reason: str) -> None:
+        """Have no more made, and stop what runs."""
+
     def over(self) -> None:
         """All runs are over, and no job is left."""
 
@@ -103,9 +106,7 @@ class Launcher:
             self._work()
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever, and no dyno may go on
             self._say(f"A fault of heroku_magic: {type(error).__name__}. All dynos were told to stop.")
-            for job in self._desk.running:
-                if job.run is not None:
-                    job.run.cancel()
+            self._desk.stop("It met a fault of heroku_magic")
         finally:
             if self._log is not None:
                 self._log.close()
@@ -119,7 +120,7 @@ class Launcher:
 
     def _launch(self) -> None:
         """Start runs while there is room."""
-        while self._occupied() < self._room.limit(self._desk.most_at_once(self._known_size())):
+        while self._has_room():
             if self._delay() or (job := self._desk.take()) is None:
                 return
             log = self._log = self._log or SharedLog(self._client, job.order.app, say=self._say).start()
@@ -127,12 +128,21 @@ class Launcher:
             self._desk.began(job)
             run.start().add_done_callback(partial(self._over, job))
 
+    def _has_room(self) -> bool:
+        if is_ending() or not self._desk.left():
+            return False
+        return self._occupied() < self._room.limit(self._desk.most_at_once(self._known_size()))
+
     def _over(self, job: Job, _: Run) -> None:
         self._inbox.put(job)
 
     def _occupied(self) -> int:
-        """How many dynos there are: a run whose dyno is over may still read its last lines."""
-        return sum(job.run is not None and not job.run.has_exited for job in self._desk.running)
+        """How many dynos there are, or are asked for."""
+        return len(self._occupying())
+
+    def _occupying(self) -> list[Job]:
+        """Whose runs need room: one whose dyno is over may still read its last lines."""
+        return [job for job in self._desk.running if job.run is not None and not job.run.has_exited]
 
     def _known_size(self) -> str | None:
         """The size of the first dyno that has one: what Heroku gave, not what was asked for."""
@@ -164,9 +174,10 @@ class Launcher:
             return
         error = job.run.exception()
         if isinstance(error, RateLimited):
-            seconds = error.retry_after or LONGEST_WAIT
-            self._say(f"The account's requests of this hour are used up: it goes on at about {_clock(seconds)}.")
-            self._pace.refused(time.monotonic(), seconds)
+            self._wait_for_quota(error)
+        # A dyno that was there is billed, and may have done its work: that is a try, whatever its run failed with.
+        is_unmade = job.run.dyno is None or job.detached is not None
+        if is_unmade and isinstance(error, RateLimited):
             self._desk.put_back(job)
         elif isinstance(error, Refused) and error.id == "cannot_run_above_limit":
             self._desk.put_back(job)
@@ -175,10 +186,17 @@ class Launcher:
             self._room.ended()
             self._pace.accepted()
             self._desk.ended(job)
+        if self._log is not None and self._log.is_broken:  # nobody could read what the next ones say
+            self._desk.stop("The log of its runs broke")
+
+    def _wait_for_quota(self, error: RateLimited) -> None:
+        seconds = error.retry_after or LONGEST_WAIT
+        self._say(f"The account's requests of this hour are used up: it goes on at about {_clock(seconds)}.")
+        self._pace.refused(time.monotonic(), seconds)
 
     def _make_do(self, error: Refused) -> None:
         """Go on with as many dynos as there are; with none of ours, wait for somebody else's to end."""
-        running = self._occupied()
+        running = sum(job.run is not None and job.run.dyno is not None for job in self._occupying())
         self._room.refused(running)
         self._say(f"{error.said} On with {max(running, 1)} at once.")
         if not running:

@@ -115,17 +115,19 @@ class Ordering:
         refuse_too_many(len(places), chunk)
         if chunk != 1 and not chosen.takes_calls and not wish.is_trial:
             raise InvalidOptions(_NO_CALLS.format(task=chosen.name))
+        if twice := [name for name in made.names if name in fixed]:
+            raise InvalidParameters(
+                [f"{name} is given twice, once by --each: give each parameter once." for name in twice]
+            )
         _check_axes(chosen, made, places, fixed)
         first = self.order(chosen.name, {**fixed, **made[places[0]]}, replace(wish, secrets=()))
         added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
         shared = {name: value for name, value in first.env.items() if name not in made.names}
-        if secret := [name for name in made.names if isinstance(first.env.get(name), Secret)]:
-            raise InvalidParameters([f"--each {secret[0]}: a secret is the same in every run of a sweep."])
 
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> Order:
             if not makes_calls:
                 return replace(first, env={**_encoded({**fixed, **combinations[0]}, chosen, []), **added})
-            return replace(first, env={**with_calls(shared, [to_env(one, chosen.schema) for one in combinations])})
+            return replace(first, env=with_calls(shared, [to_env(one, chosen.schema) for one in combinations]))
 
         return Plan(first, made, places, of, self.most_at_once)
 
@@ -268,7 +270,7 @@ def _check_axes(task: Task, made: Grid, places: Sequence[int], fixed: Mapping[st
     for axis in made.axes:
         used = (axis[place] for place in range(len(axis.values))) if is_whole else _used(axis.names, made, places)
         for part in used:
-            issues.update(dict.fromkeys(_issues(task, {**fixed, **first, **part})))
+            issues.update(dict.fromkeys(_issues(task, {**fixed, **first, **part}, part)))
     if issues:
         raise InvalidParameters([*issues])
 
@@ -280,13 +282,14 @@ def _used(names: Sequence[str], made: Grid, places: Sequence[int]) -> Iterator[d
         yield {name: combination[name] for name in names if name in combination}
 
 
-def _issues(task: Task, parameters: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the parameters of one run: for the task, or for the way there."""
+def _issues(task: Task, parameters: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the parameters of one run: for the task, for the way there, or for a part that differs."""
     try:
-        _encoded(parameters, task, check(task, parameters))
+        env = _encoded(parameters, task, check(task, parameters))
     except InvalidParameters as error:
         return error.issues
-    return []
+    secrets = [name for name in part if isinstance(env.get(name), Secret)]
+    return [f"--each {name}: a secret is the same in every run of a sweep." for name in secrets]
 
 
 def _title(command: str) -> str:

@@ -131,7 +131,8 @@ class Board:
     @property
     def retried(self) -> int:
         """How many were tried more than once."""
-        return sum(count > 1 for count in self._attempts.values())
+        # By a copy, which is made in one step: others read while the one writer adds.
+        return sum(count > 1 for count in [*self._attempts.values()])
 
 
 def counted(states: bytes | bytearray) -> dict[str, int]:

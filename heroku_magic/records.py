@@ -442,6 +442,8 @@ class _Process:
                 files[record.name] = record.content
             elif isinstance(record, Failure):
                 failure = record
+        if failure is self.failure:
+            self.failure = None  # it was this call's, and says nothing of how the run ends
         return Call(told, None if told.rows is None else parts or [Rows([])], files, failure)
 
 

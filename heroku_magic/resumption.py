@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic import detached, journal
 from heroku_magic.desk import Terms
-from heroku_magic.errors import InvalidOptions
+from heroku_magic.errors import InvalidOptions, NotFound
 from heroku_magic.grid import Axis, Grid
 from heroku_magic.journal import Journal, Written
 from heroku_magic.launcher import Job
 from heroku_magic.ordering import Wish
+from heroku_magic.run import running_runs
 from heroku_magic.secret import Secret
 from heroku_magic.sweep import Sweep
 from heroku_magic.values import Typed, plain
@@ -51,13 +53,17 @@ def begin(sweep: str, place: Place, plan: Plan, terms: Terms, save: str | os.Pat
 def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering) -> Rest:
     """Return what is missing of a sweep, by itself, its file or its id. Raises InvalidOptions."""
     if isinstance(save, Sweep):
+        if not save.done():
+            raise InvalidOptions(f"{save.id} is not over: wait for it, or stop it first (cancel()).")
         return Rest(save.id, save.plan, save.terms, save.journal, save.known(), ())
     path = journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save)
     told = journal.read(path)
+    if any(run.running() and run.id in told.began for run in running_runs()):
+        raise InvalidOptions(f"{told.written.sweep} runs in this kernel: wait for it, or stop it first (cancel()).")
     plan = _plan(told.written, place, ordering)
-    known = told.outcomes(plan.__getitem__)
-    terms, book = Terms(**told.written.terms), Journal(path).reopen()
-    return Rest(told.written.sweep, plan, terms, book, known, _still_live(told, plan))
+    known, live = told.outcomes(plan.__getitem__), _still_live(told, plan)
+    _stop_others(told, live, place)
+    return Rest(told.written.sweep, plan, Terms(**told.written.terms), Journal(path).reopen(), known, live)
 
 
 def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:
@@ -113,3 +119,13 @@ def _still_live(told: Read, plan: Plan) -> list[Job]:
             order = replace(plan.of([plan[place] for place in places], makes_calls), outlives=True)
             jobs[tuple(places)] = Job(order, tuple(places), makes_calls, found)
     return [*jobs.values()]
+
+
+def _stop_others(told: Read, live: Sequence[Job], place: Place) -> None:
+    """Stop the dynos that a killed process left and nobody takes up: what they were at is run again."""
+    left = told.began.keys() - {job.detached.run for job in live if job.detached}
+    for dyno in place.client.dynos(place.app):
+        if dyno.command.rpartition(" #")[2] in left:
+            with suppress(NotFound):  # it ended by itself meanwhile
+                place.client.stop_dyno(place.app, dyno.id)
+                place.tell(f"{dyno.name} was left running by the process that began {told.written.sweep}: stopped.")

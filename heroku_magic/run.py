@@ -10,7 +10,6 @@ import queue
 import sys
 import threading
 import time
-import weakref
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -388,9 +387,10 @@ class Run:
 
     def _create(self) -> Dyno:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""
-        if self._cancel_asked.is_set():
-            raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self)
         order = self._order
+        # A process that ends waits for what is detached until it is created.
+        if self._cancel_asked.is_set() or (is_ending() and not order.outlives):
+            raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self)
         self.started_at, self._began = time.time(), time.monotonic()
         try:
             dyno = self._creation.dyno()
@@ -605,7 +605,17 @@ class Run:
             return EmulatorError(
                 f"The embedded Heroku ended while {self.task} ran, and its dynos with it: run it again, on a new one."
             )
-        return LogStreamError(f"{error} {self.what_remains()}")
+        return LogStreamError(f"{error} {self._let_go()}")
+
+    def _let_go(self) -> str:
+        """Stop a dyno of a sweep that nobody can read any more; of a single run that is its user's to decide."""
+        if self._shared_log is None or self.outlives:
+            return self.what_remains()
+        try:
+            self._client.stop_dyno(self._order.app, self._dyno_id)
+        except ApiError:
+            return self.what_remains()
+        return f"{self.dyno} was told to stop."
 
     def what_remains(self) -> str:
         """Say what may still run, and when it ends by itself."""
@@ -632,7 +642,7 @@ class Run:
             return
         self.seconds = self._elapsed()
         self._error = error
-        if error is None:
+        if error is None and self._detached is None:  # of one that was attached it is unknown when it ended
             measured.note(self, self._order)
         state = "cancelled" if isinstance(error, RunCancelled) else "failed" if error else "done"
         self._change(
@@ -670,12 +680,19 @@ class Run:
         self._change(self._state, note=text)
 
 
-_alive: weakref.WeakSet[Run] = weakref.WeakSet()
+# Threads add to it and take from it: it is looked through by a copy, which is made in one step.
+_alive: set[Run] = set()
+_ending = threading.Event()
+
+
+def is_ending() -> bool:
+    """Tell whether the interpreter ends, so that no dyno may be started any more."""
+    return _ending.is_set()
 
 
 def still_running(url: str) -> list[Run]:
     """Return the runs of this process at an API's host that are not over and would be out of reach without a token."""
-    return [run for run in _alive if run.running() and not run.outlives and run.host == url]
+    return [run for run in running_runs() if run.running() and not run.outlives and run.host == url]
 
 
 def running_runs() -> list[Run]:
@@ -684,12 +701,13 @@ def running_runs() -> list[Run]:
 
 
 def _stop_all() -> None:
-    """The interpreter ends: stop what still runs, wait a moment, and tell what came of it.
+    """The interpreter ends: start no more, stop what still runs, wait a moment, and tell what came of it.
 
     What is detached is waited for until its dyno is created and can be attached.
     """
-    runs = [run for run in _alive if not run.outlives and run.cancel()]
-    for run in [run for run in _alive if run.outlives]:
+    _ending.set()
+    runs = [run for run in running_runs() if not run.outlives and run.cancel()]
+    for run in [run for run in running_runs() if run.outlives]:
         run.wait_for_dyno(CREATE_TIMEOUT)
     until = time.monotonic() + STOP_TIMEOUT
     for run in runs:

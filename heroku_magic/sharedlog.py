@@ -44,6 +44,11 @@ class SharedLog:
         self._stream.close()
 
     @property
+    def is_broken(self) -> bool:
+        """Whether it could not be opened again, so that nobody who follows hears more."""
+        return self._error is not None
+
+    @property
     def gaps(self) -> int:
         """How often lines may have been lost, for all who follow."""
         return self._stream.gaps
@@ -69,8 +74,9 @@ class SharedLog:
         with self._backlog_lock:
             if self._backlog_at < moment:
                 time.sleep(max(self._backlog_at + EVERY - time.monotonic(), 0))
-                self._backlog_at = time.monotonic()
+                asked_at = time.monotonic()
                 self._backlog = backlog(self._client, self._app, "")
+                self._backlog_at = asked_at  # one that was refused answers nobody
             return self._backlog
 
     def leave(self, dyno: str) -> None:

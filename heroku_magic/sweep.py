@@ -16,7 +16,7 @@ from heroku_magic.desk import SweepDesk
 from heroku_magic.errors import SweepFailed
 from heroku_magic.frames import grid_frame, table
 from heroku_magic.launcher import Launcher
-from heroku_magic.outcomes import RUNNING, STATES, Board, Span, counted
+from heroku_magic.outcomes import RUNNING, STARTING, STATES, Board, Span, counted
 from heroku_magic.values import plain
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ class Sweep:
     def states(self) -> bytes:
         """Where each combination stands, as an index into `outcomes.STATES`."""
         states = bytearray(self._board.states)
-        for job in [*self._desk.running]:
-            if job.run is not None and job.run.up_at and job.read < len(job.places):
-                states[job.places[job.read]] = RUNNING  # of several in one dyno the others wait
+        for place in self._desk.at_work():
+            if states[place] == STARTING:  # it may be over by now
+                states[place] = RUNNING
         return bytes(states)
 
     def counts(self) -> dict[str, int]:
@@ -135,12 +135,9 @@ class Sweep:
 
     @property
     def expected_dollars(self) -> float | None:
-        """What it will cost in all, judged by what is over; None: nothing is, or the price is unknown."""
-        finished = len(self._board.finished)
-        if not finished:
-            return None
-        each = self._desk.bill.seconds / finished
-        return self._desk.bill.expected(each * (len(self) - finished), self.size)
+        """What it will cost in all, judged by the dynos that are over; None: none is, or the price is unknown."""
+        seconds = self._desk.seconds_to_come()
+        return None if seconds is None else self._desk.bill.expected(seconds, self.size)
 
     def failures(self, most: int | None = None) -> list[Outcome]:
         """Return those that failed, the first ones in the grid's order."""

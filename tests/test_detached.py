@@ -86,7 +86,8 @@ def test_a_run_whose_kernel_was_killed_is_attached_and_gives_the_same_frame(hero
         heroku.attach(run_id)
 
 
-def test_a_run_that_was_over_before_its_kernel_was_killed_can_still_be_attached(heroku):
+def test_a_run_that_was_over_before_its_kernel_was_killed_can_still_be_attached(heroku, monkeypatch):
+    monkeypatch.setattr("heroku_magic.measured._seconds", {})
     process, run_id = in_another_kernel(
         "run = heroku.submit('count', {'n': 3}, detach=True)\n"
         "        run.wait(); print(run.id, flush=True); time.sleep(60)"
@@ -95,6 +96,7 @@ def test_a_run_that_was_over_before_its_kernel_was_killed_can_still_be_attached(
     process.wait()
 
     assert heroku.attach(run_id).result(30)["i"].tolist() == [0, 1, 2]
+    assert heroku.estimate("count").measured is None, "nobody knows when it ended"
 
 
 def test_a_run_that_is_over_is_attached_from_what_the_log_holds(heroku):

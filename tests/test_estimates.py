@@ -60,3 +60,15 @@ def test_chunks_are_told_as_dynos():
     assert "as many in a dyno as its boot is worth" in str(Estimate(order(), 10_000, chunk=0))
     assert Estimate(order(), 10_001, chunk=100).dynos == 101
     assert Estimate(order(), 10_000, chunk=0).dynos is None
+
+
+def test_what_shares_a_dyno_runs_one_after_another():
+    assert Estimate(order(), 150, chunk=100, at_once=50, measured=0.1).seconds == pytest.approx(10.0)
+    assert Estimate(order(), 3, chunk=100, at_once=50, measured=0.1).seconds == pytest.approx(0.3)
+
+
+def test_a_budget_refuses_chunks_only_by_what_their_dynos_take_at_least():
+    made = Estimate(order(size="standard-1x"), combinations=100, chunk=50, measured=12.0)
+    assert made.refuses(0.001) is None, "the boots may be most of it"
+    assert made.refuses(0.0001).startswith("100 runs of simulate in 2 dynos would cost at least $0.0002315, more than")
+    assert Estimate(order(size="standard-1x"), 100, chunk=0, measured=12.0).refuses(0.001) is None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Executor, as_completed, wait
 
 import pytest
 from workers import make_worker
 
 from heroku_magic import InvalidOptions, InvalidParameters, RunCancelled, TaskFailed, connect
+from heroku_magic.launcher import Launcher
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,13 @@ def heroku(tmp_path_factory):
                 if n < 0:
                     raise ValueError("negative")
                 return {"y": n**power}
+            """,
+        show="""
+            from heroku_task import task
+
+            @task
+            def show(word: str):
+                print("it is", word)
             """,
     )
     return connect(worker=folder, say=lambda _: None)
@@ -119,3 +128,35 @@ def test_the_task_called_by_itself_runs_it(heroku):
     executor = heroku.executor("square")
     assert executor.task.__name__ == "square"
     assert executor.task(3)["y"].item() == 9
+
+
+def test_many_threads_submit_to_one_launcher(heroku, monkeypatch):
+    started, start = [], Launcher.start
+    monkeypatch.setattr(
+        Launcher, "start", lambda self, name: (time.sleep(0.1), started.append(name), start(self, name))
+    )
+    with heroku.executor("square") as executor:
+        threads = [threading.Thread(target=executor.submit, args=(executor.task, n)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(started) == 1
+
+
+def test_a_secret_of_a_call_is_hidden_in_a_log_that_is_read_again(heroku, monkeypatch):
+    monkeypatch.setenv("word", "swordfish")
+    with heroku.executor("show", secrets=["word"]) as executor:
+        executor.submit(executor.task).result(30)
+        (run,) = [line.dyno for line in heroku.logs("") if line.message == "it is ***"]
+    assert not any("swordfish" in line.message for line in heroku.logs(run))
+
+
+def test_nobody_waits_for_a_call_that_a_fault_ended(heroku, monkeypatch):
+    monkeypatch.setattr("heroku_magic.executor._Queue.look", lambda _: 1 / 0)
+    executor = heroku.executor("square", jobs=1)
+    futures = [executor.submit(executor.task, n, pause=60) for n in range(3)]
+    wait(futures, timeout=30)
+    assert all(future.done() for future in futures)
+    while heroku.dynos():
+        time.sleep(0.05)

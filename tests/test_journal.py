@@ -121,3 +121,10 @@ def test_a_line_that_was_changed_is_named(tmp_path):
         file.write("[1]\n")
     with pytest.raises(InvalidOptions, match="line 2"):
         read(journal.path)
+
+
+def test_half_a_character_in_a_row_or_an_error_is_kept(tmp_path):
+    journal = Journal(tmp_path / "s.jsonl").open(WRITTEN)
+    journal.ended(outcome(parts=[Rows([{"file": "caf\udce9.txt"}])]))
+    (back,) = read(journal.path).outcomes(lambda place: {"n": place})
+    assert back.parts[0].rows == [{"file": "caf\udce9.txt"}]

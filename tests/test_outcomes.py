@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 
 from heroku_magic.errors import HerokuMagicError
@@ -83,3 +86,16 @@ def test_an_outcome_gives_its_rows_or_raises_what_it_failed_with():
     with pytest.raises(HerokuMagicError, match="bad"):
         outcome(0, error=HerokuMagicError("bad")).result()
     assert (outcome(0).dyno, outcome(0).seconds, outcome(0).exception()) == ("run.1", 1.0, None)
+
+
+def test_it_is_read_while_its_writer_writes():
+    board = Board(200_000)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        writer = threading.Thread(target=lambda: [board.begin([place]) for place in range(200_000)])
+        writer.start()
+        while writer.is_alive():
+            assert board.retried == 0
+    finally:
+        sys.setswitchinterval(before)

@@ -282,3 +282,14 @@ def test_what_only_looks_like_a_record_harms_no_result(text):
 
     decoder, _ = read([text + line for line in lines])
     assert decoder.verified
+
+
+def test_a_calls_failure_says_nothing_of_how_the_run_ends():
+    told = {"returns": [{"call": 0, "status": 1, "rows": None, "seconds": 1.0}]}
+    failure = {"type": "ValueError", "message": "bad"}
+    lines = [record(0, "task", {"task": "t"}), record(1, "failure", failure), record(2, "return", told["returns"])]
+    decoder, _ = read(lines)
+    assert decoder.calls[0].failure.message == "bad"
+    assert decoder.failure is None
+    decoder.feed(record(3, "failure", {"type": "Terminated", "message": "SIGTERM"}))
+    assert decoder.failure.type == "Terminated"

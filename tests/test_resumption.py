@@ -77,6 +77,13 @@ def test_what_was_done_is_kept_and_only_the_rest_is_run(heroku):
     assert len(before) >= 4
 
 
+def test_a_sweep_that_is_not_over_is_not_run_beside_itself(heroku):
+    sweep = heroku.sweep("step", {"seed": range(3)}, {"pause": 0.5})
+    with pytest.raises(InvalidOptions, match=f"{sweep.id} is not over: wait for it, or stop it first"):
+        heroku.resume(sweep)
+    assert sweep.result(30)["x"].tolist() == [0, 10, 20]
+
+
 def test_a_file_goes_on_in_another_kernel(heroku, folder, tmp_path):
     first = stopped(heroku, 10, 3, save=tmp_path / "grid.jsonl")
     code = f"""
@@ -108,7 +115,7 @@ def test_types_samples_tables_and_chunks_survive_the_file(heroku):
     first = heroku.sweep("step", {"cases": cases}, save="table.jsonl", chunk=2)
     expected = first.result(60)
     back = heroku.resume("table.jsonl").result(60)
-    assert back.drop(columns="dyno").equals(expected.drop(columns="dyno"))
+    assert back.equals(expected), "nothing was missing, so nothing was run again"
     sampled = heroku.sweep("step", {"seed": range(1000)}, sample=5, seed=3, save="sample.jsonl").result(60)
     assert heroku.resume("sample.jsonl").result(60).equals(sampled)
 
@@ -153,6 +160,61 @@ def test_a_detached_sweep_whose_kernel_was_killed_is_attached_with_its_live_runs
     assert df["x"].tolist() == [0, 10, 20, 30, 40, 50]
     assert set(df["dyno"][:3]) == live
     assert heroku.dynos() == []
+
+
+@pytest.mark.parametrize("options", ["jobs=3, save='s.jsonl'", "chunk=4, detach=True"])
+def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(server, options):
+    code = f"""
+        import time, heroku_magic
+        heroku = heroku_magic.connect("shop", say=lambda text: None)
+        sweep = heroku.sweep("step", {{"seed": range(4)}}, {{"pause": 3.0}}, {options})
+        while not sweep.counts().get("done"):
+            time.sleep(0.02)
+        print(sweep.id, flush=True)
+        time.sleep(60)
+        """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    with process.stdout:
+        name = process.stdout.readline().strip()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    said = []
+    heroku = connect("shop", say=said.append)
+    before = {dyno.name for dyno in heroku.dynos()}
+    assert before
+    df = heroku.resume("s.jsonl" if "save" in options else name).result(60)
+    assert df["x"].tolist() == [0, 10, 20, 30]
+    stopped = {line.partition(" ")[0] for line in said if f"left running by the process that began {name}" in line}
+    assert stopped
+    assert stopped <= before
+    assert heroku.dynos() == []
+
+
+def test_a_dyno_that_ends_before_it_is_stopped_is_none_that_is_left(heroku, monkeypatch):
+    from heroku_magic.client import HerokuClient
+    from heroku_magic.errors import NotFound
+
+    def gone(self, *_):
+        raise NotFound("Couldn't find that dyno.")
+
+    sweep = heroku.sweep("step", {"seed": range(2)}, {"pause": 0.5}, save="s.jsonl")
+    while not (there := heroku.dynos()):
+        pass
+    sweep.cancel()
+    sweep.wait(30)
+    monkeypatch.setattr(HerokuClient, "dynos", lambda *_: there)
+    monkeypatch.setattr(HerokuClient, "stop_dyno", gone)
+    again = heroku.resume("s.jsonl")
+    assert again.result(30)["x"].tolist() == [0, 10]
+
+
+def test_a_file_whose_sweep_runs_in_this_kernel_is_not_run_beside_it(heroku):
+    sweep = heroku.sweep("step", {"seed": range(3)}, {"pause": 0.5}, save="s.jsonl")
+    while not sweep.counts().get("running"):
+        pass
+    with pytest.raises(InvalidOptions, match=f"{sweep.id} runs in this kernel: wait for it"):
+        heroku.resume("s.jsonl")
+    assert sweep.result(30)["x"].tolist() == [0, 10, 20]
 
 
 def test_a_run_that_ended_while_nobody_looked_is_read_from_the_backlog(server):

@@ -288,6 +288,48 @@ def test_a_create_that_never_arrived_is_an_error_and_no_dyno(heroku, monkeypatch
     assert heroku.dynos() == []
 
 
+def test_a_lost_create_that_cannot_be_looked_for_stays_unknown(heroku, monkeypatch):
+    from heroku_magic.client import HerokuClient
+    from heroku_magic.errors import RateLimited, Unreachable
+
+    def lost(self, *args, **options):
+        raise Unreachable("the connection broke")
+
+    def busy(self, *args):
+        raise RateLimited("busy")
+
+    heroku.tasks()
+    monkeypatch.setattr(HerokuClient, "create_dyno", lost)
+    monkeypatch.setattr(HerokuClient, "dynos", busy)
+
+    with pytest.raises(Unreachable, match=r"Whether a dyno was started for hm-.* is unknown"):
+        heroku.submit("count").result()
+
+
+def test_a_run_goes_on_though_its_second_dyno_cannot_be_looked_for(heroku, monkeypatch):
+    from heroku_magic.client import HerokuClient
+    from heroku_magic.errors import RateLimited, Unreachable
+
+    create, dynos, asked = HerokuClient.create_dyno, HerokuClient.dynos, []
+
+    def lose_the_answer(self, *args, **options):
+        create(self, *args, **options)
+        raise Unreachable("the connection broke")
+
+    def busy_after_the_first(self, app):
+        asked.append(app)
+        if len(asked) > 1:
+            raise RateLimited("busy")
+        return dynos(self, app)
+
+    monkeypatch.setattr(HerokuClient, "create_dyno", lose_the_answer)
+    monkeypatch.setattr(HerokuClient, "dynos", busy_after_the_first)
+
+    run = heroku.submit("count")
+    assert len(run.result()) == 3
+    assert any("another dyno for this run is unknown" in (event.note or "") for event in run if hasattr(event, "note"))
+
+
 def test_many_runs_at_once_keep_their_rows_apart(heroku):
     runs = [heroku.submit("count", {"word": str(i)}) for i in range(2)]
 

@@ -360,6 +360,14 @@ def test_a_budget_is_refused_before_by_what_was_measured(priced):
     assert priced.dynos() == []
 
 
+def test_a_dry_run_with_a_budget_refuses_as_the_sweep_would_and_shortens_no_run(priced):
+    made = priced.estimate("echo", {"seed": range(3)}, max_cost=500)
+    assert made.order.timeout == priced.settings.timeout
+    priced.run("point", {"seed": 1, "pause": 0.3})
+    with pytest.raises(InvalidParameters, match=r"more than the \$1 of --max-cost"):
+        priced.estimate("point", {"seed": range(100)}, max_cost=1.0)
+
+
 def test_a_budget_stops_a_sweep_that_costs_more(priced):
     grid = {"seed": range(40)}
     sweep = priced.sweep("echo", grid, {"pause": 0.4}, jobs=2, max_cost=2.0)
@@ -475,8 +483,14 @@ def test_a_command_is_no_sweep(shell):
     assert "--each is for a task" in str(error)
 
 
-def test_a_secret_is_no_axis(heroku):
-    assert "a secret is the same in every run" in refused(heroku, "plain", {"seed": [Secret("swordfish")]})[0]
+@pytest.mark.parametrize("values", [[Secret("swordfish")], ["open", Secret("swordfish")]])
+def test_a_secret_is_no_axis(heroku, values):
+    assert "a secret is the same in every run" in refused(heroku, "plain", {"seed": values})[0]
+
+
+@pytest.mark.parametrize("each", [{"seed": [1, 2]}, {"cases": [{"seed": 1}, {"n": 2}]}])
+def test_a_parameter_that_differs_and_is_fixed_is_given_twice(heroku, each):
+    assert "seed is given twice, once by --each" in refused(heroku, "point", each, {"seed": 1})[0]
 
 
 def test_a_thousand_million_combinations_ask_for_a_bound(heroku):

@@ -100,7 +100,11 @@ def test_a_limit_that_is_lower_than_the_jobs_is_found_and_kept(app):
         sweep = heroku.sweep("square", {"seed": range(24)}, {"pause": 0.3}, jobs=12)
         assert most_at_once(heroku, sweep) <= 3
         assert sweep.result(60)["square"].tolist() == [row[2] for row in expected(24)]
-        assert any("at once" in note for note in sweep.notes)
+        told = [note for note in sweep.notes if "at once" in note]
+        assert told
+        assert not any(f"On with {count} at once" in note for note in told for count in range(7, 13)), (
+            "none of them ran"
+        )
         assert set(sweep.runs()["attempts"]) == {1}
 
 
