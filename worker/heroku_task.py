@@ -1076,17 +1076,25 @@ def _run_task(name: str) -> int:
 
 def _call_each(call: Callable[[], None], calls: list[dict[str, str]]) -> int:
     """Call once for each of several environments, one after another: one that fails stops no other."""
-    failed = 0
+    failed, given, folder = 0, dict(os.environ), os.getcwd()
     for place, env in enumerate(calls):
         began, before, _sender.has_table = time.monotonic(), _sender.row_count, False
-        os.environ.update(env)
+        _set_back({**given, **env}, folder)
         status = _status(call)
-        for name in env:
-            os.environ.pop(name, None)
+        if os.getpid() != _sender.pid:  # a fork that came back is no call
+            return status
         rows = _sender.row_count - before if _sender.has_table else None
         _sender.returned({"call": place, "status": status, "rows": rows, "seconds": round(time.monotonic() - began, 6)})
         failed += status != 0
     return 1 if failed else 0
+
+
+def _set_back(env: dict[str, str], folder: str) -> None:
+    """Give a call the environment and the folder of a run of its own, whatever the call before made of them."""
+    if dict(os.environ) != env:
+        os.environ.clear()
+        os.environ.update(env)
+    os.chdir(folder)
 
 
 def _status(call: Callable[[], None]) -> int:

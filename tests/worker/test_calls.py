@@ -100,3 +100,36 @@ def test_in_a_shell_the_rows_of_all_calls_are_printed(app):
     app.task("from heroku_task import task\n@task\ndef job(n: int):\n    yield {'n': n}")
     result = app.run("job", keyed=False, RUN_CALLS=packed([{"n": "1"}, {"n": "2"}]))
     assert result.log == ['{"n":1}', '{"n":2}']
+
+
+def test_a_call_finds_the_environment_and_the_folder_of_a_run_of_its_own(called):
+    source = """
+import os
+
+@task
+def job(n: int, mode: str = "none"):
+    seen = {"n": n, "mode": mode, "mark": os.environ.get("MARK"), "folder": os.getcwd()}
+    os.environ.update(mode="left by the call before", MARK="so is this")
+    os.chdir("/")
+    return seen
+"""
+    rows = called(source, {"n": "1"}, {"n": "2"}, {"n": "3", "mode": "own"}, MARK="given").rows
+    assert [(row["mode"], row["mark"]) for row in rows] == [("none", "given"), ("none", "given"), ("own", "given")]
+    assert len({row["folder"] for row in rows}) == 1
+
+
+def test_a_fork_that_comes_back_out_of_a_call_makes_none_of_the_others(called):
+    source = """
+import os
+
+@task
+def job(n: int):
+    if os.fork() == 0:
+        return None
+    os.wait()
+    return {"n": n}
+"""
+    result = called(source, *({"n": str(n)} for n in range(5)))
+    assert result.status == 0
+    assert result.rows == [{"n": n} for n in range(5)]
+    assert returns(result) == [(n, 0, 1) for n in range(5)]
