@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bill import Bill
 from heroku_magic.chunking import Chunking
-from heroku_magic.errors import InvalidParameters, ResultIncomplete, RunCancelled, TaskFailed
+from heroku_magic.errors import (
+    EmulatorError,
+    InvalidParameters,
+    LogStreamError,
+    ResultIncomplete,
+    RunCancelled,
+    TaskFailed,
+    Unreachable,
+)
 from heroku_magic.failures import describe_failure
+from heroku_magic.journal import Journal
 from heroku_magic.launcher import Job
 from heroku_magic.outcomes import Outcome
 
@@ -18,13 +28,14 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
+    from heroku_magic.errors import HerokuMagicError
     from heroku_magic.grid import Grid
-    from heroku_magic.journal import Journal
     from heroku_magic.outcomes import Board
     from heroku_magic.records import Call
     from heroku_magic.run import Order, Run
 
 LOG_LINES = 5  # of a failed run that are kept
+FEW = 5  # runs without an answer that are no sign yet
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class SweepDesk:
     """All combinations of one sweep, as the launcher asks for them; it alone writes the board.
 
     live: jobs whose dynos another process started. changed: is told whenever something has. on_over:
-    called when all runs are over.
+    called when all runs are over. say: takes what a user should know.
     """
 
     def __init__(
@@ -80,6 +91,7 @@ class SweepDesk:
         journal: Journal | None = None,
         changed: threading.Condition,
         on_over: Callable[[], None],
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.plan, self.terms, self.board = plan, terms, board
         self.bill = Bill(plan.first)
@@ -87,7 +99,8 @@ class SweepDesk:
         self.is_stopping = False
         self.stopped_for = ""
         self._chunking = Chunking(terms.chunk)
-        self._journal, self._changed, self._on_over = journal, changed, on_over
+        self._journal, self._changed, self._on_over, self._say = journal, changed, on_over, say
+        self._unanswered = 0
         self._put_back: deque[Job] = deque(live)
         self._again: deque[int] = deque()
         known = {*board.outcomes, *(place for job in live for place in job.places)}
@@ -128,8 +141,8 @@ class SweepDesk:
             self._changed.notify_all()
         if self.is_stopping and job.run is not None:  # since it was taken; whoever stopped did not see it yet
             job.run.cancel()
-        if self._journal is not None and job.run is not None:
-            self._journal.began(job.places, job.run.id)
+        if job.run is not None:
+            self._write(partial(Journal.began, places=job.places, run=job.run.id))
 
     def put_back(self, job: Job) -> None:
         """There was no room for it: it did not begin."""
@@ -154,6 +167,7 @@ class SweepDesk:
             self._tried += len(job.places)
             self._changed.notify_all()
         job.run.forget()
+        self._heed(job.run.exception())
 
     def look(self) -> None:
         """Read what calls have ended meanwhile, and stop where it gets too expensive."""
@@ -275,10 +289,27 @@ class SweepDesk:
             else:
                 self.board.settle(outcome)
             self._changed.notify_all()
-        if self._journal is not None and not again:
-            self._journal.ended(outcome)
+        if not again:
+            self._write(partial(Journal.ended, outcome=outcome))
         if outcome.state == "failed" and not again and self.terms.fail_fast:
             self.stop("It stops at the first failure (--fail-fast)")
+
+    def _write(self, line: Callable[[Journal], None]) -> None:
+        """Write a line; where that cannot be done any more, the sweep goes on without."""
+        if self._journal is None:
+            return
+        try:
+            line(self._journal)
+        except OSError as error:
+            self._say(f"{self._journal.path} cannot be written: {error}. The sweep goes on, and is not written down.")
+            self._journal = None
+
+    def _heed(self, error: HerokuMagicError | None) -> None:
+        """Stop once more runs in a row had no answer than there are at once: the others would have none, too."""
+        is_unanswered = isinstance(error, Unreachable | LogStreamError | EmulatorError)
+        self._unanswered = self._unanswered + 1 if is_unanswered else 0
+        if self._unanswered > max(self.most_at_once(self.size), FEW):
+            self.stop("It stopped, for Heroku does not answer any more")
 
     def _may_try_again(self, outcome: Outcome) -> bool:
         if self.is_stopping or outcome.attempts > self.terms.retries:

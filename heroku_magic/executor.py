@@ -168,7 +168,8 @@ class _Queue:
         """Nothing is to be looked at meanwhile."""
 
     def over(self) -> None:
-        """All calls are over; of one that is not, after a fault, nobody may wait for ever."""
+        """All calls are over; of one that is not, after a fault, nobody may wait for ever, nor of one that comes later."""
+        self.close(cancel_waiting=False)
         for future in self._futures.values():
             if future.running() or future.set_running_or_notify_cancel():
                 future.set_exception(RuntimeError("the executor ended before this call did"))

@@ -601,11 +601,12 @@ class Run:
         return ResultIncomplete(f"{self.task} ended well, but its result is incomplete: {problem}.", self)
 
     def _lost(self, error: LogStreamError) -> HerokuMagicError:
+        remains = self._let_go()
         if self._order.is_local:
             return EmulatorError(
                 f"The embedded Heroku ended while {self.task} ran, and its dynos with it: run it again, on a new one."
             )
-        return LogStreamError(f"{error} {self._let_go()}")
+        return LogStreamError(f"{error} {remains}")
 
     def _let_go(self) -> str:
         """Stop a dyno of a sweep that nobody can read any more; of a single run that is its user's to decide."""

@@ -1,0 +1,94 @@
+"""A sweep where something ends that all its runs need: the API, the log, the disk."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from workers import make_worker
+
+from heroku_magic import connect
+from heroku_magic.desk import SweepDesk
+from heroku_magic.embedded import embedded
+from heroku_magic.errors import SweepFailed
+from heroku_magic.journal import Journal
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_worker(
+        tmp_path / "worker",
+        job="""
+            import time
+            from heroku_task import task
+
+            @task
+            def job(n: int, pause: float = 0.0):
+                time.sleep(pause)
+                return {"x": n}
+            """,
+    )
+
+
+@pytest.fixture
+def server(folder):
+    server = embedded(folder)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def heroku(server, folder):
+    return connect(worker=folder, say=lambda _: None)
+
+
+def faults(server, **values):
+    headers = {
+        "Accept": "application/vnd.heroku+json; version=3",
+        "Authorization": f"Bearer {server.token.reveal()}",
+    }
+    told = {"faults": {name.replace("_", "-"): value for name, value in values.items()}, "seed": 1}
+    requests.put(f"{server.url}/emulator/faults", json=told, headers=headers, timeout=10).raise_for_status()
+
+
+def test_a_run_that_is_taken_while_the_sweep_is_stopped_is_stopped_too(heroku, monkeypatch):
+    began = SweepDesk.began
+
+    def stopped_before(self, job):
+        self.stop("It was stopped")
+        began(self, job)
+
+    monkeypatch.setattr(SweepDesk, "began", stopped_before)
+    sweep = heroku.sweep("job", {"n": range(3)}, {"pause": 60.0}, jobs=1)
+    assert sweep.wait(20)
+    assert sweep.counts() == {"cancelled": 3}
+    assert heroku.dynos() == []
+
+
+def test_a_heroku_that_is_gone_ends_the_sweep_instead_of_failing_each_run(heroku, server):
+    sweep = heroku.sweep("job", {"n": range(200)}, {"pause": 0.2}, jobs=2)
+    next(sweep.as_completed())
+    server.process.kill()
+    with pytest.raises(SweepFailed, match="Heroku does not answer any more"):
+        sweep.result(60)
+    assert sweep.counts()["failed"] < 20
+    assert sweep.counts()["cancelled"] > 150
+
+
+def test_a_log_that_cannot_be_read_any_more_leaves_no_dyno_and_starts_not_all(heroku, server):
+    faults(server, expired_session=1.0)
+    sweep = heroku.sweep("job", {"n": range(100)}, {"pause": 60.0}, jobs=2)
+    with pytest.raises(SweepFailed, match="Heroku does not answer any more"):
+        sweep.result(100)
+    faults(server)
+    assert sweep.counts()["cancelled"] > 80
+    assert heroku.our_dynos() == []
+
+
+def test_a_file_that_cannot_be_written_any_more_ends_no_sweep(heroku, tmp_path, monkeypatch):
+    def full(self, outcome):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Journal, "ended", full)
+    sweep = heroku.sweep("job", {"n": range(3)}, save=tmp_path / "s.jsonl")
+    assert sweep.result(60)["x"].tolist() == [0, 1, 2]
+    assert [note for note in sweep.notes if "No space left on device" in note and "goes on" in note]
