@@ -160,3 +160,5 @@ def test_nobody_waits_for_a_call_that_a_fault_ended(heroku, monkeypatch):
     assert all(future.done() for future in futures)
     while heroku.dynos():
         time.sleep(0.05)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures"):
+        executor.submit(executor.task, 4)
