@@ -462,6 +462,18 @@ def test_a_second_interrupt_lets_go_and_says_what_may_still_run(shell, monkeypat
     assert shell.run_cell("%heroku ps").result.empty
 
 
+def test_an_interrupt_before_the_sweep_is_drawn_stops_it_too(shell, monkeypatch):
+    def interrupted(*_, **__):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("heroku_magic.display.sweeps.SweepOutput", interrupted)
+    error = shell.run_cell("%heroku run point --each seed={range(9)} --arg pause=60 --jobs 2").error_in_exec
+    assert isinstance(error, SweepFailed)
+    assert "It was stopped" in str(error)
+    assert shell.run_cell("%heroku ps").result.empty
+
+
 def test_without_a_sweep_there_is_nothing_to_resume(shell, monkeypatch):
     monkeypatch.setattr("heroku_magic.heroku._last", None)
     error = shell.run_cell("%heroku resume").error_in_exec

@@ -101,15 +101,13 @@ class Runs(VerbGroup):
 
     def _swept(self, sweep: Sweep, options: Mapping[str, Any]) -> Any:
         """Show the sweep until it is over, or behind the cell's back."""
-        from heroku_magic.display.sweeps import SweepOutput
-
-        name, is_background = options.get("out"), bool(options.get("bg") or options.get("detach"))
-        output = SweepOutput(sweep, quiet=self._is(options, "quiet"), background=is_background)
-        if is_background:
+        name = options.get("out")
+        if options.get("bg") or options.get("detach"):
+            output = self._sweep_output(sweep, options, background=True)
             sweep.add_done_callback(lambda _: self._bind_sweep(name, sweep) if sweep.exception() is None else None)
             Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
             return sweep
-        self._watch_sweep(sweep, output)
+        self._watch_sweep(sweep, options)
         error = None if options.get("no_raise") else sweep.exception()
         if error is not None:
             self._shell.user_ns.pop(name, None)
@@ -117,12 +115,19 @@ class Runs(VerbGroup):
         self._bind_sweep(name, sweep)
         return None if name else sweep.partial
 
-    def _watch_sweep(self, sweep: Sweep, output: SweepOutput) -> None:
+    def _sweep_output(self, sweep: Sweep, options: Mapping[str, Any], *, background: bool = False) -> SweepOutput:
+        from heroku_magic.display.sweeps import SweepOutput
+
+        return SweepOutput(sweep, quiet=self._is(options, "quiet"), background=background)
+
+    def _watch_sweep(self, sweep: Sweep, options: Mapping[str, Any]) -> None:
         """Follow the sweep. One interrupt stops all its dynos and waits until they are gone, a second one lets go.
 
         A detached sweep is meant to go on: there the first one lets go.
         """
+        output = None
         try:
+            output = self._sweep_output(sweep, options)  # it runs already: an interrupt meanwhile is meant for it
             output.follow()
         except KeyboardInterrupt:
             if sweep.outlives:
@@ -131,7 +136,7 @@ class Runs(VerbGroup):
                 ) from None
             sweep.cancel()
             try:
-                output.follow()
+                (output or self._sweep_output(sweep, options)).follow()
             except KeyboardInterrupt:
                 raise Interrupted(f"Let go of {sweep.id} while it was being stopped. {sweep.what_remains()}") from None
 
