@@ -137,7 +137,7 @@ class SweepDesk:
         """Its run was started."""
         with self._changed:
             self.running.append(job)
-            self.board.begin(job.places)
+            self.board.begin(self._open(job.places))
             self._changed.notify_all()
         if self.is_stopping and job.run is not None:  # since it was taken; whoever stopped did not see it yet
             job.run.cancel()
@@ -148,7 +148,7 @@ class SweepDesk:
         """There was no room for it: it did not begin."""
         with self._changed:
             self.running.remove(job)
-            self.board.give_back(job.places)
+            self.board.give_back(self._open(job.places))
             self._put_back.append(Job(job.order, job.places, job.makes_calls, job.detached))
             self._changed.notify_all()
 
@@ -159,7 +159,7 @@ class SweepDesk:
         self._read_calls(job, job.run)
         if job.makes_calls and job.run.exception() is None:
             self._chunking.note(job.run.seconds or 0.0, [call.told.seconds for call in job.run.calls])
-        for place in job.places[job.read :]:
+        for place in self._open(job.places[job.read :]):
             self._settle(self._outcome(place, job, job.run))
         with self._changed:
             self.running.remove(job)
@@ -253,7 +253,12 @@ class SweepDesk:
     def _read_calls(self, job: Job, run: Run) -> None:
         for place, call in [*zip(job.places, run.calls, strict=False)][job.read :]:
             job.read += 1
-            self._settle(self._of_call(place, job, run, call))
+            if self._open([place]):
+                self._settle(self._of_call(place, job, run, call))
+
+    def _open(self, places: Sequence[int]) -> list[int]:
+        """Those that are not over; of a run that another process started, some may be."""
+        return [place for place in places if place not in self.board.outcomes]
 
     def _of_call(self, place: int, job: Job, run: Run, call: Call) -> Outcome:
         """How one of several combinations in a dyno ended: what it sent is whole, whatever the others do."""

@@ -11,7 +11,7 @@ import os
 import threading
 from binascii import a2b_base64, b2a_base64
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import msgspec
 
@@ -27,10 +27,19 @@ FOLDER = Path(".heroku", "sweeps")
 FORMAT = 1
 
 
+class WrittenAxis(msgspec.Struct, frozen=True):
+    """An axis of the grid, its values as JSON has them. typed: where text stands that is read as it was typed."""
+
+    names: list[str]
+    values: list[Any]
+    are_rows: bool
+    typed: list[tuple[int, str]] = []
+
+
 class Written(msgspec.Struct, frozen=True):
     """The first line: what a sweep is of.
 
-    axes: the grid's, as {"names", "values", "are_rows"}. places: which combinations of it; None: all.
+    places: which combinations of it; None: all.
     env: the parameters that are the same in every run, as text. secrets: the names of those that are secret.
     """
 
@@ -38,7 +47,7 @@ class Written(msgspec.Struct, frozen=True):
     host: str
     app: str
     task: str
-    axes: list[dict[str, Any]]
+    axes: list[WrittenAxis]
     in_step: bool
     places: list[int] | None
     env: dict[str, str]
@@ -52,30 +61,66 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """The file of one sweep, that its lines are added to."""
+    """The file of one sweep, that its lines are added to; while it is open no other sweep has it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.expanduser().absolute()  # the notebook may go to another folder meanwhile
         self._lock = threading.Lock()
+        self._file: BinaryIO | None = None
 
     def open(self, written: Written) -> Journal:
-        """Begin the file. Raises InvalidOptions for one that is there already."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Begin the file. Raises InvalidOptions for one that is there already, or that cannot be written."""
+        line = msgspec.to_builtins(written)
         try:
-            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            raise InvalidOptions(
-                f"{self.path} is there already: %heroku resume {self.path} goes on with a sweep in it; else choose "
-                "another name."
-            ) from None
-        self._add(msgspec.to_builtins(written))
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._hold(os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "ab"))
+        except OSError as error:
+            if self.path.is_file():
+                told = (
+                    f"is there already: %heroku resume {self.path} goes on with a sweep in it; else take another name."
+                )
+            else:
+                told = f"cannot be written: {error.strerror or error}."
+            raise InvalidOptions(f"{self.path} {told}") from None
+        self._add(line)
         return self
 
-    def reopen(self) -> Journal:
-        """Go on with a file; a last line that was cut is taken away."""
-        with self.path.open("rb+") as file:
+    def reopen(self) -> Read:
+        """Go on with a file, and return what it says; a last line that was cut is taken away. Raises InvalidOptions."""
+        try:
+            file = self.path.open("rb+")
+        except OSError as error:
+            raise InvalidOptions(f"{self.path} cannot be read: {error}") from None
+        try:
+            self._hold(file)
+            told = read(self.path)
             file.truncate(file.read().rfind(b"\n") + 1)
-        return self
+            file.seek(0, os.SEEK_END)
+        except BaseException:
+            file.close()
+            raise
+        return told
+
+    def close(self) -> None:
+        """Nothing more is added, and another sweep may go on with the file."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+
+    def _hold(self, file: BinaryIO) -> None:
+        """Keep others away from the file, also those in this process, as long as it is open."""
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidOptions(
+                f"{self.path}: its sweep goes on already, in this kernel or another one. Two at once would run what is "
+                "missing twice: wait for its end, or interrupt it there."
+            ) from None
+        except (ImportError, OSError):  # Windows, or a file system that knows no locks
+            pass
+        self._file = file
 
     def began(self, places: Sequence[int], run: str) -> None:
         """A run of some combinations was started."""
@@ -89,18 +134,33 @@ class Journal:
         self._add({**told, **error, **_parts(outcome.parts), **({"files": files} if files else {})})
 
     def _add(self, line: dict[str, Any]) -> None:
-        # The standard library's encoder: rows may hold NaN and Infinity, which strict JSON has not. In ASCII, for
-        # they may hold half a character (a lone surrogate), too.
+        # The standard library's encoder: rows may hold NaN and Infinity, which strict JSON has not; and as ASCII,
+        # for texts may hold halves of characters, which UTF-8 has not.
         text = json.dumps(line, separators=(",", ":"))
-        with self._lock, self.path.open("a", encoding="ascii") as file:
-            file.write(f"{text}\n")
+        with self._lock:
+            if self._file is not None:
+                self._file.write(f"{text}\n".encode("ascii"))
+                self._file.flush()
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A line: how a combination ended. rows, or parts with tables among them; files by name."""
+
+    place: Annotated[int, msgspec.Meta(ge=0)]
+    state: Literal["done", "failed", "cancelled"]
+    attempts: int
+    facts: dict[str, Any]
+    error: str | None = None
+    rows: list[dict[str, Any]] | None = None
+    parts: list[str | list[dict[str, Any]]] | None = None
+    files: dict[str, str] = {}
 
 
 class Read(msgspec.Struct):
     """What a journal says: the sweep, how combinations ended, and the runs that were started by their places."""
 
     written: Written
-    ended: dict[int, dict[str, Any]] = {}
+    ended: dict[int, Ended] = {}
     began: dict[str, list[int]] = {}
 
     def outcomes(self, parameters: Callable[[int], dict[str, Any]]) -> list[Outcome]:
@@ -142,7 +202,8 @@ def _taken(told: Read | None, line: dict[str, Any]) -> Read:
     if "run" in line:
         told.began[line["run"]] = [int(place) for place in line["places"]]
     else:
-        told.ended[int(line["place"])] = line
+        ended = msgspec.convert(line, Ended)
+        told.ended[ended.place] = ended
     return told
 
 
@@ -163,14 +224,13 @@ def _packed(content: bytes) -> str:
     return b2a_base64(content, newline=False).decode("ascii")
 
 
-def _outcome(line: dict[str, Any], parameters: dict[str, Any]) -> Outcome:
-    rows, packed = line.get("rows"), line.get("parts")
-    parts: list[Rows | Table] | None = None if rows is None else [Rows(rows)]
-    if packed is not None:
+def _outcome(line: Ended, parameters: dict[str, Any]) -> Outcome:
+    parts: list[Rows | Table] | None = None if line.rows is None else [Rows(line.rows)]
+    if line.parts is not None:
         parts = [
             msgspec.msgpack.decode(a2b_base64(part), type=Table) if isinstance(part, str) else Rows(part)
-            for part in packed
+            for part in line.parts
         ]
-    error = HerokuMagicError(line["error"]) if "error" in line else None
-    files = {name: a2b_base64(content) for name, content in line.get("files", {}).items()}
-    return Outcome(line["place"], parameters, line["state"], line["attempts"], line["facts"], error, parts, files)
+    error = None if line.error is None else HerokuMagicError(line.error)
+    files = {name: a2b_base64(content) for name, content in line.files.items()}
+    return Outcome(line.place, parameters, line.state, line.attempts, line.facts, error, parts, files)

@@ -8,11 +8,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from heroku_magic import detached, journal
 from heroku_magic.desk import Terms
 from heroku_magic.errors import InvalidOptions, NotFound
 from heroku_magic.grid import Axis, Grid
-from heroku_magic.journal import Journal, Written
+from heroku_magic.journal import Journal, Written, WrittenAxis
 from heroku_magic.launcher import Job
 from heroku_magic.ordering import Wish
 from heroku_magic.run import running_runs
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from heroku_magic.outcomes import Outcome
 
 ID = re.compile(r"hs-[0-9a-f]{8}")
+# What Python says of values that are none of a journal's.
+_MISFITS = (AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
 
 class Rest(NamedTuple):
@@ -55,15 +59,32 @@ def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering)
     if isinstance(save, Sweep):
         if not save.done():
             raise InvalidOptions(f"{save.id} is not over: wait for it, or stop it first (cancel()).")
+        if save.journal is not None:
+            save.journal.reopen()
         return Rest(save.id, save.plan, save.terms, save.journal, save.known(), ())
-    path = journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save)
+    path = journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save).expanduser()
     told = journal.read(path)
     if any(run.running() and run.id in told.began for run in running_runs()):
         raise InvalidOptions(f"{told.written.sweep} runs in this kernel: wait for it, or stop it first (cancel()).")
-    plan = _plan(told.written, place, ordering)
+    book = Journal(path)
+    told = book.reopen()
+    try:
+        return _rest(told, book, place, ordering)
+    except _MISFITS as error:
+        book.close()
+        raise InvalidOptions(
+            f"{path} was changed: what it says does not fit together ({type(error).__name__})."
+        ) from None
+    except BaseException:
+        book.close()
+        raise
+
+
+def _rest(told: Read, book: Journal, place: Place, ordering: Ordering) -> Rest:
+    plan, terms = _plan(told.written, place, ordering), msgspec.convert(told.written.terms, Terms)
     known, live = told.outcomes(plan.__getitem__), _still_live(told, plan)
     _stop_others(told, live, place)
-    return Rest(told.written.sweep, plan, Terms(**told.written.terms), Journal(path).reopen(), known, live)
+    return Rest(told.written.sweep, plan, terms, book, known, live)
 
 
 def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:
@@ -74,9 +95,7 @@ def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:
         place.client.base_url,
         first.app,
         first.task,
-        axes=[
-            {"names": axis.names, "values": plain([*axis.values]), "are_rows": axis.are_rows} for axis in plan.grid.axes
-        ],
+        axes=[_written_axis(axis) for axis in plan.grid.axes],
         in_step=plan.grid.in_step,
         places=None if isinstance(plan.places, range) else [*plan.places],
         env={name: text for name, text in shared.items() if not isinstance(text, Secret)},
@@ -89,12 +108,30 @@ def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:
     )
 
 
+def _written_axis(axis: Axis) -> WrittenAxis:
+    rows = [{name: plain(value) for name, value in axis[at].items()} for at in range(len(axis.values))]
+    typed = [(at, name) for at, row in enumerate(rows) for name, value in row.items() if isinstance(value, Typed)]
+    for at, name in typed:
+        rows[at][name] = str(rows[at][name])
+    values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
+    return WrittenAxis([*axis.names], values, axis.are_rows, typed)
+
+
+def _read_axis(told: WrittenAxis) -> Axis:
+    values = [*told.values]
+    for at, name in told.typed:
+        if told.are_rows:
+            values[at] = {**values[at], name: Typed(values[at][name])}
+        else:
+            values[at] = Typed(values[at])
+    return Axis(tuple(told.names), values, told.are_rows)
+
+
 def _plan(told: Written, place: Place, ordering: Ordering) -> Plan:
     """What a sweep is of that was written down; it must have been of this app."""
     if not place.settings.is_local and (told.host, told.app) != (place.client.base_url, place.app):
         raise InvalidOptions(f"{told.sweep} is a sweep on {told.app} at {told.host}: choose it with --app {told.app}.")
-    axes = tuple(Axis(tuple(axis["names"]), axis["values"], axis["are_rows"]) for axis in told.axes)
-    made = Grid(axes, told.in_step)
+    made = Grid(tuple(map(_read_axis, told.axes)), told.in_step)
     wish = Wish(
         secrets=told.secrets,
         size=told.size,
@@ -114,7 +151,7 @@ def _still_live(told: Read, plan: Plan) -> list[Job]:
     jobs: dict[tuple[int, ...], Job] = {}
     for run, places in told.began.items():
         found = detached.find(run)
-        if found is not None and not told.ended.keys() & set(places):
+        if found is not None and not told.ended.keys() >= set(places):
             makes_calls = told.written.terms["chunk"] != 1
             order = replace(plan.of([plan[place] for place in places], makes_calls), outlives=True)
             jobs[tuple(places)] = Job(order, tuple(places), makes_calls, found)

@@ -277,6 +277,8 @@ class Sweep:
         return ", ".join(f"{name}={outcome.parameters.get(name)!r}"[:60] for name in self.names)
 
     def _over(self) -> None:
+        if self.journal is not None:
+            self.journal.close()
         with self._changed:
             self.seconds = time.time() - (self.started_at or time.time())
             callbacks, self._callbacks = self._callbacks, []

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from datetime import date
+from decimal import Decimal
 
 import pandas as pd
 import pytest
@@ -234,3 +235,66 @@ def test_a_run_that_ended_while_nobody_looked_is_read_from_the_backlog(server):
     sweep = heroku.attach(told.stdout.strip())
     assert sweep.result(60)["x"].tolist() == [0, 10]
     assert sweep.runs()["attempts"].tolist() == [1, 1]
+
+
+def test_a_sweep_that_goes_on_is_not_resumed(heroku):
+    sweep = heroku.sweep("step", {"seed": range(4)}, {"pause": 0.5}, jobs=2, save="s.jsonl")
+    for what in (sweep, "s.jsonl"):
+        with pytest.raises(InvalidOptions, match="is not over|runs in this kernel|goes on already"):
+            heroku.resume(what)
+    assert sweep.result(60)["x"].tolist() == [0, 10, 20, 30]
+    assert heroku.resume("s.jsonl").result(60)["x"].tolist() == [0, 10, 20, 30]
+
+
+def test_decimals_are_the_same_parameters_after_the_file(heroku):
+    pauses = [Decimal("0.10"), Decimal("0.20")]
+    for number, each in enumerate([{"pause": pauses}, {"rows": [{"pause": pause} for pause in pauses]}]):
+        heroku.sweep("step", each, {"seed": 1}, save=f"{number}.jsonl").result(60)
+        sweep = heroku.resume(f"{number}.jsonl")
+        assert sweep.result(60)["pause"].tolist() == ["0.10", "0.20"]
+        assert sweep.plan.of([sweep.plan[1]], False).env["pause"] == "0.20"
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"),
+    [
+        (0, {"terms": {"jobs": "many", "chunk": 1}}),
+        (0, {"terms": {}}),
+        (0, {"places": [99]}),
+        (0, {"places": []}),
+        (0, {"axes": [{"names": ["seed"], "values": [1], "are_rows": False}]}),
+        (0, {"axes": [{"names": ["seed"], "values": [1, 2], "are_rows": True}]}),
+        (-1, {"place": 99}),
+        (-1, {"place": -1}),
+        (-1, {"state": "splendid"}),
+        (-1, {"facts": None}),
+        (-1, {"rows": [5]}),
+        (-1, {"rows": None, "parts": ["!!"]}),
+        (-1, {"files": {"a": "A"}}),
+    ],
+)
+def test_a_file_that_was_changed_by_hand_is_refused(heroku, tmp_path, line, changes):
+    heroku.sweep("step", {"seed": range(2)}, save="s.jsonl").result(60)
+    lines = (tmp_path / "s.jsonl").read_text().splitlines()
+    lines[line] = json.dumps(json.loads(lines[line]) | changes)
+    (tmp_path / "s.jsonl").write_text("\n".join([*lines, ""]))
+    with pytest.raises(InvalidOptions, match="was changed"):
+        heroku.resume("s.jsonl")
+
+
+def test_a_chunk_that_lives_is_taken_up_where_it_is(server):
+    code = """
+        import heroku_magic, os, signal
+        heroku = heroku_magic.connect("shop", say=lambda text: None)
+        sweep = heroku.sweep("step", {"seed": range(6)}, {"pause": 0.7}, chunk=6, detach=True)
+        print(sweep.id, flush=True)
+        for number, _ in enumerate(sweep.as_completed(), 1):
+            if number == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+        """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    sweep = connect("shop", say=lambda _: None).attach(told.stdout.strip())
+    df = sweep.result(60)
+    assert df["x"].tolist() == [0, 10, 20, 30, 40, 50]
+    assert len(set(df["dyno"])) == 1
+    assert sweep.runs()["attempts"].tolist() == [1] * 6
