@@ -31,10 +31,16 @@ def frame(parts: Sequence[Rows | Table], facts: Mapping[str, Any]) -> pd.DataFra
     """
     import pandas as pd
 
-    frames = [_typed(part) if isinstance(part, Table) else table(part) for part in _merged(parts)]
+    frames = _filled([_typed(part) if isinstance(part, Table) else table(part) for part in _merged(parts)])
     result = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     result.attrs["heroku"] = dict(facts)
     return result
+
+
+def _filled(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The frames without those of no rows, whose dtypes would only widen the others'; unless they have columns more."""
+    names = {name for one in frames if len(one) for name in one.columns}
+    return [one for one in frames if len(one) or set(one.columns) - names] or frames[:1]
 
 
 def grid_frame(
@@ -60,8 +66,11 @@ def grid_frame(
 
 
 def _refuse_other(name: str, told: pd.Series[Any], given: pd.Series[Any]) -> None:
-    for row, (one, other) in enumerate(zip(told.tolist(), given.tolist(), strict=True)):
-        if one != other and not (one != one and other != other):  # noqa: PLR0124 - NaN is the same as NaN here
+    columns = (
+        series.astype(object).where(series.notna(), None).tolist() for series in (told, given)
+    )  # NaN is null here
+    for row, (one, other) in enumerate(zip(*columns, strict=True)):
+        if one != other:
             said = f"the task says {name} is {one!r}, and the run was made with {other!r}"
             raise InvalidParameters([f"row {row}: {said}. Rename the task's column."])
 

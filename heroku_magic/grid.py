@@ -147,14 +147,22 @@ def _all(values: Iterable[Any]) -> list[Any]:
 
 def _axis(name: str, values: Any, declared: frozenset[str] | None, draw: Callable[[Iterable[Any]], list[Any]]) -> Axis:
     if hasattr(values, "to_dict") and hasattr(values, "columns"):
-        values = values.to_dict("records")
-    drawn = _drawn(values, draw)
+        values = _records(values)
+    drawn = _drawn(name, values, draw)
     if not drawn:
         raise TypeError("there are no values, so there is nothing to run.")
     rows = None if declared is not None and name in declared else _rows(drawn)
     if rows is not None:
         return Axis(tuple(dict.fromkeys(key for row in rows for key in row)), rows, are_rows=True)
     return Axis((name,), drawn)
+
+
+def _records(table: Any) -> list[dict[str, Any]]:
+    """The rows of a DataFrame, of pandas or polars."""
+    names = [str(name) for name in table.columns]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise TypeError(f"two columns are named {clean_line(twice[0][:60])}: rename one.")
+    return table.to_dicts() if hasattr(table, "to_dicts") else table.to_dict("records")  # type: ignore[no-any-return]
 
 
 def _rows(values: Sequence[Any]) -> list[Mapping[str, Any]] | None:
@@ -164,15 +172,21 @@ def _rows(values: Sequence[Any]) -> list[Mapping[str, Any]] | None:
     return None
 
 
-def _drawn(values: Any, draw: Callable[[Iterable[Any]], list[Any]]) -> Sequence[Any]:
+def _drawn(name: str, values: Any, draw: Callable[[Iterable[Any]], list[Any]]) -> Sequence[Any]:
     """All values of an axis, as long as they are not too many to be meant."""
     if isinstance(values, str | bytes):
-        raise TypeError(f"its value is text ({clean_line(repr(values)[:40])}), not a list: one run for each character?")
+        told = clean_line(repr(values)[:40])
+        raise TypeError(
+            f"its value is text ({told}), not a list: one run for each character? A list is Python, in braces on the "
+            f"line ({name}={{[1, 2]}}), without in a body."
+        )
     if isinstance(values, Mapping) or not isinstance(values, Iterable):
         kind = type(values).__name__
         raise TypeError(f"its value is one {kind}, not a list of them: give a list, a range, any iterable.")
-    if isinstance(values, range | list | tuple):
+    if isinstance(values, range | tuple):
         return values
+    if isinstance(values, list):
+        return [*values]  # the notebook may change it while the sweep goes on
     return _all(values) if hasattr(values, "__len__") else draw(values)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from heroku_magic.outcomes import Outcome
 
 NAMED = 5  # failures that an error names
+TOLD = ("run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error")  # of each run, as columns
 
 
 class Sweep:
@@ -190,18 +191,30 @@ class Sweep:
         }
 
     def runs(self) -> pd.DataFrame:
-        """Return a row a combination: parameters, run, dyno, state, exit status, seconds, dollars, attempts, error."""
-        columns = [*self.names, "run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error"]
-        return table([self._row(place, code) for place, code in enumerate(self.states)], columns)
+        """Return a row a combination: parameters, run, dyno, state, exit status, seconds, dollars, attempts, error.
 
-    def _row(self, place: int, code: int) -> dict[str, Any]:
+        A column that a parameter has the name of is called `state_` and so on.
+        """
+        told = {name: self._free(name) for name in TOLD}
+        rows = [self._row(place, code, told) for place, code in enumerate(self.states)]
+        return table(rows, [*self.names, *told.values()])
+
+    def _free(self, name: str) -> str:
+        """A column's name; where a parameter has it, with a line behind."""
+        while name in self.names:
+            name += "_"
+        return name
+
+    def _row(self, place: int, code: int, columns: Mapping[str, str]) -> dict[str, Any]:
         outcome = self._board.outcomes.get(place)
         facts = outcome.facts if outcome else {}
-        told = {name: facts.get(name) for name in ("run", "dyno", "exit_status", "seconds", "dollars")}
-        error = _headline(outcome.error) if outcome else None
-        attempts = self._board.attempts(place)
-        given = {name: plain(value) for name, value in self.plan[place].items()}
-        return {**given, **told, "state": STATES[code], "attempts": attempts, "error": error}
+        own = {
+            "state": STATES[code],
+            "attempts": self._board.attempts(place),
+            "error": _headline(outcome.error) if outcome else None,
+        }
+        told = {column: own[name] if name in own else facts.get(name) for name, column in columns.items()}
+        return {**{name: plain(value) for name, value in self.plan[place].items()}, **told}
 
     # -- concurrent.futures' words ----------------------------------------------------------------
 

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from heroku_magic.frames import frame, table
+import struct
+
+from heroku_magic.frames import frame, grid_frame, table
 from heroku_magic.records import Rows
+from heroku_magic.tables import table as typed
+
+
+def numbers(name, dtype, *values):
+    """A table of one column, as a dyno sends it: the numbers' first bytes, then all their second ones and so on."""
+    data = struct.pack(f"<{len(values)}{'d' if dtype == 'float64' else 'q'}", *values)
+    column = {"name": name, "coding": "numbers", "dtype": dtype, "numbers": dtype}
+    body = b"".join(data[place::8] for place in range(8))
+    return typed({"rows": len(values), "columns": [column], "sizes": [len(data)]}, body)
 
 
 def test_columns_come_in_the_order_of_their_first_appearance():
@@ -30,3 +41,23 @@ def test_the_facts_stay_through_a_step_and_are_the_frames_own():
 
 def test_a_table_has_its_columns_without_rows():
     assert list(table([], ["dyno", "state"]).columns) == ["dyno", "state"]
+
+
+def test_an_empty_table_widens_no_others_dtype():
+    big = 2**60 + 1
+    df = frame([numbers("x", "float64"), numbers("x", "int64", big, 2)], {})
+    assert df["x"].tolist() == [big, 2]
+    assert df["x"].dtype == "int64"
+    assert list(frame([numbers("y", "float64"), numbers("x", "int64", 1)], {}).columns) == ["y", "x"]
+    assert frame([numbers("x", "float64"), numbers("x", "float64")], {}).shape == (0, 1)
+
+
+def test_a_parameter_that_some_runs_do_not_have_is_the_same_as_a_column_that_has_none():
+    runs = [
+        ({"a": 1, "b": 2}, [Rows([{"a": 1, "b": 2}])]),
+        ({"a": 3}, [Rows([{"a": 3}])]),
+        ({"b": 4}, [Rows([{"b": 4}])]),
+    ]
+    df = grid_frame(runs, ["a", "b"], {})
+    assert df["a"].astype(object).where(df["a"].notna(), None).tolist() == [1, 3, None]
+    assert df["b"].astype(object).where(df["b"].notna(), None).tolist() == [2, None, 4]

@@ -103,7 +103,10 @@ def test_a_sample_of_all_is_all():
         ([], "there are no values"),
         (5, "its value is one int, not a list"),
         (None, "its value is one NoneType"),
-        ("abc", "its value is text ('abc'), not a list: one run for each character?"),
+        (
+            "abc",
+            "its value is text ('abc'), not a list: one run for each character? A list is Python, in braces on the line (seed={[1, 2]})",
+        ),
         ({"a": 1}, "its value is one dict"),
         (count(), "its values do not end"),
     ],
@@ -116,3 +119,17 @@ def test_what_is_no_list_of_values_is_named(values, said):
 def test_all_faults_are_told_at_once():
     assert len(faults({"a": [], "b": 1, "c": "x"})) == 3
     assert faults({"rows": [{"a": 1}], "a": [1]}, "a") == ["a is given by two --each."]
+
+
+def test_a_list_that_changes_later_changes_no_combination():
+    seeds = [1, 2, 3]
+    made = grid({"seed": seeds})
+    seeds[2] = 9
+    seeds.append(4)
+    assert list(made) == [{"seed": 1}, {"seed": 2}, {"seed": 3}]
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused():
+    table = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"])
+    with pytest.raises(InvalidParameters, match="--each cases: two columns are named a: rename one"):
+        grid({"cases": table}, ["a", "b"])

@@ -508,3 +508,20 @@ def test_a_parameter_that_differs_and_is_fixed_is_given_twice(heroku, each):
 def test_a_thousand_million_combinations_ask_for_a_bound(heroku):
     said = refused(heroku, "point", {"seed": range(10**6), "n": range(1000)})[0]
     assert said.startswith("1,000,000,000 combinations are more than 1,000,000: --sample K draws K of them")
+
+
+def test_parameters_with_the_names_of_a_runs_facts_are_kept_beside_them(tmp_path):
+    source = """
+        from heroku_task import task
+
+        @task
+        def job(state: str, run: int, error: float):
+            return {"y": run}
+        """
+    heroku = connect(worker=make_worker(tmp_path / "worker", job=source), say=lambda _: None)
+    sweep = heroku.sweep("job", {"state": ["NY", "LA"], "run": [7]}, {"error": 0.5})
+    assert sweep.result(60)["state"].tolist() == ["NY", "LA"]
+    runs = sweep.runs()
+    assert runs[["state", "run", "state_"]].to_numpy().tolist() == [["NY", 7, "done"], ["LA", 7, "done"]]
+    assert runs["run_"].str.startswith("hm-").all()
+    assert runs["error"].isna().all()
