@@ -12,6 +12,7 @@ from heroku_magic.bill import Bill
 from heroku_magic.chunking import Chunking
 from heroku_magic.errors import (
     EmulatorError,
+    InvalidOptions,
     InvalidParameters,
     LogStreamError,
     ResultIncomplete,
@@ -72,6 +73,19 @@ class Terms:
     fail_fast: bool = False
     chunk: int = 1
     max_cost: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing. Raises InvalidOptions."""
+        for name, least in (("jobs", 1), ("retries", 0), ("chunk", 0)):
+            check_count(name, getattr(self, name), least)
+        if self.retry_tasks and not self.retries:
+            raise InvalidOptions("retry_tasks is of no use without retries: how often is a failed task tried again?")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raise InvalidOptions for what is no whole number from `least` on; None is none."""
+    if value is not None and (type(value) is not int or value < least):
+        raise InvalidOptions(f"{name} is {value!r}: expected a whole number from {least} on.")
 
 
 class SweepDesk:

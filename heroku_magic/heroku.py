@@ -20,7 +20,7 @@ from heroku_magic.catalogue import Catalogue
 from heroku_magic.client import HerokuClient
 from heroku_magic.configvars import ConfigVars
 from heroku_magic.deploy import Deploy
-from heroku_magic.desk import Terms
+from heroku_magic.desk import Terms, check_count
 from heroku_magic.embedded import embedded, running
 from heroku_magic.errors import (
     DeployRefused,
@@ -370,6 +370,7 @@ class Heroku:
         A call's arguments are the task's parameters, in the order in which it declares them or by name; its
         value is the DataFrame. jobs: most dynos at once. The others are submit()'s.
         """
+        check_count("jobs", jobs)
         wish = Wish(secrets=secrets, size=size, timeout=timeout, any_type=any_type, override=override, rows=rows)
         named = self._catalogue.task(task, any_type=any_type)
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.desk import Plan
+from heroku_magic.desk import Plan, check_count
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.grid import Grid, grid, refuse_too_many, reservoir
 from heroku_magic.parameters import refused, to_env, with_calls
@@ -86,6 +86,7 @@ class Ordering:
         chunk: int = 1,
     ) -> Plan:
         """Return what a sweep is of; each value was checked once, and none twice."""
+        check_count("sample", sample)
         fixed = {**parameters, **self._secrets(wish, {**parameters, **each})}
         chosen = self._task(task, wish)
         declared = None if chosen.schema is None else [one.name for one in chosen.parameters]

@@ -474,6 +474,24 @@ def test_an_interrupt_before_the_sweep_is_drawn_stops_it_too(shell, monkeypatch)
     assert shell.run_cell("%heroku ps").result.empty
 
 
+@pytest.mark.parametrize(
+    "option", ["--zip", "--jobs 3", "--chunk auto", "--retries 2", "--fail-fast", "--save s.jsonl"]
+)
+def test_what_only_a_sweep_has_is_refused_for_one_run(shell, option):
+    error = shell.run_cell(f"%heroku run point --arg seed=1 {option}").error_in_exec
+    assert isinstance(error, InvalidOptions)
+    assert f"{option.split()[0]} is for a sweep, and one is made by --each NAME" in str(error)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"jobs": -1}, {"jobs": 0}, {"retries": -1}, {"chunk": -2}, {"chunk": "all"}, {"sample": 0}, {"retry_tasks": True}],
+)
+def test_numbers_that_mean_nothing_are_refused(heroku, options):
+    with pytest.raises(InvalidOptions, match=next(iter(options))):
+        heroku.sweep("point", {"seed": range(3)}, **options)
+
+
 def test_without_a_sweep_there_is_nothing_to_resume(shell, monkeypatch):
     monkeypatch.setattr("heroku_magic.heroku._last", None)
     error = shell.run_cell("%heroku resume").error_in_exec

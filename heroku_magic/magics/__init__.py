@@ -75,6 +75,8 @@ class HerokuMagics(Runs, Forms, Shipping, Account):
 
     def _start(self, parsed: Parsed, parameters: Mapping[str, Any], each: Mapping[str, Any]) -> Any:
         """A run, a sweep, a form for one, or what it would cost."""
+        if not each and not parsed.options.get("form"):
+            _refuse_terms(parsed)
         if parsed.options.get("dry_run"):
             return self._estimate(parsed, each, parameters)
         if parsed.options.get("form"):
@@ -92,6 +94,9 @@ class HerokuMagics(Runs, Forms, Shipping, Account):
         return complete(text, self._known, is_first_line=is_first_line)
 
     _known: Known | None = None
+
+
+_OF_SWEEPS = ("zip", "jobs", "sample", "seed", "chunk", "retries", "retry_tasks", "fail_fast", "save")
 
 
 def load(shell: InteractiveShell) -> None:
@@ -141,6 +146,12 @@ def _parameters(parsed: Parsed, body: str, namespace: Mapping[str, Any]) -> dict
     if parsed.command is not None and assigned:
         raise InvalidOptions("A command after -- takes its parameters by --arg, not from a body.")
     return {**assigned, **given}
+
+
+def _refuse_terms(parsed: Parsed) -> None:
+    """Of one run they would say nothing, and whoever gave one would wait for it in vain."""
+    if given := [name for name in _OF_SWEEPS if name in parsed.options]:
+        raise InvalidOptions(f"--{given[0].replace('_', '-')} is for a sweep, and one is made by --each NAME.")
 
 
 def _taken(each: list[tuple[str, Any]], parameters: dict[str, Any]) -> dict[str, Any]:
