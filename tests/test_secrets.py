@@ -169,3 +169,15 @@ def test_a_failed_task_raises_without_it(heroku):
     with pytest.raises(TaskFailed, match=r"cannot log in with \*\*\*") as caught:
         heroku.run("spills", {"way": "raises"}, secrets=["KEY"])
     assert_hidden(str(caught.value))
+
+
+def test_no_row_of_a_sweep_has_a_secret(tmp_path):
+    source = (
+        "from heroku_task import Secret, task\n\n\n@task\ndef job(n: int, token: Secret = ''):\n    return {'n': n}\n"
+    )
+    heroku = connect(worker=make_worker(tmp_path / "worker", job=source), say=lambda _: None)
+    for rows in ([{"n": 1}, {"n": 2, "token": "swordfish"}], [{"n": 1}, {"n": 2, "token": Secret("swordfish")}]):
+        with pytest.raises(InvalidParameters, match="a secret is the same in every run") as caught:
+            heroku.sweep("job", {"rows": rows}, save=tmp_path / "s.jsonl")
+        assert "swordfish" not in str(caught.value)
+        assert not (tmp_path / "s.jsonl").exists()
