@@ -155,7 +155,7 @@ class SweepDesk:
             self._changed.notify_all()
         if self.is_stopping and job.run is not None:  # since it was taken; whoever stopped did not see it yet
             job.run.cancel()
-        if job.run is not None:
+        if self._journal is not None and job.run is not None:
             self._write(partial(Journal.began, places=job.places, run=job.run.id))
 
     def put_back(self, job: Job) -> None:

@@ -168,7 +168,7 @@ class _Queue:
         """Nothing is to be looked at meanwhile."""
 
     def over(self) -> None:
-        """All calls are over; of one that is not, after a fault, nobody may wait for ever, nor of one that comes later."""
+        """All calls are over; for one that is not, after a fault, or that comes later, nobody may wait for ever."""
         self.close(cancel_waiting=False)
         for future in self._futures.values():
             if future.running() or future.set_running_or_notify_cancel():
