@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import requests
 from workers import make_worker
@@ -66,6 +68,9 @@ def test_a_log_that_cannot_be_read_any_more_leaves_no_dyno_and_starts_not_all(he
         sweep.result(100)
     faults(server)
     assert sweep.counts()["cancelled"] > 80
+    until = time.monotonic() + 10
+    while heroku.our_dynos() and time.monotonic() < until:  # they were told to stop
+        time.sleep(0.05)
     assert heroku.our_dynos() == []
 
 
