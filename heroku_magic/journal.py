@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import threading
+import weakref
 from binascii import a2b_base64, b2a_base64
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -57,25 +59,48 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
 
     def open(self, written: Written) -> Journal:
         """Begin the file. Raises InvalidOptions for one that is there already."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             raise InvalidOptions(
                 f"{self.path} is there already: %heroku resume {self.path} goes on with a sweep in it; else choose "
                 "another name."
             ) from None
+        self._hold(os.fdopen(descriptor, "rb+"))
         self._add(msgspec.to_builtins(written))
         return self
 
     def reopen(self) -> Journal:
-        """Go on with a file; a last line that was cut is taken away."""
-        with self.path.open("rb+") as file:
-            file.truncate(file.read().rfind(b"\n") + 1)
+        """Go on with a file; a last line that was cut is taken away. Raises InvalidOptions for one in use."""
+        file = self.path.open("rb+")
+        self._hold(file)
+        file.truncate(file.read().rfind(b"\n") + 1)
         return self
+
+    def close(self) -> None:
+        """Nothing more is written; another kernel may go on."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def _hold(self, file: IO[bytes]) -> None:
+        """Keep others from writing to it, until this one closes it or its process ends."""
+        weakref.finalize(self, file.close)
+        self._file = file
+        with suppress(ImportError):  # on Windows
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self.close()
+                raise InvalidOptions(f"{self.path} is in use: the sweep that writes it is not over.") from None
 
     def began(self, places: Sequence[int], run: str) -> None:
         """A run of some combinations was started."""
@@ -92,8 +117,11 @@ class Journal:
         # The standard library's encoder: rows may hold NaN and Infinity, which strict JSON has not. In ASCII, for
         # they may hold half a character (a lone surrogate), too.
         text = json.dumps(line, separators=(",", ":"))
-        with self._lock, self.path.open("a", encoding="ascii") as file:
-            file.write(f"{text}\n")
+        with self._lock:
+            if self._file is not None:
+                self._file.seek(0, os.SEEK_END)
+                self._file.write(f"{text}\n".encode("ascii"))
+                self._file.flush()
 
 
 class Read(msgspec.Struct):

@@ -55,15 +55,16 @@ def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering)
     if isinstance(save, Sweep):
         if not save.done():
             raise InvalidOptions(f"{save.id} is not over: wait for it, or stop it first (cancel()).")
-        return Rest(save.id, save.plan, save.terms, save.journal, save.known(), ())
+        book = save.journal.reopen() if save.journal else None
+        return Rest(save.id, save.plan, save.terms, book, save.known(), ())
     path = journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save)
     told = journal.read(path)
     if any(run.running() and run.id in told.began for run in running_runs()):
         raise InvalidOptions(f"{told.written.sweep} runs in this kernel: wait for it, or stop it first (cancel()).")
-    plan = _plan(told.written, place, ordering)
+    plan, book = _plan(told.written, place, ordering), Journal(path).reopen()
     known, live = told.outcomes(plan.__getitem__), _still_live(told, plan)
     _stop_others(told, live, place)
-    return Rest(told.written.sweep, plan, Terms(**told.written.terms), Journal(path).reopen(), known, live)
+    return Rest(told.written.sweep, plan, Terms(**told.written.terms), book, known, live)
 
 
 def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:

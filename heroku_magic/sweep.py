@@ -65,7 +65,14 @@ class Sweep:
         self._callbacks: list[Callable[[Sweep], None]] = []
         self._board = Board(len(plan), known)
         self._desk = SweepDesk(
-            plan, terms, self._board, live=live, journal=journal, changed=self._changed, on_over=self._over
+            plan,
+            terms,
+            self._board,
+            live=live,
+            journal=journal,
+            changed=self._changed,
+            on_over=self._over,
+            say=self._note,
         )
         self._launcher = Launcher(client.with_say(self._note), self._desk, say=self._note)
 

@@ -88,10 +88,19 @@ def test_a_file_that_is_there_is_never_written_over(tmp_path):
     assert (tmp_path / "s.jsonl").read_text() == "mine"
 
 
+def test_two_cannot_write_one_file_at_a_time(tmp_path):
+    journal = Journal(tmp_path / "s.jsonl").open(WRITTEN)
+    with pytest.raises(InvalidOptions, match="is in use: the sweep that writes it is not over"):
+        Journal(journal.path).reopen()
+    journal.close()
+    Journal(journal.path).reopen()
+
+
 def test_a_last_line_that_was_cut_is_none(tmp_path):
     journal = Journal(tmp_path / "s.jsonl").open(WRITTEN)
     journal.ended(outcome(0))
     journal.ended(outcome(1))
+    journal.close()
     text = journal.path.read_text()
     journal.path.write_text(text[:-9])
     assert [*read(journal.path).ended] == [0]
