@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bill import Bill
-from heroku_magic.chunking import Chunking
 from heroku_magic.errors import (
     EmulatorError,
     InvalidOptions,
@@ -21,9 +19,9 @@ from heroku_magic.errors import (
     Unreachable,
 )
 from heroku_magic.failures import describe_failure
-from heroku_magic.journal import Journal
 from heroku_magic.launcher import Job
 from heroku_magic.outcomes import Outcome
+from heroku_magic.waiting import Waiting
 
 if TYPE_CHECKING:
     import threading
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.errors import HerokuMagicError
     from heroku_magic.grid import Grid
+    from heroku_magic.journal import Journal
     from heroku_magic.outcomes import Board
     from heroku_magic.records import Call
     from heroku_magic.run import Order, Run
@@ -92,7 +91,7 @@ class SweepDesk:
     """All combinations of one sweep, as the launcher asks for them; it alone writes the board.
 
     live: jobs whose dynos another process started. changed: is told whenever something has. on_over:
-    called when all runs are over. say: takes what a user should know.
+    called when all runs are over. say: tells the user.
     """
 
     def __init__(
@@ -105,21 +104,19 @@ class SweepDesk:
         journal: Journal | None = None,
         changed: threading.Condition,
         on_over: Callable[[], None],
-        say: Callable[[str], None] = lambda _: None,
+        say: Callable[[str], None],
     ) -> None:
         self.plan, self.terms, self.board = plan, terms, board
         self.bill = Bill(plan.first)
         self.running: list[Job] = []
         self.is_stopping = False
         self.stopped_for = ""
-        self._chunking = Chunking(terms.chunk)
         self._journal, self._changed, self._on_over, self._say = journal, changed, on_over, say
         self._unanswered = 0
         self._put_back: deque[Job] = deque(live)
-        self._again: deque[int] = deque()
         known = {*board.outcomes, *(place for job in live for place in job.places)}
-        self._fresh = (place for place in range(len(plan)) if place not in known)
-        self._fresh_left = len(plan) - len(known)
+        fresh = (place for place in range(len(plan)) if place not in known)
+        self._waiting = Waiting(fresh, len(plan) - len(known), terms.chunk)
         self._tried = 0  # combinations of dynos that are over, each as often as it was tried
 
     # -- what the launcher asks and tells -----------------------------------------------------------
@@ -130,8 +127,7 @@ class SweepDesk:
 
     def left(self) -> int:
         """Return how many runs are still to be made."""
-        places = self._fresh_left + len(self._again)
-        return len(self._put_back) + -(-places // max(self._chunking.size, 1))
+        return len(self._put_back) + self._waiting.dynos
 
     def is_finished(self) -> bool:
         """Tell whether there will be no more jobs."""
@@ -142,8 +138,7 @@ class SweepDesk:
         while not self.is_stopping and self.left() and self._can_pay():
             if self._put_back:
                 return self._put_back.popleft()
-            count = self._chunking.next(self._fresh_left + len(self._again), self.most_at_once(self.size))
-            if job := self._packed(self._next(count)):
+            if job := self._packed(self._waiting.take(self.most_at_once(self.size))):
                 return job
         return None
 
@@ -155,8 +150,8 @@ class SweepDesk:
             self._changed.notify_all()
         if self.is_stopping and job.run is not None:  # since it was taken; whoever stopped did not see it yet
             job.run.cancel()
-        if self._journal is not None and job.run is not None:
-            self._write(partial(Journal.began, places=job.places, run=job.run.id))
+        if job.run is not None:
+            self._write(methodcaller("began", job.places, job.run.id))
 
     def put_back(self, job: Job) -> None:
         """There was no room for it: it did not begin."""
@@ -171,9 +166,13 @@ class SweepDesk:
         if job.run is None:
             return
         self._read_calls(job, job.run)
-        if job.makes_calls and job.run.exception() is None:
-            self._chunking.note(job.run.seconds or 0.0, [call.told.seconds for call in job.run.calls])
-        for place in self._open(job.places[job.read :]):
+        if job.makes_calls and job.read == len(job.places):
+            self._waiting.took(job.run.seconds or 0.0, [call.told.seconds for call in job.run.calls])
+        left = job.places[job.read :]
+        if job.makes_calls and job.run.broke_off and not self.is_stopping:
+            left, innocent = left[:1], left[1:]
+            self._try_again(self._open(innocent))
+        for place in self._open(left):
             self._settle(self._outcome(place, job, job.run))
         with self._changed:
             self.running.remove(job)
@@ -196,7 +195,8 @@ class SweepDesk:
         """All runs are over."""
         waiting = [place for job in self._put_back for place in job.places]
         with self._changed:
-            self.board.cancel([*waiting, *self._again, *self._fresh])
+            self.board.cancel([*waiting, *self._waiting.rest()])
+        self._write(methodcaller("close"))
         self._on_over()
 
     # -- what the sweep asks ------------------------------------------------------------------------
@@ -241,24 +241,16 @@ class SweepDesk:
             self.stop(f"One more dyno would make it cost ${will_be:.4g}, more than the ${limit:.4g} of --max-cost")
         return will_be <= limit
 
-    def _next(self, count: int) -> list[int]:
-        """The places of so many combinations, those that are tried again first."""
-        places = [self._again.popleft() for _ in range(min(count, len(self._again)))]
-        fresh = [*islice(self._fresh, count - len(places))]
-        self._fresh_left -= len(fresh)
-        return places + fresh
-
     def _packed(self, places: list[int]) -> Job | None:
-        """A job of these combinations; of as many as fit into a dyno's environment, the others wait."""
+        """A job of these combinations; None where they do not fit into one dyno's environment."""
         makes_calls = self.terms.chunk != 1
         try:
             order = self.plan.of([self.plan[place] for place in places], makes_calls)
         except InvalidParameters as error:
             if len(places) > 1:
-                half = len(places) // 2
-                self._again.extendleft(reversed(places[half:]))
-                return self._packed(places[:half])
-            self._settle(Outcome(places[0], self.plan[places[0]], "failed", 0, {}, error))
+                self._waiting.halve(places)
+            else:
+                self._settle(Outcome(places[0], self.plan[places[0]], "failed", 0, {}, error))
             return None
         return Job(order, tuple(places), makes_calls)
 
@@ -301,26 +293,30 @@ class SweepDesk:
         again = self._may_try_again(outcome)
         if outcome.error is not None:
             outcome.state = "cancelled" if isinstance(outcome.error, RunCancelled) else "failed"
+        if again:
+            self._try_again([outcome.place])
+            return
         with self._changed:
-            if again:
-                self.board.retry(outcome.place)
-                self._again.append(outcome.place)
-            else:
-                self.board.settle(outcome)
+            self.board.settle(outcome)
             self._changed.notify_all()
-        if not again:
-            self._write(partial(Journal.ended, outcome=outcome))
-        if outcome.state == "failed" and not again and self.terms.fail_fast:
+        self._write(methodcaller("ended", outcome))
+        if outcome.state == "failed" and self.terms.fail_fast:
             self.stop("It stops at the first failure (--fail-fast)")
 
-    def _write(self, line: Callable[[Journal], None]) -> None:
-        """Write a line; where that cannot be done any more, the sweep goes on without."""
+    def _try_again(self, places: Sequence[int]) -> None:
+        with self._changed:
+            self.board.retry(places)
+            self._waiting.again(places)
+            self._changed.notify_all()
+
+    def _write(self, write: Callable[[Journal], object]) -> None:
+        """Write to the journal; where that fails the sweep goes on without, and says so."""
         if self._journal is None:
             return
         try:
-            line(self._journal)
+            write(self._journal)
         except OSError as error:
-            self._say(f"{self._journal.path} cannot be written: {error}. The sweep goes on, and is not written down.")
+            self._say(f"{self._journal.path} cannot be written ({error.strerror}): what ends from now on is not saved.")
             self._journal = None
 
     def _heed(self, error: HerokuMagicError | None) -> None:
@@ -331,7 +327,7 @@ class SweepDesk:
             self.stop("It stopped, for Heroku does not answer any more")
 
     def _may_try_again(self, outcome: Outcome) -> bool:
-        if self.is_stopping or outcome.attempts > self.terms.retries:
+        if self.is_stopping or self.board.tries(outcome.place) > self.terms.retries:
             return False
         if isinstance(outcome.error, TaskFailed):
             return self.terms.retry_tasks or outcome.error.run.was_ended_by_platform

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import threading
+import weakref
 from binascii import a2b_base64, b2a_base64
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -66,61 +68,64 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()  # the notebook may go to another folder meanwhile
         self._lock = threading.Lock()
-        self._file: BinaryIO | None = None
+        self._file: IO[bytes] | None = None
 
     def open(self, written: Written) -> Journal:
         """Begin the file. Raises InvalidOptions for one that is there already, or that cannot be written."""
         line = msgspec.to_builtins(written)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._hold(os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "ab"))
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            if self.path.is_file():
-                told = (
-                    f"is there already: %heroku resume {self.path} goes on with a sweep in it; else take another name."
-                )
-            else:
-                told = f"cannot be written: {error.strerror or error}."
-            raise InvalidOptions(f"{self.path} {told}") from None
+            raise InvalidOptions(f"{self.path} {self._obstacle(error)}") from None
+        self._hold(os.fdopen(descriptor, "rb+"))
         self._add(line)
         return self
 
+    def _obstacle(self, error: OSError) -> str:
+        if self.path.is_file():
+            return f"is there already: %heroku resume {self.path} goes on with a sweep in it; else choose another name."
+        return f"cannot be written: {error.strerror or error}."
+
     def reopen(self) -> Read:
-        """Go on with a file, and return what it says; a last line that was cut is taken away. Raises InvalidOptions."""
+        """Go on with a file and return what it says; a last line that was cut is taken away.
+
+        Raises InvalidOptions for one in use, and for one that is no sweep's, which stays as it is.
+        """
         try:
             file = self.path.open("rb+")
         except OSError as error:
             raise InvalidOptions(f"{self.path} cannot be read: {error}") from None
+        self._hold(file)
         try:
-            self._hold(file)
             told = read(self.path)
-            file.truncate(file.read().rfind(b"\n") + 1)
-            file.seek(0, os.SEEK_END)
-        except BaseException:
-            file.close()
+        except InvalidOptions:
+            self.close()
             raise
+        file.truncate(file.read().rfind(b"\n") + 1)
         return told
 
     def close(self) -> None:
-        """Nothing more is added, and another sweep may go on with the file."""
+        """Nothing more is written; another kernel may go on."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
+                self._file = None
 
-    def _hold(self, file: BinaryIO) -> None:
-        """Keep others away from the file, also those in this process, as long as it is open."""
-        try:
+    def _hold(self, file: IO[bytes]) -> None:
+        """Keep others from writing to it, until this one closes it or its process ends."""
+        weakref.finalize(self, file.close)
+        self._file = file
+        with suppress(ImportError):  # on Windows
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidOptions(
-                f"{self.path}: its sweep goes on already, in this kernel or another one. Two at once would run what is "
-                "missing twice: wait for its end, or interrupt it there."
-            ) from None
-        except (ImportError, OSError):  # Windows, or a file system that knows no locks
-            pass
-        self._file = file
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.close()
+                raise InvalidOptions(f"{self.path} is in use: the sweep that writes it is not over.") from None
+            except OSError:  # a file system that knows no locks
+                return
 
     def began(self, places: Sequence[int], run: str) -> None:
         """A run of some combinations was started."""
@@ -139,6 +144,7 @@ class Journal:
         text = json.dumps(line, separators=(",", ":"))
         with self._lock:
             if self._file is not None:
+                self._file.seek(0, os.SEEK_END)
                 self._file.write(f"{text}\n".encode("ascii"))
                 self._file.flush()
 

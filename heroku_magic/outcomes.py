@@ -83,9 +83,9 @@ class Board:
         self.finished: list[Outcome] = []
         self.failed: list[Outcome] = []
         self.slowest: Outcome | None = None
-        self._attempts = Counter[int]()
+        self._attempts, self._before = Counter[int](), dict[int, int]()
         for outcome in known:
-            self._attempts[outcome.place] = outcome.attempts
+            self._attempts[outcome.place] = self._before[outcome.place] = outcome.attempts
             if outcome.state == "done":
                 self.settle(outcome)
 
@@ -105,9 +105,14 @@ class Board:
         """Return how often it was tried."""
         return self._attempts[place]
 
-    def retry(self, place: int) -> None:
-        """It is to be tried again."""
-        self.states[place] = RETRIED
+    def tries(self, place: int) -> int:
+        """Return how often it was tried in this sweep, not in the one that this goes on with."""
+        return self._attempts[place] - self._before.get(place, 0)
+
+    def retry(self, places: Iterable[int]) -> None:
+        """They are to be tried again."""
+        for place in places:
+            self.states[place] = RETRIED
 
     def cancel(self, places: Iterable[int]) -> None:
         """They will not be tried any more."""

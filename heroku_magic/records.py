@@ -444,6 +444,8 @@ class _Process:
                 failure = record
         if failure is self.failure:
             self.failure = None  # it was this call's, and says nothing of how the run ends
+        if left:
+            self.damaged.append(self._next)
         return Call(told, None if told.rows is None else parts or [Rows([])], files, failure)
 
 

@@ -210,6 +210,11 @@ class Run:
         return was_killed and not self._cancel_asked.is_set() and not self._is_overdue
 
     @property
+    def broke_off(self) -> bool:
+        """Whether its process is known to have ended in the midst of its work, not by the helper's own word."""
+        return self.exit_status is not None and (self.exit_status in {137, 143} or self._log.decoder.end is None)
+
+    @property
     def _is_overdue(self) -> bool:
         ended_at = (self.started_at or 0) + (self.seconds or self._elapsed() or 0)
         return self.ends_at is not None and ended_at >= self.ends_at - 0.5

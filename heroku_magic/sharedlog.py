@@ -112,7 +112,7 @@ class Followed:
     @property
     def gaps(self) -> int:
         """How often lines may have been lost since it is followed."""
-        return self._log.gaps - self._gaps
+        return max(self._log.gaps - self._gaps, 0)  # a gap may turn out to be none
 
     def backlog(self) -> list[LogLine]:
         """Return the backlog of the whole app."""

@@ -20,6 +20,7 @@ ORDER = Order("shop", "shop", "step", "step", {}, size="basic", prices={"basic":
 class Ended:
     """A run that ends when it is told to."""
 
+    id = "hm-00000000"
     dyno = "run.1"
     task = "step"
     size = "basic"
@@ -27,7 +28,7 @@ class Ended:
     state = "up"
     latest_lines = ()
     files = {}  # noqa: RUF012 - nobody writes it
-    was_ended_by_platform = False
+    was_ended_by_platform = broke_off = False
 
     def __init__(self, calls=(), error=None, seconds=10.0):
         self.calls, self.error, self.seconds = [*calls], error, seconds
@@ -54,7 +55,7 @@ def call(number, status=0):
     return Call(Return(number, status, 1, 1.0), [Rows([{"x": number}])], {}, None)
 
 
-def desk(count, *, fits=100, known=(), **terms):
+def desk(count, *, fits=100, known=(), journal=None, **terms):
     def of(combinations, makes_calls):
         if len(combinations) > fits:
             raise InvalidParameters(["too large"])
@@ -62,7 +63,18 @@ def desk(count, *, fits=100, known=(), **terms):
 
     plan = Plan(ORDER, Grid((Axis(("n",), range(count)),)), range(count), of, lambda _: 50)
     changed = threading.Condition()
-    return SweepDesk(plan, Terms(**terms), Board(count, known), changed=changed, on_over=lambda: None)
+    notes = []
+    made = SweepDesk(
+        plan,
+        Terms(**terms),
+        Board(count, known),
+        journal=journal,
+        changed=changed,
+        on_over=lambda: None,
+        say=notes.append,
+    )
+    made.notes = notes
+    return made
 
 
 def begun(made, run=None):
@@ -165,6 +177,56 @@ def test_retries_are_for_what_the_platform_ended():
     made.ended(begun(made))
     assert states(made) == ["done"]
     assert made.board.retried == 1
+
+
+def test_when_a_dyno_breaks_off_only_what_it_was_at_has_failed_and_the_rest_is_tried_in_another():
+    made = desk(5, chunk=5)
+    run = Ended([call(0), call(1)])
+    run.error, run.broke_off = TaskFailed("killed", run), True
+    made.ended(begun(made, run))
+    assert states(made) == ["done", "done", "failed", "retried", "retried"]
+    second = begun(made, Ended([call(0), call(1)]))
+    assert second.places == (3, 4)
+    made.ended(second)
+    assert states(made) == ["done", "done", "failed", "done", "done"]
+    assert [made.board.attempts(place) for place in range(5)] == [1, 1, 1, 2, 2]
+
+
+def test_a_helper_that_ends_by_its_own_word_before_any_call_fails_them_all():
+    made = desk(3, chunk=3)
+    run = Ended()
+    run.error = TaskFailed("no module", run)
+    made.ended(begun(made, run))
+    assert states(made) == ["failed"] * 3
+
+
+def test_tries_of_an_earlier_sweep_take_no_retries_away():
+    made = desk(1, known=[Outcome(0, {"n": 0}, "failed", 3, {})], retries=1)
+    run = Ended()
+    run.error, run.was_ended_by_platform = TaskFailed("killed", run), True
+    made.ended(begun(made, run))
+    assert states(made) == ["retried"]
+    assert made.board.attempts(0) == 4
+
+
+def test_a_full_disk_is_said_and_the_sweep_goes_on(tmp_path):
+    class Full:
+        path = tmp_path / "s.jsonl"
+
+        def began(self, *_):
+            raise OSError(28, "No space left on device")
+
+        def close(self):
+            raise AssertionError("nobody uses it any more")
+
+    made = desk(2, journal=Full())
+    made.ended(begun(made))
+    made.ended(begun(made))
+    made.over()
+    assert states(made) == ["done", "done"]
+    assert made.notes == [
+        f"{Full.path} cannot be written (No space left on device): what ends from now on is not saved."
+    ]
 
 
 def test_a_job_is_compared_by_itself():

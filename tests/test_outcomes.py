@@ -41,7 +41,7 @@ def test_what_was_refused_was_not_tried():
 def test_what_is_tried_again_is_counted():
     board = Board(2)
     board.begin([0])
-    board.retry(0)
+    board.retry([0])
     assert states(board) == ["retried", "queued"]
     board.begin([0])
     assert board.retried == 1

