@@ -219,7 +219,7 @@ def test_a_line_with_each_is_an_expression(shell):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--each seed", "--each seed: no values: assign them in the body"),
+        ("--each seed", "--each seed: no values: assign them in the body; --each seed={seed} takes"),
         ("--each seed=5", "its value is text ('5')"),
         ("--each seed={5}", "its value is one int"),
         ("--each 9", "expected NAME"),

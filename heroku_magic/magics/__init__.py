@@ -161,7 +161,9 @@ def _taken(each: list[tuple[str, Any]], parameters: dict[str, Any]) -> dict[str,
         if name in taken or (value is not IN_BODY and name in parameters):
             raise InvalidOptions(f"{name} is given twice: give each parameter once.")
         if value is IN_BODY and name not in parameters:
-            raise InvalidOptions(f"--each {name}: no values: assign them in the body, or --each {name}={{values}}.")
+            raise InvalidOptions(
+                f"--each {name}: no values: assign them in the body; --each {name}={{{name}}} takes a notebook's variable."
+            )
         taken[name] = parameters.pop(name) if value is IN_BODY else value
     return taken
 
