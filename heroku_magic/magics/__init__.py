@@ -162,7 +162,8 @@ def _taken(each: list[tuple[str, Any]], parameters: dict[str, Any]) -> dict[str,
             raise InvalidOptions(f"{name} is given twice: give each parameter once.")
         if value is IN_BODY and name not in parameters:
             raise InvalidOptions(
-                f"--each {name}: no values: assign them in the body; --each {name}={{{name}}} takes a notebook's variable."
+                f"--each {name}: no values: assign them in the body; --each {name}={{{name}}} takes a notebook's "
+                "variable."
             )
         taken[name] = parameters.pop(name) if value is IN_BODY else value
     return taken
