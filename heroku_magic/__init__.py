@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         TaskFailed,
     )
     from heroku_magic.forms import form
-    from heroku_magic.heroku import Heroku, account, connect, temporary_app
+    from heroku_magic.heroku import Heroku, account, connect, function, temporary_app
     from heroku_magic.run import Run
     from heroku_magic.scaffold import init
     from heroku_magic.secret import Secret
@@ -59,6 +59,7 @@ _HOMES = {
     "TaskFailed": "errors",
     "account": "heroku",
     "connect": "heroku",
+    "function": "heroku",
     "init": "scaffold",
     "login": "credentials",
     "logout": "credentials",
@@ -86,6 +87,7 @@ __all__ = [
     "account",
     "connect",
     "form",
+    "function",
     "init",
     "last",
     "load_ipython_extension",

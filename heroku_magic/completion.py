@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.pricing import DOLLARS_A_MONTH
 from heroku_magic.safetext import clean_line, clipped
-from heroku_magic.verbs import COLON_FORMS, HELP, SCOPES, VERBS
+from heroku_magic.verbs import COLON_FORMS, DYNO, HELP, MAGICS, SCOPES, VERBS
 from heroku_magic.words import split
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from heroku_magic.tasks import Parameter, Task
     from heroku_magic.verbs import Option, Verb
 
-_MAGIC = re.compile(r"\s*(?:[^%'\"#]*=\s*)?(?P<kind>%%?)heroku(?=\s)")
+_MAGIC = re.compile(r"\s*(?:[^%'\"#]*=\s*)?(?P<magic>%%?heroku|%%dyno)(?=\s)")
 _MOST = 300  # completions, of a stranger's 10,000 names
 _HOURS_A_MONTH = 720
 
@@ -78,7 +78,10 @@ def complete(text: str, facts: Facts, *, is_first_line: bool = True) -> Matches 
     ['logs', 'login', 'logout']
     """
     magic = _MAGIC.match(text)
-    if magic is None or (magic["kind"] == "%%" and (not is_first_line or text[: magic.start("kind")].strip())):
+    if magic is None:
+        return None
+    cell = MAGICS.get(magic["magic"])
+    if cell and (not is_first_line or text[: magic.start("magic")].strip()):
         return None
     try:
         words = split(text[magic.end() :])
@@ -87,9 +90,9 @@ def complete(text: str, facts: Facts, *, is_first_line: bool = True) -> Matches 
     typed = words.pop() if words and not text[-1].isspace() else ""
     if "--" in words:
         return None
-    if magic["kind"] == "%" and not words:
+    if cell is None and not words:
         return _matching(typed, (Match(verb.name, verb.summary) for verb in VERBS.values()))
-    verb = _verb("run" if magic["kind"] == "%%" else words.pop(0))
+    verb = cell or _verb(words.pop(0))
     return _of_line(_read(verb, words, typed), facts) if verb else None
 
 
@@ -150,7 +153,7 @@ def _values(kind: str, typed: str, line: _Line, facts: Facts) -> Matches:
         "dyno": lambda: (Match(name, "dyno") for name in facts.dynos(line.where) if name not in line.words),
         "app": lambda: (Match(name, "app") for name in facts.apps()),
         "run": lambda: (Match(name, "run") for name in facts.runs()),
-        "variable": lambda: (Match(name, "variable") for name in facts.variables()),
+        **dict.fromkeys(("variable", "variables"), lambda: (Match(name, "variable") for name in facts.variables())),
         "secret": lambda: (_as_match(one, "") for one in _declared(line, facts) if one.is_secret),
         "size": _sizes,
         "verb": lambda: (Match(verb.name, verb.summary) for verb in VERBS.values()),
@@ -158,7 +161,7 @@ def _values(kind: str, typed: str, line: _Line, facts: Facts) -> Matches:
         "scopes": lambda: (Match(scope, "scope") for scope in SCOPES),
         "none": lambda: [Match("none")],
     }
-    typed = typed.rpartition(",")[2] if kind == "scopes" else typed
+    typed = typed.rpartition(",")[2] if kind in {"scopes", "variables"} else typed
     return _matching(typed, known[kind]()) if kind in known else Matches(0)
 
 
@@ -188,6 +191,8 @@ def _as_match(parameter: Parameter, ending: str) -> Match:
 
 def _declared(line: _Line, facts: Facts) -> list[Parameter]:
     """The parameters of the task that the line names, or of the one that runs when it names none."""
+    if line.verb is DYNO:
+        return []
     tasks = {task.name: task for task in facts.tasks(line.where)}
     name = line.words[0] if line.words else "task" if "task" in tasks else next(iter(tasks), "")
     return tasks[name].parameters if name in tasks and (line.words or name == "task" or len(tasks) == 1) else []

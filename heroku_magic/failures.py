@@ -10,6 +10,7 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
+from heroku_magic.excerpts import carets, numbered
 from heroku_magic.safetext import clean, clean_line
 
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ def _places(frames: Sequence[SourceFrame]) -> str:
     for frame in frames[-2:]:
         lines.append(f"  {clean_line(frame.file)}:{frame.line}  in {clean_line(frame.function)}")
         for number, text in frame.source[-3:]:
-            mark = "→" if number == frame.line else " "
-            lines.append(f"  {mark} {number:>4} | {clean_line(text[:200])}")
-    return "\n".join(lines)
+            lines.append(numbered(number, text, is_failing=number == frame.line))
+            lines += [carets(text, *frame.columns)] if frame.columns and number == frame.line else []
+    return "\n".join(filter(None, lines))
 
 
 def _last_exception(log: Sequence[str]) -> str | None:

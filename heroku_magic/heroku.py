@@ -31,6 +31,7 @@ from heroku_magic.errors import (
 )
 from heroku_magic.estimates import Estimate
 from heroku_magic.executor import DynoExecutor
+from heroku_magic.functions import Decorator, bound, value
 from heroku_magic.inspection import inspect
 from heroku_magic.logstream import backlog
 from heroku_magic.masking import Mask
@@ -154,6 +155,9 @@ def _connected(owner: Account, app: App, settings: Settings, say: Say) -> Heroku
     return Heroku(owner.client, app.name, chosen, say)
 
 
+function = Decorator(connect)
+
+
 class Heroku:
     """The verbs for one app: run, submit, tasks, dynos, stop, logs. Made by `connect()`."""
 
@@ -172,7 +176,7 @@ class Heroku:
         other = copy(self)
         other.say = say
         other._catalogue = self._catalogue.at(other)  # noqa: SLF001 - another of us
-        other._ordering = Ordering(other, other._catalogue)  # noqa: SLF001 - another of us
+        other._ordering = self._ordering.at(other, other._catalogue)  # noqa: SLF001 - another of us
         return other
 
     def tell(self, text: str) -> None:
@@ -205,6 +209,7 @@ class Heroku:
         parameters: Mapping[str, Any] | None = None,
         *,
         command: str | None = None,
+        code: str | Callable[..., Any] | None = None,
         secrets: Iterable[str] = (),
         size: str | None = None,
         timeout: int | None = None,
@@ -216,7 +221,9 @@ class Heroku:
     ) -> Run:
         """Start a run of a task and return it at once, as `concurrent.futures` does.
 
-        task: a process type; left out, `task` or the only candidate. command: any command instead.
+        task: a process type; left out, `task` or the only candidate. command: any command instead. code:
+        Python of yours instead, as `%%dyno` ships it: a text that finds the parameters as its names, or a
+        function that takes them.
         secrets: names of parameters whose values come from the environment, the keyring or a hidden
         prompt; they, and parameters that are a Secret, are hidden in whatever the task prints.
         size: a dyno size; timeout: seconds of the dyno's longest life, boot included. any_type:
@@ -227,6 +234,7 @@ class Heroku:
         """
         wish = Wish(
             command=command,
+            code=code,
             secrets=secrets,
             size=size,
             timeout=timeout,
@@ -241,6 +249,7 @@ class Heroku:
     def _started(self, order: Order) -> Run:
         self._hidden.update(order.secrets.values())
         run = Run(self.client, order).start()
+        run.add_done_callback(self._ordering.learn)
         _remember(run)
         return run
 
@@ -250,6 +259,7 @@ class Heroku:
         each: Mapping[str, Any],
         parameters: Mapping[str, Any] | None = None,
         *,
+        code: str | Callable[..., Any] | None = None,
         zip: bool = False,  # noqa: A002 - it does what `zip` does
         jobs: int | None = None,
         chunk: int | Literal["auto"] = 1,
@@ -280,6 +290,7 @@ class Heroku:
         others are submit()'s. Raises InvalidParameters before anything starts.
         """
         wish = Wish(
+            code=code,
             secrets=secrets,
             size=size,
             timeout=timeout,
@@ -355,7 +366,7 @@ class Heroku:
 
     def executor(
         self,
-        task: str,
+        task: str | None = None,
         *,
         jobs: int | None = None,
         secrets: Iterable[str] = (),
@@ -365,13 +376,24 @@ class Heroku:
         override: Iterable[str] = (),
         rows: bool = True,
     ) -> DynoExecutor:
-        """Return a `concurrent.futures.Executor` whose calls of `executor.task` run on dynos.
+        """Return a `concurrent.futures.Executor` whose calls run on dynos: of functions, or of `executor.task`.
 
-        A call's arguments are the task's parameters, in the order in which it declares them or by name; its
-        value is the DataFrame. jobs: most dynos at once. The others are submit()'s.
+        Without a task it ships functions, as `function()` does. With one, a call's arguments are the task's
+        parameters, in the order in which it declares them or by name; its value is the DataFrame. jobs: most
+        dynos at once. The others are submit()'s.
         """
         check_count("jobs", jobs)
         wish = Wish(secrets=secrets, size=size, timeout=timeout, any_type=any_type, override=override, rows=rows)
+        most = self._ordering.most_at_once
+
+        def most_at_once(given: str | None) -> int:
+            return jobs or most(given or size)
+
+        def shipped(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Order:
+            return self._ordering.order(None, bound(function, args, kwargs), replace(wish, code=function, rows=True))
+
+        if task is None:
+            return DynoExecutor(self.client, shipped, value, task=None, most_at_once=most_at_once, say=self.say)
         named = self._catalogue.task(task, any_type=any_type)
 
         def called(*args: Any, **kwargs: Any) -> pd.DataFrame | None:
@@ -387,15 +409,14 @@ class Heroku:
             return made
 
         called.__name__ = called.__qualname__ = named.name
-        most = self._ordering.most_at_once
         return DynoExecutor(
-            self.client,
-            order,
-            lambda run: run.partial,
-            task=called,
-            most_at_once=lambda given: jobs or most(given or size),
-            say=self.say,
+            self.client, order, lambda run: run.partial, task=called, most_at_once=most_at_once, say=self.say
         )
+
+    @property
+    def function(self) -> Decorator:
+        """What decorates a function whose calls run on dynos of this app: `@heroku.function`."""
+        return Decorator(lambda: self)
 
     def attach(self, run: str) -> Run | Sweep:
         """Take up a run or a sweep that `detach` left, by its id, from any process in the folder where it was started.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.parameters import read_argument
 from heroku_magic.safetext import clean_line
-from heroku_magic.verbs import COLON_FORMS, HELP, VERBS, WHERE, Option, Verb
+from heroku_magic.verbs import COLON_FORMS, DYNO, HELP, MAGICS, VERBS, WHERE, Option, Verb
 from heroku_magic.words import expand, expand_command, spans, split, unquote
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ _NEAR = 0.7  # difflib's own 0.6 takes `login` for `logs` and `--jobs` for `--ro
 class Parsed:
     """A line that was read.
 
-    each: names of a sweep with their values, or IN_BODY. help: show the verb's help, and that of all
-    verbs for the verb `help`.
+    each: names of a sweep with their values, or IN_BODY. code: the body, where that is what to run. help:
+    show the verb's help, and that of all verbs for the verb `help`.
     """
 
     verb: Verb
@@ -40,11 +40,12 @@ class Parsed:
     arguments: list[tuple[str, Any]] = field(default_factory=list)
     each: list[tuple[str, Any]] = field(default_factory=list)
     command: str | None = None
+    code: str | None = None
     help: bool = False
 
 
-def parse(line: str, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
-    """Read the line of `%%heroku` (cell) or `%heroku`; variables are looked up in `namespace`.
+def parse(line: str, namespace: Mapping[str, Any], *, cell: bool, magic: str = "%%heroku") -> Parsed:
+    """Read the line of a cell (magic: how it begins) or of `%heroku`; variables are looked up in `namespace`.
 
     >>> parsed = parse('task -e n=10 --size=standard-2x', {}, cell=True)
     >>> parsed.words, parsed.arguments, parsed.options["size"]
@@ -53,7 +54,7 @@ def parse(line: str, namespace: Mapping[str, Any], *, cell: bool) -> Parsed:
     line, command = _cut_command(line, namespace)
     words = split(line)
     if cell:
-        return _checked(_read(VERBS["run"], words, command, namespace, cell=True), cell=True)
+        return _checked(_read(MAGICS[magic], words, command, namespace, cell=True), cell=True)
     if not words and command is None:
         return Parsed(VERBS["help"], help=True)
     name, *rest = words or ["--"]
@@ -69,20 +70,25 @@ def help_text(verb: Verb, *, cell: bool) -> str:
     """Return the help of a verb, or for the verb `help` of all, for 80 columns."""
     if verb.name == "help":
         return _overview()
-    form = "%%heroku [TASK] [options]" if cell else f"%heroku {verb.name} {verb.words}".rstrip()
-    examples = ("%%heroku --arg n=10", "%%heroku task --out df\nn = len(data)\nseed = 7") if cell else verb.examples
+    cell = cell and bool(verb.magic)
+    words = verb.words.replace(" [-- COMMAND]", "") or "[options]"
+    form = f"{verb.magic} {words}" if cell else f"%heroku {verb.name} {verb.words}".rstrip()
+    examples = verb.cell_examples if cell else verb.examples
     options = [_row(option.usage, option.help, 24) for option in (*verb.options, HELP)]
-    body = "The body holds parameters: `name = expression` a line, over the notebook's\nvariables." if cell else ""
+    body = verb.body if cell else ""
     blocks = [form, f"  {verb.summary}", body, "\n".join(options), *(textwrap.indent(one, "  ") for one in examples)]
     return "\n\n".join(filter(None, blocks))
 
 
 def _overview() -> str:
     rows = [_row(f"%heroku {verb.name} {verb.words}", verb.summary, 42) for verb in VERBS.values()]
-    head = "%%heroku [TASK] [options] runs a task with the cell's body as its parameters;\n%heroku VERB controls:"
+    head = (
+        "%%heroku [TASK] [options] runs a task with the cell's body as its parameters;\n"
+        "%%dyno [options] runs the cell's own code; %heroku VERB controls:"
+    )
     tail = (
-        "Help on one: %heroku VERB --help, and %%heroku --help for the cell; on a task:\n"
-        "%heroku tasks TASK. The Tab key completes all of it.\n\n  %%heroku --arg n=10\n  n = len(df)"
+        "Help on one: %heroku VERB --help, %%heroku --help and %%dyno --help for cells;\n"
+        "on a task: %heroku tasks TASK. The Tab key completes all of it.\n\n  %%heroku --arg n=10\n  n = len(df)"
     )
     return "\n".join([head, "", *rows, "", tail])
 
@@ -174,7 +180,8 @@ def _keep(parsed: Parsed, option: Option, typed: str, raw: str, namespace: Mappi
     if option.name in parsed.options and not option.many:
         raise InvalidOptions(f"{typed} is given twice: once is enough.")
     read = _converted(option, typed, _plain(raw, namespace)) if option.metavar else True
-    parsed.options[option.name] = [*parsed.options.get(option.name, []), read] if option.many else read
+    several = read if isinstance(read, list) else [read]
+    parsed.options[option.name] = [*parsed.options.get(option.name, []), *several] if option.many else read
 
 
 def _each(raw: str, namespace: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -204,7 +211,7 @@ def _plain(word: str, namespace: Mapping[str, Any]) -> str:
 
 def _unknown(typed: str, verb: Verb, known: Mapping[str, Option], *, cell: bool) -> InvalidOptions:
     near = [name for name in known if name.startswith(_spelled(typed))] or get_close_matches(typed, known, 1, _NEAR)
-    form = "%%heroku" if cell else f"%heroku {verb.name}"
+    form = verb.magic if cell else f"%heroku {verb.name}"
     hint = f" Did you mean {near[0]}?" if near else ""
     return InvalidOptions(f"There is no option {clean_line(typed[:60])}.{hint} {form} --help lists them.")
 
@@ -214,6 +221,9 @@ def _checked(parsed: Parsed, *, cell: bool) -> Parsed:
     verb, words = parsed.verb, parsed.words
     if parsed.help:
         return parsed
+    if verb is DYNO and words:
+        hint = "%%dyno runs the cell's own code, on any app: --app NAME. A task is %%heroku TASK."
+        raise InvalidOptions(f"{clean_line(' '.join(words)[:60])}: too many words. {hint}")
     if cell and len(words) > 1 and words[0] in VERBS:
         raise InvalidOptions(f"A cell needs no verb: %%heroku {clean_line(words[1])}")
     if len(words) < verb.least:

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.bundle import COMMAND, Bundle
+from heroku_magic.bundling import Bundling
 from heroku_magic.desk import Plan, check_count
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.grid import Grid, grid, refuse_too_many, reservoir
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from heroku_magic.catalogue import Catalogue, Place
+    from heroku_magic.run import Run
     from heroku_magic.tasks import Task
 
 # One-off dynos of a size at once: https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
@@ -39,10 +42,12 @@ class Wish:
 
     size: a dyno size. timeout: seconds. any_type: take a process type that is no task. override: config
     vars that parameters may replace. rows: whether to take rows. detach: the run outlives this process.
-    max_cost: dollars. is_trial: nothing will run, so nothing may run to find out what the task takes.
+    max_cost: dollars. is_trial: nothing will run, so nothing may run to find out what the task takes. code:
+    what to run instead of a task, a cell's text or a function; a function's arguments are the parameters.
     """
 
     command: str | None = None
+    code: str | Callable[..., Any] | None = None
     secrets: Iterable[str] = ()
     size: str | None = None
     timeout: int | None = None
@@ -62,9 +67,19 @@ class Ordering:
         self._catalogue = catalogue
         self._preflight = Preflight(place.client, place.app)
         self._config_names: dict[str, frozenset[str]] = {}
+        self._bundling = Bundling(place, catalogue)
+
+    def at(self, place: Place, catalogue: Catalogue) -> Ordering:
+        """Return the same for the same app, reached in another way."""
+        other = Ordering(place, catalogue)
+        other._bundling.take(self._bundling)
+        return other
 
     def order(self, task: str | None, parameters: Mapping[str, Any], wish: Wish) -> Order:
         """Return what one run needs. Raises InvalidOptions, InvalidParameters with every fault, or SettingsError."""
+        if wish.code is not None:
+            _refuse_both(task, wish)
+            return self._shipped_order(wish.code, parameters, wish)
         given = {**parameters, **self._secrets(wish, parameters)}
         if wish.command is not None:
             if task is not None:
@@ -87,19 +102,23 @@ class Ordering:
     ) -> Plan:
         """Return what a sweep is of; each value was checked once, and none twice."""
         check_count("sample", sample)
+        if wish.code is not None:
+            _refuse_both(task, wish)
+            made, places = _combinations(each, None, in_step=in_step, sample=sample, seed=seed)
+            return self._shipped(self._bundle(wish.code, parameters, made.names, wish), made, places, wish, chunk)
         fixed = {**parameters, **self._secrets(wish, {**parameters, **each})}
         chosen = self._task(task, wish)
         declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
-        # Of a single endless axis only the sample is held.
-        draw = reservoir(sample, seed) if sample and len(each) == 1 else None
-        made = grid(each, declared, in_step=in_step, draw=draw)
-        places = made.sample(sample, seed) if sample else range(len(made))
+        made, places = _combinations(each, declared, in_step=in_step, sample=sample, seed=seed)
         return self._plan(chosen, made, places, fixed, wish=wish, chunk=chunk)
 
     def again(
         self, task: str, made: Grid, places: Sequence[int], fixed: Mapping[str, Any], *, wish: Wish, chunk: int
     ) -> Plan:
         """Return what a sweep is of that was begun before."""
+        if "RUN_CODE" in fixed:
+            bundle = Bundle.again(task, {**fixed, **self._secrets(wish, {**fixed, **dict.fromkeys(made.names)})})
+            return self._shipped(bundle, made, places, wish, chunk)
         fixed = {**fixed, **self._secrets(wish, {**fixed, **dict.fromkeys(made.names)})}
         return self._plan(self._task(task, wish), made, places, fixed, wish=wish, chunk=chunk)
 
@@ -131,6 +150,42 @@ class Ordering:
             return replace(first, env=with_calls(shared, [to_env(one, chosen.schema) for one in combinations]))
 
         return Plan(first, made, places, of, self.most_at_once)
+
+    def learn(self, run: Run) -> None:
+        """A run is over that may tell what there is on the app's dynos."""
+        self._bundling.learn(run)
+
+    def _shipped_order(self, code: str | Callable[..., Any], parameters: Mapping[str, Any], wish: Wish) -> Order:
+        """One run of what brings its own code: no task of the app is asked for."""
+        if isinstance(code, str):
+            return self._carried(self._bundle(code, parameters, (), wish), {}, wish)
+        return self._carried(self._bundle(code, {}, parameters, wish), parameters, wish)
+
+    def _shipped(self, bundle: Bundle, made: Grid, places: Sequence[int], wish: Wish, chunk: int) -> Plan:
+        """A sweep of what brings its own code."""
+        refuse_too_many(len(places), chunk)
+        _check_each(lambda values, _: _issues_of(bundle, values), made, places)
+        first = self._carried(bundle, made[places[0]], wish)
+        added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
+
+        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> Order:
+            env = bundle.calls(combinations) if makes_calls else bundle.env(combinations[0])
+            return replace(first, env={**env, **added})
+
+        return Plan(first, made, places, of, self.most_at_once)
+
+    def _carried(self, bundle: Bundle, values: Mapping[str, Any], wish: Wish) -> Order:
+        env = bundle.env(values)
+        secrets = {name: value for name, value in env.items() if isinstance(value, Secret)}
+        if issues := self._clashes(secrets, frozenset(wish.override)):
+            raise InvalidParameters(issues)
+        return self._made(bundle.name, COMMAND, env, wish)
+
+    def _bundle(
+        self, code: str | Callable[..., Any], values: Mapping[str, Any], names: Iterable[str], wish: Wish
+    ) -> Bundle:
+        secrets = self._secrets(wish, {**values, **dict.fromkeys(names)})
+        return self._bundling.bundle(code, values, names, secrets)
 
     def _secrets(self, wish: Wish, parameters: Mapping[str, Any]) -> dict[str, Secret]:
         """The values of secret parameters; where nothing will run nobody is asked for them."""
@@ -207,6 +262,21 @@ class Ordering:
         ]
 
 
+def _combinations(
+    each: Mapping[str, Any], declared: Sequence[str] | None, *, in_step: bool, sample: int | None, seed: int | None
+) -> tuple[Grid, Sequence[int]]:
+    """The grid, and the places of it that are run."""
+    # Of a single endless axis only the sample is held.
+    draw = reservoir(sample, seed) if sample and len(each) == 1 else None
+    made = grid(each, declared, in_step=in_step, draw=draw)
+    return made, made.sample(sample, seed) if sample else range(len(made))
+
+
+def _refuse_both(task: str | None, wish: Wish) -> None:
+    if task is not None or wish.command is not None:
+        raise InvalidOptions("Code was given, and a task or a command, too: one run runs one of them.")
+
+
 def _check_limit(limit: int, *, detach: bool, is_local: bool) -> None:
     if not 0 < limit <= LONGEST_TIMEOUT:
         raise InvalidOptions(f"timeout is {limit}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
@@ -266,14 +336,30 @@ def _found(
 
 def _check_axes(task: Task, made: Grid, places: Sequence[int], fixed: Mapping[str, Any]) -> None:
     """Check each value that is used once, not each combination. Raises InvalidParameters with every fault."""
+    _check_each(lambda values, part: _issues(task, {**fixed, **values}, part), made, places)
+
+
+def _check_each(
+    issues_of: Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]], made: Grid, places: Sequence[int]
+) -> None:
+    """Raise InvalidParameters with what is wrong with each value: issues_of a combination, of which a part is new."""
     first, issues = made[places[0]], dict[str, None]()
     is_whole = len(places) == len(made)
     for axis in made.axes:
         used = (axis[place] for place in range(len(axis.values))) if is_whole else _used(axis.names, made, places)
         for part in used:
-            issues.update(dict.fromkeys(_issues(task, {**fixed, **first, **part}, part)))
+            issues.update(dict.fromkeys(issues_of({**first, **part}, part)))
     if issues:
         raise InvalidParameters([*issues])
+
+
+def _issues_of(bundle: Bundle, values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the values of one run of what brings its own code."""
+    try:
+        bundle.env(values)
+    except InvalidParameters as error:
+        return error.issues
+    return []
 
 
 def _used(names: Sequence[str], made: Grid, places: Sequence[int]) -> Iterator[dict[str, Any]]:

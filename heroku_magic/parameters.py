@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
-_ADVICE = "A body holds parameters, one `name = expression` a line; it runs no code."
+_ADVICE = "A body holds parameters, one `name = expression` a line; to run the cell's own code use %%dyno."
 _SHOWN = 5  # faulty lines of a body, so that a pasted program does not fill the cell
 
 # Names that would break a dyno, or run code in it before the task's.
@@ -36,6 +36,7 @@ _REFUSED = [
         (r"RUN_KEY", "carries the run's own key"),
         (r"RUN_PACE", "tells the helper how fast it may print"),
         (r"RUN_CALLS", "tells the helper which calls to make"),
+        (r"RUN_(CODE|DATA)", "carries the code of a %%dyno cell"),
         (r"HEROKU_.*", "begins with HEROKU_, which Heroku keeps for its own names"),
         (r"__.*", "begins with __, which Heroku takes in no name"),
         (r"DYNO|PORT", "is Heroku's own: each dyno gets it from Heroku"),

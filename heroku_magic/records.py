@@ -32,10 +32,11 @@ _NEWER = re.compile(r"@hm([2-9]|[1-9][0-9]{1,3}) [0-9a-f]{8} [0-9]{1,12} ")
 
 
 class Declaration(msgspec.Struct, frozen=True):
-    """The task's name and its parameters as JSON Schema; null takes anything."""
+    """The task's name and its parameters as JSON Schema; null takes anything. python: the dyno's, where it is told."""
 
     task: str
     parameters: dict[str, Any] | None = None
+    python: str = ""
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -57,12 +58,16 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class SourceFrame(msgspec.Struct, frozen=True):
-    """One of the task's own places in a traceback, with the lines around it as [number, text]."""
+    """One of the task's own places in a traceback, with the lines around it as [number, text].
+
+    columns: the characters of the failing line from which and up to which it failed, where that is known.
+    """
 
     file: str
     line: int
     function: str
     source: list[tuple[int, str]] = []
+    columns: tuple[int, int] | None = None
 
 
 class Metric(msgspec.Struct, frozen=True):

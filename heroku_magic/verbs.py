@@ -51,7 +51,8 @@ class Option:
 class Verb:
     """One verb: what it does, how many words it takes (least, most; None is no limit), its options.
 
-    completes: what kind of thing the words are, where what they are called does not say that.
+    completes: what kind of thing the words are, where what they are called does not say that. magic: the
+    cell magic that is this verb, and body: what a cell's body is to it; empty where a cell cannot say it.
     """
 
     name: str
@@ -62,6 +63,9 @@ class Verb:
     options: tuple[Option, ...]
     examples: tuple[str, ...]
     completes: str = ""
+    magic: str = ""
+    body: str = ""
+    cell_examples: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -119,6 +123,10 @@ def _variable(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
         raise ValueError("expected the name of a variable")
     return text
+
+
+def _variables(text: str) -> list[str]:
+    return [_variable(name.strip()) for name in text.split(",")]
 
 
 def _none(text: str) -> str:
@@ -190,6 +198,42 @@ _SEE = (*WHERE, _VERBOSE)
 # A form starts many runs and never keeps the kernel: how one run is waited for is no question there.
 _OF_ONE_RUN = frozenset({"bg", "detach", "quiet", "exit_code", "no_raise", "form", "dry_run"})
 _FORM = tuple(option for option in _RUN if option.name not in _OF_ONE_RUN)
+# No process type is run, and there is no declaration to draw a form from.
+_NOT_OF_CODE = frozenset({"any_type", "form", "each"})
+_CODE = (
+    Option(
+        ("-i", "--input"),
+        "NAME[,NAME…]",
+        "variables of the notebook that the code uses, by value; small DataFrames too",
+        many=True,
+        convert=_variables,
+        completes="variables",
+    ),
+    Option(
+        ("--each",),
+        "NAME[=VALUES]",
+        "one run for each value, of a variable or as given; again: all combinations",
+        many=True,
+        completes="variables",
+    ),
+    *(option for option in _RUN if option.name not in _NOT_OF_CODE),
+)
+
+# The verb that only a cell can say, for its body is the code.
+DYNO = Verb(
+    "dyno",
+    "run the cell's own Python code on a one-off dyno of any app that has Python",
+    "",
+    0,
+    0,
+    _CODE,
+    (),
+    magic="%%dyno",
+    body="The body is the code. There it finds the inputs, the parameters (what reads as\n"
+    "JSON is that), emit, emit_file, progress, metric and display. What it emits, or\n"
+    "the value of its last expression, comes back as a DataFrame.",
+    cell_examples=('%%dyno -i names --arg n=1000 --out df\n[{"name": name, "n": n} for name in names]',),
+)
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
@@ -202,6 +246,9 @@ VERBS: dict[str, Verb] = {
             1,
             _RUN,
             ("df = %heroku run --arg n=10", "%heroku run hello --arg NAME=Daniela", "%heroku run -- python --version"),
+            magic="%%heroku",
+            body="The body holds parameters: `name = expression` a line, over the notebook's\nvariables.",
+            cell_examples=("%%heroku --arg n=10", "%%heroku task --out df\nn = len(data)\nseed = 7"),
         ),
         Verb(
             "attach",
@@ -374,6 +421,9 @@ VERBS: dict[str, Verb] = {
         Verb("help", "this help, or a verb's", "[VERB]", 0, 1, (), ("%heroku help run",)),
     )
 }
+
+# What begins a cell, and the verb that it is.
+MAGICS = {verb.magic: verb for verb in (*VERBS.values(), DYNO) if verb.magic}
 
 # The official CLI's colon forms, for fingers that know them, and the options that they imply.
 COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -99,13 +99,14 @@ def closing(text: str, at: int) -> int | None:
     return None
 
 
-def look_up(name: str, namespace: Mapping[str, Any]) -> Any:
-    """Return a variable's value; the error names the nearest one."""
+def look_up(name: str, namespace: Mapping[str, Any], *, told: str = "") -> Any:
+    """Return a variable's value; the error names the nearest one. told: what the line has, where it is no `$name`."""
     if name in namespace:
         return namespace[name]
     near = _nearest(name, namespace)
     hint = f" Did you mean {near}?" if near else ""
-    raise InvalidOptions(f"${name}: there is no variable {name}.{hint} $$ stands for one dollar sign.")
+    more = "" if told else " $$ stands for one dollar sign."
+    raise InvalidOptions(f"{told or f'${name}'}: there is no variable {name}.{hint}{more}")
 
 
 def evaluate(expression: str, namespace: Mapping[str, Any]) -> Any:

@@ -24,6 +24,16 @@ def test_the_text_shows_the_tasks_exception_its_lines_and_where_to_look():
     ]
 
 
+def test_the_mark_stands_below_the_failing_line_of_a_frame():
+    frame = SourceFrame("<cell>", 3, "<module>", [(2, "a = 0"), (3, "b = [1, 2 / a]")], (8, 13))
+
+    assert described(failure=Failure("ZeroDivisionError", "division by zero", [frame])).splitlines()[2:5] == [
+        "       2 | a = 0",
+        "  →    3 | b = [1, 2 / a]",
+        "         |         ^^^^^",
+    ]
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [

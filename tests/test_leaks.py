@@ -57,6 +57,8 @@ CELLS = [
     "%%heroku task --secret FROM_ENVIRONMENT --secret FROM_KEYRING --verbose",
     "%heroku run --secret FROM_ENVIRONMENT --verbose -- echo $$FROM_ENVIRONMENT; exit 3",
     "%heroku last",
+    "%%dyno --secret FROM_ENVIRONMENT --verbose\nprint(f'{FROM_ENVIRONMENT=!s}', [FROM_ENVIRONMENT])\nFROM_ENVIRONMENT",
+    "%%dyno --secret FROM_ENVIRONMENT\nraise ValueError(FROM_ENVIRONMENT)",
     OBJECTS,
     SHOWN,
     FAILS,

@@ -69,3 +69,29 @@ def test_magics_help_says_how(terminal):
     terminal.expect(r"%heroku run \[TASK\]")
     terminal.sendline("%heroku?")
     terminal.expect("Run tasks on Heroku one-off dynos")
+
+
+def test_a_cell_of_code_runs_on_the_dyno_and_fails_with_its_own_line(terminal):
+    terminal.sendline("%%dyno --arg n=3")
+    terminal.sendline("print('n is', n)")
+    terminal.sendline("[{'i': i} for i in range(n)]")
+    terminal.sendline("")
+    terminal.sendline("")
+    terminal.expect("cell · run")
+    terminal.expect("n is 3")
+    terminal.expect("3 rows verified")
+    terminal.expect(r"Out\[1\]:")
+    terminal.sendline("%%dyno")
+    terminal.sendline("x = 0")
+    terminal.sendline("1 / x")
+    terminal.sendline("")
+    terminal.sendline("")
+    terminal.expect("TaskFailed: ZeroDivisionError")
+    terminal.expect("→    3 | 1 / x")
+
+
+def test_a_cell_of_code_without_code_says_so(terminal):
+    terminal.sendline("%%dyno")
+    terminal.sendline("")
+    terminal.sendline("")
+    terminal.expect("InvalidParameters: The cell has no code")

@@ -64,6 +64,7 @@ _RUN_KEY = r"(hm-[0-9a-f]{8}):([0-9a-f]{64})"
 _NOT_TASKS = {"web", "release", "describe"}
 _FOLDER = os.getcwd()
 _THIS_FILE = os.path.abspath(__file__)
+_SHIPPED: set[str] = set()  # names of sources that came with the run and lie in no file: linecache has their lines
 
 
 class TaskError(Exception):
@@ -167,10 +168,10 @@ class _Sender:
         self.is_keyed = self.has_ended = self.has_table = False
         self.row_count = self._file_bytes = 0
 
-    def start(self, name: str, schema: Schema | None) -> None:
+    def start(self, name: str, schema: Schema | None, **more: Any) -> None:
         """Send the declaration, if somebody reads records: from here on rows are records too."""
         self.is_keyed = bool(self._key)
-        self.send("task", {"task": name, "parameters": schema})
+        self.send("task", {"task": name, "parameters": schema, **more})
 
     def end(self, status: int) -> None:
         """Send the rows that wait and the end mark: nothing may follow."""
@@ -1165,9 +1166,9 @@ def _failure(error: BaseException) -> dict[str, Any]:
     from traceback import TracebackException
 
     report = TracebackException(type(error), error, error.__traceback__)
-    places = [(entry.filename, entry.lineno or 0, entry.name) for entry in report.stack]
+    places = [(entry.filename, entry.lineno or 0, entry.name, _span(entry)) for entry in report.stack]
     if isinstance(error, SyntaxError) and error.filename:
-        places.append((error.filename, error.lineno or 0, "<module>"))
+        places.append((error.filename, error.lineno or 0, "<module>", None))
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     is_told = isinstance(error, (TaskError, Terminated, SystemExit))
     text = f"{type(error).__name__}: {_message(error)}\n" if is_told else _traceback(report)
@@ -1214,18 +1215,32 @@ def _is_ours(entry: FrameSummary) -> bool:
 
 def _is_own(file: str) -> bool:
     """Whether a file is the task's own: in the app's folder, not this helper, not an installed package."""
+    if file in _SHIPPED:
+        return True
     path = os.path.relpath(os.path.join(_FOLDER, file), _FOLDER)
     outside = path.startswith((".", "<")) or "site-packages" in path  # Heroku's Python lives in .heroku/
     return not outside and os.path.join(_FOLDER, path) != _THIS_FILE and os.path.exists(file)
 
 
-def _frame(file: str, line: int, function: str) -> dict[str, Any]:
+def _span(entry: FrameSummary) -> tuple[int, int] | None:
+    """Return where in its line the failing expression stands, in bytes of UTF-8; Python knows since 3.11."""
+    begin, end = getattr(entry, "colno", None), getattr(entry, "end_colno", None)
+    if begin is None or end is None:
+        return None
+    return begin, end if entry.end_lineno == entry.lineno else 1 << 16  # to the end of the line
+
+
+def _frame(file: str, line: int, function: str, span: tuple[int, int] | None) -> dict[str, Any]:
     import linecache
 
-    path = os.path.join(_FOLDER, file)
+    path = file if file in _SHIPPED else os.path.join(_FOLDER, file)
     lines = [(number, linecache.getline(path, number)) for number in range(max(1, line - 2), line + 1)]
     source = [[number, text.rstrip()[:300]] for number, text in lines if text.strip()]
-    return {"file": os.path.relpath(path, _FOLDER), "line": line, "function": function, "source": source}
+    name = file if file in _SHIPPED else os.path.relpath(path, _FOLDER)
+    frame = {"file": name, "line": line, "function": function, "source": source}
+    failing = lines[-1][1].rstrip().encode()
+    columns = [len(failing[:at].decode("utf-8", "replace")) for at in span or ()]
+    return {**frame, "columns": columns} if columns and columns[0] < columns[1] else frame
 
 
 # -- the command line ------------------------------------------------------------------------------
@@ -1277,13 +1292,18 @@ def _main(words: list[str]) -> int:
     return 0 if is_asked else 2
 
 
-if __name__ == "__main__":
-    # One module, not two: a task that imports heroku_task must meet this one, with its numbers and its key.
-    sys.modules["heroku_task"] = sys.modules["__main__"]
+def _ended(work: Callable[[], int]) -> int:
+    """Return the exit status of a process that does this work and nothing else."""
     try:
-        exit_status = _main(sys.argv[1:])
+        status = work()
         _flush_streams()
     except (_Gone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        exit_status = 128 + signal.SIGPIPE  # as of any command whose reader went away
-    sys.exit(exit_status)
+        return 128 + signal.SIGPIPE  # as of any command whose reader went away
+    return status
+
+
+if __name__ == "__main__":
+    # One module, not two: a task that imports heroku_task must meet this one, with its numbers and its key.
+    sys.modules["heroku_task"] = sys.modules["__main__"]
+    sys.exit(_ended(lambda: _main(sys.argv[1:])))

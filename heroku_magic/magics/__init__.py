@@ -1,26 +1,29 @@
-"""HerokuMagics: `%heroku` and `%%heroku`, options in, result out; it decides nothing of its own.
+"""HerokuMagics: `%heroku`, `%%heroku` and `%%dyno`, options in, result out; it decides nothing of its own.
 
-The line is read by options.py, the body by parameters.py. Each verb is a method of its group here
-(runs.py, forms.py, shipping.py, account.py), which asks heroku.py and shows the answer. What is
-heavy is imported when a cell needs it.
+The line is read by options.py, the body of `%%heroku` by parameters.py; that of `%%dyno` is shipped.
+Each verb is a method of its group here (runs.py, forms.py, shipping.py, account.py), which asks
+heroku.py and shows the answer. What is heavy is imported when a cell needs it.
 """
 
 from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import cell_magic, line_cell_magic, magics_class, no_var_expand
 
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions
 from heroku_magic.magics.account import Account
 from heroku_magic.magics.completer import register, unregister
 from heroku_magic.magics.forms import Forms
+from heroku_magic.magics.inputs import inputs
 from heroku_magic.magics.runs import Runs
 from heroku_magic.magics.shipping import Shipping
 from heroku_magic.options import IN_BODY, Parsed, help_text, parse
 from heroku_magic.parameters import read_body
+from heroku_magic.verbs import MAGICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,6 +76,27 @@ class HerokuMagics(Runs, Forms, Shipping, Account):
                 return self._form(parsed, parameters, _taken(parsed.each, parameters))
             return getattr(self, f"_{parsed.verb.name}")(parsed)
 
+    @no_var_expand
+    @cell_magic
+    def dyno(self, line: str, cell: str) -> Any:
+        """Run the cell's own Python code on a one-off dyno of any app that has Python; nothing of it runs here.
+
+            %%dyno -i names --arg n=1000 --out df
+            for name in names:
+                emit({"name": name, "n": n})
+
+        What it emits, or the value of its last expression, comes back as a DataFrame. `%%dyno --help`
+        lists every option.
+        """
+        namespace = {**self._shell.user_ns, **_locals_of_caller()}
+        with _short_errors(verbose=self.verbose) as errors:
+            parsed = parse(line, namespace, cell=True, magic="%%dyno")
+            errors["verbose"] = self.verbose or bool(parsed.options.get("verbose"))
+            if parsed.help:
+                print(help_text(parsed.verb, cell=True))
+                return None
+            return self._start(replace(parsed, code=cell), *inputs(parsed, namespace))
+
     def _start(self, parsed: Parsed, parameters: Mapping[str, Any], each: Mapping[str, Any]) -> Any:
         """A run, a sweep, a form for one, or what it would cost."""
         if not each and not parsed.options.get("form"):
@@ -100,7 +124,7 @@ _OF_SWEEPS = ("zip", "jobs", "sample", "seed", "chunk", "retries", "retry_tasks"
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, and the transformer that lets a cell be only `%%heroku …`."""
+    """Register the magics, and the transformer that lets a cell be only its first line."""
     unload(shell)
     magics = HerokuMagics(shell)
     shell.register_magics(magics)
@@ -112,7 +136,8 @@ def load(shell: InteractiveShell) -> None:
 def unload(shell: InteractiveShell) -> None:
     """Take back what `load` added; harmless where nothing is loaded."""
     for kind in shell.magics_manager.magics.values():
-        kind.pop("heroku", None)
+        for name in ("heroku", "dyno"):
+            kind.pop(name, None)
     shell.magics_manager.registry.pop("HerokuMagics", None)
     # By name: after `%reload_ext` these are objects of an earlier import.
     shell.configurables[:] = [one for one in shell.configurables if type(one).__name__ != "HerokuMagics"]
@@ -124,11 +149,13 @@ def unload(shell: InteractiveShell) -> None:
 def give_empty_body(lines: list[str]) -> list[str]:
     r"""Give a cell that is only `%%heroku …` an empty body: IPython refuses a cell magic without one.
 
+    That of `%%dyno` is refused by us, who can say what is missing.
+
     >>> give_empty_body(["%%heroku --arg n=10"])
     ['%%heroku --arg n=10\n', '\n']
     """
     words = lines[0].split(maxsplit=1) if lines else []
-    if not words or words[0] != "%%heroku" or "".join(lines[1:]).strip():
+    if not words or words[0] not in MAGICS or "".join(lines[1:]).strip():
         return lines
     return [lines[0].rstrip("\n") + "\n", "\n"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _NAME = "heroku_magic"
 _LONGEST = 20
-_LINE = r"[^%]*%%?heroku\s"
+_LINE = r"[^%]*(%%?heroku|%%dyno)\s"
 
 
 def register(shell: InteractiveShell, complete: Complete) -> None:

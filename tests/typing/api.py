@@ -44,6 +44,24 @@ facts: dict[str, str] = heroku_magic.account().status()
 whose: str = heroku_magic.login(scope=["identity", "read"], expires=3600).email
 source: str | None = heroku_magic.logout()
 
+shipped: Run = heroku.submit(code="[1, 2]", parameters={"n": 10}, secrets=["KEY"])
+grid: pd.DataFrame | None = heroku.sweep(None, {"n": range(3)}, code="n * n", chunk=3).result()
+
+
+@heroku_magic.function
+def doubled(x: int) -> int:
+    return 2 * x
+
+
+@heroku.function(size="basic", timeout=60)
+def halved(x: int) -> float:
+    return x / 2
+
+
+one: int = doubled.remote(3)
+local: float = halved(3)
+several: list[float] = halved.map([1, 2], jobs=2)
+
 try:
     run.result()
 except (TaskFailed, RunCancelled, SweepFailed) as failure:

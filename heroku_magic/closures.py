@@ -1,0 +1,162 @@
+"""A function -> the program that is a call of it: its source, and the module-level names that it uses.
+
+A name goes by value, by import from another module, or with its own source where it is a function or
+a class of the same module. Nothing is pickled, and nothing runs here.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import inspect
+import symtable
+import sys
+import textwrap
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.errors import InvalidParameters
+from heroku_magic.programs import Piece, Program
+from heroku_magic.safetext import clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def program_of(function: Callable[..., Any]) -> tuple[Program, dict[str, Any]]:
+    """Return the program that calls a function, and the values that travel with it.
+
+    A function of Python's own, or of a package, goes by import. Raises InvalidParameters for what
+    has no source, or whose names lead nowhere.
+    """
+    function = inspect.unwrap(function)
+    if not isinstance(function, FunctionType):
+        return _by_import(function)
+    shipment = _Shipment(function)
+    shipment.add(function)
+    name = function.__name__
+    return Program(name, tuple(shipment.pieces.values()), shipment.imports, call=name), shipment.values
+
+
+class _Shipment:
+    """All that one function needs, gathered from its module."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self._home = function.__module__
+        self.pieces: dict[str, Piece] = {}
+        self.imports: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+        self._begun: set[str] = set()
+
+    def add(self, definition: Any) -> None:
+        """Take a function or a class, after what it needs itself."""
+        name = definition.__name__
+        if name in self._begun:
+            return
+        self._begun.add(name)
+        piece = _source(definition)
+        known = _known(definition)
+        for used in _globals(piece):
+            self._take(used, known, name)
+        self.pieces[name] = piece
+
+    def _take(self, name: str, known: dict[str, Any], user: str) -> None:
+        if name in self._begun or name in self.imports or name in self.values:
+            return
+        if name not in known:
+            if not hasattr(builtins, name) and name not in {"__name__", "__file__"}:
+                raise InvalidParameters([f"{user} uses {clean_line(name)}, which is defined nowhere."])
+            return
+        value = inspect.unwrap(known[name]) if callable(known[name]) else known[name]
+        if isinstance(value, FunctionType | type) and value.__module__ == self._home and value.__name__ == name:
+            self.add(value)
+        elif place := _place(value):
+            self.imports[name] = place
+        else:
+            self.values[name] = value
+
+
+def _by_import(function: Callable[..., Any]) -> tuple[Program, dict[str, Any]]:
+    place = _place(function)
+    if place is None:
+        kind = type(function).__name__
+        raise InvalidParameters([f"{kind} is no function with a name: define one with `def`, at a module's top level."])
+    name = getattr(function, "__name__", "call")
+    return Program(name, (), {name: place}, call=name), {}
+
+
+def _place(value: Any) -> str | None:
+    """Where a value is imported from, as `module` or `module:attribute`; None: it is no module's."""
+    if isinstance(value, ModuleType):
+        return value.__name__
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
+        return None
+    found: Any = sys.modules.get(module)
+    for attribute in name.split("."):
+        found = getattr(found, attribute, None)
+    return f"{module}:{name}" if found is value else None
+
+
+def _source(definition: Any) -> Piece:
+    """The source of a function or a class, with the numbers that its lines have where it was written."""
+    name = definition.__name__
+    if name == "<lambda>":
+        raise InvalidParameters(["A lambda has no source of its own: give the function a name with `def`."])
+    if inspect.iscoroutinefunction(definition):
+        raise InvalidParameters([f"{name} is async: make it a plain function that calls asyncio.run()."])
+    try:
+        lines, first = inspect.getsourcelines(definition)
+    except (OSError, TypeError):
+        remedy = "define it inside the function that uses it, or in a module of the app"
+        raise InvalidParameters([f"The source of {name} is not known here: {remedy}."]) from None
+    text = textwrap.dedent("".join(lines))
+    return Piece(f"<{name}>", max(first, 1), text, _ours(text), lazy_annotations=_has_lazy_annotations(definition))
+
+
+def _has_lazy_annotations(definition: Any) -> bool:
+    """Whether the source began with `from __future__ import annotations`."""
+    code = getattr(definition, "__code__", None)
+    return bool(code and code.co_flags & __future__.annotations.compiler_flag)
+
+
+def _ours(text: str) -> int:
+    """How many decorators stand above the function up to ours, which is not to be on the dyno."""
+    definition: Any = ast.parse(text).body[0]
+    names = [ast.unparse(one.func if isinstance(one, ast.Call) else one) for one in definition.decorator_list]
+    return max((at + 1 for at, name in enumerate(names) if name.split(".")[-1] == "function"), default=0)
+
+
+def _known(definition: Any) -> dict[str, Any]:
+    """The names that a function sees outside of itself: those around it, and its module's."""
+    if isinstance(definition, type):
+        return vars(sys.modules[definition.__module__])
+    around = dict(zip(definition.__code__.co_freevars, definition.__closure__ or (), strict=True))
+    filled = {name: cell.cell_contents for name, cell in around.items() if _is_filled(cell)}
+    return {**definition.__globals__, **filled}
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:  # it is not bound yet
+        return False
+
+
+def _globals(piece: Piece) -> list[str]:
+    """The names that some source takes from outside of itself, its first statement's own decorators left aside."""
+    tree = ast.parse(piece.text)
+    definition: Any = tree.body[0]
+    del definition.decorator_list[: piece.decorators]
+    future = "from __future__ import annotations\n" if piece.lazy_annotations else ""
+    table = symtable.symtable(future + ast.unparse(tree), piece.file, "exec")
+    return sorted(set(_used(table)))
+
+
+def _used(table: symtable.SymbolTable) -> Iterator[str]:
+    for symbol in table.get_symbols():
+        if symbol.is_referenced() and symbol.is_global():
+            yield symbol.get_name()
+    for inner in table.get_children():
+        yield from _used(inner)

@@ -1,0 +1,44 @@
+"""A dyno without a platform: the one command with its environment, and the records that come of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+
+from heroku_magic.bundle import COMMAND
+from heroku_magic.frames import frame
+from heroku_magic.records import RecordDecoder, RunKey
+from heroku_magic.secret import Secret
+
+
+class Dyno:
+    """What a process with such an environment did: `decoder`, the other lines of its log, its exit status."""
+
+    def __init__(self, env, folder, python=sys.executable):
+        key = RunKey.new()
+        given = {name: value.reveal() if isinstance(value, Secret) else value for name, value in env.items()}
+        words = shlex.split(COMMAND)
+        done = subprocess.run(
+            [python, *words[1:]],
+            env={"PATH": os.environ["PATH"], **given, "RUN_KEY": key.env()},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+        self.decoder, self.log, self.status = RecordDecoder(key), [], done.returncode
+        for line in done.stdout.splitlines():
+            text, _ = self.decoder.feed(line)
+            self.log += [] if text is None else [text]
+        self.errors = done.stderr
+
+    @property
+    def rows(self):
+        return None if self.decoder.parts is None else frame(self.decoder.parts, {}).to_dict("records")
+
+    @property
+    def failure(self):
+        return self.decoder.failure
