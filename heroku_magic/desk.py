@@ -19,6 +19,7 @@ from heroku_magic.errors import (
     Unreachable,
 )
 from heroku_magic.failures import describe_failure
+from heroku_magic.frames import contradiction
 from heroku_magic.launcher import Job
 from heroku_magic.outcomes import Outcome
 from heroku_magic.waiting import Waiting
@@ -169,9 +170,10 @@ class SweepDesk:
         if job.makes_calls and job.read == len(job.places):
             self._waiting.took(job.run.seconds or 0.0, [call.told.seconds for call in job.run.calls])
         left = job.places[job.read :]
-        if job.makes_calls and job.run.broke_off and not self.is_stopping:
-            left, innocent = left[:1], left[1:]
-            self._try_again(self._open(innocent))
+        if len(left) > 1 and job.run.broke_off and not self.is_stopping:
+            # What it was at is not known to the call: its last words wait a moment. Alone it will show.
+            self._divide(self._open(left))
+            left = ()
         for place in self._open(left):
             self._settle(self._outcome(place, job, job.run))
         with self._changed:
@@ -179,7 +181,8 @@ class SweepDesk:
             self.bill.add(job.run)
             self._tried += len(job.places)
             self._changed.notify_all()
-        job.run.forget()
+        if not self._is_out_of_sight(job.run.exception()):
+            job.run.forget()
         self._heed(job.run.exception())
 
     def look(self) -> None:
@@ -272,6 +275,7 @@ class SweepDesk:
         price = job.order.price(run.size, told.seconds)
         facts = {**run.facts(), "exit_status": told.status, "seconds": told.seconds, "dollars": price, "verified": True}
         made = Outcome(place, self.plan[place], "done", self.board.attempts(place), facts, None, call.parts, call.files)
+        made.error = _contradiction(made)
         if told.status:
             made.error = TaskFailed(
                 describe_failure(run.task, told.status, call.failure, [], time_limit=None, dyno=run.dyno or ""), run
@@ -286,7 +290,9 @@ class SweepDesk:
         log = _last_words(run) if error else []
         parts = None if job.makes_calls else run.parts
         attempts = self.board.attempts(place)
-        return Outcome(place, self.plan[place], "done", attempts, run.facts(), error, parts, run.files, log)
+        made = Outcome(place, self.plan[place], "done", attempts, run.facts(), error, parts, run.files, log)
+        made.error = error or _contradiction(made)
+        return made
 
     def _settle(self, outcome: Outcome) -> None:
         """Take note of how a combination ended, or have it tried again."""
@@ -299,9 +305,18 @@ class SweepDesk:
         with self._changed:
             self.board.settle(outcome)
             self._changed.notify_all()
-        self._write(methodcaller("ended", outcome))
+        if not self._is_out_of_sight(outcome.error):
+            self._write(methodcaller("ended", outcome))
         if outcome.state == "failed" and self.terms.fail_fast:
             self.stop("It stops at the first failure (--fail-fast)")
+        elif outcome.attempts and isinstance(outcome.error, InvalidParameters):
+            self.stop("It stopped, for the other runs would say the same")
+
+    def _divide(self, places: Sequence[int]) -> None:
+        with self._changed:
+            self.board.retry(places)
+            self._waiting.divide(places)
+            self._changed.notify_all()
 
     def _try_again(self, places: Sequence[int]) -> None:
         with self._changed:
@@ -319,6 +334,10 @@ class SweepDesk:
             self._say(f"{self._journal.path} cannot be written ({error.strerror}): what ends from now on is not saved.")
             self._journal = None
 
+    def _is_out_of_sight(self, error: HerokuMagicError | None) -> bool:
+        """Whether a detached run may go on unseen: who attaches the sweep takes it up."""
+        return self.plan.first.outlives and isinstance(error, LogStreamError)
+
     def _heed(self, error: HerokuMagicError | None) -> None:
         """Stop once more runs in a row had no answer than there are at once: the others would have none, too."""
         is_unanswered = isinstance(error, Unreachable | LogStreamError | EmulatorError)
@@ -332,6 +351,12 @@ class SweepDesk:
         if isinstance(outcome.error, TaskFailed):
             return self.terms.retry_tasks or outcome.error.run.was_ended_by_platform
         return not isinstance(outcome.error, RunCancelled | InvalidParameters | None)
+
+
+def _contradiction(outcome: Outcome) -> InvalidParameters | None:
+    """What is wrong with rows that tell of other parameters than the run was made with."""
+    found = contradiction(outcome.parts or (), outcome.parameters)
+    return InvalidParameters([found]) if found else None
 
 
 def _last_words(run: Run) -> list[str]:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.errors import InvalidParameters
+from heroku_magic.records import Rows
 from heroku_magic.tables import Table
-from heroku_magic.values import plain
+from heroku_magic.values import plain, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
-    from heroku_magic.records import Rows
     from heroku_magic.tables import Column
 
 _EXACT = 2**53  # beyond it not every whole number is a float
@@ -48,31 +47,51 @@ def grid_frame(
 ) -> pd.DataFrame:
     """Return the parts of many runs under each other, each with the parameters that it was made with, first.
 
-    A column that has a parameter's name is kept once; it must hold the parameter's value in every row.
+    A column that has a parameter's name is kept once; `contradiction` tells before whether it says the same.
     """
     import pandas as pd
 
     result = frame([part for _, parts in runs for part in parts], facts)
-    counts = [sum(part.length if isinstance(part, Table) else len(part.rows) for part in parts) for _, parts in runs]
+    counts = [sum(map(_length, parts)) for _, parts in runs]
     for name in reversed(names):
         values = [
             parameters.get(name) for (parameters, _), count in zip(runs, counts, strict=True) for _ in range(count)
         ]
         given = column([plain(value) for value in values])
-        if name in result:
-            _refuse_other(name, result.pop(name), given)
+        result.pop(name) if name in result else None
         result.insert(0, name, pd.Series(given.array, index=result.index))
     return result
 
 
-def _refuse_other(name: str, told: pd.Series[Any], given: pd.Series[Any]) -> None:
-    columns = (
-        series.astype(object).where(series.notna(), None).tolist() for series in (told, given)
-    )  # NaN is null here
-    for row, (one, other) in enumerate(zip(*columns, strict=True)):
-        if one != other:
-            said = f"the task says {name} is {one!r}, and the run was made with {other!r}"
-            raise InvalidParameters([f"row {row}: {said}. Rename the task's column."])
+def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) -> str | None:
+    """Say in which row the task tells another value of a parameter than the run was made with, or None.
+
+    As text, too, it is the same: the parameter went as text.
+    """
+    before = 0
+    for part in parts:
+        for name, given in parameters.items():
+            allowed = (plain(given), to_text(given, None))
+            for row, told in enumerate(_told(part, name), before):
+                if told not in allowed:
+                    said = f"the task says {name} is {told!r}, and the run was made with {allowed[0]!r}"
+                    return f"row {row}: {said}. Rename the task's column."
+        before += _length(part)
+    return None
+
+
+def _told(part: Rows | Table, name: str) -> Iterable[Any]:
+    """What a column says, where there is one; NaN is null here."""
+    if isinstance(part, Rows):
+        return (row[name] for row in part.rows if name in row)
+    if name not in part.columns:
+        return ()
+    told = _series(part.columns[name])
+    return told.astype(object).where(told.notna(), None).tolist()
+
+
+def _length(part: Rows | Table) -> int:
+    return part.length if isinstance(part, Table) else len(part.rows)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> pd.DataFrame:

@@ -58,6 +58,7 @@ CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detach
 STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up
+AGAIN = 30.0  # seconds between two looks for the backlog that failed
 QUIET = 60.0  # seconds that a dyno is up without printing anything, after which that is said
 WARNING = 0.8  # of the dyno's life, after which its end is announced
 
@@ -145,7 +146,7 @@ class Run:
             is_patient=log is None,
         )
         self._log = Transcript(self._key, takes_rows=order.takes_rows, mask=order.mask)
-        self._looked_at = 0.0
+        self._looked_at = self._not_before = 0.0
         self._is_missed = False
         self._told: set[str] = set()
         self._feed = Feed()
@@ -517,8 +518,14 @@ class Run:
 
     def _fill_gaps(self) -> None:
         """Look for what a stream lost while the backlog still holds it: a long result runs out of it."""
-        if self._log.asks_for_backlog():
+        if time.monotonic() < self._not_before or not self._log.asks_for_backlog():
+            return
+        try:
             self._fill(at_end=False)
+        except (ApiError, LogStreamError) as error:  # the dyno goes on: there is time for another look
+            self._not_before = time.monotonic() + AGAIN
+            self._tell_once(f"Lines of the log are missing, and its backlog cannot be read just now: {error}")
+        else:
             if lost := self._log.lost_for_good():
                 self._note(lost)
 
@@ -639,7 +646,12 @@ class Run:
         return str(self._error) if self._error else f"{self.task} ended by itself."
 
     def _elapsed(self) -> float | None:
-        """Seconds from the create to the end, as far as it is known; not the wait for late lines."""
+        """Seconds from the create to the end, as far as it is known; not the wait for late lines.
+
+        A run that was attached may have ended before: there Heroku's own clock counts.
+        """
+        if self._detached is not None and self._log.exited_at:
+            return max(_moment(self._log.exited_at) - _moment(self._detached.created_at), 0.0)
         ended = self._log.life.ended_at or time.monotonic()
         return None if self._began is None else ended - self._began
 
@@ -722,6 +734,11 @@ def _stop_all() -> None:
 
 
 at_end(Step.DYNOS, _stop_all)
+
+
+def _moment(text: str) -> float:
+    """Seconds since 1970 of a time as Heroku writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def _iso(seconds: float | None) -> str | None:

@@ -243,11 +243,21 @@ class Sweep:
         if not failed and not missing:
             return None
         stopped = f" {self._desk.stopped_for}." if self._desk.stopped_for else ""
-        lines = [f"{len(failed)} of {len(self)} runs failed, {missing} were not made.{stopped}"]
-        lines += [f"  {self.named(one)}: {_headline(one.error)}" for one in failed[:NAMED]]
-        lines += [f"  and {len(failed) - NAMED} more (sweep.runs() has them all)"] if len(failed) > NAMED else []
+        lines = [f"{len(failed)} of {len(self)} runs failed, {missing} were stopped or not made.{stopped}"]
+        lines += self._faults(failed)
         lines += [f"{done} are kept: %heroku last has .partial, %heroku resume runs what is missing."]
         return SweepFailed("\n".join(lines), self)
+
+    def _faults(self, failed: Sequence[Outcome]) -> list[str]:
+        """What they failed with, each fault once with the first run that shows it."""
+        alike: dict[str, list[Outcome]] = {}
+        for one in failed:
+            alike.setdefault(_headline(one.error) or "", []).append(one)
+        told = [
+            f"  {self.named(ones[0])}{f' and {len(ones) - 1} more' if len(ones) > 1 else ''}: {fault}"
+            for fault, ones in [*alike.items()][:NAMED]
+        ]
+        return [*told, f"  and {len(alike) - NAMED} other faults (sweep.runs())"] if len(alike) > NAMED else told
 
     def as_completed(self) -> Iterator[Outcome]:
         """Yield how each combination ended when it is over, those that are first."""

@@ -32,7 +32,10 @@ class News(NamedTuple):
 
 
 class Transcript:
-    """What one dyno's log says: `decoder` has the result, `life` knows when it is over."""
+    """What one dyno's log says: `decoder` has the result, `life` knows when it is over.
+
+    exited_at: when the dyno exited by Heroku's own clock, as its log writes it; empty as long as that is unknown.
+    """
 
     def __init__(self, key: RunKey, *, takes_rows: bool, mask: Mask = NO_MASK) -> None:
         self.decoder = RecordDecoder(key, mask)
@@ -43,7 +46,8 @@ class Transcript:
         self.troubles: dict[str, str] = {}
         self.has_printed = False
         self._takes_rows = takes_rows
-        self._dyno = self._size = self._oldest = ""
+        self._dyno = self._size = self._oldest = self._created = ""
+        self.exited_at = ""
         self._lost_lines = self._lost_here = 0
         self._was_run_twice = self._was_interrupted = self._is_cut = False
         self._gap_since: float | None = None
@@ -52,6 +56,7 @@ class Transcript:
     def begin(self, dyno: Dyno) -> None:
         """These are the dyno whose lines are taken; older ones are another's, for names are used again."""
         created = datetime.fromisoformat(dyno.created_at.replace("Z", "+00:00"))
+        self._created = created.isoformat(timespec="microseconds")
         self._oldest = (created - CLOCK_SKEW).isoformat(timespec="microseconds")
         self._dyno, self._size = dyno.name, dyno.size
 
@@ -100,7 +105,7 @@ class Transcript:
         events: list[Event] = []
         for line in ours:
             if line.source == "heroku":
-                self.life.heroku_line(line.message, time.monotonic())
+                self._live(line)
             elif "@hm" in line.message:
                 events += self.decoder.feed(line.message)[1]
         self._asked_for.update(self.decoder.missing())
@@ -153,12 +158,22 @@ class Transcript:
 
     def _heed(self, line: LogLine, news: News) -> None:
         """Read Heroku's own line: what it says of the run, and of trouble."""
-        news.states.extend(self.life.heroku_line(line.message, time.monotonic()))
+        news.states.extend(self._live(line))
         self._lost_here += lost(line.message)
         told = sentence(line.message, self._size)
         if told and told[0] not in self.troubles:
             self.troubles[told[0]] = told[1]
             news.notes.append(told[1])
+
+    def _live(self, line: LogLine) -> list[str]:
+        """What a line says of the dyno's life; one before its creation speaks of another dyno of that name."""
+        if line.timestamp < self._created:
+            return []
+        knew = self.life.exit_status is not None
+        states = self.life.heroku_line(line.message, time.monotonic())
+        if not knew and self.life.exit_status is not None:
+            self.exited_at = line.timestamp
+        return states
 
     def _compare(self, lines: list[LogLine], ours: list[LogLine], gaps: int) -> None:
         """Rows that nobody numbered: what the log kept is what counts, if it kept everything."""

@@ -21,19 +21,23 @@ class Waiting:
     def __init__(self, fresh: Iterable[int], count: int, chunk: int) -> None:
         self._fresh, self._fresh_left = iter(fresh), count
         self._again: deque[int] = deque()
+        self._divided: deque[list[int]] = deque()
         self._chunking = Chunking(chunk)
         self._most: int | None = None
 
     def __len__(self) -> int:
-        return self._fresh_left + len(self._again)
+        return self._fresh_left + len(self._again) + sum(map(len, self._divided))
 
     @property
     def dynos(self) -> int:
         """How many dynos they take, as far as that is known."""
-        return -(-len(self) // (self._most or max(self._chunking.size, 1)))
+        others = self._fresh_left + len(self._again)
+        return len(self._divided) + -(-others // (self._most or max(self._chunking.size, 1)))
 
     def take(self, jobs: int) -> list[int]:
         """Return the places for the next dyno. jobs: dynos at once."""
+        if self._divided:
+            return self._divided.popleft()
         count = self._chunking.next(len(self), jobs)
         count = min(count, self._most or count)
         places = [self._again.popleft() for _ in range(min(count, len(self._again)))]
@@ -50,13 +54,19 @@ class Waiting:
         self._most = len(places) // 2
         self._again.extendleft(reversed(places))
 
+    def divide(self, places: Sequence[int]) -> None:
+        """They are to be tried again, in two dynos: one of them ends whatever dyno it is in, and which is not known."""
+        half = -(-len(places) // 2)
+        self._divided.extend(list(part) for part in (places[:half], places[half:]) if part)
+
     def took(self, seconds: float, works: Sequence[float]) -> None:
         """A dyno was there for so many seconds, and its calls took these."""
         self._chunking.note(seconds, [*works])
 
     def rest(self) -> list[int]:
         """Return all that wait, and let none wait any more."""
-        rest = [*self._again, *self._fresh]
+        rest = [*(place for part in self._divided for place in part), *self._again, *self._fresh]
+        self._divided.clear()
         self._again.clear()
         self._fresh_left = 0
         return rest

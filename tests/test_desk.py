@@ -179,17 +179,23 @@ def test_retries_are_for_what_the_platform_ended():
     assert made.board.retried == 1
 
 
-def test_when_a_dyno_breaks_off_only_what_it_was_at_has_failed_and_the_rest_is_tried_in_another():
-    made = desk(5, chunk=5)
-    run = Ended([call(0), call(1)])
+def broken(*calls):
+    run = Ended(calls)
     run.error, run.broke_off = TaskFailed("killed", run), True
-    made.ended(begun(made, run))
-    assert states(made) == ["done", "done", "failed", "retried", "retried"]
-    second = begun(made, Ended([call(0), call(1)]))
-    assert second.places == (3, 4)
-    made.ended(second)
-    assert states(made) == ["done", "done", "failed", "done", "done"]
-    assert [made.board.attempts(place) for place in range(5)] == [1, 1, 1, 2, 2]
+    return run
+
+
+def test_when_a_dyno_breaks_off_the_one_that_ends_it_is_found_and_the_others_are_done():
+    made = desk(6, chunk=6)
+    made.ended(begun(made, broken(call(0))))
+    assert states(made) == ["done", *["retried"] * 5]
+    while not made.is_finished():
+        job = made.take()
+        job.run = broken() if 3 in job.places else Ended([call(at) for at in range(len(job.places))])
+        made.began(job)
+        made.ended(job)
+    assert states(made) == ["done", "done", "done", "failed", "done", "done"]
+    assert [made.board.attempts(place) for place in range(6)] == [1, 3, 3, 3, 2, 2]
 
 
 def test_a_helper_that_ends_by_its_own_word_before_any_call_fails_them_all():

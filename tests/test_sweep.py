@@ -151,7 +151,7 @@ def test_a_cancelled_sweep_leaves_no_dyno(heroku):
     assert heroku.dynos() == []
     assert sweep.counts() == {"cancelled": 20}
     assert not sweep.cancel()
-    with pytest.raises(SweepFailed, match="0 of 20 runs failed, 20 were not made"):
+    with pytest.raises(SweepFailed, match="0 of 20 runs failed, 20 were stopped or not made"):
         sweep.result()
 
 
@@ -180,8 +180,11 @@ def test_plain_rows_come_back_too(heroku):
 def test_a_column_with_a_parameters_name_is_kept_once_if_it_says_the_same(heroku):
     df = heroku.sweep("echo", {"seed": [1, 2]}).result(60)
     assert df.to_dict("list") == {"seed": [1, 2], "y": [1, 1]}
-    with pytest.raises(InvalidParameters, match="row 0: the task says seed is 2, and the run was made with 1"):
-        heroku.sweep("echo", {"seed": [1, 2]}, {"wrong": True}).result(60)
+    sweep = heroku.sweep("echo", {"seed": range(1, 30)}, {"wrong": True}, jobs=1)
+    with pytest.raises(SweepFailed, match="row 0: the task says seed is 2, and the run was made with 1"):
+        sweep.result(60)
+    assert sweep.counts() == {"failed": 1, "cancelled": 28}, "the first one that shows it is the last"
+    assert sweep.partial is None
 
 
 def test_all_faults_are_told_before_anything_starts(heroku):

@@ -54,7 +54,7 @@ def test_a_heroku_that_is_gone_ends_the_sweep_instead_of_failing_each_run(heroku
     sweep = heroku.sweep("job", {"n": range(200)}, {"pause": 0.2}, jobs=2)
     next(sweep.as_completed())
     server.process.kill()
-    with pytest.raises(SweepFailed, match="Heroku does not answer any more"):
+    with pytest.raises(SweepFailed, match=r"Heroku does not answer any more|The log of its runs broke"):
         sweep.result(60)
     assert sweep.counts()["failed"] < 20
     assert sweep.counts()["cancelled"] > 150

@@ -132,3 +132,19 @@ def test_the_key_is_hidden_where_a_task_prints_its_first_environment(log):
     (event,) = log.take(lines(f"RUN_KEY={KEY.env()}")).events
 
     assert event.message == "RUN_KEY=hm-0123abcd:***"
+
+
+def test_how_an_earlier_dyno_of_the_same_name_ended_says_nothing_of_this_one(log):
+    before = "2026-01-01T11:59:58.000000+00:00"
+    ended = [
+        LogLine(before, "heroku", "run.1", text)
+        for text in ("Process exited with status 0", "State changed from up to complete")
+    ]
+    news = log.take(ended)
+    assert news.states == []
+    assert log.life.exit_status is None
+    assert log.exited_at == ""
+    log.fill(ended, at_end=True)
+    assert log.life.exit_status is None
+    log.take(heroku("Process exited with status 3", second=9))
+    assert (log.life.exit_status, log.exited_at) == (3, "2026-01-01T12:00:09.000000+00:00")

@@ -29,6 +29,13 @@ def test_what_did_not_fit_once_is_not_tried_again_at_that_size():
     assert [waiting.take(1) for _ in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
+def test_what_is_divided_goes_first_in_two_dynos():
+    waiting = Waiting(range(7), 7, 5)
+    waiting.divide(waiting.take(1))
+    assert (len(waiting), waiting.dynos) == (7, 3)
+    assert [waiting.take(1) for _ in range(3)] == [[0, 1, 2], [3, 4], [5, 6]]
+
+
 def test_the_rest_waits_no_more():
     waiting = Waiting(range(3), 3, 1)
     waiting.again(waiting.take(1))
@@ -37,7 +44,9 @@ def test_the_rest_waits_no_more():
     assert waiting.take(1) == []
 
 
-@given(st.integers(0, 40), st.integers(1, 9), st.lists(st.sampled_from(["take", "again", "halve"]), max_size=60))
+@given(
+    st.integers(0, 40), st.integers(1, 9), st.lists(st.sampled_from(["take", "again", "halve", "divide"]), max_size=60)
+)
 def test_nothing_is_lost_and_nothing_doubled(count, chunk, steps):
     waiting, out = Waiting(range(count), count, chunk), []
     for step in steps:
@@ -45,8 +54,8 @@ def test_nothing_is_lost_and_nothing_doubled(count, chunk, steps):
             waiting.again([out.pop()])
         else:
             taken = waiting.take(3)
-            if step == "halve" and len(taken) > 1:
-                waiting.halve(taken)
+            if step in {"halve", "divide"} and len(taken) > 1:
+                (waiting.halve if step == "halve" else waiting.divide)(taken)
             else:
                 out += taken
         assert len(waiting) + len(out) == count
