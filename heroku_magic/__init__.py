@@ -14,6 +14,7 @@ from heroku_magic.version import VERSION
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from heroku_magic.connection import account, connect, function, temporary_app
     from heroku_magic.credentials import login, logout
     from heroku_magic.errors import (
         ApiError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         TaskFailed,
     )
     from heroku_magic.forms import form
-    from heroku_magic.heroku import Heroku, account, connect, function, temporary_app
+    from heroku_magic.heroku import Heroku
     from heroku_magic.run import Run
     from heroku_magic.scaffold import init
     from heroku_magic.secret import Secret
@@ -57,13 +58,13 @@ _HOMES = {
     "Sweep": "sweep",
     "SweepFailed": "errors",
     "TaskFailed": "errors",
-    "account": "heroku",
-    "connect": "heroku",
-    "function": "heroku",
+    "account": "connection",
+    "connect": "connection",
+    "function": "connection",
     "init": "scaffold",
     "login": "credentials",
     "logout": "credentials",
-    "temporary_app": "heroku",
+    "temporary_app": "connection",
     "form": "forms",
 }
 

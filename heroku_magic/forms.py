@@ -44,8 +44,8 @@ def form(
     options for `form.cell`; the others are those of `submit()` and `sweep()`.
     Raises InvalidParameters where the start does not fit what the task declares.
     """
+    from heroku_magic.connection import connect
     from heroku_magic.display.stage import Stage
-    from heroku_magic.heroku import connect
     from heroku_magic.widgets import Form
 
     connection = heroku or connect()

@@ -1,11 +1,10 @@
-"""connect() and Heroku, the verbs in Python: settings -> client -> runs; no other module starts the emulator."""
+"""Heroku: the verbs for one app in Python, `run`, `sweep`, `deploy` and all others; it chooses no app."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,9 @@ from heroku_magic import measured, resumption
 from heroku_magic import settings as settings_
 from heroku_magic.accounts import Account
 from heroku_magic.catalogue import Catalogue
-from heroku_magic.client import HerokuClient
 from heroku_magic.configvars import ConfigVars
 from heroku_magic.deploy import Deploy
 from heroku_magic.desk import Terms, check_count
-from heroku_magic.embedded import embedded, running
 from heroku_magic.errors import (
     DeployRefused,
     Interrupted,
@@ -40,22 +37,23 @@ from heroku_magic.packing import pack
 from heroku_magic.resumption import Rest
 from heroku_magic.run import Order, Run, running_runs
 from heroku_magic.safetext import clean_line
-from heroku_magic.settings import Choice, NoApp, Settings
 from heroku_magic.status import drains, told
 from heroku_magic.sweep import Sweep
-from heroku_magic.tokens import NoToken, find_token
 from heroku_magic.transport import say_nothing
 from heroku_magic.vault import find
 
 if TYPE_CHECKING:
+    import os
+
     import pandas as pd
 
+    from heroku_magic.client import HerokuClient
     from heroku_magic.deploy import Deployed
     from heroku_magic.desk import Plan
-    from heroku_magic.embedded import Embedded
     from heroku_magic.loglines import LogLine
     from heroku_magic.resources import App, Dyno, Release
     from heroku_magic.secret import Secret
+    from heroku_magic.settings import Settings
     from heroku_magic.tasks import Task
 
 Say = Callable[[str], None]
@@ -65,83 +63,9 @@ EMBEDDED = "embedded"
 _MARK = re.compile(r"#(hm-[0-9a-f]{8})$")
 
 
-def connect(
-    app: str | None = None,
-    *,
-    remote: str | None = None,
-    local: bool = False,
-    worker: str | os.PathLike[str] | None = None,
-    size: str | None = None,
-    timeout: int | None = None,
-    pace: int | None = None,
-    prices: Mapping[str, float] | None = None,
-    config: Choice | None = None,
-    say: Say = print,
-) -> Heroku:
-    """Return a connection to an app on Heroku, or to the embedded Heroku where no app is known.
-
-    app: a name or id; remote: a git remote that names it. local: force the embedded Heroku; worker:
-    the folder that it serves (implies local). size, timeout (seconds): for runs that name none.
-    pace: records a second that a task prints at most, for Heroku drops the lines of a dyno that prints
-    too fast (0: as many as it can; never limited on the embedded Heroku). prices: dollars a month by dyno
-    size, where Heroku's list is not yours.
-    Raises SettingsError where the app or the token is not clear; nothing is guessed.
-
-    >>> heroku = connect(local=True, say=lambda text: None)
-    >>> heroku.run("hello", {"NAME": "Daniela"}) is None
-    True
-    """
-    option = Choice(app=app, remote=remote, local=local, worker=worker)
-    try:
-        chosen = settings_.resolve(option, config, size=size, timeout=timeout, pace=pace, prices=prices)
-    except NoApp:
-        raise _no_app() from None
-    return _connect_local(chosen, say) if chosen.is_local else _connect_remote(chosen, say)
-
-
-def account(*, say: Say = print) -> Account:
-    """Return the account on Heroku where there is a token, else that of the embedded Heroku.
-
-    Apps that are created on the embedded Heroku are there as long as this process is.
-    """
-    url = settings_.base_url()
-    try:
-        token, source = find_token(url)
-    except NoToken:
-        if os.environ.get("HEROKU_HOST"):
-            raise
-    else:
-        return Account(HerokuClient(url, token, token_source=source, say=say))
-    server = embedded(settings_.worker_folder(None))
-    return Account(HerokuClient(server.url, server.token, token_source=EMBEDDED, say=say), is_embedded=True)
-
-
-def create_temporary(*, region: str | None = None, stack: str | None = None, say: Say = print) -> Heroku:
-    """Return a connection to a new app in the account that is destroyed when this process ends, if not before."""
-    owner = account(say=say)
-    return _connected(owner, owner.create_temporary(region=region, stack=stack), Settings(), say)
-
-
 @contextmanager
-def temporary_app(
-    folder: str | os.PathLike[str] = "worker",
-    *,
-    region: str | None = None,
-    stack: str | None = None,
-    allow: Iterable[str] = (),
-    say: Say = print,
-) -> Iterator[Heroku]:
-    """Make an app of a folder for the time of a `with`, and give a connection to it.
-
-    It is destroyed when the block or the process ends, whatever happens; after a crash
-    `%heroku status` finds it. allow: as deploy() takes it.
-    """
-    with _shipped(create_temporary(region=region, stack=stack, say=say), folder, allow) as heroku:
-        yield heroku
-
-
-@contextmanager
-def _shipped(heroku: Heroku, folder: str | os.PathLike[str], allow: Iterable[str]) -> Iterator[Heroku]:
+def shipped(heroku: Heroku, folder: str | os.PathLike[str], allow: Iterable[str]) -> Iterator[Heroku]:
+    """Deploy a folder to an app for the time of a `with`; it is destroyed in the end, whatever happens."""
     try:
         heroku.deploy(folder, allow=allow)
         yield heroku
@@ -149,13 +73,10 @@ def _shipped(heroku: Heroku, folder: str | os.PathLike[str], allow: Iterable[str
         heroku.account.discard(heroku.app, say=heroku.say)
 
 
-def _connected(owner: Account, app: App, settings: Settings, say: Say) -> Heroku:
-    """A connection to an app that was just created."""
+def connected(owner: Account, app: App, settings: Settings, say: Say) -> Heroku:
+    """Return a connection to an app that was just created."""
     chosen = replace(settings, app=app.name, app_source="create", worker=None, is_embedded=owner.is_embedded)
     return Heroku(owner.client, app.name, chosen, say)
-
-
-function = Decorator(connect)
 
 
 class Heroku:
@@ -492,7 +413,7 @@ class Heroku:
     def create(self, name: str | None = None, *, region: str | None = None, stack: str | None = None) -> Heroku:
         """Create an app in the same account and return a connection to it; nothing runs there before it is deployed."""
         app = self.account.create(name, region=region, stack=stack)
-        return _connected(self.account, app, self.settings, self.say)
+        return connected(self.account, app, self.settings, self.say)
 
     @contextmanager
     def temporary_app(
@@ -505,7 +426,7 @@ class Heroku:
     ) -> Iterator[Heroku]:
         """Make an app of a folder in the same account, for the time of a `with`, as heroku_magic.temporary_app does."""
         app = self.account.create_temporary(region=region, stack=stack)
-        with _shipped(_connected(self.account, app, self.settings, self.say), folder, allow) as heroku:
+        with shipped(connected(self.account, app, self.settings, self.say), folder, allow) as heroku:
             yield heroku
 
     def deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deployed:
@@ -524,7 +445,7 @@ class Heroku:
     def start_deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deploy:
         """Check and pack a folder, and begin to deploy it; its `events()` tell how it goes."""
         if self.settings.app is None:
-            folder = _shown(self.settings.worker or settings_.shipped_worker())
+            folder = shown(self.settings.worker or settings_.shipped_worker())
             raise InvalidOptions(
                 f"The embedded Heroku serves {folder} live: there is nothing to deploy. "
                 "%heroku create makes an app to deploy to."
@@ -593,9 +514,7 @@ class Heroku:
     def status(self) -> dict[str, str]:
         """Return what a user wants to know: app, release, dynos, drains, and the facts of the account."""
         ours = [dyno for dyno in self.dynos() if run_id(dyno)]
-        where = (
-            f"serving {_shown(self.settings.worker)}" if self.settings.worker else f"from {self.settings.app_source}"
-        )
+        where = f"serving {shown(self.settings.worker)}" if self.settings.worker else f"from {self.settings.app_source}"
         return {
             "app": f"{self.app_name} ({where})",
             "release": told(self._version),
@@ -615,11 +534,6 @@ def run_id(dyno: Dyno) -> str | None:
     return match[1] if match else None
 
 
-def connections() -> list[Heroku]:
-    """Return the connections that this process made, that which was used last at the end."""
-    return list(_connections.values())
-
-
 def last() -> Run | Sweep | None:
     """Return the run or the sweep that was started last in this process."""
     return _last
@@ -635,8 +549,6 @@ def _result(run: Run) -> pd.DataFrame | None:
 
 
 _last: Run | Sweep | None = None
-_connections: dict[tuple[str, str, Secret], Heroku] = {}
-_announced: set[Path] = set()
 
 
 def _remember(run: Run | Sweep) -> None:
@@ -644,67 +556,8 @@ def _remember(run: Run | Sweep) -> None:
     _last = run
 
 
-def _connect_local(chosen: Settings, say: Say) -> Heroku:
-    folder = chosen.worker or settings_.shipped_worker()
-    server = embedded(folder)
-    if folder not in _announced:
-        _announced.add(folder)
-        why = "No app is set: using" if chosen.app_source == settings_.NOTHING_SET else "Using"
-        say(f"{why} the embedded Heroku, serving {_shown(folder)}. A dyno there is a process of yours, no sandbox.")
-    key = (server.url, server.app, server.token)
-    known = _connections.get(key)
-    if known is None:
-        client = HerokuClient(server.url, server.token, token_source=EMBEDDED, say=say)
-        known = _connections[key] = Heroku(client, server.app, chosen, say)
-    known.settings, known.say = chosen, say
-    _connections[key] = _connections.pop(key)  # the one used last stands last
-    return known
-
-
-def _connect_remote(chosen: Settings, say: Say) -> Heroku:
-    url, app = settings_.base_url(), chosen.app or ""
-    try:
-        token, source = find_token(url)
-    except NoToken:
-        server = None if os.environ.get("HEROKU_HOST") else _embedded_with(app)
-        if server is None:
-            raise
-        url, token, source = server.url, server.token, EMBEDDED
-        chosen = replace(chosen, is_embedded=True)
-    key = (url, app, token)
-    known = _connections.get(key)
-    if known is None:
-        client = HerokuClient(url, token, token_source=source, say=say)
-        known = _connections[key] = Heroku(client, app, chosen, say)
-    known.settings, known.say = chosen, say
-    _connections[key] = _connections.pop(key)
-    return known
-
-
-def _embedded_with(app: str) -> Embedded | None:
-    """The embedded Heroku of this process where an app of this name was created."""
-    for server in running():
-        with suppress(NotFound):
-            HerokuClient(server.url, server.token).app(app)
-            return server
-    return None
-
-
-def _no_app() -> NoApp:
-    """A token or a host is set but no app: list the account's apps."""
-    url = settings_.base_url()
-    token, source = find_token(url)
-    client = HerokuClient(url, token)
-    names = "".join(f"\n  {app.name}" for app in client.apps()) or " none"
-    client.close()
-    return NoApp(
-        f"A token is set ({source}) but no app. The account's apps:{names}\n"
-        "Choose one with `%heroku use NAME` or --app NAME; or --local for the embedded Heroku."
-    )
-
-
-def _shown(folder: Path) -> str:
-    """A folder as a user would write it."""
+def shown(folder: Path) -> str:
+    """Return a folder as a user would write it."""
     if folder == settings_.shipped_worker():
         return "the shipped worker"
     try:

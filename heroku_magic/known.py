@@ -109,8 +109,8 @@ class Known:
 
 
 def _connections() -> list[Heroku]:
-    """The connections there are; without heroku.py there are none, and it is not imported to learn that."""
-    module = sys.modules.get("heroku_magic.heroku")
+    """The connections there are; without connection.py there are none, and it is not imported to learn that."""
+    module = sys.modules.get("heroku_magic.connection")
     return module.connections() if module else []
 
 

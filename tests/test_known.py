@@ -125,10 +125,10 @@ def test_nothing_is_asked_twice_in_ten_seconds_and_a_failure_is_silent(api, monk
 
 
 def test_without_heroku_py_nothing_is_known_and_it_is_not_imported(monkeypatch):
-    monkeypatch.delitem(sys.modules, "heroku_magic.heroku")
+    monkeypatch.delitem(sys.modules, "heroku_magic.connection")
 
     assert known(worker="nowhere").dynos({}) == []
-    assert "heroku_magic.heroku" not in sys.modules
+    assert "heroku_magic.connection" not in sys.modules
 
 
 def test_hidden_variables_are_left_out():

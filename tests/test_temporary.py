@@ -138,7 +138,7 @@ def in_a_process(program, platform, *, ends_badly=False):
 def test_the_process_ends_and_so_does_its_app(platform):
     done = in_a_process(
         """
-        from heroku_magic.heroku import create_temporary
+        from heroku_magic.connection import create_temporary
         print(create_temporary().app)
         """,
         platform,
@@ -152,7 +152,7 @@ def test_a_process_that_ends_says_what_it_could_not_destroy(platform):
     done = in_a_process(
         """
         import tenacity
-        from heroku_magic.heroku import create_temporary
+        from heroku_magic.connection import create_temporary
         tenacity.nap.time.sleep = lambda _: None
         heroku = create_temporary()
         heroku.client._transport.base_url = "http://127.0.0.1:9"
@@ -170,7 +170,7 @@ def test_a_crash_leaves_an_app_that_the_next_status_finds_with_no_app_chosen(pla
     in_a_process(
         """
         import os
-        from heroku_magic.heroku import create_temporary
+        from heroku_magic.connection import create_temporary
         create_temporary()
         os._exit(9)
         """,

@@ -30,7 +30,7 @@ class Account(VerbGroup):
         print("The notebook keeps no token of its own." + (f" The one of {source} is still used." if source else ""))
 
     def _status(self, parsed: Parsed) -> None:
-        from heroku_magic.heroku import account
+        from heroku_magic.connection import account
         from heroku_magic.settings import NoApp
 
         try:
@@ -42,19 +42,19 @@ class Account(VerbGroup):
             print(f"{name:<{width}}  {clean_line(value)}")
 
     def _apps(self, _: Parsed) -> Any:
+        from heroku_magic.connection import account
         from heroku_magic.frames import table
-        from heroku_magic.heroku import account
 
         columns = ["app", "region", "stack", "created", "released", "slug_mb"]
         return table([dict(zip(columns, _facts(app), strict=True)) for app in account().apps()], columns)
 
     def _use(self, parsed: Parsed) -> None:
-        from heroku_magic.heroku import connect
+        from heroku_magic.connection import connect
 
         self._run_on(connect(parsed.words[0]).check())
 
     def _create(self, parsed: Parsed) -> None:
-        from heroku_magic.heroku import account
+        from heroku_magic.connection import account
 
         owner = account()
         options = parsed.options
@@ -66,7 +66,7 @@ class Account(VerbGroup):
         self._run_on(app.name)
 
     def _destroy(self, parsed: Parsed) -> None:
-        from heroku_magic.heroku import account
+        from heroku_magic.connection import account
 
         if parsed.options.get("leftovers"):
             removed = account().remove_leftovers()

@@ -44,7 +44,7 @@ class VerbGroup(Magics):
         return self.shell
 
     def _connect(self, parsed: Parsed) -> Heroku:
-        from heroku_magic.heroku import connect
+        from heroku_magic.connection import connect
 
         options = parsed.options
         return connect(

@@ -28,7 +28,7 @@ class Shipping(VerbGroup):
             return
         if parsed.options.keys() & {"app", "remote"}:
             raise InvalidOptions("--temporary makes an app of its own: give it, or --app (or --remote).")
-        from heroku_magic.heroku import create_temporary
+        from heroku_magic.connection import create_temporary
 
         heroku = create_temporary()
         try:
