@@ -87,6 +87,7 @@ def kernel(folder, **env):
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     manager.start_kernel(cwd=str(folder), env={**os.environ, "PYTHONPATH": path, **env})
     client = manager.client()
+    client.context.rcvhwm = 0  # a test that reads slowly loses no message
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
