@@ -569,6 +569,7 @@ class Run:
         if not self._cancel_asked.is_set() or self._state == "stopping":
             return
         self._change("stopping")
+        self._log.life.stopped()
         try:
             self._client.stop_dyno(self._order.app, self._dyno_id)
         except NotFound:
