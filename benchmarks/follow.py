@@ -1,0 +1,156 @@
+"""Following the log of a dyno that prints as fast as it can, beside curl and `heroku logs`; and the memory it takes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.command import alone
+from benchmarks.ground import (
+    APP,
+    EVENTS,
+    MANY,
+    PlainApi,
+    Program,
+    cli_environment,
+    missing_cli,
+    missing_program,
+    official_cli,
+    peak_memory,
+)
+from benchmarks.race import Aim, Race, Side, Step, Told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.ground import Ground
+
+START = 100  # lines after which the watch runs: all of a stream, and none of its opening
+HEAD_START = 1  # seconds that the dyno waits before it prints: its reader is there by then
+
+
+def races(*, quick: bool) -> list[Race]:
+    """A million lines; the official CLI gets fewer, for it would take minutes."""
+    many, some, few = (3000, 2000, 1000) if quick else (1_000_000, 100_000, 100_000)
+    lacking = missing_program("curl")
+    repeats = 1 if quick else 5
+    curls = [
+        Side("curl -sN", partial(curl, lines=many), Aim(least=0.9), lacking),
+        Side("curl -sN, as events", partial(curl, lines=many, events=True), Aim(least=0.9), lacking),
+    ]
+    cli = Side("heroku logs --tail (official CLI)", partial(heroku_logs, lines=some), Aim(least=5), missing_cli())
+    return [
+        _race(f"following {many:,} lines", partial(logstream, lines=many), curls, repeats),
+        _race(f"following {some:,} lines, whole run", partial(whole_run, lines=some), [cli], repeats),
+        _memory_race(many, few),
+    ]
+
+
+def _race(title: str, ours: Any, others: list[Side], repeats: int) -> Race:
+    name = "LogStream" if ours.func is logstream else "heroku.run(command=…)"
+    return Race(title, "lines/s", Side(name, ours), others, repeats, emulator=[MANY])
+
+
+def _memory_race(many: int, few: int) -> Race:
+    ours = Side(f"{many:,} lines", partial(memory, lines=many))
+    same = Side(f"{few:,} lines", partial(memory, lines=few), Aim(ratio=1.1))
+    return Race("peak memory of a run", "MB", ours, [same], repeats=1, warm_ups=0, emulator=[MANY])
+
+
+def flood(lines: int) -> str:
+    """Return a command that prints so many lines."""
+    return f"sleep {HEAD_START}; seq 1 {lines}"
+
+
+class Meter:
+    """A sink that counts lines and keeps none."""
+
+    def __init__(self, lines: int) -> None:
+        self.done = threading.Event()
+        self.speed = 0.0
+        self._lines, self._seen, self._began = lines, 0, 0.0
+
+    def __call__(self, item: Any) -> None:
+        """Take the lines that a stream brings."""
+        self.count(len(item))
+
+    def count(self, more: int) -> None:
+        """So many more."""
+        self._seen += more
+        if not self._began and self._seen > START:
+            self._began = time.perf_counter()
+        if self._seen >= self._lines and not self.done.is_set():
+            self.speed = self._lines / (time.perf_counter() - self._began)
+            self.done.set()
+
+
+def logstream(ground: Ground, *, lines: int) -> Iterator[Told]:
+    """Follow by the reader that all our runs have."""
+    from heroku_magic.logstream import LogStream
+
+    heroku = ground.remote()
+    yield
+    while True:
+        dyno = heroku.client.create_dyno(APP, flood(lines), {}, size=None, time_to_live=600).name
+        meter = Meter(lines)
+        stream = LogStream(heroku.client, APP, dyno, meter).start()
+        assert meter.done.wait(300)
+        stream.close()
+        yield meter.speed
+
+
+def curl(ground: Ground, *, lines: int, events: bool = False) -> Iterator[Told]:
+    """Follow the same log by curl; the pipe that it writes to is read in large pieces."""
+    api, options, newlines = PlainApi(ground), ["-H", f"Accept: {EVENTS}"] if events else [], 3 if events else 1
+    yield
+    while True:
+        url = api.log_url(api.start(flood(lines)))
+        yield _read(Program(["curl", "-sN", *options, url], stdout=-1), lines, newlines)
+
+
+def heroku_logs(ground: Ground, *, lines: int) -> Iterator[Told]:
+    """Follow the same log by the official CLI."""
+    api, environment = PlainApi(ground), cli_environment(ground)
+    yield
+    while True:
+        dyno = api.start(f"sleep 4; {flood(lines)}")
+        command = [str(official_cli()), "logs", "--app", APP, "--dyno-name", dyno, "--tail"]
+        yield _read(Program(command, stdout=-1, env=environment, cwd=ground.folder.parent), lines, 1)
+
+
+def _read(program: Program, lines: int, newlines: int) -> Step:
+    """Read what a program writes until all lines are there."""
+    meter = Meter(lines * newlines)
+    while not meter.done.is_set() and (chunk := os.read(program.output.fileno(), 1 << 20)):
+        meter.count(chunk.count(b"\n"))
+    program.end()
+    assert meter.done.is_set(), "lines were lost"
+    return Step(meter.speed / newlines, program.cpu, program.memory)
+
+
+def whole_run(ground: Ground, *, lines: int) -> Iterator[Told]:
+    """Follow as a user does: a run with its events, its log at hand in the end."""
+    heroku = ground.remote()
+    yield
+    while True:
+        meter, run = Meter(lines), heroku.submit(command=flood(lines), rows=False)
+        for event in run.events():
+            meter.count(getattr(event, "source", "") == "app")
+        assert run.exit_status == 0
+        yield meter.speed
+
+
+def memory(ground: Ground, *, lines: int) -> Iterator[Told]:
+    """Run it, and tell the most memory that this process ever had."""
+    heroku = ground.remote()
+    yield
+    run = heroku.submit(command=flood(lines), rows=False)
+    run.result()
+    yield peak_memory("self")
+
+
+if __name__ == "__main__":
+    alone(__file__)
