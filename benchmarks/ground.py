@@ -156,10 +156,6 @@ class PlainApi:
         """Return how many requests were spent so far."""
         return int(self._http.get(f"{self._url}/emulator/requests", timeout=60).json()["spent"])
 
-    def left(self) -> float:
-        """Return how many requests of the hour are left."""
-        return float(self._http.get(f"{self._url}/account/rate-limits", timeout=60).json()["remaining"])
-
     def log_url(self, dyno: str) -> str:
         """Return the URL of a new log session of a dyno."""
         return str(self.ask("POST", "log-sessions", dyno=dyno, lines=1500, tail=True)["logplex_url"])

@@ -10,15 +10,14 @@ import argparse
 import heapq
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.ground import PlainApi, laid_out
+from benchmarks.ground import laid_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.ground import Ground
 
 HOUR = 3600.0
 FILES = {
@@ -110,46 +109,37 @@ def _requests(platform: Platform) -> Iterator[float]:
 
 @dataclass(frozen=True)
 class Check:
-    """A load on an emulator of these limits. spent: requests that are gone before it begins."""
+    """A load on an emulator of these limits."""
 
     name: str
     load: Load
     platform: Platform
-    spent: int = 0
 
 
 CHECKS = (
     Check("dynos bound", Load(100, 0.5), Platform(dynos=10, boot=0.5)),
-    Check("requests bound", Load(100, 0.2), Platform(dynos=10, boot=0.3), spent=4240),
+    Check("requests bound", Load(100, 0.2), Platform(dynos=10, boot=0.3, bucket=260)),
     Check("in chunks of 10", Load(100, 0.5, 10), Platform(dynos=5, boot=0.5)),
     Check("dynos bound", Load(1000, 0.5), Platform(dynos=10, boot=0.5)),
-    Check("requests bound", Load(1000, 0.5), Platform(dynos=20, boot=0.5), spent=3500),
+    Check("requests bound", Load(1000, 0.5), Platform(dynos=20, boot=0.5, bucket=1000)),
     Check("in chunks of 20", Load(1000, 0.5, 20), Platform(dynos=10, boot=0.5)),
 )
 
 
-def measure(check: Check) -> tuple[float, float]:
-    """Return the seconds that a real sweep takes on an emulator with these limits, and those that are simulated."""
+def measure(check: Check) -> float:
+    """Return the seconds that a real sweep takes on an emulator with these limits."""
     load, limits = check.load, check.platform
-    with laid_out(FILES, ["--one-offs", str(limits.dynos), "--time", f"boot={limits.boot}"]) as ground:
+    options = [f"--one-offs={limits.dynos}", f"--time=boot={limits.boot}", f"--requests-left={limits.bucket:.0f}"]
+    with laid_out(FILES, options) as ground:
         heroku = ground.remote()
         heroku.tasks()
-        bucket = _spend(ground, check.spent)
         numbers, seconds = {"number": range(load.runs)}, {"seconds": load.seconds}
         began = time.perf_counter()
         df = heroku.sweep("work", numbers, seconds, jobs=limits.dynos, chunk=load.chunk).result()
         took = time.perf_counter() - began
         assert df is not None
         assert len(df) == load.runs
-        return took, simulate(load, replace(limits, bucket=bucket)).seconds
-
-
-def _spend(ground: Ground, requests: int) -> float:
-    """Use up requests of the hour; return how many are left."""
-    api = PlainApi(ground)
-    while api.spent() < requests:
-        api.ask("GET", "dynos")
-    return api.left()
+        return took
 
 
 # -- the tables ------------------------------------------------------------------------------------
@@ -180,7 +170,7 @@ def main() -> None:
     options = parser.parse_args()
     print("\n".join(table(options.seconds, options.chunk)))
     for check in CHECKS if options.check else ():
-        took, predicted = measure(check)
+        predicted, took = simulate(check.load, check.platform).seconds, measure(check)
         print(
             f"{check.load.runs:,} runs, {check.name}: {predicted:.1f} s predicted, {took:.1f} s on the emulator",
             flush=True,
