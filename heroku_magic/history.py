@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BLOCK = 5_000  # events that are written, and read back, at once
 LATEST = 200  # log lines that are always at hand
 
-_Lines = list[tuple[int, LogLine]]
+_Lines = list[LogLine]
 
 
 class History:
@@ -40,12 +40,13 @@ class History:
 
     def extend(self, events: Iterable[Event]) -> None:
         """Add events; every full block's lines go to the file."""
-        for event in events:
-            self._open.append(event)
-            if isinstance(event, LogLine):
-                self.latest.append(event)
-            else:
-                self.others.append(event)
+        added = [*events]
+        self.latest.extend([event for event in added if type(event) is LogLine][-LATEST:])
+        self.others.extend([event for event in added if type(event) is not LogLine])
+        while added:
+            room = BLOCK - len(self._open)
+            self._open += added[:room]
+            added = added[room:]
             if len(self._open) == BLOCK:
                 self._put_away()
 
@@ -64,11 +65,8 @@ class History:
             yield from (event for event in events if isinstance(event, LogLine))
 
     def _put_away(self) -> None:
-        lines = [(place, event) for place, event in enumerate(self._open) if isinstance(event, LogLine)]
-        others: dict[int, Event] = {
-            place: event for place, event in enumerate(self._open) if not isinstance(event, LogLine)
-        }
-        data = msgspec.msgpack.encode(lines)
+        others = {place: event for place, event in enumerate(self._open) if type(event) is not LogLine}
+        data = msgspec.msgpack.encode([event for event in self._open if type(event) is LogLine])
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the run
             weakref.finalize(self, self._file.close)
@@ -79,7 +77,7 @@ class History:
 
 
 class _Block(msgspec.Struct):
-    """A block of events: its lines lie in a file from `at` on, the others by their place here."""
+    """A block of events: its lines lie in a file from `at` on, in order, the others by their place here."""
 
     at: int
     size: int
@@ -88,6 +86,7 @@ class _Block(msgspec.Struct):
     def events(self, file: IO[bytes]) -> list[Event]:
         """Return the block as it was."""
         file.seek(self.at)
-        lines: _Lines = msgspec.msgpack.decode(file.read(self.size), type=_Lines)
-        events = {**self.others, **dict(lines)}
-        return [events[place] for place in range(BLOCK)]
+        events: list[Event] = [*msgspec.msgpack.decode(file.read(self.size), type=_Lines)]
+        for place, event in self.others.items():  # in order, so that each finds those before it in their places
+            events.insert(place, event)
+        return events
