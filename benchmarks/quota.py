@@ -42,18 +42,20 @@ def races(*, quick: bool) -> list[Race]:
 
 def _race(title: str, ours: Any, script: Any, most: float) -> Race:
     sides = Side("heroku_magic", ours), [Side("script with requests", script, Aim(alone=most))]
-    return Race(title, "requests", *sides, repeats=1, files=FILES, emulator=[MANY])
+    return Race(title, "requests", *sides, repeats=1, warm_ups=0, files=FILES, emulator=[MANY])
 
 
 def once(ground: Ground, *, task: str = "task") -> Iterator[Told]:
     """Run a task."""
     heroku = ground.remote()
+    heroku.tasks()
     return counted(ground, lambda: heroku.run(task))
 
 
 def sweep(ground: Ground, *, runs: int) -> Iterator[Told]:
     """Sweep over the task's seeds."""
     heroku = ground.remote()
+    heroku.tasks()
     return counted(ground, lambda: heroku.sweep("task", {"seed": range(runs)}, jobs=8).result())
 
 

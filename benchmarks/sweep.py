@@ -25,8 +25,8 @@ def races(*, quick: bool) -> list[Race]:
     """A hundred, a thousand, and whether a run of the thousand costs more than one of the hundred."""
     few, many = (4, 8) if quick else (100, 1000)
     return [
-        _race(few, repeats=1 if quick else 5),
-        _race(many, repeats=1 if quick else 2),
+        _race(few, repeats=1 if quick else 3),
+        _race(many, repeats=1),
         Race(
             f"seconds a run, sweep of {many:,}",
             "s",

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 BLOCK = 5_000  # events that are written, and read back, at once
 LATEST = 200  # log lines that are always at hand
 
-_Lines = list[LogLine]
-
 
 class History:
     """An append-only list of events, for one writer at a time and any number of readers, who hold one lock.
@@ -41,8 +39,9 @@ class History:
     def extend(self, events: Iterable[Event]) -> None:
         """Add events; every full block's lines go to the file."""
         added = [*events]
-        self.latest.extend([event for event in added if type(event) is LogLine][-LATEST:])
-        self.others.extend([event for event in added if type(event) is not LogLine])
+        lines = _lines(added)
+        self.latest.extend(lines[-LATEST:])
+        self.others.extend(_others(added, lines).values())
         while added:
             room = BLOCK - len(self._open)
             self._open += added[:room]
@@ -65,14 +64,14 @@ class History:
             yield from (event for event in events if isinstance(event, LogLine))
 
     def _put_away(self) -> None:
-        others = {place: event for place, event in enumerate(self._open) if type(event) is not LogLine}
-        data = msgspec.msgpack.encode([event for event in self._open if type(event) is LogLine])
+        lines = _lines(self._open)
+        data = msgspec.msgpack.encode(lines)
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the run
             weakref.finalize(self, self._file.close)
         at = self._file.seek(0, 2)
         self._file.write(data)
-        self._blocks.append(_Block(at, len(data), others))
+        self._blocks.append(_Block(at, len(data), _others(self._open, lines)))
         self._open = []
 
 
@@ -86,7 +85,18 @@ class _Block(msgspec.Struct):
     def events(self, file: IO[bytes]) -> list[Event]:
         """Return the block as it was."""
         file.seek(self.at)
-        events: list[Event] = [*msgspec.msgpack.decode(file.read(self.size), type=_Lines)]
+        events: list[Event] = [*msgspec.msgpack.decode(file.read(self.size), type=list[LogLine])]
         for place, event in self.others.items():  # in order, so that each finds those before it in their places
             events.insert(place, event)
         return events
+
+
+def _lines(events: list[Event]) -> list[LogLine]:
+    return [event for event in events if type(event) is LogLine]
+
+
+def _others(events: list[Event], lines: list[LogLine]) -> dict[int, Event]:
+    """What is no line, by its place; of a flood of lines quick to tell that there is nothing."""
+    if len(lines) == len(events):
+        return {}
+    return {place: event for place, event in enumerate(events) if type(event) is not LogLine}

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
 STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
+AHEAD = 50  # pieces of the log that wait for the run's thread, after which the reader is slowed down:
+BREATH = 0.005  # seconds a piece, so little that no log session finds its reader asleep
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up
 AGAIN = 30.0  # seconds between two looks for the backlog that failed
@@ -388,8 +390,8 @@ class Run:
 
     def _open_log(self, dyno: Dyno) -> LogStream | Followed:
         if self._shared_log is not None:
-            return self._shared_log.follow(dyno.name, self._inbox.put)
-        return LogStream(self._client, self._order.app, dyno.name, self._inbox.put, say=self._note).start()
+            return self._shared_log.follow(dyno.name, self._receive)
+        return LogStream(self._client, self._order.app, dyno.name, self._receive, say=self._note).start()
 
     def _create(self) -> Dyno:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""
@@ -504,6 +506,12 @@ class Run:
             return self._inbox.get(timeout=max(seconds, 0.0))
         except queue.Empty:
             return None
+
+    def _receive(self, item: list[LogLine] | LogStreamError) -> None:
+        """Take what the log's reader brings, in its thread; one that is far ahead waits a moment, or memory fills."""
+        self._inbox.put(item)
+        if self._inbox.qsize() > AHEAD:
+            time.sleep(BREATH)
 
     def _take(self, lines: list[LogLine]) -> None:
         """Turn lines into events."""

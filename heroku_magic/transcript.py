@@ -147,10 +147,11 @@ class Transcript:
         """Whether all are shown as they are: most of a flood, and quick to tell of many lines at once."""
         if len(lines) < MANY or self._is_cut or {line.source for line in lines} != {"app"}:
             return False
-        text = "\n".join([line.message for line in lines])
-        is_plain = "@hm" not in text and "{" not in text and self._mask.text(self._key.hide(text)) == text
-        is_short = max([len(line.message) for line in lines]) < PIECE // 4
-        return is_plain and is_short and min({line.timestamp for line in lines}) >= self._oldest
+        messages = [line.message for line in lines]
+        if max(map(len, messages)) >= PIECE // 4 or min({line.timestamp for line in lines}) < self._oldest:
+            return False
+        text = "\n".join(messages)
+        return "@hm" not in text and "{" not in text and self._mask.text(self._key.hide(text)) == text
 
     def _read(self, line: LogLine) -> list[Event]:
         """Turn what the task printed into events, records apart from text."""
