@@ -18,7 +18,6 @@ FILES = (
     "load_ext",
     "first_run",
     "warm_run",
-    "sweep",
     "quota",
     "follow",
     "parse",
@@ -27,6 +26,7 @@ FILES = (
     "stop",
     "completion",
     "notebook",
+    "sweep",
 )
 
 
@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None, *, only: str = "") -> int:
         for race in importlib.import_module(f"benchmarks.{name}").races(quick=options.quick):
             outcomes.append(race_.run(race))
             print(report.details(outcomes[-1]), end="\n\n", flush=True)
+            if options.json:  # after each race: what is cut short has what it measured
+                report.write_json(options.json, outcomes)
     print(report.table(outcomes))
-    if options.json:
-        report.write_json(options.json, outcomes)
     if options.plot:
         report.write_plot(options.plot, outcomes)
     return 0

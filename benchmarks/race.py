@@ -14,7 +14,7 @@ import resource
 import statistics
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from benchmarks.ground import Ground, laid_out, peak_memory
@@ -48,9 +48,9 @@ class Aim:
     more: float | None = None
     alone: float | None = None
 
-    def __str__(self) -> str:
-        told = {"≤ ": self.ratio, "≥ ": self.least, "≤ theirs + ": self.more, "itself ≤ ": self.alone}
-        return next((f"{words}{value:.4g}" for words, value in told.items() if value is not None), "none")
+    def as_json(self) -> dict[str, float]:
+        """Return what is set: one of the four, or nothing."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def is_met(self, ours: Sequence[float], theirs: Sequence[float]) -> bool | None:
         """Tell whether the median of the rounds keeps to it; None: there is no aim."""
@@ -136,9 +136,9 @@ class Outcome:
 
     def _compared(self, side: Side, other: Record) -> dict[str, Any]:
         if self.ours.not_run or other.not_run:
-            return {"aim": str(side.aim)}
+            return {"aim": side.aim.as_json()}
         ours, theirs = self.ours.values, other.values
-        return {"ratio": ratio(ours, theirs), "aim": str(side.aim), "met": side.aim.is_met(ours, theirs)}
+        return {"ratio": ratio(ours, theirs), "aim": side.aim.as_json(), "met": side.aim.is_met(ours, theirs)}
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HEAD = """\
 | race | heroku_magic | beside | ratio | aim | |
 |---|---|---|---|---|---|"""
+AIMS = {"ratio": "≤ {}", "least": "≥ {}", "more": "≤ theirs + {}", "alone": "itself ≤ {}"}
 COLORS = {True: "#1e9e4a", False: "#e0352b", None: "#7a7a7a"}
 
 
@@ -29,8 +30,9 @@ def details(outcome: Outcome) -> str:
     """Return one race with spreads, processor time and memory."""
     told = outcome.as_json()
     unit = told["unit"]
-    sides = (f"  {side['name']:34} {_spread(side, unit)}{_verdict(side)}" for side in [told["ours"], *told["others"]])
-    return "\n".join([f"{told['race']} ({unit})", *sides])
+    sides = [told["ours"], *told["others"]]
+    lines = [f"  {side['name']:34} {_spread(side, unit)}{_verdict(side, unit)}" for side in sides]
+    return "\n".join([f"{told['race']} ({unit})", *lines])
 
 
 def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
@@ -78,16 +80,14 @@ def _run_pairs(outcome: Outcome) -> Iterator[tuple[dict[str, Any], dict[str, Any
 
 
 def _rows(told: dict[str, Any]) -> Iterator[str]:
-    ours = told["ours"]
+    ours, unit = told["ours"], told["unit"]
     for side in told["others"]:
         if "ratio" in side:
-            values = (
-                f"{_number(ours['median'], told['unit'])} | {side['name']}: {_number(side['median'], told['unit'])}"
-            )
-            yield f"| {told['race']} | {values} | {side['ratio']:.3g} | {side['aim']} | {_word(side['met'])} |"
+            values = f"{_number(ours['median'], unit)} | {side['name']}: {_number(side['median'], unit)}"
+            yield f"| {told['race']} | {values} | {side['ratio']:.3g} | {_aim(side, unit)} | {_word(side['met'])} |"
         else:
             why = side.get("not_run") or ours["not_run"]
-            yield f"| {told['race']} | | {side['name']} | | {side['aim']} | not run: {why} |"
+            yield f"| {told['race']} | | {side['name']} | | {_aim(side, unit)} | not run: {why} |"
 
 
 def _spread(side: dict[str, Any], unit: str) -> str:
@@ -98,10 +98,16 @@ def _spread(side: dict[str, Any], unit: str) -> str:
     return f"{_number(side['median'], unit):>12} ({low} to {high}; {used})"
 
 
-def _verdict(side: dict[str, Any]) -> str:
+def _verdict(side: dict[str, Any], unit: str) -> str:
     if "ratio" not in side:
         return ""
-    return f"\n  {'':34} ratio {side['ratio']:.3g}, aim {side['aim']}: {_word(side['met'])}"
+    return f"\n  {'':34} ratio {side['ratio']:.3g}, aim {_aim(side, unit)}: {_word(side['met'])}"
+
+
+def _aim(side: dict[str, Any], unit: str) -> str:
+    for kind, value in side["aim"].items():
+        return AIMS[kind].format(_number(value, unit) if kind in {"more", "alone"} else f"{value:.3g}")
+    return "none"
 
 
 def _word(met: bool | None) -> str:

@@ -33,6 +33,7 @@ def races(*, quick: bool) -> list[Race]:
             Side(f"sweep of {many:,}", partial(a_run, runs=many)),
             [Side(f"sweep of {few:,}", partial(a_run, runs=few), Aim(ratio=1.1))],
             repeats=1 if quick else 2,
+            warm_ups=0,
         ),
     ]
 
