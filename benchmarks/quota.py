@@ -22,7 +22,7 @@ FILES = {"Procfile": "task: python -m heroku_task task\nquiet: sleep 60\nbrief: 
 
 def races(*, quick: bool) -> list[Race]:
     """Counted by the emulator, beside a script that asks for a dyno and a log session, and looks every second."""
-    runs, quiet, seconds = (4, "brief", 1) if quick else (100, "quiet", 60)
+    runs, quiet, seconds = (4, "brief", 1) if quick else (50, "quiet", 60)
     return [
         _race("requests of a run", once, partial(by_hand, task="task"), 2),
         _race(
