@@ -118,13 +118,15 @@ class Seen:
         return percentile(share, [*self._latencies()])
 
     def _latencies(self) -> Iterator[float]:
-        """Those of the lines that were ever shown; the others went by too fast for any eye."""
-        first = -1
+        """Of all lines: those that went by between two updates were written between those that were shown."""
+        import numpy as np
+
+        numbers = sorted(self._written)
+        written = np.interp(range(self._latest + 1), numbers, [self._written[number] for number in numbers]).tolist()
+        first = 0
         for moment, latest in self._moments:
-            yield from (
-                moment - self._written[number] for number in range(first + 1, latest + 1) if number in self._written
-            )
-            first = latest
+            yield from (moment - at for at in written[first : latest + 1])
+            first = latest + 1
 
 
 def percentile(share: str, values: Sequence[float]) -> float:

@@ -10,7 +10,7 @@ import argparse
 import heapq
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks.ground import laid_out
@@ -126,20 +126,21 @@ CHECKS = (
 )
 
 
-def measure(check: Check) -> float:
-    """Return the seconds that a real sweep takes on an emulator with these limits."""
+def measure(check: Check) -> tuple[float, float]:
+    """Return the seconds that a sweep takes on paper, and on an emulator with the same limits."""
     load, limits = check.load, check.platform
     options = [f"--one-offs={limits.dynos}", f"--time=boot={limits.boot}", f"--requests-left={limits.bucket:.0f}"]
     with laid_out(FILES, options) as ground:
         heroku = ground.remote()
         heroku.tasks()
         numbers, seconds = {"number": range(load.runs)}, {"seconds": load.seconds}
+        bucket = heroku.client.rate_limit().remaining  # to ask for the tasks took some
         began = time.perf_counter()
         df = heroku.sweep("work", numbers, seconds, jobs=limits.dynos, chunk=load.chunk).result()
         took = time.perf_counter() - began
         assert df is not None
         assert len(df) == load.runs
-        return took
+        return simulate(load, replace(limits, bucket=bucket)).seconds, took
 
 
 # -- the tables ------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     print("\n".join(table(options.seconds, options.chunk)))
     for check in CHECKS if options.check else ():
-        predicted, took = simulate(check.load, check.platform).seconds, measure(check)
+        predicted, took = measure(check)
         print(
             f"{check.load.runs:,} runs, {check.name}: {predicted:.1f} s predicted, {took:.1f} s on the emulator",
             flush=True,
