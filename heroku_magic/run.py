@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
 STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
-AHEAD = 50  # pieces of the log that wait for the run's thread, after which the reader is slowed down:
+AHEAD, FAR_AHEAD = 50, 200  # pieces of the log that wait for the run's thread, between which its reader is slowed down:
 BREATH = 0.001  # seconds a piece, so little that no log session finds its reader asleep
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up
@@ -508,9 +508,12 @@ class Run:
             return None
 
     def _receive(self, item: list[LogLine] | LogStreamError) -> None:
-        """Take what the log's reader brings, in its thread; one that is far ahead waits a moment, or memory fills."""
+        """Take what the log's reader brings, in its thread; one that gets ahead waits a moment, or memory fills.
+
+        A run that cannot keep up all the same lets it go on: Heroku drops lines that nobody takes.
+        """
         self._inbox.put(item)
-        if self._inbox.qsize() > AHEAD:
+        if AHEAD < self._inbox.qsize() < FAR_AHEAD:
             time.sleep(BREATH)
 
     def _take(self, lines: list[LogLine]) -> None:

@@ -47,6 +47,8 @@ class Transcript:
         self.troubles: dict[str, str] = {}
         self.has_printed = False
         self._takes_rows = takes_rows
+        if not takes_rows:
+            self.decoder.close()  # a line of JSON is a line
         self._dyno = self._size = self._oldest = self._created = ""
         self.exited_at = ""
         self._lost_lines = self._lost_here = 0
