@@ -1,130 +1,160 @@
-"""Follow: how fast `curl` and LogStream follow the log of one and the same flood, and what memory LogStream takes.
-
-python benchmarks/follow.py --lines 1000000 --rounds 3
-"""
+"""Following the log of a dyno that prints as fast as it can, beside curl and `heroku logs`; and the memory it takes."""
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
-import resource
-import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from heroku_magic.client import HerokuClient
-from heroku_magic.logstream import LogStream
-from heroku_magic.secret import Secret
+from benchmarks.command import alone
+from benchmarks.ground import (
+    APP,
+    EVENTS,
+    MANY,
+    PlainApi,
+    Program,
+    cli_environment,
+    missing_cli,
+    missing_program,
+    official_cli,
+    peak_memory,
+)
+from benchmarks.race import Aim, Race, Side, Step, Told
 
 if TYPE_CHECKING:
-    from heroku_magic.errors import LogStreamError
-    from heroku_magic.loglines import LogLine
+    from collections.abc import Iterator
 
-EVENTS = ("-H", "Accept: text/event-stream")
-# Seconds that the dyno waits before it prints: its reader is there by then.
-HEAD_START = 1
+    from benchmarks.ground import Ground
 
-
-def start(place: Path) -> tuple[subprocess.Popen[bytes], HerokuClient]:
-    """Start an emulator with one app; it ends with this process."""
-    command = [sys.executable, "-m", "heroku_magic.emulator", f"--app=demo={place}", "--until-stdin-closes"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    told = os.read(process.stdout.fileno(), 65_536).decode()
-    exports = dict(re.findall(r"export (\w+)=(\S+)", told))
-    return process, HerokuClient(exports["HEROKU_HOST"], Secret(exports["HEROKU_API_KEY"]))
+START = 100  # lines after which the watch runs: all of a stream, and none of its opening
+HEAD_START = 1  # seconds that the dyno waits before it prints: its reader is there by then
 
 
-def with_curl(client: HerokuClient, dyno: str, lines: int, *options: str) -> float:
-    """Return how many of the task's lines a second `curl` brings."""
-    url = client.create_log_session("demo", dyno=dyno).logplex_url.reveal()
-    process = subprocess.Popen(["curl", "-sN", *options, url], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    a_line = 3 if options else 1  # an event is its id, its data and an empty line
-    seen, began = 0.0, 0.0
-    while seen < lines and (chunk := os.read(process.stdout.fileno(), 1 << 20)):
-        seen += chunk.count(b"\n") / a_line
-        began = began or (time.monotonic() if seen > 100 else 0.0)
-    took = time.monotonic() - began
-    process.terminate()
-    process.communicate()
-    return lines / took
+def races(*, quick: bool) -> list[Race]:
+    """A million lines; the official CLI gets fewer, for it would take minutes."""
+    many, some, few = (3000, 2000, 1000) if quick else (1_000_000, 100_000, 100_000)
+    lacking = missing_program("curl")
+    repeats = 1 if quick else 5
+    curls = [
+        Side("curl -sN", partial(curl, lines=many), Aim(least=0.9), lacking),
+        Side("curl -sN, as events", partial(curl, lines=many, events=True), Aim(least=0.9), lacking),
+    ]
+    cli = Side("heroku logs --tail (official CLI)", partial(heroku_logs, lines=some), Aim(least=5), missing_cli())
+    return [
+        _race(f"following {many:,} lines", partial(logstream, lines=many), curls, repeats),
+        _race(f"following {some:,} lines, whole run", partial(whole_run, lines=some), [cli], repeats),
+        _memory_race(many, few),
+    ]
+
+
+def _race(title: str, ours: Any, others: list[Side], repeats: int) -> Race:
+    name = "LogStream" if ours.func is logstream else "heroku.run(command=…)"
+    return Race(title, "lines/s", Side(name, ours), others, repeats, emulator=[MANY])
+
+
+def _memory_race(many: int, few: int) -> Race:
+    ours = Side(f"{many:,} lines", partial(memory, lines=many))
+    same = Side(f"{few:,} lines", partial(memory, lines=few), Aim(ratio=1.1))
+    return Race("peak memory of a run", "MB", ours, [same], repeats=1, warm_ups=0, emulator=[MANY])
+
+
+def flood(lines: int) -> str:
+    """Return a command that prints so many lines."""
+    return f"sleep {HEAD_START}; seq 1 {lines}"
 
 
 class Meter:
-    """A sink that keeps nothing but the time of the first flood and the number of lines."""
+    """A sink that counts lines and keeps none."""
 
     def __init__(self, lines: int) -> None:
-        self.began = self.took = 0.0
         self.done = threading.Event()
-        self._lines = lines
-        self._seen = 0
+        self.speed = 0.0
+        self._lines, self._seen, self._began = lines, 0, 0.0
 
-    def __call__(self, item: list[LogLine] | LogStreamError) -> None:
-        """Take what LogStream brings."""
-        assert isinstance(item, list), item
-        self._seen += len(item)
-        self.began = self.began or (time.monotonic() if self._seen > 100 else 0.0)
+    def __call__(self, item: Any) -> None:
+        """Take the lines that a stream brings."""
+        self.count(len(item))
+
+    def count(self, more: int) -> None:
+        """So many more."""
+        self._seen += more
+        if not self._began and self._seen > START:
+            self._began = time.perf_counter()
         if self._seen >= self._lines and not self.done.is_set():
-            self.took = time.monotonic() - self.began
+            self.speed = self._lines / (time.perf_counter() - self._began)
             self.done.set()
 
 
-def with_logstream(client: HerokuClient, dyno: str, lines: int) -> float:
-    """Return how many of the task's lines a second LogStream brings."""
-    meter = Meter(lines)
-    stream = LogStream(client, "demo", dyno, meter).start()
-    assert meter.done.wait(600)
-    stream.close()
-    return lines / meter.took
+def logstream(ground: Ground, *, lines: int) -> Iterator[Told]:
+    """Follow by the reader that all our runs have."""
+    from heroku_magic.logstream import LogStream
+
+    heroku = ground.remote()
+    yield
+    while True:
+        dyno = heroku.client.create_dyno(APP, flood(lines), {}, size=None, time_to_live=600).name
+        meter = Meter(lines)
+        stream = LogStream(heroku.client, APP, dyno, meter).start()
+        assert meter.done.wait(300)
+        stream.close()
+        yield meter.speed
 
 
-def peak_memory() -> float:
-    """The most memory that this process ever had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def curl(ground: Ground, *, lines: int, events: bool = False) -> Iterator[Told]:
+    """Follow the same log by curl; the pipe that it writes to is read in large pieces."""
+    api, options, newlines = PlainApi(ground), ["-H", f"Accept: {EVENTS}"] if events else [], 3 if events else 1
+    yield
+    while True:
+        url = api.log_url(api.start(flood(lines)))
+        yield _read(Program(["curl", "-sN", *options, url], stdout=-1), lines, newlines)
 
 
-def main() -> None:
-    """Follow, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--python", action="store_true", help="let Python print the lines, not seq")
-    options = parser.parse_args()
-    by_python = f"python3 -c 'for number in range({options.lines}): print(number)'"
-    command = by_python if options.python else f"seq 1 {options.lines}"
-    with tempfile.TemporaryDirectory() as place:
-        Path(place, "Procfile").write_text(f"flood: sleep {HEAD_START}; {command}\n")
-        process, client = start(Path(place))
-        ways = {
-            "curl -sN": lambda dyno, lines: with_curl(client, dyno, lines),
-            "curl -sN, as events": lambda dyno, lines: with_curl(client, dyno, lines, *EVENTS),
-            "LogStream": lambda dyno, lines: with_logstream(client, dyno, lines),
-        }
-        speeds: dict[str, list[float]] = {way: [] for way in ways}
-        growth = 0.0
-        for _ in range(options.rounds):
-            for way, follow in ways.items():
-                before = peak_memory()
-                dyno = client.create_dyno("demo", "flood", {}, size=None, time_to_live=600).name
-                speeds[way].append(follow(dyno, options.lines))
-                growth += peak_memory() - before if way == "LogStream" else 0
-        for way, found in speeds.items():
-            print(
-                f"{way:20} {statistics.median(found):>10,.0f} lines/s  of {', '.join(f'{one:,.0f}' for one in found)}"
-            )
-        for way in list(ways)[:2]:
-            ratio = statistics.median(speeds["LogStream"]) / statistics.median(speeds[way])
-            print(f"LogStream / {way}: {ratio:.2f}")
-        print(f"peak memory grew by {growth:.1f} MB while LogStream read {options.lines * options.rounds:,} lines")
-        process.communicate()
+def heroku_logs(ground: Ground, *, lines: int) -> Iterator[Told]:
+    """Follow the same log by the official CLI."""
+    api, environment = PlainApi(ground), cli_environment(ground)
+    yield
+    while True:
+        dyno = api.start(f"sleep 4; {flood(lines)}")
+        command = [str(official_cli()), "logs", "--app", APP, "--dyno-name", dyno, "--tail"]
+        yield _read(Program(command, stdout=-1, env=environment, cwd=ground.folder.parent), lines, 1)
+
+
+def _read(program: Program, lines: int, newlines: int) -> Step:
+    """Read what a program writes until all lines are there."""
+    meter = Meter(lines * newlines)
+    while not meter.done.is_set() and (chunk := os.read(program.output.fileno(), 1 << 20)):
+        meter.count(chunk.count(b"\n"))
+    program.end()
+    assert meter.done.is_set(), "lines were lost"
+    return Step(meter.speed / newlines, program.cpu, program.memory)
+
+
+def whole_run(ground: Ground, *, lines: int) -> Iterator[Told]:
+    """Follow as a user does: the events of a run, whose log is at hand in the end."""
+    from heroku_magic.loglines import LogLine
+
+    heroku = ground.remote()
+    yield
+    while True:
+        run, seen, began = heroku.submit(command=flood(lines), rows=False), 0, 0.0
+        for event in run:
+            seen += type(event) is LogLine
+            if seen > START and not began:
+                began = time.perf_counter()
+            if seen >= lines:
+                break
+        yield lines / (time.perf_counter() - began)
+
+
+def memory(ground: Ground, *, lines: int) -> Iterator[Told]:
+    """Run it, and tell the most memory that this process ever had."""
+    heroku = ground.remote()
+    yield
+    heroku.run(command=flood(lines), rows=False)
+    yield peak_memory("self")
 
 
 if __name__ == "__main__":
-    main()
+    alone(__file__)

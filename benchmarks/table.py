@@ -1,34 +1,31 @@
-"""Table: a DataFrame through the log as records, beside one printed line of JSON a row read by pandas.
-
-python benchmarks/table.py --rows 1000000
-
-Both tasks make the same numbers on the same emulator; measured from submit to the DataFrame, and the bytes of
-what the task printed.
-"""
+"""A DataFrame through the log as records, beside a printed line of JSON a row that pandas reads: bytes, seconds."""
 
 from __future__ import annotations
 
-import argparse
 import io
-import sys
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from benchmarks.command import alone
+from benchmarks.race import Aim, Race, Side, Told
 
-import heroku_magic
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-PACKAGES = str(Path(pd.__file__).parents[1])  # a dyno of the emulator has its own environment, without pandas
+    from benchmarks.ground import Ground
+
+MIXED = """{
+    "i": range(n), "x": rng.random(n), "b": rng.random(n) < 0.5,
+    "w": rng.choice(["alpha", "beta", "gamma", "delta", "epsilon"], n), "k": rng.integers(0, 1000, n)
+}"""
+FLOATS = '{name: rng.random(n) for name in "abcde"}'
 PROCFILE = """records: python -m heroku_task records
 lines: python lines.py
 """
-MIXED = """
-    {"i": range(n), "x": rng.random(n), "b": rng.random(n) < 0.5,
-     "w": rng.choice(["alpha", "beta", "gamma", "delta", "epsilon"], n), "k": rng.integers(0, 1000, n)}
-"""
-FLOATS = '{name: rng.random(n) for name in "abcde"}'
-HEAD = """import sys
+# A dyno of the emulator has an environment of its own, without pandas.
+TABLE = """import os, sys
 sys.path.append({packages!r})
 import numpy as np
 import pandas as pd
@@ -37,72 +34,92 @@ def table():
     return pd.DataFrame({columns})
 """
 RECORDS = """from heroku_task import task
+from table import table
 @task
 def records():
     return table()
 """
 LINES = """import json
+from table import table
 names = list(table().columns)
 for row in zip(*(table()[name].tolist() for name in names)):
     print(json.dumps(dict(zip(names, row))))
 """
+KEY = f"hm-00000000:{'0' * 64}"
 
 
-def worker(folder: Path, rows: int, columns: str) -> Path:
-    """Write an app with both tasks."""
-    folder.mkdir()
-    head = HEAD.format(packages=PACKAGES, rows=rows, columns=columns.strip())
-    helper = Path(heroku_magic.__file__).parents[1] / "worker" / "heroku_task.py"
-    (folder / "heroku_task.py").write_bytes(helper.read_bytes())
-    (folder / "records.py").write_text(head + RECORDS)
-    (folder / "lines.py").write_text(head + LINES)
-    (folder / "Procfile").write_text(PROCFILE)
-    (folder / "requirements.txt").write_text("")
-    return folder
+def races(*, quick: bool) -> list[Race]:
+    """A table of all sorts, and one of random floats, which nothing compresses."""
+    rows = 1000 if quick else 1_000_000
+    mixed = _races("int, float, bool, word, int", MIXED, rows, bytes_=1 / 5, seconds=1 / 4, repeats=1 if quick else 3)
+    return mixed + _races("5 random floats", FLOATS, rows, bytes_=1 / 2.5, seconds=1 / 3, repeats=1 if quick else 3)
 
 
-def as_records(heroku: heroku_magic.Heroku) -> tuple[pd.DataFrame, float, int]:
-    """The DataFrame, seconds and bytes of the task that speaks the protocol."""
-    began = time.perf_counter()
-    run = heroku.submit("records")
-    df = run.result()
-    assert df is not None
-    took = time.perf_counter() - began
-    printed = heroku.run(
-        command="RUN_KEY=hm-00000000:" + "0" * 64 + " python -m heroku_task records | wc -c", rows=False
-    )
-    assert printed is None
-    return df, took, int(heroku_magic.last.logs())
+def _races(name: str, columns: str, rows: int, *, bytes_: float, seconds: float, repeats: int) -> list[Race]:
+    import pandas as pd
+
+    head = TABLE.format(packages=str(Path(pd.__file__).parents[1]), rows=rows, columns=columns)
+    files = {"Procfile": PROCFILE, "table.py": head, "records.py": RECORDS, "lines.py": LINES}
+    title = f"table of {rows:,} rows: {name}"
+    return [
+        Race(title, "s", *_sides(as_records, as_lines, rows, seconds), repeats=repeats, warm_ups=0, files=files),
+        Race(f"{title}, log", "bytes", *_sides(printed_records, printed_lines, rows, bytes_), repeats=1, files=files),
+    ]
 
 
-def as_lines(heroku: heroku_magic.Heroku) -> tuple[pd.DataFrame, float, int]:
-    """The same of the task that prints, read by pandas."""
-    began = time.perf_counter()
-    run = heroku.submit("lines", rows=False)
-    run.result()
-    text = run.logs()
-    df = pd.read_json(io.StringIO(text), lines=True)
-    return df, time.perf_counter() - began, len(text) + 1
+def _sides(ours: Any, lines: Any, rows: int, aim: float) -> tuple[Side, list[Side]]:
+    other = Side("JSON lines, pandas.read_json", partial(lines, rows=rows), Aim(ratio=aim))
+    return Side("records", partial(ours, rows=rows)), [other]
 
 
-def main() -> None:
-    """Print both sides and their ratio, for both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = parser.parse_args().rows
-    for name, columns in {"int, float, bool, word, int": MIXED, "5 random floats": FLOATS}.items():
-        with tempfile.TemporaryDirectory() as place:
-            folder = worker(Path(place) / "app", rows, columns)
-            heroku = heroku_magic.connect(worker=folder, say=lambda _: None)
-            heroku.run(command="true")  # its environment is built
-            ours, our_seconds, our_bytes = as_records(heroku)
-            theirs, their_seconds, their_bytes = as_lines(heroku)
-            same = (len(ours), list(ours.columns)) == (len(theirs), list(theirs.columns))
-            print(f"{name}, {rows:,} rows (the same: {same})")
-            print(f"  records     {our_bytes / 1e6:8.1f} MB {our_seconds:8.2f} s")
-            print(f"  JSON lines  {their_bytes / 1e6:8.1f} MB {their_seconds:8.2f} s")
-            print(f"  ratio       {their_bytes / our_bytes:8.2f} x  {their_seconds / our_seconds:8.2f} x", flush=True)
+def as_records(ground: Ground, *, rows: int) -> Iterator[Told]:
+    """Submit to DataFrame, by the protocol."""
+    heroku = ground.local()
+    yield
+    while True:
+        df = heroku.run("records")
+        assert len(df) == rows
+        yield
+
+
+def as_lines(ground: Ground, *, rows: int) -> Iterator[Told]:
+    """Submit to DataFrame, by the text of the log."""
+    import pandas as pd
+
+    heroku = ground.local()
+    yield
+    while True:
+        began = time.perf_counter()
+        run = heroku.submit("lines", rows=False)
+        run.result()
+        df = pd.read_json(io.StringIO(run.logs()), lines=True)
+        took = time.perf_counter() - began
+        assert len(df) == rows
+        yield took
+
+
+def printed_records(ground: Ground, *, rows: int) -> Iterator[Told]:
+    """How many bytes the task prints."""
+    return printed(ground, rows, f"RUN_KEY={KEY} python -m heroku_task records")
+
+
+def printed_lines(ground: Ground, *, rows: int) -> Iterator[Told]:
+    """How many bytes the lines have."""
+    return printed(ground, rows, "python lines.py")
+
+
+def printed(ground: Ground, rows: int, command: str) -> Iterator[Told]:
+    """Count what a command prints."""
+    import heroku_magic
+
+    heroku = ground.local()
+    yield
+    while True:
+        heroku.run(command=f"{command} | wc -c", rows=False)
+        size = float(heroku_magic.last.logs())
+        assert size > rows
+        yield size
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    alone(__file__)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 BLOCK = 5_000  # events that are written, and read back, at once
 LATEST = 200  # log lines that are always at hand
 
-_Lines = list[tuple[int, LogLine]]
-
 
 class History:
     """An append-only list of events, for one writer at a time and any number of readers, who hold one lock.
@@ -40,12 +38,14 @@ class History:
 
     def extend(self, events: Iterable[Event]) -> None:
         """Add events; every full block's lines go to the file."""
-        for event in events:
-            self._open.append(event)
-            if isinstance(event, LogLine):
-                self.latest.append(event)
-            else:
-                self.others.append(event)
+        added = [*events]
+        lines = _lines(added)
+        self.latest.extend(lines[-LATEST:])
+        self.others.extend(_others(added, lines).values())
+        while added:
+            room = BLOCK - len(self._open)
+            self._open += added[:room]
+            added = added[room:]
             if len(self._open) == BLOCK:
                 self._put_away()
 
@@ -64,22 +64,19 @@ class History:
             yield from (event for event in events if isinstance(event, LogLine))
 
     def _put_away(self) -> None:
-        lines = [(place, event) for place, event in enumerate(self._open) if isinstance(event, LogLine)]
-        others: dict[int, Event] = {
-            place: event for place, event in enumerate(self._open) if not isinstance(event, LogLine)
-        }
+        lines = _lines(self._open)
         data = msgspec.msgpack.encode(lines)
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the run
             weakref.finalize(self, self._file.close)
         at = self._file.seek(0, 2)
         self._file.write(data)
-        self._blocks.append(_Block(at, len(data), others))
+        self._blocks.append(_Block(at, len(data), _others(self._open, lines)))
         self._open = []
 
 
 class _Block(msgspec.Struct):
-    """A block of events: its lines lie in a file from `at` on, the others by their place here."""
+    """A block of events: its lines lie in a file from `at` on, in order, the others by their place here."""
 
     at: int
     size: int
@@ -88,6 +85,18 @@ class _Block(msgspec.Struct):
     def events(self, file: IO[bytes]) -> list[Event]:
         """Return the block as it was."""
         file.seek(self.at)
-        lines: _Lines = msgspec.msgpack.decode(file.read(self.size), type=_Lines)
-        events = {**self.others, **dict(lines)}
-        return [events[place] for place in range(BLOCK)]
+        events: list[Event] = [*msgspec.msgpack.decode(file.read(self.size), type=list[LogLine])]
+        for place, event in self.others.items():  # in order, so that each finds those before it in their places
+            events.insert(place, event)
+        return events
+
+
+def _lines(events: list[Event]) -> list[LogLine]:
+    return [event for event in events if type(event) is LogLine]
+
+
+def _others(events: list[Event], lines: list[LogLine]) -> dict[int, Event]:
+    """What is no line, by its place; of a flood of lines quick to tell that there is nothing."""
+    if len(lines) == len(events):
+        return {}
+    return {place: event for place, event in enumerate(events) if type(event) is not LogLine}

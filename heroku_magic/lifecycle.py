@@ -36,6 +36,7 @@ class Lifecycle:
         self._is_gone = False
         self._end: End | None = None
         self._last_news = 0.0
+        self._grace = GRACE
 
     def heroku_line(self, message: str, now: float) -> list[str]:
         """Read one line of source `heroku`; return the run states that it begins."""
@@ -59,6 +60,10 @@ class Lifecycle:
             self._end = end
             self._ended(now)
 
+    def stopped(self) -> None:
+        """The user wanted its end: nobody waits for lines that may come after it."""
+        self._grace = 0.0
+
     def gone(self, now: float) -> None:
         """The dyno was looked up and is not there any more; to learn it again is no news."""
         if not self._is_gone:
@@ -70,11 +75,11 @@ class Lifecycle:
         """Tell whether nothing more is to be waited for."""
         if self._end is not None and self.exit_status is not None:
             return True
-        return self._in_grace() and now - self._last_news >= GRACE
+        return self._in_grace() and now - self._last_news >= self._grace
 
     def patience(self, now: float, longest: float) -> float:
         """Return how many seconds to wait for the next line before asking again."""
-        return min(longest, self._last_news + GRACE - now) if self._in_grace() else longest
+        return min(longest, self._last_news + self._grace - now) if self._in_grace() else longest
 
     def _in_grace(self) -> bool:
         """Whether the dyno is known to be over, and only late lines are waited for."""

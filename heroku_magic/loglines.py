@@ -27,7 +27,7 @@ _EVENT_HEAD = re.compile(" ?" + _HEAD.pattern, re.ASCII)
 _NO_HEAD = "\n"  # no line begins with it
 
 
-class LogLine(msgspec.Struct, frozen=True, gc=False):
+class LogLine(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One line of the log: `2024-10-17T22:23:22.209776+00:00 app[run.1234]: hello`.
 
     timestamp: RFC 3339 with microseconds, as sent. source: `app` or `heroku`. dyno: `run.1234`, or

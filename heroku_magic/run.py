@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
 STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
+AHEAD, FAR_AHEAD = 50, 200  # pieces of the log that wait for the run's thread, between which its reader is slowed down:
+BREATH = 0.001  # seconds a piece, so little that no log session finds its reader asleep
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up
 AGAIN = 30.0  # seconds between two looks for the backlog that failed
@@ -388,8 +390,8 @@ class Run:
 
     def _open_log(self, dyno: Dyno) -> LogStream | Followed:
         if self._shared_log is not None:
-            return self._shared_log.follow(dyno.name, self._inbox.put)
-        return LogStream(self._client, self._order.app, dyno.name, self._inbox.put, say=self._note).start()
+            return self._shared_log.follow(dyno.name, self._receive)
+        return LogStream(self._client, self._order.app, dyno.name, self._receive, say=self._note).start()
 
     def _create(self) -> Dyno:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""
@@ -505,6 +507,15 @@ class Run:
         except queue.Empty:
             return None
 
+    def _receive(self, item: list[LogLine] | LogStreamError) -> None:
+        """Take what the log's reader brings, in its thread; one that gets ahead waits a moment, or memory fills.
+
+        A run that cannot keep up all the same lets it go on: Heroku drops lines that nobody takes.
+        """
+        self._inbox.put(item)
+        if AHEAD < self._inbox.qsize() < FAR_AHEAD:
+            time.sleep(BREATH)
+
     def _take(self, lines: list[LogLine]) -> None:
         """Turn lines into events."""
         had_exited = self.has_exited
@@ -569,6 +580,7 @@ class Run:
         if not self._cancel_asked.is_set() or self._state == "stopping":
             return
         self._change("stopping")
+        self._log.life.stopped()
         try:
             self._client.stop_dyno(self._order.app, self._dyno_id)
         except NotFound:

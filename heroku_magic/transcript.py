@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heroku_magic.resources import Dyno
 
 CLOCK_SKEW = timedelta(seconds=5)  # that Heroku's clocks may differ from each other
+MANY = 20  # lines that came at once, of which all are looked at together
 GAP = 2.0  # seconds after which a record that is missing is no longer just late
 
 
@@ -46,6 +47,8 @@ class Transcript:
         self.troubles: dict[str, str] = {}
         self.has_printed = False
         self._takes_rows = takes_rows
+        if not takes_rows:
+            self.decoder.close()  # a line of JSON is a line
         self._dyno = self._size = self._oldest = self._created = ""
         self.exited_at = ""
         self._lost_lines = self._lost_here = 0
@@ -63,6 +66,10 @@ class Transcript:
     def take(self, lines: Sequence[LogLine]) -> News:
         """Read lines as they come."""
         news = News([], [], [])
+        if self._are_mere_text(lines):
+            self.has_printed = True
+            news.events.extend(lines)
+            lines = ()
         for line in lines:
             if line.timestamp < self._oldest:
                 continue
@@ -137,6 +144,16 @@ class Transcript:
         if self._was_run_twice:
             return "Heroku ran it twice, and nothing tells the rows of one from the other's (rows of heroku_task do)"
         return None
+
+    def _are_mere_text(self, lines: Sequence[LogLine]) -> bool:
+        """Whether all are shown as they are: most of a flood, and quick to tell of many lines at once."""
+        if len(lines) < MANY or self._is_cut or {line.source for line in lines} != {"app"}:
+            return False
+        messages = [line.message for line in lines]
+        if max(map(len, messages)) >= PIECE // 4 or min({line.timestamp for line in lines}) < self._oldest:
+            return False
+        text = "\n".join(messages)
+        return "@hm" not in text and "{" not in text and self._mask.text(self._key.hide(text)) == text
 
     def _read(self, line: LogLine) -> list[Event]:
         """Turn what the task printed into events, records apart from text."""

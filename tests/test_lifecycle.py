@@ -69,3 +69,14 @@ def test_the_end_is_timed_where_it_was_first_seen():
     life.heroku_line(COMPLETE, 5.0)
 
     assert life.ended_at == 4.0
+
+
+def test_a_run_that_its_user_stopped_does_not_wait_for_late_lines():
+    life = after(EXIT)
+    life.stopped()
+    assert not life.is_over(10.0), "its dyno may still be there"
+
+    life.heroku_line(COMPLETE, 10.0)
+
+    assert life.is_over(10.0)
+    assert life.patience(10.0, longest=5.0) == 0

@@ -25,7 +25,7 @@ print(len(text.splitlines()), text[:5].split(), text[-9:].split())
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="ru_maxrss is in kB on Linux alone")
-def test_a_million_lines_are_read_within_100_mb_and_are_all_there(tmp_path):
+def test_a_million_lines_are_read_within_15_mb_and_are_all_there(tmp_path):
     (tmp_path / "Procfile").write_text("task: true\n")
     (tmp_path / "requirements.txt").write_text("")
     done = subprocess.run(
@@ -34,6 +34,6 @@ def test_a_million_lines_are_read_within_100_mb_and_are_all_there(tmp_path):
 
     assert done.returncode == 0, done.stderr
     grown, log = done.stdout.splitlines()
-    assert int(grown) < 100_000
+    assert int(grown) < 15_000
     assert log == f"{LINES} ['1', '2', '3'] ['9', '{LINES}']"
     print(f"grown by {grown} kB")

@@ -8,10 +8,12 @@ import pytest
 from test_records import KEY, end_of, record
 
 from heroku_magic import transcript
-from heroku_magic.loglines import LogLine
+from heroku_magic.loglines import PIECE, LogLine
+from heroku_magic.masking import Mask
 from heroku_magic.records import Rows
 from heroku_magic.resources import Dyno, DynoRelease
-from heroku_magic.transcript import Transcript
+from heroku_magic.secret import Secret
+from heroku_magic.transcript import MANY, Transcript
 
 DYNO = Dyno("id", "run.1", "task", "2026-01-01T12:00:00Z", "starting", "Basic", "run", DynoRelease("r", 1))
 
@@ -51,6 +53,37 @@ def test_lines_of_an_older_dyno_of_the_same_name_are_not_ours(log):
 
     assert log.take([old]).events == []
     assert log.decoder.parts is None
+
+
+ODD = {
+    "a row": lines('{"i": 1}'),
+    "a record": lines(keyed(1)[0]),
+    "the key": lines(f"it is {KEY.env()}"),
+    "a secret": lines("it is hunter2-value"),
+    "a long line": lines("x" * PIECE, "hunter2", "-value"),
+    "Heroku's": heroku("State changed from starting to up"),
+    "an older dyno's": [LogLine("2026-01-01T11:59:50.000000+00:00", "app", "run.1", "old")],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_many_lines_at_once_are_read_as_each_by_itself(what):
+    flood = lines(*(f"line {number}" for number in range(MANY)))
+    batch = [*flood, *ODD[what], *flood]
+    at_once, one_by_one = (Transcript(KEY, takes_rows=True, mask=Mask([Secret("hunter2-value")])) for _ in range(2))
+    at_once.begin(DYNO)
+    one_by_one.begin(DYNO)
+
+    news = at_once.take(batch)
+    each = [one_by_one.take([line]) for line in batch]
+
+    assert news.events == [event for one in each for event in one.events]
+    assert news.states == [state for one in each for state in one.states]
+    assert at_once.decoder.parts == one_by_one.decoder.parts
+    assert at_once.has_printed
+    assert "hunter2-value" not in str(news.events)
+    assert KEY.env().partition(":")[2] not in str(news.events)
 
 
 def test_a_gap_is_looked_for_once_it_is_no_longer_just_late(log, monkeypatch):

@@ -87,3 +87,11 @@ def test_nothing_is_left_of_a_create_that_never_arrived(start, make_folder):
     emulator.ask("PUT", "/emulator/faults", json={"faults": {}})
     emulator.run("true")
     wait_until(lambda: emulator.get("/apps/demo/dynos") == [])
+
+
+def test_the_requests_that_were_spent_are_told_and_to_ask_is_free(start, make_folder):
+    emulator = start(make_folder())
+    before = emulator.get("/emulator/requests")["spent"]
+    emulator.get("/apps")
+    emulator.get("/account/rate-limits")
+    assert emulator.get("/emulator/requests") == {"spent": before + 1}

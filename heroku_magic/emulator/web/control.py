@@ -1,4 +1,4 @@
-"""The route that only the emulator has: its faults, told and changed while it runs, by whoever has its token."""
+"""The routes that only the emulator has, for whoever has its token: its faults, told and changed, and a count."""
 
 from __future__ import annotations
 
@@ -31,3 +31,14 @@ class FaultsControl(ApiHandler):
             raise errors.invalid_params(f"{error}.") from None
         set_clock_ahead(faults["clock-skew"])
         self.get()
+
+
+class Requests(ApiHandler):
+    """How many requests of the budget were spent; to ask is free."""
+
+    reads = GLOBAL
+    is_free = is_spared = True
+
+    def get(self) -> None:
+        """`GET /emulator/requests`: since the start."""
+        self.answer({"spent": self.emulator.rate_limit.spent})

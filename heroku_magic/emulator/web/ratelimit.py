@@ -11,9 +11,10 @@ CAPACITY = 4500
 
 
 class RateLimit:
-    """How many requests are left."""
+    """How many requests are left. spent: how many there were so far."""
 
     def __init__(self, left: int = CAPACITY) -> None:
+        self.spent = 0
         self._left = float(left)
         self._at = time.monotonic()
 
@@ -29,6 +30,7 @@ class RateLimit:
         if self._left < 1:
             return False
         self._left -= 1
+        self.spent += 1
         return True
 
     def _refill(self) -> None:

@@ -47,6 +47,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     f"/oauth/authorizations/{_NAME}": oauth.Authorization,
     "/oauth/sessions/~": oauth.Session,
     "/emulator/faults": control.FaultsControl,
+    "/emulator/requests": control.Requests,
     "/schema": schema.Schema,
     "/sources": deploys.Sources,
     "/stacks": handlers.Stacks,

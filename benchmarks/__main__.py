@@ -1,0 +1,10 @@
+"""All races: `python -m benchmarks`, some of them: `python -m benchmarks load_ext warm_run`."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

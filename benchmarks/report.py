@@ -1,0 +1,120 @@
+"""Report: outcomes -> a Markdown table, JSON, a plot; it measures nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from benchmarks.race import Outcome
+
+HEAD = """\
+| race | heroku_magic | beside | ratio | aim | |
+|---|---|---|---|---|---|"""
+AIMS = {"ratio": "≤ {}", "least": "≥ {}", "more": "≤ theirs + {}", "alone": "itself ≤ {}"}
+COLORS = {True: "#1e9e4a", False: "#e0352b", None: "#7a7a7a"}
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return a row for each pair of sides: medians, ratio, aim, met or missed."""
+    return "\n".join([HEAD, *(row for outcome in outcomes for row in _rows(outcome.as_json()))])
+
+
+def details(outcome: Outcome) -> str:
+    """Return one race with spreads, processor time and memory."""
+    told = outcome.as_json()
+    unit = told["unit"]
+    sides = [told["ours"], *told["others"]]
+    lines = [f"  {side['name']:34} {_spread(side, unit)}{_verdict(side, unit)}" for side in sides]
+    return "\n".join([f"{told['race']} ({unit})", *lines])
+
+
+def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write everything as JSON."""
+    told = {"machine": machine(), "races": [outcome.as_json() for outcome in outcomes]}
+    path.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def write_plot(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Draw the ratios as bars from 1, on a scale where twice as good and twice as bad are as long."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    pairs = [(told, side) for outcome in outcomes for told, side in _run_pairs(outcome)][::-1]
+    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.4 * len(pairs)), layout="constrained")
+    axes.barh(
+        [f"{told['race']} / {side['name']}" for told, side in pairs],
+        [side["ratio"] - 1 for _, side in pairs],
+        left=1,
+        color=[COLORS[side["met"]] for _, side in pairs],
+    )
+    axes.set_xscale("log")
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xlabel("heroku_magic / the other side (green: aim met, red: missed, grey: no aim)")
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers hang on."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "load": os.getloadavg(),
+        "at": time.strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def _run_pairs(outcome: Outcome) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    told = outcome.as_json()
+    return ((told, side) for side in told["others"] if "ratio" in side)
+
+
+def _rows(told: dict[str, Any]) -> Iterator[str]:
+    ours, unit = told["ours"], told["unit"]
+    for side in told["others"]:
+        if "ratio" in side:
+            values = f"{_number(ours['median'], unit)} | {side['name']}: {_number(side['median'], unit)}"
+            yield f"| {told['race']} | {values} | {side['ratio']:.3g} | {_aim(side, unit)} | {_word(side['met'])} |"
+        else:
+            why = side.get("not_run") or ours["not_run"]
+            yield f"| {told['race']} | | {side['name']} | | {_aim(side, unit)} | not run: {why} |"
+
+
+def _spread(side: dict[str, Any], unit: str) -> str:
+    if "median" not in side:
+        return f"not run: {side['not_run']}"
+    low, high = _number(side["low"], unit), _number(side["high"], unit)
+    used = f"cpu {side['cpu_seconds']:.3f} s, peak {side['peak_mb']:.0f} MB"
+    return f"{_number(side['median'], unit):>12} ({low} to {high}; {used})"
+
+
+def _verdict(side: dict[str, Any], unit: str) -> str:
+    if "ratio" not in side:
+        return ""
+    return f"\n  {'':34} ratio {side['ratio']:.3g}, aim {_aim(side, unit)}: {_word(side['met'])}"
+
+
+def _aim(side: dict[str, Any], unit: str) -> str:
+    for kind, value in side["aim"].items():
+        return AIMS[kind].format(_number(value, unit) if kind in {"more", "alone"} else f"{value:.3g}")
+    return "none"
+
+
+def _word(met: bool | None) -> str:
+    return {True: "met", False: "**missed**", None: "no aim"}[met]
+
+
+def _number(value: float, unit: str) -> str:
+    if unit == "s":
+        return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
+    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
