@@ -29,7 +29,11 @@ from heroku_magic.values import ROOM, WAYS_OUT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-COMMAND = """python -c 'import base64,os,zlib;exec(zlib.decompress(base64.b85decode(os.environ.pop("RUN_CODE"))))'"""
+# The app's folder is out of the path until all of ours is loaded: a token.py there is no module of Python's.
+COMMAND = (
+    """python -c 'import os,sys;path=sys.path;sys.path=[one for one in path if one not in("",os.getcwd())];"""
+    """import base64,zlib;exec(zlib.decompress(base64.b85decode(os.environ.pop("RUN_CODE"))))'"""
+)
 # Names that a cell finds there: no value may take their place.
 TAKEN = ("emit", "emit_file", "metric", "progress", "display")
 # What the driver needs of the helper, and what a cell may import from it.
@@ -44,6 +48,12 @@ def load(name):
     module.__file__ = os.path.abspath("heroku_task.py")
     exec(compile(sources[name], module.__file__, "exec", dont_inherit=True), vars(module))
     return module
+"""
+# As whole paths: a cell may change the current folder.
+_LOADED = """\
+load('heroku_task')
+driver = load('heroku_driver')
+sys.path = [os.path.abspath(one) for one in path]
 """
 _OWN = 200  # bytes that the run's key and its pace take
 _CODE_ELSEWHERE = "Put what does not change between two tries into a module of the app (%heroku deploy), and import it."
@@ -126,8 +136,8 @@ def sources() -> dict[str, str]:
 def _text(program: Program, shared: Inputs, secrets: list[str]) -> str:
     """The program that RUN_CODE is."""
     code = {**as_literal(program), "values": json.dumps(shared.coded), "secrets": secrets}
-    started = f"load('heroku_task')\nload('heroku_driver').main({code!r}, {shared.body!r}, load)\n"
-    return f"{_START}sources = {sources()!r}\n{started}"
+    started = f"driver.main({code!r}, {shared.body!r}, load)\n"
+    return f"{_START}sources = {sources()!r}\n{_LOADED}{started}"
 
 
 def _refused(names: Sequence[str]) -> list[str]:

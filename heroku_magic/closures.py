@@ -12,9 +12,11 @@ import builtins
 import inspect
 import symtable
 import sys
+import sysconfig
 import textwrap
+from pathlib import PurePath
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.programs import Piece, Program
@@ -30,13 +32,19 @@ def program_of(function: Callable[..., Any]) -> tuple[Program, dict[str, Any]]:
     A function of Python's own, or of a package, goes by import. Raises InvalidParameters for what
     has no source, or whose names lead nowhere.
     """
-    function = inspect.unwrap(function)
-    if not isinstance(function, FunctionType):
+    inner = inspect.unwrap(function)
+    if not isinstance(inner, FunctionType) or (_is_installed(inner) and _place(function)):
         return _by_import(function)
-    shipment = _Shipment(function)
-    shipment.add(function)
-    name = function.__name__
+    shipment = _Shipment(inner)
+    shipment.add(inner)
+    name = inner.__name__
     return Program(name, tuple(shipment.pieces.values()), shipment.imports, call=name), shipment.values
+
+
+_NOTHING = object()
+_FOR_CELLS = frozenset({"display", "emit", "emit_file", "metric", "progress"})
+_IMPORTED = _FOR_CELLS - {"display", "emit"}
+_INSTEAD = "Return the value instead."
 
 
 class _Shipment:
@@ -47,14 +55,11 @@ class _Shipment:
         self.pieces: dict[str, Piece] = {}
         self.imports: dict[str, str] = {}
         self.values: dict[str, Any] = {}
-        self._begun: set[str] = set()
+        self._taken = {function.__name__: cast("Any", function)}  # what each name is: all share the dyno's names
 
     def add(self, definition: Any) -> None:
         """Take a function or a class, after what it needs itself."""
         name = definition.__name__
-        if name in self._begun:
-            return
-        self._begun.add(name)
         piece = _source(definition)
         known = _known(definition)
         for used in _globals(piece):
@@ -62,23 +67,50 @@ class _Shipment:
         self.pieces[name] = piece
 
     def _take(self, name: str, known: dict[str, Any], user: str) -> None:
-        if name in self._begun or name in self.imports or name in self.values:
+        given = known.get(name, _NOTHING)
+        value = inspect.unwrap(given) if callable(given) else given
+        if name in self._taken:
+            if self._taken[name] is not value:
+                raise InvalidParameters(
+                    [f"{user} and another function use two different {clean_line(name)}: rename one."]
+                )
             return
-        if name not in known:
-            if not hasattr(builtins, name) and name not in {"__name__", "__file__"}:
-                raise InvalidParameters([f"{user} uses {clean_line(name)}, which is defined nowhere."])
-            return
-        value = inspect.unwrap(known[name]) if callable(known[name]) else known[name]
-        if isinstance(value, FunctionType | type) and value.__module__ == self._home and value.__name__ == name:
-            self.add(value)
-        elif place := _place(value):
+        self._taken[name] = value
+        if given is _NOTHING:
+            _check_builtin(name, user)
+        elif isinstance(value, FunctionType | type) and value.__module__ == self._home and _is_own(value, known):
+            self._add_as(name, value, user)
+        elif place := _place(given) or _place(value):
             self.imports[name] = place
         else:
-            self.values[name] = value
+            self.values[name] = given
+
+    def _add_as(self, name: str, definition: Any, user: str) -> None:
+        """Take a function or a class that has this name, or one of its own beside it."""
+        if definition.__name__ in (name, "<lambda>"):
+            self.add(definition)
+            return
+        self._take(definition.__name__, _known(definition), user)
+        self.pieces[name] = Piece(f"<{name}>", 1, f"{name} = {definition.__name__}\n")
+
+
+def _is_own(definition: Any, known: dict[str, Any]) -> bool:
+    """Whether a function or a class is what its own name stands for; a factory's are not."""
+    own = known.get(definition.__name__)
+    return definition.__name__ == "<lambda>" or (callable(own) and inspect.unwrap(own) is definition)
+
+
+def _check_builtin(name: str, user: str) -> None:
+    """Refuse what is no module's: Python's own is on each dyno, the notebook's is not."""
+    if name in _FOR_CELLS:
+        hint = f"Import it inside of {user}: from heroku_task import {name}." if name in _IMPORTED else _INSTEAD
+        raise InvalidParameters([f"{user} uses {name}, which cells find on a dyno, and functions do not. {hint}"])
+    if not hasattr(builtins, name) and name not in {"__name__", "__file__"}:
+        raise InvalidParameters([f"{user} uses {clean_line(name)}, which is defined nowhere."])
 
 
 def _by_import(function: Callable[..., Any]) -> tuple[Program, dict[str, Any]]:
-    place = _place(function)
+    place = _place(function) or _place(inspect.unwrap(function))
     if place is None:
         kind = type(function).__name__
         raise InvalidParameters([f"{kind} is no function with a name: define one with `def`, at a module's top level."])
@@ -99,6 +131,13 @@ def _place(value: Any) -> str | None:
     return f"{module}:{name}" if found is value else None
 
 
+def _is_installed(function: FunctionType) -> bool:
+    """Whether a function is Python's own or a package's: its name is all that has to travel."""
+    file = PurePath(function.__code__.co_filename)
+    is_package = not {"site-packages", "dist-packages"}.isdisjoint(file.parts)
+    return is_package or str(file).startswith("<frozen ") or file.is_relative_to(sysconfig.get_path("stdlib"))
+
+
 def _source(definition: Any) -> Piece:
     """The source of a function or a class, with the numbers that its lines have where it was written."""
     name = definition.__name__
@@ -112,7 +151,9 @@ def _source(definition: Any) -> Piece:
         remedy = "define it inside the function that uses it, or in a module of the app"
         raise InvalidParameters([f"The source of {name} is not known here: {remedy}."]) from None
     text = textwrap.dedent("".join(lines))
-    return Piece(f"<{name}>", max(first, 1), text, _ours(text), lazy_annotations=_has_lazy_annotations(definition))
+    return Piece(
+        f"<{name}>", max(first, 1), text, _ours(text, definition), lazy_annotations=_has_lazy_annotations(definition)
+    )
 
 
 def _has_lazy_annotations(definition: Any) -> bool:
@@ -121,11 +162,26 @@ def _has_lazy_annotations(definition: Any) -> bool:
     return bool(code and code.co_flags & __future__.annotations.compiler_flag)
 
 
-def _ours(text: str) -> int:
-    """How many decorators stand above the function up to ours, which is not to be on the dyno."""
-    definition: Any = ast.parse(text).body[0]
-    names = [ast.unparse(one.func if isinstance(one, ast.Call) else one) for one in definition.decorator_list]
-    return max((at + 1 for at, name in enumerate(names) if name.split(".")[-1] == "function"), default=0)
+def _ours(text: str, definition: Any) -> int:
+    """How many decorators stand above a function that are not to be on the dyno: ours, or none."""
+    tree: Any = ast.parse(text).body[0]
+    known = _known(definition)
+    ours = [_is_ours(one, known) for one in tree.decorator_list]
+    if True in ours[1:]:
+        name = ast.unparse(tree.decorator_list[ours.index(True, 1)])
+        raise InvalidParameters(
+            [f"{definition.__name__}: put @{name} above its other decorators, which go to the dyno."]
+        )
+    return sum(ours)
+
+
+def _is_ours(decorator: ast.expr, known: dict[str, Any]) -> bool:
+    """Whether a decorator is `heroku.function`, whatever it is called here; one that is not found, by its name."""
+    path = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator).split(".")
+    found = known.get(path[0])
+    for attribute in path[1:]:
+        found = getattr(found, attribute, None)
+    return path[-1] == "function" if found is None else type(found).__module__ == "heroku_magic.functions"
 
 
 def _known(definition: Any) -> dict[str, Any]:

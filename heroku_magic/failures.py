@@ -117,4 +117,5 @@ def _requirement(module: str | None) -> str:
     if not module:
         return ""
     top = clean_line(module.partition(".")[0])
-    return f"The dyno has no module {top!r}. Add this line to the worker's requirements.txt: {_PACKAGES.get(top, top)}"
+    told = f"The dyno has no module {top!r}. Add this line to the worker's requirements.txt: {_PACKAGES.get(top, top)}"
+    return f"{told}\n(A file of your own goes into the worker's folder instead. There is no folder yet: %heroku init.)"

@@ -105,9 +105,12 @@ def _told(error: SyntaxError, piece: Piece) -> str:
 
 
 def _advice(error: SyntaxError) -> str:
-    line = (error.text or "").lstrip()
-    if line.startswith(("%", "!", "?")) or line.rstrip().endswith("?"):
+    """What to do about syntax that notebooks have, and Python has not."""
+    line = (error.text or "").strip()
+    if line.startswith(("%", "!", "?")) or line.endswith("?") or re.match(r"[\w\s,.]+=\s*[%!]", line):
         return "\nThat is IPython's, which is not on the dyno: what runs there is plain Python."
+    if re.match(r"'(await|async \w+)' outside|asynchronous comprehension outside", error.msg):
+        return "\nPlain Python awaits in functions alone: asyncio.run(main()) runs an `async def main()`."
     return ""
 
 

@@ -126,7 +126,10 @@ def _variable(text: str) -> str:
 
 
 def _variables(text: str) -> list[str]:
-    return [_variable(name.strip()) for name in text.split(",")]
+    try:
+        return [_variable(name.strip()) for name in text.split(",")]
+    except ValueError:
+        raise ValueError("expected names of variables, as in a,b without blanks; a value is --arg NAME=VALUE") from None
 
 
 def _none(text: str) -> str:

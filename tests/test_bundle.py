@@ -175,6 +175,19 @@ def test_the_cell_is_the_main_module_and_the_apps_modules_are_there(tmp_path):
     assert Dyno(cell(body).env(), tmp_path).rows == [{"x": 5, "same": True, "n": "__main__"}]
 
 
+@pytest.mark.parametrize("name", ["token", "json", "base64", "zlib", "signal", "types", "heroku_task", "heroku_driver"])
+def test_a_file_of_the_app_stands_for_no_module_that_we_need(tmp_path, name):
+    (tmp_path / f"{name}.py").write_text("raise RuntimeError('not this one')\n")
+
+    assert Dyno(cell("emit({'a': 1})").env(), tmp_path).rows == [{"a": 1}]
+
+
+def test_the_apps_modules_are_there_from_any_folder(tmp_path):
+    (tmp_path / "mine.py").write_text("x = 5\n")
+
+    assert Dyno(cell("import os\nos.chdir('/')\nimport mine\nmine.x").env(), tmp_path).rows == [{"value": 5}]
+
+
 def test_a_cell_may_import_the_helper(tmp_path):
     assert Dyno(cell("from heroku_task import emit as e\ne({'a': 1})").env(), tmp_path).rows == [{"a": 1}]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import posixpath as paths
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from math import sqrt as root
 
 import pytest
 from dynos import Dyno
+from numpy.linalg import norm
 
 import heroku_magic
 from heroku_magic.bundle import Bundle
@@ -79,6 +81,68 @@ def uses_a_class(x):
     return Point(x).moved()
 
 
+also_counts = counts_down
+
+
+def counts_elsewhere(n):
+    return also_counts(n)
+
+
+def add_tens(function):
+    @functools.wraps(function)
+    def wrapper(x):
+        return function(x) + 10
+
+    return wrapper
+
+
+class Foreign:
+    function = staticmethod(add_tens)
+
+
+ours = heroku_magic.function
+
+
+@ours
+@Foreign.function
+def foreign_below(x):
+    return x
+
+
+@add_tens
+@heroku_magic.function
+def foreign_above(x):
+    return x
+
+
+def uses_norm(x):
+    return float(norm(x))
+
+
+def makes_inner():
+    FACTOR = 100  # noqa: N806 - as the module's
+
+    def inner(x):
+        return neighbour(x) + FACTOR
+
+    return inner
+
+
+def shows(x):
+    display(x)  # noqa: F821 - that is the test
+
+
+def tells(x):
+    return [*progress(x)]  # noqa: F821 - that is the test
+
+
+def square(x):
+    return by_lambda(x)
+
+
+by_lambda = lambda x: x * x  # noqa: E731 - that is the test
+
+
 def fails(x):
     y = 1
 
@@ -131,6 +195,10 @@ def test_what_a_function_uses_goes_with_it(tmp_path):
         (decorated_too, (4,), 40),
         (annotated, (), None),
         (uses_a_class, (2,), 9),
+        (counts_elsewhere, (2,), [2, 1]),
+        (foreign_below, (1,), 11),
+        (json.dumps, ({"a": 1},), '{"a": 1}'),
+        (paths.join, ("a", "b"), "a/b"),
         (math.sqrt, (9,), 3.0),
         (math.comb, (5, 2), 10),
         (sum, ([1, 2],), 3),
@@ -138,6 +206,14 @@ def test_what_a_function_uses_goes_with_it(tmp_path):
 )
 def test_functions_run_as_they_would_here(tmp_path, function, args, value):
     assert result(tmp_path, function, *args) == value
+
+
+@pytest.mark.parametrize("function", [uses_norm, norm])
+def test_a_packages_function_goes_by_import(function):
+    program, values = program_of(function)
+
+    assert "numpy.linalg:norm" in program.imports.values()
+    assert not values
 
 
 def test_what_stands_around_a_function_goes_by_value(tmp_path):
@@ -167,6 +243,11 @@ def test_an_attribute_of_the_same_name_is_no_use():
     [
         (undefined, "undefined uses no_such_name, which is defined nowhere"),
         (lambda x: x, "give the function a name with `def`"),
+        (foreign_above, "put @heroku_magic.function above its other decorators"),
+        (makes_inner(), "neighbour and another function use two different FACTOR: rename one"),
+        (shows, "shows uses display, which cells find on a dyno, and functions do not. Return the value instead"),
+        (tells, "Import it inside of tells: from heroku_task import progress"),
+        (square, "give the function a name with `def`"),
         (later, "make it a plain function that calls asyncio.run()"),
         (functools.partial(sum), "is no function with a name"),
     ],

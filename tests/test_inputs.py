@@ -94,6 +94,7 @@ def test_a_table_that_cannot_travel_says_why():
     assert "rename them" in refused(pd.DataFrame({1: [1]}))
     assert "presigned URL" in refused(pd.DataFrame({"x": np.zeros(10_000_000)}))
     assert "two columns" in refused(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    assert "column 'x' holds longdouble" in refused(pd.DataFrame({"x": np.array([1, 2], dtype="longdouble")}))
     assert "column 'o' holds object" in refused(pd.DataFrame({"o": [object()]}))
     assert "a DataFrame does not travel" in refused(pd.DataFrame({"a": [1]}), with_tables=False)
 

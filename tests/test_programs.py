@@ -42,9 +42,16 @@ def test_a_fault_shows_its_line_as_the_user_counts_it(body, number, line, carets
         assert text.splitlines()[-1].split("| ", 1)[1].startswith(carets)
 
 
-@pytest.mark.parametrize("body", ["!ls", "x = 1\n%time x", "len?"])
+@pytest.mark.parametrize("body", ["!ls", "x = 1\n%time x", "len?", "files = !ls", "a, b.c = %time x"])
 def test_ipythons_own_syntax_is_told_apart(body):
     assert "IPython's, which is not on the dyno" in refused(body)
+
+
+@pytest.mark.parametrize(
+    "body", ["await f()", "async with f(): pass", "async for x in y: pass", "[x async for x in y]", "x = await f()"]
+)
+def test_what_a_notebook_awaits_outside_of_functions_has_a_remedy(body):
+    assert "asyncio.run(main())" in refused(body)
 
 
 @pytest.mark.parametrize("body", ["", "\n", " \n\t\n"])

@@ -473,7 +473,10 @@ def _foreign(value: Any, column: str) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if hasattr(value, "tolist") and not dtype.startswith("timedelta64"):  # numpy's scalars and arrays, Series
-        return _plain(value.tolist(), column)
+        converted = value.tolist()
+        if type(converted) is type(value):  # a longdouble stays one
+            raise _no_json(value, column)
+        return _plain(converted, column)
     for kind in (int, float, str):
         if isinstance(value, kind):
             return kind(value)
