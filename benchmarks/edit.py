@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import heroku_magic
-from heroku_magic.bundle import Bundle
-from heroku_magic.programs import read_cell
+from heroku_magic.code.bundle import Bundle
+from heroku_magic.code.programs import read_cell
 from heroku_magic.values import ROOM
 
 if TYPE_CHECKING:

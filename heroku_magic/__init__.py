@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from heroku_magic.run import Run
     from heroku_magic.scaffold import init
     from heroku_magic.secret import Secret
-    from heroku_magic.sweep import Sweep
+    from heroku_magic.sweeps.sweep import Sweep
 
     last: Run | Sweep | None
 
@@ -55,7 +55,7 @@ _HOMES = {
     "RunCancelled": "errors",
     "Secret": "secret",
     "SettingsError": "errors",
-    "Sweep": "sweep",
+    "Sweep": "sweeps.sweep",
     "SweepFailed": "errors",
     "TaskFailed": "errors",
     "account": "connection",

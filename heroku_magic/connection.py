@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from heroku_magic import settings as settings_
 from heroku_magic.accounts import Account
 from heroku_magic.client import HerokuClient
+from heroku_magic.code.functions import Decorator
 from heroku_magic.embedded import embedded, running
 from heroku_magic.errors import NotFound
-from heroku_magic.functions import Decorator
 from heroku_magic.heroku import EMBEDDED, Heroku, Say, connected, shipped, shown
 from heroku_magic.settings import Choice, NoApp, Settings
 from heroku_magic.tokens import NoToken, find_token

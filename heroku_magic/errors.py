@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.run import Run
-    from heroku_magic.sweep import Sweep
+    from heroku_magic.sweeps.sweep import Sweep
 
 
 class HerokuMagicError(Exception):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic import measured
-from heroku_magic.estimates import Estimate
 from heroku_magic.run import Order
+from heroku_magic.sweeps.estimates import Estimate
 from heroku_magic.vault import find, likely_source
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.heroku import Heroku
     from heroku_magic.run import Run
-    from heroku_magic.sweep import Sweep
+    from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.tasks import Task
     from heroku_magic.widgets import Form
 

@@ -16,9 +16,9 @@ from heroku_magic import measured, resumption
 from heroku_magic import settings as settings_
 from heroku_magic.accounts import Account
 from heroku_magic.catalogue import Catalogue
+from heroku_magic.code.functions import Decorator, bound, value
 from heroku_magic.configvars import ConfigVars
 from heroku_magic.deploy import Deploy
-from heroku_magic.desk import Terms, check_count
 from heroku_magic.errors import (
     DeployRefused,
     Interrupted,
@@ -26,9 +26,6 @@ from heroku_magic.errors import (
     InvalidParameters,
     NotFound,
 )
-from heroku_magic.estimates import Estimate
-from heroku_magic.executor import DynoExecutor
-from heroku_magic.functions import Decorator, bound, value
 from heroku_magic.inspection import inspect
 from heroku_magic.logstream import backlog
 from heroku_magic.masking import Mask
@@ -38,7 +35,10 @@ from heroku_magic.resumption import Rest
 from heroku_magic.run import Order, Run, running_runs
 from heroku_magic.safetext import clean_line
 from heroku_magic.status import drains, told
-from heroku_magic.sweep import Sweep
+from heroku_magic.sweeps.desk import Terms, check_count
+from heroku_magic.sweeps.estimates import Estimate
+from heroku_magic.sweeps.executor import DynoExecutor
+from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.transport import say_nothing
 from heroku_magic.vault import find
 
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 
     from heroku_magic.client import HerokuClient
     from heroku_magic.deploy import Deployed
-    from heroku_magic.desk import Plan
     from heroku_magic.loglines import LogLine
     from heroku_magic.resources import App, Dyno, Release
     from heroku_magic.secret import Secret
     from heroku_magic.settings import Settings
+    from heroku_magic.sweeps.desk import Plan
     from heroku_magic.tasks import Task
 
 Say = Callable[[str], None]

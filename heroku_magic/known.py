@@ -67,7 +67,7 @@ class Known:
     def runs(self) -> list[str]:
         """Return the detached runs of this folder, and the sweeps."""
         from heroku_magic.detached import known
-        from heroku_magic.journal import FOLDER
+        from heroku_magic.sweeps.journal import FOLDER
 
         return [*(detached.run for detached in known()), *sorted(path.stem for path in FOLDER.glob("hs-*.jsonl"))]
 

@@ -6,9 +6,8 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle import COMMAND, Bundle
-from heroku_magic.bundling import Bundling
-from heroku_magic.desk import Plan, check_count
+from heroku_magic.code.bundle import COMMAND, Bundle
+from heroku_magic.code.bundling import Bundling
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.grid import Grid, grid, refuse_too_many, reservoir
 from heroku_magic.parameters import refused, to_env, with_calls
@@ -16,6 +15,7 @@ from heroku_magic.preflight import Preflight
 from heroku_magic.run import Order
 from heroku_magic.secret import Secret
 from heroku_magic.settings import LONGEST_TIMEOUT
+from heroku_magic.sweeps.desk import Plan, check_count
 from heroku_magic.tasks import check
 from heroku_magic.vault import find
 

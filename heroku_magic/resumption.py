@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from heroku_magic import detached, journal
-from heroku_magic.desk import Terms
+from heroku_magic import detached
 from heroku_magic.errors import InvalidOptions, NotFound
 from heroku_magic.grid import Axis, Grid
-from heroku_magic.journal import Journal, Written, WrittenAxis
-from heroku_magic.launcher import Job
 from heroku_magic.ordering import Wish
 from heroku_magic.run import running_runs
 from heroku_magic.secret import Secret
-from heroku_magic.sweep import Sweep
+from heroku_magic.sweeps import journal
+from heroku_magic.sweeps.desk import Terms
+from heroku_magic.sweeps.journal import Journal, Written, WrittenAxis
+from heroku_magic.sweeps.launcher import Job
+from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.values import Typed, plain
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heroku_magic.catalogue import Place
-    from heroku_magic.desk import Plan
-    from heroku_magic.journal import Read
     from heroku_magic.ordering import Ordering
-    from heroku_magic.outcomes import Outcome
+    from heroku_magic.sweeps.desk import Plan
+    from heroku_magic.sweeps.journal import Read
+    from heroku_magic.sweeps.outcomes import Outcome
 
 ID = re.compile(r"hs-[0-9a-f]{8}")
 # What Python says of values that are none of a journal's.

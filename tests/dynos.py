@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 
-from heroku_magic.bundle import COMMAND
+from heroku_magic.code.bundle import COMMAND
 from heroku_magic.frames import frame
 from heroku_magic.records import RecordDecoder, RunKey
 from heroku_magic.secret import Secret

@@ -13,11 +13,11 @@ from dynos import Dyno
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heroku_magic.bundle import COMMAND, Bundle, sources
-from heroku_magic.closures import program_of
+from heroku_magic.code.bundle import COMMAND, Bundle, sources
+from heroku_magic.code.closures import program_of
+from heroku_magic.code.functions import returned
+from heroku_magic.code.programs import read_cell
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.functions import returned
-from heroku_magic.programs import read_cell
 from heroku_magic.records import Rows
 from heroku_magic.secret import Secret
 from heroku_magic.values import ROOM, Typed

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from heroku_magic import connect
-from heroku_magic.bundling import Bundling
+from heroku_magic.code.bundling import Bundling
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.records import Declaration
 from heroku_magic.settings import Settings

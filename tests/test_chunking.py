@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heroku_magic.chunking import LONGEST, MEASURED, Chunking
+from heroku_magic.sweeps.chunking import LONGEST, MEASURED, Chunking
 
 
 def measured(boot, work, count=MEASURED):

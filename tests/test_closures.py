@@ -14,10 +14,10 @@ from dynos import Dyno
 from numpy.linalg import norm
 
 import heroku_magic
-from heroku_magic.bundle import Bundle
-from heroku_magic.closures import program_of
+from heroku_magic.code.bundle import Bundle
+from heroku_magic.code.closures import program_of
+from heroku_magic.code.functions import bound, returned
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.functions import bound, returned
 
 FACTOR = 3
 NAMES = ("ada", "grace")

@@ -20,10 +20,10 @@ from traitlets.config import Config
 
 import heroku_magic
 from heroku_magic import InvalidOptions, InvalidParameters, RunCancelled, Secret, TaskFailed, connect
-from heroku_magic.bundle import COMMAND, Bundle
+from heroku_magic.code.bundle import COMMAND, Bundle
+from heroku_magic.code.programs import read_cell
 from heroku_magic.embedded import embedded
 from heroku_magic.errors import SweepFailed
-from heroku_magic.programs import read_cell
 
 PACKAGES = str(Path(pd.__file__).parents[1])
 

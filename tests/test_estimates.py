@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.estimates import Estimate
 from heroku_magic.run import Order
+from heroku_magic.sweeps.estimates import Estimate
 
 
 def order(**options):

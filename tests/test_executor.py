@@ -10,7 +10,7 @@ import pytest
 from workers import make_worker
 
 from heroku_magic import InvalidOptions, InvalidParameters, RunCancelled, TaskFailed, connect
-from heroku_magic.launcher import Launcher
+from heroku_magic.sweeps.launcher import Launcher
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_a_secret_of_a_call_is_hidden_in_a_log_that_is_read_again(heroku, monkey
 
 
 def test_nobody_waits_for_a_call_that_a_fault_ended(heroku, monkeypatch):
-    monkeypatch.setattr("heroku_magic.executor._Queue.look", lambda _: 1 / 0)
+    monkeypatch.setattr("heroku_magic.sweeps.executor._Queue.look", lambda _: 1 / 0)
     executor = heroku.executor("square", jobs=1)
     futures = [executor.submit(executor.task, n, pause=60) for n in range(3)]
     wait(futures, timeout=30)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heroku_magic.code.inputs import Inputs
+from heroku_magic.code.shipped import frames  # what runs on the dyno
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.inputs import Inputs
 from heroku_magic.secret import Secret
-from heroku_magic.shipped import frames  # what runs on the dyno
 
 FLOATS = st.floats(width=32)
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
-from heroku_magic.journal import Journal, Written, WrittenAxis, read
-from heroku_magic.outcomes import Outcome
 from heroku_magic.records import Rows
+from heroku_magic.sweeps.journal import Journal, Written, WrittenAxis, read
+from heroku_magic.sweeps.outcomes import Outcome
 from heroku_magic.tables import table
 
 WRITTEN = Written(

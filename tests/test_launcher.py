@@ -12,11 +12,12 @@ from collections import deque
 import pytest
 from workers import make_worker
 
-from heroku_magic import connect, launcher
+from heroku_magic import connect
 from heroku_magic.embedded import embedded
 from heroku_magic.errors import LogStreamError, RateLimited, Refused, TaskFailed
-from heroku_magic.launcher import Job, Launcher
 from heroku_magic.run import Order
+from heroku_magic.sweeps import launcher
+from heroku_magic.sweeps.launcher import Job, Launcher
 
 ORDER = Order("shop", "shop", "step", "step", {})
 
@@ -108,7 +109,7 @@ def launched(monkeypatch):
     monkeypatch.setattr(launcher, "Run", Made)
     monkeypatch.setattr(launcher, "SharedLog", Log)
     monkeypatch.setattr(launcher, "LONGEST_WAIT", 0.01)
-    monkeypatch.setattr("heroku_magic.pacing.SHORTEST_WAIT", 0.01)
+    monkeypatch.setattr("heroku_magic.sweeps.pacing.SHORTEST_WAIT", 0.01)
 
     def launched(jobs, *endings):
         Made.endings = deque(endings)

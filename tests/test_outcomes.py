@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from heroku_magic.errors import HerokuMagicError
-from heroku_magic.outcomes import STATES, Board, Outcome, counted
 from heroku_magic.records import Rows
+from heroku_magic.sweeps.outcomes import STATES, Board, Outcome, counted
 
 
 def outcome(place, state="done", attempts=1, **more):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.pacing import LONGEST_WAIT, REFILL, RESERVE, SHORTEST_WAIT, Pace, Room
+from heroku_magic.sweeps.pacing import LONGEST_WAIT, REFILL, RESERVE, SHORTEST_WAIT, Pace, Room
 
 
 def test_a_room_that_was_never_refused_takes_as_many_as_are_wanted():

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heroku_magic.code.programs import FILE, Piece, Program, read_cell, too_new
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.programs import FILE, Piece, Program, read_cell, too_new
 
 
 def refused(body):

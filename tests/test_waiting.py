@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.waiting import Waiting
+from heroku_magic.sweeps.waiting import Waiting
 
 
 def test_what_is_tried_again_goes_before_what_is_fresh():

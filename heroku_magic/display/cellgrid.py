@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heroku_magic.outcomes import STATES
+from heroku_magic.sweeps.outcomes import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.display import Output
 from heroku_magic.display.live import empty_output, in_notebook
 from heroku_magic.display.sweeps import SweepOutput
-from heroku_magic.sweep import Sweep
+from heroku_magic.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     import pandas as pd

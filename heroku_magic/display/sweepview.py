@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from heroku_magic.display.cellgrid import SIGNS, Picture
 from heroku_magic.display.text import SEPARATOR, duration
 from heroku_magic.display.timeline import Timeline
-from heroku_magic.outcomes import STATES
 from heroku_magic.safetext import NAME, clean_line, clipped, mask_emails
+from heroku_magic.sweeps.outcomes import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

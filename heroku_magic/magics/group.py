@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from heroku_magic.options import Parsed
     from heroku_magic.run import Run
     from heroku_magic.settings import Choice
-    from heroku_magic.sweep import Sweep
+    from heroku_magic.sweeps.sweep import Sweep
 
 
 class VerbGroup(Magics):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from heroku_magic.display.sweeps import SweepOutput
     from heroku_magic.options import Parsed
     from heroku_magic.run import Run
-    from heroku_magic.sweep import Sweep
+    from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.tasks import Task
 
 
@@ -92,7 +92,7 @@ class Runs(VerbGroup):
 
     def _resume(self, parsed: Parsed) -> Any:
         from heroku_magic.heroku import last
-        from heroku_magic.sweep import Sweep
+        from heroku_magic.sweeps.sweep import Sweep
 
         earlier = last()
         save = parsed.words[0] if parsed.words else earlier if isinstance(earlier, Sweep) else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.run import Run
-    from heroku_magic.sweep import Sweep
+    from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.tasks import Task
 
 # Seconds between the click and the run. A front end holds back what was typed last until the kernel has

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from heroku_magic.run import Run
-    from heroku_magic.sweep import Sweep
+    from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.widgets.fields import Field
     from heroku_magic.widgets.form import Form
 

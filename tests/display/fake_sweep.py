@@ -8,7 +8,7 @@ import random
 import time
 from types import SimpleNamespace
 
-from heroku_magic.outcomes import STATES
+from heroku_magic.sweeps.outcomes import STATES
 
 CODE = {state: code for code, state in enumerate(STATES)}
 

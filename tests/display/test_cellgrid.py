@@ -4,7 +4,7 @@ import pytest
 from fake_sweep import CODE
 
 from heroku_magic.display.cellgrid import MOST, SIGNS, Picture
-from heroku_magic.outcomes import STATES
+from heroku_magic.sweeps.outcomes import STATES
 
 
 def states(*names):

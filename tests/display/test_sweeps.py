@@ -13,7 +13,7 @@ from test_live import Cell
 from heroku_magic.display import sweeps
 from heroku_magic.display.sweeps import SweepOutput, html
 from heroku_magic.display.sweepview import Pace, SweepView, text
-from heroku_magic.outcomes import STATES
+from heroku_magic.sweeps.outcomes import STATES
 
 BEGAN = 1_729_203_800.0
 MIXED = ["done"] * 61 + ["failed"] * 2 + ["running"] * 20 + ["queued"] * 17

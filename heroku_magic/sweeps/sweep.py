@@ -12,11 +12,11 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.desk import SweepDesk
 from heroku_magic.errors import SweepFailed
 from heroku_magic.frames import grid_frame, table
-from heroku_magic.launcher import Launcher
-from heroku_magic.outcomes import RUNNING, STARTING, STATES, Board, Span, counted
+from heroku_magic.sweeps.desk import SweepDesk
+from heroku_magic.sweeps.launcher import Launcher
+from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, Board, Span, counted
 from heroku_magic.values import plain
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.client import HerokuClient
-    from heroku_magic.desk import Plan, Terms
-    from heroku_magic.journal import Journal
-    from heroku_magic.launcher import Job
-    from heroku_magic.outcomes import Outcome
+    from heroku_magic.sweeps.desk import Plan, Terms
+    from heroku_magic.sweeps.journal import Journal
+    from heroku_magic.sweeps.launcher import Job
+    from heroku_magic.sweeps.outcomes import Outcome
 
 NAMED = 5  # failures that an error names
 TOLD = ("run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error")  # of each run, as columns

@@ -6,7 +6,7 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from heroku_magic.chunking import Chunking
+from heroku_magic.sweeps.chunking import Chunking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

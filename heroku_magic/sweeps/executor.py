@@ -11,7 +11,7 @@ from collections import deque
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.launcher import Job, Launcher
+from heroku_magic.sweeps.launcher import Job, Launcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,9 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.errors import RateLimited, Refused
-from heroku_magic.pacing import LONGEST_WAIT, REFILL, RESERVE, Pace, Room
 from heroku_magic.run import Run, is_ending
 from heroku_magic.sharedlog import SharedLog
+from heroku_magic.sweeps.pacing import LONGEST_WAIT, REFILL, RESERVE, Pace, Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable

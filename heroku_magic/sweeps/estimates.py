@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heroku_magic.pacing import REFILL, RESERVE
 from heroku_magic.pricing import READ_ON
+from heroku_magic.sweeps.pacing import REFILL, RESERVE
 
 if TYPE_CHECKING:
     from heroku_magic.run import Order

@@ -18,8 +18,8 @@ from pathlib import PurePath
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+from heroku_magic.code.programs import Piece, Program
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.programs import Piece, Program
 from heroku_magic.safetext import clean_line
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _is_ours(decorator: ast.expr, known: dict[str, Any]) -> bool:
     found = known.get(path[0])
     for attribute in path[1:]:
         found = getattr(found, attribute, None)
-    return path[-1] == "function" if found is None else type(found).__module__ == "heroku_magic.functions"
+    return path[-1] == "function" if found is None else type(found).__module__ == "heroku_magic.code.functions"
 
 
 def _known(definition: Any) -> dict[str, Any]:

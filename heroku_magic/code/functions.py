@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.records import Rows
     from heroku_magic.run import Run
-    from heroku_magic.sweep import Sweep
+    from heroku_magic.sweeps.sweep import Sweep
 
 OPTIONS = frozenset({"secrets", "size", "timeout", "override", "max_cost"})
 P = ParamSpec("P")
@@ -64,7 +64,7 @@ class Function(Generic[P, T]):
         return value(run)  # type: ignore[no-any-return]  # what came through a log has no type
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Run:
-        """Start it on a dyno and return the run at once; `heroku_magic.functions.value(run)` waits for the value."""
+        """Start it on a dyno and return the run at once; `value(run)` of this module waits for its value."""
         arguments = bound(self.__wrapped__, args, kwargs)
         return self._caller().submit(None, arguments, code=self.__wrapped__, **self._options)
 

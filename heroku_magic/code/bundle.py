@@ -16,14 +16,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.code.inputs import Inputs
+from heroku_magic.code.programs import Program, as_literal
+from heroku_magic.code.slim import slim
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.inputs import Inputs
 from heroku_magic.parameters import to_env, with_calls
-from heroku_magic.programs import Program, as_literal
 from heroku_magic.safetext import clean_line
 from heroku_magic.secret import Secret
 from heroku_magic.settings import shipped_worker
-from heroku_magic.slim import slim
 from heroku_magic.values import ROOM, WAYS_OUT
 
 if TYPE_CHECKING:

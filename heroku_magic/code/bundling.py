@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle import Bundle
-from heroku_magic.closures import program_of
+from heroku_magic.code.bundle import Bundle
+from heroku_magic.code.closures import program_of
+from heroku_magic.code.programs import read_cell, too_new
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.programs import read_cell, too_new
 from heroku_magic.secret import Secret
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heroku_magic.catalogue import Catalogue, Place
-    from heroku_magic.programs import Program
+    from heroku_magic.code.programs import Program
     from heroku_magic.run import Run
 
 _VERSION = re.compile(r"(?:python-)?3\.(\d{1,2})(?:\.\d+)?")

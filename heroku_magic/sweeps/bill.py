@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from heroku_magic.outcomes import Span
+from heroku_magic.sweeps.outcomes import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bill import Bill
 from heroku_magic.errors import (
     EmulatorError,
     InvalidOptions,
@@ -20,9 +19,10 @@ from heroku_magic.errors import (
 )
 from heroku_magic.failures import describe_failure
 from heroku_magic.frames import contradiction
-from heroku_magic.launcher import Job
-from heroku_magic.outcomes import Outcome
-from heroku_magic.waiting import Waiting
+from heroku_magic.sweeps.bill import Bill
+from heroku_magic.sweeps.launcher import Job
+from heroku_magic.sweeps.outcomes import Outcome
+from heroku_magic.sweeps.waiting import Waiting
 
 if TYPE_CHECKING:
     import threading
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from heroku_magic.errors import HerokuMagicError
     from heroku_magic.grid import Grid
-    from heroku_magic.journal import Journal
-    from heroku_magic.outcomes import Board
     from heroku_magic.records import Call
     from heroku_magic.run import Order, Run
+    from heroku_magic.sweeps.journal import Journal
+    from heroku_magic.sweeps.outcomes import Board
 
 LOG_LINES = 5  # of a failed run that are kept
 FEW = 5  # runs without an answer that are no sign yet
