@@ -41,10 +41,13 @@ def races(*, quick: bool) -> list[Race]:
         Side("curl -sN", partial(curl, lines=many), Aim(least=0.9), lacking),
         Side("curl -sN, as events", partial(curl, lines=many, events=True), Aim(least=0.9), lacking),
     ]
-    cli = Side("heroku logs --tail (official CLI)", partial(heroku_logs, lines=some), Aim(least=5), missing_cli())
+    logs = partial(heroku_logs, lines=some)
+    cli = Side("heroku logs --tail (official CLI)", logs, Aim(least=5), missing_cli())
+    whole = Side("heroku logs --tail (official CLI)", logs, lacking=missing_cli())
     return [
         _race(f"following {many:,} lines", partial(logstream, lines=many), curls, repeats),
-        _race(f"following {some:,} lines, whole run", partial(whole_run, lines=some), [cli], repeats),
+        _race(f"following {some:,} lines", partial(logstream, lines=some), [cli], repeats),
+        _race(f"following {some:,} lines, whole run", partial(whole_run, lines=some), [whole], repeats),
         _memory_race(many, few),
     ]
 

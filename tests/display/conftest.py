@@ -48,11 +48,15 @@ class Replay:
                 yield event
 
 
+def _event(kind, facts):
+    return LogLine(**facts) if kind is LogLine else msgspec.convert(facts, kind)
+
+
 @pytest.fixture
 def history():
     def read(name):
         events = json.loads((SAMPLES / f"{name}.json").read_text("utf-8"))
-        return [msgspec.convert(event, KINDS[event.pop("event")]) for event in events]
+        return [_event(KINDS[event.pop("event")], event) for event in events]
 
     return read
 
