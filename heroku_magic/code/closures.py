@@ -152,9 +152,9 @@ def _source(definition: Any) -> Piece:
         remedy = "define it inside the function that uses it, or in a module of the app"
         raise InvalidParameters([f"The source of {name} is not known here: {remedy}."]) from None
     text = textwrap.dedent("".join(lines))
-    return Piece(
-        f"<{name}>", max(first, 1), text, _ours(text, definition), lazy_annotations=_has_lazy_annotations(definition)
-    )
+    ours = _ours(text, definition)
+    is_lazy = _has_lazy_annotations(definition) or _reads_no_annotations(definition, text, ours)
+    return Piece(f"<{name}>", max(first, 1), text, ours, lazy_annotations=is_lazy)
 
 
 def _of_cells(definition: Any) -> tuple[list[str], int] | None:
@@ -188,6 +188,13 @@ def _has_lazy_annotations(definition: Any) -> bool:
     """Whether the source began with `from __future__ import annotations`."""
     code = getattr(definition, "__code__", None)
     return bool(code and code.co_flags & __future__.annotations.compiler_flag)
+
+
+def _reads_no_annotations(definition: Any, text: str, ours: int) -> bool:
+    """Whether nobody reads a function's annotations where it runs: they may name what only the notebook has."""
+    tree: Any = ast.parse(text).body[0]
+    has_classes = any(isinstance(node, ast.ClassDef) for node in ast.walk(tree))
+    return isinstance(definition, FunctionType) and ours == len(tree.decorator_list) and not has_classes
 
 
 def _ours(text: str, definition: Any) -> int:
