@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from types import SimpleNamespace
 
@@ -54,6 +55,30 @@ def test_syntax_that_it_knows_or_may_know_goes(python):
     made.learn(ran(python))
 
     assert made.bundle(MATCH, {}, (), {})
+
+
+def test_syntax_that_only_a_newer_python_of_the_dynos_may_know_goes():
+    made, _ = bundling()
+    with pytest.raises(InvalidParameters, match="SyntaxError"):
+        made.bundle("not yet python", {}, (), {})
+
+    made.learn(ran("3.99.0"))
+    assert made.bundle("not yet python", {}, (), {})
+    with pytest.raises(InvalidParameters, match="IPython's"):
+        made.bundle("!ls", {}, (), {})
+
+
+def test_a_function_that_uses_what_cannot_travel_has_a_remedy():
+    made, _ = bundling()
+    with pytest.raises(InvalidParameters, match=r"LOG: a Logger has no form(.|\n)*Or make it inside of logs"):
+        made.bundle(logs, {}, (), {})
+
+
+LOG = logging.getLogger("test")
+
+
+def logs():
+    LOG.info("x")
 
 
 def test_another_release_may_have_another_python():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import linecache
 import math
 import posixpath as paths
+import types
 from dataclasses import dataclass
 from math import sqrt as root
 
@@ -214,6 +216,19 @@ def test_a_packages_function_goes_by_import(function):
 
     assert "numpy.linalg:norm" in program.imports.values()
     assert not values
+
+
+def test_annotations_of_a_plain_function_stay_here(tmp_path):
+    module = types.ModuleType("typed_module")
+    source = (
+        "import pytest\nVector = list[float]\ndef typed(x: Vector, y: pytest.Item = None) -> Vector:\n    return x\n"
+    )
+    linecache.cache["<typed>"] = (len(source), None, source.splitlines(keepends=True), "<typed>")
+    exec(compile(source, "<typed>", "exec", dont_inherit=True), vars(module))
+
+    program, values = program_of(module.typed)
+    assert (dict(program.imports), values) == ({}, {})
+    assert result(tmp_path, module.typed, [1.5]) == [1.5]
 
 
 def test_what_stands_around_a_function_goes_by_value(tmp_path):

@@ -106,6 +106,21 @@ f.remote(5), f.map([1, 2]), f(5)"""
     assert "→    6 |     return BASE / x" in text
 
 
+def test_a_class_of_a_cell_goes_with_the_function_that_uses_it(shared):
+    shared.run("import heroku_magic\nheroku = heroku_magic.connect(say=lambda text: None)")
+    point = "from dataclasses import dataclass\n@dataclass\nclass Point:\n    x: int\n    y: int = {}"
+    pair = "class Pair:\n    def __init__(self, a): self.a = a\n    def twice(self): return {} * self.a"
+    shared.run(point.format(2))
+    shared.run(pair.format(2))
+    use = "@heroku.function\ndef use(x):\n    return Point(Pair(x).twice()).y + Pair(x).twice()\nuse.remote(1)"
+    assert shared.run(use).value == "4"
+
+    shared.run(pair.format(10))
+    assert shared.run("use.remote(1)").value == "12"
+    shared.run(point.format(3))
+    assert "Several cells defined Point" in shared.run("use.remote(1)").error[1]
+
+
 def test_ten_thousand_lines_arrive_and_the_output_stays_small(shared):
     out = shared.run("%%dyno\nfor i in range(10_000):\n    print('line', i, 'x' * 90)", timeout=60)
 

@@ -7,6 +7,7 @@ the folder that is served, is compared with the syntax.
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.code.bundle import Bundle
@@ -51,11 +52,29 @@ class Bundling:
         Raises InvalidParameters with every fault.
         """
         if not isinstance(code, str):
-            program, values = program_of(code)
-            return Bundle(self._checked(program), values, names, secrets)
+            return self._of_function(code, names, secrets)
         hidden = {name: value for name, value in values.items() if isinstance(value, Secret)}
         shown = {name: value for name, value in values.items() if name not in hidden}
-        return Bundle(self._checked(read_cell(code)), shown, names, {**secrets, **hidden})
+        return Bundle(self._checked(self._read(code)), shown, names, {**secrets, **hidden})
+
+    def _read(self, code: str) -> Program:
+        try:
+            return read_cell(code)
+        except InvalidParameters:
+            if not self._is_newer_there():
+                raise
+        return read_cell(code, is_final=False)
+
+    def _of_function(self, code: Callable[..., Any], names: Iterable[str], secrets: Mapping[str, Secret]) -> Bundle:
+        program, values = program_of(code)
+        checked = self._checked(program)
+        try:
+            return Bundle(checked, values, names, secrets)
+        except InvalidParameters as error:
+            if not values:
+                raise
+            issues = [f"{issue} Or make it inside of {program.name}." for issue in error.issues]
+        raise InvalidParameters(issues)
 
     def learn(self, run: Run) -> None:
         """Take note of the Python that a run's dyno had."""
@@ -73,6 +92,10 @@ class Bundling:
             where = f"{self._place.app_name} has Python {_dotted(self._seen[1])}, as its last run told."
             raise InvalidParameters([f"{fault}\n{where}"])
         return program
+
+    def _is_newer_there(self) -> bool:
+        """Whether the dyno's Python is known to be newer than this one, which then cannot judge its syntax."""
+        return self._seen is not None and self._seen[1] > sys.version_info[:2] and self._is_release(self._seen[0])
 
     def _is_release(self, version: int | None) -> bool:
         """Whether the app still has this release: another one may have another Python."""

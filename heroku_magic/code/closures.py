@@ -10,6 +10,7 @@ import __future__
 import ast
 import builtins
 import inspect
+import linecache
 import symtable
 import sys
 import sysconfig
@@ -146,20 +147,54 @@ def _source(definition: Any) -> Piece:
     if inspect.iscoroutinefunction(definition):
         raise InvalidParameters([f"{name} is async: make it a plain function that calls asyncio.run()."])
     try:
-        lines, first = inspect.getsourcelines(definition)
+        lines, first = _of_cells(definition) or inspect.getsourcelines(definition)
     except (OSError, TypeError):
         remedy = "define it inside the function that uses it, or in a module of the app"
         raise InvalidParameters([f"The source of {name} is not known here: {remedy}."]) from None
     text = textwrap.dedent("".join(lines))
-    return Piece(
-        f"<{name}>", max(first, 1), text, _ours(text, definition), lazy_annotations=_has_lazy_annotations(definition)
-    )
+    ours = _ours(text, definition)
+    is_lazy = _has_lazy_annotations(definition) or _reads_no_annotations(definition, text, ours)
+    return Piece(f"<{name}>", max(first, 1), text, ours, lazy_annotations=is_lazy)
+
+
+def _of_cells(definition: Any) -> tuple[list[str], int] | None:
+    """The lines of a class that a notebook's cell defines, which `inspect` does not find; None: it is none."""
+    if not isinstance(definition, type) or definition.__module__ != "__main__":
+        return None
+    kept = {file: entry[2] for file, entry in linecache.cache.items() if len(entry) > 1 and entry[1] is None}
+    functions = filter(inspect.isfunction, map(inspect.unwrap, vars(definition).values()))
+    own = {function.__code__.co_filename for function in functions} & kept.keys()
+    classes = (one for file in own or kept for one in _classes(kept[file], definition.__name__))
+    found = {"".join(lines): (lines, first) for lines, first in classes}
+    if len(found) > 1:
+        issue = f"Several cells defined {definition.__name__}, and none of its methods tells which: rename it."
+        raise InvalidParameters([issue])
+    return next(iter(found.values()), None)
+
+
+def _classes(lines: list[str], name: str) -> Iterator[tuple[list[str], int]]:
+    """Where lines of a cell define a class of this name."""
+    try:
+        tree = ast.parse("".join(lines))
+    except (SyntaxError, ValueError):
+        return
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            yield lines[first - 1 : node.end_lineno], first
 
 
 def _has_lazy_annotations(definition: Any) -> bool:
     """Whether the source began with `from __future__ import annotations`."""
     code = getattr(definition, "__code__", None)
     return bool(code and code.co_flags & __future__.annotations.compiler_flag)
+
+
+def _reads_no_annotations(definition: Any, text: str, ours: int) -> bool:
+    """Whether nobody reads a function's annotations where it runs: they may name what only the notebook has."""
+    tree: Any = ast.parse(text).body[0]
+    has_classes = any(isinstance(node, ast.ClassDef) for node in ast.walk(tree))
+    return isinstance(definition, FunctionType) and ours == len(tree.decorator_list) and not has_classes
 
 
 def _ours(text: str, definition: Any) -> int:

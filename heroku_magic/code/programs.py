@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import sys
 import tokenize
 import warnings
 from dataclasses import astuple, dataclass, field
@@ -50,20 +51,24 @@ class Program:
     quiet: bool = False
 
 
-def read_cell(body: str) -> Program:
+def read_cell(body: str, *, is_final: bool = True) -> Program:
     r"""Return the program that a cell's body is. Raises InvalidParameters for what is no Python.
+
+    is_final: this Python judges the syntax; False where the dyno's is newer and may know more.
 
     >>> read_cell("n = 1\nn + 1;").quiet
     True
     """
     if not body.strip():
         raise InvalidParameters(["The cell has no code: what is to run on the dyno stands below the %%dyno line."])
-    _compiled(body)
+    _compiled(body, is_final=is_final)
     return Program("cell", (Piece(FILE, FIRST, body),), quiet=_ends_with_semicolon(body))
 
 
 def too_new(program: Program, version: tuple[int, int]) -> str | None:
     """Return which syntax a Python of this version does not know, as far as this one can tell; or None."""
+    if version > sys.version_info[:2]:
+        return None
     for piece in program.pieces:
         try:
             ast.parse(piece.text, feature_version=version)
@@ -72,7 +77,7 @@ def too_new(program: Program, version: tuple[int, int]) -> str | None:
     return None
 
 
-def _compiled(body: str) -> None:
+def _compiled(body: str, *, is_final: bool) -> None:
     """Compile it, which finds all that is wrong with its syntax."""
     piece = Piece(FILE, FIRST, body)
     try:
@@ -80,7 +85,10 @@ def _compiled(body: str) -> None:
             warnings.simplefilter("ignore")  # they are told where it runs
             compile(body, FILE, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise InvalidParameters([_told(error, piece) + _advice(error)]) from None
+        advice = _advice(error)
+        if not is_final and not advice:
+            return
+        raise InvalidParameters([_told(error, piece) + advice]) from None
     except UnicodeEncodeError:
         reason = "The cell holds half a character (a lone surrogate), which is no Python."
     except (ValueError, RecursionError, MemoryError) as error:  # a NUL; brackets without end
