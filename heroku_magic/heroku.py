@@ -60,6 +60,8 @@ Say = Callable[[str], None]
 
 EMBEDDED = "embedded"
 
+# What an estimate does not depend on.
+_AFTER_THE_START = frozenset({"seed", "retries", "retry_tasks", "fail_fast", "save"})
 _MARK = re.compile(r"#(hm-[0-9a-f]{8})$")
 
 
@@ -266,7 +268,7 @@ class Heroku:
 
         Raises InvalidParameters as they do, for a budget that is too small, too.
         """
-        wish = Wish(is_trial=True, **options)
+        wish = Wish(is_trial=True, **{name: value for name, value in options.items() if name not in _AFTER_THE_START})
         if not each:
             order = self._ordering.order(task, parameters or {}, replace(wish, max_cost=max_cost))
             return Estimate(order, measured=measured.seconds(order), requests_left=self.client.requests_left)

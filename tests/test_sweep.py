@@ -546,3 +546,12 @@ def test_parameters_with_the_names_of_a_runs_facts_are_kept_beside_them(tmp_path
     assert runs[["state", "run", "state_"]].to_numpy().tolist() == [["NY", 7, "done"], ["LA", 7, "done"]]
     assert runs["run_"].str.startswith("hm-").all()
     assert runs["error"].isna().all()
+
+
+def test_an_estimate_takes_whatever_a_sweep_takes(heroku):
+    made = heroku.estimate(
+        "point", {"seed": [1, 2]}, retries=3, retry_tasks=True, fail_fast=True, seed=1, save="x.jsonl"
+    )
+    assert made.combinations == 2
+    with pytest.raises(TypeError):
+        heroku.estimate("point", {"seed": [1, 2]}, jbos=3)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import Interrupted, InvalidOptions, RunCancelled
 from heroku_magic.magics.group import VerbGroup
+from heroku_magic.magics.wishes import of_run, of_sweep, task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,73 +23,19 @@ class Runs(VerbGroup):
     """`run`, `attach`, `resume`, `last`, `tasks`, `ps`, `stop`, `logs`."""
 
     def _run(self, parsed: Parsed, parameters: Mapping[str, Any]) -> Any:
-        options = parsed.options
-        run = self._connect(parsed).submit(
-            parsed.words[0] if parsed.words else None,
-            parameters,
-            command=parsed.command,
-            code=parsed.code,
-            size=options.get("size"),
-            timeout=options.get("timeout"),
-            any_type=bool(options.get("any_type")),
-            secrets=options.get("secret", ()),
-            override=options.get("override", ()),
-            rows=options.get("rows") != "none",
-            detach=bool(options.get("detach")),
-            max_cost=options.get("max_cost"),
-        )
-        return self._shown(run, options)
+        run = self._connect(parsed).submit(task(parsed), parameters, command=parsed.command, **of_run(parsed))
+        return self._shown(run, parsed.options)
 
     def _sweep(self, parsed: Parsed, each: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
-        options = parsed.options
         if parsed.command is not None:
             raise InvalidOptions("--each is for a task; a command after -- makes one run.")
-        sweep = self._connect(parsed).sweep(
-            parsed.words[0] if parsed.words else None,
-            each,
-            parameters,
-            code=parsed.code,
-            zip=bool(options.get("zip")),
-            jobs=options.get("jobs"),
-            chunk=options.get("chunk", 1) or "auto",
-            sample=options.get("sample"),
-            seed=options.get("seed"),
-            retries=options.get("retries", 0),
-            retry_tasks=bool(options.get("retry_tasks")),
-            fail_fast=bool(options.get("fail_fast")),
-            save=options.get("save"),
-            max_cost=options.get("max_cost"),
-            detach=bool(options.get("detach")),
-            secrets=options.get("secret", ()),
-            size=options.get("size"),
-            timeout=options.get("timeout"),
-            any_type=bool(options.get("any_type")),
-            override=options.get("override", ()),
-            rows=options.get("rows") != "none",
-        )
-        return self._swept(sweep, options)
+        sweep = self._connect(parsed).sweep(task(parsed), each, parameters, **of_sweep(parsed), **of_run(parsed))
+        return self._swept(sweep, parsed.options)
 
     def _estimate(self, parsed: Parsed, each: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
         """What `--dry-run` says."""
-        options = parsed.options
-        estimate = self._connect(parsed).estimate(
-            parsed.words[0] if parsed.words else None,
-            each,
-            parameters,
-            zip=bool(options.get("zip")),
-            jobs=options.get("jobs"),
-            chunk=options.get("chunk", 1) or "auto",
-            sample=options.get("sample"),
-            command=parsed.command,
-            code=parsed.code,
-            secrets=options.get("secret", ()),
-            size=options.get("size"),
-            timeout=options.get("timeout"),
-            any_type=bool(options.get("any_type")),
-            override=options.get("override", ()),
-            max_cost=options.get("max_cost"),
-        )
-        print(estimate)
+        wish = {**of_sweep(parsed), **of_run(parsed), "command": parsed.command}
+        print(self._connect(parsed).estimate(task(parsed), each, parameters, **wish))
 
     def _resume(self, parsed: Parsed) -> Any:
         from heroku_magic.heroku import last
