@@ -35,9 +35,9 @@ from heroku_magic.resumption import Rest
 from heroku_magic.run import Order, Run, running_runs
 from heroku_magic.safetext import clean_line
 from heroku_magic.status import drains, told
-from heroku_magic.sweeps.desk import Terms, check_count
 from heroku_magic.sweeps.estimates import Estimate
 from heroku_magic.sweeps.executor import DynoExecutor
+from heroku_magic.sweeps.plan import Terms, check_count
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.transport import say_nothing
 from heroku_magic.vault import find
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from heroku_magic.resources import App, Dyno, Release
     from heroku_magic.secret import Secret
     from heroku_magic.settings import Settings
-    from heroku_magic.sweeps.desk import Plan
+    from heroku_magic.sweeps.plan import Plan
     from heroku_magic.tasks import Task
 
 Say = Callable[[str], None]

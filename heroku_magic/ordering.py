@@ -15,7 +15,7 @@ from heroku_magic.preflight import Preflight
 from heroku_magic.run import Order
 from heroku_magic.secret import Secret
 from heroku_magic.settings import LONGEST_TIMEOUT
-from heroku_magic.sweeps.desk import Plan, check_count
+from heroku_magic.sweeps.plan import Plan, check_count
 from heroku_magic.tasks import check
 from heroku_magic.vault import find
 

@@ -17,9 +17,9 @@ from heroku_magic.ordering import Wish
 from heroku_magic.run import running_runs
 from heroku_magic.secret import Secret
 from heroku_magic.sweeps import journal
-from heroku_magic.sweeps.desk import Terms
 from heroku_magic.sweeps.journal import Journal, Written, WrittenAxis
 from heroku_magic.sweeps.launcher import Job
+from heroku_magic.sweeps.plan import Terms
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.values import Typed, plain
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from heroku_magic.catalogue import Place
     from heroku_magic.ordering import Ordering
-    from heroku_magic.sweeps.desk import Plan
     from heroku_magic.sweeps.journal import Read
     from heroku_magic.sweeps.outcomes import Outcome
+    from heroku_magic.sweeps.plan import Plan
 
 ID = re.compile(r"hs-[0-9a-f]{8}")
 # What Python says of values that are none of a journal's.

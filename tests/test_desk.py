@@ -10,9 +10,10 @@ from heroku_magic.errors import InvalidParameters, TaskFailed
 from heroku_magic.grid import Axis, Grid
 from heroku_magic.records import Call, Return, Rows
 from heroku_magic.run import Order
-from heroku_magic.sweeps.desk import Plan, SweepDesk, Terms
+from heroku_magic.sweeps.desk import SweepDesk
 from heroku_magic.sweeps.launcher import Job
 from heroku_magic.sweeps.outcomes import STATES, Board, Outcome
+from heroku_magic.sweeps.plan import Plan, Terms
 
 ORDER = Order("shop", "shop", "step", "step", {}, size="basic", prices={"basic": 2_592_000})  # a dollar a second
 

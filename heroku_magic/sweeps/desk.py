@@ -1,91 +1,36 @@
-"""Desk: which combinations of a sweep are run next, together or again, and what comes of each run; it starts none."""
+"""Desk: which combinations of a sweep are run next, together or again, until each is settled; it starts none."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heroku_magic.errors import (
     EmulatorError,
-    InvalidOptions,
     InvalidParameters,
     LogStreamError,
-    ResultIncomplete,
     RunCancelled,
     TaskFailed,
     Unreachable,
 )
-from heroku_magic.failures import describe_failure
-from heroku_magic.frames import contradiction
 from heroku_magic.sweeps.bill import Bill
 from heroku_magic.sweeps.launcher import Job
 from heroku_magic.sweeps.outcomes import Outcome
+from heroku_magic.sweeps.verdicts import of_call, of_run
 from heroku_magic.sweeps.waiting import Waiting
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from heroku_magic.errors import HerokuMagicError
-    from heroku_magic.grid import Grid
-    from heroku_magic.records import Call
-    from heroku_magic.run import Order, Run
+    from heroku_magic.run import Run
     from heroku_magic.sweeps.journal import Journal
     from heroku_magic.sweeps.outcomes import Board
+    from heroku_magic.sweeps.plan import Plan, Terms
 
-LOG_LINES = 5  # of a failed run that are kept
 FEW = 5  # runs without an answer that are no sign yet
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a sweep is of: `first` is the order of its first combination; `of` makes one, as a run or as calls in one.
-
-    places: which combinations of the grid. most_at_once: how many runs there may be, by the dynos' size.
-    """
-
-    first: Order
-    grid: Grid
-    places: Sequence[int]
-    of: Callable[[Sequence[Mapping[str, Any]], bool], Order]
-    most_at_once: Callable[[str | None], int]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return self.grid[self.places[place]]
-
-
-@dataclass(frozen=True)
-class Terms:
-    """How a sweep is run. jobs: most runs at once, None: as many as there may be.
-
-    retries: how often a combination is tried again that the platform failed, and with `retry_tasks` one
-    whose task did. chunk: combinations in one dyno, 0: as many as its boot is worth. max_cost: dollars.
-    """
-
-    jobs: int | None = None
-    retries: int = 0
-    retry_tasks: bool = False
-    fail_fast: bool = False
-    chunk: int = 1
-    max_cost: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing. Raises InvalidOptions."""
-        for name, least in (("jobs", 1), ("retries", 0), ("chunk", 0)):
-            check_count(name, getattr(self, name), least)
-        if self.retry_tasks and not self.retries:
-            raise InvalidOptions("retry_tasks is of no use without retries: how often is a failed task tried again?")
-
-
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Raise InvalidOptions for what is no whole number from `least` on; None is none."""
-    if value is not None and (type(value) is not int or value < least):
-        raise InvalidOptions(f"{name} is {value!r}: expected a whole number from {least} on.")
 
 
 class SweepDesk:
@@ -175,7 +120,7 @@ class SweepDesk:
             self._divide(self._open(left))
             left = ()
         for place in self._open(left):
-            self._settle(self._outcome(place, job, job.run))
+            self._settle(of_run(self._blank(place), job, job.run))
         with self._changed:
             self.running.remove(job)
             self.bill.add(job.run)
@@ -263,36 +208,15 @@ class SweepDesk:
         for place, call in [*zip(job.places, run.calls, strict=False)][job.read :]:
             job.read += 1
             if self._open([place]):
-                self._settle(self._of_call(place, job, run, call))
+                self._settle(of_call(self._blank(place), job, run, call))
+
+    def _blank(self, place: int) -> Outcome:
+        """What is known of a combination before it is looked at how it ended."""
+        return Outcome(place, self.plan[place], "done", self.board.attempts(place), {})
 
     def _open(self, places: Sequence[int]) -> list[int]:
         """Those that are not over; of a run that another process started, some may be."""
         return [place for place in places if place not in self.board.outcomes]
-
-    def _of_call(self, place: int, job: Job, run: Run, call: Call) -> Outcome:
-        """How one of several combinations in a dyno ended: what it sent is whole, whatever the others do."""
-        told = call.told
-        price = job.order.price(run.size, told.seconds)
-        facts = {**run.facts(), "exit_status": told.status, "seconds": told.seconds, "dollars": price, "verified": True}
-        made = Outcome(place, self.plan[place], "done", self.board.attempts(place), facts, None, call.parts, call.files)
-        made.error = _contradiction(made)
-        if told.status:
-            made.error = TaskFailed(
-                describe_failure(run.task, told.status, call.failure, [], time_limit=None, dyno=run.dyno or ""), run
-            )
-        return made
-
-    def _outcome(self, place: int, job: Job, run: Run) -> Outcome:
-        """How a combination ended whose run is over."""
-        error = run.exception()
-        if error is None and job.makes_calls:
-            error = ResultIncomplete(f"{run.task} ended without a word of this combination.", run)
-        log = _last_words(run) if error else []
-        parts = None if job.makes_calls else run.parts
-        attempts = self.board.attempts(place)
-        made = Outcome(place, self.plan[place], "done", attempts, run.facts(), error, parts, run.files, log)
-        made.error = error or _contradiction(made)
-        return made
 
     def _settle(self, outcome: Outcome) -> None:
         """Take note of how a combination ended, or have it tried again."""
@@ -351,16 +275,3 @@ class SweepDesk:
         if isinstance(outcome.error, TaskFailed):
             return self.terms.retry_tasks or outcome.error.run.was_ended_by_platform
         return not isinstance(outcome.error, RunCancelled | InvalidParameters | None)
-
-
-def _contradiction(outcome: Outcome) -> InvalidParameters | None:
-    """What is wrong with rows that tell of other parameters than the run was made with."""
-    found = contradiction(outcome.parts or (), outcome.parameters)
-    return InvalidParameters([found]) if found else None
-
-
-def _last_words(run: Run) -> list[str]:
-    """The last lines that a failed task printed before its traceback: the error itself is told elsewhere."""
-    printed = [line.message for line in run.latest_lines if line.source == "app"]
-    begins = next((at for at, text in enumerate(printed) if text.startswith("Traceback (most recent call last)")), None)
-    return printed[:begins][-LOG_LINES:]

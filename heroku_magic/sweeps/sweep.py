@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.client import HerokuClient
-    from heroku_magic.sweeps.desk import Plan, Terms
     from heroku_magic.sweeps.journal import Journal
     from heroku_magic.sweeps.launcher import Job
     from heroku_magic.sweeps.outcomes import Outcome
+    from heroku_magic.sweeps.plan import Plan, Terms
 
 NAMED = 5  # failures that an error names
 TOLD = ("run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error")  # of each run, as columns
