@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import json
 import linecache
@@ -88,6 +89,11 @@ also_counts = counts_down
 
 def counts_elsewhere(n):
     return also_counts(n)
+
+
+def squares_in_threads(numbers):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return list(pool.map(pow, numbers, [2, 2]))
 
 
 def add_tens(function):
@@ -199,6 +205,7 @@ def test_what_a_function_uses_goes_with_it(tmp_path):
         (uses_a_class, (2,), 9),
         (counts_elsewhere, (2,), [2, 1]),
         (foreign_below, (1,), 11),
+        (squares_in_threads, ([2, 3],), [4, 9]),
         (json.dumps, ({"a": 1},), '{"a": 1}'),
         (paths.join, ("a", "b"), "a/b"),
         (math.sqrt, (9,), 3.0),

@@ -65,6 +65,7 @@ class _Shipment:
         known = _known(definition)
         for used in _globals(piece):
             self._take(used, known, name)
+        self.imports.update({place: place for place in _submodules(piece, known)})
         self.pieces[name] = piece
 
     def _take(self, name: str, known: dict[str, Any], user: str) -> None:
@@ -243,6 +244,15 @@ def _globals(piece: Piece) -> list[str]:
     future = "from __future__ import annotations\n" if piece.lazy_annotations else ""
     table = symtable.symtable(future + ast.unparse(tree), piece.file, "exec")
     return sorted(set(_used(table)))
+
+
+def _submodules(piece: Piece, known: dict[str, Any]) -> Iterator[str]:
+    """The modules that some source reaches by another's name, as in `concurrent.futures`: each has its own import."""
+    for node in ast.walk(ast.parse(piece.text)):
+        path = ast.unparse(node).split(".") if isinstance(node, ast.Attribute) else [""]
+        place = getattr(known.get(path[0]), "__name__", None) if isinstance(known.get(path[0]), ModuleType) else None
+        if place and (found := ".".join([place, *path[1:]])) in sys.modules:
+            yield found
 
 
 def _used(table: symtable.SymbolTable) -> Iterator[str]:
