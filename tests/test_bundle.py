@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 from dynos import Dyno
 from hypothesis import HealthCheck, given, settings
@@ -350,3 +352,35 @@ def test_the_environment_of_this_process_is_as_it_was():
     cell("1", {"a": 1}).env()
 
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([[1.5, np.nan], [np.inf, -0.0]]),
+        np.arange(5, dtype=">i4"),
+        np.array([True, False]),
+        np.array([1 + 2j]),
+        np.array(["2026-01-31", "NaT"], dtype="datetime64[D]"),
+        np.zeros((0, 3), dtype="float32"),
+        np.array(7),
+        np.arange(12).reshape(3, 4)[:, ::2],
+    ],
+    ids=range(8),
+)
+def test_an_array_arrives_as_it_was(array, tmp_path):
+    body = "emit({'type': type(a).__name__, 'dtype': a.dtype.str, 'shape': list(a.shape), 'data': a.tobytes().hex(), 'own': a.flags.writeable})"
+    (row,) = Dyno(cell(body, {"n": 3, "a": array}).env(), tmp_path).rows
+    assert row == {
+        "type": "ndarray",
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "data": array.tobytes().hex(),
+        "own": True,
+    }
+
+
+def test_arrays_and_tables_keep_apart(tmp_path):
+    values = {"a": np.array([1.0, 2.0]), "t": pd.DataFrame({"x": [1, 2]}), "b": np.array([3])}
+    (row,) = Dyno(cell("{'a': a.sum(), 't': t['x'].sum(), 'b': b[0]}", values).env(), tmp_path).rows
+    assert row == {"a": 3.0, "t": 3, "b": 3}

@@ -549,8 +549,10 @@ def test_functions_are_called_from_any_thread(mine):
     assert sorted(results) == [10, 12, 14]
 
 
-def test_numpy_goes_in_as_lists_and_comes_out_as_lists(heroku):
-    assert heroku.function(reversed_list).remote(np.array([1, 2, 3])) == [3, 2, 1]
+def test_an_array_in_an_app_without_numpy_is_said_with_a_remedy(heroku):
+    with pytest.raises(TaskFailed, match=r"values is a numpy array, and the app has no numpy(.|\n)*requirements\.txt"):
+        heroku.run(code="values[0]", parameters={"values": np.array([1, 2])})
+    assert heroku.function(reversed_list).remote([1, 2, 3]) == [3, 2, 1]
 
 
 def reversed_list(values):

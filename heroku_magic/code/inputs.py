@@ -1,7 +1,7 @@
-"""A notebook's values -> the forms that travel to a dyno: JSON's, and typed tables; no pickle, and it sends nothing.
+"""A notebook's values -> the forms that travel to a dyno: JSON's, arrays, tables; no pickle, and it sends nothing.
 
 Values have the types of parameters. A DataFrame travels as the tables that tasks send, which the
-worker's README writes down, with its index.
+worker's README writes down, with its index; an array of numbers or times as its bytes.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def read_text(value: Any) -> Any:
 
 
 class Inputs:
-    """Values in the forms that travel: `coded` by name, and `body`, the bytes of their tables.
+    """Values in the forms that travel: `coded` by name, and `body`, the bytes of their arrays and tables.
 
-    with_tables: False takes no DataFrames. Raises InvalidParameters with every value that has no form.
+    with_tables: False takes no DataFrames, and arrays as lists. Raises InvalidParameters with every value
+    that has no form.
     """
 
     def __init__(self, values: Mapping[str, Any], *, with_tables: bool = True) -> None:
@@ -62,7 +63,7 @@ class Inputs:
         one = self.coded[name]
         sizes = [size for chunk in (*one.get("tables", ()), *one.get("index", ())) for size in chunk["sizes"]]
         at = one.get("at", 0)
-        return json.dumps(one).encode() + self.body[at : at + sum(sizes)]
+        return json.dumps(one).encode() + self.body[at : at + sum(sizes) + one.get("size", 0)]
 
     def _add(self, name: str, value: Any) -> None:
         if isinstance(value, Secret):
@@ -74,8 +75,18 @@ class Inputs:
             base.__name__ == "DataFrame" and base.__module__.startswith("pandas") for base in type(value).__mro__
         ):
             self._add_table(name, value)
+        elif self._with_tables and _is_array(value):
+            self._add_array(name, value)
         else:
             self.coded[name] = {"value": plain(value)}
+
+    def _add_array(self, name: str, array: Any) -> None:
+        if array.nbytes > LARGEST_TABLE:
+            raise TypeError(f"an array of {array.size:,} numbers is too much. {WAYS_OUT}")
+        data = array.tobytes()
+        place = {"at": len(self.body), "size": len(data)}
+        self.coded[name] = {"array": array.dtype.str, "shape": list(array.shape), **place}
+        self.body += data
 
     def _add_table(self, name: str, table: Any) -> None:
         _check_table(table)
@@ -89,6 +100,12 @@ class Inputs:
 def _refuse(word: str) -> None:
     """JSON has no NaN and no Infinity."""
     raise ValueError(word)
+
+
+def _is_array(value: Any) -> bool:
+    """Whether it is a numpy array of numbers, truth values or times: a list of them would do other sums."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return type(value).__name__ == "ndarray" and type(value).__module__ == "numpy" and kind in {*"biufcmM"}
 
 
 def _check_table(table: Any) -> None:

@@ -127,14 +127,24 @@ def _unpacked(text: str) -> tuple[dict[str, Any], bytes]:
 
 
 def _decoded(coded: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> Names:
-    """Return values as they were: JSON's as they are, tables as DataFrames."""
-    values = {name: one.get("value") for name, one in coded.items()}
+    """Return values as they were: JSON's as they are, arrays, tables as DataFrames."""
+    values = {name: _array(name, one, body) if "array" in one else one.get("value") for name, one in coded.items()}
     for name in [name for name, one in coded.items() if "tables" in one]:
         try:
             values[name] = load("heroku_frames").frame(coded[name], body)
         except ImportError:  # noqa: PERF203 - the first one is told
             raise ModuleNotFoundError(f"{name} is a DataFrame, and the app has no pandas", name="pandas") from None
     return values
+
+
+def _array(name: str, coded: dict[str, Any], body: bytes) -> Any:
+    try:
+        import numpy as np
+    except ImportError:
+        told = f"{name} is a numpy array, and the app has no numpy ({name}.tolist() would do without)"
+        raise ModuleNotFoundError(told, name="numpy") from None
+    data = body[coded["at"] : coded["at"] + coded["size"]]
+    return np.frombuffer(data, dtype=coded["array"]).reshape(coded["shape"]).copy()
 
 
 # -- values that go --------------------------------------------------------------------------------
