@@ -74,7 +74,7 @@ def test_with_retries_a_sweep_under_all_faults_is_exact_and_no_call_is_made_twic
 def test_without_retries_each_missing_run_is_named_and_the_others_are_exact(app):
     with app({"dyno-killed": 0.3, "lose-lines": 0.02}, seed=5):
         heroku = connect("shop", say=lambda _: None)
-        sweep = heroku.sweep("square", {"seed": range(30)}, jobs=10)
+        sweep = heroku.sweep("square", {"seed": range(30)}, {"pause": 2.0}, jobs=10)
         with pytest.raises(SweepFailed) as caught:
             sweep.result(100)
         failed = {outcome.parameters["seed"] for outcome in sweep.failures()}
