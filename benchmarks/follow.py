@@ -43,7 +43,7 @@ def races(*, quick: bool) -> list[Race]:
     ]
     logs = partial(heroku_logs, lines=some)
     cli = Side("heroku logs --tail (official CLI)", logs, Aim(least=5), missing_cli())
-    whole = Side("heroku logs --tail (official CLI)", logs, lacking=missing_cli())
+    whole = Side("heroku logs --tail (official CLI)", logs, missing=missing_cli())
     return [
         _race(f"following {many:,} lines", partial(logstream, lines=many), curls, repeats),
         _race(f"following {some:,} lines", partial(logstream, lines=some), [cli], repeats),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from heroku_magic.run import Run
     from heroku_magic.tasks import Task
 
+MANY = 50_000  # values whose check takes seconds
 # One-off dynos of a size at once: https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
 AT_ONCE = {"eco": 1, "basic": 50, "standard-1x": 50, "standard-2x": 50}
 FEW = 5  # of the larger ones
@@ -139,6 +140,9 @@ class Ordering:
             raise InvalidParameters(
                 [f"{name} is given twice, once by --each: give each parameter once." for name in twice]
             )
+        count = min(sum(len(axis.values) for axis in made.axes), len(places) * len(made.axes))
+        if count > MANY:
+            self._place.tell(f"Checking {count:,} values before the first dyno starts")
         _check_axes(chosen, made, places, fixed)
         first = self.order(chosen.name, {**fixed, **made[places[0]]}, replace(wish, secrets=()))
         added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}

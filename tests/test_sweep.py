@@ -526,6 +526,15 @@ def test_a_parameter_that_differs_and_is_fixed_is_given_twice(heroku, each):
     assert "seed is given twice, once by --each" in refused(heroku, "point", each, {"seed": 1})[0]
 
 
+def test_a_check_that_takes_long_is_said(folder, monkeypatch):
+    said = []
+    monkeypatch.setattr("heroku_magic.ordering.MANY", 2)
+    heroku = connect(worker=folder, say=said.append)
+    heroku.sweep("point", {"seed": range(3)}, {"n": 1}).result(60)
+    heroku.sweep("point", {"seed": range(1000)}, {"n": 1}, sample=2).result(60)
+    assert [text for text in said if "Checking" in text] == ["Checking 3 values before the first dyno starts"]
+
+
 def test_a_thousand_million_combinations_ask_for_a_bound(heroku):
     said = refused(heroku, "point", {"seed": range(10**6), "n": range(1000)})[0]
     assert said.startswith("1,000,000,000 combinations are more than 1,000,000: --sample K draws K of them")
