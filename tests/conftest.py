@@ -22,7 +22,7 @@ def pytest_configure():
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path_factory):
     """No test sees the account, the home folder or the proxy of the machine that it runs on."""
-    for name in (*OURS, *PROXIES):
+    for name in (*OURS, *PROXIES, "VIRTUAL_ENV"):  # IPython warns of another one than it runs in
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
