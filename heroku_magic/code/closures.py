@@ -15,7 +15,7 @@ import symtable
 import sys
 import sysconfig
 import textwrap
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -162,7 +162,9 @@ def _of_cells(definition: Any) -> tuple[list[str], int] | None:
     """The lines of a class that a notebook's cell defines, which `inspect` does not find; None: it is none."""
     if not isinstance(definition, type) or definition.__module__ != "__main__":
         return None
-    kept = {file: entry[2] for file, entry in linecache.cache.items() if len(entry) > 1 and entry[1] is None}
+    # What is no file is a cell, whose lines IPython keeps there.
+    read = [(file, entry[2]) for file, entry in [*linecache.cache.items()] if len(entry) > 2]
+    kept = {file: lines for file, lines in read if not Path(file).exists()}
     functions = filter(inspect.isfunction, map(inspect.unwrap, vars(definition).values()))
     own = {function.__code__.co_filename for function in functions} & kept.keys()
     classes = (one for file in own or kept for one in _classes(kept[file], definition.__name__))
