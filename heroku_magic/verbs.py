@@ -251,7 +251,11 @@ VERBS: dict[str, Verb] = {
             ("df = %heroku run --arg n=10", "%heroku run hello --arg NAME=Daniela", "%heroku run -- python --version"),
             magic="%%heroku",
             body="The body holds parameters: `name = expression` a line, over the notebook's\nvariables.",
-            cell_examples=("%%heroku --arg n=10", "%%heroku task --out df\nn = len(data)\nseed = 7"),
+            cell_examples=(
+                "%%heroku --arg n=10",
+                "%%heroku task --out df\nn = len(data)\nseed = 7",
+                "%%heroku task --each n,seed --jobs 20\nn = [1, 10, 100]\nseed = range(50)",
+            ),
         ),
         Verb(
             "attach",
