@@ -15,6 +15,8 @@ import msgspec
 # Logplex cuts longer messages into pieces of this many raw bytes, the newline counted, all with one
 # timestamp: https://devcenter.heroku.com/articles/limits#dynos
 PIECE = 10_000
+# What has as many characters as two of these may have as many bytes as a piece.
+STRETCH = PIECE // 8
 # A message is joined up to here; beyond, what is left begins a line of its own.
 LONGEST = 64 * 1024 * 1024
 
@@ -71,13 +73,12 @@ class LineDecoder:
     def _parse(self, raw: bytes) -> list[LogLine]:
         """Take whole lines: all at once as text, or one by one where a piece of a long line is among them."""
         text = "\n" + raw.decode("utf-8", "replace")
-        messages = self._same_head(text) if self._head is None else None
-        if messages is not None:
-            return messages
-        lines = _sse_data(text) if self._is_sse else text.split("\n")
-        if self._head is None and _are_short(lines):
-            return _log_lines(lines, self._form)
-        return self._parse_pieces(raw)
+        if self._head is not None or not _are_short(text):
+            return self._parse_pieces(raw)
+        same = self._same_head(text)
+        if same is not None:
+            return same
+        return _log_lines(_sse_data(text) if self._is_sse else text.split("\n"), self._form)
 
     def _same_head(self, text: str) -> list[LogLine] | None:
         """Read lines that were shipped together, with one timestamp: most of a flood, and cheap; None: others."""
@@ -85,10 +86,11 @@ class LineDecoder:
         head = self._form.match(text, text.find(mark) + len(mark))
         if head is None or not head[0].endswith(" "):
             return None
-        step = 3 if self._is_sse else 1  # an event is its id, its data and an empty line
-        lines = text.split("\n")[text.count("\n", 0, head.start()) :: step]
-        same = ("\n" + "\n".join(lines)).count(mark + head[0])
-        if not same == len(lines) == text.count(mark) or not _are_short(lines):
+        rows, step = text.split("\n"), 3 if self._is_sse else 1  # an event is its id, its data and an empty line
+        its_own = slice(text.count("\n", 0, head.start()), None, step)
+        lines = rows[its_own]
+        del rows[its_own]
+        if text.count(mark + head[0]) != len(lines) or mark in "\n".join(rows):
             return None
         begin = len(mark + head[0]) - 1
         return list(map(LogLine, *map(repeat, head.groups()), [line[begin:] for line in lines]))
@@ -136,9 +138,9 @@ def _sse_field(line: bytes) -> bytes:
     return line[6:] if line.startswith(b"data: ") else line[5:] if line.startswith(b"data:") else b""
 
 
-def _are_short(lines: list[str]) -> bool:
-    """Whether no piece of a long line is among them: a character has at most four bytes."""
-    return max(map(len, lines), default=0) <= PIECE // 4
+def _are_short(text: str) -> bool:
+    """Whether no piece of a long line is among these: at four bytes a character it would fill a stretch."""
+    return all(text.find("\n", at, at + STRETCH) >= 0 for at in range(0, len(text) - STRETCH + 1, STRETCH))
 
 
 def _log_lines(lines: list[str], form: re.Pattern[str]) -> list[LogLine]:
