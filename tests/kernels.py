@@ -19,8 +19,8 @@ class Kernel:
         self.client = client
 
     def start(self, code):
-        """Send a cell; return its message id."""
-        return self.client.execute(code)
+        """Send a cell; return its message id. A cell that fails does not let the kernel pass over the next one."""
+        return self.client.execute(code, stop_on_error=False)
 
     def messages(self, sent, timeout=30):
         """Yield (seconds, message) of a cell until the kernel is idle again."""
@@ -97,5 +97,6 @@ def kernel(folder, **env):
         yield started
     finally:
         client.stop_channels()
+        client.context.destroy(linger=0)  # left to the garbage collector it is a warning in somebody else's test
         manager.shutdown_kernel(now=True)
         manager.cleanup_resources()
