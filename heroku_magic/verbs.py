@@ -100,6 +100,10 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _retries(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
 def _chunk(text: str) -> int:
     if text == "auto":
         return 0
@@ -180,7 +184,7 @@ _RUN = (
     Option(("--sample",), "K", "only K combinations of a sweep, drawn by chance", convert=_count),
     Option(("--seed",), "N", "what --sample draws by", convert=int),
     Option(("--chunk",), "K", "combinations that share a dyno; auto: as many as its boot is worth", convert=_chunk),
-    Option(("--retries",), "N", "more tries of a run that the platform failed", convert=_count),
+    Option(("--retries",), "N", "more tries of a run that the platform failed", convert=_retries),
     Option(("--retry-tasks",), "", "the tries of --retries for failed tasks, too"),
     Option(("--fail-fast",), "", "stop a sweep at its first failure"),
     Option(("--save",), "FILE", "write each run of a sweep that ends into a file, for %heroku resume"),

@@ -99,6 +99,17 @@ def test_a_file_goes_on_in_another_kernel(heroku, folder, tmp_path):
     assert told.stdout.split() == [*str([seed * 10 for seed in range(10)]).split(), first.id, str(made)]
 
 
+def test_rows_of_several_releases_are_told(heroku, folder):
+    first = stopped(heroku, 4, 2)
+    (before,) = first.facts()["releases"]
+    script = folder / "step.py"
+    script.write_text(script.read_text().replace("seed * 10", "seed * 10 + 0"))
+    again = heroku.resume(first)
+    df = again.result(60)
+    assert again.notes == [f"The app changed in between: rows are of its releases v{before} and v{before + 1}."]
+    assert df.attrs["heroku"]["releases"] == [before, before + 1]
+
+
 def test_failed_runs_are_made_again_and_their_tries_add_up(heroku, tmp_path):
     marker = tmp_path / "broken"
     marker.write_text("")

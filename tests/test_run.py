@@ -14,6 +14,7 @@ from workers import make_worker
 from heroku_magic import RunCancelled, TaskFailed, connect
 from heroku_magic.events import StateChange
 from heroku_magic.loglines import LogLine
+from heroku_magic.run import AHEAD, Run
 
 TASKS = {
     "count": """
@@ -334,6 +335,22 @@ def test_many_runs_at_once_keep_their_rows_apart(heroku):
     runs = [heroku.submit("count", {"word": str(i)}) for i in range(2)]
 
     assert [run.result()["word"].unique().tolist() for run in runs] == [["0"], ["1"]]
+
+
+def test_a_log_that_comes_faster_than_it_is_taken_is_slowed_down_instead_of_kept_in_memory(heroku, monkeypatch):
+    waiting, take = [], Run._take
+
+    def slowly(run, lines):
+        time.sleep(0.002)
+        waiting.append(run._inbox.qsize())
+        take(run, lines)
+
+    monkeypatch.setattr(Run, "_take", slowly)
+    monkeypatch.setattr("heroku_magic.run.BREATH", 0.01)
+    run = heroku.submit(command="seq 1 300000", rows=False)
+    run.result(60)
+    assert run.logs().split("\n")[-1] == "300000"
+    assert AHEAD // 2 < max(waiting) < 2 * AHEAD
 
 
 def test_an_interrupt_in_python_stops_the_dyno(heroku):

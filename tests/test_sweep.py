@@ -142,6 +142,11 @@ def test_a_task_that_fails_is_tried_again_on_request_only(heroku):
     assert sweep.runs()["attempts"].tolist() == [3, 1]
 
 
+def test_no_retries_may_be_said(shell):
+    df = shell.run_cell("%heroku run point --each seed={range(2)} --retries 0").result
+    assert df["seed"].unique().tolist() == [0, 1]
+
+
 def test_a_cancelled_sweep_leaves_no_dyno(heroku):
     sweep = heroku.sweep("point", {"seed": range(20)}, {"pause": 60}, jobs=4)
     while sweep.counts().get("running", 0) < 4 or not heroku.dynos():

@@ -231,6 +231,9 @@ class SweepDesk:
             self._changed.notify_all()
         if not self._is_out_of_sight(outcome.error):
             self._write(methodcaller("ended", outcome))
+        if len(releases := self.board.releases) > 1:
+            named = " and ".join(f"v{release}" for release in sorted(releases))
+            self._say(f"The app changed in between: rows are of its releases {named}.")
         if outcome.state == "failed" and self.terms.fail_fast:
             self.stop("It stops at the first failure (--fail-fast)")
         elif outcome.attempts and isinstance(outcome.error, InvalidParameters):

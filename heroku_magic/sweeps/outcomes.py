@@ -73,8 +73,8 @@ class Outcome:
 class Board:
     """All combinations of a sweep by their places, for one writer.
 
-    outcomes: of those that are over; finished: as they came; failed: in the grid's order; slowest: of those
-    that went well.
+    outcomes: of those that are over; finished: as they came; failed: in the grid's order. Of those that went well,
+    slowest: that which took longest; releases: of the app, that they ran.
     """
 
     def __init__(self, count: int, known: Iterable[Outcome] = ()) -> None:
@@ -83,6 +83,7 @@ class Board:
         self.finished: list[Outcome] = []
         self.failed: list[Outcome] = []
         self.slowest: Outcome | None = None
+        self.releases = Counter[int]()
         self._attempts, self._before = Counter[int](), dict[int, int]()
         for outcome in known:
             self._attempts[outcome.place] = self._before[outcome.place] = outcome.attempts
@@ -126,8 +127,14 @@ class Board:
         self.states[outcome.place] = STATES.index(outcome.state)
         if outcome.state == "failed":
             insort(self.failed, outcome, key=lambda one: one.place)
-        elif outcome.state == "done" and (outcome.seconds or 0) > ((self.slowest and self.slowest.seconds) or 0):
+        elif outcome.state == "done":
+            self._went_well(outcome)
+
+    def _went_well(self, outcome: Outcome) -> None:
+        if (outcome.seconds or 0) > ((self.slowest and self.slowest.seconds) or 0):
             self.slowest = outcome
+        if release := outcome.facts.get("release"):
+            self.releases[release] += 1
 
     def done(self) -> list[Outcome]:
         """Return those that went well, in the grid's order."""

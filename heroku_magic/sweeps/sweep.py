@@ -183,6 +183,7 @@ class Sweep:
             "runs": len(self),
             **self.counts(),
             "retried": self._board.retried,
+            "releases": sorted(self._board.releases),
             "dynos": len(bill.spans),
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "dyno_seconds": round(bill.seconds, 3),
