@@ -52,27 +52,28 @@ class LineDecoder:
     def __init__(self, content_type: str = "text/plain") -> None:
         self._is_sse = content_type.partition(";")[0].strip() == "text/event-stream"
         self._form = _EVENT_HEAD if self._is_sse else _HEAD
-        self._rest = b""
+        self._rest = b"\n"  # what is read begins with the end of the line before
         self._head: re.Match[bytes] | None = None
         self._pieces: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[LogLine]:
         """Return the lines that this chunk completes."""
-        whole, newline, rest = (self._rest + self._without_heartbeats(chunk)).rpartition(b"\n")
-        self._rest = rest if len(rest) <= LONGEST_UNFINISHED else b""
-        return self._parse(whole) if newline else []
+        read = self._rest + self._without_heartbeats(chunk)
+        end = read.rindex(b"\n")
+        self._rest = read[end:] if len(read) - end <= LONGEST_UNFINISHED else b"\n"
+        return self._parse(read[:end]) if end else []
 
     def flush(self) -> list[LogLine]:
         """Return what is left when the stream has ended cleanly."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest = self._rest, b"\n"
         return self._parse(rest) + self._joined()
 
     def _without_heartbeats(self, chunk: bytes) -> bytes:
         return chunk if self._is_sse else chunk.replace(b"\0", b"")
 
     def _parse(self, raw: bytes) -> list[LogLine]:
-        """Take whole lines: all at once as text, or one by one where a piece of a long line is among them."""
-        text = "\n" + raw.decode("utf-8", "replace")
+        """Take whole lines, a newline before each: all at once as text, or one by one where a long line has pieces."""
+        text = raw.decode("utf-8", "replace")
         if self._head is not None or not _are_short(text):
             return self._parse_pieces(raw)
         same = self._same_head(text)

@@ -46,7 +46,7 @@ TRIES = 6
 # A computer that wakes up has its network back later.
 OFFLINE = 120
 # Bytes that are read at once, at most: what is made of more falls out of the processor's cache.
-CHUNK = 64 * 1024
+CHUNK = 128 * 1024
 _BROKEN = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
 STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
-AHEAD, FAR_AHEAD = 50, 200  # pieces of the log that wait for the run's thread, between which its reader is slowed down:
+AHEAD, FAR_AHEAD = 25, 100  # pieces of the log that wait for the run's thread, between which its reader is slowed down:
 BREATH = 0.001  # seconds a piece, so little that no log session finds its reader asleep
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up
