@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.errors import NotFound
+from heroku_magic.order import Order
 from heroku_magic.records import Rows
-from heroku_magic.run import Order, Run
+from heroku_magic.run import Run
 from heroku_magic.tasks import NO_TASKS, Task, choose
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from heroku_magic.errors import (
     Unreachable,
 )
 from heroku_magic.owner import token_mark
-from heroku_magic.run import still_running
+from heroku_magic.running import still_running
 from heroku_magic.settings import base_url
 from heroku_magic.tokens import Kept, NoToken, find_token, forget, forget_cli, keep, read
 

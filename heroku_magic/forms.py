@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic import measured
-from heroku_magic.run import Order
+from heroku_magic.order import Order
 from heroku_magic.sweeps.estimates import Estimate
 from heroku_magic.vault import find, likely_source
 

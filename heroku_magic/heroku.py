@@ -29,10 +29,12 @@ from heroku_magic.errors import (
 from heroku_magic.inspection import inspect
 from heroku_magic.logstream import backlog
 from heroku_magic.masking import Mask
+from heroku_magic.order import Order
 from heroku_magic.ordering import Ordering, Wish, second_price
 from heroku_magic.packing import pack
 from heroku_magic.resumption import Rest
-from heroku_magic.run import Order, Run, running_runs
+from heroku_magic.run import Run
+from heroku_magic.running import running_runs
 from heroku_magic.safetext import clean_line
 from heroku_magic.status import drains, told
 from heroku_magic.sweeps.estimates import Estimate

@@ -6,7 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from heroku_magic.run import Order, Run
+    from heroku_magic.order import Order
+    from heroku_magic.run import Run
 
 LATEST = 50  # runs of a task that are remembered
 

@@ -10,9 +10,9 @@ from heroku_magic.code.bundle import COMMAND, Bundle
 from heroku_magic.code.bundling import Bundling
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.grid import Grid, grid, refuse_too_many, reservoir
+from heroku_magic.order import Order
 from heroku_magic.parameters import refused, to_env, with_calls
 from heroku_magic.preflight import Preflight
-from heroku_magic.run import Order
 from heroku_magic.secret import Secret
 from heroku_magic.settings import LONGEST_TIMEOUT
 from heroku_magic.sweeps.plan import Plan, check_count

@@ -14,7 +14,7 @@ from heroku_magic import detached
 from heroku_magic.errors import InvalidOptions, NotFound
 from heroku_magic.grid import Axis, Grid
 from heroku_magic.ordering import Wish
-from heroku_magic.run import running_runs
+from heroku_magic.running import running_runs
 from heroku_magic.secret import Secret
 from heroku_magic.sweeps import journal
 from heroku_magic.sweeps.journal import Journal, Written, WrittenAxis

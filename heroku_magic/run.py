@@ -7,17 +7,14 @@ the main thread never loses the answer to a create. Everybody else waits on the 
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 import time
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic import measured
+from heroku_magic import measured, running
 from heroku_magic.creation import Creation, Stopped
 from heroku_magic.detached import Detached, path, save
-from heroku_magic.endings import Step, at_end
 from heroku_magic.errors import (
     ApiError,
     EmulatorError,
@@ -36,26 +33,23 @@ from heroku_magic.feed import Feed
 from heroku_magic.frames import frame
 from heroku_magic.logstream import LogStream
 from heroku_magic.lookups import dynos_since
-from heroku_magic.masking import Mask
-from heroku_magic.pricing import DOLLARS_A_MONTH, dollars
 from heroku_magic.records import Metric, Progress, RunKey
 from heroku_magic.secret import Secret
 from heroku_magic.transcript import Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
     from heroku_magic.client import HerokuClient
     from heroku_magic.loglines import LogLine
+    from heroku_magic.order import Order
     from heroku_magic.records import Call, Declaration, Rows
     from heroku_magic.resources import Dyno
     from heroku_magic.sharedlog import Followed, SharedLog
     from heroku_magic.tables import Table
 
-CREATE_TIMEOUT = 40.0  # seconds that a process stays for the create of a detached run
-STOP_TIMEOUT = 5.0  # seconds that a process that ends waits for its dynos to stop
 AHEAD, FAR_AHEAD = 25, 100  # pieces of the log that wait for the run's thread, between which its reader is slowed down:
 BREATH = 0.001  # seconds a piece, so little that no log session finds its reader asleep
 LATE = 1.0  # seconds that the reader stays after the end, for late lines
@@ -63,45 +57,6 @@ SILENCE = 5.0  # seconds without a line after which the dyno is looked up
 AGAIN = 30.0  # seconds between two looks for the backlog that failed
 QUIET = 60.0  # seconds that a dyno is up without printing anything, after which that is said
 WARNING = 0.8  # of the dyno's life, after which its end is announced
-
-
-@dataclass(frozen=True)
-class Order:
-    """What to run: `command` as the dyno gets it (a process type or a command line), without the run's id.
-
-    task: the name to show. env: what the dyno's environment carries; its Secrets are hidden in
-    whatever the task prints. timeout: the dyno's longest
-    life in seconds, boot included. app_name: what to show, the app's name or "embedded". outlives:
-    it goes on when this process ends. is_local: it goes to the embedded Heroku. prices: dollars a month by size.
-    """
-
-    app: str
-    app_name: str
-    task: str
-    command: str
-    env: Mapping[str, str | Secret] = field(repr=False)
-    size: str | None = None
-    timeout: int = 3600
-    takes_rows: bool = True
-    outlives: bool = False
-    is_local: bool = False
-    prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_A_MONTH, repr=False)
-
-    def price(self, size: str | None, seconds: float | None) -> float | None:
-        """Return what a dyno's seconds cost at list price; None is unknown, and nothing on the embedded Heroku."""
-        if self.is_local:
-            return 0.0
-        return dollars(size, seconds, self.prices) if size and seconds is not None else None
-
-    @property
-    def secrets(self) -> dict[str, Secret]:
-        """The secret parameters."""
-        return {name: value for name, value in self.env.items() if isinstance(value, Secret)}
-
-    @property
-    def mask(self) -> Mask:
-        """What hides the secret parameters."""
-        return Mask(self.secrets.values())
 
 
 class Run:
@@ -366,7 +321,7 @@ class Run:
 
     def start(self) -> Run:
         """Request the dyno, or attach the one that is there. Returns at once; what goes wrong is the run's error."""
-        _alive.add(self)
+        running.add(self)
         self._feed.add(StateChange("requested", time.time(), task=self.task, app=self.app))
         threading.Thread(target=self._live, name=f"heroku-{self.id}", daemon=True).start()
         return self
@@ -397,7 +352,7 @@ class Run:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""
         order = self._order
         # A process that ends waits for what is detached until it is created.
-        if self._cancel_asked.is_set() or (is_ending() and not order.outlives):
+        if self._cancel_asked.is_set() or (running.is_ending() and not order.outlives):
             raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self)
         self.started_at, self._began = time.time(), time.monotonic()
         try:
@@ -692,7 +647,7 @@ class Run:
             callback(self)
 
     def _close(self) -> None:
-        _alive.discard(self)
+        running.discard(self)
         self._feed.close()
 
     # -- events -----------------------------------------------------------------------------------
@@ -708,44 +663,6 @@ class Run:
 
     def _note(self, text: str) -> None:
         self._change(self._state, note=text)
-
-
-# Threads add to it and take from it: it is looked through by a copy, which is made in one step.
-_alive: set[Run] = set()
-_ending = threading.Event()
-
-
-def is_ending() -> bool:
-    """Tell whether the interpreter ends, so that no dyno may be started any more."""
-    return _ending.is_set()
-
-
-def still_running(url: str) -> list[Run]:
-    """Return the runs of this process at an API's host that are not over and would be out of reach without a token."""
-    return [run for run in running_runs() if run.running() and not run.outlives and run.host == url]
-
-
-def running_runs() -> list[Run]:
-    """Return the runs of this process that are not over."""
-    return list(_alive)
-
-
-def _stop_all() -> None:
-    """The interpreter ends: start no more, stop what still runs, wait a moment, and tell what came of it.
-
-    What is detached is waited for until its dyno is created and can be attached.
-    """
-    _ending.set()
-    runs = [run for run in running_runs() if not run.outlives and run.cancel()]
-    for run in [run for run in running_runs() if run.outlives]:
-        run.wait_for_dyno(CREATE_TIMEOUT)
-    until = time.monotonic() + STOP_TIMEOUT
-    for run in runs:
-        run.wait(max(until - time.monotonic(), 0))
-        print(f"heroku_magic: {run.what_was_left()}", file=sys.stderr)  # noqa: T201 - nobody else is there any more
-
-
-at_end(Step.DYNOS, _stop_all)
 
 
 def _moment(text: str) -> float:

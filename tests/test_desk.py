@@ -8,8 +8,8 @@ import pytest
 
 from heroku_magic.errors import InvalidParameters, TaskFailed
 from heroku_magic.grid import Axis, Grid
+from heroku_magic.order import Order
 from heroku_magic.records import Call, Return, Rows
-from heroku_magic.run import Order
 from heroku_magic.sweeps.desk import SweepDesk
 from heroku_magic.sweeps.launcher import Job
 from heroku_magic.sweeps.outcomes import STATES, Board, Outcome

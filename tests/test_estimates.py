@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.run import Order
+from heroku_magic.order import Order
 from heroku_magic.sweeps.estimates import Estimate
 
 

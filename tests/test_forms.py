@@ -13,8 +13,8 @@ from workers import make_worker
 from heroku_magic import measured
 from heroku_magic.forms import _price
 from heroku_magic.options import parse
+from heroku_magic.order import Order
 from heroku_magic.pricing import DOLLARS_A_MONTH
-from heroku_magic.run import Order
 from heroku_magic.tasks import Task
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

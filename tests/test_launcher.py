@@ -15,7 +15,7 @@ from workers import make_worker
 from heroku_magic import connect
 from heroku_magic.embedded import embedded
 from heroku_magic.errors import LogStreamError, RateLimited, Refused, TaskFailed
-from heroku_magic.run import Order
+from heroku_magic.order import Order
 from heroku_magic.sweeps import launcher
 from heroku_magic.sweeps.launcher import Job, Launcher
 

@@ -10,7 +10,8 @@ from heroku_magic.sweeps.outcomes import Span
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from heroku_magic.run import Order, Run
+    from heroku_magic.order import Order
+    from heroku_magic.run import Run
 
 
 class Bill:

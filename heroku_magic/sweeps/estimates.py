@@ -9,7 +9,7 @@ from heroku_magic.pricing import READ_ON
 from heroku_magic.sweeps.pacing import REFILL, RESERVE
 
 if TYPE_CHECKING:
-    from heroku_magic.run import Order
+    from heroku_magic.order import Order
 
 
 @dataclass(frozen=True)

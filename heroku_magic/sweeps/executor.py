@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from heroku_magic.client import HerokuClient
-    from heroku_magic.run import Order, Run
+    from heroku_magic.order import Order
+    from heroku_magic.run import Run
 
     Orders = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Order]
     Values = Callable[[Run], Any]

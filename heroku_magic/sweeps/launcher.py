@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.errors import RateLimited, Refused
-from heroku_magic.run import Run, is_ending
+from heroku_magic.run import Run
+from heroku_magic.running import is_ending
 from heroku_magic.sharedlog import SharedLog
 from heroku_magic.sweeps.pacing import LONGEST_WAIT, REFILL, RESERVE, Pace, Room
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.client import HerokuClient
     from heroku_magic.detached import Detached
-    from heroku_magic.run import Order
+    from heroku_magic.order import Order
 
 TICK = 0.2  # seconds between two looks while nothing ends
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from heroku_magic.grid import Grid
-    from heroku_magic.run import Order
+    from heroku_magic.order import Order
 
 
 @dataclass(frozen=True)
