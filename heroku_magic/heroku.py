@@ -236,8 +236,12 @@ class Heroku:
         """Go on with a sweep that ended early: only what is missing is run. save: it, its file, or its id.
 
         Runs that `detach` left alive are taken up again, as far as the app's last 1,500 log lines reach.
+        Its budget begins anew.
         """
-        return self._swept(resumption.rest(save, self, self._ordering))
+        rest = resumption.rest(save, self, self._ordering)
+        if budget := rest.terms.max_cost:
+            self.say(f"The ${budget:.4g} of --max-cost are counted from here on: what it cost before is not in them.")
+        return self._swept(rest)
 
     def _swept(self, rest: Rest) -> Sweep:
         self._hidden.update(rest.plan.first.secrets.values())

@@ -99,6 +99,13 @@ def test_a_file_goes_on_in_another_kernel(heroku, folder, tmp_path):
     assert told.stdout.split() == [*str([seed * 10 for seed in range(10)]).split(), first.id, str(made)]
 
 
+def test_a_budget_that_begins_anew_is_told(heroku, folder):
+    said = []
+    first = stopped(heroku, 4, 2, max_cost=1)
+    connect(worker=folder, say=said.append).resume(first).result(60)
+    assert "The $1 of --max-cost are counted from here on: what it cost before is not in them." in said
+
+
 def test_rows_of_several_releases_are_told(heroku, folder):
     first = stopped(heroku, 4, 2)
     (before,) = first.facts()["releases"]
