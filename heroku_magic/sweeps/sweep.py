@@ -244,7 +244,9 @@ class Sweep:
         if not failed and not missing:
             return None
         stopped = f" {self._desk.stopped_for}." if self._desk.stopped_for else ""
-        lines = [f"{len(failed)} of {len(self)} runs failed, {missing} were stopped or not made.{stopped}"]
+        fates = {"failed": len(failed), "were stopped or not made": missing}
+        told = [f"{count} of {len(self)} runs {fate}" for fate, count in fates.items() if count]
+        lines = [f"{', '.join(told)}.{stopped}"]
         lines += self._faults(failed)
         lines += [f"{done} are kept: %heroku last has .partial, %heroku resume runs what is missing."]
         return SweepFailed("\n".join(lines), self)
