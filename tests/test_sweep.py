@@ -156,7 +156,7 @@ def test_a_cancelled_sweep_leaves_no_dyno(heroku):
     assert heroku.dynos() == []
     assert sweep.counts() == {"cancelled": 20}
     assert not sweep.cancel()
-    with pytest.raises(SweepFailed, match="^20 of 20 runs were stopped or not made"):
+    with pytest.raises(SweepFailed, match=r"^20 of 20 runs were stopped or not made"):
         sweep.result()
 
 
