@@ -42,25 +42,34 @@ def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def write_plot(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Draw the ratios as bars from 1, on a scale where twice as good and twice as bad are as long."""
+    """Draw how many times better we are, to the right where we are, with each aim that is a ratio as a mark."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     pairs = [(told, side) for outcome in outcomes for told, side in _run_pairs(outcome)][::-1]
-    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.4 * len(pairs)), layout="constrained")
-    axes.barh(
-        [f"{told['race']} / {side['name']}" for told, side in pairs],
-        [side["ratio"] - 1 for _, side in pairs],
-        left=1,
-        color=[COLORS[side["met"]] for _, side in pairs],
-    )
+    better = [_times_better(side["ratio"], told["unit"]) for told, side in pairs]
+    figure, axes = plt.subplots(figsize=(13, 1 + 0.3 * len(pairs)), layout="constrained")
+    names = [f"{told['race']} / {side['name']}" for told, side in pairs]
+    bars = axes.barh(names, [one - 1 for one in better], left=1, color=[COLORS[side["met"]] for _, side in pairs])
+    axes.bar_label(bars, [f"{one:.3g}" for one in better], padding=4)
+    aims = {at: side["aim"].get("ratio", side["aim"].get("least")) for at, (_, side) in enumerate(pairs)}
+    marks = {at: _times_better(aim, pairs[at][0]["unit"]) for at, aim in aims.items() if aim}
+    axes.scatter([*marks.values()], [*marks], marker="|", s=200, color="black", zorder=3)
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_xlabel("heroku_magic / the other side (green: aim met, red: missed, grey: no aim)")
+    axes.margins(x=0.1, y=0.01)
+    figure.supxlabel(
+        "times better than the other side · green: aim met, red: missed, grey: no aim · mark: an aim that is a ratio"
+    )
     figure.savefig(path)
     plt.close(figure)
+
+
+def _times_better(ratio: float, unit: str) -> float:
+    """How many times better a ratio is: of lines a second more is better, of all else less."""
+    return ratio if unit.endswith("/s") else 1 / ratio
 
 
 def machine() -> dict[str, Any]:
