@@ -26,6 +26,22 @@ def test_columns_come_in_the_order_of_their_first_appearance():
     assert df.loc[1, "c"] == 3
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        *(([1, 2], "int64"), ([1, None], "Int64"), ([2**62 + 1, None], "Int64"), ([2**63, 1], "object")),
+        *(([True, False], "bool"), ([True, None], "boolean"), ([True, 1], "object")),
+        *(([1.5, 2], "float64"), ([1.5, None], "Float64"), ([2**60, 0.5], "object")),
+        *(([[1], [2]], "object"), ([[1, 2], None], "object"), ([None, None], "object"), (["a", 1], "object")),
+    ],
+)
+def test_a_column_has_the_narrowest_dtype_that_keeps_each_value(values, dtype):
+    made = table([{"x": value} for value in values])["x"]
+
+    assert made.dtype == dtype
+    assert made.astype(object).where(made.notna(), None).tolist() == values
+
+
 def test_no_rows_are_an_empty_table():
     df = frame([Rows([])], {"run": "hm-1"})
 

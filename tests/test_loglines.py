@@ -71,6 +71,16 @@ def test_the_pieces_of_a_long_line_are_joined_even_in_the_middle_of_a_character(
     assert got == [text.decode(), "next"]
 
 
+@pytest.mark.parametrize("before", range(0, 5200, 400))
+def test_pieces_of_the_widest_characters_are_seen_wherever_they_stand(before):
+    text = "\N{PARTY POPPER}" * (PIECE // 4)  # as few characters as a piece can have
+    short = [HEAD + b"short\n"] * (before // 55)
+
+    got = messages(b"".join([*short, HEAD, text.encode(), b"\n", HEAD, b"rest\n", HEAD, b"next\n"]))
+
+    assert got == ["short"] * (before // 55) + [text + "rest", "next"]
+
+
 def test_a_long_line_is_not_joined_with_a_line_of_another_time_or_dyno():
     other = HEAD.replace(b"209776", b"209777")
 
