@@ -48,14 +48,15 @@ def test_200_dynos_at_once_each_say_all_they_have_to_say(start, make_folder, tmp
 
 
 @needs_proc
-def test_50_readers_get_every_line_of_a_flood_and_memory_stays_bounded(start, make_folder):
+def test_50_readers_get_every_line_of_a_flood_and_memory_stays_bounded(start, make_folder, tmp_path):
     emulator = start(make_folder())
     before = memory(emulator, "VmRSS")
-    dyno = emulator.create("sleep 1; seq 100000")
-    counts = []
+    gate, counts, are_open = tmp_path / "gate", [], threading.Barrier(51)
+    dyno = emulator.create(f"until [ -e '{gate}' ]; do sleep 0.1; done; seq 100000")
 
     def follow():
         with emulator.tail(dyno, source="app") as log:
+            are_open.wait(60)
             numbers = 0
             for line in log.lines:
                 numbers += 1
@@ -66,6 +67,8 @@ def test_50_readers_get_every_line_of_a_flood_and_memory_stays_bounded(start, ma
     threads = [threading.Thread(target=follow) for _ in range(50)]
     for thread in threads:
         thread.start()
+    are_open.wait(60)
+    gate.touch()
     for thread in threads:
         thread.join()
     assert counts == [100_000] * 50
