@@ -199,13 +199,10 @@ def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(serv
     process.wait()
     said = []
     heroku = connect("shop", say=said.append)
-    before = {dyno.name for dyno in heroku.dynos()}
-    assert before
+    assert heroku.dynos()
     df = heroku.resume("s.jsonl").result(60)
     assert df["x"].tolist() == [0, 10, 20, 30]
-    stopped = {line.partition(" ")[0] for line in said if f"left running by the process that began {name}" in line}
-    assert stopped
-    assert stopped <= before
+    assert any(f"left running by the process that began {name}" in line for line in said)
     assert heroku.dynos() == []
 
 
