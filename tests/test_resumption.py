@@ -11,6 +11,7 @@ import textwrap
 import threading
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -200,9 +201,19 @@ def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(serv
     said = []
     heroku = connect("shop", say=said.append)
     assert heroku.dynos()
+    # Not the dynos that are seen now: a create may still have been on its way.
+    begun = {line["run"] for line in map(json.loads, Path("s.jsonl").read_text().splitlines()) if "run" in line}
     df = heroku.resume("s.jsonl").result(60)
     assert df["x"].tolist() == [0, 10, 20, 30]
-    assert any(f"left running by the process that began {name}" in line for line in said)
+    stopped = {line.partition(" ")[0] for line in said if f"left running by the process that began {name}" in line}
+    assert stopped
+    for dyno in stopped:
+        (command,) = [
+            line.message
+            for line in heroku.logs(dyno)
+            if "Starting process with command" in line.message and line.source == "heroku"
+        ]
+        assert any(run in command for run in begun)
     assert heroku.dynos() == []
 
 

@@ -83,7 +83,7 @@ class Board:
         self.finished: list[Outcome] = []
         self.failed: list[Outcome] = []
         self.slowest: Outcome | None = None
-        self.releases = Counter[int]()
+        self.releases: set[int] = set()
         self._attempts, self._before = Counter[int](), dict[int, int]()
         for outcome in known:
             self._attempts[outcome.place] = self._before[outcome.place] = outcome.attempts
@@ -134,7 +134,7 @@ class Board:
         if (outcome.seconds or 0) > ((self.slowest and self.slowest.seconds) or 0):
             self.slowest = outcome
         if release := outcome.facts.get("release"):
-            self.releases[release] += 1
+            self.releases.add(release)
 
     def done(self) -> list[Outcome]:
         """Return those that went well, in the grid's order."""

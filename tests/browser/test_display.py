@@ -86,8 +86,8 @@ def test_many_lines_stream_without_a_stall_and_end_complete(notebook, tmp_path, 
     lab.screenshot(tmp_path / f"{lines}-{pace}.png")
     print(lines, pace, {"size": size, "arrivals": len(seen["texts"])}, {**seen, "texts": None})
     assert f"line {lines} " in lab.text(1)
-    assert len(seen["texts"]) > 2 or pace is None, "lines come while it runs"
-    assert seen["worst"] < 10_000, "the page hangs"
+    assert len(seen["texts"]) > 20 or pace is None
+    assert seen["worst"] < 1_000
     assert size < 1_000_000
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 FAKE = Path(__file__).resolve().parents[1] / "display" / "fake_sweep.py"
 IMPORTS = "from heroku_magic.display.sweeps import SweepOutput\nfrom fake_sweep import Playing"
 HUNDRED = 'Playing([("region", 2), ("seed", 50)], {})'
-THOUSAND = "Playing([('seed', 1000)], jobs=50, boot=0.1, run=0.2, bad=0.01)"
+THOUSAND = "Playing([('seed', 1000)], jobs=50, boot=0.1, run=0.9, bad=0.01)"
 # Signs on cells are part of a picture, whose words are elsewhere.
 CONTRASTS_OF_WORDS = CONTRASTS.replace(
     "n => [...n.childNodes]", "n => !n.closest('[role=img], [aria-hidden]') && [...n.childNodes]"
@@ -63,8 +63,8 @@ def test_a_thousand_changing_cells_do_not_stall_the_page(notebook, tmp_path):
     size = lab.save().stat().st_size
     lab.screenshot(tmp_path / "thousand.png", cell=1)
     print({"size": size, "arrivals": len(seen["texts"])}, {**seen, "texts": None})
-    assert len(seen["texts"]) > 2, "it changes while it runs"
-    assert seen["worst"] < 10_000, "the page hangs"
+    assert len(seen["texts"]) > 20
+    assert seen["worst"] < 1_000
     assert size < 1_000_000
 
 
