@@ -28,6 +28,6 @@ def stand_in_checkout() -> Iterator[None]:
 _readme = Sybil(parsers=[PythonCodeBlockParser()], patterns=["README.md"], fixtures=["stand_in_checkout"])
 _docstrings = Sybil(
     parsers=[DocTestParser(optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)],
-    patterns=["heroku_magic/*.py", "heroku_magic/code/*.py", "heroku_magic/sweeps/*.py", "heroku_magic/emulator/*.py"],
+    patterns=["heroku_magic/*.py", "heroku_magic/*/*.py"],
 )
 pytest_collect_file = (_readme + _docstrings).pytest()

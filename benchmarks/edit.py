@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import heroku_magic
-from heroku_magic.code.bundle import Bundle
-from heroku_magic.code.programs import read_cell
-from heroku_magic.values import ROOM
+from heroku_magic.bundle.build import Bundle
+from heroku_magic.bundle.program import read_cell
+from heroku_magic.protocol.values import ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable

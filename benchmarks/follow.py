@@ -92,7 +92,7 @@ class Meter:
 
 def logstream(ground: Ground, *, lines: int) -> Iterator[Told]:
     """Follow by the reader that all our runs have."""
-    from heroku_magic.logstream import LogStream
+    from heroku_magic.api.log_stream import LogStream
 
     heroku = ground.remote()
     yield
@@ -136,7 +136,7 @@ def _read(program: Program, lines: int, newlines: int) -> Step:
 
 def whole_run(ground: Ground, *, lines: int) -> Iterator[Told]:
     """Follow as a user does: the events of a run, whose log is at hand in the end."""
-    from heroku_magic.loglines import LogLine
+    from heroku_magic.api.log_lines import LogLine
 
     heroku = ground.remote()
     yield

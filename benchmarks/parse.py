@@ -45,8 +45,8 @@ def recorded(kind: str, lines: int) -> bytes:
 
 def parsed(_: Ground, *, kind: str, lines: int) -> Iterator[Told]:
     """Read in pieces and decode."""
-    from heroku_magic.loglines import LineDecoder
-    from heroku_magic.logstream import CHUNK
+    from heroku_magic.api.log_lines import LineDecoder
+    from heroku_magic.api.log_stream import CHUNK
 
     def read(response: Any) -> None:
         decoder = LineDecoder(kind)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.version import VERSION
-
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from heroku_magic.connection import account, connect, function, temporary_app
-    from heroku_magic.credentials import login, logout
+    from heroku_magic.accounts.login import login, logout
+    from heroku_magic.app.connect import account, connect, function, temporary_app
+    from heroku_magic.app.heroku import Heroku
+    from heroku_magic.deploy.scaffold import init
     from heroku_magic.errors import (
         ApiError,
         BuildFailed,
@@ -30,42 +30,40 @@ if TYPE_CHECKING:
         SweepFailed,
         TaskFailed,
     )
-    from heroku_magic.forms import form
-    from heroku_magic.heroku import Heroku
-    from heroku_magic.run import Run
-    from heroku_magic.scaffold import init
-    from heroku_magic.secret import Secret
+    from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
+    from heroku_magic.text.secret import Secret
+    from heroku_magic.widgets.create import form
 
     last: Run | Sweep | None
 
-__version__ = VERSION
+__version__ = "0.1.0"
 
 _HOMES = {
     "ApiError": "errors",
     "BuildFailed": "errors",
     "DeployRefused": "errors",
-    "Heroku": "heroku",
+    "Heroku": "app.heroku",
     "HerokuMagicError": "errors",
     "InvalidOptions": "errors",
     "InvalidParameters": "errors",
     "LogStreamError": "errors",
     "ResultIncomplete": "errors",
-    "Run": "run",
+    "Run": "runs.run",
     "RunCancelled": "errors",
-    "Secret": "secret",
+    "Secret": "text.secret",
     "SettingsError": "errors",
     "Sweep": "sweeps.sweep",
     "SweepFailed": "errors",
     "TaskFailed": "errors",
-    "account": "connection",
-    "connect": "connection",
-    "function": "connection",
-    "init": "scaffold",
-    "login": "credentials",
-    "logout": "credentials",
-    "temporary_app": "connection",
-    "form": "forms",
+    "account": "app.connect",
+    "connect": "app.connect",
+    "function": "app.connect",
+    "init": "deploy.scaffold",
+    "login": "accounts.login",
+    "logout": "accounts.login",
+    "temporary_app": "app.connect",
+    "form": "widgets.create",
 }
 
 __all__ = [
@@ -102,7 +100,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for; `last` is the run or sweep that was started last, or None."""
     if name == "last":
-        from heroku_magic.heroku import last
+        from heroku_magic.app.heroku import last
 
         return last()
     if name in _HOMES:

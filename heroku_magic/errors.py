@@ -28,17 +28,48 @@ that one `except` cannot take one for the other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from heroku_magic.safetext import clean
+from heroku_magic.text.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from heroku_magic.run import Run
-    from heroku_magic.sweeps.sweep import Sweep
+
+class HasPartial(Protocol):
+    """A run or a sweep, as its errors carry it."""
+
+    @property
+    def partial(self) -> pd.DataFrame | None:
+        """The rows received so far."""
+
+
+class FailedRun(HasPartial, Protocol):
+    """A run, as its errors carry it."""
+
+    @property
+    def id(self) -> str:
+        """The run's public id."""
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+
+    dyno: str | None
+    exit_status: int | None
+
+    @property
+    def was_ended_by_platform(self) -> bool:
+        """Whether Heroku ended the dyno."""
+
+    def logs(self) -> str:
+        """Return the log."""
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files that the task sent, by name."""
 
 
 class HerokuMagicError(Exception):
@@ -158,7 +189,7 @@ class LogStreamError(HerokuMagicError):
 class _OfRun(HerokuMagicError):
     """About one run, which it carries."""
 
-    def __init__(self, message: str, run: Run) -> None:
+    def __init__(self, message: str, run: FailedRun) -> None:
         self.run = run
         super().__init__(message)
 
@@ -183,7 +214,7 @@ class RunCancelled(_OfRun):
 class SweepFailed(HerokuMagicError):
     """Some runs of a sweep failed, or it was stopped; the others' rows are there."""
 
-    def __init__(self, message: str, sweep: Sweep) -> None:
+    def __init__(self, message: str, sweep: HasPartial) -> None:
         self.sweep = sweep
         super().__init__(message)
 

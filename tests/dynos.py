@@ -7,10 +7,10 @@ import shlex
 import subprocess
 import sys
 
-from heroku_magic.code.bundle import COMMAND
-from heroku_magic.frames import frame
-from heroku_magic.records import RecordDecoder, RunKey
-from heroku_magic.secret import Secret
+from heroku_magic.bundle.build import COMMAND
+from heroku_magic.protocol.dataframe import frame
+from heroku_magic.protocol.records import RecordDecoder, RunKey
+from heroku_magic.text.secret import Secret
 
 
 class Dyno:

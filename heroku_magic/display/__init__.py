@@ -15,14 +15,21 @@ from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
-from heroku_magic.display.live import INTERVAL, NotebookOutput, TerminalEnd, TerminalOutput, in_notebook, show_pictures
-from heroku_magic.display.view import RunView
+from heroku_magic.display.outputs import (
+    INTERVAL,
+    NotebookOutput,
+    TerminalEnd,
+    TerminalOutput,
+    in_notebook,
+    show_pictures,
+)
+from heroku_magic.display.run_view import RunView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from heroku_magic.display.live import Surface
-    from heroku_magic.events import Event
+    from heroku_magic.display.outputs import Surface
+    from heroku_magic.runs.events import Event
 
 __all__ = ["Output", "RunView", "Shown", "show"]
 

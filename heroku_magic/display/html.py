@@ -11,15 +11,15 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from heroku_magic.display import text as words
-from heroku_magic.display.view import LINES
+from heroku_magic.display import words
+from heroku_magic.display.run_view import LINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jinja2 import Environment, Template
 
-    from heroku_magic.display.view import RunView
+    from heroku_magic.display.run_view import RunView
 
 LIVE_LINES = 200
 # What is drawn 10 times a second stays below 64 kB, what is saved with the notebook below 256 kB:

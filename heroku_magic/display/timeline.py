@@ -14,7 +14,7 @@ from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING, Protocol
 
-from heroku_magic.display.text import duration
+from heroku_magic.display.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

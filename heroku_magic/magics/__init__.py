@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import cell_magic, line_cell_magic, magics_class, no_var_expand
 
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions
-from heroku_magic.magics.account import Account
+from heroku_magic.magics.account_verbs import Account
+from heroku_magic.magics.cell import read_body
+from heroku_magic.magics.commands import MAGICS
 from heroku_magic.magics.completer import register, unregister
-from heroku_magic.magics.forms import Forms
+from heroku_magic.magics.deploy_verbs import Shipping
+from heroku_magic.magics.form_verbs import Forms
 from heroku_magic.magics.inputs import inputs
-from heroku_magic.magics.runs import Runs
-from heroku_magic.magics.shipping import Shipping
-from heroku_magic.options import IN_BODY, Parsed, help_text, parse
-from heroku_magic.parameters import read_body
-from heroku_magic.verbs import MAGICS
+from heroku_magic.magics.parser import IN_BODY, Parsed, help_text, parse
+from heroku_magic.magics.run_verbs import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from heroku_magic.completion import Matches
-    from heroku_magic.known import Known
+    from heroku_magic.magics.completion import Matches
+    from heroku_magic.magics.completion_sources import Known
 
 
 @magics_class
@@ -109,10 +109,10 @@ class HerokuMagics(Runs, Forms, Shipping, Account):
 
     def complete(self, text: str, is_first_line: bool) -> Matches | None:
         """Return what may stand at the end of a line's text; without waiting for anything."""
-        from heroku_magic.completion import complete
+        from heroku_magic.magics.completion import complete
 
         if self._known is None:
-            from heroku_magic.known import Known
+            from heroku_magic.magics.completion_sources import Known
 
             self._known = Known(self._choice, lambda: set(self._shell.user_ns) - set(self._shell.user_ns_hidden))
         return complete(text, self._known, is_first_line=is_first_line)

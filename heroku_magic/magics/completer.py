@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from heroku_magic.completion import Match, Matches
+    from heroku_magic.magics.completion import Match, Matches
 
     # The text of a line up to the cursor, and whether it is the cell's first line.
     Complete = Callable[[str, bool], Matches | None]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.options import IN_BODY
-from heroku_magic.words import look_up
+from heroku_magic.magics.expand import look_up
+from heroku_magic.magics.parser import IN_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from heroku_magic.options import Parsed
+    from heroku_magic.magics.parser import Parsed
 
 
 def inputs(parsed: Parsed, namespace: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from heroku_magic.options import Parsed
+    from heroku_magic.magics.parser import Parsed
 
 
 def task(parsed: Parsed) -> str | None:

@@ -1,1 +1,1 @@
-"""Many runs of one task as one unit: sweep.py is its face, desk.py says what is next, launcher.py starts it."""
+"""Many runs of one task as one unit. How a single run works does not belong here."""

@@ -10,8 +10,8 @@ from heroku_magic.sweeps.outcomes import Span
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from heroku_magic.order import Order
-    from heroku_magic.run import Run
+    from heroku_magic.runs.run import Run
+    from heroku_magic.runs.spec import Order
 
 
 class Bill:

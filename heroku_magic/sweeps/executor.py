@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from heroku_magic.client import HerokuClient
-    from heroku_magic.order import Order
-    from heroku_magic.run import Run
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.runs.run import Run
+    from heroku_magic.runs.spec import Order
 
     Orders = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Order]
     Values = Callable[[Run], Any]

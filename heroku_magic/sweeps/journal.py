@@ -18,9 +18,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
-from heroku_magic.records import Rows
+from heroku_magic.protocol.records import Rows
+from heroku_magic.protocol.tables import Table
 from heroku_magic.sweeps.outcomes import Outcome
-from heroku_magic.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

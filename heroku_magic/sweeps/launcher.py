@@ -14,18 +14,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from heroku_magic.api.shared_log import SharedLog
 from heroku_magic.errors import RateLimited, Refused
-from heroku_magic.run import Run
-from heroku_magic.running import is_ending
-from heroku_magic.sharedlog import SharedLog
-from heroku_magic.sweeps.pacing import LONGEST_WAIT, REFILL, RESERVE, Pace, Room
+from heroku_magic.runs.run import Run
+from heroku_magic.runs.running import is_ending
+from heroku_magic.sweeps.throttle import LONGEST_WAIT, REFILL, RESERVE, Pace, Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from heroku_magic.client import HerokuClient
-    from heroku_magic.detached import Detached
-    from heroku_magic.order import Order
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.runs.detached import Detached
+    from heroku_magic.runs.spec import Order
 
 TICK = 0.2  # seconds between two looks while nothing ends
 

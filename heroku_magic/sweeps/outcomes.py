@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heroku_magic.frames import frame
+from heroku_magic.protocol.dataframe import frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.errors import HerokuMagicError
-    from heroku_magic.records import Rows
-    from heroku_magic.tables import Table
+    from heroku_magic.protocol.records import Rows
+    from heroku_magic.protocol.tables import Table
 
 STATES = ("queued", "starting", "running", "retried", "done", "failed", "cancelled")
 QUEUED, STARTING, RUNNING, RETRIED, DONE, FAILED, CANCELLED = range(len(STATES))

@@ -10,8 +10,8 @@ from heroku_magic.errors import InvalidOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from heroku_magic.grid import Grid
-    from heroku_magic.order import Order
+    from heroku_magic.runs.spec import Order
+    from heroku_magic.sweeps.grid import Grid
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import SweepFailed
-from heroku_magic.frames import grid_frame, table
-from heroku_magic.sweeps.desk import SweepDesk
+from heroku_magic.protocol.dataframe import grid_frame, table
+from heroku_magic.protocol.values import plain
 from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, Board, Span, counted
-from heroku_magic.values import plain
+from heroku_magic.sweeps.scheduler import SweepDesk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from heroku_magic.client import HerokuClient
+    from heroku_magic.api.client import HerokuClient
     from heroku_magic.sweeps.journal import Journal
     from heroku_magic.sweeps.launcher import Job
     from heroku_magic.sweeps.outcomes import Outcome

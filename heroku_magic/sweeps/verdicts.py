@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import InvalidParameters, ResultIncomplete, TaskFailed
-from heroku_magic.failures import describe_failure
-from heroku_magic.frames import contradiction
+from heroku_magic.protocol.dataframe import contradiction
+from heroku_magic.runs.failures import describe_failure
 
 if TYPE_CHECKING:
-    from heroku_magic.records import Call
-    from heroku_magic.run import Run
+    from heroku_magic.protocol.records import Call
+    from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.launcher import Job
     from heroku_magic.sweeps.outcomes import Outcome
 

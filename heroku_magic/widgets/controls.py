@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets
 
-from heroku_magic.safetext import clean
+from heroku_magic.text.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

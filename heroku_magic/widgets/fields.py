@@ -11,14 +11,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.safetext import clean_line
-from heroku_magic.tasks import Task, check
+from heroku_magic.protocol.task import Task, check
+from heroku_magic.text.sanitize import clean_line
 from heroku_magic.widgets.schemas import bound, kind_of, takes_null, without_null
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from heroku_magic.tasks import Parameter
+    from heroku_magic.protocol.task import Parameter
 
 # Where a secret may come from; the empty one leaves it out.
 SOURCES = {"environment": "environment variable", "keyring": "keyring", "prompt": "hidden prompt", "": "none"}

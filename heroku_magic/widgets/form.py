@@ -12,20 +12,20 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from heroku_magic.errors import HerokuMagicError, InvalidParameters, SettingsError
-from heroku_magic.safetext import clean, clean_line
-from heroku_magic.widgets.answers import Answers, Row
-from heroku_magic.widgets.cells import cell
-from heroku_magic.widgets.series import counted
-from heroku_magic.widgets.static import outcome
+from heroku_magic.text.sanitize import clean, clean_line
+from heroku_magic.widgets.cell_source import cell
+from heroku_magic.widgets.form_record import outcome
+from heroku_magic.widgets.form_state import Answers, Row
+from heroku_magic.widgets.sweep_values import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
-    from heroku_magic.run import Run
+    from heroku_magic.protocol.task import Task
+    from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
-    from heroku_magic.tasks import Task
 
 # Seconds between the click and the run. A front end holds back what was typed last until the kernel has
 # taken what was typed before, but no click: the click may be there first.
@@ -177,12 +177,12 @@ class Form:
 
     def show(self) -> None:
         """Show the form in the cell that runs now, with a place below it for its log and its table."""
-        from heroku_magic.widgets.showing import show
+        from heroku_magic.widgets.form_view import show
 
         show(self)
 
     def _ipython_display_(self) -> None:
-        from heroku_magic.widgets.showing import show_again
+        from heroku_magic.widgets.form_view import show_again
 
         show_again(self)
 

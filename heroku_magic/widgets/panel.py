@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from heroku_magic.widgets.controls import Control
-from heroku_magic.widgets.rows import Rows
-from heroku_magic.widgets.static import status
-from heroku_magic.widgets.sweeping import Sweeping
+from heroku_magic.widgets.form_record import status
+from heroku_magic.widgets.name_value_rows import Rows
+from heroku_magic.widgets.sweep_control import Sweeping
 
 if TYPE_CHECKING:
     from heroku_magic.widgets.form import Form

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.browser
 # Runs in the kernel: a run whose events are made up, at a given number of lines a second.
 SCRIPTED = """
 import time
-from heroku_magic.events import StateChange
-from heroku_magic.loglines import LogLine
-from heroku_magic.records import Progress, Rows
+from heroku_magic.runs.events import StateChange
+from heroku_magic.api.log_lines import LogLine
+from heroku_magic.protocol.records import Progress, Rows
 
 
 class Scripted:

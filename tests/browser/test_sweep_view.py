@@ -12,7 +12,7 @@ from test_display import CONTRASTS
 pytestmark = pytest.mark.browser
 
 FAKE = Path(__file__).resolve().parents[1] / "display" / "fake_sweep.py"
-IMPORTS = "from heroku_magic.display.sweeps import SweepOutput\nfrom fake_sweep import Playing"
+IMPORTS = "from heroku_magic.display.sweep_output import SweepOutput\nfrom fake_sweep import Playing"
 HUNDRED = 'Playing([("region", 2), ("seed", 50)], {})'
 THOUSAND = "Playing([('seed', 1000)], jobs=50, boot=0.1, run=0.9, bad=0.01)"
 # Signs on cells are part of a picture, whose words are elsewhere.

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from heroku_magic.display.view import RunView
-from heroku_magic.events import StateChange
-from heroku_magic.loglines import LogLine
-from heroku_magic.records import Declaration, End, Failure, Progress, Rows
+from heroku_magic.api.log_lines import LogLine
+from heroku_magic.display.run_view import RunView
+from heroku_magic.protocol.records import Declaration, End, Failure, Progress, Rows
+from heroku_magic.runs.events import StateChange
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "events"
 KINDS = {kind.__name__: kind for kind in (StateChange, LogLine, Declaration, Rows, Progress, Failure, End)}

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from heroku_magic.display.html import html
-from heroku_magic.events import StateChange
-from heroku_magic.records import Progress, Rows
+from heroku_magic.protocol.records import Progress, Rows
+from heroku_magic.runs.events import StateChange
 
 HOSTILE = "</pre></details><script>alert(1)</script><img src=x onerror=alert(1)> \" ' & {{ 7 * 7 }}"
 

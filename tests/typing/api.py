@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from heroku_magic.events import Event
+    from heroku_magic.runs.events import Event
 
 heroku: Heroku = connect()
 heroku = connect("my-app", size="standard-2x", timeout=600)

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 
-from heroku_magic.tasks import Task
+from heroku_magic.protocol.task import Task
 
 SCHEMA = {
     "description": "Estimate pi.\n\nSlowly.",

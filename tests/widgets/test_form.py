@@ -10,9 +10,9 @@ import pytest
 from fakes import SIMULATE, FakeSweep, until
 
 from heroku_magic.errors import InvalidParameters, SettingsError
-from heroku_magic.tasks import Task
+from heroku_magic.protocol.task import Task
 from heroku_magic.widgets import Form
-from heroku_magic.widgets.static import bundle, status, text
+from heroku_magic.widgets.form_record import bundle, status, text
 
 PLAIN = Task("plain", "env", None)
 SECRET = Task("plain", "env", {"properties": {"KEY": {"type": "string", "writeOnly": True}}, "required": ["KEY"]})

@@ -8,7 +8,7 @@ import ipywidgets
 import pytest
 from fakes import until
 
-from heroku_magic.tasks import Task
+from heroku_magic.protocol.task import Task
 from heroku_magic.widgets.panel import Panel
 
 PLAIN = Task("plain", "env", None)

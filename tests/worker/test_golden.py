@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from heroku_magic.frames import frame
-from heroku_magic.records import RecordDecoder, Rows, RunKey
+from heroku_magic.protocol.dataframe import frame
+from heroku_magic.protocol.records import RecordDecoder, Rows, RunKey
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "tests" / "samples" / "records"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from heroku_magic.frames import frame
-from heroku_magic.records import Declaration, Failure, Progress, RecordDecoder, RunKey
+from heroku_magic.protocol.dataframe import frame
+from heroku_magic.protocol.records import Declaration, Failure, Progress, RecordDecoder, RunKey
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = bytes(range(32))

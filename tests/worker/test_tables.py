@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worker_app import WORKER, unpacked
 
-from heroku_magic.frames import frame
-from heroku_magic.records import RecordDecoder, RunKey
+from heroku_magic.protocol.dataframe import frame
+from heroku_magic.protocol.records import RecordDecoder, RunKey
 
 KEY = RunKey("hm-0123abcd", bytes(32))
 INTS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -129,7 +129,7 @@ def test_rows_come_back_with_null_for_what_a_row_does_not_have(sent, rows):
 
 
 def test_null_and_nan_stay_apart():
-    from heroku_magic.frames import column as of
+    from heroku_magic.protocol.dataframe import column as of
 
     floats = of([1.5, None, float("nan")])
     assert str(floats.dtype) == "Float64"
@@ -237,7 +237,7 @@ def test_rows_that_come_fast_are_packed_and_slow_ones_are_not(sent):
 
 
 def test_names_of_files_are_ones_that_any_folder_takes():
-    from heroku_magic.records import _file_name
+    from heroku_magic.protocol.records import _file_name
 
     for name in ["a/b.png", "a\\b.png", "b.png"]:
         assert _file_name(name) == "b.png"

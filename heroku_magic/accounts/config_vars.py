@@ -1,0 +1,68 @@
+"""ConfigVars: an app's config vars by name; their values come from a hidden prompt and are never shown."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from heroku_magic.accounts.secret_sources import asked
+from heroku_magic.errors import InvalidOptions
+from heroku_magic.text.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.text.secret import Secret
+
+# https://devcenter.heroku.com/articles/config-vars#config-var-policies
+_NAME = re.compile(r"(?!__|HEROKU_)[A-Za-z_][A-Za-z0-9_]*")
+
+
+class ConfigVars:
+    """The config vars of one app. say: gets one line before a change, for each makes a release."""
+
+    def __init__(self, client: HerokuClient, app: str, app_name: str, say: Callable[[str], None]) -> None:
+        self._client = client
+        self._app = app
+        self._app_name = app_name
+        self._say = say
+
+    def names(self) -> list[str]:
+        """Return the names, sorted."""
+        return sorted(self._client.config_vars(self._app))
+
+    def set(self, name: str, value: Secret | None) -> None:
+        """Set one; without a value a hidden prompt asks for it. Raises InvalidOptions, SettingsError or an ApiError."""
+        _check(name)
+        self._change({name: value or asked(name)})
+
+    def unset(self, *names: str) -> None:
+        """Remove some; none where one of them is not there."""
+        if not names:
+            raise InvalidOptions("Which one? %heroku config --unset NAME")
+        known = self.names()
+        if unknown := [name for name in names if name not in known]:
+            raise InvalidOptions(f"{clean_line(', '.join(unknown)[:200])}: no config var of {self._app_name}.")
+        self._change(dict.fromkeys(names))
+
+    def _change(self, values: Mapping[str, Secret | None]) -> None:
+        names = ", ".join(values)
+        self._say(f"Changing {names} makes a release of {self._app_name} and restarts what its formation runs.")
+        self._client.set_config_vars(self._app, values)
+
+
+def _check(name: str) -> None:
+    """Refuse what is no name before anybody types a value; the text is shown only as far as it is none."""
+    before, equals, _ = name.partition("=")
+    shown = clean_line(before[:60])
+    if equals:
+        raise InvalidOptions(
+            f"A value on the line stays in the notebook and in the history: take it out, and choose another one if it "
+            f"is a secret. %heroku config {shown} asks for it with a hidden prompt."
+        )
+    if not _NAME.fullmatch(name):
+        raise InvalidOptions(
+            f"{shown!r} is no name of a config var: expected letters, digits and _, no digit first, and not __ or "
+            "HEROKU_ at the beginning."
+        )

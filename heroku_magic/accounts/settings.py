@@ -1,0 +1,182 @@
+"""Settings, and where each value came from: which app, which API host; it talks to no API.
+
+Order for the app: argument or option > `%config HerokuMagics` > `HEROKU_APP` > git remotes (named,
+never chosen silently).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heroku_magic.accounts.tokens import is_kept
+from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
+from heroku_magic.api.host import base_url
+from heroku_magic.errors import SettingsError
+from heroku_magic.protocol.helper import shipped_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_TIMEOUT = 3600
+DEFAULT_PACE = 200  # records a second, a guess at what a dyno's log shipper and a tail's buffer take for long
+NOTHING_SET = "nothing set"  # the source of an app that nobody named: the embedded Heroku it is
+LONGEST_TIMEOUT = 86400  # https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
+
+_GIT_URL = re.compile(r"(?:(?:ssh://)?git@heroku\.com[:/]|https://git\.heroku\.com/)([a-z][a-z0-9-]*)\.git/?")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a connection needs. `app` is None for the embedded Heroku, which serves `worker`.
+
+    is_embedded: the app was created on the embedded Heroku. prices: dollars a month by dyno size.
+    """
+
+    app: str | None = None
+    app_source: str = ""
+    worker: Path | None = None
+    size: str | None = None
+    timeout: int = DEFAULT_TIMEOUT
+    pace: int = DEFAULT_PACE
+    is_embedded: bool = False
+    prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_A_MONTH)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the embedded Heroku is meant."""
+        return self.app is None or self.is_embedded
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one source (a line's options, or `%config`) says about where to run."""
+
+    app: str | None = None
+    remote: str | None = None
+    local: bool = False
+    worker: str | os.PathLike[str] | None = None
+    source: str = field(default="--app", compare=False)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it names an app."""
+        return bool(self.app or self.remote)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it asks for the embedded Heroku."""
+        return bool(self.local or self.worker)
+
+    def __post_init__(self) -> None:
+        if self.is_remote and self.is_local:
+            raise SettingsError(
+                "An app and the embedded Heroku were both asked for: give --app (or --remote), "
+                "or --local (or --worker), not both."
+            )
+
+
+class NoApp(SettingsError):
+    """A token or a host is set, but no app: nobody but the user may choose where money goes."""
+
+
+def resolve(
+    option: Choice,
+    config: Choice | None = None,
+    *,
+    size: str | None = None,
+    timeout: int | None = None,
+    pace: int | None = None,
+    prices: Mapping[str, float] | None = None,
+) -> Settings:
+    """Return the settings that these choices, the environment and git make together.
+
+    Raises SettingsError when an app is known from git alone, and NoApp when the environment holds
+    a token or a host without an app.
+    """
+    seconds = DEFAULT_TIMEOUT if timeout is None else timeout
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise SettingsError(f"timeout is {seconds}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+    known = {**DOLLARS_A_MONTH, **{name.lower(): price for name, price in (prices or {}).items()}}
+    pace = DEFAULT_PACE if pace is None else pace
+    settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=known)
+    for choice in (option, config or Choice()):
+        if choice.is_local:
+            return settings(worker=worker_folder(choice.worker))
+        if choice.is_remote:
+            named = choice.app or _app_of_remote(choice.remote or "")
+            return settings(named, choice.source if choice.app else "--remote")
+    if app := os.environ.get("HEROKU_APP"):
+        return settings(app, "HEROKU_APP")
+    _refuse_git_alone()
+    if os.environ.get("HEROKU_API_KEY") or os.environ.get("HEROKU_HOST") or is_kept(base_url()):
+        raise NoApp("No app is chosen.")
+    return settings(None, NOTHING_SET, worker_folder(None))
+
+
+def worker_folder(folder: str | os.PathLike[str] | None) -> Path:
+    """Return the folder to serve: the one given, else `./worker` with a Procfile, else the shipped one."""
+    if folder:
+        path = Path(folder).expanduser().resolve()
+        if not (path / "Procfile").is_file():
+            raise SettingsError(
+                f"{path} has no Procfile: a worker folder names its tasks there, one `name: command` a line."
+            )
+        return path
+    here = Path("worker").resolve()
+    return here if (here / "Procfile").is_file() else shipped_worker()
+
+
+def git_apps(folder: Path | None = None) -> dict[str, str]:
+    """Return the Heroku apps that a folder's git remotes name, by remote.
+
+    Only the one that `git config heroku.remote` picks, if it picks one.
+    """
+    lines = _git("config", "--get-regexp", r"^(heroku\.remote|remote\..*\.url)$", cwd=folder)
+    entries = [line.split(" ", 1) for line in lines.splitlines() if " " in line]
+    picked = next((value for key, value in entries if key == "heroku.remote"), None)
+    apps = {}
+    for key, url in entries:
+        match = _GIT_URL.fullmatch(url)
+        if match and key.startswith("remote."):
+            apps[key[len("remote.") : -len(".url")]] = match[1]
+    return {picked: apps[picked]} if picked in apps else apps
+
+
+def _app_of_remote(remote: str) -> str:
+    apps = git_apps()
+    if remote not in apps:
+        known = ", ".join(f"{name} ({app})" for name, app in apps.items()) or "none"
+        raise SettingsError(f"No git remote {remote!r} with a Heroku URL. Heroku remotes here: {known}.")
+    return apps[remote]
+
+
+def _refuse_git_alone() -> None:
+    """A folder never chooses silently where money goes."""
+    apps = git_apps()
+    if len(apps) == 1:
+        ((remote, app),) = apps.items()
+        raise SettingsError(
+            f"The git remote {remote!r} names the app {app}. A folder does not choose where money goes: "
+            f"`%heroku use {app}` first, or --local for the embedded Heroku."
+        )
+    if apps:
+        listed = "".join(f"\n  {remote}: {app}" for remote, app in apps.items())
+        raise SettingsError(
+            f"{len(apps)} git remotes name Heroku apps:{listed}\n"
+            "Choose one with `%heroku use APP`, --app APP or --remote NAME; or --local for the embedded Heroku."
+        )
+
+
+def _git(*arguments: str, cwd: Path | None) -> str:
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    answer = subprocess.run([git, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=10)
+    return answer.stdout

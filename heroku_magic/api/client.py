@@ -1,0 +1,221 @@
+"""HerokuClient: the verbs of the Platform API, each one request; it keeps no state of an app."""
+
+from __future__ import annotations
+
+import copy
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from heroku_magic.api import rest
+from heroku_magic.api.resources import (
+    Account,
+    App,
+    Authorization,
+    Build,
+    Dyno,
+    LogSession,
+    NewSource,
+    ProcessType,
+    RateLimit,
+    Release,
+    Slug,
+    Source,
+)
+from heroku_magic.api.transport import Say, Transport, nothing_done, open_stream, put_blob, say_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import requests
+
+    from heroku_magic.text.secret import Secret
+
+T = TypeVar("T")
+
+BACKLOG = 1500  # lines that Logplex keeps an app: https://devcenter.heroku.com/articles/log-runtime-metrics
+# No heartbeat for this long: the log stream is dead, whatever TCP believes.
+SILENCE_TIMEOUT = 45
+
+
+class HerokuClient:
+    """The Platform API at one host with one token; safe to use from several threads.
+
+    `say` gets one quiet line when a request is tried again, so that a wait is never without a word.
+    """
+
+    def __init__(self, base_url: str, token: Secret, *, token_source: str = "", say: Say = say_nothing) -> None:
+        self.base_url = base_url
+        self.token_source = token_source
+        self._transport = Transport(base_url, token, say)
+
+    def with_say(self, say: Say) -> HerokuClient:
+        """Return a client of the same connections that tells somebody else when it waits."""
+        other = copy.copy(self)
+        other._transport = self._transport.with_say(say)  # noqa: SLF001 - another of us
+        return other
+
+    @property
+    def requests_left(self) -> int:
+        """How many requests the account had left in this hour when the API last answered."""
+        return self._transport.requests_left
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def account(self) -> Account:
+        """Return the account behind the token."""
+        return self._get(rest.path("account"), Account)
+
+    def rate_limit(self) -> RateLimit:
+        """Return the requests left in this hour; documented as free of charge."""
+        return self._get(rest.path("account", "rate-limits"), RateLimit)
+
+    def token_expires_in(self) -> float | None:
+        """Return how many seconds the token still has; None: it does not end, or is not listed."""
+        tokens = [one.access_token for one in self.authorizations() if one.access_token]
+        return next((one.expires_in for one in tokens if rest.is_listed_as(self._transport.token, one.token)), None)
+
+    def authorizations(self) -> list[Authorization]:
+        """Return the account's authorizations; only a token of the scope `global` may ask."""
+        return self._get(rest.path("oauth", "authorizations"), list[Authorization])
+
+    def authorize(self, description: str, scope: Sequence[str], expires_in: int) -> Authorization:
+        """Make an authorization with a token of its own. expires_in: seconds."""
+        body = {"description": description, "scope": list(scope), "expires_in": expires_in}
+        url = rest.path("oauth", "authorizations")
+        return self._transport.send("POST", url, Authorization, body=body, again=nothing_done)
+
+    def revoke(self, authorization: str) -> None:
+        """End an authorization by its id; its token opens nothing any more."""
+        self._transport.send("DELETE", rest.path("oauth", "authorizations", authorization), Any)
+
+    def apps(self) -> list[App]:
+        """Return the account's own apps and those it works on."""
+        return self._get(rest.path("apps"), list[App], {"Range": "name ..; max=1000"})
+
+    def app(self, app: str) -> App:
+        """Return an app by name or id."""
+        return self._get(rest.path("apps", app), App)
+
+    def create_app(self, name: str | None, *, region: str | None, stack: str | None) -> App:
+        """Create an app. A lost answer is not tried again: the first create may have made it."""
+        given = {"name": name, "region": region, "stack": stack}
+        body = {key: value for key, value in given.items() if value}
+        return self._transport.send("POST", rest.path("apps"), App, body=body, again=nothing_done)
+
+    def destroy_app(self, app: str) -> None:
+        """Destroy an app with all that it has."""
+        self._transport.send("DELETE", rest.path("apps", app), Any)
+
+    def log_drains(self, app: str) -> int:
+        """Return how many drains get a copy of the app's log; where they lead is a secret of the app's."""
+        return len(self._get(rest.path("apps", app, "log-drains"), list[Any]))
+
+    def set_config_vars(self, app: str, values: Mapping[str, Secret | None]) -> None:
+        """Set config vars, None unsets; Heroku makes a release of it and restarts the app's dynos."""
+        self._transport.send("PATCH", rest.path("apps", app, "config-vars"), Any, body=values)
+
+    def config_vars(self, app: str) -> dict[str, str | None]:
+        """Return the app's config vars, values included."""
+        return self._get(rest.path("apps", app, "config-vars"), dict[str, str | None])
+
+    def formation(self, app: str) -> list[ProcessType]:
+        """Return the app's process types."""
+        return self._get(rest.path("apps", app, "formation"), list[ProcessType])
+
+    def current_release(self, app: str) -> Release | None:
+        """Return the newest release, or None for an app that has none."""
+        newest = {"Range": "version ..; order=desc,max=1"}
+        releases = self._get(rest.path("apps", app, "releases"), list[Release], newest)
+        return releases[0] if releases else None
+
+    def releases(self, app: str) -> list[Release]:
+        """Return the app's newest releases, the newest first; at most 200."""
+        newest = {"Range": "version ..; order=desc,max=200"}
+        return self._get(rest.path("apps", app, "releases"), list[Release], newest)
+
+    def release(self, app: str, release: str) -> Release:
+        """Return a release by id or version."""
+        return self._get(rest.path("apps", app, "releases", release), Release)
+
+    def rollback(self, app: str, release: str) -> Release:
+        """Make a release of an earlier one, by its id."""
+        url = rest.path("apps", app, "releases")
+        return self._transport.send("POST", url, Release, body={"release": release}, again=nothing_done)
+
+    def slug(self, app: str, slug: str) -> Slug:
+        """Return a slug by id."""
+        return self._get(rest.path("apps", app, "slugs", slug), Slug)
+
+    def scale(self, app: str, quantities: Mapping[str, int]) -> None:
+        """Set how many dynos of each process type run."""
+        body = {"updates": [{"type": name, "quantity": quantity} for name, quantity in quantities.items()]}
+        self._transport.send("PATCH", rest.path("apps", app, "formation"), Any, body=body)
+
+    def create_source(self) -> Source:
+        """Return a place for an archive; it is good for about an hour."""
+        return self._transport.send("POST", rest.path("sources"), NewSource).source_blob
+
+    def upload(self, source: Source, archive: IO[bytes], size: int) -> None:
+        """Put an archive of `size` bytes into its place; what reads it sees how far it is."""
+        put_blob(source.put_url, archive, size)
+
+    def create_build(self, app: str, source: Source, checksum: str, version: str) -> Build:
+        """Start a build of an archive. A lost answer is not tried again: the build may be under way."""
+        blob = {"url": source.get_url.reveal(), "checksum": checksum, "version": version}
+        url = rest.path("apps", app, "builds")
+        return self._transport.send("POST", url, Build, body={"source_blob": blob}, again=nothing_done)
+
+    def build(self, app: str, build: str) -> Build:
+        """Return a build by id."""
+        return self._get(rest.path("apps", app, "builds", build), Build)
+
+    def builds(self, app: str) -> list[Build]:
+        """Return the app's newest builds, the newest first."""
+        newest = {"Range": "created_at ..; order=desc,max=50"}
+        return self._get(rest.path("apps", app, "builds"), list[Build], newest)
+
+    def open_output(self, url: Secret, offset: int) -> requests.Response:
+        """Open the output of a build or a release command from a byte on. The URL is the secret.
+
+        It ends with the build; NUL bytes show that it lives and count for nothing.
+        """
+        return open_stream(url, accept="text/plain", silence=SILENCE_TIMEOUT, offset=offset)
+
+    def dynos(self, app: str) -> list[Dyno]:
+        """Return the app's dynos that are there now."""
+        return self._get(rest.path("apps", app, "dynos"), list[Dyno])
+
+    def dyno(self, app: str, dyno: str) -> Dyno:
+        """Return a dyno by name or id; NotFound once it is over."""
+        return self._get(rest.path("apps", app, "dynos", dyno), Dyno)
+
+    def create_dyno(
+        self, app: str, command: str, env: Mapping[str, str | Secret], *, size: str | None, time_to_live: int
+    ) -> Dyno:
+        """Start a one-off dyno and return it. time_to_live: seconds.
+
+        Tried again only where the API itself said that nothing was started, or no connection was
+        made; a lost answer raises Unreachable with `sent`, for a blind second try would be billed.
+        """
+        body = rest.dyno_request(command, env, size=size, time_to_live=time_to_live)
+        url = rest.path("apps", app, "dynos")
+        return self._transport.send("POST", url, Dyno, body=body, again=nothing_done)
+
+    def stop_dyno(self, app: str, dyno: str) -> None:
+        """Ask Heroku to stop a dyno: SIGTERM, 30 seconds, SIGKILL."""
+        url = rest.path("apps", app, "dynos", dyno, "actions", "stop")
+        self._transport.send("POST", url, Any)
+
+    def create_log_session(self, app: str, *, dyno: str, lines: int = BACKLOG, tail: bool = True) -> LogSession:
+        """Open a log session of a dyno (`run.1234`), of a type (`run`), or of the whole app (an empty text)."""
+        body = {**({"dyno": dyno} if dyno else {}), "lines": lines, "tail": tail}
+        url = rest.path("apps", app, "log-sessions")
+        return self._transport.send("POST", url, LogSession, body=body, headers={"Accept": rest.ACCEPT_SDK})
+
+    def open_log(self, session: LogSession) -> requests.Response:
+        """Open a log session's stream. The URL is the secret; the token is not sent with it."""
+        return open_stream(session.logplex_url, accept="text/event-stream", silence=SILENCE_TIMEOUT)
+
+    def _get(self, url: str, expected: type[T], headers: Mapping[str, str] | None = None) -> T:
+        return self._transport.send("GET", url, expected, headers=headers)

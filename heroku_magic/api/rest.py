@@ -1,0 +1,149 @@
+"""Platform API requests and answers as plain values: paths, headers, answer -> data or one error; it performs no I/O.
+
+https://devcenter.heroku.com/articles/platform-api-reference
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from heroku_magic.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    InvalidOptions,
+    NotFound,
+    RateLimited,
+    Refused,
+    Unauthorized,
+    Unreachable,
+)
+from heroku_magic.text.sanitize import clean_line
+from heroku_magic.text.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
+
+ACCEPT = "application/vnd.heroku+json; version=3"
+# The variant that the official CLI uses for log sessions: there the filter is called `dyno`.
+ACCEPT_SDK = f"{ACCEPT}.sdk"
+
+_BY_STATUS: dict[int, type[ApiError]] = {
+    401: Unauthorized,
+    402: Forbidden,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    422: Refused,
+    429: RateLimited,
+}
+_REMEDY_BY_ID = {
+    "cannot_run_above_limit": "Wait until one ends, or stop one: `%heroku ps` lists them.",
+    "two_factor": "Heroku demands a second factor here: log in with the official CLI in a terminal (`heroku login`), "
+    "or set HEROKU_API_KEY to a token of `heroku authorizations:create`.",
+    "delinquent": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
+    "verification_needed": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
+}
+_REMEDY = {
+    401: "The token is wrong, expired or revoked: check HEROKU_API_KEY, or let %heroku login ask for another one.",
+    402: "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
+    403: "The token is good but has no right to do this: use one with the scope it needs (%heroku login --scope).",
+    409: "Heroku is not ready for this, for example just after a release: try again in some seconds.",
+    429: "The account's requests of this hour are used up: wait some minutes.",
+}
+
+
+def path(*parts: str) -> str:
+    """Join path parts, each quoted: a name from a user can climb nowhere."""
+    if nameless := [part for part in parts if part in {"", ".", ".."}]:
+        raise InvalidOptions(f"{nameless[0]!r} is no name of an app or a dyno.")
+    return "/" + "/".join(quote(part, safe="~") for part in parts)
+
+
+def data(status: int, headers: Mapping[str, str], body: bytes, expected: type[T]) -> T:
+    """Return an answer's body as the expected type; raise the one error that it stands for.
+
+    An answer that is not the API's (an HTML page of a router, a body of another shape) is Unreachable.
+    """
+    if not 200 <= status < 300:
+        raise error(status, headers, body)
+    try:
+        return msgspec.json.decode(body, type=expected, dec_hook=_secret)
+    except msgspec.MsgspecError:
+        raise _foreign(status, headers) from None
+
+
+def error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+    """Return the error that an answer stands for: Heroku's own sentence, then what to do."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = None
+    if not (isinstance(said, dict) and isinstance(said.get("message"), str)):
+        return _foreign(status, headers)
+    kind = _BY_STATUS.get(status, ApiError)
+    message = clean_line(said["message"][:500])
+    answer = kind(
+        " ".join(filter(None, [message, _REMEDY_BY_ID.get(str(said.get("id"))) or _REMEDY.get(status)])),
+        status=status,
+        id=str(said.get("id", "")),
+        request_id=headers.get("Request-Id", ""),
+    )
+    answer.said = message
+    if isinstance(answer, NotFound):
+        answer.resource = str(said.get("resource", ""))
+    if isinstance(answer, RateLimited):
+        answer.retry_after = retry_after(headers)
+    return answer
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds to wait, if the answer says."""
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() else None
+
+
+def is_listed_as(token: Secret, listed: Secret) -> bool:
+    """Tell whether a token is the one that a list shows: whole, or its two ends with asterisks between."""
+    first, *last = re.split(r"\*{3,}", listed.reveal(), maxsplit=1)
+    if not last:
+        return token == listed
+    text = token.reveal()
+    return bool(first and last[0]) and text.startswith(first) and text.endswith(last[0])
+
+
+def dyno_request(
+    command: str, env: Mapping[str, str | Secret], *, size: str | None, time_to_live: int
+) -> dict[str, Any]:
+    """Return the body of a dyno create: https://devcenter.heroku.com/articles/platform-api-reference#dyno-create."""
+    body: dict[str, Any] = {
+        "command": command,
+        "attach": False,
+        "env": dict(env),
+        "type": "run",
+        "time_to_live": time_to_live,
+    }
+    return {**body, "size": size} if size else body
+
+
+def _foreign(status: int, headers: Mapping[str, str]) -> Unreachable:
+    kind = headers.get("Content-Type", "no content type").partition(";")[0]
+    return Unreachable(
+        f"The Platform API gave no answer of its own (status {status}, {clean_line(kind[:80])}): it may be down "
+        "for a moment. Look at https://status.heroku.com and try again.",
+        status=status,
+        request_id=headers.get("Request-Id", ""),
+    )
+
+
+def _secret(kind: type[Any], value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError(kind.__name__)  # msgspec makes its ValidationError of it

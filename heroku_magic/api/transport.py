@@ -1,0 +1,291 @@
+"""Transport: one request to the Platform API's host, with one retry policy; it knows no verb of the API.
+
+The token goes to the API's own host only: never after a redirect, never to another host. Nothing that
+`requests` raises leaves this module: its exceptions and their frames hold headers and URLs.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import platform
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import NewConnectionError
+
+from heroku_magic.api import rest
+from heroku_magic.api.host import LOOPBACK
+from heroku_magic.errors import ApiError, Conflict, RateLimited, Unreachable
+from heroku_magic.text.secret import Secret
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+Again = Callable[[BaseException], bool]
+
+CONNECT_TIMEOUT = 10
+READ_TIMEOUT = 30
+LONGEST_WAIT = 60  # seconds, in all, that a busy API is asked again
+TRIES = 4
+QUOTA = 4500  # requests an hour: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
+
+
+def say_nothing(_: str) -> None:
+    """Wait without a word."""
+
+
+def passing(error: BaseException) -> bool:
+    """Errors that pass, for requests that do no harm when they arrive twice."""
+    if isinstance(error, RateLimited):
+        return (error.retry_after or 0) <= LONGEST_WAIT
+    return isinstance(error, Unreachable) and not 300 <= error.status < 500
+
+
+def nothing_done(error: BaseException) -> bool:
+    """Errors that say that nothing was started: the release is not visible yet, or nothing was sent."""
+    if isinstance(error, Unreachable):
+        return not error.sent
+    return isinstance(error, Conflict) or (isinstance(error, RateLimited) and passing(error))
+
+
+class Transport:
+    """Requests to one host with one token; safe to use from several threads.
+
+    `say` gets one quiet line when a request is tried again, so that a wait is never without a word.
+    """
+
+    def __init__(self, base_url: str, token: Secret, say: Say) -> None:
+        self.base_url = base_url
+        self.token = token
+        self._say = say
+        self._session = _session(base_url)
+        self._auth = _BearerAuth(token)
+        self._left = deque([QUOTA], maxlen=1)  # shared by the copies that `with_say` makes
+
+    def with_say(self, say: Say) -> Transport:
+        """Return one of the same connections that tells somebody else when it waits."""
+        other = copy.copy(self)
+        other._say = say  # noqa: SLF001 - another of us
+        return other
+
+    @property
+    def requests_left(self) -> int:
+        """How many requests the account had left in this hour when the API last answered."""
+        return self._left[0]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        expected: type[T],
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        again: Again = passing,
+    ) -> T:
+        """Send a request, and again while `again` says so of its error; return the answer, or raise the last error."""
+        policy = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(again),
+            wait=_wait,
+            stop=_is_enough,
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        return policy(lambda: self._send(method, url, expected, body, headers))
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        expected: type[T],
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+    ) -> T:
+        response = _ask(
+            lambda: self._session.request(
+                method,
+                self.base_url + url,
+                json=_in_clear(body),
+                headers={"Accept": rest.ACCEPT, **(headers or {})},
+                auth=self._auth,
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                allow_redirects=False,
+            )
+        )
+        if (left := response.headers.get("RateLimit-Remaining", "")).isdecimal():
+            self._left.append(int(left))
+        return rest.data(response.status_code, response.headers, response.content, expected)
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        seconds = state.next_action.sleep if state.next_action else 0
+        if seconds >= 1:
+            self._say(f"API busy, trying again in {seconds:.0f} s")
+
+
+def open_stream(url: Secret, *, accept: str, silence: float, offset: int = 0) -> requests.Response:
+    """Open a stream whose URL is the secret: the token is not sent with it, and no debug log names it.
+
+    silence: seconds without a byte after which a read gives up. offset: the first byte that is asked for;
+    a host that gives more than that answers 200.
+    """
+    _hide(url)
+    headers = {"Accept": accept, "Cache-Control": "no-cache"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    with _session(url.reveal()) as http:
+        response = _ask(
+            lambda: http.get(
+                url.reveal(),
+                headers=headers,
+                auth=_no_auth,
+                stream=True,
+                timeout=(CONNECT_TIMEOUT, silence),
+                allow_redirects=False,
+            )
+        )
+    if response.status_code not in {requests.codes.ok, requests.codes.partial_content}:
+        response.close()
+        raise ApiError("The stream is not there any more.", status=response.status_code)
+    return response
+
+
+def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
+    """Put `size` bytes where a URL says, which is the secret: neither the token nor a content type goes with it.
+
+    The signature of the URL covers an empty content type:
+    https://devcenter.heroku.com/articles/build-and-release-using-the-api#sources-endpoint
+    """
+    _hide(url)
+    headers = {"Content-Type": "", "Content-Length": str(size)}
+    with _session(url.reveal()) as http:
+        response = _ask(
+            lambda: http.put(
+                url.reveal(),
+                data=content,
+                headers=headers,
+                auth=_no_auth,
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                allow_redirects=False,
+            )
+        )
+    if response.status_code != requests.codes.ok:
+        raise Unreachable("The place for the archive took it not.", status=response.status_code)
+
+
+class _BearerAuth(AuthBase):
+    """Put the token into a request. An explicit auth object also keeps `requests` from netrc's login."""
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return request
+
+
+class _HideLogUrls(logging.Filter):
+    """Keep log URLs out of urllib3's debug log, which writes the path of each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: deque[str] = deque(maxlen=1000)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return not any(secret in message for secret in tuple(self.secrets))
+
+
+_hidden = _HideLogUrls()
+
+
+def _hide(url: Secret) -> None:
+    """From now on no debug line that names this URL is written."""
+    parts = urlsplit(url.reveal())
+    _hidden.secrets.append(parts.query or parts.path)
+    logging.getLogger("urllib3.connectionpool").addFilter(_hidden)  # a second time changes nothing
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _session(url: str) -> requests.Session:
+    """A session that never sends loopback calls to a proxy, whatever the environment says."""
+    session = requests.Session()
+    session.trust_env = urlsplit(url).hostname not in LOOPBACK
+    session.headers["User-Agent"] = f"heroku-magic/{version('heroku-magic')} python/{platform.python_version()}"
+    adapter = HTTPAdapter(pool_maxsize=64)  # a sweep stops 50 dynos at once
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _ask(send: Callable[[], requests.Response]) -> requests.Response:
+    """Send one request; whatever it raises is raised without its frames, which hold the token and the body."""
+    failure: Unreachable | KeyboardInterrupt
+    try:
+        return send()
+    except KeyboardInterrupt:
+        failure = KeyboardInterrupt()
+    except requests.exceptions.SSLError:
+        failure = Unreachable("The TLS certificate of the API's host could not be verified; nothing was sent.")
+        failure.sent = False
+    except requests.exceptions.ConnectTimeout:
+        failure = _unreachable("no connection within 10 s", sent=False)
+    except requests.exceptions.Timeout:
+        failure = _unreachable("no answer within 30 s", sent=True)
+    except requests.exceptions.ConnectionError as error:
+        refused = _never_connected(error)
+        failure = _unreachable("no connection" if refused else "the connection broke", sent=not refused)
+    except requests.exceptions.RequestException as error:
+        failure = _unreachable(type(error).__name__, sent=True)
+    raise failure
+
+
+def _in_clear(body: Any) -> Any:
+    """A request's body with its secrets in clear: no frame of ours holds it."""
+    if isinstance(body, Secret):
+        return body.reveal()
+    return {name: _in_clear(value) for name, value in body.items()} if isinstance(body, Mapping) else body
+
+
+def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError)
+
+
+def _unreachable(reason: str, *, sent: bool) -> Unreachable:
+    failure = Unreachable(
+        f"The Platform API does not answer ({reason}): check the network and https://status.heroku.com."
+    )
+    failure.sent = sent
+    return failure
+
+
+def _is_enough(state: tenacity.RetryCallState) -> bool:
+    """Four tries; of a busy API as many as fit into a minute, for its quota comes back bit by bit."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, RateLimited):
+        return state.idle_for + (error.retry_after or 0) > LONGEST_WAIT
+    return state.attempt_number >= TRIES
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Seconds until the next try: what the answer says, else a random part of a doubling from 0.2 s."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, RateLimited):
+        # Many runs wait for one quota: they must not ask in step.
+        return (error.retry_after or 2.0) + random.uniform(0, 1)  # noqa: S311 - no secret
+    return float(tenacity.wait_random_exponential(multiplier=0.2, max=4)(state))

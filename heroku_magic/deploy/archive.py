@@ -1,0 +1,214 @@
+"""Packing: an app's folder -> one archive, the same bytes for the same files; it sends nothing and judges no code.
+
+What `.slugignore` and `.gitignore` name stays here, and so does what no app needs. What looks like a
+secret is refused by name: whoever can deploy an app can read its slug.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import re
+import stat
+import tarfile
+import tempfile
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from heroku_magic.errors import DeployRefused
+from heroku_magic.text.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+LARGEST = 1_000_000_000  # bytes of an app's files: https://devcenter.heroku.com/articles/limits#builds
+IN_MEMORY = 16_000_000  # bytes of an archive that need no temporary file
+_READ = (".py", ".python-version", "Procfile", "runtime.txt")  # what an inspection looks into
+_SCANNED = 1_000_000  # bytes of a file that are looked through for keys
+
+_NEVER = frozenset(
+    [
+        ".git",
+        ".heroku",
+        ".venv",
+        "__pycache__",
+        ".ipynb_checkpoints",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".DS_Store",
+    ]
+)
+_SECRET_NAMES = re.compile(
+    r"\.env(\..+)?|[._]netrc|id_(rsa|dsa|ecdsa|ed25519)|.*\.(p12|pfx|keystore)|credentials\.json"
+)
+_SAMPLES = re.compile(r"\.env\.(example|sample|template|dist)")
+_KEY = re.compile(rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")
+# Shapes of tokens that their makers document, so that scanners can find them.
+_TOKENS = re.compile(
+    rb"HRKU-[\w-]{30}|AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{36}|xox[baprs]-[0-9A-Za-z-]{10}|sk-[\w-]{32}"
+)
+
+
+@dataclass
+class Package:
+    """An archive, ready to be sent. checksum: `SHA256:` and hex digits, of the archive.
+
+    sizes: bytes of each file by its path; names: of all files and links; texts: of sources and settings.
+    """
+
+    archive: IO[bytes]
+    checksum: str
+    size: int
+    sizes: dict[str, int]
+    names: list[str]
+    texts: dict[str, str] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.archive.close)
+
+    def heaviest(self, most: int = 5) -> list[tuple[str, int]]:
+        """Return what weighs most at the top of the folder, as (name, bytes)."""
+        totals: dict[str, int] = {}
+        for path, size in self.sizes.items():
+            first, slash, _ = path.partition("/")
+            totals[first + slash] = totals.get(first + slash, 0) + size
+        return sorted(totals.items(), key=lambda item: -item[1])[:most]
+
+
+def pack(folder: Path, *, allow: Iterable[str] = ()) -> Package:
+    """Pack a folder; allow: paths in it that are sent although they look like secrets.
+
+    Raises DeployRefused with every fault at once.
+    """
+    if not folder.is_dir():
+        raise DeployRefused([f"{clean_line(str(folder))} is no folder."])
+    packer = _Packer(folder, frozenset(allow))
+    paths = sorted(_files(folder))
+    package = packer.package(paths)
+    if packer.issues:
+        raise DeployRefused(packer.issues)
+    return package
+
+
+class _Packer:
+    """Writes one archive; each file is read once, so what is checked is what is sent."""
+
+    def __init__(self, folder: Path, allowed: frozenset[str]) -> None:
+        self._folder = folder
+        self._allowed = allowed
+        self._sizes: dict[str, int] = {}
+        self._texts: dict[str, str] = {}
+        self.issues: list[str] = []
+
+    def package(self, paths: list[str]) -> Package:
+        archive = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the caller sends and closes it
+        # No name and no time in the gzip header, no owner and no time of files: same folder, same bytes.
+        with (
+            gzip.GzipFile(filename="", mode="wb", fileobj=archive, mtime=0) as zipped,
+            tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for path in paths:
+                self._add(tar, path)
+        if sum(self._sizes.values()) > LARGEST:
+            self.issues.append(f"The folder has {sum(self._sizes.values()):,} bytes, and Heroku takes {LARGEST:,}.")
+        size = archive.tell()
+        archive.seek(0)
+        return Package(archive, f"SHA256:{_digest(archive)}", size, self._sizes, paths, self._texts)
+
+    def _add(self, tar: tarfile.TarFile, path: str) -> None:
+        source = self._folder / path
+        info = tarfile.TarInfo(path)
+        try:
+            status = source.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                self._add_link(tar, info, source)
+            elif stat.S_ISREG(status.st_mode):
+                self._add_file(tar, info, source, status)
+            else:
+                self.issues.append(
+                    f"{clean_line(path)} is neither a file nor a link: remove it, or name it in .slugignore."
+                )
+        except OSError as error:
+            self.issues.append(f"{clean_line(path)} cannot be read ({error.strerror}).")
+
+    def _add_link(self, tar: tarfile.TarFile, info: tarfile.TarInfo, source: Path) -> None:
+        target = source.readlink()
+        if target.is_absolute() or not source.resolve().is_relative_to(self._folder.resolve()):
+            what = "is a link out of the folder: Heroku gets no more than the folder."
+            self.issues.append(f"{clean_line(info.name)} {what}")
+            return
+        info.type, info.linkname, info.mode = tarfile.SYMTYPE, str(target), 0o777
+        tar.addfile(info)
+
+    def _add_file(self, tar: tarfile.TarFile, info: tarfile.TarInfo, source: Path, before: os.stat_result) -> None:
+        with source.open("rb") as file:
+            content = file.read()
+        after = source.stat()
+        if (after.st_mtime_ns, after.st_size) != (before.st_mtime_ns, before.st_size) or len(content) != after.st_size:
+            self.issues.append(f"{clean_line(info.name)} changed while it was packed: try again.")
+        if info.name not in self._allowed and (why := _secret(source.name, content)):
+            self.issues.append(
+                f"{clean_line(info.name)} {why}: name it in .slugignore, or send it all the same with "
+                f"--allow {clean_line(info.name)}."
+            )
+        info.size, info.mode = len(content), 0o755 if before.st_mode & 0o100 else 0o644
+        tar.addfile(info, io.BytesIO(content))
+        self._sizes[info.name] = info.size
+        if info.size <= _SCANNED and info.name.endswith(_READ):
+            self._texts[info.name] = content.decode("utf-8", "replace")
+
+
+def _secret(name: str, content: bytes) -> str:
+    """Why a file looks like a secret, or nothing."""
+    if _SECRET_NAMES.fullmatch(name) and not _SAMPLES.fullmatch(name):
+        return "holds secrets by its name"
+    head = content[:_SCANNED]
+    if _KEY.search(head):
+        return "holds a private key"
+    return "holds what looks like a token" if _TOKENS.search(head) else ""
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """The paths of all files and links that are not ignored, with `/` between their parts."""
+    top = _ignored(folder, (".slugignore",))
+    rules: list[tuple[str, Callable[[str], bool]]] = [("", top)]
+    yield from _walk(folder, "", rules)
+
+
+def _walk(folder: Path, prefix: str, rules: list[tuple[str, Callable[[str], bool]]]) -> Iterator[str]:
+    rules = [*rules, (prefix, _ignored(folder / prefix, (".gitignore",)))]
+    for entry in os.scandir(folder / prefix):
+        path = prefix + entry.name
+        is_folder = entry.is_dir(follow_symlinks=False)
+        told = path + "/" if is_folder else path
+        if entry.name in _NEVER or any(ignores(told[len(start) :]) for start, ignores in rules):
+            continue
+        if not is_folder:
+            yield path
+        elif not (Path(entry.path) / "pyvenv.cfg").exists():
+            yield from _walk(folder, told, rules)
+
+
+def _ignored(folder: Path, names: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return what tells whether a path below the folder is ignored by its own files of these names."""
+    from pathspec import GitIgnoreSpec
+
+    lines = [line for name in names if (folder / name).is_file() for line in _lines(folder / name)]
+    return GitIgnoreSpec.from_lines(lines).match_file
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8", "replace").splitlines()
+
+
+def _digest(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(1_000_000):
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()

@@ -1,0 +1,139 @@
+"""Inspection: what would fail a build or a run, found in an app's files before they are sent; it reads no folder."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from heroku_magic.text.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# https://devcenter.heroku.com/articles/python-support#supported-package-managers
+MANAGERS = ("requirements.txt", "Pipfile.lock", "poetry.lock", "uv.lock")
+OLDEST = (3, 10)  # https://devcenter.heroku.com/articles/python-support#supported-python-versions
+_LINE = re.compile(r"([-\w]{1,128}):\s*(.+)")  # https://devcenter.heroku.com/articles/procfile
+_VERSION = re.compile(r"(?:python-)?3\.(\d{1,2})(?:\.\d{1,3})?")
+_PYTHON = re.compile(r"python[\d.]*")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One line of a Procfile."""
+
+    name: str
+    command: str
+
+
+def processes(procfile: str) -> tuple[list[Process], list[str]]:
+    """Return the process types that a Procfile declares, and what is wrong with its lines."""
+    found, issues = [], []
+    for number, line in enumerate(procfile.splitlines(), 1):
+        match = _LINE.fullmatch(line.strip())
+        if match:
+            found.append(Process(match[1], match[2].strip()))
+        elif line.strip() and not line.lstrip().startswith("#"):
+            issues.append(f"Procfile, line {number}: expected `name: command` (`{clean_line(line.strip()[:60])}`).")
+    names = [process.name for process in found]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    return found, issues + [f"Procfile: {name} is declared {names.count(name)} times." for name in twice]
+
+
+def inspect(names: Iterable[str], texts: Mapping[str, str]) -> list[str]:
+    """Return every fault of an app. names: of all its files; texts: what stands in the smaller ones."""
+    known = frozenset(names)
+    if "Procfile" not in known:
+        return [
+            "There is no Procfile: it names the tasks, one `name: command` a line (%heroku init FOLDER writes one)."
+        ]
+    declared, issues = processes(texts.get("Procfile", ""))
+    if not declared and not issues:
+        issues.append("The Procfile declares nothing: one `name: command` a line names a task.")
+    if _uses_python(known, declared):
+        issues += _packages(known) + _versions(known, texts)
+        minor = _minor(texts)
+        for process in declared:
+            issues += _script(process, known, texts, minor)
+    return issues
+
+
+def _uses_python(names: frozenset[str], declared: list[Process]) -> bool:
+    return any(name in names for name in MANAGERS) or any(_PYTHON.search(process.command) for process in declared)
+
+
+def _packages(names: frozenset[str]) -> list[str]:
+    found = [name for name in MANAGERS if name in names]
+    if not found:
+        return ["Heroku's Python buildpack needs one file of packages: add a requirements.txt (it may be empty)."]
+    if len(found) > 1:
+        return [f"Heroku's Python buildpack takes one file of packages, and here are {', '.join(found)}: keep one."]
+    return []
+
+
+def _versions(names: frozenset[str], texts: Mapping[str, str]) -> list[str]:
+    """What is wrong with the file that says which Python it is."""
+    issues = []
+    for name in (".python-version", "runtime.txt"):
+        if name in names and not _VERSION.fullmatch(_first_line(texts.get(name, ""))):
+            shown = clean_line(_first_line(texts.get(name, ""))[:40])
+            issues.append(f"{name} says {shown!r}: expected a version such as 3.13.")
+    minor = _minor(texts)
+    if minor is not None and (3, minor) < OLDEST:
+        issues.append(f"Python 3.{minor} is too old for Heroku: expected 3.{OLDEST[1]} or newer.")
+    if "uv.lock" in names and ".python-version" not in names:
+        issues.append("With uv.lock Heroku needs a .python-version, too.")
+    return issues
+
+
+def _minor(texts: Mapping[str, str]) -> int | None:
+    """The declared Python's minor version, if one is declared."""
+    for name in ("runtime.txt", ".python-version"):
+        if match := _VERSION.fullmatch(_first_line(texts.get(name, ""))):
+            return int(match[1])
+    return None
+
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines()]
+    return next((line for line in lines if line and not line.startswith("#")), "")
+
+
+def _script(process: Process, names: frozenset[str], texts: Mapping[str, str], minor: int | None) -> list[str]:
+    """Whether the scripts that a command names are there, and parse."""
+    issues = []
+    for script in _scripts(process.command):
+        if script not in names:
+            issues.append(
+                f"{process.name} runs `{clean_line(process.command[:80])}`, and there is no {clean_line(script)}."
+            )
+        elif script.endswith(".py"):
+            issues += _unparsed(script, texts.get(script, ""), minor)
+    return issues
+
+
+def _scripts(command: str) -> list[str]:
+    """The files of the app that a plain command runs; what a shell makes of others is not guessed."""
+    words = command.split()
+    if not words or not _PYTHON.fullmatch(words[0]):
+        return [words[1]] if len(words) > 1 and words[0] in {"bash", "sh"} and not words[1].startswith("-") else []
+    rest = words[1:]
+    if rest[:2] == ["-m", "heroku_task"]:
+        named = [f"{word.replace('.', '/')}.py" for word in rest[2:3] if not word.startswith("-")]
+        return ["heroku_task.py", *named]
+    while rest and rest[0] in {"-u", "-B", "-E", "-s", "-I", "-O"}:
+        rest = rest[1:]
+    return rest[:1] if rest and rest[0].endswith(".py") else []
+
+
+def _unparsed(script: str, source: str, minor: int | None) -> list[str]:
+    try:
+        ast.parse(source, feature_version=(3, minor) if minor else None)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        declared = f" of Python 3.{minor}" if minor else ""
+        return [f"{clean_line(script)}{where} is no source{declared}: {clean_line(said)}."]
+    return []

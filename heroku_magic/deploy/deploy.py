@@ -1,0 +1,306 @@
+"""Deploy: a packed folder -> source -> build -> release, told as events while it happens; it draws nothing.
+
+A thread of its own talks to the API, as a run's does: an interrupt never loses an answer.
+https://devcenter.heroku.com/articles/build-and-release-using-the-api
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import requests
+import urllib3.exceptions
+
+from heroku_magic.api.log_lines import LogLine
+from heroku_magic.errors import ApiError, BuildFailed, HerokuMagicError, Unreachable
+from heroku_magic.protocol.records import Progress
+from heroku_magic.runs.events import StateChange
+from heroku_magic.runs.feed import Feed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.api.resources import Build, Release
+    from heroku_magic.deploy.archive import Package
+    from heroku_magic.runs.events import Event
+    from heroku_magic.text.secret import Secret
+
+POLL = 1.0  # seconds between two looks at what is not ready yet
+UPLOADS = 2  # tries of an upload, which does no harm when it is cut and made again
+REOPENED = 10  # times that a build's output is opened again before what it said is given up
+LAST_LINES = 8  # of a failed build's output, that its error shows
+BAR = 0.1  # seconds between two signs of an upload's progress
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a deploy came to. slug_size: bytes, None if Heroku does not tell; heaviest: (name, bytes) of what was sent.
+
+    is_new: False where the app runs just this folder already.
+    """
+
+    app: str
+    version: int
+    tasks: tuple[str, ...]
+    slug_size: int | None
+    heaviest: tuple[tuple[str, int], ...]
+    is_new: bool = True
+
+    def __str__(self) -> str:
+        if not self.is_new:
+            return f"Nothing to do: v{self.version} of {self.app} was built from this very folder."
+        size = f" · slug {_in_bytes(self.slug_size)}" if self.slug_size else ""
+        heavy = ", ".join(f"{name} {_in_bytes(size)}" for name, size in self.heaviest[:3])
+        return (
+            f"Released v{self.version} of {self.app} · tasks: {', '.join(self.tasks) or 'none'}{size} · mostly {heavy}"
+        )
+
+
+class Deploy:
+    """One deploy, which `heroku.deploy()` makes; `events()` tells it, as a run's do."""
+
+    def __init__(self, client: HerokuClient, app: str, app_name: str, package: Package) -> None:
+        self._client = client.with_say(self._note)
+        self._app = app
+        self._app_name = app_name
+        self._package = package
+        self._feed = Feed()
+        self._state = "requested"
+        self._output: list[str] = []
+        self._is_given_up = threading.Event()
+        self._deployed: Deployed | None = None
+        self._error: HerokuMagicError | None = None
+        self._began = time.monotonic()
+
+    def start(self) -> Deploy:
+        """Begin, and return at once."""
+        self._tell("requested", task="deploy", app=self._app_name)
+        threading.Thread(target=self._live, name=f"heroku-deploy-{self._app}", daemon=True).start()
+        return self
+
+    def events(self, timeout: float | None = None) -> Iterator[Event | None]:
+        """Yield what happens from the first event on; None whenever `timeout` seconds brought nothing."""
+        return self._feed.events(timeout)
+
+    def result(self) -> Deployed:
+        """Wait, and return what came of it. Raises BuildFailed or an ApiError."""
+        for _ in self.events():
+            pass
+        if self._error:
+            raise self._error.with_traceback(None)
+        if self._deployed is None:
+            message = "a deploy that is over has a result or an error"
+            raise RuntimeError(message)
+        return self._deployed
+
+    def give_up(self) -> str:
+        """Wait for it no longer; return what goes on, for a build at Heroku cannot be stopped."""
+        self._is_given_up.set()
+        if self._state in {"requested", "uploading"}:
+            return f"The upload was stopped; {self._app_name} is as it was."
+        return f"The build goes on at Heroku, and releases what it builds: %heroku releases --app {self._app} shows it."
+
+    # -- in its own thread ------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        try:
+            self._deployed = self._deploy()
+            self._end("done", note=str(self._deployed), release=self._deployed.version)
+        except HerokuMagicError as error:
+            self._error = error
+            self._end("failed", error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever for a thread that died
+            self._error = HerokuMagicError(f"A fault of heroku_magic: {type(error).__name__}.")
+            self._end("failed", error=str(self._error))
+        finally:
+            self._feed.close()
+
+    def _deploy(self) -> Deployed:
+        before = self._client.current_release(self._app)
+        if before and self._is_built(before):
+            return self._facts(before, is_new=False)
+        source = self._client.create_source()
+        self._upload(source)
+        version = self._package.checksum.rpartition(":")[2][:12]
+        self._tell("building")
+        build = self._started(source, version)
+        self._follow(build.output_stream_url, lambda: self._client.build(self._app, build.id).status == "pending")
+        release = self._released(self._client.build(self._app, build.id))
+        if before is None or before.slug is None:
+            self._scale_to_nothing()
+        return self._facts(release)
+
+    def _is_built(self, release: Release) -> bool:
+        """Whether the release runs what was built from these very bytes."""
+        if release.slug is None or release.status != "succeeded":
+            return False
+        builds = self._client.builds(self._app)
+        slugs = [one.slug.id for one in builds if one.slug and one.source_blob.checksum == self._package.checksum]
+        return release.slug.id in slugs
+
+    def _upload(self, source: Any) -> None:
+        self._tell("uploading")
+        for attempt in range(UPLOADS):
+            self._package.archive.seek(0)
+            archive = _Watched(self._package.archive, self._package.size, self._feed, self._is_given_up)
+            try:
+                self._client.upload(source, archive, self._package.size)  # type: ignore[arg-type]  # it reads, no more
+            except Unreachable as error:
+                if self._is_given_up.is_set() or attempt + 1 == UPLOADS:
+                    raise Unreachable(f"The upload broke off, and {self._app_name} is as it was. {error}") from None
+                self._note("The upload broke off: once more")
+            else:
+                return
+
+    def _started(self, source: Any, version: str) -> Build:
+        try:
+            return self._client.create_build(self._app, source, self._package.checksum, version)
+        except Unreachable as error:
+            if not error.sent:
+                raise
+            with suppress(ApiError):
+                for build in self._client.builds(self._app):
+                    if build.status == "pending" and build.source_blob.checksum == self._package.checksum:
+                        return build
+            raise Unreachable(
+                f"{error} Whether a build of {self._app_name} was started is unknown: "
+                "%heroku releases shows what it released."
+            ) from None
+
+    def _follow(self, url: Secret, goes_on: Callable[[], bool]) -> None:
+        """Tell an output to its end: where it is cut, it is opened again at the byte where it was."""
+        output, opened = _Output(), 0
+        while opened < REOPENED:
+            is_whole = self._read(url, output)
+            if is_whole and not goes_on():
+                return
+            opened += not is_whole
+            time.sleep(POLL)
+        self._note("The build's output broke off too often: what follows is not shown")
+        while goes_on():
+            time.sleep(POLL)
+
+    def _read(self, url: Secret, output: _Output) -> bool:
+        """Tell what an output has now; whether it came to its end."""
+        try:
+            with self._client.open_output(url, output.offset) as response:
+                skipped = 0 if response.status_code == requests.codes.partial_content else output.offset
+                for chunk in response.raw.stream(65_536):
+                    fresh = chunk.replace(b"\0", b"")
+                    taken, skipped = fresh[skipped:], max(0, skipped - len(fresh))
+                    self._say(output.feed(taken))
+        except (ApiError, urllib3.exceptions.HTTPError):
+            return False
+        self._say(output.rest())
+        return True
+
+    def _released(self, build: Build) -> Release:
+        """The release of a build, once its release command has ended, too."""
+        if build.status != "succeeded" or build.release is None:
+            raise self._failed("The build failed")
+        release = self._client.release(self._app, build.release.id)
+        if release.output_stream_url:
+            self._tell("releasing")
+            self._follow(release.output_stream_url, lambda: self._is_pending(release.id))
+            release = self._client.release(self._app, release.id)
+        if release.status == "failed":
+            raise self._failed("The release command failed")
+        return release
+
+    def _is_pending(self, release: str) -> bool:
+        return self._client.release(self._app, release).status == "pending"
+
+    def _failed(self, what: str) -> BuildFailed:
+        last = "".join(f"\n  {line}" for line in self._output[-LAST_LINES:])
+        return BuildFailed(f"{what}; the release before goes on.{last}", "\n".join(self._output))
+
+    def _scale_to_nothing(self) -> None:
+        """Heroku starts one web dyno with the first deploy; an app for cells costs nothing until one runs."""
+        running = [kind.type for kind in self._client.formation(self._app) if kind.quantity]
+        if running:
+            self._client.scale(self._app, dict.fromkeys(running, 0))
+            self._note(f"{', '.join(running)} scaled to 0: nothing is billed until a cell runs")
+
+    def _facts(self, release: Release, *, is_new: bool = True) -> Deployed:
+        slug = self._client.slug(self._app, release.slug.id) if release.slug else None
+        types = slug.process_types if slug else {}
+        tasks = tuple(name for name in types if name not in {"web", "release", "describe"})
+        size = slug.size if slug else None
+        return Deployed(self._app_name, release.version, tasks, size, tuple(self._package.heaviest()), is_new)
+
+    # -- events -----------------------------------------------------------------------------------
+
+    def _tell(self, state: str, **facts: Any) -> None:
+        self._state = state
+        self._feed.add(StateChange(state, time.time(), **facts))
+
+    def _note(self, text: str) -> None:
+        self._tell(self._state, note=text)
+
+    def _say(self, lines: list[str]) -> None:
+        self._output += lines
+        self._feed.add(*(LogLine("", "app", "build", line) for line in lines))
+
+    def _end(self, state: str, **facts: Any) -> None:
+        self._tell(state, seconds=time.monotonic() - self._began, **facts)
+
+
+class _Output:
+    """Bytes of an output -> lines; `offset` says how many bytes came."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """Return the lines that this chunk completes."""
+        self.offset += len(chunk)
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        return [_line(line) for line in whole]
+
+    def rest(self) -> list[str]:
+        """Return what stands behind the last newline."""
+        rest, self._rest = self._rest, b""
+        return [_line(rest)] if rest else []
+
+
+def _line(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r")
+
+
+class _Watched:
+    """An archive that tells how far it was read, and that ends when it was given up."""
+
+    def __init__(self, archive: IO[bytes], size: int, feed: Feed, given_up: threading.Event) -> None:
+        self._archive = archive
+        self._size = size
+        self._feed = feed
+        self._given_up = given_up
+        self._read = 0
+        self._told_at = 0.0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        if self._given_up.is_set():
+            raise requests.exceptions.ConnectionError
+        chunk = self._archive.read(size)
+        self._read += len(chunk)
+        now = time.monotonic()
+        if now - self._told_at >= BAR or self._read == self._size:
+            self._told_at = now
+            self._feed.add(Progress(self._read, self._size, "bytes sent"))
+        return chunk
+
+
+def _in_bytes(size: int) -> str:
+    if size < 1_000:
+        return f"{size} B"
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"

@@ -1,0 +1,43 @@
+"""Scaffold: a worker folder to start from, written where there is none; it overwrites nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heroku_magic.errors import SettingsError
+from heroku_magic.protocol.helper import shipped_worker
+
+if TYPE_CHECKING:
+    import os
+
+STARTER = Path(__file__).resolve().parent / "starter"
+_HIDDEN = frozenset({"gitignore", "python-version", "slugignore"})  # with a dot they would be our own package's
+
+
+def init(folder: str | os.PathLike[str] = "worker") -> Path:
+    """Write a worker folder with one task, the helper and what Heroku asks of an app; return it.
+
+    Raises SettingsError, and writes nothing, where one of the files is there.
+    """
+    path = Path(folder).expanduser().resolve()
+    files = _files()
+    if there := sorted(name for name in files if (path / name).exists()):
+        raise SettingsError(f"{path} has {', '.join(there)} already: nothing was written. Name another folder.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (path / name).write_bytes(content)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written ({error.strerror}).") from None
+    return path
+
+
+def _files() -> dict[str, bytes]:
+    """The files by the names that they get."""
+    starter = {
+        f".{file.name}" if file.name in _HIDDEN else file.name: file.read_bytes()
+        for file in sorted(STARTER.iterdir())
+        if file.is_file()
+    }
+    return {**starter, "heroku_task.py": (shipped_worker() / "heroku_task.py").read_bytes()}

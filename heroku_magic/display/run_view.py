@@ -1,0 +1,217 @@
+"""Events -> what there is to see of a run: a fold that keeps a bounded part of the log; it draws nothing.
+
+Which lines are seen: what the dyno's own process wrote, and those of Heroku's lines that tell
+something (an error code, a stop); all of them when verbose. The whole log is the run's to keep.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from heroku_magic.api.log_lines import LogLine
+from heroku_magic.protocol.records import File, Metric, Progress, Rows
+from heroku_magic.protocol.tables import Table
+from heroku_magic.runs.events import FINAL, StateChange
+from heroku_magic.text.sanitize import clean, clean_line, mask_emails
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from heroku_magic.runs.events import Event
+
+# A notebook is no log file: so many lines, each so many characters, are kept to be seen.
+LINES = 1_000
+LINE_LENGTH = 2_000
+NOTES = 4
+NOTE_LENGTH = 500
+FACT_LENGTH = 100
+ERROR_LENGTH = 6_000
+METRICS = 8
+FILES = 20
+
+# Heroku's own lines that a user should see: https://devcenter.heroku.com/articles/error-codes
+_TELLING = re.compile(r"Error [A-Z]\d|Stopping |.*\bcode=[A-Z]\d")
+# No address that safetext masks is longer, before and after its @.
+_BEFORE_AT, _AFTER_AT = 64, 640
+
+
+class RunView:
+    """What there is to see of one run, fed with its events in order.
+
+    The facts are those of StateChange, each the last one told; `count` says how many log lines were
+    seen, of which the last 1,000 are kept; `fed` how many events. Texts are as hostile as they came:
+    read them through `lines`, `fact`, `notes` and `error`. clock: seconds since 1970.
+    """
+
+    def __init__(self, *, verbose: bool = False, clock: Callable[[], float] = time.time) -> None:
+        self.verbose = verbose
+        self.clock = clock
+        self.fed = 0
+        self.count = 0
+        self.state = "requested"
+        self.exit_status: int | None = None
+        self.verified: bool | None = None
+        self.rows: int | None = None
+        self.rows_left = 0
+        self.release: int | None = None
+        self.ends_at: float | None = None
+        self.progress: Progress | None = None
+        self.first_progress = (0.0, 0)
+        self.last_progress = (0.0, 0)
+        self.files: dict[str, bytes] = {}
+        self._metrics: dict[str, float] = {}
+        self._facts: dict[str, str] = {}
+        self._dyno: str | None = None
+        self._started_at: float | None = None
+        self._seconds: float | None = None
+        self._notes: deque[str] = deque(maxlen=NOTES)
+        self._error = ""
+        self._lines: deque[str] = deque(maxlen=LINES)
+
+    def feed(self, event: Event) -> None:
+        """Take one event."""
+        if isinstance(event, LogLine):
+            if self.verbose or self._tells(event):
+                self._keep(event)
+        elif isinstance(event, StateChange):
+            self._change(event)
+        elif isinstance(event, Progress):
+            self._advance(event)
+        elif isinstance(event, Rows):
+            self.rows = (self.rows or 0) + len(event.rows)
+        elif isinstance(event, Table):
+            self.rows, self.rows_left = (self.rows or 0) + event.length, event.left
+        elif isinstance(event, File):
+            self.files[event.name] = event.content
+        elif isinstance(event, Metric) and (event.name in self._metrics or len(self._metrics) < METRICS):
+            self._metrics[event.name] = event.value
+        # Last, so that a feed cut short by an interrupt is made again rather than skipped.
+        self.fed += 1
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run is over."""
+        return self.state in FINAL
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run is over, and well."""
+        return self.state == "done"
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is something that even a quiet user wants to know."""
+        return bool(self._notes) or (self.is_final and not (self.succeeded and self.exit_status == 0))
+
+    @property
+    def seconds(self) -> float | None:
+        """From create to the end, or to now."""
+        if self._seconds is not None or self._started_at is None:
+            return self._seconds
+        return max(0.0, self.clock() - self._started_at)
+
+    @property
+    def notes(self) -> list[str]:
+        """The last sentences for the user, safe to show."""
+        return [self._safe(note) for note in self._notes]
+
+    @property
+    def error(self) -> str:
+        """The text of the failure, of several lines, safe to show; empty if there is none."""
+        return clean(self._error if self.verbose else mask_emails(self._error))
+
+    def fact(self, name: str) -> str:
+        """Return the task, app, dyno, size or the progress's text, safe to show; empty if not told."""
+        return self._facts.get(name, "")
+
+    @property
+    def metrics(self) -> list[str]:
+        """The newest value of each metric, as `loss 0.25`, safe to show."""
+        return [f"{self._safe(self._cut(name, FACT_LENGTH))} {value:.6g}" for name, value in self._metrics.items()]
+
+    @property
+    def file_names(self) -> list[str]:
+        """The files that came, with their sizes, safe to show."""
+        named = [f"{self._safe(name)} ({_size(content)})" for name, content in islice(self.files.items(), FILES)]
+        more = len(self.files) - len(named)
+        return [*named, f"and {more} more"] if more else named
+
+    def lines(self, last: int = LINES) -> list[str]:
+        """Return the last lines of the log, oldest first, safe to show."""
+        return [*islice(self.latest(), last)][::-1]
+
+    def latest(self) -> Iterator[str]:
+        """Yield the last lines of the log, newest first, safe to show: who needs few pays for few."""
+        return map(self._safe, reversed(self._lines))
+
+    def _tells(self, line: LogLine) -> bool:
+        if line.source == "app":
+            # `app[api]` is the Platform API's word, for example who started the dyno.
+            return line.dyno == self._dyno or (self._dyno is None and line.dyno != "api")
+        return _TELLING.match(line.message) is not None
+
+    def _keep(self, line: LogLine) -> None:
+        text = line.message
+        if self.verbose:
+            text = str(line)
+        elif line.source != "app":
+            text = f"{line.source}: {text}"
+        self._lines.append(text if len(text) <= LINE_LENGTH else self._cut(text, LINE_LENGTH))
+        self.count += 1
+
+    def _cut(self, text: str, length: int) -> str:
+        """Cut a long text and say so; not inside an e-mail address, whose rest would go unmasked."""
+        if len(text) <= length:
+            return text
+        kept = text[: length + _AFTER_AT]
+        if not self.verbose:
+            kept = mask_emails(kept)
+            before, at, after = kept.rpartition("@")
+            kept = before[:-_BEFORE_AT] if at and len(after) < _AFTER_AT else kept
+        return f"{kept[:length]} … cut here, {len(text):,} characters in all"
+
+    def _safe(self, line: str) -> str:
+        line = line.rstrip("\r\n")
+        return clean_line(line if self.verbose else mask_emails(line))
+
+    def _change(self, change: StateChange) -> None:
+        if change.state not in {self.state, "stopping", *FINAL}:
+            self.progress = None  # it was of the step before; an end keeps it, to say how far the run came
+        self.state = change.state
+        if self._started_at is None:
+            self._started_at = change.at
+        self._dyno = change.dyno or self._dyno
+        for name in ("task", "app", "dyno", "size"):
+            if value := getattr(change, name):
+                self._facts[name] = self._safe(self._cut(value, FACT_LENGTH))
+        for name in ("exit_status", "verified", "rows", "release", "ends_at"):
+            if (value := getattr(change, name)) is not None:
+                setattr(self, name, value)
+        self._tell(change)
+
+    def _tell(self, change: StateChange) -> None:
+        if change.seconds is not None or change.is_final:
+            self._seconds = self.seconds if change.seconds is None else change.seconds
+        if change.note and (note := self._cut(change.note, NOTE_LENGTH)) not in self._notes:
+            self._notes.append(note)
+        if change.error:
+            self._error = self._cut(change.error, ERROR_LENGTH)
+
+    def _advance(self, progress: Progress) -> None:
+        now = (self.clock(), progress.done)
+        if self.progress is None:
+            self.first_progress = now
+        self.last_progress = now
+        self.progress = progress
+        self._facts["progress"] = self._safe(self._cut(progress.text or "", FACT_LENGTH))
+
+
+def _size(content: bytes) -> str:
+    size = len(content)
+    if size < 1_000:
+        return f"{size} B"
+    return f"{size / 1_000:.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"

@@ -1,0 +1,207 @@
+"""Rows and tables -> DataFrame; pandas is imported here and only when a result is asked for.
+
+A column's dtype hangs on its values alone: null is kept apart from NaN by pandas's nullable dtypes,
+which are built from values and a mask. https://pandas.pydata.org/docs/user_guide/integer_na.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.protocol.records import Rows
+from heroku_magic.protocol.tables import Table
+from heroku_magic.protocol.values import plain, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+    from heroku_magic.protocol.tables import Column
+
+_EXACT = 2**53  # beyond it not every whole number is a float
+_DTYPES = {bool: "bool", int: "int64", float: "float64"}
+
+
+def frame(parts: Sequence[Rows | Table], facts: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the parts as one DataFrame: columns in the order of their first appearance, a fresh RangeIndex.
+
+    `facts` becomes `attrs["heroku"]`: small plain values only, for pandas copies attrs at each step.
+    """
+    import pandas as pd
+
+    frames = _filled([_typed(part) if isinstance(part, Table) else table(part) for part in _merged(parts)])
+    result = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    result.attrs["heroku"] = dict(facts)
+    return result
+
+
+def _filled(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The frames without those of no rows, whose dtypes would only widen the others'; unless they have columns more."""
+    names = {name for one in frames if len(one) for name in one.columns}
+    return [one for one in frames if len(one) or set(one.columns) - names] or frames[:1]
+
+
+def grid_frame(
+    runs: Sequence[tuple[Mapping[str, Any], Sequence[Rows | Table]]], names: Sequence[str], facts: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return the parts of many runs under each other, each with the parameters that it was made with, first.
+
+    A column that has a parameter's name is kept once; `contradiction` tells before whether it says the same.
+    """
+    import pandas as pd
+
+    result = frame([part for _, parts in runs for part in parts], facts)
+    counts = [sum(map(_length, parts)) for _, parts in runs]
+    for name in reversed(names):
+        values = [
+            parameters.get(name) for (parameters, _), count in zip(runs, counts, strict=True) for _ in range(count)
+        ]
+        given = column([plain(value) for value in values])
+        result.pop(name) if name in result else None
+        result.insert(0, name, pd.Series(given.array, index=result.index))
+    return result
+
+
+def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) -> str | None:
+    """Say in which row the task tells another value of a parameter than the run was made with, or None.
+
+    As text, too, it is the same: the parameter went as text.
+    """
+    before = 0
+    for part in parts:
+        for name, given in parameters.items():
+            allowed = (plain(given), to_text(given, None))
+            for row, told in enumerate(_told(part, name), before):
+                if told not in allowed:
+                    said = f"the task says {name} is {told!r}, and the run was made with {allowed[0]!r}"
+                    return f"row {row}: {said}. Rename the task's column."
+        before += _length(part)
+    return None
+
+
+def _told(part: Rows | Table, name: str) -> Iterable[Any]:
+    """What a column says, where there is one; NaN is null here."""
+    if isinstance(part, Rows):
+        return (row[name] for row in part.rows if name in row)
+    if name not in part.columns:
+        return ()
+    told = _series(part.columns[name])
+    return told.astype(object).where(told.notna(), None).tolist()
+
+
+def _length(part: Rows | Table) -> int:
+    return part.length if isinstance(part, Table) else len(part.rows)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Return rows as a DataFrame; `columns` are there for no rows, too. What a row does not have is null."""
+    import pandas as pd
+
+    names = dict.fromkeys([*columns, *(key for row in rows for key in row)])
+    return pd.DataFrame({name: _array([row.get(name) for row in rows]) for name in names}, index=range(len(rows)))
+
+
+def column(values: list[Any]) -> pd.Series[Any]:
+    """Return values as JSON has them as a Series of the narrowest dtype that keeps each of them as it is."""
+    import pandas as pd
+
+    return pd.Series(_array(values))
+
+
+def _array(values: list[Any]) -> Any:
+    """Return values as what a column is made of: of numbers an array, which is quicker than a Series."""
+    import numpy as np
+    import pandas as pd
+
+    kinds = set(map(type, values))
+    is_nullable = type(None) in kinds
+    kind = _number(kinds - {type(None)}, values)
+    if kind is not None:
+        return _with_nulls(values, kind) if is_nullable else np.array(values, dtype=_DTYPES[kind])
+    is_text = str in kinds and kinds <= {str, type(None)}
+    return pd.Series(values, dtype=None if is_text else "object")
+
+
+def _number(kinds: set[type], values: Iterable[Any]) -> type | None:
+    """The one kind of number that holds all values; None for what is no number, or too large for it."""
+    if kinds == {bool}:
+        return bool
+    if not kinds or not kinds <= {int, float}:
+        return None
+    whole = [value for value in values if type(value) is int]
+    largest = max(map(abs, whole), default=0)
+    if kinds == {int}:
+        return int if largest < 2**63 else None
+    return float if largest <= _EXACT else None
+
+
+def _with_nulls(values: list[Any], kind: type) -> Any:
+    import numpy as np
+
+    mask = np.array([value is None for value in values], dtype=bool)
+    filled: Any = np.array([kind() if value is None else value for value in values], dtype=_DTYPES[kind])
+    return _masked(filled, mask)
+
+
+def _masked(values: Any, mask: Any) -> Any:
+    """Values and mask as one of pandas's nullable arrays: no other way keeps NaN apart from null."""
+    import pandas as pd
+
+    kinds = {"b": pd.arrays.BooleanArray, "f": pd.arrays.FloatingArray}
+    return kinds.get(values.dtype.kind, pd.arrays.IntegerArray)(values, mask)
+
+
+def _merged(parts: Iterable[Rows | Table]) -> list[list[Mapping[str, Any]] | Table]:
+    """Join the rows that follow one another: their columns' dtypes are those of all of them."""
+    merged: list[Any] = []
+    for part in parts:
+        if isinstance(part, Table):
+            merged.append(part)
+        elif merged and isinstance(merged[-1], list):
+            merged[-1].extend(part.rows)
+        else:
+            merged.append(list(part.rows))
+    # An empty list of rows says only that there is a table.
+    return [part for part in merged if part] if len(merged) > 1 and any(merged) else merged[:1]
+
+
+def _typed(part: Table) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({name: _series(one) for name, one in part.columns.items()}, index=range(part.length))
+
+
+def _series(one: Column) -> pd.Series[Any]:
+    import numpy as np
+    import pandas as pd
+
+    dtype = one.head.dtype
+    if isinstance(one.values, list):
+        return pd.Series(one.values, dtype="string") if dtype == "string" else column(one.values)
+    numbers = np.frombuffer(one.values, dtype=one.head.numbers)
+    if one.of is not None:
+        return _decoded(numbers, _series(one.of), one)
+    if one.mask is not None:
+        return pd.Series(_masked(numbers.copy(), np.frombuffer(one.mask, dtype=bool).copy()))
+    return _moments(numbers, dtype) if dtype.startswith(("datetime", "timedelta")) else pd.Series(numbers.copy())
+
+
+def _moments(numbers: Any, dtype: str) -> pd.Series[Any]:
+    """Times since 1970 in the dtype's unit, in its time zone."""
+    import pandas as pd
+
+    plain, _, zone = dtype.rstrip("]").partition(", ")
+    moments = pd.Series(numbers.view(f"{plain.rstrip(']')}]"))
+    return moments.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else moments
+
+
+def _decoded(codes: Any, values: pd.Series[Any], one: Column) -> pd.Series[Any]:
+    """The values that codes point to, -1 to null."""
+    import pandas as pd
+
+    if one.head.dtype == "category":
+        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(values), ordered=one.head.ordered))
+    known = [*values.tolist(), None]
+    text = [known[code] for code in codes.tolist()]
+    return pd.Series(text, dtype="string") if one.head.dtype == "string" else column(text)

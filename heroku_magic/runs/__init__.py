@@ -1,0 +1,1 @@
+"""One run on one dyno, from its spec to its result. Drawing it and choosing the app do not belong here."""

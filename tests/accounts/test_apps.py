@@ -1,0 +1,213 @@
+"""accounts: apps are listed, created and destroyed, on Heroku and on the embedded Heroku; a lost answer is no lost app."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from heroku_magic import InvalidOptions, SettingsError, account, connect
+from heroku_magic.accounts.tokens import forget
+from heroku_magic.errors import Interrupted, NotFound, Refused, Unreachable
+
+pytest_plugins = ["heroku_magic.emulator.pytest"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+
+@pytest.fixture
+def platform(embedded_heroku, monkeypatch):
+    running = embedded_heroku()
+    monkeypatch.setenv("HEROKU_HOST", running.url)
+    monkeypatch.setenv("HEROKU_API_KEY", running.token)
+    yield running
+    forget(running.url)
+
+
+@pytest.fixture
+def scripted(api, monkeypatch):
+    monkeypatch.setenv("HEROKU_HOST", api.url)
+    monkeypatch.setenv("HEROKU_API_KEY", "token-of-mine")
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    return api
+
+
+@pytest.fixture
+def shell():
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    shell.run_line_magic("load_ext", "heroku_magic")
+    return shell
+
+
+def test_an_app_is_created_listed_and_destroyed(platform):
+    app = account().create("shop", region="eu", stack="heroku-22")
+    assert (app.name, app.region.name, app.stack.name) == ("shop", "eu", "heroku-22")
+    assert [one.name for one in account().apps()] == ["shop"]
+    assert account().client.formation("shop") == [], "nothing runs, nothing is billed"
+
+    with pytest.raises(InvalidOptions, match="%heroku destroy shop --confirm shop"):
+        account().destroy("shop", confirm="")
+    account().destroy("shop", confirm="shop")
+    assert account().apps() == []
+
+
+def test_an_app_without_a_name_gets_one(platform):
+    app = account().create()
+    assert account().client.app(app.name).id == app.id
+
+
+def test_a_connection_creates_in_its_own_account(platform):
+    account().create("first")
+    heroku = connect("first").create("second")
+    assert heroku.app_name == "second"
+    assert heroku.config() == []
+    heroku.destroy(confirm="second")
+    assert [one.name for one in account().apps()] == ["first"]
+
+
+@pytest.mark.parametrize("name", ["", "a", "9lives", "UPPER", "under_score", "x" * 31, "ends-", "../apps"])
+def test_a_bad_name_is_refused_before_anything_is_asked(scripted, name):
+    with pytest.raises(InvalidOptions, match="expected 3 to 30 small letters"):
+        account().create(name)
+    assert scripted.asked == []
+
+
+def test_a_name_that_is_taken_is_said(platform):
+    account().create("shop")
+    with pytest.raises(Refused, match=r"Name is already taken\. .* If the app is yours: %heroku use shop"):
+        account().create("shop")
+
+
+def test_an_account_that_must_be_verified_is_told_where(scripted):
+    scripted.answer(422, {"id": "verification_needed", "message": "Please verify your account."})
+    with pytest.raises(Refused, match=r"Please verify your account\. .*https://dashboard\.heroku\.com/account/billing"):
+        account().create("shop")
+
+
+def test_a_full_account_is_said(platform):
+    for number in range(100):
+        account().create(f"shop-{number}")
+    with pytest.raises(
+        Refused, match=r"reached the limit of 100 apps .* %heroku destroy NAME --confirm NAME makes room"
+    ):
+        account().create("one-more")
+
+
+def test_a_create_whose_answer_was_lost_is_looked_for_by_its_name(scripted):
+    scripted.hang_up()
+    scripted.answer(200, {"id": "1", "name": "shop"})
+    assert account().create("shop").name == "shop"
+    assert [(method, path) for method, path, *_ in scripted.asked] == [("POST", "/apps"), ("GET", "/apps/shop")]
+
+
+def test_an_app_that_was_there_before_is_not_taken_for_the_one_that_was_asked_for(scripted):
+    scripted.hang_up()
+    scripted.answer(200, {"id": "1", "name": "shop", "slug_size": 4_000_000})
+    with pytest.raises(Refused, match="There was an app shop before"):
+        account().create("shop")
+
+
+def test_a_destroy_whose_answer_was_lost_is_no_error(scripted):
+    scripted.answer(200, {"id": "1", "name": "shop"})
+    scripted.hang_up()
+    scripted.answer(404, {"id": "not_found", "message": "Couldn't find that app."})
+    account().destroy("shop", confirm="shop")
+    assert [method for method, *_ in scripted.asked] == ["GET", "DELETE", "DELETE"]
+
+
+def test_a_destroy_that_nobody_answered_is_unknown(scripted):
+    scripted.answer(200, {"id": "1", "name": "shop"})
+    for _ in range(4):
+        scripted.hang_up()
+    with pytest.raises(Unreachable, match="Whether shop was destroyed is unknown: %heroku apps shows it"):
+        account().destroy("shop", confirm="shop")
+
+
+def test_an_app_that_is_not_there_is_said(platform):
+    with pytest.raises(NotFound, match="There is no app shop, or this account has no access to it"):
+        account().destroy("shop", confirm="shop")
+
+
+def test_a_create_that_never_arrived_is_said_to_have_made_nothing(scripted):
+    scripted.hang_up()
+    scripted.answer(404, {"id": "not_found", "message": "Couldn't find that app.", "resource": "app"})
+    with pytest.raises(Unreachable, match="No app shop was created"):
+        account().create("shop")
+
+
+def test_a_lost_create_without_a_name_says_where_to_look(scripted):
+    scripted.hang_up()
+    with pytest.raises(Unreachable, match="may have been created all the same: %heroku apps shows it"):
+        account().create()
+    assert len(scripted.asked) == 1, "never a second one"
+
+
+def test_without_a_token_the_embedded_herokus_account_is_used(shell, capsys):
+    shell.run_cell("%heroku create shop")
+    assert "on the embedded Heroku, for as long as this kernel lives" in capsys.readouterr().out
+    heroku = connect("shop")
+    assert heroku.app_name == "shop (embedded)"
+    assert heroku.settings.is_local
+    assert "shop" in [app.name for app in account().apps()]
+    shell.run_cell("%heroku destroy shop --confirm shop")
+    with pytest.raises(SettingsError, match="No token"):
+        connect("shop")
+
+
+def test_a_host_without_a_token_is_an_error_and_not_the_embedded_heroku(scripted, monkeypatch):
+    monkeypatch.delenv("HEROKU_API_KEY")
+    with pytest.raises(SettingsError, match="No token"):
+        account()
+
+
+def test_what_a_crash_left_is_found_named_and_destroyed_and_nothing_else(platform):
+    program = "import heroku_magic; from heroku_magic.accounts.leftovers import app_mark; heroku_magic.account().create(app_mark())"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    account().create("hm-temp-other")
+    account().create("shop")
+    (left,) = account().leftovers().apps
+    assert left in connect("shop").status()["leftovers"]
+
+    assert list(account().remove_leftovers()) == [f"Destroyed {left}."]
+    assert sorted(app.name for app in account().apps()) == ["hm-temp-other", "shop"]
+    assert connect("shop").status()["leftovers"] == "none"
+
+
+def test_the_verbs_of_the_account_answer_in_words_and_tables(platform, shell, capsys):
+    shell.run_cell("%heroku login\n%heroku create shop --region eu\napps = %heroku apps\n%heroku status")
+    out = capsys.readouterr().out
+    assert "Logged in to 127.0.0.1" in out
+    assert "Cells run on shop from now on." in out
+    assert "log drains     none" in out
+    apps = shell.user_ns["apps"]
+    assert apps["app"].tolist() == ["shop"]
+    assert apps["region"].tolist() == ["eu"]
+    shell.run_cell("%heroku use shop\n%heroku destroy shop --confirm shop\n%heroku logout")
+    out = capsys.readouterr().out
+    assert "Destroyed shop." in out
+    assert "The one of HEROKU_API_KEY is still used" in out
+    assert isinstance(shell.run_cell("%heroku use shop").error_in_exec, NotFound)
+    assert platform.token not in out
+
+
+def test_drains_show_no_url(scripted):
+    scripted.answer(200, [{"id": "1", "url": "syslog://secret@host", "token": "d.1"}] * 2)
+    assert account().client.log_drains("shop") == 2
+
+
+@pytest.mark.parametrize("line", ["create shop", "destroy shop --confirm shop"])
+def test_an_interrupt_says_that_it_is_not_known_what_was_done(scripted, shell, monkeypatch, line):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("requests.Session.request", interrupt)
+    error = shell.run_cell(f"%heroku {line}").error_in_exec
+    assert isinstance(error, Interrupted)
+    assert "may have been done all the same: %heroku apps" in str(error)

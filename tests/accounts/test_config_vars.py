@@ -1,0 +1,89 @@
+"""configvars: values come from a hidden prompt or a Secret, names alone are shown, and what a change does is said first."""
+
+from __future__ import annotations
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from heroku_magic import InvalidOptions, Secret, account, connect
+
+pytest_plugins = ["heroku_magic.emulator.pytest"]
+
+
+@pytest.fixture
+def platform(embedded_heroku, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    running = embedded_heroku()
+    monkeypatch.setenv("HEROKU_HOST", running.url)
+    monkeypatch.setenv("HEROKU_API_KEY", running.token)
+    monkeypatch.setenv("HEROKU_APP", "shop")
+    account().create("shop")
+    return running
+
+
+@pytest.fixture
+def shell():
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    shell.run_line_magic("load_ext", "heroku_magic")
+    return shell
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    prompts = []
+    monkeypatch.setattr("heroku_magic.accounts.asking._can_ask", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: prompts.append(prompt) or "hunter2-value")
+    return prompts
+
+
+def test_a_value_is_asked_for_set_listed_without_it_and_unset(platform, shell, capsys, typed):
+    shell.run_cell("%heroku config\n%heroku config PASSWORD\n%heroku config:set OTHER\n%heroku config")
+    out = capsys.readouterr().out
+    assert typed == ["Value of PASSWORD: ", "Value of OTHER: "]
+    assert out.splitlines() == [
+        "shop has no config vars.",
+        "Changing PASSWORD makes a release of shop and restarts what its formation runs.",
+        "Changing OTHER makes a release of shop and restarts what its formation runs.",
+        "OTHER     ***",
+        "PASSWORD  ***",
+    ]
+    assert account().client.config_vars("shop") == {"PASSWORD": "hunter2-value", "OTHER": "hunter2-value"}
+
+    shell.run_cell("%heroku config --unset PASSWORD\n%heroku config:unset OTHER")
+    assert connect("shop").config() == []
+    assert "Changing PASSWORD" in capsys.readouterr().out
+
+
+def test_what_is_not_there_is_not_unset(platform):
+    heroku = connect("shop", say=lambda _: None)
+    heroku.set_config("KEPT", Secret("value"))
+    with pytest.raises(InvalidOptions, match="GONE: no config var of shop"):
+        heroku.unset_config("KEPT", "GONE")
+    assert heroku.config() == ["KEPT"]
+    with pytest.raises(InvalidOptions, match="Which one"):
+        heroku.unset_config()
+
+
+@pytest.mark.parametrize("line", ["PASSWORD=hunter2", "config:set PASSWORD=hunter2", "PASSWORD --unset OTHER"])
+def test_a_value_on_the_line_is_refused_and_not_repeated(platform, shell, capsys, typed, line):
+    line = line if line.startswith("config") else f"config {line}"
+    assert isinstance(shell.run_cell(f"%heroku {line}").error_in_exec, InvalidOptions)
+    assert "hunter2" not in "".join(capsys.readouterr())
+    assert typed == []
+
+
+@pytest.mark.parametrize("name", ["HEROKU_KEY", "__KEY", "9KEY", "A-B", "A B", "\x1b[31mA"])
+def test_a_bad_name_is_refused_before_anybody_types_a_value(platform, typed, name):
+    with pytest.raises(InvalidOptions, match="is no name of a config var"):
+        connect("shop").set_config(name)
+    assert typed == []
+
+
+def test_a_value_is_a_secret_in_our_own_frames(api):
+    from heroku_magic.api.client import HerokuClient
+
+    api.answer(200, {})
+    HerokuClient(api.url, Secret("token")).set_config_vars("shop", {"A": Secret("value"), "B": None})
+    assert api.asked[0][3] == {"A": "value", "B": None}

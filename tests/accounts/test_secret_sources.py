@@ -1,0 +1,75 @@
+"""vault: the environment, then the keyring, then a hidden prompt; the value is a Secret from the start."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+
+from heroku_magic.accounts.secret_sources import SERVICE, find
+from heroku_magic.errors import SettingsError
+from heroku_magic.text.secret import Secret
+
+
+@pytest.fixture
+def ring(monkeypatch):
+    """A keyring that holds what the test puts there, in the place of the package."""
+    held = {}
+
+    class KeyringError(Exception):
+        pass
+
+    def get_password(service, name):
+        if "locked" in held:
+            raise KeyringError
+        if "broken" in held:
+            raise TypeError
+        return held.get((service, name))
+
+    keyring = types.ModuleType("keyring")
+    keyring.get_password = get_password
+    errors = types.ModuleType("keyring.errors")
+    errors.KeyringError = KeyringError
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    return held
+
+
+@pytest.fixture
+def prompt(monkeypatch):
+    asked = []
+    monkeypatch.setattr("heroku_magic.accounts.asking._can_ask", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda text: asked.append(text) or "typed")
+    return asked
+
+
+def test_the_environment_comes_first(monkeypatch, ring, prompt):
+    monkeypatch.setenv("API_PASSWORD", "from the environment")
+    ring[SERVICE, "API_PASSWORD"] = "from the keyring"
+    assert find("API_PASSWORD") == Secret("from the environment")
+    assert prompt == []
+
+
+def test_the_keyring_comes_second(ring, prompt):
+    ring[SERVICE, "API_PASSWORD"] = "from the keyring"
+    assert find("API_PASSWORD") == Secret("from the keyring")
+    assert prompt == []
+
+
+@pytest.mark.parametrize("state", ["empty", "locked", "broken", "no keyring"])
+def test_the_prompt_comes_last(ring, prompt, monkeypatch, state):
+    if state in {"locked", "broken"}:
+        ring[state] = True
+    if state == "no keyring":
+        monkeypatch.setitem(sys.modules, "keyring", None)
+    assert find("API_PASSWORD") == Secret("typed")
+    assert prompt == ["Value of API_PASSWORD: "]
+
+
+def test_where_nobody_can_be_asked_all_ways_are_named(ring, monkeypatch):
+    monkeypatch.setattr("heroku_magic.accounts.asking._can_ask", lambda: False)
+    with pytest.raises(SettingsError) as caught:
+        find("API_PASSWORD")
+    assert "environment variable API_PASSWORD" in str(caught.value)
+    assert "keyring set heroku_magic API_PASSWORD" in str(caught.value)

@@ -1,0 +1,147 @@
+"""settings: which app, which host, which token; never a silent choice, never a shown secret."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+
+import pytest
+
+from heroku_magic.accounts.settings import Choice, NoApp, git_apps, resolve, worker_folder
+from heroku_magic.api.host import base_url
+from heroku_magic.errors import SettingsError
+from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.text.secret import Secret
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Each test stands in an empty folder that is no git checkout."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    return tmp_path
+
+
+def git_remotes(**urls):
+    subprocess.run(["git", "init", "-q"], check=True)
+    for name, url in urls.items():
+        subprocess.run(["git", "remote", "add", name, url], check=True)
+
+
+def test_nothing_set_means_the_embedded_heroku_with_the_shipped_worker():
+    settings = resolve(Choice())
+
+    assert settings.is_local
+    assert settings.worker == shipped_worker()
+    assert (shipped_worker() / "Procfile").is_file()
+
+
+def test_the_apps_sources_have_an_order(monkeypatch):
+    monkeypatch.setenv("HEROKU_APP", "from-environment")
+    assert resolve(Choice()).app == "from-environment"
+    config = Choice(app="from-config", source="%config")
+    assert resolve(Choice(), config).app == "from-config"
+    assert resolve(Choice(), config).app_source == "%config"
+    assert resolve(Choice(app="from-option"), config).app == "from-option"
+    assert resolve(Choice(local=True), config).is_local
+
+
+def test_an_app_and_the_embedded_heroku_at_once_are_an_error():
+    with pytest.raises(SettingsError, match="not both"):
+        Choice(app="x", local=True)
+
+
+@pytest.mark.parametrize("name", ["HEROKU_API_KEY", "HEROKU_HOST"])
+def test_a_token_or_a_host_without_an_app_is_no_reason_to_stay_local(name, monkeypatch):
+    monkeypatch.setenv(name, "heroku.com")
+
+    with pytest.raises(NoApp):
+        resolve(Choice())
+    assert resolve(Choice(local=True)).is_local
+
+
+def test_one_git_remote_is_named_and_not_used():
+    git_remotes(production="https://git.heroku.com/shop-eu.git", origin="https://example.com/x.git")
+
+    with pytest.raises(SettingsError, match=r"'production' names the app shop-eu.*%heroku use shop-eu"):
+        resolve(Choice())
+    assert resolve(Choice(remote="production")).app == "shop-eu"
+
+
+def test_two_git_remotes_are_listed_unless_git_config_picks_one():
+    git_remotes(production="git@heroku.com:shop-eu.git", staging="ssh://git@heroku.com/shop-test.git")
+
+    with pytest.raises(SettingsError, match="production: shop-eu\n  staging: shop-test"):
+        resolve(Choice())
+
+    subprocess.run(["git", "config", "heroku.remote", "staging"], check=True)
+    assert git_apps() == {"staging": "shop-test"}
+
+
+def test_an_unknown_remote_lists_the_known():
+    git_remotes(production="git@heroku.com:shop-eu.git")
+
+    with pytest.raises(SettingsError, match=r"production \(shop-eu\)"):
+        resolve(Choice(remote="prod"))
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 86401])
+def test_a_timeout_out_of_range_is_refused(seconds):
+    with pytest.raises(SettingsError, match="from 1 to 86400"):
+        resolve(Choice(), timeout=seconds)
+
+
+def test_a_worker_folder_is_one_with_a_procfile(elsewhere):
+    with pytest.raises(SettingsError, match="has no Procfile"):
+        worker_folder(elsewhere)
+
+    (elsewhere / "worker").mkdir()
+    assert worker_folder(None) == shipped_worker()
+    (elsewhere / "worker" / "Procfile").write_text("task: python task.py\n")
+    assert worker_folder(None) == elsewhere / "worker"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("heroku.com", "https://api.heroku.com"),
+        ("herokudev.com", "https://api.herokudev.com"),
+        ("eu.heroku.com", "https://api.eu.heroku.com"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("http://localhost:5000/", "http://localhost:5000"),
+        ("https://api.heroku.com", "https://api.heroku.com"),
+    ],
+)
+def test_heroku_host_is_read_as_the_cli_reads_it(host, url):
+    assert base_url({"HEROKU_HOST": host}) == url
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.com",
+        "evilheroku.com",
+        "heroku.com.evil.com",
+        "http://localhost.evil.com",
+        "http://127.0.0.1.evil.com:80",
+        "http://api.heroku.com",
+        "http://evil.com/127.0.0.1",
+        "https://user@evil.com#heroku.com",
+        "evil.com/x.heroku.com",
+    ],
+)
+def test_a_host_that_is_not_herokus_gets_no_token(host):
+    with pytest.raises(SettingsError, match="HEROKU_HOST"):
+        base_url({"HEROKU_HOST": host})
+
+
+def test_a_secret_shows_itself_to_nobody():
+    secret = Secret("hunter2")
+
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret:>9}", repr([secret]), repr({"a": secret})]
+    assert not any("hunter2" in text for text in shown)
+    assert copy.deepcopy(secret) is secret
+    assert not hasattr(secret, "__dict__")
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(secret)

@@ -1,0 +1,228 @@
+"""Temporary apps: made under a mark, used, destroyed: after the block, when it fails, when the process ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+import heroku_magic
+from heroku_magic import InvalidOptions, SettingsError, account, connect, login, logout, temporary_app
+from heroku_magic.accounts.leftovers import is_app_left
+from heroku_magic.errors import NotFound
+
+pytest_plugins = ["heroku_magic.emulator.pytest"]
+
+PROCFILE = "task: echo '{\"n\": 1}'\nweb: sleep 600\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "worker"
+    folder.mkdir()
+    (folder / "Procfile").write_text(PROCFILE)
+    (folder / "requirements.txt").touch()
+    (folder / ".python-version").write_text("3.13\n")
+    return folder
+
+
+@pytest.fixture
+def platform(embedded_heroku, monkeypatch, tmp_path, folder):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    running = embedded_heroku()
+    monkeypatch.setenv("HEROKU_HOST", running.url)
+    monkeypatch.setenv("HEROKU_API_KEY", running.token)
+    return running
+
+
+@pytest.fixture
+def shell():
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    shell.run_line_magic("load_ext", "heroku_magic")
+    return shell
+
+
+def apps():
+    return [app.name for app in account(say=lambda _: None).apps()]
+
+
+def quiet(_):
+    pass
+
+
+def test_an_app_is_made_used_and_destroyed(platform):
+    with temporary_app(say=quiet) as heroku:
+        assert apps() == [heroku.app]
+        assert heroku.app.startswith("hm-temp-")
+        assert heroku.run("task").to_dict("records") == [{"n": 1}]
+        assert {kind.quantity for kind in heroku.client.formation(heroku.app)} == {0}, "nothing is billed"
+    assert apps() == []
+
+
+def test_a_connection_makes_one_in_its_own_account(platform):
+    account().create("shop")
+    with connect("shop", say=quiet).temporary_app("worker/") as heroku:
+        assert apps() == [heroku.app, "shop"]
+    assert apps() == ["shop"]
+
+
+def test_without_an_account_it_is_made_on_the_embedded_heroku(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with connect(say=quiet).temporary_app(folder) as heroku:
+        assert heroku.app_name == f"{heroku.app} (embedded)"
+        assert heroku.run("task").to_dict("records") == [{"n": 1}]
+    assert heroku.app not in apps()
+
+
+def test_whatever_fails_it_is_destroyed(platform, folder):
+    with pytest.raises(ZeroDivisionError), temporary_app(say=quiet):
+        1 / 0  # noqa: B018 - it fails, that is all
+    assert apps() == []
+
+    (folder / "Procfile").write_text("no procfile")
+    with pytest.raises(heroku_magic.HerokuMagicError, match="Procfile"), temporary_app(say=quiet):
+        pytest.fail("nothing was deployed")
+    assert apps() == []
+
+
+def test_nothing_is_made_before_the_block(platform):
+    temporary_app(say=quiet)
+    assert apps() == []
+
+
+def test_an_app_that_its_user_destroyed_before_is_no_error(platform):
+    with temporary_app(say=quiet) as heroku:
+        heroku.destroy(confirm=heroku.app)
+    assert apps() == []
+
+
+def test_what_cannot_be_destroyed_is_said_and_hides_no_error(platform, monkeypatch):
+    said = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    opened = []
+
+    def fail(heroku):
+        opened.append(heroku)
+        heroku.client._transport.base_url = "http://127.0.0.1:9"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), temporary_app(say=said.append) as heroku:
+        fail(heroku)
+    (heroku,) = opened
+    assert f"{heroku.app} could not be destroyed: The Platform API does not answer" in said[-1]
+    assert said[-1].endswith("It is tried again when this process ends.")
+    heroku.client._transport.base_url = platform.url
+    heroku.account.discard(heroku.app, say=pytest.fail)
+
+
+def in_a_process(program, platform, *, ends_badly=False):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **platform.environ},
+    )
+    assert bool(done.returncode) == ends_badly, done.stderr
+    return done
+
+
+def test_the_process_ends_and_so_does_its_app(platform):
+    done = in_a_process(
+        """
+        from heroku_magic.app.connect import create_temporary
+        print(create_temporary().app)
+        """,
+        platform,
+    )
+    assert done.stdout.startswith("hm-temp-")
+    assert done.stderr == ""
+    assert apps() == []
+
+
+def test_a_process_that_ends_says_what_it_could_not_destroy(platform):
+    done = in_a_process(
+        """
+        import tenacity
+        from heroku_magic.app.connect import create_temporary
+        tenacity.nap.time.sleep = lambda _: None
+        heroku = create_temporary()
+        heroku.client._transport.base_url = "http://127.0.0.1:9"
+        """,
+        platform,
+    )
+    (left,) = apps()
+    assert f"the temporary app {left} could not be destroyed" in done.stderr
+    assert "%heroku destroy --leftovers" in done.stderr
+    assert is_app_left(left)
+    list(account().remove_leftovers())
+
+
+def test_a_crash_leaves_an_app_that_the_next_status_finds_with_no_app_chosen(platform, shell, capsys):
+    in_a_process(
+        """
+        import os
+        from heroku_magic.app.connect import create_temporary
+        create_temporary()
+        os._exit(9)
+        """,
+        platform,
+        ends_badly=True,
+    )
+    (left,) = apps()
+    shell.run_cell("%heroku status")
+    out = capsys.readouterr().out
+    assert "app            none is chosen" in out
+    assert f"leftovers      {left} (%heroku destroy --leftovers takes them away)" in out
+    shell.run_cell("%heroku destroy --leftovers\n%heroku destroy --leftovers")
+    out = capsys.readouterr().out
+    assert f"Destroyed {left}." in out
+    assert "Nothing is left over" in out
+    assert apps() == []
+
+
+def test_an_app_of_a_living_process_or_of_elsewhere_is_not_touched(platform, monkeypatch):
+    with temporary_app(say=quiet) as heroku:
+        assert account().leftovers().apps == []
+        monkeypatch.setattr("heroku_magic.accounts.leftovers._place", lambda: "000000")
+        left = account().leftovers()
+        assert (left.apps, left.elsewhere) == ([], [heroku.app])
+        told = account().status()["leftovers"]
+        assert told.startswith(f"of other machines, perhaps in use: {heroku.app}")
+        assert list(account().remove_leftovers()) == []
+        assert apps() == [heroku.app]
+
+
+def test_a_line_makes_one_that_cells_run_on_until_the_kernel_ends(platform, shell, capsys):
+    shell.run_cell("%heroku deploy --temporary\ndf = %heroku run task")
+    (name,) = apps()
+    out = capsys.readouterr().out
+    assert f"Cells run on {name} from now on.\nIt is destroyed when this kernel ends." in out
+    assert shell.user_ns["df"].attrs["heroku"]["app"] == name
+    shell.run_cell(f"%heroku destroy {name} --confirm {name}")
+    assert apps() == []
+    assert isinstance(shell.run_cell("%heroku deploy --temporary --app shop").error_in_exec, InvalidOptions)
+
+
+def test_a_line_whose_deploy_fails_leaves_nothing(platform, shell, folder):
+    (folder / "Procfile").write_text("no procfile")
+    result = shell.run_cell("%heroku deploy --temporary")
+    assert "Procfile" in str(result.error_in_exec)
+    assert apps() == []
+
+
+def test_a_token_that_a_temporary_app_needs_is_not_revoked_under_it(platform):
+    login(scope=["identity", "write-protected"], expires=600)
+    with temporary_app(say=quiet) as heroku, pytest.raises(SettingsError, match="Without the token hm-temp-"):
+        logout()
+    assert logout() == "HEROKU_API_KEY"
+    with pytest.raises(NotFound):
+        account().client.app(heroku.app)

@@ -1,0 +1,140 @@
+"""tokens: which token, from where; what login keeps comes first and ends when it ends; none is shown."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+
+import pytest
+
+from heroku_magic.accounts.tokens import Kept, NoToken, end_of, find_token, forget, forget_cli, is_kept, keep
+from heroku_magic.errors import SettingsError
+from heroku_magic.text.secret import Secret
+
+URL = "https://api.heroku.com"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Each test stands in an empty folder that is no git checkout."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    return tmp_path
+
+
+def test_the_environments_token_comes_first(monkeypatch, elsewhere):
+    write_netrc("machine api.heroku.com login me password from-netrc")
+    assert find_token("https://api.heroku.com") == (Secret("from-netrc"), "netrc")
+
+    monkeypatch.setenv("HEROKU_API_KEY", "from-environment")
+    assert find_token("https://api.heroku.com") == (Secret("from-environment"), "HEROKU_API_KEY")
+
+
+def test_netrc_is_asked_for_the_apis_own_host_with_or_without_its_port():
+    write_netrc("machine 127.0.0.1:5000 login me password with-port\ndefault login any password other")
+
+    assert find_token("http://127.0.0.1:5000")[0] == Secret("with-port")
+    with pytest.raises(SettingsError, match="HEROKU_API_KEY"):
+        find_token("http://127.0.0.1:5001")
+
+
+def test_a_broken_netrc_is_named_and_not_quoted():
+    write_netrc("machine api.heroku.com login me pass wörd-secret")
+
+    with pytest.raises(SettingsError, match="cannot be read as netrc") as caught:
+        find_token("https://api.heroku.com")
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_cli_is_asked_quietly_and_only_for_herokus_own_host(elsewhere, monkeypatch):
+    tools = elsewhere / "tools"
+    tools.mkdir()
+    cli = tools / "heroku"
+    cli.write_text('#!/bin/sh\necho "$DISABLE_TELEMETRY-$HEROKU_SKIP_NEW_VERSION_CHECK-$1"\n')
+    cli.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    forget_cli()
+
+    assert find_token("https://api.heroku.com") == (Secret("true-true-auth:token"), "heroku auth:token")
+    with pytest.raises(SettingsError):
+        find_token("https://api.herokudev.com")
+    forget_cli()
+
+
+def test_a_cli_in_the_current_folder_is_never_run(elsewhere, monkeypatch):
+    cli = elsewhere / "heroku"
+    cli.write_text("#!/bin/sh\necho stolen\n")
+    cli.chmod(0o755)
+    forget_cli()
+    for path in (".", str(elsewhere)):
+        monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
+        with pytest.raises(SettingsError):
+            find_token("https://api.heroku.com")
+        forget_cli()
+
+
+def test_a_login_in_the_cli_is_found_without_a_new_kernel(elsewhere, monkeypatch):
+    tools = elsewhere / "tools"
+    tools.mkdir()
+    cli = tools / "heroku"
+    cli.write_text("#!/bin/sh\ntest -f logged-in && echo one || exit 1\n".replace("logged-in", str(tools / "in")))
+    cli.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    forget_cli()
+    with pytest.raises(NoToken):
+        find_token(URL)
+    (tools / "in").touch()
+    assert find_token(URL) == (Secret("one"), "heroku auth:token")
+
+    (tools / "in").unlink()
+    assert find_token(URL)[1] == "heroku auth:token", "it is asked once"
+    forget_cli()
+    with pytest.raises(NoToken):
+        find_token(URL)
+
+
+@pytest.mark.parametrize("text", ["wörd-hunter2", "two hunter2", "line\nhunter2", "\x00hunter2"])
+def test_what_no_header_carries_is_no_token_and_not_repeated(monkeypatch, text):
+    monkeypatch.setattr("os.environ", {**os.environ, "HEROKU_API_KEY": text})
+    with pytest.raises(SettingsError, match="What HEROKU_API_KEY holds is no token") as caught:
+        find_token(URL)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_login_keeps_comes_first_until_it_is_forgotten(monkeypatch):
+    monkeypatch.setenv("HEROKU_API_KEY", "from-environment")
+    keep(URL, Kept(Secret("kept"), "the login of this notebook"))
+    assert is_kept(URL)
+    assert find_token(URL) == (Secret("kept"), "the login of this notebook")
+    assert find_token("http://127.0.0.1:5000")[0] == Secret("from-environment"), "of this host alone"
+
+    assert forget(URL).token == Secret("kept")
+    assert find_token(URL)[1] == "HEROKU_API_KEY"
+    assert forget(URL) is None
+
+
+def test_a_kept_token_that_has_ended_is_not_sent():
+    keep(URL, Kept(Secret("kept"), "%heroku login (identity)", time.time() - 1))
+    try:
+        with pytest.raises(SettingsError, match=r"of %heroku login \(identity\) ended at .*: log in again"):
+            find_token(URL)
+        assert end_of(URL) < time.time()
+    finally:
+        forget(URL)
+
+
+def test_nothing_kept_tells_how_to_log_in(monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    forget_cli()
+    with pytest.raises(NoToken, match="%heroku login"):
+        find_token(URL)
+    forget_cli()
+
+
+def write_netrc(text):
+    from pathlib import Path
+
+    path = Path.home() / ".netrc"
+    path.write_text(text + "\n")
+    path.chmod(0o600)

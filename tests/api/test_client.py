@@ -1,0 +1,293 @@
+"""client: requests as the Platform API wants them, one error a case, the token to its own host alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import traceback
+
+import pytest
+
+from heroku_magic.api.client import HerokuClient
+from heroku_magic.api.resources import LogSession
+from heroku_magic.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Refused,
+    Unauthorized,
+    Unreachable,
+)
+from heroku_magic.text.secret import Secret
+
+TOKEN = "HRKU-token-that-nobody-sees"
+DYNO = {
+    "attach_url": None,
+    "id": "01234567-89ab-cdef-0123-456789abcdef",
+    "name": "run.4821",
+    "command": "task #hm-0123abcd",
+    "created_at": "2026-01-01T12:00:00Z",
+    "updated_at": "2026-01-01T12:00:00Z",
+    "state": "starting",
+    "size": "Standard-1X",
+    "type": "run",
+    "release": {"id": "01234567-89ab-cdef-0123-456789abcdef", "version": 3},
+    "app": {"id": "01234567-89ab-cdef-0123-456789abcdef", "name": "example"},
+}
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """Waits between tries are asked for, not sat through."""
+    waited = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", waited.append)
+    return waited
+
+
+@pytest.fixture
+def client(api):
+    client = HerokuClient(api.url, Secret(TOKEN))
+    yield client
+    client.close()
+
+
+def create(client):
+    return client.create_dyno("example", "task #hm-0123abcd", {"n": "10"}, size=None, time_to_live=60)
+
+
+def test_a_dyno_is_created_as_the_schema_says(api, client):
+    api.answer(201, DYNO)
+
+    dyno = create(client)
+
+    method, path, headers, body = api.asked[0]
+    assert (method, path) == ("POST", "/apps/example/dynos")
+    assert body == {
+        "command": "task #hm-0123abcd",
+        "attach": False,
+        "env": {"n": "10"},
+        "type": "run",
+        "time_to_live": 60,
+    }
+    assert headers["Accept"] == "application/vnd.heroku+json; version=3"
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    assert dyno.name == "run.4821"
+
+
+def test_a_name_from_a_user_climbs_nowhere(api, client):
+    api.answer(404, {"id": "not_found", "message": "Couldn't find that app."})
+
+    with pytest.raises(NotFound):
+        client.app("../account?x=1")
+
+    assert api.asked[0][1] == "/apps/..%2Faccount%3Fx%3D1"
+
+
+def test_a_log_session_asks_for_a_dyno_in_the_variant_that_knows_the_word(api, client):
+    api.answer(201, {"id": "1", "logplex_url": "https://logs.example/secret", "created_at": "x", "updated_at": "x"})
+
+    session = client.create_log_session("example", dyno="run.1")
+
+    assert api.asked[0][2]["Accept"] == "application/vnd.heroku+json; version=3.sdk"
+    assert api.asked[0][3] == {"dyno": "run.1", "lines": 1500, "tail": True}
+    assert "logs.example" not in repr(session)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "word"),
+    [
+        (401, Unauthorized, "HEROKU_API_KEY"),
+        (402, Forbidden, "payment"),
+        (403, Forbidden, "scope"),
+        (404, NotFound, "Heroku said so"),
+        (422, Refused, "Heroku said so"),
+    ],
+)
+def test_each_refusal_is_one_error_with_herokus_sentence_and_what_to_do(api, client, status, kind, word):
+    api.answer(status, {"id": "some_id", "message": "Heroku said so.", "resource": "app"}, Request_Id="r-1")
+
+    with pytest.raises(kind, match=word) as caught:
+        client.app("example")
+
+    assert (caught.value.status, caught.value.id, caught.value.request_id) == (status, "some_id", "r-1")
+    assert len(api.asked) == 1
+
+
+def test_html_instead_of_json_is_tried_again_and_then_said(api, client):
+    for _ in range(4):
+        api.answer(503, b"<html>Application Error</html>")
+
+    with pytest.raises(Unreachable, match="status 503, text/html"):
+        client.app("example")
+
+    assert len(api.asked) == 4
+
+
+def test_a_busy_api_is_asked_again_after_the_time_it_names(api, no_waiting):
+    said = []
+    client = HerokuClient(api.url, Secret(TOKEN), say=said.append)
+    api.answer(429, {"id": "rate_limit", "message": "Slow down."}, Retry_After="4")
+    api.answer(200, {"id": "1", "name": "example"})
+
+    assert client.app("example").name == "example"
+    assert 4 <= no_waiting[0] <= 5
+    assert re.fullmatch(r"API busy, trying again in [45] s", *said)
+
+
+def test_a_wait_that_is_too_long_is_an_error(api, client):
+    api.answer(429, {"id": "rate_limit", "message": "Slow down."}, Retry_After="3600")
+
+    with pytest.raises(RateLimited, match="wait some minutes"):
+        client.app("example")
+
+
+def test_an_api_that_is_down_is_said_in_one_sentence():
+    client = HerokuClient("http://127.0.0.1:9", Secret(TOKEN))
+
+    with pytest.raises(Unreachable, match="does not answer \\(no connection\\)"):
+        client.app("example")
+
+
+def test_a_create_is_tried_again_just_after_a_release(api, client):
+    api.answer(409, {"id": "conflict", "message": "Release not found."})
+    api.answer(201, DYNO)
+
+    assert create(client).name == "run.4821"
+
+
+@pytest.mark.parametrize("answer", ["hang up", "html"])
+def test_a_create_whose_answer_was_lost_is_never_sent_twice(api, client, answer):
+    api.hang_up() if answer == "hang up" else api.answer(503, b"<html>")
+
+    with pytest.raises(Unreachable) as caught:
+        create(client)
+
+    assert caught.value.sent
+    assert len(api.asked) == 1
+
+
+def test_a_conflict_that_stays_is_an_error(api, client):
+    for _ in range(4):
+        api.answer(409, {"id": "conflict", "message": "Not now."})
+
+    with pytest.raises(Conflict, match="try again"):
+        create(client)
+
+
+def test_a_redirect_is_not_followed_with_the_token(api, client):
+    for _ in range(4):
+        api.answer(302, {"id": "x"}, Location=f"{api.url}/elsewhere")
+
+    with pytest.raises(ApiError):
+        client.app("example")
+
+    assert {path for _, path, _, _ in api.asked} == {"/apps/example"}
+
+
+def test_netrc_does_not_replace_the_token(api, client, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me@example.com password other\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    api.answer(200, {"id": "1", "name": "example"})
+
+    client.app("example")
+
+    assert api.asked[0][2]["Authorization"] == f"Bearer {TOKEN}"
+
+
+def test_loopback_never_goes_through_a_proxy(api, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    api.answer(200, {"id": "1", "name": "example"})
+
+    assert HerokuClient(api.url, Secret(TOKEN)).app("example").name == "example"
+
+
+def test_the_logs_host_never_gets_the_token_nor_netrcs_login(api, client, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me@example.com password other\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    api.answer(200, b"")
+
+    client.open_log(LogSession("1", Secret(f"{api.url}/stream?token=abc"))).close()
+
+    assert "Authorization" not in api.asked[0][2]
+
+
+def test_neither_the_token_nor_the_logs_url_shows_in_the_debug_log(api, client, caplog):
+    caplog.set_level(logging.DEBUG)
+    api.answer(200, {"id": "1", "name": "example"})
+    api.answer(200, b"")
+
+    client.app("example")
+    client.open_log(LogSession("1", Secret(f"{api.url}/stream?token=capability"))).close()
+
+    assert "/apps/example" in caplog.text, "the debug log itself still works"
+    assert "capability" not in caplog.text
+    assert TOKEN not in caplog.text
+
+
+def test_an_error_holds_neither_token_nor_the_exceptions_of_requests(api, client):
+    api.hang_up()
+
+    with pytest.raises(Unreachable) as caught:
+        create(client)
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert TOKEN not in "".join(trace.format())
+
+
+def test_the_user_agent_names_us_and_nobody_else(api, client):
+    api.answer(200, {"id": "1", "name": "example"})
+
+    client.app("example")
+
+    agent = api.asked[0][2]["User-Agent"]
+    assert agent.startswith("heroku-magic/")
+    assert os.uname().nodename not in agent
+
+
+def test_what_is_left_of_the_quota_is_known_to_all_copies_of_a_client(api, client):
+    api.answer(200, {"id": "1", "name": "example"}, RateLimit_Remaining="17")
+    client.with_say(print).app("example")
+
+    assert client.requests_left == 17
+
+
+def test_an_interrupt_shows_neither_token_nor_what_was_sent(api, client, monkeypatch):
+    """IPython's `%xmode Verbose` shows the variables of all frames, those of requests too."""
+    from IPython.core.ultratb import VerboseTB
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("http.client.HTTPConnection.endheaders", interrupt)
+    try:
+        client.set_config_vars("example", {"PASSWORD": secret_value()})
+    except KeyboardInterrupt as caught:
+        shown = VerboseTB(**colors()).text(type(caught), caught, caught.__traceback__)
+        plain = "".join(traceback.format_exception(caught))
+    assert "set_config_vars" in shown
+    assert "PASSWORD" in shown
+    for secret in (TOKEN, "hunter2"):
+        assert secret not in shown + plain
+    assert "requests/sessions" not in plain
+
+
+def secret_value():
+    """A Secret whose text stands in no source line of the frames that are shown."""
+    return Secret("hunter2-value")
+
+
+def colors():
+    """How IPython wants to be told that a terminal has no colours, before and after its version 9."""
+    import IPython
+
+    return {"color_scheme": "NoColor"} if IPython.version_info < (9,) else {"theme_name": "nocolor"}

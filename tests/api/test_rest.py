@@ -1,0 +1,88 @@
+"""rest: an answer becomes data or one error, whatever the answer is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heroku_magic.api import rest
+from heroku_magic.api.resources import App, LogSession
+from heroku_magic.errors import ApiError, InvalidOptions, NotFound, RateLimited, Unreachable
+from heroku_magic.text.secret import Secret
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_unknown_fields_of_an_answer_are_ignored():
+    assert rest.data(200, JSON, b'{"id":"1","name":"x","new":{}}', App) == App("1", "x")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"id":1,"name":"x"}', b'{"name":"x"}'])
+def test_a_body_of_another_shape_is_not_the_apis(body):
+    with pytest.raises(Unreachable):
+        rest.data(200, JSON, body, App)
+
+
+def test_a_log_sessions_url_is_secret_and_has_to_be_text():
+    body = b'{"id":"1","logplex_url":"https://x/y"}'
+
+    assert rest.data(201, JSON, body, LogSession).logplex_url.reveal() == "https://x/y"
+    with pytest.raises(Unreachable):
+        rest.data(201, JSON, b'{"id":"1","logplex_url":7}', LogSession)
+
+
+def test_an_error_says_what_is_missing():
+    error = rest.error(404, JSON, b'{"id":"not_found","message":"Couldn\'t find that app.","resource":"app"}')
+
+    assert isinstance(error, NotFound)
+    assert (error.id, error.resource, str(error)) == ("not_found", "app", "Couldn't find that app.")
+
+
+def test_a_rate_limit_carries_its_wait():
+    error = rest.error(429, {**JSON, "Retry-After": "7"}, b'{"id":"rate_limit","message":"m"}')
+
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == 7.0
+
+
+def test_a_hostile_message_is_harmless_and_short():
+    error = rest.error(422, JSON, b'{"id":"x","message":"\\u001b[31m' + b"y" * 5000 + b'"}')
+
+    assert "\x1b" not in str(error)
+    assert len(str(error)) < 1000
+
+
+@given(st.integers(300, 599), st.binary())
+def test_any_answer_without_success_is_an_api_error(status, body):
+    assert isinstance(rest.error(status, JSON, body), ApiError)
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "a?b", "a#b", "ü"])
+def test_a_path_part_stays_one_part(name):
+    path = rest.path("apps", name, "dynos")
+
+    assert path.count("/") == 3
+    assert path.isascii()
+    assert "?" not in path
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(InvalidOptions, match="no name"):
+        rest.path("apps", name)
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_it"),
+    [
+        ("HRKU-AAsecret-1234", True),
+        ("HRKU-AA**********1234", True),
+        ("HRKU-AA**********9999", False),
+        ("HRKU-BB**********1234", False),
+        ("**********", False),
+        ("HRKU-AAsecret-12345", False),
+    ],
+)
+def test_a_token_is_known_in_a_list_that_hides_its_middle(listed, is_it):
+    assert rest.is_listed_as(Secret("HRKU-AAsecret-1234"), Secret(listed)) is is_it

@@ -1,0 +1,85 @@
+"""sharedlog: one log session for many runs, each with its own dyno's lines, and one backlog for all who ask."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from heroku_magic.api import shared_log as sharedlog
+from heroku_magic.api.log_lines import LogLine
+from heroku_magic.api.shared_log import SharedLog
+from heroku_magic.errors import LogStreamError
+
+
+def line(dyno, message="x"):
+    return LogLine("2026-01-01T00:00:00.000000+00:00", "app", dyno, message)
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """One that reads nothing by itself."""
+    monkeypatch.setattr(sharedlog, "EVERY", 0.0)
+    return SharedLog(None, "shop", say=print)
+
+
+def test_each_run_gets_its_dynos_lines_those_before_it_followed_too(log):
+    one, other = [], []
+    log._take([line("run.1", "early"), line("run.2", "other")])
+    log.follow("run.1", one.append)
+    log._take([line("run.1", "late")])
+    log.follow("run.2", other.append)
+    assert [[each.message for each in lines] for lines in one] == [["early"], ["late"]]
+    assert [[each.message for each in lines] for lines in other] == [["other"]]
+
+
+def test_what_was_left_is_held_for_the_next_of_that_name(log):
+    lines = []
+    log.follow("run.1", lines.append).close()
+    log._take([line("run.1")])
+    assert lines == []
+    log.follow("run.1", lines.append)
+    assert lines == [[line("run.1")]]
+
+
+def test_that_it_broke_is_told_to_all_who_follow_and_who_will(log):
+    now, later = [], []
+    log.follow("run.1", now.append)
+    assert not log.is_broken
+    log._take(LogStreamError("gone"))
+    assert log.is_broken
+    log.follow("run.2", later.append)
+    assert [str(error) for error in now + later] == ["gone", "gone"]
+
+
+def test_a_backlog_that_was_refused_answers_nobody_with_an_older_one(log, monkeypatch):
+    answers = [[line("run.1", "old")], LogStreamError("refused"), [line("run.1", "new")]]
+    asked, go_on, now = threading.Event(), threading.Event(), [0.0]
+    monkeypatch.setattr(sharedlog.time, "monotonic", lambda: now[0])
+
+    def backlog(*_):
+        answer = answers.pop(0)
+        if isinstance(answer, LogStreamError):
+            asked.set()
+            go_on.wait(10)
+            raise answer
+        return answer
+
+    monkeypatch.setattr(sharedlog, "backlog", backlog)
+    assert log.backlog()[0].message == "old"
+    got, now[0] = [], 1.0
+
+    def ask():
+        try:
+            got.append(log.backlog()[0].message)
+        except LogStreamError as error:
+            got.append(str(error))
+
+    first, second = threading.Thread(target=ask), threading.Thread(target=ask)
+    first.start()
+    asked.wait(10)
+    second.start()
+    go_on.set()
+    first.join(10)
+    second.join(10)
+    assert got == ["refused", "new"]

@@ -1,0 +1,386 @@
+"""bundle: source and values travel in the environment alone, and do on any Python what they would do here."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from dynos import Dyno
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from heroku_magic.app.function import returned
+from heroku_magic.bundle.build import COMMAND, Bundle, sources
+from heroku_magic.bundle.closure import program_of
+from heroku_magic.bundle.program import read_cell
+from heroku_magic.errors import InvalidParameters
+from heroku_magic.protocol.records import Rows
+from heroku_magic.protocol.values import ROOM, Typed
+from heroku_magic.text.secret import Secret
+
+TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=12)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**80), 2**80)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT
+    | st.just("NaN"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def cell(body, values=None, names=()):
+    hidden = {name: value for name, value in (values or {}).items() if isinstance(value, Secret)}
+    shown = {name: value for name, value in (values or {}).items() if name not in hidden}
+    return Bundle(read_cell(body), shown, names, hidden)
+
+
+def pythons():
+    """The Pythons that are here, the oldest that is promised among them if it can be found."""
+    for minor in range(9, 15):
+        path = shutil.which(f"python3.{minor}")
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            yield path
+
+
+def same(one, other):
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return [*one] == [*other] and all(same(one[key], other[key]) for key in one)
+    return one == other
+
+
+@given(values=st.dictionaries(st.sampled_from(["a", "b", "ü", "x1"]), VALUES, max_size=3), own=VALUES)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_of_json_goes_in_and_comes_out_as_it_was(tmp_path, values, own):
+    names = ", ".join(f"{name!r}: {name}" for name in values)
+    dyno = Dyno(cell(f"emit({{'all': {{{names}}}, 'own': own}})", values, ["own"]).env({"own": own}), tmp_path)
+
+    assert dyno.status == 0, dyno.errors
+    (row,) = dyno.decoder.parts[-1].rows
+    assert same(row, {"all": values, "own": own})
+
+
+def same_again(value):
+    return value
+
+
+@given(value=VALUES)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_of_json_goes_through_a_function_as_it_was(tmp_path, value):
+    program, own = program_of(same_again)
+    dyno = Dyno(Bundle(program, own).env({"value": value}), tmp_path)
+
+    assert dyno.status == 0, dyno.errors
+    assert same(returned(dyno.decoder.parts, {}), value)
+
+
+@pytest.mark.parametrize("python", [sys.executable, *pythons()])
+def test_a_cell_runs_on_each_python_and_tells_which(tmp_path, python):
+    body = "from __future__ import annotations\n# é 😀\nemit({'p': 'é😀', 'n': n})\n\ndef f(x):\n    return 'ü' + x / 0\n\nf(n)"
+    dyno = Dyno(cell(body, {"n": 3}).env(), tmp_path, python)
+
+    assert dyno.rows == [{"p": "é😀", "n": 3}]
+    assert dyno.failure.type == "ZeroDivisionError"
+    assert [(frame.file, frame.line) for frame in dyno.failure.frames] == [("<cell>", 9), ("<cell>", 7)]
+    assert dyno.failure.frames[-1].source[-1] == (7, "    return 'ü' + x / 0")
+    assert dyno.failure.frames[-1].columns in {(17, 22), None}
+    assert "File \"<cell>\", line 7, in f\n    return 'ü' + x / 0\n" in dyno.errors
+    assert "driver" not in dyno.errors
+    assert "heroku_task" not in dyno.errors
+
+
+def test_lines_are_counted_as_python_counts_them(tmp_path):
+    dyno = Dyno(cell("a = 'x\u2028y\x0cz'\r\nb = 0\r1 / b").env(), tmp_path)
+
+    assert dyno.failure.frames[-1].source == [(2, "a = 'x\u2028y\x0cz'"), (3, "b = 0"), (4, "1 / b")]
+
+
+def test_carets_stand_where_python_has_them(tmp_path):
+    if sys.version_info < (3, 11):
+        pytest.skip("Python tells since 3.11")
+    dyno = Dyno(cell("a = 0\nb = [1 + a, 2 / a, 3]").env(), tmp_path)
+
+    (frame,) = dyno.failure.frames
+    text = frame.source[-1][1]
+    assert text[slice(*frame.columns)] == "2 / a"
+
+
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        ("{'a': 1, 'b': None}", [{"a": 1, "b": None}]),
+        ("[{'a': 1}, {'a': 2}]", [{"a": 1}, {"a": 2}]),
+        ("7", [{"value": 7}]),
+        ("'text'", [{"value": "text"}]),
+        ("[1, 2]", [{"value": 1}, {"value": 2}]),
+        ("({'i': i} for i in range(2))", [{"i": 0}, {"i": 1}]),
+        ("[]", []),
+        ("import datetime\ndatetime.date(2026, 1, 31)", [{"value": "2026-01-31"}]),
+        ("x = 1", None),
+        ("7;", None),
+        ("None", None),
+        ("print(1)", None),
+        ("object", None),
+    ],
+)
+def test_the_last_expressions_value_is_the_table(tmp_path, body, rows):
+    assert Dyno(cell(body).env(), tmp_path).rows == rows
+
+
+def test_rows_that_were_emitted_are_the_table_and_the_value_is_shown(tmp_path):
+    dyno = Dyno(cell("emit({'a': 1})\n[1, 2]").env(), tmp_path)
+
+    assert dyno.rows == [{"a": 1}]
+    assert dyno.log == ["[1, 2]"]
+
+
+def test_what_has_no_rows_is_shown(tmp_path):
+    dyno = Dyno(cell("class A:\n    def __repr__(self): return 'an A'\ndisplay('text', 2)\n[A(), A()]").env(), tmp_path)
+
+    assert dyno.rows is None
+    assert dyno.log == ["text", "2", "[an A, an A]"]
+
+
+def test_a_dict_that_is_no_row_names_its_column(tmp_path):
+    dyno = Dyno(cell("{'a': 1, 'b': object()}").env(), tmp_path)
+
+    assert "column 'b' holds object" in dyno.failure.message
+
+
+def test_a_cell_finds_nothing_of_ours_but_what_it_is_told(tmp_path):
+    body = "import os, sys\nemit({'names': sorted(n for n in globals() if not n.startswith('__')), 'env': sorted(os.environ)})"
+    env = cell(body, {"n": 1, "KEY": Secret("hunter2-hunter2")}, ["k"]).env({"k": 2})
+    (row,) = Dyno(env, tmp_path).rows
+
+    expected = ["KEY", "display", "emit", "emit_file", "k", "metric", "n", "os", "progress", "sys"]
+    assert row["names"] == expected
+    assert not [name for name in row["env"] if name.startswith("RUN_")]
+    assert "KEY" in row["env"]
+
+
+def test_the_cell_is_the_main_module_and_the_apps_modules_are_there(tmp_path):
+    (tmp_path / "mine.py").write_text("x = 5\n")
+    body = "import sys, pickle, mine\nclass A: pass\nemit({'x': mine.x, 'same': type(pickle.loads(pickle.dumps(A()))) is A, 'n': __name__})"
+
+    assert Dyno(cell(body).env(), tmp_path).rows == [{"x": 5, "same": True, "n": "__main__"}]
+
+
+@pytest.mark.parametrize("name", ["token", "json", "base64", "zlib", "signal", "types", "heroku_task", "heroku_driver"])
+def test_a_file_of_the_app_stands_for_no_module_that_we_need(tmp_path, name):
+    (tmp_path / f"{name}.py").write_text("raise RuntimeError('not this one')\n")
+
+    assert Dyno(cell("emit({'a': 1})").env(), tmp_path).rows == [{"a": 1}]
+
+
+def test_the_apps_modules_are_there_from_any_folder(tmp_path):
+    (tmp_path / "mine.py").write_text("x = 5\n")
+
+    assert Dyno(cell("import os\nos.chdir('/')\nimport mine\nmine.x").env(), tmp_path).rows == [{"value": 5}]
+
+
+def test_a_cell_may_import_the_helper(tmp_path):
+    assert Dyno(cell("from heroku_task import emit as e\ne({'a': 1})").env(), tmp_path).rows == [{"a": 1}]
+
+
+def test_what_goes_wrong_has_an_exit_status(tmp_path):
+    assert Dyno(cell("import sys\nsys.exit(3)").env(), tmp_path).status == 3
+    assert Dyno(cell("raise KeyError('k')").env(), tmp_path).status == 1
+
+
+def test_syntax_that_the_dyno_does_not_know_tells_its_python(tmp_path):
+    old = shutil.which("python3.9")
+    if old is None or subprocess.run([old, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip("there is no Python 3.9 here")
+    dyno = Dyno(cell("x = 1\nmatch x:\n    case 1:\n        pass").env(), tmp_path, old)
+
+    assert dyno.failure.type == "SyntaxError"
+    assert "(this dyno runs Python 3.9." in dyno.failure.message
+    assert dyno.failure.frames[-1].line == 3
+
+
+def test_a_missing_package_is_named(tmp_path):
+    dyno = Dyno(cell("import os\nimport no_such_package").env(), tmp_path)
+
+    assert dyno.failure.missing == "no_such_package"
+    assert dyno.failure.frames[-1].line == 3
+
+
+def test_a_file_and_a_figure_are_sent(tmp_path):
+    body = """class Figure:
+    def savefig(self, file, format, **options):
+        file.write(b"picture")
+open("note.txt", "w").write("text")
+emit_file("note.txt")
+display(Figure())
+Figure()"""
+
+    dyno = Dyno(cell(body).env(), tmp_path)
+    assert dyno.decoder.files == {"note.txt": b"text", "figure-1.png": b"picture", "figure-2.png": b"picture"}
+    assert dyno.rows is None
+
+
+def test_several_values_are_run_one_after_another_in_fresh_names(tmp_path):
+    bundle = cell(
+        "if k == 1:\n    left = 1\n    raise ValueError('no')\nemit({'k': k, 'left': 'left' in globals()})", {}, ["k"]
+    )
+    dyno = Dyno(bundle.calls([{"k": 0}, {"k": 1}, {"k": 2}]), tmp_path)
+
+    assert dyno.status == 1
+    rows = [row for part in dyno.decoder.parts if isinstance(part, Rows) for row in part.rows]
+    assert rows == [{"k": 0, "left": False}, {"k": 2, "left": False}]
+
+
+def test_what_one_of_them_does_to_a_shared_value_is_not_seen_by_the_next(tmp_path):
+    bundle = cell("shared.append(k)\nemit({'n': len(shared)})", {"shared": [0]}, ["k"])
+    dyno = Dyno(bundle.calls([{"k": 1}, {"k": 2}]), tmp_path)
+
+    assert [row["n"] for part in dyno.decoder.parts if isinstance(part, Rows) for row in part.rows] == [2, 2]
+
+
+def test_what_travels_is_neither_readable_nor_in_the_command():
+    values = {"mine": "a-value-of-mine", "KEY": Secret("hunter2-hunter2")}
+    env = cell("secret_algorithm = 42", values).env()
+
+    assert "secret_algorithm" not in COMMAND
+    assert "secret_algorithm" not in str(env)
+    assert "a-value-of-mine" not in str(env)
+    assert "hunter2" not in str(env)
+    assert env["KEY"].reveal() == "hunter2-hunter2"
+
+
+def noise(size):
+    rng = random.Random(1)
+    return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(size))
+
+
+def test_a_body_of_200_kb_is_refused_with_size_and_remedy():
+    text = noise(200_000)
+    lines = "\n".join(f"x{at} = '{text[at : at + 80]}'" for at in range(0, len(text), 80))
+    with pytest.raises(InvalidParameters) as caught:
+        cell(lines).env()
+
+    text = str(caught.value)
+    assert "bytes, compressed, the code" in text
+    assert f"{ROOM:,}" in text
+    assert "%heroku deploy" in text
+
+
+@pytest.mark.parametrize("where", ["shared", "own"])
+def test_an_input_that_is_too_large_is_named_with_the_ways_out(where):
+    values = {"small": 1, "large": noise(60_000)}
+    with pytest.raises(InvalidParameters) as caught:
+        cell("1", values).env() if where == "shared" else cell("1", {}, values).env(values)
+
+    assert "compressed, large " in str(caught.value)
+    assert "presigned URL" in str(caught.value)
+
+
+def test_a_hundred_lines_and_what_goes_with_them_take_half_of_the_room():
+    lines = "\n".join(f"value_{i} = compute(value_{i - 1}, weight={i / 7:.4f})  # step {i}" for i in range(1, 101))
+    env = cell(lines).env()
+
+    assert len(env["RUN_CODE"]) < ROOM / 2
+
+
+@pytest.mark.parametrize("name", ["emit", "display", "class", "a b", ""])
+def test_names_that_are_taken_or_none_are_refused(name):
+    with pytest.raises(InvalidParameters):
+        cell("1", {name: 1})
+
+
+def test_a_name_is_given_once():
+    with pytest.raises(InvalidParameters, match="k is given twice"):
+        cell("1", {"k": 1}, ["k"])
+
+
+@pytest.mark.parametrize("name", ["RUN_KEY", "RUN_CODE", "RUN_DATA", "PATH"])
+def test_a_secret_keeps_to_the_names_of_an_environment(name):
+    with pytest.raises(InvalidParameters, match="choose another name"):
+        cell("1", {name: Secret("hunter2-hunter2")})
+
+
+def test_all_values_without_a_form_are_told_at_once():
+    with pytest.raises(InvalidParameters) as caught:
+        cell("1", {"f": print, "n": float("nan"), "ok": 1})
+
+    assert [issue.split(":")[0] for issue in caught.value.issues] == ["f", "n"]
+
+
+def test_what_was_typed_is_json_where_it_reads_as_that(tmp_path):
+    typed = {"n": Typed("1000"), "mode": Typed("fast"), "flag": Typed("true"), "nan": Typed("NaN"), "text": "1000"}
+    dyno = Dyno(cell("emit({'all': [n, mode, flag, nan, text]})", typed).env(), tmp_path)
+
+    assert dyno.rows == [{"all": [1000, "fast", True, "NaN", "1000"]}]
+
+
+def test_a_bundle_that_was_written_down_is_the_same_again(tmp_path):
+    env = cell("emit({'a': a, 'k': k})", {"a": 1}, ["k"]).env({"k": 1})
+    again = Bundle.again("cell", env)
+
+    assert again.env({"k": 2})["RUN_CODE"] == env["RUN_CODE"]
+    assert Dyno(again.env({"k": 2}), tmp_path).rows == [{"a": 1, "k": 2}]
+
+
+def test_nothing_that_travels_pickles():
+    assert not [name for name, text in sources().items() if "pickle" in text or "marshal" in text]
+
+
+def test_the_driver_takes_little_time(tmp_path):
+    """Not a race: it says which modules a plain cell does without."""
+    dyno = Dyno(
+        cell("import sys\nsorted(set(sys.modules) & {'asyncio', 'inspect', 'pandas', 'numpy', 'hashlib'})").env(),
+        tmp_path,
+    )
+
+    assert dyno.rows == []
+
+
+def test_the_environment_of_this_process_is_as_it_was():
+    before = dict(os.environ)
+    cell("1", {"a": 1}).env()
+
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([[1.5, np.nan], [np.inf, -0.0]]),
+        np.arange(5, dtype=">i4"),
+        np.array([True, False]),
+        np.array([1 + 2j]),
+        np.array(["2026-01-31", "NaT"], dtype="datetime64[D]"),
+        np.zeros((0, 3), dtype="float32"),
+        np.array(7),
+        np.arange(12).reshape(3, 4)[:, ::2],
+    ],
+    ids=range(8),
+)
+def test_an_array_arrives_as_it_was(array, tmp_path):
+    body = "emit({'type': type(a).__name__, 'dtype': a.dtype.str, 'shape': list(a.shape), 'data': a.tobytes().hex(), 'own': a.flags.writeable})"
+    (row,) = Dyno(cell(body, {"n": 3, "a": array}).env(), tmp_path).rows
+    assert row == {
+        "type": "ndarray",
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "data": array.tobytes().hex(),
+        "own": True,
+    }
+
+
+def test_arrays_and_tables_keep_apart(tmp_path):
+    values = {"a": np.array([1.0, 2.0]), "t": pd.DataFrame({"x": [1, 2]}), "b": np.array([3])}
+    (row,) = Dyno(cell("{'a': a.sum(), 't': t['x'].sum(), 'b': b[0]}", values).env(), tmp_path).rows
+    assert row == {"a": 3.0, "t": 3, "b": 3}

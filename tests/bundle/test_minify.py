@@ -1,0 +1,72 @@
+"""slim: what is left of a module's source does the same for the names that are asked for, and is far smaller."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from heroku_magic.bundle.minify import slim
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = '''
+"""A module."""
+from __future__ import annotations
+import os
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+LIMIT: int = 3  # why
+COUNT: int
+
+def used(n: int, *, k: str = "a") -> int:
+    """Doc."""
+    return inner(n) + LIMIT
+
+def inner(n):
+    "Only a docstring."
+
+class Unused(Exception):
+    """Doc."""
+
+def unused():
+    return Unused
+
+if __name__ == "__main__":
+    unused()
+'''
+
+
+def test_what_a_name_needs_is_kept_and_nothing_else():
+    text = slim(SOURCE, ["used"])
+
+    names = {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    assert names == {"used", "inner"}
+    assert "LIMIT = 3" in text
+    assert "import os" in text
+
+
+def test_docstrings_annotations_and_comments_go():
+    text = slim(SOURCE)
+
+    assert "Doc" not in text
+    assert "why" not in text
+    assert ": int" not in text
+    assert "->" not in text
+    assert "TYPE_CHECKING:" not in text
+    assert "__main__" not in text
+    assert "class Unused" in text
+
+
+def test_a_body_of_a_docstring_alone_is_still_a_body():
+    namespace = {}
+    exec(slim("def f():\n    'Doc.'\nclass C:\n    'Doc.'\n    x: int\n"), namespace)
+
+    assert namespace["f"]() is None
+    assert namespace["C"]
+
+
+@pytest.mark.parametrize("path", ["worker/heroku_task.py", "heroku_magic/code/shipped/driver.py"])
+def test_what_travels_reads_on_python_3_9(path):
+    ast.parse(slim((ROOT / path).read_text()), feature_version=(3, 9))

@@ -1,0 +1,135 @@
+"""inputs: a notebook's values as they travel, and a DataFrame as it arrives: with its types and its index."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heroku_magic.bundle.payload import Inputs
+from heroku_magic.bundle.remote import frames  # what runs on the dyno
+from heroku_magic.errors import InvalidParameters
+from heroku_magic.text.secret import Secret
+
+FLOATS = st.floats(width=32)
+TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
+FIRST, LAST = pd.Timestamp("1950-01-01").to_pydatetime(), pd.Timestamp("2150-01-01").to_pydatetime()
+
+
+def column(values, dtype):
+    return st.lists(values, min_size=4, max_size=4).map(lambda items: pd.Series(items, dtype=dtype))
+
+
+COLUMNS = st.one_of(
+    column(st.integers(-(2**63), 2**63 - 1), "int64"),
+    column(st.integers(0, 255), "uint8"),
+    column(st.none() | st.integers(-(2**31), 2**31 - 1), "Int32"),
+    column(FLOATS, "float64"),
+    column(FLOATS, "float32"),
+    column(st.none() | st.floats(width=32, allow_nan=False), "Float64"),
+    column(st.booleans(), "bool"),
+    column(st.none() | st.booleans(), "boolean"),
+    column(TEXT, None),
+    column(st.none() | TEXT, "string"),
+    column(st.sampled_from(["a", "b", None]), "category"),
+    column(st.none() | st.datetimes(FIRST, LAST), "datetime64[ns]"),
+    column(st.datetimes(FIRST, LAST), "datetime64[ns]").map(
+        lambda one: one.dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin")
+    ),
+    column(st.none() | st.integers(-(10**9), 10**9), "timedelta64[ns]"),
+)
+INDEXES = st.one_of(
+    st.just(pd.RangeIndex(4)),
+    st.just(pd.RangeIndex(4, name="row")),
+    st.just(pd.RangeIndex(8, 0, -2)),
+    st.lists(st.integers(0, 9), min_size=4, max_size=4).map(lambda items: pd.Index(items, name="k")),
+    st.lists(TEXT, min_size=4, max_size=4).map(pd.Index),
+    st.lists(st.tuples(TEXT, st.integers(0, 3)), min_size=4, max_size=4).map(
+        lambda pairs: pd.MultiIndex.from_tuples(pairs, names=["name", None])
+    ),
+    st.just(pd.date_range("2026-01-01", periods=4, tz="UTC", name="day")),
+)
+
+
+def arrived(name, inputs):
+    return frames.frame(inputs.coded[name], inputs.body)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(TEXT, COLUMNS, max_size=4), INDEXES)
+def test_any_small_table_arrives_as_it_was(columns, index):
+    df = pd.DataFrame({name: series.array for name, series in columns.items()}, index=index)
+    back = arrived("df", Inputs({"df": df}))
+
+    assert [*map(str, back.dtypes)] == [*map(str, df.dtypes)]
+    pd.testing.assert_frame_equal(back, df, check_column_type=False, check_index_type=False, check_freq=False)
+
+
+def test_two_tables_and_a_value_stand_beside_one_another():
+    one, other = pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"b": ["x", None, "y"]}, index=["p", "q", "r"])
+    inputs = Inputs({"one": one, "n": 3, "other": other})
+
+    pd.testing.assert_frame_equal(arrived("other", inputs), other)
+    pd.testing.assert_frame_equal(arrived("one", inputs), one)
+    assert inputs.coded["n"] == {"value": 3}
+
+
+def test_a_table_of_several_chunks_arrives_whole():
+    df = pd.DataFrame({"x": np.zeros(300_000), "w": ["word"] * 300_000})
+    inputs = Inputs({"df": df})
+
+    assert len(inputs.coded["df"]["tables"]) > 1
+    pd.testing.assert_frame_equal(arrived("df", inputs), df)
+
+
+def refused(value, **options):
+    with pytest.raises(InvalidParameters) as caught:
+        Inputs({"v": value}, **options)
+    return str(caught.value)
+
+
+def test_a_table_that_cannot_travel_says_why():
+    assert "rename them" in refused(pd.DataFrame({1: [1]}))
+    assert "presigned URL" in refused(pd.DataFrame({"x": np.zeros(10_000_000)}))
+    assert "two columns" in refused(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    assert "column 'x' holds longdouble" in refused(pd.DataFrame({"x": np.array([1, 2], dtype="longdouble")}))
+    assert "column 'o' holds object" in refused(pd.DataFrame({"o": [object()]}))
+    assert "a DataFrame does not travel" in refused(pd.DataFrame({"a": [1]}), with_tables=False)
+
+
+def test_values_have_the_types_of_parameters():
+    import datetime as dt
+
+    given = {"d": dt.date(2026, 1, 31), "t": (1, 2), "n": np.int64(3), "s": pd.Series([1])}
+    coded = Inputs(given).coded
+
+    assert {name: one["value"] for name, one in coded.items()} == {
+        "d": "2026-01-31",
+        "t": [1, 2],
+        "n": 3,
+        "s": [1],
+    }
+    assert "sorted" in refused({1})
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(print, "function"), (lambda x: x, "function"), (pd, "module"), (dict, "class")]
+)
+def test_code_is_no_value(value, kind):
+    assert f"v: a {kind} is no value that travels: import or define it where the code runs" in refused(value)
+
+
+def test_a_secret_is_no_value_either():
+    assert "a secret travels by its name alone" in refused(Secret("hunter2-hunter2"))
+    assert "hunter2" not in refused(Secret("hunter2-hunter2"))
+
+
+def test_an_array_has_its_bytes_and_no_list_but_where_runs_differ_in_it():
+    array = np.arange(6, dtype="int16").reshape(2, 3)
+    made = Inputs({"x": [1, 2], "a": array})
+    assert made.coded["a"] == {"array": "<i2", "shape": [2, 3], "at": 0, "size": 12}
+    assert made.body == array.tobytes()
+    assert Inputs({"a": array}, with_tables=False).coded["a"] == {"value": [[0, 1, 2], [3, 4, 5]]}
+    assert Inputs({"a": np.array(["x"])}).coded["a"] == {"value": ["x"]}

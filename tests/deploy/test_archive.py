@@ -1,0 +1,188 @@
+"""packing: the same folder gives the same bytes, ignored files stay here, secrets and oddities are refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from heroku_magic.deploy.archive import pack
+from heroku_magic.errors import DeployRefused
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "worker"
+    folder.mkdir()
+    return folder
+
+
+def write(folder, **files):
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def names(package):
+    with tarfile.open(fileobj=package.archive) as tar:
+        return tar.getnames()
+
+
+def issues(folder, **options):
+    with pytest.raises(DeployRefused) as caught:
+        pack(folder, **options)
+    return caught.value.issues
+
+
+def test_an_archive_holds_the_files_as_they_are(folder):
+    write(folder, Procfile="task: ./run", run="#!/bin/sh\n", **{"data/é ü.bin": bytes(range(256))})
+    (folder / "run").chmod(0o700)
+    (folder / "link").symlink_to("data/é ü.bin")
+    package = pack(folder)
+    assert package.checksum == f"SHA256:{hashlib.sha256(package.archive.read()).hexdigest()}"
+    package.archive.seek(0)
+    with tarfile.open(fileobj=package.archive) as tar:
+        assert tar.getnames() == ["Procfile", "data/é ü.bin", "link", "run"]
+        assert tar.extractfile("data/é ü.bin").read() == bytes(range(256))
+        assert tar.getmember("link").linkname == "data/é ü.bin"
+        assert [tar.getmember(name).mode for name in ("Procfile", "run")] == [0o644, 0o755]
+
+
+def test_the_same_files_give_the_same_checksum_wherever_and_whenever(folder, tmp_path):
+    write(folder, a="1", b="2", **{"c/d": "3"})
+    first = pack(folder)
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    write(other, **{"c/d": "3"}, b="2", a="1")
+    os.utime(other / "a", (1, 1))
+    (other / "b").chmod(0o600)
+    assert pack(other).checksum == first.checksum
+    write(other, a="changed")
+    assert pack(other).checksum != first.checksum
+
+
+def test_what_ignore_files_name_and_what_no_app_needs_stays_here(folder):
+    write(
+        folder,
+        **{
+            ".slugignore": "*.ipynb\n/docs/\n",
+            ".gitignore": "*.log\n!keep.log\n.env\n",
+            "sub/.gitignore": "*.csv\n",
+            "keep.log": "",
+            "drop.log": "",
+            ".env": "SECRET=1",
+            "play.ipynb": "",
+            "docs/a.md": "",
+            "sub/docs/b.md": "",
+            "sub/data.csv": "",
+            "data.csv": "",
+            "__pycache__/x.pyc": "",
+            "venv/pyvenv.cfg": "",
+            "venv/lib/x.py": "",
+            ".git/config": "",
+            ".heroku/env": "",
+        },
+    )
+    assert names(pack(folder)) == [
+        ".gitignore",
+        ".slugignore",
+        "data.csv",
+        "keep.log",
+        "sub/.gitignore",
+        "sub/docs/b.md",
+    ]
+
+
+PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".env", "A=1"),
+        (".env.local", "A=1"),
+        (".netrc", ""),
+        ("sub/id_ed25519", ""),
+        ("server.pem", PEM),
+        ("settings.py", f'KEY = """{PEM}"""'),
+        ("play.ipynb", '{"source": ["token = \'HRKU-AA' + "a" * 58 + "'\"]}"),
+        ("aws.ipynb", "AKIA" + "A" * 16),
+    ],
+)
+def test_what_looks_like_a_secret_is_refused_unless_it_is_allowed(folder, name, content):
+    write(folder, **{name: content, "ok.py": "x = 1"})
+    (issue,) = issues(folder)
+    assert issue.startswith(f"{name} holds ")
+    assert f"--allow {name}" in issue
+    assert name in names(pack(folder, allow=[name]))
+
+
+def test_samples_of_secrets_and_public_certificates_are_no_secrets(folder):
+    write(folder, **{".env.example": "A=", "ca.pem": "-----BEGIN CERTIFICATE-----\n"})
+    assert names(pack(folder)) == [".env.example", "ca.pem"]
+
+
+def test_all_faults_are_told_at_once(folder):
+    write(folder, **{".env": "A=1", "closed": "x"})
+    os.mkfifo(folder / "pipe")
+    (folder / "out").symlink_to("/etc/hostname")
+    (folder / "up").symlink_to("../elsewhere")
+    said = "\n".join(issues(folder))
+    for part in (".env holds", "pipe is neither a file nor a link", "out is a link out", "up is a link out"):
+        assert part in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_cannot_be_read_is_named(folder):
+    write(folder, closed="x")
+    (folder / "closed").chmod(0)
+    assert issues(folder) == ["closed cannot be read (Permission denied)."]
+
+
+def test_a_file_that_is_gone_meanwhile_is_named(folder, monkeypatch):
+    write(folder, here="x")
+    monkeypatch.setattr("heroku_magic.deploy.archive._files", lambda folder: ["gone", "here"])
+    assert issues(folder) == ["gone cannot be read (No such file or directory)."]
+
+
+def test_a_file_that_changes_while_it_is_packed_is_named(folder, monkeypatch):
+    write(folder, busy="x" * 100)
+    opened = Path.open
+
+    def open_and_change(self, *args, **kwargs):
+        file = opened(self, *args, **kwargs)
+        if self.name == "busy" and args == ("rb",):
+            thread = threading.Thread(target=lambda: os.truncate(self, 50))
+            thread.start()
+            thread.join()
+        return file
+
+    monkeypatch.setattr(Path, "open", open_and_change)
+    assert issues(folder) == ["busy changed while it was packed: try again."]
+
+
+def test_ten_thousand_files_are_packed(folder):
+    for number in range(10_000):
+        (folder / f"{number:05}").touch()
+    package = pack(folder)
+    assert len(package.names) == 10_000
+
+
+def test_what_is_too_much_is_refused(folder, monkeypatch):
+    monkeypatch.setattr("heroku_magic.deploy.archive.LARGEST", 10)
+    write(folder, a="x" * 11)
+    assert issues(folder) == ["The folder has 11 bytes, and Heroku takes 10."]
+
+
+def test_no_folder_is_no_package(tmp_path):
+    assert "is no folder" in issues(tmp_path / "nothing")[0]
+
+
+def test_what_weighs_most_is_told_by_the_top_of_the_folder(folder):
+    write(folder, small="x", **{"data/a": "x" * 50, "data/b/c": "x" * 50, "model.bin": "x" * 99})
+    assert pack(folder).heaviest(2) == [("data/", 100), ("model.bin", 99)]

@@ -1,0 +1,340 @@
+"""deploy: a folder becomes a release, or an error says why not and what is as it was; on the embedded Heroku, for real."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import zipfile
+from importlib.metadata import distribution
+
+import pytest
+import requests
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+from workers import make_worker
+
+from heroku_magic import BuildFailed, DeployRefused, InvalidOptions, Secret, account, connect, init
+from heroku_magic.api.log_lines import LogLine
+from heroku_magic.display import RunView
+from heroku_magic.display.html import html
+from heroku_magic.display.words import text
+from heroku_magic.errors import Unreachable
+from heroku_magic.runs.events import StateChange
+
+pytest_plugins = ["heroku_magic.emulator.pytest"]
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr("heroku_magic.deploy.deploy.POLL", 0.05)
+
+
+@pytest.fixture
+def platform(embedded_heroku, monkeypatch, elsewhere):
+    running = embedded_heroku()
+    monkeypatch.setenv("HEROKU_HOST", running.url)
+    monkeypatch.setenv("HEROKU_API_KEY", running.token)
+    return running
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def heroku(platform, said):
+    account().create("shop")
+    return connect("shop", say=said.append)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return init(tmp_path / "worker")
+
+
+def faults(platform, **values):
+    with requests.Session() as http:
+        http.trust_env = False
+        answer = http.put(
+            f"{platform.url}/emulator/faults",
+            json={"faults": values, "seed": 1},
+            headers={"Authorization": f"Bearer {platform.token}", "Accept": "application/vnd.heroku+json; version=3"},
+            timeout=20,
+        )
+        assert answer.ok, answer.text
+
+
+def notes(deploy):
+    return [event.note for event in deploy.events() if isinstance(event, StateChange) and event.note]
+
+
+def output(deploy):
+    return [event.message for event in deploy.events() if isinstance(event, LogLine)]
+
+
+def test_a_folder_is_built_released_and_run(heroku, folder):
+    done = heroku.deploy(folder)
+    assert (done.app, done.version, done.tasks, done.is_new) == ("shop", 2, ("task",), True)
+    assert done.slug_size > 1000
+    assert done.heaviest[0][0] == "heroku_task.py"
+    assert "Released v2 of shop · tasks: task" in str(done)
+    assert heroku.run(parameters={"n": 3})["result"].tolist() == [0, 1, 4]
+
+
+def test_an_unchanged_folder_is_not_built_again(heroku, folder):
+    heroku.deploy(folder)
+    again = heroku.deploy(folder)
+    assert (again.version, again.is_new) == (2, False)
+    assert str(again) == "Nothing to do: v2 of shop was built from this very folder."
+    assert len(heroku.client.builds("shop")) == 1
+
+    heroku.set_config("A", Secret("value"))
+    assert not heroku.deploy(folder).is_new, "a release of config vars runs the same slug"
+    (folder / "task.py").write_text((folder / "task.py").read_text() + "\n")
+    assert heroku.deploy(folder).version == 4
+
+
+def wheel_of(name, folder):
+    """Make a wheel of a package that is installed here: what pip would download, without asking for it."""
+    package = distribution(name)
+    wheel = f"{name}-{package.version}-py3-none-any.whl"
+    with zipfile.ZipFile(folder / wheel, "w") as archive:
+        for file in package.files:
+            if "__pycache__" not in file.parts:
+                archive.write(file.locate(), str(file))
+    return wheel
+
+
+def test_a_package_from_requirements_is_installed_and_used(heroku, folder):
+    (folder / "requirements.txt").write_text(f"./{wheel_of('iniconfig', folder)}\n")
+    (folder / "task.py").write_text(
+        "from heroku_task import task\n\n@task\ndef main():\n    import iniconfig\n    return [{'name': iniconfig.__name__}]\n"
+    )
+    deploy = heroku.start_deploy(folder)
+    deploy.result()
+    assert any("iniconfig" in line for line in output(deploy))
+    assert heroku.run()["name"].tolist() == ["iniconfig"]
+
+
+def test_a_build_that_fails_fails_the_deploy_and_the_old_release_goes_on(heroku, folder):
+    heroku.deploy(folder)
+    (folder / "requirements.txt").write_text("./no-such-package.whl\n")
+    with pytest.raises(BuildFailed, match="The build failed; the release before goes on") as caught:
+        heroku.deploy(folder)
+    assert "no-such-package.whl" in str(caught.value)
+    assert "Building on the" in caught.value.output
+    assert heroku.run(parameters={"n": 2})["result"].tolist() == [0, 1]
+    assert [release.version for release in heroku.releases()] == [2, 1]
+
+
+def test_a_release_command_that_fails_fails_the_deploy(heroku, folder):
+    with (folder / "Procfile").open("a") as procfile:
+        procfile.write("release: echo migrating; exit 3\n")
+    with pytest.raises(BuildFailed, match="The release command failed") as caught:
+        heroku.deploy(folder)
+    assert "migrating" in caught.value.output
+    with pytest.raises(BuildFailed):
+        heroku.deploy(folder)  # what was never released is no reason to do nothing
+
+
+def test_a_release_command_is_told_and_waited_for(heroku, folder):
+    with (folder / "Procfile").open("a") as procfile:
+        procfile.write("release: sleep 0.3; echo migrated\n")
+    deploy = heroku.start_deploy(folder)
+    assert deploy.result().version == 2
+    assert "migrated" in output(deploy)
+
+
+def test_what_the_first_deploy_starts_is_scaled_to_nothing(heroku, folder):
+    with (folder / "Procfile").open("a") as procfile:
+        procfile.write("web: sleep 100\n")
+    deploy = heroku.start_deploy(folder)
+    deploy.result()
+    assert "web scaled to 0: nothing is billed until a cell runs" in notes(deploy)
+    assert {kind.type: kind.quantity for kind in heroku.client.formation("shop")} == {
+        "task": 0,
+        "describe": 0,
+        "web": 0,
+    }
+
+    heroku.client.scale("shop", {"web": 1})
+    (folder / "task.py").write_text((folder / "task.py").read_text() + "\n")
+    heroku.deploy(folder)
+    assert next(kind.quantity for kind in heroku.client.formation("shop") if kind.type == "web") == 1, (
+        "as its owner chose"
+    )
+
+
+def plain(lines):
+    """What two builds of nearly the same folder say alike."""
+    return [re.sub(r"v\d|\d+\.\dK", "", line) for line in lines]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_output_that_is_cut_loses_and_doubles_nothing(heroku, folder, platform, times):
+    heroku.deploy(folder)
+    (folder / "task.py").write_text((folder / "task.py").read_text() + "\n")
+    whole = heroku.start_deploy(folder)
+    whole.result()
+    faults(platform, **{"cut-output": times})
+    (folder / "task.py").write_text((folder / "task.py").read_text() + "\n")
+    cut = heroku.start_deploy(folder)
+    assert cut.result().version == 4
+    assert plain(output(cut)) == plain(output(whole))
+
+
+def test_an_upload_that_is_cut_is_made_once_more(heroku, folder, platform):
+    faults(platform, **{"cut-upload": 1})
+    deploy = heroku.start_deploy(folder)
+    assert deploy.result().version == 2
+    assert "The upload broke off: once more" in notes(deploy)
+
+
+def test_an_upload_that_is_cut_again_leaves_the_app_as_it_was(heroku, folder, platform):
+    faults(platform, **{"cut-upload": 2})
+    with pytest.raises(Unreachable, match="The upload broke off, and shop is as it was"):
+        heroku.deploy(folder)
+    assert heroku.client.builds("shop") == []
+
+
+def test_creates_that_are_refused_after_a_release_are_passed_over(heroku, folder, platform):
+    faults(platform, **{"conflict-after-release": 2})
+    heroku.deploy(folder)
+    assert heroku.run(parameters={"n": 1})["result"].tolist() == [0]
+
+
+def test_a_build_whose_answer_was_lost_is_taken_up_or_said(api, monkeypatch, folder, elsewhere):
+    monkeypatch.setenv("HEROKU_HOST", api.url)
+    monkeypatch.setenv("HEROKU_API_KEY", "token")
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    api.answer(200, [{"id": "r1", "version": 1, "slug": None}])
+    api.answer(201, {"source_blob": {"put_url": f"{api.url}/put", "get_url": f"{api.url}/get"}})
+    api.answers.append((200, {}, b""))
+    monkeypatch.setattr("heroku_magic.api.client.put_blob", lambda *_: api.answers.popleft())
+    api.hang_up()
+    api.answer(200, [])
+    with pytest.raises(Unreachable, match="Whether a build of shop was started is unknown: %heroku releases"):
+        connect("shop", say=lambda _: None).deploy(folder)
+
+
+def test_all_faults_are_told_before_anything_is_sent(heroku, folder):
+    (folder / "task.py").unlink()
+    (folder / ".python-version").write_text("new")
+    with pytest.raises(DeployRefused) as caught:
+        heroku.deploy(folder)
+    assert len(caught.value.issues) == 2
+    assert heroku.client.builds("shop") == []
+
+
+def test_a_folder_that_is_served_live_needs_no_deploy(elsewhere, folder):
+    with pytest.raises(InvalidOptions, match=r"serves \./worker live: there is nothing to deploy"):
+        connect(worker=folder, say=lambda _: None).deploy(folder)
+
+
+def test_an_app_of_the_embedded_heroku_is_deployed_to_and_runs(elsewhere, folder):
+    app = account().create()
+    heroku = connect(app.name, say=lambda _: None)
+    try:
+        heroku.deploy(folder)
+        df = heroku.run(parameters={"n": 2})
+        assert df["result"].tolist() == [0, 1]
+        assert df.attrs["heroku"]["dollars"] == 0.0
+        assert df.attrs["heroku"]["app"] == f"{app.name} (embedded)"
+    finally:
+        heroku.destroy(confirm=app.name)
+
+
+def test_an_earlier_release_is_released_again(heroku, folder):
+    heroku.deploy(folder)
+    (folder / "task.py").write_text((folder / "task.py").read_text().replace("number**power}", "-1}"))
+    heroku.deploy(folder)
+    assert heroku.run(parameters={"n": 2})["result"].tolist() == [-1, -1]
+    assert heroku.rollback("v2").version == 4
+    assert heroku.run(parameters={"n": 2})["result"].tolist() == [0, 1]
+    for unknown in ("v9", "latest", ""):
+        with pytest.raises(InvalidOptions, match="%heroku releases lists them"):
+            heroku.rollback(unknown)
+
+
+def test_a_deploy_is_shown_as_it_goes_and_as_it_ended(heroku, folder):
+    deploy = heroku.start_deploy(folder)
+    view, seen = RunView(), []
+    for event in deploy.events():
+        view.feed(event)
+        seen.append(text(view))
+        html(view, final=False)
+    assert any("deploy ● uploading" in one for one in seen)
+    assert any("deploy ● building · shop" in one for one in seen)
+    assert text(view).startswith("deploy ✓ done · v2 · shop · ")
+    assert "Released v2 of shop" in text(view)
+    assert "-----&gt; Building on the" in html(view, final=True)
+
+
+def test_hostile_output_is_shown_escaped(heroku, folder):
+    with (folder / "Procfile").open("a") as procfile:
+        procfile.write("release: printf '\\033[31m<script>\\302\\233\\n'\n")
+    deploy = heroku.start_deploy(folder)
+    deploy.result()
+    view = RunView()
+    for event in deploy.events():
+        view.feed(event)
+    shown = html(view, final=True)
+    assert "<script>" not in shown
+    assert "&lt;script&gt;\\x9b" in shown
+
+
+def test_who_gives_up_is_told_what_goes_on(heroku, folder):
+    with (folder / "Procfile").open("a") as procfile:
+        procfile.write("release: sleep 1\n")
+    deploy = heroku.start_deploy(folder)
+    until = time.monotonic() + 60
+    while deploy._state in {"requested", "uploading"}:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert "The build goes on at Heroku" in deploy.give_up()
+    assert deploy.result().version == 2
+
+
+def test_no_url_of_it_is_shown(heroku, folder, caplog):
+    caplog.set_level("DEBUG")
+    deploy = heroku.start_deploy(folder)
+    deploy.result()
+    told = repr(list(deploy.events())) + repr(deploy) + caplog.text
+    assert "/blobs/" not in told
+    assert "/streams/" not in told
+
+
+def test_the_newcomers_path_in_cells(platform, tmp_path, capsys):
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    shell.run_line_magic("load_ext", "heroku_magic")
+    shell.run_cell("%heroku init worker")
+    task = tmp_path / "worker" / "task.py"
+    task.write_text(task.read_text().replace("number**power}", "number * 100}"))
+    for cell in ("%heroku create shop", "%heroku deploy worker", "%%heroku --arg n=3 --out df\n", "%heroku deploy"):
+        assert shell.run_cell(cell).success, cell
+    assert shell.user_ns["df"]["result"].tolist() == [0, 100, 200]
+    shell.run_cell("releases = %heroku releases")
+    assert shell.user_ns["releases"]["version"].tolist() == ["v2", "v1"]
+    shell.run_cell("%heroku rollback v2\n%heroku destroy shop --confirm shop")
+    out = capsys.readouterr().out
+    assert "Released v2 of shop · tasks: task" in out
+    assert "Nothing to do: v2 of shop was built from this very folder." in out
+    assert "Released v3 of shop, which is v2 again." in out
+    assert "Destroyed shop." in out
+    assert json.dumps(platform.token) not in out
+
+
+def test_many_files_travel(heroku, tmp_path):
+    folder = make_worker(tmp_path / "big", {"count": "ls data | wc -l"})
+    (folder / "requirements.txt").touch()
+    (folder / "data").mkdir()
+    for number in range(2000):
+        (folder / "data" / f"é {number}.txt").write_text(str(number))
+    heroku.deploy(folder)
+    run = heroku.submit("count")
+    run.result(60)
+    assert run.logs().strip() == "2000"

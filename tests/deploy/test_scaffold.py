@@ -1,0 +1,46 @@
+"""scaffold: a folder that runs at once, on the embedded Heroku and when deployed; nothing is overwritten."""
+
+from __future__ import annotations
+
+import pytest
+
+from heroku_magic import SettingsError, connect, init
+from heroku_magic.deploy.archive import pack
+from heroku_magic.deploy.checks import inspect
+
+
+def test_a_new_folder_runs_at_once(tmp_path):
+    folder = init(tmp_path / "worker")
+    heroku = connect(worker=folder, say=lambda _: None)
+    assert heroku.run(parameters={"n": 3})["result"].tolist() == [0, 1, 4]
+    (task,) = heroku.tasks()
+    assert task.signature == "n: int = 10, power: int = 2"
+
+
+def test_a_new_folder_can_be_deployed_as_it_is(tmp_path):
+    folder = init(tmp_path / "worker")
+    (folder / ".env").write_text("SECRET=1\n")
+    package = pack(folder)
+    assert inspect(package.names, package.texts) == []
+    assert package.names == [
+        ".gitignore",
+        ".python-version",
+        ".slugignore",
+        "Procfile",
+        "heroku_task.py",
+        "requirements.txt",
+        "task.py",
+    ]
+
+
+def test_what_is_there_is_not_overwritten(tmp_path):
+    (tmp_path / "task.py").write_text("mine")
+    with pytest.raises(SettingsError, match=r"has task\.py already: nothing was written"):
+        init(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["task.py"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="cannot be written"):
+        init(tmp_path / "file" / "worker")

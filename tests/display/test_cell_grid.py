@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+from fake_sweep import CODE
+
+from heroku_magic.display.cell_grid import MOST, SIGNS, Picture
+from heroku_magic.sweeps.outcomes import STATES
+
+
+def states(*names):
+    return bytes(CODE[name] for name in names)
+
+
+def shape(count, *lengths):
+    picture = Picture.of(bytes(count), lengths)
+    return len(picture.rows), picture.width, picture.is_labelled
+
+
+def test_each_state_has_a_sign_of_its_own():
+    assert SIGNS.keys() == set(STATES)
+    assert len(set(SIGNS.values())) == len(STATES)
+    assert {len(sign) for sign in SIGNS.values()} == {1}
+
+
+def test_the_cells_are_in_the_grids_order():
+    picture = Picture.of(states("done", "failed", "queued", "running", "retried", "starting", "cancelled"), [7])
+    assert picture.text([""]) == "■✗·●↻○□"
+
+
+@pytest.mark.parametrize(
+    ("count", "lengths", "expected"),
+    [
+        (100, (2, 50), (2, 50, True)),
+        (30, (5, 6), (5, 6, True)),
+        (60, (2, 3, 10), (2, 30, True)),
+        (1_000, (2, 500), (20, 50, True)),
+        (1_000, (500, 2), (20, 50, False)),
+        (50, (50, 1), (1, 50, False)),
+        (202, (2, 101), (5, 50, False)),
+        (40, (), (1, 40, False)),
+        (100, (100,), (2, 50, False)),
+        (97, (97,), (2, 50, False)),
+        (1, (1,), (1, 1, False)),
+        (0, (), (0, 1, False)),
+    ],
+)
+def test_a_row_is_a_value_of_the_first_axis_where_it_fits(count, lengths, expected):
+    assert shape(count, *lengths) == expected
+
+
+def test_a_part_of_the_grid_is_not_drawn_as_the_whole():
+    assert not Picture.of(bytes(99), [2, 50]).is_labelled
+
+
+def test_a_long_value_goes_on_below_without_its_name():
+    assert [row.first for row in Picture.of(bytes(200), [2, 100]).rows] == [0, None, 100, None]
+
+
+@pytest.mark.parametrize("count", [1_001, 2_000, 99_999, 100_000])
+def test_beyond_a_thousand_a_cell_stands_for_several(count):
+    picture = Picture.of(bytes(count), [2, count // 2])
+    cells = sum(len(row.states) for row in picture.rows)
+    assert cells <= MOST
+    assert (cells - 1) * picture.each < count <= cells * picture.each
+    assert not picture.is_labelled
+
+
+@pytest.mark.parametrize(
+    ("mixed", "shown"),
+    [
+        (("done", "failed", "running"), "failed"),
+        (("done", "retried", "running"), "retried"),
+        (("done", "cancelled", "queued"), "cancelled"),
+        (("done", "running", "queued"), "running"),
+        (("done", "queued"), "queued"),
+        (("done", "done"), "done"),
+    ],
+)
+def test_the_worst_of_several_is_shown(mixed, shown):
+    picture = Picture.of(bytes(1_998) + states(*mixed), [])
+    assert picture.rows[-1].states[-1] == shown

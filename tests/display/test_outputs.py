@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import IPython
+import IPython.display
+import pytest
+
+from heroku_magic import display
+from heroku_magic.display import Output, show
+from heroku_magic.display.outputs import INTERVAL, NotebookOutput, TerminalOutput, in_notebook
+from heroku_magic.protocol.records import Progress
+from heroku_magic.runs.events import StateChange
+
+
+class Cell:
+    """Stands for IPython's display: what was drawn, by which thread."""
+
+    def __init__(self):
+        self.drawn = []
+        self.displays = 0
+        self.changed = threading.Condition()
+
+    def display(self, bundle, *, raw, display_id):
+        assert raw
+        assert display_id
+        self.displays += 1
+        self.update(bundle, raw=raw)
+        return self
+
+    def update(self, bundle, *, raw):
+        assert set(bundle) == {"text/html", "text/plain"}
+        with self.changed:
+            self.drawn.append(bundle | {"thread": threading.current_thread()})
+            self.changed.notify_all()
+
+    def wait_for(self, text):
+        with self.changed:
+            assert self.changed.wait_for(lambda: text in self.drawn[-1]["text/html"], timeout=10)
+
+    @property
+    def last(self):
+        return self.drawn[-1]["text/html"]
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    cell = Cell()
+    monkeypatch.setattr(IPython.display, "display", cell.display)
+    monkeypatch.setattr(display, "in_notebook", lambda: True)
+    return cell
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setattr(display, "in_notebook", lambda: False)
+
+
+def joined():
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and thread.daemon and "display" in thread.name:
+            thread.join(10)
+
+
+def test_a_notebook_shows_the_run_in_one_output(cell, history, replay, capsys):
+    show(replay(history("done")))
+    assert cell.displays == 1
+    assert "exit 0" in cell.last
+    assert cell.drawn[-1]["text/plain"].startswith("simulate ✓ exit 0 · run.4821")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_at_most_ten_updates_a_second(cell, fed, say, clock):
+    view, output = fed(), NotebookOutput(clock=clock)
+    for _ in range(10_000):
+        clock.now += 0.001
+        view.feed(say("x"))
+        output.changed(view)
+        output.waited(view)
+    output.finish(view)
+    assert 90 <= len(cell.drawn) <= 102
+
+
+def test_what_came_last_is_drawn_while_nothing_happens(cell, fed, say, clock):
+    view, output = fed(), NotebookOutput(clock=clock)
+    output.changed(view)
+    view.feed(say("the last word"))
+    output.changed(view)
+    assert "the last word" not in cell.last
+    clock.now += INTERVAL + 0.001
+    output.waited(view)
+    assert "the last word" in cell.last
+
+
+def test_the_elapsed_time_moves_once_a_second_while_nothing_happens(cell, fed, clock):
+    view, output = fed(StateChange("up", clock.now)), NotebookOutput(clock=clock)
+    for _ in range(50):
+        clock.now += 0.1001
+        output.waited(view)
+    assert 5 <= len(cell.drawn) <= 7
+    assert "4 s" in cell.last
+
+
+def test_the_events_are_waited_for_with_a_timeout(cell, history, replay):
+    run = replay([*history("done")[:5], 5.0, *history("done")[5:]])
+    show(run)
+    assert run.timeouts == [INTERVAL]
+
+
+def test_after_an_interrupt_the_output_goes_on_where_it_was(cell, history, replay):
+    events = history("cancelled")
+    run = replay([*events[:6], KeyboardInterrupt(), *events[6:]])
+    output = Output(run)
+    with pytest.raises(KeyboardInterrupt):
+        output.follow()
+    output.follow()
+    assert cell.displays == 1
+    assert cell.last.count("epoch 1 ") == 1
+    assert "cancelled, exit 143" in cell.last
+
+
+def test_who_looks_no_more_leaves_a_record(cell, history, replay):
+    output = Output(replay([*history("done")[:6], Progress(1, 2), KeyboardInterrupt()]))
+    with pytest.raises(KeyboardInterrupt):
+        output.follow()
+    output.leave()
+    assert "up" in cell.last
+    assert "<progress" not in cell.last
+
+
+def test_lines_that_come_late_join_the_last_drawing_without_keeping_the_cell(cell, history, say):
+    let_go = threading.Event()
+
+    class Late:
+        def events(self, timeout=None):
+            yield from history("done")
+            assert let_go.wait(10)
+            yield say("straggler")
+
+    show(Late())
+    assert "straggler" not in cell.last
+    let_go.set()
+    cell.wait_for("straggler")
+    assert "log, 4 lines" in cell.last
+
+
+def test_a_run_in_the_background_draws_from_a_thread_and_prints_nothing(cell, history, capsys):
+    may_end = threading.Event()
+
+    class Slow:
+        def events(self, timeout=None):
+            assert may_end.wait(10)
+            yield from history("failed")
+
+    show(Slow(), background=True)
+    assert cell.displays == 1
+    assert cell.drawn[0]["thread"] is threading.current_thread()
+    may_end.set()
+    cell.wait_for("failed, exit 1")
+    assert cell.drawn[-1]["thread"] is not threading.current_thread()
+    assert "ZeroDivisionError" in cell.last
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("name", "drawings"), [("done", 1), ("failed", 2), ("unknown", 2)])
+def test_a_quiet_notebook_shows_failures_and_notes_alone(cell, history, replay, name, drawings):
+    show(replay(history(name)), quiet=True)
+    assert len(cell.drawn) == drawings
+    assert (cell.last == "") is (name == "done")
+
+
+def test_a_terminal_prints_start_lines_and_end(terminal, history, replay, capsys):
+    show(replay(history("done")))
+    out, err = capsys.readouterr()
+    start, *lines, end = out.splitlines()
+    assert start.startswith("simulate · run.4821 · v12 · Standard-1X · embedded · ")
+    assert lines == ["epoch 1 loss 0.9712", "heroku: Error R14 (Memory quota exceeded)", "epoch 2 loss 0.8804"]
+    assert end == "simulate ✓ exit 0 · 2.1 s · 200 rows verified"
+    assert err == ""
+
+
+def test_a_terminal_prints_each_line_once_over_an_interrupt(terminal, history, replay, capsys):
+    events = history("cancelled")
+    output = Output(replay([*events[:6], KeyboardInterrupt(), *events[6:]]))
+    with pytest.raises(KeyboardInterrupt):
+        output.follow()
+    output.follow()
+    out = capsys.readouterr().out
+    assert out.count("epoch 1 ") == 1
+    assert out.count("simulate · run.4821") == 1
+    assert out.endswith("simulate ■ cancelled, exit 143 · 1 min 12 s\n")
+
+
+def test_a_terminal_tells_progress_every_two_seconds(terminal, fed, clock, capsys):
+    view, output = fed(), TerminalOutput(clock=clock)
+    for done in range(100):
+        clock.now += 0.1001
+        view.feed(Progress(done, 100))
+        output.changed(view)
+    lines = capsys.readouterr().out.splitlines()
+    assert 4 <= len(lines) <= 5
+    assert lines[0].startswith("19/100 · ")
+
+
+def test_a_terminal_prints_nothing_hostile(terminal, replay, say, capsys):
+    nasty = "\x1b]0;title\x07\x1b[2J\u202e\x9b1m"
+    end = StateChange("failed", 0.0, dyno=nasty, note=nasty, error=nasty)
+    show(replay([StateChange("up", 0.0, dyno="run.4821"), say(nasty), end]))
+    assert set(capsys.readouterr().out).isdisjoint("\x1b\x07\u202e\x9b")
+
+
+def test_notes_are_printed_as_they_come(terminal, replay, capsys):
+    changes = [StateChange("up", 0.0, note="one"), StateChange("up", 0.0, note="two")]
+    show(replay([*changes, StateChange("done", 0.0, exit_status=0, note="three")]))
+    out = capsys.readouterr().out.splitlines()
+    assert out[:2] == ["one", "two"]
+    assert out.count("one") == out.count("two") == out.count("three") == 1
+
+
+def test_a_background_run_in_a_terminal_prints_its_end_alone(terminal, history, replay, capsys):
+    show(replay(history("failed")), background=True)
+    joined()
+    out = capsys.readouterr().out
+    assert out.startswith("simulate ✗ failed, exit 1 · run.4821 · v12")
+    assert "ZeroDivisionError: float division by zero" in out
+    assert "epoch" not in out
+
+
+@pytest.mark.parametrize("name", ["done", "failed", "unknown"])
+def test_a_quiet_terminal_prints_failures_and_notes_alone(terminal, history, replay, capsys, name):
+    show(replay(history(name)), quiet=True)
+    assert (capsys.readouterr().out == "") is (name == "done")
+
+
+@pytest.mark.parametrize(
+    ("shell", "is_one"), [(None, False), (SimpleNamespace(), False), (SimpleNamespace(kernel=1), True)]
+)
+def test_a_shell_with_a_kernel_is_a_notebook(monkeypatch, shell, is_one):
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    assert in_notebook() is is_one
+
+
+def test_without_ipython_it_is_no_notebook(monkeypatch):
+    monkeypatch.delitem(sys.modules, "IPython")
+    assert not in_notebook()
+
+
+def test_a_hundred_thousand_lines_flat_out_cost_few_updates(cell, history, replay, say):
+    start, *_, end = history("done")
+    show(replay([start, *[say("x" * 100)] * 100_000, end]))
+    assert "last 1,000 of 100,000 lines" in cell.last
+
+
+def test_importing_the_display_imports_nothing_heavy():
+    script = (
+        "import sys, heroku_magic.display\n"
+        "heavy = {'IPython', 'jinja2', 'tqdm', 'ipywidgets', 'pandas', 'requests'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,182 @@
+"""What may stand at the cursor of a line: verbs, options, and what each value is; from facts alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from heroku_magic.magics.commands import VERBS
+from heroku_magic.magics.completion import Match, complete
+from heroku_magic.protocol.task import Task
+
+INT = {"type": "integer"}
+SIMULATE = Task.from_row(
+    {
+        "task": "simulate",
+        "parameters": {
+            "description": "Estimate pi.",
+            "properties": {
+                "n": {**INT, "minimum": 1, "maximum": 9},
+                "method": {"enum": ["naive", "fast", "a b"]},
+                "dry": {"type": "boolean"},
+                "token": {"type": "string", "format": "password", "writeOnly": True},
+            },
+        },
+    },
+    "python -m heroku_task simulate",
+)
+
+
+class Facts:
+    def __init__(self, *tasks):
+        self.there = list(tasks) or [SIMULATE, Task("hello", "python hello.py", None)]
+        self.asked = []
+
+    def tasks(self, where):
+        self.asked.append(dict(where))
+        return self.there
+
+    def dynos(self, where):
+        return ["run.1", "run.2"]
+
+    def apps(self):
+        return ["shop-eu", "shop-us", "other"]
+
+    def runs(self):
+        return ["hm-7f3a2c90"]
+
+    def variables(self):
+        return ["data", "df"]
+
+
+def texts(line, facts=None, **options):
+    found = complete(line, facts or Facts(), **options)
+    return None if found is None else [match.text for match in found.found]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("%heroku st", ["stop", "status"]),
+        ("df = %heroku lo", ["logs", "login", "logout"]),
+        ("  %heroku lo", ["logs", "login", "logout"]),
+        ("%%heroku s", ["simulate"]),
+        ("df = %heroku run s", ["simulate"]),
+        ("%heroku run:detached s", ["simulate"]),
+        ("%heroku tasks h", ["hello"]),
+        ("%heroku help logo", ["logout"]),
+        ("%%heroku simulate --si", ["--size"]),
+        ("%%heroku simulate --no", ["--no-raise"]),
+        ("%%heroku simulate --size=standard", ["standard-1x", "standard-2x"]),
+        ("%%heroku -s standard-2", ["standard-2x"]),
+        ("%%heroku simulate --arg ", ["n=", "method=", "dry="]),
+        ("%%heroku simulate --arg n=1 -e ", ["method=", "dry="]),
+        ("%%heroku simulate -e method=", ["naive", "fast", "'a b'"]),
+        ("%%heroku simulate --arg=method=f", ["fast"]),
+        ("%%heroku simulate -e dry=t", ["true"]),
+        ("%%heroku simulate -e n=", []),
+        ("%%heroku simulate --each ", ["n", "method", "dry"]),
+        ("%%heroku simulate -e n=1 --each=me", ["method"]),
+        ("%%heroku simulate --each n=$d", ["$data", "$df"]),
+        ("%%heroku simulate -e n=$d", ["$data", "$df"]),
+        ("%%heroku hello -e ", []),
+        ("%%heroku -e ", []),
+        ("%%heroku simulate --secret ", ["token"]),
+        ("%%heroku --app shop", ["shop-eu", "shop-us"]),
+        ("%heroku use o", ["other"]),
+        ("%heroku destroy shop-u", ["shop-us"]),
+        ("%heroku stop ", ["run.1", "run.2"]),
+        ("%heroku stop run.1 ", ["run.2"]),
+        ("%heroku logs run.2", ["run.2"]),
+        ("%heroku attach ", ["hm-7f3a2c90"]),
+        ("%%heroku -o d", ["data", "df"]),
+        ("%%heroku --out=da", ["data"]),
+        ("%heroku create --region ", ["us", "eu"]),
+        ("%heroku login --scope identity,wr", ["write", "write-protected"]),
+        ("%%heroku --rows ", ["none"]),
+        ("%%heroku simulate x", []),
+        ("%heroku nonsense ", None),
+        ("%heroku run -- pyth", None),
+        ("%%heroku 'open ", None),
+        ("%heroku", None),
+        ("print('%heroku ')", None),
+        ("x = 1  # %heroku ", None),
+        ("heroku run ", None),
+        ("x = 5 %heroku ", None),
+        ("%herokus lo", None),
+    ],
+)
+def test_each_place_of_a_line_has_its_own_completions(line, found):
+    assert texts(line) == found
+
+
+def test_a_line_that_is_complete_so_far_offers_its_options():
+    offered = texts("%%heroku simulate --size eco ")
+
+    assert "--arg" in offered
+    assert "--size" not in offered, "it was given"
+    assert texts("%heroku apps ") == ["--verbose", "--help"]
+    assert texts("%%heroku simulate --arg n=1 --a") == ["--arg", "--app", "--any-type"]
+
+
+def test_every_verb_and_option_of_the_table_is_offered():
+    assert texts("%heroku ") == list(VERBS)
+    for verb in VERBS.values():
+        assert {option.names[-1] for option in verb.options} <= set(texts(f"%heroku {verb.name} --"))
+
+
+def test_a_cell_magic_stands_on_the_first_line_alone():
+    assert texts("%%heroku s", is_first_line=False) is None
+    assert texts("x = %%heroku s") is None
+    assert texts("df = %heroku run s", is_first_line=False) == ["simulate"]
+
+
+def test_a_completion_says_how_much_it_replaces():
+    assert complete("%%heroku simulate --arg=method=f", Facts()).replaces == 1
+    assert complete("%%heroku simulate --si", Facts()).replaces == 4
+    assert complete("%%heroku ", Facts()).replaces == 0
+
+
+def test_a_word_stands_beside_each_completion():
+    assert Match("eco", "from the pool of hours") in complete("%%heroku -s ", Facts()).found
+    assert Match("standard-1x", "$0.035/h") in complete("%%heroku -s st", Facts()).found
+    assert complete("%%heroku s", Facts()).found == [Match("simulate", "Estimate pi.")]
+    assert complete("%%heroku simulate -e n", Facts()).found == [Match("n=", "int from 1 up to 9")]
+    assert Match("method=", "'naive' or 'fast' or 'a b'") in complete("%%heroku simulate -e ", Facts()).found
+
+
+def test_the_only_task_and_the_main_task_have_parameters_without_being_named():
+    main = Task("task", "", SIMULATE.schema)
+
+    assert texts("%%heroku -e ", Facts(SIMULATE)) == ["n=", "method=", "dry="]
+    assert texts("%%heroku -e ", Facts(Task("a", "", None), main)) == ["n=", "method=", "dry="]
+
+
+def test_where_a_run_would_go_is_asked_with_it():
+    facts = Facts()
+    texts("%%heroku --app shop-eu -s eco ", facts)
+    texts("%%heroku --worker jobs --local si", facts)
+
+    assert facts.asked == [{"app": "shop-eu", "size": "eco"}, {"worker": "jobs", "local": ""}]
+
+
+def test_folders_are_completed_after_worker_and_hidden_ones_only_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("jobs/inner", "jelly", ".hidden", "a b", "__pycache__"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "j.txt").touch()
+
+    assert texts("%%heroku --worker ") == ["jelly/", "jobs/"]
+    assert texts("%%heroku --worker j") == ["jelly/", "jobs/"]
+    assert texts("%%heroku --worker jobs/") == ["inner/"]
+    assert texts("%%heroku --worker=.h") == [".hidden/"]
+    assert texts(f"%heroku deploy {tmp_path}/je") == ["jelly/"]
+    assert texts("%%heroku --worker nowhere/") == []
+    assert texts("%%heroku --worker ~nobody-of-this-name/") == []
+
+
+def test_hostile_names_are_never_inserted_and_a_crowd_is_cut():
+    evil = Task("run\x1b[2J", "", None), Task("a\u202eb", "", None), Task("fine", "", None)
+    crowd = [Task(f"t{at}", "", None) for at in range(10_000)]
+
+    assert texts("%%heroku ", Facts(*evil)) == ["fine"]
+    assert len(texts("%%heroku ", Facts(*crowd))) == 300

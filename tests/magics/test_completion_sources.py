@@ -1,0 +1,142 @@
+"""What is known without waiting: of connections that were made, of a Procfile, of what was asked in the background."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+from workers import make_worker
+
+from heroku_magic import connect
+from heroku_magic.accounts.settings import Choice
+from heroku_magic.app.emulator_process import embedded, running
+from heroku_magic.magics.completion_sources import Known
+
+TASK = """
+    from heroku_task import task
+
+    @task
+    def simulate(n: int = 3):
+        return {"n": n}
+    """
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_worker(
+        tmp_path_factory.mktemp("known") / "shop-eu", {"web": "sleep 9", "slow": "sleep 60"}, simulate=TASK
+    )
+
+
+@pytest.fixture
+def account(folder, monkeypatch):
+    server = embedded(folder)
+    monkeypatch.setenv("HEROKU_HOST", server.url)
+    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+    return server
+
+
+def known(**chosen):
+    return Known(lambda: Choice(**chosen), lambda: ["df", "_hidden", "data"])
+
+
+def soon(look):
+    """What a background thread finds out in the end."""
+    until = time.monotonic() + 20
+    while not look() and time.monotonic() < until:
+        time.sleep(0.05)
+    return look()
+
+
+def names(tasks):
+    return [task.name for task in tasks]
+
+
+def test_before_any_connection_the_procfile_that_would_be_served_names_the_tasks(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("heroku_magic.magics.completion_sources._connections", list)
+    before = len(running())
+
+    assert names(known(worker=str(folder)).tasks({})) == ["slow", "simulate"]
+    assert names(known().tasks({"worker": str(folder)})) == ["slow", "simulate"]
+    assert names(known().tasks({})) == ["task", "hello", "bootstrap", "mandelbrot", "dice"]
+    assert len(running()) == before, "nothing is started"
+
+
+@pytest.mark.parametrize("name", ["HEROKU_APP", "HEROKU_API_KEY", "HEROKU_HOST"])
+def test_the_folder_is_not_read_where_an_app_would_run(monkeypatch, name):
+    monkeypatch.setattr("heroku_magic.magics.completion_sources._connections", list)
+    monkeypatch.setenv(name, "x")
+
+    assert known().tasks({}) == []
+    assert known(app="my-app").tasks({}) == []
+    assert names(known(app="my-app").tasks({"local": ""})) != []
+
+
+def test_a_connection_that_was_made_knows_what_its_tasks_take(folder):
+    connect(worker=folder, say=lambda _: None).tasks()
+
+    (simulate,) = [task for task in known(worker=str(folder)).tasks({}) if task.name == "simulate"]
+    assert [parameter.name for parameter in simulate.parameters] == ["n"]
+
+
+def test_each_line_has_the_tasks_of_where_it_would_run(folder, account):
+    connect("shop-eu", say=lambda _: None).run("simulate")
+
+    assert sorted(names(known(app="shop-eu").tasks({}))) == ["simulate", "slow"]
+    assert sorted(names(known().tasks({"app": "shop-eu"}))) == ["simulate", "slow"]
+    assert known().tasks({"app": "shop-us"}) == []
+
+
+def test_apps_are_asked_for_in_the_background_and_known_the_next_time(account, monkeypatch):
+    facts = known()
+
+    assert soon(facts.apps) == ["shop-eu"]
+
+
+def test_the_dynos_of_runs_are_known_at_once_and_others_of_ours_the_next_time(folder, account):
+    connection = connect("shop-eu", say=lambda _: None)
+    run = connection.submit("slow")
+    run.wait_for_dyno(20)
+    try:
+        assert run.dyno in known(app="shop-eu").dynos({})
+        facts = known(app="shop-eu")
+        connection.known_dynos = list
+        assert soon(lambda: facts.dynos({})) == [run.dyno]
+    finally:
+        del connection.known_dynos
+        run.cancel()
+
+
+def test_nothing_is_asked_twice_in_ten_seconds_and_a_failure_is_silent(api, monkeypatch, capsys):
+    monkeypatch.setenv("HEROKU_HOST", api.url)
+    monkeypatch.setenv("HEROKU_API_KEY", "token")
+    monkeypatch.setattr("heroku_magic.magics.completion_sources._connections", list)
+    api.answer(401, {"id": "unauthorized", "message": "no"})
+    facts = known()
+    for _ in range(5):
+        assert facts.apps() == []
+    soon(lambda: api.asked)
+    time.sleep(0.2)
+
+    assert len(api.asked) == 1
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_heroku_py_nothing_is_known_and_it_is_not_imported(monkeypatch):
+    monkeypatch.delitem(sys.modules, "heroku_magic.app.connect")
+
+    assert known(worker="nowhere").dynos({}) == []
+    assert "heroku_magic.app.connect" not in sys.modules
+
+
+def test_hidden_variables_are_left_out():
+    assert known().variables() == ["data", "df"]
+
+
+def test_what_can_be_attached_are_runs_and_sweeps_of_this_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".heroku" / "sweeps").mkdir(parents=True)
+    (tmp_path / ".heroku" / "sweeps" / "hs-0123abcd.jsonl").write_text("{}")
+    assert known().runs() == ["hs-0123abcd"]

@@ -1,0 +1,423 @@
+"""magics: cells through a real IPython shell, on the embedded Heroku."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+from workers import make_worker
+
+from heroku_magic import (
+    InvalidOptions,
+    InvalidParameters,
+    SettingsError,
+    TaskFailed,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_worker(
+        tmp_path_factory.mktemp("app") / "worker",
+        {"hello": "python hello.py", "web": "python -m http.server", "show": "bash show.sh"},
+        task="""
+            from heroku_task import task, progress
+
+            @task
+            def main(n: int = 10, seed: int = 0):
+                for i in progress(range(n)):
+                    yield {"i": i, "seed": seed}
+            """,
+        fails="""
+            from heroku_task import task
+
+            @task
+            def fails():
+                yield {"i": 0}
+                raise KeyError("lost")
+            """,
+        empty="""
+            from heroku_task import task
+
+            @task
+            def empty():
+                return []
+            """,
+        hello="import os\nprint(f\"Hello {os.environ.get('NAME') or 'World'}!\")\n",
+        slow="""
+            import time
+            from heroku_task import task
+
+            @task
+            def slow(seconds: float = 60.0):
+                yield {"i": 0}
+                time.sleep(seconds)
+            """,
+    )
+
+
+@pytest.fixture
+def shell(folder, monkeypatch, capsys):
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.HerokuMagics.worker = str(folder)
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(config=config)
+    shell.run_line_magic("load_ext", "heroku_magic")
+    (folder / "show.sh").write_text('printf "V=<%s>\\n" "$V"\n')
+    yield shell
+    shell.run_line_magic("unload_ext", "heroku_magic")
+    InteractiveShell.clear_instance()
+
+
+def run(shell, text):
+    """Run a cell as a user would; return its value or raise what it raised."""
+    result = shell.run_cell(textwrap.dedent(text))
+    result.raise_error()
+    return result.result
+
+
+def test_a_cell_of_one_line_is_complete(shell):
+    df = run(shell, "%%heroku --arg n=10")
+
+    assert len(df) == 10
+    assert df.attrs["heroku"]["task"] == "task"
+
+
+def test_the_body_holds_the_parameters(shell):
+    run(shell, "data = [1, 2, 3]")
+
+    df = run(shell, "%%heroku task\nn = len(data)  # three\n_twice = 2 * n\nseed = max(i * _twice for i in data)\n")
+
+    assert df["seed"].tolist() == [18, 18, 18]
+
+
+def test_a_line_is_an_expression(shell):
+    run(shell, "k = 3\ndf = %heroku run --arg n={k + 1} --arg seed=$k")
+
+    assert shell.user_ns["df"]["seed"].tolist() == [3] * 4
+
+
+def test_out_binds_and_shows_nothing(shell):
+    assert run(shell, "%%heroku --out df\nn = 2") is None
+    assert len(shell.user_ns["df"]) == 2
+
+
+def test_a_functions_locals_are_seen(shell):
+    run(
+        shell,
+        """
+        def call(k):
+            return get_ipython().run_cell_magic("heroku", "--arg seed={k}", "n = k")
+
+        def line(k):
+            df = %heroku run --arg n={k}
+            return df
+        """,
+    )
+
+    assert len(run(shell, "call(3)")) == 3
+    assert len(run(shell, "line(4)")) == 4
+
+
+def test_a_table_that_is_empty_and_no_table_are_told_apart(shell):
+    assert run(shell, "%%heroku empty").shape == (0, 0)
+    assert run(shell, "%%heroku hello") is None
+
+
+def test_hello_greets(shell, capsys):
+    run(shell, "%heroku run hello --arg NAME=Daniela")
+    run(shell, "%heroku run hello")
+
+    out = capsys.readouterr().out
+    assert "\nHello Daniela!\n" in out
+    assert "\nHello World!\n" in out
+    assert "exit 0" in out
+
+
+def test_any_command_runs(shell, capsys):
+    run(shell, "%heroku run -- echo hi   there; echo '$$ stays'")
+
+    assert "\nhi there\n$$ stays\n" in capsys.readouterr().out
+    with pytest.raises(TaskFailed, match="exit status 3"):
+        run(shell, "%heroku run -- bash -c 'exit 3'")
+
+
+@pytest.mark.parametrize(
+    ("typed", "seen"),
+    [
+        ("V=1.10", "1.10"),
+        ("V=1234567e56", "1234567e56"),
+        ('V="a b"', "a b"),
+        ('"V=a b"', "a b"),
+        ('V={"a":1}', '{"a":1}'),
+        ("V='$$x'", "$$x"),
+        ("V=😀", "😀"),
+        ("V=", ""),
+        ("V={text}", "two\nlines"),
+    ],
+)
+def test_the_task_sees_exactly_what_was_typed(shell, capsys, typed, seen):
+    shell.user_ns["text"] = "two\nlines"
+    run(shell, f"%heroku run show -e {typed}")
+
+    assert f"\nV=<{seen}>\n" in capsys.readouterr().out
+
+
+def test_values_of_numpy_and_pandas_arrive_plain(shell):
+    run(shell, "import numpy as np, pandas as pd\ns = pd.Series([1, 2])")
+
+    df = run(shell, "%%heroku\nn = np.int64(2)\nseed = s.max()\n")
+
+    assert df["seed"].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("cell", "error", "message"),
+    [
+        ("%%heroku\nprint(1)", InvalidParameters, "line 1"),
+        ("%%heroku\nimport os", InvalidParameters, "import"),
+        ("%%heroku\nn = nope", InvalidParameters, "NameError"),
+        ("%%heroku\nn = open", InvalidParameters, "n: a function"),
+        ("%%heroku hello\nPATH = 'x'", InvalidParameters, "PATH"),
+        ("%%heroku hello\nX = 'x' * 40_000", InvalidParameters, "presigned URL"),
+        ("%%heroku --ar n=1", InvalidOptions, "--arg"),
+        ("%%heroku --quiet --quiet", InvalidOptions, "twice"),
+        ("%%heroku --sise x", InvalidOptions, "--size"),
+        ("%%heroku run task", InvalidOptions, "%%heroku task"),
+        ("%heroku task", InvalidOptions, "%heroku (run )?tasks?"),
+        ("%%heroku web", InvalidOptions, "--any-type"),
+        ("%%heroku taks", InvalidOptions, "Did you mean task"),
+        ("%%heroku --arg n=1\nn = 2", InvalidOptions, "given in the body and by --arg"),
+        ("%%heroku --app x --local", SettingsError, "not both"),
+        ("%%heroku --size huge", Exception, "huge"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_starts(shell, cell, error, message):
+    from heroku_magic.app.heroku import last
+
+    before = last()
+    with pytest.raises(error, match=message):
+        run(shell, cell)
+
+    started = last() is not before and last().dyno is not None
+    assert not started
+
+
+def test_all_faults_of_the_parameters_are_told_at_once(shell):
+    with pytest.raises(InvalidParameters) as caught:
+        run(shell, "%%heroku --arg m=1 --arg n=many --arg seed=1.5")
+
+    assert len(caught.value.issues) == 3
+    assert "Did you mean n?" in str(caught.value) or "It takes: n: int" in str(caught.value)
+
+
+def test_a_failed_task_fails_the_cell_and_unbinds_its_name(shell):
+    run(shell, "df = 'from before'")
+    with pytest.raises(TaskFailed) as caught:
+        run(shell, "%%heroku fails --out df")
+
+    assert str(caught.value).startswith("KeyError: 'lost'")
+    assert caught.value.partial["i"].tolist() == [0]
+    assert "df" not in shell.user_ns
+    assert run(shell, "%heroku last") is caught.value.run
+
+
+def test_no_raise_returns_what_there_is(shell):
+    assert len(run(shell, "%%heroku fails --no-raise")) == 1
+
+
+def test_an_error_shows_a_few_lines_and_no_frames_of_ours(shell, capsys):
+    shell.run_cell("%%heroku fails")
+
+    out = capsys.readouterr().out
+    assert "TaskFailed: KeyError: 'lost'" in out
+    assert "fails.py:7" in out
+    assert "heroku_magic/magics" not in out
+    shell.run_cell("%%heroku fails --verbose")
+    assert "heroku_magic/magics" in capsys.readouterr().out
+
+
+def test_quiet_shows_nothing_of_a_run_that_goes_well(shell, capsys):
+    run(shell, "%load_ext heroku_magic")
+    run(shell, "%heroku run --arg n=1")
+    capsys.readouterr()
+    run(shell, "df = %heroku run --quiet --arg n=1")
+
+    assert capsys.readouterr().out == ""
+
+
+def test_a_background_run_returns_at_once_and_binds_at_the_end(shell):
+    handle = run(shell, "%%heroku slow --bg --out df\nseconds = 0.3")
+
+    assert not handle.done()
+    assert "df" not in shell.user_ns
+    assert len(handle.result(timeout=10)) == 1
+    assert_soon(lambda: "df" in shell.user_ns)
+
+
+def test_ps_lists_ours_and_stop_stops_them(shell, capsys):
+    handle = run(shell, "%%heroku slow --bg")
+    assert_soon(lambda: handle.dyno)
+
+    table = run(shell, "%heroku ps")
+    assert table["run"].tolist() == [handle.id]
+    run(shell, f"%heroku stop {handle.dyno}")
+    with pytest.raises(TaskFailed, match="143"):
+        handle.result(timeout=10)
+    assert len(run(shell, "%heroku ps")) == 0
+
+
+def test_logs_reads_a_dynos_log_again(shell, capsys):
+    run(shell, "%heroku run hello")
+    dyno = run(shell, "%heroku last").dyno
+    capsys.readouterr()
+    run(shell, f"%heroku logs {dyno}")
+
+    out = capsys.readouterr().out
+    assert f"app[{dyno}]: Hello World!" in out
+    assert "Process exited with status 0" in out
+
+
+def test_tasks_shows_what_they_take(shell, capsys):
+    run(shell, "%heroku tasks")
+    assert "n: int = 10, seed: int = 0" in capsys.readouterr().out
+    run(shell, "%heroku tasks task")
+    assert "%%heroku task --arg n=10" in capsys.readouterr().out
+    with pytest.raises(InvalidOptions, match="no task 'nope'"):
+        run(shell, "%heroku tasks nope")
+
+
+def test_status_says_where_cells_run(shell, capsys):
+    run(shell, "%heroku status")
+
+    out = capsys.readouterr().out
+    assert "embedded" in out
+    assert "HRKU" not in out
+
+
+@pytest.mark.parametrize(
+    "line", ["%heroku --help", "%heroku", "%heroku run --help", "%%heroku --help", "%heroku help ps"]
+)
+def test_help_shows_an_example(shell, capsys, line):
+    run(shell, line)
+
+    assert "%heroku" in capsys.readouterr().out
+
+
+def test_settings_are_traits(shell):
+    run(shell, "%config HerokuMagics.timeout = 7")
+
+    run(shell, "%%heroku --arg n=1")
+    last = run(shell, "%heroku last")
+    assert last.ends_at - last.started_at == pytest.approx(7)
+
+
+def test_reload_and_unload_leave_one_and_none(shell):
+    before = len(shell.input_transformers_cleanup)
+    run(shell, "%reload_ext heroku_magic")
+    run(shell, "%reload_ext heroku_magic")
+    assert len(shell.input_transformers_cleanup) == before
+    assert [type(one).__name__ for one in shell.configurables].count("HerokuMagics") == 1
+    assert len(run(shell, "%%heroku --arg n=1")) == 1
+
+    run(shell, "%unload_ext heroku_magic")
+    assert len(shell.input_transformers_cleanup) == before - 1
+    assert "heroku" not in shell.magics_manager.magics["line"]
+    run(shell, "%load_ext heroku_magic")
+
+
+def test_a_body_may_still_follow_in_a_terminal(shell):
+    assert shell.check_complete("%%heroku --arg n=1")[0] == "incomplete"
+    assert shell.check_complete("%%heroku --arg n=1\n\n")[0] == "complete"
+
+
+def test_edited_code_runs_at_once_and_its_new_parameters_count(shell, tmp_path):
+    source = """
+        from heroku_task import task
+
+        @task
+        def edit({}):
+            return {{"v": {}}}
+        """
+    folder = make_worker(tmp_path / "worker", edit=source.format("a: int = 1", "a"))
+    line = f"%heroku run edit --worker {folder}"
+    assert run(shell, f"{line} --arg a=5")["v"].tolist() == [5]
+
+    make_worker(folder, edit=source.format("b: str = 'x'", "b * 2"))
+    assert run(shell, f"{line} --arg b=y")["v"].tolist() == ["yy"]
+    with pytest.raises(InvalidParameters, match="no parameter a"):
+        run(shell, f"{line} --arg a=5")
+
+
+def test_loading_and_importing_pull_in_nothing_heavy():
+    script = """
+        import sys, IPython
+        from IPython.core.interactiveshell import InteractiveShell
+        before = set(sys.modules)
+        shell = InteractiveShell.instance()
+        import heroku_magic
+        shell.run_line_magic("load_ext", "heroku_magic")
+        heavy = {"pandas", "requests", "ipywidgets", "tornado", "jinja2", "msgspec", "tenacity", "tqdm", "numpy"}
+        print(sorted(heavy & (set(sys.modules) - before)))
+        """
+    out = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+
+    assert out.stdout.strip() == "[]"
+
+
+def test_an_interrupt_stops_the_dyno_and_fails_the_cell(folder):
+    script = f"""
+        import os, signal, threading, time
+        from IPython.core.interactiveshell import InteractiveShell
+        import heroku_magic
+
+        def interrupt():
+            while not (heroku_magic.last and heroku_magic.last.state == "up"):
+                time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        shell = InteractiveShell.instance()
+        shell.run_line_magic("load_ext", "heroku_magic")
+        shell.run_cell("%config HerokuMagics.worker = {str(folder)!r}")
+        threading.Thread(target=interrupt, daemon=True).start()
+        failure = shell.run_cell("%%heroku slow").error_in_exec
+        print("RESULT", type(failure).__name__, failure)
+        print("DYNOS", len(shell.run_cell("%heroku ps").result))
+        """
+    out = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+
+    assert "RESULT RunCancelled slow was stopped after" in out.stdout
+    assert "DYNOS 0" in out.stdout
+
+
+def assert_soon(condition, seconds=10):
+    import time
+
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_use_chooses_the_app_that_cells_run_on(shell, folder, monkeypatch, capsys):
+    from heroku_magic.app.emulator_process import embedded
+
+    server = embedded(folder)
+    monkeypatch.setenv("HEROKU_HOST", server.url)
+    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+    run(shell, f"%heroku use {server.app}")
+
+    assert f"Cells run on {server.app} from now on." in capsys.readouterr().out
+    assert run(shell, "%%heroku --arg n=1").attrs["heroku"]["app"] == server.app
+    with pytest.raises(Exception, match="no app 'nobodys-app'"):
+        run(shell, "%heroku use nobodys-app")
+
+
+def test_settings_complete(shell):
+    assert "HerokuMagics" in shell.complete("HerokuM", "%config HerokuM")[1]
+    assert "HerokuMagics.timeout" in "".join(shell.complete("HerokuMagics.ti", "%config HerokuMagics.ti")[1])

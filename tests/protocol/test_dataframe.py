@@ -1,0 +1,100 @@
+"""frames: rows become a DataFrame with its facts beside it."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from heroku_magic.protocol.dataframe import contradiction, frame, grid_frame, table
+from heroku_magic.protocol.records import Rows
+from heroku_magic.protocol.tables import table as typed
+
+
+def numbers(name, dtype, *values):
+    """A table of one column, as a dyno sends it: the numbers' first bytes, then all their second ones and so on."""
+    data = struct.pack(f"<{len(values)}{'d' if dtype == 'float64' else 'q'}", *values)
+    column = {"name": name, "coding": "numbers", "dtype": dtype, "numbers": dtype}
+    body = b"".join(data[place::8] for place in range(8))
+    return typed({"rows": len(values), "columns": [column], "sizes": [len(data)]}, body)
+
+
+def test_columns_come_in_the_order_of_their_first_appearance():
+    df = frame([Rows([{"b": 1, "a": 2}]), Rows([{"c": 3, "a": 4}])], {})
+
+    assert list(df.columns) == ["b", "a", "c"]
+    assert df.loc[1, "c"] == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        *(([1, 2], "int64"), ([1, None], "Int64"), ([2**62 + 1, None], "Int64"), ([2**63, 1], "object")),
+        *(([True, False], "bool"), ([True, None], "boolean"), ([True, 1], "object")),
+        *(([1.5, 2], "float64"), ([1.5, None], "Float64"), ([2**60, 0.5], "object")),
+        *(([[1], [2]], "object"), ([[1, 2], None], "object"), ([None, None], "object"), (["a", 1], "object")),
+    ],
+)
+def test_a_column_has_the_narrowest_dtype_that_keeps_each_value(values, dtype):
+    made = table([{"x": value} for value in values])["x"]
+
+    assert made.dtype == dtype
+    assert made.astype(object).where(made.notna(), None).tolist() == values
+
+
+def test_no_rows_are_an_empty_table():
+    df = frame([Rows([])], {"run": "hm-1"})
+
+    assert df.shape == (0, 0)
+    assert df.attrs["heroku"] == {"run": "hm-1"}
+
+
+def test_the_facts_stay_through_a_step_and_are_the_frames_own():
+    facts = {"run": "hm-1"}
+    df = frame([Rows([{"a": 1}])], facts)
+    facts["run"] = "changed"
+
+    assert df.head().attrs["heroku"] == {"run": "hm-1"}
+
+
+def test_a_table_has_its_columns_without_rows():
+    assert list(table([], ["dyno", "state"]).columns) == ["dyno", "state"]
+
+
+def test_an_empty_table_widens_no_others_dtype():
+    big = 2**60 + 1
+    df = frame([numbers("x", "float64"), numbers("x", "int64", big, 2)], {})
+    assert df["x"].tolist() == [big, 2]
+    assert df["x"].dtype == "int64"
+    assert list(frame([numbers("y", "float64"), numbers("x", "int64", 1)], {}).columns) == ["y", "x"]
+    assert frame([numbers("x", "float64"), numbers("x", "float64")], {}).shape == (0, 1)
+
+
+def test_a_parameter_that_some_runs_do_not_have_is_the_same_as_a_column_that_has_none():
+    runs = [
+        ({"a": 1, "b": 2}, [Rows([{"a": 1, "b": 2}])]),
+        ({"a": 3}, [Rows([{"a": 3}])]),
+        ({"b": 4}, [Rows([{"b": 4}])]),
+    ]
+    df = grid_frame(runs, ["a", "b"], {})
+    assert df["a"].astype(object).where(df["a"].notna(), None).tolist() == [1, 3, None]
+    assert df["b"].astype(object).where(df["b"].notna(), None).tolist() == [2, None, 4]
+
+
+@pytest.mark.parametrize(
+    ("told", "given", "is_wrong"),
+    [
+        (1, 1, False),
+        ("1", 1, False),
+        (2, 1, True),
+        ("eu", "eu", False),
+        ("us", "eu", True),
+        (None, None, False),
+        (1.5, "1.5", True),
+    ],
+)
+def test_a_column_with_a_parameters_name_says_what_the_run_was_made_with_as_a_value_or_as_text(told, given, is_wrong):
+    said = contradiction([Rows([{"x": 0}]), Rows([{"n": told}])], {"n": given})
+    assert (said is not None) is is_wrong
+    if said:
+        assert said.startswith(f"row 1: the task says n is {told!r}, and the run was made with {given!r}")

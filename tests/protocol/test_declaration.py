@@ -1,0 +1,95 @@
+"""A declaration that anybody may have written: read into few forms, bounded, and what is wrong with it is said."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from heroku_magic.protocol.declaration import read_declaration
+from heroku_magic.protocol.task import Task, check
+
+INT, NULL = {"type": "integer"}, {"type": "null"}
+
+
+def read(schema, **document):
+    """One parameter's schema as it is read, and the faults."""
+    declared, faults = read_declaration({"properties": {"v": schema}, **document})
+    return declared["properties"]["v"], faults
+
+
+@pytest.mark.parametrize(
+    ("schema", "form"),
+    [
+        ({"const": 5}, {"enum": [5]}),
+        ({"type": ["integer", "null"], "minimum": 1}, {"anyOf": [{"type": "integer", "minimum": 1}, NULL]}),
+        ({"oneOf": [INT, NULL], "description": "d"}, {"anyOf": [INT, NULL], "description": "d"}),
+        ({"anyOf": [INT, NULL], "maximum": 9}, {"anyOf": [{"type": "integer", "maximum": 9}, NULL]}),
+        ({"$ref": "#/$defs/n", "description": "d"}, {"type": "integer", "minimum": 1, "description": "d"}),
+        ({"type": "array", "items": {"$ref": "#/$defs/a~1b"}}, {"type": "array", "items": INT}),
+        (True, {}),
+        (5, {}),
+    ],
+)
+def test_what_can_be_said_in_several_forms_is_read_in_one(schema, form):
+    defs = {"n": {"type": "integer", "minimum": 1}, "a/b": INT}
+
+    assert read(schema, **{"$defs": defs}) == (form, ())
+
+
+@pytest.mark.parametrize(
+    ("schema", "fault"),
+    [
+        ({"$ref": "#/$defs/self"}, "v: it refers to itself (#/$defs/self), so it takes anything."),
+        ({"$ref": "#/$defs/a"}, "v: it refers to itself (#/$defs/a), so it takes anything."),
+        ({"$ref": "#"}, "v: it refers to itself (#/properties/v), so it takes anything."),
+        ({"$ref": "#/$defs/nobody"}, "v: #/$defs/nobody leads nowhere in its document, so it takes anything."),
+        ({"$ref": "https://example.com/schema.json"}, "v: https://example.com/schema.json leads nowhere in its document, so it takes anything."),
+        ({"type": "integer", "minimum": 1, "default": 0}, "v: its default 0 does not fit: expected a whole number from 1."),
+        ({"enum": ["a"], "default": "b"}, "v: its default 'b' does not fit: expected one of 'a'."),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_by_name_and_nothing_breaks(schema, fault):
+    defs = {
+        "self": {"$ref": "#/$defs/self"},
+        "a": {"type": "array", "items": {"$ref": "#/$defs/b"}},
+        "b": {"$ref": "#/$defs/a"},
+    }
+    if schema == {"$ref": "#"}:
+        schema, defs = {"$ref": "#/properties/v"}, {}
+    found, faults = read(schema, **{"$defs": defs})
+
+    assert faults == (fault,)
+    task = Task.from_row({"task": "t", "parameters": {"properties": {"v": schema}, "$defs": defs}}, "c")
+    assert fault in task.help()
+    assert check(task, {"v": "anything"}) == [] or "takes anything" not in fault or found.get("items") == {}
+
+
+def test_references_that_multiply_at_each_step_are_cut_in_time():
+    defs = {f"d{at}": {"anyOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 20} for at in range(60)}
+    began = time.process_time()
+    found, faults = read({"$ref": "#/$defs/d0"}, **{"$defs": {**defs, "d60": INT}})
+
+    assert faults == ("v: it is too large or too deep to be checked, so it takes anything.",)
+    assert check(Task("t", "", {"properties": {"v": found}}), {"v": "x"}) == []
+    assert time.process_time() - began < 5
+
+
+def test_five_hundred_parameters_are_checked_and_shown():
+    schema = {"type": "integer", "minimum": 0, "description": "<script>alert(1)</script>", "default": 1}
+    row = {"task": "t", "parameters": {"properties": {f"p{at}": schema for at in range(500)}, "required": ["p0"]}}
+    task = Task.from_row(row, "c")
+
+    assert len(task.parameters) == 500
+    assert len(task.help()) < 20_000
+    issues = check(task, {**{f"p{at}": -1 for at in range(500)}, "p": 1})
+    assert len(issues) == 501
+    assert issues[1] == "p0 is -1: expected a whole number from 0. The nearest that fits is 0."
+
+
+@pytest.mark.parametrize("given", [None, 5, [], {}, {"properties": 5}])
+def test_what_is_no_declaration_declares_nothing(given):
+    declared, faults = read_declaration(given)
+
+    assert declared == (given if isinstance(given, dict) else None)
+    assert faults == ()

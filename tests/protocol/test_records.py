@@ -1,0 +1,295 @@
+"""records: an exact result, whatever the log did to its lines; nothing that a stranger wrote is believed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heroku_magic.protocol.records import (
+    Declaration,
+    Failure,
+    Metric,
+    Progress,
+    RecordDecoder,
+    Rows,
+    RunKey,
+    SourceFrame,
+)
+
+SECRET = bytes(range(32))
+KEY = RunKey("hm-0123abcd", SECRET)
+NONCE = "00c0ffee"
+
+
+def end_of(lines, status=0, rows=0, *, nonce=NONCE):
+    """The end mark of these lines."""
+    checksum = hashlib.sha256("".join(line.split(" ")[4] for line in lines).encode()).hexdigest()[:24]
+    return record(len(lines), "end", {"status": status, "rows": rows, "checksum": checksum}, nonce=nonce)
+
+
+def rows_of(decoder):
+    parts = decoder.parts
+    return None if parts is None else [row for part in parts for row in part.rows]
+
+
+def record(number, kind, data, *, nonce=NONCE, key=SECRET, run="hm-0123abcd", version=1):
+    payload = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
+    mac = hmac.digest(key, f"{run} {nonce} {number} {kind} {payload}".encode(), "sha256").hex()[:24]
+    return f"@hm{version} {nonce} {number} {kind} {mac} {payload}"
+
+
+def result_of(rows, *, nonce=NONCE, start=0):
+    """The messages of a task that sends each row in a record of its own."""
+    lines = [record(0, "task", {"task": "t", "parameters": None}, nonce=nonce)]
+    lines += [record(i, "rows", [row], nonce=nonce) for i, row in enumerate(rows, 1)]
+    return [*lines, end_of(lines, rows=len(rows), nonce=nonce)]
+
+
+def read(messages):
+    decoder = RecordDecoder(KEY)
+    records = [record for message in messages for record in decoder.feed(message)[1]]
+    return decoder, records
+
+
+def test_each_kind_of_record_is_read_in_full():
+    failure = {
+        "type": "ValueError",
+        "message": "bad",
+        "frames": [{"file": "t.py", "line": 3, "function": "t", "source": [[3, "  raise"]]}],
+        "missing": None,
+        "traceback": "Traceback …",
+    }
+    lines = [
+        record(0, "task", {"task": "t", "parameters": {"type": "object"}}),
+        record(1, "rows", [{"a": 1}, {"a": None}]),
+        record(2, "progress", {"done": 1, "total": 2, "text": None}),
+        record(3, "metric", {"name": "loss", "value": 0.5, "step": 7}),
+        record(4, "failure", failure),
+    ]
+    end = end_of(lines, 1, 2)
+    decoder, records = read([*lines, end])
+
+    assert records == [
+        Declaration("t", {"type": "object"}),
+        Rows([{"a": 1}, {"a": None}]),
+        Progress(1, 2),
+        Metric("loss", 0.5, 7),
+        Failure("ValueError", "bad", [SourceFrame("t.py", 3, "t", [(3, "  raise")])], None, "Traceback …"),
+        decoder.end,
+    ]
+    assert rows_of(decoder) == [{"a": 1}, {"a": None}]
+    assert decoder.verified
+    assert (decoder.end.status, decoder.end.rows) == (1, 2)
+
+
+def test_text_before_a_record_on_its_line_stays_log():
+    decoder = RecordDecoder(KEY)
+
+    assert decoder.feed("half a line" + record(0, "rows", [])) == ("half a line", [Rows([])])
+    assert decoder.feed(record(1, "rows", []))[0] is None
+
+
+def test_a_record_in_parts_is_joined():
+    text = json.dumps([{"long": "x" * 9000}])
+    parts = [text[:4000], text[4000:8000], text[8000:]]
+
+    decoder, _ = read([record(0, "rows+", parts[0]), record(1, "rows+", parts[1]), record(2, "rows", parts[2])])
+
+    assert rows_of(decoder) == [{"long": "x" * 9000}]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        record(1, "rows", [{"forged": 1}], key=b"k" * 32),
+        record(1, "rows", [{"replayed": 1}], run="hm-ffffffff"),
+        record(1, "rows", [{"a": 1}]).replace('"a":1', '"a":2'),
+        "@hm1 ",
+        "@hm1 zzz",
+        record(1, "rows", [{"a": 1}])[:-3],
+    ],
+)
+def test_a_record_that_the_key_did_not_sign_is_only_log(forged):
+    decoder, records = read([record(0, "task", {"task": "t"}), forged])
+
+    assert records == [Declaration("t")]
+    assert (decoder.parts, decoder.verified) == (None, False)
+
+
+def test_a_plain_json_object_is_a_row_until_a_keyed_record_comes():
+    decoder, records = read(['{"a": 1}', "[1]", '{"broken": ', "text", '{"a": 2}'])
+    assert [one.rows for one in records] == [[{"a": 1}], [{"a": 2}]]
+    assert (rows_of(decoder), decoder.verified) == ([{"a": 1}, {"a": 2}], False)
+
+    decoder.feed(record(0, "rows", [{"b": 1}]))
+    assert decoder.feed('{"a": 3}') == ('{"a": 3}', [])
+    assert rows_of(decoder) == [{"b": 1}]
+
+
+def test_deeply_nested_json_breaks_nothing():
+    _, records = read(['{"a":' * 100_000 + "1" + "}" * 100_000])
+
+    assert records == []
+
+
+def test_a_newer_version_is_noticed_and_not_guessed_at():
+    decoder, records = read([record(0, "rows", [{"a": 1}], version=2)])
+
+    assert records == []
+    assert "version 2 of the protocol: upgrade heroku-magic" in decoder.problem()
+
+
+def test_nan_and_infinity_survive():
+    decoder, _ = read([record(0, "rows", [{"x": math.nan, "y": math.inf}])])
+
+    (row,) = rows_of(decoder)
+    assert math.isnan(row["x"])
+    assert row["y"] == math.inf
+
+
+def test_a_gap_is_named_and_filled_by_a_late_line():
+    lines = result_of([{"i": i} for i in range(5)])
+    decoder, _ = read([*lines[:2], *lines[4:]])
+
+    assert decoder.missing() == [(2, 3)]
+    assert decoder.end is None
+
+    decoder.feed(lines[3])
+    decoder.feed(lines[2])
+    assert decoder.missing() == []
+    assert (rows_of(decoder), decoder.verified) == ([{"i": i} for i in range(5)], True)
+
+
+def test_a_dyno_that_the_platform_started_twice_gives_one_process_whole():
+    first, second = result_of([{"i": 1}, {"i": 2}]), result_of([{"i": 1}, {"i": 2}], nonce="00000002")
+    decoder, records = read([first[0], first[1], *second])
+
+    assert (rows_of(decoder), decoder.verified) == ([{"i": 1}, {"i": 2}], True)
+    assert records == [Declaration("t"), Rows([{"i": 1}])], "only the first process's records are events"
+
+
+def test_a_payload_of_another_shape_is_left_out_and_the_count_tells():
+    lines = [record(0, "rows", {"no": "list"})]
+    decoder, _ = read([*lines, end_of(lines, rows=1)])
+
+    assert decoder.problem() == "records 0 cannot be read"
+
+
+def test_the_key_shows_nowhere_but_in_the_environment():
+    assert SECRET.hex() not in repr(KEY) + str(KEY)
+    assert KEY.env() == f"hm-0123abcd:{SECRET.hex()}"
+    assert RunKey.new().env() != RunKey.new().env()
+
+
+@given(st.integers(0, 12), st.randoms(use_true_random=False))
+def test_any_order_and_any_doubling_of_lines_gives_the_exact_rows(count, random):
+    rows = [{"i": i} for i in range(count)]
+    lines = result_of(rows)
+    shuffled = lines + random.choices(lines, k=len(lines))
+    random.shuffle(shuffled)
+
+    decoder, records = read(shuffled)
+
+    assert (rows_of(decoder), decoder.verified) == (rows or None, True)
+    assert [one.rows[0] for one in records if isinstance(one, Rows)] == rows
+
+
+@given(st.integers(1, 12), st.randoms(use_true_random=False))
+def test_a_lost_line_is_never_a_short_result(count, random):
+    lines = result_of([{"i": i} for i in range(count)])
+    lost = random.randrange(len(lines))
+    decoder, _ = read(lines[:lost] + lines[lost + 1 :])
+
+    assert not decoder.verified
+    assert decoder.end is None
+
+
+@given(
+    st.lists(st.integers(), max_size=8),
+    st.lists(st.text(max_size=30) | st.just('{"a": 1}'), max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_loss_doubling_disorder_noise_and_forgery_never_make_a_wrong_result(values, noise, random):
+    rows = [{"i": value} for value in values]
+    lines = result_of(rows)
+    forged = [line.replace("0", "1") for line in lines] + [line[: random.randrange(len(line))] for line in lines]
+    replayed = [record(1, "rows", [{"i": "replayed"}], run="hm-ffffffff")]
+    prefixed = [random.choice(noise or [""]) + line if random.random() < 0.3 else line for line in lines]
+    kept = [line for line in prefixed if random.random() < 0.9]
+    messages = kept + random.choices(kept or [""], k=3) + forged + replayed + noise
+    random.shuffle(messages)
+
+    decoder, _ = read(messages)
+    if decoder.keyed and decoder.problem() is None:
+        assert rows_of(decoder) == (rows or None)
+    elif decoder.keyed:
+        assert not decoder.verified
+
+
+@given(st.lists(st.none() | st.integers(0, 4), max_size=12), st.randoms(use_true_random=False))
+def test_rows_are_given_to_the_calls_that_sent_them_however_they_were_batched(counts, random):
+    lines, waiting, told, sent = [record(0, "task", {"task": "t", "parameters": None})], [], [], 0
+
+    def flush():
+        if waiting:
+            lines.append(record(len(lines), "rows", [*waiting]))
+        if told:
+            lines.append(record(len(lines), "return", [*told]))
+        waiting.clear(), told.clear()
+
+    for call, count in enumerate(counts):
+        for row in range(count or 0):
+            waiting.append({"call": call, "row": row})
+            if random.random() < 0.3:
+                flush()
+        told.append({"call": call, "status": 0, "rows": count, "seconds": 0.5})
+        sent += count or 0
+        if random.random() < 0.3:
+            flush()
+    flush()
+    decoder, _ = read([*lines, end_of(lines, rows=sent)])
+    assert decoder.verified
+    found = [
+        None if call.parts is None else [row for part in call.parts for row in part.rows] for call in decoder.calls
+    ]
+    assert found == [
+        None if count is None else [{"call": call, "row": row} for row in range(count)]
+        for call, count in enumerate(counts)
+    ]
+
+
+def test_calls_out_of_order_are_no_result():
+    lines = [record(0, "task", {"task": "t", "parameters": None})]
+    lines.append(record(1, "return", [{"call": 1, "status": 0, "rows": None, "seconds": 0}]))
+    decoder, _ = read([*lines, end_of(lines)])
+    assert decoder.calls == []
+    assert "records 1 cannot be read" in decoder.problem()
+
+
+@pytest.mark.parametrize(
+    "text", ["@hm2 x", "@hm\u0662 x", "@hm" + "9" * 5000 + " x", "@hm1 ", record(0, "rows", [], version=2)]
+)
+def test_what_only_looks_like_a_record_harms_no_result(text):
+    lines = result_of([{"i": 0}])
+    decoder, _ = read([lines[0], text, lines[1], text, lines[2]])
+    assert decoder.verified
+
+    decoder, _ = read([text + line for line in lines])
+    assert decoder.verified
+
+
+def test_a_calls_failure_says_nothing_of_how_the_run_ends():
+    told = {"returns": [{"call": 0, "status": 1, "rows": None, "seconds": 1.0}]}
+    failure = {"type": "ValueError", "message": "bad"}
+    lines = [record(0, "task", {"task": "t"}), record(1, "failure", failure), record(2, "return", told["returns"])]
+    decoder, _ = read(lines)
+    assert decoder.calls[0].failure.message == "bad"
+    assert decoder.failure is None
+    decoder.feed(record(3, "failure", {"type": "Terminated", "message": "SIGTERM"}))
+    assert decoder.failure.type == "Terminated"

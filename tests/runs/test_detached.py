@@ -1,0 +1,163 @@
+"""detached: a run that outlives its kernel, attached from another one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from workers import make_worker
+
+from heroku_magic import InvalidOptions, TaskFailed, connect
+from heroku_magic.app.emulator_process import embedded
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """An embedded Heroku that is used as if it were the real one: by HEROKU_HOST and a token."""
+    folder = make_worker(
+        tmp_path_factory.mktemp("detached") / "shop",
+        count="""
+            import time
+            from heroku_task import task
+
+            @task
+            def count(n: int = 3, pause: float = 0.0):
+                for i in range(n):
+                    yield {"i": i, "x": i / 3}
+                    time.sleep(pause)
+            """,
+        fails="""
+            from heroku_task import task
+
+            @task
+            def fails():
+                raise KeyError("lost")
+            """,
+    )
+    return embedded(folder)
+
+
+@pytest.fixture
+def heroku(server, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("HEROKU_HOST", server.url)
+    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+    return connect("shop", say=lambda _: None)
+
+
+def in_another_kernel(code):
+    """Start a Python that detaches a run, and return its process and the run's id."""
+    script = f"""
+        import time, heroku_magic
+        heroku = heroku_magic.connect("shop", say=lambda text: None)
+        {code}
+        """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
+    with process.stdout:
+        return process, process.stdout.readline().strip()
+
+
+def test_a_run_whose_kernel_was_killed_is_attached_and_gives_the_same_frame(heroku, tmp_path):
+    process, run_id = in_another_kernel(
+        "run = heroku.submit('count', {'n': 20, 'pause': 0.05}, detach=True)\n"
+        "        run.wait_for_dyno(); print(run.id, flush=True); time.sleep(60)"
+    )
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    file = tmp_path / ".heroku" / "runs" / f"{run_id}.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / ".heroku" / ".gitignore").read_text() == "*\n"
+
+    run = heroku.attach(run_id)
+    df = run.result(30)
+
+    assert df["i"].tolist() == list(range(20))
+    assert df["x"].tolist() == [i / 3 for i in range(20)]
+    assert df.attrs["heroku"]["verified"]
+    assert (run.id, run.exit_status, run.task) == (run_id, 0, "count")
+    assert not file.exists(), "the key goes when the run was read"
+    with pytest.raises(InvalidOptions, match=r"No detached run .* and once only\. Known here: none"):
+        heroku.attach(run_id)
+
+
+def test_a_run_that_was_over_before_its_kernel_was_killed_can_still_be_attached(heroku, monkeypatch):
+    monkeypatch.setattr("heroku_magic.runs.measured._seconds", {})
+    process, run_id = in_another_kernel(
+        "run = heroku.submit('count', {'n': 3}, detach=True)\n"
+        "        run.wait(); print(run.id, flush=True); time.sleep(60)"
+    )
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+    assert heroku.attach(run_id).result(30)["i"].tolist() == [0, 1, 2]
+    assert heroku.estimate("count").measured is None, "nobody knows when it ended"
+
+
+def test_a_run_that_is_over_is_attached_from_what_the_log_holds(heroku):
+    process, run_id = in_another_kernel(
+        "run = heroku.submit('fails', detach=True)\n        run.wait_for_dyno(); print(run.id, flush=True)"
+    )
+    assert process.wait(20) == 0
+    while any(dyno.command.endswith(run_id) for dyno in heroku.dynos()):
+        pass
+
+    with pytest.raises(TaskFailed, match="KeyError: 'lost'"):
+        heroku.attach(run_id).result(30)
+
+
+def test_a_process_that_ends_at_once_leaves_a_run_that_can_be_attached(heroku):
+    process, run_id = in_another_kernel("run = heroku.submit('count', detach=True); print(run.id, flush=True)")
+    assert process.wait(20) == 0
+
+    assert heroku.attach(run_id).result(30)["i"].tolist() == [0, 1, 2]
+
+
+def test_what_is_no_detached_run_is_refused_with_those_that_are(heroku, tmp_path):
+    run = heroku.submit("count", {"n": 1, "pause": 5}, detach=True)
+    run.wait_for_dyno()
+    for name in ("hm-00000000", "../../etc/passwd", "run.1234"):
+        with pytest.raises(InvalidOptions, match=f"Known here: {run.id}"):
+            heroku.attach(name)
+    saved = tmp_path / ".heroku" / "runs" / f"{run.id}.json"
+    saved.write_text(json.dumps({**json.loads(saved.read_text()), "app": "other"}))
+    with pytest.raises(InvalidOptions, match="is a run of other at"):
+        heroku.attach(run.id)
+    run.cancel()
+    run.wait(30)
+
+
+def test_the_embedded_heroku_ends_with_the_kernel_so_nothing_is_detached_there(tmp_path):
+    with pytest.raises(InvalidOptions, match="end with this kernel"):
+        connect(local=True, say=lambda _: None).submit("task", detach=True)
+
+
+def in_a_script(code, **environ):
+    """Run a Python that starts a run and ends; return what it said on standard error."""
+    script = f"""
+        import heroku_magic
+        heroku = heroku_magic.connect("shop", say=lambda text: None)
+        run = heroku.submit("count", {{"n": 100, "pause": 1}})
+        run.wait_for_dyno()
+        {code}
+        """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
+
+
+def test_a_script_that_ends_stops_its_dynos_and_says_so(heroku):
+    said = in_a_script("pass")
+    assert "heroku_magic: count was stopped after" in said
+    assert heroku.dynos() == []
+
+
+def test_what_cannot_be_reached_at_the_end_is_named_with_its_own_end(heroku):
+    said = in_a_script("run._client._transport.base_url = 'http://127.0.0.1:9'")
+    assert "may still run; it ends by itself at" in said
+    for dyno in heroku.dynos():
+        heroku.stop(dyno.name)

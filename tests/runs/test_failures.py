@@ -1,0 +1,86 @@
+"""failures: a failed run's text begins with the task's own exception and ends with what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from heroku_magic.protocol.records import Failure, SourceFrame
+from heroku_magic.runs.failures import describe_failure
+
+
+def described(status=1, failure=None, log=(), time_limit=None):
+    return describe_failure("simulate", status, failure, log, time_limit=time_limit, dyno="run.4822")
+
+
+def test_the_text_shows_the_tasks_exception_its_lines_and_where_to_look():
+    frame = SourceFrame("simulate.py", 14, "simulate", [(13, "    for i in range(n):"), (14, "        x = 1 / 0")])
+
+    assert described(failure=Failure("ZeroDivisionError", "division by zero", [frame])).splitlines() == [
+        "ZeroDivisionError: division by zero",
+        "  simulate.py:14  in simulate",
+        "      13 |     for i in range(n):",
+        "  →   14 |         x = 1 / 0",
+        "simulate ended with exit status 1 · rows so far: %heroku last · whole log: %heroku logs run.4822",
+    ]
+
+
+def test_the_mark_stands_below_the_failing_line_of_a_frame():
+    frame = SourceFrame("<cell>", 3, "<module>", [(2, "a = 0"), (3, "b = [1, 2 / a]")], (8, 13))
+
+    assert described(failure=Failure("ZeroDivisionError", "division by zero", [frame])).splitlines()[2:5] == [
+        "       2 | a = 0",
+        "  →    3 | b = [1, 2 / a]",
+        "         |         ^^^^^",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (3, "exit status 3"),
+        (127, "not found"),
+        (137, "SIGKILL"),
+        (143, "SIGTERM"),
+        (139, "SIGSEGV"),
+        (None, "unknown exit status"),
+    ],
+)
+def test_the_exit_status_is_said_in_words(status, expected):
+    assert expected in described(status).splitlines()[0]
+
+
+def test_a_plain_scripts_exception_is_read_from_its_log():
+    log = ["Traceback (most recent call last):", '  File "x.py", line 1', "app.errors.OddError: no luck"]
+
+    assert described(log=log).startswith("app.errors.OddError: no luck\n")
+    assert described(log=["ValueError: printed, not raised"]).startswith("simulate ended with exit status 1")
+
+
+@pytest.mark.parametrize(
+    ("module", "line"), [("numpy", "numpy"), ("sklearn", "scikit-learn"), ("PIL", "pillow"), ("yaml", "pyyaml")]
+)
+def test_a_missing_package_names_the_line_to_add(module, line):
+    by_record = described(failure=Failure("ModuleNotFoundError", f"No module named '{module}'", missing=module))
+    by_log = described(
+        log=["Traceback (most recent call last):", f"ModuleNotFoundError: No module named '{module}.sub'"]
+    )
+
+    assert f"requirements.txt: {line}\n" in by_record
+    assert f"requirements.txt: {line}\n" in by_log
+    assert "A file of your own goes into the worker's folder instead" in by_record
+
+
+def test_a_time_limit_is_named_instead_of_the_signal():
+    text = described(143, time_limit=2)
+
+    assert text.startswith("the time limit of 2 s was reached")
+    assert "--timeout" in text
+
+
+def test_hostile_text_is_harmless():
+    frame = SourceFrame("\x1b[31mx.py", 1, "\u202ef", [(1, "\x07 code")])
+    text = described(failure=Failure("E\x1b]0;t\x07", "\u202em", [frame]))
+
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "\x07" not in text

@@ -1,0 +1,183 @@
+"""transcript: what a log says of a run, what is missing in it, and what the backlog tells then."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from test_records import KEY, end_of, record
+
+from heroku_magic.api.log_lines import PIECE, LogLine
+from heroku_magic.api.resources import Dyno, DynoRelease
+from heroku_magic.protocol.records import Rows
+from heroku_magic.runs import log_reader as transcript
+from heroku_magic.runs.log_reader import MANY, Transcript
+from heroku_magic.text.redact import Mask
+from heroku_magic.text.secret import Secret
+
+DYNO = Dyno("id", "run.1", "task", "2026-01-01T12:00:00Z", "starting", "Basic", "run", DynoRelease("r", 1))
+
+
+@pytest.fixture
+def log():
+    log = Transcript(KEY, takes_rows=True)
+    log.begin(DYNO)
+    return log
+
+
+def lines(*messages, source="app", dyno="run.1", second=1):
+    stamp = f"2026-01-01T12:00:{second:02}.000000+00:00"
+    return [LogLine(stamp, source, dyno, message) for message in messages]
+
+
+def heroku(*messages, **options):
+    return lines(*messages, source="heroku", **options)
+
+
+def keyed(count):
+    told = [record(i, "rows", [{"i": i}]) for i in range(count)]
+    return [*told, end_of(told, rows=count)]
+
+
+def test_lines_become_text_records_states_and_notes(log):
+    news = log.take([*heroku("State changed from starting to up"), *lines("hello", keyed(1)[0])])
+    assert news.states == ["up"]
+    assert [type(event).__name__ for event in news.events] == ["LogLine", "LogLine", "Rows"]
+
+    news = log.take(heroku("Error R14 (Memory quota exceeded)", "Error R14 (Memory quota exceeded)"))
+    assert [note[:3] for note in news.notes] == ["R14"]
+
+
+def test_lines_of_an_older_dyno_of_the_same_name_are_not_ours(log):
+    old = LogLine("2026-01-01T11:59:50.000000+00:00", "app", "run.1", '{"i": 1}')
+
+    assert log.take([old]).events == []
+    assert log.decoder.parts is None
+
+
+ODD = {
+    "a row": lines('{"i": 1}'),
+    "a record": lines(keyed(1)[0]),
+    "the key": lines(f"it is {KEY.env()}"),
+    "a secret": lines("it is hunter2-value"),
+    "a long line": lines("x" * PIECE, "hunter2", "-value"),
+    "Heroku's": heroku("State changed from starting to up"),
+    "an older dyno's": [LogLine("2026-01-01T11:59:50.000000+00:00", "app", "run.1", "old")],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_many_lines_at_once_are_read_as_each_by_itself(what):
+    flood = lines(*(f"line {number}" for number in range(MANY)))
+    batch = [*flood, *ODD[what], *flood]
+    at_once, one_by_one = (Transcript(KEY, takes_rows=True, mask=Mask([Secret("hunter2-value")])) for _ in range(2))
+    at_once.begin(DYNO)
+    one_by_one.begin(DYNO)
+
+    news = at_once.take(batch)
+    each = [one_by_one.take([line]) for line in batch]
+
+    assert news.events == [event for one in each for event in one.events]
+    assert news.states == [state for one in each for state in one.states]
+    assert at_once.decoder.parts == one_by_one.decoder.parts
+    assert at_once.has_printed
+    assert "hunter2-value" not in str(news.events)
+    assert KEY.env().partition(":")[2] not in str(news.events)
+
+
+def test_a_gap_is_looked_for_once_it_is_no_longer_just_late(log, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(transcript.time, "monotonic", lambda: now[0])
+    sent = keyed(4)
+    log.take(lines(sent[0], sent[3]))
+    assert not log.asks_for_backlog()
+    now[0] += transcript.GAP
+    assert log.asks_for_backlog()
+
+    assert log.fill(lines(*sent[:3]), at_end=False) == [Rows([{"i": 1}]), Rows([{"i": 2}]), Rows([{"i": 3}])]
+    assert log.lost_for_good() is None
+    assert not log.asks_for_backlog()
+
+
+def test_what_the_backlog_does_not_hold_is_said_before_the_end_and_asked_for_once(log, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(transcript.time, "monotonic", lambda: now[0])
+    sent = keyed(5)
+    log.take(lines(sent[0], sent[1], sent[4]))
+    log.asks_for_backlog()
+    now[0] += transcript.GAP
+    assert log.asks_for_backlog()
+    log.fill([], at_end=False)
+
+    assert log.lost_for_good() == (
+        "2 lines of the result are lost, and Heroku's log does not hold them any more: it will be incomplete. "
+        "2 rows are whole so far, in 2 lines."
+    )
+    now[0] += 60
+    assert not log.asks_for_backlog()
+    assert log.problem() == "records 2-3 never came, and the log's backlog does not hold them"
+
+
+UP, OVER = "State changed from starting to up", "Process exited with status 0"
+
+
+def plain(*numbers):
+    return lines(*(json.dumps({"i": i}) for i in numbers))
+
+
+@pytest.mark.parametrize(
+    ("backlog", "gaps", "problem"),
+    [
+        ([*heroku(UP), *plain(1, 2), *heroku(OVER)], 0, None),
+        ([*heroku(UP), *plain(1, 2), *heroku(OVER)], 1, None),
+        ([*plain(2), *heroku(OVER)], 0, None),
+        ([*plain(2), *heroku(OVER)], 1, "its log broke off"),
+        (
+            [*heroku(UP), *plain(1), *lines("Error L12: 3 messages dropped since 1.", dyno="log-shuttle")],
+            0,
+            "3 lines of",
+        ),
+        ([*lines("Error L12: 3 messages dropped since 1.", dyno="log-shuttle"), *heroku(UP), *plain(1)], 0, None),
+        ([*heroku(UP), *plain(1), *heroku(OVER, OVER)], 0, "Heroku ran it twice"),
+        ([*heroku(UP), *lines('{"i": "' + "x" * 10_000)], 0, "1 of its rows were cut"),
+    ],
+)
+def test_rows_that_nobody_numbered_are_right_or_there_is_a_problem(log, backlog, gaps, problem):
+    log.take(plain(1, 2))
+    log.fill(backlog, at_end=True, gaps=gaps)
+
+    assert (log.problem() or "").startswith(problem or "")
+    assert bool(log.problem()) == bool(problem)
+    assert not log.decoder.verified
+
+
+def test_the_exit_status_is_that_of_the_process_whose_rows_were_taken(log):
+    assert log.exit_status is None
+    log.take(heroku("Process exited with status 3"))
+    assert log.exit_status == 3
+
+    log.take(lines(*keyed(2), record(0, "rows", [], nonce="00000002")))
+    assert log.exit_status == 0, "the other process, of which no end is known, had the 3"
+
+
+def test_the_key_is_hidden_where_a_task_prints_its_first_environment(log):
+    (event,) = log.take(lines(f"RUN_KEY={KEY.env()}")).events
+
+    assert event.message == "RUN_KEY=hm-0123abcd:***"
+
+
+def test_how_an_earlier_dyno_of_the_same_name_ended_says_nothing_of_this_one(log):
+    before = "2026-01-01T11:59:58.000000+00:00"
+    ended = [
+        LogLine(before, "heroku", "run.1", text)
+        for text in ("Process exited with status 0", "State changed from up to complete")
+    ]
+    news = log.take(ended)
+    assert news.states == []
+    assert log.life.exit_status is None
+    assert log.exited_at == ""
+    log.fill(ended, at_end=True)
+    assert log.life.exit_status is None
+    log.take(heroku("Process exited with status 3", second=9))
+    assert (log.life.exit_status, log.exited_at) == (3, "2026-01-01T12:00:09.000000+00:00")

@@ -1,0 +1,407 @@
+"""run: one dyno from request to result on the embedded Heroku, and each way it can end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pandas as pd
+import pytest
+from workers import make_worker
+
+from heroku_magic import RunCancelled, TaskFailed, connect
+from heroku_magic.api.log_lines import LogLine
+from heroku_magic.runs.events import StateChange
+from heroku_magic.runs.run import AHEAD, Run
+
+TASKS = {
+    "count": """
+        from heroku_task import task, progress
+
+        @task
+        def count(n: int = 3, word: str = "x"):
+            for i in progress(range(n)):
+                print("line", i)
+                yield {"i": i, "word": word}
+        """,
+    "empty": """
+        from heroku_task import task
+
+        @task
+        def empty():
+            return
+            yield
+        """,
+    "one": """
+        from heroku_task import task
+
+        @task
+        def one():
+            return {"a": 1, "b": [1, 2]}
+        """,
+    "nothing": """
+        from heroku_task import task
+
+        @task
+        def nothing():
+            print("only a log")
+        """,
+    "broken": """
+        from heroku_task import task
+
+        @task
+        def broken(at: int = 2):
+            for i in range(5):
+                if i == at:
+                    raise ValueError(f"bad luck at {i}")
+                yield {"i": i}
+        """,
+    "imports": """
+        from heroku_task import task
+        import a_package_that_is_not_there
+
+        @task
+        def imports():
+            return None
+        """,
+    "slow": """
+        import time
+        from heroku_task import task
+
+        @task
+        def slow(seconds: float = 60.0):
+            yield {"before": 1}
+            print("sleeping")
+            time.sleep(seconds)
+            yield {"after": 1}
+        """,
+}
+PLAIN = {
+    "json": 'for i in 1 2 3; do echo "{\\"i\\": $i}"; done',
+    "exits": "echo before; exit 3",
+    "killed": "echo before; kill -9 $$",
+    "silent": "true",
+    "bytes": r"printf 'caf\xe9 \xff\xfe\n\x1b[31mred\n\xe2\x80\xaeevil\n<script>\n'",
+    "long": "head -c 1000000 /dev/zero | tr '\\0' x; echo end",
+    "stubborn": "trap '' TERM; echo up; sleep 60",
+    "env": "env | sort",
+}
+
+
+@pytest.fixture(scope="module")
+def heroku(tmp_path_factory):
+    folder = make_worker(
+        tmp_path_factory.mktemp("app") / "worker", {name: f"bash {name}.sh" for name in PLAIN}, **TASKS
+    )
+    for name, script in PLAIN.items():
+        (folder / f"{name}.sh").write_text(script + "\n")
+    return connect(worker=folder, say=lambda _: None)
+
+
+def test_rows_come_back_as_a_dataframe_with_the_runs_facts(heroku):
+    df = heroku.run("count", {"n": 3, "word": "y"})
+
+    pd.testing.assert_frame_equal(df, pd.DataFrame({"i": [0, 1, 2], "word": ["y"] * 3}), check_flags=False)
+    facts = df.attrs["heroku"]
+    assert facts["run"].startswith("hm-")
+    assert facts["dyno"].startswith("run.")
+    assert (facts["app"], facts["task"], facts["size"]) == ("embedded", "count", "Standard-1X")
+    assert (facts["exit_status"], facts["verified"], facts["dollars"]) == (0, True, 0.0)
+    assert facts["seconds"] > 0
+    assert facts["release"] >= 1
+    assert "T" in facts["started_at"]
+
+
+def test_no_rows_one_row_and_no_table_are_told_apart(heroku):
+    assert heroku.run("empty").shape == (0, 0)
+    assert heroku.run("one").to_dict("records") == [{"a": 1, "b": [1, 2]}]
+    assert heroku.run("nothing") is None
+
+
+def test_a_runs_events_can_be_read_by_any_number_of_readers_from_the_first(heroku):
+    run = heroku.submit("count")
+    first = list(run)
+    second = list(run)
+
+    assert first == second
+    states = [event.state for event in first if isinstance(event, StateChange)]
+    assert states == ["requested", "starting", "up", "done"]
+    assert [line.message for line in first if isinstance(line, LogLine) and line.source == "app"] == [
+        "line 0",
+        "line 1",
+        "line 2",
+    ]
+
+
+def test_the_words_of_concurrent_futures_mean_what_they_mean_there(heroku):
+    run = heroku.submit("slow", {"seconds": 0.3})
+
+    assert not run.done()
+    assert run.running()
+    with pytest.raises(TimeoutError):
+        run.result(timeout=0.01)
+    assert run.wait(10)
+    assert run.exception() is None
+    assert run.exit_status == 0
+    assert not run.cancelled()
+    assert not run.cancel(), "it is over already"
+    assert run.logs() == "sleeping"
+    ended = []
+    run.add_done_callback(ended.append)
+    assert ended == [run]
+
+
+def test_a_failed_task_raises_its_own_exception_with_its_lines(heroku):
+    with pytest.raises(TaskFailed) as caught:
+        heroku.run("broken")
+
+    text = str(caught.value)
+    assert text.startswith("ValueError: bad luck at 2\n  broken.py:8  in broken\n")
+    assert 'raise ValueError(f"bad luck at {i}")' in text
+    assert "exit status 1" in text
+    assert caught.value.partial.to_dict("records") == [{"i": 0}, {"i": 1}]
+    assert caught.value.run.exit_status == 1
+
+
+def test_a_missing_package_names_the_line_to_add(heroku):
+    with pytest.raises(TaskFailed, match=r"requirements\.txt: a_package_that_is_not_there"):
+        heroku.run("imports")
+
+
+def test_a_shell_scripts_json_lines_are_rows_that_nobody_verified(heroku):
+    df = heroku.run("json")
+
+    assert df["i"].tolist() == [1, 2, 3]
+    assert df.attrs["heroku"]["verified"] is False
+
+
+@pytest.mark.parametrize(("task", "status"), [("exits", 3), ("killed", 137)])
+def test_an_exit_status_is_the_true_one(heroku, task, status):
+    with pytest.raises(TaskFailed, match=f"exit status {status}"):
+        heroku.run(task)
+
+
+def test_a_task_that_prints_nothing_is_no_problem(heroku):
+    run = heroku.submit("silent")
+
+    assert run.result() is None
+    assert (run.logs(), run.exit_status) == ("", 0)
+
+
+def test_one_line_of_a_megabyte_is_whole(heroku):
+    run = heroku.submit("long")
+    run.result()
+
+    assert run.logs() == "x" * 1_000_000 + "end"
+
+
+def test_bytes_that_are_no_text_lose_nothing_else(heroku):
+    run = heroku.submit("bytes")
+    run.result()
+
+    assert run.logs().splitlines() == ["caf\ufffd \ufffd\ufffd", "\x1b[31mred", "\u202eevil", "<script>"]
+
+
+def test_any_command_runs_with_its_true_status(heroku):
+    run = heroku.submit(command="echo hi there; exit 4")
+
+    with pytest.raises(TaskFailed, match="exit status 4"):
+        run.result()
+    assert run.logs() == "hi there"
+
+
+def test_cancel_stops_the_dyno_and_waits_until_it_is_gone(heroku):
+    run = heroku.submit("slow")
+    wait_for(lambda: "sleeping" in run.logs())
+    assert run.cancel()
+
+    with pytest.raises(RunCancelled, match="was stopped after") as caught:
+        run.result(timeout=10)
+    assert run.cancelled()
+    assert caught.value.partial.to_dict("records") == [{"before": 1}]
+    assert heroku.dynos() == []
+
+
+def test_cancel_before_the_create_was_answered_leaves_nothing(heroku):
+    run = heroku.submit("slow")
+    run.cancel()
+
+    with pytest.raises(RunCancelled):
+        run.result(timeout=10)
+    assert heroku.dynos() == []
+
+
+def test_a_time_limit_ends_the_task_and_says_so(heroku):
+    run = heroku.submit("slow", timeout=1)
+
+    with pytest.raises(TaskFailed, match="the time limit of 1 s was reached"):
+        run.result(timeout=10)
+    assert 0.5 < run.seconds < 10
+
+
+def test_the_dyno_carries_the_runs_public_id_and_nothing_else_of_ours(heroku):
+    run = heroku.submit("slow")
+    wait_for(lambda: run.dyno)
+    (dyno,) = heroku.dynos()
+    run.cancel()
+    run.wait()
+
+    assert dyno.command == f"slow #{run.id}"
+
+
+def test_the_key_of_the_run_shows_nowhere(heroku):
+    run = heroku.submit("count")
+    run.result()
+
+    secret = run._key.env().partition(":")[2]
+    everything = "".join(map(repr, run)) + repr(run) + repr(vars(run)) + str(run.facts())
+    assert secret not in everything
+
+
+def test_a_lost_answer_to_a_create_is_found_again_by_the_runs_id(heroku, monkeypatch):
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.errors import Unreachable
+
+    really = HerokuClient.create_dyno
+
+    def lose_the_answer(self, *args, **options):
+        really(self, *args, **options)
+        raise Unreachable("the connection broke")
+
+    monkeypatch.setattr(HerokuClient, "create_dyno", lose_the_answer)
+
+    assert len(heroku.run("count")) == 3
+
+
+def test_a_create_that_never_arrived_is_an_error_and_no_dyno(heroku, monkeypatch):
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.errors import Unreachable
+
+    def never(self, *args, **options):
+        raise Unreachable("the connection broke")
+
+    monkeypatch.setattr(HerokuClient, "create_dyno", never)
+
+    with pytest.raises(Unreachable):
+        heroku.submit("count").result()
+    assert heroku.dynos() == []
+
+
+def test_a_lost_create_that_cannot_be_looked_for_stays_unknown(heroku, monkeypatch):
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.errors import RateLimited, Unreachable
+
+    def lost(self, *args, **options):
+        raise Unreachable("the connection broke")
+
+    def busy(self, *args):
+        raise RateLimited("busy")
+
+    heroku.tasks()
+    monkeypatch.setattr(HerokuClient, "create_dyno", lost)
+    monkeypatch.setattr(HerokuClient, "dynos", busy)
+
+    with pytest.raises(Unreachable, match=r"Whether a dyno was started for hm-.* is unknown"):
+        heroku.submit("count").result()
+
+
+def test_a_run_goes_on_though_its_second_dyno_cannot_be_looked_for(heroku, monkeypatch):
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.errors import RateLimited, Unreachable
+
+    create, dynos, asked = HerokuClient.create_dyno, HerokuClient.dynos, []
+
+    def lose_the_answer(self, *args, **options):
+        create(self, *args, **options)
+        raise Unreachable("the connection broke")
+
+    def busy_after_the_first(self, app):
+        asked.append(app)
+        if len(asked) > 1:
+            raise RateLimited("busy")
+        return dynos(self, app)
+
+    monkeypatch.setattr(HerokuClient, "create_dyno", lose_the_answer)
+    monkeypatch.setattr(HerokuClient, "dynos", busy_after_the_first)
+
+    run = heroku.submit("count")
+    assert len(run.result()) == 3
+    assert any("another dyno for this run is unknown" in (event.note or "") for event in run if hasattr(event, "note"))
+
+
+def test_many_runs_at_once_keep_their_rows_apart(heroku):
+    runs = [heroku.submit("count", {"word": str(i)}) for i in range(2)]
+
+    assert [run.result()["word"].unique().tolist() for run in runs] == [["0"], ["1"]]
+
+
+def test_a_log_that_comes_faster_than_it_is_taken_is_slowed_down_instead_of_kept_in_memory(heroku, monkeypatch):
+    waiting, take = [], Run._take
+
+    def slowly(run, lines):
+        time.sleep(0.002)
+        waiting.append(run._inbox.qsize())
+        take(run, lines)
+
+    monkeypatch.setattr(Run, "_take", slowly)
+    monkeypatch.setattr("heroku_magic.runs.run.BREATH", 0.01)
+    run = heroku.submit(command="seq 1 300000", rows=False)
+    run.result(60)
+    assert run.logs().split("\n")[-1] == "300000"
+    assert AHEAD // 2 < max(waiting) < 2 * AHEAD
+
+
+def test_an_interrupt_in_python_stops_the_dyno(heroku):
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(RunCancelled):
+        heroku.run("slow")
+
+    assert heroku.dynos() == []
+
+
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_a_fault_of_ours_ends_the_run_instead_of_hanging_it(heroku, monkeypatch):
+    from heroku_magic import HerokuMagicError
+    from heroku_magic.runs.lifecycle import Lifecycle
+
+    monkeypatch.setattr(Lifecycle, "news", lambda *_, **__: 1 / 0)
+
+    with pytest.raises(HerokuMagicError, match=r"fault of heroku_magic: ZeroDivisionError\. run\.\d+ .* may still run"):
+        heroku.submit("count").result(timeout=10)
+
+
+def test_a_state_line_that_comes_after_the_end_changes_nothing(heroku):
+    from heroku_magic.api.log_lines import LogLine
+
+    run = heroku.submit("count", {"n": 1})
+    run.result(30)
+    run._take([LogLine("2126-01-01T00:00:00.000000+00:00", "heroku", run.dyno, "State changed from starting to up")])
+
+    assert run.done()
+    assert run.state == "done"
+
+
+def notes_of(run):
+    return [event.note for event in run if isinstance(event, StateChange) and event.note]
+
+
+def test_the_end_of_a_dynos_life_is_announced(heroku):
+    run = heroku.submit(command="while true; do echo on; sleep 0.1; done", timeout=2)
+
+    assert "80% of the dyno's 2 s are over, then it is ended: --timeout gives more." in notes_of(run)
+
+
+def test_a_dyno_that_is_up_and_prints_nothing_is_told_of(heroku, monkeypatch):
+    monkeypatch.setattr("heroku_magic.runs.run.QUIET", 0.2)
+    monkeypatch.setattr("heroku_magic.runs.run.SILENCE", 0.1)
+
+    assert any("its log says nothing" in note for note in notes_of(heroku.submit(command="sleep 1")))
+    assert not notes_of(heroku.submit(command="echo something; sleep 1"))

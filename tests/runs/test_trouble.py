@@ -1,0 +1,172 @@
+"""Runs under the platform's faults: what is repaired, what is said, what is an error."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import requests
+from workers import make_worker
+
+from heroku_magic import RunCancelled, TaskFailed, connect
+from heroku_magic.app.emulator_process import embedded
+from heroku_magic.errors import ResultIncomplete
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = make_worker(
+        tmp_path_factory.mktemp("trouble") / "shop",
+        {"plain": 'for i in $(seq 1 50); do echo "{\\"i\\": $i}"; done'},
+        count="""
+            import time
+            from heroku_task import task
+
+            @task
+            def count(n: int = 30, pause: float = 0.0):
+                for i in range(n):
+                    yield {"i": i}
+                    time.sleep(pause)
+            """,
+    )
+    return embedded(folder)
+
+
+@pytest.fixture
+def heroku(server, monkeypatch, tmp_path):
+    """The embedded Heroku as if it were the real one, whose faults are set by `heroku.faults`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("HEROKU_HOST", server.url)
+    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+    heroku = connect("shop", say=lambda _: None)
+    assert len(heroku.run("count")) == 30
+
+    def faults(seed=1, **values):
+        named = {name.replace("_", "-"): value for name, value in values.items()}
+        headers = {
+            "Authorization": f"Bearer {server.token.reveal()}",
+            "Accept": "application/vnd.heroku+json; version=3",
+        }
+        body = {"faults": named, "seed": seed}
+        requests.put(f"{server.url}/emulator/faults", json=body, headers=headers, timeout=10).raise_for_status()
+
+    heroku.faults = faults
+    yield heroku
+    faults()
+
+
+@pytest.mark.parametrize("fault", ["drop_lines", "drop_lines_silent", "double_lines", "reorder_lines"])
+@pytest.mark.parametrize("task", ["count", "plain"])
+def test_a_disturbed_stream_is_repaired_from_the_backlog(heroku, task, fault):
+    heroku.faults(**{fault: 0.3})
+    df = heroku.run(task)
+
+    assert df["i"].tolist() == (list(range(30)) if task == "count" else list(range(1, 51)))
+    assert df.attrs["heroku"]["verified"] == (task == "count")
+
+
+@pytest.mark.parametrize("task", ["count", "plain"])
+def test_lines_that_nothing_can_bring_back_are_an_error(heroku, task):
+    heroku.faults(lose_lines=0.5)
+    run = heroku.submit(task, {"n": 2000} if task == "count" else {})
+
+    with pytest.raises(ResultIncomplete, match=r"result is incomplete: .*(never came|were lost)"):
+        run.result(60)
+
+
+@pytest.mark.parametrize("task", ["count", "plain"])
+def test_rows_that_come_after_the_end_are_found_in_the_backlog(heroku, task):
+    heroku.faults(late_lines=1.5)
+    run = heroku.submit(task)
+    assert len(run.result()) == (30 if task == "count" else 50)
+
+    list(run)  # the lines themselves come now, and are only log
+    assert run.partial.shape[0] == (30 if task == "count" else 50)
+
+
+def test_rows_of_a_task_that_heroku_ran_twice_come_once_or_not_at_all(heroku):
+    heroku.faults(run_twice=1)
+    assert heroku.run("count")["i"].tolist() == list(range(30))
+
+    with pytest.raises(ResultIncomplete, match="Heroku ran it twice"):
+        heroku.run("plain")
+
+
+def test_memory_that_is_short_is_a_sentence_with_a_remedy(heroku):
+    heroku.faults(over_memory=1)
+    with pytest.raises(
+        TaskFailed, match=r"R15: the dyno used far more memory than Standard-1X has.*--size standard-2x"
+    ):
+        heroku.run("count", {"n": 3, "pause": 2})
+
+
+@pytest.mark.parametrize("fault", ["reset_before_create", "reset_after_create"])
+def test_a_create_without_an_answer_runs_the_task_once(heroku, fault):
+    heroku.faults(**{fault: 0.7}, seed=3)
+    run = heroku.submit("count", {"n": 3, "pause": 0.2})
+    if (error := run.exception(60)) is None:
+        assert run.result()["i"].tolist() == [0, 1, 2]
+    else:
+        assert "Whether a dyno was started" in str(error)
+    heroku.faults()
+    mine = [dyno for dyno in heroku.dynos() if dyno.command.endswith(run.id)]
+    assert len(mine) <= 1
+
+
+def test_two_clients_with_lost_answers_touch_only_their_own_dynos(heroku):
+    heroku.faults(reset_after_create=1)
+    runs = [heroku.submit("count", {"n": 5, "pause": 0.1}) for _ in range(2)]
+
+    assert [run.result(60)["i"].tolist() for run in runs] == [[0, 1, 2, 3, 4]] * 2
+    assert len({run.dyno for run in runs}) == 2
+
+
+def test_a_conflict_after_a_release_and_a_busy_api_are_waited_for(heroku):
+    heroku.faults(conflict_after_release=2, rate_limit=0.2)
+    assert len(heroku.run("count")) == 30
+
+
+@pytest.fixture
+def full(heroku):
+    """The app has as many dynos as the embedded Heroku allows at once, for two seconds."""
+    runs = [heroku.submit("count", {"n": 4, "pause": 0.5}) for _ in range(2 * (os.cpu_count() or 1))]
+    assert all(run.wait_for_dyno(20) for run in runs)
+    yield heroku
+    for run in runs:
+        run.cancel()
+        run.wait(60)
+
+
+def test_an_app_at_its_limit_is_waited_for_and_says_so(full):
+    run = full.submit("count", {"n": 2})
+
+    assert run.result(60)["i"].tolist() == [0, 1]
+    notes = [event.note for event in run if getattr(event, "note", None)]
+    assert any("Waiting until one ends; Ctrl-C gives up" in note for note in notes)
+
+
+def test_a_run_that_waits_for_the_limit_can_be_given_up(full):
+    run = full.submit("count")
+    assert not run.wait_for_dyno(0.3)
+    run.cancel()
+
+    with pytest.raises(RunCancelled, match="before its dyno was created"):
+        run.result(20)
+
+
+def test_a_stream_that_goes_silent_is_found_out_by_one_look_for_all_runs(heroku, monkeypatch):
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.runs import registry as lookups
+    from heroku_magic.runs import run
+
+    asked = []
+    really = HerokuClient.dynos
+    monkeypatch.setattr(HerokuClient, "dynos", lambda self, app: asked.append(app) or really(self, app))
+    monkeypatch.setattr(run, "SILENCE", 0.5)
+    monkeypatch.setattr(lookups, "EVERY", 1.0)
+    heroku.faults(stale_stream=1)
+    runs = [heroku.submit("count", {"n": 3}) for _ in range(3)]
+
+    assert [each.result(30)["i"].tolist() for each in runs] == [[0, 1, 2]] * 3
+    assert len(asked) <= 4

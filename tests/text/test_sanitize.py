@@ -1,0 +1,51 @@
+"""safetext: what a stranger printed can rewrite no terminal and reorder no line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heroku_magic.text.sanitize import clean, clean_line, mask_emails
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("plain", "plain"),
+        ("héllo 😀", "héllo 😀"),
+        ("tab\tand\nnewline", "tab\tand\nnewline"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x1b[2J\x1b[Hgone?", "gone?"),
+        ("bell\x07", "bell\\x07"),
+        ("nul\0", "nul\\x00"),
+        ("c1 \x9b31m", "c1 \\x9b31m"),
+        ("over\rwritten", "over\\rwritten"),
+        ("\u202eevil", "\\u202eevil"),
+        ("\u2066hidden\u2069", "\\u2066hidden\\u2069"),
+        ("sep\u2028arated", "sep\\u2028arated"),
+        ("\ud800", "\\ud800"),
+        ("<script>", "<script>"),
+    ],
+)
+def test_what_controls_is_shown_instead_of_obeyed(hostile, shown):
+    assert clean(hostile) == shown
+
+
+def test_a_line_stays_one_line():
+    assert clean_line("a\nb") == "a⏎b"
+
+
+@given(st.text())
+def test_nothing_unprintable_is_left(text):
+    cleaned = clean(text)
+
+    assert not any(ord(c) < 32 and c not in "\t\n" for c in cleaned)
+    assert not set(cleaned) & set("\x7f\x9b\u202e\u2066\u2028")
+    assert clean(cleaned) == cleaned
+
+
+def test_emails_are_masked():
+    assert mask_emails("by user jo.doe+x@mail.example.com now") == "by user ***@*** now"
+    assert mask_emails("a @ b") == "a @ b"

@@ -1,0 +1,306 @@
+"""Forms in a real kernel: with a front end that can click, without one, in a terminal's words."""
+
+from __future__ import annotations
+
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+from kernels import kernel
+from workers import make_worker
+
+from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
+from heroku_magic.magics.parser import parse
+from heroku_magic.protocol.task import Task
+from heroku_magic.runs import measured
+from heroku_magic.runs.spec import Order
+from heroku_magic.widgets.create import _price
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+
+WIDE = ", ".join(f"p{number}: int = {number}" for number in range(500))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    home = tmp_path_factory.mktemp("notebooks")
+    make_worker(
+        home / "worker",
+        {"plain": "env | grep -E '^(NAME|n|API_KEY)='"},
+        ticks="""
+            import time
+            from heroku_task import task
+
+            @task
+            def ticks(n: int = 2, every: float = 0.0, mark: str = "a"):
+                '''Count.
+
+                n: ticks <script>alert(1)</script>
+                '''
+                for i in range(n):
+                    print(f"{mark} tick {i}")
+                    yield {"i": i, "mark": mark}
+                    time.sleep(every)
+            """,
+        wide=f"from heroku_task import task\n\n@task\ndef wide({WIDE}):\n    yield {{'p': p499}}\n",
+    )
+    return home
+
+
+@pytest.fixture(scope="module")
+def shared(folder):
+    with kernel(folder) as started:
+        yield started
+
+
+def headless(started):
+    """Run cells as nbclient does: nobody can be asked."""
+    started.client.allow_stdin = False
+    return started
+
+
+@pytest.fixture
+def front_end(shared):
+    shared.client.allow_stdin = True
+    return shared
+
+
+@pytest.fixture
+def nobody(shared):
+    yield headless(shared)
+    shared.client.allow_stdin = True
+
+
+def displays(out):
+    return [content["data"] for content in out.of("display_data")]
+
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def test_a_form_shows_widgets_then_what_stays_then_places_for_log_and_table(front_end):
+    out = front_end.run("%heroku form ticks --arg n=3")
+
+    assert out.error is None
+    view, record, log, table = displays(out)
+    assert VIEW in view
+    assert "n = 3" in record["text/plain"]
+    assert VIEW not in record
+    assert "<script>" not in record["text/html"]
+    assert log["text/html"] == table["text/html"] == ""
+    assert out.value is None, "it shows itself once"
+
+
+def test_the_cells_form_starts_with_the_body(front_end):
+    out = front_end.run("%%heroku ticks --form --arg every=0\nn = (1, 9)\nmark = ['x', 'y']")
+
+    assert out.error is None
+    assert front_end.run("_.value").value == "{'n': 2, 'every': 0.0, 'mark': 'x'}"
+
+
+def test_a_form_that_is_kept_is_shown_again_where_it_is_a_value(front_end):
+    assert len(displays(front_end.run("form = %heroku form ticks"))) == 4
+    assert len(displays(front_end.run("form"))) == 4
+    assert len(displays(front_end.run("form = %heroku form ticks\nform"))) == 4
+
+
+def test_run_shows_log_and_table_in_the_forms_own_place_and_binds_the_result(front_end):
+    out = front_end.run("form = %heroku form ticks --out df")
+    ids = [content["transient"]["display_id"] for content in out.of("display_data")]
+    sent = front_end.start(
+        "run = form.run(); other = 6 * 7; run.wait(); import time; time.sleep(1.5); (other, len(df), len(form.result))"
+    )
+    messages = [message for _, message in front_end.messages(sent)]
+
+    values = [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "execute_result"]
+    assert values == ["(42, 2, 2)"]
+    last = {
+        m["content"]["transient"]["display_id"]: m["content"]["data"]
+        for m in messages
+        if m["msg_type"] == "update_display_data"
+    }
+    assert "a tick 1" in last[ids[2]]["text/html"]
+    assert "exit 0" in last[ids[2]]["text/plain"]
+    assert "<th>mark</th>" in last[ids[3]]["text/html"]
+    assert "✓ exit 0 · 2 rows" in last[ids[1]]["text/html"]
+    assert not [m for m in messages if m["msg_type"] == "stream"], "nothing is printed into another cell"
+
+
+def test_a_cell_with_each_starts_the_form_with_these_fields_swept(front_end):
+    out = front_end.run("%%heroku ticks --form --each mark,n --jobs 2\nmark = ['x', 'y']\nn = range(1, 4)\nevery = 0")
+    assert out.error is None
+    assert "mark = each of x, y" in displays(out)[1]["text/plain"]
+    front_end.run("form = _")
+    assert front_end.run("form.offer").value == "'Run 6 runs · free'"
+    assert front_end.run("form.each, form.value").value == "({'mark': ['x', 'y'], 'n': range(1, 4)}, {'every': 0})"
+    assert front_end.run("print(form.cell)").text == (
+        "%%heroku ticks --jobs 2 --each mark,n\nmark = ['x', 'y']\nn = range(1, 4)\nevery = 0\n"
+    )
+    out = front_end.run("line = %heroku form ticks --each n={[1, 2]} --chunk auto --retry-tasks\nline.offer, line.cell")
+    assert "'Run 2 runs · free'" in out.value
+    assert "%%heroku ticks --chunk auto --retry-tasks --each n\\nn = [1, 2]" in out.value
+
+
+def test_a_sweep_is_shown_in_the_forms_own_place_and_its_cell_gives_the_same(front_end):
+    out = front_end.run("%%heroku ticks --form --each mark,n --out df\nmark = ['x', 'y']\nn = range(1, 4)")
+    ids = [content["transient"]["display_id"] for content in out.of("display_data")]
+    front_end.run("form = _")
+    sent = front_end.start("sweep = form.run(); sweep.wait(); import time; time.sleep(1.5); df.equals(form.result)")
+    messages = [message for _, message in front_end.messages(sent)]
+
+    values = [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "execute_result"]
+    assert values == ["True"]
+    last = {
+        m["content"]["transient"]["display_id"]: m["content"]["data"]
+        for m in messages
+        if m["msg_type"] == "update_display_data"
+    }
+    assert "ticks" in last[ids[2]]["text/plain"]
+    assert "6" in last[ids[2]]["text/plain"]
+    assert "<td>y</td>" in last[ids[3]]["text/html"]
+    assert "✓ 6 of 6 runs done · 12 rows" in last[ids[1]]["text/html"]
+    assert not [m for m in messages if m["msg_type"] == "stream"], "nothing is printed into another cell"
+    cell = front_end.run("print(form.cell)").text
+    front_end.run(cell.replace("--out df", "--out again"))
+    assert front_end.run("again.equals(df), len(again)").value == "(True, 12)"
+
+
+def test_stop_ends_all_dynos_of_a_forms_sweep(front_end):
+    front_end.run("form = %heroku form ticks --each mark={list('abcdef')} --arg n=500 --arg every=0.1 --jobs 3")
+    front_end.run("sweep = form.run(); import time; time.sleep(1.5); form.stop(); sweep.wait(30)")
+
+    assert front_end.run("sweep.done(), sweep.counts()").value == "(True, {'cancelled': 6})"
+    assert front_end.run("__import__('heroku_magic').connect().our_dynos()").value == "[]"
+    assert front_end.run("form.ended.partition(' · ')[0]").value == "'■ 0 of 6 runs done, 6 cancelled'"
+
+
+def test_the_price_of_a_sweep_is_that_of_the_runs_that_were_seen():
+    def told(size, last=None, *, runs=100, is_local=False):
+        settings = SimpleNamespace(is_local=is_local, size=None, prices=DOLLARS_A_MONTH)
+        heroku = SimpleNamespace(settings=settings, app="priced", app_name="priced")
+        return _price(heroku, Task("ticks", "", None), size, runs, last)
+
+    assert told("standard-1x") == "", "none was seen yet"
+    order = Order("priced", "priced", "ticks", "ticks", {})
+    for seconds in (36.0, 12.0):
+        measured.note(SimpleNamespace(seconds=seconds, size="standard-1x", calls=()), order)
+
+    assert told("standard-1x") == "about $0.0231"
+    assert told("standard-1x", runs=100_000) == "about $23.15"
+    assert told("standard-1x", runs=0) == "under $0.0001"
+    assert told(None) == "", "Heroku chooses the size"
+    assert told(None, SimpleNamespace(size="standard-1x")) == "about $0.0231", "as it did for the last run"
+    assert told("eco", SimpleNamespace(size="standard-1x")) == ""
+    assert told("standard-1x", is_local=True) == "free"
+
+
+def test_what_a_form_cannot_sweep_is_refused(front_end):
+    for cell, fault in (
+        ("%%heroku ticks --form --each n\nn = [1, 'x']", "n is the text 'x'"),
+        ("%%heroku ticks --form --each n\nn = []", "there are no values"),
+        ("%%heroku ticks --form --each rows\nrows = [{'n': 1}, {'n': 2}]", "rows have no field in a form"),
+        ("%%heroku ticks --form --each nn\nnn = [1]", "ticks has no parameter nn. Did you mean n?"),
+        ("%heroku form ticks --each n", "--each n: no values"),
+    ):
+        out = front_end.run(cell)
+        assert fault in out.error[1], cell
+        assert displays(out) == []
+
+
+def test_two_forms_run_at_once_each_in_its_own_place(front_end):
+    outs = [front_end.run(f"f{mark} = %heroku form ticks --arg mark={mark} --arg every=0.2") for mark in "ab"]
+    places = [[content["transient"]["display_id"] for content in out.of("display_data")] for out in outs]
+    sent = front_end.start("runs = fa.run(), fb.run(); [run.wait() for run in runs]; import time; time.sleep(1)")
+    last = {}
+    for _, message in front_end.messages(sent):
+        if message["msg_type"] == "update_display_data":
+            content = message["content"]
+            last[content["transient"]["display_id"]] = content["data"]["text/html"]
+
+    for mark, other, (_, _, log, table) in zip("ab", "ba", places, strict=True):
+        assert f"{mark} tick 1" in last[log]
+        assert f"{other} tick" not in last[log]
+        assert f"<td>{mark}</td>" in last[table]
+
+
+def test_a_failing_start_is_refused_before_anything_is_shown(front_end):
+    out = front_end.run("%heroku form ticks --arg n=many --arg nn=1")
+
+    assert out.error[0] == "InvalidParameters"
+    assert "ticks has no parameter nn. Did you mean n?" in out.error[1]
+    assert "n is 'many': expected a whole number" in out.error[1]
+    assert displays(out) == []
+
+
+def test_nobody_to_click_gets_a_line_and_the_declaration_and_no_widgets(folder):
+    with kernel(folder) as started:
+        out = headless(started).run("form = %heroku form ticks --arg n=3")
+        ran = started.run("form.run().result().i.tolist()")
+        loaded = started.run("import sys; 'ipywidgets' in sys.modules")
+
+    (record, _, _) = displays(out)
+    assert record["text/plain"].startswith("A form needs a live notebook, and here is none")
+    assert "ticks(n: int = 2, every: float = 0.0, mark: str = 'a')" in record["text/plain"]
+    assert "A form needs a live notebook" in record["text/html"]
+    assert ran.value == "[0, 1, 2]"
+    assert loaded.value == "False"
+
+
+def test_the_copied_cell_gives_the_same_result(nobody):
+    nobody.run("form = %heroku form ticks --arg n=3 --arg mark=q")
+    mine = nobody.run("form.run().result().to_dict()").value
+    cell = nobody.run("print(form.cell)").text
+    nobody.run(cell)
+
+    assert nobody.run("_.to_dict()").value == mine
+
+
+def test_a_task_that_declares_nothing_takes_names_and_values(nobody):
+    nobody.run("%%heroku plain --form\nNAME = 'Daniela'")
+    out = nobody.run(
+        "form = _; form.value = {'n': 5}; run = form.run(); run.wait(); print(run.logs()); print(form.cell)"
+    )
+
+    assert sorted(out.text.splitlines()) == ["%%heroku plain", "NAME = 'Daniela'", "NAME=Daniela", "n = '5'", "n=5"]
+
+
+def test_a_secret_goes_from_its_source_to_the_task_and_into_no_message(folder):
+    with kernel(folder, API_KEY="hunter2-of-the-test") as started:
+        outs = [
+            started.run("form = %heroku form plain --secret API_KEY"),
+            started.run(
+                "run = form.run(); run.wait(); import time; time.sleep(1); print(run.logs(), form.cell, form.value)"
+            ),
+        ]
+        ends = started.run("run.exit_status").value
+    seen = json.dumps([message["content"] for out in outs for message in out.messages])
+
+    assert ends == "0", "grep found the variable"
+    assert "API_KEY=***" in seen
+    assert "--secret API_KEY" in seen
+    assert "hunter2" not in seen
+
+
+def test_five_hundred_parameters_stay_below_what_a_server_lets_through(front_end):
+    """Jupyter drops what goes beyond 3,000 messages in 3 seconds; openings of comms do not count."""
+    out = front_end.run("%heroku form wide", timeout=60)
+
+    assert out.error is None
+    assert VIEW in displays(out)[0]
+    counted = [
+        message for message in out.messages if message["msg_type"] not in {"comm_open", "status", "execute_input"}
+    ]
+    assert len(counted) < 2_500
+
+
+def test_a_form_is_for_a_task(shared):
+    assert "a command after --" in shared.run("%%heroku --form -- env").error[1]
+    assert parse("form ticks --secret KEY --size eco", {}, cell=False).options == {"secret": ["KEY"], "size": "eco"}
+
+
+def test_the_python_api_makes_a_form_too(nobody):
+    nobody.run("import heroku_magic; form = heroku_magic.form('ticks', {'n': 1})")
+
+    assert nobody.run("len(form.run().result())").value == "1"
+    assert len(displays(nobody.run("form"))) == 3

@@ -1,0 +1,248 @@
+"""Which control a declaration gets, and what it starts with: the declared type wins, then what the cell gave."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from heroku_magic.errors import InvalidParameters
+from heroku_magic.protocol.environ import to_env
+from heroku_magic.protocol.task import Parameter, Task
+from heroku_magic.protocol.values import Typed
+from heroku_magic.widgets.field_factory import field, fields
+from heroku_magic.widgets.fields import NOTHING
+
+
+def declared(schema, *, is_required=True):
+    return Parameter("n", schema, is_required=is_required)
+
+
+INT, NUMBER, TEXT, BOOL = ({"type": kind} for kind in ("integer", "number", "string", "boolean"))
+LIST, DICT = {"type": "array", "items": {"type": "number"}}, {"type": "object"}
+OPTIONAL = {"anyOf": [INT, {"type": "null"}], "default": None}
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind", "value"),
+    [
+        ({**INT, "default": 3}, "number", 3),
+        ({**INT, "minimum": 1, "maximum": 9, "default": 3}, "slider", 3),
+        ({**INT, "minimum": 1, "maximum": 9}, "slider", 1),
+        ({**INT, "minimum": 9, "maximum": 1, "default": 3}, "number", 3),
+        ({**INT, "default": 2**60}, "written", 2**60),
+        (INT, "written", NOTHING),
+        ({**NUMBER, "default": 0.5}, "number", 0.5),
+        ({"enum": ["a", "b"], "default": "b"}, "choice", "b"),
+        ({"enum": [1, True, "1"], "default": True}, "choice", True),
+        ({"enum": ["a", "b"]}, "choice", NOTHING),
+        ({**BOOL, "default": True}, "check", True),
+        (BOOL, "choice", NOTHING),
+        ({**TEXT, "default": "x"}, "text", "x"),
+        ({**TEXT, "default": ""}, "text", ""),
+        (TEXT, "text", NOTHING),
+        ({**TEXT, "default": "a\nb"}, "area", "a\nb"),
+        ({**TEXT, "format": "date", "default": "2024-02-29"}, "date", "2024-02-29"),
+        ({**TEXT, "format": "date", "default": "2024-02-30"}, "text", "2024-02-30"),
+        ({**TEXT, "format": "date"}, "date", NOTHING),
+        ({**TEXT, "format": "date-time", "default": "2024-02-29T12:30:00"}, "moment", "2024-02-29T12:30:00"),
+        ({**TEXT, "format": "date-time", "default": "2024-02-29T12:30:00+01:00"}, "text", "2024-02-29T12:30:00+01:00"),
+        ({**LIST, "default": [1, 2]}, "json", [1, 2]),
+        ({**DICT, "default": {"a": 1}}, "json", {"a": 1}),
+        (OPTIONAL, "number", None),
+        ({"type": ["integer", "null"], "default": 4}, "number", 4),
+        ({"anyOf": [BOOL, {"type": "null"}], "default": None}, "choice", None),
+        ({"anyOf": [INT, TEXT], "default": "5"}, "written", "5"),
+        ({"default": {"a": [1]}}, "written", {"a": [1]}),
+    ],
+)
+def test_each_type_has_its_control_and_starts_with_its_default(schema, kind, value):
+    shaped = field(declared(schema))
+    read = shaped.read(shaped.start)
+
+    assert shaped.kind == kind
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_what_is_neither_required_nor_has_a_default_may_be_left_out():
+    shaped = field(declared(INT, is_required=False))
+
+    assert shaped.may_be_absent
+    assert shaped.start is None
+    assert shaped.read(None) is NOTHING
+    assert shaped.fault(None) == ""
+
+
+@pytest.mark.parametrize("schema", [INT, TEXT, {"enum": ["a"]}, BOOL, LIST, {**TEXT, "format": "date"}])
+def test_a_required_value_that_nobody_gave_is_missing_and_never_made_up(schema):
+    shaped = field(declared(schema))
+
+    assert "n is missing" in shaped.fault(shaped.start)
+
+
+@pytest.mark.parametrize(
+    ("schema", "start", "value"),
+    [
+        (INT, Typed("7"), 7),
+        (NUMBER, Typed("1e3"), 1000.0),
+        (BOOL, Typed("yes"), True),
+        (TEXT, Typed("7"), "7"),
+        (LIST, Typed("[1, 2]"), [1, 2]),
+        (OPTIONAL, Typed("null"), None),
+        ({"enum": [1, 2]}, Typed("2"), 2),
+        ({"enum": ["a", "b"]}, Typed("b"), "b"),
+        ({**TEXT, "format": "date"}, date(2024, 2, 29), "2024-02-29"),
+        ({**TEXT, "format": "date-time"}, datetime(2024, 2, 29, 12, 30), "2024-02-29T12:30:00"),  # noqa: DTZ001
+        (LIST, (1, 100), [1, 100]),
+        (LIST, range(3), [0, 1, 2]),
+    ],
+)
+def test_a_start_is_read_as_the_declared_type(schema, start, value):
+    shaped = field(declared(schema), start)
+
+    assert shaped.read(shaped.start) == value
+
+
+@pytest.mark.parametrize(
+    ("schema", "start", "fault"),
+    [
+        (INT, Typed("ten"), "n is 'ten': expected a whole number"),
+        (INT, "ten", "n is the text 'ten'"),
+        ({"enum": ["fast"]}, "fats", "Did you mean fast?"),
+        (INT, (9, 1), r"expected \(lowest, highest\)"),
+        ({**INT, "minimum": 1, "maximum": 5}, (6, 9), "within what the task takes"),
+        (INT, [1, "two"], "n is the text 'two'"),
+        (INT, [], "expected values to choose from"),
+        (INT, object(), "object has no form"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(schema, start, fault):
+    with pytest.raises(InvalidParameters, match=fault):
+        field(declared(schema), start)
+
+
+def test_two_or_three_numbers_are_a_slider_within_the_declared_range():
+    shaped = field(declared({**INT, "minimum": 5, "default": 20}), (1, 100, 10))
+
+    assert (shaped.kind, shaped.lowest, shaped.highest, shaped.step, shaped.start) == ("slider", 5, 100, 10, 20)
+    assert field(declared({**NUMBER, "default": 3.0}), (0.5, 1.5)).start == 0.5, "the default is not in the range"
+
+
+def test_a_list_is_what_there_is_to_choose_from():
+    shaped = field(declared({**INT, "default": 3}), [1, 3, 10])
+
+    assert (shaped.kind, shaped.options, shaped.read(shaped.start)) == ("choice", (1, 3, 10), 3)
+
+
+def test_for_an_undeclared_task_what_is_given_says_the_type():
+    given = {"n": (1, 100), "kind": ["a", "b"], "deep": True, "rate": 0.5, "config": {"a": 1}}
+    shaped = {one.name: one for one in fields(Task("plain", "", None), given)}
+
+    assert [one.kind for one in shaped.values()] == ["slider", "choice", "check", "number", "json"]
+    assert shaped["kind"].read(shaped["kind"].start) == "a"
+
+
+def test_all_faults_are_told_at_once():
+    task = Task("sim", "", {"properties": {"n": INT, "m": INT}, "required": ["n", "m"]})
+    with pytest.raises(InvalidParameters) as caught:
+        fields(task, {"n": "x", "m": "y", "q": 1})
+
+    assert len(caught.value.issues) == 3
+
+
+def test_a_secret_takes_no_value_and_offers_its_sources():
+    hidden = {"type": "string", "writeOnly": True}
+    assert field(declared(hidden)).options == ("environment", "keyring", "prompt")
+    assert field(declared(hidden, is_required=False)).options[-1] == ""
+    with pytest.raises(InvalidParameters, match="--secret n") as caught:
+        field(declared(hidden), "hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_name_given_as_secret_is_one_whatever_is_declared():
+    task = Task("sim", "", {"properties": {"key": TEXT}, "required": ["key"]})
+
+    assert fields(task, {}, ["key"])[0].kind == "secret"
+    with pytest.raises(InvalidParameters, match=r"no parameter kye\. Did you mean key"):
+        fields(task, {}, ["kye"])
+
+
+HOSTILE = [
+    {"type": "integer", "minimum": "1", "maximum": [], "multipleOf": -3},
+    {"type": "integer", "minimum": 1e400, "maximum": float("nan"), "default": 1},
+    {"type": 7, "enum": "abc", "anyOf": {}},
+    {"anyOf": []},
+    {"anyOf": [7, None]},
+    {"enum": [[1], {"a": 1}, None]},
+    {"type": "string", "format": ["date"], "default": 7},
+    {"type": "boolean", "default": "yes"},
+    {"type": "array", "default": "x"},
+    {"type": "integer", "default": "x"},
+    {"type": "number", "minimum": 0, "maximum": 1, "default": 5},
+    {"type": "string", "description": "<script>alert(1)</script>\x1b[2J" * 100},
+]
+
+
+@pytest.mark.parametrize("schema", HOSTILE)
+def test_a_hostile_declaration_breaks_nothing(schema):
+    shaped = field(declared(schema, is_required=False))
+
+    assert isinstance(shaped.fault(shaped.start), str)
+    assert "\x1b" not in shaped.hint
+    assert len(shaped.hint) < 400
+
+
+def test_a_default_that_violates_its_own_range_is_shown_with_its_fault():
+    shaped = field(declared({"type": "integer", "default": "many"}))
+
+    assert "expected a whole number" in shaped.fault(shaped.start)
+
+
+# -- round trip: value -> field -> content -> value -> environment ----------------------------------------
+
+EARLIEST = datetime(1000, 1, 1)  # noqa: DTZ001 - a task may want one without a zone
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+TYPED = st.one_of(
+    st.integers(-(10**20), 10**20).map(lambda value: (INT, value)),
+    st.integers(1, 9).map(lambda value: ({**INT, "minimum": 1, "maximum": 9}, value)),
+    st.floats(allow_nan=False, allow_infinity=False).map(lambda value: (NUMBER, value)),
+    st.booleans().map(lambda value: (BOOL, value)),
+    TEXTS.map(lambda value: (TEXT, value)),
+    st.dates().map(lambda value: ({**TEXT, "format": "date"}, value.isoformat())),
+    st.datetimes(min_value=EARLIEST).map(lambda value: ({**TEXT, "format": "date-time"}, value.isoformat())),
+    st.sampled_from([1, True, "1", "a", 1.5]).map(lambda value: ({"enum": [1, True, "1", "a", 1.5]}, value)),
+    st.lists(JSON, max_size=4).map(lambda value: ({"type": "array"}, value)),
+    st.dictionaries(TEXTS, JSON, max_size=4).map(lambda value: (DICT, value)),
+    JSON.filter(lambda value: value is not None).map(lambda value: ({}, value)),
+    (st.integers(-9, 9) | TEXTS).map(lambda value: ({"anyOf": [INT, TEXT]}, value)),
+)
+
+
+@given(TYPED, st.booleans(), st.booleans())
+@example((TEXT, ""), False, False)
+@example(({}, " 7"), False, True)
+@example(({"anyOf": [INT, TEXT]}, "null"), False, False)
+def test_what_a_form_starts_with_is_what_it_sends(pair, is_optional, is_default):
+    schema, value = pair
+    kinds = schema.get("anyOf", [schema])
+    schema = {"anyOf": [*kinds, {"type": "null"}]} if is_optional else schema
+    start = NOTHING if is_default else value
+    shaped = field(declared({**schema, "default": value} if is_default else schema), start)
+
+    read = shaped.read(shaped.start)
+    whole = {"properties": {"n": schema}}
+    assert json.dumps(read) == json.dumps(value)
+    assert to_env({"n": read}, whole) == to_env({"n": value}, whole)
+    assert shaped.fault(shaped.start) == ""
