@@ -8,7 +8,7 @@ import IPython.display
 import pytest
 from fake_sweep import CODE, Playing, Still, outcome, span
 from test_html import HOSTILE, attributes, read
-from test_live import Cell
+from test_outputs import Cell
 
 from heroku_magic.display import sweeps
 from heroku_magic.display.sweep_output import SweepOutput, html

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from signed_records import KEY, NONCE, SECRET, end_of, record
 
 from heroku_magic.protocol.records import (
     Declaration,
@@ -22,26 +21,10 @@ from heroku_magic.protocol.records import (
     SourceFrame,
 )
 
-SECRET = bytes(range(32))
-KEY = RunKey("hm-0123abcd", SECRET)
-NONCE = "00c0ffee"
-
-
-def end_of(lines, status=0, rows=0, *, nonce=NONCE):
-    """The end mark of these lines."""
-    checksum = hashlib.sha256("".join(line.split(" ")[4] for line in lines).encode()).hexdigest()[:24]
-    return record(len(lines), "end", {"status": status, "rows": rows, "checksum": checksum}, nonce=nonce)
-
 
 def rows_of(decoder):
     parts = decoder.parts
     return None if parts is None else [row for part in parts for row in part.rows]
-
-
-def record(number, kind, data, *, nonce=NONCE, key=SECRET, run="hm-0123abcd", version=1):
-    payload = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
-    mac = hmac.digest(key, f"{run} {nonce} {number} {kind} {payload}".encode(), "sha256").hex()[:24]
-    return f"@hm{version} {nonce} {number} {kind} {mac} {payload}"
 
 
 def result_of(rows, *, nonce=NONCE, start=0):

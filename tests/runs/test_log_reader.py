@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_records import KEY, end_of, record
+from signed_records import KEY, end_of, record
 
 from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.api.resources import Dyno, DynoRelease
