@@ -10,7 +10,7 @@ from fake_sweep import CODE, Playing, Still, outcome, span
 from test_html import HOSTILE, attributes, read
 from test_outputs import Cell
 
-from heroku_magic.display import sweeps
+from heroku_magic.display import sweep_output as sweeps
 from heroku_magic.display.sweep_output import SweepOutput, html
 from heroku_magic.display.sweep_view import Pace, SweepView, text
 from heroku_magic.sweeps.outcomes import STATES
