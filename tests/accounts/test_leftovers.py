@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.accounts.apps import leftovers as owner
+from heroku_magic.accounts import leftovers as owner
 
 
 def made_by_another_process(function):
