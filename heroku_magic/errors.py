@@ -61,7 +61,7 @@ class FailedRun(HasPartial, Protocol):
     exit_status: int | None
 
     @property
-    def was_ended_by_platform(self) -> bool:
+    def was_evicted(self) -> bool:
         """Whether Heroku ended the dyno."""
 
     def logs(self) -> str:

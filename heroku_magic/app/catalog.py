@@ -12,7 +12,7 @@ from heroku_magic.errors import NotFound
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.task import NO_TASKS, Task, choose
 from heroku_magic.runs.run import Run
-from heroku_magic.runs.spec import Order
+from heroku_magic.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,8 +166,8 @@ class Catalogue:
             return {}
         return _read(run, snapshot)
 
-    def _describing(self) -> Order:
-        return Order(
+    def _describing(self) -> RunSpec:
+        return RunSpec(
             self._place.app,
             self._place.app_name,
             "describe",

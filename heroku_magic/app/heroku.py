@@ -37,7 +37,7 @@ from heroku_magic.runs import detached as detached_
 from heroku_magic.runs import measured
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.running import running_runs
-from heroku_magic.runs.spec import Order
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.sweeps.executor import DynoExecutor
 from heroku_magic.sweeps.plan import Terms, check_count
@@ -172,7 +172,7 @@ class Heroku:
         )
         return self._started(self._ordering.order(task, parameters or {}, wish))
 
-    def _started(self, order: Order) -> Run:
+    def _started(self, order: RunSpec) -> Run:
         self._hidden.update(order.secrets.values())
         run = Run(self.client, order).start()
         run.add_done_callback(self._ordering.learn)
@@ -319,7 +319,7 @@ class Heroku:
         def most_at_once(given: str | None) -> int:
             return jobs or most(given or size)
 
-        def shipped(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Order:
+        def shipped(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
             return self._ordering.order(None, bound(function, args, kwargs), replace(wish, code=function, rows=True))
 
         if task is None:
@@ -329,7 +329,7 @@ class Heroku:
         def called(*args: Any, **kwargs: Any) -> pd.DataFrame | None:
             return _result(self._started(order(called, args, kwargs)))
 
-        def order(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Order:
+        def order(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
             if function is not called:
                 raise InvalidOptions(
                     f"This executor runs the task {named.name}: give executor.task to submit() or map()."
@@ -357,7 +357,7 @@ class Heroku:
         if resumption.ID.fullmatch(run):
             return self.resume(run)
         detached = detached_.load(run, self.client.base_url, self.app)
-        order = Order(
+        order = RunSpec(
             self.app,
             self.app_name,
             detached.task,
@@ -366,7 +366,7 @@ class Heroku:
             timeout=detached.timeout,
             takes_rows=detached.takes_rows,
             is_local=self.settings.is_local,
-            outlives=True,
+            is_detached=True,
         )
         attached = Run(self.client, order, detached).start()
         _remember(attached)

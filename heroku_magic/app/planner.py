@@ -14,7 +14,7 @@ from heroku_magic.bundle.build import COMMAND, Bundle
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import refused, to_env, with_calls
 from heroku_magic.protocol.task import check
-from heroku_magic.runs.spec import Order
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.grid import Grid, grid, refuse_too_many, reservoir
 from heroku_magic.sweeps.plan import Plan, check_count
 from heroku_magic.text.secret import Secret
@@ -76,7 +76,7 @@ class Ordering:
         other._bundling.take(self._bundling)
         return other
 
-    def order(self, task: str | None, parameters: Mapping[str, Any], wish: Wish) -> Order:
+    def order(self, task: str | None, parameters: Mapping[str, Any], wish: Wish) -> RunSpec:
         """Return what one run needs. Raises InvalidOptions, InvalidParameters with every fault, or SettingsError."""
         if wish.code is not None:
             _refuse_both(task, wish)
@@ -148,7 +148,7 @@ class Ordering:
         added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
         shared = {name: value for name, value in first.env.items() if name not in made.names}
 
-        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> Order:
+        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
             if not makes_calls:
                 return replace(first, env={**_encoded({**fixed, **combinations[0]}, chosen, []), **added})
             return replace(first, env=with_calls(shared, [to_env(one, chosen.schema) for one in combinations]))
@@ -159,7 +159,7 @@ class Ordering:
         """A run is over that may tell what there is on the app's dynos."""
         self._bundling.learn(run)
 
-    def _shipped_order(self, code: str | Callable[..., Any], parameters: Mapping[str, Any], wish: Wish) -> Order:
+    def _shipped_order(self, code: str | Callable[..., Any], parameters: Mapping[str, Any], wish: Wish) -> RunSpec:
         """One run of what brings its own code: no task of the app is asked for."""
         if isinstance(code, str):
             return self._carried(self._bundle(code, parameters, (), wish), {}, wish)
@@ -172,13 +172,13 @@ class Ordering:
         first = self._carried(bundle, made[places[0]], wish)
         added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
 
-        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> Order:
+        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
             env = bundle.calls(combinations) if makes_calls else bundle.env(combinations[0])
             return replace(first, env={**env, **added})
 
         return Plan(first, made, places, of, self.most_at_once)
 
-    def _carried(self, bundle: Bundle, values: Mapping[str, Any], wish: Wish) -> Order:
+    def _carried(self, bundle: Bundle, values: Mapping[str, Any], wish: Wish) -> RunSpec:
         env = bundle.env(values)
         secrets = {name: value for name, value in env.items() if isinstance(value, Secret)}
         if issues := self._clashes(secrets, frozenset(wish.override)):
@@ -228,7 +228,7 @@ class Ordering:
             self._place.tell(f"What {chosen.name} declares: {fault}")
         return chosen, env
 
-    def _made(self, task: str, command: str, env: Mapping[str, str | Secret], wish: Wish) -> Order:
+    def _made(self, task: str, command: str, env: Mapping[str, str | Secret], wish: Wish) -> RunSpec:
         settings = self._place.settings
         limit = settings.timeout if wish.timeout is None else wish.timeout
         _check_limit(limit, detach=wish.detach, is_local=settings.is_local)
@@ -236,7 +236,7 @@ class Ordering:
             env = {**env, "RUN_PACE": str(settings.pace)}
             if warning := self._preflight.check(limit):
                 self._place.tell(warning)
-        made = Order(
+        made = RunSpec(
             self._place.app,
             self._place.app_name,
             task,
@@ -245,7 +245,7 @@ class Ordering:
             size=wish.size or settings.size,
             timeout=limit,
             takes_rows=wish.rows,
-            outlives=wish.detach,
+            is_detached=wish.detach,
             is_local=settings.is_local,
             prices=settings.prices,
         )
@@ -302,7 +302,7 @@ def _encoded(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> di
     return env
 
 
-def second_price(order: Order) -> float:
+def second_price(order: RunSpec) -> float:
     """Return what a second of such a dyno costs. Raises InvalidOptions where that is not known in dollars."""
     price = order.price(order.size, 1.0)
     if price is None and order.size is None:
@@ -316,7 +316,7 @@ def second_price(order: Order) -> float:
     return price
 
 
-def _within(order: Order, dollars: float) -> Order:
+def _within(order: RunSpec, dollars: float) -> RunSpec:
     """The order, with a life as long as the dollars pay for, at most."""
     price = second_price(order)
     if price * 1 > dollars:

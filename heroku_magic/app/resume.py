@@ -51,7 +51,7 @@ class Rest(NamedTuple):
 
 def begin(sweep: str, place: Place, plan: Plan, terms: Terms, save: str | os.PathLike[str] | None) -> Journal | None:
     """Begin the journal of a sweep that is saved, or goes on when this process ends; None for any other."""
-    path = Path(save) if save else journal.detached_path(sweep) if plan.first.outlives else None
+    path = Path(save) if save else journal.detached_path(sweep) if plan.first.is_detached else None
     return Journal(path).open(_written(sweep, place, plan, terms)) if path else None
 
 
@@ -104,7 +104,7 @@ def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:
         size=first.size,
         timeout=first.timeout,
         takes_rows=first.takes_rows,
-        outlives=first.outlives,
+        outlives=first.is_detached,
         terms=asdict(terms),
     )
 
@@ -154,7 +154,7 @@ def _still_live(told: Read, plan: Plan) -> list[Job]:
         found = detached.find(run)
         if found is not None and not told.ended.keys() >= set(places):
             makes_calls = told.written.terms["chunk"] != 1
-            order = replace(plan.of([plan[place] for place in places], makes_calls), outlives=True)
+            order = replace(plan.of([plan[place] for place in places], makes_calls), is_detached=True)
             jobs[tuple(places)] = Job(order, tuple(places), makes_calls, found)
     return [*jobs.values()]
 

@@ -80,7 +80,7 @@ class Runs(VerbGroup):
             output = self._sweep_output(sweep, options)  # it runs already: an interrupt meanwhile is meant for it
             output.follow()
         except KeyboardInterrupt:
-            if sweep.outlives:
+            if sweep.is_detached:
                 raise Interrupted(
                     f"Let go of {sweep.id}, which goes on: %heroku last is the sweep, and .cancel() stops it."
                 ) from None
@@ -88,7 +88,9 @@ class Runs(VerbGroup):
             try:
                 (output or self._sweep_output(sweep, options)).follow()
             except KeyboardInterrupt:
-                raise Interrupted(f"Let go of {sweep.id} while it was being stopped. {sweep.what_remains()}") from None
+                raise Interrupted(
+                    f"Let go of {sweep.id} while it was being stopped. {sweep.leftover_message()}"
+                ) from None
 
     def _bind_sweep(self, name: str | None, sweep: Sweep) -> None:
         if name:
@@ -134,7 +136,7 @@ class Runs(VerbGroup):
         try:
             output.follow()
         except KeyboardInterrupt:
-            if run.outlives:
+            if run.is_detached:
                 output.leave()
                 raise Interrupted(
                     f"Let go of {run.id}: its dyno goes on (`%heroku attach {run.id}`, `%heroku stop {run.dyno}`)."
@@ -145,7 +147,7 @@ class Runs(VerbGroup):
             except KeyboardInterrupt:
                 output.leave()
                 raise RunCancelled(
-                    f"Let go of {run.id} while it was being stopped. {run.what_remains()}", run
+                    f"Stopped waiting for {run.id} while it was being stopped. {run.leftover_message()}", run
                 ) from None
 
     def _last(self, _: Parsed) -> Run | Sweep | None:

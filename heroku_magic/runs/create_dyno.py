@@ -1,4 +1,4 @@
-"""Creation: gets one dyno for one run, though an answer is lost or the app is at its limit; it follows no run.
+"""DynoCreator: gets one dyno for one run, though an answer is lost or the app is at its limit; it follows no run.
 
 A create is the one request that must not be sent blindly again: each that arrives is billed. So
 after a lost answer the dyno is looked for by the run's id, which its command carries.
@@ -31,7 +31,7 @@ class Stopped(Exception):
     """The run was cancelled while its dyno was being requested; no dyno was started."""
 
 
-class Creation:
+class DynoCreator:
     """One dyno for one run.
 
     command ends with the run's id. say: tells of a wait. wait: sleeps so many seconds and tells

@@ -1,4 +1,4 @@
-"""Transcript: the log lines of one run's dyno -> events, and what they leave open; it asks nobody for more."""
+"""RunLog: the log lines of one run's dyno -> events, and what they leave open; it asks nobody for more."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MANY = 20  # lines that came at once, of which all are looked at together
 GAP = 2.0  # seconds after which a record that is missing is no longer just late
 
 
-class News(NamedTuple):
+class LogUpdate(NamedTuple):
     """What lines brought: events in their order, the states that the dyno has been in, sentences for the user."""
 
     events: list[Event]
@@ -32,7 +32,7 @@ class News(NamedTuple):
     notes: list[str]
 
 
-class Transcript:
+class RunLog:
     """What one dyno's log says: `decoder` has the result, `life` knows when it is over.
 
     exited_at: when the dyno exited by Heroku's own clock, as its log writes it; empty as long as that is unknown.
@@ -63,9 +63,9 @@ class Transcript:
         self._oldest = (created - CLOCK_SKEW).isoformat(timespec="microseconds")
         self._dyno, self._size = dyno.name, dyno.size
 
-    def take(self, lines: Sequence[LogLine]) -> News:
+    def take(self, lines: Sequence[LogLine]) -> LogUpdate:
         """Read lines as they come."""
-        news = News([], [], [])
+        news = LogUpdate([], [], [])
         if self._are_mere_text(lines):
             self.has_printed = True
             news.events.extend(lines)
@@ -173,7 +173,7 @@ class Transcript:
         was_cut, self._is_cut = self._is_cut, len(text) >= PIECE // 4 and len(text.encode("utf-8", "replace")) >= PIECE
         return self._mask.text(self._key.hide(text), begins=not was_cut, ends=not self._is_cut)
 
-    def _heed(self, line: LogLine, news: News) -> None:
+    def _heed(self, line: LogLine, news: LogUpdate) -> None:
         """Read Heroku's own line: what it says of the run, and of trouble."""
         news.states.extend(self._live(line))
         self._lost_here += lost(line.message)

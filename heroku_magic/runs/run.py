@@ -28,12 +28,12 @@ from heroku_magic.errors import (
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.records import Metric, Progress, RunKey
 from heroku_magic.runs import measured, running
-from heroku_magic.runs.create_dyno import Creation, Stopped
+from heroku_magic.runs.create_dyno import DynoCreator, Stopped
 from heroku_magic.runs.detached import Detached, path, save
 from heroku_magic.runs.events import Event, StateChange
 from heroku_magic.runs.failures import describe_failure
 from heroku_magic.runs.feed import Feed
-from heroku_magic.runs.log_reader import Transcript
+from heroku_magic.runs.log_reader import RunLog
 from heroku_magic.runs.registry import dynos_since
 from heroku_magic.text.secret import Secret
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from heroku_magic.api.shared_log import Followed, SharedLog
     from heroku_magic.protocol.records import Call, Declaration, Rows
     from heroku_magic.protocol.tables import Table
-    from heroku_magic.runs.spec import Order
+    from heroku_magic.runs.spec import RunSpec
 
 AHEAD, FAR_AHEAD = 25, 100  # pieces of the log that wait for the run's thread, between which its reader is slowed down:
 BREATH = 0.001  # seconds a piece, so little that no log session finds its reader asleep
@@ -71,7 +71,7 @@ class Run:
     def __init__(
         self,
         client: HerokuClient,
-        order: Order,
+        order: RunSpec,
         detached: Detached | None = None,
         *,
         log: SharedLog | None = None,
@@ -91,7 +91,7 @@ class Run:
         self._detached = detached
         self._file = path(detached.run) if detached else None
         self._key = RunKey.read(detached.key) if detached else RunKey.new()
-        self._creation = Creation(
+        self._creation = DynoCreator(
             self._client,
             order.app,
             f"{order.command} #{self.id}",
@@ -102,7 +102,7 @@ class Run:
             wait=self._is_cancelled_within,
             is_patient=log is None,
         )
-        self._log = Transcript(self._key, takes_rows=order.takes_rows, mask=order.mask)
+        self._log = RunLog(self._key, takes_rows=order.takes_rows, mask=order.mask)
         self._looked_at = self._not_before = 0.0
         self._is_missed = False
         self._told: set[str] = set()
@@ -134,9 +134,9 @@ class Run:
         return self._client.base_url
 
     @property
-    def outlives(self) -> bool:
+    def is_detached(self) -> bool:
         """Whether the run goes on when this process ends."""
-        return self._order.outlives
+        return self._order.is_detached
 
     @property
     def state(self) -> str:
@@ -160,7 +160,7 @@ class Run:
         return self.done() or self._log.life.exit_status is not None
 
     @property
-    def was_ended_by_platform(self) -> bool:
+    def was_evicted(self) -> bool:
         """Whether its dyno was ended from outside: not by its user, its time limit, or for its memory."""
         is_own = self._log.decoder.failure is not None and self._log.decoder.failure.type != "Terminated"
         is_told = any(code.startswith("R1") for code in self._log.troubles)
@@ -168,7 +168,7 @@ class Run:
         return was_killed and not self._cancel_asked.is_set() and not self._is_overdue
 
     @property
-    def broke_off(self) -> bool:
+    def died_mid_task(self) -> bool:
         """Whether its process is known to have ended in the midst of its work, not by the helper's own word."""
         return self.exit_status is not None and (self.exit_status in {137, 143} or self._log.decoder.end is None)
 
@@ -337,7 +337,9 @@ class Run:
         except HerokuMagicError as error:
             self._finish(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever for a thread that died
-            self._finish(HerokuMagicError(f"A fault of heroku_magic: {type(error).__name__}. {self.what_remains()}"))
+            self._finish(
+                HerokuMagicError(f"A fault of heroku_magic: {type(error).__name__}. {self.leftover_message()}")
+            )
         finally:
             if self._stream is not None:
                 self._stream.close()
@@ -352,7 +354,7 @@ class Run:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""
         order = self._order
         # A process that ends waits for what is detached until it is created.
-        if self._cancel_asked.is_set() or (running.is_ending() and not order.outlives):
+        if self._cancel_asked.is_set() or (running.is_ending() and not order.is_detached):
             raise RunCancelled(f"{self.task} was stopped before its dyno was created.", self)
         self.started_at, self._began = time.time(), time.monotonic()
         try:
@@ -365,7 +367,7 @@ class Run:
             raise Refused(f"{error} (asked for --size {order.size})", status=error.status, id=error.id) from None
         except Unreachable as error:
             raise self._unknown_create(error) if error.sent else error from None
-        if order.outlives:
+        if order.is_detached:
             self._keep(dyno)
         self._started(dyno)
         return dyno
@@ -541,7 +543,7 @@ class Run:
         except NotFound:
             self._log.life.gone(time.monotonic())  # it ended by itself meanwhile
         except ApiError as error:
-            raise RunCancelled(f"{self.dyno} could not be stopped: {error}\n{self.what_remains()}", self) from None
+            raise RunCancelled(f"{self.dyno} could not be stopped: {error}\n{self.leftover_message()}", self) from None
 
     def _read_late_lines(self) -> None:
         """Stay a moment for lines that the log brings after the end."""
@@ -589,15 +591,15 @@ class Run:
 
     def _let_go(self) -> str:
         """Stop a dyno of a sweep that nobody can read any more; of a single run that is its user's to decide."""
-        if self._shared_log is None or self.outlives:
-            return self.what_remains()
+        if self._shared_log is None or self.is_detached:
+            return self.leftover_message()
         try:
             self._client.stop_dyno(self._order.app, self._dyno_id)
         except ApiError:
-            return self.what_remains()
+            return self.leftover_message()
         return f"{self.dyno} was told to stop."
 
-    def what_remains(self) -> str:
+    def leftover_message(self) -> str:
         """Say what may still run, and when it ends by itself."""
         if self.dyno is None or self.ends_at is None:
             return "No dyno was started."
@@ -606,10 +608,10 @@ class Run:
             f"{self.dyno} of {self.app} may still run; it ends by itself at {at:%H:%M:%S} (`%heroku stop {self.dyno}`)."
         )
 
-    def what_was_left(self) -> str:
+    def outcome_message(self) -> str:
         """Say what became of a run that was cancelled: gone, or what may still run and until when."""
         if not self.done():
-            return f"{self.task} was told to stop. {self.what_remains()}"
+            return f"{self.task} was told to stop. {self.leftover_message()}"
         return str(self._error) if self._error else f"{self.task} ended by itself."
 
     def _elapsed(self) -> float | None:

@@ -37,7 +37,7 @@ def is_ending() -> bool:
 
 def still_running(url: str) -> list[Run]:
     """Return the runs of this process at an API's host that are not over and would be out of reach without a token."""
-    return [run for run in running_runs() if run.running() and not run.outlives and run.host == url]
+    return [run for run in running_runs() if run.running() and not run.is_detached and run.host == url]
 
 
 def running_runs() -> list[Run]:
@@ -51,13 +51,13 @@ def _stop_all() -> None:
     What is detached is waited for until its dyno is created and can be attached.
     """
     _ending.set()
-    runs = [run for run in running_runs() if not run.outlives and run.cancel()]
-    for run in [run for run in running_runs() if run.outlives]:
+    runs = [run for run in running_runs() if not run.is_detached and run.cancel()]
+    for run in [run for run in running_runs() if run.is_detached]:
         run.wait_for_dyno(CREATE_TIMEOUT)
     until = time.monotonic() + STOP_TIMEOUT
     for run in runs:
         run.wait(max(until - time.monotonic(), 0))
-        print(f"heroku_magic: {run.what_was_left()}", file=sys.stderr)  # noqa: T201 - nobody else is there any more
+        print(f"heroku_magic: {run.outcome_message()}", file=sys.stderr)  # noqa: T201 - nobody else is there any more
 
 
 at_end(Step.DYNOS, _stop_all)

@@ -1,4 +1,4 @@
-"""Order: what a run is to be of, as plain values; it is carried out elsewhere."""
+"""RunSpec: what a run is to be of, as plain values; it is carried out elsewhere."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Order:
+class RunSpec:
     """What to run: `command` as the dyno gets it (a process type or a command line), without the run's id.
 
     task: the name to show. env: what the dyno's environment carries; its Secrets are hidden in
     whatever the task prints. timeout: the dyno's longest
-    life in seconds, boot included. app_name: what to show, the app's name or "embedded". outlives:
+    life in seconds, boot included. app_name: what to show, the app's name or "embedded". is_detached:
     it goes on when this process ends. is_local: it goes to the embedded Heroku. prices: dollars a month by size.
     """
 
@@ -31,7 +31,7 @@ class Order:
     size: str | None = None
     timeout: int = 3600
     takes_rows: bool = True
-    outlives: bool = False
+    is_detached: bool = False
     is_local: bool = False
     prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_A_MONTH, repr=False)
 

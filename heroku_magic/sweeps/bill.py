@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from heroku_magic.runs.run import Run
-    from heroku_magic.runs.spec import Order
+    from heroku_magic.runs.spec import RunSpec
 
 
 class Bill:
     """Of dynos like that of `order`. dollars: at list price; None is unknown."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: RunSpec) -> None:
         self._order = order
         self.seconds = 0.0
         self.dollars: float | None = 0.0

@@ -9,7 +9,7 @@ from heroku_magic.api.dyno_sizes import READ_ON
 from heroku_magic.sweeps.throttle import REFILL, RESERVE
 
 if TYPE_CHECKING:
-    from heroku_magic.runs.spec import Order
+    from heroku_magic.runs.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Estimate:
     requests_left: of this hour.
     """
 
-    order: Order
+    order: RunSpec
     combinations: int = 1
     chunk: int = 1
     at_once: int = 1

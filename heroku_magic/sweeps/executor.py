@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.run import Run
-    from heroku_magic.runs.spec import Order
+    from heroku_magic.runs.spec import RunSpec
 
-    Orders = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Order]
+    Specs = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], RunSpec]
     Values = Callable[[Run], Any]
 
 
@@ -35,7 +35,7 @@ class DynoExecutor(Executor):
     def __init__(
         self,
         client: HerokuClient,
-        orders: Orders,
+        orders: Specs,
         values: Values,
         *,
         task: Callable[..., Any] | None,

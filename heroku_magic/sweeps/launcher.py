@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.detached import Detached
-    from heroku_magic.runs.spec import Order
+    from heroku_magic.runs.spec import RunSpec
 
 TICK = 0.2  # seconds between two looks while nothing ends
 
@@ -37,7 +37,7 @@ class Job:
     detached: it was started by another process. read: how many of its calls were taken note of.
     """
 
-    order: Order = field(repr=False)
+    order: RunSpec = field(repr=False)
     places: tuple[int, ...] = ()
     makes_calls: bool = False
     detached: Detached | None = field(default=None, repr=False)

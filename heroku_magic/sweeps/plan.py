@@ -10,7 +10,7 @@ from heroku_magic.errors import InvalidOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from heroku_magic.runs.spec import Order
+    from heroku_magic.runs.spec import RunSpec
     from heroku_magic.sweeps.grid import Grid
 
 
@@ -21,10 +21,10 @@ class Plan:
     places: which combinations of the grid. most_at_once: how many runs there may be, by the dynos' size.
     """
 
-    first: Order
+    first: RunSpec
     grid: Grid
     places: Sequence[int]
-    of: Callable[[Sequence[Mapping[str, Any]], bool], Order]
+    of: Callable[[Sequence[Mapping[str, Any]], bool], RunSpec]
     most_at_once: Callable[[str | None], int]
 
     def __len__(self) -> int:

@@ -115,7 +115,7 @@ class SweepDesk:
         if job.makes_calls and job.read == len(job.places):
             self._waiting.took(job.run.seconds or 0.0, [call.told.seconds for call in job.run.calls])
         left = job.places[job.read :]
-        if len(left) > 1 and job.run.broke_off and not self.is_stopping:
+        if len(left) > 1 and job.run.died_mid_task and not self.is_stopping:
             # What it was at is not known to the call: its last words wait a moment. Alone it will show.
             self._divide(self._open(left))
             left = ()
@@ -263,7 +263,7 @@ class SweepDesk:
 
     def _is_out_of_sight(self, error: HerokuMagicError | None) -> bool:
         """Whether a detached run may go on unseen: who attaches the sweep takes it up."""
-        return self.plan.first.outlives and isinstance(error, LogStreamError)
+        return self.plan.first.is_detached and isinstance(error, LogStreamError)
 
     def _heed(self, error: HerokuMagicError | None) -> None:
         """Stop once more runs in a row had no answer than there are at once: the others would have none, too."""
@@ -276,5 +276,5 @@ class SweepDesk:
         if self.is_stopping or self.board.tries(outcome.place) > self.terms.retries:
             return False
         if isinstance(outcome.error, TaskFailed):
-            return self.terms.retry_tasks or outcome.error.run.was_ended_by_platform
+            return self.terms.retry_tasks or outcome.error.run.was_evicted
         return not isinstance(outcome.error, RunCancelled | InvalidParameters | None)

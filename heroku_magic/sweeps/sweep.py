@@ -93,11 +93,11 @@ class Sweep:
         return f"<Sweep {self.id} of {self.task} over {', '.join(self.names)}: {told}>"
 
     @property
-    def outlives(self) -> bool:
+    def is_detached(self) -> bool:
         """Whether its dynos go on when this process ends."""
-        return self.plan.first.outlives
+        return self.plan.first.is_detached
 
-    def what_remains(self) -> str:
+    def leftover_message(self) -> str:
         """Say which dynos may still run, and when they end by themselves."""
         runs = [run for run in self._desk.runs() if run.dyno and run.ends_at]
         if not runs:

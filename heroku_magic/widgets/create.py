@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.secret_sources import find, likely_source
 from heroku_magic.runs import measured
-from heroku_magic.runs.spec import Order
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Ru
     Which size Heroku gives where none was chosen, the last run knows.
     """
     settings = connection.settings
-    order = Order(
+    order = RunSpec(
         connection.app,
         connection.app_name,
         task.name,

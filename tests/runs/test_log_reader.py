@@ -11,7 +11,7 @@ from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.api.resources import Dyno, DynoRelease
 from heroku_magic.protocol.records import Rows
 from heroku_magic.runs import log_reader as transcript
-from heroku_magic.runs.log_reader import MANY, Transcript
+from heroku_magic.runs.log_reader import MANY, RunLog
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
 
@@ -20,7 +20,7 @@ DYNO = Dyno("id", "run.1", "task", "2026-01-01T12:00:00Z", "starting", "Basic", 
 
 @pytest.fixture
 def log():
-    log = Transcript(KEY, takes_rows=True)
+    log = RunLog(KEY, takes_rows=True)
     log.begin(DYNO)
     return log
 
@@ -71,7 +71,7 @@ ODD = {
 def test_many_lines_at_once_are_read_as_each_by_itself(what):
     flood = lines(*(f"line {number}" for number in range(MANY)))
     batch = [*flood, *ODD[what], *flood]
-    at_once, one_by_one = (Transcript(KEY, takes_rows=True, mask=Mask([Secret("hunter2-value")])) for _ in range(2))
+    at_once, one_by_one = (RunLog(KEY, takes_rows=True, mask=Mask([Secret("hunter2-value")])) for _ in range(2))
     at_once.begin(DYNO)
     one_by_one.begin(DYNO)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.runs.spec import Order
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 
 
 def order(**options):
-    return Order("shop", "shop", "simulate", "simulate", {}, **options)
+    return RunSpec("shop", "shop", "simulate", "simulate", {}, **options)
 
 
 def test_what_was_never_measured_has_a_price_a_second_and_a_bound():

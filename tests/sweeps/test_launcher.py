@@ -15,11 +15,11 @@ from workers import make_worker
 from heroku_magic import connect
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import LogStreamError, RateLimited, Refused, TaskFailed
-from heroku_magic.runs.spec import Order
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps import launcher
 from heroku_magic.sweeps.launcher import Job, Launcher
 
-ORDER = Order("shop", "shop", "step", "step", {})
+ORDER = RunSpec("shop", "shop", "step", "step", {})
 
 
 class Made:

@@ -8,14 +8,14 @@ import pytest
 
 from heroku_magic.errors import InvalidParameters, TaskFailed
 from heroku_magic.protocol.records import Call, Return, Rows
-from heroku_magic.runs.spec import Order
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.grid import Axis, Grid
 from heroku_magic.sweeps.launcher import Job
 from heroku_magic.sweeps.outcomes import STATES, Board, Outcome
 from heroku_magic.sweeps.plan import Plan, Terms
 from heroku_magic.sweeps.scheduler import SweepDesk
 
-ORDER = Order("shop", "shop", "step", "step", {}, size="basic", prices={"basic": 2_592_000})  # a dollar a second
+ORDER = RunSpec("shop", "shop", "step", "step", {}, size="basic", prices={"basic": 2_592_000})  # a dollar a second
 
 
 class Ended:
@@ -29,7 +29,7 @@ class Ended:
     state = "up"
     latest_lines = ()
     files = {}  # noqa: RUF012 - nobody writes it
-    was_ended_by_platform = broke_off = False
+    was_evicted = died_mid_task = False
 
     def __init__(self, calls=(), error=None, seconds=10.0):
         self.calls, self.error, self.seconds = [*calls], error, seconds
@@ -172,7 +172,7 @@ def test_what_was_known_before_says_nothing_of_what_a_dyno_costs():
 def test_retries_are_for_what_the_platform_ended():
     made = desk(1, retries=1)
     run = Ended()
-    run.error, run.was_ended_by_platform = TaskFailed("killed", run), True
+    run.error, run.was_evicted = TaskFailed("killed", run), True
     made.ended(begun(made, run))
     assert states(made) == ["retried"]
     made.ended(begun(made))
@@ -182,7 +182,7 @@ def test_retries_are_for_what_the_platform_ended():
 
 def broken(*calls):
     run = Ended(calls)
-    run.error, run.broke_off = TaskFailed("killed", run), True
+    run.error, run.died_mid_task = TaskFailed("killed", run), True
     return run
 
 
@@ -210,7 +210,7 @@ def test_a_helper_that_ends_by_its_own_word_before_any_call_fails_them_all():
 def test_tries_of_an_earlier_sweep_take_no_retries_away():
     made = desk(1, known=[Outcome(0, {"n": 0}, "failed", 3, {})], retries=1)
     run = Ended()
-    run.error, run.was_ended_by_platform = TaskFailed("killed", run), True
+    run.error, run.was_evicted = TaskFailed("killed", run), True
     made.ended(begun(made, run))
     assert states(made) == ["retried"]
     assert made.board.attempts(0) == 4

@@ -14,7 +14,7 @@ from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
 from heroku_magic.magics.parser import parse
 from heroku_magic.protocol.task import Task
 from heroku_magic.runs import measured
-from heroku_magic.runs.spec import Order
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.widgets.create import _price
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -182,7 +182,7 @@ def test_the_price_of_a_sweep_is_that_of_the_runs_that_were_seen():
         return _price(heroku, Task("ticks", "", None), size, runs, last)
 
     assert told("standard-1x") == "", "none was seen yet"
-    order = Order("priced", "priced", "ticks", "ticks", {})
+    order = RunSpec("priced", "priced", "ticks", "ticks", {})
     for seconds in (36.0, 12.0):
         measured.note(SimpleNamespace(seconds=seconds, size="standard-1x", calls=()), order)
 
