@@ -1,5 +1,5 @@
-"""The embedded Heroku: a local server that speaks the Platform API and runs each dyno as a real process; no sandbox.
+"""The embedded Heroku: a local server that speaks the Platform API and runs each dyno as a process, without a sandbox.
 
-It is an island: it imports nothing of the package around it and is started as a process of its own,
-`python -m heroku_magic.emulator --help`.
+It runs as a process of its own (`python -m heroku_magic.emulator --help`) behind a URL. Nothing here may import
+another part of `heroku_magic`, and code for clients of Heroku does not belong here.
 """

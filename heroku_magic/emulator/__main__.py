@@ -1,4 +1,4 @@
-"""The command line of the embedded Heroku: options in, two `export` lines out, then it serves until its end."""
+"""The command line of the embedded Heroku: prints `export` lines for a shell, then serves until it is ended."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import sys
 from functools import reduce
 from pathlib import Path
 
-from heroku_magic.emulator.dynos import life
+from heroku_magic.emulator.dynos import watch
 from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.faults import FAULTS, Faults
-from heroku_magic.emulator.server import Emulator
-from heroku_magic.emulator.times import TIMES, Times, changed
-from heroku_magic.emulator.web.ratelimit import CAPACITY
+from heroku_magic.emulator.platform import Platform
+from heroku_magic.emulator.rate_limit import CAPACITY
+from heroku_magic.emulator.server import Server
+from heroku_magic.emulator.timings import TIMINGS, Timings, with_setting
 
 _EPILOG = """\
 example:
@@ -26,8 +27,9 @@ prints
   export HEROKU_API_KEY=...
   export HEROKU_PARTICLEBOARD_URL=http://127.0.0.1:5001
   export NODE_EXTRA_CA_CERTS=...
-Paste these lines into a shell: any client that lets its API host be set, the official CLI too, then talks
-to it. Dynos are processes of yours with your rights: serve only folders whose code you would run yourself.
+Paste these lines into a shell. Then any client whose API host can be set, including the official CLI, talks
+to the embedded Heroku. Dynos are processes with your user's rights: serve only folders whose code you would
+run yourself.
 """
 
 
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asyncio.run(_serve(options))
     except StartError as error:
-        print(f"embedded Heroku: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks so
+        print(f"embedded Heroku: {error}", file=sys.stderr)  # noqa: T201 - output of a command line
         return 1
     return 0
 
@@ -51,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--app",
         dest="apps",
         action="append",
@@ -60,62 +63,63 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=FOLDER",
         help="serve this folder as an app of this name; may be repeated (--app demo=./worker)",
     )
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: a free one (--port 5001)")
-    parser.add_argument(
+    add("--port", type=int, default=0, help="port on 127.0.0.1; by default a free one (--port 5001)")
+    add(
         "--token",
         metavar="TOKEN",
-        help="the token that opens it; a random one if left out, which no list of processes shows (--token secret)",
+        help="the API token; by default a random one, which no list of processes shows (--token secret)",
     )
-    parser.add_argument(
+    add(
         "--state",
         type=lambda text: Path(text).expanduser().absolute(),
         metavar="FOLDER",
-        help="keep apps, config, releases and slugs here, for the next start (--state ./heroku-state)",
+        help="keep apps, config, releases and slugs here for the next start (--state ./heroku-state)",
     )
-    parser.add_argument(
+    add(
         "--one-offs",
         type=_count,
         metavar="N",
-        help="most one-off dynos of an app at once, of all sizes; left out: as on Heroku, of each size (--one-offs 8)",
+        help="most one-off dynos per app at once, of all sizes; by default Heroku's limit per size (--one-offs 8)",
     )
-    parser.add_argument(
+    add(
         "--requests-left",
         type=_count,
         default=CAPACITY,
         metavar="N",
-        help="requests of this hour that the account has left at the start; 75 come back a minute (--requests-left 20)",
+        help="requests left in the account's budget at the start; 75 are added per minute (--requests-left 20)",
     )
-    parser.add_argument(
+    add(
         "--time",
-        dest="times",
+        dest="timings",
         action="append",
         default=[],
         metavar="NAME=SECONDS",
-        help=f"change one of the platform's times, Heroku's own otherwise: {', '.join(TIMES)} (--time grace=5)",
+        help=f"change one of the platform's times, by default Heroku's own: {', '.join(TIMINGS)} (--time grace=5)",
     )
-    parser.add_argument(
+    add(
         "--fault",
         dest="faults",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="make something go wrong; may be repeated (--fault drop-lines=0.1); the faults are listed below",
+        help="make something go wrong; may be repeated; see the list below (--fault drop-lines=0.1)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the same seed gives the same faults (--seed 7)"
-    )
-    parser.add_argument(
+    add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same faults (--seed 7)")
+    add(
         "--until-stdin-closes",
         action="store_true",
         help="end when standard input closes (sleep 60 | python -m ... --until-stdin-closes)",
     )
-    parser.add_argument("--parent", type=_count, metavar="PID", help="end when this process is gone (--parent $$)")
+    add("--parent", type=_count, metavar="PID", help="end when this process has ended (--parent $$)")
     return parser
 
 
 def _faults_help() -> str:
-    lines = (f"  {name + '=' + kind[0].upper():26} {what}" for name, (kind, what) in FAULTS.items())
-    return "\nfaults (A: a probability from 0 to 1, S: seconds):\n" + "\n".join(lines)
+    kinds = ", ".join(
+        f"{kind.letter}: {kind.description}" for kind in dict.fromkeys(kind for kind, _ in FAULTS.values())
+    )
+    lines = (f"  {f'{name}={kind.letter}':26} {effect}" for name, (kind, effect) in FAULTS.items())
+    return f"\nfaults ({kinds}):\n" + "\n".join(lines)
 
 
 def _app(text: str) -> tuple[str, Path]:
@@ -127,59 +131,54 @@ def _app(text: str) -> tuple[str, Path]:
 
 def _count(text: str) -> int:
     if not (text.isdecimal() and text.isascii() and len(text) < 10 and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
-def _distinct(apps: list[tuple[str, Path]]) -> dict[str, Path]:
-    if len(dict(apps)) < len(apps):
+def _platform(options: argparse.Namespace) -> Platform:
+    folders = dict(options.apps)
+    if len(folders) < len(options.apps):
         raise StartError("Two --app options have the same name.")
-    return dict(apps)
-
-
-def _times(settings: list[str]) -> Times:
+    faults = Faults(options.seed)
     try:
-        return reduce(changed, settings, Times())
+        timings = reduce(with_setting, options.timings, Timings())
     except ValueError as error:
         raise StartError(f"--time {error}.") from None
-
-
-def _faults(settings: list[str], seed: int) -> Faults:
-    faults = Faults(seed)
     try:
-        for setting in settings:
+        for setting in options.faults:
             faults.set(*setting.partition("=")[::2])
     except ValueError as error:
         raise StartError(f"--fault {error}.") from None
-    return faults
-
-
-async def _serve(options: argparse.Namespace) -> None:
-    over = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, over.set)
-    emulator = Emulator(
-        _distinct(options.apps),
+    return Platform(
+        folders,
         one_offs=options.one_offs,
-        times=_times(options.times),
-        faults=_faults(options.faults, options.seed),
+        timings=timings,
+        faults=faults,
         token=options.token,
         state=options.state,
         requests_left=options.requests_left,
     )
-    emulator.start(options.port)
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, end.set)
+    platform = _platform(options)
+    server = Server(platform)
+    server.start(options.port)
     if options.until_stdin_closes:
-        life.when_stdin_closes(over.set)
+        watch.when_stdin_closes(end.set)
     if options.parent is not None:
-        life.when_gone(options.parent, over.set)
-    exports = {"HEROKU_HOST": emulator.url, "HEROKU_API_KEY": emulator.token, "HEROKU_PARTICLEBOARD_URL": emulator.url}
+        watch.when_gone(options.parent, end.set)
+    exports = {"HEROKU_HOST": server.url, "HEROKU_API_KEY": platform.token, "HEROKU_PARTICLEBOARD_URL": server.url}
     if options.parent is None:
-        # Of no use to a kernel, and making the certificate doubles the time of the start.
-        exports["NODE_EXTRA_CA_CERTS"] = str(emulator.rendezvous.authority)
+        # A kernel does not need it, and making the certificate doubles the time of the start.
+        exports["NODE_EXTRA_CA_CERTS"] = str(platform.rendezvous.authority)
     os.write(1, "".join(f"export {name}={value}\n" for name, value in exports.items()).encode())
-    await over.wait()
-    await emulator.stop()
+    await end.wait()
+    await server.stop()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""OAuth authorizations: tokens with scopes and an end; who may ask for what, but not what is answered.
+"""OAuth authorizations: tokens with scopes and an expiry, and the scopes that each kind of route accepts.
 
 https://devcenter.heroku.com/articles/oauth#scopes
 """
@@ -15,7 +15,7 @@ from heroku_magic.emulator.state import new_id, now
 
 SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
 
-# What each kind of route takes; the account's are those of 2015, the last that are public.
+# The scopes that each kind of route accepts; those of account routes are from 2015, the last published ones.
 READ = frozenset({"global", "read", "read-protected", "write", "write-protected"})
 WRITE = frozenset({"global", "write", "write-protected"})
 READ_PROTECTED = frozenset({"global", "read-protected", "write-protected"})
@@ -26,13 +26,13 @@ ANY = frozenset(SCOPES)
 
 
 def _new_token() -> str:
-    # The shape of Heroku's own, so that what redacts theirs redacts ours.
+    # In the shape of Heroku's own tokens, so that whatever redacts those redacts these.
     return f"HRKU-AA{secrets.token_urlsafe(48)[:58]}"
 
 
 @dataclass
-class Authorization:
-    """One token and what it may do. expires_in: seconds from its creation, None for ever."""
+class Grant:
+    """One token and what it may do. expires_in: seconds after its creation, None for no expiry."""
 
     scope: tuple[str, ...] = ("global",)
     description: str = "Long-lived user authorization"
@@ -43,13 +43,13 @@ class Authorization:
     created_at: datetime = field(default_factory=now)
 
     @property
-    def is_over(self) -> bool:
+    def is_expired(self) -> bool:
         """Whether it has expired."""
         return self.expires_in is not None and now() >= self.created_at + timedelta(seconds=self.expires_in)
 
     @property
-    def expires_within(self) -> int | None:
-        """Seconds that it still lives."""
+    def seconds_left(self) -> int | None:
+        """Seconds until it expires."""
         if self.expires_in is None:
             return None
         return max(0, self.expires_in - int((now() - self.created_at).total_seconds()))
@@ -64,29 +64,30 @@ class Authorizations:
     """All tokens of the account; the first is the one that the emulator was started with."""
 
     def __init__(self, token: str) -> None:
-        self.default = Authorization(description="embedded Heroku", token=token)
+        self.default = Grant(description="embedded Heroku", token=token)
         self._all = [self.default]
 
-    def add(self, authorization: Authorization) -> None:
-        """Remember a new one."""
-        self._all.append(authorization)
+    def add(self, grant: Grant) -> None:
+        """Add a new one."""
+        self._all.append(grant)
 
-    def valid(self) -> list[Authorization]:
+    def valid(self) -> list[Grant]:
         """Return those that have not expired."""
-        return [each for each in self._all if not each.is_over]
+        return [each for each in self._all if not each.is_expired]
 
-    def of(self, token: bytes) -> Authorization | None:
-        """Return the authorization of a token, unless it has expired."""
+    def for_token(self, token: bytes) -> Grant | None:
+        """Return the grant of a token, unless it has expired."""
+        # Compares all of them, in constant time each: the time taken must not tell how close a guess is.
         found = [each for each in self._all if hmac.compare_digest(each.token.encode(), token)]
-        return found[0] if found and not found[0].is_over else None
+        return found[0] if found and not found[0].is_expired else None
 
-    def find(self, identity: str) -> Authorization:
-        """Return an authorization by id; `~` is the default one."""
+    def find(self, identity: str) -> Grant:
+        """Return a grant by id; `~` is the default one."""
         for each in self.valid():
             if identity == each.id or (identity == "~" and each is self.default):
                 return each
         raise not_found("authorization")
 
-    def revoke(self, authorization: Authorization) -> None:
-        """Its token opens nothing any more."""
-        self._all.remove(authorization)
+    def revoke(self, grant: Grant) -> None:
+        """Make a token useless."""
+        self._all.remove(grant)

@@ -1,4 +1,4 @@
-"""The answers that are errors, with Heroku's ids and sentences; nothing is sent here.
+"""The error responses, with Heroku's ids and sentences.
 
 https://devcenter.heroku.com/articles/platform-api-reference#errors
 """
@@ -14,41 +14,46 @@ class StartError(Exception):
     """What keeps the emulator from starting, in one line for the user."""
 
 
-class BuildFailed(Exception):
-    """The app's requirements could not be installed; the text ends with pip's last lines."""
+class BuildError(Exception):
+    """The app could not be built; for requirements the text ends with pip's last lines."""
 
 
-class ApiError(HTTPError):
-    """An error answer: its status and its body, `{"id", "message", ...}`."""
+class ErrorResponse(HTTPError):
+    """An error response: its status and its body, `{"id", "message", ...}`."""
 
     def __init__(self, status: int, kind: str, message: str, **more: Any) -> None:
         super().__init__(status)
         self.body = {**more, "id": kind, "message": message}
 
 
-def bad_request(message: str) -> ApiError:
+def bad_request(message: str) -> ErrorResponse:
     """Return a 400: the request cannot be read."""
-    return ApiError(400, "bad_request", message)
+    return ErrorResponse(400, "bad_request", message)
 
 
-def forbidden(message: str) -> ApiError:
-    """Return a 403: the request does not come from whom we talk to."""
-    return ApiError(403, "forbidden", message)
+def forbidden(message: str) -> ErrorResponse:
+    """Return a 403: the sender of the request is not allowed to send it."""
+    return ErrorResponse(403, "forbidden", message)
 
 
-def unauthorized() -> ApiError:
-    """Return the 401 of a missing or wrong token."""
-    return ApiError(401, "unauthorized", "Invalid credentials provided.")
+def unauthorized() -> ErrorResponse:
+    """Return the 401 for a missing or wrong token."""
+    return ErrorResponse(401, "unauthorized", "Invalid credentials provided.")
 
 
-def not_found(resource: str) -> ApiError:
-    """Return the 404 of a resource that is not there."""
-    return ApiError(404, "not_found", f"Couldn't find that {resource}.", resource=resource)
+def not_found(resource: str) -> ErrorResponse:
+    """Return the 404 for a resource that does not exist."""
+    return ErrorResponse(404, "not_found", f"Couldn't find that {resource}.", resource=resource)
 
 
-def no_endpoint() -> ApiError:
-    """Return the 404 of a path or method that the API does not have."""
-    return ApiError(
+def unknown_url() -> ErrorResponse:
+    """Return the 404 for a secret URL that does not exist."""
+    return ErrorResponse(404, "not_found", "Not found")
+
+
+def no_endpoint() -> ErrorResponse:
+    """Return the 404 for a path or method that the API does not have."""
+    return ErrorResponse(
         404,
         "not_found",
         "The requested API endpoint was not found. Are you using the right HTTP verb (i.e. `GET` vs. `POST`), "
@@ -56,9 +61,9 @@ def no_endpoint() -> ApiError:
     )
 
 
-def not_acceptable() -> ApiError:
-    """Return the 406 of an Accept header without the API's version."""
-    return ApiError(
+def not_acceptable() -> ErrorResponse:
+    """Return the 406 for an Accept header without the API's version."""
+    return ErrorResponse(
         406,
         "not_acceptable",
         "Please specify a version along with Heroku's API MIME type. "
@@ -66,26 +71,26 @@ def not_acceptable() -> ApiError:
     )
 
 
-def conflict() -> ApiError:
-    """Return the 409 of a release that the runtime does not see yet."""
-    return ApiError(409, "conflict", "The release is not available to run yet. Please try again in a moment.")
+def conflict() -> ErrorResponse:
+    """Return the 409 for a release that the runtime does not know yet."""
+    return ErrorResponse(409, "conflict", "The release is not available to run yet. Please try again in a moment.")
 
 
-def invalid_range() -> ApiError:
-    """Return the 416 of a Range header that cannot be served."""
-    return ApiError(
-        416, "requested_range_not_satisfiable", "Couldn't parse the Range header or it asks for what cannot be sorted."
+def invalid_range() -> ErrorResponse:
+    """Return the 416 for a Range header that cannot be served."""
+    return ErrorResponse(
+        416, "requested_range_not_satisfiable", "Couldn't parse the Range header, or its key cannot be sorted by."
     )
 
 
-def invalid_params(message: str) -> ApiError:
-    """Return a 422: a parameter is missing, unknown or out of its bounds."""
-    return ApiError(422, "invalid_params", message)
+def invalid_params(message: str) -> ErrorResponse:
+    """Return a 422: a parameter is missing, unknown or out of bounds."""
+    return ErrorResponse(422, "invalid_params", message)
 
 
-def above_limit(limit: int, size: str) -> ApiError:
-    """Return the 422 of one dyno too many."""
-    return ApiError(
+def above_limit(limit: int, size: str) -> ErrorResponse:
+    """Return the 422 for one dyno too many."""
+    return ErrorResponse(
         422,
         "cannot_run_above_limit",
         f"Cannot run more than {limit} {size} size dynos.",
@@ -95,9 +100,9 @@ def above_limit(limit: int, size: str) -> ApiError:
     )
 
 
-def rate_limited() -> ApiError:
-    """Return the 429 of an hour's requests used up."""
-    return ApiError(
+def rate_limited() -> ErrorResponse:
+    """Return the 429 for an exhausted request budget."""
+    return ErrorResponse(
         429,
         "rate_limit",
         "Your account reached the API rate limit\nPlease wait a few minutes before making new requests",

@@ -1,48 +1,61 @@
-"""Faults on demand: which go wrong how often, decided by a seed alone; nothing goes wrong in here.
+"""Faults on demand: what can go wrong, and a seed that alone decides when it does.
 
-A decision hangs on the seed, the fault's name and a key (a line's number, a dyno's), never on the
-order in which things happen: the same seed gives the same faults.
+A decision depends on the seed, the fault's name and a key (the number of a line or a dyno), not on the order
+of events: the same seed gives the same faults.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.emulator.times import number
+from heroku_magic.emulator.timings import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What no clock or wait can be sensibly set to; dates end in the year 9999.
+# No clock or timer can sensibly be set to more; dates end in the year 9999.
 MOST = 1e9
-PROBABILITY, SECONDS, COUNT = "a probability from 0 to 1", "seconds", "a whole number"
 
+
+class Kind(NamedTuple):
+    """What the value of a fault is, and the letter that stands for it in the help."""
+
+    letter: str
+    description: str
+
+
+PROBABILITY = Kind("P", "a probability from 0 to 1")
+SECONDS = Kind("S", "seconds")
+OFFSET = Kind("±S", "seconds, negative ones too")
+COUNT = Kind("N", "a whole number")
+
+# The one definition of each fault; to add one, add a line here and use it where it strikes.
 FAULTS = {
-    "slow-boot": (SECONDS, "a dyno starts so much later"),
-    "lose-lines": (PROBABILITY, "a line of a dyno is lost before the log's buffer, with an L12"),
+    "slow-boot": (SECONDS, "a dyno starts this much later"),
+    "lose-lines": (PROBABILITY, "a line of a dyno is lost before it reaches the log, with an L12"),
     "drop-lines": (PROBABILITY, "a line is missing from a tail, with an L11"),
-    "drop-lines-silent": (PROBABILITY, "a line is missing from a tail, and nothing says so"),
-    "double-lines": (PROBABILITY, "a line comes twice in a tail"),
-    "reorder-lines": (PROBABILITY, "a line comes after its successors in a tail"),
-    "late-lines": (SECONDS, "a dyno's own lines come so much later in a tail, after its exit line"),
+    "drop-lines-silent": (PROBABILITY, "a line is missing from a tail without notice"),
+    "double-lines": (PROBABILITY, "a line appears twice in a tail"),
+    "reorder-lines": (PROBABILITY, "a line appears after its successors in a tail"),
+    "late-lines": (SECONDS, "a dyno's own lines reach a tail this much later, after its exit line"),
     "no-exit-line": (PROBABILITY, "a dyno ends without `Process exited` and `State changed`"),
-    "cut-stream": (PROBABILITY, "a log stream breaks off, in the middle of a line"),
-    "stale-stream": (PROBABILITY, "a tail shows that it lives but brings no further line"),
+    "cut-stream": (PROBABILITY, "a log stream breaks off in the middle of a line"),
+    "stale-stream": (PROBABILITY, "a tail keeps sending signs of life but no further line"),
     "expired-session": (PROBABILITY, "the URL of a log session is refused"),
-    "cut-upload": (COUNT, "so many times an archive's upload breaks off half-way"),
-    "cut-output": (COUNT, "so many times a build's output breaks off, in the middle of a line"),
-    "conflict-after-release": (COUNT, "so many dyno creates after a release are answered 409"),
-    "dyno-not-visible": (COUNT, "so many first looks at a new dyno are answered 404"),
-    "rate-limit": (PROBABILITY, "a request is answered 429"),
-    "html-503": (PROBABILITY, "a request is answered 503 with a page of HTML"),
-    "reset-before-create": (PROBABILITY, "the connection of a dyno create breaks before it took effect"),
-    "reset-after-create": (PROBABILITY, "the connection of a dyno create breaks after it took effect"),
+    "cut-upload": (COUNT, "the upload of an archive breaks off this many times"),
+    "cut-output": (COUNT, "the output of a build breaks off in the middle of a line this many times"),
+    "conflict-after-release": (COUNT, "this many dyno creates after a release get a 409"),
+    "dyno-not-visible": (COUNT, "the first requests for a new dyno, this many, get a 404"),
+    "rate-limit": (PROBABILITY, "a request gets a 429"),
+    "html-503": (PROBABILITY, "a request gets a 503 with an HTML page"),
+    "reset-before-create": (PROBABILITY, "the connection of a dyno create breaks before it takes effect"),
+    "reset-after-create": (PROBABILITY, "the connection of a dyno create breaks after it takes effect"),
     "dyno-killed": (PROBABILITY, "a dyno is killed while it runs"),
-    "over-memory": (PROBABILITY, "a dyno is over its memory (R14), then vastly (R15) and killed"),
+    "over-memory": (PROBABILITY, "a dyno exceeds its memory (R14), then vastly (R15), and is killed"),
     "run-twice": (PROBABILITY, "the platform runs a one-off's command a second time"),
-    "clock-skew": (SECONDS, "the platform's clock, in answers and log lines, is so much ahead"),
+    "clock-skew": (OFFSET, "the platform's clock, in responses and log lines, is this much ahead"),
 }
 
 
@@ -59,13 +72,13 @@ class Faults:
         return self._values.get(name, 0)
 
     def set(self, name: str, text: str) -> None:
-        """Set a fault, or raise ValueError with what was expected; 0 ends it."""
+        """Set a fault (0 ends it), or raise ValueError."""
         if name not in FAULTS:
-            raise ValueError(f"{name!r} is no fault; faults are {', '.join(FAULTS)}")
-        self._values[name] = _checked(name, text)
+            raise ValueError(f"{name!r} is not a fault. Choose one of {', '.join(FAULTS)}")
+        self._values[name] = _value(name, text)
 
     def replace(self, values: Mapping[str, float], seed: int) -> None:
-        """Take these faults for those that were on, all or none; decisions begin anew."""
+        """Replace all faults and the seed at once, or none if one is not valid; decisions start afresh."""
         fresh = Faults(seed)
         for name, value in values.items():
             fresh.set(name, str(value))
@@ -77,19 +90,17 @@ class Faults:
         return {name: value for name, value in self._values.items() if value}
 
     def strikes(self, name: str, *key: object) -> bool:
-        """Whether a fault with a probability strikes this key; without one, whether it strikes now."""
+        """Whether a fault with a probability strikes this key; without a key, whether it strikes now."""
         if not self[name]:
             return False
-        if not key:
-            key = (self._turn(name),)
-        return self.share(name, *key) < self[name]
+        return self.share(name, *(key or (self._turn(name),))) < self[name]
 
     def takes(self, name: str, *key: object) -> bool:
-        """Whether a fault with a count strikes: the first so many times for this key."""
-        return self._values.get(name, 0) > 0 and self._turn(name, *key) < self._values[name]
+        """Whether a fault with a count strikes: as many times as it says for each key."""
+        return self[name] > 0 and self._turn(name, *key) < self[name]
 
     def share(self, name: str, *key: object) -> float:
-        """Return a number from 0 up to 1, always the same for this seed, fault and key."""
+        """Return a number from 0 to below 1, always the same for this seed, fault and key."""
         text = "/".join(map(str, (self.seed, name, *key)))
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") / 2**64
 
@@ -98,16 +109,12 @@ class Faults:
         return self._turns[key] - 1
 
 
-def _checked(name: str, text: str) -> float:
+def _value(name: str, text: str) -> float:
     setting, kind = f"{name}={text}", FAULTS[name][0]
-    value = number(text, setting) if name != "clock-skew" else _signed(text, setting)
+    is_negative = kind is OFFSET and text.startswith("-")
+    value = -number(text[1:], setting) if is_negative else number(text, setting)
     if abs(value) > MOST:
-        raise ValueError(f"{setting!r}: {text!r} is more than {MOST:g}")
-    is_wrong = (kind is PROBABILITY and value > 1) or (kind is COUNT and value != int(value))
-    if is_wrong:
-        raise ValueError(f"{setting!r}: {text!r} is not {kind}")
+        raise ValueError(f"{setting!r} is not valid: {text!r} is more than {MOST:g}")
+    if (kind is PROBABILITY and value > 1) or (kind is COUNT and value != int(value)):
+        raise ValueError(f"{setting!r} is not valid: {text!r} is not {kind.description}")
     return value
-
-
-def _signed(text: str, setting: str) -> float:
-    return -number(text[1:], setting) if text.startswith("-") else number(text, setting)

@@ -1,4 +1,4 @@
-"""The formation of one app: so many dynos of each process type are kept running, as `ps:scale` says.
+"""The formation of one app: keeps the set number of dynos of each process type running.
 
 https://devcenter.heroku.com/articles/dyno-formation
 """
@@ -7,20 +7,39 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.errors import invalid_params
 from heroku_magic.emulator.sizes import DEFAULT
-from heroku_magic.emulator.state import EMAIL, Dyno, Scale, now
+from heroku_magic.emulator.state import EMAIL, EmulatedDyno, Scale, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from heroku_magic.emulator.context import Context
     from heroku_magic.emulator.fleet import Fleet
-    from heroku_magic.emulator.host import Host
     from heroku_magic.emulator.logs.logplex import Logplex
-    from heroku_magic.emulator.orders import FormationUpdate
-    from heroku_magic.emulator.state import App
+    from heroku_magic.emulator.state import EmulatedApp
+
+
+@dataclass(frozen=True)
+class ScaleUpdate:
+    """A new scale of a process type. change: the quantity, or what to add to it if it is relative.
+
+    None leaves the quantity or the size as it is.
+    """
+
+    type: str
+    change: int | None
+    is_relative: bool
+    size: str | None
+
+    def quantity(self, before: int) -> int:
+        """Return the new number of dynos."""
+        if self.change is None:
+            return before
+        return max(0, before + self.change) if self.is_relative else self.change
 
 
 class Formation:
@@ -28,14 +47,14 @@ class Formation:
 
     def __init__(
         self,
-        app: App,
-        host: Host,
+        app: EmulatedApp,
+        context: Context,
         logplex: Logplex,
         fleet: Fleet,
-        start: Callable[[Dyno, dict[str, str], Callable[[int], None]], None],
+        start: Callable[[EmulatedDyno, dict[str, str], Callable[[int], None]], None],
     ) -> None:
         self._app = app
-        self._host = host
+        self._context = context
         self._logplex = logplex
         self._fleet = fleet
         self._start = start
@@ -47,7 +66,7 @@ class Formation:
         is_web = kind == "web" and self._app.slug is not None and not self._app.slug.is_live
         return self._app.scales.setdefault(kind, Scale(int(is_web), DEFAULT))
 
-    def update(self, updates: Sequence[FormationUpdate]) -> list[str]:
+    def update(self, updates: Sequence[ScaleUpdate]) -> list[str]:
         """Change scales, all or none; return the process types."""
         if not self._app.process_types:
             raise invalid_params("App must be deployed before dynos can be scaled.")
@@ -56,39 +75,39 @@ class Formation:
             before = self.scale(kind)
             scale = Scale(update.quantity(before.quantity), update.size or before.size)
             self._app.scales[kind] = scale
-            self._logplex.say("app", "api", f"Scaled to {kind}@{scale.quantity}:{scale.size} by user {EMAIL}")
+            self._logplex.log("app", "api", f"Scaled to {kind}@{scale.quantity}:{scale.size} by user {EMAIL}")
             if scale.size != before.size:
                 self.restart(kind)
         self.settle()
-        self._host.save()
+        self._context.save()
         return kinds
 
     def settle(self) -> None:
-        """Start what is missing and stop what is too much."""
-        wanted = {name: kind for kind in self._app.process_types for name in self._names(kind)}
+        """Start missing dynos and stop surplus ones."""
+        names = {name: kind for kind in self._app.process_types for name in self._names(kind)}
         for dyno in tuple(self._fleet.dynos.values()):
-            if dyno.is_kept and dyno.name not in wanted:
+            if dyno.is_kept and dyno.name not in names:
                 self._fleet.stop(dyno)
-        for name, kind in wanted.items():
+        for name, kind in names.items():
             if name not in self._timers:
                 self._begin(name, kind)
 
     def restart(self, kind: str | None = None) -> None:
-        """Stop the dynos of a type, or of all: what is still wanted starts again."""
+        """Stop the dynos of a type, or of all types; those still in the formation start again."""
         for dyno in tuple(self._fleet.dynos.values()):
             if dyno.is_kept and kind in {None, dyno.type}:
                 self.restart_one(dyno)
 
-    def restart_one(self, dyno: Dyno) -> None:
-        """Stop a dyno, which starts it again; one that has crashed need not wait any longer."""
-        self._logplex.say("heroku", dyno.name, "Restarting")
+    def restart_one(self, dyno: EmulatedDyno) -> None:
+        """Stop a dyno, which starts it again; a crashed one need not wait any longer."""
+        self._logplex.log("heroku", dyno.name, "Restarting")
         self._fleet.stop(dyno)
         if timer := self._timers.pop(dyno.name, None):
             timer.cancel()
             self._begin(dyno.name, dyno.type)
 
     def close(self) -> None:
-        """Start nothing any more."""
+        """Start no more dynos."""
         self._is_closed = True
         for timer in self._timers.values():
             timer.cancel()
@@ -98,19 +117,22 @@ class Formation:
 
     def _begin(self, name: str, kind: str) -> None:
         self._timers.pop(name, None)
-        there = self._fleet.dynos.get(name)
-        if self._is_closed or name not in self._names(kind) or (there and there.state != "crashed"):
+        current = self._fleet.dynos.get(name)
+        if self._is_closed or name not in self._names(kind) or (current and current.state != "crashed"):
             return
-        dyno = Dyno(name, kind, self._app.process_types[kind], self.scale(kind).size, self._app.current, is_kept=True)
+        command, size = self._app.process_types[kind], self.scale(kind).size
+        dyno = EmulatedDyno(name, kind, command, size, self._app.current, is_kept=True)
         variables = {"PORT": str(_free_port())} if kind == "web" else {}
         started = now()
         self._start(dyno, variables, lambda _: self._ended(dyno, (now() - started).total_seconds()))
 
-    def _ended(self, dyno: Dyno, seconds: float) -> None:
-        """Start it again if it is still wanted: at once if it was stopped, after a pause if it crashed at once."""
+    def _ended(self, dyno: EmulatedDyno, seconds: float) -> None:
+        """Start the dyno again if it is still in the formation, after a pause if it crashed right away."""
         if self._is_closed or dyno.type not in self._app.process_types:
             return
-        pause = self._host.times.restart if dyno.state == "crashed" and seconds < self._host.times.restart else 0
+        pause = self._context.timings.restart
+        if dyno.state != "crashed" or seconds >= pause:
+            pause = 0
         loop = asyncio.get_running_loop()
         self._timers[dyno.name] = loop.call_later(pause, self._begin, dyno.name, dyno.type)
 

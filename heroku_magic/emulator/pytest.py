@@ -1,7 +1,4 @@
-"""A pytest plugin: the fixture `embedded_heroku` starts embedded Herokus for a test and ends them after it.
-
-In your conftest.py: `pytest_plugins = ["heroku_magic.emulator.pytest"]`
-"""
+"""A pytest plugin with the fixture `embedded_heroku`, which starts embedded Herokus for a test."""
 
 from __future__ import annotations
 
@@ -20,7 +17,18 @@ _EXPORT = re.compile(r"export (\w+)=(\S+)")
 
 
 class EmbeddedHeroku(NamedTuple):
-    """A running embedded Heroku. environ: what a client's process needs, the official CLI's too."""
+    """A running embedded Heroku.
+
+    Attributes
+    ----------
+    url : str
+        The base URL of its API.
+    token : str
+        The API token that it accepts.
+    environ : dict of str to str
+        Environment variables for a client's process, including the official CLI's.
+
+    """
 
     url: str
     token: str
@@ -29,18 +37,46 @@ class EmbeddedHeroku(NamedTuple):
 
 @pytest.fixture
 def embedded_heroku() -> Iterator[Callable[..., EmbeddedHeroku]]:
-    """Return a function that takes the command line's options and returns a running embedded Heroku."""
+    """Start embedded Herokus that end with the test.
+
+    Enable the plugin in your `conftest.py`: `pytest_plugins = ["heroku_magic.emulator.pytest"]`.
+
+    Parameters
+    ----------
+    *options : str
+        Options of the command line, passed to the function that the fixture returns;
+        `python -m heroku_magic.emulator --help` lists them.
+
+    Returns
+    -------
+    Callable[..., EmbeddedHeroku]
+        A function that starts an embedded Heroku and returns its URL, token and environment.
+
+    Raises
+    ------
+    pytest.fail.Exception
+        If it did not start; the reason is on standard error.
+
+    Examples
+    --------
+    A test gets an app `demo` that is served from the folder `worker`::
+
+        def test_the_app_is_listed(embedded_heroku):
+            server = embedded_heroku("--app", "demo=worker")
+            client = heroku3.from_key(server.token, session=..., base_url=server.url)
+
+    """
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*options: str) -> EmbeddedHeroku:
         command = [sys.executable, "-m", "heroku_magic.emulator", "--until-stdin-closes", *options]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         started.append(process)
-        # All lines come in one write, once it listens.
-        told = os.read(process.stdout.fileno(), 65_536) if process.stdout else b""
-        environ = dict(_EXPORT.findall(told.decode()))
+        # The emulator writes all lines in one go once it listens.
+        output = os.read(process.stdout.fileno(), 65_536) if process.stdout else b""
+        environ = dict(_EXPORT.findall(output.decode()))
         if not environ:
-            pytest.fail("The embedded Heroku did not start; it said why on standard error.")
+            pytest.fail("The embedded Heroku did not start. The reason is on standard error.")
         return EmbeddedHeroku(environ["HEROKU_HOST"], environ["HEROKU_API_KEY"], environ)
 
     yield start

@@ -1,4 +1,4 @@
-"""The releases of one app: what makes one, the code that it runs, its release phase; no dyno is started here.
+"""The releases of one app: deploys, rollbacks, config changes and the release phase.
 
 https://devcenter.heroku.com/articles/release-phase
 """
@@ -9,104 +9,117 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.code import environment as environments
+from heroku_magic.emulator.code import tarball
 from heroku_magic.emulator.code.environment import Environment
-from heroku_magic.emulator.code.installed import Installed, LiveFolder, unpack
-from heroku_magic.emulator.errors import BuildFailed, StartError, invalid_params
-from heroku_magic.emulator.state import EMAIL, FAILED, PENDING, SUCCEEDED, Release, Slug, described
+from heroku_magic.emulator.code.live_folder import LiveFolder
+from heroku_magic.emulator.code.slug_dir import SlugDir
+from heroku_magic.emulator.errors import BuildError, StartError, invalid_params
+from heroku_magic.emulator.state import EMAIL, FAILED, PENDING, SUCCEEDED, EmulatedRelease, EmulatedSlug
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from heroku_magic.emulator.host import Host
+    from heroku_magic.emulator.context import Context
     from heroku_magic.emulator.logs.logplex import Logplex
-    from heroku_magic.emulator.state import App
+    from heroku_magic.emulator.state import EmulatedApp
 
 
 class Releases:
-    """Makes releases. phase: starts a release command; took_effect: a release is current now."""
+    """Creates releases. live: the folder served as this app, if any.
+
+    run_phase: starts a release command. on_current: called when a release becomes the current one.
+    """
 
     def __init__(
         self,
-        app: App,
-        host: Host,
+        app: EmulatedApp,
+        context: Context,
         logplex: Logplex,
         *,
         live: Path | None,
-        phase: Callable[[Release, str], None],
-        took_effect: Callable[[], None],
+        run_phase: Callable[[EmulatedRelease, str], None],
+        on_current: Callable[[], None],
     ) -> None:
         self._app = app
-        self._host = host
+        self._context = context
         self._logplex = logplex
-        self._phase = phase
-        self._took_effect = took_effect
-        self._codes: dict[str, Installed] = {}
-        self._live = LiveFolder(live) if live is not None else None
+        self._run_phase = run_phase
+        self._on_current = on_current
+        self._codes: dict[str, SlugDir] = {}
         self._live_slug: str | None = None
-        self._live_code = self._served(live) if live is not None else None
+        self._live: LiveFolder | None = None
+        self._live_code: SlugDir | None = None
+        if live is not None:
+            environment = Environment(
+                live, lambda: environments.beside(live, lambda: context.scratch), context.reaper, self._log
+            )
+            self._live = LiveFolder(live)
+            self._live_code = SlugDir(live, environment, is_live=True)
 
     @property
     def config(self) -> dict[str, str]:
-        """The config vars: those of a live folder's .env, and those that were set over them."""
+        """The config vars: those of a live folder's .env, overridden by those that were set."""
         code = self._live_code if self._app.slug is not None and self._app.slug.is_live else None
         return {**(code.dotenv if code else {}), **self._app.config}
 
     def open(self) -> None:
-        """Make the first releases of an app that has none, and one of what a live folder holds now."""
+        """Create the first release of a new app, and one of a live folder's present content."""
         if not self._app.releases:
             self._app.release("Initial release", slug=None, config={})
         for release in self._app.releases:
             if release.status == PENDING:
-                release.end(FAILED)  # the emulator was ended meanwhile
-        if self._live is not None:
-            self._release_live()
+                release.end(FAILED)  # the emulator ended during its release phase
+        self._release_live()
 
     def refresh(self) -> None:
-        """Make a new release if a file in the live folder changed."""
+        """Create a new release if a file in the live folder changed."""
         try:
-            is_new = self._live is not None and self._live.changed()
+            has_changed = self._live is not None and self._live.has_changed()
         except StartError as error:
-            self._logplex.say("app", "build", f"{error} The process types stay as they were.")
-            is_new = True
-        if is_new:
+            self._logplex.log("app", "build", f"{error} The process types stay unchanged.")
+            has_changed = True
+        if has_changed:
             self._release_live()
 
-    def code(self, slug: Slug) -> Installed:
-        """Return the code of a slug, unpacked if need be."""
+    def code(self, slug: EmulatedSlug) -> SlugDir:
+        """Return the code of a slug, unpacked if necessary."""
         if slug.is_live:
-            return self._served_now()
+            return self._checked_live_code()
         if slug.id not in self._codes:
             folder = self.folder(slug.id)
             try:
-                unpack(self.archive(slug.id), folder)
-            except BuildFailed as error:
+                if not folder.exists():
+                    tarball.unpack(self.archive(slug.id), folder, within="app")
+            except BuildError as error:
                 raise invalid_params(str(error)) from None
-            self._codes[slug.id] = Installed(folder, self.environment(folder, self._log))
+            self._codes[slug.id] = SlugDir(folder, self.environment(folder, self._log))
         return self._codes[slug.id]
 
     def archive(self, slug_id: str) -> Path:
-        """Return where the archive of a slug lies."""
+        """Return the path of a slug's archive."""
         return self._slugs() / f"{slug_id}.tgz"
 
     def folder(self, slug_id: str) -> Path:
-        """Return where a slug is unpacked."""
+        """Return the path of an unpacked slug."""
         return self._slugs() / slug_id
 
     def environment(self, folder: Path, log: Callable[[bytes], None]) -> Environment:
-        """Return the environment of a folder, shared by all that have the same requirements."""
-        return Environment(folder, lambda: self._host.home() / "environments", self._host.guard, log)
+        """Return the environment of a folder, shared by all folders with the same requirements."""
+        return Environment(folder, lambda: self._context.home / "environments", self._context.reaper, log)
 
     def set_config(self, changes: dict[str, str | None]) -> None:
-        """Change config vars; a change makes a release."""
+        """Change config vars; a change creates a release."""
         self.refresh()
         if self._app.set_config(changes):
-            self.make(described(changes), self._app.current.slug)
+            names = [name for name, value in changes.items() if value is not None]
+            verb = "Set" if names else "Remove"
+            self.create(f"{verb} {', '.join(names or changes)} config vars", self._app.current.slug)
 
-    def deploy(self, slug: Slug, description: str | None) -> Release:
-        """Make a release of a slug whose archive has been put; one that cannot run is refused here, not at boot."""
-        archive = self.archive(slug.id)
+    def deploy(self, slug: EmulatedSlug, description: str | None) -> EmulatedRelease:
+        """Create a release of a slug whose archive has been put; one that cannot be unpacked is refused here."""
         if not slug.is_live:
+            archive = self.archive(slug.id)
             if not archive.exists():
                 raise invalid_params("The slug's archive has not been put to its blob URL.")
             checksum = _checksum(archive)
@@ -114,69 +127,66 @@ class Releases:
                 raise invalid_params(f"The slug's archive has the checksum {checksum}, not {slug.checksum}.")
             slug.size = archive.stat().st_size
         self.code(slug)
-        return self.make(description or f"Deploy {(slug.commit or slug.id)[:8]}", slug.id)
+        return self.create(description or f"Deploy {(slug.commit or slug.id)[:8]}", slug.id)
 
-    def roll_back(self, to: Release) -> Release:
-        """Make a release of the code and the config vars of an earlier one."""
+    def roll_back(self, to: EmulatedRelease) -> EmulatedRelease:
+        """Create a release with the code and the config vars of an earlier one."""
         if not self.can_roll_back(to):
-            raise invalid_params(f"Cannot roll back to v{to.version}: it never ran code that is still kept.")
+            raise invalid_params(f"Cannot roll back to v{to.version}: its code never ran or is no longer stored.")
         self._app.config = dict(to.config)
-        return self.make(f"Rollback to v{to.version}", to.slug)
+        return self.create(f"Rollback to v{to.version}", to.slug)
 
-    def can_roll_back(self, to: Release) -> bool:
-        """Whether a release can be gone back to; a live folder holds one state of the code only, its present one."""
+    def can_roll_back(self, to: EmulatedRelease) -> bool:
+        """Whether a rollback to a release is possible; a live folder holds only its present code."""
         if to.status != SUCCEEDED or to.slug is None:
             return False
         return not self._app.slugs[to.slug].is_live or to.slug == self._live_slug
 
-    def make(self, description: str, slug_id: str | None) -> Release:
-        """Make a release; one whose code has a release command waits for that to end."""
+    def create(self, description: str, slug_id: str | None) -> EmulatedRelease:
+        """Create a release; if its code has a release command, the release is pending until that ends."""
         slug = self._app.slugs[slug_id] if slug_id else None
         command = slug.process_types.get("release") if slug and not slug.is_live else None
         status = PENDING if command else SUCCEEDED
         release = self._app.release(description, slug=slug_id, config=self.config, status=status)
-        self._logplex.say("app", "api", f"Release v{release.version} created by user {EMAIL}")
+        self._logplex.log("app", "api", f"Release v{release.version} created by user {EMAIL}")
         if command:
-            self._phase(release, command)
+            self._run_phase(release, command)
         else:
-            self._took_effect()
-        self._host.save()
+            self._on_current()
+        self._context.save()
         return release
 
-    def phase_ended(self, release: Release, status: int) -> None:
-        """The release command has ended: the release is current, or the old one stays."""
+    def end_phase(self, release: EmulatedRelease, status: int) -> None:
+        """The release command has ended: the release becomes the current one, or the old one stays."""
         release.end(FAILED if status else SUCCEEDED)
         if not status:
-            self._took_effect()
-        self._host.save()
+            self._on_current()
+        self._context.save()
+
+    def close(self) -> None:
+        """End a build of the live folder's environment."""
+        if self._live_code is not None:
+            self._live_code.environment.close()
 
     def _release_live(self) -> None:
         if self._live is not None:
-            slug = Slug(self._live.process_types, is_live=True)
+            slug = EmulatedSlug(self._live.process_types, is_live=True)
             self._live_slug = slug.id
             self._app.slugs[slug.id] = slug
-            self.make(f"Deploy {slug.id[:8]}", slug.id)
+            self.create(f"Deploy {slug.id[:8]}", slug.id)
 
-    def _served_now(self) -> Installed:
+    def _checked_live_code(self) -> SlugDir:
         if self._live_code is None:
-            raise invalid_params("The folder that this app was served from is not served any more: use --app.")
+            raise invalid_params("This app's folder is no longer served. Start the embedded Heroku with --app.")
         if not self._live_code.folder.is_dir():
-            raise invalid_params(
-                f"The folder that this app is served from is not there any more: {self._live_code.folder}"
-            )
+            raise invalid_params(f"This app's folder does not exist any more: {self._live_code.folder}")
         return self._live_code
-
-    def _served(self, folder: Path) -> Installed:
-        def home() -> Path:
-            return environments.beside(folder, self._host.scratch)
-
-        return Installed(folder, Environment(folder, home, self._host.guard, self._log), is_live=True)
 
     def _log(self, line: bytes) -> None:
         self._logplex.publish("app", "build", [line])
 
     def _slugs(self) -> Path:
-        folder = self._host.home() / "slugs" / self._app.id
+        folder = self._context.home / "slugs" / self._app.id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 

@@ -1,97 +1,102 @@
-"""One app at work: its log, releases, builds, formation and dynos, put together; it knows no HTTP."""
+"""One app at work: its log, releases, builds, formation and dynos together."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.builds import Builds
-from heroku_magic.emulator.errors import ApiError, BuildFailed, above_limit, invalid_params, not_found
+from heroku_magic.emulator.errors import BuildError, ErrorResponse, above_limit, invalid_params, not_found
 from heroku_magic.emulator.fleet import Fleet
 from heroku_magic.emulator.formation import Formation
 from heroku_magic.emulator.logs.logplex import Logplex
 from heroku_magic.emulator.releases import Releases
 from heroku_magic.emulator.sizes import DEFAULT, SIZES
-from heroku_magic.emulator.state import EMAIL, Dyno
+from heroku_magic.emulator.state import EMAIL, EmulatedDyno
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from heroku_magic.emulator.code.installed import Installed
-    from heroku_magic.emulator.host import Host
-    from heroku_magic.emulator.orders import DynoOrder
-    from heroku_magic.emulator.state import App, Release, Slug
+    from heroku_magic.emulator.code.slug_dir import SlugDir
+    from heroku_magic.emulator.context import Context
+    from heroku_magic.emulator.state import EmulatedApp, EmulatedRelease, EmulatedSlug
 
-# Seconds that a create waits for the app's environment; then it answers, and the dyno starts when it can.
+# Seconds that a create waits for the app's environment; then it responds, and the dyno starts when it can.
 BUILD_PATIENCE = 20
 
 
-class AppRuntime:
-    """An app and all that works for it. live: the folder that it is served from."""
+@dataclass(frozen=True)
+class DynoRequest:
+    """The parameters of a dyno create."""
 
-    def __init__(self, app: App, host: Host, live: Path | None = None) -> None:
+    command: str
+    env: dict[str, str]
+    size: str
+    type: str
+    time_to_live: int | None
+    attach: bool = False
+    force_no_tty: bool = False
+
+
+class AppRuntime:
+    """An app and everything that works for it. live: the folder that it is served from."""
+
+    def __init__(self, app: EmulatedApp, context: Context, live: Path | None = None) -> None:
         self.app = app
-        self.logplex = Logplex(host.times, host.faults)
-        self.fleet = Fleet(host, self.logplex)
-        self.formation = Formation(app, host, self.logplex, self.fleet, self._start_kept)
+        self.logplex = Logplex(context.timings, context.faults)
+        self.fleet = Fleet(context, self.logplex)
+        self.formation = Formation(app, context, self.logplex, self.fleet, self._start_kept)
         self.releases = Releases(
-            app, host, self.logplex, live=live, phase=self._run_release_command, took_effect=self._took_effect
+            app, context, self.logplex, live=live, run_phase=self._run_phase, on_current=self._restart_formation
         )
-        self.builds = Builds(app, host, self.logplex, self.releases)
-        self._host = host
+        self.builds = Builds(app, context, self.logplex, self.releases)
+        self._context = context
 
     def open(self) -> None:
-        """Begin: the first releases, the formation, and the environment before somebody waits for it."""
+        """Create the first releases and start the formation."""
         self.releases.open()
         self.formation.settle()
 
     async def warm_up(self) -> None:
-        """Build the environment before somebody waits for it."""
-        try:
+        """Build the environment before a dyno needs it."""
+        with suppress(BuildError):  # reported in the app's log, and with each dyno create
             if self.app.slug is not None:
                 await self.releases.code(self.app.slug).environment.built()
-        except BuildFailed:
-            return  # told in the app's log, and to whoever wants a dyno
 
-    async def create(self, order: DynoOrder) -> Dyno:
-        """Create a one-off dyno; it starts on its own, after the answer."""
+    async def create(self, request: DynoRequest) -> EmulatedDyno:
+        """Create a one-off dyno; it starts after the response."""
         code, slug = self._code()
         await _wait_for_environment(code)
         self.releases.refresh()
-        self._check_limit(order.size)
-        dyno = Dyno(
-            self.fleet.new_name(order.type),
-            order.type,
-            order.command,
-            order.size,
+        self._check_limit(request.size)
+        dyno = EmulatedDyno(
+            self.fleet.new_name(request.type),
+            request.type,
+            request.command,
+            request.size,
             self.app.current,
-            has_terminal=not order.force_no_tty,
+            has_terminal=not request.force_no_tty,
         )
         client = None
-        if order.attach:
-            dyno.attach_url, client = await self._host.rendezvous.open()
-        self.logplex.say("app", "api", f"Starting process with command `{dyno.command}` by user {EMAIL}")
-        variables = {**self.releases.config, **order.env}
-        self.fleet.start(dyno, code, slug.process_types, variables, time_to_live=order.time_to_live, client=client)
+        if request.attach:
+            dyno.attach_url, client = await self._context.rendezvous.open()
+        self.logplex.log("app", "api", f"Starting process with command `{dyno.command}` by user {EMAIL}")
+        variables = {**self.releases.config, **request.env}
+        self.fleet.start(dyno, code, slug.process_types, variables, time_to_live=request.time_to_live, client=client)
         return dyno
 
-    def stop(self, dyno: Dyno) -> None:
+    def stop(self, dyno: EmulatedDyno) -> None:
         """Stop a dyno; one of the formation starts again."""
         if dyno.is_kept:
             self.formation.restart_one(dyno)
         else:
             self.fleet.stop(dyno)
 
-    def of_type(self, kind: str) -> list[Dyno]:
-        """Return the dynos of a type that the app has or runs."""
-        found = self.fleet.of_type(kind)
-        if not found and kind not in self.app.process_types:
-            raise not_found("process type")
-        return found
-
-    def restart(self, dyno: Dyno) -> None:
+    def restart(self, dyno: EmulatedDyno) -> None:
         """Restart a dyno, which ends a one-off.
 
         One of a custom type is not ended, as on Heroku: https://github.com/heroku/platform-api/issues/57
@@ -99,21 +104,27 @@ class AppRuntime:
         if dyno.is_kept or dyno.type in {"run", "scheduler"}:
             self.stop(dyno)
 
+    def of_type(self, kind: str) -> list[EmulatedDyno]:
+        """Return the running dynos of a type, which may also be one without any."""
+        found = [dyno for dyno in self.fleet.dynos.values() if dyno.type == kind]
+        if not found and kind not in self.app.process_types:
+            raise not_found("process type")
+        return found
+
     async def close(self, patience: float) -> None:
-        """End all that works, then the log's readers."""
+        """End builds and dynos, then the log's readers."""
         self.builds.close()
         self.formation.close()
-        if self.app.slug is not None and self.app.slug.is_live:
-            self.releases.code(self.app.slug).environment.close()
+        self.releases.close()
         await self.fleet.close(patience)
         self.logplex.close()
 
     async def delete(self, patience: float) -> None:
-        """End it and remove its code."""
+        """End the app and remove its code."""
         await self.close(patience)
-        await asyncio.to_thread(shutil.rmtree, self._host.home() / "slugs" / self.app.id, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._context.home / "slugs" / self.app.id, ignore_errors=True)
 
-    def _code(self) -> tuple[Installed, Slug]:
+    def _code(self) -> tuple[SlugDir, EmulatedSlug]:
         self.releases.refresh()
         slug = self.app.slug
         if slug is None:
@@ -121,47 +132,48 @@ class AppRuntime:
         return self.releases.code(slug), slug
 
     def _check_limit(self, size: str) -> None:
-        one_offs = [dyno.size for dyno in self.fleet.dynos.values() if not dyno.is_kept]
-        limit = self._host.one_offs
-        running = one_offs.count(size) if limit is None else len(one_offs)
-        limit = SIZES[size.lower()].one_offs if limit is None else limit
+        sizes = [dyno.size for dyno in self.fleet.dynos.values() if not dyno.is_kept]
+        limit = self._context.one_offs
+        running = len(sizes)
+        if limit is None:
+            limit, running = SIZES[size.lower()].one_offs, sizes.count(size)
         if running >= limit:
             raise above_limit(limit, size)
 
-    def _took_effect(self) -> None:
+    def _restart_formation(self) -> None:
         self.formation.restart()
         self.formation.settle()
 
-    def _start_kept(self, dyno: Dyno, variables: dict[str, str], over: Callable[[int], None]) -> None:
+    def _start_kept(self, dyno: EmulatedDyno, variables: dict[str, str], on_end: Callable[[int], None]) -> None:
         try:
             code, slug = self._code()
-        except ApiError as error:
-            self.logplex.say("heroku", dyno.name, f"Cannot be started: {error.body['message']}")
+        except ErrorResponse as error:
+            self.logplex.log("heroku", dyno.name, f"Cannot be started: {error.body['message']}")
             return
-        self.fleet.start(dyno, code, slug.process_types, {**self.releases.config, **variables}, over=over)
+        self.fleet.start(dyno, code, slug.process_types, {**self.releases.config, **variables}, on_end=on_end)
 
-    def _run_release_command(self, release: Release, command: str) -> None:
-        """Run the release phase in a dyno; its output is a stream of its own, too."""
-        output = self._host.new_output()
+    def _run_phase(self, release: EmulatedRelease, command: str) -> None:
+        """Run the release phase in a dyno, with its output in the log and at a URL."""
+        output = self._context.new_output()
         release.output = output.token
-        dyno = Dyno(self.fleet.new_name("release"), "release", command, DEFAULT, release)
+        dyno = EmulatedDyno(self.fleet.new_name("release"), "release", command, DEFAULT, release)
         self.logplex.copies[dyno.name] = output.write
 
-        def over(status: int) -> None:
+        def end(status: int) -> None:
             del self.logplex.copies[dyno.name]
             output.close()
-            self.releases.phase_ended(release, status)
+            self.releases.end_phase(release, status)
 
         code = self.releases.code(self.app.slugs[release.slug or ""])
-        self.fleet.start(dyno, code, {}, self.releases.config, over=over)
+        self.fleet.start(dyno, code, {}, self.releases.config, on_end=end)
 
 
-async def _wait_for_environment(code: Installed) -> None:
+async def _wait_for_environment(code: SlugDir) -> None:
     if code.environment.ready() is not None:
         return
     try:
         await asyncio.wait_for(code.environment.built(), BUILD_PATIENCE)
     except asyncio.TimeoutError:
         return
-    except BuildFailed as error:
+    except BuildError as error:
         raise invalid_params(str(error)) from None

@@ -1,4 +1,4 @@
-"""The dyno sizes of the common runtime: memory, list price, how many at once; nothing is limited here.
+"""The dyno sizes of the Common Runtime: memory, list price, and how many may run at once.
 
 https://devcenter.heroku.com/articles/dyno-sizes
 https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VAST = 2.0
 _GIGABYTE = 1024**3
 
 
 @dataclass(frozen=True)
 class Size:
-    """A dyno size as `GET /dyno-sizes` tells of it.
+    """A dyno size.
 
-    cents: the price of a month. one_offs: how many an app may run at once. vast: the multiple of its
-    memory at which a dyno is killed.
+    memory: GB. cents: list price per month. one_offs: the most per app at once.
+    vast: the multiple of its memory at which a dyno is killed (R15).
     """
 
     name: str
@@ -26,7 +25,12 @@ class Size:
     compute: int
     dedicated: bool = False
     one_offs: int = 50
-    vast: float = VAST
+    vast: float = 2.0
+
+    @property
+    def quota(self) -> float:
+        """The memory in bytes."""
+        return self.memory * _GIGABYTE
 
 
 DEFAULT = "Standard-1X"
@@ -42,14 +46,5 @@ _SIZES = (
     Size("Performance-XL", 62, 75000, 50, dedicated=True, one_offs=5, vast=1.2),
     Size("Performance-2XL", 126, 150000, 100, dedicated=True, one_offs=5, vast=1.2),
 )
+# By lower-case name.
 SIZES = {size.name.lower(): size for size in _SIZES}
-
-
-def memory_of(size: str) -> float:
-    """Return the memory of a size in bytes."""
-    return SIZES[size.lower()].memory * _GIGABYTE
-
-
-def vast_factor(size: str) -> float:
-    """Return the multiple of its memory at which a dyno of a size is killed (R15)."""
-    return SIZES[size.lower()].vast

@@ -1,37 +1,37 @@
-"""What the emulated platform remembers of an app: releases, slugs, builds, scale, config; no I/O, no processes.
+"""What the emulated platform stores about an app: releases, slugs, builds, scale, config.
 
-The names are those of the Platform API's schema:
-https://devcenter.heroku.com/articles/platform-api-reference
+The fields are those of the Platform API: https://devcenter.heroku.com/articles/platform-api-reference
 """
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from heroku_magic.emulator.errors import not_found
 
-# `.invalid` is no domain that anybody can own: https://www.rfc-editor.org/rfc/rfc2606
+# Nobody can own a domain under `.invalid`: https://www.rfc-editor.org/rfc/rfc2606
 EMAIL = "notebook@embedded.invalid"
 STACKS = ("heroku-22", "heroku-24", "heroku-26")
 STACK = "heroku-24"
 REGIONS = ("us", "eu")
+APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 
 PENDING, SUCCEEDED, FAILED = "pending", "succeeded", "failed"
-
 
 _ahead = timedelta()
 
 
 def now() -> datetime:
-    """Return the platform's present moment in UTC: the one clock of all that it tells."""
+    """Return the platform's current time in UTC, the one clock behind all responses and log lines."""
     return datetime.now(timezone.utc) + _ahead
 
 
 def set_clock_ahead(seconds: float) -> None:
-    """Let the platform's clock be so much ahead of the machine's."""
-    global _ahead  # noqa: PLW0603 - one clock a process
+    """Set how far the platform's clock is ahead of the machine's."""
+    global _ahead  # noqa: PLW0603 - there is one clock per process
     _ahead = timedelta(seconds=seconds)
 
 
@@ -41,13 +41,13 @@ def new_id() -> str:
 
 
 def fixed_id(name: str) -> str:
-    """Return the id of something that is the same on every start, such as a dyno size."""
+    """Return the id of a resource that is the same after every start, such as a dyno size."""
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.embedded.invalid"))
 
 
 @dataclass
-class Slug:
-    """The code of a release. is_live: it is a folder as it stands, not an archive."""
+class EmulatedSlug:
+    """The code of a release. is_live: it is a folder served directly, not an archive."""
 
     process_types: dict[str, str]
     stack: str = STACK
@@ -62,8 +62,8 @@ class Slug:
 
 
 @dataclass
-class Release:
-    """One release of an app. slug: the id of its code, or None before there is any; config: as it was then."""
+class EmulatedRelease:
+    """One release of an app. slug: the id of its code, None before the first deploy; config: a copy at the time."""
 
     version: int
     description: str
@@ -76,20 +76,20 @@ class Release:
     updated_at: datetime = field(default_factory=now)
 
     def end(self, status: str) -> None:
-        """Note how its release phase ended."""
+        """Record how its release phase ended."""
         self.status, self.updated_at = status, now()
 
 
 @dataclass
-class Build:
-    """A build from a source blob to a slug. output: the secret of its output's URL."""
+class EmulatedBuild:
+    """A build from a source blob to a slug. output: the secret in its output's URL."""
 
     source_url: str
     version: str | None
     version_description: str | None
     checksum: str | None
     buildpacks: list[dict[str, str]] | None
-    output: str
+    output: str = ""
     stack: str = STACK
     status: str = PENDING
     slug: str | None = None
@@ -99,7 +99,7 @@ class Build:
     updated_at: datetime = field(default_factory=now)
 
     def end(self, status: str) -> None:
-        """Note how it ended."""
+        """Record how it ended."""
         self.status, self.updated_at = status, now()
 
 
@@ -113,17 +113,17 @@ class Scale:
 
 
 @dataclass
-class Dyno:
-    """A dyno from its creation to its end; it is forgotten once it is over. is_kept: one of the formation.
+class EmulatedDyno:
+    """A dyno from its creation to its end. is_kept: it belongs to the formation.
 
-    has_terminal: its client, if it is attached, is its terminal.
+    has_terminal: its client, if one is attached, is its terminal.
     """
 
     name: str
     type: str
     command: str
     size: str
-    release: Release
+    release: EmulatedRelease
     is_kept: bool = False
     has_terminal: bool = False
     attach_url: str | None = None
@@ -133,13 +133,13 @@ class Dyno:
     updated_at: datetime = field(default_factory=now)
 
     def change(self, state: str) -> None:
-        """Note a new state and its time."""
+        """Record a new state and its time."""
         self.state, self.updated_at = state, now()
 
 
 @dataclass
-class App:
-    """An app, as it is saved: everything but what runs."""
+class EmulatedApp:
+    """An app as it is saved: everything except what runs."""
 
     name: str
     region: str = "us"
@@ -149,49 +149,49 @@ class App:
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
     config: dict[str, str] = field(default_factory=dict)
-    slugs: dict[str, Slug] = field(default_factory=dict)
-    releases: list[Release] = field(default_factory=list)
-    builds: list[Build] = field(default_factory=list)
+    slugs: dict[str, EmulatedSlug] = field(default_factory=dict)
+    releases: list[EmulatedRelease] = field(default_factory=list)
+    builds: list[EmulatedBuild] = field(default_factory=list)
     scales: dict[str, Scale] = field(default_factory=dict)
 
     @property
-    def current(self) -> Release:
-        """The release that new dynos run: the last one that succeeded."""
+    def current(self) -> EmulatedRelease:
+        """The release that new dynos run: the last successful one."""
         return next(release for release in reversed(self.releases) if release.status == SUCCEEDED)
 
     @property
-    def slug(self) -> Slug | None:
+    def slug(self) -> EmulatedSlug | None:
         """The code of the current release."""
         return self.slugs[self.current.slug] if self.current.slug else None
 
     @property
     def process_types(self) -> dict[str, str]:
-        """The process types of the current release, and their commands."""
+        """The process types of the current release and their commands."""
         return self.slug.process_types if self.slug else {}
 
     def release(
         self, description: str, *, slug: str | None, config: dict[str, str], status: str = SUCCEEDED
-    ) -> Release:
-        """Make the next release."""
-        release = Release(len(self.releases) + 1, description, slug, dict(config), status)
+    ) -> EmulatedRelease:
+        """Create the next release."""
+        release = EmulatedRelease(len(self.releases) + 1, description, slug, dict(config), status)
         self.releases.append(release)
         self.updated_at = now()
         return release
 
-    def find_release(self, identity: str) -> Release:
+    def find_release(self, identity: str) -> EmulatedRelease:
         """Return a release by id or version."""
         for release in self.releases:
             if identity in {release.id, str(release.version)}:
                 return release
         raise not_found("release")
 
-    def find_slug(self, identity: str) -> Slug:
+    def find_slug(self, identity: str) -> EmulatedSlug:
         """Return a slug by id."""
         if identity not in self.slugs:
             raise not_found("slug")
         return self.slugs[identity]
 
-    def find_build(self, identity: str) -> Build:
+    def find_build(self, identity: str) -> EmulatedBuild:
         """Return a build by id."""
         for build in self.builds:
             if build.id == identity:
@@ -210,16 +210,9 @@ class App:
         return fixed_id(f"{kind}.{self.id}")
 
     def set_config(self, changes: dict[str, str | None]) -> bool:
-        """Set config vars and take away those that are None; tell whether something changed."""
+        """Set config vars, remove those that are None, and return whether anything changed."""
         before = dict(self.config)
         self.config.update({name: value for name, value in changes.items() if value is not None})
         for name in [name for name, value in changes.items() if value is None]:
             self.config.pop(name, None)
         return self.config != before
-
-
-def described(changes: dict[str, str | None]) -> str:
-    """Return the description of the release that a change of config vars makes."""
-    given = [name for name, value in changes.items() if value is not None]
-    verb = "Set" if given else "Remove"
-    return f"{verb} {', '.join(given or changes)} config vars"

@@ -1,6 +1,6 @@
-"""What outlives the emulator, with `--state FOLDER`: apps with config, releases, slugs and builds, as one file.
+"""Saves apps with config, releases, slugs and builds in the folder of `--state`, for the next start.
 
-The file is replaced whole, so that one can be killed at any moment: there is the old state or the new one.
+The state file is replaced atomically, so a kill at any moment leaves the old state or the new one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from heroku_magic.emulator.errors import StartError
-from heroku_magic.emulator.state import App  # noqa: TC001 - msgspec looks it up
+from heroku_magic.emulator.state import EmulatedApp  # noqa: TC001 - msgspec needs it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,14 +25,14 @@ _FORMAT = 1
 
 class _State(msgspec.Struct):
     format: int
-    apps: list[App]
+    apps: list[EmulatedApp]
 
 
 class Store:
-    """A folder that one emulator at a time keeps its state in."""
+    """A state folder, locked for one emulator at a time."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self._folder = folder
         self._file = folder / "state.json"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,32 +44,35 @@ class Store:
         except OSError as error:
             raise StartError(f"The state cannot be kept in {folder}: {error.strerror}.") from None
 
-    def load(self) -> list[App]:
-        """Return the apps that were saved; what no app refers to is removed."""
+    def load(self) -> list[EmulatedApp]:
+        """Return the saved apps and remove files that no app refers to."""
         apps = self._read()
-        for place in (self.folder / "slugs").glob("*"):
-            if place.name not in {app.id for app in apps}:
-                shutil.rmtree(place, ignore_errors=True)
-        for app in apps:
-            self._prune(app)
-        shutil.rmtree(self.folder / "blobs", ignore_errors=True)
+        names_by_app = {app.id: {name for slug in app.slugs for name in (slug, f"{slug}.tgz")} for app in apps}
+        for path in (self._folder / "slugs").glob("*"):
+            if path.name not in names_by_app:
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            # A build that was killed before it made a slug leaves files behind.
+            for left in (left for left in path.glob("*") if left.name not in names_by_app[path.name]):
+                with suppress(OSError):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+        shutil.rmtree(self._folder / "blobs", ignore_errors=True)
         return apps
 
-    def save(self, apps: Iterable[App]) -> None:
-        """Replace what was saved."""
-        text = msgspec.json.encode(_State(_FORMAT, list(apps)))
+    def save(self, apps: Iterable[EmulatedApp]) -> None:
+        """Replace the saved state."""
         part = self._file.with_name("state.json.part")
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(text)
+            file.write(msgspec.json.encode(_State(_FORMAT, list(apps))))
             file.flush()
             os.fsync(file.fileno())
         part.replace(self._file)
 
     def close(self) -> None:
-        """Let another emulator have the folder."""
+        """Release the folder for another emulator."""
         self._lock.close()
 
-    def _read(self) -> list[App]:
+    def _read(self) -> list[EmulatedApp]:
         try:
             state = msgspec.json.decode(self._file.read_bytes(), type=_State)
         except FileNotFoundError:
@@ -77,13 +80,5 @@ class Store:
         except (OSError, msgspec.MsgspecError) as error:
             raise StartError(f"The state in {self._file} cannot be read: {error}.") from None
         if state.format != _FORMAT:
-            raise StartError(f"The state in {self._file} is of another version: {state.format}, not {_FORMAT}.")
+            raise StartError(f"The state in {self._file} has format {state.format}; this version reads {_FORMAT}.")
         return state.apps
-
-    def _prune(self, app: App) -> None:
-        """Remove what a build left that was killed before it made a slug."""
-        known = {name for slug in app.slugs for name in (slug, f"{slug}.tgz")}
-        for place in (self.folder / "slugs" / app.id).glob("*"):
-            if place.name not in known:
-                with suppress(OSError):
-                    shutil.rmtree(place) if place.is_dir() else place.unlink()

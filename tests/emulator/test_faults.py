@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heroku_magic.emulator.faults import FAULTS, Faults
-from heroku_magic.emulator.times import TIMES, Times, changed
+from heroku_magic.emulator.timings import TIMINGS, Timings, with_setting
 
 
 def test_the_same_seed_gives_the_same_faults_in_any_order():
@@ -41,11 +41,11 @@ def test_a_count_strikes_so_many_times_a_key():
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("drop-line", "0.1", "no fault; faults are slow-boot"),
+        ("drop-line", "0.1", "not a fault. Choose one of slow-boot"),
         ("drop-lines", "1.1", "a probability from 0 to 1"),
-        ("drop-lines", "many", "no number"),
-        ("drop-lines", "nan", "no number"),
-        ("slow-boot", "-1", "no number of at least 0"),
+        ("drop-lines", "many", "not a number"),
+        ("drop-lines", "nan", "not a number"),
+        ("slow-boot", "-1", "not a number of at least 0"),
         ("dyno-not-visible", "0.5", "a whole number"),
     ],
 )
@@ -71,10 +71,10 @@ def test_every_fault_of_the_issue_is_there():
 @pytest.mark.parametrize("setting", ["boots=1", "boot", "boot=", "boot=-1", "boot=inf"])
 def test_a_wrong_time_says_what_was_expected(setting):
     with pytest.raises(ValueError, match=r"boot"):
-        changed(Times(), setting)
+        with_setting(Timings(), setting)
 
 
 def test_a_time_is_changed():
-    assert changed(Times(), "attach-idle=0.5").attach_idle == 0.5
-    assert Times().grace == 30
-    assert "grace" in TIMES
+    assert with_setting(Timings(), "attach-idle=0.5").attach_idle == 0.5
+    assert Timings().grace == 30
+    assert "grace" in TIMINGS

@@ -13,12 +13,12 @@ import pytest
 
 from conftest import OVER
 from heroku_magic.emulator.logs import logplex as module
-from heroku_magic.emulator.logs.logplex import Filter, Logplex, Session, Tail
-from heroku_magic.emulator.times import Times
+from heroku_magic.emulator.logs.logplex import Filter, Logplex, LogSession, Tail
+from heroku_magic.emulator.timings import Timings
 
 
 def texts(logplex, **more):
-    session = Session(Filter(more.pop("dyno", None), more.pop("source", None)), **{"lines": 1500, **more})
+    session = LogSession(Filter(more.pop("dyno", None), more.pop("source", None)), **{"lines": 1500, **more})
     return [line for batch in logplex.backlog(session) for line in batch.lines]
 
 
@@ -63,7 +63,7 @@ def test_1500_lines_are_kept_however_they_came():
 def test_a_session_that_nobody_opens_is_over_after_five_minutes(monkeypatch):
     async def scenario():
         logplex = Logplex()
-        session = Session(Filter())
+        session = LogSession(Filter())
         logplex.open_session(session)
         assert logplex.session(session.token) is session
         session.used_at -= 301
@@ -81,9 +81,9 @@ def test_a_reader_that_takes_nothing_loses_lines_and_is_told_how_many(monkeypatc
     monkeypatch.setattr(module, "TAIL_BUFFER", 102)
 
     async def scenario():
-        logplex = Logplex(Times(patience=0.01))
+        logplex = Logplex(Timings(patience=0.01))
         woken = asyncio.Event()
-        tail = Tail(logplex, Session(Filter("run.1"), tail=True), events=True)
+        tail = Tail(logplex, LogSession(Filter("run.1"), tail=True), events=True)
         logplex.waiting.add(woken.set)
         logplex.publish("app", "run.1", [b"kept"] * 100)
         assert not logplex.has_room("run.1")
@@ -208,7 +208,7 @@ def test_numbers_may_come_as_text_and_the_older_name_of_the_filter_is_taken(demo
 
 def test_a_tail_shows_that_it_lives(monkeypatch):
     async def scenario():
-        tail = Tail(Logplex(), Session(Filter(), tail=True), events=False)
+        tail = Tail(Logplex(), LogSession(Filter(), tail=True), events=False)
         silence = await tail.take(0.01)
         tail.close()
         return silence, await tail.take(0.01)

@@ -39,13 +39,13 @@ def test_help_explains_each_option_with_an_example():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--app", "demo=/nowhere/at/all"], "There is no folder"),
+        (["--app", "demo=/nowhere/at/all"], "does not exist"),
         (["--app", "demo={empty}"], "has no Procfile"),
-        (["--app", "Demo!={good}"], "is no app name"),
+        (["--app", "Demo!={good}"], "is not a valid app name"),
         (["--app", "demo={good}", "--port", "99999"], "Port 99999"),
         (["--app", "demo={good}", "--app", "demo={good}"], "the same name"),
         (["--app", "demo={good}", "--time", "boots=1"], "--time 'boots=1' is not NAME=SECONDS"),
-        (["--app", "demo={good}", "--fault", "drop-lines=2"], "--fault 'drop-lines=2': '2' is not a probability"),
+        (["--app", "demo={good}", "--fault", "drop-lines=2"], "--fault 'drop-lines=2' is not valid: '2' is not a probability"),
     ],
 )
 def test_a_start_that_fails_is_one_clear_line(make_folder, tmp_path, options, said):

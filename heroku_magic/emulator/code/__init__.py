@@ -1,1 +1,1 @@
-"""The code of an app: where it lies, what its Procfile says, the environment that it runs in."""
+"""The code of an app: its files, its Procfile and its Python environment; starting processes does not belong here."""

@@ -1,4 +1,4 @@
-"""Blobs: archives that are put to one secret URL and got from another, as files in a folder; no HTTP here."""
+"""Archives that are put to one secret URL and fetched from another, kept as files in a folder."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ def _secret() -> str:
 
 @dataclass
 class Blob:
-    """One archive. size, checksum: None until it is put."""
+    """One archive. checksum: None until it has been put."""
 
     path: Path
     put_token: str = field(default_factory=_secret)
     get_token: str = field(default_factory=_secret)
-    size: int | None = None
     checksum: str | None = None
 
 
@@ -40,23 +39,23 @@ class Blobs:
         self._by_path: dict[Path, Blob] = {}
 
     def new(self) -> Blob:
-        """Return a blob to be put, in a file of its own."""
+        """Return a blob in a new file."""
         return self.at(self._folder() / f"{_secret()}.tgz")
 
     def at(self, path: Path) -> Blob:
-        """Return the blob that lies in a file, or will."""
+        """Return the blob of a file, which may not exist yet."""
         if path not in self._by_path:
             blob = self._by_path[path] = Blob(path)
             self._by_token[blob.put_token] = self._by_token[blob.get_token] = blob
         return self._by_path[path]
 
     def writable(self, token: str) -> Blob | None:
-        """Return the blob that this secret lets one put."""
+        """Return the blob that this secret allows to put."""
         blob = self._by_token.get(token)
         return blob if blob is not None and blob.put_token == token else None
 
     def readable(self, token: str) -> Blob | None:
-        """Return the blob that this secret lets one get, once it is put."""
+        """Return the blob that this secret allows to fetch, once it has been put."""
         blob = self._by_token.get(token)
         return blob if blob is not None and blob.get_token == token and blob.path.exists() else None
 
@@ -69,28 +68,26 @@ class Blobs:
 
 
 class Upload:
-    """One PUT of a blob: it takes the blob's place when it is whole."""
+    """One PUT of a blob, which replaces the blob when it is complete."""
 
     def __init__(self, blob: Blob) -> None:
         self._blob = blob
         self._part = blob.path.with_name(f"{blob.path.name}.{_secret()}.part")
         self._file: IO[bytes] = self._part.open("xb")
         self._hash = hashlib.sha256()
-        self._size = 0
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Append the next bytes."""
         self._file.write(chunk)
         self._hash.update(chunk)
-        self._size += len(chunk)
 
     def finish(self) -> None:
-        """It is whole."""
+        """Replace the blob."""
         self._file.close()
         self._part.replace(self._blob.path)
-        self._blob.size, self._blob.checksum = self._size, f"SHA256:{self._hash.hexdigest()}"
+        self._blob.checksum = f"SHA256:{self._hash.hexdigest()}"
 
     def abandon(self) -> None:
-        """It broke off."""
+        """Remove what arrived of an upload that broke off."""
         self._file.close()
         self._part.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The Python environment of an app: its requirements.txt and nothing else; it runs none of the app's code.
+"""The Python environment of an app, built from its requirements.txt alone.
 
-It is kept by the hash of the requirements: for a folder that is served live in `.heroku/` inside it,
-or in a temporary folder where that cannot be written or belongs to an installed package.
+It is kept by the hash of the requirements: for a live folder in its `.heroku/`, or in a temporary folder
+where that is not writable or belongs to an installed package.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator.errors import BuildFailed
+from heroku_magic.emulator.dynos.reaper import kill_group
+from heroku_magic.emulator.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from heroku_magic.emulator.dynos.guard import Guard
+    from heroku_magic.emulator.dynos.reaper import Reaper
 
 _OTHER_FILE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(\S+)", re.MULTILINE)
 _COMMENT = re.compile(r"(^|\s)#.*", re.MULTILINE)
@@ -37,72 +38,73 @@ _PIP_SETTINGS = {
     "PIP_NO_INPUT": "1",
     "PIP_REQUIRE_VIRTUALENV": "0",
 }
+_MOST_ERROR_LINES = 8
 
 
 class Environment:
-    """The environment of one app, built when it is asked for and its requirements changed."""
+    """The environment of one app, built on demand when its requirements have changed."""
 
-    def __init__(self, folder: Path, home: Callable[[], Path], guard: Guard, log: Callable[[bytes], None]) -> None:
+    def __init__(self, folder: Path, home: Callable[[], Path], reaper: Reaper, log: Callable[[bytes], None]) -> None:
         self._folder = folder
         self._home = home
-        self._guard = guard
+        self._reaper = reaper
         self._log = log
         self._build: tuple[Path, asyncio.Task[Path]] | None = None
         self._pip: asyncio.subprocess.Process | None = None
 
     def ready(self) -> Path | None:
-        """Return the environment if it is there, without waiting."""
-        place = self._place()
-        return place if _is_complete(place) else None
+        """Return the environment if it exists, without waiting."""
+        target = self._target()
+        return target if _is_complete(target) else None
 
     async def built(self) -> Path:
-        """Return the environment, built if need be; those who ask at the same time wait for one build."""
-        place = self._place()
-        if _is_complete(place):
-            return place
-        if self._build is None or self._build[0] != place or self._build[1].done():
-            self._build = place, asyncio.ensure_future(self._make(place))
+        """Return the environment, building it if necessary; concurrent callers wait for the same build."""
+        target = self._target()
+        if _is_complete(target):
+            return target
+        if self._build is None or self._build[0] != target or self._build[1].done():
+            self._build = target, asyncio.ensure_future(self._make(target))
         return await asyncio.shield(self._build[1])
 
     def close(self) -> None:
-        """End a build that is under way."""
+        """End a build in progress."""
         if self._build is not None:
             self._build[1].cancel()
         if self._pip is not None and self._pip.returncode is None:
-            self._guard.kill(self._pip.pid)
+            kill_group(self._pip.pid)
 
-    def _place(self) -> Path:
+    def _target(self) -> Path:
         return self._home() / _key(_requirements(self._folder))
 
-    async def _make(self, place: Path) -> Path:
+    async def _make(self, target: Path) -> Path:
         try:
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (place.parent / ".gitignore").write_text("*\n", encoding="ascii")
-            await self._make_once(place)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (target.parent / ".gitignore").write_text("*\n", encoding="ascii")
+            # A lock and a mark at the end instead of a rename: scripts and .pyc files hold the path of their build.
+            async with _locked(target.with_suffix(".lock")):
+                if not _is_complete(target):
+                    await self._fill(target)
+                    (target / "complete").touch()
         except OSError as error:
-            raise BuildFailed(f"The app's Python environment could not be made: {error}") from None
-        return place
+            raise BuildError(f"The app's Python environment could not be created: {error}") from None
+        return target
 
-    async def _make_once(self, place: Path) -> None:
-        # A lock and a mark at the end, not a rename: scripts and .pyc files hold the path they were built at.
-        async with _locked(place.with_suffix(".lock")):
-            if not _is_complete(place):
-                await self._fill(place)
-                (place / "complete").touch()
+    async def _fill(self, target: Path) -> None:
+        from importlib.util import find_spec
+        from venv import EnvBuilder
 
-    async def _fill(self, place: Path) -> None:
-        _make_bare(place)
-        if _COMMENT.sub("", _requirements(self._folder)).strip():
-            await self._install(place / "bin" / "python")
-
-    async def _install(self, python: Path) -> None:
-        install = ["install", "-r", str(self._folder / "requirements.txt")]
-        if _has_pip():
-            pip = [sys.executable, "-c", _PIP, "--python", str(python)]
+        shutil.rmtree(target, ignore_errors=True)  # a killed build may have left a part
+        EnvBuilder(symlinks=True).create(target)  # without pip it takes about 2 ms
+        target.chmod(0o700)  # noqa: ASYNC240 - as quick as the line before
+        if not _COMMENT.sub("", _requirements(self._folder)).strip():
+            return
+        python = str(target / "bin" / "python")
+        if find_spec("pip") is not None:
+            pip = [sys.executable, "-c", _PIP, "--python", python]
         else:
-            await self._run([str(python), "-I", "-m", "ensurepip"])
-            pip = [str(python), "-I", "-m", "pip"]
-        await self._run([*pip, *install])
+            await self._run([python, "-I", "-m", "ensurepip"])
+            pip = [python, "-I", "-m", "pip"]
+        await self._run([*pip, "install", "-r", str(self._folder / "requirements.txt")])
 
     async def _run(self, command: list[str]) -> None:
         self._pip = process = await asyncio.create_subprocess_exec(
@@ -115,28 +117,23 @@ class Environment:
             start_new_session=True,
             limit=1 << 20,
         )
-        with self._guard.keeping(process.pid):
-            said = await self._follow(process)
-        if process.returncode:
-            raise BuildFailed("requirements.txt of the app could not be installed:\n" + "\n".join(said[-8:]))
-
-    async def _follow(self, process: asyncio.subprocess.Process) -> list[str]:
-        said: list[str] = []
         assert process.stdout is not None  # noqa: S101 - it is a pipe
-        async for line in process.stdout:
-            self._log(line.rstrip(b"\n"))
-            said = [*said[-20:], line.decode("utf-8", "replace").rstrip()]
-        await process.wait()
-        return said
+        last: list[str] = []
+        with self._reaper.watching(process.pid):
+            async for line in process.stdout:
+                self._log(line.rstrip(b"\n"))
+                last = [*last, line.decode("utf-8", "replace").rstrip()][-_MOST_ERROR_LINES:]
+            await process.wait()
+        if process.returncode:
+            raise BuildError("The app's requirements.txt could not be installed:\n" + "\n".join(last))
 
 
-def _make_bare(place: Path) -> None:
-    """Make an environment with nothing in it, in about 2 ms; what a killed build left goes first."""
-    import venv
-
-    shutil.rmtree(place, ignore_errors=True)
-    venv.EnvBuilder(symlinks=True).create(place)
-    place.chmod(0o700)
+def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
+    """Return where the environments of a live folder are kept."""
+    home = folder / ".heroku"
+    is_installed = bool({"site-packages", "dist-packages"} & set(folder.parts))
+    is_writable = os.access(home if home.exists() else folder, os.W_OK)
+    return home if is_writable and not is_installed else scratch() / _key(str(folder))
 
 
 def _requirements(folder: Path) -> str:
@@ -157,28 +154,14 @@ def _key(requirements: str) -> str:
     return hashlib.sha256(f"{python}\n{requirements}".encode()).hexdigest()[:16]
 
 
-def _is_complete(place: Path) -> bool:
-    """Built to its end, and the Python that it points to is still there."""
-    return (place / "complete").exists() and (place / "bin" / "python").exists()
-
-
-def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
-    """Return where the environments of a live folder are kept."""
-    home = folder / ".heroku"
-    is_installed = bool({"site-packages", "dist-packages"} & set(folder.parts))
-    is_writable = os.access(home if home.exists() else folder, os.W_OK)
-    return home if is_writable and not is_installed else scratch() / _key(str(folder))
-
-
-def _has_pip() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("pip") is not None
+def _is_complete(target: Path) -> bool:
+    """Whether the build was finished, and the Python that it links to still exists."""
+    return (target / "complete").exists() and (target / "bin" / "python").exists()
 
 
 @asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[None]:
-    """Hold a lock among processes; waited for without blocking the loop."""
+    """Hold a lock between processes; waiting for it does not block the event loop."""
     with path.open("w") as file:
         while True:
             try:

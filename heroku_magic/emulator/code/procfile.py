@@ -1,4 +1,4 @@
-"""A folder's Procfile -> its process types, and a dyno's command -> what bash runs; no process is started here.
+"""Reads a folder's Procfile, and expands a process type at the start of a command.
 
 https://devcenter.heroku.com/articles/procfile
 """
@@ -21,7 +21,7 @@ def read(folder: Path) -> dict[str, str]:
         text = (folder / "Procfile").read_text(encoding="utf-8")
     except FileNotFoundError:
         raise StartError(
-            f"{folder} has no Procfile: write one with a line such as `task: python task.py`. "
+            f"{folder} has no Procfile. Write one with a line such as `task: python task.py`. "
             "https://devcenter.heroku.com/articles/procfile"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -32,8 +32,8 @@ def read(folder: Path) -> dict[str, str]:
         raise StartError(f"The Procfile of {folder} names a process type twice: {error}") from None
 
 
-def substituted(command: str, process_types: dict[str, str]) -> str:
-    """Put a process type's command in the place of its name; the rest of the line is kept as it is.
+def expand(command: str, process_types: dict[str, str]) -> str:
+    """Replace a process type at the start of a command by its own command.
 
     https://devcenter.heroku.com/articles/one-off-dynos#running-tasks-in-background
     """

@@ -1,1 +1,1 @@
-"""Dynos as real processes: start, output, stop, end."""
+"""Dynos as real processes: start, output, stop, end; which dynos an app runs does not belong here."""

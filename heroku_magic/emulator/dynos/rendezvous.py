@@ -1,7 +1,7 @@
-r"""Rendezvous: where the clients of attached dynos come to, over TLS, each with a secret; it moves no bytes of theirs.
+r"""Rendezvous: the TLS listener that the clients of attached dynos connect to, each with a secret.
 
-A client writes its secret, `\r\n` or not, and is greeted with `rendezvous\r\n`, at once and alone in
-its TLS record: the official CLI throws its first chunk away, whatever it holds.
+A client writes its secret, with or without `\r\n`, and gets `rendezvous\r\n` at once and alone in its TLS
+record: the official CLI discards its first chunk, whatever it holds.
 https://github.com/heroku/rendezvous.rb
 """
 
@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.emulator.dynos import certificates
-
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
     from pathlib import Path
 
 # Hexadecimal digits of a secret: 128 random bits.
 SECRET = 32
-# Seconds in which a connection has to bring its secret, and those after it in which its line may end.
+# Seconds in which a connection has to send its secret, and those after it in which its line may end.
 PATIENCE = 5.0
 LINE_END = 0.05
 # Connections that may be without a secret at once.
@@ -29,33 +28,31 @@ MOST_STRANGERS = 100
 
 
 class Client(NamedTuple):
-    """A client that has come with its secret."""
+    """A client that has connected with its secret."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
 
 class Rendezvous:
-    """One listener for all attached dynos, begun when the first one is created."""
+    """One listener for all attached dynos, opened for the first one."""
 
     def __init__(self, folder: Callable[[], Path]) -> None:
         self._folder = folder
-        self._made: tuple[ssl.SSLContext, Path] | None = None
         self._server: asyncio.Server | None = None
         self._awaited: dict[str, asyncio.Future[Client]] = {}
         self._strangers = 0
 
     @property
     def authority(self) -> Path:
-        """The file of the authority that clients have to trust."""
-        return self._certificate()[1]
+        """The file of the certificate authority that clients have to trust."""
+        return self._certificate[1]
 
     async def open(self) -> tuple[str, asyncio.Future[Client]]:
-        """Return a URL that works once, and what brings its client; to cancel that makes the URL useless."""
+        """Return a URL that works once, and the future of its client; cancelling it makes the URL useless."""
         if self._server is None:
-            context = self._certificate()[0]
             self._server = await asyncio.start_server(
-                self._come, "127.0.0.1", 0, ssl=context, ssl_handshake_timeout=PATIENCE
+                self._accept, "127.0.0.1", 0, ssl=self._certificate[0], ssl_handshake_timeout=PATIENCE
             )
         secret = secrets.token_hex(SECRET // 2)
         client = asyncio.get_running_loop().create_future()
@@ -65,23 +62,31 @@ class Rendezvous:
         return f"rendezvous://127.0.0.1:{port}/{secret}", client
 
     def close(self) -> None:
-        """Take no more clients."""
+        """Accept no more clients."""
         if self._server is not None:
             self._server.close()
 
+    @cached_property
     def _certificate(self) -> tuple[ssl.SSLContext, Path]:
-        if self._made is None:
-            self._made = certificates.make(self._folder())
-        return self._made
+        """A server's TLS context, with an authority made for this emulator alone."""
+        # https://github.com/python-trio/trustme takes as long as the rest of the emulator's start.
+        import trustme
 
-    async def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        authority = trustme.CA(organization_name="embedded Heroku")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+        file = self._folder() / "embedded-heroku-ca.pem"
+        authority.cert_pem.write_to_path(str(file))
+        return context, file
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._strangers >= MOST_STRANGERS:
             writer.close()
             return
         self._strangers += 1
         secret = ""
         with suppress(asyncio.TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-            secret = await asyncio.wait_for(_secret(reader), PATIENCE)
+            secret = await asyncio.wait_for(_read_secret(reader), PATIENCE)
         self._strangers -= 1
         awaited = self._awaited.get(secret)
         if awaited is None or awaited.done():
@@ -94,8 +99,8 @@ class Rendezvous:
             awaited.set_result(Client(reader, writer))
 
 
-async def _secret(reader: asyncio.StreamReader) -> str:
-    """Read a secret and the end of its line, if it has one: heroku3 sends none."""
+async def _read_secret(reader: asyncio.StreamReader) -> str:
+    """Read a secret and the end of its line, if there is one: heroku3 sends none."""
     secret = await reader.readexactly(SECRET)
     with suppress(asyncio.TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         await asyncio.wait_for(reader.readuntil(b"\n"), LINE_END)

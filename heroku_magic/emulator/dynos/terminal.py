@@ -1,7 +1,7 @@
-"""Gives a process its terminal: a script that makes its standard input its controlling terminal, then becomes it.
+"""A terminal for a process: a script that makes its standard input its controlling terminal, then execs a command.
 
-`python -I -S terminal.py COMMAND…` in a new session. A step of its own, for Python can do nothing
-between fork and exec of a process that has threads.
+It runs as `python -I -S terminal.py COMMAND…` in a new session. It is a separate step because a process with
+threads cannot safely run Python between fork and exec.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 LARGEST = 1000
 
 
-def opened(env: Mapping[str, str]) -> tuple[int, int]:
-    """Return a terminal's two ends, ours and the process's, as large as COLUMNS and LINES say."""
+def open_pair(env: Mapping[str, str]) -> tuple[int, int]:
+    """Return our end and the process's end of a terminal, sized by COLUMNS and LINES."""
     ours, theirs = pty.openpty()
     columns, lines = _size(env.get("COLUMNS", "")), _size(env.get("LINES", ""))
     if columns and lines:
@@ -29,9 +29,9 @@ def opened(env: Mapping[str, str]) -> tuple[int, int]:
     return ours, theirs
 
 
-def command(wanted: list[str]) -> list[str]:
+def in_terminal(command: list[str]) -> list[str]:
     """Return what to start in a new session, with the terminal as its standard streams."""
-    return [sys.executable, "-I", "-S", __file__, *wanted]
+    return [sys.executable, "-I", "-S", __file__, *command]
 
 
 def _size(text: str) -> int:
@@ -41,7 +41,7 @@ def _size(text: str) -> int:
 def main() -> None:
     """Take the terminal and become the command."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606 - a shell is what is started
+    os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606 - this script starts a shell
 
 
 if __name__ == "__main__":

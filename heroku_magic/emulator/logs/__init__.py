@@ -1,1 +1,1 @@
-"""Logplex: the log of an app, from a pipe's bytes to a reader's stream."""
+"""Logplex: an app's log lines, its log sessions and their tails; HTTP and processes do not belong here."""

@@ -1,4 +1,4 @@
-"""A batch of log lines, and how they read on the wire, as text or as events; it knows no readers."""
+"""A batch of log lines, and its format on the wire: plain text or server-sent events."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What a line costs on the wire beside its own bytes, about.
+# The approximate size of a line's head on the wire.
 _HEAD = 64
+OVERFLOW = b"Error L11 (Tail buffer overflow) -> This tail session dropped %d messages since %b."
 
 
 class Batch(NamedTuple):
@@ -22,7 +23,7 @@ class Batch(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes on the wire."""
+        """The approximate number of bytes on the wire."""
         return sum(map(len, self.lines)) + _HEAD * len(self.lines)
 
     def last(self, count: int) -> Batch:
@@ -31,26 +32,24 @@ class Batch(NamedTuple):
         return self if skip <= 0 else self._replace(first=self.first + skip, lines=self.lines[skip:])
 
     def single(self) -> Iterator[Batch]:
-        """Yield each line as a batch of its own."""
+        """Yield each line as a batch."""
         return (self._replace(first=number, lines=[line]) for number, line in enumerate(self.lines, self.first))
 
     def loss(self, count: int) -> Batch:
-        """Return what Logplex says in the place of lines that it dropped."""
-        text = b"Error L11 (Tail buffer overflow) -> This tail session dropped %d messages since %b."
-        return Batch(self.first, self.when, "heroku", "logplex", [text % (count, self.when)])
+        """Return the message of Logplex that replaces lines it dropped."""
+        return Batch(self.first, self.when, "heroku", "logplex", [OVERFLOW % (count, self.when)])
 
     def plain(self) -> bytes:
         """Return the lines as `text/plain`."""
-        head = self._head()
-        return head + (b"\n" + head).join(self.lines) + b"\n"
+        return self._head() + (b"\n" + self._head()).join(self.lines) + b"\n"
 
     def events(self) -> bytes:
-        """Return the lines as `text/event-stream`, one event a line."""
+        """Return the lines as `text/event-stream`, one event per line."""
         head = b"\ndata: " + self._head()
         text = b"".join(
             [b"id: %d%b%b\n\n" % (number, head, line) for number, line in enumerate(self.lines, self.first)]
         )
-        # A lone CR ends a line of an event stream and would cut ours in two: it goes as a blank.
+        # A lone CR ends a line of an event stream and would split an event: a blank replaces it.
         return text.replace(b"\r", b" ")
 
     def _head(self) -> bytes:

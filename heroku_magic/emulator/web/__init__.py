@@ -1,1 +1,1 @@
-"""The Platform API over HTTP: requests in, answers out; it decides nothing about apps and dynos."""
+"""The Platform API over HTTP: requests in, responses out; what apps and dynos do does not belong here."""

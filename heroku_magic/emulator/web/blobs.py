@@ -1,4 +1,4 @@
-"""The URLs of blobs, each a secret that lets one put or get one archive; no token is asked for, as at S3."""
+"""The URLs of blobs, each a secret for putting or fetching one archive without a token, as at S3."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from heroku_magic.emulator.code.blobs import LARGEST, Upload
 from heroku_magic.emulator.web.api import LocalHandler
 
 CHUNK = 1_000_000
-# Seconds that an archive may take to arrive.
+# Seconds that the upload of an archive may take.
 PATIENCE = 3600
 
 
 @stream_request_body
-class Blob(LocalHandler):
-    """One archive, on its way in or out."""
+class BlobHandler(LocalHandler):
+    """One archive."""
 
     _upload: Upload | None = None
 
     def prepare(self) -> None:
-        """Find the blob before a byte of it is taken."""
+        """Find the blob before reading any of its bytes."""
         super().prepare()
         if self.request.method == "PUT":
             connection: Any = self.request.connection
             connection.set_max_body_size(LARGEST)
             connection.set_body_timeout(PATIENCE)
-            blob = self.emulator.account.blobs.writable(self.path_args[0])
+            blob = self.platform.blobs.writable(self.path_args[0])
             if blob is None:
-                raise errors.ApiError(403, "forbidden", "This URL takes no archive.")
+                raise errors.forbidden("This URL does not accept an archive.")
             self._upload = Upload(blob)
 
     def data_received(self, chunk: bytes) -> None:
-        """Take the next bytes."""
-        if self.emulator.faults.takes("cut-upload", self.path_args[0]):
+        """Store the next bytes."""
+        if self.platform.faults.takes("cut-upload", self.path_args[0]):
             self.detach().close()
         elif self._upload is not None:
             self._upload.write(chunk)
 
     def put(self, _token: str) -> None:
-        """Take the archive's place in one step."""
+        """Replace the archive in one step."""
         if self._upload is not None:
             self._upload.finish()
             self._upload = None
-        self.answer({})
+        self.respond({})
 
     async def get(self, token: str) -> None:
         """Send the archive."""
-        blob = self.emulator.account.blobs.readable(token)
+        blob = self.platform.blobs.readable(token)
         if blob is None:
-            raise errors.ApiError(403, "forbidden", "This URL gives no archive.")
+            raise errors.forbidden("This URL has no archive.")
         self.set_header("Content-Type", "application/gzip")
         self.set_header("Content-Length", str(blob.path.stat().st_size))
         try:
@@ -64,14 +64,11 @@ class Blob(LocalHandler):
             return
 
     def on_connection_close(self) -> None:
-        """Forget an upload that broke off."""
-        self._abandon()
+        """Discard an upload that broke off."""
+        self.on_finish()
 
     def on_finish(self) -> None:
-        """Forget an upload that was refused."""
-        self._abandon()
-
-    def _abandon(self) -> None:
+        """Discard an upload that was refused."""
         if self._upload is not None:
             self._upload.abandon()
             self._upload = None

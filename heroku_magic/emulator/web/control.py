@@ -1,4 +1,4 @@
-"""The routes that only the emulator has, for whoever has its token: its faults, told and changed, and a count."""
+"""The routes that only the emulator has: read and change its faults, and count requests."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from heroku_magic.emulator.state import set_clock_ahead
 from heroku_magic.emulator.web.api import ApiHandler
 
 
-class FaultsControl(ApiHandler):
+class FaultsHandler(ApiHandler):
     """The faults that are on, and their seed; no fault strikes this route."""
 
     reads = writes = GLOBAL
     is_free = is_spared = True
 
     def get(self) -> None:
-        """`GET /emulator/faults`: what is on."""
-        faults = self.emulator.faults
-        self.answer({"seed": faults.seed, "faults": faults.values})
+        """`GET /emulator/faults`: the faults that are on."""
+        faults = self.platform.faults
+        self.respond({"seed": faults.seed, "faults": faults.values})
 
     def put(self) -> None:
-        """`PUT /emulator/faults`: these and no others, from now on."""
-        body, faults = self.body(), self.emulator.faults
+        """`PUT /emulator/faults`: replace all faults."""
+        body, faults = self.body(), self.platform.faults
         seed, values = body.get("seed", faults.seed), body.get("faults", {})
         if not isinstance(values, dict) or type(seed) is not int or set(body) - {"seed", "faults"}:
-            raise errors.invalid_params('The body is {"faults": {NAME: VALUE}, "seed": N}.')
+            raise errors.invalid_params('The body must be {"faults": {NAME: VALUE}, "seed": N}.')
         try:
             faults.replace(values, seed)
         except ValueError as error:
@@ -33,12 +33,12 @@ class FaultsControl(ApiHandler):
         self.get()
 
 
-class Requests(ApiHandler):
-    """How many requests of the budget were spent; to ask is free."""
+class RequestsHandler(ApiHandler):
+    """How many requests of the budget were spent."""
 
     reads = GLOBAL
     is_free = is_spared = True
 
     def get(self) -> None:
         """`GET /emulator/requests`: since the start."""
-        self.answer({"spent": self.emulator.rate_limit.spent})
+        self.respond({"spent": self.platform.rate_limit.spent})

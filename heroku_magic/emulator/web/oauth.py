@@ -1,49 +1,48 @@
-"""The handlers of OAuth authorizations: tokens with less power or a shorter life than the one at hand."""
+"""The handlers of OAuth authorizations: tokens with narrower scopes or a shorter life than the present one."""
 
 from __future__ import annotations
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import ANY, GLOBAL
-from heroku_magic.emulator.web import answers, bodies
+from heroku_magic.emulator.web import requests, responses
 from heroku_magic.emulator.web.api import ApiHandler
 
 
-class Authorizations(ApiHandler):
-    """The account's authorizations; lists show no token whole."""
+class AuthorizationsHandler(ApiHandler):
+    """The account's authorizations; lists redact the tokens."""
 
     reads = writes = GLOBAL
 
     def get(self) -> None:
         """`GET /oauth/authorizations`."""
-        granted = self.emulator.account.authorizations.valid()
-        self.answer_list([answers.authorization(each, token=each.redacted) for each in granted], "id", "created_at")
+        grants = self.platform.authorizations.valid()
+        self.respond_with_list([responses.authorization(each) for each in grants], "id", "created_at")
 
     def post(self) -> None:
-        """`POST /oauth/authorizations`; only this answer shows the token."""
-        granted = bodies.authorization_order(self.body())
-        self.emulator.account.authorizations.add(granted)
-        self.answer(answers.authorization(granted, token=granted.token), 201)
+        """`POST /oauth/authorizations`; only this response shows the complete token."""
+        grant = requests.authorization_request(self.body())
+        self.platform.authorizations.add(grant)
+        self.respond(responses.authorization(grant, token=grant.token), 201)
 
 
-class Authorization(ApiHandler):
+class AuthorizationHandler(ApiHandler):
     """One authorization."""
 
     reads = writes = GLOBAL
 
     def get(self, identity: str) -> None:
         """`GET /oauth/authorizations/{id}`."""
-        granted = self.emulator.account.authorizations.find(identity)
-        self.answer(answers.authorization(granted, token=granted.redacted))
+        self.respond(responses.authorization(self.platform.authorizations.find(identity)))
 
     def delete(self, identity: str) -> None:
-        """`DELETE /oauth/authorizations/{id}`: its token opens nothing any more."""
-        granted = self.emulator.account.authorizations.find(identity)
-        self.emulator.account.authorizations.revoke(granted)
-        self.answer(answers.authorization(granted, token=granted.redacted))
+        """`DELETE /oauth/authorizations/{id}`: the token becomes useless."""
+        grant = self.platform.authorizations.find(identity)
+        self.platform.authorizations.revoke(grant)
+        self.respond(responses.authorization(grant))
 
 
-class Session(ApiHandler):
-    """The session of a browser login, which nobody has here."""
+class SessionHandler(ApiHandler):
+    """The session of a browser login, which does not exist here."""
 
     writes = ANY
 

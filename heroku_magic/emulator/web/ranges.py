@@ -1,4 +1,4 @@
-"""A Range header and a list -> one page of it, with the headers that tell of the next; nothing else is read.
+"""Pages of a list by its Range header, with the headers that lead to the next page.
 
 https://devcenter.heroku.com/articles/platform-api-reference#ranges
 """
@@ -28,9 +28,9 @@ class Page(NamedTuple):
     headers: dict[str, str]
 
 
-class _Wanted(NamedTuple):
+class _Range(NamedTuple):
     key: str
-    after: str
+    is_exclusive: bool
     first: str
     last: str
     order: str
@@ -38,36 +38,30 @@ class _Wanted(NamedTuple):
 
 
 def page(items: Sequence[dict[str, Any]], header: str | None, keys: tuple[str, ...]) -> Page:
-    """Return the part of a list that a Range header asks for; keys: what it may be sorted by, the usual one first."""
-    wanted = _parsed(header or f"{keys[0]} ..")
+    """Return the part of a list that a Range header requests. keys: what it may be sorted by, the default first."""
+    wanted = _parse(header or f"{keys[0]} ..")
     if wanted.key not in keys:
         raise invalid_range()
-    found = _chosen(items, wanted)
+    found = _select(items, wanted)
     part = found[: wanted.most]
     headers = {"Accept-Ranges": ", ".join(keys)}
     if part:
         headers["Content-Range"] = f"{wanted.key} {part[0][wanted.key]}..{part[-1][wanted.key]}"
     if len(found) <= wanted.most:
         return Page(200, part, headers)
-    headers["Next-Range"] = (
-        f"{wanted.key} ]{part[-1][wanted.key]}..{wanted.last}; order={wanted.order},max={wanted.most}"
-    )
+    options = f"order={wanted.order},max={wanted.most}"
+    headers["Next-Range"] = f"{wanted.key} ]{part[-1][wanted.key]}..{wanted.last}; {options}"
     return Page(206, part, headers)
 
 
-def _parsed(header: str) -> _Wanted:
+def _parse(header: str) -> _Range:
     match = _RANGE.fullmatch(header)
     if match is None:
         raise invalid_range()
     key, exclusive, first, last, options = match.groups(default="")
-    order, most = _options(options)
-    return _Wanted(key, first if exclusive else "", "" if exclusive else first, last, order, most)
-
-
-def _options(text: str) -> tuple[str, int]:
-    """Read `order=desc,max=1`, in either order, with or without blanks; heroku3 ends it with a semicolon."""
     order, most = "asc", PAGE
-    for option in filter(None, (part.strip() for part in re.split("[,;]", text))):
+    # `order=desc,max=1`, in either order, with or without blanks; heroku3 ends it with a semicolon.
+    for option in filter(None, (part.strip() for part in re.split("[,;]", options))):
         name, _, value = option.partition("=")
         if name == "order" and value in {"asc", "desc"}:
             order = value
@@ -75,24 +69,22 @@ def _options(text: str) -> tuple[str, int]:
             most = int(value)
         else:
             raise invalid_range()
-    return order, most
+    return _Range(key, bool(exclusive), first, last, order, most)
 
 
-def _chosen(items: Sequence[dict[str, Any]], wanted: _Wanted) -> list[dict[str, Any]]:
-    def place(value: Any) -> tuple[int, str]:
+def _select(items: Sequence[dict[str, Any]], wanted: _Range) -> list[dict[str, Any]]:
+    def position(value: Any) -> tuple[int, str]:
         return (_version(value), "") if wanted.key == "version" else (0, str(value))
 
     is_down = wanted.order == "desc"
 
     def is_past(item: dict[str, Any], bound: str, *, or_at: bool) -> bool:
-        here, there = place(item[wanted.key]), place(bound)
-        return (or_at and here == there) or (here < there if is_down else here > there)
+        own, other = position(item[wanted.key]), position(bound)
+        return (or_at and own == other) or (own < other if is_down else own > other)
 
-    found = sorted(items, key=lambda item: place(item[wanted.key]), reverse=is_down)
-    if wanted.after:
-        found = [item for item in found if is_past(item, wanted.after, or_at=False)]
+    found = sorted(items, key=lambda item: position(item[wanted.key]), reverse=is_down)
     if wanted.first:
-        found = [item for item in found if is_past(item, wanted.first, or_at=True)]
+        found = [item for item in found if is_past(item, wanted.first, or_at=not wanted.is_exclusive)]
     if wanted.last:
         found = [item for item in found if not is_past(item, wanted.last, or_at=False)]
     return found

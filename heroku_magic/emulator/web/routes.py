@@ -1,12 +1,19 @@
-"""The URL table: which handler answers which path; nothing is handled here."""
+"""The URL table: which handler serves which path."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tornado.routing import URLSpec
-
-from heroku_magic.emulator.web import blobs, control, deploys, handlers, oauth, outputs, schema, stream
+from heroku_magic.emulator.web import (
+    blobs,
+    control,
+    handlers,
+    log_stream,
+    oauth,
+    output_stream,
+    release_handlers,
+    schema,
+)
 
 if TYPE_CHECKING:
     from heroku_magic.emulator.web.api import LocalHandler
@@ -15,49 +22,44 @@ _NAME = "([^/]+)"
 _APP = f"/apps/{_NAME}"
 
 TABLE: dict[str, type[LocalHandler]] = {
-    "/account": handlers.Account,
-    "/account/rate-limits": handlers.RateLimits,
-    "/apps": handlers.Apps,
-    "/users/~/apps": handlers.Apps,
-    _APP: handlers.App,
-    f"{_APP}/addons": handlers.Addons,
-    f"{_APP}/builds": deploys.Builds,
-    f"{_APP}/builds/{_NAME}": deploys.Build,
-    f"{_APP}/collaborators": handlers.Collaborators,
-    f"{_APP}/config-vars": handlers.ConfigVars,
-    f"{_APP}/dynos": handlers.Dynos,
-    f"{_APP}/dynos/{_NAME}": handlers.Dyno,
-    f"{_APP}/dynos/{_NAME}/actions/stop": handlers.DynoStop,
-    f"{_APP}/formation": handlers.Formation,
-    f"{_APP}/formation/{_NAME}": handlers.ProcessType,
-    f"{_APP}/formations/{_NAME}": handlers.DynosOfType,
-    f"{_APP}/formations/{_NAME}/actions/stop": handlers.DynosOfTypeStop,
-    f"{_APP}/log-drains": handlers.LogDrains,
-    f"{_APP}/log-sessions": stream.LogSessions,
-    f"{_APP}/pipeline-couplings": handlers.PipelineCouplings,
-    f"{_APP}/releases": deploys.Releases,
-    f"{_APP}/releases/{_NAME}": deploys.Release,
-    f"{_APP}/releases/{_NAME}/config-vars": deploys.ReleaseConfigVars,
-    f"{_APP}/slugs": deploys.Slugs,
-    f"{_APP}/slugs/{_NAME}": deploys.Slug,
-    f"{_APP}/sources": deploys.Sources,
-    "/dyno-sizes": handlers.DynoSizes,
-    f"/dyno-sizes/{_NAME}": handlers.DynoSize,
-    "/oauth/authorizations": oauth.Authorizations,
-    f"/oauth/authorizations/{_NAME}": oauth.Authorization,
-    "/oauth/sessions/~": oauth.Session,
-    "/emulator/faults": control.FaultsControl,
-    "/emulator/requests": control.Requests,
-    "/schema": schema.Schema,
-    "/sources": deploys.Sources,
-    "/stacks": handlers.Stacks,
-    f"/stacks/{_NAME}": handlers.Stack,
-    "/stream": stream.Stream,
-    f"/blobs/{_NAME}": blobs.Blob,
-    f"/streams/{_NAME}": outputs.OutputStream,
+    "/account": handlers.AccountHandler,
+    "/account/rate-limits": handlers.RateLimitsHandler,
+    "/apps": handlers.AppsHandler,
+    "/users/~/apps": handlers.AppsHandler,
+    _APP: handlers.AppHandler,
+    f"{_APP}/addons": handlers.AddonsHandler,
+    f"{_APP}/builds": release_handlers.BuildsHandler,
+    f"{_APP}/builds/{_NAME}": release_handlers.BuildHandler,
+    f"{_APP}/collaborators": handlers.CollaboratorsHandler,
+    f"{_APP}/config-vars": handlers.ConfigVarsHandler,
+    f"{_APP}/dynos": handlers.DynosHandler,
+    f"{_APP}/dynos/{_NAME}": handlers.DynoHandler,
+    f"{_APP}/dynos/{_NAME}/actions/stop": handlers.DynoStopHandler,
+    f"{_APP}/formation": handlers.FormationHandler,
+    f"{_APP}/formation/{_NAME}": handlers.ProcessTypeHandler,
+    f"{_APP}/formations/{_NAME}": handlers.DynosOfTypeHandler,
+    f"{_APP}/formations/{_NAME}/actions/stop": handlers.DynosOfTypeStopHandler,
+    f"{_APP}/log-drains": handlers.LogDrainsHandler,
+    f"{_APP}/log-sessions": log_stream.LogSessionsHandler,
+    f"{_APP}/pipeline-couplings": handlers.PipelineCouplingsHandler,
+    f"{_APP}/releases": release_handlers.ReleasesHandler,
+    f"{_APP}/releases/{_NAME}": release_handlers.ReleaseHandler,
+    f"{_APP}/releases/{_NAME}/config-vars": release_handlers.ReleaseConfigVarsHandler,
+    f"{_APP}/slugs": release_handlers.SlugsHandler,
+    f"{_APP}/slugs/{_NAME}": release_handlers.SlugHandler,
+    f"{_APP}/sources": release_handlers.SourcesHandler,
+    "/dyno-sizes": handlers.DynoSizesHandler,
+    f"/dyno-sizes/{_NAME}": handlers.DynoSizeHandler,
+    "/oauth/authorizations": oauth.AuthorizationsHandler,
+    f"/oauth/authorizations/{_NAME}": oauth.AuthorizationHandler,
+    "/oauth/sessions/~": oauth.SessionHandler,
+    "/emulator/faults": control.FaultsHandler,
+    "/emulator/requests": control.RequestsHandler,
+    "/schema": schema.SchemaHandler,
+    "/sources": release_handlers.SourcesHandler,
+    "/stacks": handlers.StacksHandler,
+    f"/stacks/{_NAME}": handlers.StackHandler,
+    "/stream": log_stream.LogStreamHandler,
+    f"/blobs/{_NAME}": blobs.BlobHandler,
+    f"/streams/{_NAME}": output_stream.OutputStreamHandler,
 }
-
-
-def routes() -> list[URLSpec]:
-    """Return the table for tornado."""
-    return [URLSpec(path, handler) for path, handler in TABLE.items()]

@@ -1,4 +1,4 @@
-"""What the emulator serves, as a hyper-schema of its links; Heroku's own schema has the data types.
+"""A hyper-schema of the links that the emulator serves; Heroku's own schema describes the data types.
 
 https://devcenter.heroku.com/articles/platform-api-reference#schema
 """
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 _METHODS = ("get", "post", "patch", "put", "delete")
 
 
-class Schema(ApiHandler):
+class SchemaHandler(ApiHandler):
     """The links of the API."""
 
     reads = ANY
 
     def get(self) -> None:
         """`GET /schema`."""
-        from heroku_magic.emulator.web.routes import TABLE
-
-        links = [
-            link for path, handler in TABLE.items() if issubclass(handler, ApiHandler) for link in _links(path, handler)
-        ]
-        self.answer(
+        self.respond(
             {
                 "$schema": "http://interagent.github.io/interagent-hyper-schema",
-                "title": "The Platform API, as far as the embedded Heroku serves it",
+                "title": "The part of the Platform API that the embedded Heroku serves",
                 "type": ["object"],
                 "definitions": {},
-                "links": links,
+                "links": [
+                    link
+                    for path, handler in self.settings["table"].items()
+                    if issubclass(handler, ApiHandler)
+                    for link in _links(path, handler)
+                ],
             }
         )
 
 
 def _links(path: str, handler: type[ApiHandler]) -> Iterator[dict[str, Any]]:
     for method in _METHODS:
-        if answers := vars(handler).get(method):
-            title = (answers.__doc__ or "").partition("`: ")[2] or handler.__doc__ or ""
+        if function := vars(handler).get(method):
+            title = (function.__doc__ or "").partition("`: ")[2] or handler.__doc__ or ""
             yield {"method": method.upper(), "href": path.replace("([^/]+)", "{identity}"), "title": title.strip()}

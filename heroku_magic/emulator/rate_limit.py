@@ -1,4 +1,4 @@
-"""The account's request budget: a bucket of 4,500 that refills in an hour; it answers nothing itself.
+"""The account's request budget: a bucket of 4,500 that refills within an hour.
 
 https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
 """
@@ -10,13 +10,13 @@ import time
 CAPACITY = 4500
 
 
-class RateLimit:
-    """How many requests are left. spent: how many there were so far."""
+class RequestBudget:
+    """How many requests are left. spent: how many have been made."""
 
     def __init__(self, left: int = CAPACITY) -> None:
         self.spent = 0
         self._left = float(left)
-        self._at = time.monotonic()
+        self._updated_at = time.monotonic()
 
     @property
     def remaining(self) -> int:
@@ -35,5 +35,5 @@ class RateLimit:
 
     def _refill(self) -> None:
         moment = time.monotonic()
-        self._left = min(CAPACITY, self._left + (moment - self._at) * CAPACITY / 3600)
-        self._at = moment
+        self._left = min(CAPACITY, self._left + (moment - self._updated_at) * CAPACITY / 3600)
+        self._updated_at = moment

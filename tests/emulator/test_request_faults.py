@@ -60,7 +60,7 @@ def test_the_control_route_tells_and_refuses(start, make_folder):
     emulator = start(make_folder(), "--fault", "drop-lines=0.5", "--seed", "3")
     assert emulator.get("/emulator/faults") == {"seed": 3, "faults": {"drop-lines": 0.5}}
     refused = emulator.ask("PUT", "/emulator/faults", 422, json={"faults": {"drop-line": 1}}).json()
-    assert "'drop-line' is no fault; faults are slow-boot" in refused["message"]
+    assert "'drop-line' is not a fault. Choose one of slow-boot" in refused["message"]
     emulator.ask("PUT", "/emulator/faults", 422, json={"fault": {}})
     emulator.ask("PUT", "/emulator/faults", 422, json={"seed": True})
     emulator.ask("PUT", "/emulator/faults", 422, json={"faults": {"clock-skew": 1e300}})

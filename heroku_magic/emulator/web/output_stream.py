@@ -1,4 +1,4 @@
-"""The streams of builds and release commands, as text or events, from any place on; the URL is the secret."""
+"""The output of builds and release commands, as text or events, from any offset; the URL is the secret."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from heroku_magic.emulator import errors
 from heroku_magic.emulator.web.api import LocalHandler
 
 if TYPE_CHECKING:
-    from heroku_magic.emulator.code.output import Output
+    from heroku_magic.emulator.code.build_output import BuildOutput
 
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
-class OutputStream(LocalHandler):
+class OutputStreamHandler(LocalHandler):
     """One output."""
 
     async def get(self, token: str) -> None:
-        """Send what there is, then what follows, to the end; `Range` or `Last-Event-ID` tell where to begin."""
-        output = self.emulator.outputs.get(token)
+        """Send the output to its end, starting where `Range` or `Last-Event-ID` says."""
+        output = self.platform.outputs.get(token)
         if output is None:
-            raise errors.ApiError(404, "not_found", "Not found")
+            raise errors.unknown_url()
         try:
             if "text/event-stream" in self.request.headers.get("Accept", ""):
                 await self._send_events(output)
@@ -33,7 +33,7 @@ class OutputStream(LocalHandler):
         except StreamClosedError:
             return
 
-    async def _send_text(self, output: Output) -> None:
+    async def _send_text(self, output: BuildOutput) -> None:
         match = _RANGE.fullmatch(self.request.headers.get("Range", ""))
         offset = int(match[1]) if match else 0
         if match:
@@ -41,24 +41,24 @@ class OutputStream(LocalHandler):
             self.set_header("Content-Range", f"bytes {offset}-*/*")
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         await self.flush()
-        while (text := await output.after(offset, self.emulator.times.heartbeat)) is not None:
+        while (text := await output.after(offset, self.platform.timings.heartbeat)) is not None:
             offset += len(text)
-            is_cut = len(text) > 1 and self.emulator.faults.takes("cut-output", output.token)
+            is_cut = len(text) > 1 and self.platform.faults.takes("cut-output", output.token)
             self.write((text[: len(text) // 2] if is_cut else text) or b"\0")
             await self.flush()
             if is_cut:
                 self.detach().close()
                 return
 
-    async def _send_events(self, output: Output) -> None:
+    async def _send_events(self, output: BuildOutput) -> None:
         last = self.request.headers.get("Last-Event-ID", "")
         offset = int(last) if _NUMBER.fullmatch(last) else 0
         if output.is_over and offset >= output.end:
-            self.set_status(204)  # an EventSource does not come back after that
+            self.set_status(204)  # tells an EventSource not to reconnect
             return
         self.set_header("Content-Type", "text/event-stream")
         await self.flush()
-        while (text := await output.after(offset, self.emulator.times.heartbeat)) is not None:
+        while (text := await output.after(offset, self.platform.timings.heartbeat)) is not None:
             for line in text.splitlines(keepends=True):
                 offset += len(line)
                 self.write(b"id: %d\ndata: %b\n\n" % (offset, line.rstrip(b"\r\n")))

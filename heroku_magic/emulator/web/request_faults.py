@@ -1,4 +1,4 @@
-"""The faults that hit a request: refused, answered by another server, or its connection broken; lines are not its."""
+"""The faults that strike a request: refused, answered by another server, or its connection broken."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from heroku_magic.emulator import errors
 
 if TYPE_CHECKING:
-    from heroku_magic.emulator.faults import Faults
-    from heroku_magic.emulator.web.api import LocalHandler
+    from tornado.web import RequestHandler
 
-# What Heroku's routers answer in the API's place: https://github.com/heroku/cli/issues/1737
+    from heroku_magic.emulator.faults import Faults
+
+# What Heroku's routers send when the API does not respond: https://github.com/heroku/cli/issues/1737
 _PAGE = b"<!DOCTYPE html><html><head><title>Application Error</title></head><body>Application Error</body></html>"
-# Close with RST instead of FIN, so that the client sees a broken connection and no end.
+# Close with RST instead of FIN, so that the client sees a broken connection and not an end.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
-def strike(handler: LocalHandler, faults: Faults) -> None:
-    """Let the faults of any request strike."""
+def strike(handler: RequestHandler, faults: Faults) -> None:
+    """Apply the faults that can strike any request."""
     if faults.strikes("rate-limit"):
         raise errors.rate_limited()
     if faults.strikes("html-503"):
@@ -28,8 +29,8 @@ def strike(handler: LocalHandler, faults: Faults) -> None:
         handler.finish(_PAGE)
 
 
-def reset(handler: LocalHandler) -> None:
-    """Break the connection without an answer."""
+def reset(handler: RequestHandler) -> None:
+    """Break the connection without a response."""
     stream = handler.detach()
     stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     stream.close()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.emulator.errors import ApiError
-from heroku_magic.emulator.web.bodies import config_changes, dyno_order, json_object, log_session
+from heroku_magic.emulator.errors import ErrorResponse
+from heroku_magic.emulator.web.requests import config_changes, dyno_request, json_object, log_session
 
 anything = st.recursive(
     st.none()
@@ -27,15 +27,15 @@ def answer(read, given_body):
     """What a reader makes of a body: its value, or the error that is answered."""
     try:
         return read(given_body)
-    except ApiError as error:
+    except ErrorResponse as error:
         return error
 
 
-@pytest.mark.parametrize("read", [dyno_order, log_session, config_changes])
+@pytest.mark.parametrize("read", [dyno_request, log_session, config_changes])
 @given(body=st.dictionaries(names, anything, max_size=4))
 def test_whatever_comes_is_an_order_or_an_answer_below_500(read, body):
     found = answer(read, body)
-    if isinstance(found, ApiError):
+    if isinstance(found, ErrorResponse):
         assert 400 <= found.status_code < 500
         assert set(found.body) == {"id", "message"}
 
@@ -67,14 +67,14 @@ def test_whatever_bytes_come_are_an_object_or_a_400(body):
     ],
 )
 def test_a_wrong_order_is_refused_by_name(body, said):
-    with pytest.raises(ApiError) as caught:
-        dyno_order(body)
+    with pytest.raises(ErrorResponse) as caught:
+        dyno_request(body)
     assert caught.value.status_code == 422
     assert said in caught.value.body["message"]
 
 
 def test_a_full_order_is_taken():
-    order = dyno_order(
+    order = dyno_request(
         {
             "command": "task #hm-1",
             "attach": False,

@@ -1,7 +1,7 @@
-"""The faults between the log's buffer and one tail: lines lost, doubled, out of order or late; the buffer stays clean.
+"""The faults between the log's buffer and one tail: lines lost, repeated, out of order or late.
 
-What strikes a line hangs on its number alone, so every tail of a log misses the same lines, however
-they came in.
+Whether a fault strikes a line depends on its number alone, so every tail of a log misses the same lines,
+and the buffer itself is never affected.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.logs.batch import Batch
 
 LINE_FAULTS = ("drop-lines", "drop-lines-silent", "double-lines", "reorder-lines", "late-lines")
-# A line out of order comes after at most so many others, or after so many seconds of silence.
+# A line out of order follows at most this many others, or a silence of this many seconds.
 FARTHEST = 8
 SILENCE = 0.2
-# No dynos: what they say is the platform's own.
+# Senders that are not dynos but the platform itself.
 _PLATFORM = frozenset({"api", "build", "logplex", "log-shuttle"})
 
 
-class Disturbed:
-    """The way of a tail's lines. deliver: takes what arrives, now or later."""
+class TailFaults:
+    """Applies the faults to a tail's lines. deliver: receives each batch, now or later."""
 
     def __init__(self, faults: Faults, deliver: Callable[[Batch], None]) -> None:
         self._faults = faults
@@ -32,15 +32,15 @@ class Disturbed:
         self._held: list[tuple[int, Batch]] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def take(self, batch: Batch) -> None:
-        """Send a batch on its way."""
+    def put(self, batch: Batch) -> None:
+        """Pass a batch on, with the faults applied to each line."""
         if not any(self._faults[name] for name in LINE_FAULTS):
             self._deliver(batch)
             return
         for line in batch.single():
-            self._take_line(line)
+            self._put_line(line)
 
-    def _take_line(self, line: Batch) -> None:
+    def _put_line(self, line: Batch) -> None:
         faults, number = self._faults, line.first
         if faults.strikes("drop-lines", number):
             self._deliver(line.loss(1))
@@ -55,21 +55,21 @@ class Disturbed:
             self._deliver(line)
             if faults.strikes("double-lines", number):
                 self._deliver(line)
-        self._let_go(1)
+        self._release(1)
 
     def _hold(self, line: Batch) -> None:
-        place = 1 + int(self._faults.share("reorder-lines place", line.first) * FARTHEST)
-        self._held.append((place, line))
+        self._held.append((1 + int(self._faults.share("reorder-lines place", line.first) * FARTHEST), line))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SILENCE, self._end_silence)
 
-    def _let_go(self, lines: int) -> None:
-        """So many others have gone by."""
-        self._held = [(place - lines, line) for place, line in self._held]
-        for _, line in [each for each in self._held if each[0] <= 0]:
-            self._deliver(line)
-        self._held = [each for each in self._held if each[0] > 0]
+    def _release(self, passed: int) -> None:
+        """Deliver the held lines that are due after this many other lines."""
+        held = [(wait - passed, line) for wait, line in self._held]
+        self._held = [each for each in held if each[0] > 0]
+        for wait, line in held:
+            if wait <= 0:
+                self._deliver(line)
 
     def _end_silence(self) -> None:
         self._timer = None
-        self._let_go(FARTHEST)
+        self._release(FARTHEST)

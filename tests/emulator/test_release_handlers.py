@@ -198,7 +198,7 @@ def test_a_slug_that_cannot_run_is_refused(app):
     slug = put_slug(app, tarball({"app/a": ""}), checksum="SHA256:" + "0" * 64)
     assert "checksum" in app.ask("POST", "/releases", 422, json={"slug": slug["id"]})["message"]
     slug = put_slug(app, b"no tarball")
-    assert "no gzipped tarball" in app.ask("POST", "/releases", 422, json={"slug": slug["id"]})["message"]
+    assert "not a gzipped tarball" in app.ask("POST", "/releases", 422, json={"slug": slug["id"]})["message"]
     assert app.ask("POST", "/releases", 404, json={"slug": "x"})["id"] == "not_found"
     assert len(app.get("/releases")) == 1
 
@@ -220,11 +220,11 @@ PIPE.type = tarfile.FIFOTYPE
         (tarball({}, link("b", "a/a/.."), link("a", ".")), "leads outside"),
         (tarball({"a/file": ""}, link("b", "a/../.."), link("c", "b/..")), "leads outside"),
         (tarball({}, link("evil", "/etc/passwd", tarfile.LNKTYPE)), "leads outside"),
-        (tarball({}, link("evil", "nothing", tarfile.LNKTYPE)), "no gzipped tarball"),
-        (tarball({}, DEVICE), "no file, folder or link"),
-        (tarball({}, PIPE), "no file, folder or link"),
-        (tarball(SAY)[:-20], "no gzipped tarball"),
-        (b"", "no gzipped tarball"),
+        (tarball({}, link("evil", "nothing", tarfile.LNKTYPE)), "not a gzipped tarball"),
+        (tarball({}, DEVICE), "not a file, folder or link"),
+        (tarball({}, PIPE), "not a file, folder or link"),
+        (tarball(SAY)[:-20], "not a gzipped tarball"),
+        (b"", "not a gzipped tarball"),
     ],
     ids=range(13),
 )
@@ -262,7 +262,7 @@ def test_a_wrong_checksum_fails_the_build(app):
 def test_a_source_that_was_not_put_here_is_refused_and_nothing_is_fetched(app):
     for url in ("http://127.0.0.1:9/x.tgz", "file:///etc/passwd", app.emulator.url + "/blobs/x"):
         refused = app.ask("POST", "/builds", 422, json={"source_blob": {"url": url}})
-        assert "fetches sources from nowhere else" in refused["message"]
+        assert "does not fetch sources from anywhere else" in refused["message"]
 
 
 def test_the_urls_of_a_source_open_one_thing_each(app):

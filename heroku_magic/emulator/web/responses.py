@@ -1,4 +1,4 @@
-"""State -> the JSON objects of the Platform API, complete as its schema names them; nothing is decided here.
+"""The JSON objects of the Platform API, with all fields of its schema.
 
 https://devcenter.heroku.com/articles/platform-api-reference
 """
@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.emulator.state import EMAIL, STACK, fixed_id
 
 if TYPE_CHECKING:
-    from heroku_magic.emulator.authorizations import Authorization
+    from heroku_magic.emulator.authorizations import Grant
     from heroku_magic.emulator.code.blobs import Blob
-    from heroku_magic.emulator.logs.logplex import Session
+    from heroku_magic.emulator.logs.logplex import LogSession
     from heroku_magic.emulator.sizes import Size
-    from heroku_magic.emulator.state import App, Build, Dyno, Release, Scale, Slug
+    from heroku_magic.emulator.state import (
+        EmulatedApp,
+        EmulatedBuild,
+        EmulatedDyno,
+        EmulatedRelease,
+        EmulatedSlug,
+        Scale,
+    )
 
 Json = dict[str, Any]
 
@@ -23,7 +30,7 @@ _STACKS_SINCE = datetime(2022, 6, 1, tzinfo=timezone.utc)
 
 
 def when(moment: datetime) -> str:
-    """Return a moment as the API writes it."""
+    """Return a time in the API's format."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -51,8 +58,8 @@ def account(since: datetime) -> Json:
     }
 
 
-def app(app: App) -> Json:
-    """Return an app. It has no web address: nothing of it is served on the web."""
+def app(app: EmulatedApp) -> Json:
+    """Return an app. It has no web address, because its web dynos are not routed to."""
     return {
         "acm": False,
         "archived_at": None,
@@ -79,7 +86,7 @@ def app(app: App) -> Json:
     }
 
 
-def formation(app: App, kind: str, scale: Scale) -> Json:
+def formation(app: EmulatedApp, kind: str, scale: Scale) -> Json:
     """Return one process type and how it is scaled."""
     return {
         "app": _app(app),
@@ -94,7 +101,7 @@ def formation(app: App, kind: str, scale: Scale) -> Json:
     }
 
 
-def release(app: App, release: Release, *, base: str, can_roll_back: bool) -> Json:
+def release(app: EmulatedApp, release: EmulatedRelease, *, base: str, can_roll_back: bool) -> Json:
     """Return a release. base: the URL of the emulator."""
     return {
         "addon_plan_names": [],
@@ -114,8 +121,8 @@ def release(app: App, release: Release, *, base: str, can_roll_back: bool) -> Js
     }
 
 
-def slug(slug: Slug, *, method: str, url: str) -> Json:
-    """Return a slug; its URL takes or gives its archive."""
+def slug(slug: EmulatedSlug, *, method: str, url: str) -> Json:
+    """Return a slug, with the URL to put or fetch its archive."""
     return {
         "blob": {"method": method, "url": url},
         "buildpack_provided_description": slug.buildpack_provided_description,
@@ -133,12 +140,12 @@ def slug(slug: Slug, *, method: str, url: str) -> Json:
 
 
 def source(base: str, blob: Blob) -> Json:
-    """Return the two URLs of a source; each opens one thing only."""
+    """Return the two URLs of a source: one to put it, one to fetch it."""
     urls = {"get_url": blob_url(base, blob.get_token), "put_url": blob_url(base, blob.put_token)}
     return {"source_blob": urls}
 
 
-def build(app: App, build: Build, *, base: str) -> Json:
+def build(app: EmulatedApp, build: EmulatedBuild, *, base: str) -> Json:
     """Return a build."""
     return {
         "app": {"id": app.id},
@@ -162,20 +169,20 @@ def build(app: App, build: Build, *, base: str) -> Json:
     }
 
 
-def authorization(granted: Authorization, *, token: str) -> Json:
-    """Return an authorization. token: whole in the answer to its create, redacted in all others."""
-    when_made = when(granted.created_at)
+def authorization(grant: Grant, *, token: str | None = None) -> Json:
+    """Return an authorization. token: the complete one, in the response to its create only."""
+    created = when(grant.created_at)
     return {
-        "access_token": {"expires_in": granted.expires_within, "id": granted.token_id, "token": token},
+        "access_token": {"expires_in": grant.seconds_left, "id": grant.token_id, "token": token or grant.redacted},
         "client": None,
-        "created_at": when_made,
-        "description": granted.description,
+        "created_at": created,
+        "description": grant.description,
         "grant": None,
-        "id": granted.id,
+        "id": grant.id,
         "refresh_token": None,
-        "scope": list(granted.scope),
+        "scope": list(grant.scope),
         "session": None,
-        "updated_at": when_made,
+        "updated_at": created,
         "user": {**_owner(), "full_name": "Embedded Heroku"},
     }
 
@@ -187,8 +194,8 @@ def stack(name: str) -> Json:
     return {**_named(name), "created_at": since, "default": name == STACK, "state": state, "updated_at": since}
 
 
-def collaborator(app: App) -> Json:
-    """Return the one who owns an app."""
+def collaborator(app: EmulatedApp) -> Json:
+    """Return the owner of an app."""
     since = when(app.created_at)
     return {
         "app": _app(app),
@@ -202,7 +209,7 @@ def collaborator(app: App) -> Json:
 
 
 def blob_url(base: str, token: str) -> str:
-    """Return the URL that a blob is put to or got from."""
+    """Return the URL of a blob."""
     return f"{base}/blobs/{token}"
 
 
@@ -211,7 +218,7 @@ def output_url(base: str, token: str) -> str:
     return f"{base}/streams/{token}"
 
 
-def dyno(app: App, dyno: Dyno) -> Json:
+def dyno(app: EmulatedApp, dyno: EmulatedDyno) -> Json:
     """Return a dyno."""
     return {
         "app": _app(app),
@@ -244,8 +251,8 @@ def dyno_size(size: Size) -> Json:
     }
 
 
-def log_session(session: Session, url: str) -> Json:
-    """Return a log session. Whoever has its URL can read the log."""
+def log_session(session: LogSession, url: str) -> Json:
+    """Return a log session. Its URL is all that is needed to read the log."""
     created = when(session.created_at)
     return {"created_at": created, "id": session.id, "logplex_url": url, "updated_at": created}
 
@@ -254,7 +261,7 @@ def _named(name: str) -> Json:
     return {"id": fixed_id(name), "name": name}
 
 
-def _app(app: App) -> Json:
+def _app(app: EmulatedApp) -> Json:
     return {"id": app.id, "name": app.name}
 
 

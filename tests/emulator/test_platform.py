@@ -9,7 +9,7 @@ import time
 
 import pytest
 import requests
-from test_deploys import SAY, App, tarball
+from test_release_handlers import SAY, App, tarball
 
 from conftest import ACCEPT
 
@@ -164,4 +164,4 @@ def test_a_state_of_another_kind_is_one_clear_line(start, make_folder, tmp_path)
     (tmp_path / "state.json").write_text('{"format": 2, "apps": []}')
     second = start(make_folder(), "--state", str(tmp_path), wait=False)
     assert second.process.wait(20) == 1
-    assert b"is of another version" in second.process.stderr.read()
+    assert b"has format 2; this version reads 1" in second.process.stderr.read()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.emulator.code import folder as live
-from heroku_magic.emulator.code.procfile import read, substituted
+from heroku_magic.emulator.code import live_folder
+from heroku_magic.emulator.code.procfile import expand, read
 from heroku_magic.emulator.errors import StartError
 
 
@@ -37,19 +37,19 @@ def test_a_procfile_that_became_wrong_leaves_the_process_types_and_says_so(start
 @pytest.mark.parametrize("name", [".git", ".heroku", "__pycache__", ".ipynb_checkpoints", ".venv", "node_modules"])
 def test_what_tools_keep_is_no_change(make_folder, name):
     folder = make_folder()
-    before = live.signature(folder)
+    before = live_folder.signature(folder)
     (folder / name).mkdir()
     (folder / name / "file").write_text("x")
-    assert live.signature(folder) == before
+    assert live_folder.signature(folder) == before
 
 
 @pytest.mark.parametrize("name", [".env", ".profile.d/x.sh", "package/module.py", "requirements.txt"])
 def test_what_belongs_to_the_app_is_a_change(make_folder, name):
     folder = make_folder()
-    before = live.signature(folder)
+    before = live_folder.signature(folder)
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("x")
-    assert live.signature(folder) != before
+    assert live_folder.signature(folder) != before
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_what_belongs_to_the_app_is_a_change(make_folder, name):
     ],
 )
 def test_dotenv_is_read_as_heroku_local_does(make_folder, text, found):
-    assert live.dotenv(make_folder(__env=text)) == found
+    assert live_folder.dotenv(make_folder(__env=text)) == found
 
 
 def test_a_folder_without_dotenv_has_no_variables(make_folder):
-    assert live.dotenv(make_folder()) == {}
+    assert live_folder.dotenv(make_folder()) == {}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_folder_without_dotenv_has_no_variables(make_folder):
     ],
 )
 def test_the_first_blank_separated_word_may_be_a_process_type(command, found):
-    assert substituted(command, {"task": "python t.py"}) == found
+    assert expand(command, {"task": "python t.py"}) == found
 
 
 def test_a_folder_without_procfile_is_told(tmp_path):
