@@ -45,7 +45,10 @@ def test_help_explains_each_option_with_an_example():
         (["--app", "demo={good}", "--port", "99999"], "Port 99999"),
         (["--app", "demo={good}", "--app", "demo={good}"], "the same name"),
         (["--app", "demo={good}", "--time", "boots=1"], "--time 'boots=1' is not NAME=SECONDS"),
-        (["--app", "demo={good}", "--fault", "drop-lines=2"], "--fault 'drop-lines=2' is not valid: '2' is not a probability"),
+        (
+            ["--app", "demo={good}", "--fault", "drop-lines=2"],
+            "--fault 'drop-lines=2' is not valid: '2' is not a probability",
+        ),
     ],
 )
 def test_a_start_that_fails_is_one_clear_line(make_folder, tmp_path, options, said):
