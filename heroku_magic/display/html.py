@@ -1,4 +1,4 @@
-"""RunView -> HTML of bounded size that needs no style, class or script to be read; it displays nothing.
+"""HTML of runs and sweeps, of bounded size, that can be read without styles, classes and scripts.
 
 Colours are mixed from the text's own colour, so that they keep their contrast on a light and on a
 dark page without knowing which it is. https://www.w3.org/TR/css-color-5/#color-mix
@@ -12,45 +12,63 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from heroku_magic.display import words
-from heroku_magic.display.run_view import LINES
+from heroku_magic.display.run_view import MAX_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jinja2 import Environment, Template
+    from jinja2 import Template
 
     from heroku_magic.display.run_view import RunView
+    from heroku_magic.display.sweep_view import SweepView
 
 LIVE_LINES = 200
-# What is drawn 10 times a second stays below 64 kB, what is saved with the notebook below 256 kB:
-# so many bytes of it for the log, and the rest, itself bounded by the view, has room enough.
+# A live drawing stays below 64 kB and a saved one below 256 kB. These are the bytes of the log in it:
+# the view bounds the rest, which fits into the difference.
 LIVE_LOG = 46_000
 FINAL_LOG = 190_000
 
-_TONES = {"✓": "#1e9e4a", "✗": "#e0352b", "●": "#6d5dd3"}
-_DOUBT = "#b07a00"
+# A sweep has up to a thousand cells, so every byte counts. A sign is visible where its colour is not enough.
+_CELL_STYLES = {
+    "queued": "background:#8883",
+    "starting": "background:#76d6",
+    "running": "background:#76d;color:#fff",
+    "retried": "background:#b70;color:#fff",
+    "done": "background:#295",
+    "failed": "background:#d33;color:#fff",
+    "cancelled": "background:#8883;color:#888",
+}
+_MARK_TONES = {words.MARKS[state]: words.TONES[state] for state in ("done", "failed", "running")}
 
 
-def html(view: RunView, *, final: bool, with_error: bool = False) -> str:
-    """Draw the run as it is now (`final`: as what stays in the notebook).
+def run_html(view: RunView, *, final: bool, with_error: bool = False) -> str:
+    """Draw a run as it is now; `final`: as it remains in the notebook.
 
-    with_error: the text of the failure too, where no exception shows it.
+    with_error: include the text of the failure, where no exception shows it.
     """
-    lines = islice(view.latest(), LINES if final else LIVE_LINES)
-    shown = _fitting(lines, FINAL_LOG if final else LIVE_LOG)
-    return _template().render(
+    lines = islice(view.latest(), MAX_LINES if final else LIVE_LINES)
+    shown = _fit(lines, FINAL_LOG if final else LIVE_LOG)
+    log = f"log, {words.quantity(view.line_count, 'line')}"
+    if len(shown) < view.line_count:
+        log = f"log, last {len(shown):,} of {view.line_count:,} lines; full log: run.logs()"
+    return template("run.html.j2").render(
         view=view,
         words=words,
         final=final,
         error=view.error if with_error else "",
         lines=shown,
-        log=_log_title(len(shown), view.count),
-        tone=_TONES.get(words.mark(view), _DOUBT),
+        log=log,
+        tone=_MARK_TONES.get(words.mark(view), words.TONES["retried"]),
     )
 
 
-def _fitting(lines: Iterator[str], size: int) -> list[str]:
-    """Turn the newest lines first into as many as fit, oldest first, counted as the bytes they become."""
+def sweep_html(view: SweepView) -> str:
+    """Draw a sweep as a grid of cells, a progress bar and its failures; a final view has a timeline."""
+    return template("sweep.html.j2").render(view=view, tones=words.TONES, cells=_CELL_STYLES, signs=words.SIGNS)
+
+
+def _fit(lines: Iterator[str], size: int) -> list[str]:
+    """Return as many lines as fit into so many bytes of HTML, oldest first; `lines` begin with the newest."""
     from markupsafe import escape
 
     fitting: deque[str] = deque()
@@ -62,25 +80,16 @@ def _fitting(lines: Iterator[str], size: int) -> list[str]:
     return [*fitting]
 
 
-def _log_title(shown: int, count: int) -> str:
-    if shown < count:
-        return f"log, last {shown:,} of {count:,} lines; the whole log: run.logs()"
-    return "log, 1 line" if count == 1 else f"log, {count:,} lines"
-
-
 @cache
-def _template() -> Template:
-    return environment().get_template("run.html.j2")
-
-
-def environment() -> Environment:
-    """Return what reads this package's templates; whatever is put into them is escaped."""
+def template(name: str, package: str = "heroku_magic.display") -> Template:
+    """Return a template of a package; it escapes all values."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
-        loader=PackageLoader("heroku_magic.display"),
+    environment = Environment(
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template(name)

@@ -1,6 +1,6 @@
-"""RunView -> a notebook's cell or a terminal, as things happen; words are text.py's, looks are html.py's.
+"""The surfaces that a run is drawn on: a notebook cell, and a terminal.
 
-From a thread only a display handle may be touched: printed text would land in whichever cell ran last.
+A thread may only touch a display handle: whatever it prints lands in the cell that ran last.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from binascii import b2a_base64
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.display import words
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
     from heroku_magic.display.run_view import RunView
 
-# A page stays smooth, and Jupyter's limit of 1,000 messages a second far away.
+# Ten updates per second look smooth, and stay far below Jupyter's limit of 1,000 messages per second.
 INTERVAL = 0.1
-# So often the elapsed time moves while nothing happens.
+# While nothing happens, only the elapsed time moves.
 TICK = 1.0
-# A terminal keeps what is printed: progress is told less often there.
+# A terminal keeps what is printed, so progress is printed less often there.
 TERMINAL_INTERVAL = 2.0
-# No SVG: it may hold scripts.
+# No SVG: it may contain scripts.
 _PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
-class Surface(Protocol):
-    """Something that a run can be shown on."""
+class Surface:
+    """Something that a run can be drawn on. This one draws nothing."""
 
-    def changed(self, view: RunView) -> None:
-        """Take note of an event; called for each log line, so it must cost next to nothing."""
+    def update(self, view: RunView) -> None:
+        """React to an event; called for each log line, so it must cost next to nothing."""
 
-    def waited(self, view: RunView) -> None:
-        """Take note that nothing happened for a while."""
+    def tick(self, view: RunView) -> None:
+        """React to a while without events."""
 
     def finish(self, view: RunView) -> None:
-        """Show what stays; may be called again when something came late."""
+        """Draw the record; called again when late lines arrive."""
 
 
-class NotebookOutput:
-    """One display handle: drawn at most 10 times a second, and once more at the end.
+class NotebookOutput(Surface):
+    """One display handle: drawn at most 10 times per second, and once more at the end.
 
-    Made in the thread of the cell that it belongs to; drawn on from any one. handle: one that is there already.
+    Created in the thread of the cell that it belongs to; drawn on from any thread. handle: an existing one.
     """
 
     def __init__(
@@ -58,106 +58,98 @@ class NotebookOutput:
         self._with_error = with_error
         self._clock = clock
         self._drawn_at = float("-inf")
-        self._drawn = -1
+        self._drawn_events = -1
         self._handle: Any = handle or empty_output()
 
-    def changed(self, view: RunView) -> None:
-        """Draw, unless that was done less than a tenth of a second ago."""
+    def update(self, view: RunView) -> None:
+        """Draw, unless that happened less than a tenth of a second ago."""
         if not self._quiet and self._clock() - self._drawn_at >= INTERVAL:
             self._draw(view)
 
-    def waited(self, view: RunView) -> None:
-        """Draw what came since the last time, or the clock alone, once a second."""
+    def tick(self, view: RunView) -> None:
+        """Draw new events, or the elapsed time once per second."""
         since = self._clock() - self._drawn_at
-        if not self._quiet and since >= (INTERVAL if view.fed > self._drawn else TICK):
+        if not self._quiet and since >= (INTERVAL if view.event_count > self._drawn_events else TICK):
             self._draw(view)
 
     def finish(self, view: RunView) -> None:
-        """Draw what stays in the notebook."""
-        if not self._quiet or view.tells:
+        """Draw what remains in the notebook."""
+        if not self._quiet or view.needs_attention:
             self._draw(view, final=True)
 
     def _draw(self, view: RunView, *, final: bool = False) -> None:
-        self._handle.update(self._bundle(view, final=final), raw=True)
-        self._drawn, self._drawn_at = view.fed, self._clock()
+        from heroku_magic.display.html import run_html
 
-    def _bundle(self, view: RunView, *, final: bool) -> dict[str, str]:
-        from heroku_magic.display.html import html
-
-        return {
-            "text/html": html(view, final=final, with_error=self._with_error),
+        bundle = {
+            "text/html": run_html(view, final=final, with_error=self._with_error),
             "text/plain": words.text(view, with_error=self._with_error),
         }
+        self._handle.update(bundle, raw=True)
+        self._drawn_events, self._drawn_at = view.event_count, self._clock()
 
 
-class TerminalOutput:
-    """Plain prints: a line at the start, each line of the log as it comes, a line at the end."""
+class TerminalOutput(Surface):
+    """Plain prints: a line at the start, each log line as it arrives, a line at the end."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._begun = False
-        self._finished = False
-        self._printed = 0
-        self._told: list[str] = []
+        self._is_started = False
+        self._is_finished = False
+        self._printed_lines = 0
+        self._printed_notes: list[str] = []
         self._progress = ""
         self._progress_at = clock()
 
-    def changed(self, view: RunView) -> None:
+    def update(self, view: RunView) -> None:
         """Print what is new."""
-        if not self._begun and view.fact("dyno"):
-            self._begun = True
-            _print(words.start_line(view))
+        if not self._is_started and view.fact("dyno"):
+            self._is_started = True
+            print_lines(words.start_line(view))
         self._print_notes(view)
-        if view.count > self._printed:
-            new, self._printed = view.count - self._printed, view.count
-            _print(*view.lines(new))
-        self.waited(view)
+        if view.line_count > self._printed_lines:
+            new, self._printed_lines = view.line_count - self._printed_lines, view.line_count
+            print_lines(*view.lines(new))
+        self.tick(view)
 
-    def waited(self, view: RunView) -> None:
-        """Print the progress if it moved, now and then."""
+    def tick(self, view: RunView) -> None:
+        """Print the progress if it changed, at most every two seconds."""
         if view.progress is None or self._clock() - self._progress_at < TERMINAL_INTERVAL:
             return
         self._progress_at = self._clock()
         if (progress := words.progress(view)) != self._progress:
             self._progress = progress
-            _print(progress)
+            print_lines(progress)
 
     def finish(self, view: RunView) -> None:
-        """Print the end line, once: what is printed cannot be drawn again."""
-        if not self._finished:
-            self._finished = True
+        """Print the end line once: what is printed cannot be redrawn."""
+        if not self._is_finished:
+            self._is_finished = True
             self._print_notes(view)
-            _print(words.end_line(view) if self._begun else words.summary(view), *words.details(view))
+            print_lines(words.end_line(view) if self._is_started else words.summary(view), *words.details(view))
 
     def _print_notes(self, view: RunView) -> None:
-        if (notes := view.notes) != self._told:
-            _print(*(note for note in notes if note not in self._told))
-            self._told = notes
+        if (notes := view.notes) != self._printed_notes:
+            print_lines(*(note for note in notes if note not in self._printed_notes))
+            self._printed_notes = notes
 
 
-class TerminalEnd:
-    """A terminal that is told the end alone: for a run in the background, and for a quiet user."""
+class FinalTerminalOutput(Surface):
+    """A terminal that gets only the end: for a run in the background, and for a quiet user."""
 
     def __init__(self, *, quiet: bool = False, with_error: bool = False) -> None:
         self._quiet = quiet
         self._with_error = with_error
-        self._finished = False
-
-    def changed(self, view: RunView) -> None:
-        """Print nothing yet."""
-
-    def waited(self, view: RunView) -> None:
-        """Print nothing yet."""
+        self._is_finished = False
 
     def finish(self, view: RunView) -> None:
-        """Print how it ended, once; to a quiet user only if there is something to tell."""
-        if not self._finished and (view.tells or not self._quiet):
-            _print(words.text(view, with_error=self._with_error))
-        self._finished = True
+        """Print once how the run ended; with `quiet` only if it needs attention."""
+        if not self._is_finished and (view.needs_attention or not self._quiet):
+            print_lines(words.text(view, with_error=self._with_error))
+        self._is_finished = True
 
 
 def show_pictures(view: RunView) -> None:
-    """Show the pictures among the files as outputs of the cell that runs now; what they are their bytes say."""
+    """Show the pictures among the files as outputs of the current cell; their first bytes identify them."""
     from IPython.display import display
 
     for content in view.files.values():
@@ -167,19 +159,20 @@ def show_pictures(view: RunView) -> None:
 
 
 def in_notebook() -> bool:
-    """Whether the caller's IPython has a kernel, so that a front end shows what is displayed."""
+    """Tell whether the caller's IPython has a kernel, so that a front end shows what is displayed."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 def empty_output() -> Any:
-    """Put an output into the cell that runs now: whoever draws on it later may be a thread."""
+    """Put an empty output into the current cell, and return its handle, which a thread may draw on."""
     from IPython.display import display
 
     empty = {"text/html": "", "text/plain": ""}
     return display(empty, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
 
 
-def _print(*lines: str) -> None:
+def print_lines(*lines: str) -> None:
+    """Print lines on a terminal at once."""
     for line in lines:
         print(line, flush=True)  # noqa: T201 - a terminal's display is what is printed

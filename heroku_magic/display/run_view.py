@@ -1,7 +1,7 @@
-"""Events -> what there is to see of a run: a fold that keeps a bounded part of the log; it draws nothing.
+"""What there is to see of a run, built from its events in order, with a bounded part of the log.
 
-Which lines are seen: what the dyno's own process wrote, and those of Heroku's lines that tell
-something (an error code, a stop); all of them when verbose. The whole log is the run's to keep.
+Visible are the lines of the dyno's own process, and those of Heroku's lines that report something (an
+error code, a stop); with `verbose` all lines. The run itself keeps the whole log.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
 
     from heroku_magic.runs.events import Event
 
-# A notebook is no log file: so many lines, each so many characters, are kept to be seen.
-LINES = 1_000
-LINE_LENGTH = 2_000
-NOTES = 4
-NOTE_LENGTH = 500
-FACT_LENGTH = 100
-ERROR_LENGTH = 6_000
-METRICS = 8
-FILES = 20
+# A notebook is not a log file. Lengths are in characters.
+MAX_LINES = 1_000
+MAX_LINE_LENGTH = 2_000
+_MAX_NOTES = 4
+_MAX_NOTE_LENGTH = 500
+_MAX_FACT_LENGTH = 100
+_MAX_ERROR_LENGTH = 6_000
+_MAX_METRICS = 8
+_MAX_FILES = 20
 
-# Heroku's own lines that a user should see: https://devcenter.heroku.com/articles/error-codes
-_TELLING = re.compile(r"Error [A-Z]\d|Stopping |.*\bcode=[A-Z]\d")
-# No address that safetext masks is longer, before and after its @.
+# The lines of Heroku's own that a user should see: https://devcenter.heroku.com/articles/error-codes
+_NOTABLE = re.compile(r"Error [A-Z]\d|Stopping |.*\bcode=[A-Z]\d")
+# The longest e-mail address that is masked, before and after its @.
 _BEFORE_AT, _AFTER_AT = 64, 640
 
 
 class RunView:
-    """What there is to see of one run, fed with its events in order.
+    """What there is to see of one run; feed it the events in order.
 
-    The facts are those of StateChange, each the last one told; `count` says how many log lines were
-    seen, of which the last 1,000 are kept; `fed` how many events. Texts are as hostile as they came:
-    read them through `lines`, `fact`, `notes` and `error`. clock: seconds since 1970.
+    Its facts are the latest of all StateChanges. `line_count` counts all visible log lines, of which the
+    last 1,000 are kept. Stored texts are untrusted: read them through `lines`, `fact`, `notes` and
+    `error`. clock: seconds since 1970.
     """
 
     def __init__(self, *, verbose: bool = False, clock: Callable[[], float] = time.time) -> None:
         self.verbose = verbose
         self.clock = clock
-        self.fed = 0
-        self.count = 0
+        self.event_count = 0
+        self.line_count = 0
         self.state = "requested"
         self.exit_status: int | None = None
         self.verified: bool | None = None
@@ -68,14 +68,14 @@ class RunView:
         self._dyno: str | None = None
         self._started_at: float | None = None
         self._seconds: float | None = None
-        self._notes: deque[str] = deque(maxlen=NOTES)
+        self._notes: deque[str] = deque(maxlen=_MAX_NOTES)
         self._error = ""
-        self._lines: deque[str] = deque(maxlen=LINES)
+        self._lines: deque[str] = deque(maxlen=MAX_LINES)
 
     def feed(self, event: Event) -> None:
         """Take one event."""
         if isinstance(event, LogLine):
-            if self.verbose or self._tells(event):
+            if self.verbose or self._is_notable(event):
                 self._keep(event)
         elif isinstance(event, StateChange):
             self._change(event)
@@ -87,10 +87,10 @@ class RunView:
             self.rows, self.rows_left = (self.rows or 0) + event.length, event.left
         elif isinstance(event, File):
             self.files[event.name] = event.content
-        elif isinstance(event, Metric) and (event.name in self._metrics or len(self._metrics) < METRICS):
+        elif isinstance(event, Metric) and (event.name in self._metrics or len(self._metrics) < _MAX_METRICS):
             self._metrics[event.name] = event.value
-        # Last, so that a feed cut short by an interrupt is made again rather than skipped.
-        self.fed += 1
+        # Counted last: after an interrupt in between, the event is fed again rather than skipped.
+        self.event_count += 1
 
     @property
     def is_final(self) -> bool:
@@ -99,60 +99,60 @@ class RunView:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run is over, and well."""
+        """Whether the run is over and succeeded."""
         return self.state == "done"
 
     @property
-    def tells(self) -> bool:
-        """Whether there is something that even a quiet user wants to know."""
+    def needs_attention(self) -> bool:
+        """Whether even a quiet user wants to see the run."""
         return bool(self._notes) or (self.is_final and not (self.succeeded and self.exit_status == 0))
 
     @property
     def seconds(self) -> float | None:
-        """From create to the end, or to now."""
+        """The time from the request to the end, or until now."""
         if self._seconds is not None or self._started_at is None:
             return self._seconds
         return max(0.0, self.clock() - self._started_at)
 
     @property
     def notes(self) -> list[str]:
-        """The last sentences for the user, safe to show."""
+        """The latest sentences for the user, safe to show."""
         return [self._safe(note) for note in self._notes]
 
     @property
     def error(self) -> str:
-        """The text of the failure, of several lines, safe to show; empty if there is none."""
+        """The text of the failure, which may have several lines, safe to show; empty if there is none."""
         return clean(self._error if self.verbose else mask_emails(self._error))
 
     def fact(self, name: str) -> str:
-        """Return the task, app, dyno, size or the progress's text, safe to show; empty if not told."""
+        """Return the task, app, dyno, size or the progress's text, safe to show; empty if unknown."""
         return self._facts.get(name, "")
 
     @property
     def metrics(self) -> list[str]:
         """The newest value of each metric, as `loss 0.25`, safe to show."""
-        return [f"{self._safe(self._cut(name, FACT_LENGTH))} {value:.6g}" for name, value in self._metrics.items()]
+        return [f"{self._safe(self._cut(name, _MAX_FACT_LENGTH))} {value:.6g}" for name, value in self._metrics.items()]
 
     @property
     def file_names(self) -> list[str]:
-        """The files that came, with their sizes, safe to show."""
-        named = [f"{self._safe(name)} ({_size(content)})" for name, content in islice(self.files.items(), FILES)]
+        """The received files with their sizes, safe to show."""
+        named = [f"{self._safe(name)} ({_size(content)})" for name, content in islice(self.files.items(), _MAX_FILES)]
         more = len(self.files) - len(named)
         return [*named, f"and {more} more"] if more else named
 
-    def lines(self, last: int = LINES) -> list[str]:
+    def lines(self, last: int = MAX_LINES) -> list[str]:
         """Return the last lines of the log, oldest first, safe to show."""
         return [*islice(self.latest(), last)][::-1]
 
     def latest(self) -> Iterator[str]:
-        """Yield the last lines of the log, newest first, safe to show: who needs few pays for few."""
+        """Yield the last lines of the log, newest first, safe to show; only those that are used are cleaned."""
         return map(self._safe, reversed(self._lines))
 
-    def _tells(self, line: LogLine) -> bool:
+    def _is_notable(self, line: LogLine) -> bool:
         if line.source == "app":
-            # `app[api]` is the Platform API's word, for example who started the dyno.
+            # `app[api]` lines come from the Platform API, for example who started the dyno.
             return line.dyno == self._dyno or (self._dyno is None and line.dyno != "api")
-        return _TELLING.match(line.message) is not None
+        return _NOTABLE.match(line.message) is not None
 
     def _keep(self, line: LogLine) -> None:
         text = line.message
@@ -160,11 +160,11 @@ class RunView:
             text = str(line)
         elif line.source != "app":
             text = f"{line.source}: {text}"
-        self._lines.append(text if len(text) <= LINE_LENGTH else self._cut(text, LINE_LENGTH))
-        self.count += 1
+        self._lines.append(text if len(text) <= MAX_LINE_LENGTH else self._cut(text, MAX_LINE_LENGTH))
+        self.line_count += 1
 
     def _cut(self, text: str, length: int) -> str:
-        """Cut a long text and say so; not inside an e-mail address, whose rest would go unmasked."""
+        """Truncate a long text, but not inside an e-mail address, whose rest would not be masked."""
         if len(text) <= length:
             return text
         kept = text[: length + _AFTER_AT]
@@ -172,7 +172,7 @@ class RunView:
             kept = mask_emails(kept)
             before, at, after = kept.rpartition("@")
             kept = before[:-_BEFORE_AT] if at and len(after) < _AFTER_AT else kept
-        return f"{kept[:length]} … cut here, {len(text):,} characters in all"
+        return f"{kept[:length]} … truncated, {len(text):,} characters in total"
 
     def _safe(self, line: str) -> str:
         line = line.rstrip("\r\n")
@@ -180,26 +180,26 @@ class RunView:
 
     def _change(self, change: StateChange) -> None:
         if change.state not in {self.state, "stopping", *FINAL}:
-            self.progress = None  # it was of the step before; an end keeps it, to say how far the run came
+            self.progress = None  # it belongs to the previous step; a final state keeps it, to show how far the run got
         self.state = change.state
         if self._started_at is None:
             self._started_at = change.at
         self._dyno = change.dyno or self._dyno
         for name in ("task", "app", "dyno", "size"):
             if value := getattr(change, name):
-                self._facts[name] = self._safe(self._cut(value, FACT_LENGTH))
+                self._facts[name] = self._safe(self._cut(value, _MAX_FACT_LENGTH))
         for name in ("exit_status", "verified", "rows", "release", "ends_at"):
             if (value := getattr(change, name)) is not None:
                 setattr(self, name, value)
-        self._tell(change)
+        self._note(change)
 
-    def _tell(self, change: StateChange) -> None:
+    def _note(self, change: StateChange) -> None:
         if change.seconds is not None or change.is_final:
             self._seconds = self.seconds if change.seconds is None else change.seconds
-        if change.note and (note := self._cut(change.note, NOTE_LENGTH)) not in self._notes:
+        if change.note and (note := self._cut(change.note, _MAX_NOTE_LENGTH)) not in self._notes:
             self._notes.append(note)
         if change.error:
-            self._error = self._cut(change.error, ERROR_LENGTH)
+            self._error = self._cut(change.error, _MAX_ERROR_LENGTH)
 
     def _advance(self, progress: Progress) -> None:
         now = (self.clock(), progress.done)
@@ -207,7 +207,7 @@ class RunView:
             self.first_progress = now
         self.last_progress = now
         self.progress = progress
-        self._facts["progress"] = self._safe(self._cut(progress.text or "", FACT_LENGTH))
+        self._facts["progress"] = self._safe(self._cut(progress.text or "", _MAX_FACT_LENGTH))
 
 
 def _size(content: bytes) -> str:

@@ -1,11 +1,11 @@
-"""Stage: a place in a cell where one run or sweep after the other is shown, each with its table; it starts none."""
+"""The place in a cell where runs and sweeps are shown one after the other, each with its table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.display import Output
 from heroku_magic.display.outputs import empty_output, in_notebook
+from heroku_magic.display.run_output import RunOutput
 from heroku_magic.display.sweep_output import SweepOutput
 from heroku_magic.sweeps.sweep import Sweep
 
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from heroku_magic.runs.run import Run
 
-_NOTHING = {"text/html": "", "text/plain": ""}
 
+class OutputSlot:
+    """An output for a log and one for a table, created in the cell's own thread; any thread may show a run there.
 
-class Stage:
-    """The place, made in the cell's own thread; shown on from any one. verbose: as in `show()`."""
+    verbose: show every line, with its time and source.
+    """
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
@@ -28,23 +29,20 @@ class Stage:
     def show(self, run: Run | Sweep) -> None:
         """Show a run or a sweep until it is over, in place of the one before, and then its table below it.
 
-        There is no table of a run or a sweep that failed, for it would be too short.
+        The table of a failed run would be incomplete, so it is not shown.
         """
         if self._table is not None:
-            self._table.update(_NOTHING, raw=True)
-        self._follow(run)
-        if self._table is not None and run.exception() is None and (table := run.partial) is not None:
-            self._table.update(_drawn(table), raw=True)
-
-    def _follow(self, run: Run | Sweep) -> None:
+            self._table.update({"text/html": "", "text/plain": ""}, raw=True)
         if isinstance(run, Sweep):
             SweepOutput(run, background=True, handle=self._log).follow()
         else:
-            Output(run, verbose=self._verbose, background=True, handle=self._log).follow()
+            RunOutput(run, verbose=self._verbose, background=True, handle=self._log).follow()
+        if self._table is not None and run.exception() is None and (table := run.partial) is not None:
+            self._table.update(_table_bundle(table), raw=True)
 
 
-def _drawn(table: pd.DataFrame) -> dict[str, Any]:
-    """The table as a cell's value would look, but its empty corner is no heading, and keyboards can scroll it."""
+def _table_bundle(table: pd.DataFrame) -> dict[str, Any]:
+    """Format a table as a cell's value would look; its empty corner is not a heading, and keyboards can scroll it."""
     from IPython import get_ipython
 
     data, _ = get_ipython().display_formatter.format(table)

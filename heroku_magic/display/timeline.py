@@ -1,8 +1,8 @@
-"""Dynos' times -> a picture that needs no script, and the same in words; it asks nobody and displays nothing.
+"""The times of a sweep's dynos as a picture that needs no script, and the same in words.
 
-Above, a bar a dyno in the order of their requests: waiting for its turn, booting, running. Below, how
-many there were at once. The colours are of middle tone and the ground is transparent: it is read on a
-light page and on a dark one. What is not known is not drawn and not counted.
+The upper part has a bar for each dyno in the order of the requests: waiting, booting, running. The
+lower part shows how many dynos there were at once. Colours are middle parts on a transparent ground,
+readable on a light and on a dark page. Unknown times are neither drawn nor counted.
 """
 
 from __future__ import annotations
@@ -12,65 +12,40 @@ from binascii import b2a_base64
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from heroku_magic.display.words import duration
+from heroku_magic.display.words import FILLS, duration, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-BARS = 300  # more dynos than that share bars
-WIDTH, LEFT, RIGHT = 720, 56, 14  # pixels
-BARS_HEIGHT, BAR_MOST, LOAD_HEIGHT, GAP = 240, 12, 64, 30
-STEPS = 360  # points of the lower curve
-TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
+    from heroku_magic.sweeps.outcomes import Span
+
+MAX_BARS = 300  # beyond that, several dynos share a bar
+# Pixels.
+_WIDTH, _LEFT, _RIGHT = 720, 56, 14
+_BARS_HEIGHT, _MAX_BAR_HEIGHT, _LOAD_HEIGHT, _GAP = 240, 12, 64, 30
+_MAX_STEPS = 360  # points of the lower curve
+# Seconds between two marks on the axis.
+_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 
 INK = "#797979"
-TONES = {
-    "queue": "#9a9a9a33",
-    "boot": "#c08a1e",
-    "done": "#229955",
-    "failed": "#dd3333",
-    "cancelled": "#888888",
-    "running": "#7766dd",
-}
-WORDS = {"queue": "queued", "done": "run, done", "failed": "run, failed"}
-_WORST = ("failed", "cancelled", "running", "done")
-_ALSO = {"retried": "failed"}
-
-
-class Span(Protocol):
-    """The times of one dyno, in seconds since 1970."""
-
-    @property
-    def requested_at(self) -> float:
-        """When Heroku was asked for it."""
-
-    @property
-    def up_at(self) -> float | None:
-        """When it was up; None: it is not, or that is not known."""
-
-    @property
-    def ended_at(self) -> float | None:
-        """When it was gone; None: it is still there."""
-
-    @property
-    def state(self) -> str:
-        """What became of it."""
+_LEGEND = {"queue": "queued", "done": "run, done", "failed": "run, failed"}
+_WORST_FIRST = ("failed", "cancelled", "running", "done")
 
 
 @dataclass(frozen=True)
 class _Bar:
-    """One dyno or several: from its request to its end, in seconds of the sweep."""
+    """One dyno or several, from the request to the end, in seconds since the sweep began."""
 
     requested: float
     up: float | None
     ended: float
-    kind: str
+    state: str
 
 
 class Timeline:
-    """Some dynos' times. began, ended: of the sweep; began None: when the first dyno was asked for."""
+    """The timeline of a sweep. began, ended: seconds since 1970; began None: when the first dyno was requested."""
 
     def __init__(self, spans: Iterable[Span], began: float | None, ended: float) -> None:
         ordered = sorted(spans, key=lambda span: span.requested_at)
@@ -80,33 +55,26 @@ class Timeline:
         self._seconds = max([ended, *(span.ended_at for span in ordered if span.ended_at)]) - self._began or 1e-3
         self._bars = [self._bar(span) for span in ordered]
         self._boots = [bar.up - bar.requested for bar in self._bars if bar.up is not None]
-        self._runs = [bar.ended - bar.up for bar in self._bars if bar.up is not None and bar.kind != "running"]
+        self._runs = [bar.ended - bar.up for bar in self._bars if bar.up is not None and bar.state != "running"]
         self._load = _load(self._bars)
 
     def __bool__(self) -> bool:
         return bool(self._bars)
 
     @property
-    def each(self) -> int:
-        """So many dynos share a bar."""
-        return math.ceil(len(self._bars) / BARS) or 1
+    def dynos_per_bar(self) -> int:
+        """How many dynos share a bar."""
+        return math.ceil(len(self._bars) / MAX_BARS) or 1
 
     @property
     def facts(self) -> list[str]:
-        """The picture in a few words: dynos, most at once, and the middle of what is known of their times."""
-        count = len(self._bars)
-        times = [f"{name} {duration(median(known))}" for name, known in self._known if known]
-        middle = f"{', '.join(times)}{' (medians)' if count > 1 else ''}"
-        return [
-            "1 dyno" if count == 1 else f"{count:,} dynos",
-            f"at most {self.peak:,} at once",
-            *([middle] if times else []),
-        ]
-
-    @property
-    def _known(self) -> list[tuple[str, list[float]]]:
+        """The picture in a few words: dynos, most at once, and the medians of the known times."""
         queued = [bar.requested for bar in self._bars] if self._knows_queue else []
-        return [("queued", queued), ("boot", self._boots), ("run", self._runs)]
+        known = {"queued": queued, "boot": self._boots, "run": self._runs}
+        medians = ", ".join(f"{name} {duration(median(times))}" for name, times in known.items() if times)
+        note = " (medians)" if len(self._bars) > 1 else ""
+        facts = [quantity(len(self._bars), "dyno"), f"at most {self.peak:,} at once"]
+        return [*facts, *([f"{medians}{note}"] if medians else [])]
 
     @property
     def peak(self) -> int:
@@ -116,133 +84,134 @@ class Timeline:
     @property
     def alt(self) -> str:
         """The picture in sentences."""
-        failed = sum(bar.kind == "failed" for bar in self._bars)
-        there = sum(bar.kind == "running" for bar in self._bars)
+        failed = sum(bar.state == "failed" for bar in self._bars)
+        running = sum(bar.state == "running" for bar in self._bars)
         missing = len(self._bars) - len(self._boots)
-        told = [
+        sentences = [
             f"Timeline of {duration(self._seconds)}: {', '.join(self.facts)}.",
             f"The longest ran {duration(max(self._runs))}." if self._runs else "",
             f"{failed:,} failed." if failed else "",
-            f"{there:,} are still there." if there else "",
-            f"When {missing:,} of them were up is not known." if missing else "",
-            f"Each bar stands for {self.each:,} dynos." if self.each > 1 else "",
+            f"{running:,} still running." if running else "",
+            f"The boot times of {missing:,} are unknown." if missing else "",
+            f"Each bar stands for {self.dynos_per_bar:,} dynos." if self.dynos_per_bar > 1 else "",
         ]
-        return " ".join(filter(None, told))
+        return " ".join(filter(None, sentences))
 
     @property
     def source(self) -> str:
-        """The picture as a data URI: it is an image, so nothing in it can run."""
+        """The picture as a data URI. An image cannot run scripts."""
         return "data:image/svg+xml;base64," + b2a_base64(self.svg().encode(), newline=False).decode()
 
     def svg(self) -> str:
         """Return the picture as SVG, of bounded size."""
-        shown = _shared(self._bars, self.each)
-        row = min(BAR_MOST, BARS_HEIGHT / max(len(shown), 1))
-        floor = row * len(shown) + GAP + LOAD_HEIGHT
-        box = f'viewBox="0 0 {WIDTH} {floor + 24:g}" width="{WIDTH}" height="{floor + 24:g}"'
+        shown = _shared(self._bars, self.dynos_per_bar)
+        row = min(_MAX_BAR_HEIGHT, _BARS_HEIGHT / max(len(shown), 1))
+        bottom = row * len(shown) + _GAP + _LOAD_HEIGHT
+        box = f'viewBox="0 0 {_WIDTH} {bottom + 24:g}" width="{_WIDTH}" height="{bottom + 24:g}"'
         font = f'font-family="system-ui,sans-serif" font-size="11" fill="{INK}"'
-        parts = [*self._axis(floor), *self._paths(shown, row), *self._curve(floor)]
+        parts = [*self._axis(bottom), *self._paths(shown, row), *self._curve(bottom)]
         return f'<svg xmlns="http://www.w3.org/2000/svg" {box} {font}>{"".join(parts)}</svg>'
 
     def _bar(self, span: Span) -> _Bar:
         requested = span.requested_at - self._began
-        is_there = span.ended_at is None
         ended = max(requested, self._seconds if span.ended_at is None else span.ended_at - self._began)
         up = None if span.up_at is None else min(max(span.up_at - self._began, requested), ended)
-        state = _ALSO.get(span.state, span.state)
-        kind = "running" if is_there else state if state in _WORST else "cancelled"
-        return _Bar(requested, up, ended, kind)
+        state = "running" if span.ended_at is None else "failed" if span.state == "retried" else span.state
+        return _Bar(requested, up, ended, state if state in _WORST_FIRST else "cancelled")
 
     def _x(self, seconds: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * seconds / self._seconds
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * seconds / self._seconds
 
-    def _axis(self, floor: float) -> list[str]:
-        step = next((tick for tick in TICKS if self._seconds / tick <= 8), self._seconds / 8)
+    def _axis(self, bottom: float) -> list[str]:
+        step = next((tick for tick in _TICKS if self._seconds / tick <= 8), self._seconds / 8)
         ticks = [step * number for number in range(int(self._seconds / step) + 1)]
-        lines = "".join(f"M{self._x(tick):.1f} 0V{floor:g}" for tick in ticks)
+        lines = "".join(f"M{self._x(tick):.1f} 0V{bottom:g}" for tick in ticks)
         words = [
-            f'<text x="{self._x(tick):.1f}" y="{floor + 14:g}" text-anchor="middle">{_moment(tick)}</text>'
+            f'<text x="{self._x(tick):.1f}" y="{bottom + 14:g}" text-anchor="middle">{_tick_label(tick)}</text>'
             for tick in ticks
         ]
         return [f'<path d="{lines}" stroke="{INK}" stroke-opacity=".25" fill="none"/>', *words]
 
     def _paths(self, bars: Sequence[_Bar], row: float) -> list[str]:
-        thickness = row * 0.8 if row > 2 else row
-        drawn: dict[str, list[str]] = {tone: [] for tone in TONES}
+        height = row * 0.8 if row > 2 else row
+        drawn: dict[str, list[str]] = {part: [] for part in FILLS}
         for number, bar in enumerate(bars):
-            for kind, start, end in self._parts(bar):
-                if wide := round(self._x(end) - self._x(start), 1):
-                    drawn[kind].append(f"M{self._x(start):.1f} {number * row:.1f}h{wide:g}v{thickness:.1f}h-{wide:g}z")
+            for part, start, end in self._parts(bar):
+                if width := round(self._x(end) - self._x(start), 1):
+                    drawn[part].append(f"M{self._x(start):.1f} {number * row:.1f}h{width:g}v{height:.1f}h-{width:g}z")
         middle = row * len(bars) / 2
-        name = f'<text x="{LEFT - 8}" y="{middle + 4:g}" text-anchor="end">dynos</text>'
-        key = _key([tone for tone, path in drawn.items() if path], row * len(bars) + GAP / 2)
+        name = f'<text x="{_LEFT - 8}" y="{middle + 4:g}" text-anchor="end">dynos</text>'
+        key = _key([part for part, path in drawn.items() if path], row * len(bars) + _GAP / 2)
         return [
             name,
             *key,
-            *(f'<path d="{"".join(path)}" fill="{TONES[tone]}"/>' for tone, path in drawn.items() if path),
+            *(f'<path d="{"".join(path)}" fill="{FILLS[part]}"/>' for part, path in drawn.items() if path),
         ]
 
     def _parts(self, bar: _Bar) -> list[tuple[str, float, float]]:
-        """What a bar consists of, as (kind, start, end), as far as it is known."""
+        """The known parts of a bar, as (name, start, end)."""
         queue = [("queue", 0.0, bar.requested)] if self._knows_queue else []
         if bar.up is None:
-            return [*queue, (bar.kind, bar.requested, bar.ended)]
-        return [*queue, ("boot", bar.requested, bar.up), (bar.kind, bar.up, bar.ended)]
+            return [*queue, (bar.state, bar.requested, bar.ended)]
+        return [*queue, ("boot", bar.requested, bar.up), (bar.state, bar.up, bar.ended)]
 
-    def _curve(self, floor: float) -> list[str]:
+    def _curve(self, bottom: float) -> list[str]:
         peak = self.peak or 1
         points = [(0.0, 0), *_thinned(self._load, self._seconds), (self._seconds, 0)]
-        path = "".join(f"H{self._x(at):.1f}V{floor - LOAD_HEIGHT * count / peak:.1f}" for at, count in points)
-        words = f'<text x="{LEFT - 8}" y="{floor - LOAD_HEIGHT + 8:g}" text-anchor="end">{self.peak:,}</text>'
-        middle = floor - LOAD_HEIGHT / 2 + 4
-        low = f'<text x="{LEFT - 8}" y="{middle:g}" text-anchor="end">at once</text>'
-        start = f"M{LEFT} {floor:g}"
-        return [words, low, f'<path d="{start}{path}z" fill="{TONES["running"]}" fill-opacity=".45"/>']
+        path = "".join(f"H{self._x(at):.1f}V{bottom - _LOAD_HEIGHT * count / peak:.1f}" for at, count in points)
+        words = f'<text x="{_LEFT - 8}" y="{bottom - _LOAD_HEIGHT + 8:g}" text-anchor="end">{self.peak:,}</text>'
+        middle = bottom - _LOAD_HEIGHT / 2 + 4
+        low = f'<text x="{_LEFT - 8}" y="{middle:g}" text-anchor="end">at once</text>'
+        start = f"M{_LEFT} {bottom:g}"
+        return [words, low, f'<path d="{start}{path}z" fill="{FILLS["running"]}" fill-opacity=".45"/>']
 
 
-def _key(tones: Sequence[str], middle: float) -> list[str]:
-    """What the colours mean, beside each other."""
-    places = [(LEFT + 80 * number, tone) for number, tone in enumerate(tones)]
-    squares = [f'<path d="M{x} {middle - 4:g}h8v8h-8z" fill="{TONES[tone]}"/>' for x, tone in places]
-    return [*squares, *(f'<text x="{x + 12}" y="{middle + 4:g}">{WORDS.get(tone, tone)}</text>' for x, tone in places)]
+def _key(parts: Sequence[str], middle: float) -> list[str]:
+    """The legend of the colours, in one line."""
+    positions = [(_LEFT + 80 * number, part) for number, part in enumerate(parts)]
+    squares = [f'<path d="M{x} {middle - 4:g}h8v8h-8z" fill="{FILLS[part]}"/>' for x, part in positions]
+    return [
+        *squares,
+        *(f'<text x="{x + 12}" y="{middle + 4:g}">{_LEGEND.get(part, part)}</text>' for x, part in positions),
+    ]
 
 
-def _shared(bars: Sequence[_Bar], each: int) -> list[_Bar]:
-    """Let neighbours share a bar: from the first request to the last end, up when half of them were."""
-    if each == 1:
+def _shared(bars: Sequence[_Bar], dynos_per_bar: int) -> list[_Bar]:
+    """Let neighbours share a bar, from the first request to the last end; it is up when half of them are."""
+    if dynos_per_bar == 1:
         return [*bars]
     shared = []
-    for at in range(0, len(bars), each):
-        some = bars[at : at + each]
+    for at in range(0, len(bars), dynos_per_bar):
+        some = bars[at : at + dynos_per_bar]
         ups = [bar.up for bar in some if bar.up is not None]
-        worst = min((bar.kind for bar in some), key=_WORST.index)
+        worst = min((bar.state for bar in some), key=_WORST_FIRST.index)
         shared.append(_Bar(some[0].requested, median(ups) if ups else None, max(bar.ended for bar in some), worst))
     return shared
 
 
 def _load(bars: Sequence[_Bar]) -> list[tuple[float, int]]:
-    """How many dynos there are from which moment on; one that ends makes room for one that begins then."""
+    """How many dynos there are from each moment on. At the same moment, an end counts before a request."""
     changes = sorted([(bar.ended, -1) for bar in bars] + [(bar.requested, 1) for bar in bars])
     return [*zip((at for at, _ in changes), accumulate(change for _, change in changes), strict=True)]
 
 
 def _thinned(load: Sequence[tuple[float, int]], seconds: float) -> list[tuple[float, int]]:
-    """The curve in a bounded number of steps; where several fall together the highest is kept."""
-    if len(load) <= STEPS:
+    """The curve in a bounded number of steps, each the highest of those that it replaces."""
+    if len(load) <= _MAX_STEPS:
         return [*load]
-    steps, level, place = [], 0, 0
-    for step in range(1, STEPS + 1):
+    steps, level, index = [], 0, 0
+    for step in range(1, _MAX_STEPS + 1):
         highest = level
-        while place < len(load) and load[place][0] <= step * seconds / STEPS:
-            level = load[place][1]
+        while index < len(load) and load[index][0] <= step * seconds / _MAX_STEPS:
+            level = load[index][1]
             highest = max(highest, level)
-            place += 1
-        steps.append(((step - 1) * seconds / STEPS, highest))
+            index += 1
+        steps.append(((step - 1) * seconds / _MAX_STEPS, highest))
     return steps
 
 
-def _moment(seconds: float) -> str:
-    """A moment of the axis: `0`, `0.5 s`, `20 s`, `1:30`, `2 h`."""
+def _tick_label(seconds: float) -> str:
+    """A label on the time axis: `0`, `0.5 s`, `20 s`, `1:30`, `2 h`."""
     if seconds < 60:
         return f"{seconds:g} s" if seconds else "0"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""RunView -> words: the text/plain form, and the words that the HTML form shares; no markup, no I/O."""
+"""The words, signs and colours of runs and sweeps, shared by text and HTML; and a run described in them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,33 @@ if TYPE_CHECKING:
     from heroku_magic.display.run_view import RunView
 
 SEPARATOR = " · "
-_MARKS = {"done": "✓", "failed": "✗", "cancelled": "■"}
+MARKS = {"running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
+# A run as a cell of its sweep.
+SIGNS = {"queued": "·", "starting": "○", "running": "●", "retried": "↻", "done": "■", "failed": "✗", "cancelled": "□"}
+# Middle tones, three times as light or dark as a white page and as a black one. Words mix them with the
+# text's own colour; a site without colour mixing keeps the plain tone.
+TONES = {
+    "queued": "#797979",
+    "starting": "#7766dd",
+    "running": "#6d5dd3",
+    "retried": "#b07a00",
+    "done": "#1e9e4a",
+    "failed": "#e0352b",
+    "cancelled": "#797979",
+}
+# The same for areas, such as the bars of a timeline.
+FILLS = {
+    "queue": "#9a9a9a33",
+    "boot": "#c08a1e",
+    "done": "#229955",
+    "failed": "#dd3333",
+    "cancelled": "#888888",
+    "running": "#7766dd",
+}
 
 
 def text(view: RunView, *, with_error: bool = False) -> str:
-    """Return the summary and the notes; with_error: and the error, where no exception shows it."""
+    """Return the summary and the notes; with_error: also the error, where no exception shows it."""
     error = [view.error] if with_error and view.error else []
     return "\n".join([summary(view), *details(view), *view.notes, *error])
 
@@ -26,19 +48,19 @@ def summary(view: RunView) -> str:
 
 
 def details(view: RunView) -> list[str]:
-    """Return the newest metrics and the files, a line each, as far as there are any."""
-    files = f"files: {', '.join(view.file_names)} · run.files has them" if view.files else ""
+    """Return a line of the newest metrics and a line of the files, if there are any."""
+    files = f"files: {', '.join(view.file_names)} · available in run.files" if view.files else ""
     return [line for line in (SEPARATOR.join(view.metrics), files) if line]
 
 
 def start_line(view: RunView) -> str:
     """Return what a terminal shows when the dyno is known, as `hello · run.9313 · embedded · starting`."""
-    return SEPARATOR.join([title(view), *_place(view), *_until(view), view.state])
+    return SEPARATOR.join([title(view), *_location(view), *_deadline(view), view.state])
 
 
 def end_line(view: RunView) -> str:
     """Return what a terminal shows at the end of a run that had a start line, as `hello ✓ exit 0 · 0.1 s`."""
-    return SEPARATOR.join([f"{title(view)} {mark(view)} {status(view)}", *_outcome(view)])
+    return SEPARATOR.join([f"{title(view)} {mark(view)} {status(view)}", *_result(view)])
 
 
 def title(view: RunView) -> str:
@@ -48,12 +70,12 @@ def title(view: RunView) -> str:
 
 def mark(view: RunView) -> str:
     """Return a sign for the state; `status` says the same in words."""
-    unknown = view.succeeded and view.exit_status is None and view.fact("dyno")
-    return "?" if unknown else _MARKS.get(view.state, "●")
+    is_unknown = view.succeeded and view.exit_status is None and view.fact("dyno")
+    return "?" if is_unknown else MARKS.get(view.state, MARKS["running"])
 
 
 def status(view: RunView) -> str:
-    """Return the state in words, with the exit status as far as it is known; unknown is never 0."""
+    """Return the state in words, with the exit status if it is known; unknown is never 0."""
     code = view.exit_status
     if not view.is_final or (code is None and not view.fact("dyno")):
         return clean_line(view.state)
@@ -64,11 +86,11 @@ def status(view: RunView) -> str:
 
 def facts(view: RunView) -> list[str]:
     """Return what else is known: dyno, release, size, app, time, rows."""
-    return [*_place(view), *_outcome(view), *_until(view)]
+    return [*_location(view), *_result(view), *_deadline(view)]
 
 
 def progress(view: RunView) -> str:
-    """Return how far the task is, as `124/200 · 10.10/s · 00:08 left`; empty if it did not say."""
+    """Return how far the task is, as `124/200 · 10.10/s · 00:08 left`; empty if it does not report progress."""
     if view.progress is None:
         return ""
     return SEPARATOR.join(part for part in (_meter(view), view.fact("progress")) if part)
@@ -82,34 +104,45 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def _place(view: RunView) -> list[str]:
+def whole_seconds(seconds: float) -> str:
+    """Return `12 s` or `1 min 12 s`, for a duration that still changes: tenths would only flicker."""
+    return f"{seconds:.0f} s" if seconds < 59.5 else duration(seconds)
+
+
+def quantity(count: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> quantity(1, "run"), quantity(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _location(view: RunView) -> list[str]:
     release = "" if view.release is None else f"v{view.release}"
     return [fact for fact in (view.fact("dyno"), release, view.fact("size"), view.fact("app")) if fact]
 
 
-def _until(view: RunView) -> list[str]:
-    """When the dyno ends by itself, in the reader's own time; of no interest once it is over."""
+def _deadline(view: RunView) -> list[str]:
+    """When the dyno ends by itself, in local time, while that is still ahead."""
     if view.is_final or view.ends_at is None:
         return []
     return [f"ends by {datetime.fromtimestamp(view.ends_at).astimezone():%H:%M}"]
 
 
-def _outcome(view: RunView) -> list[str]:
-    known = [] if view.seconds is None else [_elapsed(view, view.seconds)]
+def _result(view: RunView) -> list[str]:
+    parts = []
+    if view.seconds is not None:
+        parts.append(duration(view.seconds) if view.is_final else whole_seconds(view.seconds))
     if view.is_final and not view.succeeded and view.progress is not None:
-        known.append(f"at {_counts(view)}")
-    return known + _rows(view)
-
-
-def _elapsed(view: RunView, seconds: float) -> str:
-    """Whole seconds while it runs: tenths that are a second old are no news."""
-    return duration(seconds) if view.is_final or seconds >= 60 else f"{seconds:.0f} s"
+        parts.append(f"at {_counts(view)}")
+    return parts + _rows(view)
 
 
 def _rows(view: RunView) -> list[str]:
     if view.rows is None or (not view.rows and not view.succeeded):
         return []
-    rows = "1 row" if view.rows == 1 else f"{view.rows:,} rows"
+    rows = quantity(view.rows, "row")
     if not view.is_final:
         return [f"{view.rows:,} of {view.rows + view.rows_left:,} rows" if view.rows_left else rows]
     if not view.succeeded:
@@ -118,7 +151,7 @@ def _rows(view: RunView) -> list[str]:
 
 
 def _meter(view: RunView) -> str:
-    """Say the rate and the time left in tqdm's words, from the first to the last progress told."""
+    """Format the rate and the time left as tqdm does, from the first to the last reported progress."""
     from tqdm.std import tqdm
 
     (start, first), (now, last) = view.first_progress, view.last_progress
@@ -137,7 +170,7 @@ def _meter(view: RunView) -> str:
 
 
 def _counts(view: RunView) -> str:
-    told = view.progress
-    if told is None:
+    if view.progress is None:
         return ""
-    return f"{told.done:,}" if told.total is None else f"{told.done:,}/{told.total:,}"
+    done, total = view.progress.done, view.progress.total
+    return f"{done:,}" if total is None else f"{done:,}/{total:,}"

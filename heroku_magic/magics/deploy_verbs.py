@@ -40,11 +40,11 @@ class Shipping(VerbGroup):
         print("It is destroyed when this kernel ends.")
 
     def _ship(self, heroku: Heroku, parsed: Parsed) -> None:
-        from heroku_magic.display import Output
+        from heroku_magic.display import RunOutput
 
         folder = parsed.words[0] if parsed.words else "worker"
         deploy = heroku.start_deploy(folder, allow=parsed.options.get("allow", ()))
-        output = Output(deploy, quiet=self._is(parsed.options, "quiet"), verbose=self._is(parsed.options, "verbose"))
+        output = RunOutput(deploy, quiet=self._is(parsed.options, "quiet"), verbose=self._is(parsed.options, "verbose"))
         try:
             output.follow()
         except KeyboardInterrupt:

@@ -130,9 +130,9 @@ class Runs(VerbGroup):
 
         A detached run is meant to go on: there the first one lets go.
         """
-        from heroku_magic.display import Output
+        from heroku_magic.display import RunOutput
 
-        output = Output(run, quiet=self._is(options, "quiet"), verbose=self._is(options, "verbose"))
+        output = RunOutput(run, quiet=self._is(options, "quiet"), verbose=self._is(options, "verbose"))
         try:
             output.follow()
         except KeyboardInterrupt:

@@ -45,7 +45,7 @@ def form(
     Raises InvalidParameters where the start does not fit what the task declares.
     """
     from heroku_magic.app.connect import connect
-    from heroku_magic.display.slot import Stage
+    from heroku_magic.display.slot import OutputSlot
     from heroku_magic.widgets import Form
 
     connection = heroku or connect()
@@ -70,7 +70,7 @@ def form(
         declared,
         parameters or {},
         submit,
-        lambda: Stage(verbose=verbose),
+        lambda: OutputSlot(verbose=verbose),
         each=each,
         in_step=bool(options.get("zip")),
         sample=options.get("sample"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.text.sanitize import clean_line
@@ -13,7 +12,6 @@ from heroku_magic.widgets.sweep_values import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jinja2 import Template
     from typing_extensions import TypeIs
 
     from heroku_magic.runs.run import Run
@@ -61,13 +59,15 @@ def _is_sweep(run: Run | Sweep) -> TypeIs[Sweep]:
 
 def bundle(form: Form, *, headless: bool = False) -> dict[str, str]:
     """Return the form as it is now as `text/plain` and `text/html`; headless: and that nobody can click it."""
-    facts = {
-        "form": form,
-        "note": HEADLESS if headless else "",
-        "rows": _rows(form),
-        "ended": _ended(form),
-    }
-    return {"text/plain": text(form, headless=headless), "text/html": _template().render(facts)}
+    from heroku_magic.display.html import template
+
+    record = template("record.html.j2", "heroku_magic.widgets").render(
+        form=form,
+        note=HEADLESS if headless else "",
+        rows=_rows(form),
+        ended=_ended(form),
+    )
+    return {"text/plain": text(form, headless=headless), "text/html": record}
 
 
 def text(form: Form, *, headless: bool = False) -> str:
@@ -113,17 +113,3 @@ def _each(values: Sequence[Any]) -> str:
 
 def _cut(value: str) -> str:
     return clean_line(value if len(value) <= _LONGEST_VALUE else f"{value[: _LONGEST_VALUE - 1]}…")
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("heroku_magic.widgets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("record.html.j2")

@@ -51,7 +51,7 @@ class Scripted:
                 self.told.append(event)
             yield event
 """
-IMPORTS = "from heroku_magic.display import show, Output\nfrom scripted import Scripted"
+IMPORTS = "from heroku_magic.display import show, RunOutput\nfrom scripted import Scripted"
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_the_live_box_shows_its_end_while_the_run_goes_on(notebook, tmp_path):
 def test_an_interrupt_comes_through_and_the_output_goes_on_in_its_place(notebook):
     lab = notebook(
         "run = Scripted(5, hold=60)\n"
-        "output = Output(run)\n"
+        "output = RunOutput(run)\n"
         "try:\n"
         "    output.follow()\n"
         "except KeyboardInterrupt:\n"

@@ -17,7 +17,7 @@ from workers import make_worker
 from heroku_magic import BuildFailed, DeployRefused, InvalidOptions, Secret, account, connect, init
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.display import RunView
-from heroku_magic.display.html import html
+from heroku_magic.display.html import run_html
 from heroku_magic.display.words import text
 from heroku_magic.errors import Unreachable
 from heroku_magic.runs.events import StateChange
@@ -266,12 +266,12 @@ def test_a_deploy_is_shown_as_it_goes_and_as_it_ended(heroku, folder):
     for event in deploy.events():
         view.feed(event)
         seen.append(text(view))
-        html(view, final=False)
+        run_html(view, final=False)
     assert any("deploy ● uploading" in one for one in seen)
     assert any("deploy ● building · shop" in one for one in seen)
     assert text(view).startswith("deploy ✓ done · v2 · shop · ")
     assert "Released v2 of shop" in text(view)
-    assert "-----&gt; Building on the" in html(view, final=True)
+    assert "-----&gt; Building on the" in run_html(view, final=True)
 
 
 def test_hostile_output_is_shown_escaped(heroku, folder):
@@ -282,7 +282,7 @@ def test_hostile_output_is_shown_escaped(heroku, folder):
     view = RunView()
     for event in deploy.events():
         view.feed(event)
-    shown = html(view, final=True)
+    shown = run_html(view, final=True)
     assert "<script>" not in shown
     assert "&lt;script&gt;\\x9b" in shown
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from fake_sweep import CODE
 
-from heroku_magic.display.cell_grid import MOST, SIGNS, Picture
+from heroku_magic.display.cell_grid import MAX_CELLS, CellGrid
+from heroku_magic.display.words import SIGNS
 from heroku_magic.sweeps.outcomes import STATES
 
 
@@ -12,8 +13,8 @@ def states(*names):
 
 
 def shape(count, *lengths):
-    picture = Picture.of(bytes(count), lengths)
-    return len(picture.rows), picture.width, picture.is_labelled
+    grid = CellGrid.of(bytes(count), lengths)
+    return len(grid.rows), grid.width, grid.is_labelled
 
 
 def test_each_state_has_a_sign_of_its_own():
@@ -23,8 +24,8 @@ def test_each_state_has_a_sign_of_its_own():
 
 
 def test_the_cells_are_in_the_grids_order():
-    picture = Picture.of(states("done", "failed", "queued", "running", "retried", "starting", "cancelled"), [7])
-    assert picture.text([""]) == "■✗·●↻○□"
+    grid = CellGrid.of(states("done", "failed", "queued", "running", "retried", "starting", "cancelled"), [7])
+    assert grid.text([""]) == "■✗·●↻○□"
 
 
 @pytest.mark.parametrize(
@@ -49,20 +50,20 @@ def test_a_row_is_a_value_of_the_first_axis_where_it_fits(count, lengths, expect
 
 
 def test_a_part_of_the_grid_is_not_drawn_as_the_whole():
-    assert not Picture.of(bytes(99), [2, 50]).is_labelled
+    assert not CellGrid.of(bytes(99), [2, 50]).is_labelled
 
 
 def test_a_long_value_goes_on_below_without_its_name():
-    assert [row.first for row in Picture.of(bytes(200), [2, 100]).rows] == [0, None, 100, None]
+    assert [row.first for row in CellGrid.of(bytes(200), [2, 100]).rows] == [0, None, 100, None]
 
 
 @pytest.mark.parametrize("count", [1_001, 2_000, 99_999, 100_000])
 def test_beyond_a_thousand_a_cell_stands_for_several(count):
-    picture = Picture.of(bytes(count), [2, count // 2])
-    cells = sum(len(row.states) for row in picture.rows)
-    assert cells <= MOST
-    assert (cells - 1) * picture.each < count <= cells * picture.each
-    assert not picture.is_labelled
+    grid = CellGrid.of(bytes(count), [2, count // 2])
+    cells = sum(len(row.states) for row in grid.rows)
+    assert cells <= MAX_CELLS
+    assert (cells - 1) * grid.runs_per_cell < count <= cells * grid.runs_per_cell
+    assert not grid.is_labelled
 
 
 @pytest.mark.parametrize(
@@ -77,5 +78,5 @@ def test_beyond_a_thousand_a_cell_stands_for_several(count):
     ],
 )
 def test_the_worst_of_several_is_shown(mixed, shown):
-    picture = Picture.of(bytes(1_998) + states(*mixed), [])
-    assert picture.rows[-1].states[-1] == shown
+    grid = CellGrid.of(bytes(1_998) + states(*mixed), [])
+    assert grid.rows[-1].states[-1] == shown

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from heroku_magic.display.html import html
+from heroku_magic.display.html import run_html
 from heroku_magic.protocol.records import Progress, Rows
 from heroku_magic.runs.events import StateChange
 
@@ -48,13 +48,13 @@ def attributes(markup, wanted):
     ],
 )
 def test_the_words_alone_carry_the_meaning(history, fed, name, words):
-    text = " ".join(read(html(fed(*history(name)), final=True)).text.split())
+    text = " ".join(read(run_html(fed(*history(name)), final=True)).text.split())
     assert [word for word in words if word not in text] == []
 
 
 @pytest.mark.parametrize("final", [False, True])
 def test_only_plain_elements_are_used_and_no_class_or_script(history, fed, final):
-    tags = read(html(fed(*history("failed")), final=final, with_error=True)).tags
+    tags = read(run_html(fed(*history("failed")), final=final, with_error=True)).tags
     assert {tag for tag, _ in tags} <= {"div", "b", "span", "progress", "pre", "details", "summary"}
     assert {name for _, attributes in tags for name in attributes} <= {
         "style", "role", "tabindex", "aria-label", "value", "max", "open",
@@ -63,7 +63,7 @@ def test_only_plain_elements_are_used_and_no_class_or_script(history, fed, final
 
 def test_a_running_one_shows_progress_and_the_last_200_lines(fed, say):
     view = fed(Progress(124, 200), *(say(f"line {number}.") for number in range(500)))
-    markup = html(view, final=False)
+    markup = run_html(view, final=False)
     assert attributes(markup, "progress")[0]["value"] == "124"
     assert "line 499." in markup
     assert "line 300." in markup
@@ -72,31 +72,31 @@ def test_a_running_one_shows_progress_and_the_last_200_lines(fed, say):
 
 
 def test_progress_of_unknown_length_has_no_value(fed):
-    assert "value" not in attributes(html(fed(Progress(5)), final=False), "progress")[0]
+    assert "value" not in attributes(run_html(fed(Progress(5)), final=False), "progress")[0]
 
 
 @pytest.mark.parametrize(("name", "is_open"), [("done", False), ("failed", True), ("cancelled", True)])
 def test_the_log_is_folded_after_success_and_open_after_failure(history, fed, name, is_open):
-    (details,) = attributes(html(fed(*history(name)), final=True), "details")
+    (details,) = attributes(run_html(fed(*history(name)), final=True), "details")
     assert ("open" in details) is is_open
 
 
 def test_a_cut_log_says_how_much_there_is_and_where(fed, say):
     end = StateChange("done", 0.0, exit_status=0)
     view = fed(*(say(f"line {number}.") for number in range(5_000)), end)
-    text = read(html(view, final=True)).text
-    assert "log, last 1,000 of 5,000 lines; the whole log: run.logs()" in text
+    text = read(run_html(view, final=True)).text
+    assert "log, last 1,000 of 5,000 lines; full log: run.logs()" in text
     assert text.count("line ") == 1_000
 
 
 def test_a_run_without_a_log_has_no_empty_box(history, fed):
-    assert "<details" not in html(fed(*history("refused")), final=True)
+    assert "<details" not in run_html(fed(*history("refused")), final=True)
 
 
 def test_the_error_is_drawn_only_where_no_exception_shows_it(history, fed):
     view = fed(*history("failed"))
-    assert "ZeroDivisionError" not in html(view, final=True)
-    assert "ZeroDivisionError: float division by zero\n" in read(html(view, final=True, with_error=True)).text
+    assert "ZeroDivisionError" not in run_html(view, final=True)
+    assert "ZeroDivisionError: float division by zero\n" in read(run_html(view, final=True, with_error=True)).text
 
 
 @pytest.mark.parametrize("final", [False, True])
@@ -104,7 +104,7 @@ def test_hostile_text_stays_text(fed, say, final):
     state = "failed" if final else "up"
     change = StateChange(state, 0.0, task=HOSTILE, app=HOSTILE, size=HOSTILE, note=HOSTILE, error=HOSTILE)
     view = fed(change, Progress(1, 2, HOSTILE), say(HOSTILE), say("\x1b[31m\u202e\u2028\x9b"))
-    markup = html(view, final=final, with_error=True)
+    markup = run_html(view, final=final, with_error=True)
     assert {tag for tag, _ in read(markup).tags}.isdisjoint({"script", "img"})
     assert HOSTILE in read(markup).text
     assert set(markup).isdisjoint("\x1b\u202e\u2028\x9b")
@@ -119,17 +119,17 @@ def test_the_size_is_bounded_whatever_is_in_it(fed, say, character, final, size)
     ]
     end = StateChange("failed" if final else "up", 0.0, error=long)
     view = fed(*changes, *[say(long)] * 1_200, Rows([{}] * 99), Progress(10**18, 10**18 + 1, long), end)
-    markup = html(view, final=final, with_error=final)
+    markup = run_html(view, final=final, with_error=final)
     assert len(markup.encode()) < size
-    assert "the whole log: run.logs()" in markup
+    assert "full log: run.logs()" in markup
 
 
 def test_a_cut_line_is_marked(fed, say):
-    assert "… cut here, 1,000,000 characters in all" in html(fed(say("x" * 1_000_000)), final=False)
+    assert "… truncated, 1,000,000 characters in total" in run_html(fed(say("x" * 1_000_000)), final=False)
 
 
 def test_the_scrolling_box_can_be_reached_and_named(fed, say):
-    markup = html(fed(StateChange("up", 0.0, task="simulate"), say("hello"), Progress(1, 2)), final=False)
+    markup = run_html(fed(StateChange("up", 0.0, task="simulate"), say("hello"), Progress(1, 2)), final=False)
     (box,) = [attributes for tag, attributes in read(markup).tags if "tabindex" in attributes]
     assert (box["tabindex"], box["role"], box["aria-label"]) == ("0", "region", "simulate, log, 1 line")
     assert attributes(markup, "progress")[0]["aria-label"] == "simulate, progress"

@@ -9,8 +9,7 @@ import IPython
 import IPython.display
 import pytest
 
-from heroku_magic import display
-from heroku_magic.display import Output, show
+from heroku_magic.display import RunOutput, run_output, show
 from heroku_magic.display.outputs import INTERVAL, NotebookOutput, TerminalOutput, in_notebook
 from heroku_magic.protocol.records import Progress
 from heroku_magic.runs.events import StateChange
@@ -50,13 +49,13 @@ class Cell:
 def cell(monkeypatch):
     cell = Cell()
     monkeypatch.setattr(IPython.display, "display", cell.display)
-    monkeypatch.setattr(display, "in_notebook", lambda: True)
+    monkeypatch.setattr(run_output, "in_notebook", lambda: True)
     return cell
 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    monkeypatch.setattr(display, "in_notebook", lambda: False)
+    monkeypatch.setattr(run_output, "in_notebook", lambda: False)
 
 
 def joined():
@@ -78,20 +77,20 @@ def test_at_most_ten_updates_a_second(cell, fed, say, clock):
     for _ in range(10_000):
         clock.now += 0.001
         view.feed(say("x"))
-        output.changed(view)
-        output.waited(view)
+        output.update(view)
+        output.tick(view)
     output.finish(view)
     assert 90 <= len(cell.drawn) <= 102
 
 
 def test_what_came_last_is_drawn_while_nothing_happens(cell, fed, say, clock):
     view, output = fed(), NotebookOutput(clock=clock)
-    output.changed(view)
+    output.update(view)
     view.feed(say("the last word"))
-    output.changed(view)
+    output.update(view)
     assert "the last word" not in cell.last
     clock.now += INTERVAL + 0.001
-    output.waited(view)
+    output.tick(view)
     assert "the last word" in cell.last
 
 
@@ -99,7 +98,7 @@ def test_the_elapsed_time_moves_once_a_second_while_nothing_happens(cell, fed, c
     view, output = fed(StateChange("up", clock.now)), NotebookOutput(clock=clock)
     for _ in range(50):
         clock.now += 0.1001
-        output.waited(view)
+        output.tick(view)
     assert 5 <= len(cell.drawn) <= 7
     assert "4 s" in cell.last
 
@@ -113,7 +112,7 @@ def test_the_events_are_waited_for_with_a_timeout(cell, history, replay):
 def test_after_an_interrupt_the_output_goes_on_where_it_was(cell, history, replay):
     events = history("cancelled")
     run = replay([*events[:6], KeyboardInterrupt(), *events[6:]])
-    output = Output(run)
+    output = RunOutput(run)
     with pytest.raises(KeyboardInterrupt):
         output.follow()
     output.follow()
@@ -123,7 +122,7 @@ def test_after_an_interrupt_the_output_goes_on_where_it_was(cell, history, repla
 
 
 def test_who_looks_no_more_leaves_a_record(cell, history, replay):
-    output = Output(replay([*history("done")[:6], Progress(1, 2), KeyboardInterrupt()]))
+    output = RunOutput(replay([*history("done")[:6], Progress(1, 2), KeyboardInterrupt()]))
     with pytest.raises(KeyboardInterrupt):
         output.follow()
     output.leave()
@@ -184,7 +183,7 @@ def test_a_terminal_prints_start_lines_and_end(terminal, history, replay, capsys
 
 def test_a_terminal_prints_each_line_once_over_an_interrupt(terminal, history, replay, capsys):
     events = history("cancelled")
-    output = Output(replay([*events[:6], KeyboardInterrupt(), *events[6:]]))
+    output = RunOutput(replay([*events[:6], KeyboardInterrupt(), *events[6:]]))
     with pytest.raises(KeyboardInterrupt):
         output.follow()
     output.follow()
@@ -199,7 +198,7 @@ def test_a_terminal_tells_progress_every_two_seconds(terminal, fed, clock, capsy
     for done in range(100):
         clock.now += 0.1001
         view.feed(Progress(done, 100))
-        output.changed(view)
+        output.update(view)
     lines = capsys.readouterr().out.splitlines()
     assert 4 <= len(lines) <= 5
     assert lines[0].startswith("19/100 · ")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.display.html import html
-from heroku_magic.display.run_view import LINE_LENGTH, LINES, RunView
+from heroku_magic.display.html import run_html
+from heroku_magic.display.run_view import MAX_LINE_LENGTH, MAX_LINES, RunView
 from heroku_magic.display.words import details, facts
 from heroku_magic.protocol.records import File, Metric, Progress, Rows
 from heroku_magic.protocol.tables import Table
@@ -17,7 +17,7 @@ def test_the_dyno_s_own_lines_and_telling_ones_of_heroku_are_seen(history, fed):
         "heroku: Error R14 (Memory quota exceeded)",
         "epoch 2 loss 0.8804",
     ]
-    assert view.count == 3
+    assert view.line_count == 3
 
 
 def test_verbose_shows_every_line_with_its_time_and_source(history, fed):
@@ -50,22 +50,22 @@ def test_a_line_of_another_dyno_is_not_seen(fed, say):
 
 def test_the_last_thousand_lines_are_kept_and_all_are_counted(fed, say):
     view = fed(*(say(f"line {number}") for number in range(1_500)))
-    assert view.count == 1_500
-    assert len(view.lines()) == LINES
+    assert view.line_count == 1_500
+    assert len(view.lines()) == MAX_LINES
     assert view.lines()[0] == "line 500"
     assert view.lines(2) == ["line 1498", "line 1499"]
 
 
 def test_a_line_of_a_megabyte_is_cut_and_says_so(fed, say):
     (line,) = fed(say("x" * 1_000_000)).lines()
-    assert line == "x" * LINE_LENGTH + " … cut here, 1,000,000 characters in all"
+    assert line == "x" * MAX_LINE_LENGTH + " … truncated, 1,000,000 characters in total"
 
 
-@pytest.mark.parametrize("place", range(LINE_LENGTH - 20, LINE_LENGTH + 2))
+@pytest.mark.parametrize("place", range(MAX_LINE_LENGTH - 20, MAX_LINE_LENGTH + 2))
 def test_no_e_mail_address_is_cut_in_two_and_shown(fed, say, place):
-    (line,) = fed(say("x " * (place // 2) + "someone@example.com" + " y" * LINE_LENGTH)).lines()
+    (line,) = fed(say("x " * (place // 2) + "someone@example.com" + " y" * MAX_LINE_LENGTH)).lines()
     assert "example" not in line
-    (line,) = fed(say("x " * (place // 2) + " y" * (LINE_LENGTH // 2) + "someone@example.com" + "z" * 999)).lines()
+    (line,) = fed(say("x " * (place // 2) + " y" * (MAX_LINE_LENGTH // 2) + "someone@example.com" + "z" * 999)).lines()
     assert "example" not in line
 
 
@@ -136,10 +136,11 @@ def test_a_note_is_kept_once(fed):
 
 
 @pytest.mark.parametrize(
-    ("name", "tells"), [("done", False), ("failed", True), ("cancelled", True), ("unknown", True), ("refused", True)]
+    ("name", "needs_attention"),
+    [("done", False), ("failed", True), ("cancelled", True), ("unknown", True), ("refused", True)],
 )
-def test_failures_and_notes_are_worth_telling_a_quiet_user(history, fed, name, tells):
-    assert fed(*history(name)).tells is tells
+def test_failures_and_notes_are_worth_telling_a_quiet_user(history, fed, name, needs_attention):
+    assert fed(*history(name)).needs_attention is needs_attention
 
 
 def test_the_newest_metrics_and_the_files_are_seen():
@@ -155,8 +156,8 @@ def test_the_newest_metrics_and_the_files_are_seen():
 
     assert view.metrics == ["loss 0.25", "acc 0.333333"]
     assert view.file_names == ["plot.png (40 kB)", "<b>.txt (0 B)"]
-    assert details(view)[1] == "files: plot.png (40 kB), <b>.txt (0 B) · run.files has them"
-    assert "<b>.txt" not in html(view, final=True)
+    assert details(view)[1] == "files: plot.png (40 kB), <b>.txt (0 B) · available in run.files"
+    assert "<b>.txt" not in run_html(view, final=True)
 
 
 def test_a_long_table_says_how_much_of_it_is_here():

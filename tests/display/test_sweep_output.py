@@ -10,9 +10,10 @@ from fake_sweep import CODE, Playing, Still, outcome, span
 from test_html import HOSTILE, attributes, read
 from test_outputs import Cell
 
-from heroku_magic.display import sweep_output as sweeps
-from heroku_magic.display.sweep_output import SweepOutput, html
-from heroku_magic.display.sweep_view import Pace, SweepView, text
+from heroku_magic.display import sweep_output
+from heroku_magic.display.html import sweep_html
+from heroku_magic.display.sweep_output import SweepOutput
+from heroku_magic.display.sweep_view import RateMeter, SweepView, text
 from heroku_magic.sweeps.outcomes import STATES
 
 BEGAN = 1_729_203_800.0
@@ -29,13 +30,13 @@ def now(monkeypatch):
 def cell(monkeypatch):
     cell = Cell()
     monkeypatch.setattr(IPython.display, "display", cell.display)
-    monkeypatch.setattr(sweeps, "in_notebook", lambda: True)
+    monkeypatch.setattr(sweep_output, "in_notebook", lambda: True)
     return cell
 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    monkeypatch.setattr(sweeps, "in_notebook", lambda: False)
+    monkeypatch.setattr(sweep_output, "in_notebook", lambda: False)
 
 
 def running(states=MIXED, axes=AXES, **facts):
@@ -63,7 +64,7 @@ def test_one_line_says_how_it_stands():
 
 
 def test_the_words_are_in_the_markup_too():
-    told = words(html(SweepView(running())))
+    told = words(sweep_html(SweepView(running())))
     assert told.startswith("simulate × 100 ● 61 done · 20 running · 17 queued · 2 failed · standard-1x · my-app")
     assert "$0.007 of about $0.012" in told
 
@@ -76,7 +77,7 @@ def test_the_text_has_the_cells_as_signs_a_row_a_value():
 
 
 def test_the_markup_without_styles_is_the_same_rows():
-    assert f"\neu {'■' * 50}\nus {'■' * 11}✗✗{'●' * 20}" in "\n" + read(html(SweepView(running()))).text
+    assert f"\neu {'■' * 50}\nus {'■' * 11}✗✗{'●' * 20}" in "\n" + read(sweep_html(SweepView(running()))).text
 
 
 def test_a_row_is_padded_to_the_longest_name():
@@ -103,33 +104,33 @@ def test_an_axis_of_rows_is_named_by_all_its_values():
     ],
 )
 def test_rate_and_time_left_are_told_once_runs_end(looks, told):
-    pace = Pace()
+    meter = RateMeter()
     for at, ended in looks:
-        pace.look(at, ended)
-    assert SweepView(running(), pace).progress == told
+        meter.update(at, ended)
+    assert SweepView(running(), meter).progress == told
 
 
 def test_what_was_done_before_the_first_look_makes_no_rate():
-    pace = Pace()
+    meter = RateMeter()
     for at in range(10):
-        pace.look(at, 50 + at)
-    assert pace.rate == 1
+        meter.update(at, 50 + at)
+    assert meter.rate == 1
 
 
 def test_a_slow_beginning_is_forgotten():
-    pace = Pace()
+    meter = RateMeter()
     for at in range(60):
-        pace.look(at, 0)
+        meter.update(at, 0)
     for ended in range(200):
-        pace.look(60 + ended / 10, ended)
-    assert pace.rate == pytest.approx(10)
+        meter.update(60 + ended / 10, ended)
+    assert meter.rate == pytest.approx(10)
 
 
 @pytest.mark.parametrize(
     ("dollars", "expected", "told"),
     [
         (None, None, ""),
-        (None, 1.5, "about $1.50 in all"),
+        (None, 1.5, "about $1.50 in total"),
         (0.0, 0.012, "$0.00 of about $0.012"),
         (0.00001, None, "less than $0.0001 at list price"),
         (0.00071, None, "$0.00071 at list price"),
@@ -142,18 +143,18 @@ def test_a_price_is_told_as_far_as_it_is_known(dollars, expected, told):
 
 
 def test_nothing_is_invented_where_numbers_are_unknown():
-    view = SweepView(Still(["queued"] * 3), Pace())
+    view = SweepView(Still(["queued"] * 3), RateMeter())
     assert text(view).splitlines() == ["simulate × 3 ● 3 queued · embedded", "0/3", "···", "· queued", "over seed"]
-    assert "$" not in html(view)
+    assert "$" not in sweep_html(view)
 
 
 def test_failed_runs_are_named_by_what_differs_with_the_end_of_their_log():
     failed = outcome({"region": "us", "seed": 13}, log=["one", "two", "three", "ValueError: no data"], attempts=3)
     view = SweepView(running(failed=[failed]))
-    told = ["✗ region=us, seed=13: ValueError: no data (run.4821, 3 tries)", "    two", "    three"]
+    told = ["✗ region=us, seed=13: ValueError: no data (run.4821, 3 attempts)", "    two", "    three"]
     assert text(view).splitlines()[6:9] == told
-    assert "✗ region=us, seed=13 ValueError: no data (run.4821, 3 tries)" in words(html(view))
-    assert "and 1 more failed: sweep.runs() has them all" in words(html(view))
+    assert "✗ region=us, seed=13 ValueError: no data (run.4821, 3 attempts)" in words(sweep_html(view))
+    assert "and 1 more failed; sweep.runs() lists all" in words(sweep_html(view))
 
 
 def test_a_log_that_begins_indented_is_moved_to_the_left():
@@ -185,7 +186,7 @@ def test_the_end_has_a_mark_the_exact_time_and_price(states, mark):
 
 def test_the_end_has_a_timeline_in_words_and_as_a_picture_folded_away():
     sweep = over(dynos=[span(BEGAN + n, BEGAN + n + 2, BEGAN + n + 12) for n in range(100)])
-    markup = html(SweepView(sweep, final=True))
+    markup = sweep_html(SweepView(sweep, final=True))
     (image,) = attributes(markup, "img")
     assert image["src"].startswith("data:image/svg+xml;base64,")
     assert image["alt"].startswith("Timeline of 1 min 52 s: 100 dynos, at most 12 at once, queued 49.5 s, boot 2.0 s")
@@ -195,14 +196,14 @@ def test_the_end_has_a_timeline_in_words_and_as_a_picture_folded_away():
 
 
 def test_while_it_runs_there_is_a_bar_and_no_timeline():
-    markup = html(SweepView(running(dynos=[span(BEGAN, None, None)])))
+    markup = sweep_html(SweepView(running(dynos=[span(BEGAN, None, None)])))
     (bar,) = attributes(markup, "progress")
-    assert (bar["value"], bar["max"], bar["aria-label"]) == ("63", "100", "simulate, runs that are over")
+    assert (bar["value"], bar["max"], bar["aria-label"]) == ("63", "100", "simulate, finished runs")
     assert "<img" not in markup
 
 
 def test_the_cells_are_one_image_with_words():
-    (picture,) = attributes(html(SweepView(running())), "pre")
+    (picture,) = attributes(sweep_html(SweepView(running())), "pre")
     assert picture["role"] == "img"
     assert picture["aria-label"] == "61 done, 20 running, 17 queued, 2 failed; rows: region · columns: seed"
 
@@ -220,14 +221,14 @@ def test_the_size_is_bounded_whatever_is_in_it(count, character):
     dynos = [span(BEGAN + n / 10, BEGAN + n / 10 + 1, BEGAN + n / 10 + 9) for n in range(count)]
     sweep = running(["failed"] * count, axes, **facts, dynos=dynos)
     sweep.parameters = lambda place: {long: long}
-    assert len(html(SweepView(sweep)).encode()) < 64_000
+    assert len(sweep_html(SweepView(sweep)).encode()) < 64_000
     sweep.seconds = count / 10 + 9
-    assert len(html(SweepView(sweep, final=True)).encode()) < 256_000
+    assert len(sweep_html(SweepView(sweep, final=True)).encode()) < 256_000
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_thousand_cells_of_any_state_fit(state):
-    assert len(html(SweepView(running([state] * 1_000, (("seed", 1_000),)))).encode()) < 52_000
+    assert len(sweep_html(SweepView(running([state] * 1_000, (("seed", 1_000),)))).encode()) < 52_000
 
 
 def test_hostile_text_stays_text():
@@ -238,7 +239,7 @@ def test_hostile_text_stays_text():
     )
     sweep.parameters = lambda place: {HOSTILE: HOSTILE}
     for final in (False, True):
-        markup = html(SweepView(sweep, final=final))
+        markup = sweep_html(SweepView(sweep, final=final))
         assert "script" not in {tag for tag, _ in read(markup).tags}
         assert not [image for image in attributes(markup, "img") if "onerror" in image]
         assert len(attributes(markup, "img")) == final
@@ -249,11 +250,11 @@ def test_hostile_text_stays_text():
 def test_e_mail_addresses_are_masked():
     bad = outcome({"seed": "me@example.com"}, "by me@example.com", log=["to me@example.com"])
     sweep = running(failed=[bad], slow=bad, notes=["x" * 150 + " me@example.com"])
-    assert "example" not in html(SweepView(sweep)) + text(SweepView(sweep))
+    assert "example" not in sweep_html(SweepView(sweep)) + text(SweepView(sweep))
 
 
 def test_only_plain_elements_are_used():
-    markup = html(
+    markup = sweep_html(
         SweepView(over(["failed"] * 100, failed=[outcome(log=["x"])], dynos=[span(BEGAN, None, None)]), final=True)
     )
     tags = {tag for tag, _ in read(markup).tags}
@@ -295,7 +296,7 @@ def test_at_most_ten_updates_a_second(cell, clock):
     for number in range(1_000):
         clock.now += 0.01
         output._sweep.states[number % 100] ^= 1
-        output._look()
+        output._refresh()
     assert 90 <= len(cell.drawn) <= 102
 
 

@@ -6,7 +6,8 @@ from base64 import b64decode
 import pytest
 from fake_sweep import span
 
-from heroku_magic.display.timeline import BARS, INK, TONES, Timeline
+from heroku_magic.display.timeline import INK, MAX_BARS, Timeline
+from heroku_magic.display.words import FILLS
 
 BEGAN = 1_729_203_800.0
 
@@ -24,7 +25,7 @@ def drawn(line):
 def paths(line):
     """Return the bars of each kind as they are drawn."""
     bars = {path.get("fill"): path.get("d") for path in drawn(line) if not path.get("fill-opacity")}
-    return {tone: bars[colour] for tone, colour in TONES.items() if colour in bars}
+    return {tone: bars[colour] for tone, colour in FILLS.items() if colour in bars}
 
 
 def test_it_tells_dynos_concurrency_and_the_middle_of_the_times():
@@ -50,8 +51,8 @@ def test_the_bars_are_in_the_order_of_the_requests_and_say_where_time_went():
 def test_nothing_is_invented_where_times_are_unknown():
     line = timeline((0, None, 5), (1, None, None, "running"), began=None)
     assert line.facts == ["2 dynos", "at most 2 at once"]
-    assert "1 are still there" in line.alt
-    assert "When 2 of them were up is not known." in line.alt
+    assert "1 still running" in line.alt
+    assert "The boot times of 2 are unknown." in line.alt
     assert paths(line).keys() == {"done", "running"}
 
 
@@ -69,9 +70,9 @@ def test_clocks_that_disagree_draw_nothing_backwards():
 @pytest.mark.parametrize(("count", "each"), [(1, 1), (300, 1), (301, 2), (1_000, 4), (100_000, 334)])
 def test_many_dynos_share_bars_and_the_size_is_bounded(count, each):
     line = timeline(*((n / 100, n / 100 + 1, n / 100 + 9) for n in range(count)), seconds=count / 100 + 9)
-    assert line.each == each
+    assert line.dynos_per_bar == each
     assert ("Each bar stands for" in line.alt) is (each > 1)
-    assert paths(line)["boot"].count("M") <= BARS
+    assert paths(line)["boot"].count("M") <= MAX_BARS
     assert len(line.source) < 64_000
 
 
@@ -107,7 +108,7 @@ def light(colour):
     return sum(part * weight for part, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
 
 
-@pytest.mark.parametrize("colour", [INK, *(tone for name, tone in TONES.items() if name != "queue")])
+@pytest.mark.parametrize("colour", [INK, *(tone for name, tone in FILLS.items() if name != "queue")])
 def test_colours_stand_out_from_a_light_page_and_from_a_dark_one(colour):
     assert 1.05 / (light(colour) + 0.05) >= 3
     assert (light(colour) + 0.05) / (light("#111111") + 0.05) >= 3

@@ -18,7 +18,7 @@ from workers import make_worker
 
 from heroku_magic import TaskFailed, connect
 from heroku_magic.display import RunView
-from heroku_magic.display.html import html
+from heroku_magic.display.html import run_html
 from heroku_magic.display.words import progress, text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,7 +143,7 @@ def shown(run):
         for event in run:
             view.feed(event)
             texts.append(progress(view))
-        texts += [text(view, with_error=True), html(view, final=False), html(view, final=True, with_error=True)]
+        texts += [text(view, with_error=True), run_html(view, final=False), run_html(view, final=True, with_error=True)]
         texts += view.lines()
     return "\n".join(texts)
 
@@ -162,7 +162,7 @@ def tags(run):
     view, found = RunView(verbose=True), Tags()
     for event in run:
         view.feed(event)
-    found.feed(html(view, final=True, with_error=True))
+    found.feed(run_html(view, final=True, with_error=True))
     found.close()
     return found.found
 
@@ -298,7 +298,7 @@ def test_a_line_of_100_mb_ends_well_and_in_bounded_memory(folder):
         import resource
         from heroku_magic import connect
         from heroku_magic.display import RunView
-        from heroku_magic.display.html import html
+        from heroku_magic.display.html import run_html
 
         def peak():
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // {1024 if sys.platform == "darwin" else 1}
@@ -311,7 +311,7 @@ def test_a_line_of_100_mb_ends_well_and_in_bounded_memory(folder):
         view = RunView()
         for event in run:
             view.feed(event)
-        assert len(html(view, final=True)) < 256_000
+        assert len(run_html(view, final=True)) < 256_000
         assert len(run.logs().replace("\\n", "")) == 100_000_000
         print(peak() - before)
         """

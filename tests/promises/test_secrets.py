@@ -13,7 +13,7 @@ from workers import make_worker
 
 from heroku_magic import InvalidOptions, InvalidParameters, Secret, TaskFailed, connect
 from heroku_magic.display import RunView
-from heroku_magic.display.html import html
+from heroku_magic.display.html import run_html
 from heroku_magic.display.words import text
 
 VALUE = 'hunter2-"quoted"/é'
@@ -66,7 +66,7 @@ def seen(run):
         for event in run:
             view.feed(event)
             texts.append(repr(event))
-        texts += [text(view, with_error=True), html(view, final=False), html(view, final=True, with_error=True)]
+        texts += [text(view, with_error=True), run_html(view, final=False), run_html(view, final=True, with_error=True)]
     if run.partial is not None:
         texts += [run.partial.to_csv(), run.partial.to_html(), str(run.partial.attrs)]
     return "\n".join(texts)

@@ -1,0 +1,117 @@
+"""The live output of one run.
+
+`show(run)` draws until the run is over and lets Ctrl-C through at once. To continue in the same
+output after an interrupt, keep the `RunOutput`:
+
+    output = RunOutput(run)
+    output.follow()        # KeyboardInterrupt
+    output.follow()        # continues where it was interrupted
+    output.leave()         # stops watching: what is known so far remains as the record
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Protocol
+
+from heroku_magic.display.outputs import (
+    INTERVAL,
+    FinalTerminalOutput,
+    NotebookOutput,
+    TerminalOutput,
+    in_notebook,
+    show_pictures,
+)
+from heroku_magic.display.run_view import RunView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from heroku_magic.display.outputs import Surface
+    from heroku_magic.runs.events import Event
+
+
+class EventSource(Protocol):
+    """A run, a deploy, or anything else whose events can be read again from the first one."""
+
+    def events(self, timeout: float | None = None) -> Iterator[Event | None]:
+        """Wait for and yield all events; None whenever `timeout` seconds passed without one.
+
+        Ends after the final StateChange; late lines may follow it.
+        """
+
+
+def show(run: EventSource, *, quiet: bool = False, verbose: bool = False, background: bool = False) -> None:
+    """Show a run until it is over; `background`: return at once and continue in a thread.
+
+    quiet: show only failures and notes. verbose: show every line, with its time and source.
+    """
+    output = RunOutput(run, quiet=quiet, verbose=verbose, background=background)
+    if background:
+        Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
+    else:
+        output.follow()
+
+
+class RunOutput:
+    """Where one run is shown. Created in the cell's own thread, it belongs to that cell.
+
+    background: no exception will show the failure's text, so the output does. handle: an existing
+    display handle to draw in.
+    """
+
+    def __init__(
+        self,
+        run: EventSource,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        background: bool = False,
+        handle: Any = None,
+    ) -> None:
+        self.view = RunView(verbose=verbose)
+        self._run = run
+        self._shows_pictures = in_notebook() and not background
+        self._surface: Surface
+        if in_notebook():
+            self._surface = NotebookOutput(quiet=quiet, with_error=background, handle=handle)
+        elif quiet or background:
+            self._surface = FinalTerminalOutput(quiet=quiet, with_error=background)
+        else:
+            self._surface = TerminalOutput()
+
+    def follow(self) -> None:
+        """Draw what happens until the run is over, from where the last call was interrupted."""
+        events = self._run.events(timeout=INTERVAL)
+        self._follow(events)
+        self._surface.finish(self.view)
+        if self.view.is_final:
+            if self._shows_pictures:
+                show_pictures(self.view)
+            # Late lines must not block the cell: a thread adds them to the record.
+            Thread(target=self._follow_late, args=(events,), name="heroku_magic late lines", daemon=True).start()
+
+    def leave(self) -> None:
+        """Draw the record of what is known so far; the run may continue."""
+        self._surface.finish(self.view)
+
+    def _follow(self, events: Iterator[Event | None]) -> None:
+        feed, update = self.view.feed, self._surface.update
+        # After an interrupt all events are replayed, and the first ones were drawn already.
+        for event in islice(events, self.view.event_count, None):
+            if event is None:
+                self._surface.tick(self.view)
+                continue
+            feed(event)
+            if self.view.is_final:
+                return
+            update(self.view)
+
+    def _follow_late(self, events: Iterator[Event | None]) -> None:
+        before = self.view.line_count
+        for event in events:
+            if event is not None:
+                self.view.feed(event)
+        if self.view.line_count > before:
+            self._surface.finish(self.view)
