@@ -1,6 +1,6 @@
-"""Tasks for heroku_magic: declares a function's parameters, sends its rows and failures; it starts no dyno.
+"""Read a task's parameters from the environment, and send its rows, progress and failures to the notebook.
 
-Copy this one file into an app. It needs nothing but Python 3.9, and importing it runs nothing.
+Copy this one file into a Heroku app. It needs only Python 3.9 or later.
 
     from heroku_task import task, progress
 
@@ -10,17 +10,17 @@ Copy this one file into an app. It needs nothing but Python 3.9, and importing i
         for i in progress(range(n)):
             yield {"i": i}
 
-The Procfile line is `simulate: python -m heroku_task simulate`. A notebook's cell then finds rows,
-progress and failures in the log as records: numbered, authenticated lines, whose format is written
-down in README.md. Without a RUN_KEY (in any shell) rows are printed as plain JSON lines.
+The Procfile line is `simulate: python -m heroku_task simulate`. Rows, progress and failures are
+written to the log as numbered, authenticated records. README.md specifies their format. Without the
+environment variable RUN_KEY, as in a shell, rows are printed as plain JSON lines.
 """
 
-# ruff: noqa: PERF203, SIM105 - contextlib would cost each dyno's start
+# ruff: noqa: PERF203, SIM105 - contextlib would slow down the start of every dyno
 
 from __future__ import annotations
 
-# A dyno imports this before each task: _ast, _thread and _sha2 stand here for ast, threading and hmac,
-# which would cost twice the time.
+# Every dyno imports this file before its task, so start-up time counts: _ast, _thread and _sha2 replace
+# ast, threading and hmac, which would double it.
 import _ast
 import _thread
 import importlib
@@ -47,43 +47,52 @@ if TYPE_CHECKING:
 
 __all__ = ["Secret", "emit", "emit_file", "metric", "progress", "task"]
 
-LINE = 4000  # bytes of a record: below PIPE_BUF, so that nobody else's output cuts it
-BATCH = 100_000  # bytes of rows that make a record, at most
-CHUNK = 1_000_000  # bytes of a table, or of a file, that make a record, about
-FILES = 5_000_000  # bytes of files that a run may send
-PATIENCE = 0.1  # seconds that a row waits for company, and between two words of progress
-LONGEST_TRACEBACK = 20_000
+MAX_LINE_BYTES = 4000  # below PIPE_BUF, so that a record is written in one piece
+MAX_BATCH_BYTES = 100_000  # of rows in one record
+CHUNK_BYTES = 1_000_000  # of a table or a file in one record, approximately
+MAX_FILES_BYTES = 5_000_000  # all files of a run together
+FLUSH_SECONDS = 0.1  # how long a row waits to share a record, and the pause between two progress records
+MAX_TRACEBACK_CHARS = 20_000
 
 _USAGE = """usage: python -m heroku_task NAME        run the task in NAME.py
-       python -m heroku_task --describe  print what the Procfile's tasks take, one JSON row each
+       python -m heroku_task --describe  print the parameters of each task in the Procfile, as JSON rows
 
 Parameters are environment variables:  n=10 seed=7 python -m heroku_task task"""
 _PROCFILE_LINE = r"(?m)^([\w-]+):\s*(.+)$"
 _COMMAND = r"\bpython[\d.]*\s(?:.*\s)?-m\s+heroku_task\s+(\w[\w-]*)(?!\S)"
 _RUN_KEY = r"(hm-[0-9a-f]{8}):([0-9a-f]{64})"
 _NOT_TASKS = {"web", "release", "describe"}
-_FOLDER = os.getcwd()
+_APP_FOLDER = os.getcwd()
 _THIS_FILE = os.path.abspath(__file__)
-_SHIPPED: set[str] = set()  # names of sources that came with the run and lie in no file: linecache has their lines
+_SHIPPED: set[str] = set()  # file names of source that was sent with the run: linecache holds their lines
 
 
 class TaskError(Exception):
-    """The task cannot be run as it is: a sentence for whoever wrote it or called it."""
+    """The task cannot run because of its declaration or its parameters. The message is for the user."""
 
 
 class Terminated(BaseException):
-    """SIGTERM: the dyno was stopped, or its time is over."""
+    """The dyno received SIGTERM: it was stopped, or reached its time limit."""
 
 
-class _Gone(BaseException):
-    """Nobody reads stdout any more."""
+class _StdoutClosed(BaseException):
+    """The reader of stdout has gone away."""
 
 
-# -- what a task uses ------------------------------------------------------------------------------
+# -- the functions that a task uses ----------------------------------------------------------------
 
 
 class Secret(str):
-    """The type of a parameter that nobody is to see, such as a token: text whose repr tells nothing."""
+    """A string that must not be shown, such as an API token.
+
+    Declare a parameter as `token: Secret` to pass it with `--secret token`. The notebook masks its
+    value in all output.
+
+    Examples
+    --------
+    >>> Secret("hunter2")
+    Secret(***)
+    """
 
     __slots__ = ()
 
@@ -92,13 +101,54 @@ class Secret(str):
 
 
 def task(function: F) -> F:
-    """Mark the one function of a file that is the task. Its types say how the environment is read."""
-    function.__heroku_task__ = True  # type: ignore[attr-defined]  # a mark on a function
+    """Mark the one function of a file that is the task.
+
+    Parameters
+    ----------
+    function : callable
+        Its parameters are the task's parameters. Their annotations decide how environment variables
+        are converted. README.md lists the supported types.
+
+    Returns
+    -------
+    callable
+        The same function.
+
+    Examples
+    --------
+    >>> @task
+    ... def double(n: int = 1):
+    ...     return {"n": 2 * n}
+    >>> double(3)
+    {'n': 6}
+    """
+    function.__heroku_task__ = True  # type: ignore[attr-defined]  # functions accept attributes
     return function
 
 
 def emit(rows: Any) -> None:
-    """Send a row (a dict, a dataclass, a namedtuple), rows (any iterable of these) or a DataFrame."""
+    """Send rows to the notebook while the task runs.
+
+    Parameters
+    ----------
+    rows : dict, dataclass, namedtuple, iterable of these, or DataFrame
+        One row, several rows or a table. The index of a DataFrame is not sent. An empty iterable
+        declares a table without rows.
+
+    Raises
+    ------
+    TypeError
+        If a value is not a row, or a column holds a value that JSON cannot represent.
+    RuntimeError
+        If called in a child process, or after the task has ended.
+
+    Examples
+    --------
+    >>> @task
+    ... def squares(n: int = 3):
+    ...     for i in range(n):
+    ...         emit({"i": i, "square": i * i})
+    """
     if _sender.is_keyed and _is_frame(rows):
         _sender.table(rows)
     else:
@@ -106,32 +156,89 @@ def emit(rows: Any) -> None:
 
 
 def emit_file(path: str | os.PathLike[str], name: str | None = None) -> None:
-    """Send a file (a plot, a model), at most 5 MB in all; `name` stands for the path's last part.
+    """Send a file, such as a plot or a model, to the notebook, where it appears in `run.files`.
 
-    The notebook has its bytes as `run.files[name]`. One name twice: the later file counts.
+    Parameters
+    ----------
+    path : str or path-like
+        The file to read.
+    name : str, optional
+        The key in `run.files`. The default is the last component of `path`. If a name is sent
+        twice, the later file replaces the earlier one.
+
+    Raises
+    ------
+    ValueError
+        If the files of this run exceed 5,000,000 bytes in total.
+    RuntimeError
+        If called in a child process, or after the task has ended.
+
+    Examples
+    --------
+    >>> @task
+    ... def train():
+    ...     with open("model.txt", "w") as file:
+    ...         file.write("weights")
+    ...     emit_file("model.txt")
     """
     with open(path, "rb") as file:
-        data = file.read(FILES + 1)
+        data = file.read(MAX_FILES_BYTES + 1)
     _sender.file(name or os.path.basename(path), data)
 
 
 def metric(name: str, value: float, step: int | None = None) -> None:
-    """Tell a number to watch while the task runs, a loss for example; it is no row of the result."""
+    """Report a number to watch while the task runs, such as a loss. It is not part of the result table.
+
+    Parameters
+    ----------
+    name : str
+        The name of the metric. The cell shows its latest value, and `run.metrics` holds all of them.
+    value : float
+        The value.
+    step : int, optional
+        The iteration that the value belongs to.
+
+    Examples
+    --------
+    >>> metric("loss", 0.25, step=3)
+    """
     _sender.metric(str(name), float(value), None if step is None else int(step))
 
 
 def progress(items: Iterable[T], total: int | None = None, text: str | None = None) -> Iterator[T]:
-    """Yield the items and tell how many are done, at most ten times a second; the first and the last always."""
+    """Iterate over items and report how many are done.
+
+    The first and the last state are always reported, and at most ten per second in between.
+
+    Parameters
+    ----------
+    items : iterable
+        The items to yield.
+    total : int, optional
+        The number of items. The default is `len(items)` if that is defined.
+    text : str, optional
+        A label for the progress bar.
+
+    Yields
+    ------
+    object
+        The items, unchanged.
+
+    Examples
+    --------
+    >>> sum(progress(range(4), text="adding"))
+    6
+    """
     if total is None and hasattr(items, "__len__"):
-        total = len(items)  # type: ignore[arg-type]  # asked for a line above
-    done, told, told_at = 0, -1, 0.0
+        total = len(items)  # type: ignore[arg-type]  # hasattr does not narrow the type
+    done, reported, reported_at = 0, -1, 0.0
     for item in items:
-        if told < 0 or time.monotonic() - told_at >= PATIENCE:
+        if reported < 0 or time.monotonic() - reported_at >= FLUSH_SECONDS:
             _sender.progress(done, total, text)
-            told, told_at = done, time.monotonic()
+            reported, reported_at = done, time.monotonic()
         yield item
         done += 1
-    if told != done:
+    if reported != done:
         _sender.progress(done, total, text)
 
 
@@ -139,234 +246,235 @@ def progress(items: Iterable[T], total: int | None = None, text: str | None = No
 
 
 def _sha256(data: bytes) -> Any:
-    """Begin a SHA-256 with the interpreter's own code: hashlib would load all of OpenSSL."""
+    """Start a SHA-256 with the interpreter's own implementation, because hashlib would load OpenSSL."""
     for module in ("_sha2", "_sha256", "hashlib"):
         try:
             return importlib.import_module(module).sha256(data)
-        except ImportError:  # _sha2 is new in 3.12, _sha256 is gone since
+        except ImportError:  # Python 3.12 replaced _sha256 by _sha2
             continue
     raise ImportError("this Python has no SHA-256")
 
 
 class _Sender:
-    """Writes records to stdout: numbered, signed, each one write. Until `start` it prints rows as JSON lines."""
+    """Writes numbered, signed records to stdout, each in one write. Before `start`, it prints rows as JSON lines."""
 
     def __init__(self, run_key: str, nonce: str | None = None) -> None:
         match = re.fullmatch(_RUN_KEY, run_key) if run_key else None
-        self._run = match[1] if match else ""
+        self._run_id = match[1] if match else ""
         self._key = bytes.fromhex(match[2]) if match else b""
         self._nonce = nonce or os.urandom(4).hex()
         self._number = 0
         self.pid, self._thread = os.getpid(), _thread.get_ident()
-        self._lock, self._busy = _thread.RLock(), 0
-        self._waiting: list[str] = []
-        self._size, self._flushed_at, self._is_timed = 2, 0.0, False
-        self._stop: BaseException | None = None
-        self._macs = _sha256(b"")
-        self._pace = _Pace(os.environ.pop("RUN_PACE", ""))
-        self._returns: list[Schema] = []
+        self._lock, self._depth = _thread.RLock(), 0
+        self._pending_rows: list[str] = []
+        self._pending_bytes, self._flushed_at, self._has_timer = 2, 0.0, False
+        self._pending_returns: list[Schema] = []
+        self._deferred_error: BaseException | None = None
+        self._checksum = _sha256(b"")
+        self._rate_limiter = _RateLimiter(os.environ.pop("RUN_PACE", ""))
         self.is_keyed = self.has_ended = self.has_table = False
         self.row_count = self._file_bytes = 0
 
     def start(self, name: str, schema: Schema | None, **more: Any) -> None:
-        """Send the declaration, if somebody reads records: from here on rows are records too."""
+        """Send the declaration. With a key, rows are sent as records from here on."""
         self.is_keyed = bool(self._key)
         self.send("task", {"task": name, "parameters": schema, **more})
 
     def end(self, status: int) -> None:
-        """Send the rows that wait and the end mark: nothing may follow."""
+        """Send the pending rows and the end record, which is the last."""
         with self:
             self.flush()
-            checksum = self._macs.hexdigest()[:24]
+            checksum = self._checksum.hexdigest()[:24]
             self.send("end", {"status": status, "rows": self.row_count, "checksum": checksum})
             self.has_ended = True
 
     def rows(self, rows: Iterable[Schema]) -> None:
-        """Send rows, soon: they wait a moment for company. No rows at all say that there is a table."""
-        self._refuse_child("rows were")
+        """Send rows within FLUSH_SECONDS. An empty iterable declares a table without rows."""
+        self._refuse_in_child()
         for row in rows:
-            text = _json(row)
+            text = _to_json(row)
             with self:
-                self._add(text)
+                self._add_row(text)
         with self:
             if not self.has_table:
                 self.send("rows", [])
             self.has_table = True
 
     def table(self, frame: Any) -> None:
-        """Send a DataFrame with its types, a chunk of rows a record."""
-        self._refuse_child("a table was")
+        """Send a DataFrame with its column types, in one record per chunk of rows."""
+        self._refuse_in_child()
         for rows, header, body in _chunks(frame):
             with self:
-                self._refuse_late()
+                self._refuse_after_end()
                 self.flush()
                 self._send_packed("table", header, body)
                 self.has_table = True
                 self.row_count += rows
 
     def file(self, name: str, data: bytes) -> None:
-        """Send a file whole, or say that it is too large."""
-        self._refuse_child("a file was")
+        """Send a complete file. Raises ValueError if it is too large."""
+        self._refuse_in_child()
         self._file_bytes += len(data)
-        if self._file_bytes > FILES:
-            raise ValueError(f"{name} is too large: the files of a run may have {FILES:,} bytes in all")
-        parts = [data[at : at + CHUNK] for at in range(0, len(data) or 1, CHUNK)]
+        if self._file_bytes > MAX_FILES_BYTES:
+            raise ValueError(f"{name} is too large: the files of a run may have {MAX_FILES_BYTES:,} bytes in total")
+        parts = [data[at : at + CHUNK_BYTES] for at in range(0, len(data) or 1, CHUNK_BYTES)]
         for part, body in enumerate(parts):
             with self:
-                self._refuse_late()
+                self._refuse_after_end()
                 self.flush()
                 if self.is_keyed:
                     header = {"name": name, "part": part, "parts": len(parts), "size": len(data)}
                     self._send_packed("file", header, body)
 
-    def returned(self, call: Schema) -> None:
-        """Send, soon, how one of several calls ended, after its rows."""
+    def add_return(self, call: Schema) -> None:
+        """Send the outcome of one of several calls, after its rows, within FLUSH_SECONDS."""
         with self:
-            self._returns.append(call)
+            self._pending_returns.append(call)
             self._flush_soon()
 
     def metric(self, name: str, value: float, step: int | None) -> None:
-        """Send a number to watch; of a child process it is not the task's."""
-        self._tell("metric", {"name": name, "value": value, "step": step})
+        """Send a metric."""
+        self._send_status("metric", {"name": name, "value": value, "step": step})
 
     def progress(self, done: int, total: int | None, text: str | None) -> None:
-        """Send how far the task is; a child process's progress is not the task's."""
-        self._tell("progress", {"done": done, "total": total, "text": text})
+        """Send how many items are done."""
+        self._send_status("progress", {"done": done, "total": total, "text": text})
 
-    def _tell(self, kind: str, data: Schema) -> None:
-        """Send a record that is no part of the result, after the rows that wait."""
+    def _send_status(self, kind: str, data: Schema) -> None:
+        """Send a record that is not part of the result, after the pending rows; do nothing in a child process."""
         if self.is_keyed and not self.has_ended and not self.is_child():
             with self:
                 self.flush()
                 self.send(kind, data)
 
     def flush(self) -> None:
-        """Send the rows that wait, and which calls have ended."""
+        """Send the pending rows and returns."""
         with self:
-            if self._waiting:
-                payload, self._waiting, self._size = f"[{','.join(self._waiting)}]", [], 2
+            if self._pending_rows:
+                payload, self._pending_rows, self._pending_bytes = f"[{','.join(self._pending_rows)}]", [], 2
                 self._flushed_at = time.monotonic()
                 self._send_text("rows", payload)
-            if self._returns:
-                returns, self._returns = self._returns, []
+            if self._pending_returns:
+                returns, self._pending_returns = self._pending_returns, []
                 self._flushed_at = time.monotonic()
                 self.send("return", returns)
 
     def send(self, kind: str, data: Any) -> None:
-        """Send one record, if somebody reads them."""
+        """Send one record, if there is a key."""
         if self.is_keyed:
             with self:
-                self._send_text(kind, _json(data))
+                self._send_text(kind, _to_json(data))
 
     def stop(self, error: BaseException) -> None:
-        """Raise in the main thread, but never between a record's number and its line."""
-        if not self._busy:
+        """Raise an error in the main thread, but not before a record in progress has been written."""
+        if not self._depth:
             raise error
-        self._stop = error
+        self._deferred_error = error
 
     def is_child(self) -> bool:
-        """Whether this is another process than the run's: a fork, or one that multiprocessing started."""
+        """Whether this process was forked or was started by multiprocessing."""
         workers = sys.modules.get("multiprocessing.process")
         return os.getpid() != self.pid or (workers is not None and workers.parent_process() is not None)
 
     def __enter__(self) -> None:
-        # Counted before the lock is taken: a signal in between must find one or the other.
-        self._busy += self._is_main()
+        # Counted before the lock is taken: a signal that arrives in between must see the count.
+        self._depth += self._is_main_thread()
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-        if self._is_main():
-            self._busy -= 1
-            if self._stop and not self._busy:
-                error, self._stop = self._stop, None
+        if self._is_main_thread():
+            self._depth -= 1
+            if self._deferred_error and not self._depth:
+                error, self._deferred_error = self._deferred_error, None
                 raise error
 
-    def _is_main(self) -> bool:
+    def _is_main_thread(self) -> bool:
         return _thread.get_ident() == self._thread
 
-    def _refuse_child(self, what: str) -> None:
+    def _refuse_in_child(self) -> None:
         if self.is_child():
-            raise RuntimeError(f"{what} emitted in a child process: give it back to the parent, emit it there")
+            raise RuntimeError("a child process cannot emit: return its results to the parent process and emit there")
 
-    def _refuse_late(self) -> None:
+    def _refuse_after_end(self) -> None:
         if self.has_ended:
-            raise RuntimeError("something was emitted after the task's end")
+            raise RuntimeError("nothing can be emitted after the task has ended")
 
-    def _add(self, text: str) -> None:
-        self._refuse_late()
+    def _add_row(self, text: str) -> None:
+        self._refuse_after_end()
         self.has_table = True
         self.row_count += 1
         if not self.is_keyed:
             _write(text)
             return
-        if self._size + len(text) > BATCH:
+        if self._pending_bytes + len(text) > MAX_BATCH_BYTES:
             self.flush()
-        self._waiting.append(text)
-        self._size += len(text) + 1
+        self._pending_rows.append(text)
+        self._pending_bytes += len(text) + 1
         self._flush_soon()
 
     def _flush_soon(self) -> None:
-        if time.monotonic() - self._flushed_at >= PATIENCE:
+        if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
-        elif not self._is_timed:
-            # A slow generator's row must not wait for its next one.
-            self._is_timed = True
+        elif not self._has_timer:
+            # Without a timer, the row of a slow generator would wait for the next one.
+            self._has_timer = True
             _thread.start_new_thread(self._flush_later, ())
 
     def _flush_later(self) -> None:
-        time.sleep(PATIENCE)
+        time.sleep(FLUSH_SECONDS)
         with self:
-            self._is_timed = False
+            self._has_timer = False
             try:
                 self.flush()
-            except _Gone:  # the main thread will find out
+            except _StdoutClosed:  # the main thread meets it at its next write
                 return
 
     def _send_text(self, kind: str, payload: str) -> None:
-        room = LINE - 100  # the rest is for what stands before a payload
-        if len(payload) > room and payload[0] in "[{":
-            payload = _packed(payload, b"")
-        for at in range(room, len(payload) + room, room):
-            part = kind if at >= len(payload) else f"{kind}+"
+        size = MAX_LINE_BYTES - 100  # the rest is for the fields before the payload
+        if len(payload) > size and payload[0] in "[{":
+            payload = _pack(payload, b"")
+        for end in range(size, len(payload) + size, size):
+            part = kind if end >= len(payload) else f"{kind}+"
             number, self._number = self._number, self._number + 1
-            text = payload[at - room : at]
-            mac = self._mac(f"{self._run} {self._nonce} {number} {part} {text}")
-            self._macs.update(mac.encode("ascii"))
-            self._pace.wait()
+            text = payload[end - size : end]
+            mac = self._mac(f"{self._run_id} {self._nonce} {number} {part} {text}")
+            self._checksum.update(mac.encode("ascii"))
+            self._rate_limiter.wait()
             _write(f"@hm1 {self._nonce} {number} {part} {mac} {text}")
 
     def _send_packed(self, kind: str, header: Schema, body: bytes) -> None:
-        self._send_text(kind, _packed(_json(header), body))
+        self._send_text(kind, _pack(_to_json(header), body))
 
     def _mac(self, text: str) -> str:
-        """HMAC-SHA256, https://www.rfc-editor.org/rfc/rfc2104, as 24 hex digits."""
+        """Return the first 24 hex digits of the HMAC-SHA256, https://www.rfc-editor.org/rfc/rfc2104."""
         key = self._key.ljust(64, b"\0")
         inner = _sha256(bytes(byte ^ 0x36 for byte in key) + text.encode("ascii")).digest()
         return str(_sha256(bytes(byte ^ 0x5C for byte in key) + inner).hexdigest()[:24])
 
 
-class _Pace:
-    """So many lines a second at most, as RUN_PACE says: Heroku drops the lines of a dyno that prints too fast."""
+class _RateLimiter:
+    """Limits the lines per second to RUN_PACE, because Heroku drops lines of a dyno that prints too fast."""
 
-    def __init__(self, lines: str) -> None:
-        self._seconds = 1 / int(lines) if lines.isdigit() and int(lines) else 0.0
+    def __init__(self, lines_per_second: str) -> None:
+        is_limited = lines_per_second.isdigit() and int(lines_per_second)
+        self._interval = 1 / int(lines_per_second) if is_limited else 0.0
         self._free_at = 0.0
 
     def wait(self) -> None:
-        """Wait for one line's turn; after a rest as many as in a second may go at once."""
-        if self._seconds:
+        """Wait until one line may be written. After a pause, one second's worth of lines may be written at once."""
+        if self._interval:
             now = time.monotonic()
-            self._free_at = max(self._free_at + self._seconds, now - 1)
+            self._free_at = max(self._free_at + self._interval, now - 1)
             if self._free_at > now:
                 time.sleep(self._free_at - now)
 
 
-_json = json.JSONEncoder(separators=(",", ":")).encode
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def _packed(header: str, body: bytes) -> str:
-    """Return a payload compressed: a header in JSON, a newline, the body."""
+def _pack(header: str, body: bytes) -> str:
+    """Compress a JSON header and the bytes after it, as Base64."""
     import zlib
     from binascii import b2a_base64
 
@@ -374,7 +482,7 @@ def _packed(header: str, body: bytes) -> str:
 
 
 def _unpacked(text: str) -> str:
-    """Return the text that was compressed and written as Base64."""
+    """Decompress Base64 text."""
     import zlib
     from binascii import a2b_base64
 
@@ -382,28 +490,28 @@ def _unpacked(text: str) -> str:
 
 
 def _write(text: str) -> None:
-    """Write one line at once, after what the task printed before it."""
+    """Write one line without buffering, after everything that the task has printed."""
     try:
         _flush_streams()
         line = text.encode("ascii") + b"\n"
         while line:
             try:
                 line = line[os.write(1, line) :]
-            except BlockingIOError:  # a child process left the pipe so
+            except BlockingIOError:  # a child process made the pipe non-blocking
                 os.set_blocking(1, True)
     except BrokenPipeError:
-        raise _Gone from None
+        raise _StdoutClosed from None
 
 
 def _flush_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (AttributeError, ValueError):  # the task closed it, or there is none
+        except (AttributeError, ValueError):  # closed by the task, or None
             continue
 
 
-# The key is taken out of the environment, so that a task which prints that does not print the key.
+# Removed from the environment, so that a task that prints its environment does not print the key.
 _sender = _Sender(os.environ.pop("RUN_KEY", ""))
 _calls = os.environ.pop("RUN_CALLS", None)
 
@@ -412,13 +520,13 @@ _calls = os.environ.pop("RUN_CALLS", None)
 
 
 def _as_rows(value: Any) -> Iterator[Schema]:
-    """Take a row, rows or a table apart."""
+    """Yield the rows of a row, an iterable of rows or a table, with JSON values."""
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
-        _refuse_doubles(value.columns)
+        _refuse_duplicate_columns(value.columns)
         value = value.to_dicts() if hasattr(value, "to_dicts") else value.to_dict("records")
     if _as_dict(value) is not None or isinstance(value, (str, bytes, type)) or not hasattr(value, "__iter__"):
         value = [value]
-    return map(_row, value)
+    return map(_to_row, value)
 
 
 def _as_dict(value: Any) -> dict[Any, Any] | None:
@@ -434,37 +542,37 @@ def _as_dict(value: Any) -> dict[Any, Any] | None:
     return {key: value[key] for key in value.keys()} if hasattr(value, "keys") else None  # noqa: SIM118 - sqlite3.Row
 
 
-def _row(value: Any) -> Schema:
+def _to_row(value: Any) -> Schema:
     row = _as_dict(value)
     if row is None:
-        raise TypeError(f"a row is a dict of columns and values, not {type(value).__name__}: {value!r:.80}")
-    return _keyed(row, _plain)
+        raise TypeError(f"a row must be a dict of columns and values, not {type(value).__name__}: {value!r:.80}")
+    return _plain_dict(row, _plain)
 
 
-def _keyed(value: dict[Any, Any], plain: Callable[[Any, str], Any]) -> Schema:
+def _plain_dict(value: dict[Any, Any], plain: Callable[[Any, str], Any]) -> Schema:
     result = {str(key): plain(item, str(key)) for key, item in value.items()}
     if len(result) < len(value):
-        raise TypeError(f"two keys of a row read the same as text: {list(value)!r:.200}")
+        raise TypeError(f"two keys of a row are the same when written as text: {list(value)!r:.200}")
     return result
 
 
 def _plain(value: Any, column: str) -> Any:
-    """Return a value as JSON has it; the column is for the error."""
+    """Convert a value to what JSON can represent. Errors name the column."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, Enum):
         return _plain(value.value, column)
     if isinstance(value, dict):
-        return _keyed(value, lambda item, _: _plain(item, column))
+        return _plain_dict(value, lambda item, _: _plain(item, column))
     if isinstance(value, (list, tuple)):
         return [_plain(item, column) for item in value]
     if not isinstance(value, type):
-        return _foreign(value, column)
-    raise _no_json(value, column)
+        return _plain_object(value, column)
+    raise _not_serializable(value, column)
 
 
-def _foreign(value: Any, column: str) -> Any:
-    """Values of libraries, known by what they can do: none is imported for it."""
+def _plain_object(value: Any, column: str) -> Any:
+    """Convert a value of a library, recognized by its attributes so that no library is imported."""
     name, dtype = type(value).__name__, str(getattr(value, "dtype", ""))
     if name in ("NaTType", "NAType") or (dtype.startswith("datetime64") and str(value) == "NaT"):
         return None
@@ -472,24 +580,24 @@ def _foreign(value: Any, column: str) -> Any:
         return _plain(value.astype(str).tolist(), column)
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    if hasattr(value, "tolist") and not dtype.startswith("timedelta64"):  # numpy's scalars and arrays, Series
+    if hasattr(value, "tolist") and not dtype.startswith("timedelta64"):  # numpy scalars and arrays, Series
         converted = value.tolist()
-        if type(converted) is type(value):  # a longdouble stays one
-            raise _no_json(value, column)
+        if type(converted) is type(value):  # a longdouble returns itself
+            raise _not_serializable(value, column)
         return _plain(converted, column)
     for kind in (int, float, str):
         if isinstance(value, kind):
             return kind(value)
     if isinstance(value, os.PathLike) or type(value).__module__ in ("decimal", "uuid"):
         return str(value)
-    raise _no_json(value, column)
+    raise _not_serializable(value, column)
 
 
-def _no_json(value: Any, column: str) -> TypeError:
-    return TypeError(f"column {column!r} holds {type(value).__name__}, which has no form in JSON: {value!r:.80}")
+def _not_serializable(value: Any, column: str) -> TypeError:
+    return TypeError(f"column {column!r} holds {type(value).__name__}, which JSON cannot represent: {value!r:.80}")
 
 
-# -- tables: a DataFrame's columns as bytes, with their types --------------------------------------
+# -- tables: the columns of a DataFrame as bytes, with their types ---------------------------------
 
 _NUMBERS = r"u?int(8|16|32|64)|float(16|32|64)|bool"
 _NULLABLE = r"U?Int(8|16|32|64)|Float(32|64)|boolean"
@@ -497,26 +605,26 @@ _TIMES = r"(datetime64|timedelta64)\[(s|ms|us|ns)(, .+)?\]"
 
 
 def _is_frame(value: Any) -> bool:
-    """Whether it is a pandas DataFrame, which is not imported for that."""
+    """Whether a value is a pandas DataFrame. It cannot be one if the task has not imported pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(value, pandas.DataFrame)
 
 
-def _refuse_doubles(columns: Any) -> None:
+def _refuse_duplicate_columns(columns: Any) -> None:
     if len(set(map(str, columns))) < len(columns):
-        raise TypeError(f"two columns of the table have one name: {list(columns)!r:.200}")
+        raise TypeError(f"two columns of the table have the same name: {list(columns)!r:.200}")
 
 
 def _chunks(frame: Any) -> Iterator[tuple[int, Schema, bytes]]:
-    """Yield a table's chunks: how many rows, the header, the columns' bytes; an empty table is one chunk."""
-    _refuse_doubles(frame.columns)
+    """Yield the chunks of a table as (number of rows, header, column bytes). An empty table is one chunk."""
+    _refuse_duplicate_columns(frame.columns)
     row_bytes = frame.memory_usage(index=False, deep=True).sum() // (len(frame) or 1)
-    step = max(CHUNK // (int(row_bytes) or 1), 1)
+    step = max(CHUNK_BYTES // (int(row_bytes) or 1), 1)
     for at in range(0, len(frame) or 1, step):
         chunk = frame.iloc[at : at + step]
         columns, buffers = [], []
-        for place, name in enumerate(frame.columns):
-            head, parts = _column(chunk.iloc[:, place], str(name))
+        for index, name in enumerate(frame.columns):
+            head, parts = _encode_column(chunk.iloc[:, index], str(name))
             columns.append({"name": str(name), **head})
             buffers += parts
         sizes = [len(buffer) for buffer in buffers]
@@ -524,59 +632,68 @@ def _chunks(frame: Any) -> Iterator[tuple[int, Schema, bytes]]:
         yield len(chunk), {"rows": len(chunk), "left": left, "columns": columns, "sizes": sizes}, b"".join(buffers)
 
 
-def _column(series: Any, name: str) -> tuple[Schema, list[bytes]]:
-    """Return what a column is and its buffers, in one of three codings: numbers, codes or json."""
+def _encode_column(series: Any, name: str) -> tuple[Schema, list[bytes]]:
+    """Return the header and the buffers of a column, in one of three codings: numbers, codes or json."""
     dtype = str(series.dtype)
     if dtype == "category":
         codes, values = series.cat.codes.to_numpy(), series.cat.categories.to_series()
-        return _codes(dtype, codes, values, name, ordered=bool(series.cat.ordered))
+        return _encode_codes(dtype, codes, values, name, ordered=bool(series.cat.ordered))
     if re.fullmatch(_NUMBERS, dtype):
-        return {"coding": "numbers", "dtype": dtype, "numbers": dtype}, [_shuffled(series.to_numpy())]
+        return {"coding": "numbers", "dtype": dtype, "numbers": dtype}, [_shuffle_bytes(series.to_numpy())]
     if re.fullmatch(_NULLABLE, dtype):
         numbers = "bool" if dtype == "boolean" else dtype.lower()
         parts = [series.isna().to_numpy(), series.to_numpy(dtype=numbers, na_value=0)]
-        return {"coding": "numbers", "dtype": dtype, "numbers": numbers, "mask": True}, [*map(_shuffled, parts)]
+        return {"coding": "numbers", "dtype": dtype, "numbers": numbers, "mask": True}, [*map(_shuffle_bytes, parts)]
     if time_type := re.fullmatch(_TIMES, dtype):
-        moments = series.to_numpy(dtype=f"{time_type[1]}[{time_type[2]}]").view("int64")
-        return {"coding": "numbers", "dtype": dtype, "numbers": "int64"}, [_shuffled(moments)]
-    return _text(series, dtype, name)
+        times = series.to_numpy(dtype=f"{time_type[1]}[{time_type[2]}]").view("int64")
+        return {"coding": "numbers", "dtype": dtype, "numbers": "int64"}, [_shuffle_bytes(times)]
+    return _encode_objects(series, dtype, name)
 
 
-def _text(series: Any, dtype: str, name: str) -> tuple[Schema, list[bytes]]:
-    """Return a column of text, or of whatever JSON has; what is repeated much is sent once, with codes."""
-    if dtype.startswith("str"):  # whose missing values are all the same
+def _encode_objects(series: Any, dtype: str, name: str) -> tuple[Schema, list[bytes]]:
+    """Encode a column of text or other JSON values. If most values are repeated, each is sent once, with codes."""
+    if dtype.startswith("str"):  # its missing values are all alike
         series = series.astype(object).where(series.notna(), None)
     dtype, values = "string" if dtype.startswith("string") else "", series.tolist()
     if set(map(type, values)) <= {str, type(None)}:
         codes, unique = series.factorize()
         if 2 * len(unique) < len(values):
-            return _codes(dtype, codes, unique.to_series(), name)
-    text = _json([_plain(value, name) for value in values])
+            return _encode_codes(dtype, codes, unique.to_series(), name)
+    text = _to_json([_plain(value, name) for value in values])
     return {"coding": "json", "dtype": dtype}, [text.encode("ascii")]
 
 
-def _codes(dtype: str, codes: Any, values: Any, name: str, ordered: bool = False) -> tuple[Schema, list[bytes]]:
-    """Return a column as places in a list of its values, -1 for null."""
+def _encode_codes(dtype: str, codes: Any, values: Any, name: str, ordered: bool = False) -> tuple[Schema, list[bytes]]:
+    """Encode a column as indices into its distinct values, -1 for null."""
     numbers = next(f"int{bits}" for bits in (8, 16, 32, 64) if len(values) < 2 ** (bits - 1))
-    head, parts = _column(values, name)
+    head, parts = _encode_column(values, name)
     coded = {"coding": "codes", "dtype": dtype, "numbers": numbers, "ordered": ordered}
-    return {**coded, "of": {**head, "rows": len(values)}}, [_shuffled(codes.astype(numbers)), *parts]
+    return {**coded, "of": {**head, "rows": len(values)}}, [_shuffle_bytes(codes.astype(numbers)), *parts]
 
 
-def _shuffled(numbers: Any) -> bytes:
-    """Return the numbers' first bytes, then all their second bytes and so on: so they compress far better."""
+def _shuffle_bytes(numbers: Any) -> bytes:
+    """Return the first byte of every number, then every second byte, and so on, which compresses far better."""
     data, size = numbers.tobytes(), numbers.itemsize
-    return data if size == 1 else b"".join(data[place::size] for place in range(size))
+    return data if size == 1 else b"".join(data[offset::size] for offset in range(size))
 
 
-# -- what a task takes: one way from its source to JSON Schema -------------------------------------
+# -- the parameters of a task: from its source to JSON Schema --------------------------------------
 
-_SIMPLE = {"int": "integer", "float": "number", "bool": "boolean", "str": "string", "list": "array", "dict": "object"}
+_JSON_TYPES = {
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "str": "string",
+    "list": "array",
+    "List": "array",
+    "dict": "object",
+    "Dict": "object",
+}
 _FORMATS = {"date": "date", "datetime": "date-time"}
-# The words that may stand beside a type, in Annotated, and what they take:
+# The keywords allowed in Annotated, and their values:
 # https://json-schema.org/draft/2020-12/json-schema-validation
 _NUMBER, _COUNT = "a number", "a whole number, 0 or more"
-_BESIDE = {
+_KEYWORDS = {
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _NUMBER),
     "multipleOf": "a number above 0",
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _COUNT),
@@ -586,160 +703,161 @@ _BESIDE = {
 
 
 class _Source:
-    """A task's source file: its one @task function, and the names that its types use. It is read and not run."""
+    """The source of a task: its one @task function and the names that its annotations use. It is never executed."""
 
     def __init__(self, filename: str) -> None:
         try:
             with open(filename, "rb") as file:
-                body = _parsed(file.read(), filename, "exec").body
+                body = _parse(file.read(), filename, "exec").body
         except FileNotFoundError:
             raise TaskError(f"there is no {filename} beside heroku_task.py") from None
-        self._names: dict[str, Any] = dict(filter(None, map(_named, body)))
-        self.function = _task_of(body, filename)
+        self._names: dict[str, Any] = dict(filter(None, map(_binding, body)))
+        self.function = _find_task(body, filename)
 
     def schema(self) -> Schema:
         """Return the JSON Schema of the function's parameters."""
-        given = self.function.args
-        if given.posonlyargs:
-            raise TaskError(f"{self.function.name} takes parameters before a `/`, which cannot be given by name")
-        defaults = [*[None] * (len(given.args) - len(given.defaults)), *given.defaults, *given.kw_defaults]
-        pairs = list(zip([*given.args, *given.kwonlyargs], defaults))  # noqa: B905 - Python 3.9 has no strict
+        arguments = self.function.args
+        if arguments.posonlyargs:
+            raise TaskError(f"{self.function.name} has parameters before a `/`, which cannot be passed by name")
+        no_defaults = [None] * (len(arguments.args) - len(arguments.defaults))
+        defaults = [*no_defaults, *arguments.defaults, *arguments.kw_defaults]
+        pairs = list(zip([*arguments.args, *arguments.kwonlyargs], defaults))  # noqa: B905 - new in Python 3.10
         properties = {argument.arg: self._property(argument, node) for argument, node in pairs}
         required = [argument.arg for argument, node in pairs if node is None]
-        summary, help_texts = _docstring(self.function, list(properties))
+        summary, help_texts = _parse_docstring(self.function, list(properties))
         for name, text in help_texts.items():
             properties[name].setdefault("description", text)
         schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
         return {**schema, "description": summary} if summary else schema
 
     def _property(self, argument: _ast.arg, default: _ast.expr | None) -> Schema:
-        """Return the schema of one parameter; of a secret one the default is not told."""
+        """Return the schema of one parameter, without the default of a secret one."""
         try:
-            schema = self._type(argument.annotation)
+            schema = self._type_schema(argument.annotation)
             if _is_secret(schema):
                 return {**schema, "writeOnly": True}
         except TaskError as error:
             raise TaskError(f"{argument.arg}: {error}") from None
         schema = {**schema, **self._default(default)}
         kinds = schema.get("anyOf", [schema])
-        if "default" in schema and not any(_keeps(schema["default"], kind) for kind in kinds):
-            told = f"its default is {schema['default']!r:.80}, which it does not take: expected {_expected(schema)}"
-            raise TaskError(f"{argument.arg}: {told}")
+        if "default" in schema and not any(_is_within_limits(schema["default"], kind) for kind in kinds):
+            message = f"the default {schema['default']!r:.80} is not allowed: expected {_expectation(schema)}"
+            raise TaskError(f"{argument.arg}: {message}")
         return schema
 
     def _default(self, node: _ast.expr | None) -> Schema:
-        """Return the default, where it is a value that JSON has."""
+        """Return the default, if JSON can represent it."""
         try:
-            return {} if node is None else {"default": json.loads(_json(self._value(node)))}
+            return {} if node is None else {"default": json.loads(_to_json(self._evaluate(node)))}
         except (ValueError, TypeError, LookupError, RecursionError):
             return {}
 
-    def _value(self, node: Any) -> Any:
-        """Return what a literal, a name of the file for one, an Enum's member or a date stands for; or ValueError."""
+    def _evaluate(self, node: Any) -> Any:
+        """Evaluate a literal, a name bound to one, a member of an Enum or a date. Raises ValueError for the rest."""
         if isinstance(node, _ast.Constant):
             return node.value
         if isinstance(node, _ast.Name):
-            return self._meant(node.id, self._value)
+            return self._resolve(node.id, self._evaluate)
         if isinstance(node, _ast.Attribute):
-            return self._members(_name(node.value))[node.attr]
+            return self._class_members(_name_of(node.value))[node.attr]
         if isinstance(node, _ast.Dict):
-            return {self._value(key): self._value(item) for key, item in zip(node.keys, node.values)}  # noqa: B905
-        if isinstance(node, _ast.Call) and _name(node.func) in _FORMATS and not node.keywords:
+            return {self._evaluate(key): self._evaluate(item) for key, item in zip(node.keys, node.values)}  # noqa: B905
+        if isinstance(node, _ast.Call) and _name_of(node.func) in _FORMATS and not node.keywords:
             from datetime import date, datetime
 
-            kind = date if _name(node.func) == "date" else datetime
-            return kind(*map(self._value, node.args)).isoformat()
+            kind = date if _name_of(node.func) == "date" else datetime
+            return kind(*map(self._evaluate, node.args)).isoformat()
         from ast import literal_eval
 
         return literal_eval(node)
 
-    def _type(self, node: _ast.expr | None) -> Schema:
-        """Return the schema of an annotation; what is not known takes anything."""
+    def _type_schema(self, node: _ast.expr | None) -> Schema:
+        """Return the schema of an annotation. An unknown type accepts anything."""
         if isinstance(node, _ast.Constant):
-            return self._of_text(node.value)
+            return self._constant_schema(node.value)
         if isinstance(node, _ast.BinOp) and isinstance(node.op, _ast.BitOr):
-            return _any_of([self._type(node.left), self._type(node.right)])
+            return _any_of([self._type_schema(node.left), self._type_schema(node.right)])
         if isinstance(node, _ast.Subscript):
             items = node.slice.elts if isinstance(node.slice, _ast.Tuple) else [node.slice]
-            return self._subscript(_name(node.value), items)
-        name = _name(node)
+            return self._generic_schema(_name_of(node.value), items)
+        name = _name_of(node)
         if isinstance(node, _ast.Name) and name in self._names:
-            return self._choices(name) or self._meant(name, self._type)
+            return self._enum_schema(name) or self._resolve(name, self._type_schema)
         if name == "Secret":
             return {"type": "string", "format": "password", "writeOnly": True}
         if name in _FORMATS:
             return {"type": "string", "format": _FORMATS[name]}
-        kind = _SIMPLE.get({"List": "list", "Dict": "dict"}.get(name, name))
-        return {"type": kind} if kind else {}
+        return {"type": _JSON_TYPES[name]} if name in _JSON_TYPES else {}
 
-    def _of_text(self, annotation: Any) -> Schema:
-        """Return the schema of an annotation in quotes, and of None."""
+    def _constant_schema(self, annotation: Any) -> Schema:
+        """Return the schema of an annotation in quotes, or of None."""
         try:
             if isinstance(annotation, str):
-                return self._type(_parsed(annotation, "annotation", "eval").body)
+                return self._type_schema(_parse(annotation, "annotation", "eval").body)
         except (SyntaxError, ValueError):
             return {}
         return {"type": "null"} if annotation is None else {}
 
-    def _subscript(self, name: str, items: list[_ast.expr]) -> Schema:
+    def _generic_schema(self, name: str, items: list[_ast.expr]) -> Schema:
         if name == "Annotated":
-            schema = self._type(items[0])
+            schema = self._type_schema(items[0])
             for item in items[1:]:
-                schema = _with_words(schema, self._beside(item))
+                schema = _add_keywords(schema, self._metadata(item))
             return schema
         if name == "Literal":
             choices = [self._default(item) for item in items]
             return {"enum": [choice["default"] for choice in choices]} if all(choices) else {}
         if name in ("Optional", "Union"):
-            return _any_of([*map(self._type, items), *[{"type": "null"}] * (name == "Optional")])
+            return _any_of([*map(self._type_schema, items), *[{"type": "null"}] * (name == "Optional")])
         if name in ("list", "List", "dict", "Dict"):
-            kind, key = ("array", "items") if name in ("list", "List") else ("object", "additionalProperties")
-            inner = self._type(items[-1])
-            return {"type": kind, key: inner} if inner else {"type": kind}
+            key = "items" if name in ("list", "List") else "additionalProperties"
+            inner = self._type_schema(items[-1])
+            return {"type": _JSON_TYPES[name], key: inner} if inner else {"type": _JSON_TYPES[name]}
         return {}
 
-    def _beside(self, node: _ast.expr) -> Schema:
-        """Return what stands beside a type in Annotated: words of JSON Schema, or text, the help."""
+    def _metadata(self, node: _ast.expr) -> Schema:
+        """Return the keywords or the description that Annotated adds to a type."""
         try:
-            told = self._value(node)
+            value = self._evaluate(node)
         except (ValueError, TypeError, LookupError):
             if isinstance(node, _ast.Dict):
-                raise TaskError("the words beside its type have to be literals") from None
-            return {}  # another library's
-        if isinstance(told, str):
-            return {"description": told}
-        return _checked_words(told) if isinstance(told, dict) else {}
+                raise TaskError("the keywords in Annotated must be literals") from None
+            return {}  # metadata for another library
+        if isinstance(value, str):
+            return {"description": value}
+        return _check_keywords(value) if isinstance(value, dict) else {}
 
-    def _choices(self, name: str) -> Schema:
-        """Return the values of an Enum of the file; nothing, if the name is none."""
+    def _enum_schema(self, name: str) -> Schema:
+        """Return the schema of an Enum in the file; empty if the name is not an Enum."""
         node = self._names[name]
-        if not isinstance(node, _ast.ClassDef) or not {"Enum", "IntEnum", "StrEnum"} & {*map(_name, node.bases)}:
+        if not isinstance(node, _ast.ClassDef) or not {"Enum", "IntEnum", "StrEnum"} & {*map(_name_of, node.bases)}:
             return {}
         try:
-            values = list(dict.fromkeys(self._members(name).values()))
+            values = list(dict.fromkeys(self._class_members(name).values()))
         except (ValueError, TypeError, LookupError):
             values = []
         if not values or not all(isinstance(value, (str, int, float)) for value in values):
-            raise TaskError(f"the values of {name} have to be texts or numbers, each written as it is")
+            raise TaskError(f"the values of {name} must be literal strings or numbers")
         return {"enum": values, "title": name}
 
-    def _members(self, name: str) -> dict[str, Any]:
-        """Return the values that a class of the file has, by their names."""
+    def _class_members(self, name: str) -> dict[str, Any]:
+        """Return the public values of a class in the file, by name."""
         members: dict[str, Any] = {}
         for statement in getattr(self._names[name], "body", ()):
-            named = _named(statement)
-            if named and not named[0].startswith("_"):
-                is_auto = isinstance(named[1], _ast.Call) and _name(named[1].func) == "auto"
-                members[named[0]] = self._auto(name, named[0], members) if is_auto else self._value(named[1])
+            binding = _binding(statement)
+            if binding and not binding[0].startswith("_"):
+                is_auto = isinstance(binding[1], _ast.Call) and _name_of(binding[1].func) == "auto"
+                value = self._auto_value(name, binding[0], members) if is_auto else self._evaluate(binding[1])
+                members[binding[0]] = value
         return members
 
-    def _auto(self, name: str, member: str, members: dict[str, Any]) -> Any:
-        """Return what Enum's auto() gives."""
-        is_text = "StrEnum" in map(_name, self._names[name].bases)
+    def _auto_value(self, name: str, member: str, members: dict[str, Any]) -> Any:
+        """Return the value of Enum's auto()."""
+        is_text = "StrEnum" in map(_name_of, self._names[name].bases)
         return member.lower() if is_text else [0, *members.values()][-1] + 1
 
-    def _meant(self, name: str, read: Callable[[Any], T]) -> T:
-        """Read what a name of the file stands for; while it is read it stands for nothing, lest it goes in circles."""
+    def _resolve(self, name: str, read: Callable[[Any], T]) -> T:
+        """Read the node that a name is bound to. Until that is done the name is unbound, so that cycles end."""
         node = self._names.pop(name, None)
         if node is None:
             raise ValueError(name)
@@ -749,34 +867,34 @@ class _Source:
             self._names[name] = node
 
 
-def _parsed(source: bytes | str, filename: str, mode: str) -> Any:
+def _parse(source: bytes | str, filename: str, mode: str) -> Any:
     return compile(source, filename, mode, _ast.PyCF_ONLY_AST, dont_inherit=True)
 
 
-def _named(node: _ast.stmt) -> tuple[str, Any] | None:
-    """Return the name that a statement gives to a class or a value, and that."""
+def _binding(node: _ast.stmt) -> tuple[str, Any] | None:
+    """Return the name that a class definition or an assignment binds, and the node that it is bound to."""
     if isinstance(node, _ast.ClassDef):
         return node.name, node
-    if type(node).__name__ not in ("Assign", "AnnAssign", "TypeAlias"):  # the last is new in 3.12
+    if type(node).__name__ not in ("Assign", "AnnAssign", "TypeAlias"):  # TypeAlias is new in Python 3.12
         return None
     target = getattr(node, "targets", [getattr(node, "target", getattr(node, "name", None))])[0]
     return (target.id, node.value) if isinstance(target, _ast.Name) and node.value else None  # type: ignore[attr-defined]
 
 
-def _task_of(body: list[_ast.stmt], filename: str) -> Function:
+def _find_task(body: list[_ast.stmt], filename: str) -> Function:
     """Return the one @task function of a file."""
     kinds = (_ast.FunctionDef, _ast.AsyncFunctionDef)
-    found = [node for node in body if isinstance(node, kinds) and "task" in map(_name, node.decorator_list)]
+    found = [node for node in body if isinstance(node, kinds) and "task" in map(_name_of, node.decorator_list)]
     if len(found) != 1:
         names = ", ".join(function.name for function in found) or "none"
-        raise TaskError(f"{filename} needs exactly one function marked @task; found: {names}")
+        raise TaskError(f"{filename} needs exactly one function marked with @task; found: {names}")
     if isinstance(found[0], _ast.AsyncFunctionDef):
         raise TaskError(f"{found[0].name} is async: make it a plain function that calls asyncio.run()")
     return found[0]
 
 
-def _docstring(function: Function, names: list[str]) -> tuple[str, dict[str, str]]:
-    """Return the first paragraph and the help of each parameter (`name: text`)."""
+def _parse_docstring(function: Function, names: list[str]) -> tuple[str, dict[str, str]]:
+    """Return the first paragraph of the docstring and the help text of each parameter (`name: text`)."""
     first = function.body[0]
     text = first.value.value if isinstance(first, _ast.Expr) and isinstance(first.value, _ast.Constant) else ""
     if not isinstance(text, str) or not text:
@@ -787,28 +905,28 @@ def _docstring(function: Function, names: list[str]) -> tuple[str, dict[str, str
     return " ".join(summary.split()), dict(help_texts)
 
 
-def _checked_words(words: dict[Any, Any]) -> Schema:
-    """Refuse a word that nobody would check: a limit that is misspelt is no limit."""
-    for word, value in words.items():
-        if word not in _BESIDE:
-            raise TaskError(f"{word!r:.40} beside its type is none of {', '.join(_BESIDE)}")
+def _check_keywords(keywords: dict[Any, Any]) -> Schema:
+    """Reject an unknown keyword, because a misspelt limit would limit nothing, and a value of the wrong type."""
+    for keyword, value in keywords.items():
+        if keyword not in _KEYWORDS:
+            raise TaskError(f"{keyword!r:.40} is not a keyword for Annotated: use one of {', '.join(_KEYWORDS)}")
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
         is_count = is_number and isinstance(value, int) and value >= 0
         is_list = isinstance(value, list) and bool(value)
-        fits = {_NUMBER: is_number, _COUNT: is_count, "text": isinstance(value, str), "a list": is_list}
-        if not fits.get(_BESIDE[word], is_number and value > 0):
-            raise TaskError(f"{word} is {value!r:.40}: expected {_BESIDE[word]}")
-    return json.loads(_json(words))  # type: ignore[no-any-return]  # a dict goes in
+        checks = {_NUMBER: is_number, _COUNT: is_count, "text": isinstance(value, str), "a list": is_list}
+        if not checks.get(_KEYWORDS[keyword], is_number and value > 0):
+            raise TaskError(f"{keyword} is {value!r:.40}: expected {_KEYWORDS[keyword]}")
+    return json.loads(_to_json(keywords))  # type: ignore[no-any-return]  # it is a dict, as keywords is
 
 
-def _with_words(schema: Schema, words: Schema) -> Schema:
-    """Return a schema with words: limits stand with each type that they may limit, the help beside them all."""
+def _add_keywords(schema: Schema, keywords: Schema) -> Schema:
+    """Add keywords to a schema: the limits to each alternative of a union, the description to the union."""
     if "anyOf" not in schema:
-        return {**schema, **words}
-    limits = {word: limit for word, limit in words.items() if word != "description"}
+        return {**schema, **keywords}
+    limits = {keyword: limit for keyword, limit in keywords.items() if keyword != "description"}
     kinds = [kind if kind == {"type": "null"} else {**kind, **limits} for kind in schema["anyOf"]]
-    told = {word: text for word, text in words.items() if word not in limits}
-    return {**schema, "anyOf": kinds, **told}
+    description = {keyword: text for keyword, text in keywords.items() if keyword not in limits}
+    return {**schema, "anyOf": kinds, **description}
 
 
 def _any_of(schemas: list[Schema]) -> Schema:
@@ -816,27 +934,24 @@ def _any_of(schemas: list[Schema]) -> Schema:
     return {"anyOf": kinds} if all(kinds) else {}
 
 
-_MOMENT = r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d(?::\d\d(?::\d\d)?)?)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?)?"
-
-
 def _is_secret(schema: Schema) -> bool:
-    """Whether a value holds a secret somewhere."""
+    """Whether a value contains a secret."""
     inner = [*schema.get("anyOf", ()), schema.get("items"), schema.get("additionalProperties")]
     return bool(schema.get("writeOnly")) or any(isinstance(one, dict) and _is_secret(one) for one in inner)
 
 
-def _name(node: _ast.AST | None) -> str:
-    """Return the name of `x` and of `module.x`."""
+def _name_of(node: _ast.AST | None) -> str:
+    """Return `x` for both `x` and `module.x`."""
     return str(getattr(node, "attr", getattr(node, "id", "")))
 
 
-# -- the environment -> a task's arguments ---------------------------------------------------------
+# -- the arguments of a task: from the environment -------------------------------------------------
 
 
 def _arguments(schema: Schema, names: dict[str, Any]) -> dict[str, Any]:
-    """Read a task's arguments from the environment; raise TaskError with all that is wrong.
+    """Read the arguments of a task from the environment; raise TaskError with everything that is wrong.
 
-    names: the task's module, where its Enums are found.
+    names: the globals of the task's module, which hold its Enums.
     """
     values, faults = {}, []
     for name, kind in schema["properties"].items():
@@ -844,8 +959,8 @@ def _arguments(schema: Schema, names: dict[str, Any]) -> dict[str, Any]:
             try:
                 values[name] = _decoded(os.environ[name], kind, names)
             except (ValueError, OverflowError, RecursionError):
-                told = "a secret" if kind.get("writeOnly") else f"{os.environ[name]!r:.80}"
-                faults.append(f"{name} is {told}: expected {_expected(kind)}")
+                shown = "a secret" if kind.get("writeOnly") else f"{os.environ[name]!r:.80}"
+                faults.append(f"{name} is {shown}: expected {_expectation(kind)}")
         elif name in schema["required"]:
             faults.append(f"{name} is missing")
     if faults:
@@ -854,23 +969,23 @@ def _arguments(schema: Schema, names: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decoded(text: str, schema: Schema, names: dict[str, Any]) -> Any:
-    """Read a text as its type says; raise ValueError if it does not fit."""
+    """Convert text to the type that the schema declares; raise ValueError if it does not fit."""
     kind = schema.get("type")
     if kind == "string" or text in schema.get("enum", ()):
-        return _fitted(text, schema, names)
-    if kind in _WORDS:
-        return _fitted(_WORDS[kind](text), schema, names)
+        return _convert(text, schema, names)
+    if kind in _READERS:
+        return _convert(_READERS[kind](text), schema, names)
     try:
-        return _fitted(json.loads(text), schema, names)
+        return _convert(json.loads(text), schema, names)
     except ValueError:
         if kind or "enum" in schema:
             raise
-    # Text, where a type takes that besides what JSON has.
+    # The type also accepts text, which is written without quotes.
     kinds = schema.get("anyOf")
-    return _first(text, kinds, lambda text, kind: _decoded(text, kind, names)) if kinds else text
+    return _first_fit(text, kinds, lambda text, kind: _decoded(text, kind, names)) if kinds else text
 
 
-def _boolean(text: str) -> bool:
+def _read_boolean(text: str) -> bool:
     words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     word = text.strip().lower()
     if word not in words:
@@ -878,8 +993,8 @@ def _boolean(text: str) -> bool:
     return words[word]
 
 
-_WORDS: dict[Any, Callable[[str], Any]] = {"boolean": _boolean, "integer": int, "number": float}
-_PYTHON: dict[Any, tuple[type, ...]] = {
+_READERS: dict[Any, Callable[[str], Any]] = {"boolean": _read_boolean, "integer": int, "number": float}
+_PYTHON_TYPES: dict[Any, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
     "boolean": (bool,),
@@ -890,12 +1005,12 @@ _PYTHON: dict[Any, tuple[type, ...]] = {
 }
 
 
-def _fitted(value: Any, schema: Schema, names: dict[str, Any]) -> Any:
-    """Return a JSON value as its type has it; raise ValueError if it does not fit."""
+def _convert(value: Any, schema: Schema, names: dict[str, Any]) -> Any:
+    """Convert a JSON value to the type that the schema declares; raise ValueError if it does not fit."""
     kind = schema.get("type")
     if "anyOf" in schema:
-        return _first(value, schema["anyOf"], lambda value, kind: _fitted(value, kind, names))
-    if kind and type(value) not in _PYTHON[kind]:
+        return _first_fit(value, schema["anyOf"], lambda value, kind: _convert(value, kind, names))
+    if kind and type(value) not in _PYTHON_TYPES[kind]:
         raise ValueError(value)
     value = float(value) if kind == "number" else value
     if "enum" in schema and not any((kind or type(one) is type(value)) and one == value for one in schema["enum"]):
@@ -903,39 +1018,41 @@ def _fitted(value: Any, schema: Schema, names: dict[str, Any]) -> Any:
     if "title" in schema:
         return names[schema["title"]](value)
     if kind == "array":
-        value = [_fitted(item, schema.get("items", {}), names) for item in value]
+        value = [_convert(item, schema.get("items", {}), names) for item in value]
     if kind == "object":
-        value = {key: _fitted(item, schema.get("additionalProperties", {}), names) for key, item in value.items()}
-    if not _keeps(value, schema):
+        value = {key: _convert(item, schema.get("additionalProperties", {}), names) for key, item in value.items()}
+    if not _is_within_limits(value, schema):
         raise ValueError(value)
-    return _formed(value, schema["format"]) if "format" in schema else value
+    return _convert_format(value, schema["format"]) if "format" in schema else value
 
 
-def _formed(text: str, form: str) -> Any:
-    """Return text of a format as a date, a time or a Secret."""
+_DAY = r"\d{4}-\d\d-\d\d"
+_DATE_TIME = rf"({_DAY})(?:[Tt ](\d\d(?::\d\d(?::\d\d)?)?)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?)?"
+
+
+def _convert_format(text: str, form: str) -> Any:
+    """Convert text of a format to a date, a datetime or a Secret."""
     if form == "password":
         return Secret(text)
     from datetime import date, datetime
 
-    if form == "date":
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            raise ValueError(text)
-        return date.fromisoformat(text)
-    match = re.fullmatch(_MOMENT, text, re.ASCII)
+    match = re.fullmatch(_DAY if form == "date" else _DATE_TIME, text, re.ASCII)
     if match is None:
         raise ValueError(text)
+    if form == "date":
+        return date.fromisoformat(text)
     day, clock, fraction, zone = match.groups("")
-    # As Python 3.9 reads it: six digits of a second, and no Z.
+    # Python 3.9 needs exactly six digits after the second, and does not know Z.
     micro = f".{fraction[:6]:0<6}" if fraction else ""
     return datetime.fromisoformat(f"{day}T{clock or '00:00'}{micro}{'+00:00' if zone in ('Z', 'z') else zone}")
 
 
-def _keeps(value: Any, schema: Schema) -> bool:
-    """Whether a value keeps to the limits that its type has."""
+def _is_within_limits(value: Any, schema: Schema) -> bool:
+    """Whether a value keeps the limits that the schema sets for its type."""
     for kinds, size_of, limits in _LIMITS:
         if isinstance(value, kinds):
             size = size_of(value)
-            return all(keeps(size, schema[word]) for word, keeps in limits.items() if word in schema)
+            return all(is_kept(size, schema[keyword]) for keyword, is_kept in limits.items() if keyword in schema)
     return True
 
 
@@ -943,7 +1060,7 @@ def _is_multiple(value: float, step: float) -> bool:
     if isinstance(value, int) and isinstance(step, int):
         return value % step == 0
     steps = value / step
-    # A tenth is no tenth to a float: what is near a whole number of steps is one.
+    # A float cannot represent 0.1 exactly, so a quotient close to a whole number counts as one.
     return abs(steps) < 1e300 and abs(steps - round(steps)) <= 1e-9 + 1e-15 * abs(steps)
 
 
@@ -959,8 +1076,8 @@ _LIMITS: Any = (
 )
 
 
-def _first(value: Any, kinds: list[Schema], read: Callable[[Any, Schema], Any]) -> Any:
-    """Return what the first kind that takes a value makes of it."""
+def _first_fit(value: Any, kinds: list[Schema], read: Callable[[Any, Schema], Any]) -> Any:
+    """Return the value as the first alternative that accepts it."""
     for kind in kinds:
         try:
             return read(value, kind)
@@ -969,27 +1086,36 @@ def _first(value: Any, kinds: list[Schema], read: Callable[[Any, Schema], Any]) 
     raise ValueError(value)
 
 
-def _expected(schema: Schema) -> str:
-    limits = [text.format(schema[word]) for word, text in _TOLD.items() if word in schema]
-    return " ".join([_expected_kind(schema), *limits])
+def _expectation(schema: Schema) -> str:
+    """Describe what a schema accepts, in words."""
+    limits = [text.format(schema[keyword]) for keyword, text in _LIMIT_TEXTS.items() if keyword in schema]
+    return " ".join([_type_expectation(schema), *limits])
 
 
-def _expected_kind(schema: Schema) -> str:
+def _type_expectation(schema: Schema) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(map(repr, schema["enum"]))
     if "anyOf" in schema:
-        return " or ".join(map(_expected, schema["anyOf"]))
+        return " or ".join(map(_expectation, schema["anyOf"]))
     if "format" in schema:
         return {"date": "a date (YYYY-MM-DD)", "date-time": "a time (YYYY-MM-DDTHH:MM:SS)"}.get(
             schema["format"], "text"
         )
-    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
-    more = {"array": "a list", "object": "a dict", "null": "null"}
     inner = schema.get("items") or schema.get("additionalProperties")
-    return {**words, **more}.get(schema.get("type", ""), "anything") + (f" (each {_expected(inner)})" if inner else "")
+    items = f" (each {_expectation(inner)})" if inner else ""
+    return _TYPE_TEXTS.get(schema.get("type", ""), "anything") + items
 
 
-_TOLD = {
+_TYPE_TEXTS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "text",
+    "array": "a list",
+    "object": "a dict",
+    "null": "null",
+}
+_LIMIT_TEXTS = {
     "minimum": "from {}",
     "exclusiveMinimum": "above {}",
     "maximum": "up to {}",
@@ -1006,48 +1132,48 @@ _TOLD = {
 
 
 def _run(work: Callable[[], int]) -> int:
-    """Do the work and return the exit status; whatever goes wrong becomes a failure record."""
+    """Call `work` and return its exit status. Every error becomes a failure record."""
     try:
-        status = _work(work)
-    except BaseException as error:  # a task may raise anything, SystemExit too
-        if os.getpid() != _sender.pid:  # a fork that came here is no run
+        status = _run_with_signals(work)
+    except BaseException as error:  # a task may raise anything, including SystemExit
+        if os.getpid() != _sender.pid:  # a forked child that left the task is not the run
             raise
-        status = _fail(error)
+        status = _report_failure(error)
     if os.getpid() == _sender.pid:
         _sender.end(status)
     return status
 
 
-def _work(work: Callable[[], int]) -> int:
+def _run_with_signals(work: Callable[[], int]) -> int:
     signal.signal(signal.SIGTERM, _on_signal)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _on_signal)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_forget_signals)
+        os.register_at_fork(after_in_child=_reset_signals)
     status = work()
     _join_threads()
     return status
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    """Stop the task where it stands; once it is over, its end mark is not to be cut off."""
-    while frame is not None and frame.f_code is not _work.__code__:
+    """Interrupt the task. Once it has finished, ignore the signal so that the end record is complete."""
+    while frame is not None and frame.f_code is not _run_with_signals.__code__:
         frame = frame.f_back
     if frame is not None:
         signal.signal(number, signal.SIG_IGN)
         is_term = number == signal.SIGTERM
-        _sender.stop(Terminated("the dyno was told to stop (SIGTERM)") if is_term else KeyboardInterrupt())
+        _sender.stop(Terminated("the dyno was stopped (SIGTERM)") if is_term else KeyboardInterrupt())
 
 
-def _forget_signals() -> None:
-    """A child process dies of a signal as any other: Pool.terminate() relies on it."""
-    for number, usual in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+def _reset_signals() -> None:
+    """Restore the default handlers in a child process, which Pool.terminate() relies on."""
+    for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) is _on_signal:
-            signal.signal(number, usual)
+            signal.signal(number, default)
 
 
 def _join_threads() -> None:
-    """Wait for the threads that Python itself would wait for: their rows come before the end mark."""
+    """Wait for the threads that Python would wait for at exit, so that their rows precede the end record."""
     threading = sys.modules.get("threading")
     if threading is not None:
         for thread in threading.enumerate():
@@ -1056,14 +1182,14 @@ def _join_threads() -> None:
 
 
 def _run_task(name: str) -> int:
-    """Run a task once, or once for each call that RUN_CALLS holds; return the exit status."""
+    """Run a task once, or once for each call in RUN_CALLS, and return the exit status."""
     schema = None
     try:
         source = _Source(f"{name}.py")
         schema = source.schema()
     finally:
         _sender.start(name, schema)
-    function = _imported(name)
+    function = _import_task(name)
 
     def call() -> None:
         result = function(**_arguments(schema, vars(sys.modules[name])))
@@ -1079,85 +1205,86 @@ def _run_task(name: str) -> int:
 
 
 def _call_each(call: Callable[[], None], calls: list[dict[str, str]]) -> int:
-    """Call once for each of several environments, one after another: one that fails stops no other."""
-    failed, given, folder = 0, dict(os.environ), os.getcwd()
-    for place, env in enumerate(calls):
-        began, before, _sender.has_table = time.monotonic(), _sender.row_count, False
-        _set_back({**given, **env}, folder)
-        status = _status(call)
-        if os.getpid() != _sender.pid:  # a fork that came back is no call
+    """Call once for each environment, in order. A call that fails does not stop the others."""
+    failed, environ, folder = 0, dict(os.environ), os.getcwd()
+    for index, env in enumerate(calls):
+        started_at, rows_before, _sender.has_table = time.monotonic(), _sender.row_count, False
+        _restore({**environ, **env}, folder)
+        status = _call_status(call)
+        if os.getpid() != _sender.pid:  # a forked child that returned from the task
             return status
-        rows = _sender.row_count - before if _sender.has_table else None
-        _sender.returned({"call": place, "status": status, "rows": rows, "seconds": round(time.monotonic() - began, 6)})
+        rows = _sender.row_count - rows_before if _sender.has_table else None
+        seconds = round(time.monotonic() - started_at, 6)
+        _sender.add_return({"call": index, "status": status, "rows": rows, "seconds": seconds})
         failed += status != 0
     return 1 if failed else 0
 
 
-def _set_back(env: dict[str, str], folder: str) -> None:
-    """Give a call the environment and the folder of a run of its own, whatever the call before made of them."""
-    if dict(os.environ) != env:
+def _restore(environ: dict[str, str], folder: str) -> None:
+    """Set the environment and the current folder, which the call before may have changed."""
+    if dict(os.environ) != environ:
         os.environ.clear()
-        os.environ.update(env)
+        os.environ.update(environ)
     os.chdir(folder)
 
 
-def _status(call: Callable[[], None]) -> int:
-    """Call, and return the exit status that a run of its own would have had; its failure is told."""
+def _call_status(call: Callable[[], None]) -> int:
+    """Call, report a failure, and return the exit status that a separate run would have had."""
     try:
         call()
         _join_threads()
-    except (Exception, SystemExit) as error:  # a task may raise anything; a signal is for all calls
+    except (Exception, SystemExit) as error:  # a task may raise anything; a signal ends all calls
         if os.getpid() != _sender.pid:
             raise
-        return _fail(error)
+        return _report_failure(error)
     return 0
 
 
 def _declares_table(node: _ast.expr | None) -> bool:
-    """Whether a return annotation says that there are rows, be it none."""
+    """Whether a return annotation declares rows, so that a task without any returns an empty table."""
     is_none = isinstance(node, _ast.Constant) and node.value in (None, "None")
-    return node is not None and not is_none and _name(node) not in ("NoReturn", "Never")
+    return node is not None and not is_none and _name_of(node) not in ("NoReturn", "Never")
 
 
-def _imported(name: str) -> Callable[..., Any]:
+def _import_task(name: str) -> Callable[..., Any]:
     """Import the task's file and return its one @task function."""
-    if _FOLDER not in sys.path:
-        sys.path.insert(0, _FOLDER)
+    if _APP_FOLDER not in sys.path:
+        sys.path.insert(0, _APP_FOLDER)
     module = importlib.import_module(name)
-    place = getattr(module, "__file__", None) or "Python itself"
-    if not (os.path.exists(place) and os.path.samefile(place, os.path.join(_FOLDER, f"{name}.py"))):
-        raise TaskError(f"{name}.py has the name of another module ({place}): rename it")
+    path = getattr(module, "__file__", None) or "Python itself"
+    if not (os.path.exists(path) and os.path.samefile(path, os.path.join(_APP_FOLDER, f"{name}.py"))):
+        raise TaskError(f"{name}.py has the name of another module ({path}): rename it")
     marked = {id(value): value for value in vars(module).values() if getattr(value, "__heroku_task__", False) is True}
     own = [value for value in marked.values() if value.__module__ == module.__name__]
     if len(own) != 1:
-        raise TaskError(f"{name}.py needs exactly one function marked with heroku_task's @task, and has {len(own)}")
-    return own[0]  # type: ignore[no-any-return]  # a function, by its mark
+        raise TaskError(f"{name}.py needs exactly one function marked with heroku_task's @task, but has {len(own)}")
+    return own[0]  # type: ignore[no-any-return]  # only functions are marked
 
 
 # -- failures --------------------------------------------------------------------------------------
 
 
-def _fail(error: BaseException) -> int:
-    """Tell what went wrong, in the log and as a record; return the exit status."""
-    if isinstance(error, _Gone) or (isinstance(error, BrokenPipeError) and _is_unread()):
-        raise _Gone from None
+def _report_failure(error: BaseException) -> int:
+    """Write an error to stderr and send it as a record. Return the exit status."""
+    if isinstance(error, _StdoutClosed) or (isinstance(error, BrokenPipeError) and _is_stdout_closed()):
+        raise _StdoutClosed from None
     code = error.code if isinstance(error, SystemExit) else None
     if isinstance(error, SystemExit) and (code is None or (isinstance(code, int) and not code & 0xFF)):
         return 0
     _sender.flush()
-    failure = _failure(error)
+    failure = _failure_record(error)
     try:
         sys.stderr.write(failure["traceback"])
-    except (AttributeError, ValueError, OSError):  # closed by the task; the record has it too
+    except (AttributeError, ValueError, OSError):  # closed by the task; the record has the traceback, too
         pass
     _sender.send("failure", failure)
     if isinstance(code, int):
-        return code & 0xFF  # as the operating system will have it
+        return code & 0xFF  # the operating system keeps only these bits
     return {Terminated: 143, KeyboardInterrupt: 130}.get(type(error), 1)
 
 
-def _is_unread() -> bool:
-    """Whether nobody reads stdout, as poll(2) reports it."""
+def _is_stdout_closed() -> bool:
+    """Whether stdout is a pipe without a reader, according to poll(2)."""
     from select import POLLERR, poll
 
     poller = poll()
@@ -1165,81 +1292,81 @@ def _is_unread() -> bool:
     return any(event & POLLERR for _, event in poller.poll(0))
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
+def _failure_record(error: BaseException) -> dict[str, Any]:
     from traceback import TracebackException
 
     report = TracebackException(type(error), error, error.__traceback__)
-    places = [(entry.filename, entry.lineno or 0, entry.name, _span(entry)) for entry in report.stack]
+    frames = [(entry.filename, entry.lineno or 0, entry.name, _column_span(entry)) for entry in report.stack]
     if isinstance(error, SyntaxError) and error.filename:
-        places.append((error.filename, error.lineno or 0, "<module>", None))
+        frames.append((error.filename, error.lineno or 0, "<module>", None))
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    is_told = isinstance(error, (TaskError, Terminated, SystemExit))
-    text = f"{type(error).__name__}: {_message(error)}\n" if is_told else _traceback(report)
+    needs_no_traceback = isinstance(error, (TaskError, Terminated, SystemExit))
+    text = f"{type(error).__name__}: {_error_message(error)}\n" if needs_no_traceback else _format_traceback(report)
     return {
         "type": type(error).__name__,
-        "message": _clipped(_message(error), 4000),
-        "frames": [_frame(*place) for place in places if _is_own(place[0])][-5:],
+        "message": _clip(_error_message(error), 4000),
+        "frames": [_frame_record(*frame) for frame in frames if _is_task_file(frame[0])][-5:],
         "missing": missing if missing and "." not in missing else None,
-        "traceback": _clipped(text, LONGEST_TRACEBACK),
+        "traceback": _clip(text, MAX_TRACEBACK_CHARS),
     }
 
 
-def _message(error: BaseException) -> str:
+def _error_message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"exit status {error.code}" if isinstance(error.code, int) else str(error.code)
     try:
         return error.msg if isinstance(error, SyntaxError) else str(error)
-    except Exception:  # noqa: BLE001 - a foreign exception's own __str__
+    except Exception:  # noqa: BLE001 - the __str__ of an arbitrary exception
         return "(its message cannot be shown)"
 
 
-def _clipped(text: str, room: int) -> str:
-    """Keep the head and the tail of a text."""
+def _clip(text: str, size: int) -> str:
+    """Shorten a text by cutting out its middle."""
     mark = "\n[...]\n"
-    head = room // 4
-    return text if len(text) <= room else text[:head] + mark + text[len(text) - (room - head - len(mark)) :]
+    head = size // 4
+    return text if len(text) <= size else text[:head] + mark + text[len(text) - (size - head - len(mark)) :]
 
 
-def _traceback(report: TracebackException) -> str:
-    """Return the traceback as Python prints it, without the frames of this file."""
+def _format_traceback(report: TracebackException) -> str:
+    """Format a traceback as Python does, without the frames of this file."""
     chain, seen = [report], 0
     while seen < len(chain):
         one, seen = chain[seen], seen + 1
-        one.stack[:] = [entry for entry in one.stack if not _is_ours(entry)]
+        one.stack[:] = [entry for entry in one.stack if not _is_helper_frame(entry)]
         others = [one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())]
         chain += [other for other in others if other is not None]
     return "".join(report.format())
 
 
-def _is_ours(entry: FrameSummary) -> bool:
-    """Whether a frame is this file's or the import machinery's, which say nothing about the task."""
+def _is_helper_frame(entry: FrameSummary) -> bool:
+    """Whether a frame belongs to this file or to the import machinery."""
     return entry.filename.startswith("<frozen importlib") or entry.filename in (_THIS_FILE, importlib.__file__)
 
 
-def _is_own(file: str) -> bool:
-    """Whether a file is the task's own: in the app's folder, not this helper, not an installed package."""
+def _is_task_file(file: str) -> bool:
+    """Whether a file is the task's own: in the app's folder, and neither this helper nor an installed package."""
     if file in _SHIPPED:
         return True
-    path = os.path.relpath(os.path.join(_FOLDER, file), _FOLDER)
-    outside = path.startswith((".", "<")) or "site-packages" in path  # Heroku's Python lives in .heroku/
-    return not outside and os.path.join(_FOLDER, path) != _THIS_FILE and os.path.exists(file)
+    path = os.path.relpath(os.path.join(_APP_FOLDER, file), _APP_FOLDER)
+    is_outside = path.startswith((".", "<")) or "site-packages" in path  # Heroku's Python is in .heroku/
+    return not is_outside and os.path.join(_APP_FOLDER, path) != _THIS_FILE and os.path.exists(file)
 
 
-def _span(entry: FrameSummary) -> tuple[int, int] | None:
-    """Return where in its line the failing expression stands, in bytes of UTF-8; Python knows since 3.11."""
+def _column_span(entry: FrameSummary) -> tuple[int, int] | None:
+    """Return the byte offsets of the failing expression in its line, which Python 3.11 and later know."""
     begin, end = getattr(entry, "colno", None), getattr(entry, "end_colno", None)
     if begin is None or end is None:
         return None
     return begin, end if entry.end_lineno == entry.lineno else 1 << 16  # to the end of the line
 
 
-def _frame(file: str, line: int, function: str, span: tuple[int, int] | None) -> dict[str, Any]:
+def _frame_record(file: str, line: int, function: str, span: tuple[int, int] | None) -> dict[str, Any]:
     import linecache
 
-    path = file if file in _SHIPPED else os.path.join(_FOLDER, file)
+    path = file if file in _SHIPPED else os.path.join(_APP_FOLDER, file)
     lines = [(number, linecache.getline(path, number)) for number in range(max(1, line - 2), line + 1)]
     source = [[number, text.rstrip()[:300]] for number, text in lines if text.strip()]
-    name = file if file in _SHIPPED else os.path.relpath(path, _FOLDER)
+    name = file if file in _SHIPPED else os.path.relpath(path, _APP_FOLDER)
     frame = {"file": name, "line": line, "function": function, "source": source}
     failing = lines[-1][1].rstrip().encode()
     columns = [len(failing[:at].decode("utf-8", "replace")) for at in span or ()]
@@ -1250,63 +1377,63 @@ def _frame(file: str, line: int, function: str, span: tuple[int, int] | None) ->
 
 
 def _describe() -> int:
-    """Print what each task of the Procfile takes, one row each; sources are read, not imported."""
+    """Print the declaration of each task in the Procfile, one row each, without importing any task."""
     _sender.start("describe", None)
     try:
         with open("Procfile", encoding="utf-8") as file:
             lines = re.findall(_PROCFILE_LINE, file.read())
     except FileNotFoundError:
-        raise TaskError("there is no Procfile here: it names the tasks") from None
-    emit([_described(name, command.strip()) for name, command in lines if name not in _NOT_TASKS])
+        raise TaskError("there is no Procfile in this folder to read the tasks from") from None
+    emit([_describe_task(name, command.strip()) for name, command in lines if name not in _NOT_TASKS])
     return 0
 
 
-def _described(name: str, command: str) -> dict[str, Any]:
-    """Return what one task takes: as its source declares it, or as its file NAME.schema.json does."""
+def _describe_task(name: str, command: str) -> dict[str, Any]:
+    """Return the declaration of one task, from its source or from its file NAME.schema.json."""
     match = re.search(_COMMAND, command)
     try:
-        schema = _Source(f"{match[1]}.py").schema() if match else _written(name)
+        schema = _Source(f"{match[1]}.py").schema() if match else _read_schema_file(name)
     except (OSError, SyntaxError, ValueError, RecursionError, TaskError) as error:
         return {"task": name, "parameters": None, "error": f"{type(error).__name__}: {error}"}
-    # `calls`: this helper knows what RUN_CALLS asks for.
+    # `calls` says that this version of the helper supports RUN_CALLS.
     return {"task": name, "parameters": schema, **({"calls": True} if match else {})}
 
 
-def _written(name: str) -> Schema | None:
-    """Return what a task of another language declares in a file, if there is one."""
+def _read_schema_file(name: str) -> Schema | None:
+    """Return the schema of a task in another language, or None if there is no file."""
     file_name = f"{name}.schema.json"
     if not os.path.exists(file_name):
         return None
     with open(file_name, encoding="utf-8-sig") as file:
         schema = json.load(file)
     if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
-        raise TaskError(f"{file_name} has to be a JSON Schema: an object whose `properties` are the task's parameters")
+        raise TaskError(f"{file_name} must be a JSON Schema: an object whose `properties` are the task's parameters")
     return schema
 
 
 def _main(words: list[str]) -> int:
-    """Do what the command line says; return the exit status."""
+    """Execute the command line and return the exit status."""
     if words == ["--describe"]:
         return _run(_describe)
     if len(words) == 1 and not words[0].startswith("-"):
         return _run(lambda: _run_task(words[0]))
-    is_asked = words in ([], ["-h"], ["--help"])
-    print(_USAGE, file=sys.stdout if is_asked else sys.stderr)
-    return 0 if is_asked else 2
+    is_help = words in ([], ["-h"], ["--help"])
+    print(_USAGE, file=sys.stdout if is_help else sys.stderr)
+    return 0 if is_help else 2
 
 
 def _ended(work: Callable[[], int]) -> int:
-    """Return the exit status of a process that does this work and nothing else."""
+    """Call `work` and return the exit status for the process."""
     try:
         status = work()
         _flush_streams()
-    except (_Gone, BrokenPipeError):
+    except (_StdoutClosed, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE  # as of any command whose reader went away
+        return 128 + signal.SIGPIPE  # the status of any command whose reader has gone away
     return status
 
 
 if __name__ == "__main__":
-    # One module, not two: a task that imports heroku_task must meet this one, with its numbers and its key.
+    # A task that imports heroku_task must get this module, with its key and its record numbers, not a second copy.
     sys.modules["heroku_task"] = sys.modules["__main__"]
     sys.exit(_ended(lambda: _main(sys.argv[1:])))

@@ -116,16 +116,16 @@ def test_the_names_of_the_file_stand_for_what_they_are(declared, parameter, sche
 @pytest.mark.parametrize(
     ("parameter", "said"),
     [
-        ("p: Annotated[int, {'minimun': 1}]", "p: 'minimun' beside its type is none of minimum, maximum"),
+        ("p: Annotated[int, {'minimun': 1}]", "p: 'minimun' is not a keyword for Annotated: use one of minimum, maximum"),
         ("p: Annotated[int, {'minimum': '1'}]", "p: minimum is '1': expected a number"),
         ("p: Annotated[int, {'minimum': True}]", "p: minimum is True: expected a number"),
         ("p: Annotated[int, {'multipleOf': 0}]", "p: multipleOf is 0: expected a number above 0"),
         ("p: Annotated[str, {'maxLength': -1}]", "p: maxLength is -1: expected a whole number, 0 or more"),
         ("p: Annotated[str, {'enum': 'ab'}]", "p: enum is 'ab': expected a list"),
-        ("p: Annotated[int, {'minimum': float('nan')}]", "p: the words beside its type have to be literals"),
-        ("p: Annotated[int, {'minimum': 1}] = 0", "p: its default is 0, which it does not take: expected a whole number from 1"),
-        ("p: Odd", "p: the values of Odd have to be texts or numbers"),
-        ("p: Empty", "p: the values of Empty have to be texts or numbers"),
+        ("p: Annotated[int, {'minimum': float('nan')}]", "p: the keywords in Annotated must be literals"),
+        ("p: Annotated[int, {'minimum': 1}] = 0", "p: the default 0 is not allowed: expected a whole number from 1"),
+        ("p: Odd", "p: the values of Odd must be literal strings or numbers"),
+        ("p: Empty", "p: the values of Empty must be literal strings or numbers"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_declaration_is_told_by_name(declared, helper, parameter, said):
@@ -250,7 +250,7 @@ def test_a_task_of_another_language_declares_itself_in_a_file(app):
 
     dice, listed, cut, plain, job = app.run("--describe").rows
     assert dice == {"task": "dice", "parameters": schema}
-    assert "list.schema.json has to be a JSON Schema" in listed["error"]
+    assert "list.schema.json must be a JSON Schema" in listed["error"]
     assert cut["error"].startswith("JSONDecodeError")
     assert plain == {"task": "plain", "parameters": None}
     assert job["parameters"]["properties"] == {}, "a source declares itself"
@@ -267,5 +267,5 @@ def test_describe_without_a_procfile_fails_and_says_so(app):
     result = app.run("--describe")
 
     assert result.failure["type"] == "TaskError"
-    assert "no Procfile" in result.failure["message"]
+    assert "there is no Procfile" in result.failure["message"]
     assert result.end == {"status": 1, "rows": 0}

@@ -199,7 +199,7 @@ def test_values_of_numpy_and_pandas_become_json(helper):
         ({"a": b"x"}, "column 'a' holds bytes"),
         ({"deep": [{"b": object}]}, "column 'deep' holds type"),
         ({"a": 1j}, "column 'a' holds complex"),
-        ({1: "a", "1": "b"}, "two keys"),
+        ({1: "a", "1": "b"}, "two keys of a row are the same"),
         (5, "not int"),
         ("text", "not str"),
         ([[1, 2]], "not list"),
@@ -214,7 +214,7 @@ def test_what_is_no_row_or_has_no_form_in_json_is_named(helper, value, message):
 def test_a_table_with_two_columns_of_one_name_loses_none_silently(helper):
     import pandas as pd
 
-    with pytest.raises(TypeError, match="one name"):
+    with pytest.raises(TypeError, match="two columns of the table have the same name"):
         helper._as_rows(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 
@@ -311,7 +311,7 @@ def send(i):
     result = app.task(body(*lines, head=head)).run()
 
     assert result.rows[2:5] == [{"square": 0}, {"square": 1}, {"square": 4}]
-    assert "in a child process" in result.rows[5]["said"]
+    assert "a child process cannot emit" in result.rows[5]["said"]
     assert result.end == {"status": 0, "rows": 6}
     assert result.stderr == ""
 
@@ -452,7 +452,7 @@ def test_only_the_last_five_frames_and_a_bounded_traceback_are_sent(app):
         ("from heroku_task import task\nimport nowhere_at_all.part\n@task\ndef job(): pass\n", "ModuleNotFoundError", "nowhere", "nowhere_at_all"),
         ("from heroku_task import task\nimport json.nothing\n@task\ndef job(): pass\n", "ModuleNotFoundError", "json.nothing", None),
         ("from heroku_task import task\n@task\ndef job(:\n", "SyntaxError", "invalid syntax", None),
-        ("from heroku_task import task\ndef job(): pass\n", "TaskError", "exactly one function marked @task; found: none", None),
+        ("from heroku_task import task\ndef job(): pass\n", "TaskError", "exactly one function marked with @task; found: none", None),
         ("from heroku_task import task\n@task\ndef a(): pass\n@task\ndef b(): pass\n", "TaskError", "a, b", None),
         ("from heroku_task import task\n@task\nasync def job(): pass\n", "TaskError", "asyncio.run", None),
         ("from heroku_task import task\n@task\ndef job(n, /): pass\n", "TaskError", "before a `/`", None),
@@ -536,7 +536,7 @@ def test_rows_after_the_end_are_refused(app):
 
     assert result.rows == [{"i": 1}]
     assert result.end == {"status": 0, "rows": 1}
-    assert "after the task's end" in result.stderr
+    assert "after the task has ended" in result.stderr
 
 
 # -- signals ---------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def test_values_arrive_as_plain_values(app, value, sent):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("yield 3", "a row is a dict of columns and values, not int: 3"),
+        ("yield 3", "a row must be a dict of columns and values, not int: 3"),
         ("yield {'x': {1, 2}}", "column 'x' holds set"),
         ("yield {'f': print}", "column 'f' holds builtin"),
     ],
@@ -215,7 +215,7 @@ def test_a_package_that_is_missing_is_named_and_a_typo_of_ones_own_is_not(app):
     ("source", "kind", "message"),
     [
         ("def broken(:\n", "SyntaxError", ""),
-        ("x = 1\n", "TaskError", "exactly one function marked @task; found: none"),
+        ("x = 1\n", "TaskError", "exactly one function marked with @task; found: none"),
         (f"{HEAD}@task\ndef a(): pass\n@task\ndef b(): pass\n", "TaskError", "found: a, b"),
     ],
 )
@@ -314,7 +314,7 @@ def test_a_forked_child_sends_nothing_in_its_parents_name(app):
 
     assert out.rows == [{"i": 0}, {"i": 1}]
     assert out.end == (0, 2)
-    assert "emitted in a child process" in out.error
+    assert "a child process cannot emit" in out.error
 
 
 def test_threads_that_emit_at_once_leave_no_gap(app):

@@ -34,7 +34,7 @@ def sent():
 
     def send(script, chunk=1_000_000):
         lines, decoder = [], RecordDecoder(KEY)
-        helper._write, helper.CHUNK = lines.append, chunk
+        helper._write, helper.CHUNK_BYTES = lines.append, chunk
         sender = helper._Sender(KEY.env())
         sender.start("t", None)
         script(sender)
@@ -255,12 +255,12 @@ def test_so_many_lines_a_second_and_no_more_go_out(helper, monkeypatch):
     monkeypatch.setattr(
         helper.time, "sleep", lambda seconds: (slept.append(seconds), now.__setitem__(0, now[0] + seconds))
     )
-    pace = helper._Pace("50")
+    pace = helper._RateLimiter("50")
     for _ in range(150):
         pace.wait()
 
     assert now[0] - 100 == pytest.approx(2, abs=0.05), "the first 50 went at once"
     for unlimited in ("", "0", "no number"):
         slept.clear()
-        helper._Pace(unlimited).wait()
+        helper._RateLimiter(unlimited).wait()
         assert not slept
