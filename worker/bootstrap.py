@@ -1,4 +1,4 @@
-"""Bootstrap confidence intervals of a list of numbers that the notebook passes in."""
+"""Compute bootstrap confidence intervals for a list of numbers from the notebook."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def bootstrap(
     confidence: Annotated[float, {"exclusiveMinimum": 0, "exclusiveMaximum": 1}] = 0.95,
     seed: int = 0,
 ) -> dict[str, object]:
-    """Tell how sure a statistic of these numbers is, by the percentile bootstrap.
+    """Compute the confidence interval of a statistic by the percentile bootstrap.
 
     data: the numbers.
-    statistic: what to compute of them.
-    samples: how many samples to draw, with replacement.
-    confidence: how sure the interval has to be, 0.95 for 95 %.
-    seed: of the random numbers.
+    statistic: the statistic to compute.
+    samples: number of samples to draw, with replacement.
+    confidence: confidence level, 0.95 for 95 %.
+    seed: seed of the random numbers.
     """
     compute = getattr(statistics, statistic)
     rng = random.Random(seed)

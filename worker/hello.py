@@ -1,4 +1,4 @@
-"""The smallest task: a plain script that reads its environment and prints; it uses no helper."""
+"""The smallest task: a plain script that reads an environment variable and prints, without the helper."""
 
 import os
 

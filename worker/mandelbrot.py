@@ -1,4 +1,4 @@
-"""One tile of a picture of the Mandelbrot set: a task that a sweep runs once for each tile."""
+"""Draw one tile of a picture of the Mandelbrot set. A sweep runs this task once per tile."""
 
 import math
 from collections.abc import Iterator
@@ -17,24 +17,24 @@ def mandelbrot(
     pixels: Annotated[int, {"minimum": 1, "maximum": 512}] = 40,
     depth: Annotated[int, {"minimum": 1, "maximum": 10_000}] = 250,
 ) -> Iterator[dict[str, object]]:
-    """Draw one tile of a picture: a row for each of its lines, with a brightness for each pixel.
+    """Draw one tile of a picture: one row per line, with the brightness of each pixel.
 
-    row: of the tile, from the top.
-    column: of the tile, from the left.
-    tiles: in a row and in a column of the whole picture.
-    pixels: in a line of the tile.
-    depth: how long a point may take to escape.
+    row: row of the tile, from the top.
+    column: column of the tile, from the left.
+    tiles: number of tiles per row and per column of the picture.
+    pixels: number of pixels per line of the tile.
+    depth: maximum number of iterations per point.
     """
     step = WIDTH / (tiles * pixels)
     lines = range(row * pixels, (row + 1) * pixels)
-    places = range(column * pixels, (column + 1) * pixels)
+    columns = range(column * pixels, (column + 1) * pixels)
     for line in lines:
-        points = [complex(LEFT + step * place, TOP - step * line) for place in places]
+        points = [complex(LEFT + step * x, TOP - step * line) for x in columns]
         yield {"line": line, "brightness": [round(_brightness(point, depth), 2) for point in points]}
 
 
 def _brightness(point: complex, depth: int) -> float:
-    """How soon a point escapes, on a scale without steps; 0 for one that never does."""
+    """Return how soon a point escapes, on a continuous scale; 0 if it does not."""
     z = 0j
     for steps in range(depth):
         z = z * z + point

@@ -1,19 +1,19 @@
-"""The task that runs when none is named: watch an estimate of pi settle."""
+"""The default task: watch an estimate of pi converge."""
 
 import random
 from collections.abc import Iterator
 
 from heroku_task import progress, task
 
-POINTS = 1000  # darts a row
+POINTS = 1000  # darts per row
 
 
 @task
 def pi(n: int = 10, seed: int = 0) -> Iterator[dict[str, float]]:
     """Estimate pi by throwing darts at a square: each row adds a thousand darts.
 
-    n: rows, each with the estimate so far.
-    seed: of the random numbers; the same seed throws the same darts.
+    n: number of rows, each with the estimate so far.
+    seed: seed of the random numbers; the same seed throws the same darts.
     """
     if n < 0:
         raise ValueError(f"n is {n}: expected 0 or more rows")
