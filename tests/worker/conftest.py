@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from worker_app import RUN_KEY, WORKER, App, read_records
+from worker_app import RUN_KEY, WORKER, App, load_helper, read_records
 
 
 @pytest.fixture
@@ -19,24 +17,20 @@ def app(tmp_path):
 
 @pytest.fixture
 def shipped(app):
-    """The shipped worker, whole."""
+    """The complete shipped worker."""
     shutil.copytree(WORKER, app.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".heroku"))
     return app
 
 
-@pytest.fixture
-def helper(monkeypatch):
-    """The helper as a module of this process, for its pure parts."""
-    spec = importlib.util.spec_from_file_location("heroku_task", WORKER / "heroku_task.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="session")
+def helper():
+    """The helper as a module of this process, for its pure functions."""
+    return load_helper()
 
 
 @pytest.fixture
 def declared(helper, tmp_path):
-    """What a signature declares: `declared("n: int = 1")`."""
+    """Return the schema of a signature: `declared("n: int = 1")`."""
 
     def schema_of(signature, docstring="", head=""):
         path = tmp_path / "declared.py"

@@ -1,4 +1,4 @@
-"""The helper reads a task's arguments by their declared types: the last guard before the task itself."""
+"""The helper converts environment variables to the declared types of the arguments."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 
 import pytest
+from worker_app import python_of
 
 HEAD = """
 class Method(Enum):
@@ -21,7 +22,7 @@ class Method(enum.Enum):
 
 @pytest.fixture
 def read(declared, helper, monkeypatch):
-    """What a task gets for `v` of a type, from a text: `read("int", "5")`."""
+    """Return the argument that a task receives for a text: `read("int", "5")`."""
 
     def argument_of(annotation, text):
         monkeypatch.setenv("v", text)
@@ -57,7 +58,7 @@ def read(declared, helper, monkeypatch):
         ("Secret | None", "12345", "12345"),
     ],
 )  # fmt: skip
-def test_a_text_becomes_what_its_type_says(read, annotation, text, value):
+def test_text_becomes_a_value_of_the_declared_type(read, annotation, text, value):
     found = read(annotation, text)
 
     assert found == value
@@ -90,22 +91,22 @@ def test_a_text_becomes_what_its_type_says(read, annotation, text, value):
         ("Annotated[int | None, {'minimum': 1}]", "0", "a whole number from 1 or null"),
     ],
 )
-def test_what_does_not_fit_is_told_with_what_is_expected(read, helper, annotation, text, expected):
+def test_an_invalid_value_is_reported_with_the_expected_type(read, helper, annotation, text, expected):
     with pytest.raises(helper.TaskError) as caught:
         read(annotation, text)
 
     assert str(caught.value) == f"v is {text!r}: expected {expected}"
 
 
-def test_a_secret_is_in_no_repr_and_in_no_fault(read, helper):
+def test_a_secret_appears_in_no_repr_and_no_error(read, helper):
     assert repr(read("Secret", "hunter22")) == "Secret(***)"
     with pytest.raises(helper.TaskError, match=r"^v is a secret: expected text of at least 20 characters$"):
         read("Annotated[Secret, {'minLength': 20}]", "hunter22")
 
 
 @pytest.mark.parametrize("version", ["3.9", "3.10", "3.11", "3.12", "3.13"])
-def test_each_python_reads_the_same(app, version):
-    python = _python(version)
+def test_every_python_converts_arguments_alike(app, version):
+    python = python_of(version)
     app.task("""
         from __future__ import annotations
         from datetime import date, datetime
@@ -131,16 +132,3 @@ def test_each_python_reads_the_same(app, version):
             "s": "Secret(***)",
         }
     ]
-
-
-def _python(version):
-    import shutil
-    import subprocess
-    import sys
-
-    if sys.version_info[:2] == tuple(map(int, version.split("."))):
-        return sys.executable
-    python = shutil.which(f"python{version}")
-    if python is None or subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode:
-        pytest.skip(f"there is no Python {version} here")
-    return python

@@ -1,4 +1,4 @@
-"""RUN_CALLS: a task is called several times in one process, and each call's end is told apart."""
+"""RUN_CALLS: a task is called several times in one process, and each outcome is reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def packed(calls):
 
 @pytest.fixture
 def called(app):
-    """Runs a task with these calls; its records."""
+    """Return a function that runs a task with these calls."""
 
     def run(source, *calls, **env):
         app.task(f"from heroku_task import emit, task\n{source}")
@@ -30,7 +30,7 @@ def returns(result):
     ]
 
 
-def test_each_call_has_its_own_environment_on_top_of_the_dynos(called):
+def test_each_call_adds_its_own_environment_to_that_of_the_dyno(called):
     result = called(
         "@task\ndef job(a: int, b: int = 7, c: int = 0):\n    yield {'a': a, 'b': b, 'c': c}",
         {"a": "1", "b": "2"},
@@ -44,7 +44,7 @@ def test_each_call_has_its_own_environment_on_top_of_the_dynos(called):
     assert result.status == 1
 
 
-def test_a_call_that_fails_keeps_its_rows_and_stops_no_other(called):
+def test_a_failed_call_keeps_its_rows_and_does_not_stop_the_others(called):
     result = called(
         "@task\ndef job(n: int):\n    yield {'n': n}\n    if n == 1:\n        raise SystemExit(9)\n    yield {'n': -n}",
         *({"n": str(n)} for n in range(3)),
@@ -54,14 +54,14 @@ def test_a_call_that_fails_keeps_its_rows_and_stops_no_other(called):
     assert result.end == {"status": 1, "rows": 5}
 
 
-def test_no_table_an_empty_one_and_rows_are_told_apart(called):
+def test_no_table_an_empty_table_and_rows_are_distinguished(called):
     result = called(
         "@task\ndef job(n: int):\n    return [None, [], {'n': 1}][n]", *({"n": str(n)} for n in (0, 1, 2, 0))
     )
     assert returns(result) == [(0, 0, None), (1, 0, 0), (2, 0, 1), (3, 0, None)]
 
 
-def test_rows_of_a_calls_threads_are_its_own(called):
+def test_rows_emitted_by_threads_belong_to_their_call(called):
     source = """
 import threading, time
 
@@ -91,7 +91,7 @@ def test_a_signal_ends_all_calls(called):
     assert result.status == 143
 
 
-def test_the_task_does_not_see_the_list(called):
+def test_the_task_does_not_see_run_calls(called):
     source = "import os\n@task\ndef job():\n    return {'seen': 'RUN_CALLS' in os.environ}"
     assert called(source, {}).rows == [{"seen": False}]
 
@@ -102,14 +102,14 @@ def test_in_a_shell_the_rows_of_all_calls_are_printed(app):
     assert result.log == ['{"n":1}', '{"n":2}']
 
 
-def test_a_call_finds_the_environment_and_the_folder_of_a_run_of_its_own(called):
+def test_each_call_starts_with_the_initial_environment_and_folder(called):
     source = """
 import os
 
 @task
 def job(n: int, mode: str = "none"):
     seen = {"n": n, "mode": mode, "mark": os.environ.get("MARK"), "folder": os.getcwd()}
-    os.environ.update(mode="left by the call before", MARK="so is this")
+    os.environ.update(mode="set by the previous call", MARK="this too")
     os.chdir("/")
     return seen
 """
@@ -118,7 +118,7 @@ def job(n: int, mode: str = "none"):
     assert len({row["folder"] for row in rows}) == 1
 
 
-def test_a_fork_that_comes_back_out_of_a_call_makes_none_of_the_others(called):
+def test_a_forked_child_that_returns_from_a_call_makes_no_further_calls(called):
     source = """
 import os
 

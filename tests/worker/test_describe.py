@@ -1,4 +1,4 @@
-"""heroku_task --describe: what tasks take, read from their sources, which are never run."""
+"""heroku_task --describe: the parameters of tasks, read from their sources without running them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SECRET = {"type": "string", "format": "password", "writeOnly": True}
         ("lambda: 1", {}),
     ],
 )
-def test_an_annotation_is_json_schema(declared, annotation, schema):
+def test_an_annotation_becomes_json_schema(declared, annotation, schema):
     assert declared(f"p: {annotation}") == {
         "type": "object",
         "properties": {"p": schema},
@@ -106,7 +106,7 @@ Circle = list["Circle"]
         ("p: Secret = 'in the source'", SECRET),
     ],
 )  # fmt: skip
-def test_the_names_of_the_file_stand_for_what_they_are(declared, parameter, schema):
+def test_names_defined_in_the_file_are_resolved(declared, parameter, schema):
     found = declared(parameter, head=ENUMS)
 
     assert found["properties"] == {"p": schema}
@@ -114,7 +114,7 @@ def test_the_names_of_the_file_stand_for_what_they_are(declared, parameter, sche
 
 
 @pytest.mark.parametrize(
-    ("parameter", "said"),
+    ("parameter", "message"),
     [
         ("p: Annotated[int, {'minimun': 1}]", "p: 'minimun' is not a keyword for Annotated: use one of minimum, maximum"),
         ("p: Annotated[int, {'minimum': '1'}]", "p: minimum is '1': expected a number"),
@@ -128,23 +128,23 @@ def test_the_names_of_the_file_stand_for_what_they_are(declared, parameter, sche
         ("p: Empty", "p: the values of Empty must be literal strings or numbers"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_declaration_is_told_by_name(declared, helper, parameter, said):
+def test_a_wrong_declaration_is_reported_with_its_parameter(declared, helper, parameter, message):
     head = "class Odd(Enum):\n    A = (1, 2)\nclass Empty(Enum): pass\n"
     with pytest.raises(helper.TaskError) as caught:
         declared(parameter, head=head)
 
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("default", ["0", "11", "7", "0.5"])
-def test_a_default_keeps_to_its_own_limits(declared, helper, default):
+def test_a_default_outside_its_own_limits_is_rejected(declared, helper, default):
     with pytest.raises(helper.TaskError):
         declared(f"p: Annotated[float, {{'minimum': 1, 'exclusiveMaximum': 11, 'multipleOf': 2}}] = {default}")
     for fine in ("2", "10", "None"):
         declared(f"p: Annotated[float, {{'minimum': 1, 'exclusiveMaximum': 11, 'multipleOf': 2}}] = {fine}")
 
 
-def test_help_beside_the_type_comes_before_that_of_the_docstring(declared):
+def test_help_in_annotated_overrides_the_docstring(declared):
     schema = declared("n: Annotated[int, 'beside'], m: int", "Do it.  n: below.  m: below.")
 
     assert [one["description"] for one in schema["properties"].values()] == ["beside", "below."]
@@ -165,7 +165,7 @@ def test_help_beside_the_type_comes_before_that_of_the_docstring(declared):
         ("...", {}),
     ],
 )
-def test_a_default_that_is_a_literal_is_told_and_any_default_makes_optional(declared, default, entry):
+def test_a_literal_default_is_declared_and_any_default_makes_a_parameter_optional(declared, default, entry):
     schema = declared(f"p={default}")
 
     assert schema["properties"] == {"p": entry}
@@ -195,11 +195,11 @@ def test_the_docstring_describes_the_task_and_its_parameters(declared, docstring
     schema = declared("n, seed", docstring)
 
     assert schema.get("description") == description
-    told = {name: entry["description"] for name, entry in schema["properties"].items() if "description" in entry}
-    assert told == texts
+    helps = {name: entry["description"] for name, entry in schema["properties"].items() if "description" in entry}
+    assert helps == texts
 
 
-def test_each_process_type_is_described_and_nothing_is_run(app):
+def test_each_process_type_is_described_without_running_it(app):
     marker = app.folder / "was-run"
     app.task(f"open({str(marker)!r}, 'w')\nfrom heroku_task import task\n@task\ndef job(n: int = 1): pass\n")
     app.task("def broken(:\n", "broken")
@@ -239,7 +239,7 @@ def test_each_process_type_is_described_and_nothing_is_run(app):
     assert result.end == {"status": 0, "rows": 8}
 
 
-def test_a_task_of_another_language_declares_itself_in_a_file(app):
+def test_a_task_in_another_language_is_declared_in_a_file(app):
     schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
     app.write("dice.schema.json", json.dumps(schema))
     app.write("list.schema.json", "[1]")
@@ -256,14 +256,14 @@ def test_a_task_of_another_language_declares_itself_in_a_file(app):
     assert job["parameters"]["properties"] == {}, "a source declares itself"
 
 
-def test_describe_and_a_run_declare_the_same(shipped):
+def test_describe_and_a_run_send_the_same_declaration(shipped):
     described = {row["task"]: row["parameters"] for row in shipped.run("--describe").rows}
 
     for name, env in (("task", {}), ("bootstrap", {"data": "[1, 2]"})):
         assert shipped.run(name, **env).of("task") == [{"task": name, "parameters": described[name]}]
 
 
-def test_describe_without_a_procfile_fails_and_says_so(app):
+def test_describe_without_a_procfile_fails_with_a_message(app):
     result = app.run("--describe")
 
     assert result.failure["type"] == "TaskError"

@@ -1,14 +1,12 @@
-"""The wire format, byte for byte: the helper writes these samples, the notebook's side reads them."""
+"""The wire format, byte for byte: the helper writes these samples and the notebook reads them."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.records import RecordDecoder, Rows, RunKey
@@ -43,16 +41,8 @@ def every_type():
     )
 
 
-@pytest.fixture(scope="module")
-def helper():
-    spec = importlib.util.spec_from_file_location("heroku_task_under_test", ROOT / "worker" / "heroku_task.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def write(helper, script):
-    """What a sender with a fixed key and nonce writes."""
+    """Return what a sender with a fixed key and nonce writes."""
     read, written = os.pipe()
     sender = helper._Sender(f"hm-0123abcd:{'00' * 32}", NONCE)
     keep = os.dup(1)
@@ -87,14 +77,14 @@ def read(name):
     return decoder
 
 
-def test_the_notebooks_side_reads_the_sample_of_rows():
+def test_the_notebook_reads_the_sample_of_rows():
     decoder = read("rows")
 
     assert decoder.parts == [Rows(ROWS)]
     assert decoder.verified
 
 
-def test_the_notebooks_side_reads_the_sample_of_a_table_and_a_file():
+def test_the_notebook_reads_the_sample_of_a_table_and_a_file():
     decoder = read("table")
     df = frame(decoder.parts, {})
 
@@ -111,7 +101,7 @@ def test_the_notebooks_side_reads_the_sample_of_a_table_and_a_file():
     ]
 
 
-def test_the_readmes_example_is_signed_as_it_says():
+def test_the_example_in_the_readme_has_valid_macs():
     lines = re.findall(r"^    (@hm1 00c0ffee .*)$", (ROOT / "worker" / "README.md").read_text(), re.MULTILINE)
     decoder = RecordDecoder(RunKey("hm-0123abcd", bytes(32)))
     for line in lines:

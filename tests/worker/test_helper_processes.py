@@ -1,18 +1,17 @@
-"""heroku_task: rows, progress, parameters and failures of real processes, as records and as plain lines."""
+"""heroku_task in real processes: rows, progress, parameters and failures, as records and as plain lines."""
 
 from __future__ import annotations
 
 import json
 import math
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
-from worker_app import Result
+from worker_app import Result, python_of
 
 RETURNS = """
 from heroku_task import task
@@ -31,7 +30,7 @@ def body(*lines, head=""):
 # -- rows ------------------------------------------------------------------------------------------
 
 
-def test_the_first_record_declares_and_the_last_ends(app):
+def test_the_first_record_is_the_declaration_and_the_last_is_the_end(app):
     result = app.task(body("yield {'i': 0}", "yield {'i': 1}")).run()
 
     assert result.records[0] == (
@@ -78,14 +77,14 @@ def test_the_golden_records_are_written_byte_for_byte(helper, golden, capfdbinar
         (["return map(lambda i: {'a': i}, range(2))"], [{"a": 0}, {"a": 1}]),
     ],
 )
-def test_what_a_task_yields_returns_and_emits_is_its_table(app, lines, rows):
+def test_yielded_returned_and_emitted_rows_form_the_table(app, lines, rows):
     result = app.task(body(*lines)).run()
 
     assert result.rows == rows
     assert result.end == {"status": 0, "rows": len(rows or ())}
 
 
-def test_a_return_annotation_declares_a_table_though_nothing_is_returned(app):
+def test_a_return_annotation_declares_a_table_even_if_nothing_is_returned(app):
     app.task("from heroku_task import task\n@task\ndef job() -> list[dict]:\n    pass\n")
     app.task("from heroku_task import task\n@task\ndef none() -> None:\n    pass\n", "none")
 
@@ -93,7 +92,7 @@ def test_a_return_annotation_declares_a_table_though_nothing_is_returned(app):
     assert app.run("none").rows is None
 
 
-def test_rows_may_be_dataclasses_namedtuples_and_a_databases_rows(app):
+def test_rows_may_be_dataclasses_namedtuples_and_sqlite_rows(app):
     head = """
 import sqlite3
 from collections import namedtuple
@@ -206,12 +205,12 @@ def test_values_of_numpy_and_pandas_become_json(helper):
         (dict, "not type"),
     ],
 )
-def test_what_is_no_row_or_has_no_form_in_json_is_named(helper, value, message):
+def test_a_value_that_is_not_a_row_or_not_json_is_named_in_the_error(helper, value, message):
     with pytest.raises(TypeError, match=message):
         list(helper._as_rows(value))
 
 
-def test_a_table_with_two_columns_of_one_name_loses_none_silently(helper):
+def test_a_table_with_duplicate_column_names_is_rejected(helper):
     import pandas as pd
 
     with pytest.raises(TypeError, match="two columns of the table have the same name"):
@@ -234,7 +233,7 @@ def test_many_small_rows_share_records(app):
     assert len(result.of("rows")) < 40
 
 
-def test_a_long_row_travels_in_parts(app):
+def test_a_long_row_is_sent_in_parts(app):
     result = app.task(body("return {'long': [*range(9000)]}")).run()
 
     assert result.rows == [{"long": [*range(9000)]}]
@@ -246,7 +245,7 @@ def test_a_payload_at_the_edge_of_a_line_is_cut_right(helper, golden, capfd, siz
     sender = helper._Sender(golden.run_key)
     sender.start("t", None)
     sender.send("rows", ["x" * size])
-    # Bytes that do not shrink, so that their packed payload is about as long.
+    # Random bytes do not compress, so their packed payload is about as long.
     sender._send_packed("file", {"size": size}, random.Random(size).randbytes(size * 3 // 4 - 30))
 
     assert golden.read_records(capfd.readouterr().out)[1:] == [
@@ -255,11 +254,11 @@ def test_a_payload_at_the_edge_of_a_line_is_cut_right(helper, golden, capfd, siz
     ]
 
 
-def test_a_slow_generators_rows_do_not_wait_for_the_next_one(app):
+def test_rows_of_a_slow_generator_do_not_wait_for_the_next_one(app):
     app.task(body("yield {'i': 0}", "yield {'i': 1}", "yield {'i': 2}", "time.sleep(60)"))
     process = app.start()
     read = []
-    # The task sleeps: only the helper's own timer can send the last rows.
+    # The task sleeps, so only the helper's timer can send the last rows.
     while sum(line.count('{"i":') for line in read) < 3:
         read.append(process.stdout.readline())
         assert read[-1], process.stderr.read()
@@ -267,7 +266,7 @@ def test_a_slow_generators_rows_do_not_wait_for_the_next_one(app):
     process.communicate()
 
 
-def test_prints_stand_in_the_log_before_the_record_that_follows_them(app):
+def test_printed_lines_precede_the_records_that_follow_them(app):
     result = app.task(body("print('before', end='')", "print()", "yield {'i': 1}", "print('after')")).run()
 
     lines = [line.split(" ")[3] if line.startswith("@hm1") else line for line in result.stdout.splitlines()]
@@ -275,7 +274,7 @@ def test_prints_stand_in_the_log_before_the_record_that_follows_them(app):
     assert lines.index("after") < lines.index("end")
 
 
-def test_rows_of_many_threads_are_all_there_and_counted(app):
+def test_rows_of_many_threads_are_complete_and_counted(app):
     source = body(
         "threads = [threading.Thread(target=send, args=(k,)) for k in range(8)]",
         "for thread in threads: thread.start()",
@@ -304,20 +303,20 @@ def send(i):
         "yield {'i': 0}",
         "yield {'i': 1}",
         f"with multiprocessing.get_context('{method}').Pool(1) as pool:",
-        "    said = pool.map(send, [1])",
+        "    messages = pool.map(send, [1])",
         "    yield [{'square': s} for s in pool.map(square, range(3))]",
-        "yield {'said': said[0]}",
+        "yield {'message': messages[0]}",
     ]
     result = app.task(body(*lines, head=head)).run()
 
     assert result.rows[2:5] == [{"square": 0}, {"square": 1}, {"square": 4}]
-    assert "a child process cannot emit" in result.rows[5]["said"]
+    assert "a child process cannot emit" in result.rows[5]["message"]
     assert result.end == {"status": 0, "rows": 6}
     assert result.stderr == ""
 
 
 @pytest.mark.parametrize("way", ["return", "raise ValueError('in the child')", "sys.exit(5)"])
-def test_a_fork_that_leaves_the_task_writes_no_end_mark(app, way):
+def test_a_forked_child_that_leaves_the_task_sends_no_end_record(app, way):
     lines = ["emit({'i': 1})", "if os.fork() == 0:", f"    {way}", "os.wait()"]
     result = app.task(body(*lines, head="import os, sys")).run()
 
@@ -344,11 +343,11 @@ def test_without_a_key_a_failure_is_a_traceback_and_a_status(app):
 
 
 @pytest.mark.parametrize("key", ["", "abc", "hm-0123abcd:zz", "hm-0123abcd:00"])
-def test_a_key_that_is_none_is_as_no_key(app, key):
+def test_an_invalid_key_counts_as_no_key(app, key):
     assert app.task(body("return {'i': 1}")).run(keyed=False, RUN_KEY=key).stdout == '{"i":1}\n'
 
 
-def test_a_plain_script_that_emits_prints_json_lines_for_no_run_ends_it(app):
+def test_a_plain_script_that_emits_prints_json_lines(app):
     app.write("plain.py", "from heroku_task import emit\nemit({'i': 1})\n")
     done = subprocess.run(
         [sys.executable, "plain.py"], cwd=app.folder, env=app.env(), capture_output=True, text=True, check=True
@@ -357,7 +356,7 @@ def test_a_plain_script_that_emits_prints_json_lines_for_no_run_ends_it(app):
     assert done.stdout == '{"i":1}\n'
 
 
-def test_the_key_is_not_in_the_tasks_environment_nor_in_its_childrens(app):
+def test_the_key_is_not_in_the_environment_of_the_task_or_its_children(app):
     lines = [
         "print(dict(os.environ))",
         "subprocess.run(['env'], check=True)",
@@ -372,16 +371,16 @@ def test_the_key_is_not_in_the_tasks_environment_nor_in_its_childrens(app):
 # -- progress --------------------------------------------------------------------------------------
 
 
-def test_progress_tells_the_first_and_the_last_and_few_between(app):
+def test_progress_reports_the_first_and_the_last_state_and_few_between(app):
     result = app.task(body("for _ in progress(range(100000), text='counting'): pass")).run()
 
-    told = result.of("progress")
-    assert told[0] == {"done": 0, "total": 100000, "text": "counting"}
-    assert told[-1] == {"done": 100000, "total": 100000, "text": "counting"}
-    assert len(told) < 30
+    states = result.of("progress")
+    assert states[0] == {"done": 0, "total": 100000, "text": "counting"}
+    assert states[-1] == {"done": 100000, "total": 100000, "text": "counting"}
+    assert len(states) < 30
 
 
-def test_progress_of_an_unknown_length_and_of_nothing(app):
+def test_progress_of_unknown_length_and_of_no_items(app):
     result = app.task(
         body("list(progress(iter('ab')))", "list(progress(iter('ab'), total=2))", "list(progress([]))")
     ).run()
@@ -398,7 +397,7 @@ def test_progress_of_an_unknown_length_and_of_nothing(app):
 # -- failures --------------------------------------------------------------------------------------
 
 
-def test_a_failure_tells_the_tasks_own_lines(app):
+def test_a_failure_has_the_source_lines_of_the_task(app):
     app.write("deeper.py", "import json\n\n\ndef dive(text):\n    # parse\n    return json.loads(text)\n")
     result = app.task(body("yield {'i': 1}", "deeper.dive('{')", head="import deeper")).run()
 
@@ -419,7 +418,7 @@ def test_a_failure_tells_the_tasks_own_lines(app):
     assert result.status == 1
 
 
-def test_a_chain_of_exceptions_is_told_whole_without_the_helpers_frames(app):
+def test_a_chained_exception_is_complete_and_without_frames_of_the_helper(app):
     lines = ["try:", "    emit({'a': {1}})", "except TypeError as error:", "    raise ValueError('outer') from error"]
     result = app.task(body(*lines)).run()
 
@@ -428,7 +427,7 @@ def test_a_chain_of_exceptions_is_told_whole_without_the_helpers_frames(app):
     assert "heroku_task.py" not in result.stderr
 
 
-def test_a_failure_in_a_folder_that_the_task_left_is_still_found(app):
+def test_source_lines_are_found_after_the_task_changed_the_folder(app):
     result = app.task(body("os.chdir('/')", "1 / 0", head="import os")).run()
 
     assert result.failure["frames"][0]["file"] == "job.py"
@@ -479,7 +478,7 @@ def test_a_syntax_error_shows_its_line(app):
     assert result.failure["frames"][-1]["source"][-1] == [5, "    x = = 1"]
 
 
-def test_a_missing_file_and_a_shadowed_name_are_named(app):
+def test_a_missing_file_and_a_shadowed_module_are_named(app):
     assert "there is no job.py" in app.run().failure["message"]
 
     app.task(body("return {'i': 1}"), "abc")
@@ -514,7 +513,7 @@ def test_a_file_name_with_a_dash_and_another_encoding_is_a_task(app):
         ),
     ],
 )
-def test_the_end_mark_has_the_status_that_the_process_has(app, statement, status, failure):
+def test_the_end_record_has_the_exit_status_of_the_process(app, statement, status, failure):
     result = app.task(body("yield {'i': 1}", statement, head="import sys")).run()
 
     assert (result.end, result.status) == ({"status": status, "rows": 1}, status)
@@ -543,14 +542,14 @@ def test_rows_after_the_end_are_refused(app):
 
 
 def rest_of(process, read):
-    """The whole result of a process whose first lines were read (communicate() would lose what is buffered)."""
+    """Return the result of a process whose first lines were read; communicate() would lose what is buffered."""
     with process:
         stdout = "".join(read) + process.stdout.read()
         stderr = process.stderr.read()
     return Result(process.returncode, stdout, stderr)
 
 
-def test_sigterm_sends_the_rows_so_far_then_a_failure_then_143(app):
+def test_sigterm_sends_the_pending_rows_and_a_failure_and_exits_with_143(app):
     process = app.task(
         body("for i in range(3): yield {'i': i}", "print('ready', flush=True)", "time.sleep(60)")
     ).start()
@@ -568,7 +567,7 @@ def test_sigterm_sends_the_rows_so_far_then_a_failure_then_143(app):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_amid_a_storm_of_rows_breaks_no_record(app, number, status):
+def test_a_signal_during_many_rows_breaks_no_record(app, number, status):
     process = app.task(body("i = 0", "while True:", "    emit({'i': i, 'x': 'y' * 5000})", "    i += 1")).start()
     read = [process.stdout.readline() for _ in range(50)]
     process.send_signal(number)
@@ -579,7 +578,7 @@ def test_a_signal_amid_a_storm_of_rows_breaks_no_record(app, number, status):
     assert result.end["rows"] == len(result.rows)
 
 
-def test_a_child_process_dies_of_sigterm_as_any_other(app):
+def test_a_child_process_is_killed_by_sigterm(app):
     lines = [
         "reader, writer = os.pipe()",
         "pid = os.fork()",
@@ -593,7 +592,7 @@ def test_a_child_process_dies_of_sigterm_as_any_other(app):
     assert app.task(body(*lines, head="import os, signal")).run().rows == [{"status": signal.SIGTERM}]
 
 
-def test_nobody_reads_stdout_and_the_task_ends_quietly(app):
+def test_a_task_whose_stdout_is_closed_exits_quietly(app):
     for keyed, line in ((True, "yield {'i': 1}"), (False, "yield {'i': 1}"), (True, "print('x' * 10000)")):
         process = app.task(body("while True:", f"    {line}", "    time.sleep(0)")).start(keyed=keyed)
         process.stdout.readline()
@@ -603,14 +602,14 @@ def test_nobody_reads_stdout_and_the_task_ends_quietly(app):
         process.stderr.close()
 
 
-def test_a_broken_pipe_of_the_tasks_own_is_a_failure(app):
+def test_a_broken_pipe_inside_the_task_is_a_failure(app):
     result = app.task(body("raise BrokenPipeError('of a socket')")).run()
 
     assert result.failure["message"] == "of a socket"
     assert result.status == 1
 
 
-def test_a_pipe_that_was_left_non_blocking_loses_nothing(app):
+def test_a_non_blocking_pipe_loses_nothing(app):
     lines = ["os.set_blocking(1, False)", "for i in range(500):", "    yield {'i': i, 'x': 'y' * 3000}"]
     process = app.task(body(*lines, head="import os")).start()
     time.sleep(0.2)  # the pipe fills up
@@ -685,7 +684,7 @@ def decode(helper, schema, **env):
         ("ol", "null", None),
     ],
 )
-def test_the_declared_type_decides_how_a_text_is_read(helper, tmp_path, name, text, value):
+def test_text_is_converted_to_the_declared_type(helper, tmp_path, name, text, value):
     path = tmp_path / "job.py"
     path.write_text(SIGNATURE)
     schema = helper._Source(str(path)).schema()
@@ -713,7 +712,7 @@ def test_the_declared_type_decides_how_a_text_is_read(helper, tmp_path, name, te
         ("list[list[int]]", "[" * 5000, "a list"),
     ],
 )
-def test_a_text_that_does_not_fit_is_named_with_what_is_expected(helper, declared, annotation, text, expected):
+def test_text_that_does_not_fit_is_reported_with_the_expected_type(helper, declared, annotation, text, expected):
     with pytest.raises(helper.TaskError) as caught:
         decode(helper, declared(f"p: {annotation}"), p=text)
 
@@ -731,7 +730,7 @@ def test_parameters_come_from_the_environment_and_defaults_from_the_task(app):
     ]  # fmt: skip
 
 
-def test_all_faults_of_the_parameters_are_told_at_once_and_nothing_runs(app):
+def test_all_faults_of_the_parameters_are_reported_together_and_nothing_runs(app):
     source = "from heroku_task import task\n@task\ndef job(n: int, m: float, k: bool = True):\n    print('ran')\n"
     result = app.task(source).run(m="much", k="perhaps")
 
@@ -742,10 +741,10 @@ def test_all_faults_of_the_parameters_are_told_at_once_and_nothing_runs(app):
     assert result.end["status"] == 1
 
 
-# -- as a whole ------------------------------------------------------------------------------------
+# -- the command line ------------------------------------------------------------------------------------
 
 
-def test_importing_the_helper_runs_nothing_and_loads_nothing_heavy(app):
+def test_importing_the_helper_runs_nothing_and_imports_nothing_heavy(app):
     code = "import heroku_task, sys; print(*sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=app.folder, env=app.env(), capture_output=True, text=True, check=True
@@ -771,7 +770,7 @@ def test_importing_the_helper_runs_nothing_and_loads_nothing_heavy(app):
 
 
 @pytest.mark.parametrize("words", [(), ("-h",), ("--help",)])
-def test_help_is_help(app, words):
+def test_help_is_printed_to_stdout(app, words):
     done = subprocess.run(
         app.command(*words), cwd=app.folder, env=app.env(), capture_output=True, text=True, check=False
     )
@@ -781,7 +780,7 @@ def test_help_is_help(app, words):
 
 
 @pytest.mark.parametrize("words", [("a", "b"), ("--nothing",)])
-def test_a_wrong_command_line_says_so(app, words):
+def test_a_wrong_command_line_prints_the_usage_to_stderr(app, words):
     result = app.run(*words)
 
     assert result.status == 2
@@ -789,10 +788,8 @@ def test_a_wrong_command_line_says_so(app, words):
     assert result.stdout == ""
 
 
-def test_the_helper_works_on_the_oldest_python_that_it_names(app):
-    python = shutil.which("python3.9")
-    if python is None or subprocess.run([python, "-c", "pass"], capture_output=True, check=False).returncode:
-        pytest.skip("there is no python3.9")
+def test_the_helper_works_on_the_oldest_supported_python(app):
+    python = python_of("3.9")
     result = app.task(SIGNATURE).run(python=python, l="[1]")
     failed = app.task(body("1 / 0"), "fails").run("fails", python=python)
 

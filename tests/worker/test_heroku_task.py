@@ -1,83 +1,24 @@
-"""The helper as a real process: what a task gives, and what goes wrong in it, become records that add up."""
+"""A task in a real process, and what the notebook's decoder reads of it."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
-import subprocess
-import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
+from worker_app import SECRET, python_of
 
-from heroku_magic.protocol.dataframe import frame
-from heroku_magic.protocol.records import Declaration, Failure, Progress, RecordDecoder, RunKey
+from heroku_magic.protocol.records import Declaration, Failure, Progress
 
-ROOT = Path(__file__).resolve().parents[2]
-KEY = bytes(range(32))
-RUN_KEY = f"hm-0123abcd:{KEY.hex()}"
 HEAD = "from heroku_task import emit, progress, task\n"
 
 
-class Told:
-    """What a task's process printed, read as the notebook reads it."""
-
-    def __init__(self, process):
-        self.status = process.returncode
-        self.error = process.stderr.decode()
-        self.lines = process.stdout.decode("ascii", "replace").splitlines()
-        self.decoder = RecordDecoder(RunKey("hm-0123abcd", KEY))
-        self.records, self.log = [], []
-        for line in self.lines:
-            text, records = self.decoder.feed(line)
-            self.records += records
-            self.log += [text] if text is not None else []
-
-    def of(self, kind):
-        return [record for record in self.records if isinstance(record, kind)]
-
-    @property
-    def rows(self):
-        return None if self.decoder.parts is None else frame(self.decoder.parts, {}).to_dict("records")
-
-    @property
-    def end(self):
-        """The exit status and the count of rows that the end mark tells; everything that it counts is here."""
-        assert self.decoder.verified, self.decoder.problem()
-        return self.decoder.end.status, self.decoder.end.rows
-
-    @property
-    def failure(self):
-        (failure,) = self.of(Failure)
-        return failure
-
-
-@pytest.fixture
-def app(tmp_path):
-    shutil.copy(ROOT / "worker" / "heroku_task.py", tmp_path)
-    return tmp_path
-
-
-def start(app, *words, keyed=True, python=sys.executable, **env):
-    environ = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **env}
-    environ |= {"RUN_KEY": RUN_KEY} if keyed else {}
-    command = [python, "-m", "heroku_task", *words]
-    return subprocess.Popen(command, cwd=app, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def told(process):
-    process.stdout_, process.stderr_ = process.communicate(timeout=30)
-    return Told(subprocess.CompletedProcess(process.args, process.returncode, process.stdout_, process.stderr_))
-
-
-def run(app, body, *, head=HEAD, signature="def t():", keyed=True, python=sys.executable, **env):
+def run(app, body, *, head=HEAD, signature="def job():", **options):
     """Run a task whose function has this body."""
-    (app / "t.py").write_text(f"{head}@task\n{signature}\n{textwrap.indent(textwrap.dedent(body), '    ')}\n")
-    return told(start(app, "t", keyed=keyed, python=python, **env))
+    body = textwrap.indent(textwrap.dedent(body), "    ")
+    return app.task(f"{head}@task\n{signature}\n{body}\n").run(**options)
 
 
 @pytest.mark.parametrize(
@@ -98,12 +39,12 @@ def run(app, body, *, head=HEAD, signature="def t():", keyed=True, python=sys.ex
         ("import dataclasses\nyield dataclasses.make_dataclass('R', ['a'])(1)", [{"a": 1}]),
     ],
 )
-def test_what_a_task_gives_becomes_rows(app, body, rows):
+def test_the_notebook_reads_the_rows_of_a_task(app, body, rows):
     out = run(app, body)
 
-    assert (out.status, out.rows) == (0, rows), out.error
-    assert out.end == (0, len(rows or ()))
-    assert out.of(Declaration)[0].task == "t"
+    assert (out.status, out.decoded_rows) == (0, rows), out.stderr
+    assert out.decoded_end == (0, len(rows or ()))
+    assert out.decoded(Declaration)[0].task == "job"
 
 
 @pytest.mark.parametrize(
@@ -122,8 +63,8 @@ def test_what_a_task_gives_becomes_rows(app, body, rows):
         ("float('inf')", float("inf")),
     ],
 )
-def test_values_arrive_as_plain_values(app, value, sent):
-    assert run(app, f"return {{'v': {value}}}").rows == [{"v": sent}]
+def test_the_notebook_receives_plain_values(app, value, sent):
+    assert run(app, f"return {{'v': {value}}}").decoded_rows == [{"v": sent}]
 
 
 @pytest.mark.parametrize(
@@ -134,51 +75,50 @@ def test_values_arrive_as_plain_values(app, value, sent):
         ("yield {'f': print}", "column 'f' holds builtin"),
     ],
 )
-def test_a_row_without_a_form_is_a_type_error_that_names_it(app, body, message):
+def test_an_invalid_row_is_a_type_error_that_names_it(app, body, message):
     out = run(app, body)
 
-    assert out.failure.type == "TypeError"
-    assert message in out.failure.message
+    assert out.decoded_failure.type == "TypeError"
+    assert message in out.decoded_failure.message
 
 
-def test_every_line_is_short_ascii_and_long_rows_come_in_parts(app):
+def test_every_line_is_short_ascii_and_long_rows_are_sent_in_parts(app):
     out = run(app, "for i in range(5000):\n    yield {'i': i, 'text': 'é' * (9000 if i == 7 else 3)}")
 
-    assert [row["i"] for row in out.rows] == list(range(5000))
-    assert out.rows[7]["text"] == "é" * 9000
-    assert max(map(len, out.lines)) < 4000
-    assert all(line.isascii() for line in out.lines)
+    assert [row["i"] for row in out.decoded_rows] == list(range(5000))
+    assert out.decoded_rows[7]["text"] == "é" * 9000
+    assert max(map(len, out.stdout.splitlines())) < 4000
+    assert all(line.isascii() for line in out.stdout.splitlines())
 
 
-def test_a_slow_tasks_row_does_not_wait_for_its_next_one(app):
-    (app / "t.py").write_text(f"{HEAD}import time\n@task\ndef t():\n    yield {{'a': 1}}\n    time.sleep(30)\n")
-    process = start(app, "t")
+def test_a_row_of_a_slow_task_does_not_wait_for_the_next_one(app):
+    process = app.task(f"{HEAD}import time\n@task\ndef job():\n    yield {{'a': 1}}\n    time.sleep(30)\n").start()
     lines = [process.stdout.readline(), process.stdout.readline()]
     process.kill()
     process.communicate()
 
-    assert b" rows " in lines[1]
+    assert " rows " in lines[1]
 
 
-def test_progress_tells_the_first_and_the_last_and_not_all(app):
-    told_of = run(app, "for i in progress(range(1000), text='x'):\n    pass").of(Progress)
+def test_progress_reports_the_first_and_the_last_state_and_not_all(app):
+    states = run(app, "for i in progress(range(1000), text='x'):\n    pass").decoded(Progress)
 
-    assert told_of[0] == Progress(0, 1000, "x")
-    assert told_of[-1] == Progress(1000, 1000, "x")
-    assert len(told_of) < 10
+    assert states[0] == Progress(0, 1000, "x")
+    assert states[-1] == Progress(1000, 1000, "x")
+    assert len(states) < 10
 
 
-def test_an_exception_becomes_a_failure_with_its_places(app):
+def test_an_exception_becomes_a_failure_with_its_frames(app):
     out = run(app, "yield {'a': 1}\n\nraise ValueError('bad luck')")
 
-    assert (out.status, out.end) == (1, (1, 1))
-    assert out.rows == [{"a": 1}]
-    assert (out.failure.type, out.failure.message) == ("ValueError", "bad luck")
-    (frame,) = out.failure.frames
-    assert (frame.file, frame.line, frame.function) == ("t.py", 6, "t")
+    assert (out.status, out.decoded_end) == (1, (1, 1))
+    assert out.decoded_rows == [{"a": 1}]
+    assert (out.decoded_failure.type, out.decoded_failure.message) == ("ValueError", "bad luck")
+    (frame,) = out.decoded_failure.frames
+    assert (frame.file, frame.line, frame.function) == ("job.py", 6, "job")
     assert frame.source[-1] == (6, "    raise ValueError('bad luck')")
-    assert "ValueError: bad luck" in out.error
-    assert "heroku_task.py" not in out.error
+    assert "ValueError: bad luck" in out.stderr
+    assert "heroku_task.py" not in out.stderr
 
 
 @pytest.mark.parametrize(
@@ -191,24 +131,24 @@ def test_an_exception_becomes_a_failure_with_its_places(app):
         ("class E(Exception):\n    def __str__(self): return 1\nraise E", 1, "E", "(its message cannot be shown)"),
     ],
 )
-def test_each_way_to_end_has_its_true_status(app, body, status, kind, message):
+def test_each_way_to_exit_has_its_status(app, body, status, kind, message):
     out = run(app, body)
 
     assert out.status == status
     assert out.decoder.end.status == status
-    assert (out.failure.type, out.failure.message) == (kind, message)
+    assert (out.decoded_failure.type, out.decoded_failure.message) == (kind, message)
 
 
 def test_a_task_that_exits_with_zero_has_succeeded(app):
     out = run(app, "yield {'a': 1}\nimport sys; sys.exit()")
 
-    assert (out.status, out.end, out.of(Failure)) == (0, (0, 1), [])
+    assert (out.status, out.decoded_end, out.decoded(Failure)) == (0, (0, 1), [])
 
 
-def test_a_package_that_is_missing_is_named_and_a_typo_of_ones_own_is_not(app):
-    assert run(app, "pass", head=HEAD + "import nowhere.at_all\n").failure.missing == "nowhere"
-    (app / "mine.py").write_text("")
-    assert run(app, "pass", head=HEAD + "from mine import nothing\n").failure.missing is None
+def test_a_missing_package_is_named_and_a_missing_name_in_an_own_module_is_not(app):
+    assert run(app, "pass", head=HEAD + "import nowhere.at_all\n").decoded_failure.missing == "nowhere"
+    app.write("mine.py", "")
+    assert run(app, "pass", head=HEAD + "from mine import nothing\n").decoded_failure.missing is None
 
 
 @pytest.mark.parametrize(
@@ -219,42 +159,40 @@ def test_a_package_that_is_missing_is_named_and_a_typo_of_ones_own_is_not(app):
         (f"{HEAD}@task\ndef a(): pass\n@task\ndef b(): pass\n", "TaskError", "found: a, b"),
     ],
 )
-def test_a_file_that_is_no_task_says_why(app, source, kind, message):
-    (app / "t.py").write_text(source)
-    out = told(start(app, "t"))
+def test_a_file_that_is_not_a_task_is_reported_with_the_reason(app, source, kind, message):
+    out = app.task(source).run()
 
     assert out.status == 1
-    assert out.failure.type == kind
-    assert message in out.failure.message
-    assert out.end == (1, 0)
+    assert out.decoded_failure.type == kind
+    assert message in out.decoded_failure.message
+    assert out.decoded_end == (1, 0)
 
 
-def test_a_file_that_is_not_there_says_so(app):
-    assert "there is no nope.py beside heroku_task.py" in told(start(app, "nope")).failure.message
+def test_a_missing_file_is_reported(app):
+    assert "there is no nope.py beside heroku_task.py" in app.run("nope").decoded_failure.message
 
 
-def test_sigterm_sends_the_rows_so_far(app):
-    (app / "t.py").write_text(
-        f"{HEAD}import time\n@task\ndef t():\n    yield {{'a': 1}}\n    print('up', flush=True)\n    time.sleep(30)\n"
+def test_sigterm_sends_the_pending_rows(app):
+    source = (
+        f"{HEAD}import time\n@task\ndef job():\n    yield {{'a': 1}}\n    print('up', flush=True)\n    time.sleep(30)\n"
     )
-    process = start(app, "t")
-    while b"up" not in process.stdout.readline():
+    process = app.task(source).start()
+    while "up" not in process.stdout.readline():
         pass
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     rest, _ = process.communicate(timeout=10)
 
     assert process.returncode == 143
-    assert b'"type":"Terminated"' in rest
-    assert b'{"status":143,"rows":1,' in rest
+    assert '"type":"Terminated"' in rest
+    assert '{"status":143,"rows":1,' in rest
 
 
-SIGNATURE = """def t(
+SIGNATURE = """def job(
     i: int = 1, f: float = 1.0, b: bool = False, s: str = "", l: list[int] = [], d: dict[str, float] = {},
     o: Optional[int] = None, c: Literal["x", 2] = "x", u=None, a: "int | str" = 0,
 ):"""
-TYPES = HEAD + "from __future__ import annotations\n" if False else "from __future__ import annotations\n" + HEAD
-TYPES += "from typing import Literal, Optional\n"
+TYPES = f"from __future__ import annotations\n{HEAD}from typing import Literal, Optional\n"
 
 
 @pytest.mark.parametrize(
@@ -279,28 +217,31 @@ TYPES += "from typing import Literal, Optional\n"
         ("a", "five", "five"),
     ],
 )
-def test_the_environment_is_read_by_the_declared_type(app, name, text, value):
+def test_an_environment_variable_is_converted_to_the_declared_type(app, name, text, value):
     out = run(
         app, f"return {{'v': {name}, 'kind': type({name}).__name__}}", head=TYPES, signature=SIGNATURE, **{name: text}
     )
 
-    assert out.rows == [{"v": value, "kind": type(value).__name__}], out.error
+    assert out.decoded_rows == [{"v": value, "kind": type(value).__name__}], out.stderr
 
 
-def test_all_that_is_wrong_with_the_environment_is_told_at_once(app):
-    out = run(app, "pass", head=TYPES, signature="def t(n: int, m: int, c: Literal['x'] = 'x'):", n="many", c="y")
+def test_all_faults_of_the_environment_are_reported_together(app):
+    out = run(app, "pass", head=TYPES, signature="def job(n: int, m: int, c: Literal['x'] = 'x'):", n="many", c="y")
 
-    assert out.failure.message == "n is 'many': expected a whole number; m is missing; c is 'y': expected one of 'x'"
+    assert (
+        out.decoded_failure.message
+        == "n is 'many': expected a whole number; m is missing; c is 'y': expected one of 'x'"
+    )
 
 
-def test_the_key_is_not_in_the_tasks_environment(app):
+def test_the_key_is_not_in_the_environment_of_the_task(app):
     out = run(app, "import os\nreturn {'names': sorted(os.environ)}")
 
-    assert "RUN_KEY" not in out.rows[0]["names"]
-    assert KEY.hex() not in "".join(out.lines)
+    assert "RUN_KEY" not in out.decoded_rows[0]["names"]
+    assert SECRET.hex() not in "".join(out.stdout.splitlines())
 
 
-def test_a_forked_child_sends_nothing_in_its_parents_name(app):
+def test_a_forked_child_cannot_send_records_of_its_parent(app):
     body = """
         import os
         yield {'i': 0}
@@ -312,12 +253,12 @@ def test_a_forked_child_sends_nothing_in_its_parents_name(app):
     """
     out = run(app, body)
 
-    assert out.rows == [{"i": 0}, {"i": 1}]
-    assert out.end == (0, 2)
-    assert "a child process cannot emit" in out.error
+    assert out.decoded_rows == [{"i": 0}, {"i": 1}]
+    assert out.decoded_end == (0, 2)
+    assert "a child process cannot emit" in out.stderr
 
 
-def test_threads_that_emit_at_once_leave_no_gap(app):
+def test_threads_that_emit_concurrently_leave_no_gap(app):
     body = """
         import threading
         threads = [threading.Thread(target=lambda: [emit({'i': i}) for i in range(500)]) for _ in range(4)]
@@ -326,37 +267,41 @@ def test_threads_that_emit_at_once_leave_no_gap(app):
     """
     out = run(app, body)
 
-    assert len(out.rows) == 2000
+    assert len(out.decoded_rows) == 2000
     assert out.decoder.missing() == []
 
 
-def test_text_without_its_newline_stays_before_the_record(app):
+def test_text_without_a_newline_is_printed_before_the_record(app):
     out = run(app, "print('half', end='')\nemit({'a': 1})")
 
-    assert out.rows == [{"a": 1}]
-    assert "half" in out.log
+    assert out.decoded_rows == [{"a": 1}]
+    assert "half" in out.decoded_log
 
 
-def test_without_a_key_rows_are_plain_json_and_a_failure_is_a_traceback(app):
+def test_without_a_key_rows_are_json_lines_and_a_failure_is_a_traceback(app):
     out = run(app, "yield {'a': 1}\nraise ValueError('x')", keyed=False)
 
-    assert [json.loads(line) for line in out.lines] == [{"a": 1}]
+    assert [json.loads(line) for line in out.stdout.splitlines()] == [{"a": 1}]
     assert out.status == 1
-    assert out.error.endswith("ValueError: x\n")
+    assert out.stderr.endswith("ValueError: x\n")
 
 
 def test_describe_reads_sources_without_running_them(app):
-    (app / "t.py").write_text(
-        f'{HEAD}open("ran", "w")\n@task\ndef t(n: int, k: str = "x"):\n    """Do it.  n: how many."""\n'
-    )
-    (app / "bad.py").write_text("def (:")
-    lines = ["t: python -m heroku_task t", "bad: python -m heroku_task bad", "sh: bash x.sh", "web: x", "describe: x"]
-    (app / "Procfile").write_text("\n".join(lines))
-    out = told(start(app, "--describe"))
-    rows = {row["task"]: row["parameters"] for row in out.rows}
+    app.task(f'{HEAD}open("ran", "w")\n@task\ndef job(n: int, k: str = "x"):\n    """Do it.  n: how many."""\n')
+    app.task("def (:", "bad")
+    lines = [
+        "job: python -m heroku_task job",
+        "bad: python -m heroku_task bad",
+        "sh: bash x.sh",
+        "web: x",
+        "describe: x",
+    ]
+    app.write("Procfile", "\n".join(lines))
+    out = app.run("--describe")
+    rows = {row["task"]: row["parameters"] for row in out.decoded_rows}
 
     assert rows == {
-        "t": {
+        "job": {
             "type": "object",
             "properties": {
                 "n": {"type": "integer", "description": "how many."},
@@ -369,28 +314,17 @@ def test_describe_reads_sources_without_running_them(app):
         "bad": None,
         "sh": None,
     }
-    assert not (app / "ran").exists()
-    assert out.end == (0, 3)
+    assert not (app.folder / "ran").exists()
+    assert out.decoded_end == (0, 3)
 
 
-def test_describe_without_a_procfile_is_a_failure_and_no_traceback(app):
-    out = told(start(app, "--describe"))
+def test_describe_without_a_procfile_is_a_failure_without_traceback(app):
+    out = app.run("--describe")
 
-    assert "no Procfile" in out.failure.message
-
-
-def test_usage(app):
-    out = told(start(app))
-
-    assert out.status == 0
-    assert "python -m heroku_task NAME" in "\n".join(out.log)
-    assert told(start(app, "--nonsense")).status == 2
+    assert "no Procfile" in out.decoded_failure.message
 
 
 def test_the_helper_runs_on_python_3_9(app):
-    python = shutil.which("python3.9")
-    if python is None or subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode:
-        pytest.skip("there is no Python 3.9 here")
-    out = run(app, "return {'n': n}", head=TYPES, signature="def t(n: int | None = 3):", python=python)
+    out = run(app, "return {'n': n}", head=TYPES, signature="def job(n: int | None = 3):", python=python_of("3.9"))
 
-    assert out.rows == [{"n": 3}], out.error
+    assert out.decoded_rows == [{"n": 3}], out.stderr

@@ -1,4 +1,4 @@
-"""The shipped worker: each task of its Procfile, run as the Procfile says."""
+"""The shipped worker: each task in its Procfile, run with the command in the Procfile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(app, process_type, *, keyed=False, **parameters):
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def test_the_procfile_names_what_the_readme_promises():
+def test_the_procfile_has_the_tasks_of_the_readme():
     lines = (WORKER / "Procfile").read_text().splitlines()
 
     assert [line.partition(":")[0] for line in lines] == [
@@ -36,13 +36,13 @@ def test_the_procfile_names_what_the_readme_promises():
     assert (WORKER / ".python-version").read_text() == "3.13\n"
 
 
-def test_nothing_needs_to_be_installed():
+def test_the_shipped_tasks_need_no_packages():
     lines = (WORKER / "requirements.txt").read_text().splitlines()
 
     assert all(line.startswith("#") for line in lines)
 
 
-def test_task_estimates_pi_with_ten_rows_and_the_same_seed_gives_the_same(shipped):
+def test_task_estimates_pi_with_ten_rows_and_is_reproducible(shipped):
     first, again, other = (run(shipped, "task", keyed=True, seed=seed).rows for seed in ("0", "0", "1"))
 
     assert [row["darts"] for row in first] == [1000 * i for i in range(1, 11)]
@@ -52,14 +52,14 @@ def test_task_estimates_pi_with_ten_rows_and_the_same_seed_gives_the_same(shippe
     assert first != other
 
 
-def test_task_says_a_few_lines_whatever_its_size(shipped):
+def test_task_prints_a_few_lines_whatever_its_size(shipped):
     for n in ("1", "10", "200"):
         assert 1 <= len(run(shipped, "task", keyed=True, n=n).log) <= 7
     assert run(shipped, "task", keyed=True, n="0").rows == []
     assert run(shipped, "task", keyed=True, n="-1").failure["message"] == "n is -1: expected 0 or more rows"
 
 
-def test_mandelbrot_draws_tiles_that_make_one_picture(shipped):
+def test_the_tiles_of_mandelbrot_form_one_picture(shipped):
     whole = run(shipped, "mandelbrot", keyed=True, tiles="1", pixels="8", depth="50").rows
     tiles = {
         (row, column): run(
@@ -94,7 +94,7 @@ def test_bootstrap_gives_an_interval_around_the_estimate(shipped, statistic):
     assert result.of("progress")[-1]["done"] == 500
 
 
-def test_bootstrap_of_a_known_case(shipped):
+def test_bootstrap_of_equal_numbers_has_no_spread(shipped):
     (row,) = run(shipped, "bootstrap", keyed=True, data="[3, 3, 3]", samples="10").rows
 
     assert (row["estimate"], row["low"], row["high"]) == (3.0, 3.0, 3.0)
@@ -110,21 +110,21 @@ def test_bootstrap_of_a_known_case(shipped):
         ({"data": "[1, 2]", "samples": "0"}, "samples is '0': expected a whole number from 1"),
     ],
 )
-def test_bootstrap_refuses_what_it_cannot_do(shipped, parameters, message):
+def test_bootstrap_rejects_invalid_parameters(shipped, parameters, message):
     failure = run(shipped, "bootstrap", keyed=True, **parameters).failure
 
     assert failure["type"] == "TaskError"
     assert message in failure["message"]
 
 
-def test_dice_declares_what_it_takes(shipped):
+def test_dice_declares_its_parameters(shipped):
     (row,) = [row for row in run(shipped, "describe", keyed=True).rows if row["task"] == "dice"]
 
     Draft202012Validator.check_schema(row["parameters"])
     assert list(row["parameters"]["properties"]) == ["N"]
 
 
-def test_dice_prints_a_json_object_a_roll(shipped):
+def test_dice_prints_one_json_object_per_roll(shipped):
     rolls = [json.loads(line) for line in run(shipped, "dice").log]
 
     assert [one["roll"] for one in rolls] == [1, 2, 3, 4, 5]
@@ -132,13 +132,13 @@ def test_dice_prints_a_json_object_a_roll(shipped):
     assert len(run(shipped, "dice", N="7").log) == 7
 
 
-def test_the_readmes_task_runs(shipped):
+def test_the_task_in_the_readme_runs(shipped):
     source = (WORKER / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
 
     assert len(shipped.task(source, "simulate").run("simulate", n="3").rows) == 3
 
 
-def test_the_readmes_declaration_is_one(shipped):
+def test_the_declaration_in_the_readme_is_valid(shipped):
     source = (WORKER / "README.md").read_text(encoding="utf-8").split("```python\n")[2].split("```")[0]
     shipped.task(source, "simulate")
     shipped.write("Procfile", "simulate: python -m heroku_task simulate\n")

@@ -1,4 +1,4 @@
-"""Tables there and back: what the helper makes of a DataFrame, the notebook's side makes the same DataFrame of."""
+"""Tables round-trip: the notebook decodes the DataFrame that the helper encoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worker_app import WORKER, unpacked
+from worker_app import load_helper, unpacked
 
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.records import RecordDecoder, RunKey
@@ -25,12 +25,8 @@ FIRST, LAST = pd.Timestamp("1900-01-01").to_pydatetime(), pd.Timestamp("2200-01-
 
 @pytest.fixture(scope="module")
 def sent():
-    """Send what a script sends, through the real helper: the decoder, and the lines."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("heroku_task_tables", WORKER / "heroku_task.py")
-    helper = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(helper)
+    """Return a function that sends records with the helper and returns the decoder and the lines."""
+    helper = load_helper()
 
     def send(script, chunk=1_000_000):
         lines, decoder = [], RecordDecoder(KEY)
@@ -96,7 +92,7 @@ COLUMNS = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(TEXT, COLUMNS, max_size=4), st.sampled_from([1, 60, 1_000_000]))
-def test_any_table_of_these_types_comes_back_as_it_was(sent, columns, chunk):
+def test_a_table_of_any_of_these_types_round_trips(sent, columns, chunk):
     df = pd.DataFrame(columns, index=range(5))
     decoder, _ = sent(lambda sender: sender.table(df), chunk)
 
@@ -109,7 +105,7 @@ def test_any_table_of_these_types_comes_back_as_it_was(sent, columns, chunk):
 
 @settings(deadline=None)
 @given(st.lists(JSON, min_size=1, max_size=6))
-def test_whatever_json_has_comes_back_from_a_column_of_objects(sent, values):
+def test_a_column_of_objects_returns_any_json_value(sent, values):
     decoder, _ = sent(lambda sender: sender.table(pd.DataFrame({"x": pd.Series(values, dtype="object")})))
 
     back = frame(decoder.parts, {})["x"].astype("object")
@@ -118,7 +114,7 @@ def test_whatever_json_has_comes_back_from_a_column_of_objects(sent, values):
 
 @settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), JSON, max_size=3), min_size=1, max_size=6))
-def test_rows_come_back_with_null_for_what_a_row_does_not_have(sent, rows):
+def test_a_key_that_a_row_lacks_becomes_null(sent, rows):
     decoder, _ = sent(lambda sender: sender.rows(rows))
 
     df = frame(decoder.parts, {}).astype("object")
@@ -128,7 +124,7 @@ def test_rows_come_back_with_null_for_what_a_row_does_not_have(sent, rows):
             assert row.get(name) == (None if pd.api.types.is_scalar(value) and pd.isna(value) else value)
 
 
-def test_null_and_nan_stay_apart():
+def test_null_and_nan_stay_distinct():
     from heroku_magic.protocol.dataframe import column as of
 
     floats = of([1.5, None, float("nan")])
@@ -148,7 +144,7 @@ def test_an_empty_table_keeps_its_columns_and_types(sent):
     pd.testing.assert_frame_equal(frame(decoder.parts, {}), df.reset_index(drop=True))
 
 
-def test_tables_and_rows_are_one_result_in_their_order(sent):
+def test_tables_and_rows_form_one_result_in_order(sent):
     def script(sender):
         sender.rows([{"i": 0, "x": 0.5}])
         sender.table(pd.DataFrame({"i": [1, 2], "x": [1.0, 2.0]}))
@@ -159,12 +155,12 @@ def test_tables_and_rows_are_one_result_in_their_order(sent):
     assert df["x"].isna().tolist() == [False, False, False, True]
 
 
-def test_a_type_that_has_no_form_is_an_error_that_names_the_column(sent):
+def test_an_unsupported_type_is_an_error_that_names_the_column(sent):
     with pytest.raises(TypeError, match="column 'z' holds complex"):
         sent(lambda sender: sender.table(pd.DataFrame({"z": [1j]})))
 
 
-def test_a_file_comes_back_in_parts_and_the_later_of_one_name_counts(sent):
+def test_a_file_is_reassembled_and_a_later_one_of_the_same_name_replaces_it(sent):
     data = bytes(range(256)) * 40
 
     def script(sender):
@@ -176,7 +172,7 @@ def test_a_file_comes_back_in_parts_and_the_later_of_one_name_counts(sent):
     assert decoder.files == {"evil_.png": data, "empty": b""}
 
 
-def test_files_beyond_the_limit_are_refused_where_they_are_sent(sent):
+def test_files_over_the_limit_are_rejected_when_sent(sent):
     with pytest.raises(ValueError, match=r"model.bin is too large: .* 5,000,000 bytes"):
         sent(lambda sender: sender.file("model.bin", bytes(5_000_001)))
 
@@ -218,7 +214,7 @@ def test_files_beyond_the_limit_are_refused_where_they_are_sent(sent):
         ("rows", {"a": "zip bomb"}, bytes(70_000_000)),
     ],
 )
-def test_a_signed_record_that_is_not_as_it_says_is_damage_and_not_believed(sent, kind, header, body):
+def test_a_signed_record_with_inconsistent_content_is_reported_as_damaged(sent, kind, header, body):
     decoder, _ = sent(lambda sender: sender._send_packed(kind, header, body))
 
     assert re.fullmatch(r"records \d+ cannot be read", decoder.problem())
@@ -226,7 +222,7 @@ def test_a_signed_record_that_is_not_as_it_says_is_damage_and_not_believed(sent,
     assert not decoder.files
 
 
-def test_rows_that_come_fast_are_packed_and_slow_ones_are_not(sent):
+def test_many_rows_at_once_are_packed_and_single_rows_are_not(sent):
     rows = [{"i": i, "word": "a word that repeats"} for i in range(20_000)]
     decoder, lines = sent(lambda sender: sender.rows(rows))
 
@@ -236,7 +232,7 @@ def test_rows_that_come_fast_are_packed_and_slow_ones_are_not(sent):
     assert unpacked(lines[1].split(" ", 5)[5]) == rows[:1]
 
 
-def test_names_of_files_are_ones_that_any_folder_takes():
+def test_file_names_are_sanitized():
     from heroku_magic.protocol.records import _file_name
 
     for name in ["a/b.png", "a\\b.png", "b.png"]:
@@ -249,7 +245,7 @@ def test_names_of_files_are_ones_that_any_folder_takes():
     assert len(_file_name("x" * 1000)) == 100
 
 
-def test_so_many_lines_a_second_and_no_more_go_out(helper, monkeypatch):
+def test_the_rate_limiter_limits_lines_per_second(helper, monkeypatch):
     now, slept = [100.0], []
     monkeypatch.setattr(helper.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(

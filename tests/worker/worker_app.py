@@ -1,10 +1,11 @@
-"""An app's folder with the helper in it, run as a dyno runs it: a real process, a clean environment."""
+"""An app folder with the helper, run as on a dyno: in a separate process with a clean environment."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
+import importlib.util
 import json
 import os
 import re
@@ -13,7 +14,13 @@ import subprocess
 import sys
 import textwrap
 import zlib
+from functools import cached_property
 from pathlib import Path
+
+import pytest
+
+from heroku_magic.protocol.dataframe import frame
+from heroku_magic.protocol.records import Failure, RecordDecoder, RunKey
 
 WORKER = Path(__file__).resolve().parents[2] / "worker"
 SECRET = bytes(range(32))
@@ -22,11 +29,12 @@ RECORD = re.compile(r"@hm1 ([0-9a-f]{8}) (\d+) ([a-z]+\+?) ([0-9a-f]{24}) (.*)")
 
 
 def read_records(text):
-    """The records of an output, as (kind, data), each checked: length, MAC, number, one nonce, parts joined.
+    """Return the records of an output as (kind, data), after checking length, MAC, number and nonce of each line.
 
-    Data with bytes behind it is a pair; the end mark's checksum is checked and left out.
+    Data followed by bytes is a pair. The checksum of the end record is checked and removed.
     """
-    matches = [RECORD.fullmatch(line) for line in text.splitlines() if line.startswith("@hm1")]
+    # Text without a newline may precede a record on its line.
+    matches = [RECORD.fullmatch(line, line.index("@hm1")) for line in text.splitlines() if "@hm1" in line]
     assert len({match[1] for match in matches}) <= 1
     parts, records, macs = "", [], hashlib.sha256()
     for expected, match in enumerate(matches):
@@ -53,18 +61,71 @@ def unpacked(payload):
     return (json.loads(head), body) if body else json.loads(head)
 
 
+def load_helper():
+    """Load the helper as a new module of this process, to test its pure functions."""
+    spec = importlib.util.spec_from_file_location("heroku_task", WORKER / "heroku_task.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def python_of(version):
+    """Return the interpreter of a Python version; skip the test if it is not installed."""
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        return sys.executable
+    python = shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode:
+        pytest.skip(f"there is no Python {version} here")
+    return python
+
+
 class Result:
+    """The output of a task, read twice: by this file's own reader, and by the notebook's decoder."""
+
     def __init__(self, status, stdout, stderr):
         self.status, self.stdout, self.stderr = status, stdout, stderr
         self.records = read_records(stdout)
-        self.log = [line for line in stdout.splitlines() if not line.startswith("@hm1")]
+        self.log = [line.partition("@hm1")[0] for line in stdout.splitlines() if not line.startswith("@hm1")]
+
+    @cached_property
+    def decoder(self):
+        return self._decoded[0]
+
+    @cached_property
+    def decoded_log(self):
+        return [text for text, _ in self._decoded[1] if text is not None]
+
+    @cached_property
+    def _decoded(self):
+        decoder = RecordDecoder(RunKey("hm-0123abcd", SECRET))
+        return decoder, [decoder.feed(line) for line in self.stdout.splitlines()]
+
+    def decoded(self, kind):
+        """Return the decoder's records of a class."""
+        return [record for _, records in self._decoded[1] for record in records if isinstance(record, kind)]
+
+    @property
+    def decoded_rows(self):
+        """Return the rows of the notebook's DataFrame; None if there is no table."""
+        return None if self.decoder.parts is None else frame(self.decoder.parts, {}).to_dict("records")
+
+    @property
+    def decoded_end(self):
+        """Return the exit status and the row count of the end record, after checking that all records are here."""
+        assert self.decoder.verified, self.decoder.problem()
+        return self.decoder.end.status, self.decoder.end.rows
 
     def of(self, kind):
         return [data for name, data in self.records if name == kind]
 
     @property
+    def decoded_failure(self):
+        (failure,) = self.decoded(Failure)
+        return failure
+
+    @property
     def rows(self):
-        """All rows; None if no table was ever mentioned."""
+        """Return all rows; None if there is no table."""
         return [row for rows in self.of("rows") for row in rows] if self.of("rows") else None
 
     @property
@@ -79,6 +140,8 @@ class Result:
 
 
 class App:
+    """A folder with the helper in it."""
+
     def __init__(self, folder):
         self.folder = folder
         folder.mkdir()
