@@ -1,1 +1,1 @@
-"""The races: heroku_magic beside what its users would pick instead, measured in one run; nothing here is shipped."""
+"""Benchmarks of heroku_magic against the alternatives, measured side by side. They are not part of the package."""

@@ -1,4 +1,4 @@
-"""All races: `python -m benchmarks`, some of them: `python -m benchmarks load_ext warm_run`."""
+"""Run all benchmarks with `python -m benchmarks`, or some with `python -m benchmarks load_ext warm_run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command: names of races and options -> races run one after the other, told as they end, written in the end."""
+"""The command line: run the selected races one after another, and print, save and plot their results."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ FILES = (
 
 
 def main(arguments: Sequence[str] | None = None, *, only: str = "") -> int:
-    """Run the named files' races, or all, or those of the one file that was started; return the exit status."""
+    """Run the races of the named files, of all files, or of the file `only`, and return the exit status."""
     options = _parser(only).parse_args(arguments)
     outcomes = []
     for name in [only] if only else options.files or FILES:
         for race in importlib.import_module(f"benchmarks.{name}").races(quick=options.quick):
             outcomes.append(race_.run(race))
             print(report.details(outcomes[-1]), end="\n\n", flush=True)
-            if options.json:  # after each race: what is cut short has what it measured
+            if options.json:  # after each race, so that an interrupted run keeps its results
                 report.write_json(options.json, outcomes)
     print(report.table(outcomes))
     if options.plot:
@@ -49,16 +49,16 @@ def main(arguments: Sequence[str] | None = None, *, only: str = "") -> int:
 def _parser(only: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks{'.' + only if only else ''}",
-        description="Race heroku_magic against what its users would pick instead, both sides in turns.",
+        description="Measure heroku_magic against the alternatives, both sides in turns.",
     )
     if not only:
         parser.add_argument("files", nargs="*", choices=[[], *FILES], metavar="RACE", help=f"{', '.join(FILES)}")
-    parser.add_argument("--quick", action="store_true", help="small and once: whether it runs, not how fast")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios here (needs matplotlib)")
+    parser.add_argument("--quick", action="store_true", help="run once with little data, to see whether it works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to this file")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="plot the ratios to this file (needs matplotlib)")
     return parser
 
 
-def alone(file: str) -> None:
-    """Run the races of one file: what `python -m benchmarks.NAME` calls."""
+def run_alone(file: str) -> None:
+    """Run the races of one file, for `python -m benchmarks.NAME`."""
     sys.exit(main(only=Path(file).stem))

@@ -1,10 +1,10 @@
-"""Edit: from a changed line of code to its result, by %%dyno and by edit, deploy and run; and the bytes that travel.
+"""Measure the time from an edited line of code to its result, with %%dyno and with a deploy, and the bytes sent.
 
 python benchmarks/edit.py --tries 5
 
-Both change one line each time and compute the same on the same embedded Heroku, on an app of the same folder:
-`%%dyno` ships the cell; the other way writes the task's file, deploys the folder and runs the task. The emulator
-builds a folder in far less than a minute, so on Heroku the second way loses by more.
+Both change one line in each try and compute the same result on the same app of the embedded Heroku. `%%dyno`
+sends the cell. The alternative writes the file of the task, deploys the folder and runs the task. The emulator
+builds a folder in far less than a minute, so the difference is larger on Heroku.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ def worker(folder: Path) -> Path:
     return folder
 
 
-def seconds(work: Callable[[int], heroku_magic.Run], tries: int) -> list[float]:
-    """Time each try with another number in the code, and look at what came back."""
-    took = []
+def measure(work: Callable[[int], heroku_magic.Run], tries: int) -> list[float]:
+    """Time each try with a different number in the code, and check the result."""
+    durations = []
     for n in range(1, tries + 1):
         began = time.perf_counter()
         df = work(n).result()
-        took.append(time.perf_counter() - began)
+        durations.append(time.perf_counter() - began)
         assert df is not None
         assert df.to_dict("records") == [{"n": n, "sum": sum(range(n))}]
-    return took
+    return durations
 
 
 def race(tries: int) -> tuple[list[float], list[float]]:
-    """Both ways on one app of the embedded Heroku."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = worker(Path(place) / "app")
+    """Return the seconds of %%dyno and of the deploy, on one app of the embedded Heroku."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder = worker(Path(parent) / "app")
         heroku = heroku_magic.account(say=lambda _: None).create(None)
         connection = heroku_magic.connect(heroku.name, say=lambda _: None)
         connection.deploy(folder)
-        connection.run(command="echo '{\"warm\": 1}'")  # its environment is there, and pandas here
+        connection.run(command="echo '{\"warm\": 1}'")  # installs the app's environment, and imports pandas here
 
-        def ship(n: int) -> heroku_magic.Run:
+        def run_cell(n: int) -> heroku_magic.Run:
             return connection.submit(code=CODE.format(n=n))
 
         def deploy(n: int) -> heroku_magic.Run:
@@ -71,32 +71,30 @@ def race(tries: int) -> tuple[list[float], list[float]]:
             connection.deploy(folder)
             return connection.submit("job")
 
-        return seconds(ship, tries), seconds(deploy, tries)
+        return measure(run_cell, tries), measure(deploy, tries)
 
 
 def sizes() -> str:
-    """The bytes of the environment for cells of some lengths."""
-    told = []
+    """Describe the size of the environment for cells of different lengths."""
+    rows = []
     for lines in (1, 100, 300):
         text = "".join(LINE.format(i=i, before=i - 1, weight=i / 7) for i in range(1, lines + 1))
         env = Bundle(read_cell(text), {}).env()
         size = sum(len(name) + len(str(value)) for name, value in env.items())
         source = f"{lines:>4} lines, {len(text):>6,} bytes of source"
-        told.append(f"  {source}: {size:>6,} bytes travel ({size / ROOM:.0%} of the room)")
-    return "\n".join(told)
+        rows.append(f"  {source}: {size:>6,} bytes sent ({size / ROOM:.0%} of the limit)")
+    return "\n".join(rows)
 
 
 def main() -> None:
     """Print both sides, their ratio, and the sizes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tries", type=int, default=5)
-    shipped, deployed = race(parser.parse_args().tries)
-    print("edit to result, median of", len(shipped), "tries")
-    print(f"  %%dyno              {statistics.median(shipped):7.3f} s  (from {min(shipped):.3f} to {max(shipped):.3f})")
-    print(
-        f"  edit + deploy + run {statistics.median(deployed):7.3f} s  (from {min(deployed):.3f} to {max(deployed):.3f})"
-    )
-    print(f"  ratio               {statistics.median(deployed) / statistics.median(shipped):7.1f} x")
+    dyno, deploys = race(parser.parse_args().tries)
+    print("edit to result, median of", len(dyno), "tries")
+    print(f"  %%dyno              {statistics.median(dyno):7.3f} s  (from {min(dyno):.3f} to {max(dyno):.3f})")
+    print(f"  edit + deploy + run {statistics.median(deploys):7.3f} s  (from {min(deploys):.3f} to {max(deploys):.3f})")
+    print(f"  ratio               {statistics.median(deploys) / statistics.median(dyno):7.1f} x")
     print(sizes())
 
 

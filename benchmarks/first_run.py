@@ -1,4 +1,4 @@
-"""The first run of a fresh kernel, the emulator's start included, beside the bare script."""
+"""The first run of a fresh kernel, including the start of the emulator, against the bare script."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.command import alone
-from benchmarks.ground import missing_package
-from benchmarks.race import Aim, Race, Side, Told
+from benchmarks.command import run_alone
+from benchmarks.race import Aim, Measurement, Race, Side
+from benchmarks.testbed import missing_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.ground import Ground
+    from benchmarks.testbed import Testbed
 
 
 def races(*, quick: bool) -> list[Race]:
-    """The kernel is up and idle; then the extension is loaded and a cell is run."""
+    """Load the extension and run a cell in an idle kernel."""
     lacking = missing_package("ipykernel", "jupyter_client")
     ours = Side("%load_ext and the first %%heroku", first_cell, missing=lacking)
     others = [
@@ -28,16 +28,16 @@ def races(*, quick: bool) -> list[Race]:
     return [Race("first run of a fresh kernel", "s", ours, others, repeats=1 if quick else 5, warm_ups=0)]
 
 
-def first_cell(ground: Ground) -> Iterator[Told]:
+def first_cell(testbed: Testbed) -> Iterator[Measurement]:
     """Start a kernel, and time its first two cells."""
     from jupyter_client.manager import start_new_kernel
 
     yield
     while True:
-        manager, client = start_new_kernel(cwd=str(ground.folder.parent))
+        manager, client = start_new_kernel(cwd=str(testbed.folder.parent))
         began = time.perf_counter()
         run(client, "%load_ext heroku_magic")
-        run(client, f"%heroku run task --worker {ground.folder} --arg n=10")
+        run(client, f"%heroku run task --worker {testbed.folder} --arg n=10")
         took = time.perf_counter() - began
         client.stop_channels()
         manager.shutdown_kernel()
@@ -45,22 +45,22 @@ def first_cell(ground: Ground) -> Iterator[Told]:
 
 
 def run(client: Any, code: str) -> None:
-    """Run a cell to its end; one that fails is an error."""
+    """Run a cell and raise an error if it fails."""
     reply = client.execute_interactive(code, output_hook=lambda _: None, timeout=60)["content"]
     if reply["status"] != "ok":
         raise RuntimeError(f"{reply['ename']}: {reply['evalue']}")
 
 
-def bare(ground: Ground) -> Iterator[Told]:
-    """Run the script as a shell would."""
+def bare(testbed: Testbed) -> Iterator[Measurement]:
+    """Run the script as in a shell."""
     yield
     while True:
         command = [sys.executable, "-m", "heroku_task", "task"]
-        subprocess.run(command, check=True, capture_output=True, cwd=ground.folder, env={"n": "10"})
+        subprocess.run(command, check=True, capture_output=True, cwd=testbed.folder, env={"n": "10"})
         yield
 
 
-def cluster(ground: Ground) -> Iterator[Told]:
+def cluster(testbed: Testbed) -> Iterator[Measurement]:
     """Start a cluster of one engine and run the same function on it."""
     import ipyparallel
 
@@ -69,11 +69,11 @@ def cluster(ground: Ground) -> Iterator[Told]:
     yield
     while True:
         began = time.perf_counter()
-        with ipyparallel.Cluster(n=1, profile_dir=str(ground.folder.parent / "profile"), log_level=50) as client:
-            px_shell(client, ground)()
+        with ipyparallel.Cluster(n=1, profile_dir=str(testbed.folder.parent / "profile"), log_level=50) as client:
+            px_shell(client, testbed)()
             took = time.perf_counter() - began
         yield took
 
 
 if __name__ == "__main__":
-    alone(__file__)
+    run_alone(__file__)

@@ -1,4 +1,4 @@
-"""Following the log of a dyno that prints as fast as it can, beside curl and `heroku logs`; and the memory it takes."""
+"""Follow the log of a dyno that prints at full speed, against curl and `heroku logs`, and measure the memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.command import alone
-from benchmarks.ground import (
+from benchmarks.command import run_alone
+from benchmarks.race import Aim, Measurement, Race, Side, Step
+from benchmarks.testbed import (
     APP,
     EVENTS,
     MANY,
@@ -21,19 +22,18 @@ from benchmarks.ground import (
     official_cli,
     peak_memory,
 )
-from benchmarks.race import Aim, Race, Side, Step, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.ground import Ground
+    from benchmarks.testbed import Testbed
 
-START = 100  # lines after which the watch runs: all of a stream, and none of its opening
-HEAD_START = 1  # seconds that the dyno waits before it prints: its reader is there by then
+START = 100  # lines before the clock starts, so that opening the stream is not measured
+HEAD_START = 1  # seconds before the dyno prints, so that its reader is connected
 
 
 def races(*, quick: bool) -> list[Race]:
-    """A million lines; the official CLI gets fewer, for it would take minutes."""
+    """Follow a million lines, and fewer for the official CLI, which would take minutes."""
     many, some, few = (3000, 2000, 1000) if quick else (1_000_000, 100_000, 100_000)
     lacking = missing_program("curl")
     repeats = 1 if quick else 5
@@ -64,12 +64,12 @@ def _memory_race(many: int, few: int) -> Race:
 
 
 def flood(lines: int) -> str:
-    """Return a command that prints so many lines."""
+    """Return a command that prints a number of lines."""
     return f"sleep {HEAD_START}; seq 1 {lines}"
 
 
 class Meter:
-    """A sink that counts lines and keeps none."""
+    """Counts lines and measures their speed."""
 
     def __init__(self, lines: int) -> None:
         self.done = threading.Event()
@@ -77,11 +77,11 @@ class Meter:
         self._lines, self._seen, self._began = lines, 0, 0.0
 
     def __call__(self, item: Any) -> None:
-        """Take the lines that a stream brings."""
+        """Count the lines of one batch."""
         self.count(len(item))
 
     def count(self, more: int) -> None:
-        """So many more."""
+        """Count more lines."""
         self._seen += more
         if not self._began and self._seen > START:
             self._began = time.perf_counter()
@@ -90,11 +90,11 @@ class Meter:
             self.done.set()
 
 
-def logstream(ground: Ground, *, lines: int) -> Iterator[Told]:
-    """Follow by the reader that all our runs have."""
+def logstream(testbed: Testbed, *, lines: int) -> Iterator[Measurement]:
+    """Follow with the reader that runs use."""
     from heroku_magic.api.log_stream import LogStream
 
-    heroku = ground.remote()
+    heroku = testbed.remote()
     yield
     while True:
         dyno = heroku.client.create_dyno(APP, flood(lines), {}, size=None, time_to_live=600).name
@@ -105,27 +105,27 @@ def logstream(ground: Ground, *, lines: int) -> Iterator[Told]:
         yield meter.speed
 
 
-def curl(ground: Ground, *, lines: int, events: bool = False) -> Iterator[Told]:
-    """Follow the same log by curl; the pipe that it writes to is read in large pieces."""
-    api, options, newlines = PlainApi(ground), ["-H", f"Accept: {EVENTS}"] if events else [], 3 if events else 1
+def curl(testbed: Testbed, *, lines: int, events: bool = False) -> Iterator[Measurement]:
+    """Follow the same log with curl, reading its output in large chunks."""
+    api, options, newlines = PlainApi(testbed), ["-H", f"Accept: {EVENTS}"] if events else [], 3 if events else 1
     yield
     while True:
         url = api.log_url(api.start(flood(lines)))
         yield _read(Program(["curl", "-sN", *options, url], stdout=-1), lines, newlines)
 
 
-def heroku_logs(ground: Ground, *, lines: int) -> Iterator[Told]:
-    """Follow the same log by the official CLI."""
-    api, environment = PlainApi(ground), cli_environment(ground)
+def heroku_logs(testbed: Testbed, *, lines: int) -> Iterator[Measurement]:
+    """Follow the same log with the official CLI."""
+    api, environment = PlainApi(testbed), cli_environment(testbed)
     yield
     while True:
         dyno = api.start(f"sleep 4; {flood(lines)}")
         command = [str(official_cli()), "logs", "--app", APP, "--dyno-name", dyno, "--tail"]
-        yield _read(Program(command, stdout=-1, env=environment, cwd=ground.folder.parent), lines, 1)
+        yield _read(Program(command, stdout=-1, env=environment, cwd=testbed.folder.parent), lines, 1)
 
 
 def _read(program: Program, lines: int, newlines: int) -> Step:
-    """Read what a program writes until all lines are there."""
+    """Read the output of a program until all lines have arrived."""
     meter = Meter(lines * newlines)
     while not meter.done.is_set() and (chunk := os.read(program.output.fileno(), 1 << 20)):
         meter.count(chunk.count(b"\n"))
@@ -134,11 +134,11 @@ def _read(program: Program, lines: int, newlines: int) -> Step:
     return Step(meter.speed / newlines, program.cpu, program.memory)
 
 
-def whole_run(ground: Ground, *, lines: int) -> Iterator[Told]:
-    """Follow as a user does: the events of a run, whose log is at hand in the end."""
+def whole_run(testbed: Testbed, *, lines: int) -> Iterator[Measurement]:
+    """Iterate over the events of a run, as a user does."""
     from heroku_magic.api.log_lines import LogLine
 
-    heroku = ground.remote()
+    heroku = testbed.remote()
     yield
     while True:
         run, seen, began = heroku.submit(command=flood(lines), rows=False), 0, 0.0
@@ -151,13 +151,13 @@ def whole_run(ground: Ground, *, lines: int) -> Iterator[Told]:
         yield lines / (time.perf_counter() - began)
 
 
-def memory(ground: Ground, *, lines: int) -> Iterator[Told]:
-    """Run it, and tell the most memory that this process ever had."""
-    heroku = ground.remote()
+def memory(testbed: Testbed, *, lines: int) -> Iterator[Measurement]:
+    """Run the command and measure the peak memory of this process."""
+    heroku = testbed.remote()
     yield
     heroku.run(command=flood(lines), rows=False)
     yield peak_memory("self")
 
 
 if __name__ == "__main__":
-    alone(__file__)
+    run_alone(__file__)

@@ -1,4 +1,4 @@
-"""From a dyno's write to the display's update in a Jupyter kernel, at 1, 100 and 10,000 lines a second."""
+"""Latency from a dyno's write to the display update in a Jupyter kernel, at 1, 100 and 10,000 lines per second."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.command import alone
-from benchmarks.ground import MANY, PlainApi, missing_package
-from benchmarks.race import Aim, Race, Side, Told
+from benchmarks.command import run_alone
+from benchmarks.race import Aim, Measurement, Race, Side
+from benchmarks.testbed import MANY, PlainApi, missing_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from benchmarks.ground import Ground
+    from benchmarks.testbed import Testbed
 
-# Lines at a steady rate, each with its number and the moment of its write; at most 1,000 wake-ups a second.
+# Prints lines at a steady rate, each with its number and time; wakes up at most 1,000 times per second.
 PRINT = """import sys, time
 rate, lines = float(sys.argv[1]), int(sys.argv[2])
 time.sleep(1)
@@ -33,7 +33,7 @@ WRITTEN = re.compile(r"line (\d+) (\d+\.\d{6})")
 
 
 def races(*, quick: bool) -> list[Race]:
-    """p50 and p99 of each rate. The other side: a script that reads the same log by `requests`, a chunk at a time."""
+    """Measure p50 and p99 of each rate, against a script that reads the same log with `requests` in chunks."""
     if quick:
         return [_race("p50", 100, 50, Aim(alone=0.15))]
     return [
@@ -48,55 +48,55 @@ def races(*, quick: bool) -> list[Race]:
 
 def _race(share: str, rate: int, lines: int, aim: Aim | None = None) -> Race:
     lacking = missing_package("ipykernel", "jupyter_client")
-    ours = Side("write to display", partial(shown, share=share, rate=rate, lines=lines), missing=lacking)
-    script = Side("write to script", partial(read, share=share, rate=rate, lines=lines), aim or Aim())
-    title = f"latency {share}, {rate:,} line{'s' * (rate > 1)} a second"
+    ours = Side("write to display", partial(display_latency, share=share, rate=rate, lines=lines), missing=lacking)
+    script = Side("write to script", partial(script_latency, share=share, rate=rate, lines=lines), aim or Aim())
+    title = f"latency {share}, {rate:,} line{'s' * (rate > 1)} per second"
     return Race(title, "s", ours, [script], 1, warm_ups=0, files={"steady.py": PRINT}, emulator=[MANY])
 
 
-def shown(ground: Ground, *, share: str, rate: int, lines: int) -> Iterator[Told]:
-    """Watch the messages that a front end gets."""
+def display_latency(testbed: Testbed, *, share: str, rate: int, lines: int) -> Iterator[Measurement]:
+    """Read the messages that a front end receives."""
     from jupyter_client.manager import start_new_kernel
 
-    manager, client = start_new_kernel(cwd=str(ground.folder.parent))
-    told = "; ".join(f"%env {name}={value}" for name, value in ground.exports.items()).split("; ")
-    watch(client, "\n".join([*told, "%load_ext heroku_magic"]), lambda *_: None)
+    manager, client = start_new_kernel(cwd=str(testbed.folder.parent))
+    exports = "; ".join(f"%env {name}={value}" for name, value in testbed.exports.items()).split("; ")
+    run_cell(client, "\n".join([*exports, "%load_ext heroku_magic"]), lambda *_: None)
     yield
     while True:
-        seen = Seen()
-        watch(client, f"%heroku run -- python -u steady.py {rate} {lines}", seen)
-        yield seen.latency(share, lines)
+        times = LineTimes()
+        run_cell(client, f"%heroku run -- python -u steady.py {rate} {lines}", times)
+        yield times.latency(share, lines)
     client.stop_channels()
     manager.shutdown_kernel()
 
 
-def watch(client: Any, code: str, see: Callable[[float, str], None]) -> None:
-    """Run a cell, and hand on each update of a display with its moment."""
+def run_cell(client: Any, code: str, on_update: Callable[[float, str], None]) -> None:
+    """Run a cell and call `on_update` with the time and text of each display update."""
 
     def take(message: dict[str, Any]) -> None:
         if message["msg_type"] in {"display_data", "update_display_data"}:
-            see(time.time(), message["content"]["data"].get("text/html", ""))
+            on_update(time.time(), message["content"]["data"].get("text/html", ""))
 
     reply = client.execute_interactive(code, output_hook=take, timeout=300)["content"]
     if reply["status"] != "ok":
         raise RuntimeError(f"{reply['ename']}: {reply['evalue']}")
 
 
-def read(ground: Ground, *, share: str, rate: int, lines: int) -> Iterator[Told]:
-    """Read the log as it comes."""
-    api = PlainApi(ground)
+def script_latency(testbed: Testbed, *, share: str, rate: int, lines: int) -> Iterator[Measurement]:
+    """Read the log as it arrives."""
+    api = PlainApi(testbed)
     yield
     while True:
-        seen, response = Seen(), api.log(api.start(f"python -u steady.py {rate} {lines}"))
+        times, response = LineTimes(), api.log(api.start(f"python -u steady.py {rate} {lines}"))
         for chunk in response.iter_content(None):
-            seen(time.time(), chunk.decode())
+            times(time.time(), chunk.decode())
             if b"Process exited" in chunk:
                 break
-        yield seen.latency(share, lines)
+        yield times.latency(share, lines)
 
 
-class Seen:
-    """When each line was first seen: with the first update that shows it or a later one."""
+class LineTimes:
+    """When each line was first displayed, by the first update that contains it or a later line."""
 
     def __init__(self) -> None:
         self._latest = -1
@@ -104,7 +104,7 @@ class Seen:
         self._written: dict[int, float] = {}
 
     def __call__(self, moment: float, text: str) -> None:
-        """Take what is shown at a moment."""
+        """Record the lines displayed at a moment."""
         for number, written in WRITTEN.findall(text):
             self._written[int(number)] = float(written)
         latest = max(self._written, default=-1)
@@ -113,12 +113,12 @@ class Seen:
             self._latest = latest
 
     def latency(self, share: str, lines: int) -> float:
-        """Return the seconds that half (p50) or 99 % (p99) of the lines took at most."""
-        assert self._latest == lines - 1, f"{self._latest + 1} of {lines} lines were seen"
+        """Return the latency in seconds within which half (p50) or 99 % (p99) of the lines appeared."""
+        assert self._latest == lines - 1, f"{self._latest + 1} of {lines} lines were displayed"
         return percentile(share, [*self._latencies()])
 
     def _latencies(self) -> Iterator[float]:
-        """Of all lines: those that went by between two updates were written between those that were shown."""
+        """Yield the latency of every line, with interpolated write times for lines that no update contained."""
         import numpy as np
 
         numbers = sorted(self._written)
@@ -135,4 +135,4 @@ def percentile(share: str, values: Sequence[float]) -> float:
 
 
 if __name__ == "__main__":
-    alone(__file__)
+    run_alone(__file__)

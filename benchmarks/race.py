@@ -1,9 +1,9 @@
-"""Race: ways of doing one job, taken in turns -> medians, spreads, ratios, aims met or missed; it prints nothing.
+"""Run several ways of doing one job in turns, and compute medians, spreads, ratios, and aims met or missed.
 
-A way is a *lane*, a generator function of the `Ground` that the race is run on: what stands before its
-first `yield` is set-up, each further step does the job once. It yields None (the step's seconds count),
-the number that counts, or a `Step`. Each lane has a process of its own, so that its processor time and
-its memory are its own; the lanes take turns, A B A B, so that a busy machine is busy for both.
+Each way is a *lane*, a generator function of a `Testbed`: the code before its first `yield` is the set-up, and
+each further step does the job once. It yields None (the duration of the step is measured), the measured
+number, or a `Step`. Each lane has its own process, so that processor time and memory can be attributed to
+it. The lanes take turns, A B A B, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from benchmarks.ground import Ground, laid_out, peak_memory
+from benchmarks.testbed import Testbed, create_testbed, peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """What doing a job once came to. cpu: seconds of processor time of the client; memory: its peak in MB."""
+    """The measurements of one step. cpu: processor time of the client in seconds; memory: its peak in MB."""
 
     value: float | None = None
     cpu: float | None = None
     memory: float | None = None
 
 
-Told: TypeAlias = "float | Step | None"
-Lane: TypeAlias = "Callable[[Ground], Iterator[Told]]"
+Measurement: TypeAlias = "float | Step | None"
+Lane: TypeAlias = "Callable[[Testbed], Iterator[Measurement]]"
 
 
 @dataclass(frozen=True)
 class Aim:
-    """What ours over theirs has to be: `ratio`, or `more` (a difference), or `alone` (ours by itself) at most.
+    """The target of a race: an upper limit for ours / theirs (`ratio`), ours - theirs (`more`) or ours (`alone`).
 
-    A race whose larger numbers are the better ones has a ratio of at `least` so much.
+    Where larger numbers are better, `least` is a lower limit for ours / theirs.
     """
 
     ratio: float | None = None
@@ -49,11 +49,11 @@ class Aim:
     alone: float | None = None
 
     def as_json(self) -> dict[str, float]:
-        """Return what is set: one of the four, or nothing."""
+        """Return the one limit that is set, or an empty dict."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def is_met(self, ours: Sequence[float], theirs: Sequence[float]) -> bool | None:
-        """Tell whether the median of the rounds keeps to it; None: there is no aim."""
+        """Return whether the median of the rounds meets the aim; None if there is no aim."""
         if self.alone is not None:
             return statistics.median(ours) <= self.alone
         if self.more is not None:
@@ -68,7 +68,7 @@ NO_AIM = Aim()
 
 @dataclass(frozen=True)
 class Side:
-    """One way of doing the job. aim: of ours beside it. missing: why it cannot run on this machine."""
+    """One way of doing the job. aim: the aim of ours against it. missing: why it cannot run on this machine."""
 
     name: str
     lane: Lane
@@ -78,9 +78,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Race:
-    """One job, our way and others. unit: of the numbers. files: of the app; emulator: options of one that all share.
+    """One job, done by heroku_magic and by others.
 
-    repeats: rounds that count; one before them does not.
+    unit: the unit of the numbers. files: files of the app. emulator: options of a shared emulator.
+    repeats: measured rounds, after `warm_ups` unmeasured ones.
     """
 
     title: str
@@ -95,7 +96,7 @@ class Race:
 
 @dataclass(frozen=True)
 class Record:
-    """What one side came to: a Step a round, or why there is none."""
+    """The results of one side: one Step per round, or why it did not run."""
 
     name: str
     steps: Sequence[Step] = ()
@@ -103,11 +104,11 @@ class Record:
 
     @property
     def values(self) -> list[float]:
-        """The numbers that count."""
+        """The measured numbers."""
         return [step.value for step in self.steps if step.value is not None]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the record as plain values."""
         if self.not_run:
             return {"name": self.name, "not_run": self.not_run}
         return {
@@ -123,14 +124,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a race came to: ours, and each other side with its aim."""
+    """The result of a race: ours, and each other side with its aim."""
 
     race: Race
     ours: Record
     others: Sequence[tuple[Side, Record]]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain values: both sides, and for each other side the ratio, the aim, met or not."""
+        """Return all sides as plain values, the others with ratio, aim, and whether it is met."""
         others = [{**record.as_json(), **self._compared(side, record)} for side, record in self.others]
         return {"race": self.race.title, "unit": self.race.unit, "ours": self.ours.as_json(), "others": others}
 
@@ -142,27 +143,27 @@ class Outcome:
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return ours / theirs: the median over the rounds, of which each was run under the same load."""
+    """Return the median of ours / theirs over the rounds; the two sides of a round ran under the same load."""
     return statistics.median([one / other for one, other in zip(ours, theirs, strict=True)])
 
 
 def run(race: Race) -> Outcome:
-    """Run a race: all sides in turns."""
-    with laid_out(race.files, race.emulator) as ground, ExitStack() as lanes:
+    """Run all sides of a race in turns."""
+    with create_testbed(race.files, race.emulator) as testbed, ExitStack() as lanes:
         sides = [race.ours, *race.others]
-        runners = [lanes.enter_context(_runner(side, ground)) for side in sides]
+        runners = [lanes.enter_context(_runner(side, testbed)) for side in sides]
         for _ in range(race.warm_ups):
             for runner in runners:
                 runner.step()
         for _ in range(race.repeats):
             for runner in runners:
-                runner.keep_step()
+                runner.record_step()
         ours, *others = [runner.record for runner in runners]
         return Outcome(race, ours, list(zip(race.others, others, strict=True)))
 
 
 class _Runner:
-    """A lane in a process of its own, driven step by step; without a process it says why there is none."""
+    """A lane in its own process, driven step by step, or the reason why it is not run."""
 
     def __init__(self, side: Side, pipe: Connection | None, not_run: str = "") -> None:
         self._side = side
@@ -172,7 +173,7 @@ class _Runner:
 
     @property
     def record(self) -> Record:
-        """What came of it."""
+        """The results so far."""
         return Record(self._side.name, () if self._not_run else self._steps, self._not_run)
 
     def step(self) -> Step | None:
@@ -181,32 +182,32 @@ class _Runner:
             return None
         try:
             self._pipe.send("step")
-            answer = self._pipe.recv()
+            reply = self._pipe.recv()
         except (EOFError, OSError):
-            answer = "its process died"
-        if isinstance(answer, str):
-            self._not_run = f"failed: {answer}"
+            reply = "its process died"
+        if isinstance(reply, str):
+            self._not_run = f"failed: {reply}"
             return None
-        return Step(*answer)
+        return Step(*reply)
 
-    def keep_step(self) -> None:
-        """Do the job once, and note what it came to."""
+    def record_step(self) -> None:
+        """Do the job once and keep the result."""
         if (step := self.step()) is not None:
             self._steps.append(step)
 
 
 @contextmanager
-def _runner(side: Side, ground: Ground) -> Iterator[_Runner]:
+def _runner(side: Side, testbed: Testbed) -> Iterator[_Runner]:
     if side.missing:
         yield _Runner(side, None, side.missing)
         return
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_drive, args=(there, side.lane, ground))
+    process = context.Process(target=_drive, args=(there, side.lane, testbed))
     process.start()
     there.close()
     try:
-        ready = _first_word(here)
+        ready = _first_message(here)
         yield _Runner(side, here, "" if ready == "ready" else f"failed: {ready}")
     finally:
         with suppress(OSError):
@@ -216,33 +217,33 @@ def _runner(side: Side, ground: Ground) -> Iterator[_Runner]:
             process.kill()
 
 
-def _first_word(pipe: Connection) -> str:
+def _first_message(pipe: Connection) -> str:
     try:
         return str(pipe.recv())
     except EOFError:
         return "its process died"
 
 
-def _drive(pipe: Connection, lane: Lane, ground: Ground) -> None:
-    """Walk a lane, a step whenever one is asked for: the other end of a _Runner."""
+def _drive(pipe: Connection, lane: Lane, testbed: Testbed) -> None:
+    """Run one step of a lane for each request of the _Runner in the parent process."""
     _close_stdout()
-    steps = lane(ground)
+    steps = lane(testbed)
     try:
         next(steps)
         pipe.send("ready")
         while pipe.recv() == "step":
-            pipe.send(tuple(_measured(steps)))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the race says it
+            pipe.send(tuple(_measure(steps)))
+    except Exception as error:  # noqa: BLE001 - any error is reported as the result
         pipe.send(f"{type(error).__name__}: {error}"[:500])
     finally:
         steps.close()  # type: ignore[attr-defined]  # lanes are generators
 
 
-def _measured(steps: Iterator[Told]) -> Step:
+def _measure(steps: Iterator[Measurement]) -> Step:
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    told = next(steps)
+    measurement = next(steps)
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
-    step = told if isinstance(told, Step) else Step(told)
+    step = measurement if isinstance(measurement, Step) else Step(measurement)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Step(
         seconds if step.value is None else step.value,
@@ -252,7 +253,7 @@ def _measured(steps: Iterator[Told]) -> Step:
 
 
 def _close_stdout() -> None:
-    """What a lane shows is not what is measured."""
+    """Discard the output of a lane."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""Report: outcomes -> a Markdown table, JSON, a plot; it measures nothing."""
+"""Report outcomes as a Markdown table, as JSON and as a plot."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ if TYPE_CHECKING:
     from benchmarks.race import Outcome
 
 HEAD = """\
-| race | heroku_magic | beside | ratio | aim | |
+| race | heroku_magic | alternative | ratio | aim | |
 |---|---|---|---|---|---|"""
 AIMS = {"ratio": "≤ {}", "least": "≥ {}", "more": "≤ theirs + {}", "alone": "itself ≤ {}"}
 COLORS = {True: "#1e9e4a", False: "#e0352b", None: "#7a7a7a"}
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Return a row for each pair of sides: medians, ratio, aim, met or missed."""
+    """Return one row per pair of sides: medians, ratio, aim, met or missed."""
     return "\n".join([HEAD, *(row for outcome in outcomes for row in _rows(outcome.as_json()))])
 
 
 def details(outcome: Outcome) -> str:
     """Return one race with spreads, processor time and memory."""
-    told = outcome.as_json()
-    unit = told["unit"]
-    sides = [told["ours"], *told["others"]]
-    lines = [f"  {side['name']:34} {_spread(side, unit)}{_verdict(side, unit)}" for side in sides]
-    return "\n".join([f"{told['race']} ({unit})", *lines])
+    data = outcome.as_json()
+    unit = data["unit"]
+    sides = [data["ours"], *data["others"]]
+    lines = [f"  {side['name']:34} {_spread(side, unit)}{_comparison(side, unit)}" for side in sides]
+    return "\n".join([f"{data['race']} ({unit})", *lines])
 
 
 def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
     """Write everything as JSON."""
-    told = {"machine": machine(), "races": [outcome.as_json() for outcome in outcomes]}
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    data = {"machine": machine(), "races": [outcome.as_json() for outcome in outcomes]}
+    path.write_text(json.dumps(data, indent=1) + "\n")
 
 
 def write_plot(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Draw how many times better we are, to the right where we are, with each aim that is a ratio as a mark."""
+    """Plot how many times better heroku_magic is, with a mark for each aim that is a ratio."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    pairs = [(told, side) for outcome in outcomes for told, side in _run_pairs(outcome)][::-1]
-    better = [_times_better(side["ratio"], told["unit"]) for told, side in pairs]
+    pairs = [(data, side) for outcome in outcomes for data, side in _run_pairs(outcome)][::-1]
+    better = [_times_better(side["ratio"], data["unit"]) for data, side in pairs]
     figure, axes = plt.subplots(figsize=(13, 1 + 0.3 * len(pairs)), layout="constrained")
-    names = [f"{told['race']} / {side['name']}" for told, side in pairs]
+    names = [f"{data['race']} / {side['name']}" for data, side in pairs]
     bars = axes.barh(names, [one - 1 for one in better], left=1, color=[COLORS[side["met"]] for _, side in pairs])
     axes.bar_label(bars, [f"{one:.3g}" for one in better], padding=4)
     aims = {at: side["aim"].get("ratio", side["aim"].get("least")) for at, (_, side) in enumerate(pairs)}
@@ -68,12 +68,12 @@ def write_plot(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def _times_better(ratio: float, unit: str) -> float:
-    """How many times better a ratio is: of lines a second more is better, of all else less."""
+    """Return how many times better a ratio is: for lines per second larger is better, otherwise smaller."""
     return ratio if unit.endswith("/s") else 1 / ratio
 
 
 def machine() -> dict[str, Any]:
-    """Return what the numbers hang on."""
+    """Return the properties of the machine that affect the results."""
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -84,19 +84,20 @@ def machine() -> dict[str, Any]:
 
 
 def _run_pairs(outcome: Outcome) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    told = outcome.as_json()
-    return ((told, side) for side in told["others"] if "ratio" in side)
+    data = outcome.as_json()
+    return ((data, side) for side in data["others"] if "ratio" in side)
 
 
-def _rows(told: dict[str, Any]) -> Iterator[str]:
-    ours, unit = told["ours"], told["unit"]
-    for side in told["others"]:
+def _rows(data: dict[str, Any]) -> Iterator[str]:
+    ours, unit = data["ours"], data["unit"]
+    for side in data["others"]:
         if "ratio" in side:
             values = f"{_number(ours['median'], unit)} | {side['name']}: {_number(side['median'], unit)}"
-            yield f"| {told['race']} | {values} | {side['ratio']:.3g} | {_aim(side, unit)} | {_word(side['met'])} |"
+            aim = f"{_aim_text(side, unit)} | {_met_text(side['met'])}"
+            yield f"| {data['race']} | {values} | {side['ratio']:.3g} | {aim} |"
         else:
             why = side.get("not_run") or ours["not_run"]
-            yield f"| {told['race']} | | {side['name']} | | {_aim(side, unit)} | not run: {why} |"
+            yield f"| {data['race']} | | {side['name']} | | {_aim_text(side, unit)} | not run: {why} |"
 
 
 def _spread(side: dict[str, Any], unit: str) -> str:
@@ -107,19 +108,19 @@ def _spread(side: dict[str, Any], unit: str) -> str:
     return f"{_number(side['median'], unit):>12} ({low} to {high}; {used})"
 
 
-def _verdict(side: dict[str, Any], unit: str) -> str:
+def _comparison(side: dict[str, Any], unit: str) -> str:
     if "ratio" not in side:
         return ""
-    return f"\n  {'':34} ratio {side['ratio']:.3g}, aim {_aim(side, unit)}: {_word(side['met'])}"
+    return f"\n  {'':34} ratio {side['ratio']:.3g}, aim {_aim_text(side, unit)}: {_met_text(side['met'])}"
 
 
-def _aim(side: dict[str, Any], unit: str) -> str:
+def _aim_text(side: dict[str, Any], unit: str) -> str:
     for kind, value in side["aim"].items():
         return AIMS[kind].format(_number(value, unit) if kind in {"more", "alone"} else f"{value:.3g}")
     return "none"
 
 
-def _word(met: bool | None) -> str:
+def _met_text(met: bool | None) -> str:
     return {True: "met", False: "**missed**", None: "no aim"}[met]
 
 

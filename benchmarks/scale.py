@@ -1,7 +1,7 @@
-"""A sweep of 1,000 to 1,000,000 runs on Heroku, on paper: wall time and dollars by the platform's published limits.
+"""Simulate sweeps of 1,000 to 1,000,000 runs: wall time and dollars under Heroku's published limits.
 
-A simulation, event by event, of what bounds a sweep: dynos at once, seconds of a boot, requests an hour. It
-is checked against the embedded Heroku, which keeps to the same limits, with real dynos of short boots.
+The simulation covers what limits a sweep: concurrent dynos, boot time and requests per hour. It is checked
+against the embedded Heroku, which enforces the same limits, with real dynos that boot quickly.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchmarks.ground import laid_out
+from benchmarks.testbed import create_testbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +35,12 @@ def work(number: int, seconds: float):
 
 @dataclass(frozen=True)
 class Platform:
-    """What bounds a sweep.
+    """The limits of a sweep.
 
-    dynos: at once, https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits. boot: seconds, which
-    Heroku does not publish; 10 is what users report. bucket, refill: requests, and those that come back a
-    second, https://devcenter.heroku.com/articles/platform-api-reference#rate-limits. reserve: requests that a
-    sweep leaves for stops and looks. dollars: of a dyno's second.
+    dynos: concurrent dynos, https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits. boot: seconds;
+    Heroku publishes none, and users report 10. bucket, refill: available requests, and those added per second,
+    https://devcenter.heroku.com/articles/platform-api-reference#rate-limits. reserve: requests that a
+    sweep keeps for stops and queries. dollars: price of a dyno per second.
     """
 
     dynos: int = 50
@@ -53,7 +53,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class Load:
-    """What is to be done: so many runs of so many seconds each, `chunk` of them on a dyno one after the other."""
+    """The work: a number of runs of equal duration, `chunk` of them one after another on each dyno."""
 
     runs: int
     seconds: float
@@ -61,42 +61,42 @@ class Load:
 
     @property
     def dynos(self) -> int:
-        """How many dynos are started."""
+        """The number of dynos."""
         return math.ceil(self.runs / self.chunk)
 
     def work(self, dyno: int) -> float:
-        """Return the seconds of a dyno's work; the last one has what is left."""
+        """Return the seconds of work of a dyno; the last one has the rest."""
         return self.seconds * min(self.chunk, self.runs - dyno * self.chunk)
 
 
 @dataclass(frozen=True)
-class Bill:
-    """What it takes: seconds from the first create to the last end, dollars at list price, requests."""
+class Cost:
+    """The result: seconds from the first create to the last end, dollars at list price, and requests."""
 
     seconds: float
     dollars: float
     requests: int
 
 
-def simulate(load: Load, platform: Platform) -> Bill:
-    """Start each dyno when a place and a request are free, the earliest first."""
-    places = [0.0] * min(platform.dynos, load.dynos)
-    ready = _requests(platform)
+def simulate(load: Load, platform: Platform) -> Cost:
+    """Start each dyno as soon as a slot and a request are available."""
+    slots = [0.0] * min(platform.dynos, load.dynos)
+    ready = _request_times(platform)
     billed = end = 0.0
     for dyno in range(load.dynos):
-        free = heapq.heappop(places)
+        free = heapq.heappop(slots)
         began = max(free, next(ready))
         over = began + platform.boot + load.work(dyno)
         billed += over - began
         end = max(end, over)
-        heapq.heappush(places, over)
-    return Bill(end, billed * platform.dollars, load.dynos)
+        heapq.heappush(slots, over)
+    return Cost(end, billed * platform.dollars, load.dynos)
 
 
-def _requests(platform: Platform) -> Iterator[float]:
-    """Yield when each request may be sent: the bucket's at once, then as they come back.
+def _request_times(platform: Platform) -> Iterator[float]:
+    """Yield when each request may be sent: those in the bucket immediately, the others as they are refilled.
 
-    What comes back while the bucket is in use is there, too: request n needs n - bucket of them.
+    The bucket is refilled while it is in use, so request n needs n - bucket refills.
     """
     number = 0
     while True:
@@ -104,12 +104,12 @@ def _requests(platform: Platform) -> Iterator[float]:
         yield max(0.0, (number - (platform.bucket - platform.reserve)) / platform.refill)
 
 
-# -- the check: the same on the embedded Heroku ----------------------------------------------------
+# -- checks on the embedded Heroku ----------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Check:
-    """A load on an emulator of these limits."""
+    """A load on an emulator with these limits."""
 
     name: str
     load: Load
@@ -127,53 +127,53 @@ CHECKS = (
 
 
 def measure(check: Check) -> tuple[float, float]:
-    """Return the seconds that a sweep takes on paper, and on an emulator with the same limits."""
+    """Return the seconds of a sweep in the simulation, and on an emulator with the same limits."""
     load, limits = check.load, check.platform
     options = [f"--one-offs={limits.dynos}", f"--time=boot={limits.boot}", f"--requests-left={limits.bucket:.0f}"]
-    with laid_out(FILES, options) as ground:
-        heroku = ground.remote()
+    with create_testbed(FILES, options) as testbed:
+        heroku = testbed.remote()
         heroku.tasks()
         numbers, seconds = {"number": range(load.runs)}, {"seconds": load.seconds}
-        bucket = heroku.client.rate_limit().remaining  # to ask for the tasks took some
+        bucket = heroku.client.rate_limit().remaining  # listing the tasks used some
         began = time.perf_counter()
         df = heroku.sweep("work", numbers, seconds, jobs=limits.dynos, chunk=load.chunk).result()
-        took = time.perf_counter() - began
+        measured = time.perf_counter() - began
         assert df is not None
         assert len(df) == load.runs
-        return simulate(load, replace(limits, bucket=bucket)).seconds, took
+        return simulate(load, replace(limits, bucket=bucket)).seconds, measured
 
 
 # -- the tables ------------------------------------------------------------------------------------
 
 
 def table(seconds: float, chunk: int) -> Iterator[str]:
-    """Yield a row for each size of a sweep: without chunks, and with them."""
-    yield f"| runs of {seconds:g} s | one a dyno | {chunk} a dyno |"
+    """Yield one row per sweep size, without and with chunks."""
+    yield f"| runs of {seconds:g} s | one per dyno | {chunk} per dyno |"
     yield "|---|---|---|"
     for runs in (1_000, 10_000, 100_000, 1_000_000):
-        bills = [simulate(Load(runs, seconds, size), Platform()) for size in (1, chunk)]
-        yield f"| {runs:,} | {' | '.join(map(told, bills))} |"
+        costs = [simulate(Load(runs, seconds, size), Platform()) for size in (1, chunk)]
+        yield f"| {runs:,} | {' | '.join(map(describe, costs))} |"
 
 
-def told(bill: Bill) -> str:
-    """Return a bill in words."""
-    hours = bill.seconds / HOUR
-    time_ = f"{bill.seconds / 60:.0f} min" if hours < 2 else f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} d"
-    return f"{time_}, ${bill.dollars:,.2f}, {bill.requests:,} dynos"
+def describe(cost: Cost) -> str:
+    """Return a cost as text."""
+    hours = cost.seconds / HOUR
+    time_ = f"{cost.seconds / 60:.0f} min" if hours < 2 else f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} d"
+    return f"{time_}, ${cost.dollars:,.2f}, {cost.requests:,} dynos"
 
 
 def main() -> None:
     """Print the tables; `--check` runs the checks, which take minutes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10, help="of work of a run (10)")
-    parser.add_argument("--chunk", type=int, default=20, help="runs on a dyno one after the other (20)")
-    parser.add_argument("--check", action="store_true", help="sweep on the emulator, too, at 100 and at 1,000 runs")
+    parser.add_argument("--seconds", type=float, default=10, help="duration of a run (10)")
+    parser.add_argument("--chunk", type=int, default=20, help="runs per dyno, one after another (20)")
+    parser.add_argument("--check", action="store_true", help="also run sweeps of 100 and 1,000 runs on the emulator")
     options = parser.parse_args()
     print("\n".join(table(options.seconds, options.chunk)))
     for check in CHECKS if options.check else ():
-        predicted, took = measure(check)
+        predicted, measured = measure(check)
         print(
-            f"{check.load.runs:,} runs, {check.name}: {predicted:.1f} s predicted, {took:.1f} s on the emulator",
+            f"{check.load.runs:,} runs, {check.name}: {predicted:.1f} s predicted, {measured:.1f} s on the emulator",
             flush=True,
         )
 

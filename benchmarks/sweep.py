@@ -1,4 +1,4 @@
-"""Sweeps of 100 and of 1,000 local runs, from submit to one DataFrame, beside Lithops' map and `xargs -P`."""
+"""Sweeps of 100 and 1,000 local runs, from submit to DataFrame, against Lithops' map and `xargs -P`."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.command import alone
-from benchmarks.ground import missing_package, missing_program
-from benchmarks.race import Aim, Race, Side, Told
+from benchmarks.command import run_alone
+from benchmarks.race import Aim, Measurement, Race, Side
+from benchmarks.testbed import missing_package, missing_program
 from benchmarks.warm_run import N, lithops_executor, lithops_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.ground import Ground
+    from benchmarks.testbed import Testbed
 
-JOBS = 2 * (os.cpu_count() or 1)  # at once: what the embedded Heroku allows
+JOBS = 2 * (os.cpu_count() or 1)  # the limit of the embedded Heroku
 
 
 def races(*, quick: bool) -> list[Race]:
-    """A hundred, a thousand, and whether a run of the thousand costs more than one of the hundred."""
+    """Sweep over a hundred and a thousand seeds, and compare the time per run."""
     few, many = (4, 8) if quick else (100, 1000)
     return [
         _race(few, repeats=1 if quick else 3),
         _race(many, repeats=1),
         Race(
-            f"seconds a run, sweep of {many:,}",
+            f"seconds per run, sweep of {many:,}",
             "s",
-            Side(f"sweep of {many:,}", partial(a_run, runs=many)),
-            [Side(f"sweep of {few:,}", partial(a_run, runs=few), Aim(ratio=1.1))],
+            Side(f"sweep of {many:,}", partial(seconds_per_run, runs=many)),
+            [Side(f"sweep of {few:,}", partial(seconds_per_run, runs=few), Aim(ratio=1.1))],
             repeats=1 if quick else 2,
             warm_ups=0,
         ),
@@ -47,9 +47,9 @@ def _race(runs: int, *, repeats: int) -> Race:
     return Race(f"sweep of {runs:,}", "s", ours, others, repeats=repeats, warm_ups=0)
 
 
-def sweep(ground: Ground, *, runs: int) -> Iterator[Told]:
+def sweep(testbed: Testbed, *, runs: int) -> Iterator[Measurement]:
     """Sweep over the seeds."""
-    heroku = ground.local()
+    heroku = testbed.local()
     heroku.tasks()
     yield
     while True:
@@ -59,9 +59,9 @@ def sweep(ground: Ground, *, runs: int) -> Iterator[Told]:
         yield
 
 
-def a_run(ground: Ground, *, runs: int) -> Iterator[Told]:
-    """The same, divided by the number of runs."""
-    steps = sweep(ground, runs=runs)
+def seconds_per_run(testbed: Testbed, *, runs: int) -> Iterator[Measurement]:
+    """Measure a sweep, divided by the number of runs."""
+    steps = sweep(testbed, runs=runs)
     yield next(steps)
     while True:
         began = time.perf_counter()
@@ -69,21 +69,21 @@ def a_run(ground: Ground, *, runs: int) -> Iterator[Told]:
         yield (time.perf_counter() - began) / runs
 
 
-def xargs(ground: Ground, *, runs: int) -> Iterator[Told]:
-    """Run the script for each seed, as many at once."""
+def xargs(testbed: Testbed, *, runs: int) -> Iterator[Measurement]:
+    """Run the script for each seed, with the same concurrency."""
     seeds = "\n".join(map(str, range(runs)))
-    script = ["env", f"n={N}", "seed={}", ground.python, "-m", "heroku_task", "task"]
+    script = ["env", f"n={N}", "seed={}", testbed.python, "-m", "heroku_task", "task"]
     yield
     while True:
         command = ["xargs", "-P", str(JOBS), "-I{}", *script]
-        subprocess.run(command, input=seeds, check=True, stdout=subprocess.DEVNULL, text=True, cwd=ground.folder)
+        subprocess.run(command, input=seeds, check=True, stdout=subprocess.DEVNULL, text=True, cwd=testbed.folder)
         yield
 
 
-def lithops(ground: Ground, *, runs: int) -> Iterator[Told]:
-    """Map the same function over the seeds; the executor is warm."""
-    task = lithops_task(ground)
-    with lithops_executor(ground) as executor:
+def lithops(testbed: Testbed, *, runs: int) -> Iterator[Measurement]:
+    """Map the same function over the seeds with a warm executor."""
+    task = lithops_task(testbed)
+    with lithops_executor(testbed) as executor:
         executor.get_result(executor.call_async(task, {"n": N, "seed": 0}))
         yield
         while True:
@@ -93,4 +93,4 @@ def lithops(ground: Ground, *, runs: int) -> Iterator[Told]:
 
 
 if __name__ == "__main__":
-    alone(__file__)
+    run_alone(__file__)

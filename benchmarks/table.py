@@ -1,4 +1,4 @@
-"""A DataFrame through the log as records, beside a printed line of JSON a row that pandas reads: bytes, seconds."""
+"""Send a DataFrame through the log as records, against JSON lines read by pandas: bytes and seconds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.command import alone
-from benchmarks.race import Aim, Race, Side, Told
+from benchmarks.command import run_alone
+from benchmarks.race import Aim, Measurement, Race, Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.ground import Ground
+    from benchmarks.testbed import Testbed
 
 MIXED = """{
     "i": range(n), "x": rng.random(n), "b": rng.random(n) < 0.5,
@@ -24,7 +24,7 @@ FLOATS = '{name: rng.random(n) for name in "abcde"}'
 PROCFILE = """records: python -m heroku_task records
 lines: python lines.py
 """
-# A dyno of the emulator has an environment of its own, without pandas.
+# A dyno of the emulator has a separate environment, without pandas.
 TABLE = """import os, sys
 sys.path.append({packages!r})
 import numpy as np
@@ -49,7 +49,7 @@ KEY = f"hm-00000000:{'0' * 64}"
 
 
 def races(*, quick: bool) -> list[Race]:
-    """A table of all sorts, and one of random floats, which nothing compresses."""
+    """Send a table of mixed types, and one of random floats, which hardly compresses."""
     rows = 1000 if quick else 1_000_000
     mixed = _races("int, float, bool, word, int", MIXED, rows, bytes_=1 / 5, seconds=1 / 4, repeats=1 if quick else 3)
     return mixed + _races("5 random floats", FLOATS, rows, bytes_=1 / 2.5, seconds=1 / 3, repeats=1 if quick else 3)
@@ -63,7 +63,7 @@ def _races(name: str, columns: str, rows: int, *, bytes_: float, seconds: float,
     title = f"table of {rows:,} rows: {name}"
     return [
         Race(title, "s", *_sides(as_records, as_lines, rows, seconds), repeats=repeats, warm_ups=0, files=files),
-        Race(f"{title}, log", "bytes", *_sides(printed_records, printed_lines, rows, bytes_), repeats=1, files=files),
+        Race(f"{title}, log", "bytes", *_sides(record_bytes, line_bytes, rows, bytes_), repeats=1, files=files),
     ]
 
 
@@ -72,9 +72,9 @@ def _sides(ours: Any, lines: Any, rows: int, aim: float) -> tuple[Side, list[Sid
     return Side("records", partial(ours, rows=rows)), [other]
 
 
-def as_records(ground: Ground, *, rows: int) -> Iterator[Told]:
-    """Submit to DataFrame, by the protocol."""
-    heroku = ground.local()
+def as_records(testbed: Testbed, *, rows: int) -> Iterator[Measurement]:
+    """Measure from submit to DataFrame, with records."""
+    heroku = testbed.local()
     yield
     while True:
         df = heroku.run("records")
@@ -82,11 +82,11 @@ def as_records(ground: Ground, *, rows: int) -> Iterator[Told]:
         yield
 
 
-def as_lines(ground: Ground, *, rows: int) -> Iterator[Told]:
-    """Submit to DataFrame, by the text of the log."""
+def as_lines(testbed: Testbed, *, rows: int) -> Iterator[Measurement]:
+    """Measure from submit to DataFrame, with JSON lines."""
     import pandas as pd
 
-    heroku = ground.local()
+    heroku = testbed.local()
     yield
     while True:
         began = time.perf_counter()
@@ -98,21 +98,21 @@ def as_lines(ground: Ground, *, rows: int) -> Iterator[Told]:
         yield took
 
 
-def printed_records(ground: Ground, *, rows: int) -> Iterator[Told]:
-    """How many bytes the task prints."""
-    return printed(ground, rows, f"RUN_KEY={KEY} python -m heroku_task records")
+def record_bytes(testbed: Testbed, *, rows: int) -> Iterator[Measurement]:
+    """Count the bytes of the records."""
+    return count_bytes(testbed, rows, f"RUN_KEY={KEY} python -m heroku_task records")
 
 
-def printed_lines(ground: Ground, *, rows: int) -> Iterator[Told]:
-    """How many bytes the lines have."""
-    return printed(ground, rows, "python lines.py")
+def line_bytes(testbed: Testbed, *, rows: int) -> Iterator[Measurement]:
+    """Count the bytes of the JSON lines."""
+    return count_bytes(testbed, rows, "python lines.py")
 
 
-def printed(ground: Ground, rows: int, command: str) -> Iterator[Told]:
-    """Count what a command prints."""
+def count_bytes(testbed: Testbed, rows: int, command: str) -> Iterator[Measurement]:
+    """Count the bytes that a command prints."""
     import heroku_magic
 
-    heroku = ground.local()
+    heroku = testbed.local()
     yield
     while True:
         heroku.run(command=f"{command} | wc -c", rows=False)
@@ -122,4 +122,4 @@ def printed(ground: Ground, rows: int, command: str) -> Iterator[Told]:
 
 
 if __name__ == "__main__":
-    alone(__file__)
+    run_alone(__file__)

@@ -1,4 +1,4 @@
-"""One run once all is warm, from submit to DataFrame, beside the bare script, Lithops, `heroku run` and `%%px`."""
+"""A warm run, from submit to DataFrame, against the bare script, Lithops, `heroku run` and `%%px`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.command import alone
-from benchmarks.ground import (
+from benchmarks.command import run_alone
+from benchmarks.race import Aim, Measurement, Race, Side, Step
+from benchmarks.testbed import (
     APP,
     MANY,
     Program,
@@ -18,43 +19,42 @@ from benchmarks.ground import (
     missing_package,
     official_cli,
 )
-from benchmarks.race import Aim, Race, Side, Step, Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks.ground import Ground
+    from benchmarks.testbed import Testbed
 
 N = 10  # rows of the shipped task
 
 
 def races(*, quick: bool) -> list[Race]:
-    """On an emulator of the kernel's own; and on one that the official CLI shares."""
+    """Run on an emulator of the kernel, and on one shared with the official CLI."""
     local = [
         Side("bare subprocess", bare, Aim(ratio=1.25)),
         Side("Lithops localhost", lithops, Aim(ratio=1 / 5), missing_package("lithops")),
         Side("ipyparallel %%px, cluster up", px, missing=missing_package("ipyparallel")),
     ]
-    shared = [Side("heroku run (official CLI)", official, Aim(ratio=1 / 10), missing_cli())]
+    shared = [Side("heroku run (official CLI)", cli_run, Aim(ratio=1 / 10), missing_cli())]
     ours = "heroku.run()"
     return [
-        Race("warm run", "s", Side(ours, on_its_own), local[:1] if quick else local, repeats=2 if quick else 21),
-        Race("warm run, shared emulator", "s", Side(ours, on_shared), shared, 1 if quick else 7, emulator=[MANY]),
+        Race("warm run", "s", Side(ours, local_emulator), local[:1] if quick else local, repeats=2 if quick else 21),
+        Race("warm run, shared emulator", "s", Side(ours, shared_emulator), shared, 1 if quick else 7, emulator=[MANY]),
     ]
 
 
-def on_its_own(ground: Ground) -> Iterator[Told]:
-    """Run on an emulator of the process's own."""
-    return ours(ground.local())
+def local_emulator(testbed: Testbed) -> Iterator[Measurement]:
+    """Run on an emulator of this process."""
+    return ours(testbed.local())
 
 
-def on_shared(ground: Ground) -> Iterator[Told]:
-    """Run on the emulator that all share."""
-    return ours(ground.remote())
+def shared_emulator(testbed: Testbed) -> Iterator[Measurement]:
+    """Run on the shared emulator."""
+    return ours(testbed.remote())
 
 
-def ours(heroku: Any) -> Iterator[Told]:
-    """Run the task again and again."""
+def ours(heroku: Any) -> Iterator[Measurement]:
+    """Run the task in each step."""
     yield
     while True:
         df = heroku.run("task", {"n": N})
@@ -62,19 +62,19 @@ def ours(heroku: Any) -> Iterator[Told]:
         yield
 
 
-def bare(ground: Ground) -> Iterator[Told]:
-    """Run the script by the interpreter that the dynos have."""
+def bare(testbed: Testbed) -> Iterator[Measurement]:
+    """Run the script with the interpreter of the dynos."""
     yield
     while True:
-        command = [ground.python, "-m", "heroku_task", "task"]
-        subprocess.run(command, check=True, capture_output=True, cwd=ground.folder, env={"n": str(N)})
+        command = [testbed.python, "-m", "heroku_task", "task"]
+        subprocess.run(command, check=True, capture_output=True, cwd=testbed.folder, env={"n": str(N)})
         yield
 
 
-def lithops(ground: Ground) -> Iterator[Told]:
-    """Call the same function by the localhost executor; it is warm when it has run once."""
-    task = lithops_task(ground)
-    with lithops_executor(ground) as executor:
+def lithops(testbed: Testbed) -> Iterator[Measurement]:
+    """Call the same function with the localhost executor, which is warm after the first call."""
+    task = lithops_task(testbed)
+    with lithops_executor(testbed) as executor:
         yield
         while True:
             rows = executor.get_result(executor.call_async(task, {"n": N, "seed": 0}))
@@ -82,9 +82,9 @@ def lithops(ground: Ground) -> Iterator[Told]:
             yield
 
 
-def lithops_task(ground: Ground) -> Callable[[int, int], list[Any]]:
-    """Return the shipped task as a function that gives its rows as a list, wherever it is called."""
-    folder = str(ground.folder)
+def lithops_task(testbed: Testbed) -> Callable[[int, int], list[Any]]:
+    """Return the shipped task as a function that returns a list of rows in any process."""
+    folder = str(testbed.folder)
 
     def rows(n: int, seed: int) -> list[Any]:
         import sys
@@ -97,45 +97,45 @@ def lithops_task(ground: Ground) -> Callable[[int, int], list[Any]]:
     return rows
 
 
-def lithops_executor(ground: Ground) -> Any:
-    """Return a localhost executor that keeps its files to this race and finds the `python` that runs us."""
-    os.environ["HOME"] = str(ground.folder.parent)
+def lithops_executor(testbed: Testbed) -> Any:
+    """Return a localhost executor that writes only to the testbed and uses this `python`."""
+    os.environ["HOME"] = str(testbed.folder.parent)
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     import lithops as peer
 
     return peer.LocalhostExecutor(log_level=None)
 
 
-def px(ground: Ground) -> Iterator[Told]:
-    """Run the same function by the magic, on an engine that is up and warm."""
+def px(testbed: Testbed) -> Iterator[Measurement]:
+    """Run the same function with the magic, on a warm engine."""
     import ipyparallel
 
-    with ipyparallel.Cluster(n=1, profile_dir=str(ground.folder.parent / "profile"), log_level=50) as client:
-        cell = px_shell(client, ground)
+    with ipyparallel.Cluster(n=1, profile_dir=str(testbed.folder.parent / "profile"), log_level=50) as client:
+        cell = px_shell(client, testbed)
         yield
         while True:
             cell()
             yield
 
 
-def px_shell(client: Any, ground: Ground) -> Callable[[], Any]:
-    """Return what runs a %%px cell in a shell."""
+def px_shell(client: Any, testbed: Testbed) -> Callable[[], Any]:
+    """Return a function that runs a %%px cell in a shell."""
     from IPython.core.interactiveshell import InteractiveShell
 
     shell = InteractiveShell.instance()
     client[:].activate()
-    body = f"import sys; sys.path.insert(0, {str(ground.folder)!r})\nfrom task import pi\nlen([*pi({N}, 0)])"
+    body = f"import sys; sys.path.insert(0, {str(testbed.folder)!r})\nfrom task import pi\nlen([*pi({N}, 0)])"
     return lambda: shell.run_cell_magic("px", "--block", body)
 
 
-def official(ground: Ground) -> Iterator[Told]:
-    """Run the process type by `heroku run`, which attaches to the dyno."""
+def cli_run(testbed: Testbed) -> Iterator[Measurement]:
+    """Run the process type with `heroku run`, which attaches to the dyno."""
     command = [str(official_cli()), "run", "--app", APP, "--exit-code", "--no-tty", "--env", f"n={N}", "task"]
     yield
     while True:
-        program = Program(command, env=cli_environment(ground), cwd=ground.folder.parent).wait()
+        program = Program(command, env=cli_environment(testbed), cwd=testbed.folder.parent).wait()
         yield Step(cpu=program.cpu, memory=program.memory)
 
 
 if __name__ == "__main__":
-    alone(__file__)
+    run_alone(__file__)

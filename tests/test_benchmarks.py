@@ -1,4 +1,4 @@
-"""The races run, small and once; how fast they are is no test's business."""
+"""The benchmarks run with little data. Their speed is not tested."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from benchmarks.report import table  # noqa: E402
 from benchmarks.scale import Load, Platform, simulate  # noqa: E402
 
 
-def steady(ground, *, value=2.0):
+def steady(testbed, *, value=2.0):
     yield
     while True:
         yield value
 
 
-def broken(ground):
+def broken(testbed):
     yield
     raise RuntimeError("no such luck")
 
 
-def test_the_cheap_races_run_and_write_both_sides_and_a_ratio(tmp_path):
+def test_the_fast_races_run_and_write_both_sides_and_a_ratio(tmp_path):
     names = ["load_ext", "parse", "quota"]
     file = tmp_path / "races.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(file), *names]
@@ -47,7 +47,7 @@ def test_the_cheap_races_run_and_write_both_sides_and_a_ratio(tmp_path):
             assert f"| {race['race']} | " in done.stdout
 
 
-def test_a_side_that_is_not_there_or_fails_is_listed_as_not_run_and_never_as_won():
+def test_a_side_that_is_missing_or_fails_is_listed_as_not_run():
     others = [Side("absent", steady, Aim(ratio=9), "not installed"), Side("broken", broken, Aim(ratio=9))]
     outcome = run(Race("a race", "s", Side("ours", steady), others, repeats=1, warm_ups=0))
 
@@ -72,11 +72,11 @@ def test_a_side_that_is_not_there_or_fails_is_listed_as_not_run_and_never_as_won
         (Aim(), [1], [1], None),
     ],
 )
-def test_an_aim_is_judged_by_the_median_of_the_rounds(aim, ours, theirs, is_met):
+def test_an_aim_is_compared_with_the_median_of_the_rounds(aim, ours, theirs, is_met):
     assert aim.is_met(ours, theirs) is is_met
 
 
-def test_a_sweep_on_paper_is_bound_by_dynos_or_by_requests():
+def test_a_simulated_sweep_is_limited_by_dynos_or_by_requests():
     dynos = Platform(dynos=10, boot=1, bucket=1e9, dollars=0.5)
     assert simulate(Load(100, 3), dynos).seconds == 40
     assert simulate(Load(100, 3), dynos).dollars == 100 * 4 * 0.5

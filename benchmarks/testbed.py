@@ -1,4 +1,4 @@
-"""Ground: what races are run on: an app's folder, an emulator, the peers' programs, and the watch on them."""
+"""The testbed of the races: an app folder, an emulator, the programs of the alternatives, and their monitoring."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = "demo"
-MANY = "--one-offs=1000"  # no race is about this limit unless it says so
+MANY = "--one-offs=1000"  # high enough that the limit affects no race
 EVENTS = "text/event-stream"
 INSTALL = 'pip install ".[bench]"'
 
 
 @dataclass(frozen=True)
-class Ground:
-    """The app's folder and, where the sides share an emulator, the environment that leads to it."""
+class Testbed:
+    """The app folder and, if the sides share an emulator, its environment variables."""
 
     folder: Path
     exports: Mapping[str, str] = field(default_factory=dict)
-    emulator: int = 0  # its process id
+    emulator: int = 0  # the process id
 
     def local(self) -> heroku_magic.Heroku:
-        """Return a connection to an emulator of this process's own, with the app's environment built."""
+        """Return a connection to an emulator of this process, after it has built the app's environment."""
         import heroku_magic
 
         heroku = heroku_magic.connect(worker=self.folder, say=lambda _: None)
@@ -47,7 +47,7 @@ class Ground:
         return heroku
 
     def remote(self) -> heroku_magic.Heroku:
-        """Return a connection to the shared emulator, which is as any Heroku to us."""
+        """Return a connection to the shared emulator, which is used like the real Heroku."""
         import heroku_magic
 
         os.environ.update(self.exports)
@@ -57,64 +57,64 @@ class Ground:
 
     @property
     def python(self) -> str:
-        """The interpreter that the app's dynos run, once one ran."""
+        """The interpreter of the app's dynos, available after the first run."""
         return str(next(self.folder.glob(".heroku/*/bin/python")))
 
 
 @contextmanager
-def laid_out(files: Mapping[str, str], emulator: Sequence[str] | None) -> Iterator[Ground]:
-    """Write an app: the shipped worker and these files; start an emulator that serves it, if one is to be shared."""
-    with tempfile.TemporaryDirectory(prefix="race-") as place:
-        folder = Path(place, APP)
+def create_testbed(files: Mapping[str, str], emulator: Sequence[str] | None) -> Iterator[Testbed]:
+    """Write an app with the shipped worker and these files, and start a shared emulator if options are passed."""
+    with tempfile.TemporaryDirectory(prefix="race-") as parent:
+        folder = Path(parent, APP)
         shutil.copytree(ROOT / "worker", folder, ignore=shutil.ignore_patterns(".heroku", "__pycache__"))
         for name, text in files.items():
             (folder / name).write_text(text)
-        with nullcontext(Ground(folder)) if emulator is None else serving(folder, *emulator) as ground:
-            yield ground
+        with nullcontext(Testbed(folder)) if emulator is None else serve(folder, *emulator) as testbed:
+            yield testbed
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[Ground]:
-    """Serve a folder by an emulator that all may use, until the end of the block."""
+def serve(folder: Path, *options: str) -> Iterator[Testbed]:
+    """Serve a folder with a shared emulator until the end of the block."""
     command = [sys.executable, "-m", "heroku_magic.emulator", f"--app={APP}={folder}", "--until-stdin-closes"]
     process = subprocess.Popen([*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
-    told = os.read(process.stdout.fileno(), 65_536).decode()
+    printed = os.read(process.stdout.fileno(), 65_536).decode()
     try:
-        exports = dict(re.findall(r"export (\w+)=(\S+)", told))
-        yield Ground(folder, {**exports, "HEROKU_APP": APP}, process.pid)
+        exports = dict(re.findall(r"export (\w+)=(\S+)", printed))
+        yield Testbed(folder, {**exports, "HEROKU_APP": APP}, process.pid)
     finally:
         process.communicate()
 
 
-# -- the peers -------------------------------------------------------------------------------------
+# -- the alternatives -------------------------------------------------------------------------------------
 
 
 def missing_package(*names: str) -> str:
-    """Say which packages a side needs and this Python lacks; empty if none."""
+    """Return a message about packages that are not installed; empty if there are none."""
     lacking = [name for name in names if importlib.util.find_spec(name) is None]
     return f"{', '.join(lacking)} not installed ({INSTALL})" if lacking else ""
 
 
 def missing_program(*names: str) -> str:
-    """Say which programs a side needs and this machine lacks; empty if none."""
+    """Return a message about programs that are not on PATH; empty if there are none."""
     lacking = [name for name in names if shutil.which(name) is None]
     return f"no {', '.join(lacking)} on PATH" if lacking else ""
 
 
 def official_cli() -> Path:
-    """Return where Heroku's official CLI is, if it is: as .ci/run installs it, or in $HEROKU_CLI_HOME."""
+    """Return the path of Heroku's official CLI, as installed by .ci/run or in $HEROKU_CLI_HOME."""
     return Path(os.environ.get("HEROKU_CLI_HOME") or ROOT / ".ci" / "heroku-cli") / "node_modules" / ".bin" / "heroku"
 
 
 def missing_cli() -> str:
-    """Say why Heroku's official CLI cannot run; empty if it can."""
+    """Return why Heroku's official CLI cannot run; empty if it can."""
     return missing_program("node") or ("" if official_cli().is_file() else "no Heroku CLI in $HEROKU_CLI_HOME")
 
 
-def cli_environment(ground: Ground) -> dict[str, str]:
-    """Return what leads the official CLI to the shared emulator and keeps it from anything else."""
-    home = str(ground.folder.parent)
+def cli_environment(testbed: Testbed) -> dict[str, str]:
+    """Return an environment in which the official CLI can only reach the shared emulator."""
+    home = str(testbed.folder.parent)
     return {
         "PATH": os.environ["PATH"],
         "HOME": home,
@@ -130,39 +130,39 @@ def cli_environment(ground: Ground) -> dict[str, str]:
         "HTTP_PROXY": "http://127.0.0.1:9",
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "NO_PROXY": "localhost,127.0.0.1",
-        **ground.exports,
+        **testbed.exports,
     }
 
 
 class PlainApi:
-    """The shared emulator's API as a script would ask it, with `requests` alone."""
+    """The API of the shared emulator, called with `requests` as a script would."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, testbed: Testbed) -> None:
         import requests
 
-        self._url = ground.exports["HEROKU_HOST"]
+        self._url = testbed.exports["HEROKU_HOST"]
         self._http = requests.Session()
         self._http.trust_env = False
         self._http.headers["Accept"] = "application/vnd.heroku+json; version=3"
-        self._http.headers["Authorization"] = f"Bearer {ground.exports['HEROKU_API_KEY']}"
+        self._http.headers["Authorization"] = f"Bearer {testbed.exports['HEROKU_API_KEY']}"
 
-    def ask(self, method: str, path: str, **body: Any) -> Any:
-        """Ask for something of the app's."""
-        answer = self._http.request(method, f"{self._url}/apps/{APP}/{path}", json=body or None, timeout=60)
-        answer.raise_for_status()
-        return answer.json()
+    def request(self, method: str, path: str, **body: Any) -> Any:
+        """Send a request about the app."""
+        response = self._http.request(method, f"{self._url}/apps/{APP}/{path}", json=body or None, timeout=60)
+        response.raise_for_status()
+        return response.json()
 
-    def spent(self) -> int:
-        """Return how many requests were spent so far."""
+    def request_count(self) -> int:
+        """Return the number of requests so far."""
         return int(self._http.get(f"{self._url}/emulator/requests", timeout=60).json()["spent"])
 
     def log_url(self, dyno: str) -> str:
-        """Return the URL of a new log session of a dyno."""
-        return str(self.ask("POST", "log-sessions", dyno=dyno, lines=1500, tail=True)["logplex_url"])
+        """Return the URL of a new log session for a dyno."""
+        return str(self.request("POST", "log-sessions", dyno=dyno, lines=1500, tail=True)["logplex_url"])
 
     def start(self, command: str) -> str:
         """Start a one-off dyno and return its name."""
-        return str(self.ask("POST", "dynos", command=command, type="run", time_to_live=600)["name"])
+        return str(self.request("POST", "dynos", command=command, type="run", time_to_live=600)["name"])
 
     def log(self, dyno: str, *, events: bool = False) -> requests.Response:
         """Open a dyno's log."""
@@ -171,11 +171,11 @@ class PlainApi:
         return requests.get(self.log_url(dyno), stream=True, timeout=60, headers={"Accept": EVENTS} if events else {})
 
 
-# -- programs as clients ---------------------------------------------------------------------------
+# -- programs of the alternatives ---------------------------------------------------------------------------
 
 
 class Program:
-    """A program that is a side's client: started, watched, ended; then `cpu` and `memory` (MB) are known."""
+    """A running program. After its end, `cpu` (seconds) and `memory` (peak in MB) are set."""
 
     def __init__(self, command: Sequence[str], *, stdout: int = subprocess.DEVNULL, **more: Any) -> None:
         self.cpu = self.memory = 0.0
@@ -183,45 +183,45 @@ class Program:
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, **more
         )
-        self._watch = threading.Thread(target=self._look, daemon=True)
-        self._watch.start()
+        self._poller = threading.Thread(target=self._poll, daemon=True)
+        self._poller.start()
 
     @property
     def output(self) -> IO[bytes]:
-        """What it writes."""
+        """The program's stdout."""
         assert self.process.stdout is not None
         return self.process.stdout
 
     def wait(self) -> Program:
-        """Wait for its end; one that fails is an error."""
+        """Wait for the end of the program. Raises RuntimeError if it fails."""
         status = self.process.wait()
-        self._ended()
+        self._finish()
         if status:
             raise RuntimeError(f"{self.process.args} ended with status {status}")
         return self
 
     def end(self) -> Program:
-        """End it."""
+        """Terminate the program."""
         self.process.terminate()
         self.process.communicate()
-        self._ended()
+        self._finish()
         return self
 
-    def _ended(self) -> None:
+    def _finish(self) -> None:
         after = os.times()
         self.cpu = after.children_user + after.children_system - self._before.children_user
         self.cpu -= self._before.children_system
-        self._watch.join()
+        self._poller.join()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while self.process.returncode is None:
             self.memory = max(self.memory, peak_memory(self.process.pid))
             time.sleep(0.02)
 
 
 def peak_memory(process: int | str) -> float:
-    """Return the most memory that a process has had since its program began, in MB; 0 where nobody tells."""
-    # ru_maxrss is no help: it begins with what the parent had when it forked.
+    """Return the peak memory of a process in MB; 0 where /proc does not exist."""
+    # ru_maxrss includes the memory of the parent process before exec.
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
