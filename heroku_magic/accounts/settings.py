@@ -20,6 +20,7 @@ from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
 from heroku_magic.api.host import base_url
 from heroku_magic.errors import SettingsError
 from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.runs.options import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 3600
 DEFAULT_PACE = 200  # records a second, a guess at what a dyno's log shipper and a tail's buffer take for long
 NOTHING_SET = "nothing set"  # the source of an app that nobody named: the embedded Heroku it is
-LONGEST_TIMEOUT = 86400  # https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
 
 _GIT_URL = re.compile(r"(?:(?:ssh://)?git@heroku\.com[:/]|https://git\.heroku\.com/)([a-z][a-z0-9-]*)\.git/?")
 

@@ -20,7 +20,7 @@ from heroku_magic.api.transport import say_nothing
 from heroku_magic.app import resume as resumption
 from heroku_magic.app.catalog import Catalogue
 from heroku_magic.app.function import Decorator, bound, value
-from heroku_magic.app.planner import Ordering, Wish, second_price
+from heroku_magic.app.planner import Ordering, second_price
 from heroku_magic.app.resume import Rest
 from heroku_magic.deploy.archive import pack
 from heroku_magic.deploy.checks import inspect
@@ -35,12 +35,12 @@ from heroku_magic.errors import (
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs import measured
+from heroku_magic.runs.options import RunOptions, SweepOptions, check_count, pick, split
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.running import running_runs
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.sweeps.executor import DynoExecutor
-from heroku_magic.sweeps.plan import Terms, check_count
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.sanitize import clean_line
@@ -63,8 +63,6 @@ Say = Callable[[str], None]
 
 EMBEDDED = "embedded"
 
-# What an estimate does not depend on.
-_AFTER_THE_START = frozenset({"seed", "retries", "retry_tasks", "fail_fast", "save"})
 _MARK = re.compile(r"#(hm-[0-9a-f]{8})$")
 
 
@@ -158,19 +156,8 @@ class Heroku:
         max_cost: dollars at list price, which make the dyno's longest life.
         Raises InvalidParameters before anything starts.
         """
-        wish = Wish(
-            command=command,
-            code=code,
-            secrets=secrets,
-            size=size,
-            timeout=timeout,
-            any_type=any_type,
-            override=override,
-            rows=rows,
-            detach=detach,
-            max_cost=max_cost,
-        )
-        return self._started(self._ordering.order(task, parameters or {}, wish))
+        options = pick(RunOptions, locals())
+        return self._started(self._ordering.order(task, parameters or {}, options))
 
     def _started(self, order: RunSpec) -> Run:
         self._hidden.update(order.secrets.values())
@@ -215,23 +202,11 @@ class Heroku:
         `resume()` goes on from. max_cost: dollars at list price, refused before or stopped at. The
         others are submit()'s. Raises InvalidParameters before anything starts.
         """
-        wish = Wish(
-            code=code,
-            secrets=secrets,
-            size=size,
-            timeout=timeout,
-            any_type=any_type,
-            override=override,
-            rows=rows,
-            detach=detach,
-        )
-        terms = Terms(jobs, retries, retry_tasks, fail_fast, 0 if chunk == "auto" else chunk, max_cost)
-        plan = self._ordering.sweep(
-            task, each, parameters or {}, wish, in_step=zip, sample=sample, seed=seed, chunk=terms.chunk
-        )
-        self._estimated(plan, terms)
+        options, run_options = pick(SweepOptions, locals()), pick(RunOptions, locals())
+        plan = self._ordering.sweep(task, each, parameters or {}, run_options, options)
+        self._estimated(plan, options)
         name = f"hs-{token_hex(4)}"
-        return self._swept(Rest(name, plan, terms, resumption.begin(name, self, plan, terms, save), (), ()))
+        return self._swept(Rest(name, plan, options, resumption.begin(name, self, plan, options), (), ()))
 
     def resume(self, save: str | os.PathLike[str] | Sweep) -> Sweep:
         """Go on with a sweep that ended early: only what is missing is run. save: it, its file, or its id.
@@ -240,7 +215,7 @@ class Heroku:
         Its budget begins anew.
         """
         rest = resumption.rest(save, self, self._ordering)
-        if budget := rest.terms.max_cost:
+        if budget := rest.options.max_cost:
             self.say(f"The ${budget:.4g} of --max-cost are counted from here on: what it cost before is not in them.")
         return self._swept(rest)
 
@@ -249,7 +224,7 @@ class Heroku:
         sweep = Sweep(
             self.client,
             rest.plan,
-            rest.terms,
+            rest.options,
             id=rest.id,
             journal=rest.journal,
             known=rest.known,
@@ -263,34 +238,29 @@ class Heroku:
         task: str | None = None,
         each: Mapping[str, Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
-        *,
-        zip: bool = False,  # noqa: A002 - as sweep() has it
-        jobs: int | None = None,
-        chunk: int | Literal["auto"] = 1,
-        sample: int | None = None,
-        max_cost: float | None = None,
         **options: Any,
     ) -> Estimate:
         """Return what runs would take and cost, without starting one; the arguments are sweep()'s or submit()'s.
 
         Raises InvalidParameters as they do, for a budget that is too small, too.
         """
-        wish = Wish(is_trial=True, **{name: value for name, value in options.items() if name not in _AFTER_THE_START})
-        if not each:
-            order = self._ordering.order(task, parameters or {}, replace(wish, max_cost=max_cost))
-            return Estimate(order, measured=measured.seconds(order), requests_left=self.client.requests_left)
-        terms = Terms(jobs, chunk=0 if chunk == "auto" else chunk, max_cost=max_cost)
-        made = self._ordering.sweep(task, each, parameters or {}, wish, in_step=zip, sample=sample, chunk=terms.chunk)
-        return self._estimated(made, terms)
+        run_options, sweep_options = split(options)
+        run_options = replace(run_options, dry_run=True)
+        if each:
+            plan = self._ordering.sweep(task, each, parameters or {}, run_options, sweep_options)
+            return self._estimated(plan, sweep_options)
+        order = self._ordering.order(task, parameters or {}, run_options)
+        return Estimate(order, measured=measured.seconds(order), requests_left=self.client.requests_left)
 
-    def _estimated(self, plan: Plan, terms: Terms) -> Estimate:
-        """What a sweep will take; refused where its budget is known to be too small."""
+    def _estimated(self, plan: Plan, options: SweepOptions) -> Estimate:
+        """Estimate a sweep. Raises InvalidParameters if its budget is known to be too small."""
         order = plan.first
-        at_once = terms.jobs or plan.most_at_once(order.size)
-        made = Estimate(order, len(plan), terms.chunk, at_once, measured.seconds(order), self.client.requests_left)
-        if terms.max_cost is not None:
+        at_once = options.jobs or plan.most_at_once(order.size)
+        seconds, left = measured.seconds(order), self.client.requests_left
+        made = Estimate(order, len(plan), options.chunk_size, at_once, seconds, left)
+        if options.max_cost is not None:
             second_price(order)
-            if refusal := made.refuses(terms.max_cost):
+            if refusal := made.refuses(options.max_cost):
                 raise InvalidParameters([refusal])
         return made
 
@@ -313,14 +283,14 @@ class Heroku:
         dynos at once. The others are submit()'s.
         """
         check_count("jobs", jobs)
-        wish = Wish(secrets=secrets, size=size, timeout=timeout, any_type=any_type, override=override, rows=rows)
+        options = pick(RunOptions, locals())
         most = self._ordering.most_at_once
 
         def most_at_once(given: str | None) -> int:
             return jobs or most(given or size)
 
         def shipped(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
-            return self._ordering.order(None, bound(function, args, kwargs), replace(wish, code=function, rows=True))
+            return self._ordering.order(None, bound(function, args, kwargs), replace(options, code=function, rows=True))
 
         if task is None:
             return DynoExecutor(self.client, shipped, value, task=None, most_at_once=most_at_once, say=self.say)
@@ -334,7 +304,7 @@ class Heroku:
                 raise InvalidOptions(
                     f"This executor runs the task {named.name}: give executor.task to submit() or map()."
                 )
-            made = self._ordering.order(named.name, named.bound(args, kwargs), wish)
+            made = self._ordering.order(named.name, named.bound(args, kwargs), options)
             self._hidden.update(made.secrets.values())
             return made
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.secret_sources import find
-from heroku_magic.accounts.settings import LONGEST_TIMEOUT
 from heroku_magic.app.bundling import Bundling
 from heroku_magic.app.preflight import Preflight
 from heroku_magic.bundle.build import COMMAND, Bundle
@@ -16,7 +15,7 @@ from heroku_magic.protocol.environ import refused, to_env, with_calls
 from heroku_magic.protocol.task import check
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.grid import Grid, grid, refuse_too_many, reservoir
-from heroku_magic.sweeps.plan import Plan, check_count
+from heroku_magic.sweeps.plan import Plan
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.app.catalog import Catalogue, Place
     from heroku_magic.protocol.task import Task
+    from heroku_magic.runs.options import RunOptions, SweepOptions
     from heroku_magic.runs.run import Run
 
 MANY = 50_000  # values whose check takes seconds
@@ -35,29 +35,6 @@ _NO_CALLS = (
     "--chunk calls a task many times in one dyno: {task} is no task of heroku_task, or its app has an older "
     "heroku_task.py (copy the newer one into it and deploy)."
 )
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a user may say of a run beside its parameters; left out, the connection's settings hold.
-
-    size: a dyno size. timeout: seconds. any_type: take a process type that is no task. override: config
-    vars that parameters may replace. rows: whether to take rows. detach: the run outlives this process.
-    max_cost: dollars. is_trial: nothing will run, so nothing may run to find out what the task takes. code:
-    what to run instead of a task, a cell's text or a function; a function's arguments are the parameters.
-    """
-
-    command: str | None = None
-    code: str | Callable[..., Any] | None = None
-    secrets: Iterable[str] = ()
-    size: str | None = None
-    timeout: int | None = None
-    any_type: bool = False
-    override: Iterable[str] = ()
-    rows: bool = True
-    detach: bool = False
-    max_cost: float | None = None
-    is_trial: bool = False
 
 
 class Ordering:
@@ -76,52 +53,50 @@ class Ordering:
         other._bundling.take(self._bundling)
         return other
 
-    def order(self, task: str | None, parameters: Mapping[str, Any], wish: Wish) -> RunSpec:
+    def order(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> RunSpec:
         """Return what one run needs. Raises InvalidOptions, InvalidParameters with every fault, or SettingsError."""
-        if wish.code is not None:
-            _refuse_both(task, wish)
-            return self._shipped_order(wish.code, parameters, wish)
-        given = {**parameters, **self._secrets(wish, parameters)}
-        if wish.command is not None:
+        if options.code is not None:
+            _refuse_both(task, options)
+            return self._shipped_order(options.code, parameters, options)
+        given = {**parameters, **self._secrets(options, parameters)}
+        if options.command is not None:
             if task is not None:
                 raise InvalidOptions("A task and a command were both given: one run runs one of them.")
-            return self._made(_title(wish.command), wish.command, to_env(given), wish)
-        chosen, env = self._checked(task, given, wish)
-        return self._made(chosen.name, chosen.name, env, wish)
+            return self._made(_title(options.command), options.command, to_env(given), options)
+        chosen, env = self._checked(task, given, options)
+        return self._made(chosen.name, chosen.name, env, options)
 
     def sweep(
         self,
         task: str | None,
         each: Mapping[str, Any],
         parameters: Mapping[str, Any],
-        wish: Wish,
-        *,
-        in_step: bool = False,
-        sample: int | None = None,
-        seed: int | None = None,
-        chunk: int = 1,
+        options: RunOptions,
+        sweep_options: SweepOptions,
     ) -> Plan:
-        """Return what a sweep is of; each value was checked once, and none twice."""
-        check_count("sample", sample)
-        if wish.code is not None:
-            _refuse_both(task, wish)
-            made, places = _combinations(each, None, in_step=in_step, sample=sample, seed=seed)
-            return self._shipped(self._bundle(wish.code, parameters, made.names, wish), made, places, wish, chunk)
-        fixed = {**parameters, **self._secrets(wish, {**parameters, **each})}
-        chosen = self._task(task, wish)
+        """Return the plan of a sweep, each of its values checked once."""
+        options, chunk = replace(options, max_cost=None), sweep_options.chunk_size  # the budget is the whole sweep's
+        if options.code is not None:
+            _refuse_both(task, options)
+            made, places = _combinations(each, None, sweep_options)
+            return self._shipped(
+                self._bundle(options.code, parameters, made.names, options), made, places, options, chunk
+            )
+        fixed = {**parameters, **self._secrets(options, {**parameters, **each})}
+        chosen = self._task(task, options)
         declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
-        made, places = _combinations(each, declared, in_step=in_step, sample=sample, seed=seed)
-        return self._plan(chosen, made, places, fixed, wish=wish, chunk=chunk)
+        made, places = _combinations(each, declared, sweep_options)
+        return self._plan(chosen, made, places, fixed, options=options, chunk=chunk)
 
     def again(
-        self, task: str, made: Grid, places: Sequence[int], fixed: Mapping[str, Any], *, wish: Wish, chunk: int
+        self, task: str, made: Grid, places: Sequence[int], fixed: Mapping[str, Any], *, options: RunOptions, chunk: int
     ) -> Plan:
         """Return what a sweep is of that was begun before."""
         if "RUN_CODE" in fixed:
-            bundle = Bundle.again(task, {**fixed, **self._secrets(wish, {**fixed, **dict.fromkeys(made.names)})})
-            return self._shipped(bundle, made, places, wish, chunk)
-        fixed = {**fixed, **self._secrets(wish, {**fixed, **dict.fromkeys(made.names)})}
-        return self._plan(self._task(task, wish), made, places, fixed, wish=wish, chunk=chunk)
+            bundle = Bundle.again(task, {**fixed, **self._secrets(options, {**fixed, **dict.fromkeys(made.names)})})
+            return self._shipped(bundle, made, places, options, chunk)
+        fixed = {**fixed, **self._secrets(options, {**fixed, **dict.fromkeys(made.names)})}
+        return self._plan(self._task(task, options), made, places, fixed, options=options, chunk=chunk)
 
     def _plan(
         self,
@@ -130,11 +105,11 @@ class Ordering:
         places: Sequence[int],
         fixed: Mapping[str, Any],
         *,
-        wish: Wish,
+        options: RunOptions,
         chunk: int,
     ) -> Plan:
         refuse_too_many(len(places), chunk)
-        if chunk != 1 and not chosen.takes_calls and not wish.is_trial:
+        if chunk != 1 and not chosen.takes_calls and not options.dry_run:
             raise InvalidOptions(_NO_CALLS.format(task=chosen.name))
         if twice := [name for name in made.names if name in fixed]:
             raise InvalidParameters(
@@ -144,7 +119,7 @@ class Ordering:
         if count > MANY:
             self._place.tell(f"Checking {count:,} values before the first dyno starts")
         _check_axes(chosen, made, places, fixed)
-        first = self.order(chosen.name, {**fixed, **made[places[0]]}, replace(wish, secrets=()))
+        first = self.order(chosen.name, {**fixed, **made[places[0]]}, replace(options, secrets=()))
         added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
         shared = {name: value for name, value in first.env.items() if name not in made.names}
 
@@ -159,17 +134,19 @@ class Ordering:
         """A run is over that may tell what there is on the app's dynos."""
         self._bundling.learn(run)
 
-    def _shipped_order(self, code: str | Callable[..., Any], parameters: Mapping[str, Any], wish: Wish) -> RunSpec:
+    def _shipped_order(
+        self, code: str | Callable[..., Any], parameters: Mapping[str, Any], options: RunOptions
+    ) -> RunSpec:
         """One run of what brings its own code: no task of the app is asked for."""
         if isinstance(code, str):
-            return self._carried(self._bundle(code, parameters, (), wish), {}, wish)
-        return self._carried(self._bundle(code, {}, parameters, wish), parameters, wish)
+            return self._carried(self._bundle(code, parameters, (), options), {}, options)
+        return self._carried(self._bundle(code, {}, parameters, options), parameters, options)
 
-    def _shipped(self, bundle: Bundle, made: Grid, places: Sequence[int], wish: Wish, chunk: int) -> Plan:
+    def _shipped(self, bundle: Bundle, made: Grid, places: Sequence[int], options: RunOptions, chunk: int) -> Plan:
         """A sweep of what brings its own code."""
         refuse_too_many(len(places), chunk)
         _check_each(lambda values, _: _issues_of(bundle, values), made, places)
-        first = self._carried(bundle, made[places[0]], wish)
+        first = self._carried(bundle, made[places[0]], options)
         added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
 
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
@@ -178,25 +155,25 @@ class Ordering:
 
         return Plan(first, made, places, of, self.most_at_once)
 
-    def _carried(self, bundle: Bundle, values: Mapping[str, Any], wish: Wish) -> RunSpec:
+    def _carried(self, bundle: Bundle, values: Mapping[str, Any], options: RunOptions) -> RunSpec:
         env = bundle.env(values)
         secrets = {name: value for name, value in env.items() if isinstance(value, Secret)}
-        if issues := self._clashes(secrets, frozenset(wish.override)):
+        if issues := self._clashes(secrets, frozenset(options.override)):
             raise InvalidParameters(issues)
-        return self._made(bundle.name, COMMAND, env, wish)
+        return self._made(bundle.name, COMMAND, env, options)
 
     def _bundle(
-        self, code: str | Callable[..., Any], values: Mapping[str, Any], names: Iterable[str], wish: Wish
+        self, code: str | Callable[..., Any], values: Mapping[str, Any], names: Iterable[str], options: RunOptions
     ) -> Bundle:
-        secrets = self._secrets(wish, {**values, **dict.fromkeys(names)})
+        secrets = self._secrets(options, {**values, **dict.fromkeys(names)})
         return self._bundling.bundle(code, values, names, secrets)
 
-    def _secrets(self, wish: Wish, parameters: Mapping[str, Any]) -> dict[str, Secret]:
+    def _secrets(self, options: RunOptions, parameters: Mapping[str, Any]) -> dict[str, Secret]:
         """The values of secret parameters; where nothing will run nobody is asked for them."""
-        return _found(wish.secrets, parameters, (lambda _: _UNASKED) if wish.is_trial else find)
+        return _found(options.secrets, parameters, (lambda _: _UNASKED) if options.dry_run else find)
 
-    def _task(self, name: str | None, wish: Wish) -> Task:
-        return self._catalogue.task(name, any_type=wish.any_type, may_run=not wish.is_trial)
+    def _task(self, name: str | None, options: RunOptions) -> Task:
+        return self._catalogue.task(name, any_type=options.any_type, may_run=not options.dry_run)
 
     def most_at_once(self, size: str | None) -> int:
         """Return how many dynos of a size an app may run at once; the embedded Heroku two a processor.
@@ -212,26 +189,30 @@ class Ordering:
         self._config_names.clear()
 
     def _checked(
-        self, name: str | None, parameters: Mapping[str, Any], wish: Wish
+        self, name: str | None, parameters: Mapping[str, Any], options: RunOptions
     ) -> tuple[Task, dict[str, str | Secret]]:
         """The task, and the environment that carries its parameters."""
-        chosen = self._task(name, wish)
+        chosen = self._task(name, options)
         issues = check(chosen, parameters)
         if issues:
             self._catalogue.forget()  # the code may be newer than what we knew: look once more before refusing
-            chosen = self._task(name, wish)
+            chosen = self._task(name, options)
             issues = check(chosen, parameters)
         if chosen.schema is None:
-            issues += self._clashes(parameters, frozenset(wish.override))
+            issues += self._clashes(parameters, frozenset(options.override))
         env = _encoded(parameters, chosen, issues)
         for fault in chosen.faults:
             self._place.tell(f"What {chosen.name} declares: {fault}")
         return chosen, env
 
-    def _made(self, task: str, command: str, env: Mapping[str, str | Secret], wish: Wish) -> RunSpec:
+    def _made(self, task: str, command: str, env: Mapping[str, str | Secret], options: RunOptions) -> RunSpec:
         settings = self._place.settings
-        limit = settings.timeout if wish.timeout is None else wish.timeout
-        _check_limit(limit, detach=wish.detach, is_local=settings.is_local)
+        limit = settings.timeout if options.timeout is None else options.timeout
+        if options.detach and settings.is_local:
+            raise InvalidOptions(
+                "The embedded Heroku and its dynos end with this kernel: detach needs an app on Heroku, or an emulator "
+                "started by itself (python -m heroku_magic.emulator) and named by HEROKU_HOST."
+            )
         if not settings.is_local:
             env = {**env, "RUN_PACE": str(settings.pace)}
             if warning := self._preflight.check(limit):
@@ -242,14 +223,14 @@ class Ordering:
             task,
             command,
             env,
-            size=wish.size or settings.size,
+            size=options.size or settings.size,
             timeout=limit,
-            takes_rows=wish.rows,
-            is_detached=wish.detach,
+            takes_rows=options.rows,
+            is_detached=options.detach,
             is_local=settings.is_local,
             prices=settings.prices,
         )
-        return made if wish.max_cost is None else _within(made, wish.max_cost)
+        return made if options.max_cost is None else _within(made, options.max_cost)
 
     def _clashes(self, parameters: Mapping[str, Any], override: frozenset[str]) -> list[str]:
         """For a task that declares nothing: its parameters may not replace the app's config vars unnoticed."""
@@ -267,28 +248,19 @@ class Ordering:
 
 
 def _combinations(
-    each: Mapping[str, Any], declared: Sequence[str] | None, *, in_step: bool, sample: int | None, seed: int | None
+    each: Mapping[str, Any], declared: Sequence[str] | None, options: SweepOptions
 ) -> tuple[Grid, Sequence[int]]:
     """The grid, and the places of it that are run."""
     # Of a single endless axis only the sample is held.
+    sample, seed = options.sample, options.seed
     draw = reservoir(sample, seed) if sample and len(each) == 1 else None
-    made = grid(each, declared, in_step=in_step, draw=draw)
+    made = grid(each, declared, in_step=options.zip, draw=draw)
     return made, made.sample(sample, seed) if sample else range(len(made))
 
 
-def _refuse_both(task: str | None, wish: Wish) -> None:
-    if task is not None or wish.command is not None:
+def _refuse_both(task: str | None, options: RunOptions) -> None:
+    if task is not None or options.command is not None:
         raise InvalidOptions("Code was given, and a task or a command, too: one run runs one of them.")
-
-
-def _check_limit(limit: int, *, detach: bool, is_local: bool) -> None:
-    if not 0 < limit <= LONGEST_TIMEOUT:
-        raise InvalidOptions(f"timeout is {limit}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
-    if detach and is_local:
-        raise InvalidOptions(
-            "The embedded Heroku and its dynos end with this kernel: detach needs an app on Heroku, or an emulator "
-            "started by itself (python -m heroku_magic.emulator) and named by HEROKU_HOST."
-        )
 
 
 def _encoded(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict[str, str | Secret]:

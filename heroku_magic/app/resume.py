@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from heroku_magic.app.planner import Wish
 from heroku_magic.errors import InvalidOptions, NotFound
 from heroku_magic.protocol.values import Typed, plain
 from heroku_magic.runs import detached
+from heroku_magic.runs.options import RunOptions, SweepOptions
 from heroku_magic.runs.running import running_runs
 from heroku_magic.sweeps import journal
 from heroku_magic.sweeps.grid import Axis, Grid
 from heroku_magic.sweeps.journal import Journal, Written, WrittenAxis
 from heroku_magic.sweeps.launcher import Job
-from heroku_magic.sweeps.plan import Terms
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from heroku_magic.app.catalog import Place
     from heroku_magic.app.planner import Ordering
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.plan import Plan
 
 ID = re.compile(r"hs-[0-9a-f]{8}")
+_OF_THE_GRID = frozenset({"zip", "sample", "seed", "save"})  # options that the other lines of the file stand for
 # What Python says of values that are none of a journal's.
 _MISFITS = (AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
@@ -43,16 +43,16 @@ class Rest(NamedTuple):
 
     id: str
     plan: Plan
-    terms: Terms
+    options: SweepOptions
     journal: Journal | None
     known: Sequence[Outcome]
     live: Sequence[Job]
 
 
-def begin(sweep: str, place: Place, plan: Plan, terms: Terms, save: str | os.PathLike[str] | None) -> Journal | None:
+def begin(sweep: str, place: Place, plan: Plan, options: SweepOptions) -> Journal | None:
     """Begin the journal of a sweep that is saved, or goes on when this process ends; None for any other."""
-    path = Path(save) if save else journal.detached_path(sweep) if plan.first.is_detached else None
-    return Journal(path).open(_written(sweep, place, plan, terms)) if path else None
+    path = Path(options.save) if options.save else journal.detached_path(sweep) if plan.first.is_detached else None
+    return Journal(path).open(_written(sweep, place, plan, options)) if path else None
 
 
 def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering) -> Rest:
@@ -62,7 +62,7 @@ def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering)
             raise InvalidOptions(f"{save.id} is not over: wait for it, or stop it first (cancel()).")
         if save.journal is not None:
             save.journal.reopen()
-        return Rest(save.id, save.plan, save.terms, save.journal, save.known(), ())
+        return Rest(save.id, save.plan, save.options, save.journal, save.known(), ())
     path = journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save).expanduser()
     told = journal.read(path)
     if any(run.running() and run.id in told.began for run in running_runs()):
@@ -82,13 +82,13 @@ def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering)
 
 
 def _rest(told: Read, book: Journal, place: Place, ordering: Ordering) -> Rest:
-    plan, terms = _plan(told.written, place, ordering), msgspec.convert(told.written.terms, Terms)
+    plan, options = _plan(told.written, place, ordering), _read_options(told.written.terms)
     known, live = told.outcomes(plan.__getitem__), _still_live(told, plan)
     _stop_others(told, live, place)
-    return Rest(told.written.sweep, plan, terms, book, known, live)
+    return Rest(told.written.sweep, plan, options, book, known, live)
 
 
-def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:
+def _written(sweep: str, place: Place, plan: Plan, options: SweepOptions) -> Written:
     first, names = plan.first, set(plan.grid.names)
     shared = {name: text for name, text in first.env.items() if name not in names and name != "RUN_PACE"}
     return Written(
@@ -105,7 +105,7 @@ def _written(sweep: str, place: Place, plan: Plan, terms: Terms) -> Written:
         timeout=first.timeout,
         takes_rows=first.takes_rows,
         outlives=first.is_detached,
-        terms=asdict(terms),
+        terms=_written_options(options),
     )
 
 
@@ -128,12 +128,24 @@ def _read_axis(told: WrittenAxis) -> Axis:
     return Axis(tuple(told.names), values, told.are_rows)
 
 
+def _written_options(options: SweepOptions) -> dict[str, Any]:
+    kept = {name: value for name, value in vars(options).items() if name not in _OF_THE_GRID}
+    return {**kept, "chunk": options.chunk_size}
+
+
+def _read_options(written: Mapping[str, Any]) -> SweepOptions:
+    try:
+        return SweepOptions(**written)
+    except InvalidOptions as error:
+        raise ValueError(str(error)) from None
+
+
 def _plan(told: Written, place: Place, ordering: Ordering) -> Plan:
     """What a sweep is of that was written down; it must have been of this app."""
     if not place.settings.is_local and (told.host, told.app) != (place.client.base_url, place.app):
         raise InvalidOptions(f"{told.sweep} is a sweep on {told.app} at {told.host}: choose it with --app {told.app}.")
     made = Grid(tuple(map(_read_axis, told.axes)), told.in_step)
-    wish = Wish(
+    options = RunOptions(
         secrets=told.secrets,
         size=told.size,
         timeout=told.timeout,
@@ -144,7 +156,7 @@ def _plan(told: Written, place: Place, ordering: Ordering) -> Plan:
     )
     places = range(len(made)) if told.places is None else told.places
     fixed = {name: Typed(text) for name, text in told.env.items()}
-    return ordering.again(told.task, made, places, fixed, wish=wish, chunk=told.terms["chunk"])
+    return ordering.again(told.task, made, places, fixed, options=options, chunk=told.terms["chunk"])
 
 
 def _still_live(told: Read, plan: Plan) -> list[Job]:

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from heroku_magic.errors import HerokuMagicError
+    from heroku_magic.runs.options import SweepOptions
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.journal import Journal
     from heroku_magic.sweeps.outcomes import Board
-    from heroku_magic.sweeps.plan import Plan, Terms
+    from heroku_magic.sweeps.plan import Plan
 
 FEW = 5  # runs without an answer that are no sign yet
 
@@ -43,7 +44,7 @@ class SweepDesk:
     def __init__(
         self,
         plan: Plan,
-        terms: Terms,
+        options: SweepOptions,
         board: Board,
         *,
         live: Sequence[Job] = (),
@@ -52,7 +53,7 @@ class SweepDesk:
         on_over: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
-        self.plan, self.terms, self.board = plan, terms, board
+        self.plan, self.options, self.board = plan, options, board
         self.bill = Bill(plan.first)
         self.running: list[Job] = []
         self.is_stopping = False
@@ -62,14 +63,14 @@ class SweepDesk:
         self._put_back: deque[Job] = deque(live)
         known = {*board.outcomes, *(place for job in live for place in job.places)}
         fresh = (place for place in range(len(plan)) if place not in known)
-        self._waiting = Waiting(fresh, len(plan) - len(known), terms.chunk)
+        self._waiting = Waiting(fresh, len(plan) - len(known), options.chunk_size)
         self._tried = 0  # combinations of dynos that are over, each as often as it was tried
 
     # -- what the launcher asks and tells -----------------------------------------------------------
 
     def most_at_once(self, size: str | None) -> int:
         """Return how many runs there may be at once."""
-        return self.terms.jobs or self.plan.most_at_once(size or self.plan.first.size)
+        return self.options.jobs or self.plan.most_at_once(size or self.plan.first.size)
 
     def left(self) -> int:
         """Return how many runs are still to be made."""
@@ -135,7 +136,7 @@ class SweepDesk:
         for job in self.running:
             if job.makes_calls and job.run is not None:
                 self._read_calls(job, job.run)
-        limit = self.terms.max_cost
+        limit = self.options.max_cost
         if limit is not None and not self.is_stopping and (self.bill.so_far(self.runs()) or 0) >= limit:
             self.stop(f"It has cost ${limit:.4g}, the most that --max-cost lets it")
 
@@ -181,7 +182,7 @@ class SweepDesk:
 
     def _can_pay(self) -> bool:
         """Whether one more dyno like those that are over fits into the budget, beside those that run."""
-        limit, dynos = self.terms.max_cost, len(self.bill.spans)
+        limit, dynos = self.options.max_cost, len(self.bill.spans)
         if limit is None or not dynos or self.bill.dollars is None:
             return True
         will_be = self.bill.dollars + self.bill.dollars / dynos * (len(self.running) + 1)
@@ -191,7 +192,7 @@ class SweepDesk:
 
     def _packed(self, places: list[int]) -> Job | None:
         """A job of these combinations; None where they do not fit into one dyno's environment."""
-        makes_calls = self.terms.chunk != 1
+        makes_calls = self.options.chunk_size != 1
         try:
             order = self.plan.of([self.plan[place] for place in places], makes_calls)
         except InvalidParameters as error:
@@ -234,7 +235,7 @@ class SweepDesk:
         if len(releases := self.board.releases) > 1:
             named = " and ".join(f"v{release}" for release in sorted(releases))
             self._say(f"The app changed in between: rows are of its releases {named}.")
-        if outcome.state == "failed" and self.terms.fail_fast:
+        if outcome.state == "failed" and self.options.fail_fast:
             self.stop("It stops at the first failure (--fail-fast)")
         elif outcome.attempts and isinstance(outcome.error, InvalidParameters):
             self.stop("It stopped, for the other runs would say the same")
@@ -273,8 +274,8 @@ class SweepDesk:
             self.stop("It stopped, for Heroku does not answer any more")
 
     def _may_try_again(self, outcome: Outcome) -> bool:
-        if self.is_stopping or self.board.tries(outcome.place) > self.terms.retries:
+        if self.is_stopping or self.board.tries(outcome.place) > self.options.retries:
             return False
         if isinstance(outcome.error, TaskFailed):
-            return self.terms.retry_tasks or outcome.error.run.was_evicted
+            return self.options.retry_tasks or outcome.error.run.was_evicted
         return not isinstance(outcome.error, RunCancelled | InvalidParameters | None)

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.api.client import HerokuClient
+    from heroku_magic.runs.options import SweepOptions
     from heroku_magic.sweeps.journal import Journal
     from heroku_magic.sweeps.launcher import Job
     from heroku_magic.sweeps.outcomes import Outcome
-    from heroku_magic.sweeps.plan import Plan, Terms
+    from heroku_magic.sweeps.plan import Plan
 
 NAMED = 5  # failures that an error names
 TOLD = ("run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error")  # of each run, as columns
@@ -45,7 +46,7 @@ class Sweep:
         self,
         client: HerokuClient,
         plan: Plan,
-        terms: Terms,
+        options: SweepOptions,
         *,
         id: str,  # noqa: A002 - it is that
         journal: Journal | None = None,
@@ -57,7 +58,7 @@ class Sweep:
         self.app = plan.first.app_name
         self.names = plan.grid.names
         self.plan = plan
-        self.terms = terms
+        self.options = options
         self.journal = journal
         self.notes: list[str] = []
         self.started_at: float | None = None
@@ -67,7 +68,7 @@ class Sweep:
         self._board = Board(len(plan), known)
         self._desk = SweepDesk(
             plan,
-            terms,
+            options,
             self._board,
             live=live,
             journal=journal,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.secret_sources import find, likely_source
 from heroku_magic.runs import measured
+from heroku_magic.runs.options import RunOptions, option_names, split
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 # What the equal cell has in another form, or what would keep it from being the equal one.
 _NOT_IN_A_CELL = frozenset({"form", "secret", "bg"})
-_OF_A_SWEEP = frozenset({"zip", "jobs", "sample", "seed", "chunk", "retries", "retry_tasks", "fail_fast", "save"})
 
 
 def form(
@@ -64,18 +64,19 @@ def form(
             run.add_done_callback(on_success)
         return run
 
-    of_a_run = {name: value for name, value in options.items() if name not in _OF_A_SWEEP}
-    declared = connection.task(task, any_type=bool(options.get("any_type")))
+    run_options, sweep_options = split(options)
+    of_a_run = {name: value for name, value in options.items() if name in option_names(RunOptions)}
+    declared = connection.task(task, any_type=run_options.any_type)
     made = Form(
         declared,
         parameters or {},
         submit,
         lambda: OutputSlot(verbose=verbose),
         each=each,
-        in_step=bool(options.get("zip")),
-        sample=options.get("sample"),
-        chunk=0 if options.get("chunk") == "auto" else options.get("chunk", 1),
-        price=lambda runs, last: _price(connection, declared, options.get("size"), runs, last),
+        in_step=sweep_options.zip,
+        sample=sweep_options.sample,
+        chunk=sweep_options.chunk_size,
+        price=lambda runs, last: _price(connection, declared, run_options.size, runs, last),
         secrets=secrets,
         find_source=likely_source,
         options={name: value for name, value in (line or {}).items() if name not in _NOT_IN_A_CELL},

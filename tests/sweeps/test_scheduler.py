@@ -8,11 +8,12 @@ import pytest
 
 from heroku_magic.errors import InvalidParameters, TaskFailed
 from heroku_magic.protocol.records import Call, Return, Rows
+from heroku_magic.runs.options import SweepOptions
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.grid import Axis, Grid
 from heroku_magic.sweeps.launcher import Job
 from heroku_magic.sweeps.outcomes import STATES, Board, Outcome
-from heroku_magic.sweeps.plan import Plan, Terms
+from heroku_magic.sweeps.plan import Plan
 from heroku_magic.sweeps.scheduler import SweepDesk
 
 ORDER = RunSpec("shop", "shop", "step", "step", {}, size="basic", prices={"basic": 2_592_000})  # a dollar a second
@@ -56,7 +57,7 @@ def call(number, status=0):
     return Call(Return(number, status, 1, 1.0), [Rows([{"x": number}])], {}, None)
 
 
-def desk(count, *, fits=100, known=(), journal=None, **terms):
+def desk(count, *, fits=100, known=(), journal=None, **options):
     def of(combinations, makes_calls):
         if len(combinations) > fits:
             raise InvalidParameters(["too large"])
@@ -67,7 +68,7 @@ def desk(count, *, fits=100, known=(), journal=None, **terms):
     notes = []
     made = SweepDesk(
         plan,
-        Terms(**terms),
+        SweepOptions(**options),
         Board(count, known),
         journal=journal,
         changed=changed,

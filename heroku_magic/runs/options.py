@@ -1,0 +1,226 @@
+"""The options of a run and of a sweep: names, defaults, checks and command-line spelling, each defined here only.
+
+`Heroku.submit()` and `Heroku.sweep()` repeat the names and defaults in their signatures, because Shift-Tab shows
+signatures; `tests/app/test_options.py` compares the two. All other code passes a `RunOptions` or a `SweepOptions`.
+
+Fields that `%heroku` offers carry their command-line option as metadata, with these keys:
+
+- `names`: the spellings, the long one last, such as `("-s", "--size")`
+- `metavar`: what the help calls the value; empty for a flag
+- `help`: one line
+- `convert`: makes the field's value of the text, or raises ValueError with what was expected
+- `many`: whether the option may be repeated; its values become a list
+- `completes`: the kind of value for completion, where `metavar` does not say it
+
+`command_line(RunOptions, SweepOptions)` yields these mappings, and `from_command_line()` turns the options of a line
+(keyed by the long spelling without dashes, such as "secret" or "fail_fast") into keyword arguments of `submit()` or
+`sweep()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from heroku_magic.errors import InvalidOptions
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping
+
+LONGEST_TIMEOUT = 86400  # seconds: https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
+
+T = TypeVar("T")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raise InvalidOptions unless the value is None or a whole number of at least `least`."""
+    if value is not None and (type(value) is not int or value < least):
+        raise InvalidOptions(f"{name} is {value!r}: expected a whole number from {least} on.")
+
+
+def _check_dollars(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, int | float):
+        raise InvalidOptions(f"{name} is {value!r}: expected dollars, such as 0.5.")
+
+
+# -- from text to a value ----------------------------------------------------------------------------
+
+
+def _seconds(text: str) -> int:
+    digits = text.lstrip("0")
+    if not text.isascii() or not digits.isdecimal() or len(digits) > 5 or int(digits) > LONGEST_TIMEOUT:
+        raise ValueError(f"expected whole seconds from 1 to {LONGEST_TIMEOUT} (24 hours)")
+    return int(digits)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) < 10**8:
+        raise ValueError("expected a whole number from 1 on")
+    return int(text)
+
+
+def _retries(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
+def _chunk(text: str) -> int | str:
+    try:
+        return text if text == "auto" else _count(text)
+    except ValueError:
+        raise ValueError("expected a whole number from 1 on, or auto") from None
+
+
+def _dollars(text: str) -> float:
+    try:
+        dollars = float(text.removeprefix("$"))
+    except ValueError:
+        dollars = 0.0
+    if not 0 < dollars < 1e9:
+        raise ValueError("expected dollars, such as 0.50")
+    return dollars
+
+
+def _no_rows(text: str) -> bool:
+    if text != "none":
+        raise ValueError("expected none")
+    return False
+
+
+def _option(default: Any, *names: str, metavar: str = "", help: str, **more: Any) -> Any:  # noqa: A002 - as argparse
+    return field(default=default, metadata={"names": names, "metavar": metavar, "help": help, **more})
+
+
+_MAX_COST = _option(
+    None, "--max-cost", metavar="DOLLARS", help="refuse or stop what costs more, at list price", convert=_dollars
+)
+
+
+# -- the options -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options of one run beside its task and parameters; None means the connection's setting.
+
+    command: any command instead of a task. code: a cell's text or a function instead of a task. secrets: names of
+    parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters may
+    replace. rows: False collects no rows. detach: the run outlives this process. max_cost: dollars at list price.
+    dry_run: set by `estimate()`; nothing may start, and nothing asks for secrets.
+    """
+
+    command: str | None = None
+    code: str | Callable[..., Any] | None = None
+    secrets: Iterable[str] = _option(
+        (),
+        "--secret",
+        metavar="NAME",
+        help="a parameter from the environment, the keyring or a hidden prompt",
+        many=True,
+        completes="secret",
+    )
+    size: str | None = _option(None, "-s", "--size", metavar="SIZE", help="dyno size, such as standard-2x")
+    timeout: int | None = _option(
+        None,
+        "--timeout",
+        metavar="SECONDS",
+        help="longest life of the dyno, boot included (3600)",
+        convert=_seconds,
+    )
+    max_cost: float | None = _MAX_COST
+    detach: bool = _option(False, "--detach", help="return a handle at once; the run goes on after the kernel ends")
+    rows: bool = _option(
+        True, "--rows", metavar="none", help="collect no rows from the task's output", convert=_no_rows
+    )
+    any_type: bool = _option(False, "--any-type", help="accept a process type that is not a task, such as web")
+    override: Iterable[str] = _option(
+        (), "--override", metavar="NAME", help="let a parameter replace this config var", many=True
+    )
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values. Raises InvalidOptions."""
+        if self.timeout is not None and not 0 < self.timeout <= LONGEST_TIMEOUT:
+            raise InvalidOptions(f"timeout is {self.timeout}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+        _check_dollars("max_cost", self.max_cost)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """The options of a sweep as a whole; those of each of its runs are RunOptions.
+
+    zip: walk the axes in step. jobs: most runs at once; None: as many as the app allows. chunk: combinations per
+    dyno. sample, seed: run only that many combinations, drawn at random. retries: extra attempts after a failure of
+    the platform, with retry_tasks also of the task. save: the journal's path. max_cost: dollars for all runs together.
+    """
+
+    zip: bool = _option(False, "--zip", help="walk the lists of --each in step")
+    jobs: int | None = _option(
+        None, "--jobs", metavar="N", help="most runs of a sweep at the same time", convert=_count
+    )
+    sample: int | None = _option(
+        None, "--sample", metavar="K", help="run only K combinations of a sweep, drawn at random", convert=_count
+    )
+    seed: int | None = _option(None, "--seed", metavar="N", help="seed of the random draw of --sample", convert=int)
+    chunk: int | Literal["auto"] = _option(
+        1,
+        "--chunk",
+        metavar="K",
+        help="combinations that share a dyno; auto: as many as its boot is worth",
+        convert=_chunk,
+    )
+    retries: int = _option(
+        0, "--retries", metavar="N", help="extra attempts for a run that the platform failed", convert=_retries
+    )
+    retry_tasks: bool = _option(False, "--retry-tasks", help="spend the attempts of --retries on failed tasks, too")
+    fail_fast: bool = _option(False, "--fail-fast", help="stop a sweep at its first failure")
+    save: str | os.PathLike[str] | None = _option(  # noqa: RUF009 - it returns a field
+        None,
+        "--save",
+        metavar="FILE",
+        help="write each finished run of a sweep to a file, for %heroku resume",
+    )
+    max_cost: float | None = _MAX_COST
+
+    def __post_init__(self) -> None:
+        """Check the values. Raises InvalidOptions."""
+        for name, least in (("jobs", 1), ("sample", 1), ("retries", 0)):
+            check_count(name, getattr(self, name), least)
+        check_count("chunk", self.chunk_size, 0)
+        _check_dollars("max_cost", self.max_cost)
+        if self.retry_tasks and not self.retries:
+            raise InvalidOptions("retry_tasks has no effect without retries: set retries to the number of attempts.")
+
+    @property
+    def chunk_size(self) -> int:
+        """The number of combinations per dyno; 0: as many as its boot is worth."""
+        return 0 if self.chunk == "auto" else self.chunk
+
+
+def option_names(kind: type[Any]) -> set[str]:
+    """Return the names of the fields."""
+    return {one.name for one in fields(kind)}
+
+
+def pick(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return options of this kind, made of the values that are named like its fields; other values are ignored."""
+    return kind(**{name: values[name] for name in option_names(kind) if name in values})
+
+
+def split(values: Mapping[str, Any]) -> tuple[RunOptions, SweepOptions]:
+    """Return keyword arguments as the options of each run and those of a sweep. Raises TypeError for unknown names."""
+    if unknown := values.keys() - option_names(RunOptions) - option_names(SweepOptions):
+        message = f"unexpected keyword argument {min(unknown)!r}"
+        raise TypeError(message)
+    return pick(RunOptions, values), pick(SweepOptions, values)
+
+
+def command_line(*kinds: type[Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the metadata of the fields that have a command-line option, by field name."""
+    return {one.name: one.metadata for kind in kinds for one in fields(kind) if one.metadata}
+
+
+def from_command_line(options: Mapping[str, Any], *kinds: type[Any]) -> dict[str, Any]:
+    """Return the keyword arguments that the options of a line stand for; options that are not set are left out."""
+    keys = {name: row["names"][-1].lstrip("-").replace("-", "_") for name, row in command_line(*kinds).items()}
+    return {name: options[key] for name, key in keys.items() if key in options}

@@ -1,0 +1,70 @@
+"""Each option is defined once: the signatures that show the options agree with the dataclasses that define them."""
+
+import inspect
+from dataclasses import fields
+
+import pytest
+
+from heroku_magic import Heroku, InvalidOptions
+from heroku_magic.runs.options import RunOptions, SweepOptions, command_line, from_command_line, split
+
+
+def _defaults(*kinds):
+    return {one.name: one.default for kind in kinds for one in fields(kind)}
+
+
+def _keywords(method):
+    parameters = inspect.signature(method).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+
+
+def test_submit_has_the_options_of_a_run_with_their_defaults():
+    options = _defaults(RunOptions)
+    del options["dry_run"]  # estimate() sets it
+    assert _keywords(Heroku.submit) == options
+
+
+def test_sweep_has_the_options_of_a_sweep_and_of_its_runs_with_their_defaults():
+    options = _defaults(RunOptions, SweepOptions)
+    del options["dry_run"], options["command"]
+    assert _keywords(Heroku.sweep) == options
+
+
+def test_an_executor_has_some_of_them_with_the_same_defaults():
+    keywords = _keywords(Heroku.executor)
+    assert keywords == {name: _defaults(RunOptions, SweepOptions)[name] for name in keywords}
+
+
+@pytest.mark.parametrize("kind", [RunOptions, SweepOptions])
+def test_a_command_line_option_says_how_it_is_spelled_and_what_it_does(kind):
+    for name, row in command_line(kind).items():
+        assert row["names"][-1].startswith("--"), name
+        assert row["help"], name
+        assert row["metavar"] or getattr(kind, name) is False, name
+
+
+def test_keyword_arguments_are_made_of_the_options_of_a_line():
+    line = {"secret": ["KEY"], "rows": False, "fail_fast": True, "quiet": True}
+    assert from_command_line(line, RunOptions) == {"secrets": ["KEY"], "rows": False}
+    assert from_command_line(line, RunOptions, SweepOptions) == {"secrets": ["KEY"], "rows": False, "fail_fast": True}
+
+
+def test_a_budget_is_one_option_of_a_run_and_of_a_sweep():
+    run, sweep = split({"max_cost": 0.5, "size": "basic", "jobs": 2})
+    assert (run, sweep) == (RunOptions(max_cost=0.5, size="basic"), SweepOptions(max_cost=0.5, jobs=2))
+    with pytest.raises(TypeError, match="'sizes'"):
+        split({"sizes": "basic"})
+
+
+@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": 86401}, {"max_cost": "much"}])
+def test_a_value_without_a_meaning_is_refused_for_a_run(options):
+    with pytest.raises(InvalidOptions, match=f"{next(iter(options))} is .*: expected"):
+        RunOptions(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"jobs": 0}, {"retries": -1}, {"chunk": "all"}, {"sample": 0}, {"retry_tasks": True}]
+)
+def test_a_value_without_a_meaning_is_refused_for_a_sweep(options):
+    with pytest.raises(InvalidOptions, match=next(iter(options))):
+        SweepOptions(**options)
