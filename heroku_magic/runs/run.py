@@ -33,6 +33,7 @@ from heroku_magic.runs.detached import Detached, path, save
 from heroku_magic.runs.events import Event, StateChange
 from heroku_magic.runs.failures import describe_failure
 from heroku_magic.runs.feed import Feed
+from heroku_magic.runs.future import TableFuture
 from heroku_magic.runs.log_reader import RunLog
 from heroku_magic.runs.registry import dynos_since
 from heroku_magic.text.secret import Secret
@@ -59,7 +60,7 @@ QUIET = 60.0  # seconds that a dyno is up without printing anything, after which
 WARNING = 0.8  # of the dyno's life, after which its end is announced
 
 
-class Run:
+class Run(TableFuture[HerokuMagicError]):
     """One execution of one task on one one-off dyno, with the words of `concurrent.futures`.
 
     Iterating gives its events (StateChange, LogLine, Record) from the first one on, for any number
@@ -77,6 +78,8 @@ class Run:
         log: SharedLog | None = None,
         on_exit: Callable[[], None] = lambda: None,
     ) -> None:
+        self._feed = Feed()
+        super().__init__(self._feed.changed)
         self.task = order.task
         self.app = order.app_name
         self.dyno: str | None = None
@@ -91,6 +94,7 @@ class Run:
         self._detached = detached
         self._file = path(detached.run) if detached else None
         self._key = RunKey.read(detached.key) if detached else RunKey.new()
+        self.id = self._key.run
         self._creation = DynoCreator(
             self._client,
             order.app,
@@ -106,12 +110,10 @@ class Run:
         self._looked_at = self._not_before = 0.0
         self._is_missed = False
         self._told: set[str] = set()
-        self._feed = Feed()
         self._history = self._feed.history
         self._shared_log = log
         self._on_exit = on_exit
         self._stream: LogStream | Followed | None = None
-        self._changed = self._feed.changed
         self._state = "requested"
         self._error: HerokuMagicError | None = None
         self._cancel_asked = threading.Event()
@@ -119,14 +121,8 @@ class Run:
         self._dyno_id = ""
         self._began: float | None = None
         self._frame: pd.DataFrame | None = None
-        self._callbacks: list[Callable[[Run], None]] = []
 
     # -- what a user reads ------------------------------------------------------------------------
-
-    @property
-    def id(self) -> str:
-        """The run's public id, which its dyno's command carries as a comment."""
-        return self._key.run
 
     @property
     def host(self) -> str:
@@ -258,35 +254,16 @@ class Run:
         """Tell whether the run is not over."""
         return not self.done()
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the run is over, at most `timeout` seconds; tell whether it is."""
-        with self._changed:
-            return self._changed.wait_for(self.done, timeout)
-
     def wait_for_dyno(self, timeout: float | None = None) -> bool:
         """Wait until the dyno is created (a detached run can be attached then) or the run is over."""
         with self._changed:
             return self._changed.wait_for(lambda: self.dyno is not None or self.done(), timeout)
 
-    def exception(self, timeout: float | None = None) -> HerokuMagicError | None:
-        """Wait, and return what the run failed with, or None."""
-        if not self.wait(timeout):
-            message = f"{self.id} is not over after {timeout} s; the dyno goes on (cancel() would stop it)"
-            raise TimeoutError(message)
+    def _failure(self) -> HerokuMagicError | None:
         return self._error
 
-    def result(self, timeout: float | None = None) -> pd.DataFrame | None:
-        """Wait, and return the rows as a DataFrame: None when the task has no table.
-
-        timeout: seconds to wait, then TimeoutError; the dyno goes on. Raises TaskFailed,
-        RunCancelled, ResultIncomplete or an ApiError, each with what to do.
-        """
-        error = self.exception(timeout)
-        partial = self.partial
+    def _result_was_read(self) -> None:
         self.forget()
-        if error:
-            raise error.with_traceback(None)
-        return partial
 
     def cancel(self) -> bool:
         """Ask Heroku to stop the dyno and return at once; False when the run is over already.
@@ -298,14 +275,6 @@ class Run:
         self._cancel_asked.set()
         self._inbox.put(None)
         return True
-
-    def add_done_callback(self, callback: Callable[[Run], None]) -> None:
-        """Call `callback(run)` when the run is over, in the run's thread; at once if it is."""
-        with self._changed:
-            if not self.done():
-                self._callbacks.append(callback)
-                return
-        callback(self)
 
     def __iter__(self) -> Iterator[Event]:
         return (event for event in self.events() if event is not None)
@@ -643,10 +612,7 @@ class Run:
             if self._log.life.exit_status is None and self.exit_status is not None
             else None,
         )
-        with self._changed:
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback(self)
+        self._call_back()
 
     def _close(self) -> None:
         running.discard(self)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import SweepFailed
 from heroku_magic.protocol.dataframe import grid_frame, table
 from heroku_magic.protocol.values import plain
+from heroku_magic.runs.future import TableFuture
 from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, Board, Span, counted
 from heroku_magic.sweeps.scheduler import SweepDesk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -35,7 +36,7 @@ NAMED = 5  # failures that an error names
 TOLD = ("run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error")  # of each run, as columns
 
 
-class Sweep:
+class Sweep(TableFuture[SweepFailed]):
     """Runs of a task for all combinations of a grid; made by `heroku.sweep()`, with `concurrent.futures`' words.
 
     journal: writes down what ends. known: how combinations ended before; live: runs of some that
@@ -53,6 +54,7 @@ class Sweep:
         known: Sequence[Outcome] = (),
         live: Sequence[Job] = (),
     ) -> None:
+        super().__init__(threading.Condition())
         self.id = id
         self.task = plan.first.task
         self.app = plan.first.app_name
@@ -63,8 +65,6 @@ class Sweep:
         self.notes: list[str] = []
         self.started_at: float | None = None
         self.seconds: float | None = None
-        self._changed = threading.Condition()
-        self._callbacks: list[Callable[[Sweep], None]] = []
         self._board = Board(len(plan), known)
         self._desk = SweepDesk(
             plan,
@@ -224,22 +224,7 @@ class Sweep:
         """Tell whether all runs are over, well or badly."""
         return self.seconds is not None
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the sweep is over, at most `timeout` seconds; tell whether it is."""
-        with self._changed:
-            return self._changed.wait_for(self.done, timeout)
-
-    def result(self, timeout: float | None = None) -> pd.DataFrame | None:
-        """Wait, and return all runs' rows under each other; SweepFailed with `.partial` when some failed."""
-        if not self.wait(timeout):
-            message = f"the sweep is not over after {timeout} s; it goes on (cancel() would stop it)"
-            raise TimeoutError(message)
-        if error := self.exception():
-            raise error.with_traceback(None)
-        return self.partial
-
-    def exception(self) -> SweepFailed | None:
-        """Return what went wrong with a sweep that is over, or None."""
+    def _failure(self) -> SweepFailed | None:
         failed, done = self.failures(), self.counts().get("done", 0)
         missing = len(self) - done - len(failed)
         if not failed and not missing:
@@ -286,14 +271,6 @@ class Sweep:
         self._launcher.nudge()
         return True
 
-    def add_done_callback(self, callback: Callable[[Sweep], None]) -> None:
-        """Call `callback(sweep)` when the sweep is over, in its own thread; at once if it is."""
-        with self._changed:
-            if not self.done():
-                self._callbacks.append(callback)
-                return
-        callback(self)
-
     def known(self) -> list[Outcome]:
         """Return how combinations ended so far, for a sweep that goes on from here."""
         with self._changed:
@@ -308,10 +285,7 @@ class Sweep:
             self.journal.close()
         with self._changed:
             self.seconds = time.time() - (self.started_at or time.time())
-            callbacks, self._callbacks = self._callbacks, []
-            self._changed.notify_all()
-        for callback in callbacks:
-            callback(self)
+        self._call_back()
 
     def _note(self, text: str) -> None:
         with self._changed:

@@ -1,0 +1,135 @@
+"""Waits for work in another thread, with the methods of `concurrent.futures.Future`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from heroku_magic.errors import HerokuMagicError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    import pandas as pd
+    from typing_extensions import Self
+
+Error = TypeVar("Error", bound=HerokuMagicError)
+
+
+class TableFuture(ABC, Generic[Error]):
+    """The waiting half of a run or a sweep, whose result is a DataFrame."""
+
+    id: str
+
+    def __init__(self, changed: threading.Condition) -> None:
+        """Wait on `changed`, which the working thread notifies after every change."""
+        self._changed = changed
+        self._callbacks: list[Callable[[], None]] = []
+
+    @abstractmethod
+    def done(self) -> bool:
+        """Return whether the work has ended, successfully or not."""
+
+    @property
+    @abstractmethod
+    def partial(self) -> pd.DataFrame | None:
+        """The rows received so far as a DataFrame; None without a table."""
+
+    @abstractmethod
+    def _failure(self) -> Error | None:
+        """Return the error of work that has ended, or None."""
+
+    def _result_was_read(self) -> None:
+        """Clean up what was kept only until somebody has the result."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the work has ended.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; None waits as long as it takes.
+
+        Returns
+        -------
+        bool
+            Whether the work has ended.
+        """
+        with self._changed:
+            return self._changed.wait_for(self.done, timeout)
+
+    def exception(self, timeout: float | None = None) -> Error | None:
+        """Wait until the work has ended, and return its error.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; None waits as long as it takes.
+
+        Returns
+        -------
+        HerokuMagicError or None
+            What `result()` would raise, or None after a success.
+
+        Raises
+        ------
+        TimeoutError
+            The work has not ended in time. It continues.
+        """
+        if not self.wait(timeout):
+            message = f"{self.id} has not ended after {timeout} s and continues. Call cancel() to stop it."
+            raise TimeoutError(message)
+        return self._failure()
+
+    def result(self, timeout: float | None = None) -> pd.DataFrame | None:
+        """Wait until the work has ended, and return its rows.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; None waits as long as it takes. It does not limit the dynos' life.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            One row per row that the task emitted or returned; None without a table.
+
+        Raises
+        ------
+        TimeoutError
+            The work has not ended in time. It continues.
+        TaskFailed, RunCancelled, ResultIncomplete, SweepFailed
+            The work failed. The error's `partial` holds the rows received before.
+        ApiError, LogStreamError, EmulatorError
+            Heroku rejected a request, or the connection was lost.
+        """
+        error = self.exception(timeout)
+        table = None if error else self.partial
+        self._result_was_read()
+        if error:
+            raise error.with_traceback(None)
+        return table
+
+    def add_done_callback(self, callback: Callable[[Self], None]) -> None:
+        """Call a function when the work has ended, or at once if it already has.
+
+        Parameters
+        ----------
+        callback
+            Called with this object, in the thread that does the work.
+        """
+        with self._changed:
+            if not self.done():
+                self._callbacks.append(partial(callback, self))
+                return
+        callback(self)
+
+    def _call_back(self) -> None:
+        """Call every registered callback once; the work has just ended."""
+        with self._changed:
+            callbacks, self._callbacks = self._callbacks, []
+            self._changed.notify_all()
+        for callback in callbacks:
+            callback()
