@@ -1,36 +1,29 @@
-"""Read the parameters that a cell's body and `--arg` give.
+"""Read the parameters that a cell's body assigns, and those that the line sets with `--arg NAME=VALUE`.
 
-A body holds assignments alone. They are parsed and compiled whole before the first is evaluated, in
-a copy of the notebook's variables.
+A body holds only assignments. All of them are compiled before the first one is evaluated, in a copy of
+the notebook's variables.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions, InvalidParameters
-from heroku_magic.magics.expand import VARIABLE, closing, evaluate, expand, expand_word, is_json, look_up, told, unquote
+from heroku_magic.magics.expand import VARIABLE, closing, describe, evaluate, expand, is_json, look_up, unquote
+from heroku_magic.protocol.environ import NAME
 from heroku_magic.protocol.values import Typed
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from types import CodeType
-from heroku_magic.protocol.environ import NAME
 
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-_ADVICE = "A body holds parameters, one `name = expression` a line; to run the cell's own code use %%dyno."
-
-
+_ADVICE = "The body sets parameters, one `name = expression` per line. To run the cell's own code, use %%dyno."
 _SHOWN = 5  # faulty lines of a body, so that a pasted program does not fill the cell
-
-
-_KINDS = {
+_STATEMENTS = {
     "Expr": "an expression",
     "Import": "an import",
     "ImportFrom": "an import",
@@ -48,134 +41,118 @@ _KINDS = {
 
 
 def read_body(text: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
-    r"""Return the parameters that a cell's body assigns, evaluated over `namespace`, which stays as it is.
+    r"""Return the parameters that a cell's body assigns, evaluated over `namespace`, which does not change.
 
-    Later lines see earlier names; names that begin with `_` are helpers and are not returned.
+    Later lines can use earlier names; names that begin with `_` are private to the body.
 
     >>> read_body("n = len(data)\n_half = n // 2\nk = [i * _half for i in data]", {"data": [1, 2, 3]})
     {'n': 3, 'k': [1, 2, 3]}
     """
+    lines = re.split(r"\r\n|\r|\n", text)
+    statements = _statements(text, lines)
+    if issues := [issue for statement in statements if (issue := _issue(statement, lines))]:
+        raise InvalidParameters(_advised(issues))
+    assignments = [statement for statement in statements if isinstance(statement, ast.Assign)]
+    compiled = [_compiled(assignment, lines) for assignment in assignments]
     variables = dict(namespace)
-    assigned: dict[str, Any] = {}
-    for assignment in _assignments(text):
-        given = dict.fromkeys(assignment.names, assignment.evaluate(variables))
-        variables.update(given)
-        assigned.update(given)
-    return {name: value for name, value in assigned.items() if not name.startswith("_")}
+    parameters: dict[str, Any] = {}
+    for assignment, code in zip(assignments, compiled, strict=True):
+        value = _evaluated(code, variables, assignment.lineno, lines)
+        names = [target.id for target in assignment.targets if isinstance(target, ast.Name)]
+        variables.update(dict.fromkeys(names, value))
+        parameters.update((name, value) for name in names if not name.startswith("_"))
+    return parameters
 
 
 def read_argument(word: str, namespace: Mapping[str, Any], *, option: str = "--arg") -> tuple[str, Any]:
-    """Return the name and value of one `NAME=VALUE` as it was typed, its quotes still there.
+    """Return the name and value of one `NAME=VALUE` as it was typed, with its quotes.
 
-    The text travels as it is. A value that is wholly `{expression}` or `$name` passes the object;
-    text that is JSON is no expression; nothing is expanded in single quotes.
+    A value that is just `{expression}` or `$name` passes the object; any other value is text. JSON text is
+    not an expression. Nothing is expanded in single quotes.
 
     >>> read_argument("V='$$x'", {}), read_argument('V={"a":1}', {}), read_argument("n={k + 1}", {"k": 9})
     (('V', '$$x'), ('V', '{"a":1}'), ('n', 10))
     """
-    whole, is_literal = unquote(word)
-    name, equals, raw = whole.partition("=")
+    content, is_literal = unquote(word)
+    name, equals, raw = content.partition("=")
     if not equals or not NAME.fullmatch(name):
         raise InvalidOptions(f"{option} {clean_line(word[:60])}: expected NAME=VALUE, for example {option} n=10.")
-    value, is_literal = unquote(raw) if whole == word else (raw, is_literal)
-    if is_literal:
+    value, is_literal = unquote(raw) if content == word else (raw, is_literal)
+    if is_literal or is_json(value):
         return name, Typed(value)
-    return name, _expanded(value, namespace, expand_word if value == word[len(name) + 1 :] else expand)
+    if variable := VARIABLE.fullmatch(value):
+        return name, look_up(variable[1], namespace)
+    if value.startswith("{") and not value.startswith("{{") and closing(value, 0) == len(value) - 1:
+        return name, evaluate(value[1:-1], namespace)
+    return name, Typed(expand(value, namespace, quotes=word == f"{name}={value}"))
 
 
-@dataclass(frozen=True)
-class _Assignment:
-    """One line of a body, ready to be evaluated."""
-
-    names: list[str]
-    code: CodeType
-    line: int
-    source: str
-
-    def evaluate(self, variables: dict[str, Any]) -> Any:
-        """Return the value; what the expression raises is told in a line, not as our traceback."""
-        try:
-            return eval(self.code, variables)  # noqa: S307 - the user's own cell, in the user's own kernel
-        except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
-            reason = told(error, variables)
-        raise InvalidParameters([f"line {self.line}: {reason}{self.source}"])
-
-
-def _assignments(text: str) -> list[_Assignment]:
-    """Parse a body; refuse whatever is no plain assignment, before anything is evaluated."""
-    lines = re.split(r"\r\n|\r|\n", text)
-    statements = _parsed(text, lines)
-    issues = [issue for statement in statements if (issue := _issue(statement, lines))]
-    if issues:
-        raise InvalidParameters(_advised(issues))
-    return [
-        _Assignment(_names(statement), _compiled(statement, lines), statement.lineno, _quoted(lines, statement.lineno))
-        for statement in statements
-        if isinstance(statement, ast.Assign)
-    ]
-
-
-def _parsed(text: str, lines: list[str]) -> list[ast.stmt]:
+def _statements(text: str, lines: list[str]) -> list[ast.stmt]:
     for number, line in enumerate(lines, 1):
         if _UNREADABLE.search(line):
-            raise InvalidParameters([f"line {number}: a NUL or half a character (a lone surrogate) is no Python."])
+            raise InvalidParameters([f"line {number}: Python does not accept a NUL or a lone surrogate character."])
     try:
         return ast.parse(text).body
     except IndentationError as error:
-        if (indented := _parsed_indented(text, lines)) is not None:
+        if (indented := _indented_statements(text, lines)) is not None:
             return indented
-        raise _no_python(error, lines) from None
+        raise _syntax_error(error, lines) from None
     except SyntaxError as error:
-        raise _no_python(error, lines) from None
+        raise _syntax_error(error, lines) from None
     except (RecursionError, MemoryError):
         raise InvalidParameters(["The body is nested too deeply for Python to read."]) from None
 
 
-def _parsed_indented(text: str, lines: list[str]) -> list[ast.stmt] | None:
-    """The statements of a body that is indented as a whole; its strings stay as they are."""
+def _indented_statements(text: str, lines: list[str]) -> list[ast.stmt] | None:
+    """Return the statements of a body that is evenly indented; dedenting the text would change its strings."""
     try:
         statements = ast.parse(f"if 1:\n{text}").body
     except IndentationError:
         return None
     except SyntaxError as error:
         error.lineno = max((error.lineno or 1) - 1, 1)
-        raise _no_python(error, lines) from None
+        raise _syntax_error(error, lines) from None
     block = statements[0]
     if len(statements) > 1 or not isinstance(block, ast.If) or block.orelse:
         return None
     return [ast.increment_lineno(statement, -1) for statement in block.body]
 
 
-def _no_python(error: SyntaxError, lines: list[str]) -> InvalidParameters:
-    where = f"line {error.lineno}: " if error.lineno else ""
-    return InvalidParameters(_advised([f"{where}{type(error).__name__}: {error.msg}{_quoted(lines, error.lineno)}"]))
-
-
 def _issue(statement: ast.stmt, lines: list[str]) -> str | None:
-    """Why a statement is no plain assignment, or None if it is one."""
+    """Return why a statement is not an assignment to parameters, or None if it is one."""
     where, source = f"line {statement.lineno}", _quoted(lines, statement.lineno)
     if not isinstance(statement, ast.Assign):
-        return f"{where}: {_KINDS.get(type(statement).__name__, 'a statement')}, no plain assignment{source}"
+        found = _STATEMENTS.get(type(statement).__name__, "a statement")
+        return f"{where}: expected an assignment, found {found}{source}"
     for target in statement.targets:
         if not isinstance(target, ast.Name):
-            return f"{where}: assigns to something else than a name{source}"
+            return f"{where}: a parameter's name was expected to the left of ={source}"
         if not NAME.fullmatch(target.id):
-            return f"{where}: {target.id} is no name of an environment variable (letters a-z, digits, _){source}"
+            return f'{where}: "{target.id}" cannot name a parameter; use the letters a-z, digits and _{source}'
     return None
 
 
-def _names(statement: ast.Assign) -> list[str]:
-    return [target.id for target in statement.targets if isinstance(target, ast.Name)]
-
-
-def _compiled(statement: ast.Assign, lines: list[str]) -> CodeType:
-    """Compile one expression: `yield` and `await` are syntax that only this step refuses."""
+def _compiled(assignment: ast.Assign, lines: list[str]) -> CodeType:
+    """Compile an assigned expression; only this step rejects `yield` and `await`."""
     try:
-        return compile(ast.Expression(statement.value), "<body>", "eval")
+        return compile(ast.Expression(assignment.value), "<body>", "eval")
     except SyntaxError as error:
-        raise _no_python(error, lines) from None
+        raise _syntax_error(error, lines) from None
     except RecursionError:
-        raise InvalidParameters([f"line {statement.lineno}: nested too deeply for Python to read."]) from None
+        raise InvalidParameters([f"line {assignment.lineno}: nested too deeply for Python to read."]) from None
+
+
+def _evaluated(code: CodeType, variables: dict[str, Any], line: int, lines: list[str]) -> Any:
+    try:
+        return eval(code, variables)  # noqa: S307 - the user's own cell, in the user's own kernel
+    except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
+        reason = describe(error, variables)
+    raise InvalidParameters([f"line {line}: {reason}{_quoted(lines, line)}"])
+
+
+def _syntax_error(error: SyntaxError, lines: list[str]) -> InvalidParameters:
+    where = f"line {error.lineno}: " if error.lineno else ""
+    return InvalidParameters(_advised([f"{where}{type(error).__name__}: {error.msg}{_quoted(lines, error.lineno)}"]))
 
 
 def _quoted(lines: list[str], number: int | None) -> str:
@@ -184,18 +161,7 @@ def _quoted(lines: list[str], number: int | None) -> str:
 
 
 def _advised(issues: list[str]) -> list[str]:
-    """The first issues, the last of them with what a body is for: the advice is no fault of its own."""
+    """Return the first issues; advice is appended to the last one, so that it does not count as an issue."""
     more = f" And {len(issues) - _SHOWN} more such lines." if len(issues) > _SHOWN else ""
     *first, last = issues[:_SHOWN]
     return [*first, f"{last}.{more} {_ADVICE}"]
-
-
-def _expanded(text: str, namespace: Mapping[str, Any], read: Callable[[str, Mapping[str, Any]], str]) -> Any:
-    """The value of an argument that is not in single quotes: an object, or text as `read` expands it."""
-    if variable := VARIABLE.fullmatch(text):
-        return look_up(variable[1], namespace)
-    if is_json(text):
-        return Typed(text)
-    if text.startswith("{") and not text.startswith("{{") and closing(text, 0) == len(text) - 1:
-        return evaluate(text[1:-1], namespace)
-    return Typed(read(text, namespace))

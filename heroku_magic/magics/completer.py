@@ -1,7 +1,7 @@
-"""Completer: tells IPython what may stand at the cursor of a `%heroku` line; what that is, completion.py knows.
+"""Register completion with IPython.
 
-IPython takes it in two ways: as a matcher, with a word on each completion, since 8.6, and as a hook
-before. Nothing is imported before the first completion, and whatever fails gives none.
+IPython 8.6 and later take a matcher, which adds a hint to each completion; older versions take a hook.
+Nothing is imported before the first completion, and an error means no completions.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
     from heroku_magic.magics.completion import Match, Matches
 
-    # The text of a line up to the cursor, and whether it is the cell's first line.
+    # Takes the text of a line up to the cursor, and whether it is the cell's first line.
     Complete = Callable[[str, bool], Matches | None]
 
 _NAME = "heroku_magic"
-_LONGEST = 20
+_LONGEST_HINT = 20
 _LINE = r"[^%]*(%%?heroku|%%dyno)\s"
 
 
 def register(shell: InteractiveShell, complete: Complete) -> None:
-    """Give IPython our completions, in the way that its version has."""
+    """Add our completions to IPython."""
     try:
         from IPython.core.completer import context_matcher
     except ImportError:
@@ -36,7 +36,7 @@ def register(shell: InteractiveShell, complete: Complete) -> None:
 
 
 def unregister(shell: InteractiveShell) -> None:
-    """Take back what `register` gave; harmless where it gave nothing."""
+    """Undo `register`; harmless if nothing is registered."""
     completer: Any = shell.Completer
     if hasattr(completer, "custom_matchers"):
         kept = [one for one in completer.custom_matchers if getattr(one, "matcher_identifier", "") != _NAME]
@@ -47,7 +47,7 @@ def unregister(shell: InteractiveShell) -> None:
 
 
 def _as_matcher(complete: Complete, context: Any) -> Any:
-    """A matcher's answer: https://ipython.readthedocs.io/en/stable/api/generated/IPython.core.completer.html."""
+    """Return a matcher's result: https://ipython.readthedocs.io/en/stable/api/generated/IPython.core.completer.html."""
     from IPython.core.completer import SimpleCompletion
 
     text = context.text_until_cursor
@@ -55,20 +55,20 @@ def _as_matcher(complete: Complete, context: Any) -> Any:
     if matches is None or not matches.found:
         return {"completions": []}
     return {
-        "completions": [SimpleCompletion(text=match.text, type=_on_one_line(match.told)) for match in matches.found],
+        "completions": [SimpleCompletion(text=match.text, type=_short(match.hint)) for match in matches.found],
         "matched_fragment": text[len(text) - matches.replaces :],
         "ordered": True,
         "suppress": True,
     }
 
 
-def _on_one_line(told: str) -> str:
-    """A word on a completion, cut and with blanks that do not break: JupyterLab's rows have room for one short line."""
-    return (told if len(told) <= _LONGEST else f"{told[: _LONGEST - 1]}…").replace(" ", "\u00a0")
+def _short(hint: str) -> str:
+    """Shorten a hint and make its blanks non-breaking: JupyterLab's rows have room for one short line."""
+    return (hint if len(hint) <= _LONGEST_HINT else f"{hint[: _LONGEST_HINT - 1]}…").replace(" ", "\u00a0")
 
 
 def _as_hook(complete: Complete, event: Any) -> list[str]:
-    """A hook's answer: whole words as IPython cuts them, which are longer or shorter than ours."""
+    """Return a hook's result: words as IPython splits them, which are longer or shorter than ours."""
     matches = _matches(complete, event.text_until_cursor, is_first_line=True)
     return [_as_symbol(match, matches.replaces, event.symbol) for match in matches.found] if matches else []
 

@@ -1,7 +1,6 @@
-"""Completion: a line of `%heroku` up to the cursor -> what may stand there; it asks nobody and knows no IPython.
+"""Complete a line of `%heroku`, `%%heroku` or `%%dyno` at the cursor.
 
-What is offered comes from the table of verbs and from `Facts`, which somebody else gathers. A line
-that cannot be read gets nothing.
+What it offers comes from the table of verbs and from `Facts`. It offers nothing for a line that cannot be read.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, SCOPES, VERBS
+from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS
 from heroku_magic.magics.expand import split
+from heroku_magic.magics.option_values import SCOPES
 from heroku_magic.text.sanitize import clean_line, clipped
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.task import Parameter, Task
 
 _MAGIC = re.compile(r"\s*(?:[^%'\"#]*=\s*)?(?P<magic>%%?heroku|%%dyno)(?=\s)")
-_MOST = 300  # completions, of a stranger's 10,000 names
-_HOURS_A_MONTH = 720
+_MOST = 300  # completions, because an app may have 10,000 names
+_HOURS_PER_MONTH = 720
 
 
 class Facts(Protocol):
-    """What is known without waiting. `where` has the line's options --app, --worker … as far as they were typed."""
+    """What is known without waiting. where: the options typed so far, such as `app` and `worker`."""
 
-    def tasks(self, where: Mapping[str, str]) -> list[Task]: ...  # noqa: D102 - the names say it
+    def tasks(self, where: Mapping[str, str]) -> list[Task]: ...  # noqa: D102 - the names are clear
     def dynos(self, where: Mapping[str, str]) -> list[str]: ...  # noqa: D102
     def apps(self) -> list[str]: ...  # noqa: D102
     def runs(self) -> list[str]: ...  # noqa: D102
@@ -41,15 +41,15 @@ class Facts(Protocol):
 
 @dataclass(frozen=True)
 class Match:
-    """One completion: the text, and a word on it: its help, type or price."""
+    """One completion, with its help, type or price."""
 
     text: str
-    told: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What may stand at the cursor, instead of the last `replaces` characters of the line."""
+    """The completions, which replace the last `replaces` characters of the line."""
 
     replaces: int
     found: list[Match] = field(default_factory=list)
@@ -57,22 +57,26 @@ class Matches:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line that was read up to the word at the cursor."""
+    """A line up to the cursor.
+
+    typed: the start of the word at the cursor. open: the option whose value that word is. used: the values of the
+    options before it.
+    """
 
     verb: Verb
     typed: str
-    waiting: Option | None
+    open: Option | None
     words: list[str]
     used: dict[str, list[str]]
 
     @property
     def where(self) -> dict[str, str]:
-        """The options that have one value, by their names."""
+        """The last value of each option."""
         return {name: values[-1] for name, values in self.used.items()}
 
 
 def complete(text: str, facts: Facts, *, is_first_line: bool = True) -> Matches | None:
-    """Return what may stand at the end of a line's text; None: that is no business of ours.
+    """Return the completions at the end of a line's text; None if it is not a line of ours.
 
     >>> [match.text for match in complete("%heroku lo", None).found]
     ['logs', 'login', 'logout']
@@ -101,32 +105,35 @@ def _verb(name: str) -> Verb | None:
 
 
 def _read(verb: Verb, words: Iterable[str], typed: str) -> _Line:
-    """Tell words, options and their values apart; a wrong option is the parser's to refuse."""
-    options = {name: option for option in verb.options for name in option.names}
+    """Sort words, options and their values; unknown options are left to the parser."""
     plain: list[str] = []
     used: dict[str, list[str]] = {}
-    waiting: Option | None = None
+    open_option: Option | None = None
     for word in words:
         name, equals, value = word.partition("=")
-        option = options.get(name.replace("_", "-"))
-        if waiting:
-            used.setdefault(waiting.name, []).append(word)
-            waiting = None
+        option = _option(verb, name)
+        if open_option:
+            used.setdefault(open_option.name, []).append(word)
+            open_option = None
         elif option is None:
             plain += [] if word.startswith("-") else [word]
         elif option.metavar and not equals:
-            waiting = option
+            open_option = option
         else:
             used.setdefault(option.name, []).append(value)
-    return _Line(verb, typed, waiting, plain, used)
+    return _Line(verb, typed, open_option, plain, used)
+
+
+def _option(verb: Verb, name: str) -> Option | None:
+    return next((option for option in verb.options if name.replace("_", "-") in option.names), None)
 
 
 def _of_line(line: _Line, facts: Facts) -> Matches:
-    if line.waiting:
-        return _values(line.waiting.kind, line.typed, line, facts)
+    if line.open:
+        return _values(line.open.kind, line.typed, line, facts)
     if line.typed.startswith("-"):
         name, equals, value = line.typed.partition("=")
-        option = next((one for one in line.verb.options if name.replace("_", "-") in one.names), None)
+        option = _option(line.verb, name)
         if equals:
             return _values(option.kind, value, line, facts) if option and option.metavar else Matches(0)
         return _matching(line.typed, _options(line))
@@ -136,19 +143,19 @@ def _of_line(line: _Line, facts: Facts) -> Matches:
 
 
 def _options(line: _Line) -> Iterable[Match]:
-    """The options that may still come, each by its long name."""
+    """Yield the options that can still be given, by their long names."""
     for option in (*line.verb.options, HELP):
         if option.many or option.name not in line.used:
             yield Match(option.names[-1], option.help)
 
 
 def _values(kind: str, typed: str, line: _Line, facts: Facts) -> Matches:
-    """What a value may be: by what the table of verbs calls it."""
+    """Return the values of one kind, as the table of verbs names kinds."""
     if kind in {"name=value", "parameter"}:
         return _parameters(typed, line, facts, "=" if kind == "name=value" else "")
     if kind == "folder":
         return _paths(typed)
-    known: dict[str, Callable[[], Iterable[Match]]] = {
+    sources: dict[str, Callable[[], Iterable[Match]]] = {
         "task": lambda: (Match(task.name, task.summary or "task") for task in facts.tasks(line.where)),
         "dyno": lambda: (Match(name, "dyno") for name in facts.dynos(line.where) if name not in line.words),
         "app": lambda: (Match(name, "app") for name in facts.apps()),
@@ -161,18 +168,18 @@ def _values(kind: str, typed: str, line: _Line, facts: Facts) -> Matches:
         "scopes": lambda: (Match(scope, "scope") for scope in SCOPES),
         "none": lambda: [Match("none")],
     }
-    typed = typed.rpartition(",")[2] if kind in {"scopes", "variables"} else typed
-    return _matching(typed, known[kind]()) if kind in known else Matches(0)
+    typed = typed.rpartition(",")[2] if kind in {"scopes", "variables"} else typed  # lists
+    return _matching(typed, sources[kind]()) if kind in sources else Matches(0)
 
 
 def _sizes() -> Iterable[Match]:
-    yield Match("eco", "from the pool of hours")
+    yield Match("eco", "from the monthly pool of hours")
     for size, dollars in DOLLARS_A_MONTH.items():
-        yield Match(size, f"${dollars / _HOURS_A_MONTH:.3f}/h")
+        yield Match(size, f"${dollars / _HOURS_PER_MONTH:.3f}/h")
 
 
 def _parameters(typed: str, line: _Line, facts: Facts, ending: str) -> Matches:
-    """A parameter's name with what follows it, or after `=` a value: a choice, or a variable after `$`."""
+    """Return names of parameters, each followed by `ending`; after `=` their choices, and after `$` variables."""
     name, equals, value = typed.partition("=")
     if equals and value.startswith("$"):
         return _matching(value, (Match(f"${name}", "variable") for name in facts.variables()))
@@ -185,12 +192,12 @@ def _parameters(typed: str, line: _Line, facts: Facts, ending: str) -> Matches:
 
 
 def _as_match(parameter: Parameter, ending: str) -> Match:
-    kind = clipped(parameter.type).replace(" | ", " or ")  # a line may break at a |
+    kind = clipped(parameter.type).replace(" | ", " or ")  # front ends may wrap at a |
     return Match(f"{parameter.name}{ending}", f"{kind} {parameter.limits}".strip())
 
 
 def _declared(line: _Line, facts: Facts) -> list[Parameter]:
-    """The parameters of the task that the line names, or of the one that runs when it names none."""
+    """Return the parameters of the task that the line names, or of the default task."""
     if line.verb is DYNO:
         return []
     tasks = {task.name: task for task in facts.tasks(line.where)}
@@ -199,7 +206,7 @@ def _declared(line: _Line, facts: Facts) -> list[Parameter]:
 
 
 def _paths(typed: str) -> Matches:
-    """The folders that go on from what was typed."""
+    """Return the folders whose path begins as typed."""
     folder, _, start = typed.rpartition("/")
     try:
         with os.scandir(Path(f"{folder}/" if "/" in typed else ".").expanduser()) as entries:
@@ -211,9 +218,9 @@ def _paths(typed: str) -> Matches:
 
 
 def _matching(typed: str, offered: Iterable[Match]) -> Matches:
-    """Those that begin as it was typed; names with hostile characters are left out, for they would be inserted."""
+    """Return the matches that begin as typed, without names whose control characters would be inserted."""
     found: list[Match] = []
     for match in offered:
         if match.text.startswith(typed) and clean_line(match.text) == match.text and len(found) < _MOST:
-            found.append(Match(match.text, clipped(match.told)))
+            found.append(Match(match.text, clipped(match.hint)))
     return Matches(len(typed), found)

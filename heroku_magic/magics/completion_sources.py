@@ -1,7 +1,7 @@
-"""Known: what this process knows of tasks, dynos and apps without waiting, for completion; it starts nothing.
+"""What this process knows about tasks, dynos and apps without waiting, for completion.
 
-Connections that were made know their tasks; apps and dynos are asked for by a background thread, for
-the next time. No connection is made here, no emulator and no dyno started, and nothing is said.
+Existing connections know their tasks. Apps and dynos are fetched by a background thread, so they are
+complete the next time. Completion never connects, starts an emulator or a dyno, or prints anything.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.app.heroku import Heroku
 
-EVERY = 10.0  # seconds between two requests for the same
+_INTERVAL = 10.0  # seconds between two fetches of the same list
 _LONGEST_PROCFILE = 100_000
 _PROCESS_TYPE = re.compile(r"^([A-Za-z0-9_-]+):\s*(.+)$", re.MULTILINE)
 
 
-class Known:
-    """The facts that completion offers. chosen: what the notebook is set to; variables: the names it has."""
+class CompletionSources:
+    """The facts that completion offers. choice: the notebook's settings; variables: the names it defines."""
 
-    def __init__(self, chosen: Callable[[], Choice], variables: Callable[[], Iterable[str]]) -> None:
-        self._chosen = chosen
+    def __init__(self, choice: Callable[[], Choice], variables: Callable[[], Iterable[str]]) -> None:
+        self._choice = choice
         self._variables = variables
-        self._asked_at: dict[tuple[str, str], float] = {}
+        self._fetched_at: dict[tuple[str, str], float] = {}
         self._apps: list[str] = []
         self._dynos: dict[tuple[str, str], list[str]] = {}
 
@@ -47,66 +47,75 @@ class Known:
         return sorted(name for name in self._variables() if not name.startswith("_"))
 
     def tasks(self, where: Mapping[str, str]) -> list[Task]:
-        """Return the tasks that a connection knows, or those that the Procfile names which would be served."""
+        """Return the tasks that a connection knows, or those in the Procfile that the embedded Heroku would serve."""
         connection = self._connection(where)
-        return (connection.known_tasks() if connection else []) or self._served(where)
+        return (connection.known_tasks() if connection else []) or self._procfile_tasks(where)
 
     def dynos(self, where: Mapping[str, str]) -> list[str]:
-        """Return the names of our dynos that were there a moment ago."""
+        """Return the names of our dynos, as of the last fetch."""
         connection = self._connection(where)
         if connection is None:
             return []
         key = (connection.client.base_url, connection.app)
-        self._ask("dynos", key[0] + key[1], lambda: self._dynos.update({key: connection.our_dynos()}))
+        self._fetch("dynos", "".join(key), lambda: self._dynos.update({key: connection.our_dynos()}))
         return list(dict.fromkeys([*connection.known_dynos(), *self._dynos.get(key, [])]))
 
     def apps(self) -> list[str]:
-        """Return the names of the account's apps, as far as they were asked for before."""
-        self._ask("apps", os.environ.get("HEROKU_HOST", ""), self._note_apps)
+        """Return the names of the account's apps, as of the last fetch."""
+        self._fetch("apps", os.environ.get("HEROKU_HOST", ""), self._update_apps)
         return self._apps
 
     def runs(self) -> list[str]:
-        """Return the detached runs of this folder, and the sweeps."""
+        """Return the ids of the detached runs and the sweeps of this folder."""
         from heroku_magic.runs.detached import known
         from heroku_magic.sweeps.journal import FOLDER
 
         return [*(detached.run for detached in known()), *sorted(path.stem for path in FOLDER.glob("hs-*.jsonl"))]
 
-    def _note_apps(self) -> None:
+    def _update_apps(self) -> None:
         client = _client()
         self._apps = sorted(app.name for app in client.apps()) if client else []
 
     def _connection(self, where: Mapping[str, str]) -> Heroku | None:
-        """The connection that a line would use, if it was made already."""
-        chosen = self._chosen()
-        is_local = "local" in where or "worker" in where or (chosen.is_local and "app" not in where)
-        app = None if is_local else where.get("app") or chosen.app
-        folder = _folder(where.get("worker") or chosen.worker) if is_local else None
-        for one in reversed(_connections()):
-            if one.settings.is_local if is_local else (not app or one.app == app):
-                if folder and one.settings.worker != folder:
-                    continue
-                return one
+        """Return the connection that a line would use, if it exists already."""
+        choice = self._choice()
+        is_local = "local" in where or "worker" in where or (choice.is_local and "app" not in where)
+        app = where.get("app") or choice.app
+        worker = where.get("worker") or choice.worker
+        folder = Path(worker).expanduser().resolve() if worker else None
+        for connection in reversed(_connections()):
+            if is_local:
+                is_match = connection.settings.is_local and folder in {None, connection.settings.worker}
+            else:
+                is_match = not app or connection.app == app
+            if is_match:
+                return connection
         return None
 
-    def _served(self, where: Mapping[str, str]) -> list[Task]:
-        """The tasks of the folder that the embedded Heroku would serve, where it is that which would run them."""
-        chosen = self._chosen()
-        if not {"local", "worker"} & where.keys() and not chosen.is_local:
-            named = [where.get("app"), where.get("remote"), chosen.app]
-            if any([*named, *map(os.environ.get, ("HEROKU_APP", "HEROKU_API_KEY", "HEROKU_HOST"))]):
+    def _procfile_tasks(self, where: Mapping[str, str]) -> list[Task]:
+        """Return the tasks of the folder that the embedded Heroku would serve, if the line would run there."""
+        choice = self._choice()
+        if not {"local", "worker"} & where.keys() and not choice.is_local:
+            apps = [where.get("app"), where.get("remote"), choice.app]
+            if any([*apps, *map(os.environ.get, ("HEROKU_APP", "HEROKU_API_KEY", "HEROKU_HOST"))]):
                 return []
-        folder = worker_folder(where.get("worker") or chosen.worker)
+        folder = worker_folder(where.get("worker") or choice.worker)
         with (folder / "Procfile").open(encoding="utf-8", errors="replace") as file:
-            found = _PROCESS_TYPE.findall(file.read(_LONGEST_PROCFILE))
-        return [Task(name, command, None) for name, command in found if name not in NO_TASKS]
+            entries = _PROCESS_TYPE.findall(file.read(_LONGEST_PROCFILE))
+        return [Task(name, command, None) for name, command in entries if name not in NO_TASKS]
 
-    def _ask(self, what: str, of: str, work: Callable[[], None]) -> None:
-        """Do some work in the background, where it was not done a moment ago."""
+    def _fetch(self, kind: str, owner: str, fetch: Callable[[], None]) -> None:
+        """Fetch a list in the background, unless that was done a moment ago. Errors mean no completions."""
         now = time.monotonic()
-        if now - self._asked_at.get((what, of), float("-inf")) >= EVERY:
-            self._asked_at[what, of] = now
-            threading.Thread(target=_quietly, args=(work,), daemon=True, name=f"heroku-{what}").start()
+        if now - self._fetched_at.get((kind, owner), float("-inf")) < _INTERVAL:
+            return
+        self._fetched_at[kind, owner] = now
+
+        def quietly() -> None:
+            with suppress(Exception):
+                fetch()
+
+        threading.Thread(target=quietly, daemon=True, name=f"heroku-{kind}").start()
 
 
 def _connections() -> list[Heroku]:
@@ -116,21 +125,12 @@ def _connections() -> list[Heroku]:
 
 
 def _client() -> HerokuClient | None:
-    """A client that says nothing: of the connection used last, or of a token that needs no search."""
+    """Return a client that prints nothing, of the last connection or of a token that is at hand."""
     from heroku_magic.accounts.tokens import find_token
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.transport import say_nothing
 
-    if found := _connections():
-        return found[-1].client.with_say(say_nothing)
+    if connections := _connections():
+        return connections[-1].client.with_say(say_nothing)
     is_at_hand = os.environ.get("HEROKU_API_KEY") or is_kept(base_url())
     return HerokuClient(base_url(), find_token(base_url())[0]) if is_at_hand else None
-
-
-def _folder(folder: str | os.PathLike[str] | None) -> Path | None:
-    return Path(folder).expanduser().resolve() if folder else None
-
-
-def _quietly(work: Callable[[], None]) -> None:
-    with suppress(Exception):
-        work()

@@ -1,4 +1,4 @@
-"""Runs: the verbs that start, follow and read runs; and those that look at dynos."""
+"""The verbs that start, follow and inspect runs, sweeps and forms."""
 
 from __future__ import annotations
 
@@ -6,151 +6,84 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import Interrupted, InvalidOptions, RunCancelled
-from heroku_magic.magics.verb_group import VerbGroup
-from heroku_magic.magics.wishes import of_run, of_sweep, task
+from heroku_magic.magics.verb_group import VerbGroup, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
+    import pandas as pd
+
+    from heroku_magic.display import RunOutput
     from heroku_magic.display.sweep_output import SweepOutput
-    from heroku_magic.magics.parser import Parsed
+    from heroku_magic.magics.parser import ParsedLine
     from heroku_magic.protocol.task import Task
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
+    from heroku_magic.widgets import Form
+
+_SWEEP_OPTIONS = ("zip", "jobs", "sample", "seed", "chunk", "retries", "retry_tasks", "fail_fast", "save")
 
 
-class Runs(VerbGroup):
-    """`run`, `attach`, `resume`, `last`, `tasks`, `ps`, `stop`, `logs`."""
+class RunVerbs(VerbGroup):
+    """`run` and `%%dyno`, `form`, `attach`, `resume`, `last`, `tasks`, `ps`, `stop`, `logs`."""
 
-    def _run(self, parsed: Parsed, parameters: Mapping[str, Any]) -> Any:
-        run = self._connect(parsed).submit(task(parsed), parameters, command=parsed.command, **of_run(parsed))
-        return self._shown(run, parsed.options)
+    def _run(self, line: ParsedLine) -> Any:
+        if line.options.get("form"):
+            return self._form(line)
+        if not line.each and (ignored := [name for name in _SWEEP_OPTIONS if name in line.options]):
+            raise InvalidOptions(f"--{ignored[0].replace('_', '-')} is for sweeps. To start a sweep, use --each NAME.")
+        heroku = self._connect(line)
+        if line.options.get("dry_run"):
+            wish = {**_sweep_options(line), **_run_options(line), "command": line.command}
+            print(heroku.estimate(line.word, line.each, line.parameters, **wish))
+            return None
+        if not line.each:
+            return self._show(
+                heroku.submit(line.word, line.parameters, command=line.command, **_run_options(line)), line
+            )
+        if line.command is not None:
+            raise InvalidOptions("--each is for tasks. A command after -- is a single run.")
+        sweep = heroku.sweep(line.word, line.each, line.parameters, **_sweep_options(line), **_run_options(line))
+        return self._show(sweep, line)
 
-    def _sweep(self, parsed: Parsed, each: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
-        if parsed.command is not None:
-            raise InvalidOptions("--each is for a task; a command after -- makes one run.")
-        sweep = self._connect(parsed).sweep(task(parsed), each, parameters, **of_sweep(parsed), **of_run(parsed))
-        return self._swept(sweep, parsed.options)
+    _dyno = _run
 
-    def _estimate(self, parsed: Parsed, each: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
-        """What `--dry-run` says."""
-        wish = {**of_sweep(parsed), **of_run(parsed), "command": parsed.command}
-        print(self._connect(parsed).estimate(task(parsed), each, parameters, **wish))
+    def _form(self, line: ParsedLine) -> Form:
+        from heroku_magic.widgets.create import form
 
-    def _resume(self, parsed: Parsed) -> Any:
+        if line.command is not None:
+            raise InvalidOptions("A form is for a task; a command after -- has no parameters to fill in.")
+        options = line.options
+        shown = form(
+            line.word,
+            line.parameters,
+            each=line.each,
+            heroku=self._connect(line),
+            on_success=self._binder(options["out"]) if "out" in options else None,
+            verbose=self._is_set(line, "verbose"),
+            line={**options, **({"chunk": "auto"} if options.get("chunk") == 0 else {})},
+            **_run_options(line),
+            **_sweep_options(line),
+        )
+        shown.show()
+        return shown
+
+    def _attach(self, line: ParsedLine) -> Any:
+        return self._show(self._connect(line).attach(line.words[0]), line)
+
+    def _resume(self, line: ParsedLine) -> Any:
         from heroku_magic.app.heroku import last
         from heroku_magic.sweeps.sweep import Sweep
 
         earlier = last()
-        save = parsed.words[0] if parsed.words else earlier if isinstance(earlier, Sweep) else None
+        save = line.word or (earlier if isinstance(earlier, Sweep) else None)
         if save is None:
             raise InvalidOptions(
-                "No sweep was made in this kernel yet: %heroku resume FILE goes on with one that --save wrote."
+                "No sweep was started in this kernel yet. To continue one that --save recorded: %heroku resume FILE"
             )
-        return self._swept(self._connect(parsed).resume(save), parsed.options)
+        return self._show(self._connect(line).resume(save), line)
 
-    def _swept(self, sweep: Sweep, options: Mapping[str, Any]) -> Any:
-        """Show the sweep until it is over, or behind the cell's back."""
-        name = options.get("out")
-        if options.get("bg") or options.get("detach"):
-            output = self._sweep_output(sweep, options, background=True)
-            sweep.add_done_callback(lambda _: self._bind_sweep(name, sweep) if sweep.exception() is None else None)
-            Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
-            return sweep
-        self._watch_sweep(sweep, options)
-        error = None if options.get("no_raise") else sweep.exception()
-        if error is not None:
-            self._shell.user_ns.pop(name, None)
-            raise error.with_traceback(None)
-        self._bind_sweep(name, sweep)
-        return None if name else sweep.partial
-
-    def _sweep_output(self, sweep: Sweep, options: Mapping[str, Any], *, background: bool = False) -> SweepOutput:
-        from heroku_magic.display.sweep_output import SweepOutput
-
-        return SweepOutput(sweep, quiet=self._is(options, "quiet"), background=background)
-
-    def _watch_sweep(self, sweep: Sweep, options: Mapping[str, Any]) -> None:
-        """Follow the sweep. One interrupt stops all its dynos and waits until they are gone, a second one lets go.
-
-        A detached sweep is meant to go on: there the first one lets go.
-        """
-        output = None
-        try:
-            output = self._sweep_output(sweep, options)  # it runs already: an interrupt meanwhile is meant for it
-            output.follow()
-        except KeyboardInterrupt:
-            if sweep.is_detached:
-                raise Interrupted(
-                    f"Let go of {sweep.id}, which goes on: %heroku last is the sweep, and .cancel() stops it."
-                ) from None
-            sweep.cancel()
-            try:
-                (output or self._sweep_output(sweep, options)).follow()
-            except KeyboardInterrupt:
-                raise Interrupted(
-                    f"Let go of {sweep.id} while it was being stopped. {sweep.leftover_message()}"
-                ) from None
-
-    def _bind_sweep(self, name: str | None, sweep: Sweep) -> None:
-        if name:
-            self._shell.user_ns[name] = sweep.partial
-
-    def _attach(self, parsed: Parsed) -> Any:
-        from heroku_magic.runs.run import Run
-
-        attached = self._connect(parsed).attach(parsed.words[0])
-        if isinstance(attached, Run):
-            return self._shown(attached, parsed.options)
-        return self._swept(attached, parsed.options)
-
-    def _shown(self, run: Run, options: Mapping[str, Any]) -> Any:
-        is_background = options.get("bg") or options.get("detach")
-        return self._in_background(run, options) if is_background else self._in_foreground(run, options)
-
-    def _in_background(self, run: Run, options: Mapping[str, Any]) -> Run:
-        from heroku_magic.display import show
-
-        if name := options.get("out"):
-            run.add_done_callback(self._binder(name))
-        show(run, quiet=self._is(options, "quiet"), verbose=self._is(options, "verbose"), background=True)
-        return run
-
-    def _in_foreground(self, run: Run, options: Mapping[str, Any]) -> Any:
-        self._watch(run, options)
-        name = options.get("out")
-        error = None if options.get("no_raise") else run.exception()
-        if error is not None:
-            self._shell.user_ns.pop(name, None)
-            raise error.with_traceback(None)
-        return self._bind(name, run) if name else run.partial
-
-    def _watch(self, run: Run, options: Mapping[str, Any]) -> None:
-        """Show the run until it is over. One interrupt stops the dyno, a second one lets go of it.
-
-        A detached run is meant to go on: there the first one lets go.
-        """
-        from heroku_magic.display import RunOutput
-
-        output = RunOutput(run, quiet=self._is(options, "quiet"), verbose=self._is(options, "verbose"))
-        try:
-            output.follow()
-        except KeyboardInterrupt:
-            if run.is_detached:
-                output.leave()
-                raise Interrupted(
-                    f"Let go of {run.id}: its dyno goes on (`%heroku attach {run.id}`, `%heroku stop {run.dyno}`)."
-                ) from None
-            run.cancel()
-            try:
-                output.follow()
-            except KeyboardInterrupt:
-                output.leave()
-                raise RunCancelled(
-                    f"Stopped waiting for {run.id} while it was being stopped. {run.leftover_message()}", run
-                ) from None
-
-    def _last(self, _: Parsed) -> Run | Sweep | None:
+    def _last(self, _: ParsedLine) -> Run | Sweep | None:
         from heroku_magic.app.heroku import last
 
         run = last()
@@ -158,47 +91,154 @@ class Runs(VerbGroup):
             print("No run was started in this kernel yet.")
         return run
 
-    def _tasks(self, parsed: Parsed) -> None:
-        tasks = self._connect(parsed).tasks()
-        wanted = [task for task in tasks if not parsed.words or task.name == parsed.words[0]]
-        if parsed.words and not wanted:
+    def _tasks(self, line: ParsedLine) -> None:
+        tasks = self._connect(line).tasks()
+        chosen = [task for task in tasks if line.word in {None, task.name}]
+        if line.word and not chosen:
             names = ", ".join(task.name for task in tasks) or "none"
-            raise InvalidOptions(f"There is no task {parsed.words[0]!r}. The app has: {names}.")
-        print("\n\n".join(task.help() if parsed.words else _in_short(task) for task in wanted))
+            raise InvalidOptions(f'There is no task "{line.word}". The app has: {names}.')
+        print("\n\n".join(task.help() if line.word else _summary(task) for task in chosen))
 
-    def _ps(self, parsed: Parsed) -> Any:
+    def _ps(self, line: ParsedLine) -> pd.DataFrame:
         from heroku_magic.app.heroku import run_id
-        from heroku_magic.protocol.dataframe import table
 
-        columns = ["dyno", "state", "size", "command", "since", "run"]
-        rows = [
-            dict(
-                zip(
-                    columns,
-                    (dyno.name, dyno.state, dyno.size, dyno.command, dyno.created_at, run_id(dyno)),
-                    strict=True,
-                )
-            )
-            for dyno in self._connect(parsed).dynos()
-        ]
-        return table(rows, columns)
+        return table(
+            "dyno state size command since run",
+            [
+                (dyno.name, dyno.state, dyno.size, dyno.command, dyno.created_at, run_id(dyno))
+                for dyno in self._connect(line).dynos()
+            ],
+        )
 
-    def _stop(self, parsed: Parsed) -> None:
-        heroku = self._connect(parsed)
-        for dyno in parsed.words:
-            name = heroku.stop(dyno, any_dyno=bool(parsed.options.get("any")))
-            print(f"Stopping {name}: SIGTERM, and SIGKILL after 30 s.")
+    def _stop(self, line: ParsedLine) -> None:
+        heroku = self._connect(line)
+        for dyno in line.words:
+            name = heroku.stop(dyno, any_dyno=bool(line.options.get("any")))
+            print(f"Stopping {name}: SIGTERM now, SIGKILL after 30 s.")
 
-    def _logs(self, parsed: Parsed) -> None:
+    def _logs(self, line: ParsedLine) -> None:
         from heroku_magic.text.sanitize import clean_line, mask_emails
 
-        lines = self._connect(parsed).logs(parsed.words[0])
-        for line in lines:
-            print(clean_line(str(line) if parsed.options.get("verbose") else mask_emails(str(line))))
-        if not lines:
-            print(f"Heroku holds no lines of {parsed.words[0]} any more (it keeps the app's last 1,500 lines).")
+        (dyno,) = line.words
+        log = self._connect(line).logs(dyno)
+        for entry in log:
+            print(clean_line(str(entry) if line.options.get("verbose") else mask_emails(str(entry))))
+        if not log:
+            print(f"Heroku no longer has log lines of {dyno}. It keeps the app's last 1,500 lines.")
+
+    def _show(self, job: Run | Sweep, line: ParsedLine) -> Any:
+        """Show a run or a sweep until it ends and return its table; with --bg return it at once."""
+        name = line.options.get("out")
+        if line.options.get("bg") or line.options.get("detach"):
+            if name:
+                job.add_done_callback(self._binder(name))
+            output = self._output(job, line, is_background=True)
+            Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
+            return job
+        self._watch(job, line)
+        error = None if line.options.get("no_raise") else job.exception()
+        if error is not None:
+            self._shell.user_ns.pop(name, None)
+            raise error.with_traceback(None)
+        if not name:
+            return job.partial
+        self._shell.user_ns[name] = job.partial
+        return None
+
+    def _binder(self, name: str) -> Callable[[Run | Sweep], None]:
+        """Return a callback that assigns the table of a successful run to a variable."""
+
+        def bind(job: Run | Sweep) -> None:
+            if job.exception() is None:
+                self._shell.user_ns[name] = job.partial
+
+        return bind
+
+    def _output(self, job: Run | Sweep, line: ParsedLine, *, is_background: bool = False) -> RunOutput | SweepOutput:
+        from heroku_magic.display import RunOutput
+        from heroku_magic.display.sweep_output import SweepOutput
+        from heroku_magic.sweeps.sweep import Sweep
+
+        quiet = self._is_set(line, "quiet")
+        if isinstance(job, Sweep):
+            return SweepOutput(job, quiet=quiet, background=is_background)
+        return RunOutput(job, quiet=quiet, verbose=self._is_set(line, "verbose"), background=is_background)
+
+    def _watch(self, job: Run | Sweep, line: ParsedLine) -> None:
+        """Show a run or a sweep until it ends. One interrupt stops its dynos and waits for them; a second one lets go.
+
+        A detached run is meant to go on, so the first interrupt lets go of it.
+        """
+        output = None
+        try:
+            output = self._output(job, line)  # it already runs, so an interrupt in here has to stop it, too
+            output.follow()
+        except KeyboardInterrupt:
+            if job.is_detached:
+                _leave(output)
+                raise Interrupted(_goes_on(job)) from None
+            job.cancel()
+            output = output or self._output(job, line)
+            try:
+                output.follow()
+            except KeyboardInterrupt:
+                _leave(output)
+                raise _abandoned(job) from None
 
 
-def _in_short(task: Task) -> str:
+def _leave(output: RunOutput | SweepOutput | None) -> None:
+    """Draw a run once more in its permanent form; a sweep always is."""
+    if output is not None and hasattr(output, "leave"):
+        output.leave()
+
+
+def _goes_on(job: Run | Sweep) -> str:
+    dyno = getattr(job, "dyno", None)
+    how = f"`%heroku stop {dyno}`" if dyno else "call .cancel() on `%heroku last`"
+    return (
+        f"Stopped following {job.id}, which goes on. To follow it again: `%heroku attach {job.id}`. To stop it: {how}."
+    )
+
+
+def _abandoned(job: Run | Sweep) -> Interrupted | RunCancelled:
+    from heroku_magic.runs.run import Run
+
+    message = f"Stopped following {job.id} before all its dynos were gone. {job.leftover_message()}"
+    return RunCancelled(message, job) if isinstance(job, Run) else Interrupted(message)
+
+
+def _run_options(line: ParsedLine) -> dict[str, Any]:
+    """Return the options that `submit()` and `sweep()` share."""
+    options = line.options
+    return {
+        "code": line.code,
+        "size": options.get("size"),
+        "timeout": options.get("timeout"),
+        "any_type": bool(options.get("any_type")),
+        "secrets": options.get("secret", ()),
+        "override": options.get("override", ()),
+        "rows": options.get("rows") != "none",
+        "detach": bool(options.get("detach")),
+        "max_cost": options.get("max_cost"),
+    }
+
+
+def _sweep_options(line: ParsedLine) -> dict[str, Any]:
+    """Return the options that only `sweep()` takes."""
+    options = line.options
+    return {
+        "zip": bool(options.get("zip")),
+        "jobs": options.get("jobs"),
+        "chunk": options.get("chunk", 1) or "auto",
+        "sample": options.get("sample"),
+        "seed": options.get("seed"),
+        "retries": options.get("retries", 0),
+        "retry_tasks": bool(options.get("retry_tasks")),
+        "fail_fast": bool(options.get("fail_fast")),
+        "save": options.get("save"),
+    }
+
+
+def _summary(task: Task) -> str:
     lines = [f"{task.name}({task.signature})", task.summary, task.example]
     return "\n    ".join(filter(None, lines))

@@ -185,7 +185,7 @@ def test_a_crash_leaves_an_app_that_the_next_status_finds_with_no_app_chosen(pla
     shell.run_cell("%heroku destroy --leftovers\n%heroku destroy --leftovers")
     out = capsys.readouterr().out
     assert f"Destroyed {left}." in out
-    assert "Nothing is left over" in out
+    assert "left nothing behind" in out
     assert apps() == []
 
 

@@ -323,7 +323,7 @@ def test_the_newcomers_path_in_cells(platform, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "Released v2 of shop · tasks: task" in out
     assert "Nothing to do: v2 of shop was built from this very folder." in out
-    assert "Released v3 of shop, which is v2 again." in out
+    assert "Released v3 of shop, a copy of v2." in out
     assert "Destroyed shop." in out
     assert json.dumps(platform.token) not in out
 

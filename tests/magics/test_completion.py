@@ -137,7 +137,7 @@ def test_a_completion_says_how_much_it_replaces():
 
 
 def test_a_word_stands_beside_each_completion():
-    assert Match("eco", "from the pool of hours") in complete("%%heroku -s ", Facts()).found
+    assert Match("eco", "from the monthly pool of hours") in complete("%%heroku -s ", Facts()).found
     assert Match("standard-1x", "$0.035/h") in complete("%%heroku -s st", Facts()).found
     assert complete("%%heroku s", Facts()).found == [Match("simulate", "Estimate pi.")]
     assert complete("%%heroku simulate -e n", Facts()).found == [Match("n=", "int from 1 up to 9")]

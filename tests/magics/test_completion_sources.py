@@ -11,7 +11,7 @@ from workers import make_worker
 from heroku_magic import connect
 from heroku_magic.accounts.settings import Choice
 from heroku_magic.app.emulator_process import embedded, running
-from heroku_magic.magics.completion_sources import Known
+from heroku_magic.magics.completion_sources import CompletionSources
 
 TASK = """
     from heroku_task import task
@@ -38,7 +38,7 @@ def account(folder, monkeypatch):
 
 
 def known(**chosen):
-    return Known(lambda: Choice(**chosen), lambda: ["df", "_hidden", "data"])
+    return CompletionSources(lambda: Choice(**chosen), lambda: ["df", "_hidden", "data"])
 
 
 def soon(look):

@@ -192,7 +192,7 @@ def test_values_of_numpy_and_pandas_arrive_plain(shell):
         ("%heroku task", InvalidOptions, "%heroku (run )?tasks?"),
         ("%%heroku web", InvalidOptions, "--any-type"),
         ("%%heroku taks", InvalidOptions, "Did you mean task"),
-        ("%%heroku --arg n=1\nn = 2", InvalidOptions, "given in the body and by --arg"),
+        ("%%heroku --arg n=1\nn = 2", InvalidOptions, "is given in the body and by --arg"),
         ("%%heroku --app x --local", SettingsError, "not both"),
         ("%%heroku --size huge", Exception, "huge"),
     ],
@@ -288,7 +288,7 @@ def test_tasks_shows_what_they_take(shell, capsys):
     assert "n: int = 10, seed: int = 0" in capsys.readouterr().out
     run(shell, "%heroku tasks task")
     assert "%%heroku task --arg n=10" in capsys.readouterr().out
-    with pytest.raises(InvalidOptions, match="no task 'nope'"):
+    with pytest.raises(InvalidOptions, match='no task "nope"'):
         run(shell, "%heroku tasks nope")
 
 

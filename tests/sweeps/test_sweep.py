@@ -227,14 +227,14 @@ def test_a_line_with_each_is_an_expression(shell):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--each seed", "--each seed: no values: assign them in the body; --each seed={seed} takes"),
+        ("--each seed", "--each seed has no values. Assign them in the body, or use --each seed={seed} to take"),
         ("--each seed=5", "its value is text ('5')"),
         ("--each seed={5}", "its value is one int"),
         ("--each 9", "expected NAME"),
-        ("--each seed={[1]} --each seed={[2]}", "seed is given twice"),
-        ("--each seed={[1]} --jobs 0", "expected a whole number from 1 on"),
+        ("--each seed={[1]} --each seed={[2]}", '"seed" is given twice'),
+        ("--each seed={[1]} --jobs 0", "expected a whole number of at least 1"),
         ("--each seed={[1]} --detach", "detach needs an app on Heroku"),
-        ("--each seed={[1]} --chunk some", "expected a whole number from 1 on, or auto"),
+        ("--each seed={[1]} --chunk some", "expected a whole number of at least 1, or auto"),
         ("--each seed={[1]} --max-cost cheap", "expected dollars, such as 0.50"),
         ("--each seed={[]}", "there are no values"),
     ],
@@ -464,7 +464,8 @@ def test_a_second_interrupt_lets_go_and_says_what_may_still_run(shell, monkeypat
     error = shell.run_cell(line).error_in_exec
     assert isinstance(error, Interrupted)
     assert re.search(
-        r"Let go of hs-\w+ while it was being stopped\. run\.\d+, run\.\d+ of embedded may still", str(error)
+        r"Stopped following hs-\w+ before all its dynos were gone\. run\.\d+, run\.\d+ of embedded may still",
+        str(error),
     )
     assert shell.run_cell("%heroku last").result.wait(30)
     assert shell.run_cell("%heroku ps").result.empty
@@ -488,7 +489,7 @@ def test_an_interrupt_before_the_sweep_is_drawn_stops_it_too(shell, monkeypatch)
 def test_what_only_a_sweep_has_is_refused_for_one_run(shell, option):
     error = shell.run_cell(f"%heroku run point --arg seed=1 {option}").error_in_exec
     assert isinstance(error, InvalidOptions)
-    assert f"{option.split()[0]} is for a sweep, and one is made by --each NAME" in str(error)
+    assert f"{option.split()[0]} is for sweeps. To start a sweep, use --each NAME" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -503,7 +504,7 @@ def test_numbers_that_mean_nothing_are_refused(heroku, options):
 def test_without_a_sweep_there_is_nothing_to_resume(shell, monkeypatch):
     monkeypatch.setattr("heroku_magic.app.heroku._last", None)
     error = shell.run_cell("%heroku resume").error_in_exec
-    assert "No sweep was made in this kernel yet" in str(error)
+    assert "No sweep was started in this kernel yet" in str(error)
 
 
 def test_a_sweep_in_the_background_binds_its_name_at_its_end(shell):
@@ -518,7 +519,7 @@ def test_a_sweep_in_the_background_binds_its_name_at_its_end(shell):
 
 def test_a_command_is_no_sweep(shell):
     error = shell.run_cell("%heroku run --each n={[1, 2]} -- date").error_in_exec
-    assert "--each is for a task" in str(error)
+    assert "--each is for tasks" in str(error)
 
 
 @pytest.mark.parametrize("values", [[Secret("swordfish")], ["open", Secret("swordfish")]])

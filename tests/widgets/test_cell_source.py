@@ -7,8 +7,6 @@ import keyword
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.magics import _taken
-from heroku_magic.magics.cell import read_body
 from heroku_magic.magics.parser import parse
 from heroku_magic.protocol.environ import to_env
 from heroku_magic.sweeps.grid import grid
@@ -36,15 +34,14 @@ OPTIONS = st.fixed_dictionaries(
 
 def read(text):
     line, _, body = text.partition("\n")
-    parsed = parse(line.removeprefix("%%heroku "), {}, cell=True)
-    return parsed, {**dict(parsed.arguments), **read_body(body, {})}
+    return parse(line.removeprefix("%%heroku "), {}, body=body)
 
 
 @given(st.dictionaries(NAMES, VALUES, max_size=4), OPTIONS)
 def test_the_cell_says_the_same_values_and_options(values, options):
-    parsed, again = read(cell("simulate", values, ["KEY"], options))
+    parsed = read(cell("simulate", values, ["KEY"], options))
 
-    assert to_env(again) == to_env(values)
+    assert to_env(parsed.parameters) == to_env(values)
     assert parsed.words == ["simulate"]
     assert {name: value for name, value in parsed.options.items() if name != "secret"} == options
     assert parsed.options["secret"] == ["KEY"]
@@ -55,14 +52,10 @@ def test_the_cell_says_the_same_values_and_options(values, options):
     st.dictionaries(st.sampled_from(["a", "_b", "if"]), VALUES, max_size=2),
 )
 def test_the_cell_of_a_sweep_makes_the_same_grid(each, values):
-    text = cell("simulate", values, [], {}, each)
-    line, _, body = text.partition("\n")
-    parsed = parse(line.removeprefix("%%heroku "), {}, cell=True)
-    parameters = {**dict(parsed.arguments), **read_body(body, {})}
-    taken = _taken(parsed.each, parameters)
+    parsed = read(cell("simulate", values, [], {}, each))
 
-    assert list(map(repr, grid(taken, taken))) == list(map(repr, grid(each, each)))
-    assert to_env(parameters) == to_env(values)
+    assert list(map(repr, grid(parsed.each, parsed.each))) == list(map(repr, grid(each, each)))
+    assert to_env(parsed.parameters) == to_env(values)
 
 
 def test_a_range_stands_in_the_cell_as_one():

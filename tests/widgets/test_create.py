@@ -201,7 +201,7 @@ def test_what_a_form_cannot_sweep_is_refused(front_end):
         ("%%heroku ticks --form --each n\nn = []", "there are no values"),
         ("%%heroku ticks --form --each rows\nrows = [{'n': 1}, {'n': 2}]", "rows have no field in a form"),
         ("%%heroku ticks --form --each nn\nnn = [1]", "ticks has no parameter nn. Did you mean n?"),
-        ("%heroku form ticks --each n", "--each n: no values"),
+        ("%heroku form ticks --each n", "--each n has no values"),
     ):
         out = front_end.run(cell)
         assert fault in out.error[1], cell
@@ -296,7 +296,7 @@ def test_five_hundred_parameters_stay_below_what_a_server_lets_through(front_end
 
 def test_a_form_is_for_a_task(shared):
     assert "a command after --" in shared.run("%%heroku --form -- env").error[1]
-    assert parse("form ticks --secret KEY --size eco", {}, cell=False).options == {"secret": ["KEY"], "size": "eco"}
+    assert parse("form ticks --secret KEY --size eco", {}).options == {"secret": ["KEY"], "size": "eco"}
 
 
 def test_the_python_api_makes_a_form_too(nobody):

@@ -1,0 +1,49 @@
+"""The help of the verbs, as text of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from heroku_magic.magics.commands import HELP, VERBS
+
+if TYPE_CHECKING:
+    from heroku_magic.magics.commands import Verb
+
+_WIDTH = 80
+_OVERVIEW = """\
+%%heroku [TASK] [options] runs a task; the cell's body sets its parameters.
+%%dyno [options] runs the cell's own code. The verbs of %heroku:
+
+{verbs}
+
+For more help: %heroku VERB --help, %%heroku --help, %%dyno --help, and
+%heroku tasks TASK for a task. The Tab key completes all of these. An example:
+
+  %%heroku --arg n=10
+  n = len(df)"""
+
+
+def help_text(verb: Verb, *, is_cell: bool) -> str:
+    """Return the help of a verb, or of its cell magic; for the verb `help`, the overview of all verbs."""
+    if verb.name == "help":
+        rows = (_row(f"%heroku {one.usage}", one.summary, 42) for one in VERBS.values())
+        return _OVERVIEW.format(verbs="\n".join(rows))
+    is_cell = is_cell and bool(verb.magic)
+    words = verb.words.replace(" [-- COMMAND]", "") or "[options]"
+    options = "\n".join(_row(option.usage, option.help, 24) for option in (*verb.options, HELP))
+    examples = verb.cell_examples if is_cell else verb.examples
+    blocks = [
+        f"{verb.magic} {words}" if is_cell else f"%heroku {verb.usage}",
+        textwrap.fill(verb.summary, _WIDTH, initial_indent="  ", subsequent_indent="  "),
+        verb.body if is_cell else "",
+        options,
+        *(textwrap.indent(example, "  ") for example in examples),
+    ]
+    return "\n\n".join(filter(None, blocks))
+
+
+def _row(left: str, right: str, width: int) -> str:
+    """Return two columns; the right one wraps below itself."""
+    indent = " " * (width + 3)
+    return textwrap.fill(right, _WIDTH, initial_indent=f"  {left:<{width}} ", subsequent_indent=indent)

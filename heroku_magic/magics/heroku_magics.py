@@ -1,0 +1,155 @@
+"""The magics `%heroku`, `%%heroku` and `%%dyno`, and how they are registered with IPython."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import cell_magic, line_cell_magic, magics_class, no_var_expand
+
+from heroku_magic.errors import HerokuMagicError, Interrupted
+from heroku_magic.magics.account_verbs import AccountVerbs
+from heroku_magic.magics.commands import MAGICS
+from heroku_magic.magics.completer import register, unregister
+from heroku_magic.magics.deploy_verbs import DeployVerbs
+from heroku_magic.magics.help_text import help_text
+from heroku_magic.magics.parser import parse
+from heroku_magic.magics.run_verbs import RunVerbs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from heroku_magic.magics.completion import Matches
+    from heroku_magic.magics.completion_sources import CompletionSources
+    from heroku_magic.magics.parser import ParsedLine
+
+# Older versions of IPython wrap magics in generated functions, whose frames have no module name.
+_NOT_THE_CALLER = frozenset({"heroku_magic", "IPython", "decorator", ""})
+
+
+@magics_class
+class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
+    """Run tasks and code on Heroku from notebook cells; `%heroku --help` lists what you can do."""
+
+    _completion_sources: CompletionSources | None = None
+
+    @no_var_expand
+    @line_cell_magic
+    def heroku(self, line: str, cell: str | None = None) -> Any:
+        """Run tasks on Heroku one-off dynos, or on the embedded Heroku.
+
+        A cell runs a task with the parameters that its body assigns; its value is a DataFrame:
+
+            %%heroku [TASK] [options]
+            n = len(df)
+
+        A line runs a task, too, or controls dynos and apps:
+
+            %heroku tasks                         list the tasks and their parameters
+            df = %heroku run TASK --arg n=10
+            %heroku run -- python --version       run any command
+            %heroku ps, stop, logs, last          dynos and runs
+            %heroku login, create, deploy, use    your apps
+
+        The Tab key completes verbs, options, tasks, parameters and values. `%heroku --help` lists all
+        verbs, `%heroku VERB --help` and `%%heroku --help` all options, and `%heroku tasks TASK` one task's
+        parameters, each with an example to paste.
+        """
+        return self._run_magic(line, cell, "%%heroku")
+
+    @no_var_expand
+    @cell_magic
+    def dyno(self, line: str, cell: str) -> Any:
+        """Run the cell's own Python code on a one-off dyno, instead of here, in any app that has Python.
+
+            %%dyno -i names --arg n=1000 --out df
+            for name in names:
+                emit({"name": name, "n": n})
+
+        What it emits, or the value of its last expression, comes back as a DataFrame. `%%dyno --help`
+        lists all options.
+        """
+        return self._run_magic(line, cell, "%%dyno")
+
+    def _run_magic(self, line: str, cell: str | None, magic: str) -> Any:
+        parsed: ParsedLine | None = None
+        try:
+            parsed = parse(line, {**self._shell.user_ns, **_locals_of_caller()}, body=cell, magic=magic)
+            if parsed.help:
+                print(help_text(parsed.verb, is_cell=cell is not None))
+                return None
+            return getattr(self, f"_{parsed.verb.name}")(parsed)
+        except HerokuMagicError as error:
+            error.verbose = self.verbose or (parsed is not None and "verbose" in parsed.options)
+            raise
+        except KeyboardInterrupt:  # its traceback would show frames that may hold a token
+            raise Interrupted(
+                "Interrupted before a dyno was started; nothing was left running."
+                if cell is not None or parsed is None or parsed.verb.name == "run"
+                else "Interrupted. Heroku may have carried out the request all the same. Check with %heroku apps and "
+                "%heroku status."
+            ) from None
+
+    def complete(self, text: str, is_first_line: bool) -> Matches | None:
+        """Return what can complete a line's text, without waiting for anything."""
+        from heroku_magic.magics.completion import complete
+
+        if self._completion_sources is None:
+            from heroku_magic.magics.completion_sources import CompletionSources
+
+            shell = self._shell
+            self._completion_sources = CompletionSources(
+                self._choice, lambda: set(shell.user_ns) - set(shell.user_ns_hidden)
+            )
+        return complete(text, self._completion_sources, is_first_line=is_first_line)
+
+
+def _locals_of_caller() -> Mapping[str, Any]:
+    """Return the variables of the code that calls the magic: a function's locals, or the notebook's own.
+
+    IPython passes a cell magic only the notebook's variables.
+    """
+    frame = sys._getframe(1)  # noqa: SLF001 - there is no public name
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_CALLER:
+        frame = frame.f_back
+    return frame.f_locals
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics, their completion, and the transformer for cells that are only a first line."""
+    unload(shell)
+    magics = HerokuMagics(shell)
+    shell.register_magics(magics)
+    register(shell, magics.complete)
+    shell.input_transformers_cleanup.insert(0, give_empty_body)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Undo `load`; harmless if nothing is loaded."""
+    for kind in shell.magics_manager.magics.values():
+        for name in ("heroku", "dyno"):
+            kind.pop(name, None)
+    shell.magics_manager.registry.pop("HerokuMagics", None)
+    # Compared by name, because after `%reload_ext` these objects come from an earlier import.
+    shell.configurables[:] = [one for one in shell.configurables if type(one).__name__ != "HerokuMagics"]
+    unregister(shell)
+    kept = [one for one in shell.input_transformers_cleanup if getattr(one, "__name__", "") != "give_empty_body"]
+    shell.input_transformers_cleanup[:] = kept
+
+
+def give_empty_body(lines: list[str]) -> list[str]:
+    r"""Add an empty body to a cell that is only `%%heroku …` or `%%dyno …`, which IPython would reject.
+
+    >>> give_empty_body(["%%heroku --arg n=10"])
+    ['%%heroku --arg n=10\n', '\n']
+    """
+    words = lines[0].split(maxsplit=1) if lines else []
+    if not words or words[0] not in MAGICS or "".join(lines[1:]).strip():
+        return lines
+    return [lines[0].rstrip("\n") + "\n", "\n"]
+
+
+# Makes IPython skip the transformer when it checks whether the input is complete: in a terminal, a body may follow.
+give_empty_body.has_side_effects = True  # type: ignore[attr-defined]  # IPython's own convention

@@ -1,0 +1,22 @@
+"""The help of each verb fits a narrow cell and is complete."""
+
+from __future__ import annotations
+
+import pytest
+
+from heroku_magic.magics.commands import VERBS
+from heroku_magic.magics.help_text import help_text
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("is_cell", [True, False])
+def test_help_fits_80_columns_and_shows_every_option_and_an_example(verb, is_cell):
+    text = help_text(VERBS[verb], is_cell=is_cell)
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert "%heroku" in text
+    if verb == "help":
+        assert all(f"%heroku {name}" in text for name in VERBS)
+    else:
+        assert all(name in text for option in VERBS[verb].options for name in option.names)
+        assert is_cell or VERBS[verb].examples[0] in text
