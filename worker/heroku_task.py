@@ -64,7 +64,7 @@ _RUN_KEY = r"(hm-[0-9a-f]{8}):([0-9a-f]{64})"
 _NOT_TASKS = {"web", "release", "describe"}
 _APP_FOLDER = os.getcwd()
 _THIS_FILE = os.path.abspath(__file__)
-_SHIPPED: set[str] = set()  # file names of source that was sent with the run: linecache holds their lines
+_BUNDLED_FILES: set[str] = set()  # file names of source that was sent with the run: linecache holds their lines
 
 
 class TaskError(Exception):
@@ -149,7 +149,7 @@ def emit(rows: Any) -> None:
     ...     for i in range(n):
     ...         emit({"i": i, "square": i * i})
     """
-    if _sender.is_keyed and _is_frame(rows):
+    if _sender.is_keyed and _is_dataframe(rows):
         _sender.table(rows)
     else:
         _sender.rows(_as_rows(rows))
@@ -481,7 +481,7 @@ def _pack(header: str, body: bytes) -> str:
     return b2a_base64(zlib.compress(header.encode("ascii") + b"\n" + body, 6), newline=False).decode("ascii")
 
 
-def _unpacked(text: str) -> str:
+def _unpack(text: str) -> str:
     """Decompress Base64 text."""
     import zlib
     from binascii import a2b_base64
@@ -604,7 +604,7 @@ _NULLABLE = r"U?Int(8|16|32|64)|Float(32|64)|boolean"
 _TIMES = r"(datetime64|timedelta64)\[(s|ms|us|ns)(, .+)?\]"
 
 
-def _is_frame(value: Any) -> bool:
+def _is_dataframe(value: Any) -> bool:
     """Whether a value is a pandas DataFrame. It cannot be one if the task has not imported pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(value, pandas.DataFrame)
@@ -948,7 +948,7 @@ def _name_of(node: _ast.AST | None) -> str:
 # -- the arguments of a task: from the environment -------------------------------------------------
 
 
-def _arguments(schema: Schema, names: dict[str, Any]) -> dict[str, Any]:
+def _read_arguments(schema: Schema, names: dict[str, Any]) -> dict[str, Any]:
     """Read the arguments of a task from the environment; raise TaskError with everything that is wrong.
 
     names: the globals of the task's module, which hold its Enums.
@@ -957,7 +957,7 @@ def _arguments(schema: Schema, names: dict[str, Any]) -> dict[str, Any]:
     for name, kind in schema["properties"].items():
         if name in os.environ:
             try:
-                values[name] = _decoded(os.environ[name], kind, names)
+                values[name] = _read_text(os.environ[name], kind, names)
             except (ValueError, OverflowError, RecursionError):
                 shown = "a secret" if kind.get("writeOnly") else f"{os.environ[name]!r:.80}"
                 faults.append(f"{name} is {shown}: expected {_expectation(kind)}")
@@ -968,7 +968,7 @@ def _arguments(schema: Schema, names: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _decoded(text: str, schema: Schema, names: dict[str, Any]) -> Any:
+def _read_text(text: str, schema: Schema, names: dict[str, Any]) -> Any:
     """Convert text to the type that the schema declares; raise ValueError if it does not fit."""
     kind = schema.get("type")
     if kind == "string" or text in schema.get("enum", ()):
@@ -977,12 +977,12 @@ def _decoded(text: str, schema: Schema, names: dict[str, Any]) -> Any:
         return _convert(_READERS[kind](text), schema, names)
     try:
         return _convert(json.loads(text), schema, names)
-    except ValueError:
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply
         if kind or "enum" in schema:
             raise
     # The type also accepts text, which is written without quotes.
     kinds = schema.get("anyOf")
-    return _first_fit(text, kinds, lambda text, kind: _decoded(text, kind, names)) if kinds else text
+    return _first_fit(text, kinds, lambda text, kind: _read_text(text, kind, names)) if kinds else text
 
 
 def _read_boolean(text: str) -> bool:
@@ -1192,14 +1192,14 @@ def _run_task(name: str) -> int:
     function = _import_task(name)
 
     def call() -> None:
-        result = function(**_arguments(schema, vars(sys.modules[name])))
+        result = function(**_read_arguments(schema, vars(sys.modules[name])))
         for part in result if hasattr(result, "__next__") else [] if result is None else [result]:
             emit(part)
         if not _sender.has_table and (result is not None or _declares_table(source.function.returns)):
             emit([])
 
     if _calls is not None:
-        return _call_each(call, json.loads(_unpacked(_calls)))
+        return _call_each(call, json.loads(_unpack(_calls)))
     call()
     return 0
 
@@ -1345,7 +1345,7 @@ def _is_helper_frame(entry: FrameSummary) -> bool:
 
 def _is_task_file(file: str) -> bool:
     """Whether a file is the task's own: in the app's folder, and neither this helper nor an installed package."""
-    if file in _SHIPPED:
+    if file in _BUNDLED_FILES:
         return True
     path = os.path.relpath(os.path.join(_APP_FOLDER, file), _APP_FOLDER)
     is_outside = path.startswith((".", "<")) or "site-packages" in path  # Heroku's Python is in .heroku/
@@ -1363,10 +1363,10 @@ def _column_span(entry: FrameSummary) -> tuple[int, int] | None:
 def _frame_record(file: str, line: int, function: str, span: tuple[int, int] | None) -> dict[str, Any]:
     import linecache
 
-    path = file if file in _SHIPPED else os.path.join(_APP_FOLDER, file)
+    path = file if file in _BUNDLED_FILES else os.path.join(_APP_FOLDER, file)
     lines = [(number, linecache.getline(path, number)) for number in range(max(1, line - 2), line + 1)]
     source = [[number, text.rstrip()[:300]] for number, text in lines if text.strip()]
-    name = file if file in _SHIPPED else os.path.relpath(path, _APP_FOLDER)
+    name = file if file in _BUNDLED_FILES else os.path.relpath(path, _APP_FOLDER)
     frame = {"file": name, "line": line, "function": function, "source": source}
     failing = lines[-1][1].rstrip().encode()
     columns = [len(failing[:at].decode("utf-8", "replace")) for at in span or ()]
@@ -1422,7 +1422,7 @@ def _main(words: list[str]) -> int:
     return 0 if is_help else 2
 
 
-def _ended(work: Callable[[], int]) -> int:
+def _exit_status(work: Callable[[], int]) -> int:
     """Call `work` and return the exit status for the process."""
     try:
         status = work()
@@ -1436,4 +1436,4 @@ def _ended(work: Callable[[], int]) -> int:
 if __name__ == "__main__":
     # A task that imports heroku_task must get this module, with its key and its record numbers, not a second copy.
     sys.modules["heroku_task"] = sys.modules["__main__"]
-    sys.exit(_ended(lambda: _main(sys.argv[1:])))
+    sys.exit(_exit_status(lambda: _main(sys.argv[1:])))

@@ -39,7 +39,8 @@ TAKEN = ("emit", "emit_file", "metric", "progress", "display")
 # What the driver needs of the helper, and what a cell may import from it.
 _HELPER = (
     *("Secret", "emit", "emit_file", "metric", "progress", "task", "TaskError"),
-    *("_SHIPPED", "_as_dict", "_call_each", "_calls", "_ended", "_is_frame", "_plain", "_run", "_sender", "_unpacked"),
+    *("_BUNDLED_FILES", "_as_dict", "_call_each", "_calls", "_exit_status", "_is_dataframe"),
+    *("_plain", "_run", "_sender", "_unpack"),
 )
 _START = """\
 import os, sys, types

@@ -67,6 +67,6 @@ def test_a_body_of_a_docstring_alone_is_still_a_body():
     assert namespace["C"]
 
 
-@pytest.mark.parametrize("path", ["worker/heroku_task.py", "heroku_magic/code/shipped/driver.py"])
+@pytest.mark.parametrize("path", ["worker/heroku_task.py", "heroku_magic/bundle/remote/driver.py"])
 def test_what_travels_reads_on_python_3_9(path):
     ast.parse(slim((ROOT / path).read_text()), feature_version=(3, 9))

@@ -299,7 +299,7 @@ def test_the_workers_helper_decodes_exactly_what_was_given(helper, pair):
     value, kind = pair
     schema = {"type": "object", "properties": {"v": kind}, "required": ["v"]}
 
-    decoded = helper._decoded(to_env({"v": value}, schema)["v"], kind, {})
+    decoded = helper._read_text(to_env({"v": value}, schema)["v"], kind, {})
 
     assert decoded == value
     assert isinstance(decoded, float if kind == {"type": "number"} else type(value))
@@ -327,4 +327,4 @@ def test_text_that_python_reads_as_more_stays_text_where_a_type_takes_both(helpe
     kind = {"anyOf": [{"type": other}, {"type": "string"}]}
     schema = {"type": "object", "properties": {"v": kind}}
 
-    assert helper._decoded(to_env({"v": text}, schema)["v"], kind, {}) == text
+    assert helper._read_text(to_env({"v": text}, schema)["v"], kind, {}) == text

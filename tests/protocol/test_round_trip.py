@@ -120,7 +120,7 @@ def test_a_value_of_a_declared_type_arrives_as_it_was(helper, source, pair):
     assert task.faults == ()
     assert check(task, {"v": value}) == []
     with mock.patch.dict(os.environ, to_env({"v": value}, task.schema)):
-        argument = helper._arguments(schema, {"Method": Method})["v"]
+        argument = helper._read_arguments(schema, {"Method": Method})["v"]
     assert same(argument, value)
 
 
@@ -135,6 +135,6 @@ def test_a_declared_secret_travels_as_it_was_and_hidden(helper, source, value, o
     assert check(task, {"v": value}) == []
     assert env == {"v": Secret(value)}
     with mock.patch.dict(os.environ, {"v": env["v"].reveal()}):
-        argument = helper._arguments(schema, {})["v"]
+        argument = helper._read_arguments(schema, {})["v"]
     # Without quotes an optional secret cannot tell the word null from none.
     assert argument == (None if optional and value.strip() == "null" else value)

@@ -26,7 +26,7 @@ def read(declared, helper, monkeypatch):
 
     def argument_of(annotation, text):
         monkeypatch.setenv("v", text)
-        return helper._arguments(declared(f"v: {annotation}", head=HEAD), {"Method": Method})["v"]
+        return helper._read_arguments(declared(f"v: {annotation}", head=HEAD), {"Method": Method})["v"]
 
     return argument_of
 
@@ -55,6 +55,7 @@ def read(declared, helper, monkeypatch):
         ("Annotated[int | None, {'minimum': 1}]", "null", None),
         ("Annotated[float, {'multipleOf': 0.1}] | str", "inf", "inf"),
         ("Secret", "null", "null"),
+        ("int | str", "[" * 100_000, "[" * 100_000),
         ("Secret | None", "12345", "12345"),
     ],
 )  # fmt: skip

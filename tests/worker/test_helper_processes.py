@@ -641,7 +641,7 @@ def decode(helper, schema, **env):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
             patch.setenv(name, value)
-        return helper._arguments(schema, {})
+        return helper._read_arguments(schema, {})
 
 
 @pytest.mark.parametrize(

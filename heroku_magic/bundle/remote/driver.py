@@ -36,7 +36,7 @@ def main(code: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> NoRet
     `quiet` (the last expression shows nothing). load: imports another module that was shipped.
     """
     os.environ.setdefault("MPLBACKEND", "Agg")  # there is no screen
-    sys.exit(heroku_task._ended(lambda: heroku_task._run(lambda: _work(code, body, load))))
+    sys.exit(heroku_task._exit_status(lambda: heroku_task._run(lambda: _work(code, body, load))))
 
 
 def _work(code: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> int:
@@ -48,7 +48,7 @@ def _work(code: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> int:
         _once(code, _decoded(json.loads(code["values"]), body, load), _decoded(header, more, load))
 
     if heroku_task._calls is not None:
-        return heroku_task._call_each(once, json.loads(heroku_task._unpacked(heroku_task._calls)))
+        return heroku_task._call_each(once, json.loads(heroku_task._unpack(heroku_task._calls)))
     once()
     return 0
 
@@ -96,7 +96,7 @@ def _executed(piece: tuple[str, int, str, int, bool], names: Names) -> Any:
     # Lines as Python counts them: other ends of a line than these are characters to it.
     source = "\n" * (first - 1) + text.replace("\r\n", "\n").replace("\r", "\n")
     linecache.cache[file] = (len(source), None, [f"{line}\n" for line in source.split("\n")], file)
-    heroku_task._SHIPPED.add(file)
+    heroku_task._BUNDLED_FILES.add(file)
     try:
         tree: Any = ast.parse(source, file)
     except SyntaxError as error:  # it is none to the notebook's Python
@@ -221,7 +221,7 @@ def _give(name: str, value: Any) -> None:
     """Send what a function returned: a DataFrame as a table, all else as one row."""
     if heroku_task._sender.has_table:
         raise heroku_task.TaskError(f"{name} emitted rows: a function gives its result by `return`")
-    if heroku_task._is_frame(value):
+    if heroku_task._is_dataframe(value):
         heroku_task.emit(_flat(value))
         return
     try:
