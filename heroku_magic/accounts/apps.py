@@ -15,13 +15,15 @@ from heroku_magic.accounts.leftovers import app_mark, is_app_left, is_app_of_els
 from heroku_magic.accounts.status import account_facts
 from heroku_magic.errors import ApiError, Forbidden, InvalidOptions, NotFound, Refused, Unreachable
 from heroku_magic.runs.exit_hooks import Step, at_end
+from heroku_magic.text.notifier import notifies_owner, notify
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.resources import App, Authorization
+    from heroku_magic.text.notifier import MessageCallback
 
 # https://devcenter.heroku.com/articles/platform-api-reference#app
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
@@ -45,11 +47,13 @@ class Leftovers:
     elsewhere: list[str]
 
 
+@notifies_owner
 class Account:
     """An account on Heroku, or that of the embedded Heroku; made by `heroku_magic.account()`."""
 
-    def __init__(self, client: HerokuClient, *, is_embedded: bool = False) -> None:
+    def __init__(self, client: HerokuClient, *, is_embedded: bool = False, on_message: MessageCallback = print) -> None:
         self.client = client
+        self.on_message = on_message
         self.is_embedded = is_embedded
 
     def __repr__(self) -> str:
@@ -110,14 +114,14 @@ class Account:
                 f"There is no app {shown}, or this account has no access to it: %heroku apps lists them.", status=404
             ) from None
 
-    def discard(self, name: str, *, say: Callable[[str], None]) -> None:
-        """Destroy a temporary app; what cannot be destroyed now is said, and tried again when this process ends."""
+    def discard(self, name: str) -> None:
+        """Destroy a temporary app; if that fails, notify the user, and try again when this process ends."""
         try:
             self._destroy(name)
         except NotFound:
             _temporary.pop(name, None)
         except ApiError as error:
-            say(f"{name} could not be destroyed: {error} It is tried again when this process ends.")
+            notify(f"{name} could not be destroyed: {error} It is tried again when this process ends.")
 
     def leftovers(self) -> Leftovers:
         """Return what crashed processes of this machine left behind."""

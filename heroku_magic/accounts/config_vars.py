@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.secret_sources import asked
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.text.notifier import notify
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.text.secret import Secret
@@ -20,13 +21,12 @@ _NAME = re.compile(r"(?!__|HEROKU_)[A-Za-z_][A-Za-z0-9_]*")
 
 
 class ConfigVars:
-    """The config vars of one app. say: gets one line before a change, for each makes a release."""
+    """The config vars of one app. Each change notifies the user first, because it makes a release."""
 
-    def __init__(self, client: HerokuClient, app: str, app_name: str, say: Callable[[str], None]) -> None:
+    def __init__(self, client: HerokuClient, app: str, app_name: str) -> None:
         self._client = client
         self._app = app
         self._app_name = app_name
-        self._say = say
 
     def names(self) -> list[str]:
         """Return the names, sorted."""
@@ -48,7 +48,7 @@ class ConfigVars:
 
     def _change(self, values: Mapping[str, Secret | None]) -> None:
         names = ", ".join(values)
-        self._say(f"Changing {names} makes a release of {self._app_name} and restarts what its formation runs.")
+        notify(f"Changing {names} makes a release of {self._app_name} and restarts what its formation runs.")
         self._client.set_config_vars(self._app, values)
 
 

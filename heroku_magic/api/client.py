@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.api import rest
@@ -20,7 +19,7 @@ from heroku_magic.api.resources import (
     Slug,
     Source,
 )
-from heroku_magic.api.transport import Say, Transport, nothing_done, open_stream, put_blob, say_nothing
+from heroku_magic.api.transport import Transport, nothing_done, open_stream, put_blob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,21 +36,12 @@ SILENCE_TIMEOUT = 45
 
 
 class HerokuClient:
-    """The Platform API at one host with one token; safe to use from several threads.
+    """The Platform API at one host with one token; safe to use from several threads."""
 
-    `say` gets one quiet line when a request is tried again, so that a wait is never without a word.
-    """
-
-    def __init__(self, base_url: str, token: Secret, *, token_source: str = "", say: Say = say_nothing) -> None:
+    def __init__(self, base_url: str, token: Secret, *, token_source: str = "") -> None:
         self.base_url = base_url
         self.token_source = token_source
-        self._transport = Transport(base_url, token, say)
-
-    def with_say(self, say: Say) -> HerokuClient:
-        """Return a client of the same connections that tells somebody else when it waits."""
-        other = copy.copy(self)
-        other._transport = self._transport.with_say(say)  # noqa: SLF001 - another of us
-        return other
+        self._transport = Transport(base_url, token)
 
     @property
     def requests_left(self) -> int:

@@ -22,6 +22,7 @@ from heroku_magic.api.client import BACKLOG, HerokuClient
 from heroku_magic.api.host import LOOPBACK
 from heroku_magic.api.log_lines import PIECE, LineDecoder, LogLine
 from heroku_magic.errors import ApiError, LogStreamError, Unreachable
+from heroku_magic.text.notifier import keeps_notifications, notify
 
 if TYPE_CHECKING:
     from heroku_magic.api.resources import LogSession
@@ -83,8 +84,7 @@ class LogStream:
     """The log of one dyno (or of one type of dynos), as lists of lines to a sink, until `close()`.
 
     Every line comes once, though the stream may be opened many times. After `TRIES` openings in a
-    row without a line the sink gets a LogStreamError, and the thread ends. `say` gets a sentence when
-    the computer slept; it is called from a thread of the stream's own.
+    row without a line the sink gets a LogStreamError, and the thread ends.
     """
 
     def __init__(
@@ -95,7 +95,6 @@ class LogStream:
         sink: Sink,
         *,
         longest_age: float = LONGEST_AGE,
-        say: Callable[[str], None] | None = None,
         now: Clocks = clocks,
     ) -> None:
         self._client = client
@@ -103,7 +102,6 @@ class LogStream:
         self._dyno = dyno
         self._sink = sink
         self._longest_age = longest_age
-        self._say = say
         self._now = now
         self._closed = threading.Event()
         self._session: _Session | None = None
@@ -112,8 +110,9 @@ class LogStream:
         self._news = Stopwatch(now)
         self._looked = Stopwatch(now)
         self._online = Stopwatch(now)
-        self._thread = threading.Thread(target=self._follow, name=f"heroku-log-{dyno}", daemon=True)
-        self._watch = threading.Thread(target=self._keep_watch, name=f"heroku-log-watch-{dyno}", daemon=True)
+        follow, watch = keeps_notifications(self._follow), keeps_notifications(self._keep_watch)
+        self._thread = threading.Thread(target=follow, name=f"heroku-log-{dyno}", daemon=True)
+        self._watch = threading.Thread(target=watch, name=f"heroku-log-watch-{dyno}", daemon=True)
 
     @property
     def gaps(self) -> int:
@@ -225,8 +224,8 @@ class LogStream:
         session = self._session
         if session is not None and not session.is_ended and (slept > ASLEEP or self._is_over(session)):
             session.end()
-        if slept > ASLEEP and self._say is not None:
-            self._say(f"The computer slept for {slept / 60:.0f} min; the log goes on from what Heroku kept")
+        if slept > ASLEEP:
+            notify(f"The computer slept for {slept / 60:.0f} min; the log goes on from what Heroku kept")
 
     def _is_over(self, session: _Session) -> bool:
         """Whether the session is silent, old, or without a line for so long that it may be stale."""

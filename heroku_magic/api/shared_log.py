@@ -11,8 +11,6 @@ from heroku_magic.api.log_stream import LogStream, backlog
 from heroku_magic.errors import LogStreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.log_lines import LogLine
     from heroku_magic.api.log_stream import Sink
@@ -24,8 +22,8 @@ HELD = 20_000  # lines of dynos that nobody follows yet: a create's answer may c
 class SharedLog:
     """The log of all dynos of the type `run`, until `close()`; a busy web app does not flood it."""
 
-    def __init__(self, client: HerokuClient, app: str, *, say: Callable[[str], None]) -> None:
-        self._stream = LogStream(client, app, "run", self._take, say=say)
+    def __init__(self, client: HerokuClient, app: str) -> None:
+        self._stream = LogStream(client, app, "run", self._take)
         self._client, self._app = client, app
         self._backlog: list[LogLine] = []
         self._backlog_at = float("-inf")

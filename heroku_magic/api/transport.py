@@ -6,7 +6,6 @@ The token goes to the API's own host only: never after a redirect, never to anot
 
 from __future__ import annotations
 
-import copy
 import logging
 import platform
 import random
@@ -25,10 +24,10 @@ from urllib3.exceptions import NewConnectionError
 from heroku_magic.api import rest
 from heroku_magic.api.host import LOOPBACK
 from heroku_magic.errors import ApiError, Conflict, RateLimited, Unreachable
+from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
 T = TypeVar("T")
-Say = Callable[[str], None]
 Again = Callable[[BaseException], bool]
 
 CONNECT_TIMEOUT = 10
@@ -36,10 +35,6 @@ READ_TIMEOUT = 30
 LONGEST_WAIT = 60  # seconds, in all, that a busy API is asked again
 TRIES = 4
 QUOTA = 4500  # requests an hour: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
-
-
-def say_nothing(_: str) -> None:
-    """Wait without a word."""
 
 
 def passing(error: BaseException) -> bool:
@@ -57,29 +52,19 @@ def nothing_done(error: BaseException) -> bool:
 
 
 class Transport:
-    """Requests to one host with one token; safe to use from several threads.
+    """Sends requests to one host with one token; safe to use from several threads."""
 
-    `say` gets one quiet line when a request is tried again, so that a wait is never without a word.
-    """
-
-    def __init__(self, base_url: str, token: Secret, say: Say) -> None:
+    def __init__(self, base_url: str, token: Secret) -> None:
         self.base_url = base_url
         self.token = token
-        self._say = say
         self._session = _session(base_url)
         self._auth = _BearerAuth(token)
-        self._left = deque([QUOTA], maxlen=1)  # shared by the copies that `with_say` makes
-
-    def with_say(self, say: Say) -> Transport:
-        """Return one of the same connections that tells somebody else when it waits."""
-        other = copy.copy(self)
-        other._say = say  # noqa: SLF001 - another of us
-        return other
+        self._left = QUOTA
 
     @property
     def requests_left(self) -> int:
         """How many requests the account had left in this hour when the API last answered."""
-        return self._left[0]
+        return self._left
 
     def close(self) -> None:
         """Close the connections."""
@@ -100,7 +85,7 @@ class Transport:
             retry=tenacity.retry_if_exception(again),
             wait=_wait,
             stop=_is_enough,
-            before_sleep=self._tell,
+            before_sleep=_notify_of_wait,
             reraise=True,
         )
         return policy(lambda: self._send(method, url, expected, body, headers))
@@ -125,13 +110,8 @@ class Transport:
             )
         )
         if (left := response.headers.get("RateLimit-Remaining", "")).isdecimal():
-            self._left.append(int(left))
+            self._left = int(left)
         return rest.data(response.status_code, response.headers, response.content, expected)
-
-    def _tell(self, state: tenacity.RetryCallState) -> None:
-        seconds = state.next_action.sleep if state.next_action else 0
-        if seconds >= 1:
-            self._say(f"API busy, trying again in {seconds:.0f} s")
 
 
 def open_stream(url: Secret, *, accept: str, silence: float, offset: int = 0) -> requests.Response:
@@ -272,6 +252,12 @@ def _unreachable(reason: str, *, sent: bool) -> Unreachable:
     )
     failure.sent = sent
     return failure
+
+
+def _notify_of_wait(state: tenacity.RetryCallState) -> None:
+    seconds = state.next_action.sleep if state.next_action else 0
+    if seconds >= 1:
+        notify(f"API busy, trying again in {seconds:.0f} s")
 
 
 def _is_enough(state: tenacity.RetryCallState) -> bool:

@@ -14,6 +14,7 @@ from heroku_magic.bundle.build import Bundle
 from heroku_magic.bundle.closure import program_of
 from heroku_magic.bundle.program import read_cell, too_new
 from heroku_magic.errors import InvalidParameters
+from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -34,10 +35,6 @@ class Bundling:
         self._place = place
         self._catalogue = catalogue
         self._seen: tuple[int | None, tuple[int, int]] | None = None  # a release, and the Python of its dynos
-
-    def take(self, other: Bundling) -> None:
-        """Know what another one knows of the same app."""
-        self._seen = other._seen
 
     def bundle(
         self,
@@ -87,7 +84,7 @@ class Bundling:
         folder = self._place.settings.worker
         wanted = _of_folder(folder) if folder else None
         if wanted and (fault := too_new(program, wanted)):
-            self._place.tell(f"On Heroku this cannot run, for .python-version asks for {_dotted(wanted)}: {fault}")
+            notify(f"On Heroku this cannot run, for .python-version asks for {_dotted(wanted)}: {fault}")
         if self._seen and (fault := too_new(program, self._seen[1])) and self._is_release(self._seen[0]):
             where = f"{self._place.app_name} has Python {_dotted(self._seen[1])}, as its last run told."
             raise InvalidParameters([f"{fault}\n{where}"])

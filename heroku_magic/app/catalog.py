@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +12,7 @@ from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.task import NO_TASKS, Task, choose
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.spec import RunSpec
+from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,9 +71,6 @@ class Place(Protocol):
     def settings(self) -> Settings:
         """What was chosen, and why."""
 
-    def tell(self, text: str) -> None:
-        """Tell the user."""
-
 
 class Catalogue:
     """The tasks of one app."""
@@ -82,12 +79,6 @@ class Catalogue:
         self._place = place
         self._snapshot: Snapshot | None = None
         self._declared: dict[str, dict[str, Task]] = {}
-
-    def at(self, place: Place) -> Catalogue:
-        """Return what is known so far for the same app, reached in another way."""
-        other = copy(self)
-        other._place = place  # noqa: SLF001 - another of us
-        return other
 
     def tasks(self) -> list[Task]:
         """Return all tasks with what they declare to take; asks `describe` where there is one."""
@@ -154,7 +145,7 @@ class Catalogue:
 
     def _described(self, snapshot: Snapshot) -> dict[str, Task]:
         if not self._place.settings.is_local:
-            self._place.tell(f"Asking {self._place.app} what its tasks take (one short dyno, process type `describe`).")
+            notify(f"Asking {self._place.app} what its tasks take (one short dyno, process type `describe`).")
         run = Run(self._place.client, self._describing()).start()
         try:
             error = run.exception()
@@ -162,7 +153,7 @@ class Catalogue:
             run.cancel()
             raise
         if error is not None:
-            self._place.tell(f"The tasks did not tell what they take, so nothing is checked before the start: {error}")
+            notify(f"The tasks did not tell what they take, so nothing is checked before the start: {error}")
             return {}
         return _read(run, snapshot)
 

@@ -15,7 +15,7 @@ from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.host import base_url
 from heroku_magic.app.emulator_process import embedded, running
 from heroku_magic.app.function import Decorator
-from heroku_magic.app.heroku import EMBEDDED, Heroku, Say, connected, shipped, shown
+from heroku_magic.app.heroku import EMBEDDED, Heroku, connected, shipped, shown
 from heroku_magic.errors import NotFound
 from heroku_magic.protocol.helper import shipped_worker
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heroku_magic.app.emulator_process import Embedded
+    from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.text.secret import Secret
 
 _connections: dict[tuple[str, str, Secret], Heroku] = {}
@@ -41,7 +42,7 @@ def connect(
     pace: int | None = None,
     prices: Mapping[str, float] | None = None,
     config: Choice | None = None,
-    say: Say = print,
+    say: MessageCallback = print,
 ) -> Heroku:
     """Return a connection to an app on Heroku, or to the embedded Heroku where no app is known.
 
@@ -64,7 +65,7 @@ def connect(
     return _connect_local(chosen, say) if chosen.is_local else _connect_remote(chosen, say)
 
 
-def account(*, say: Say = print) -> Account:
+def account(*, say: MessageCallback = print) -> Account:
     """Return the account on Heroku where there is a token, else that of the embedded Heroku.
 
     Apps that are created on the embedded Heroku are there as long as this process is.
@@ -76,15 +77,16 @@ def account(*, say: Say = print) -> Account:
         if os.environ.get("HEROKU_HOST"):
             raise
     else:
-        return Account(HerokuClient(url, token, token_source=source, say=say))
+        return Account(HerokuClient(url, token, token_source=source), on_message=say)
     server = embedded(settings_.worker_folder(None))
-    return Account(HerokuClient(server.url, server.token, token_source=EMBEDDED, say=say), is_embedded=True)
+    client = HerokuClient(server.url, server.token, token_source=EMBEDDED)
+    return Account(client, is_embedded=True, on_message=say)
 
 
-def create_temporary(*, region: str | None = None, stack: str | None = None, say: Say = print) -> Heroku:
+def create_temporary(*, region: str | None = None, stack: str | None = None, say: MessageCallback = print) -> Heroku:
     """Return a connection to a new app in the account that is destroyed when this process ends, if not before."""
     owner = account(say=say)
-    return connected(owner, owner.create_temporary(region=region, stack=stack), Settings(), say)
+    return connected(owner, owner.create_temporary(region=region, stack=stack), Settings())
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def temporary_app(
     region: str | None = None,
     stack: str | None = None,
     allow: Iterable[str] = (),
-    say: Say = print,
+    say: MessageCallback = print,
 ) -> Iterator[Heroku]:
     """Make an app of a folder for the time of a `with`, and give a connection to it.
 
@@ -113,7 +115,7 @@ def connections() -> list[Heroku]:
     return list(_connections.values())
 
 
-def _connect_local(chosen: Settings, say: Say) -> Heroku:
+def _connect_local(chosen: Settings, say: MessageCallback) -> Heroku:
     folder = chosen.worker or shipped_worker()
     server = embedded(folder)
     if folder not in _announced:
@@ -123,14 +125,14 @@ def _connect_local(chosen: Settings, say: Say) -> Heroku:
     key = (server.url, server.app, server.token)
     known = _connections.get(key)
     if known is None:
-        client = HerokuClient(server.url, server.token, token_source=EMBEDDED, say=say)
+        client = HerokuClient(server.url, server.token, token_source=EMBEDDED)
         known = _connections[key] = Heroku(client, server.app, chosen, say)
-    known.settings, known.say = chosen, say
+    known.settings, known.on_message = chosen, say
     _connections[key] = _connections.pop(key)  # the one used last stands last
     return known
 
 
-def _connect_remote(chosen: Settings, say: Say) -> Heroku:
+def _connect_remote(chosen: Settings, say: MessageCallback) -> Heroku:
     url, app = base_url(), chosen.app or ""
     try:
         token, source = find_token(url)
@@ -143,9 +145,9 @@ def _connect_remote(chosen: Settings, say: Say) -> Heroku:
     key = (url, app, token)
     known = _connections.get(key)
     if known is None:
-        client = HerokuClient(url, token, token_source=source, say=say)
+        client = HerokuClient(url, token, token_source=source)
         known = _connections[key] = Heroku(client, app, chosen, say)
-    known.settings, known.say = chosen, say
+    known.settings, known.on_message = chosen, say
     _connections[key] = _connections.pop(key)
     return known
 

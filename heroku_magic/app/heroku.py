@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
@@ -16,7 +14,6 @@ from heroku_magic.accounts.config_vars import ConfigVars
 from heroku_magic.accounts.secret_sources import find
 from heroku_magic.accounts.status import drains, told
 from heroku_magic.api.log_stream import backlog
-from heroku_magic.api.transport import say_nothing
 from heroku_magic.app import resume as resumption
 from heroku_magic.app.catalog import Catalogue
 from heroku_magic.app.function import Decorator, bound, value
@@ -42,11 +39,13 @@ from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.sweeps.executor import DynoExecutor
 from heroku_magic.sweeps.sweep import Sweep
+from heroku_magic.text.notifier import notifies_owner, notify
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pandas as pd
 
@@ -57,9 +56,8 @@ if TYPE_CHECKING:
     from heroku_magic.deploy.deploy import Deployed
     from heroku_magic.protocol.task import Task
     from heroku_magic.sweeps.plan import Plan
+    from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.text.secret import Secret
-
-Say = Callable[[str], None]
 
 EMBEDDED = "embedded"
 
@@ -73,39 +71,32 @@ def shipped(heroku: Heroku, folder: str | os.PathLike[str], allow: Iterable[str]
         heroku.deploy(folder, allow=allow)
         yield heroku
     finally:
-        heroku.account.discard(heroku.app, say=heroku.say)
+        heroku.account.discard(heroku.app)
 
 
-def connected(owner: Account, app: App, settings: Settings, say: Say) -> Heroku:
+def connected(owner: Account, app: App, settings: Settings) -> Heroku:
     """Return a connection to an app that was just created."""
     chosen = replace(settings, app=app.name, app_source="create", worker=None, is_embedded=owner.is_embedded)
-    return Heroku(owner.client, app.name, chosen, say)
+    return Heroku(owner.client, app.name, chosen, owner.on_message)
 
 
+@notifies_owner
 class Heroku:
     """The verbs for one app: run, submit, tasks, dynos, stop, logs. Made by `connect()`."""
 
-    def __init__(self, client: HerokuClient, app: str, settings: Settings, say: Say = print) -> None:
+    def __init__(self, client: HerokuClient, app: str, settings: Settings, on_message: MessageCallback = print) -> None:
         self.app = app
         self.settings = settings
         self.client = client
-        self.say = say
-        self.account = Account(client, is_embedded=settings.is_local)
+        self.on_message = on_message  # of whoever connected last: connections are shared
         self._catalogue = Catalogue(self)
         self._ordering = Ordering(self, self._catalogue)
         self._hidden: set[Secret] = set()  # what no log that is read again may show
 
-    def with_say(self, say: Say) -> Heroku:
-        """Return the same connection whose words for the user go to `say`."""
-        other = copy(self)
-        other.say = say
-        other._catalogue = self._catalogue.at(other)  # noqa: SLF001 - another of us
-        other._ordering = self._ordering.at(other, other._catalogue)  # noqa: SLF001 - another of us
-        return other
-
-    def tell(self, text: str) -> None:
-        """Tell the user: whoever asked last, for connections are shared."""
-        self.say(text)
+    @property
+    def account(self) -> Account:
+        """The account that the app is used with."""
+        return Account(self.client, is_embedded=self.settings.is_local, on_message=self.on_message)
 
     @property
     def app_name(self) -> str:
@@ -216,7 +207,7 @@ class Heroku:
         """
         rest = resumption.rest(save, self, self._ordering)
         if budget := rest.options.max_cost:
-            self.say(f"The ${budget:.4g} of --max-cost are counted from here on: what it cost before is not in them.")
+            notify(f"The ${budget:.4g} of --max-cost are counted from here on: what it cost before is not in them.")
         return self._swept(rest)
 
     def _swept(self, rest: Rest) -> Sweep:
@@ -293,7 +284,7 @@ class Heroku:
             return self._ordering.order(None, bound(function, args, kwargs), replace(options, code=function, rows=True))
 
         if task is None:
-            return DynoExecutor(self.client, shipped, value, task=None, most_at_once=most_at_once, say=self.say)
+            return DynoExecutor(self.client, shipped, value, task=None, most_at_once=most_at_once)
         named = self._catalogue.task(task, any_type=any_type)
 
         def called(*args: Any, **kwargs: Any) -> pd.DataFrame | None:
@@ -309,9 +300,7 @@ class Heroku:
             return made
 
         called.__name__ = called.__qualname__ = named.name
-        return DynoExecutor(
-            self.client, order, lambda run: run.partial, task=called, most_at_once=most_at_once, say=self.say
-        )
+        return DynoExecutor(self.client, order, lambda run: run.partial, task=called, most_at_once=most_at_once)
 
     @property
     def function(self) -> Decorator:
@@ -359,8 +348,8 @@ class Heroku:
         return self.client.dynos(self.app)
 
     def our_dynos(self) -> list[str]:
-        """Return the names of the app's dynos that carry a run's id; whatever is tried again, nothing is said."""
-        return [dyno.name for dyno in self.client.with_say(say_nothing).dynos(self.app) if run_id(dyno)]
+        """Return the names of the app's dynos that carry a run's id."""
+        return [dyno.name for dyno in self.dynos() if run_id(dyno)]
 
     def known_dynos(self) -> list[str]:
         """Return the names of the dynos whose runs this process follows: nobody is asked."""
@@ -392,7 +381,7 @@ class Heroku:
     def create(self, name: str | None = None, *, region: str | None = None, stack: str | None = None) -> Heroku:
         """Create an app in the same account and return a connection to it; nothing runs there before it is deployed."""
         app = self.account.create(name, region=region, stack=stack)
-        return connected(self.account, app, self.settings, self.say)
+        return connected(self.account, app, self.settings)
 
     @contextmanager
     def temporary_app(
@@ -405,7 +394,7 @@ class Heroku:
     ) -> Iterator[Heroku]:
         """Make an app of a folder in the same account, for the time of a `with`, as heroku_magic.temporary_app does."""
         app = self.account.create_temporary(region=region, stack=stack)
-        with shipped(connected(self.account, app, self.settings, self.say), folder, allow) as heroku:
+        with shipped(connected(self.account, app, self.settings), folder, allow) as heroku:
             yield heroku
 
     def deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deployed:
@@ -476,7 +465,7 @@ class Heroku:
 
     @property
     def _config(self) -> ConfigVars:
-        return ConfigVars(self.client, self.app, self.app_name, self.say)
+        return ConfigVars(self.client, self.app, self.app_name)
 
     def _forget_release(self) -> None:
         self._catalogue.forget()

@@ -16,6 +16,7 @@ from heroku_magic.protocol.task import check
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.grid import Grid, grid, refuse_too_many, reservoir
 from heroku_magic.sweeps.plan import Plan
+from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -46,12 +47,6 @@ class Ordering:
         self._preflight = Preflight(place.client, place.app)
         self._config_names: dict[str, frozenset[str]] = {}
         self._bundling = Bundling(place, catalogue)
-
-    def at(self, place: Place, catalogue: Catalogue) -> Ordering:
-        """Return the same for the same app, reached in another way."""
-        other = Ordering(place, catalogue)
-        other._bundling.take(self._bundling)
-        return other
 
     def order(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> RunSpec:
         """Return what one run needs. Raises InvalidOptions, InvalidParameters with every fault, or SettingsError."""
@@ -117,7 +112,7 @@ class Ordering:
             )
         count = min(sum(len(axis.values) for axis in made.axes), len(places) * len(made.axes))
         if count > MANY:
-            self._place.tell(f"Checking {count:,} values before the first dyno starts")
+            notify(f"Checking {count:,} values before the first dyno starts")
         _check_axes(chosen, made, places, fixed)
         first = self.order(chosen.name, {**fixed, **made[places[0]]}, replace(options, secrets=()))
         added = {name: value for name, value in first.env.items() if name == "RUN_PACE"}
@@ -202,7 +197,7 @@ class Ordering:
             issues += self._clashes(parameters, frozenset(options.override))
         env = _encoded(parameters, chosen, issues)
         for fault in chosen.faults:
-            self._place.tell(f"What {chosen.name} declares: {fault}")
+            notify(f"What {chosen.name} declares: {fault}")
         return chosen, env
 
     def _made(self, task: str, command: str, env: Mapping[str, str | Secret], options: RunOptions) -> RunSpec:
@@ -216,7 +211,7 @@ class Ordering:
         if not settings.is_local:
             env = {**env, "RUN_PACE": str(settings.pace)}
             if warning := self._preflight.check(limit):
-                self._place.tell(warning)
+                notify(warning)
         made = RunSpec(
             self._place.app,
             self._place.app_name,

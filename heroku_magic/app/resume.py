@@ -20,6 +20,7 @@ from heroku_magic.sweeps.grid import Axis, Grid
 from heroku_magic.sweeps.journal import Journal, Written, WrittenAxis
 from heroku_magic.sweeps.launcher import Job
 from heroku_magic.sweeps.sweep import Sweep
+from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -178,4 +179,4 @@ def _stop_others(told: Read, live: Sequence[Job], place: Place) -> None:
         if dyno.command.rpartition(" #")[2] in left:
             with suppress(NotFound):  # it ended by itself meanwhile
                 place.client.stop_dyno(place.app, dyno.id)
-                place.tell(f"{dyno.name} was left running by the process that began {told.written.sweep}: stopped.")
+                notify(f"{dyno.name} was left running by the process that began {told.written.sweep}: stopped.")

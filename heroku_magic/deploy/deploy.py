@@ -20,6 +20,7 @@ from heroku_magic.errors import ApiError, BuildFailed, HerokuMagicError, Unreach
 from heroku_magic.protocol.records import Progress
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.feed import Feed
+from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ class Deploy:
     """One deploy, which `heroku.deploy()` makes; `events()` tells it, as a run's do."""
 
     def __init__(self, client: HerokuClient, app: str, app_name: str, package: Package) -> None:
-        self._client = client.with_say(self._note)
+        self._client = client
         self._app = app
         self._app_name = app_name
         self._package = package
@@ -109,7 +110,8 @@ class Deploy:
 
     def _live(self) -> None:
         try:
-            self._deployed = self._deploy()
+            with notifications_to(self._note):
+                self._deployed = self._deploy()
             self._end("done", note=str(self._deployed), release=self._deployed.version)
         except HerokuMagicError as error:
             self._error = error

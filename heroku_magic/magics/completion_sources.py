@@ -19,6 +19,7 @@ from heroku_magic.accounts.settings import worker_folder
 from heroku_magic.accounts.tokens import is_kept
 from heroku_magic.api.host import base_url
 from heroku_magic.protocol.task import NO_TASKS, Task
+from heroku_magic.text.notifier import discard, notifications_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -112,7 +113,7 @@ class CompletionSources:
         self._fetched_at[kind, owner] = now
 
         def quietly() -> None:
-            with suppress(Exception):
+            with suppress(Exception), notifications_to(discard):
                 fetch()
 
         threading.Thread(target=quietly, daemon=True, name=f"heroku-{kind}").start()
@@ -125,12 +126,11 @@ def _connections() -> list[Heroku]:
 
 
 def _client() -> HerokuClient | None:
-    """Return a client that prints nothing, of the last connection or of a token that is at hand."""
+    """Return a client of the last connection or of a token that is at hand."""
     from heroku_magic.accounts.tokens import find_token
     from heroku_magic.api.client import HerokuClient
-    from heroku_magic.api.transport import say_nothing
 
     if connections := _connections():
-        return connections[-1].client.with_say(say_nothing)
+        return connections[-1].client
     is_at_hand = os.environ.get("HEROKU_API_KEY") or is_kept(base_url())
     return HerokuClient(base_url(), find_token(base_url())[0]) if is_at_hand else None

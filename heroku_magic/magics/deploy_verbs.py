@@ -36,7 +36,7 @@ class DeployVerbs(VerbGroup):
         try:
             self._deploy_to(heroku, line)
         except BaseException:
-            heroku.account.discard(heroku.app, say=heroku.say)
+            heroku.account.discard(heroku.app)
             raise
         self._run_on(heroku.app)
         print("It is destroyed when this kernel ends.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.api.log_stream import backlog
 from heroku_magic.api.resources import Dyno, DynoRelease
 from heroku_magic.errors import ApiError, LogStreamError, Refused, Unreachable
+from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ class Stopped(Exception):
 class DynoCreator:
     """One dyno for one run.
 
-    command ends with the run's id. say: tells of a wait. wait: sleeps so many seconds and tells
+    command ends with the run's id. wait: sleeps so many seconds and tells
     whether the run was cancelled meanwhile. is_patient: waits while the app is at its limit.
     """
 
@@ -47,7 +48,6 @@ class DynoCreator:
         *,
         size: str | None,
         time_to_live: int,
-        say: Callable[[str], None],
         wait: Callable[[float], bool],
         is_patient: bool = True,
     ) -> None:
@@ -57,7 +57,6 @@ class DynoCreator:
         self._env = env
         self._size = size
         self._time_to_live = time_to_live
-        self._say = say
         self._wait = wait
         self._is_patient = is_patient
         self._lost = 0
@@ -74,7 +73,7 @@ class DynoCreator:
                 return found
             if self._lost == CREATES or self._wait(0):
                 raise
-        self._say("The answer to the create was lost, and no dyno came of it: creating it again")
+        notify("The answer to the create was lost, and no dyno came of it: creating it again")
         return self.dyno()
 
     def stop_extras(self, dyno: Dyno) -> None:
@@ -84,9 +83,9 @@ class DynoCreator:
         try:
             for extra in [one for one in self._ours() if one.id != dyno.id]:
                 self._client.stop_dyno(self._app, extra.id)
-                self._say(f"{extra.name} was started for this run, too, by a create without an answer: stopped")
+                notify(f"{extra.name} was started for this run, too, by a create without an answer: stopped")
         except ApiError as error:  # the run has its dyno, and goes on
-            self._say(f"Whether a create without an answer started another dyno for this run is unknown: {error}")
+            notify(f"Whether a create without an answer started another dyno for this run is unknown: {error}")
 
     def _create(self) -> Dyno:
         """Create the dyno; while the app is at its limit, wait for one to end."""
@@ -100,7 +99,7 @@ class DynoCreator:
                 if error.id != "cannot_run_above_limit" or not self._is_patient:
                     raise
                 if seconds == SHORTEST_WAIT:
-                    self._say(f"{error.said} Waiting until one ends; Ctrl-C gives up")
+                    notify(f"{error.said} Waiting until one ends; Ctrl-C gives up")
             self._pause(random.uniform(seconds / 2, seconds))  # noqa: S311 - so that two runs do not ask in step
             seconds = min(2 * seconds, LONGEST_WAIT)
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from heroku_magic.errors import HerokuMagicError
+from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
     import threading
@@ -131,5 +132,6 @@ class TableFuture(ABC, Generic[Error]):
         with self._changed:
             callbacks, self._callbacks = self._callbacks, []
             self._changed.notify_all()
-        for callback in callbacks:
-            callback()
+        with notifications_to(None):  # what callbacks do is not part of this work
+            for callback in callbacks:
+                callback()

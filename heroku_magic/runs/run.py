@@ -36,6 +36,7 @@ from heroku_magic.runs.feed import Feed
 from heroku_magic.runs.future import TableFuture
 from heroku_magic.runs.log_reader import RunLog
 from heroku_magic.runs.registry import dynos_since
+from heroku_magic.text.notifier import notifications_to
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Run(TableFuture[HerokuMagicError]):
         self.ends_at: float | None = None
         self.seconds: float | None = None
         self.exit_status: int | None = None
-        self._client = client.with_say(self._note)
+        self._client = client
         self._order = order
         self._detached = detached
         self._file = path(detached.run) if detached else None
@@ -102,7 +103,6 @@ class Run(TableFuture[HerokuMagicError]):
             {**order.env, "RUN_KEY": Secret(self._key.env())},
             size=order.size,
             time_to_live=order.timeout,
-            say=self._note,
             wait=self._is_cancelled_within,
             is_patient=log is None,
         )
@@ -296,6 +296,10 @@ class Run(TableFuture[HerokuMagicError]):
         return self
 
     def _live(self) -> None:
+        with notifications_to(self._note):
+            self._run()
+
+    def _run(self) -> None:
         try:
             dyno = self._attach(self._detached) if self._detached else self._create()
             self._stream = self._open_log(dyno)
@@ -317,7 +321,7 @@ class Run(TableFuture[HerokuMagicError]):
     def _open_log(self, dyno: Dyno) -> LogStream | Followed:
         if self._shared_log is not None:
             return self._shared_log.follow(dyno.name, self._receive)
-        return LogStream(self._client, self._order.app, dyno.name, self._receive, say=self._note).start()
+        return LogStream(self._client, self._order.app, dyno.name, self._receive).start()
 
     def _create(self) -> Dyno:
         """Create the dyno; a create whose answer was lost is looked for by the run's id."""

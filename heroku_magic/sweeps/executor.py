@@ -12,6 +12,7 @@ from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.sweeps.launcher import Job, Launcher
+from heroku_magic.text.notifier import keeps_notifications
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,12 +41,12 @@ class DynoExecutor(Executor):
         *,
         task: Callable[..., Any] | None,
         most_at_once: Callable[[str | None], int],
-        say: Callable[[str], None],
     ) -> None:
         self.task = task
-        self._orders = orders
+        self._orders = keeps_notifications(orders)
         self._desk = _Queue(values, most_at_once)
-        self._launcher = Launcher(client.with_say(say), self._desk, say=say)
+        self._launcher = Launcher(client, self._desk)
+        self._start = keeps_notifications(self._launcher.start)
         self._is_started = False
         self._starting = threading.Lock()  # several threads may submit
 
@@ -56,7 +57,7 @@ class DynoExecutor(Executor):
         with self._starting:
             if not self._is_started:
                 self._is_started = True
-                self._launcher.start("heroku-executor")
+                self._start("heroku-executor")
         self._launcher.nudge()
         return future
 

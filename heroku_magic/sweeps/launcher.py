@@ -19,10 +19,9 @@ from heroku_magic.errors import RateLimited, Refused
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.running import is_ending
 from heroku_magic.sweeps.throttle import LONGEST_WAIT, REFILL, RESERVE, Pace, Room
+from heroku_magic.text.notifier import keeps_notifications, notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.detached import Detached
     from heroku_magic.runs.spec import RunSpec
@@ -84,10 +83,9 @@ class Desk(Protocol):
 class Launcher:
     """Runs for one desk, until it is finished."""
 
-    def __init__(self, client: HerokuClient, desk: Desk, *, say: Callable[[str], None]) -> None:
+    def __init__(self, client: HerokuClient, desk: Desk) -> None:
         self._client = client
         self._desk = desk
-        self._say = say
         self._room, self._pace = Room(), Pace()
         self._log: SharedLog | None = None
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -96,7 +94,7 @@ class Launcher:
 
     def start(self, name: str) -> None:
         """Begin, and return at once."""
-        threading.Thread(target=self._live, name=name, daemon=True).start()
+        threading.Thread(target=keeps_notifications(self._live), name=name, daemon=True).start()
 
     def nudge(self) -> None:
         """There may be more to do."""
@@ -106,7 +104,7 @@ class Launcher:
         try:
             self._work()
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever, and no dyno may go on
-            self._say(f"A fault of heroku_magic: {type(error).__name__}. All dynos were told to stop.")
+            notify(f"A fault of heroku_magic: {type(error).__name__}. All dynos were told to stop.")
             self._desk.stop("It met a fault of heroku_magic")
         finally:
             if self._log is not None:
@@ -124,7 +122,7 @@ class Launcher:
         while self._has_room():
             if self._delay() or (job := self._desk.take()) is None:
                 return
-            log = self._log = self._log or SharedLog(self._client, job.order.app, say=self._say).start()
+            log = self._log = self._log or SharedLog(self._client, job.order.app).start()
             run = job.run = Run(self._client, job.order, job.detached, log=log, on_exit=self.nudge)
             self._desk.began(job)
             run.start().add_done_callback(partial(self._over, job))
@@ -157,7 +155,7 @@ class Launcher:
         if left <= RESERVE and not self._is_paced:
             self._is_paced = True
             last = _clock(self._desk.left() / REFILL)
-            self._say(
+            notify(
                 f"The account's requests of this hour are nearly used up: one run every {1 / REFILL:.1f} s, "
                 f"the last of them at about {last}."
             )
@@ -192,14 +190,14 @@ class Launcher:
 
     def _wait_for_quota(self, error: RateLimited) -> None:
         seconds = error.retry_after or LONGEST_WAIT
-        self._say(f"The account's requests of this hour are used up: it goes on at about {_clock(seconds)}.")
+        notify(f"The account's requests of this hour are used up: it goes on at about {_clock(seconds)}.")
         self._pace.refused(time.monotonic(), seconds)
 
     def _make_do(self, error: Refused) -> None:
         """Go on with as many dynos as there are; with none of ours, wait for somebody else's to end."""
         running = sum(job.run is not None and job.run.dyno is not None for job in self._occupying())
         self._room.refused(running)
-        self._say(f"{error.said} On with {max(running, 1)} at once.")
+        notify(f"{error.said} On with {max(running, 1)} at once.")
         if not running:
             self._pace.refused(time.monotonic())
 

@@ -19,6 +19,7 @@ from heroku_magic.sweeps.launcher import Job
 from heroku_magic.sweeps.outcomes import Outcome
 from heroku_magic.sweeps.queue import Waiting
 from heroku_magic.sweeps.verdicts import of_call, of_run
+from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     import threading
@@ -38,7 +39,7 @@ class SweepDesk:
     """All combinations of one sweep, as the launcher asks for them; it alone writes the board.
 
     live: jobs whose dynos another process started. changed: is told whenever something has. on_over:
-    called when all runs are over. say: tells the user.
+    called when all runs are over.
     """
 
     def __init__(
@@ -51,14 +52,13 @@ class SweepDesk:
         journal: Journal | None = None,
         changed: threading.Condition,
         on_over: Callable[[], None],
-        say: Callable[[str], None],
     ) -> None:
         self.plan, self.options, self.board = plan, options, board
         self.bill = Bill(plan.first)
         self.running: list[Job] = []
         self.is_stopping = False
         self.stopped_for = ""
-        self._journal, self._changed, self._on_over, self._say = journal, changed, on_over, say
+        self._journal, self._changed, self._on_over = journal, changed, on_over
         self._unanswered = 0
         self._put_back: deque[Job] = deque(live)
         known = {*board.outcomes, *(place for job in live for place in job.places)}
@@ -234,7 +234,7 @@ class SweepDesk:
             self._write(methodcaller("ended", outcome))
         if len(releases := self.board.releases) > 1:
             named = " and ".join(f"v{release}" for release in sorted(releases))
-            self._say(f"The app changed in between: rows are of its releases {named}.")
+            notify(f"The app changed in between: rows are of its releases {named}.")
         if outcome.state == "failed" and self.options.fail_fast:
             self.stop("It stops at the first failure (--fail-fast)")
         elif outcome.attempts and isinstance(outcome.error, InvalidParameters):
@@ -259,7 +259,7 @@ class SweepDesk:
         try:
             write(self._journal)
         except OSError as error:
-            self._say(f"{self._journal.path} cannot be written ({error.strerror}): what ends from now on is not saved.")
+            notify(f"{self._journal.path} cannot be written ({error.strerror}): what ends from now on is not saved.")
             self._journal = None
 
     def _is_out_of_sight(self, error: HerokuMagicError | None) -> bool:

@@ -19,6 +19,7 @@ from heroku_magic.runs.future import TableFuture
 from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, Board, Span, counted
 from heroku_magic.sweeps.scheduler import SweepDesk
+from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,14 +75,14 @@ class Sweep(TableFuture[SweepFailed]):
             journal=journal,
             changed=self._changed,
             on_over=self._over,
-            say=self._note,
         )
-        self._launcher = Launcher(client.with_say(self._note), self._desk, say=self._note)
+        self._launcher = Launcher(client, self._desk)
 
     def start(self) -> Sweep:
         """Begin, and return at once."""
         self.started_at = time.time()
-        self._launcher.start(f"heroku-{self.id}")
+        with notifications_to(self._note):
+            self._launcher.start(f"heroku-{self.id}")
         return self
 
     # -- what a user reads ------------------------------------------------------------------------

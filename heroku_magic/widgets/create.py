@@ -9,6 +9,7 @@ from heroku_magic.runs import measured
 from heroku_magic.runs.options import RunOptions, option_names, split
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
+from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,12 +55,12 @@ def form(
         values: Mapping[str, Any], sources: Mapping[str, str], swept: Mapping[str, Sequence[Any]]
     ) -> Run | Sweep:
         given = {**values, **{name: find(name, source) for name, source in sources.items()}}
-        asked = connection.with_say(made.tell)
         run: Run | Sweep
-        if swept:
-            run = asked.sweep(declared.name, swept, given, **options)
-        else:
-            run = asked.submit(declared.name, given, **of_a_run)
+        with notifications_to(made.tell):
+            if swept:
+                run = connection.sweep(declared.name, swept, given, **options)
+            else:
+                run = connection.submit(declared.name, given, **of_a_run)
         if on_success is not None:
             run.add_done_callback(on_success)
         return run

@@ -119,7 +119,8 @@ def test_what_cannot_be_destroyed_is_said_and_hides_no_error(platform, monkeypat
     assert f"{heroku.app} could not be destroyed: The Platform API does not answer" in said[-1]
     assert said[-1].endswith("It is tried again when this process ends.")
     heroku.client._transport.base_url = platform.url
-    heroku.account.discard(heroku.app, say=pytest.fail)
+    heroku.on_message = pytest.fail
+    heroku.account.discard(heroku.app)
 
 
 def in_a_process(program, platform, *, ends_badly=False):

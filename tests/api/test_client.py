@@ -21,6 +21,7 @@ from heroku_magic.errors import (
     Unauthorized,
     Unreachable,
 )
+from heroku_magic.text.notifier import notifications_to
 from heroku_magic.text.secret import Secret
 
 TOKEN = "HRKU-token-that-nobody-sees"
@@ -128,11 +129,12 @@ def test_html_instead_of_json_is_tried_again_and_then_said(api, client):
 
 def test_a_busy_api_is_asked_again_after_the_time_it_names(api, no_waiting):
     said = []
-    client = HerokuClient(api.url, Secret(TOKEN), say=said.append)
+    client = HerokuClient(api.url, Secret(TOKEN))
     api.answer(429, {"id": "rate_limit", "message": "Slow down."}, Retry_After="4")
     api.answer(200, {"id": "1", "name": "example"})
 
-    assert client.app("example").name == "example"
+    with notifications_to(said.append):
+        assert client.app("example").name == "example"
     assert 4 <= no_waiting[0] <= 5
     assert re.fullmatch(r"API busy, trying again in [45] s", *said)
 
@@ -254,9 +256,9 @@ def test_the_user_agent_names_us_and_nobody_else(api, client):
     assert os.uname().nodename not in agent
 
 
-def test_what_is_left_of_the_quota_is_known_to_all_copies_of_a_client(api, client):
+def test_a_client_knows_what_is_left_of_the_quota(api, client):
     api.answer(200, {"id": "1", "name": "example"}, RateLimit_Remaining="17")
-    client.with_say(print).app("example")
+    client.app("example")
 
     assert client.requests_left == 17
 

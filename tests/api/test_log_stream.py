@@ -17,6 +17,7 @@ from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.api.log_stream import LogStream, Stopwatch, _History, backlog
 from heroku_magic.errors import LogStreamError, Unreachable
+from heroku_magic.text.notifier import notifications_to
 from heroku_magic.text.secret import Secret
 
 
@@ -216,7 +217,7 @@ class Following:
     def __enter__(self):
         self.logs.__enter__()
         self.stream = LogStream(
-            self.logs.client, "app", "run.1", self.inbox.put, say=self.said.append, now=self.clocks, **self.options
+            self.logs.client, "app", "run.1", self.inbox.put, now=self.clocks, **self.options
         ).start()
         return self
 
@@ -241,7 +242,8 @@ class Following:
     def after(self, move, seconds):
         """The clocks move, and the watch looks once."""
         move(seconds)
-        self.stream._look()
+        with notifications_to(self.said.append):
+            self.stream._look()
 
 
 def test_a_computer_that_slept_reads_on_from_the_backlog_and_says_so(monkeypatch):

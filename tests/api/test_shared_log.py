@@ -20,7 +20,7 @@ def line(dyno, message="x"):
 def log(monkeypatch):
     """One that reads nothing by itself."""
     monkeypatch.setattr(sharedlog, "EVERY", 0.0)
-    return SharedLog(None, "shop", say=print)
+    return SharedLog(None, "shop")
 
 
 def test_each_run_gets_its_dynos_lines_those_before_it_followed_too(log):

@@ -13,6 +13,7 @@ from heroku_magic.accounts.settings import Settings
 from heroku_magic.app.bundling import Bundling
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.records import Declaration
+from heroku_magic.text.notifier import notifications_to
 
 MATCH = "x = 1\nmatch x:\n    case 1:\n        pass\n"
 
@@ -22,10 +23,6 @@ class Place:
 
     def __init__(self, folder=None):
         self.settings = Settings(app="shop", worker=folder)
-        self.told = []
-
-    def tell(self, text):
-        self.told.append(text)
 
 
 def bundling(folder=None, release=7):
@@ -102,12 +99,13 @@ def test_a_run_without_a_word_of_it_teaches_nothing():
 def test_what_the_served_folder_asks_heroku_for_is_told(tmp_path, text, is_told):
     if text is not None:
         (tmp_path / ".python-version").write_text(text)
-    made, place = bundling(tmp_path)
+    made, _ = bundling(tmp_path)
 
-    assert made.bundle(MATCH, {}, (), {})
-    assert bool(place.told) is is_told
+    with notifications_to((messages := []).append):
+        assert made.bundle(MATCH, {}, (), {})
+    assert bool(messages) is is_told
     if is_told:
-        assert "On Heroku this cannot run, for .python-version asks for 3.9: SyntaxError" in place.told[0]
+        assert "On Heroku this cannot run, for .python-version asks for 3.9: SyntaxError" in messages[0]
 
 
 def test_a_run_tells_its_python(tmp_path):

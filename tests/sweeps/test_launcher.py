@@ -18,6 +18,7 @@ from heroku_magic.errors import LogStreamError, RateLimited, Refused, TaskFailed
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps import launcher
 from heroku_magic.sweeps.launcher import Job, Launcher
+from heroku_magic.text.notifier import notifications_to
 
 ORDER = RunSpec("shop", "shop", "step", "step", {})
 
@@ -45,7 +46,7 @@ class Made:
 class Log:
     is_broken = False
 
-    def __init__(self, *_, say):
+    def __init__(self, *_):
         pass
 
     def start(self):
@@ -114,7 +115,8 @@ def launched(monkeypatch):
     def launched(jobs, *endings):
         Made.endings = deque(endings)
         desk, said = Notes(*jobs), []
-        Launcher(Client(), desk, say=said.append).start("launcher")
+        with notifications_to(said.append):
+            Launcher(Client(), desk).start("launcher")
         assert desk.is_over.wait(20)
         return desk.told, said
 

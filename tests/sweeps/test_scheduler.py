@@ -15,6 +15,7 @@ from heroku_magic.sweeps.launcher import Job
 from heroku_magic.sweeps.outcomes import STATES, Board, Outcome
 from heroku_magic.sweeps.plan import Plan
 from heroku_magic.sweeps.scheduler import SweepDesk
+from heroku_magic.text.notifier import notifications_to
 
 ORDER = RunSpec("shop", "shop", "step", "step", {}, size="basic", prices={"basic": 2_592_000})  # a dollar a second
 
@@ -65,18 +66,14 @@ def desk(count, *, fits=100, known=(), journal=None, **options):
 
     plan = Plan(ORDER, Grid((Axis(("n",), range(count)),)), range(count), of, lambda _: 50)
     changed = threading.Condition()
-    notes = []
-    made = SweepDesk(
+    return SweepDesk(
         plan,
         SweepOptions(**options),
         Board(count, known),
         journal=journal,
         changed=changed,
         on_over=lambda: None,
-        say=notes.append,
     )
-    made.notes = notes
-    return made
 
 
 def begun(made, run=None):
@@ -228,13 +225,12 @@ def test_a_full_disk_is_said_and_the_sweep_goes_on(tmp_path):
             raise AssertionError("nobody uses it any more")
 
     made = desk(2, journal=Full())
-    made.ended(begun(made))
-    made.ended(begun(made))
-    made.over()
+    with notifications_to((notes := []).append):
+        made.ended(begun(made))
+        made.ended(begun(made))
+        made.over()
     assert states(made) == ["done", "done"]
-    assert made.notes == [
-        f"{Full.path} cannot be written (No space left on device): what ends from now on is not saved."
-    ]
+    assert notes == [f"{Full.path} cannot be written (No space left on device): what ends from now on is not saved."]
 
 
 def test_a_job_is_compared_by_itself():
