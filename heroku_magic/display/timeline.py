@@ -19,7 +19,7 @@ from heroku_magic.display.words import FILLS, duration, quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from heroku_magic.sweeps.outcomes import Span
+    from heroku_magic.sweeps.cost import DynoSpan
 
 MAX_BARS = 300  # beyond that, several dynos share a bar
 # Pixels.
@@ -47,7 +47,7 @@ class _Bar:
 class Timeline:
     """The timeline of a sweep. began, ended: seconds since 1970; began None: when the first dyno was requested."""
 
-    def __init__(self, spans: Iterable[Span], began: float | None, ended: float) -> None:
+    def __init__(self, spans: Iterable[DynoSpan], began: float | None, ended: float) -> None:
         ordered = sorted(spans, key=lambda span: span.requested_at)
         first = ordered[0].requested_at if ordered else ended
         self._began = first if began is None else min(began, first)
@@ -112,7 +112,7 @@ class Timeline:
         parts = [*self._axis(bottom), *self._paths(shown, row), *self._curve(bottom)]
         return f'<svg xmlns="http://www.w3.org/2000/svg" {box} {font}>{"".join(parts)}</svg>'
 
-    def _bar(self, span: Span) -> _Bar:
+    def _bar(self, span: DynoSpan) -> _Bar:
         requested = span.requested_at - self._began
         ended = max(requested, self._seconds if span.ended_at is None else span.ended_at - self._began)
         up = None if span.up_at is None else min(max(span.up_at - self._began, requested), ended)

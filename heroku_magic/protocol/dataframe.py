@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import Table
-from heroku_magic.protocol.values import plain, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
+    from heroku_magic.protocol.records import Rows
     from heroku_magic.protocol.tables import Column
 
 _EXACT = 2**53  # beyond it not every whole number is a float
@@ -40,58 +39,6 @@ def _filled(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
     """The frames without those of no rows, whose dtypes would only widen the others'; unless they have columns more."""
     names = {name for one in frames if len(one) for name in one.columns}
     return [one for one in frames if len(one) or set(one.columns) - names] or frames[:1]
-
-
-def grid_frame(
-    runs: Sequence[tuple[Mapping[str, Any], Sequence[Rows | Table]]], names: Sequence[str], facts: Mapping[str, Any]
-) -> pd.DataFrame:
-    """Return the parts of many runs under each other, each with the parameters that it was made with, first.
-
-    A column that has a parameter's name is kept once; `contradiction` tells before whether it says the same.
-    """
-    import pandas as pd
-
-    result = frame([part for _, parts in runs for part in parts], facts)
-    counts = [sum(map(_length, parts)) for _, parts in runs]
-    for name in reversed(names):
-        values = [
-            parameters.get(name) for (parameters, _), count in zip(runs, counts, strict=True) for _ in range(count)
-        ]
-        given = column([plain(value) for value in values])
-        result.pop(name) if name in result else None
-        result.insert(0, name, pd.Series(given.array, index=result.index))
-    return result
-
-
-def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) -> str | None:
-    """Say in which row the task tells another value of a parameter than the run was made with, or None.
-
-    As text, too, it is the same: the parameter went as text.
-    """
-    before = 0
-    for part in parts:
-        for name, given in parameters.items():
-            allowed = (plain(given), to_text(given, None))
-            for row, told in enumerate(_told(part, name), before):
-                if told not in allowed:
-                    said = f"the task says {name} is {told!r}, and the run was made with {allowed[0]!r}"
-                    return f"row {row}: {said}. Rename the task's column."
-        before += _length(part)
-    return None
-
-
-def _told(part: Rows | Table, name: str) -> Iterable[Any]:
-    """What a column says, where there is one; NaN is null here."""
-    if isinstance(part, Rows):
-        return (row[name] for row in part.rows if name in row)
-    if name not in part.columns:
-        return ()
-    told = _series(part.columns[name])
-    return told.astype(object).where(told.notna(), None).tolist()
-
-
-def _length(part: Rows | Table) -> int:
-    return part.length if isinstance(part, Table) else len(part.rows)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> pd.DataFrame:
@@ -169,10 +116,11 @@ def _merged(parts: Iterable[Rows | Table]) -> list[list[Mapping[str, Any]] | Tab
 def _typed(part: Table) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame({name: _series(one) for name, one in part.columns.items()}, index=range(part.length))
+    return pd.DataFrame({name: series(one) for name, one in part.columns.items()}, index=range(part.length))
 
 
-def _series(one: Column) -> pd.Series[Any]:
+def series(one: Column) -> pd.Series[Any]:
+    """Return a typed column as a Series."""
     import numpy as np
     import pandas as pd
 
@@ -181,7 +129,7 @@ def _series(one: Column) -> pd.Series[Any]:
         return pd.Series(one.values, dtype="string") if dtype == "string" else column(one.values)
     numbers = np.frombuffer(one.values, dtype=one.head.numbers)
     if one.of is not None:
-        return _decoded(numbers, _series(one.of), one)
+        return _decoded(numbers, series(one.of), one)
     if one.mask is not None:
         return pd.Series(_masked(numbers.copy(), np.frombuffer(one.mask, dtype=bool).copy()))
     return _moments(numbers, dtype) if dtype.startswith(("datetime", "timedelta")) else pd.Series(numbers.copy())

@@ -1,23 +1,47 @@
-"""Estimates: what runs would take and cost at list price, before the first dyno starts; it starts none."""
+"""What a sweep would cost before it starts, and what its dynos have cost so far, at list price."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.api.dyno_sizes import READ_ON
 from heroku_magic.sweeps.throttle import REFILL, RESERVE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from heroku_magic.runs.run import Run
     from heroku_magic.runs.spec import RunSpec
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Runs that could be made. combinations: of a sweep, `chunk` of them in a dyno; at_once: dynos.
+    """The expected duration and list price of a run or a sweep that has not started.
 
-    measured: how many seconds a run took so far, boot included; None: none was seen in this process.
-    requests_left: of this hour.
+    Attributes
+    ----------
+    combinations
+        Number of runs; 1 for a single run.
+    chunk
+        Combinations that share a dyno; 0 if that is decided while the sweep runs.
+    at_once
+        Number of dynos that run at the same time.
+    measured
+        Seconds that a run of this task took so far in this process, boot included; None if none was seen.
+    requests_left
+        API requests left in this hour.
+
+    Examples
+    --------
+    >>> from heroku_magic.runs.spec import RunSpec
+    >>> spec = RunSpec("shop", "shop", "simulate", "simulate", {}, size="standard-1x")
+    >>> estimate = Estimate(spec, combinations=100, at_once=20, measured=12.0)
+    >>> estimate.seconds
+    60.0
+    >>> round(estimate.dollars, 4)
+    0.0116
     """
 
     order: RunSpec
@@ -29,28 +53,28 @@ class Estimate:
 
     @property
     def dynos(self) -> int | None:
-        """How many dynos it takes; None: that is judged while they run."""
+        """Number of dynos; None if that is decided while the sweep runs."""
         return -(-self.combinations // self.chunk) if self.chunk else None
 
     @property
     def seconds(self) -> float | None:
-        """How long it takes, as far as it was measured: in rounds, and no faster than dynos may be asked for."""
+        """Expected seconds from start to end; None before a run was measured."""
         if self.measured is None:
             return None
-        each = min(self.chunk or 1, self.combinations)  # of a chunk one runs after another
+        each = min(self.chunk or 1, self.combinations)  # the combinations of a chunk run one after another
         rounds = -(-self.combinations // (each * self.at_once)) * each * self.measured
-        late = (self.dynos or 0) - max(self.requests_left - RESERVE, 0)
-        return max(rounds, late / REFILL)
+        beyond_quota = (self.dynos or 0) - max(self.requests_left - RESERVE, 0)
+        return max(rounds, beyond_quota / REFILL)
 
     @property
     def dollars(self) -> float | None:
-        """What it costs at list price, as far as it was measured; of chunks at most; None is unknown."""
-        if self.measured is None:
-            return self.order.price(self.order.size, 0.0)
-        return self.order.price(self.order.size, self.measured * self.combinations)
+        """Expected list price in dollars, an upper bound for chunks; None if it is unknown."""
+        seconds = 0.0 if self.measured is None else self.measured * self.combinations
+        return self.order.price(self.order.size, seconds)
 
     def refuses(self, dollars: float) -> str | None:
-        """Say why so many dollars are not enough, or None. A dyno of many costs no less than one of one combination."""
+        """Return why a budget of so many dollars is too small, or None if it may suffice."""
+        # A dyno that runs many combinations costs at least as much as one that runs a single one.
         least = self.order.price(self.order.size, (self.measured or 0.0) * (self.dynos or 1))
         if least is None or least <= dollars:
             return None
@@ -58,48 +82,91 @@ class Estimate:
         return f"{self._what} would cost {about} ${least:.4g}, more than the ${dollars:.4g} of --max-cost."
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [f"{self._what}{self._where}.", self._time, self._price, "Nothing was started."]))
+        at_once = f", {min(self.at_once, self.dynos or self.at_once)} at once" if self.combinations > 1 else ""
+        where = f" on {self.order.app_name} ({self.order.size or 'size not chosen'}){at_once}."
+        return f"{self._what}{where} {self._time} {self._price} Nothing was started."
 
     @property
     def _what(self) -> str:
         if self.combinations == 1:
             return f"One run of {self.order.task}"
-        dynos = ", as many in a dyno as its boot is worth" if self.dynos is None else f" in {self.dynos:,} dynos"
+        unknown = ", with as many per dyno as its boot time justifies"
+        dynos = unknown if self.dynos is None else f" in {self.dynos:,} dynos"
         return f"{self.combinations:,} runs of {self.order.task}{dynos if self.chunk != 1 else ''}"
-
-    @property
-    def _where(self) -> str:
-        at_once = f", {min(self.at_once, self.dynos or self.at_once)} at once" if self.combinations > 1 else ""
-        return f" on {self.order.app_name} ({self.order.size or 'size not chosen'}){at_once}"
 
     @property
     def _time(self) -> str:
         if self.measured is None or self.seconds is None:
-            return "How long a run takes is not known: none of this task was seen in this process yet."
-        return f"A run took {_long(self.measured)} so far, so that is about {_long(self.seconds)}."
+            return "The duration is unknown: this process has not run the task yet."
+        return f"A run took {_duration(self.measured)} so far, so this takes about {_duration(self.seconds)}."
 
     @property
     def _price(self) -> str:
         order = self.order
         if order.is_local:
             return "The embedded Heroku is free."
-        second = order.price(order.size, 1.0)
         if order.size is None:
-            return "What it costs depends on the size, which Heroku chooses unless --size does."
+            return "The cost depends on the dyno size, which Heroku chooses unless you give --size."
         if order.size.lower() == "eco":
             hours = "" if self.measured is None else f" about {self.measured * self.combinations / 3600:.2g} hours"
-            return f"Eco dynos draw{hours} on the account's pool of hours."
+            return f"Eco dynos use{hours} of the account's pool of dyno hours."
+        second = order.price(order.size, 1.0)
         if second is None:
-            return f"The price of {order.size} is not known: a contract's, perhaps."
+            return f"The price of {order.size} is unknown; it may depend on a contract."
         if self.measured is not None and self.dollars is not None:
-            return f"At list price (of {READ_ON}): about ${self.dollars:.4g}."
+            return f"At list price (as of {READ_ON}): about ${self.dollars:.4g}."
         most = second * order.timeout * (self.dynos or self.combinations)
         return (
-            f"At list price (of {READ_ON}): ${second:.2g} a second of a run, ${most:.4g} if each runs into its limit."
+            f"At list price (as of {READ_ON}): ${second:.2g} per second of a run, "
+            f"${most:.4g} if every run reaches its time limit."
         )
 
 
-def _long(seconds: float) -> str:
+class DynoSpan(NamedTuple):
+    """The life of one dyno, in seconds since 1970. up_at is None if unknown, ended_at while it runs."""
+
+    requested_at: float
+    up_at: float | None
+    ended_at: float | None
+    state: str
+
+
+class CostMeter:
+    """Adds up the seconds and dollars of a sweep's dynos; dollars is None once a price is unknown."""
+
+    def __init__(self, order: RunSpec) -> None:
+        self._order = order
+        self.seconds = 0.0
+        self.dollars: float | None = 0.0
+        self.spans: list[DynoSpan] = []
+
+    def add(self, run: Run) -> None:
+        """Add the dyno of a run that ended; a run that never had one costs nothing."""
+        if run.dyno is None or run.started_at is None:
+            return
+        seconds = run.seconds or 0.0
+        self.seconds += seconds
+        self.dollars = self._plus(self.dollars, run.size, seconds)
+        self.spans.append(DynoSpan(run.started_at, run.up_at, run.started_at + seconds, run.state))
+
+    def so_far(self, running: Iterable[Run]) -> float | None:
+        """Return the dollars, including those of dynos that still run."""
+        total = self.dollars
+        for run in running:
+            if run.dyno is not None and run.started_at is not None and not run.done():
+                total = self._plus(total, run.size, time.time() - run.started_at)
+        return total
+
+    def expected(self, seconds: float, size: str | None) -> float | None:
+        """Return the dollars after so many more dyno seconds."""
+        return self._plus(self.dollars, size, seconds)
+
+    def _plus(self, dollars: float | None, size: str | None, seconds: float) -> float | None:
+        price = self._order.price(size, seconds)
+        return None if price is None or dollars is None else dollars + price
+
+
+def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = seconds / 60

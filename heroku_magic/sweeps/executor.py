@@ -1,8 +1,4 @@
-"""Executor: `concurrent.futures` with dynos for workers, for libraries that take an executor; it knows no task.
-
-with heroku.executor("simulate", jobs=20) as executor:
-    frames = list(executor.map(executor.task, range(50)))
-"""
+"""`concurrent.futures` with dynos as workers, for libraries that accept an executor."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from collections import deque
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.sweeps.launcher import Job, Launcher
+from heroku_magic.sweeps.launcher import Job, JobSource, Launcher
 from heroku_magic.text.notifier import keeps_notifications
 
 if TYPE_CHECKING:
@@ -22,80 +18,118 @@ if TYPE_CHECKING:
     from heroku_magic.runs.run import Run
     from heroku_magic.runs.spec import RunSpec
 
-    Specs = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], RunSpec]
-    Values = Callable[[Run], Any]
+    SpecFactory = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], RunSpec]
 
 
 class DynoExecutor(Executor):
-    """Calls run on dynos, over one log session; made by `heroku.executor()`.
+    """An executor whose calls run on dynos; `heroku.executor()` creates it.
 
-    task: what to give to `submit` and `map`, where the executor is of one task. orders: a function and its
-    arguments -> what is to be run. values: a run that went well -> the call's value.
+    Parameters
+    ----------
+    client
+        The connection to the Platform API.
+    make_spec
+        Turns a function and its arguments into the run of a call.
+    value_of
+        Turns a successful run into the value of its call.
+    task
+        What to pass to `submit` and `map` if the executor runs one task.
+    most_at_once
+        The largest number of concurrent dynos by dyno size.
+
+    Examples
+    --------
+    >>> from heroku_magic import connect
+    >>> heroku = connect(say=lambda message: None)
+    >>> def square(n):
+    ...     return n**2
+    >>> with heroku.executor(jobs=2) as executor:
+    ...     list(executor.map(square, range(3)))
+    [0, 1, 4]
     """
 
     def __init__(
         self,
         client: HerokuClient,
-        orders: Specs,
-        values: Values,
+        make_spec: SpecFactory,
+        value_of: Callable[[Run], Any],
         *,
         task: Callable[..., Any] | None,
         most_at_once: Callable[[str | None], int],
     ) -> None:
         self.task = task
-        self._orders = keeps_notifications(orders)
-        self._desk = _Queue(values, most_at_once)
-        self._launcher = Launcher(client, self._desk)
+        self._make_spec = keeps_notifications(make_spec)
+        self._calls = _Calls(value_of, most_at_once)
+        self._launcher = Launcher(client, self._calls)
         self._start = keeps_notifications(self._launcher.start)
         self._is_started = False
         self._starting = threading.Lock()  # several threads may submit
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a call on a dyno. Raises InvalidParameters before one is started; RuntimeError after `shutdown`."""
+        """Run a call on a dyno.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Its result is the value of the call.
+
+        Raises
+        ------
+        InvalidParameters
+            The arguments do not fit the function; no dyno was started.
+        RuntimeError
+            The executor was shut down.
+        """
         future: Future[Any] = Future()
-        self._desk.add(Job(self._orders(fn, args, kwargs)), future)
+        self._calls.add(Job(self._make_spec(fn, args, kwargs)), future)
         with self._starting:
             if not self._is_started:
                 self._is_started = True
                 self._start("heroku-executor")
-        self._launcher.nudge()
+        self._launcher.wake()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls. wait: until those taken are over. cancel_futures: those that wait are not run."""
-        self._desk.close(cancel_waiting=cancel_futures)
-        self._launcher.nudge()
+        """Accept no more calls.
+
+        Parameters
+        ----------
+        wait
+            Return only after the accepted calls have ended.
+        cancel_futures
+            Cancel the calls that have not started.
+        """
+        self._calls.close(cancel_waiting=cancel_futures)
+        self._launcher.wake()
         if wait and self._is_started:
-            self._desk.is_over.wait()
+            self._calls.is_over.wait()
 
     def cancel(self) -> None:
-        """Stop all dynos, and run no more calls."""
-        self._desk.stop()
-        self._launcher.nudge()
+        """Stop all dynos, and cancel the calls that have not started."""
+        self._calls.stop()
+        self._launcher.wake()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is not None and not issubclass(kind, Exception):  # Ctrl-C: nothing goes on that nobody waits for
+        if kind is not None and not issubclass(kind, Exception):  # Ctrl-C: nobody waits for the results any more
             self.cancel()
         self.shutdown(wait=True)
 
 
-class _Queue:
-    """The desk of an executor: calls in the order in which they were submitted."""
+class _Calls(JobSource):
+    """The calls of an executor in the order in which they were submitted."""
 
-    def __init__(self, values: Values, most_at_once: Callable[[str | None], int]) -> None:
-        self.running: list[Job] = []
+    def __init__(self, value_of: Callable[[Run], Any], most_at_once: Callable[[str | None], int]) -> None:
+        super().__init__()
         self.is_over = threading.Event()
-        self.most_at_once = most_at_once
-        self._values = values
+        self._value_of, self._most_at_once = value_of, most_at_once
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._futures: dict[Job, Future[Any]] = {}
-        self._is_closed = self._is_stopping = False
+        self._is_closed = False
 
     def add(self, job: Job, future: Future[Any]) -> None:
-        """Take one more call."""
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
@@ -103,32 +137,28 @@ class _Queue:
             self._waiting.append(job)
 
     def close(self, *, cancel_waiting: bool) -> None:
-        """Take no more calls."""
         with self._lock:
             self._is_closed = True
             waiting = [self._futures[job] for job in self._waiting] if cancel_waiting else []
         for future in waiting:
             future.cancel()
 
-    def stop(self, reason: str = "") -> None:  # noqa: ARG002 - each call is told by its run
-        """Take no more calls, run none that waits, and stop those that run."""
-        self._is_stopping = True
+    def stop(self, reason: str = "") -> None:
+        self.is_stopping = True
         self.close(cancel_waiting=True)
-        for job in [*self.running]:
-            if job.run is not None:
-                job.run.cancel()
+        super().stop(reason)
 
-    def left(self) -> int:
-        """Return how many calls wait."""
+    def most_at_once(self, size: str | None) -> int:
+        return self._most_at_once(size)
+
+    def remaining(self) -> int:
         return len(self._waiting)
 
     def is_finished(self) -> bool:
-        """Tell whether there will be no more."""
         with self._lock:
             return self._is_closed and not self._waiting
 
-    def take(self) -> Job | None:
-        """Return the next call that nobody cancelled."""
+    def next_job(self) -> Job | None:
         while True:
             with self._lock:
                 if not self._waiting:
@@ -138,40 +168,29 @@ class _Queue:
                 return job
             del self._futures[job]
 
-    def began(self, job: Job) -> None:
-        """Its run was started."""
-        self.running.append(job)
-        if self._is_stopping and job.run is not None:  # since it was taken; whoever stopped did not see it yet
-            job.run.cancel()
-
-    def put_back(self, job: Job) -> None:
-        """There was no room for it."""
+    def on_refusal(self, job: Job) -> None:
         self.running.remove(job)
         with self._lock:
             self._waiting.appendleft(job)
 
-    def ended(self, job: Job) -> None:
-        """Give the call's value, or what it failed with, to who waits for it."""
+    def on_end(self, job: Job) -> None:
         self.running.remove(job)
         future = self._futures.pop(job)
         try:
-            future.set_result(self._value(job))
-        except Exception as failure:  # noqa: BLE001 - whatever it is, somebody waits for the future
+            future.set_result(self._result(job))
+        except Exception as failure:  # noqa: BLE001 - any error is the result of the call
             future.set_exception(failure)
 
-    def _value(self, job: Job) -> Any:
+    def _result(self, job: Job) -> Any:
         if job.run is None:
             raise RuntimeError("a call ended without a run")
         if error := job.run.exception():
             raise error
-        return self._values(job.run)
+        return self._value_of(job.run)
 
-    def look(self) -> None:
-        """Nothing is to be looked at meanwhile."""
-
-    def over(self) -> None:
-        """All calls are over; for one that is not, after a fault, or that comes later, nobody may wait for ever."""
+    def on_finish(self) -> None:
         self.close(cancel_waiting=False)
+        # After an internal error, calls may be left that nothing else would end.
         for future in self._futures.values():
             if future.running() or future.set_running_or_notify_cancel():
                 future.set_exception(RuntimeError("the executor ended before this call did"))

@@ -1,7 +1,7 @@
-"""Journal: a sweep in a file, a line for each combination that ended, for another kernel to go on from; it runs none.
+"""The file of a sweep, from which another process can resume it.
 
-The first line says what the sweep is of, each other one how a combination ended, or which run of it
-was started. Lines are JSON; a table's typed columns go as msgpack in Base64. Secrets are not written.
+The first line describes the sweep. Each other line records how a combination ended, or which run was started.
+Lines are JSON; typed columns of tables are msgpack in Base64. Secrets are not written.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FOLDER = Path(".heroku", "sweeps")
 FORMAT = 1
 
 
-class WrittenAxis(msgspec.Struct, frozen=True):
-    """An axis of the grid, its values as JSON has them. typed: where text stands that is read as it was typed."""
+class AxisRecord(msgspec.Struct, frozen=True):
+    """An axis of the grid. typed: the index and parameter of values that are text still to be parsed."""
 
     names: list[str]
     values: list[Any]
@@ -38,59 +38,100 @@ class WrittenAxis(msgspec.Struct, frozen=True):
     typed: list[tuple[int, str]] = []
 
 
-class Written(msgspec.Struct, frozen=True):
-    """The first line: what a sweep is of.
+class JournalHeader(msgspec.Struct, frozen=True):
+    """The first line: what the sweep runs.
 
-    places: which combinations of it; None: all.
-    env: the parameters that are the same in every run, as text. secrets: the names of those that are secret.
+    indices: combinations of the grid that run; None for all. env: parameters that all runs share, as text.
+    secrets: names of secret parameters.
     """
 
     sweep: str
     host: str
     app: str
     task: str
-    axes: list[WrittenAxis]
+    axes: list[AxisRecord]
     in_step: bool
-    places: list[int] | None
+    indices: list[int] | None = msgspec.field(name="places")
     env: dict[str, str]
     secrets: list[str]
     size: str | None
     timeout: int
     takes_rows: bool
-    outlives: bool
-    terms: dict[str, Any]
+    is_detached: bool = msgspec.field(name="outlives")
+    options: dict[str, Any] = msgspec.field(name="terms")
     format: int = FORMAT
 
 
+class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line: how a combination ended. It has rows, or parts with tables among them; files are in Base64."""
+
+    index: Annotated[int, msgspec.Meta(ge=0)] = msgspec.field(name="place")
+    state: Literal["done", "failed", "cancelled"]
+    attempts: int
+    facts: dict[str, Any]
+    error: str | None = None
+    rows: list[dict[str, Any]] | None = None
+    parts: list[str | list[dict[str, Any]]] | None = None
+    files: dict[str, str] = {}
+
+    def outcome(self, parameters: dict[str, Any]) -> Outcome:
+        """Return the outcome that was recorded."""
+        parts: list[Rows | Table] | None = None if self.rows is None else [Rows(self.rows)]
+        if self.parts is not None:
+            parts = [
+                msgspec.msgpack.decode(a2b_base64(part), type=Table) if isinstance(part, str) else Rows(part)
+                for part in self.parts
+            ]
+        error = None if self.error is None else HerokuMagicError(self.error)
+        files = {name: a2b_base64(content) for name, content in self.files.items()}
+        return Outcome(self.index, parameters, self.state, self.attempts, self.facts, error, parts, files)
+
+
+class JournalContents(msgspec.Struct):
+    """What a journal holds. ended: records by combination. runs: the combinations of each run that was started."""
+
+    header: JournalHeader
+    ended: dict[int, OutcomeRecord] = {}
+    runs: dict[str, list[int]] = {}
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Take in one line."""
+        if "run" in line:
+            self.runs[line["run"]] = [int(index) for index in line["places"]]
+        else:
+            record = msgspec.convert(line, OutcomeRecord)
+            self.ended[record.index] = record
+
+    def outcomes(self, parameters: Callable[[int], dict[str, Any]]) -> list[Outcome]:
+        """Return how combinations ended. parameters: returns those of an index."""
+        return [record.outcome(parameters(index)) for index, record in self.ended.items()]
+
+
 class Journal:
-    """The file of one sweep, that its lines are added to; while it is open no other sweep has it."""
+    """The file of one sweep; while it is open, no other sweep can write it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().absolute()  # the notebook may go to another folder meanwhile
+        self.path = path.expanduser().absolute()  # the notebook may change its folder meanwhile
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
 
-    def open(self, written: Written) -> Journal:
-        """Begin the file. Raises InvalidOptions for one that is there already, or that cannot be written."""
-        line = msgspec.to_builtins(written)
+    def create(self, header: JournalHeader) -> Journal:
+        """Create the file. Raises InvalidOptions if it exists or cannot be written."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            raise InvalidOptions(f"{self.path} {self._obstacle(error)}") from None
+            resume = f"already exists. Resume its sweep with %heroku resume {self.path}, or use another name."
+            reason = resume if self.path.is_file() else f"cannot be written: {error.strerror or error}."
+            raise InvalidOptions(f"{self.path} {reason}") from None
         self._hold(os.fdopen(descriptor, "rb+"))
-        self._add(line)
+        self._write(msgspec.to_builtins(header))
         return self
 
-    def _obstacle(self, error: OSError) -> str:
-        if self.path.is_file():
-            return f"is there already: %heroku resume {self.path} goes on with a sweep in it; else choose another name."
-        return f"cannot be written: {error.strerror or error}."
+    def reopen(self) -> JournalContents:
+        """Open an existing file for further lines, drop an incomplete last line, and return the contents.
 
-    def reopen(self) -> Read:
-        """Go on with a file and return what it says; a last line that was cut is taken away.
-
-        Raises InvalidOptions for one in use, and for one that is no sweep's, which stays as it is.
+        Raises InvalidOptions if the file is in use or not a journal; it stays unchanged then.
         """
         try:
             file = self.path.open("rb+")
@@ -98,22 +139,22 @@ class Journal:
             raise InvalidOptions(f"{self.path} cannot be read: {error}") from None
         self._hold(file)
         try:
-            told = read(self.path)
+            contents = read(self.path)
         except InvalidOptions:
             self.close()
             raise
         file.truncate(file.read().rfind(b"\n") + 1)
-        return told
+        return contents
 
     def close(self) -> None:
-        """Nothing more is written; another kernel may go on."""
+        """Close the file, so that another process can resume the sweep."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
                 self._file = None
 
     def _hold(self, file: IO[bytes]) -> None:
-        """Keep others from writing to it, until this one closes it or its process ends."""
+        """Lock the file until it is closed or the process ends."""
         weakref.finalize(self, file.close)
         self._file = file
         with suppress(ImportError):  # on Windows
@@ -123,24 +164,35 @@ class Journal:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self.close()
-                raise InvalidOptions(f"{self.path} is in use: the sweep that writes it is not over.") from None
-            except OSError:  # a file system that knows no locks
+                raise InvalidOptions(f"{self.path} is in use: its sweep is still running.") from None
+            except OSError:  # a file system without locks
                 return
 
-    def began(self, places: Sequence[int], run: str) -> None:
-        """A run of some combinations was started."""
-        self._add({"run": run, "places": list(places)})
+    def record_start(self, indices: Sequence[int], run: str) -> None:
+        """Write that a run of some combinations was started."""
+        self._write({"run": run, "places": list(indices)})
 
-    def ended(self, outcome: Outcome) -> None:
-        """A combination is over."""
-        told = {"place": outcome.place, "state": outcome.state, "attempts": outcome.attempts, "facts": outcome.facts}
-        error = {"error": str(outcome.error)} if outcome.error else {}
-        files = {name: _packed(content) for name, content in outcome.files.items()}
-        self._add({**told, **error, **_parts(outcome.parts), **({"files": files} if files else {})})
+    def record_outcome(self, outcome: Outcome) -> None:
+        """Write how a combination ended."""
+        parts = outcome.parts or ()
+        rows = [row for part in parts if isinstance(part, Rows) for row in part.rows]
+        packed = [_base64(msgspec.msgpack.encode(part)) if isinstance(part, Table) else part.rows for part in parts]
+        has_tables = any(isinstance(part, Table) for part in parts)
+        record = OutcomeRecord(
+            outcome.place,
+            outcome.state,  # type: ignore[arg-type]
+            outcome.attempts,
+            dict(outcome.facts),
+            error=str(outcome.error) if outcome.error else None,
+            rows=None if has_tables or outcome.parts is None else rows,
+            parts=packed if has_tables else None,
+            files={name: _base64(content) for name, content in outcome.files.items()},
+        )
+        self._write(msgspec.to_builtins(record))
 
-    def _add(self, line: dict[str, Any]) -> None:
-        # The standard library's encoder: rows may hold NaN and Infinity, which strict JSON has not; and as ASCII,
-        # for texts may hold halves of characters, which UTF-8 has not.
+    def _write(self, line: dict[str, Any]) -> None:
+        # The encoder of the standard library: rows may hold NaN and Infinity, which strict JSON lacks.
+        # ASCII: texts may hold lone surrogates, which UTF-8 lacks.
         text = json.dumps(line, separators=(",", ":"))
         with self._lock:
             if self._file is not None:
@@ -149,94 +201,37 @@ class Journal:
                 self._file.flush()
 
 
-class Ended(msgspec.Struct, frozen=True):
-    """A line: how a combination ended. rows, or parts with tables among them; files by name."""
-
-    place: Annotated[int, msgspec.Meta(ge=0)]
-    state: Literal["done", "failed", "cancelled"]
-    attempts: int
-    facts: dict[str, Any]
-    error: str | None = None
-    rows: list[dict[str, Any]] | None = None
-    parts: list[str | list[dict[str, Any]]] | None = None
-    files: dict[str, str] = {}
-
-
-class Read(msgspec.Struct):
-    """What a journal says: the sweep, how combinations ended, and the runs that were started by their places."""
-
-    written: Written
-    ended: dict[int, Ended] = {}
-    began: dict[str, list[int]] = {}
-
-    def outcomes(self, parameters: Callable[[int], dict[str, Any]]) -> list[Outcome]:
-        """Return how combinations ended. parameters: gives the combination at a place."""
-        return [_outcome(line, parameters(place)) for place, line in self.ended.items()]
-
-
-def read(path: Path) -> Read:
-    """Return what a journal says; a last line that was cut when its kernel died is none. Raises InvalidOptions."""
+def read(path: Path) -> JournalContents:
+    """Return the contents of a journal without an incomplete last line. Raises InvalidOptions if it is not one."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidOptions(f"{path} cannot be read: {error}") from None
-    told: Read | None = None
+    contents: JournalContents | None = None
     for number, line in enumerate(lines[:-1], 1):
         try:
-            told = _taken(told, json.loads(line))
-        except (ValueError, TypeError, KeyError, msgspec.MsgspecError):  # noqa: PERF203 - the line that is wrong is named
-            raise InvalidOptions(
-                f"{path}, line {number}: this is not the file of a sweep, or it was changed."
-            ) from None
-    if told is None:
-        raise InvalidOptions(f"{path} holds no sweep.")
-    return told
+            if contents is None:
+                contents = JournalContents(_header(json.loads(line)))
+            else:
+                contents.add(json.loads(line))
+        except (ValueError, TypeError, KeyError, msgspec.MsgspecError):  # noqa: PERF203 - the message names the line
+            raise InvalidOptions(f"{path}, line {number}: this is not the file of a sweep, or it was edited.") from None
+    if contents is None:
+        raise InvalidOptions(f"{path} does not contain a sweep.")
+    return contents
 
 
 def detached_path(sweep: str) -> Path:
-    """Return where the journal of a detached sweep lies, in the notebook's folder; git ignores it."""
+    """Return the path of a detached sweep's journal, in the notebook's folder; git ignores it."""
     return (FOLDER / f"{sweep}.jsonl").absolute()
 
 
-def _taken(told: Read | None, line: dict[str, Any]) -> Read:
-    """What is told with one more line."""
-    if told is None:
-        written = msgspec.convert(line, Written)
-        if written.format != FORMAT:
-            raise ValueError("another format")
-        return Read(written)
-    if "run" in line:
-        told.began[line["run"]] = [int(place) for place in line["places"]]
-    else:
-        ended = msgspec.convert(line, Ended)
-        told.ended[ended.place] = ended
-    return told
+def _header(line: dict[str, Any]) -> JournalHeader:
+    header = msgspec.convert(line, JournalHeader)
+    if header.format != FORMAT:
+        raise ValueError("unknown format")
+    return header
 
 
-def _parts(parts: Sequence[Rows | Table] | None) -> dict[str, Any]:
-    """The rows as they are, or with tables among them packed."""
-    if parts is None:
-        return {}
-    if all(isinstance(part, Rows) for part in parts):
-        return {"rows": [row for part in parts if isinstance(part, Rows) for row in part.rows]}
-    return {"parts": [_as_table(part) if isinstance(part, Table) else part.rows for part in parts]}
-
-
-def _as_table(part: Table) -> str:
-    return _packed(msgspec.msgpack.encode(part))
-
-
-def _packed(content: bytes) -> str:
+def _base64(content: bytes) -> str:
     return b2a_base64(content, newline=False).decode("ascii")
-
-
-def _outcome(line: Ended, parameters: dict[str, Any]) -> Outcome:
-    parts: list[Rows | Table] | None = None if line.rows is None else [Rows(line.rows)]
-    if line.parts is not None:
-        parts = [
-            msgspec.msgpack.decode(a2b_base64(part), type=Table) if isinstance(part, str) else Rows(part)
-            for part in line.parts
-        ]
-    error = None if line.error is None else HerokuMagicError(line.error)
-    files = {name: a2b_base64(content) for name, content in line.files.items()}
-    return Outcome(line.place, parameters, line.state, line.attempts, line.facts, error, parts, files)

@@ -1,24 +1,22 @@
-"""Launcher: starts the runs that somebody has to be made, within Heroku's limits, over one log session; it judges none.
-
-Who has jobs is asked for one whenever there is room, and is told when its run is over. Everything
-happens in one thread of the launcher's own.
-"""
+"""Starts runs within Heroku's limits, all over one log session, in a thread of its own."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from heroku_magic.api.shared_log import SharedLog
 from heroku_magic.errors import RateLimited, Refused
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.running import is_ending
-from heroku_magic.sweeps.throttle import LONGEST_WAIT, REFILL, RESERVE, Pace, Room
+from heroku_magic.sweeps.throttle import LONGEST_WAIT, REFILL, RESERVE, ConcurrencyLimit, RateLimiter
 from heroku_magic.text.notifier import keeps_notifications, notify
 
 if TYPE_CHECKING:
@@ -26,182 +24,181 @@ if TYPE_CHECKING:
     from heroku_magic.runs.detached import Detached
     from heroku_magic.runs.spec import RunSpec
 
-TICK = 0.2  # seconds between two looks while nothing ends
+TICK = 0.2  # seconds between two polls of the job source while no run ends
 
 
 @dataclass(eq=False)
 class Job:
-    """One run to make. places: which combinations it is of. makes_calls: it is of several, each in a call of its own.
+    """A run to start.
 
-    detached: it was started by another process. read: how many of its calls were taken note of.
+    indices: the combinations it is for. makes_calls: it runs several of them, each in a call of its own.
+    detached: the record of a run that another process started. calls_read: calls whose results were recorded.
     """
 
-    order: RunSpec = field(repr=False)
-    places: tuple[int, ...] = ()
+    spec: RunSpec = field(repr=False)
+    indices: tuple[int, ...] = ()
     makes_calls: bool = False
     detached: Detached | None = field(default=None, repr=False)
     run: Run | None = None
-    read: int = 0
+    calls_read: int = 0
 
 
-class Desk(Protocol):
-    """Who has jobs; called in the launcher's thread. running: the jobs whose runs are not over."""
+class JobSource(ABC):
+    """Supplies a launcher with jobs. All methods run in the launcher's thread, `stop` and `runs` in any."""
 
-    running: list[Job]
+    def __init__(self) -> None:
+        self.running: list[Job] = []  # jobs whose runs have not ended
+        self.is_stopping = False
 
+    @abstractmethod
     def most_at_once(self, size: str | None) -> int:
-        """Return how many runs there may be at once; size: of the first dyno, None before there is one."""
+        """Return the largest number of concurrent runs. size: of the first dyno, None before there is one."""
 
-    def take(self) -> Job | None:
-        """Return the next job; None: there is none now."""
+    @abstractmethod
+    def next_job(self) -> Job | None:
+        """Return the next job; None if there is none now."""
 
-    def left(self) -> int:
-        """Return how many jobs are still to be made, as far as that is known."""
+    @abstractmethod
+    def remaining(self) -> int:
+        """Return how many jobs are still to come, as far as it is known."""
 
+    @abstractmethod
     def is_finished(self) -> bool:
-        """Tell whether there will be no more jobs."""
+        """Return whether there will be no more jobs."""
 
-    def began(self, job: Job) -> None:
-        """Its run was started."""
+    def on_start(self, job: Job) -> None:
+        """Take note that the run of a job was started."""
+        self.running.append(job)
+        if self.is_stopping and job.run is not None:  # stopped since the job was taken, so `stop` missed it
+            job.run.cancel()
 
-    def put_back(self, job: Job) -> None:
-        """Its run was refused for want of room: it did not begin."""
+    @abstractmethod
+    def on_refusal(self, job: Job) -> None:
+        """Take a job back whose run Heroku refused because of a limit."""
 
-    def ended(self, job: Job) -> None:
-        """Its run is over."""
+    @abstractmethod
+    def on_end(self, job: Job) -> None:
+        """Take note that the run of a job ended."""
 
-    def look(self) -> None:
-        """Time has passed, or something has changed."""
+    def poll(self) -> None:  # noqa: B027 - optional
+        """Check what has changed; called several times per second."""
 
-    def stop(self, reason: str) -> None:
-        """Have no more made, and stop what runs."""
+    @abstractmethod
+    def on_finish(self) -> None:
+        """Clean up; no job is left, or the launcher failed."""
 
-    def over(self) -> None:
-        """All runs are over, and no job is left."""
+    def runs(self) -> list[Run]:
+        """Return the runs that have not ended."""
+        return [job.run for job in [*self.running] if job.run is not None]
+
+    def stop(self, reason: str = "") -> None:  # noqa: ARG002 - for subclasses
+        """Supply no more jobs, and cancel what runs."""
+        self.is_stopping = True
+        for run in self.runs():
+            run.cancel()
 
 
 class Launcher:
-    """Runs for one desk, until it is finished."""
+    """Starts the jobs of one source until it is finished."""
 
-    def __init__(self, client: HerokuClient, desk: Desk) -> None:
+    def __init__(self, client: HerokuClient, jobs: JobSource) -> None:
         self._client = client
-        self._desk = desk
-        self._room, self._pace = Room(), Pace()
+        self._jobs = jobs
+        self._limit, self._rate = ConcurrencyLimit(), RateLimiter()
         self._log: SharedLog | None = None
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._size: str | None = None
-        self._is_paced = False
+        self._is_slowed = False
 
     def start(self, name: str) -> None:
-        """Begin, and return at once."""
+        """Start the thread and return."""
         threading.Thread(target=keeps_notifications(self._live), name=name, daemon=True).start()
 
-    def nudge(self) -> None:
-        """There may be more to do."""
+    def wake(self) -> None:
+        """Check at once whether there is more to do."""
         self._inbox.put(None)
 
     def _live(self) -> None:
         try:
-            self._work()
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever, and no dyno may go on
-            notify(f"A fault of heroku_magic: {type(error).__name__}. All dynos were told to stop.")
-            self._desk.stop("It met a fault of heroku_magic")
+            while self._jobs.running or not self._jobs.is_finished():
+                self._launch()
+                with suppress(queue.Empty):
+                    self._settle(self._inbox.get(timeout=TICK))
+                self._jobs.poll()
+        except Exception as error:  # noqa: BLE001 - after any error no dyno may go on, and no caller may wait forever
+            notify(f"Internal error in heroku_magic: {type(error).__name__}. All dynos are being stopped.")
+            self._jobs.stop("An internal error of heroku_magic ended it")
         finally:
             if self._log is not None:
                 self._log.close()
-            self._desk.over()
-
-    def _work(self) -> None:
-        while self._desk.running or not self._desk.is_finished():
-            self._launch()
-            self._settle(self._next())
-            self._desk.look()
+            self._jobs.on_finish()
 
     def _launch(self) -> None:
-        """Start runs while there is room."""
-        while self._has_room():
-            if self._delay() or (job := self._desk.take()) is None:
+        """Start runs up to the limits."""
+        while self._has_capacity():
+            if self._delay() or (job := self._jobs.next_job()) is None:
                 return
-            log = self._log = self._log or SharedLog(self._client, job.order.app).start()
-            run = job.run = Run(self._client, job.order, job.detached, log=log, on_exit=self.nudge)
-            self._desk.began(job)
-            run.start().add_done_callback(partial(self._over, job))
+            log = self._log = self._log or SharedLog(self._client, job.spec.app).start()
+            run = job.run = Run(self._client, job.spec, job.detached, log=log, on_exit=self.wake)
+            self._jobs.on_start(job)
+            run.start().add_done_callback(partial(self._ended, job))
 
-    def _has_room(self) -> bool:
-        if is_ending() or not self._desk.left():
-            return False
-        return self._occupied() < self._room.limit(self._desk.most_at_once(self._known_size()))
-
-    def _over(self, job: Job, _: Run) -> None:
+    def _ended(self, job: Job, _: Run) -> None:
         self._inbox.put(job)
 
-    def _occupied(self) -> int:
-        """How many dynos there are, or are asked for."""
-        return len(self._occupying())
+    def _has_capacity(self) -> bool:
+        if is_ending() or not self._jobs.remaining():
+            return False
+        if self._size is None:  # what Heroku chose, not what was requested
+            self._size = next((run.size for run in self._jobs.runs() if run.size), None)
+        return len(self._occupying()) < self._limit.current(self._jobs.most_at_once(self._size))
 
-    def _occupying(self) -> list[Job]:
-        """Whose runs need room: one whose dyno is over may still read its last lines."""
-        return [job for job in self._desk.running if job.run is not None and not job.run.has_exited]
-
-    def _known_size(self) -> str | None:
-        """The size of the first dyno that has one: what Heroku gave, not what was asked for."""
-        if self._size is None:
-            self._size = next((job.run.size for job in self._desk.running if job.run and job.run.size), None)
-        return self._size
+    def _occupying(self) -> list[Run]:
+        """Return the runs that have a dyno or request one; others may still read their last log lines."""
+        return [run for run in self._jobs.runs() if not run.has_exited]
 
     def _delay(self) -> float:
         left = self._client.requests_left
-        seconds = self._pace.delay(time.monotonic(), left)
-        if left <= RESERVE and not self._is_paced:
-            self._is_paced = True
-            last = _clock(self._desk.left() / REFILL)
+        if left <= RESERVE and not self._is_slowed:
+            self._is_slowed = True
             notify(
-                f"The account's requests of this hour are nearly used up: one run every {1 / REFILL:.1f} s, "
-                f"the last of them at about {last}."
+                f"The account's API requests for this hour are almost used up: one run starts every "
+                f"{1 / REFILL:.1f} s, the last at about {_clock(self._jobs.remaining() / REFILL)}."
             )
-        return seconds
-
-    def _next(self) -> Job | None:
-        try:
-            return self._inbox.get(timeout=TICK)
-        except queue.Empty:
-            return None
+        return self._rate.delay(time.monotonic(), left)
 
     def _settle(self, job: Job | None) -> None:
-        """Take note of a run that is over, or of one that there was no room for."""
+        """Hand a run that ended to the source, or take its job back if a limit prevented it."""
         if job is None or job.run is None:
             return
         error = job.run.exception()
         if isinstance(error, RateLimited):
-            self._wait_for_quota(error)
-        # A dyno that was there is billed, and may have done its work: that is a try, whatever its run failed with.
-        is_unmade = job.run.dyno is None or job.detached is not None
-        if is_unmade and isinstance(error, RateLimited):
-            self._desk.put_back(job)
+            seconds = error.retry_after or LONGEST_WAIT
+            notify(f"The account's API requests for this hour are used up. The next try is at {_clock(seconds)}.")
+            self._rate.refused(time.monotonic(), seconds)
+        # A dyno that existed is billed and may have done its work, so it counts as an attempt whatever the error is.
+        was_not_created = job.run.dyno is None or job.detached is not None
+        if was_not_created and isinstance(error, RateLimited):
+            self._jobs.on_refusal(job)
         elif isinstance(error, Refused) and error.id == "cannot_run_above_limit":
-            self._desk.put_back(job)
-            self._make_do(error)
+            self._jobs.on_refusal(job)
+            self._lower_limit(error)
         else:
-            self._room.ended()
-            self._pace.accepted()
-            self._desk.ended(job)
-        if self._log is not None and self._log.is_broken:  # nobody could read what the next ones say
-            self._desk.stop("The log of its runs broke")
+            self._limit.run_ended()
+            self._rate.accepted()
+            self._jobs.on_end(job)
+        if self._log is not None and self._log.is_broken:  # the output of further runs would be lost
+            self._jobs.stop("The log stream of its runs broke")
 
-    def _wait_for_quota(self, error: RateLimited) -> None:
-        seconds = error.retry_after or LONGEST_WAIT
-        notify(f"The account's requests of this hour are used up: it goes on at about {_clock(seconds)}.")
-        self._pace.refused(time.monotonic(), seconds)
-
-    def _make_do(self, error: Refused) -> None:
-        """Go on with as many dynos as there are; with none of ours, wait for somebody else's to end."""
-        running = sum(job.run is not None and job.run.dyno is not None for job in self._occupying())
-        self._room.refused(running)
-        notify(f"{error.said} On with {max(running, 1)} at once.")
+    def _lower_limit(self, error: Refused) -> None:
+        """Continue with the dynos that run; if none is ours, wait until others' dynos end."""
+        running = sum(run.dyno is not None for run in self._occupying())
+        self._limit.refused(running)
+        notify(f"{error.said} Continuing with {max(running, 1)} at once.")
         if not running:
-            self._pace.refused(time.monotonic())
+            self._rate.refused(time.monotonic())
 
 
 def _clock(seconds: float) -> str:
-    """The time of day in so many seconds."""
+    """Return the local time in so many seconds as HH:MM."""
     return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M}"

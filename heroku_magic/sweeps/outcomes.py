@@ -1,13 +1,17 @@
-"""Outcomes: how each combination of a sweep stands, a byte each, and how those that are over ended; it starts none."""
+"""The state of each combination of a sweep, and the outcome of those that ended."""
 
 from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
+from heroku_magic.errors import InvalidParameters, ResultIncomplete, TaskFailed
 from heroku_magic.protocol.dataframe import frame
+from heroku_magic.runs.failures import describe_failure
+from heroku_magic.sweeps.result_table import contradiction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,28 +19,38 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.errors import HerokuMagicError
-    from heroku_magic.protocol.records import Rows
+    from heroku_magic.protocol.records import Call, Rows
     from heroku_magic.protocol.tables import Table
+    from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.launcher import Job
 
 STATES = ("queued", "starting", "running", "retried", "done", "failed", "cancelled")
 QUEUED, STARTING, RUNNING, RETRIED, DONE, FAILED, CANCELLED = range(len(STATES))
-
-
-class Span(NamedTuple):
-    """One dyno's life, in seconds since 1970; up_at: None is unknown. ended_at: None is not yet."""
-
-    requested_at: float
-    up_at: float | None
-    ended_at: float | None
-    state: str
+LOG_LINES = 5  # of a failed run that are kept
 
 
 @dataclass(slots=True)
 class Outcome:
     """How one combination of a sweep ended.
 
-    state: `done`, `failed` or `cancelled`. attempts: how many runs were made of it. facts: small plain
-    values, those of a run's `df.attrs["heroku"]`. log: the last lines of one that failed.
+    Attributes
+    ----------
+    place
+        Index of the combination in the sweep.
+    parameters
+        The parameters that differ from run to run.
+    state
+        ``done``, ``failed`` or ``cancelled``.
+    attempts
+        Number of runs that tried the combination.
+    facts
+        Small plain values about its run, as in ``df.attrs["heroku"]`` of a single run.
+    error
+        What the combination failed with.
+    files
+        The content of the files that its task emitted, by name.
+    log
+        The last log lines of a failed run.
     """
 
     place: int
@@ -51,30 +65,80 @@ class Outcome:
 
     @property
     def dyno(self) -> str | None:
-        """The dyno that ran it last."""
+        """The dyno that ran the combination last."""
         return self.facts.get("dyno")
 
     @property
     def seconds(self) -> float | None:
-        """How long it took; of one that shared its dyno, its own part."""
+        """Duration in seconds; in a shared dyno, that of this combination alone."""
         return self.facts.get("seconds")
 
     def exception(self) -> HerokuMagicError | None:
-        """Return what it failed with, or None."""
+        """Return what the combination failed with, or None."""
         return self.error
 
     def result(self) -> pd.DataFrame | None:
-        """Return its rows; None when there is no table. Raises what it failed with."""
+        """Return the rows of the combination.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            None if the task has no table.
+
+        Raises
+        ------
+        HerokuMagicError
+            What the combination failed with.
+        """
         if self.error is not None:
             raise self.error.with_traceback(None)
         return None if self.parts is None else frame(self.parts, self.facts)
 
+    def take_call(self, job: Job, run: Run, call: Call) -> None:
+        """Fill in the result of one call in a shared dyno, which is complete whatever happens to the other calls."""
+        ended = call.told
+        price = job.spec.price(run.size, ended.seconds)
+        own = {"exit_status": ended.status, "seconds": ended.seconds, "dollars": price, "verified": True}
+        self.facts, self.parts, self.files = {**run.facts(), **own}, call.parts, call.files
+        if ended.status:
+            text = describe_failure(run.task, ended.status, call.failure, [], time_limit=None, dyno=run.dyno or "")
+            self.error = TaskFailed(text, run)
+        else:
+            self.error = self._contradiction()
 
-class Board:
-    """All combinations of a sweep by their places, for one writer.
+    def take_run(self, job: Job, run: Run) -> None:
+        """Fill in the result of a run that ended."""
+        self.facts, self.parts, self.files = run.facts(), None if job.makes_calls else run.parts, run.files
+        self.error = run.exception()
+        if self.error is not None:
+            self.log = _last_lines(run)
+        elif job.makes_calls:
+            self.error = ResultIncomplete(f"{run.task} ended without a result for this combination.", run)
+        else:
+            self.error = self._contradiction()
 
-    outcomes: of those that are over; finished: as they came; failed: in the grid's order. Of those that went well,
-    slowest: that which took longest; releases: of the app, that they ran.
+    def _contradiction(self) -> InvalidParameters | None:
+        found = contradiction(self.parts or (), self.parameters)
+        return InvalidParameters([found]) if found else None
+
+
+class SweepState:
+    """The state of all combinations by their index; it has one writer and many readers.
+
+    Attributes
+    ----------
+    states
+        A byte per combination, an index into `STATES`.
+    outcomes
+        By index, of the combinations that ended.
+    finished
+        The same, in the order in which they ended.
+    failed
+        Outcomes of failed combinations in the grid's order.
+    slowest
+        The outcome of the successful combination that took longest.
+    releases
+        Versions of the app that ran successful combinations.
     """
 
     def __init__(self, count: int, known: Iterable[Outcome] = ()) -> None:
@@ -90,64 +154,63 @@ class Board:
             if outcome.state == "done":
                 self.settle(outcome)
 
-    def begin(self, places: Iterable[int]) -> None:
-        """They are tried, once more."""
-        for place in places:
-            self._attempts[place] += 1
-            self.states[place] = STARTING
+    def begin(self, indices: Iterable[int]) -> None:
+        """Count one more attempt."""
+        for index in indices:
+            self._attempts[index] += 1
+            self.states[index] = STARTING
 
-    def give_back(self, places: Iterable[int]) -> None:
-        """They were not tried after all."""
-        for place in places:
-            self._attempts[place] -= 1
-            self.states[place] = RETRIED if self._attempts[place] else QUEUED
+    def withdraw(self, indices: Iterable[int]) -> None:
+        """Take back an attempt that did not start."""
+        for index in indices:
+            self._attempts[index] -= 1
+            self.states[index] = RETRIED if self._attempts[index] else QUEUED
 
-    def attempts(self, place: int) -> int:
-        """Return how often it was tried."""
-        return self._attempts[place]
+    def attempts(self, index: int) -> int:
+        """Return the number of attempts, those of a resumed sweep included."""
+        return self._attempts[index]
 
-    def tries(self, place: int) -> int:
-        """Return how often it was tried in this sweep, not in the one that this goes on with."""
-        return self._attempts[place] - self._before.get(place, 0)
+    def new_attempts(self, index: int) -> int:
+        """Return the number of attempts in this sweep alone."""
+        return self._attempts[index] - self._before.get(index, 0)
 
-    def retry(self, places: Iterable[int]) -> None:
-        """They are to be tried again."""
-        for place in places:
-            self.states[place] = RETRIED
-
-    def cancel(self, places: Iterable[int]) -> None:
-        """They will not be tried any more."""
-        for place in places:
-            self.states[place] = CANCELLED
+    def mark(self, indices: Iterable[int], state: int) -> None:
+        """Set the state of combinations that wait again (RETRIED) or never run (CANCELLED)."""
+        for index in indices:
+            self.states[index] = state
 
     def settle(self, outcome: Outcome) -> None:
-        """It is over."""
+        """Record the final outcome of a combination."""
         self.outcomes[outcome.place] = outcome
         self.finished.append(outcome)
         self.states[outcome.place] = STATES.index(outcome.state)
         if outcome.state == "failed":
-            insort(self.failed, outcome, key=lambda one: one.place)
+            insort(self.failed, outcome, key=attrgetter("place"))
         elif outcome.state == "done":
-            self._went_well(outcome)
-
-    def _went_well(self, outcome: Outcome) -> None:
-        if (outcome.seconds or 0) > ((self.slowest and self.slowest.seconds) or 0):
-            self.slowest = outcome
-        if release := outcome.facts.get("release"):
-            self.releases.add(release)
+            if (outcome.seconds or 0) > ((self.slowest and self.slowest.seconds) or 0):
+                self.slowest = outcome
+            if release := outcome.facts.get("release"):
+                self.releases.add(release)
 
     def done(self) -> list[Outcome]:
-        """Return those that went well, in the grid's order."""
-        return [self.outcomes[place] for place in sorted(self.outcomes) if self.outcomes[place].state == "done"]
+        """Return the successful outcomes in the grid's order."""
+        return [self.outcomes[index] for index in sorted(self.outcomes) if self.outcomes[index].state == "done"]
 
     @property
     def retried(self) -> int:
-        """How many were tried more than once."""
-        # By a copy, which is made in one step: others read while the one writer adds.
+        """Number of combinations that were tried more than once."""
+        # A copy is made in one step, so that the writer may go on meanwhile.
         return sum(count > 1 for count in [*self._attempts.values()])
 
 
-def counted(states: bytes | bytearray) -> dict[str, int]:
-    """Return how many are in each state, of those that there are."""
-    found = {name: states.count(code) for code, name in enumerate(STATES)}
-    return {name: count for name, count in found.items() if count}
+def count_states(states: bytes | bytearray) -> dict[str, int]:
+    """Return the number of combinations in each state that occurs."""
+    counts = {name: states.count(code) for code, name in enumerate(STATES)}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _last_lines(run: Run) -> list[str]:
+    """Return what a failed task printed last before its traceback, which the error shows."""
+    printed = [line.message for line in run.latest_lines if line.source == "app"]
+    begins = next((at for at, text in enumerate(printed) if text.startswith("Traceback (most recent call last)")), None)
+    return printed[:begins][-LOG_LINES:]

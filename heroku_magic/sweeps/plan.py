@@ -14,19 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is of: `first` is the order of its first combination; `of` makes one, as a run or as calls in one.
+    """What a sweep runs.
 
-    places: which combinations of the grid. most_at_once: how many runs there may be, by the dynos' size.
+    first: the run of the first combination. indices: the combinations of the grid that run.
+    make_spec: returns the run of one combination, or of several as calls in one dyno.
+    most_at_once: the largest number of concurrent runs by dyno size.
     """
 
     first: RunSpec
     grid: Grid
-    places: Sequence[int]
-    of: Callable[[Sequence[Mapping[str, Any]], bool], RunSpec]
+    indices: Sequence[int]
+    make_spec: Callable[[Sequence[Mapping[str, Any]], bool], RunSpec]
     most_at_once: Callable[[str | None], int]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.indices)
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return self.grid[self.places[place]]
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.grid[self.indices[index]]

@@ -1,8 +1,4 @@
-"""Sweep: many runs of one task over a grid, as one unit with one result; it draws nothing.
-
-The result is in the grid's order, whatever order the runs end in. What is run next is the desk's
-business, when a run may start the launcher's.
-"""
+"""A sweep: many runs of one task over a grid of parameters, with one result."""
 
 from __future__ import annotations
 
@@ -13,12 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import SweepFailed
-from heroku_magic.protocol.dataframe import grid_frame, table
+from heroku_magic.protocol.dataframe import table
 from heroku_magic.protocol.values import plain
 from heroku_magic.runs.future import TableFuture
+from heroku_magic.sweeps.cost import DynoSpan
 from heroku_magic.sweeps.launcher import Launcher
-from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, Board, Span, counted
-from heroku_magic.sweeps.scheduler import SweepDesk
+from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states
+from heroku_magic.sweeps.result_table import grid_frame
+from heroku_magic.sweeps.scheduler import Scheduler
 from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
@@ -33,15 +31,43 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.plan import Plan
 
-NAMED = 5  # failures that an error names
-TOLD = ("run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error")  # of each run, as columns
+NAMED = 5  # failures and dynos that a message names
+COLUMNS = ("run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error")  # of `runs()`
 
 
 class Sweep(TableFuture[SweepFailed]):
-    """Runs of a task for all combinations of a grid; made by `heroku.sweep()`, with `concurrent.futures`' words.
+    """Runs of a task for all combinations of a grid; `heroku.sweep()` starts one.
 
-    journal: writes down what ends. known: how combinations ended before; live: runs of some that
-    another process started.
+    Its methods are those of `concurrent.futures.Future` where there is an equivalent.
+
+    Attributes
+    ----------
+    id
+        Name of the sweep, such as ``hs-1f2e3d4c``.
+    task, app
+        What runs, and on which app.
+    names
+        Parameters that differ from run to run.
+    notes
+        Messages for the user.
+    started_at
+        Start in seconds since 1970.
+    seconds
+        Duration of the sweep; None until it is done.
+
+    Examples
+    --------
+    >>> from heroku_magic import connect
+    >>> heroku = connect(say=lambda message: None)
+    >>> def square(n):
+    ...     return n**2
+    >>> sweep = heroku.sweep(None, {"n": [1, 2, 3]}, code=square, jobs=2)
+    >>> {outcome.state for outcome in sweep.as_completed()}
+    {'done'}
+    >>> sweep.result(timeout=60)["value"].tolist()
+    [1, 4, 9]
+    >>> sweep.counts()
+    {'done': 3}
     """
 
     def __init__(
@@ -50,7 +76,7 @@ class Sweep(TableFuture[SweepFailed]):
         plan: Plan,
         options: SweepOptions,
         *,
-        id: str,  # noqa: A002 - it is that
+        id: str,  # noqa: A002 - the public attribute has this name
         journal: Journal | None = None,
         known: Sequence[Outcome] = (),
         live: Sequence[Job] = (),
@@ -66,222 +92,231 @@ class Sweep(TableFuture[SweepFailed]):
         self.notes: list[str] = []
         self.started_at: float | None = None
         self.seconds: float | None = None
-        self._board = Board(len(plan), known)
-        self._desk = SweepDesk(
+        self._state = SweepState(len(plan), known)
+        self._scheduler = Scheduler(
             plan,
             options,
-            self._board,
+            self._state,
             live=live,
             journal=journal,
             changed=self._changed,
-            on_over=self._over,
+            when_finished=self._finish,
         )
-        self._launcher = Launcher(client, self._desk)
+        self._launcher = Launcher(client, self._scheduler)
 
     def start(self) -> Sweep:
-        """Begin, and return at once."""
+        """Start the runs in the background and return the sweep."""
         self.started_at = time.time()
         with notifications_to(self._note):
             self._launcher.start(f"heroku-{self.id}")
         return self
 
-    # -- what a user reads ------------------------------------------------------------------------
+    # -- what it consists of --------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{count} {state}" for state, count in self.counts().items())
-        return f"<Sweep {self.id} of {self.task} over {', '.join(self.names)}: {told}>"
+        counts = ", ".join(f"{count} {state}" for state, count in self.counts().items())
+        return f"<Sweep {self.id} of {self.task} over {', '.join(self.names)}: {counts}>"
 
     @property
     def is_detached(self) -> bool:
         """Whether its dynos go on when this process ends."""
         return self.plan.first.is_detached
 
-    def leftover_message(self) -> str:
-        """Say which dynos may still run, and when they end by themselves."""
-        runs = [run for run in self._desk.runs() if run.dyno and run.ends_at]
-        if not runs:
-            return "No dyno is left."
-        at = datetime.fromtimestamp(max(run.ends_at or 0 for run in runs)).astimezone()
-        names = ", ".join(run.dyno or "" for run in runs[:NAMED])
-        names += f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
-        return f"{names} of {self.app} may still run; all end by themselves by {at:%H:%M:%S} (`%heroku ps` lists them)."
+    def parameters(self, index: int) -> Mapping[str, Any]:
+        """Return the parameters of one combination that differ from run to run."""
+        return self.plan[index]
 
-    def parameters(self, place: int) -> Mapping[str, Any]:
-        """Return the combination at a place."""
-        return self.plan[place]
+    def named(self, outcome: Outcome) -> str:
+        """Return the parameters of an outcome as text, such as ``n=1, seed=0``."""
+        return ", ".join(f"{name}={outcome.parameters.get(name)!r}"[:60] for name in self.names)
 
     @property
     def axes(self) -> list[tuple[str, int]]:
-        """The grid's axes as names and lengths; none where it is walked in step, or is run in part."""
+        """Names and lengths of the grid's axes; empty if the sweep is not a complete product of them."""
         grid = self.plan.grid
-        is_whole = not grid.in_step and len(self) == len(grid)
-        return [(", ".join(axis.names), len(axis.values)) for axis in grid.axes] if is_whole else []
+        is_product = not grid.in_step and len(self) == len(grid)
+        return [(", ".join(axis.names), len(axis.values)) for axis in grid.axes] if is_product else []
+
+    # -- how it stands --------------------------------------------------------------------------------
 
     @property
     def states(self) -> bytes:
-        """Where each combination stands, as an index into `outcomes.STATES`."""
-        states = bytearray(self._board.states)
-        for place in self._desk.at_work():
-            if states[place] == STARTING:  # it may be over by now
-                states[place] = RUNNING
+        """A byte per combination: the index of its state in `outcomes.STATES`."""
+        states = bytearray(self._state.states)
+        for index in self._scheduler.at_work():
+            if states[index] == STARTING:  # it may have ended meanwhile
+                states[index] = RUNNING
         return bytes(states)
 
     def counts(self) -> dict[str, int]:
-        """Return how many combinations are in each state."""
-        return counted(self.states)
+        """Return the number of runs in each state that occurs, such as ``{"done": 6}``."""
+        return count_states(self.states)
 
     @property
     def size(self) -> str | None:
-        """The dynos' size, as soon as it is known."""
-        return self._desk.size
+        """The dyno size, once it is known."""
+        return self._scheduler.size
 
     @property
     def dollars(self) -> float | None:
-        """What it cost so far, at list price; None is unknown."""
-        return self._desk.bill.so_far(self._desk.runs())
+        """Cost so far in dollars at list price; None if the price is unknown."""
+        return self._scheduler.cost.so_far(self._scheduler.runs())
 
     @property
     def expected_dollars(self) -> float | None:
-        """What it will cost in all, judged by the dynos that are over; None: none is, or the price is unknown."""
-        seconds = self._desk.seconds_to_come()
-        return None if seconds is None else self._desk.bill.expected(seconds, self.size)
+        """Expected total cost in dollars; None before a dyno has ended or if the price is unknown."""
+        seconds = self._scheduler.seconds_to_come()
+        return None if seconds is None else self._scheduler.cost.expected(seconds, self.size)
 
     def failures(self, most: int | None = None) -> list[Outcome]:
-        """Return those that failed, the first ones in the grid's order."""
-        return self._board.failed[:most]
+        """Return the outcomes of failed combinations in the grid's order, at most `most`."""
+        return self._state.failed[:most]
 
     def slowest(self) -> Outcome | None:
-        """Return the one that took longest of those that went well."""
-        return self._board.slowest
+        """Return the outcome of the successful combination that took longest."""
+        return self._state.slowest
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[DynoSpan]:
         """Return the life of each dyno, in the order of their requests."""
         live = [
-            Span(run.started_at, run.up_at, None, run.state)
-            for run in self._desk.runs()
+            DynoSpan(run.started_at, run.up_at, None, run.state)
+            for run in self._scheduler.runs()
             if run.dyno is not None and run.started_at is not None
         ]
-        return sorted([*self._desk.bill.spans, *live], key=lambda span: span.requested_at)
+        return sorted([*self._scheduler.cost.spans, *live], key=lambda span: span.requested_at)
 
-    @property
-    def partial(self) -> pd.DataFrame | None:
-        """The rows of the combinations that went well so far; None when none of them has a table."""
-        with self._changed:
-            done = [outcome for outcome in self._board.done() if outcome.parts is not None]
-        if not done:
-            return None
-        return grid_frame([(one.parameters, one.parts or ()) for one in done], self.names, self.facts())
+    def leftover_message(self) -> str:
+        """Return which dynos may still run, and when they end."""
+        runs = [run for run in self._scheduler.runs() if run.dyno and run.ends_at]
+        if not runs:
+            return "No dyno is left."
+        latest = datetime.fromtimestamp(max(run.ends_at or 0 for run in runs)).astimezone()
+        names = ", ".join(run.dyno or "" for run in runs[:NAMED])
+        more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
+        return f"{names}{more} of {self.app} may still run until {latest:%H:%M:%S} (`%heroku ps` lists them)."
 
     def facts(self) -> dict[str, Any]:
-        """Return the sweep's facts as small plain values: what `df.attrs["heroku"]` holds."""
-        bill = self._desk.bill
+        """Return facts about the sweep as small plain values, as in ``df.attrs["heroku"]`` of its result."""
+        cost = self._scheduler.cost
         return {
             "sweep": self.id,
             "task": self.task,
             "app": self.app,
             "runs": len(self),
             **self.counts(),
-            "retried": self._board.retried,
-            "releases": sorted(self._board.releases),
-            "dynos": len(bill.spans),
+            "retried": self._state.retried,
+            "releases": sorted(self._state.releases),
+            "dynos": len(cost.spans),
             "seconds": None if self.seconds is None else round(self.seconds, 3),
-            "dyno_seconds": round(bill.seconds, 3),
-            "dollars": bill.dollars,
-            "verified": all(one.facts.get("verified") for one in self._board.finished if one.state == "done"),
+            "dyno_seconds": round(cost.seconds, 3),
+            "dollars": cost.dollars,
+            "verified": all(one.facts.get("verified") for one in self._state.finished if one.state == "done"),
         }
 
     def runs(self) -> pd.DataFrame:
-        """Return a row a combination: parameters, run, dyno, state, exit status, seconds, dollars, attempts, error.
+        """Return a table with a row per combination, at any time.
 
-        A column that a parameter has the name of is called `state_` and so on.
+        Returns
+        -------
+        pandas.DataFrame
+            The parameters that differ, then run, dyno, state, exit_status, seconds, dollars, attempts and error.
+            If a parameter has the name of such a column, the column gets a trailing underscore.
         """
-        told = {name: self._free(name) for name in TOLD}
-        rows = [self._row(place, code, told) for place, code in enumerate(self.states)]
-        return table(rows, [*self.names, *told.values()])
+        columns = {name: self._free(name) for name in COLUMNS}
+        rows = []
+        for index, code in enumerate(self.states):
+            outcome = self._state.outcomes.get(index)
+            facts = {
+                **(outcome.facts if outcome else {}),
+                "state": STATES[code],
+                "attempts": self._state.attempts(index),
+                "error": _first_line(outcome.error) if outcome else None,
+            }
+            parameters = {name: plain(value) for name, value in self.plan[index].items()}
+            rows.append({**parameters, **{column: facts.get(name) for name, column in columns.items()}})
+        return table(rows, [*self.names, *columns.values()])
 
     def _free(self, name: str) -> str:
-        """A column's name; where a parameter has it, with a line behind."""
         while name in self.names:
             name += "_"
         return name
 
-    def _row(self, place: int, code: int, columns: Mapping[str, str]) -> dict[str, Any]:
-        outcome = self._board.outcomes.get(place)
-        facts = outcome.facts if outcome else {}
-        own = {
-            "state": STATES[code],
-            "attempts": self._board.attempts(place),
-            "error": _headline(outcome.error) if outcome else None,
-        }
-        told = {column: own[name] if name in own else facts.get(name) for name, column in columns.items()}
-        return {**{name: plain(value) for name, value in self.plan[place].items()}, **told}
-
-    # -- concurrent.futures' words ----------------------------------------------------------------
+    # -- the interface of concurrent.futures ----------------------------------------------------------
 
     def done(self) -> bool:
-        """Tell whether all runs are over, well or badly."""
+        """Return whether all runs have ended, successfully or not."""
         return self.seconds is not None
+
+    @property
+    def partial(self) -> pd.DataFrame | None:
+        """The rows of the combinations that have succeeded so far; None if none of them has a table."""
+        with self._changed:
+            done = [outcome for outcome in self._state.done() if outcome.parts is not None]
+        if not done:
+            return None
+        return grid_frame([(one.parameters, one.parts or ()) for one in done], self.names, self.facts())
 
     def _failure(self) -> SweepFailed | None:
         failed, done = self.failures(), self.counts().get("done", 0)
         missing = len(self) - done - len(failed)
         if not failed and not missing:
             return None
-        stopped = f" {self._desk.stopped_for}." if self._desk.stopped_for else ""
-        fates = {"failed": len(failed), "were stopped or not made": missing}
-        told = [f"{count} of {len(self)} runs {fate}" for fate, count in fates.items() if count]
-        lines = [f"{', '.join(told)}.{stopped}"]
-        lines += self._faults(failed)
-        lines += [f"{done} are kept: %heroku last has .partial, %heroku resume runs what is missing."]
-        return SweepFailed("\n".join(lines), self)
+        counts = [f"{len(failed)} of {len(self)} runs failed"] if failed else []
+        counts += [f"{missing} of {len(self)} runs were cancelled or not started"] if missing else []
+        reason = f" {self._scheduler.stop_reason}." if self._scheduler.stop_reason else ""
+        kept = f"{done} results are kept: %heroku last has .partial, and %heroku resume runs what is missing."
+        return SweepFailed("\n".join([f"{', '.join(counts)}.{reason}", *self._errors(failed), kept]), self)
 
-    def _faults(self, failed: Sequence[Outcome]) -> list[str]:
-        """What they failed with, each fault once with the first run that shows it."""
+    def _errors(self, failed: Sequence[Outcome]) -> list[str]:
+        """Return a line for each different error, with the first run that has it."""
         alike: dict[str, list[Outcome]] = {}
-        for one in failed:
-            alike.setdefault(_headline(one.error) or "", []).append(one)
-        told = [
-            f"  {self.named(ones[0])}{f' and {len(ones) - 1} more' if len(ones) > 1 else ''}: {fault}"
-            for fault, ones in [*alike.items()][:NAMED]
+        for outcome in failed:
+            alike.setdefault(_first_line(outcome.error) or "", []).append(outcome)
+        lines = [
+            f"  {self.named(ones[0])}{f' and {len(ones) - 1} more' if len(ones) > 1 else ''}: {error}"
+            for error, ones in [*alike.items()][:NAMED]
         ]
-        return [*told, f"  and {len(alike) - NAMED} other faults (sweep.runs())"] if len(alike) > NAMED else told
+        more = len(alike) - NAMED
+        return [*lines, f"  and {more} other errors (sweep.runs() lists all)"] if more > 0 else lines
 
     def as_completed(self) -> Iterator[Outcome]:
-        """Yield how each combination ended when it is over, those that are first."""
+        """Yield the outcome of each combination as soon as it has ended."""
         seen = 0
         while True:
             with self._changed:
-                self._changed.wait_for(partial(self._has_more, seen))
-                fresh = self._board.finished[seen:]
+                self._changed.wait_for(partial(self._has_more_than, seen))
+                fresh = self._state.finished[seen:]
             if not fresh:
                 return
             seen += len(fresh)
             yield from fresh
 
-    def _has_more(self, seen: int) -> bool:
-        return len(self._board.finished) > seen or self.done()
+    def _has_more_than(self, seen: int) -> bool:
+        return len(self._state.finished) > seen or self.done()
 
     def cancel(self) -> bool:
-        """Stop all dynos of the sweep, and start no more; False when it is over already. What was done is kept."""
+        """Stop all dynos and start no more; the results so far are kept.
+
+        Returns
+        -------
+        bool
+            False if the sweep is already done.
+        """
         if self.done():
             return False
-        self._desk.stop("It was stopped")
-        self._launcher.nudge()
+        self._scheduler.stop("It was stopped")
+        self._launcher.wake()
         return True
 
     def known(self) -> list[Outcome]:
-        """Return how combinations ended so far, for a sweep that goes on from here."""
+        """Return the outcomes so far, from which another sweep can go on."""
         with self._changed:
-            return [*self._board.finished]
+            return [*self._state.finished]
 
-    def named(self, outcome: Outcome) -> str:
-        """Return a combination in words."""
-        return ", ".join(f"{name}={outcome.parameters.get(name)!r}"[:60] for name in self.names)
-
-    def _over(self) -> None:
+    def _finish(self) -> None:
         if self.journal is not None:
             self.journal.close()
         with self._changed:
@@ -295,5 +330,5 @@ class Sweep(TableFuture[SweepFailed]):
             self._changed.notify_all()
 
 
-def _headline(error: Exception | None) -> str | None:
+def _first_line(error: Exception | None) -> str | None:
     return str(error).partition("\n")[0] if error else None

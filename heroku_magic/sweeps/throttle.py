@@ -1,48 +1,48 @@
-"""Pacing: how many dynos may run at once, and when the next one may be asked for; it asks nobody and waits for none."""
+"""Limits how many dynos run at once, and how fast new ones are requested."""
 
 from __future__ import annotations
 
-RESERVE = 200  # requests of the hour that are left for looks and stops
-# Requests a second that come back: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
+RESERVE = 200  # requests per hour that are kept for status checks and stops
+# Requests per second that are refilled: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
 REFILL = 4500 / 3600
-SHORTEST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two tries while all room is others'
+SHORTEST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two tries while others use the app's whole limit
 
 
-class Room:
-    """How many dynos may run at once: lowered by what Heroku refuses, raised again bit by bit.
+class ConcurrencyLimit:
+    """How many dynos may run at once, adapted to Heroku's refusals.
 
-    As TCP does: each refusal takes the limit down to what runs, each round of runs that ended adds one.
+    Additive increase as in TCP: a refusal lowers the limit to what runs, two rounds of ended runs raise it by one.
     """
 
     def __init__(self) -> None:
         self._limit: int | None = None
         self._ended = 0
 
-    def limit(self, most: int) -> int:
-        """Return how many may run at once, `most` at most."""
+    def current(self, most: int) -> int:
+        """Return how many may run at once, `most` at the highest."""
         return most if self._limit is None else min(most, self._limit)
 
     def refused(self, running: int) -> None:
-        """Heroku let no more run than these."""
+        """Lower the limit, since Heroku refused a dyno beside these."""
         self._limit, self._ended = max(running, 1), 0
 
-    def ended(self) -> None:
-        """A run that Heroku let run is over."""
+    def run_ended(self) -> None:
+        """Count a run that ended, and raise a lowered limit in time."""
         if self._limit is not None:
             self._ended += 1
             if self._ended > 2 * self._limit:
                 self._limit, self._ended = self._limit + 1, 0
 
 
-class Pace:
-    """When the next create may be sent, by one monotonic clock: a bucket of requests, filled by the API's word."""
+class RateLimiter:
+    """When the next dyno may be requested, in seconds of one monotonic clock."""
 
     def __init__(self) -> None:
         self._not_before = 0.0
         self._wait = SHORTEST_WAIT
 
     def delay(self, now: float, requests_left: int) -> float:
-        """Return how many seconds to wait; 0 takes the turn. requests_left: as the API said last."""
+        """Return the seconds to wait; 0 grants a request. requests_left: as the API reported last."""
         if now < self._not_before:
             return self._not_before - now
         if requests_left <= RESERVE:
@@ -50,10 +50,10 @@ class Pace:
         return 0.0
 
     def refused(self, now: float, seconds: float | None = None) -> None:
-        """There is no room at all: wait, each time twice as long, or as long as Heroku says."""
+        """Wait as long as Heroku says, or else twice as long as the last time."""
         self._not_before = now + (self._wait if seconds is None else seconds)
         self._wait = min(2 * self._wait, LONGEST_WAIT)
 
     def accepted(self) -> None:
-        """A create was taken."""
+        """Start again from the shortest wait, since a dyno was created."""
         self._wait = SHORTEST_WAIT

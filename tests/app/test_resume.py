@@ -114,7 +114,9 @@ def test_rows_of_several_releases_are_told(heroku, folder):
     script.write_text(script.read_text().replace("seed * 10", "seed * 10 + 0"))
     again = heroku.resume(first)
     df = again.result(60)
-    assert again.notes == [f"The app changed in between: rows are of its releases v{before} and v{before + 1}."]
+    assert again.notes == [
+        f"The app was deployed during the sweep: its rows come from releases v{before} and v{before + 1}."
+    ]
     assert df.attrs["heroku"]["releases"] == [before, before + 1]
 
 
@@ -163,7 +165,7 @@ def test_a_detached_sweep_whose_kernel_was_killed_is_attached_with_its_live_runs
         import time, heroku_magic
         heroku = heroku_magic.connect("shop", say=lambda text: None)
         sweep = heroku.sweep("step", {"seed": range(6)}, {"pause": 3.0}, jobs=3, detach=True)
-        while len([run for run in sweep._desk.runs() if run.up_at]) < 3:
+        while len([run for run in sweep._scheduler.runs() if run.up_at]) < 3:
             time.sleep(0.02)
         print(sweep.id, flush=True)
         time.sleep(60)
@@ -249,7 +251,7 @@ def test_a_run_that_ended_while_nobody_looked_is_read_from_the_backlog(server):
         import os, signal, heroku_magic
         heroku = heroku_magic.connect("shop", say=lambda text: None)
         sweep = heroku.sweep("step", {"seed": range(2)}, {"pause": 0.5}, jobs=2, detach=True)
-        while len([run for run in sweep._desk.runs() if run.dyno]) < 2:
+        while len([run for run in sweep._scheduler.runs() if run.dyno]) < 2:
             pass
         print(sweep.id, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -266,7 +268,10 @@ def test_a_run_that_ended_while_nobody_looked_is_read_from_the_backlog(server):
 def test_a_sweep_that_goes_on_is_not_resumed(heroku):
     sweep = heroku.sweep("step", {"seed": range(4)}, {"pause": 0.5}, jobs=2, save="s.jsonl")
     for what in (sweep, "s.jsonl"):
-        with pytest.raises(InvalidOptions, match=r"is not over|runs in this kernel|goes on already"):
+        with pytest.raises(
+            InvalidOptions,
+            match=r"is not over|runs in this kernel|is in use: its sweep is still running|goes on already",
+        ):
             heroku.resume(what)
     assert sweep.result(60)["x"].tolist() == [0, 10, 20, 30]
     assert heroku.resume("s.jsonl").result(60)["x"].tolist() == [0, 10, 20, 30]
@@ -278,7 +283,7 @@ def test_decimals_are_the_same_parameters_after_the_file(heroku):
         heroku.sweep("step", each, {"seed": 1}, save=f"{number}.jsonl").result(60)
         sweep = heroku.resume(f"{number}.jsonl")
         assert sweep.result(60)["pause"].tolist() == ["0.10", "0.20"]
-        assert sweep.plan.of([sweep.plan[1]], False).env["pause"] == "0.20"
+        assert sweep.plan.make_spec([sweep.plan[1]], False).env["pause"] == "0.20"
 
 
 @pytest.mark.parametrize(

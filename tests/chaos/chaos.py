@@ -1,9 +1,9 @@
-"""Many runs under random faults of the platform: each ends exact, or with an error that is true.
+"""Many runs under random platform faults: each is exact, or fails with a true error.
 
     python tests/chaos/chaos.py --runs 1000 --seed 1
 
-prints a table of faults and outcomes. A round is one emulator with a random mixture of faults and one
-run of each task at once, all drawn from the seed.
+prints a table of faults and outcomes. A round is one emulator with random faults and a concurrent run of
+each task; everything random is derived from the seed.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from heroku_magic import Heroku, Run
 
-LONGEST = 120  # seconds in which a run has to end
-GONE = 40  # seconds in which its dynos have to be gone
+LONGEST = 120  # seconds within which a run must end
+GONE = 40  # seconds within which its dynos must be gone
 
 PACKAGES = str(Path(pd.__file__).parents[1])
 FILES = {name: random.Random(name).randbytes(200_000) for name in ("a.bin", "b.bin")}
@@ -119,7 +119,7 @@ PROCFILE = {"plain": 'for i in $(seq 1 9); do echo "{\\"i\\": $i}"; done', "talk
 
 
 class Answer(NamedTuple):
-    """What a task gives when nothing goes wrong."""
+    """The result of a task without faults."""
 
     columns: dict[str, list[Any]] | None
     status: int = 0
@@ -158,7 +158,7 @@ ANSWERS = {
     "talks": Answer(None),
 }
 
-# Each fault with the values that it is drawn from.
+# The values that are drawn for each fault.
 FAULTS: dict[str, tuple[float, ...]] = {
     "slow-boot": (0.3, 1),
     "lose-lines": (0.002, 0.05),
@@ -182,12 +182,12 @@ FAULTS: dict[str, tuple[float, ...]] = {
     "run-twice": (0.3, 1),
     "clock-skew": (-30, 30),
 }
-# What kills a dyno makes its task fail, truly.
+# Faults that kill a dyno really make its task fail.
 KILLERS = {"dyno-killed", "over-memory"}
 
 
 class Outcome(NamedTuple):
-    """How one run ended: exact, incomplete (an error that says so), wrong, or hung."""
+    """How one run ended: exact, incomplete (and reported as such), wrong, or hung."""
 
     task: str
     faults: dict[str, float]
@@ -198,7 +198,7 @@ class Outcome(NamedTuple):
 
 @contextlib.contextmanager
 def emulator(folder: Path, faults: dict[str, float], seed: int, name: str = "chaos", *limits: str) -> Iterator[None]:
-    """Start an emulator with these faults, and point this process to it as if it were the real one."""
+    """Start an emulator with these faults, and use it like the real Heroku in this process."""
     options = [f"--fault={fault}={value}" for fault, value in faults.items()]
     command = [sys.executable, "-m", "heroku_magic.emulator", "--until-stdin-closes", f"--app={name}={folder}"]
     times = ["--time=grace=2", "--time=memory=0.5", "--time=stream=20", *(limits or ["--one-offs=50"])]
@@ -206,55 +206,55 @@ def emulator(folder: Path, faults: dict[str, float], seed: int, name: str = "cha
         [*command, *options, *times, f"--seed={seed}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        told = os.read(process.stdout.fileno(), 65_536).decode()
-        exports = dict(line.removeprefix("export ").split("=", 1) for line in told.splitlines())
-        os.environ.update({variable: exports[variable] for variable in ("HEROKU_HOST", "HEROKU_API_KEY")})
+        exports = os.read(process.stdout.fileno(), 65_536).decode()
+        variables = dict(line.removeprefix("export ").split("=", 1) for line in exports.splitlines())
+        os.environ.update({name: variables[name] for name in ("HEROKU_HOST", "HEROKU_API_KEY")})
         yield
         process.communicate()
 
 
 def play(folder: Path, faults: dict[str, float], seed: int) -> list[Outcome]:
-    """Run each task once, all at the same time, under these faults."""
+    """Run all tasks concurrently under these faults."""
     from heroku_magic import connect
 
-    with emulator(folder, faults, seed), asked_backlog() as asked:
+    with emulator(folder, faults, seed), backlog_readers() as readers:
         heroku = connect("chaos", say=lambda _: None)
-        started = [(task, submitted(heroku, task)) for task in ANSWERS]
+        started = [(task, submit(heroku, task)) for task in ANSWERS]
         until = time.monotonic() + LONGEST
-        outcomes = [judged(task, run, faults, until) for task, run in started]
-        outcomes = [named(outcome, run, asked) for outcome, (_, run) in zip(outcomes, started, strict=True)]
-        if left := left_over(heroku):
+        outcomes = [judge(task, run, faults, until) for task, run in started]
+        outcomes = [with_repairs(outcome, run, readers) for outcome, (_, run) in zip(outcomes, started, strict=True)]
+        if left := remaining_dynos(heroku):
             outcomes.append(Outcome("(all)", faults, "left", left, 0))
     return outcomes
 
 
 @contextlib.contextmanager
-def asked_backlog() -> Iterator[set[str]]:
-    """Note meanwhile which runs had to look into the backlog for what their stream did not bring."""
+def backlog_readers() -> Iterator[set[str]]:
+    """Collect the runs that read the backlog because lines were missing in their stream."""
     from heroku_magic import Run
 
-    asked: set[str] = set()
+    readers: set[str] = set()
     fill = Run._fill
 
-    def noted(run: Run, *, at_end: bool) -> None:
-        asked.add(run.id)
+    def recorded(run: Run, *, at_end: bool) -> None:
+        readers.add(run.id)
         fill(run, at_end=at_end)
 
-    Run._fill = noted
+    Run._fill = recorded
     try:
-        yield asked
+        yield readers
     finally:
         Run._fill = fill
 
 
-def named(outcome: Outcome, run: Run | str, asked: set[str]) -> Outcome:
-    """Tell a run that was exact at once from one that was repaired; plain rows are compared in any case."""
-    is_repaired = outcome.kind == "exact" and outcome.task not in PROCFILE and getattr(run, "id", "") in asked
+def with_repairs(outcome: Outcome, run: Run | str, readers: set[str]) -> Outcome:
+    """Return the outcome, marked as repaired if the run was exact only thanks to the backlog."""
+    is_repaired = outcome.kind == "exact" and outcome.task not in PROCFILE and getattr(run, "id", "") in readers
     return outcome._replace(kind="repaired") if is_repaired else outcome
 
 
-def submitted(heroku: Heroku, task: str) -> Run | str:
-    """Start a run; an error before that is told."""
+def submit(heroku: Heroku, task: str) -> Run | str:
+    """Start a run, or return the error that prevented it."""
     from heroku_magic.errors import HerokuMagicError
 
     try:
@@ -263,20 +263,20 @@ def submitted(heroku: Heroku, task: str) -> Run | str:
         return repr(error)
 
 
-def judged(task: str, run: Run | str, faults: dict[str, float], until: float) -> Outcome:
-    """Wait for a run and say how it ended."""
+def judge(task: str, run: Run | str, faults: dict[str, float], until: float) -> Outcome:
+    """Wait for a run and return how it ended."""
     if isinstance(run, str):
         return Outcome(task, faults, "refused", run, 0)
     if not run.wait(max(until - time.monotonic(), 0.1)):
         run.cancel()
         return Outcome(task, faults, "hung", repr(run), LONGEST)
     error = run.exception()
-    kind = wrong_or_exact(task, run) if error is None else name_of(task, run, error, faults)
+    kind = judge_success(task, run) if error is None else judge_error(task, run, error, faults)
     return Outcome(task, faults, kind, "" if error is None else f"{type(error).__name__}: {error}", run.seconds or 0)
 
 
-def wrong_or_exact(task: str, run: Run) -> str:
-    """Judge a run that says that it went well."""
+def judge_success(task: str, run: Run) -> str:
+    """Check a run that reports success."""
     answer = ANSWERS[task]
     is_exact = answer.status == 0 and run.exit_status == 0 and is_equal(run, answer)
     if task == "table" and run.partial is not None:
@@ -286,8 +286,8 @@ def wrong_or_exact(task: str, run: Run) -> str:
     return "exact" if is_exact else "WRONG"
 
 
-def name_of(task: str, run: Run, error: Exception, faults: dict[str, float]) -> str:
-    """Judge an error: a task's failure must be true, and its exit status too; all others tell of the platform."""
+def judge_error(task: str, run: Run, error: Exception, faults: dict[str, float]) -> str:
+    """Check an error: a failure of the task must be real, with its true exit status."""
     from heroku_magic import TaskFailed
 
     if not isinstance(error, TaskFailed):
@@ -300,7 +300,7 @@ def name_of(task: str, run: Run, error: Exception, faults: dict[str, float]) -> 
 
 
 def is_equal(run: Run, answer: Answer) -> bool:
-    """Whether the rows are the answer's: every value, in order."""
+    """Return whether the rows equal the answer: every value, in order."""
     df = run.partial
     if df is None or answer.columns is None:
         return df is None and answer.columns is None
@@ -308,18 +308,18 @@ def is_equal(run: Run, answer: Answer) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A cell of a DataFrame as Python has it."""
+    """Return a cell of a DataFrame as a plain Python value."""
     value = value.item() if hasattr(value, "item") else value
     is_null = value is None or type(value).__name__ in {"NAType", "NaTType"}
     return None if is_null or (isinstance(value, float) and math.isnan(value)) else value
 
 
-def left_over(heroku: Heroku) -> str:
-    """Wait until no dyno of ours is there; return those that stay."""
+def remaining_dynos(heroku: Heroku) -> str:
+    """Wait until no dyno runs; return those that remain."""
     from heroku_magic.errors import HerokuMagicError
 
     until = time.monotonic() + GONE
-    left = "the API did not answer"
+    left = "the API did not respond"
     while time.monotonic() < until:
         try:
             dynos = heroku.dynos()
@@ -339,11 +339,11 @@ def mixture(random_: random.Random) -> dict[str, float]:
 
 
 def rounds(count: int, seed: int, report: Callable[[list[Outcome]], None] = lambda _: None) -> list[Outcome]:
-    """Play so many rounds."""
+    """Play a number of rounds."""
     random_ = random.Random(seed)
     outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory() as place:
-        folder = make_worker(Path(place) / "app", PROCFILE, **TASKS)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = make_worker(Path(temporary) / "app", PROCFILE, **TASKS)
         for number in range(count):
             played = play(folder, mixture(random_), seed * 10_000 + number)
             report(played)
@@ -352,7 +352,7 @@ def rounds(count: int, seed: int, report: Callable[[list[Outcome]], None] = lamb
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Return faults x outcomes: a run counts for each fault of its mixture."""
+    """Return a table of faults and outcomes; a run counts for each of its faults."""
     kinds = ["exact", "repaired", "killed", "incomplete", "refused", "WRONG", "hung", "left"]
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for outcome in outcomes:
@@ -364,7 +364,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def main() -> int:
-    """Play, and print what came of it."""
+    """Play rounds and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
@@ -378,7 +378,7 @@ def main() -> int:
         outcomes.extend(played)
 
     outcomes: list[Outcome] = []
-    with contextlib.suppress(KeyboardInterrupt):  # what was played counts
+    with contextlib.suppress(KeyboardInterrupt):  # print what was played so far
         rounds(-(-options.runs // len(ANSWERS)), options.seed, report)
     print(f"{sum(outcome.task != '(all)' for outcome in outcomes)} runs")
     print(table(outcomes))

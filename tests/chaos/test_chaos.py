@@ -1,4 +1,4 @@
-"""A few minutes of chaos, with fixed seeds: nothing wrong, nothing hung, nothing left running."""
+"""Runs under random faults with fixed seeds: no wrong result, no hang, no dyno left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from chaos import rounds, table
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
-def test_each_run_is_exact_or_an_error_that_is_true(seed, monkeypatch, tmp_path):
+def test_each_run_is_exact_or_fails_with_a_true_error(seed, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HEROKU_HOST", "")
     monkeypatch.setenv("HEROKU_API_KEY", "")

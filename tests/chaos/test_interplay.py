@@ -1,4 +1,4 @@
-"""Two notebooks with ten background runs each on one app: none takes the other's lines, sessions or quota."""
+"""Two notebooks with ten background runs each on one app do not take each other's log lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chaos import emulator
 from workers import make_worker
 
 RUNS = 10
-# All lines of all runs fit into the 1,500 that Heroku keeps: a log that is opened late has lost none.
+# All lines fit into the 1,500 that Heroku keeps, so a log that is opened late has lost none.
 COUNT = """
     import time
     from heroku_task import task
@@ -53,14 +53,14 @@ def left():
     return connect("shop", say=lambda _: None).client.rate_limit().remaining
 
 
-def test_two_notebooks_at_once_get_their_own_lines_for_two_requests_a_run(shop):
+def test_two_notebooks_at_once_get_their_own_lines_with_two_requests_per_run(shop):
     before = left()
     notebooks = [
         subprocess.Popen([sys.executable, "-c", NOTEBOOK, str(first)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for first in (0, 100)
     ]
-    told = [notebook.communicate(timeout=120) for notebook in notebooks]
+    outputs = [notebook.communicate(timeout=120) for notebook in notebooks]
 
-    assert [out.strip() for out, _ in told] == [b"all right"] * 2, told
-    # A dyno and a log session a run; for each notebook what it asks once: release, formation, what the tasks take.
+    assert [out.strip() for out, _ in outputs] == [b"all right"] * 2, outputs
+    # A dyno and a log session per run; once per notebook, requests for the release, the formation and the tasks.
     assert before - left() <= 2 * (2 * RUNS + 12)

@@ -1,4 +1,4 @@
-"""Sweeps on a platform that errs and has limits: the result is exact, or each missing run is named."""
+"""Sweeps under platform faults and limits: the result is exact, or each missing run is named."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TROUBLE = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A task that leaves a mark for each time that it is really called."""
+    """A task that appends to a file for each of its calls."""
     marks = tmp_path_factory.mktemp("marks")
     return make_worker(
         tmp_path_factory.mktemp("app") / "worker",
@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def app(folder, monkeypatch, tmp_path):
-    """Starts an emulator with faults or limits, to be used as if it were the real one."""
+    """Start an emulator with faults or limits, and use it like the real Heroku."""
     monkeypatch.chdir(tmp_path)
     for name in ("HEROKU_HOST", "HEROKU_API_KEY"):
         monkeypatch.setenv(name, "")
@@ -58,7 +58,7 @@ def expected(count):
 
 
 @pytest.mark.parametrize("chunk", [1, 6])
-def test_with_retries_a_sweep_under_all_faults_is_exact_and_no_call_is_made_twice_unnoticed(app, tmp_path, chunk):
+def test_with_retries_a_sweep_under_faults_is_exact_and_every_repeated_call_is_reported(app, tmp_path, chunk):
     with app(TROUBLE):
         heroku = connect("shop", say=lambda _: None)
         options = {"jobs": 12, "retries": 8, "chunk": chunk}
@@ -66,12 +66,12 @@ def test_with_retries_a_sweep_under_all_faults_is_exact_and_no_call_is_made_twic
         df = sweep.result(110)
         assert [*df.itertuples(index=False, name=None)] == expected(90)
         called = {seed: len((tmp_path / f"{seed}.txt").read_text()) for seed in range(90)}
-        noticed = dict(zip(sweep.runs()["seed"], sweep.runs()["attempts"], strict=True))
-        assert {seed: times for seed, times in called.items() if times > noticed[seed]} == {}
+        reported = dict(zip(sweep.runs()["seed"], sweep.runs()["attempts"], strict=True))
+        assert {seed: times for seed, times in called.items() if times > reported[seed]} == {}
         assert heroku.dynos() == []
 
 
-def test_without_retries_each_missing_run_is_named_and_the_others_are_exact(app):
+def test_without_retries_failed_runs_are_counted_and_the_others_are_exact(app):
     with app({"dyno-killed": 0.3, "lose-lines": 0.02}, seed=5):
         heroku = connect("shop", say=lambda _: None)
         sweep = heroku.sweep("square", {"seed": range(30)}, {"pause": 2.0}, jobs=10)
@@ -86,7 +86,7 @@ def test_without_retries_each_missing_run_is_named_and_the_others_are_exact(app)
         assert heroku.dynos() == []
 
 
-def test_one_eco_dyno_runs_them_one_after_another(app):
+def test_eco_dynos_run_one_at_a_time(app):
     with app():
         heroku = connect("shop", say=lambda _: None)
         sweep = heroku.sweep("square", {"seed": range(4)}, size="eco")
@@ -94,21 +94,21 @@ def test_one_eco_dyno_runs_them_one_after_another(app):
         assert sweep.result(60)["square"].tolist() == [row[2] for row in expected(4)]
 
 
-def test_a_limit_that_is_lower_than_the_jobs_is_found_and_kept(app):
+def test_a_limit_below_jobs_is_discovered_and_respected(app):
     with app(None, "--one-offs=3"):
         heroku = connect("shop", say=lambda _: None)
         sweep = heroku.sweep("square", {"seed": range(24)}, {"pause": 0.3}, jobs=12)
         assert most_at_once(heroku, sweep) <= 3
         assert sweep.result(60)["square"].tolist() == [row[2] for row in expected(24)]
-        told = [note for note in sweep.notes if "at once" in note]
-        assert told
-        assert not any(f"On with {count} at once" in note for note in told for count in range(7, 13)), (
-            "none of them ran"
+        messages = [note for note in sweep.notes if "at once" in note]
+        assert messages
+        assert not any(f"Continuing with {count} at once" in note for note in messages for count in range(7, 13)), (
+            "no such number ran"
         )
         assert set(sweep.runs()["attempts"]) == {1}
 
 
-def test_fifty_standard_dynos_are_the_most(app):
+def test_at_most_fifty_standard_dynos_run_at_once(app):
     with app():
         heroku = connect("shop", say=lambda _: None)
         sweep = heroku.sweep("square", {"seed": range(70)}, {"pause": 2.0}, size="standard-1x")
@@ -116,19 +116,19 @@ def test_fifty_standard_dynos_are_the_most(app):
         assert len(sweep.result(60)) == 210
 
 
-def test_a_quota_that_is_nearly_used_up_paces_the_sweep_and_says_until_when(app):
+def test_a_nearly_exhausted_quota_slows_the_sweep_and_the_end_is_announced(app):
     with app(None, "--requests-left=204"):
         heroku = connect("shop", say=lambda _: None)
         sweep = heroku.sweep("square", {"seed": range(8)}, jobs=8)
         assert len(sweep.result(60)) == 24
-        assert any("one run every 0.8 s, the last of them at about" in note for note in sweep.notes)
+        assert any("one run starts every 0.8 s, the last at about" in note for note in sweep.notes)
 
 
-def test_interrupting_fifty_dynos_stops_each_and_keeps_what_was_done(app):
+def test_cancelling_stops_fifty_dynos_with_one_request_each(app):
     with app(None, "--one-offs=50"):
         heroku = connect("shop", say=lambda _: None)
         sweep = heroku.sweep("square", {"seed": range(60)}, {"pause": 60.0}, jobs=50)
-        while len([run for run in sweep._desk.runs() if run.up_at]) < 50:
+        while len([run for run in sweep._scheduler.runs() if run.up_at]) < 50:
             threading.Event().wait(0.05)
         left = heroku.client.requests_left
         assert sweep.cancel()

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from heroku_magic.protocol.dataframe import contradiction, frame, grid_frame, table
+from heroku_magic.protocol.dataframe import frame, table
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import table as typed
 
@@ -68,33 +68,3 @@ def test_an_empty_table_widens_no_others_dtype():
     assert df["x"].dtype == "int64"
     assert list(frame([numbers("y", "float64"), numbers("x", "int64", 1)], {}).columns) == ["y", "x"]
     assert frame([numbers("x", "float64"), numbers("x", "float64")], {}).shape == (0, 1)
-
-
-def test_a_parameter_that_some_runs_do_not_have_is_the_same_as_a_column_that_has_none():
-    runs = [
-        ({"a": 1, "b": 2}, [Rows([{"a": 1, "b": 2}])]),
-        ({"a": 3}, [Rows([{"a": 3}])]),
-        ({"b": 4}, [Rows([{"b": 4}])]),
-    ]
-    df = grid_frame(runs, ["a", "b"], {})
-    assert df["a"].astype(object).where(df["a"].notna(), None).tolist() == [1, 3, None]
-    assert df["b"].astype(object).where(df["b"].notna(), None).tolist() == [2, None, 4]
-
-
-@pytest.mark.parametrize(
-    ("told", "given", "is_wrong"),
-    [
-        (1, 1, False),
-        ("1", 1, False),
-        (2, 1, True),
-        ("eu", "eu", False),
-        ("us", "eu", True),
-        (None, None, False),
-        (1.5, "1.5", True),
-    ],
-)
-def test_a_column_with_a_parameters_name_says_what_the_run_was_made_with_as_a_value_or_as_text(told, given, is_wrong):
-    said = contradiction([Rows([{"x": 0}]), Rows([{"n": told}])], {"n": given})
-    assert (said is not None) is is_wrong
-    if said:
-        assert said.startswith(f"row 1: the task says n is {told!r}, and the run was made with {given!r}")

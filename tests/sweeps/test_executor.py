@@ -1,4 +1,4 @@
-"""executor: concurrent.futures with dynos for workers."""
+"""Tests of heroku_magic.sweeps.executor."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def values(frames):
     return [frame["y"].item() for frame in frames]
 
 
-def test_it_is_an_executor_whose_map_keeps_the_order(heroku):
+def test_map_returns_results_in_order(heroku):
     with heroku.executor("square", jobs=3) as executor:
         assert isinstance(executor, Executor)
         assert values(executor.map(executor.task, range(8))) == [n**2 for n in range(8)]
         assert values(executor.map(executor.task, [2, 3], [3, 4])) == [8, 81]
 
 
-def test_futures_are_those_of_the_standard_library(heroku):
+def test_futures_work_with_the_functions_of_the_standard_library(heroku):
     with heroku.executor("square") as executor:
         futures = {executor.submit(executor.task, n, power=3): n for n in range(5)}
         assert {futures[future]: future.result()["y"].item() for future in as_completed(futures)} == {
@@ -58,7 +58,7 @@ def test_futures_are_those_of_the_standard_library(heroku):
         }
 
 
-def test_a_task_that_fails_fails_its_future_alone(heroku):
+def test_a_failed_task_fails_only_its_own_future(heroku):
     with heroku.executor("square") as executor:
         bad, good = executor.submit(executor.task, -1), executor.submit(executor.task, 1)
         with pytest.raises(TaskFailed, match="ValueError: negative"):
@@ -66,7 +66,7 @@ def test_a_task_that_fails_fails_its_future_alone(heroku):
         assert good.result(30)["y"].item() == 1
 
 
-def test_a_call_that_waits_can_be_cancelled(heroku):
+def test_a_waiting_call_can_be_cancelled(heroku):
     with heroku.executor("square", jobs=1) as executor:
         first = executor.submit(executor.task, 1, pause=0.5)
         second, third = executor.submit(executor.task, 2), executor.submit(executor.task, 3)
@@ -76,7 +76,7 @@ def test_a_call_that_waits_can_be_cancelled(heroku):
         assert third.result()["y"].item() == 9
 
 
-def test_never_more_than_jobs_run_at_once(heroku):
+def test_no_more_than_jobs_runs_are_concurrent(heroku):
     with heroku.executor("square", jobs=2) as executor:
         futures = [executor.submit(executor.task, n, pause=0.3) for n in range(5)]
         most = 0
@@ -85,14 +85,14 @@ def test_never_more_than_jobs_run_at_once(heroku):
         assert most == 2
 
 
-def test_arguments_are_bound_and_checked_before_a_dyno_starts(heroku):
+def test_arguments_are_checked_before_a_dyno_starts(heroku):
     with heroku.executor("square") as executor:
-        for arguments, said in [
+        for arguments, message in [
             (("x",), "n is the text 'x'"),
             ((1, 2, 3, 4), "takes 3 parameters in order, and 4 were given"),
             ((), "n is missing"),
         ]:
-            with pytest.raises(InvalidParameters, match=said):
+            with pytest.raises(InvalidParameters, match=message):
                 executor.submit(executor.task, *arguments)
         with pytest.raises(InvalidParameters, match="n: given twice"):
             executor.submit(executor.task, 1, n=2)
@@ -101,14 +101,14 @@ def test_arguments_are_bound_and_checked_before_a_dyno_starts(heroku):
     assert heroku.dynos() == []
 
 
-def test_after_shutdown_nothing_is_taken(heroku):
+def test_after_shutdown_submit_raises(heroku):
     executor = heroku.executor("square")
     executor.shutdown()
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(executor.task, 1)
 
 
-def test_an_interrupt_in_the_block_leaves_no_dyno(heroku):
+def test_an_interrupt_in_the_with_block_stops_all_dynos(heroku):
     def interrupted():
         with heroku.executor("square", jobs=2) as executor:
             futures.extend(executor.submit(executor.task, n, pause=60) for n in range(4))
@@ -124,13 +124,13 @@ def test_an_interrupt_in_the_block_leaves_no_dyno(heroku):
     assert all(future.cancelled() for future in futures[2:])
 
 
-def test_the_task_called_by_itself_runs_it(heroku):
+def test_calling_the_task_runs_it(heroku):
     executor = heroku.executor("square")
     assert executor.task.__name__ == "square"
     assert executor.task(3)["y"].item() == 9
 
 
-def test_many_threads_submit_to_one_launcher(heroku, monkeypatch):
+def test_threads_that_submit_concurrently_start_one_launcher(heroku, monkeypatch):
     started, start = [], Launcher.start
     monkeypatch.setattr(
         Launcher, "start", lambda self, name: (time.sleep(0.1), started.append(name), start(self, name))
@@ -144,7 +144,7 @@ def test_many_threads_submit_to_one_launcher(heroku, monkeypatch):
     assert len(started) == 1
 
 
-def test_a_secret_of_a_call_is_hidden_in_a_log_that_is_read_again(heroku, monkeypatch):
+def test_a_secret_of_a_call_is_masked_when_its_log_is_read_again(heroku, monkeypatch):
     monkeypatch.setenv("word", "swordfish")
     with heroku.executor("show", secrets=["word"]) as executor:
         executor.submit(executor.task).result(30)
@@ -152,8 +152,8 @@ def test_a_secret_of_a_call_is_hidden_in_a_log_that_is_read_again(heroku, monkey
     assert not any("swordfish" in line.message for line in heroku.logs(run))
 
 
-def test_nobody_waits_for_a_call_that_a_fault_ended(heroku, monkeypatch):
-    monkeypatch.setattr("heroku_magic.sweeps.executor._Queue.look", lambda _: 1 / 0)
+def test_an_internal_error_ends_every_future(heroku, monkeypatch):
+    monkeypatch.setattr("heroku_magic.sweeps.executor._Calls.poll", lambda _: 1 / 0)
     executor = heroku.executor("square", jobs=1)
     futures = [executor.submit(executor.task, n, pause=60) for n in range(3)]
     wait(futures, timeout=30)

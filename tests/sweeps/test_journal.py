@@ -1,4 +1,4 @@
-"""journal: a sweep in a file, and back, with all that its rows hold."""
+"""Tests of heroku_magic.sweeps.journal."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from hypothesis import strategies as st
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import table
-from heroku_magic.sweeps.journal import Journal, Written, WrittenAxis, read
+from heroku_magic.sweeps.journal import AxisRecord, Journal, JournalHeader, read
 from heroku_magic.sweeps.outcomes import Outcome
 
-WRITTEN = Written(
+HEADER = JournalHeader(
     "hs-0123abcd",
     "https://api.heroku.com",
     "shop",
     "simulate",
-    axes=[WrittenAxis(["n"], [1, 2], are_rows=False)],
+    axes=[AxisRecord(["n"], [1, 2], are_rows=False)],
     in_step=False,
-    places=None,
+    indices=None,
     env={"method": "fast"},
     secrets=["token"],
     size="standard-1x",
     timeout=60,
     takes_rows=True,
-    outlives=False,
-    terms={"jobs": 2},
+    is_detached=False,
+    options={"jobs": 2},
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(),
@@ -50,7 +50,7 @@ def closed():
 
 
 def begin(path):
-    OPEN.append(Journal(path).open(WRITTEN))
+    OPEN.append(Journal(path).create(HEADER))
     return OPEN[-1]
 
 
@@ -63,60 +63,65 @@ def same(one, other):
 
 
 @given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=4))
-def test_rows_come_back_as_they_were(tmp_path_factory, rows):
+def test_rows_are_read_back_unchanged(tmp_path_factory, rows):
     journal = begin(tmp_path_factory.mktemp("journal") / "s.jsonl")
-    journal.ended(outcome(parts=[Rows(rows)]))
-    (back,) = read(journal.path).outcomes(lambda place: {"n": place})
-    assert same([row for part in back.parts for row in part.rows], rows)
-    assert (back.place, back.state, back.attempts, back.facts) == (0, "done", 1, outcome().facts)
+    journal.record_outcome(outcome(parts=[Rows(rows)]))
+    (outcome_read,) = read(journal.path).outcomes(lambda place: {"n": place})
+    assert same([row for part in outcome_read.parts for row in part.rows], rows)
+    assert (outcome_read.place, outcome_read.state, outcome_read.attempts, outcome_read.facts) == (
+        0,
+        "done",
+        1,
+        outcome().facts,
+    )
 
 
-def test_tables_and_files_come_back_byte_by_byte(tmp_path):
+def test_tables_and_files_are_read_back_byte_by_byte(tmp_path):
     journal = begin(tmp_path / "s.jsonl")
     column = {"name": "x", "coding": "numbers", "dtype": "float64", "numbers": "float64"}
     part = table({"rows": 2, "columns": [column], "sizes": [16]}, bytes(range(16)))
-    journal.ended(outcome(parts=[Rows([{"x": math.nan}]), part], files={"a.png": b"\x89PNG"}))
-    (back,) = read(journal.path).outcomes(lambda place: {"n": place})
-    assert back.parts[1] == part
-    assert back.files == {"a.png": b"\x89PNG"}
+    journal.record_outcome(outcome(parts=[Rows([{"x": math.nan}]), part], files={"a.png": b"\x89PNG"}))
+    (outcome_read,) = read(journal.path).outcomes(lambda place: {"n": place})
+    assert outcome_read.parts[1] == part
+    assert outcome_read.files == {"a.png": b"\x89PNG"}
 
 
-def test_what_the_sweep_is_of_comes_back(tmp_path):
+def test_the_header_runs_and_errors_are_read_back(tmp_path):
     journal = begin(tmp_path / "deep" / "s.jsonl")
-    journal.began([0, 1], "hm-00000001")
-    journal.ended(outcome(1, "failed", error=HerokuMagicError("bad\nvery")))
-    told = read(journal.path)
-    assert told.written == WRITTEN
-    assert told.began == {"hm-00000001": [0, 1]}
-    (back,) = told.outcomes(lambda place: {"n": place})
-    assert (back.state, str(back.error)) == ("failed", "bad\nvery")
-    assert back.parts is None
+    journal.record_start([0, 1], "hm-00000001")
+    journal.record_outcome(outcome(1, "failed", error=HerokuMagicError("bad\nvery")))
+    contents = read(journal.path)
+    assert contents.header == HEADER
+    assert contents.runs == {"hm-00000001": [0, 1]}
+    (outcome_read,) = contents.outcomes(lambda place: {"n": place})
+    assert (outcome_read.state, str(outcome_read.error)) == ("failed", "bad\nvery")
+    assert outcome_read.parts is None
 
 
-def test_only_its_owner_may_read_it(tmp_path):
+def test_only_its_owner_can_read_a_journal(tmp_path):
     assert begin(tmp_path / "s.jsonl").path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_is_there_is_never_written_over(tmp_path):
+def test_an_existing_file_is_never_overwritten(tmp_path):
     (tmp_path / "s.jsonl").write_text("mine")
-    with pytest.raises(InvalidOptions, match=r"is there already: %heroku resume .*s\.jsonl goes on"):
+    with pytest.raises(InvalidOptions, match=r"already exists\. Resume its sweep with %heroku resume .*s\.jsonl"):
         begin(tmp_path / "s.jsonl")
     assert (tmp_path / "s.jsonl").read_text() == "mine"
 
 
-def test_two_cannot_write_one_file_at_a_time(tmp_path):
+def test_a_journal_has_one_writer_at_a_time(tmp_path):
     journal = begin(tmp_path / "s.jsonl")
-    with pytest.raises(InvalidOptions, match="is in use: the sweep that writes it is not over"):
+    with pytest.raises(InvalidOptions, match="is in use: its sweep is still running"):
         Journal(journal.path).reopen()
     journal.close()
     OPEN.append(Journal(journal.path))
     OPEN[-1].reopen()
 
 
-def test_a_last_line_that_was_cut_is_none(tmp_path):
+def test_an_incomplete_last_line_is_ignored(tmp_path):
     journal = begin(tmp_path / "s.jsonl")
-    journal.ended(outcome(0))
-    journal.ended(outcome(1))
+    journal.record_outcome(outcome(0))
+    journal.record_outcome(outcome(1))
     journal.close()
     text = journal.path.read_text()
     journal.path.write_text(text[:-9])
@@ -125,27 +130,27 @@ def test_a_last_line_that_was_cut_is_none(tmp_path):
     again = Journal(journal.path)
     OPEN.append(again)
     assert [*again.reopen().ended] == [0]
-    again.ended(outcome(2))
+    again.record_outcome(outcome(2))
     assert [*read(journal.path).ended] == [0, 2]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("", "holds no sweep"),
+        ("", "does not contain a sweep"),
         ("no json\n", "line 1: this is not the file of a sweep"),
         ('{"a": 1}\n', "line 1: this is not the file of a sweep"),
         (None, "cannot be read"),
     ],
 )
-def test_what_is_no_journal_is_said(tmp_path, text, said):
+def test_a_file_that_is_not_a_journal_is_refused(tmp_path, text, message):
     if text is not None:
         (tmp_path / "s.jsonl").write_text(text)
-    with pytest.raises(InvalidOptions, match=said):
+    with pytest.raises(InvalidOptions, match=message):
         read(tmp_path / "s.jsonl")
 
 
-def test_a_line_that_was_changed_is_named(tmp_path):
+def test_an_edited_line_is_reported_by_number(tmp_path):
     journal = begin(tmp_path / "s.jsonl")
     with journal.path.open("a") as file:
         file.write("[1]\n")
@@ -153,24 +158,24 @@ def test_a_line_that_was_changed_is_named(tmp_path):
         read(journal.path)
 
 
-def test_half_a_character_in_a_row_or_an_error_is_kept(tmp_path):
+def test_lone_surrogates_in_rows_are_kept(tmp_path):
     journal = begin(tmp_path / "s.jsonl")
-    journal.ended(outcome(parts=[Rows([{"file": "caf\udce9.txt"}])]))
-    (back,) = read(journal.path).outcomes(lambda place: {"n": place})
-    assert back.parts[0].rows == [{"file": "caf\udce9.txt"}]
+    journal.record_outcome(outcome(parts=[Rows([{"file": "caf\udce9.txt"}])]))
+    (outcome_read,) = read(journal.path).outcomes(lambda place: {"n": place})
+    assert outcome_read.parts[0].rows == [{"file": "caf\udce9.txt"}]
 
 
-def test_the_file_stays_where_it_was_begun(tmp_path, monkeypatch):
+def test_a_change_of_folder_does_not_move_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     journal = begin(Path("s.jsonl"))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    journal.ended(outcome(1))
+    journal.record_outcome(outcome(1))
     assert [*read(tmp_path / "s.jsonl").ended] == [1]
     assert not (tmp_path / "elsewhere" / "s.jsonl").exists()
 
 
-def test_a_file_that_cannot_be_written_is_said_before_anything_starts(tmp_path):
+def test_a_file_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidOptions, match="cannot be written"):
         begin(tmp_path / "file" / "s.jsonl")

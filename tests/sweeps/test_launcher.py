@@ -1,4 +1,4 @@
-"""launcher: which runs are started, put back and told to whom; and what a process that ends leaves of a sweep."""
+"""Tests of heroku_magic.sweeps.launcher."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import LogStreamError, RateLimited, Refused, TaskFailed
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps import launcher
-from heroku_magic.sweeps.launcher import Job, Launcher
+from heroku_magic.sweeps.launcher import Job, JobSource, Launcher
 from heroku_magic.text.notifier import notifications_to
 
 ORDER = RunSpec("shop", "shop", "step", "step", {})
 
 
-class Made:
-    """A run that ends as soon as it is started, as the test says next."""
+class FakeRun:
+    """A run that ends at once, in the way that the test lists next."""
 
     endings: deque[tuple[str | None, Exception | None]]
 
@@ -43,7 +43,7 @@ class Made:
         return self.error
 
 
-class Log:
+class FakeLog:
     is_broken = False
 
     def __init__(self, *_):
@@ -56,47 +56,41 @@ class Log:
         pass
 
 
-class Notes:
-    """A desk that takes notes of what it is told."""
+class RecordingSource(JobSource):
+    """A job source that records what the launcher calls."""
 
     def __init__(self, *jobs):
+        super().__init__()
         self.jobs = deque(jobs)
-        self.running, self.told = [], []
+        self.events = []
         self.is_over = threading.Event()
-        self.is_stopping = False
 
     def most_at_once(self, size):
         return 1
 
-    def take(self):
+    def next_job(self):
         return self.jobs.popleft() if self.jobs and not self.is_stopping else None
 
-    def left(self):
+    def remaining(self):
         return len(self.jobs)
 
     def is_finished(self):
         return self.is_stopping or not self.jobs
 
-    def began(self, job):
-        self.running.append(job)
-
-    def put_back(self, job):
+    def on_refusal(self, job):
         self.running.remove(job)
-        self.told.append("put back")
+        self.events.append("put back")
         self.jobs.append(job)
 
-    def ended(self, job):
+    def on_end(self, job):
         self.running.remove(job)
-        self.told.append("ended")
-
-    def look(self):
-        pass
+        self.events.append("ended")
 
     def stop(self, reason):
-        self.is_stopping = True
-        self.told.append(reason)
+        super().stop(reason)
+        self.events.append(reason)
 
-    def over(self):
+    def on_finish(self):
         self.is_over.set()
 
 
@@ -106,60 +100,60 @@ class Client:
 
 @pytest.fixture
 def launched(monkeypatch):
-    """Lets a launcher make jobs whose runs end so, and gives what its desk was told, and what the user was."""
-    monkeypatch.setattr(launcher, "Run", Made)
-    monkeypatch.setattr(launcher, "SharedLog", Log)
+    """Run jobs with the given endings; return the events of their source and the messages to the user."""
+    monkeypatch.setattr(launcher, "Run", FakeRun)
+    monkeypatch.setattr(launcher, "SharedLog", FakeLog)
     monkeypatch.setattr(launcher, "LONGEST_WAIT", 0.01)
     monkeypatch.setattr("heroku_magic.sweeps.throttle.SHORTEST_WAIT", 0.01)
 
     def launched(jobs, *endings):
-        Made.endings = deque(endings)
-        desk, said = Notes(*jobs), []
-        with notifications_to(said.append):
-            Launcher(Client(), desk).start("launcher")
-        assert desk.is_over.wait(20)
-        return desk.told, said
+        FakeRun.endings = deque(endings)
+        source, messages = RecordingSource(*jobs), []
+        with notifications_to(messages.append):
+            Launcher(Client(), source).start("launcher")
+        assert source.is_over.wait(20)
+        return source.events, messages
 
     return launched
 
 
-def test_what_was_refused_for_want_of_quota_or_room_is_put_back(launched):
+def test_a_job_refused_because_of_a_limit_is_tried_again(launched):
     full = Refused("You have reached your one-off limit.", id="cannot_run_above_limit")
-    told, said = launched([Job(ORDER)], (None, RateLimited("busy")), (None, full), ("run.1", None))
-    assert told == ["put back", "put back", "ended"]
-    assert "requests of this hour are used up" in said[0]
-    assert said[1] == "You have reached your one-off limit. On with 1 at once."
+    events, messages = launched([Job(ORDER)], (None, RateLimited("busy")), (None, full), ("run.1", None))
+    assert events == ["put back", "put back", "ended"]
+    assert "requests for this hour are used up" in messages[0]
+    assert messages[1] == "You have reached your one-off limit. Continuing with 1 at once."
 
 
-def test_a_dyno_that_was_there_is_a_try_though_the_quota_ended_its_run(launched):
-    told, _ = launched([Job(ORDER)], ("run.1", RateLimited("busy")))
-    assert told == ["ended"]
+def test_a_run_that_had_a_dyno_counts_as_an_attempt_even_if_the_quota_ended_it(launched):
+    events, _ = launched([Job(ORDER)], ("run.1", RateLimited("busy")))
+    assert events == ["ended"]
 
 
-def test_one_that_another_process_started_is_taken_up_again_when_there_is_quota(launched):
-    told, _ = launched([Job(ORDER, detached=object())], ("run.1", RateLimited("busy")), ("run.1", None))
-    assert told == ["put back", "ended"]
+def test_a_run_of_another_process_is_attached_again_when_the_quota_allows_it(launched):
+    events, _ = launched([Job(ORDER, detached=object())], ("run.1", RateLimited("busy")), ("run.1", None))
+    assert events == ["put back", "ended"]
 
 
-def test_no_dyno_is_started_whose_log_nobody_reads(launched, monkeypatch):
-    monkeypatch.setattr(Log, "is_broken", True)
-    told, _ = launched([Job(ORDER), Job(ORDER)], ("run.1", LogStreamError("gone")))
-    assert told == ["ended", "The log of its runs broke"]
+def test_no_dyno_is_started_after_the_log_broke(launched, monkeypatch):
+    monkeypatch.setattr(FakeLog, "is_broken", True)
+    events, _ = launched([Job(ORDER), Job(ORDER)], ("run.1", LogStreamError("gone")))
+    assert events == ["ended", "The log stream of its runs broke"]
 
 
-def test_what_fails_stops_no_other(launched):
-    told, _ = launched([Job(ORDER), Job(ORDER)], ("run.1", TaskFailed("bad", None)))
-    assert told == ["ended", "ended"]
+def test_a_failed_run_does_not_stop_the_others(launched):
+    events, _ = launched([Job(ORDER), Job(ORDER)], ("run.1", TaskFailed("bad", None)))
+    assert events == ["ended", "ended"]
 
 
-def test_a_fault_of_a_desk_stops_all_and_lets_nobody_wait(launched, monkeypatch):
-    monkeypatch.setattr(Notes, "look", lambda _: 1 / 0)
-    told, said = launched([Job(ORDER), Job(ORDER)])
-    assert said == ["A fault of heroku_magic: ZeroDivisionError. All dynos were told to stop."]
-    assert told[-1] == "It met a fault of heroku_magic"
+def test_an_internal_error_stops_all_runs_and_finishes_the_source(launched, monkeypatch):
+    monkeypatch.setattr(RecordingSource, "poll", lambda _: 1 / 0)
+    events, messages = launched([Job(ORDER), Job(ORDER)])
+    assert messages == ["Internal error in heroku_magic: ZeroDivisionError. All dynos are being stopped."]
+    assert events[-1] == "An internal error of heroku_magic ended it"
 
 
-def test_a_process_that_ends_starts_no_more_dynos_and_leaves_none(tmp_path, monkeypatch):
+def test_a_process_that_exits_stops_its_dynos_and_starts_no_more(tmp_path, monkeypatch):
     server = embedded(
         make_worker(
             tmp_path / "shop",
@@ -180,7 +174,7 @@ def test_a_process_that_ends_starts_no_more_dynos_and_leaves_none(tmp_path, monk
         import time, heroku_magic
         heroku = heroku_magic.connect("shop", say=lambda text: None)
         sweep = heroku.sweep("nap", {"seed": range(12)}, jobs=3)
-        while len([run for run in sweep._desk.runs() if run.up_at]) < 3:
+        while len([run for run in sweep._scheduler.runs() if run.up_at]) < 3:
             time.sleep(0.02)
         """
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""desk: which combinations are run next, and what comes of each run, without a single dyno."""
+"""Tests of heroku_magic.sweeps.scheduler."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from heroku_magic.runs.options import SweepOptions
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.grid import Axis, Grid
 from heroku_magic.sweeps.launcher import Job
-from heroku_magic.sweeps.outcomes import STATES, Board, Outcome
+from heroku_magic.sweeps.outcomes import STATES, Outcome, SweepState
 from heroku_magic.sweeps.plan import Plan
-from heroku_magic.sweeps.scheduler import SweepDesk
+from heroku_magic.sweeps.scheduler import Scheduler
 from heroku_magic.text.notifier import notifications_to
 
 ORDER = RunSpec("shop", "shop", "step", "step", {}, size="basic", prices={"basic": 2_592_000})  # a dollar a second
 
 
 class Ended:
-    """A run that ends when it is told to."""
+    """A run whose end the test controls."""
 
     id = "hm-00000000"
     dyno = "run.1"
@@ -58,7 +58,7 @@ def call(number, status=0):
     return Call(Return(number, status, 1, 1.0), [Rows([{"x": number}])], {}, None)
 
 
-def desk(count, *, fits=100, known=(), journal=None, **options):
+def scheduler_of(count, *, fits=100, known=(), journal=None, **options):
     def of(combinations, makes_calls):
         if len(combinations) > fits:
             raise InvalidParameters(["too large"])
@@ -66,116 +66,116 @@ def desk(count, *, fits=100, known=(), journal=None, **options):
 
     plan = Plan(ORDER, Grid((Axis(("n",), range(count)),)), range(count), of, lambda _: 50)
     changed = threading.Condition()
-    return SweepDesk(
+    return Scheduler(
         plan,
         SweepOptions(**options),
-        Board(count, known),
+        SweepState(count, known),
         journal=journal,
         changed=changed,
-        on_over=lambda: None,
+        when_finished=lambda: None,
     )
 
 
-def begun(made, run=None):
-    job = made.take()
+def begun(scheduler, run=None):
+    job = scheduler.next_job()
     job.run = run or Ended()
-    made.began(job)
+    scheduler.on_start(job)
     return job
 
 
-def states(made):
-    return [STATES[code] for code in made.board.states]
+def states(scheduler):
+    return [STATES[code] for code in scheduler.state.states]
 
 
-def test_a_chunk_that_is_too_large_is_halved_and_nothing_is_lost_or_counted_twice():
-    made = desk(7, fits=2, chunk=7)
-    assert made.left() == 1
+def test_an_oversized_chunk_is_halved_without_losing_or_repeating_combinations():
+    scheduler = scheduler_of(7, fits=2, chunk=7)
+    assert scheduler.remaining() == 1
     places = []
-    while not made.is_finished():
-        job = begun(made)
-        places += job.places
-        job.run.calls = [call(number) for number in range(len(job.places))]
-        made.ended(job)
+    while not scheduler.is_finished():
+        job = begun(scheduler)
+        places += job.indices
+        job.run.calls = [call(number) for number in range(len(job.indices))]
+        scheduler.on_end(job)
     assert places == [*range(7)]
-    assert [one.place for one in made.board.done()] == [*range(7)]
-    assert {made.board.attempts(place) for place in range(7)} == {1}
+    assert [one.place for one in scheduler.state.done()] == [*range(7)]
+    assert {scheduler.state.attempts(place) for place in range(7)} == {1}
 
 
-def test_what_fits_into_no_dyno_fails_untried_and_alone():
-    made = desk(3, fits=0)
-    assert made.take() is None
-    assert states(made) == ["failed"] * 3
-    assert [one.attempts for one in made.board.failed] == [0, 0, 0]
-    assert made.is_finished()
+def test_a_combination_too_large_for_a_dyno_fails_without_an_attempt():
+    scheduler = scheduler_of(3, fits=0)
+    assert scheduler.next_job() is None
+    assert states(scheduler) == ["failed"] * 3
+    assert [one.attempts for one in scheduler.state.failed] == [0, 0, 0]
+    assert scheduler.is_finished()
 
 
-def test_what_was_put_back_is_no_try_and_comes_again():
-    made = desk(2, chunk=2)
-    job = begun(made)
-    made.put_back(job)
-    assert states(made) == ["queued", "queued"]
-    again = begun(made)
-    assert again.places == job.places
+def test_a_refused_job_is_queued_again_and_does_not_count_as_an_attempt():
+    scheduler = scheduler_of(2, chunk=2)
+    job = begun(scheduler)
+    scheduler.on_refusal(job)
+    assert states(scheduler) == ["queued", "queued"]
+    again = begun(scheduler)
+    assert again.indices == job.indices
     assert again is not job
-    assert made.board.attempts(0) == 1
+    assert scheduler.state.attempts(0) == 1
 
 
-def test_a_run_that_begins_while_all_are_stopped_is_stopped_too():
-    made = desk(2)
-    job = made.take()
+def test_a_run_that_starts_during_a_stop_is_cancelled_too():
+    scheduler = scheduler_of(2)
+    job = scheduler.next_job()
     job.run = Ended()
-    made.stop()
-    made.began(job)
+    scheduler.stop()
+    scheduler.on_start(job)
     assert job.run.is_cancelled
-    assert made.take() is None
+    assert scheduler.next_job() is None
 
 
-def test_of_a_chunk_one_is_at_work_and_none_when_all_have_ended():
-    made = desk(3, chunk=3)
-    job = begun(made)
-    assert made.at_work() == [0]
+def test_one_combination_of_a_chunk_is_at_work_until_all_have_ended():
+    scheduler = scheduler_of(3, chunk=3)
+    job = begun(scheduler)
+    assert scheduler.at_work() == [0]
     job.run.calls = [call(0), call(1)]
-    made.look()
-    assert made.at_work() == [2]
+    scheduler.poll()
+    assert scheduler.at_work() == [2]
     job.run.calls.append(call(2))
-    made.look()
-    assert made.at_work() == []
-    assert states(made) == ["done"] * 3
+    scheduler.poll()
+    assert scheduler.at_work() == []
+    assert states(scheduler) == ["done"] * 3
 
 
-def test_what_is_to_come_is_judged_by_dynos_that_are_over():
-    made = desk(4, chunk=2)
-    first = begun(made, Ended([call(0)], seconds=8.0))
-    made.look()
-    assert made.seconds_to_come() is None, "its dyno is still there, and nobody knows for how long"
+def test_the_remaining_time_is_derived_from_dynos_that_ended():
+    scheduler = scheduler_of(4, chunk=2)
+    first = begun(scheduler, Ended([call(0)], seconds=8.0))
+    scheduler.poll()
+    assert scheduler.seconds_to_come() is None, "its dyno still runs for an unknown time"
     first.run.calls.append(call(1))
-    made.ended(first)
-    assert made.seconds_to_come() == pytest.approx(8.0)
-    second = begun(made, Ended([call(0)]))
-    made.look()
-    assert made.seconds_to_come() == pytest.approx(8.0), "the dyno of one that is over goes on"
+    scheduler.on_end(first)
+    assert scheduler.seconds_to_come() == pytest.approx(8.0)
+    second = begun(scheduler, Ended([call(0)]))
+    scheduler.poll()
+    assert scheduler.seconds_to_come() == pytest.approx(8.0), "the dyno of the finished call still runs"
     second.run.calls.append(call(1))
-    made.ended(second)
-    assert made.seconds_to_come() == 0.0
+    scheduler.on_end(second)
+    assert scheduler.seconds_to_come() == 0.0
 
 
-def test_what_was_known_before_says_nothing_of_what_a_dyno_costs():
+def test_earlier_outcomes_do_not_affect_the_remaining_time():
     known = [Outcome(place, {"n": place}, "done", 1, {"seconds": 1.0}) for place in range(90)]
-    made = desk(100, known=known)
-    assert made.seconds_to_come() is None
-    made.ended(begun(made, Ended(seconds=10.0)))
-    assert made.seconds_to_come() == pytest.approx(90.0)
+    scheduler = scheduler_of(100, known=known)
+    assert scheduler.seconds_to_come() is None
+    scheduler.on_end(begun(scheduler, Ended(seconds=10.0)))
+    assert scheduler.seconds_to_come() == pytest.approx(90.0)
 
 
-def test_retries_are_for_what_the_platform_ended():
-    made = desk(1, retries=1)
+def test_a_run_that_the_platform_ended_is_retried():
+    scheduler = scheduler_of(1, retries=1)
     run = Ended()
     run.error, run.was_evicted = TaskFailed("killed", run), True
-    made.ended(begun(made, run))
-    assert states(made) == ["retried"]
-    made.ended(begun(made))
-    assert states(made) == ["done"]
-    assert made.board.retried == 1
+    scheduler.on_end(begun(scheduler, run))
+    assert states(scheduler) == ["retried"]
+    scheduler.on_end(begun(scheduler))
+    assert states(scheduler) == ["done"]
+    assert scheduler.state.retried == 1
 
 
 def broken(*calls):
@@ -184,54 +184,54 @@ def broken(*calls):
     return run
 
 
-def test_when_a_dyno_breaks_off_the_one_that_ends_it_is_found_and_the_others_are_done():
-    made = desk(6, chunk=6)
-    made.ended(begun(made, broken(call(0))))
-    assert states(made) == ["done", *["retried"] * 5]
-    while not made.is_finished():
-        job = made.take()
-        job.run = broken() if 3 in job.places else Ended([call(at) for at in range(len(job.places))])
-        made.began(job)
-        made.ended(job)
-    assert states(made) == ["done", "done", "done", "failed", "done", "done"]
-    assert [made.board.attempts(place) for place in range(6)] == [1, 3, 3, 3, 2, 2]
+def test_the_combination_that_kills_its_dyno_is_isolated_and_the_others_succeed():
+    scheduler = scheduler_of(6, chunk=6)
+    scheduler.on_end(begun(scheduler, broken(call(0))))
+    assert states(scheduler) == ["done", *["retried"] * 5]
+    while not scheduler.is_finished():
+        job = scheduler.next_job()
+        job.run = broken() if 3 in job.indices else Ended([call(at) for at in range(len(job.indices))])
+        scheduler.on_start(job)
+        scheduler.on_end(job)
+    assert states(scheduler) == ["done", "done", "done", "failed", "done", "done"]
+    assert [scheduler.state.attempts(place) for place in range(6)] == [1, 3, 3, 3, 2, 2]
 
 
-def test_a_helper_that_ends_by_its_own_word_before_any_call_fails_them_all():
-    made = desk(3, chunk=3)
+def test_a_chunk_whose_helper_fails_before_the_first_call_fails_as_a_unit():
+    scheduler = scheduler_of(3, chunk=3)
     run = Ended()
     run.error = TaskFailed("no module", run)
-    made.ended(begun(made, run))
-    assert states(made) == ["failed"] * 3
+    scheduler.on_end(begun(scheduler, run))
+    assert states(scheduler) == ["failed"] * 3
 
 
-def test_tries_of_an_earlier_sweep_take_no_retries_away():
-    made = desk(1, known=[Outcome(0, {"n": 0}, "failed", 3, {})], retries=1)
+def test_attempts_of_an_earlier_sweep_do_not_reduce_the_retries():
+    scheduler = scheduler_of(1, known=[Outcome(0, {"n": 0}, "failed", 3, {})], retries=1)
     run = Ended()
     run.error, run.was_evicted = TaskFailed("killed", run), True
-    made.ended(begun(made, run))
-    assert states(made) == ["retried"]
-    assert made.board.attempts(0) == 4
+    scheduler.on_end(begun(scheduler, run))
+    assert states(scheduler) == ["retried"]
+    assert scheduler.state.attempts(0) == 4
 
 
-def test_a_full_disk_is_said_and_the_sweep_goes_on(tmp_path):
+def test_a_full_disk_is_reported_and_the_sweep_goes_on(tmp_path):
     class Full:
         path = tmp_path / "s.jsonl"
 
-        def began(self, *_):
+        def record_start(self, *_):
             raise OSError(28, "No space left on device")
 
         def close(self):
-            raise AssertionError("nobody uses it any more")
+            raise AssertionError("the journal was given up")
 
-    made = desk(2, journal=Full())
-    with notifications_to((notes := []).append):
-        made.ended(begun(made))
-        made.ended(begun(made))
-        made.over()
-    assert states(made) == ["done", "done"]
-    assert notes == [f"{Full.path} cannot be written (No space left on device): what ends from now on is not saved."]
+    scheduler = scheduler_of(2, journal=Full())
+    with notifications_to((messages := []).append):
+        scheduler.on_end(begun(scheduler))
+        scheduler.on_end(begun(scheduler))
+        scheduler.on_finish()
+    assert states(scheduler) == ["done", "done"]
+    assert messages == [f"{Full.path} cannot be written (No space left on device). Further results are not saved."]
 
 
-def test_a_job_is_compared_by_itself():
+def test_jobs_are_compared_by_identity():
     assert Job(ORDER, (1,)) != Job(ORDER, (1,))

@@ -1,4 +1,4 @@
-"""sweep: one run for each combination, over one log session, and one DataFrame in the grid's order."""
+"""Tests of heroku_magic.sweeps.sweep."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def refused(heroku, *arguments, **options):
     return caught.value.issues
 
 
-def test_all_combinations_run_and_come_back_in_the_grids_order(heroku):
+def test_the_rows_of_all_combinations_are_in_the_grids_order(heroku):
     sweep = heroku.sweep("point", {"region": ["eu", "us"], "seed": range(5)}, {"n": 2}, jobs=4)
     df = sweep.result(60)
     assert list(df.columns) == ["region", "seed", "i", "x"]
@@ -86,9 +86,9 @@ def test_one_log_session_serves_all_runs(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
 
     opened = []
-    really = HerokuClient.create_log_session
+    create = HerokuClient.create_log_session
     monkeypatch.setattr(
-        HerokuClient, "create_log_session", lambda self, *a, **k: opened.append(k) or really(self, *a, **k)
+        HerokuClient, "create_log_session", lambda self, *a, **k: opened.append(k) or create(self, *a, **k)
     )
     heroku.tasks()
     opened.clear()
@@ -96,16 +96,16 @@ def test_one_log_session_serves_all_runs(heroku, monkeypatch):
     assert [session["dyno"] for session in opened] == ["run"]
 
 
-def test_a_sweep_of_n_asks_the_api_n_times_and_a_few(heroku, monkeypatch):
-    asked, send = [], Transport.send
+def test_a_sweep_of_n_runs_sends_n_requests_and_at_most_five_more(heroku, monkeypatch):
+    requests, send = [], Transport.send
     heroku.tasks()
-    monkeypatch.setattr(Transport, "send", lambda self, *a, **k: asked.append(a[:2]) or send(self, *a, **k))
+    monkeypatch.setattr(Transport, "send", lambda self, *a, **k: requests.append(a[:2]) or send(self, *a, **k))
     heroku.sweep("point", {"seed": range(40)}, jobs=4).result(60)
-    assert sum(method == "POST" and url.endswith("/dynos") for method, url in asked) == 40
-    assert len(asked) <= 40 + 5
+    assert sum(method == "POST" and url.endswith("/dynos") for method, url in requests) == 40
+    assert len(requests) <= 40 + 5
 
 
-def test_never_more_than_jobs_run_at_once(heroku):
+def test_no_more_than_jobs_runs_are_concurrent(heroku):
     sweep = heroku.sweep("point", {"seed": range(6)}, {"pause": 0.2}, jobs=2)
     most = 0
     while not sweep.wait(0.02):
@@ -113,7 +113,7 @@ def test_never_more_than_jobs_run_at_once(heroku):
     assert most == 2
 
 
-def test_failed_runs_are_named_and_the_others_rows_are_there(heroku):
+def test_failed_runs_are_named_and_the_rows_of_the_others_are_kept(heroku):
     sweep = heroku.sweep("point", {"seed": range(4)}, {"fail": 2})
     with pytest.raises(SweepFailed, match=r"1 of 4 runs failed(.|\n)*seed=2: ValueError: seed 2 is bad") as caught:
         sweep.result(60)
@@ -126,14 +126,14 @@ def test_failed_runs_are_named_and_the_others_rows_are_there(heroku):
     assert runs["error"][2] == "ValueError: seed 2 is bad"
 
 
-def test_fail_fast_starts_no_more(heroku):
+def test_fail_fast_stops_after_the_first_failure(heroku):
     sweep = heroku.sweep("point", {"seed": range(30)}, {"fail": 0, "pause": 0.05}, jobs=1, fail_fast=True)
     sweep.wait(60)
     assert sweep.counts()["cancelled"] >= 28
     assert heroku.dynos() == []
 
 
-def test_a_task_that_fails_is_tried_again_on_request_only(heroku):
+def test_a_failed_task_is_retried_only_on_request(heroku):
     sweep = heroku.sweep("point", {"seed": [1, 2]}, {"fail": 1}, retries=2)
     sweep.wait(60)
     assert sweep.runs()["attempts"].tolist() == [1, 1]
@@ -142,12 +142,12 @@ def test_a_task_that_fails_is_tried_again_on_request_only(heroku):
     assert sweep.runs()["attempts"].tolist() == [3, 1]
 
 
-def test_no_retries_may_be_said(shell):
+def test_zero_retries_are_accepted(shell):
     df = shell.run_cell("%heroku run point --each seed={range(2)} --retries 0").result
     assert df["seed"].unique().tolist() == [0, 1]
 
 
-def test_a_cancelled_sweep_leaves_no_dyno(heroku):
+def test_a_cancelled_sweep_stops_all_dynos(heroku):
     sweep = heroku.sweep("point", {"seed": range(20)}, {"pause": 60}, jobs=4)
     while sweep.counts().get("running", 0) < 4 or not heroku.dynos():
         pass
@@ -156,43 +156,43 @@ def test_a_cancelled_sweep_leaves_no_dyno(heroku):
     assert heroku.dynos() == []
     assert sweep.counts() == {"cancelled": 20}
     assert not sweep.cancel()
-    with pytest.raises(SweepFailed, match=r"^20 of 20 runs were stopped or not made"):
+    with pytest.raises(SweepFailed, match=r"^20 of 20 runs were cancelled or not started"):
         sweep.result()
 
 
-def test_runs_are_given_as_they_complete(heroku):
+def test_outcomes_are_yielded_as_they_complete(heroku):
     sweep = heroku.sweep("point", {"seed": range(5)})
     assert len({outcome.facts["run"] for outcome in sweep.as_completed()}) == 5
 
 
-def test_rows_of_a_table_are_runs(heroku):
+def test_each_row_of_a_table_is_a_run(heroku):
     cases = pd.DataFrame({"seed": [1, 2], "region": ["eu", "us"]})
     df = heroku.sweep("point", {"cases": cases}, {"n": 1}).result(60)
     assert df[["seed", "region"]].to_dict("records") == cases.to_dict("records")
 
 
-def test_a_sample_is_a_part_of_the_grid(heroku):
+def test_a_sample_runs_a_part_of_the_grid(heroku):
     df = heroku.sweep("point", {"seed": range(10**6)}, {"n": 1}, sample=3, seed=1).result(60)
     assert len(df) == 3
     assert df["x"].tolist() == (df["seed"] * 10).tolist()
 
 
-def test_plain_rows_come_back_too(heroku):
+def test_a_script_that_prints_json_can_be_swept(heroku):
     df = heroku.sweep("plain", {"seed": [1, 2, 3]}).result(60)
     assert df["seed_squared"].tolist() == [1, 4, 9]
 
 
-def test_a_column_with_a_parameters_name_is_kept_once_if_it_says_the_same(heroku):
+def test_a_column_with_a_parameters_name_must_have_its_value_and_appears_once(heroku):
     df = heroku.sweep("echo", {"seed": [1, 2]}).result(60)
     assert df.to_dict("list") == {"seed": [1, 2], "y": [1, 1]}
     sweep = heroku.sweep("echo", {"seed": range(1, 30)}, {"wrong": True}, jobs=1)
-    with pytest.raises(SweepFailed, match="row 0: the task says seed is 2, and the run was made with 1"):
+    with pytest.raises(SweepFailed, match="row 0: the task reports seed=2, but the run had seed=1"):
         sweep.result(60)
-    assert sweep.counts() == {"failed": 1, "cancelled": 28}, "the first one that shows it is the last"
+    assert sweep.counts() == {"failed": 1, "cancelled": 28}, "the first contradiction stops the sweep"
     assert sweep.partial is None
 
 
-def test_all_faults_are_told_before_anything_starts(heroku):
+def test_all_problems_are_reported_before_a_dyno_starts(heroku):
     assert refused(heroku, "point", {"seed": ["a", 1, "b"], "region": [1]}) == [
         "seed is the text 'a': expected a whole number.",
         "region is 1: expected text.",
@@ -225,11 +225,11 @@ def test_a_line_with_each_is_an_expression(shell):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("--each seed", "--each seed has no values. Assign them in the body, or use --each seed={seed} to take"),
         ("--each seed=5", "its value is text ('5')"),
-        ("--each seed={5}", "its value is one int"),
+        ("--each seed={5}", "its value is a single int"),
         ("--each 9", "expected NAME"),
         ("--each seed={[1]} --each seed={[2]}", '"seed" is given twice'),
         ("--each seed={[1]} --jobs 0", "expected a whole number of at least 1"),
@@ -239,13 +239,13 @@ def test_a_line_with_each_is_an_expression(shell):
         ("--each seed={[]}", "there are no values"),
     ],
 )
-def test_bad_lines_are_refused_by_name(shell, line, said):
+def test_an_invalid_line_is_refused_with_the_name_of_its_option(shell, line, message):
     error = shell.run_cell(f"%heroku run point {line}").error_in_exec
     assert isinstance(error, InvalidOptions | InvalidParameters)
-    assert said in str(error)
+    assert message in str(error)
 
 
-def test_a_failed_sweep_fails_its_cell_and_leaves_its_name_unbound(shell, capsys):
+def test_a_failed_sweep_fails_its_cell_and_does_not_bind_its_name(shell, capsys):
     done = shell.run_cell("%heroku run point --each seed={range(3)} --arg fail=1 --out df")
     assert isinstance(done.error_in_exec, SweepFailed)
     assert "df" not in shell.user_ns
@@ -258,7 +258,7 @@ def test_a_failed_sweep_fails_its_cell_and_leaves_its_name_unbound(shell, capsys
 
 
 @pytest.mark.parametrize("chunk", [2, 7, 100, "auto"])
-def test_combinations_that_share_a_dyno_give_the_same_rows(heroku, chunk):
+def test_combinations_that_share_a_dyno_have_the_same_rows(heroku, chunk):
     grid, fixed = {"region": ["eu", "us"], "seed": range(12)}, {"n": 2}
     alone = heroku.sweep("point", grid, fixed).result(60)
     sweep = heroku.sweep("point", grid, fixed, chunk=chunk)
@@ -269,7 +269,7 @@ def test_combinations_that_share_a_dyno_give_the_same_rows(heroku, chunk):
     assert len(sweep.spans()) == dynos if dynos else len(sweep.spans()) <= 24
 
 
-def test_a_failure_in_a_chunk_is_that_of_one_combination(heroku):
+def test_a_failure_in_a_chunk_affects_one_combination(heroku):
     sweep = heroku.sweep("point", {"seed": range(6)}, {"fail": 2}, chunk=6)
     with pytest.raises(SweepFailed, match=r"1 of 6 runs failed(.|\n)*seed=2: ValueError: seed 2 is bad") as caught:
         sweep.result(60)
@@ -280,13 +280,13 @@ def test_a_failure_in_a_chunk_is_that_of_one_combination(heroku):
     assert len(set(sweep.runs()["dyno"])) == 1
 
 
-def test_in_a_chunk_only_what_failed_is_tried_again(heroku):
+def test_only_the_failed_combination_of_a_chunk_is_retried(heroku):
     sweep = heroku.sweep("point", {"seed": range(6)}, {"fail": 2}, chunk=6, retries=2, retry_tasks=True)
     sweep.wait(60)
     assert sweep.runs()["attempts"].tolist() == [1, 1, 3, 1, 1, 1]
 
 
-def test_combinations_of_a_chunk_are_given_as_they_complete(heroku):
+def test_outcomes_of_a_chunk_are_yielded_as_they_complete(heroku):
     sweep = heroku.sweep("point", {"seed": range(3)}, {"pause": 0.5}, chunk=3)
     first = next(sweep.as_completed())
     assert not sweep.done()
@@ -295,7 +295,7 @@ def test_combinations_of_a_chunk_are_given_as_they_complete(heroku):
     assert sweep.result(60)["x"].tolist() == [0, 1, 10, 11, 20, 21]
 
 
-def test_what_does_not_fit_into_one_environment_goes_into_several(heroku):
+def test_a_chunk_too_large_for_one_environment_is_divided(heroku):
     import random
 
     words = [random.Random(number).randbytes(3000).hex() for number in range(8)]
@@ -304,7 +304,7 @@ def test_what_does_not_fit_into_one_environment_goes_into_several(heroku):
     assert 1 < len(sweep.spans()) < 8
 
 
-def test_a_cancelled_chunk_keeps_what_had_ended(heroku):
+def test_a_cancelled_chunk_keeps_the_results_so_far(heroku):
     sweep = heroku.sweep("point", {"seed": range(5)}, {"pause": 0.4}, chunk=5)
     done = next(sweep.as_completed()).parameters["seed"]
     sweep.cancel()
@@ -314,12 +314,12 @@ def test_a_cancelled_chunk_keeps_what_had_ended(heroku):
     assert heroku.dynos() == []
 
 
-def test_a_plain_script_takes_no_chunks(heroku):
+def test_a_plain_script_cannot_run_in_chunks(heroku):
     with pytest.raises(InvalidOptions, match="plain is no task of heroku_task, or its app has an older"):
         heroku.sweep("plain", {"seed": [1, 2]}, chunk=2)
 
 
-def test_files_and_tables_of_a_chunk_are_those_of_their_combination(tmp_path):
+def test_files_and_tables_of_a_chunk_belong_to_their_combination(tmp_path):
     folder = make_worker(
         tmp_path / "worker",
         draw="""
@@ -346,7 +346,7 @@ def test_files_and_tables_of_a_chunk_are_those_of_their_combination(tmp_path):
 
 @pytest.fixture
 def priced(folder, monkeypatch, tmp_path):
-    """The same app as if it were on Heroku, where dynos cost something."""
+    """The same app used like a real one, where dynos cost money."""
     server = embedded(folder)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HEROKU_HOST", server.url)
@@ -354,7 +354,7 @@ def priced(folder, monkeypatch, tmp_path):
     return connect("worker", size="basic", prices={"basic": 2_592_000}, say=lambda _: None)
 
 
-def test_a_dollar_a_second_is_counted(priced):
+def test_the_cost_of_a_sweep_is_added_up(priced):
     sweep = priced.sweep("point", {"seed": range(3)}, {"pause": 0.2})
     df = sweep.result(60)
     assert df.attrs["heroku"]["dollars"] == pytest.approx(sweep.runs()["seconds"].sum(), rel=0.01)
@@ -362,21 +362,21 @@ def test_a_dollar_a_second_is_counted(priced):
     assert sweep.expected_dollars == pytest.approx(sweep.dollars)
 
 
-def test_a_budget_is_refused_before_by_what_was_measured(priced):
+def test_a_sweep_whose_measured_cost_exceeds_the_budget_is_refused(priced):
     priced.run("point", {"seed": 1, "pause": 0.3})
     assert "more than the $1 of --max-cost" in refused(priced, "point", {"seed": range(100)}, max_cost=1.0)[0]
     assert priced.dynos() == []
 
 
-def test_a_dry_run_with_a_budget_refuses_as_the_sweep_would_and_shortens_no_run(priced):
-    made = priced.estimate("echo", {"seed": range(3)}, max_cost=500)
-    assert made.order.timeout == priced.settings.timeout
+def test_a_dry_run_with_a_budget_is_refused_like_the_sweep_and_keeps_the_timeout(priced):
+    estimate = priced.estimate("echo", {"seed": range(3)}, max_cost=500)
+    assert estimate.order.timeout == priced.settings.timeout
     priced.run("point", {"seed": 1, "pause": 0.3})
     with pytest.raises(InvalidParameters, match=r"more than the \$1 of --max-cost"):
         priced.estimate("point", {"seed": range(100)}, max_cost=1.0)
 
 
-def test_a_budget_stops_a_sweep_that_costs_more(priced):
+def test_a_budget_stops_a_running_sweep(priced):
     grid = {"seed": range(40)}
     sweep = priced.sweep("echo", grid, {"pause": 0.4}, jobs=2, max_cost=2.0)
     with pytest.raises(SweepFailed, match="--max-cost"):
@@ -386,8 +386,8 @@ def test_a_budget_stops_a_sweep_that_costs_more(priced):
     assert priced.dynos() == []
 
 
-@pytest.mark.parametrize(("size", "said"), [("eco", "the price of eco is not known"), (None, "give --size")])
-def test_a_budget_needs_a_price(folder, monkeypatch, tmp_path, size, said):
+@pytest.mark.parametrize(("size", "message"), [("eco", "the price of eco is not known"), (None, "give --size")])
+def test_a_budget_needs_a_price(folder, monkeypatch, tmp_path, size, message):
     server = embedded(folder)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HEROKU_HOST", server.url)
@@ -397,11 +397,11 @@ def test_a_budget_needs_a_price(folder, monkeypatch, tmp_path, size, said):
         lambda: heroku.sweep("point", {"seed": [1]}, max_cost=1),
         lambda: heroku.submit("point", {"seed": 1}, max_cost=1),
     ):
-        with pytest.raises(InvalidOptions, match=said):
+        with pytest.raises(InvalidOptions, match=message):
             start()
 
 
-def test_a_budget_of_one_run_is_its_dynos_longest_life(priced):
+def test_the_budget_of_a_single_run_limits_its_dynos_life(priced):
     run = priced.submit("point", {"seed": 1, "pause": 60}, max_cost=2.0)
     with pytest.raises(TaskFailed, match="the time limit of 2 s was reached"):
         run.result(60)
@@ -409,23 +409,23 @@ def test_a_budget_of_one_run_is_its_dynos_longest_life(priced):
         priced.submit("point", {"seed": 1}, max_cost=0.5)
 
 
-def test_an_estimate_starts_nothing_and_asks_for_no_secret(priced, monkeypatch):
-    asked, send = [], Transport.send
+def test_an_estimate_sends_only_get_requests_and_needs_no_secret(priced, monkeypatch):
+    requests, send = [], Transport.send
     monkeypatch.setattr(
-        Transport, "send", lambda self, method, *a, **k: asked.append(method) or send(self, method, *a, **k)
+        Transport, "send", lambda self, method, *a, **k: requests.append(method) or send(self, method, *a, **k)
     )
-    made = priced.estimate("plain", {"seed": range(50)}, {"n": 2}, secrets=["key"])
-    assert made.combinations == 50
-    assert set(asked) <= {"GET"}
-    assert "Nothing was started." in str(made)
+    estimate = priced.estimate("plain", {"seed": range(50)}, {"n": 2}, secrets=["key"])
+    assert estimate.combinations == 50
+    assert set(requests) <= {"GET"}
+    assert "Nothing was started." in str(estimate)
 
 
-def test_a_dry_run_says_what_would_be(shell, capsys):
+def test_a_dry_run_prints_the_estimate(shell, capsys):
     assert shell.run_cell("%%heroku point --each seed --dry-run --jobs 3\nseed = range(9)").result is None
-    said = capsys.readouterr().out
-    assert "9 runs of point on embedded" in said
-    assert "3 at once" in said
-    assert "Nothing was started." in said
+    message = capsys.readouterr().out
+    assert "9 runs of point on embedded" in message
+    assert "3 at once" in message
+    assert "Nothing was started." in message
     shell.run_cell("%heroku run point --arg seed=1 --dry-run")
     assert "One run of point" in capsys.readouterr().out
     assert shell.run_cell("%heroku ps").result.empty
@@ -434,31 +434,31 @@ def test_a_dry_run_says_what_would_be(shell, capsys):
 # -- a cell's lines --------------------------------------------------------------------------------
 
 
-def test_what_an_interrupted_cell_did_is_resumed_by_the_next(shell, tmp_path):
+def test_an_interrupted_cell_is_resumed_by_the_next(shell, tmp_path):
     file = tmp_path / "s.jsonl"
     shell.run_cell(f"%heroku run point --each seed={{range(3)}} --arg fail=1 --save {file}")
     assert file.exists()
     shell.run_cell("import heroku_magic")
     resumed = shell.run_cell("df = %heroku resume")
-    assert isinstance(resumed.error_in_exec, SweepFailed)  # it fails as before, but the others were not run again
+    assert isinstance(resumed.error_in_exec, SweepFailed)  # the same run fails again; the others are not repeated
     assert shell.run_cell("heroku_magic.last.runs()").result["attempts"].tolist() == [1, 2, 1]
     kept = shell.run_cell(f"%heroku resume {file} --no-raise").result
     assert sorted(set(kept["seed"])) == [0, 2]
 
 
 class Impatient:
-    """A display whose watcher presses Ctrl-C each time it looks."""
+    """A display that is interrupted with Ctrl-C as soon as all dynos are up."""
 
     def __init__(self, sweep, **_):
         self.sweep = sweep
 
     def follow(self):
-        while not self.sweep._desk.runs() or not all(run.up_at for run in self.sweep._desk.runs()):
+        while not self.sweep._scheduler.runs() or not all(run.up_at for run in self.sweep._scheduler.runs()):
             time.sleep(0.01)
         raise KeyboardInterrupt
 
 
-def test_a_second_interrupt_lets_go_and_says_what_may_still_run(shell, monkeypatch):
+def test_a_second_interrupt_detaches_and_reports_what_may_still_run(shell, monkeypatch):
     monkeypatch.setattr("heroku_magic.display.sweep_output.SweepOutput", Impatient)
     line = "%heroku run point --each seed={range(9)} --arg pause=60 --jobs 2"
     error = shell.run_cell(line).error_in_exec
@@ -471,7 +471,7 @@ def test_a_second_interrupt_lets_go_and_says_what_may_still_run(shell, monkeypat
     assert shell.run_cell("%heroku ps").result.empty
 
 
-def test_an_interrupt_before_the_sweep_is_drawn_stops_it_too(shell, monkeypatch):
+def test_an_interrupt_before_the_first_drawing_stops_the_sweep(shell, monkeypatch):
     def interrupted(*_, **__):
         monkeypatch.undo()
         raise KeyboardInterrupt
@@ -486,7 +486,7 @@ def test_an_interrupt_before_the_sweep_is_drawn_stops_it_too(shell, monkeypatch)
 @pytest.mark.parametrize(
     "option", ["--zip", "--jobs 3", "--chunk auto", "--retries 2", "--fail-fast", "--save s.jsonl"]
 )
-def test_what_only_a_sweep_has_is_refused_for_one_run(shell, option):
+def test_sweep_options_are_refused_for_a_single_run(shell, option):
     error = shell.run_cell(f"%heroku run point --arg seed=1 {option}").error_in_exec
     assert isinstance(error, InvalidOptions)
     assert f"{option.split()[0]} is for sweeps. To start a sweep, use --each NAME" in str(error)
@@ -496,18 +496,18 @@ def test_what_only_a_sweep_has_is_refused_for_one_run(shell, option):
     "options",
     [{"jobs": -1}, {"jobs": 0}, {"retries": -1}, {"chunk": -2}, {"chunk": "all"}, {"sample": 0}, {"retry_tasks": True}],
 )
-def test_numbers_that_mean_nothing_are_refused(heroku, options):
+def test_invalid_numbers_are_refused(heroku, options):
     with pytest.raises(InvalidOptions, match=next(iter(options))):
         heroku.sweep("point", {"seed": range(3)}, **options)
 
 
-def test_without_a_sweep_there_is_nothing_to_resume(shell, monkeypatch):
+def test_resume_without_a_previous_sweep_is_refused(shell, monkeypatch):
     monkeypatch.setattr("heroku_magic.app.heroku._last", None)
     error = shell.run_cell("%heroku resume").error_in_exec
     assert "No sweep was started in this kernel yet" in str(error)
 
 
-def test_a_sweep_in_the_background_binds_its_name_at_its_end(shell):
+def test_a_background_sweep_binds_its_name_when_it_is_done(shell):
     sweep = shell.run_cell("%heroku run point --each seed={range(3)} --arg n=1 --bg --out df").result
     assert sweep.wait(60)
     for _ in range(100):
@@ -517,36 +517,36 @@ def test_a_sweep_in_the_background_binds_its_name_at_its_end(shell):
     assert shell.user_ns["df"]["seed"].tolist() == [0, 1, 2]
 
 
-def test_a_command_is_no_sweep(shell):
+def test_a_command_cannot_be_swept(shell):
     error = shell.run_cell("%heroku run --each n={[1, 2]} -- date").error_in_exec
     assert "--each is for tasks" in str(error)
 
 
 @pytest.mark.parametrize("values", [[Secret("swordfish")], ["open", Secret("swordfish")]])
-def test_a_secret_is_no_axis(heroku, values):
+def test_a_secret_cannot_be_swept(heroku, values):
     assert "a secret is the same in every run" in refused(heroku, "plain", {"seed": values})[0]
 
 
 @pytest.mark.parametrize("each", [{"seed": [1, 2]}, {"cases": [{"seed": 1}, {"n": 2}]}])
-def test_a_parameter_that_differs_and_is_fixed_is_given_twice(heroku, each):
+def test_a_parameter_cannot_be_both_swept_and_fixed(heroku, each):
     assert "seed is given twice, once by --each" in refused(heroku, "point", each, {"seed": 1})[0]
 
 
-def test_a_check_that_takes_long_is_said(folder, monkeypatch):
-    said = []
+def test_a_long_check_is_announced(folder, monkeypatch):
+    messages = []
     monkeypatch.setattr("heroku_magic.app.planner.MANY", 2)
-    heroku = connect(worker=folder, say=said.append)
+    heroku = connect(worker=folder, say=messages.append)
     heroku.sweep("point", {"seed": range(3)}, {"n": 1}).result(60)
     heroku.sweep("point", {"seed": range(1000)}, {"n": 1}, sample=2).result(60)
-    assert [text for text in said if "Checking" in text] == ["Checking 3 values before the first dyno starts"]
+    assert [text for text in messages if "Checking" in text] == ["Checking 3 values before the first dyno starts"]
 
 
-def test_a_thousand_million_combinations_ask_for_a_bound(heroku):
-    said = refused(heroku, "point", {"seed": range(10**6), "n": range(1000)})[0]
-    assert said.startswith("1,000,000,000 combinations are more than 1,000,000: --sample K draws K of them")
+def test_a_billion_combinations_are_refused(heroku):
+    message = refused(heroku, "point", {"seed": range(10**6), "n": range(1000)})[0]
+    assert message.startswith("1,000,000,000 combinations are more than 1,000,000: --sample K draws K of them")
 
 
-def test_parameters_with_the_names_of_a_runs_facts_are_kept_beside_them(tmp_path):
+def test_parameters_named_like_columns_of_runs_are_kept_beside_them(tmp_path):
     source = """
         from heroku_task import task
 
@@ -563,10 +563,10 @@ def test_parameters_with_the_names_of_a_runs_facts_are_kept_beside_them(tmp_path
     assert runs["error"].isna().all()
 
 
-def test_an_estimate_takes_whatever_a_sweep_takes(heroku):
-    made = heroku.estimate(
+def test_an_estimate_accepts_all_options_of_a_sweep(heroku):
+    estimate = heroku.estimate(
         "point", {"seed": [1, 2]}, retries=3, retry_tasks=True, fail_fast=True, seed=1, save="x.jsonl"
     )
-    assert made.combinations == 2
+    assert estimate.combinations == 2
     with pytest.raises(TypeError):
         heroku.estimate("point", {"seed": [1, 2]}, jbos=3)

@@ -1,0 +1,71 @@
+"""The rows of all runs of a sweep as one DataFrame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.protocol.dataframe import column, frame, series
+from heroku_magic.protocol.records import Rows
+from heroku_magic.protocol.tables import Table
+from heroku_magic.protocol.values import plain, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+
+def grid_frame(
+    runs: Sequence[tuple[Mapping[str, Any], Sequence[Rows | Table]]], names: Sequence[str], facts: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return the rows of many runs below each other, preceded by the parameters of each run.
+
+    A column with a parameter's name is replaced by the parameter; check it with `contradiction` first.
+    """
+    import pandas as pd
+
+    result = frame([part for _, parts in runs for part in parts], facts)
+    counts = [sum(map(_length, parts)) for _, parts in runs]
+    for name in reversed(names):
+        repeated = [
+            plain(parameters.get(name))
+            for (parameters, _), count in zip(runs, counts, strict=True)
+            for _ in range(count)
+        ]
+        if name in result:
+            del result[name]
+        result.insert(0, name, pd.Series(column(repeated).array, index=result.index))
+    return result
+
+
+def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) -> str | None:
+    """Describe the first row whose column differs from the run's parameter of the same name, or return None.
+
+    Parameters travel as text, so the text of a value counts as equal to it.
+    """
+    before = 0
+    for part in parts:
+        for name, value in parameters.items():
+            allowed = (plain(value), to_text(value, None))
+            for row, reported in enumerate(_column(part, name), before):
+                if reported not in allowed:
+                    return (
+                        f"row {row}: the task reports {name}={reported!r}, but the run had {name}={allowed[0]!r}. "
+                        "Rename the task's column."
+                    )
+        before += _length(part)
+    return None
+
+
+def _column(part: Rows | Table, name: str) -> Iterable[Any]:
+    """Return the values of a column, if it exists, with None for NaN in tables."""
+    if isinstance(part, Rows):
+        return (row[name] for row in part.rows if name in row)
+    if name not in part.columns:
+        return ()
+    values = series(part.columns[name])
+    return values.astype(object).where(values.notna(), None).tolist()
+
+
+def _length(part: Rows | Table) -> int:
+    return part.length if isinstance(part, Table) else len(part.rows)
