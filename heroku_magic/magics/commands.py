@@ -1,18 +1,26 @@
 """The table of verbs and their options, which the parser, the help and completion read.
 
 A new verb is a row of this table and a method of a verb group, named after the verb with an underscore
-in front.
+in front. An option of runs or sweeps is a field in `runs/options.py`.
 """
 
 from __future__ import annotations
 
+import keyword
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.magics import option_values as to
+from heroku_magic.runs.options import RunOptions, SweepOptions, command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+# https://devcenter.heroku.com/articles/oauth#scopes
+SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
+_DURATION = re.compile(r"(\d{1,8})([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -94,11 +102,44 @@ class Verb:
         return self.completes or self.words.partition(" ")[0].strip("[]…").lower()
 
 
+def _lifetime(text: str) -> int:
+    match = _DURATION.fullmatch(text)
+    if match is None or not 60 <= (seconds := int(match[1]) * _SECONDS[match[2]]) <= 366 * 86400:
+        raise ValueError("expected a time from a minute to a year, such as 30m, 8h or 2d")
+    return seconds
+
+
+def _scopes(text: str) -> list[str]:
+    scopes = [scope.strip() for scope in text.split(",")]
+    if unknown := [scope for scope in scopes if scope not in SCOPES]:
+        raise ValueError(f'"{unknown[0]}" is not a valid scope. Choose one or more of {", ".join(SCOPES)}')
+    return scopes
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise ValueError("expected the name of a variable")
+    return text
+
+
+def _variables(text: str) -> list[str]:
+    try:
+        return [_variable(name.strip()) for name in text.split(",")]
+    except ValueError:
+        raise ValueError("expected names of variables, such as a,b without blanks; for a value use --arg") from None
+
+
+def _fields(kind: type[Any]) -> tuple[Option, ...]:
+    """Return the options that the fields of a dataclass define."""
+    rows = [dict(row) for row in command_line(kind).values()]
+    return tuple(Option(f"{', '.join(row.pop('names'))} {row.pop('metavar')}".rstrip(), **row) for row in rows)
+
+
 HELP = Option("-h, --help", "show this help")
 _VERBOSE = Option("-v, --verbose", "also show Heroku's own log lines, timestamps and full tracebacks")
 _QUIET = Option("-q, --quiet", "show output only if something goes wrong")
 _OUT = Option(
-    "-o, --out NAME", "assign the DataFrame to NAME instead of showing it", convert=to.variable, completes="variable"
+    "-o, --out NAME", "assign the DataFrame to NAME instead of showing it", convert=_variable, completes="variable"
 )
 _BG = Option("--bg", "return a handle at once; the output keeps updating")
 _NO_RAISE = Option("--no-raise", "return the rows so far instead of raising an error")
@@ -111,45 +152,26 @@ WHERE = (
     Option("--local", "use the embedded Heroku, whatever app is set"),
     Option("--worker FOLDER", "the folder that the embedded Heroku serves (implies --local)"),
 )
+_RUN_OPTIONS = _fields(RunOptions)
 _RUN = (
     Option("-e, --arg NAME=VALUE", "set a parameter; $name or {expression} passes a Python value", many=True),
-    Option(
-        "--secret NAME",
-        "read this parameter from the environment, the keyring or a hidden prompt",
-        many=True,
-        completes="secret",
-    ),
     *WHERE,
-    Option("-s, --size SIZE", "dyno size, such as standard-2x"),
-    Option("--timeout SECONDS", "longest life of the dyno, boot included (default: 3600)", convert=to.seconds),
-    _OUT,
+    *_RUN_OPTIONS,
     Option(
         "--each NAME[=VALUES]",
         "one run per value; repeat it to run every combination",
         many=True,
         completes="parameter",
     ),
-    Option("--zip", "pair the values of several --each instead of combining them"),
-    Option("--jobs N", "at most N runs of a sweep at once", convert=to.count),
-    Option("--sample K", "only K combinations of a sweep, chosen at random", convert=to.count),
-    Option("--seed N", "random seed for --sample", convert=int),
-    Option("--chunk K", "run K combinations per dyno; auto: as many as a boot is worth", convert=to.chunk),
-    Option("--retries N", "retry a run up to N times if the platform fails it", convert=to.retries),
-    Option("--retry-tasks", "let --retries include runs whose task failed"),
-    Option("--fail-fast", "stop a sweep at its first failure"),
-    Option("--save FILE", "record each finished run of a sweep in FILE, for %heroku resume"),
+    *(option for option in _fields(SweepOptions) if option not in _RUN_OPTIONS),
     Option("--dry-run", "show what would run, for how long and at what cost; start nothing"),
-    Option("--max-cost DOLLARS", "refuse or stop whatever would cost more at list price", convert=to.price),
-    _BG,
-    Option("--detach", "like --bg, and the run goes on after the kernel ends"),
     Option("--form", "show a form that starts with these values instead of running"),
+    _BG,
+    _OUT,
     _QUIET,
     _VERBOSE,
     Option("-x, --exit-code", "fail if the exit status is not 0 (the default)"),
     _NO_RAISE,
-    Option("--rows none", "take no rows from the task's output", convert=to.none),
-    Option("--any-type", "accept a process type that is not a task, such as web"),
-    Option("--override NAME", "let a parameter replace the config var NAME", many=True),
 )
 _CONNECTED = (*WHERE, _VERBOSE)
 _FOLLOWED = (*WHERE, _OUT, _BG, _QUIET, _VERBOSE, _NO_RAISE)
@@ -162,7 +184,7 @@ _CODE = (
         "-i, --input NAME[,NAME…]",
         "notebook variables that the code uses, passed by value; small DataFrames too",
         many=True,
-        convert=to.variables,
+        convert=_variables,
         completes="variables",
     ),
     Option(
@@ -244,9 +266,9 @@ _TABLE = (
         "login",
         "find or ask for a token and check it, or create a narrower one",
         (
-            Option("--scope SCOPES", "create a token with these scopes, such as identity,read", convert=to.scopes),
+            Option("--scope SCOPES", "create a token with these scopes, such as identity,read", convert=_scopes),
             Option(
-                "--expires TIME", "create a token that expires after, for example, 30m, 8h or 2d", convert=to.lifetime
+                "--expires TIME", "create a token that expires after, for example, 30m, 8h or 2d", convert=_lifetime
             ),
             _VERBOSE,
         ),

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS
+from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, SCOPES, VERBS
 from heroku_magic.magics.expand import split
-from heroku_magic.magics.option_values import SCOPES
 from heroku_magic.text.sanitize import clean_line, clipped
 
 if TYPE_CHECKING:

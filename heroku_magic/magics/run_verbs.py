@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import Interrupted, InvalidOptions, RunCancelled
 from heroku_magic.magics.verb_group import VerbGroup, table
+from heroku_magic.runs.options import RunOptions, SweepOptions, from_command_line, option_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.widgets import Form
 
-_SWEEP_OPTIONS = ("zip", "jobs", "sample", "seed", "chunk", "retries", "retry_tasks", "fail_fast", "save")
+_SWEEP_ONLY = option_names(SweepOptions) - option_names(RunOptions)
 
 
 class RunVerbs(VerbGroup):
@@ -30,21 +31,18 @@ class RunVerbs(VerbGroup):
     def _run(self, line: ParsedLine) -> Any:
         if line.options.get("form"):
             return self._form(line)
-        if not line.each and (ignored := [name for name in _SWEEP_OPTIONS if name in line.options]):
+        if not line.each and (ignored := [name for name in line.options if name in _SWEEP_ONLY]):
             raise InvalidOptions(f"--{ignored[0].replace('_', '-')} is for sweeps. To start a sweep, use --each NAME.")
         heroku = self._connect(line)
+        options = {"code": line.code, **from_command_line(line.options, RunOptions, SweepOptions)}
         if line.options.get("dry_run"):
-            wish = {**_sweep_options(line), **_run_options(line), "command": line.command}
-            print(heroku.estimate(line.word, line.each, line.parameters, **wish))
+            print(heroku.estimate(line.word, line.each, line.parameters, command=line.command, **options))
             return None
         if not line.each:
-            return self._show(
-                heroku.submit(line.word, line.parameters, command=line.command, **_run_options(line)), line
-            )
+            return self._show(heroku.submit(line.word, line.parameters, command=line.command, **options), line)
         if line.command is not None:
             raise InvalidOptions("--each is for tasks. A command after -- is a single run.")
-        sweep = heroku.sweep(line.word, line.each, line.parameters, **_sweep_options(line), **_run_options(line))
-        return self._show(sweep, line)
+        return self._show(heroku.sweep(line.word, line.each, line.parameters, **options), line)
 
     _dyno = _run
 
@@ -61,9 +59,8 @@ class RunVerbs(VerbGroup):
             heroku=self._connect(line),
             on_success=self._binder(options["out"]) if "out" in options else None,
             verbose=self._is_set(line, "verbose"),
-            line={**options, **({"chunk": "auto"} if options.get("chunk") == 0 else {})},
-            **_run_options(line),
-            **_sweep_options(line),
+            line={**options, **({"rows": "none"} if "rows" in options else {})},
+            **from_command_line(options, RunOptions, SweepOptions),
         )
         shown.show()
         return shown
@@ -205,38 +202,6 @@ def _abandoned(job: Run | Sweep) -> Interrupted | RunCancelled:
 
     message = f"Stopped following {job.id} before all its dynos were gone. {job.leftover_message()}"
     return RunCancelled(message, job) if isinstance(job, Run) else Interrupted(message)
-
-
-def _run_options(line: ParsedLine) -> dict[str, Any]:
-    """Return the options that `submit()` and `sweep()` share."""
-    options = line.options
-    return {
-        "code": line.code,
-        "size": options.get("size"),
-        "timeout": options.get("timeout"),
-        "any_type": bool(options.get("any_type")),
-        "secrets": options.get("secret", ()),
-        "override": options.get("override", ()),
-        "rows": options.get("rows") != "none",
-        "detach": bool(options.get("detach")),
-        "max_cost": options.get("max_cost"),
-    }
-
-
-def _sweep_options(line: ParsedLine) -> dict[str, Any]:
-    """Return the options that only `sweep()` takes."""
-    options = line.options
-    return {
-        "zip": bool(options.get("zip")),
-        "jobs": options.get("jobs"),
-        "chunk": options.get("chunk", 1) or "auto",
-        "sample": options.get("sample"),
-        "seed": options.get("seed"),
-        "retries": options.get("retries", 0),
-        "retry_tasks": bool(options.get("retry_tasks")),
-        "fail_fast": bool(options.get("fail_fast")),
-        "save": options.get("save"),
-    }
 
 
 def _summary(task: Task) -> str:

@@ -36,7 +36,7 @@ T = TypeVar("T")
 def check_count(name: str, value: Any, least: int = 1) -> None:
     """Raise InvalidOptions unless the value is None or a whole number of at least `least`."""
     if value is not None and (type(value) is not int or value < least):
-        raise InvalidOptions(f"{name} is {value!r}: expected a whole number from {least} on.")
+        raise InvalidOptions(f"{name} is {value!r}: expected a whole number of at least {least}.")
 
 
 def _check_dollars(name: str, value: Any) -> None:
@@ -56,7 +56,7 @@ def _seconds(text: str) -> int:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) < 10**8:
-        raise ValueError("expected a whole number from 1 on")
+        raise ValueError("expected a whole number of at least 1")
     return int(text)
 
 
@@ -68,7 +68,7 @@ def _chunk(text: str) -> int | str:
     try:
         return text if text == "auto" else _count(text)
     except ValueError:
-        raise ValueError("expected a whole number from 1 on, or auto") from None
+        raise ValueError("expected a whole number of at least 1, or auto") from None
 
 
 def _dollars(text: str) -> float:
@@ -92,7 +92,11 @@ def _option(default: Any, *names: str, metavar: str = "", help: str, **more: Any
 
 
 _MAX_COST = _option(
-    None, "--max-cost", metavar="DOLLARS", help="refuse or stop what costs more, at list price", convert=_dollars
+    None,
+    "--max-cost",
+    metavar="DOLLARS",
+    help="refuse or stop whatever would cost more at list price",
+    convert=_dollars,
 )
 
 
@@ -115,7 +119,7 @@ class RunOptions:
         (),
         "--secret",
         metavar="NAME",
-        help="a parameter from the environment, the keyring or a hidden prompt",
+        help="read this parameter from the environment, the keyring or a hidden prompt",
         many=True,
         completes="secret",
     )
@@ -124,7 +128,7 @@ class RunOptions:
         None,
         "--timeout",
         metavar="SECONDS",
-        help="longest life of the dyno, boot included (3600)",
+        help="longest life of the dyno, boot included (default: 3600)",
         convert=_seconds,
     )
     max_cost: float | None = _MAX_COST
@@ -134,7 +138,7 @@ class RunOptions:
     )
     any_type: bool = _option(False, "--any-type", help="accept a process type that is not a task, such as web")
     override: Iterable[str] = _option(
-        (), "--override", metavar="NAME", help="let a parameter replace this config var", many=True
+        (), "--override", metavar="NAME", help="let a parameter replace the config var NAME", many=True
     )
     dry_run: bool = False
 
@@ -154,31 +158,29 @@ class SweepOptions:
     the platform, with retry_tasks also of the task. save: the journal's path. max_cost: dollars for all runs together.
     """
 
-    zip: bool = _option(False, "--zip", help="walk the lists of --each in step")
-    jobs: int | None = _option(
-        None, "--jobs", metavar="N", help="most runs of a sweep at the same time", convert=_count
-    )
+    zip: bool = _option(False, "--zip", help="pair the values of several --each instead of combining them")
+    jobs: int | None = _option(None, "--jobs", metavar="N", help="at most N runs of a sweep at once", convert=_count)
     sample: int | None = _option(
-        None, "--sample", metavar="K", help="run only K combinations of a sweep, drawn at random", convert=_count
+        None, "--sample", metavar="K", help="run only K combinations of a sweep, chosen at random", convert=_count
     )
-    seed: int | None = _option(None, "--seed", metavar="N", help="seed of the random draw of --sample", convert=int)
+    seed: int | None = _option(None, "--seed", metavar="N", help="random seed for --sample", convert=int)
     chunk: int | Literal["auto"] = _option(
         1,
         "--chunk",
         metavar="K",
-        help="combinations that share a dyno; auto: as many as its boot is worth",
+        help="run K combinations per dyno; auto: as many as a boot is worth",
         convert=_chunk,
     )
     retries: int = _option(
-        0, "--retries", metavar="N", help="extra attempts for a run that the platform failed", convert=_retries
+        0, "--retries", metavar="N", help="retry a run up to N times if the platform fails it", convert=_retries
     )
-    retry_tasks: bool = _option(False, "--retry-tasks", help="spend the attempts of --retries on failed tasks, too")
+    retry_tasks: bool = _option(False, "--retry-tasks", help="let --retries include runs whose task failed")
     fail_fast: bool = _option(False, "--fail-fast", help="stop a sweep at its first failure")
     save: str | os.PathLike[str] | None = _option(  # noqa: RUF009 - it returns a field
         None,
         "--save",
         metavar="FILE",
-        help="write each finished run of a sweep to a file, for %heroku resume",
+        help="record each finished run of a sweep in FILE, for %heroku resume",
     )
     max_cost: float | None = _MAX_COST
 

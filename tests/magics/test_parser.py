@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.commands import VERBS
 from heroku_magic.magics.expand import split
-from heroku_magic.magics.option_values import LONGEST_TIMEOUT
 from heroku_magic.magics.parser import parse
 from heroku_magic.protocol.values import Typed
+from heroku_magic.runs.options import LONGEST_TIMEOUT
 
 
 def read(line, **namespace):
@@ -83,7 +83,7 @@ def test_splitting_loses_only_blanks(line):
             {"verbose": True, "exit_code": True, "no_raise": True, "any_type": True},
         ),
         ("%%heroku --no_raise --any_type", [], {"no_raise": True, "any_type": True}),
-        ("%%heroku --rows none", [], {"rows": "none"}),
+        ("%%heroku --rows none", [], {"rows": False}),
         ("%%heroku --timeout 60", [], {"timeout": 60}),
         ("%%heroku --timeout 0060", [], {"timeout": 60}),
         (f"%%heroku --timeout={LONGEST_TIMEOUT}", [], {"timeout": LONGEST_TIMEOUT}),

@@ -137,9 +137,11 @@ def test_a_cell_with_each_starts_the_form_with_these_fields_swept(front_end):
     assert front_end.run("print(form.cell)").text == (
         "%%heroku ticks --jobs 2 --each mark,n\nmark = ['x', 'y']\nn = range(1, 4)\nevery = 0\n"
     )
-    out = front_end.run("line = %heroku form ticks --each n={[1, 2]} --chunk auto --retry-tasks\nline.offer, line.cell")
+    out = front_end.run(
+        "line = %heroku form ticks --each n={[1, 2]} --chunk auto --retries 1 --retry-tasks\nline.offer, line.cell"
+    )
     assert "'Run 2 runs · free'" in out.value
-    assert "%%heroku ticks --chunk auto --retry-tasks --each n\\nn = [1, 2]" in out.value
+    assert "%%heroku ticks --chunk auto --retries 1 --retry-tasks --each n\\nn = [1, 2]" in out.value
 
 
 def test_a_sweep_is_shown_in_the_forms_own_place_and_its_cell_gives_the_same(front_end):
