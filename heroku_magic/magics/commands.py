@@ -203,9 +203,9 @@ DYNO = Verb(
     _CODE,
     (),
     magic="%%dyno",
-    body="The body is the code. It can use the inputs, the parameters (JSON text is parsed),\n"
-    "emit, emit_file, progress, metric and display. What it emits, or the value of its\n"
-    "last expression, comes back as a DataFrame.",
+    body="The body is the code. It can use the inputs, the parameters (JSON text is\n"
+    "parsed), emit, emit_file, progress, metric and display. What it emits, or the\n"
+    "value of its last expression, comes back as a DataFrame.",
     cell_examples=('%%dyno -i names --arg n=1000 --out df\n[{"name": name, "n": n} for name in names]',),
 )
 
@@ -281,7 +281,7 @@ _TABLE = (
     Verb("use APP", "choose the app that cells run on", (_VERBOSE,), ("%heroku use my-app",)),
     Verb(
         "create [NAME]",
-        "create an app and choose it for cells to run on",
+        "create an app and let cells run on it",
         (
             Option("--region REGION", "us, eu, or the region of a private space"),
             Option("--stack STACK", "Heroku stack, such as heroku-24"),
@@ -293,7 +293,7 @@ _TABLE = (
         "destroy [NAME]",
         "destroy an app permanently",
         (
-            Option("--confirm NAME", "the app's name again, as confirmation", completes="app"),
+            Option("--confirm NAME", "repeat the app's name to confirm", completes="app"),
             Option("--leftovers", "instead, remove apps and tokens that crashed notebooks on this machine left behind"),
             _VERBOSE,
         ),

@@ -1,4 +1,4 @@
-"""Completion as front ends ask for it: the kernel's own complete request, and a terminal's Tab key."""
+"""Completion as front ends request it: the kernel's complete request, and a terminal's Tab key."""
 
 from __future__ import annotations
 
@@ -66,21 +66,21 @@ def offered(started, code, at=None):
         ("%%heroku --worker w", ["worker/"]),
     ],
 )
-def test_the_kernels_complete_request_knows_our_lines(shared, code, found):
+def test_the_kernel_completes_our_lines(shared, code, found):
     assert sorted(set(offered(shared, code)) & {*found, "slow", "--arg"}) == sorted(found)
     if IS_MATCHER:
         assert shared.complete(code) == found
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the embedded Heroku needs bash")
-def test_the_first_line_is_completed_while_a_body_stands_below(shared):
+def test_the_first_line_is_completed_above_a_body(shared):
     first = "%%heroku simulate --arg me"
 
     assert "method=" in shared.complete(f"{first}\npoints = 5\n", len(first))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the embedded Heroku needs bash")
-def test_the_variables_of_the_notebook_and_the_dynos_that_run_are_offered(shared):
+def test_variables_and_running_dynos_are_offered(shared):
     shared.run("our_result = 5\nrun = %heroku run slow --bg")
     shared.run("run.wait_for_dyno(20)")
     dyno = shared.run("run.dyno").value.strip("'")
@@ -92,7 +92,7 @@ def test_the_variables_of_the_notebook_and_the_dynos_that_run_are_offered(shared
 
 
 @pytest.mark.skipif(not IS_MATCHER, reason="an older IPython takes no word beside a completion")
-def test_a_price_stands_beside_a_size(shared):
+def test_a_size_is_offered_with_its_price(shared):
     reply = shared.client.complete("%%heroku --size standard-1", reply=True, timeout=30)["content"]
 
     assert reply["metadata"]["_jupyter_types_experimental"][0]["type"] == "$0.035/h"
@@ -114,7 +114,7 @@ def registered(shell):
     return matchers.count("heroku_magic") + len(hooks)
 
 
-def test_unloading_takes_completion_away_and_reloading_gives_it_once(shell):
+def test_unloading_removes_completion_and_reloading_adds_it_once(shell):
     shell.run_line_magic("load_ext", "heroku_magic")
     shell.run_line_magic("reload_ext", "heroku_magic")
     assert registered(shell) == 1
@@ -122,7 +122,7 @@ def test_unloading_takes_completion_away_and_reloading_gives_it_once(shell):
     assert registered(shell) == 0
 
 
-def test_a_completion_is_quick_once_it_is_warm(shell):
+def test_a_warm_completion_is_quick(shell):
     """The promise is 50 ms; this waits for ten times as long, for a busy machine."""
     shell.run_line_magic("load_ext", "heroku_magic")
     (magics,) = [one for one in shell.configurables if type(one).__name__ == "HerokuMagics"]
@@ -134,7 +134,7 @@ def test_a_completion_is_quick_once_it_is_warm(shell):
     assert time.process_time() - began < 0.5
 
 
-def test_the_first_completion_imports_nothing_that_is_heavy(shell):
+def test_the_first_completion_imports_nothing_heavy(shell):
     code = (
         "import sys, IPython\n"
         "shell = IPython.core.interactiveshell.InteractiveShell.instance()\n"
@@ -149,7 +149,7 @@ def test_the_first_completion_imports_nothing_that_is_heavy(shell):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_whatever_fails_gives_no_completion_and_no_word(capsys):
+def test_an_error_means_no_completions_and_no_output(capsys):
     def fails(text, is_first_line):
         raise RuntimeError("no")
 
@@ -161,7 +161,7 @@ def test_whatever_fails_gives_no_completion_and_no_word(capsys):
     ("replaces", "symbol", "word"),
     [(2, "si", "simulate"), (0, "", "simulate"), (2, "work/si", "work/simulate"), (3, "si", "imulate")],
 )
-def test_an_older_ipython_gets_whole_words_as_it_cuts_them(replaces, symbol, word):
+def test_an_older_ipython_gets_words_as_it_splits_them(replaces, symbol, word):
     assert _as_symbol(Match("simulate"), Matches(replaces).replaces, symbol) == word
 
 

@@ -1,4 +1,4 @@
-"""What may stand at the cursor of a line: verbs, options, and what each value is; from facts alone."""
+"""Completions of verbs, options and values, from facts that the test provides."""
 
 from __future__ import annotations
 
@@ -105,11 +105,11 @@ def texts(line, facts=None, **options):
         ("%herokus lo", None),
     ],
 )
-def test_each_place_of_a_line_has_its_own_completions(line, found):
+def test_each_position_in_a_line_has_its_own_completions(line, found):
     assert texts(line) == found
 
 
-def test_a_line_that_is_complete_so_far_offers_its_options():
+def test_a_complete_line_offers_its_options():
     offered = texts("%%heroku simulate --size eco ")
 
     assert "--arg" in offered
@@ -118,25 +118,25 @@ def test_a_line_that_is_complete_so_far_offers_its_options():
     assert texts("%%heroku simulate --arg n=1 --a") == ["--arg", "--app", "--any-type"]
 
 
-def test_every_verb_and_option_of_the_table_is_offered():
+def test_every_verb_and_option_in_the_table_is_offered():
     assert texts("%heroku ") == list(VERBS)
     for verb in VERBS.values():
         assert {option.names[-1] for option in verb.options} <= set(texts(f"%heroku {verb.name} --"))
 
 
-def test_a_cell_magic_stands_on_the_first_line_alone():
+def test_a_cell_magic_is_completed_only_on_the_first_line():
     assert texts("%%heroku s", is_first_line=False) is None
     assert texts("x = %%heroku s") is None
     assert texts("df = %heroku run s", is_first_line=False) == ["simulate"]
 
 
-def test_a_completion_says_how_much_it_replaces():
+def test_completions_report_how_much_they_replace():
     assert complete("%%heroku simulate --arg=method=f", Facts()).replaces == 1
     assert complete("%%heroku simulate --si", Facts()).replaces == 4
     assert complete("%%heroku ", Facts()).replaces == 0
 
 
-def test_a_word_stands_beside_each_completion():
+def test_each_completion_has_a_hint():
     assert Match("eco", "from the monthly pool of hours") in complete("%%heroku -s ", Facts()).found
     assert Match("standard-1x", "$0.035/h") in complete("%%heroku -s st", Facts()).found
     assert complete("%%heroku s", Facts()).found == [Match("simulate", "Estimate pi.")]
@@ -144,14 +144,14 @@ def test_a_word_stands_beside_each_completion():
     assert Match("method=", "'naive' or 'fast' or 'a b'") in complete("%%heroku simulate -e ", Facts()).found
 
 
-def test_the_only_task_and_the_main_task_have_parameters_without_being_named():
+def test_the_default_task_has_parameters_without_being_named():
     main = Task("task", "", SIMULATE.schema)
 
     assert texts("%%heroku -e ", Facts(SIMULATE)) == ["n=", "method=", "dry="]
     assert texts("%%heroku -e ", Facts(Task("a", "", None), main)) == ["n=", "method=", "dry="]
 
 
-def test_where_a_run_would_go_is_asked_with_it():
+def test_sources_receive_the_options_that_say_where_to_run():
     facts = Facts()
     texts("%%heroku --app shop-eu -s eco ", facts)
     texts("%%heroku --worker jobs --local si", facts)
@@ -159,7 +159,7 @@ def test_where_a_run_would_go_is_asked_with_it():
     assert facts.asked == [{"app": "shop-eu", "size": "eco"}, {"worker": "jobs", "local": ""}]
 
 
-def test_folders_are_completed_after_worker_and_hidden_ones_only_when_asked_for(tmp_path, monkeypatch):
+def test_folders_are_completed_and_hidden_ones_only_after_a_dot(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("jobs/inner", "jelly", ".hidden", "a b", "__pycache__"):
         (tmp_path / name).mkdir(parents=True)
@@ -174,7 +174,7 @@ def test_folders_are_completed_after_worker_and_hidden_ones_only_when_asked_for(
     assert texts("%%heroku --worker ~nobody-of-this-name/") == []
 
 
-def test_hostile_names_are_never_inserted_and_a_crowd_is_cut():
+def test_hostile_names_are_left_out_and_long_lists_are_cut():
     evil = Task("run\x1b[2J", "", None), Task("a\u202eb", "", None), Task("fine", "", None)
     crowd = [Task(f"t{at}", "", None) for at in range(10_000)]
 

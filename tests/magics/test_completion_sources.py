@@ -1,4 +1,4 @@
-"""What is known without waiting: of connections that were made, of a Procfile, of what was asked in the background."""
+"""Completion knows existing connections, a Procfile, and what it fetched in the background."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def names(tasks):
     return [task.name for task in tasks]
 
 
-def test_before_any_connection_the_procfile_that_would_be_served_names_the_tasks(folder, tmp_path, monkeypatch):
+def test_without_a_connection_the_procfile_names_the_tasks(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("heroku_magic.magics.completion_sources._connections", list)
     before = len(running())
@@ -65,7 +65,7 @@ def test_before_any_connection_the_procfile_that_would_be_served_names_the_tasks
 
 
 @pytest.mark.parametrize("name", ["HEROKU_APP", "HEROKU_API_KEY", "HEROKU_HOST"])
-def test_the_folder_is_not_read_where_an_app_would_run(monkeypatch, name):
+def test_the_procfile_is_not_read_if_the_line_would_run_on_an_app(monkeypatch, name):
     monkeypatch.setattr("heroku_magic.magics.completion_sources._connections", list)
     monkeypatch.setenv(name, "x")
 
@@ -74,14 +74,14 @@ def test_the_folder_is_not_read_where_an_app_would_run(monkeypatch, name):
     assert names(known(app="my-app").tasks({"local": ""})) != []
 
 
-def test_a_connection_that_was_made_knows_what_its_tasks_take(folder):
+def test_a_connection_knows_the_parameters_of_its_tasks(folder):
     connect(worker=folder, say=lambda _: None).tasks()
 
     (simulate,) = [task for task in known(worker=str(folder)).tasks({}) if task.name == "simulate"]
     assert [parameter.name for parameter in simulate.parameters] == ["n"]
 
 
-def test_each_line_has_the_tasks_of_where_it_would_run(folder, account):
+def test_each_line_offers_the_tasks_of_the_app_it_would_run_on(folder, account):
     connect("shop-eu", say=lambda _: None).run("simulate")
 
     assert sorted(names(known(app="shop-eu").tasks({}))) == ["simulate", "slow"]
@@ -89,13 +89,13 @@ def test_each_line_has_the_tasks_of_where_it_would_run(folder, account):
     assert known().tasks({"app": "shop-us"}) == []
 
 
-def test_apps_are_asked_for_in_the_background_and_known_the_next_time(account, monkeypatch):
+def test_apps_are_fetched_in_the_background(account, monkeypatch):
     facts = known()
 
     assert soon(facts.apps) == ["shop-eu"]
 
 
-def test_the_dynos_of_runs_are_known_at_once_and_others_of_ours_the_next_time(folder, account):
+def test_dynos_of_this_process_are_known_at_once_and_others_after_a_fetch(folder, account):
     connection = connect("shop-eu", say=lambda _: None)
     run = connection.submit("slow")
     run.wait_for_dyno(20)
@@ -109,7 +109,7 @@ def test_the_dynos_of_runs_are_known_at_once_and_others_of_ours_the_next_time(fo
         run.cancel()
 
 
-def test_nothing_is_asked_twice_in_ten_seconds_and_a_failure_is_silent(api, monkeypatch, capsys):
+def test_nothing_is_fetched_twice_in_ten_seconds_and_failures_are_silent(api, monkeypatch, capsys):
     monkeypatch.setenv("HEROKU_HOST", api.url)
     monkeypatch.setenv("HEROKU_API_KEY", "token")
     monkeypatch.setattr("heroku_magic.magics.completion_sources._connections", list)
@@ -124,7 +124,7 @@ def test_nothing_is_asked_twice_in_ten_seconds_and_a_failure_is_silent(api, monk
     assert capsys.readouterr() == ("", "")
 
 
-def test_without_heroku_py_nothing_is_known_and_it_is_not_imported(monkeypatch):
+def test_completion_does_not_import_connect(monkeypatch):
     monkeypatch.delitem(sys.modules, "heroku_magic.app.connect")
 
     assert known(worker="nowhere").dynos({}) == []
@@ -135,7 +135,7 @@ def test_hidden_variables_are_left_out():
     assert known().variables() == ["data", "df"]
 
 
-def test_what_can_be_attached_are_runs_and_sweeps_of_this_folder(tmp_path, monkeypatch):
+def test_runs_and_sweeps_of_this_folder_can_be_attached(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".heroku" / "sweeps").mkdir(parents=True)
     (tmp_path / ".heroku" / "sweeps" / "hs-0123abcd.jsonl").write_text("{}")

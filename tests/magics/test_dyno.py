@@ -1,4 +1,4 @@
-"""`%%dyno` through a real IPython shell, on an app that knows nothing of us: a Procfile with only `web`."""
+"""`%%dyno` in a real IPython shell, on an app without heroku_magic: a Procfile with only `web`."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ def test_the_cell_of_the_readme(shell):
     assert shell.user_ns["df"].attrs["heroku"]["task"] == "cell"
 
 
-def test_the_last_expressions_value_is_the_cells_value(shell):
+def test_the_value_of_the_last_expression_is_the_cells_value(shell):
     df = run(shell, "%%dyno --arg n=3\n[{'i': i} for i in range(n)]")
 
     assert df["i"].tolist() == [0, 1, 2]
 
 
-def test_not_a_line_runs_here(shell, tmp_path):
+def test_no_line_runs_in_the_notebook(shell, tmp_path):
     shell.user_ns["place"] = str(tmp_path / "ran")
     run(shell, "%%dyno -i place\nimport os\nopen(place, 'w').write(str(os.getpid()))\nmine = 1;")
 
@@ -205,7 +205,7 @@ def test_twenty_values_make_twenty_rows(shell):
     assert df.attrs["heroku"]["verified"]
 
 
-def test_values_may_share_a_dyno(shell):
+def test_combinations_can_share_a_dyno(shell):
     df = run(shell, "%%dyno --each a={range(20)} --chunk 10\nleft = 'b' in globals()\nb = a\n{'b': b, 'left': left}")
 
     assert df["b"].tolist() == [*range(20)]
@@ -213,7 +213,7 @@ def test_values_may_share_a_dyno(shell):
     assert df.attrs["heroku"]["dynos"] == 2
 
 
-def test_a_sweep_is_saved_and_goes_on(heroku, tmp_path):
+def test_a_saved_sweep_can_be_resumed(heroku, tmp_path):
     code = "import os\nif k == 2 and not os.path.exists(mark):\n    raise ValueError('not yet')\n{'square': k * k}"
     each, mark, saved = {"k": range(4)}, tmp_path / "mark", tmp_path / "sweep.jsonl"
     with pytest.raises(SweepFailed, match="k=2: ValueError: not yet"):
@@ -231,7 +231,7 @@ def test_ten_thousand_lines_arrive(heroku):
     assert run.logs().splitlines() == [f"line {i}" for i in range(10_000)]
 
 
-def test_cancelling_stops_it(heroku):
+def test_cancelling_stops_the_dyno(heroku):
     run = heroku.submit(code="import time\nprint('up')\ntime.sleep(60)")
     while "up" not in run.logs() and not run.wait(0.05):
         pass
@@ -242,7 +242,7 @@ def test_cancelling_stops_it(heroku):
     assert heroku.dynos() == []
 
 
-def test_as_much_as_there_is_room_for_arrives(heroku):
+def test_the_largest_input_that_fits_arrives(heroku):
     rng, text = random.Random(1), ""
     while True:
         longer = text + "".join(rng.choices(string.ascii_letters, k=300))
@@ -267,7 +267,7 @@ def shop(folder, monkeypatch, tmp_path):
     return connect(server.app, say=lambda _: None)
 
 
-def test_a_detached_cell_is_taken_up_from_another_connection(shop):
+def test_a_detached_cell_can_be_attached_from_another_connection(shop):
     code = "import time\nfor i in range(n):\n    emit({'i': i})\n    time.sleep(0.05)"
     left = shop.submit(code=code, parameters={"n": 10}, detach=True)
     left.wait_for_dyno(30)
@@ -338,14 +338,14 @@ def test_source_inputs_and_secrets_are_in_neither_command_nor_log_nor_ps(heroku)
         ("%%heroku\nfor i in x: pass", InvalidParameters, "To run the cell's own code, use %%dyno"),
     ],
 )
-def test_bad_cells_are_refused_before_anything_starts(shell, monkeypatch, cell, error, message):
+def test_bad_cells_are_rejected_before_anything_starts(shell, monkeypatch, cell, error, message):
     monkeypatch.setattr("heroku_magic.api.client.HerokuClient.create_dyno", lambda *_, **__: pytest.fail("a dyno"))
     shell.user_ns.update(names=["a"], tables=[pd.DataFrame({"a": [1]})] * 2)
     with pytest.raises(error, match=message):
         run(shell, cell)
 
 
-def test_code_and_a_task_are_two_things_to_run(heroku):
+def test_code_and_a_task_cannot_be_combined(heroku):
     for options in ({"task": "web"}, {"task": None, "command": "true"}):
         with pytest.raises(InvalidOptions, match="one run runs one of them"):
             heroku.submit(**options, code="1")
@@ -353,7 +353,7 @@ def test_code_and_a_task_are_two_things_to_run(heroku):
         heroku.sweep("web", {"k": [1]}, code="k")
 
 
-def test_what_it_would_cost_is_said(shell, capsys):
+def test_dry_run_prints_the_cost(shell, capsys):
     assert run(shell, "%%dyno --each k={range(8)} --dry-run\nk") is None
     assert "8 runs of cell" in capsys.readouterr().out
 
@@ -384,7 +384,7 @@ def completed(shell, line):
     return [match.text for match in found]
 
 
-def test_unloading_takes_the_magic_away(shell):
+def test_unloading_removes_the_magic(shell):
     run(shell, "%unload_ext heroku_magic")
 
     assert shell.find_cell_magic("dyno") is None
@@ -392,7 +392,7 @@ def test_unloading_takes_the_magic_away(shell):
     assert shell.find_cell_magic("dyno") is not None
 
 
-def test_background_runs_bind_at_the_end(shell):
+def test_a_background_run_assigns_its_table_at_the_end(shell):
     handle = run(shell, "%%dyno --bg --out later\nimport time\ntime.sleep(0.3)\n{'a': 1}")
     assert "later" not in shell.user_ns
 
@@ -403,7 +403,7 @@ def test_background_runs_bind_at_the_end(shell):
     assert shell.user_ns["later"]["a"].tolist() == [1]
 
 
-def test_a_secret_replaces_no_config_var_unnoticed(analyst, monkeypatch):
+def test_a_secret_does_not_silently_replace_a_config_var(analyst, monkeypatch):
     (Path(analyst.settings.worker) / ".env").write_text(f"PYTHONPATH={PACKAGES}\nKEY=configured\n")
     monkeypatch.setenv("KEY", "hunter2-hunter2")
     with pytest.raises(InvalidParameters, match="KEY is a config var of embedded: --override KEY"):
@@ -451,7 +451,7 @@ def test_a_function_runs_here_when_it_is_called():
     assert scaled.__name__ == "scaled"
 
 
-def test_remote_returns_what_it_returned(mine):
+def test_remote_returns_the_functions_value(mine):
     assert mine.remote(1, by=3) == 18
     assert heroku_magic.last.logs() == "scaling 1"
 
@@ -463,7 +463,7 @@ def test_map_returns_all_in_order(mine, chunk):
     assert mine.map([]) == []
 
 
-def test_what_fails_on_the_dyno_shows_the_functions_lines(mine):
+def test_a_failure_on_the_dyno_shows_the_functions_lines(mine):
     with pytest.raises(
         TaskFailed, match=r"TypeError: can only concatenate(.|\n)*<shifted>:\d+  in shifted(.|\n)*return x \+ OFFSET"
     ):
@@ -494,7 +494,7 @@ def gives(kind):
     return None
 
 
-def test_what_cannot_come_back_says_so(heroku):
+def test_a_value_that_cannot_be_returned_is_an_error(heroku):
     made = heroku.function(gives)
 
     assert made.remote("tuple") == [1, "a"]
@@ -551,7 +551,7 @@ def test_functions_are_called_from_any_thread(mine):
     assert sorted(results) == [10, 12, 14]
 
 
-def test_an_array_in_an_app_without_numpy_is_said_with_a_remedy(heroku):
+def test_an_array_in_an_app_without_numpy_is_an_error_with_a_remedy(heroku):
     with pytest.raises(TaskFailed, match=r"values is a numpy array, and the app has no numpy(.|\n)*requirements\.txt"):
         heroku.run(code="values[0]", parameters={"values": np.array([1, 2])})
     assert heroku.function(reversed_list).remote([1, 2, 3]) == [3, 2, 1]

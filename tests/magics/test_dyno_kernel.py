@@ -1,4 +1,4 @@
-"""`%%dyno` where notebooks are: a real kernel, a headless run, a killed cell; on an app with nothing but `web`."""
+"""`%%dyno` in a real kernel, in a headless run, and interrupted; on an app with only `web`."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_failure_is_an_error_output_with_the_cells_own_line(shared):
     assert text.startswith("ZeroDivisionError: division by zero\n  <cell>:3  in <module>")
 
 
-def test_a_figure_and_a_sent_picture_are_pictures_of_the_cell(shared):
+def test_a_figure_and_an_emitted_picture_are_shown_in_the_cell(shared):
     cell = f"""%%dyno
 import matplotlib.pyplot as plt
 from base64 import b64decode
@@ -130,7 +130,7 @@ def test_ten_thousand_lines_arrive_and_the_output_stays_small(shared):
     assert shared.run("import heroku_magic; len(heroku_magic.last.logs().splitlines())").value == "10000"
 
 
-def test_a_headless_run_has_value_error_and_an_end(home, monkeypatch):
+def test_a_headless_notebook_has_values_and_ends_at_the_error(home, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     notebook = nbformat.v4.new_notebook()
     cells = [
@@ -152,7 +152,7 @@ def test_a_headless_run_has_value_error_and_an_end(home, monkeypatch):
     assert notebook.cells[3].outputs == []
 
 
-def test_a_cell_that_is_only_its_first_line_says_what_is_missing(shared):
+def test_a_cell_without_a_body_reports_what_is_missing(shared):
     name, text = shared.run("%%dyno --arg n=1").error
 
     assert name == "InvalidParameters"

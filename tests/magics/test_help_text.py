@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.magics.commands import VERBS
+from heroku_magic.magics.commands import DYNO, VERBS
 from heroku_magic.magics.help_text import help_text
 
 
@@ -20,3 +20,11 @@ def test_help_fits_80_columns_and_shows_every_option_and_an_example(verb, is_cel
     else:
         assert all(name in text for option in VERBS[verb].options for name in option.names)
         assert is_cell or VERBS[verb].examples[0] in text
+
+
+def test_the_help_of_a_cell_of_code_fits_80_columns_and_shows_every_option_and_an_example():
+    text = help_text(DYNO, is_cell=True)
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(name in text for option in DYNO.options for name in option.names)
+    assert DYNO.cell_examples[0].splitlines()[0] in text

@@ -1,4 +1,4 @@
-"""magics: cells through a real IPython shell, on the embedded Heroku."""
+"""Cells and lines in a real IPython shell, on the embedded Heroku."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ def run(shell, text):
     return result.result
 
 
-def test_a_cell_of_one_line_is_complete(shell):
+def test_a_cell_needs_only_its_first_line(shell):
     df = run(shell, "%%heroku --arg n=10")
 
     assert len(df) == 10
     assert df.attrs["heroku"]["task"] == "task"
 
 
-def test_the_body_holds_the_parameters(shell):
+def test_the_body_sets_the_parameters(shell):
     run(shell, "data = [1, 2, 3]")
 
     df = run(shell, "%%heroku task\nn = len(data)  # three\n_twice = 2 * n\nseed = max(i * _twice for i in data)\n")
@@ -96,18 +96,18 @@ def test_the_body_holds_the_parameters(shell):
     assert df["seed"].tolist() == [18, 18, 18]
 
 
-def test_a_line_is_an_expression(shell):
+def test_a_line_can_be_assigned(shell):
     run(shell, "k = 3\ndf = %heroku run --arg n={k + 1} --arg seed=$k")
 
     assert shell.user_ns["df"]["seed"].tolist() == [3] * 4
 
 
-def test_out_binds_and_shows_nothing(shell):
+def test_out_assigns_the_table_and_shows_nothing(shell):
     assert run(shell, "%%heroku --out df\nn = 2") is None
     assert len(shell.user_ns["df"]) == 2
 
 
-def test_a_functions_locals_are_seen(shell):
+def test_a_functions_locals_can_be_used(shell):
     run(
         shell,
         """
@@ -124,7 +124,7 @@ def test_a_functions_locals_are_seen(shell):
     assert len(run(shell, "line(4)")) == 4
 
 
-def test_a_table_that_is_empty_and_no_table_are_told_apart(shell):
+def test_an_empty_table_differs_from_no_table(shell):
     assert run(shell, "%%heroku empty").shape == (0, 0)
     assert run(shell, "%%heroku hello") is None
 
@@ -197,7 +197,7 @@ def test_values_of_numpy_and_pandas_arrive_plain(shell):
         ("%%heroku --size huge", Exception, "huge"),
     ],
 )
-def test_bad_input_is_refused_before_anything_starts(shell, cell, error, message):
+def test_bad_input_is_rejected_before_anything_starts(shell, cell, error, message):
     from heroku_magic.app.heroku import last
 
     before = last()
@@ -208,7 +208,7 @@ def test_bad_input_is_refused_before_anything_starts(shell, cell, error, message
     assert not started
 
 
-def test_all_faults_of_the_parameters_are_told_at_once(shell):
+def test_all_issues_with_the_parameters_are_reported_at_once(shell):
     with pytest.raises(InvalidParameters) as caught:
         run(shell, "%%heroku --arg m=1 --arg n=many --arg seed=1.5")
 
@@ -216,7 +216,7 @@ def test_all_faults_of_the_parameters_are_told_at_once(shell):
     assert "Did you mean n?" in str(caught.value) or "It takes: n: int" in str(caught.value)
 
 
-def test_a_failed_task_fails_the_cell_and_unbinds_its_name(shell):
+def test_a_failed_task_fails_the_cell_and_deletes_the_variable(shell):
     run(shell, "df = 'from before'")
     with pytest.raises(TaskFailed) as caught:
         run(shell, "%%heroku fails --out df")
@@ -227,11 +227,11 @@ def test_a_failed_task_fails_the_cell_and_unbinds_its_name(shell):
     assert run(shell, "%heroku last") is caught.value.run
 
 
-def test_no_raise_returns_what_there_is(shell):
+def test_no_raise_returns_the_rows_so_far(shell):
     assert len(run(shell, "%%heroku fails --no-raise")) == 1
 
 
-def test_an_error_shows_a_few_lines_and_no_frames_of_ours(shell, capsys):
+def test_an_error_shows_a_few_lines_and_no_internal_frames(shell, capsys):
     shell.run_cell("%%heroku fails")
 
     out = capsys.readouterr().out
@@ -242,7 +242,7 @@ def test_an_error_shows_a_few_lines_and_no_frames_of_ours(shell, capsys):
     assert "heroku_magic/magics" in capsys.readouterr().out
 
 
-def test_quiet_shows_nothing_of_a_run_that_goes_well(shell, capsys):
+def test_quiet_shows_nothing_of_a_run_that_succeeds(shell, capsys):
     run(shell, "%load_ext heroku_magic")
     run(shell, "%heroku run --arg n=1")
     capsys.readouterr()
@@ -251,7 +251,7 @@ def test_quiet_shows_nothing_of_a_run_that_goes_well(shell, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_background_run_returns_at_once_and_binds_at_the_end(shell):
+def test_a_background_run_returns_at_once_and_assigns_its_table_at_the_end(shell):
     handle = run(shell, "%%heroku slow --bg --out df\nseconds = 0.3")
 
     assert not handle.done()
@@ -260,7 +260,7 @@ def test_a_background_run_returns_at_once_and_binds_at_the_end(shell):
     assert_soon(lambda: "df" in shell.user_ns)
 
 
-def test_ps_lists_ours_and_stop_stops_them(shell, capsys):
+def test_ps_lists_our_dynos_and_stop_stops_them(shell, capsys):
     handle = run(shell, "%%heroku slow --bg")
     assert_soon(lambda: handle.dyno)
 
@@ -272,7 +272,7 @@ def test_ps_lists_ours_and_stop_stops_them(shell, capsys):
     assert len(run(shell, "%heroku ps")) == 0
 
 
-def test_logs_reads_a_dynos_log_again(shell, capsys):
+def test_logs_shows_a_dynos_log_again(shell, capsys):
     run(shell, "%heroku run hello")
     dyno = run(shell, "%heroku last").dyno
     capsys.readouterr()
@@ -283,7 +283,7 @@ def test_logs_reads_a_dynos_log_again(shell, capsys):
     assert "Process exited with status 0" in out
 
 
-def test_tasks_shows_what_they_take(shell, capsys):
+def test_tasks_shows_their_parameters(shell, capsys):
     run(shell, "%heroku tasks")
     assert "n: int = 10, seed: int = 0" in capsys.readouterr().out
     run(shell, "%heroku tasks task")
@@ -292,7 +292,7 @@ def test_tasks_shows_what_they_take(shell, capsys):
         run(shell, "%heroku tasks nope")
 
 
-def test_status_says_where_cells_run(shell, capsys):
+def test_status_shows_where_cells_run(shell, capsys):
     run(shell, "%heroku status")
 
     out = capsys.readouterr().out
@@ -317,7 +317,7 @@ def test_settings_are_traits(shell):
     assert last.ends_at - last.started_at == pytest.approx(7)
 
 
-def test_reload_and_unload_leave_one_and_none(shell):
+def test_reloading_leaves_one_registration_and_unloading_none(shell):
     before = len(shell.input_transformers_cleanup)
     run(shell, "%reload_ext heroku_magic")
     run(shell, "%reload_ext heroku_magic")
@@ -331,12 +331,12 @@ def test_reload_and_unload_leave_one_and_none(shell):
     run(shell, "%load_ext heroku_magic")
 
 
-def test_a_body_may_still_follow_in_a_terminal(shell):
+def test_a_terminal_waits_for_a_body(shell):
     assert shell.check_complete("%%heroku --arg n=1")[0] == "incomplete"
     assert shell.check_complete("%%heroku --arg n=1\n\n")[0] == "complete"
 
 
-def test_edited_code_runs_at_once_and_its_new_parameters_count(shell, tmp_path):
+def test_edited_code_runs_at_once_with_its_new_parameters(shell, tmp_path):
     source = """
         from heroku_task import task
 
@@ -354,7 +354,7 @@ def test_edited_code_runs_at_once_and_its_new_parameters_count(shell, tmp_path):
         run(shell, f"{line} --arg a=5")
 
 
-def test_loading_and_importing_pull_in_nothing_heavy():
+def test_loading_imports_nothing_heavy():
     script = """
         import sys, IPython
         from IPython.core.interactiveshell import InteractiveShell
