@@ -1,6 +1,6 @@
 """Complete a line of `%heroku`, `%%heroku` or `%%dyno` at the cursor.
 
-What it offers comes from the table of verbs and from `Facts`. It offers nothing for a line that cannot be read.
+Completions come from the table of verbs and from `CompletionSources`. A line that cannot be read gets none.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
 from heroku_magic.errors import InvalidOptions
@@ -18,24 +18,15 @@ from heroku_magic.magics.expand import split
 from heroku_magic.text.sanitize import clean_line, clipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from heroku_magic.magics.commands import Option, Verb
-    from heroku_magic.protocol.task import Parameter, Task
+    from heroku_magic.magics.completion_sources import CompletionSources
+    from heroku_magic.protocol.task import Parameter
 
 _MAGIC = re.compile(r"\s*(?:[^%'\"#]*=\s*)?(?P<magic>%%?heroku|%%dyno)(?=\s)")
 _MOST = 300  # completions, because an app may have 10,000 names
 _HOURS_PER_MONTH = 720
-
-
-class Facts(Protocol):
-    """What is known without waiting. where: the options typed so far, such as `app` and `worker`."""
-
-    def tasks(self, where: Mapping[str, str]) -> list[Task]: ...  # noqa: D102 - the names are clear
-    def dynos(self, where: Mapping[str, str]) -> list[str]: ...  # noqa: D102
-    def apps(self) -> list[str]: ...  # noqa: D102
-    def runs(self) -> list[str]: ...  # noqa: D102
-    def variables(self) -> list[str]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,7 @@ class _Line:
         return {name: values[-1] for name, values in self.used.items()}
 
 
-def complete(text: str, facts: Facts, *, is_first_line: bool = True) -> Matches | None:
+def complete(text: str, sources: CompletionSources, *, is_first_line: bool = True) -> Matches | None:
     """Return the completions at the end of a line's text; None if it is not a line of ours.
 
     >>> [match.text for match in complete("%heroku lo", None).found]
@@ -96,7 +87,7 @@ def complete(text: str, facts: Facts, *, is_first_line: bool = True) -> Matches 
     if cell is None and not words:
         return _matching(typed, (Match(verb.name, verb.summary) for verb in VERBS.values()))
     verb = cell or _verb(words.pop(0))
-    return _of_line(_read(verb, words, typed), facts) if verb else None
+    return _of_line(_read(verb, words, typed), sources) if verb else None
 
 
 def _verb(name: str) -> Verb | None:
@@ -127,17 +118,17 @@ def _option(verb: Verb, name: str) -> Option | None:
     return next((option for option in verb.options if name.replace("_", "-") in option.names), None)
 
 
-def _of_line(line: _Line, facts: Facts) -> Matches:
+def _of_line(line: _Line, sources: CompletionSources) -> Matches:
     if line.open:
-        return _values(line.open.kind, line.typed, line, facts)
+        return _values(line.open.kind, line.typed, line, sources)
     if line.typed.startswith("-"):
         name, equals, value = line.typed.partition("=")
         option = _option(line.verb, name)
         if equals:
-            return _values(option.kind, value, line, facts) if option and option.metavar else Matches(0)
+            return _values(option.kind, value, line, sources) if option and option.metavar else Matches(0)
         return _matching(line.typed, _options(line))
     has_room = line.verb.most is None or len(line.words) < line.verb.most
-    found = _values(line.verb.kind, line.typed, line, facts) if has_room else Matches(0)
+    found = _values(line.verb.kind, line.typed, line, sources) if has_room else Matches(0)
     return found if found.found or line.typed else Matches(0, list(_options(line)))
 
 
@@ -148,19 +139,19 @@ def _options(line: _Line) -> Iterable[Match]:
             yield Match(option.names[-1], option.help)
 
 
-def _values(kind: str, typed: str, line: _Line, facts: Facts) -> Matches:
+def _values(kind: str, typed: str, line: _Line, sources: CompletionSources) -> Matches:
     """Return the values of one kind, as the table of verbs names kinds."""
     if kind in {"name=value", "parameter"}:
-        return _parameters(typed, line, facts, "=" if kind == "name=value" else "")
+        return _parameters(typed, line, sources, "=" if kind == "name=value" else "")
     if kind == "folder":
         return _paths(typed)
-    sources: dict[str, Callable[[], Iterable[Match]]] = {
-        "task": lambda: (Match(task.name, task.summary or "task") for task in facts.tasks(line.where)),
-        "dyno": lambda: (Match(name, "dyno") for name in facts.dynos(line.where) if name not in line.words),
-        "app": lambda: (Match(name, "app") for name in facts.apps()),
-        "run": lambda: (Match(name, "run") for name in facts.runs()),
-        **dict.fromkeys(("variable", "variables"), lambda: (Match(name, "variable") for name in facts.variables())),
-        "secret": lambda: (_as_match(one, "") for one in _declared(line, facts) if one.is_secret),
+    by_kind: dict[str, Callable[[], Iterable[Match]]] = {
+        "task": lambda: (Match(task.name, task.summary or "task") for task in sources.tasks(line.where)),
+        "dyno": lambda: (Match(name, "dyno") for name in sources.dynos(line.where) if name not in line.words),
+        "app": lambda: (Match(name, "app") for name in sources.apps()),
+        "run": lambda: (Match(name, "run") for name in sources.runs()),
+        **dict.fromkeys(("variable", "variables"), lambda: (Match(name, "variable") for name in sources.variables())),
+        "secret": lambda: (_as_match(one, "") for one in _declared(line, sources) if one.is_secret),
         "size": _sizes,
         "verb": lambda: (Match(verb.name, verb.summary) for verb in VERBS.values()),
         "region": lambda: (Match("us", "United States"), Match("eu", "Europe")),
@@ -168,7 +159,7 @@ def _values(kind: str, typed: str, line: _Line, facts: Facts) -> Matches:
         "none": lambda: [Match("none")],
     }
     typed = typed.rpartition(",")[2] if kind in {"scopes", "variables"} else typed  # lists
-    return _matching(typed, sources[kind]()) if kind in sources else Matches(0)
+    return _matching(typed, by_kind[kind]()) if kind in by_kind else Matches(0)
 
 
 def _sizes() -> Iterable[Match]:
@@ -177,12 +168,12 @@ def _sizes() -> Iterable[Match]:
         yield Match(size, f"${dollars / _HOURS_PER_MONTH:.3f}/h")
 
 
-def _parameters(typed: str, line: _Line, facts: Facts, ending: str) -> Matches:
+def _parameters(typed: str, line: _Line, sources: CompletionSources, ending: str) -> Matches:
     """Return names of parameters, each followed by `ending`; after `=` their choices, and after `$` variables."""
     name, equals, value = typed.partition("=")
     if equals and value.startswith("$"):
-        return _matching(value, (Match(f"${name}", "variable") for name in facts.variables()))
-    declared = _declared(line, facts)
+        return _matching(value, (Match(f"${name}", "variable") for name in sources.variables()))
+    declared = _declared(line, sources)
     if equals:
         choices = next((one.choices for one in declared if one.name == name), [])
         return _matching(value, (Match(choice, "choice") for choice in choices))
@@ -195,11 +186,11 @@ def _as_match(parameter: Parameter, ending: str) -> Match:
     return Match(f"{parameter.name}{ending}", f"{kind} {parameter.limits}".strip())
 
 
-def _declared(line: _Line, facts: Facts) -> list[Parameter]:
+def _declared(line: _Line, sources: CompletionSources) -> list[Parameter]:
     """Return the parameters of the task that the line names, or of the default task."""
     if line.verb is DYNO:
         return []
-    tasks = {task.name: task for task in facts.tasks(line.where)}
+    tasks = {task.name: task for task in sources.tasks(line.where)}
     name = line.words[0] if line.words else "task" if "task" in tasks else next(iter(tasks), "")
     return tasks[name].parameters if name in tasks and (line.words or name == "task" or len(tasks) == 1) else []
 

@@ -120,7 +120,7 @@ class CompletionSources:
 
 
 def _connections() -> list[Heroku]:
-    """The connections there are; without connection.py there are none, and it is not imported to learn that."""
+    """Return the connections of this process. The module is not imported, because it would slow down completion."""
     module = sys.modules.get("heroku_magic.app.connect")
     return module.connections() if module else []
 
