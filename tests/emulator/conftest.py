@@ -1,4 +1,4 @@
-"""The real emulator as a process on a real socket, and a client that knows nothing of heroku_magic."""
+"""The real emulator as a process with a real socket, and a client independent of heroku_magic."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ OVER = b"to complete"
 class Emulator:
     """A running emulator with one app, `demo`."""
 
-    def __init__(self, folder, *options, environ=None, wait=True):
+    def __init__(self, folder, *options, environ=None, wait=True, certificate=False):
         command = [sys.executable, "-m", "heroku_magic.emulator", "--app", f"demo={folder}", "--until-stdin-closes"]
+        if not certificate and "--parent" not in options:
+            # A fifth of the start is the certificate, which a start for a parent process leaves out.
+            command += ["--parent", str(os.getpid())]
         self.folder = folder
         self.process = subprocess.Popen(
             [*command, *options],
@@ -36,8 +39,8 @@ class Emulator:
             self.wait()
 
     def wait(self):
-        told = os.read(self.process.stdout.fileno(), 65_536)  # all lines come in one write
-        exports = self.exports = dict(re.findall(r"export (\w+)=(\S+)", told.decode()))
+        output = os.read(self.process.stdout.fileno(), 65_536)  # all lines are written at once
+        exports = self.exports = dict(re.findall(r"export (\w+)=(\S+)", output.decode()))
         assert exports, self.process.stderr.read().decode()
         self.url, self.token = exports["HEROKU_HOST"], exports["HEROKU_API_KEY"]
         self.http = requests.Session()
@@ -95,12 +98,12 @@ class Emulator:
                 self.process.wait(10)
             finally:
                 self.process.kill()
-        said = self.process.stderr.read().decode()
+        complaints = self.process.stderr.read().decode()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             pipe.close()
         if hasattr(self, "http"):
             self.http.close()
-        return said
+        return complaints
 
 
 class Log:
@@ -134,7 +137,7 @@ class Log:
 
 
 def is_running(pid):
-    """Whether a process is there and no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -147,10 +150,10 @@ def is_running(pid):
 
 
 def wait_until(condition, seconds=10):
-    """Processes end without telling a stranger: look until it is so."""
+    """Poll until a condition holds: processes that are not our children end without notice."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.01)
 
 
@@ -168,7 +171,7 @@ def make_folder(tmp_path_factory):
 
 @pytest.fixture
 def start():
-    """Start emulators; at the end of the test none is left and none complained."""
+    """Start emulators; at the end of the test they must end without a complaint."""
     started = []
 
     def begin(*arguments, **more):
@@ -176,13 +179,38 @@ def start():
         return started[-1]
 
     yield begin
-    assert [said for each in started if (said := each.end())] == []
+    assert [complaints for each in started if (complaints := each.end())] == []
+
+
+@pytest.fixture(scope="module")
+def _shared(make_folder):
+    emulator = Emulator(make_folder(), "--time", "grace=0.4", "--one-offs", "50")
+    yield emulator
+    assert emulator.end() == ""
+
+
+@pytest.fixture
+def faulty(_shared):
+    """Return a function that turns faults on, as in `faulty("rate-limit=1")`, in an emulator shared by a module.
+
+    After the test the faults are off and all one-off dynos are gone.
+    """
+
+    def turn_on(*faults, seed=0):
+        values = {name: float(value) for name, _, value in (fault.partition("=") for fault in faults)}
+        _shared.ask("PUT", "/emulator/faults", json={"faults": values, "seed": seed})
+        return _shared
+
+    yield turn_on
+    turn_on()
+    _shared.ask("DELETE", "/apps/demo/dynos", 202)
+    wait_until(lambda: _shared.get("/apps/demo/dynos") == [])
 
 
 @pytest.fixture(scope="session")
 def demo(make_folder):
-    """One emulator for all tests that leave it as it was."""
+    """One emulator for all tests that leave it unchanged."""
     folder = make_folder("web: python web.py\ntask: python task.py\nsay: echo said\nrelease: true")
-    emulator = Emulator(folder, "--time", "grace=0.4", "--one-offs", "20")
+    emulator = Emulator(folder, "--time", "grace=0.4", "--one-offs", "20", certificate=True)
     yield emulator
     assert emulator.end() == ""

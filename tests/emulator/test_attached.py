@@ -1,4 +1,4 @@
-"""Attached dynos, byte by byte, as a client over TLS sees them."""
+"""Attached dynos, byte by byte, as a TLS client sees them."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_terminal_has_a_size_a_type_and_control_keys(attach):
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b""])
-def test_a_secret_may_end_as_its_client_likes(attach, end):
+def test_a_secret_may_end_with_or_without_a_newline(attach, end):
     client, _ = attach("echo here", force_no_tty=True, end=end)
     assert client.rest() == b"here\n"
 
@@ -123,14 +123,14 @@ def test_a_secret_works_once_and_no_other_works(attach, demo):
     assert client.rest() == b"mine\n"
 
 
-def test_the_line_with_the_exit_status_comes_in_one_record(attach):
+def test_the_line_with_the_exit_status_is_sent_in_one_record(attach):
     command = r"printf 'before \357\277\277 heroku-command'; sleep 0.2; printf -- '-exit-status: 7\n'"
     client, _ = attach(command, force_no_tty=True)
     records = list(client.records())
     assert records == [b"before ", MARK + b"7\n"]
 
 
-def test_all_output_comes_before_the_end_even_of_a_flood(attach):
+def test_all_output_of_a_flood_arrives_before_the_end(attach):
     client, _ = attach("seq 200000", force_no_tty=True)
     assert client.rest() == b"".join(b"%d\n" % number for number in range(1, 200_001))
 
@@ -149,8 +149,8 @@ def test_the_connection_waits_for_a_client_whose_input_has_not_ended(attach):
     assert lasted(EOT) < waited
 
 
-def test_a_client_that_does_not_come_is_waited_for_not_for_ever(start, make_folder):
-    emulator = start(make_folder(), "--time", "attach=0.3")
+def test_a_dyno_whose_client_does_not_connect_ends(start, make_folder):
+    emulator = start(make_folder(), "--time", "attach=0.3", certificate=True)
     dyno = emulator.create("true", attach=True)
     assert heroku_lines(emulator, dyno) == [
         "Awaiting client",
@@ -161,7 +161,7 @@ def test_a_client_that_does_not_come_is_waited_for_not_for_ever(start, make_fold
     assert only_word(emulator, dyno["attach_url"]) == b""
 
 
-def test_a_client_that_leaves_is_a_sighup_for_its_process(attach, demo):
+def test_a_client_that_leaves_causes_a_sighup(attach, demo):
     client, dyno = attach("sleep 60", force_no_tty=True)
     client.close()
     lines = heroku_lines(demo, dyno)
@@ -169,8 +169,8 @@ def test_a_client_that_leaves_is_a_sighup_for_its_process(attach, demo):
     assert "Process exited with status 129" in lines
 
 
-def test_a_process_that_ignores_its_clients_leaving_is_named(start, make_folder, attach):
-    emulator = start(make_folder(), "--time", "hangup=0.1")
+def test_a_process_that_ignores_its_clients_leaving_is_reported(start, make_folder, attach):
+    emulator = start(make_folder(), "--time", "hangup=0.1", certificate=True)
     client, dyno = attach("trap '' HUP; echo ready; sleep 1", force_no_tty=True, emulator=emulator)
     client.socket.recv(100)
     client.close()
@@ -179,8 +179,8 @@ def test_a_process_that_ignores_its_clients_leaving_is_named(start, make_folder,
     assert any(line.startswith("Error R16 (Detached) -> An attached process is not responding") for line in lines)
 
 
-def test_silence_for_too_long_ends_the_connection(start, make_folder, attach):
-    emulator = start(make_folder(), "--time", "attach-idle=0.3")
+def test_a_long_silence_ends_the_connection(start, make_folder, attach):
+    emulator = start(make_folder(), "--time", "attach-idle=0.3", certificate=True)
     client, dyno = attach("sleep 60", force_no_tty=True, emulator=emulator)
     assert client.rest() == b""
     assert "Process exited with status 129" in heroku_lines(emulator, dyno)
@@ -196,8 +196,8 @@ def test_a_stop_ends_an_attached_dyno_and_one_that_awaits_its_client(attach, dem
     assert "Process exited with status 143" in heroku_lines(demo, waiting)
 
 
-def test_a_client_that_brings_no_secret_is_sent_away_and_others_are_served(start, make_folder, attach):
-    emulator = start(make_folder())
+def test_a_client_without_a_secret_is_disconnected_and_others_are_served(start, make_folder, attach):
+    emulator = start(make_folder(), certificate=True)
     url = urlsplit(emulator.create("true", attach=True)["attach_url"])
     silent = [socket.create_connection((url.hostname, url.port)) for _ in range(50)]
     client, _ = attach("echo served", force_no_tty=True, emulator=emulator)
@@ -208,8 +208,8 @@ def test_a_client_that_brings_no_secret_is_sent_away_and_others_are_served(start
         each.close()
 
 
-def test_the_authority_is_in_a_private_folder_that_goes_at_the_end(start, make_folder):
-    emulator = start(make_folder())
+def test_the_authority_is_in_a_private_folder_that_is_removed_at_the_end(start, make_folder):
+    emulator = start(make_folder(), certificate=True)
     file = Path(emulator.exports["NODE_EXTRA_CA_CERTS"])
     assert file.parent.stat().st_mode & 0o777 == 0o700
     assert b"PRIVATE" not in file.read_bytes()
@@ -217,8 +217,8 @@ def test_the_authority_is_in_a_private_folder_that_goes_at_the_end(start, make_f
     wait_until(lambda: not file.exists())
 
 
-def test_an_emulator_that_is_killed_leaves_no_attached_process(start, make_folder, attach):
-    emulator = start(make_folder())
+def test_a_killed_emulator_leaves_no_attached_process(start, make_folder, attach):
+    emulator = start(make_folder(), certificate=True)
     client, _ = attach("echo $$; sleep 300", force_no_tty=True, emulator=emulator)
     pid = int(client.socket.recv(100))
     emulator.process.kill()

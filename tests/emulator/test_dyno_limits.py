@@ -22,7 +22,7 @@ def test_a_size_has_its_own_limit(start, make_folder):
     emulator.create("true")
 
 
-def test_a_dyno_over_its_memory_is_told_and_one_far_over_it_is_killed(start, make_folder):
+def test_a_dyno_over_its_memory_is_reported_and_one_far_over_it_is_killed(start, make_folder):
     emulator = start(make_folder(), "--time", "memory=0.2")
     dyno = emulator.create(HUNGRY.format(700))
     with emulator.tail(dyno) as log:
@@ -45,7 +45,7 @@ def test_a_larger_size_has_more_memory(start, make_folder):
     assert b"R14" not in b"".join(emulator.run(command, size="standard-2x"))
 
 
-def test_a_boot_takes_its_time_and_a_stop_need_not_wait_for_it(start, make_folder):
+def test_a_boot_takes_time_and_a_stop_does_not_wait_for_it(start, make_folder):
     emulator = start(make_folder(), "--time", "boot=0.4", "--fault", "slow-boot=0.2")
     dyno = emulator.create("echo up")
     assert emulator.get(f"/apps/demo/dynos/{dyno['id']}")["state"] == "starting"
@@ -57,27 +57,27 @@ def test_a_boot_takes_its_time_and_a_stop_need_not_wait_for_it(start, make_folde
     assert b"status 143" in lines[-2]
 
 
-def test_a_dyno_ends_without_its_exit_line(start, make_folder):
-    emulator = start(make_folder(), "--fault", "no-exit-line=1")
+def test_a_dyno_ends_without_its_exit_line(faulty):
+    emulator = faulty("no-exit-line=1")
     dyno = emulator.create("echo done")
     wait_until(lambda: emulator.get("/apps/demo/dynos") == [])
     lines = emulator.backlog(dyno=dyno["name"])
     assert lines[-1].endswith(b"]: done")
 
 
-def test_a_dyno_is_killed_while_it_runs(start, make_folder):
-    emulator = start(make_folder(), "--fault", "dyno-killed=1")
+def test_a_dyno_is_killed_while_it_runs(faulty):
+    emulator = faulty("dyno-killed=1")
     assert b"Process exited with status 137" in emulator.run("sleep 10")[-2]
 
 
-def test_memory_is_short_without_being_used(start, make_folder):
-    emulator = start(make_folder(), "--fault", "over-memory=1")
+def test_the_memory_fault_strikes_without_any_use_of_memory(faulty):
+    emulator = faulty("over-memory=1")
     said = b"\n".join(emulator.run("sleep 10"))
     assert said.index(b"R14") < said.index(b"R15") < said.index(b"status 137")
 
 
-def test_the_platform_runs_a_one_off_twice(start, make_folder):
-    emulator = start(make_folder(), "--fault", "run-twice=1")
+def test_the_platform_runs_a_one_off_twice(faulty):
+    emulator = faulty("run-twice=1")
     dyno = emulator.create("echo $$; sleep 0.3")
     wait_until(lambda: emulator.get("/apps/demo/dynos") == [])
     lines = emulator.backlog(dyno=dyno["name"])

@@ -1,4 +1,4 @@
-"""The app's own Python environment."""
+"""The Python environment of an app."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_two_emulators_install_the_requirements_of_one_folder_once(start, make_f
     assert sorted(built) == [False, True]
 
 
-def test_requirements_that_cannot_be_installed_are_a_422_with_pips_words(start, make_folder):
+def test_requirements_that_cannot_be_installed_are_a_422_with_pips_message(start, make_folder):
     emulator = start(make_folder(requirements__txt="no-such-package-at-all\n"), environ=OFFLINE)
     refused = emulator.refused(command="true")
     assert "no-such-package-at-all" in refused["message"]
@@ -73,7 +73,7 @@ def test_an_installed_app_is_not_written_to(start, make_folder):
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# a\n  # b"])
-def test_a_file_of_comments_needs_no_pip(start, make_folder, text):
+def test_requirements_with_comments_only_do_not_need_pip(start, make_folder, text):
     emulator = start(make_folder(requirements__txt=text), environ={"PIP_INDEX_URL": "http://127.0.0.1:1"})
     assert emulator.output("python -c 'print(1)'") == [b"1"]
     assert emulator.backlog(dyno="build") == []

@@ -1,4 +1,4 @@
-"""When faults strike, and what their settings and the times' may be."""
+"""When faults strike, and which settings of faults and timings are valid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_same_seed_gives_the_same_faults_in_any_order():
     assert {key: one.strikes("drop-lines", *key) for key in keys} != struck
 
 
-def test_what_is_off_never_strikes_and_what_is_certain_always_does():
+def test_a_fault_that_is_off_never_strikes_and_a_certain_one_always_does():
     faults = Faults()
     assert not any(faults.strikes("html-503") for _ in range(100))
     faults.set("html-503", "1")
@@ -30,7 +30,7 @@ def test_what_is_off_never_strikes_and_what_is_certain_always_does():
     assert faults.values == {}
 
 
-def test_a_count_strikes_so_many_times_a_key():
+def test_a_count_strikes_as_many_times_per_key():
     faults = Faults()
     faults.set("dyno-not-visible", "2")
     assert [faults.takes("dyno-not-visible", "a") for _ in range(4)] == [True, True, False, False]
@@ -49,7 +49,7 @@ def test_a_count_strikes_so_many_times_a_key():
         ("dyno-not-visible", "0.5", "a whole number"),
     ],
 )
-def test_a_wrong_setting_says_what_was_expected(name, text, words):
+def test_an_invalid_setting_reports_what_was_expected(name, text, words):
     faults = Faults()
     with pytest.raises(ValueError, match=words):
         faults.set(name, text)
@@ -64,12 +64,12 @@ def test_the_clock_may_be_behind():
     assert faults["clock-skew"] == -5
 
 
-def test_every_fault_of_the_issue_is_there():
+def test_every_planned_fault_exists():
     assert len(FAULTS) == 23
 
 
 @pytest.mark.parametrize("setting", ["boots=1", "boot", "boot=", "boot=-1", "boot=inf"])
-def test_a_wrong_time_says_what_was_expected(setting):
+def test_an_invalid_time_reports_what_was_expected(setting):
     with pytest.raises(ValueError, match=r"boot"):
         with_setting(Timings(), setting)
 

@@ -1,4 +1,4 @@
-"""Live folders: new code at once, .env as `heroku local` reads it, start errors."""
+"""Live folders: new code at once, .env as `heroku local` reads it, and errors at the start."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_changed_file_is_a_new_release_with_another_slug_and_the_new_code_runs
     assert b"brand new" in b"".join(emulator.log(dyno))
 
 
-def test_a_procfile_that_became_wrong_leaves_the_process_types_and_says_so(start, make_folder):
+def test_a_procfile_that_becomes_invalid_keeps_the_process_types_and_is_reported(start, make_folder):
     folder = make_folder("task: echo task")
     emulator = start(folder)
     (folder / "Procfile").unlink()
@@ -35,7 +35,7 @@ def test_a_procfile_that_became_wrong_leaves_the_process_types_and_says_so(start
 
 
 @pytest.mark.parametrize("name", [".git", ".heroku", "__pycache__", ".ipynb_checkpoints", ".venv", "node_modules"])
-def test_what_tools_keep_is_no_change(make_folder, name):
+def test_the_files_of_tools_are_not_a_change(make_folder, name):
     folder = make_folder()
     before = live_folder.signature(folder)
     (folder / name).mkdir()
@@ -44,7 +44,7 @@ def test_what_tools_keep_is_no_change(make_folder, name):
 
 
 @pytest.mark.parametrize("name", [".env", ".profile.d/x.sh", "package/module.py", "requirements.txt"])
-def test_what_belongs_to_the_app_is_a_change(make_folder, name):
+def test_a_file_of_the_app_is_a_change(make_folder, name):
     folder = make_folder()
     before = live_folder.signature(folder)
     (folder / name).parent.mkdir(exist_ok=True)
@@ -80,15 +80,15 @@ def test_a_folder_without_dotenv_has_no_variables(make_folder):
         ("echo task", "echo task"),
     ],
 )
-def test_the_first_blank_separated_word_may_be_a_process_type(command, found):
+def test_the_first_word_of_a_command_may_be_a_process_type(command, found):
     assert expand(command, {"task": "python t.py"}) == found
 
 
-def test_a_folder_without_procfile_is_told(tmp_path):
+def test_a_folder_without_a_procfile_is_an_error(tmp_path):
     with pytest.raises(StartError, match="no Procfile"):
         read(tmp_path)
 
 
-def test_a_procfile_that_names_a_type_twice_is_told(make_folder):
+def test_a_procfile_that_names_a_type_twice_is_an_error(make_folder):
     with pytest.raises(StartError, match="twice"):
         read(make_folder("a: 1\na: 2"))

@@ -1,4 +1,4 @@
-"""Many dynos and many readers at once: nothing is lost, and memory stays bounded."""
+"""Many concurrent dynos and readers: nothing is lost, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def memory(emulator, kind):
     return int(re.search(rf"{kind}:\s+(\d+) kB", status)[1])
 
 
-def test_200_dynos_at_once_each_say_all_they_have_to_say(start, make_folder, tmp_path):
+def test_200_concurrent_dynos_deliver_all_their_lines(start, make_folder, tmp_path):
     emulator = start(make_folder(), "--one-offs", "500")
     command = f"until [ -e {tmp_path}/all ]; do sleep 1; done; seq 50; exit 3"
     dynos = [emulator.create(command) for _ in range(200)]
@@ -103,7 +103,7 @@ pieces = st.one_of(
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(pieces, max_size=8))
-def test_any_bytes_come_out_of_the_stream_split_and_prefixed(printer, tmp_path, chunks):
+def test_any_bytes_leave_the_stream_split_and_prefixed(printer, tmp_path, chunks):
     (tmp_path / "bytes").write_bytes(b"".join(chunks))
     dyno = printer.create(f"cat {tmp_path}/bytes")
     wait_until(lambda: printer.get("/apps/demo/dynos") == [])

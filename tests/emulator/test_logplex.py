@@ -1,4 +1,4 @@
-"""Sessions, filters and streams, over HTTP and as they are."""
+"""Log sessions, filters and streams, over HTTP and directly."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_backlog_is_cut_before_it_is_filtered(filled, wanted, lines):
     assert b"".join(texts(filled, **wanted)).decode() == lines
 
 
-def test_1500_lines_are_kept_however_they_came():
+def test_1500_lines_are_kept_whatever_their_batches():
     logplex = Logplex()
     for start in range(0, 4000, 7):
         logplex.publish("app", "run.1", [b"%d" % each for each in range(start, start + 7)])
@@ -60,7 +60,7 @@ def test_1500_lines_are_kept_however_they_came():
     assert kept == [b"%d" % each for each in range(4004 - 1500, 4004)]
 
 
-def test_a_session_that_nobody_opens_is_over_after_five_minutes(monkeypatch):
+def test_an_unopened_session_expires_after_five_minutes(monkeypatch):
     async def scenario():
         logplex = Logplex()
         session = LogSession(Filter())
@@ -76,7 +76,7 @@ def test_a_session_that_nobody_opens_is_over_after_five_minutes(monkeypatch):
     assert read is not None
 
 
-def test_a_reader_that_takes_nothing_loses_lines_and_is_told_how_many(monkeypatch):
+def test_a_reader_that_reads_nothing_loses_lines_and_learns_how_many(monkeypatch):
     monkeypatch.setattr(module, "PENDING", 1000)
     monkeypatch.setattr(module, "TAIL_BUFFER", 102)
 
@@ -159,7 +159,7 @@ def test_events_are_numbered_lines_that_end_cleanly(demo):
     assert numbers == sorted(set(numbers))
 
 
-def test_plain_text_is_one_line_each(demo):
+def test_plain_text_has_one_line_per_message(demo):
     dyno = demo.create("echo one")
     demo.log(dyno)
     with demo.open(demo.session(dyno=dyno["name"])) as answer:
@@ -167,7 +167,7 @@ def test_plain_text_is_one_line_each(demo):
         assert answer.answer.content.count(b"\n") == 5
 
 
-def test_a_reader_that_comes_back_goes_on_after_its_last_event(demo):
+def test_a_reader_that_reconnects_continues_after_its_last_event(demo):
     dyno = demo.create("seq 3; sleep 0.05; read -t 60 < <(sleep 60)", time_to_live=60)
     url = demo.session(dyno=dyno["name"], lines=1500, tail=True)
     with demo.open(url, Accept="text/event-stream") as answer:
@@ -184,7 +184,7 @@ def test_a_reader_that_comes_back_goes_on_after_its_last_event(demo):
     ]
 
 
-def test_the_headers_of_a_silent_tail_come_at_once_and_its_url_needs_no_token(demo):
+def test_the_headers_of_a_silent_tail_are_sent_at_once_and_its_url_needs_no_token(demo):
     with demo.open(demo.session(dyno="nobody.1", tail=True)) as answer:
         assert answer.answer.status_code == 200
 
@@ -196,17 +196,17 @@ def test_an_unknown_dyno_is_an_empty_stream(demo):
 @pytest.mark.parametrize(
     "body", [{"lines": -1}, {"lines": 1.5}, {"tail": 1}, {"dyno": 3}, {"nothing": 1}, {"source": []}]
 )
-def test_a_session_with_strange_wishes_is_refused(demo, body):
+def test_a_session_with_invalid_parameters_is_refused(demo, body):
     assert demo.ask("POST", "/apps/demo/log-sessions", 422, json=body).json()["id"] == "invalid_params"
 
 
-def test_numbers_may_come_as_text_and_the_older_name_of_the_filter_is_taken(demo):
+def test_numbers_as_text_and_the_older_name_of_the_filter_are_accepted(demo):
     dyno = demo.create("seq 5")
     demo.log(dyno)
     assert len(demo.backlog(dyno_name=dyno["name"], lines="3")) == 3
 
 
-def test_a_tail_shows_that_it_lives(monkeypatch):
+def test_a_silent_tail_sends_heartbeats(monkeypatch):
     async def scenario():
         tail = Tail(Logplex(), LogSession(Filter(), tail=True), events=False)
         silence = await tail.take(0.01)

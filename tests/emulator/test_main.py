@@ -1,4 +1,4 @@
-"""The command line: how it starts, what it says, and all the ways in which it ends."""
+"""The command line: start, output, and all the ways in which the emulator ends."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_help_explains_each_option_with_an_example():
         ),
     ],
 )
-def test_a_start_that_fails_is_one_clear_line(make_folder, tmp_path, options, said):
+def test_a_failed_start_prints_one_clear_line(make_folder, tmp_path, options, said):
     ended = run(*(option.format(empty=tmp_path, good=make_folder()) for option in options))
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -66,7 +66,7 @@ def test_it_listens_on_loopback_with_a_long_token_that_no_process_list_shows(sta
     assert emulator.token not in " ".join(emulator.process.args)
 
 
-def test_it_ends_when_its_standard_input_closes_and_takes_the_dynos_with_it(start, make_folder):
+def test_it_ends_with_its_dynos_when_standard_input_closes(start, make_folder):
     emulator = start(make_folder())
     pid = busy(emulator)
     emulator.process.stdin.close()
@@ -83,7 +83,7 @@ def test_it_ends_on_sigterm_and_readers_get_the_last_lines(start, make_folder):
     assert emulator.process.wait(10) == 0
 
 
-def test_it_ends_when_the_parent_is_gone(start, make_folder):
+def test_it_ends_when_the_parent_has_ended(start, make_folder):
     with subprocess.Popen(["sleep", "300"]) as parent:
         emulator = start(make_folder(), "--parent", str(parent.pid))
         pid = busy(emulator)

@@ -1,4 +1,4 @@
-"""Apps, tokens and what is kept for the next start."""
+"""Apps, tokens, and the state that is kept for the next start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from test_release_handlers import SAY, App, tarball
 from conftest import ACCEPT
 
 
-def test_an_app_is_made_changed_and_deleted(demo):
+def test_an_app_is_created_changed_and_deleted(demo):
     made = demo.ask("POST", "/apps", 201, json={"name": "new-app", "region": "eu", "stack": "heroku-26"}).json()
     assert (made["name"], made["region"]["name"], made["stack"]["name"]) == ("new-app", "eu", "heroku-26")
     assert [each["version"] for each in demo.get("/apps/new-app/releases")] == [1]
@@ -25,7 +25,7 @@ def test_an_app_is_made_changed_and_deleted(demo):
     assert demo.ask("GET", "/apps/newer-app", 404).json()["resource"] == "app"
 
 
-def test_an_app_without_a_name_gets_one(demo):
+def test_an_app_without_a_name_gets_a_random_one(demo):
     name = demo.ask("POST", "/apps", 201, json={}).json()["name"]
     assert len(name.split("-")) == 3
     demo.ask("DELETE", f"/apps/{name}", 200)
@@ -42,7 +42,7 @@ def test_an_app_without_a_name_gets_one(demo):
         ({"nme": "x"}, "Unknown params: 'nme'"),
     ],
 )
-def test_an_app_that_cannot_be_is_refused_and_none_is_made(demo, body, words):
+def test_an_invalid_app_is_refused_and_not_created(demo, body, words):
     before = demo.get("/apps")
     assert words in demo.ask("POST", "/apps", 422, json=body).json()["message"]
     assert demo.get("/apps") == before
@@ -69,7 +69,7 @@ def ask_as(emulator, token, method, path, **more):
     return requests.request(method, emulator.url + path, headers=headers, timeout=20, **more)
 
 
-def test_a_token_does_what_its_scope_allows_and_no_more(demo):
+def test_a_token_may_do_what_its_scope_allows_and_no_more(demo):
     read = authorize(demo, scope=["read"])["access_token"]["token"]
     assert ask_as(demo, read, "GET", "/apps/demo/dynos").status_code == 200
     assert ask_as(demo, read, "POST", "/apps/demo/log-sessions", json={}).status_code == 201
@@ -83,7 +83,7 @@ def test_a_token_does_what_its_scope_allows_and_no_more(demo):
     assert ask_as(demo, identity, "GET", "/apps/demo").status_code == 403
 
 
-def test_a_token_ends_when_it_is_revoked_or_over_age(demo):
+def test_a_token_ends_when_it_is_revoked_or_expires(demo):
     short = authorize(demo, expires_in="1", description="short")
     assert short["access_token"]["expires_in"] == 1
     assert ask_as(demo, short["access_token"]["token"], "GET", "/apps").status_code == 200
@@ -95,7 +95,7 @@ def test_a_token_ends_when_it_is_revoked_or_over_age(demo):
     assert short["id"] not in {each["id"] for each in demo.get("/oauth/authorizations")}
 
 
-def test_only_the_answer_to_a_create_shows_a_token(demo):
+def test_only_the_response_to_a_create_shows_a_token(demo):
     made = authorize(demo, description="mine")
     told = demo.ask("GET", f"/oauth/authorizations/{made['id']}").text + demo.ask("GET", "/oauth/authorizations").text
     assert made["access_token"]["token"] not in told
@@ -104,7 +104,7 @@ def test_only_the_answer_to_a_create_shows_a_token(demo):
     demo.ask("DELETE", f"/oauth/authorizations/{made['id']}", 200)
 
 
-def test_a_scope_that_is_none_is_refused(demo):
+def test_an_unknown_scope_is_refused(demo):
     refused = demo.ask("POST", "/oauth/authorizations", 422, json={"scope": ["all"]}).json()
     assert "scope must be one of global, identity" in refused["message"]
 
@@ -126,7 +126,7 @@ def test_apps_config_releases_and_slugs_survive_a_kill(start, make_folder, tmp_p
     assert app.get(f"/slugs/{slug}")["process_types"] == {"say": "cat word.txt"}
 
 
-def test_a_kill_at_any_moment_leaves_a_state_that_opens(start, make_folder, tmp_path):
+def test_a_kill_at_any_moment_leaves_a_state_that_can_be_opened(start, make_folder, tmp_path):
     options = ("--state", str(tmp_path / "state"))
     folder = make_folder()
     known = 0
@@ -160,7 +160,7 @@ def test_two_emulators_do_not_share_a_state(start, make_folder, tmp_path):
     assert b"is in use by another embedded Heroku" in second.process.stderr.read()
 
 
-def test_a_state_of_another_kind_is_one_clear_line(start, make_folder, tmp_path):
+def test_a_state_in_another_format_is_one_clear_line(start, make_folder, tmp_path):
     (tmp_path / "state.json").write_text('{"format": 2, "apps": []}')
     second = start(make_folder(), "--state", str(tmp_path), wait=False)
     assert second.process.wait(20) == 1

@@ -1,4 +1,4 @@
-"""A dyno's life, seen through its log and its processes."""
+"""The life of a dyno, seen through its log and its processes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def without_bash(lines):
 @pytest.mark.parametrize(
     ("command", "status"), [("exit 3", 3), ("kill -9 $$", 137), ("nothing-of-that-name", 127), ("false || true", 0)]
 )
-def test_the_exit_line_tells_the_status(demo, command, status):
+def test_the_exit_line_has_the_status(demo, command, status):
     lines = demo.run(command)
     assert lines[-2].endswith(b"Process exited with status %d" % status)
     assert lines[-1].endswith(b"State changed from up to complete")
@@ -91,7 +91,7 @@ def test_an_orphan_that_holds_the_output_does_not_delay_the_exit_line(demo):
     assert lines[-2].endswith(b"Process exited with status 0")
 
 
-def test_a_stop_is_a_sigterm_to_all_and_leaves_them_their_time(demo):
+def test_a_stop_is_a_sigterm_to_all_processes_with_a_grace(demo):
     dyno = demo.create("trap 'sleep 0.1; echo goodbye; exit 4' TERM; echo ready; while :; do sleep 0.01; done")
     with demo.tail(dyno) as log:
         log.until(b"]: ready")
@@ -107,7 +107,7 @@ def test_a_stop_is_a_sigterm_to_all_and_leaves_them_their_time(demo):
     ]
 
 
-def test_a_child_may_finish_though_the_leader_died_of_sigterm(demo):
+def test_a_child_may_finish_after_the_leader_died_of_sigterm(demo):
     dyno = demo.create("(trap 'sleep 0.1; echo saved; exit' TERM; echo ready; while :; do sleep 0.01; done); true")
     with demo.tail(dyno) as log:
         log.until(b"]: ready")
@@ -142,7 +142,7 @@ def test_a_dyno_ends_at_its_time_to_live(demo):
     ]
 
 
-def test_a_line_of_more_than_10000_bytes_is_cut_in_mid_character(demo):
+def test_a_line_of_more_than_10000_bytes_is_cut_even_within_a_character(demo):
     command = """python -c "import sys; sys.stdout.write('x' + chr(228) * 10000 + chr(10) + 'y' * 9999 + chr(10))" """
     lines = [line for line in demo.run(command) if b" app[" in line]
     whole = b"x" + "ä".encode() * 10_000
@@ -151,7 +151,7 @@ def test_a_line_of_more_than_10000_bytes_is_cut_in_mid_character(demo):
     assert len({line.partition(b" ")[0] for line in lines[:3]}) == 1
 
 
-def test_bytes_are_kept_as_they_are(demo):
+def test_bytes_are_kept_unchanged(demo):
     assert demo.output(r"printf 'a\xffb\r10%%\r\x1b[1mc\n\n'") == [b"a\xffb\r10%\r\x1b[1mc", b""]
 
 
@@ -176,7 +176,7 @@ def test_the_first_lines_wait_for_the_first_reader(demo):
     assert lines == [b"%d" % each for each in range(1, 5001)]
 
 
-def test_a_dyno_that_nobody_reads_runs_free_into_the_buffer(demo):
+def test_a_dyno_without_readers_is_not_slowed_down(demo):
     dyno = demo.create("seq 5000")
     with demo.open(demo.session(dyno=dyno["name"], source="heroku", tail=True)) as log:
         log.until(OVER)

@@ -1,4 +1,4 @@
-"""The README's "Heroku for your tests": its pytest plugin as another project would use it."""
+"""The README's "Heroku for your tests": the pytest plugin as another project uses it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from conftest import ROOT
 
 
-def test_the_readmes_example_of_the_plugin_passes_in_another_project(tmp_path):
+def test_the_plugin_example_of_the_readme_passes_in_another_project(tmp_path):
     (example,) = re.findall(r"```text\n# conftest.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     conftest, _, test = example.partition("# test_jobs.py\n")
     (tmp_path / "conftest.py").write_text(conftest)

@@ -1,4 +1,4 @@
-"""Deploys as a client does them: a tarball or a slug becomes a running app, or leaves the old one as it was."""
+"""Deploys as clients make them: a tarball or a slug becomes a running app, or the old one stays unchanged."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def test_a_source_becomes_a_running_app(app):
     assert release["description"] == "Deploy v1"
 
 
-def test_the_dyno_of_a_deployed_app_has_files_of_its_own(app):
+def test_each_dyno_of_a_deployed_app_has_its_own_files(app):
     app.build(tarball(SAY))
     assert app.output("echo mine > word.txt; cat word.txt; echo $HOME; pwd")[0] == "mine"
     assert app.output("say") == ["first"]
 
 
-def test_a_wrapping_folder_is_taken_off(app):
+def test_a_wrapping_folder_is_removed(app):
     app.build(tarball({f"repo-main/{name}": text for name, text in SAY.items()}))
     assert app.output("say") == ["first"]
 
@@ -120,18 +120,18 @@ def test_a_second_deploy_runs_the_new_code_and_a_rollback_the_old_one_with_its_c
     assert [each["current"] for each in app.get("/releases")].count(True) == 1
 
 
-def test_nothing_to_roll_back_to_is_a_422(app):
+def test_a_rollback_to_a_release_without_code_is_a_422(app):
     refused = app.ask("POST", "/releases", 422, json={"release": app.get("/releases/1")["id"]})
     assert "Cannot roll back to v1" in refused["message"]
 
 
-def test_a_dyno_needs_code(app):
+def test_a_dyno_create_without_code_is_refused(app):
     assert "has no code yet" in app.ask("POST", "/dynos", 422, json={"command": "true"})["message"]
     refused = app.ask("PATCH", "/formation", 422, json={"updates": [{"type": "web", "quantity": 1}]})
     assert refused["message"] == "App must be deployed before dynos can be scaled."
 
 
-def test_requirements_that_fail_fail_the_build_and_the_old_release_goes_on(app):
+def test_failing_requirements_fail_the_build_and_the_old_release_stays_current(app):
     app.build(tarball(SAY))
     build, said = app.build(tarball({**SAY, "requirements.txt": "./no-such-package.whl\n"}))
     assert build["status"] == "failed"
@@ -142,7 +142,7 @@ def test_requirements_that_fail_fail_the_build_and_the_old_release_goes_on(app):
     assert len(app.get("/releases")) == 2
 
 
-def test_the_output_can_be_taken_up_again_anywhere_as_text_and_as_events(app):
+def test_the_output_can_be_resumed_anywhere_as_text_and_as_events(app):
     build, said = app.build(tarball(SAY))
     url = build["output_stream_url"]
     rest = requests.get(url, headers={"Range": "bytes=10-"}, timeout=20)
@@ -228,7 +228,7 @@ PIPE.type = tarfile.FIFOTYPE
     ],
     ids=range(13),
 )
-def test_an_archive_that_reaches_outside_or_is_broken_is_refused_whole(app, archive, words):
+def test_an_archive_that_leads_outside_or_is_damaged_is_refused_completely(app, archive, words):
     build, said = app.build(archive)
     assert build["status"] == "failed"
     assert words in said
@@ -259,13 +259,13 @@ def test_a_wrong_checksum_fails_the_build(app):
     assert "checksum" in said
 
 
-def test_a_source_that_was_not_put_here_is_refused_and_nothing_is_fetched(app):
+def test_a_foreign_source_url_is_refused_and_nothing_is_fetched(app):
     for url in ("http://127.0.0.1:9/x.tgz", "file:///etc/passwd", app.emulator.url + "/blobs/x"):
         refused = app.ask("POST", "/builds", 422, json={"source_blob": {"url": url}})
         assert "does not fetch sources from anywhere else" in refused["message"]
 
 
-def test_the_urls_of_a_source_open_one_thing_each(app):
+def test_each_url_of_a_source_allows_one_thing_only(app):
     urls = app.emulator.ask("POST", "/sources", 201).json()["source_blob"]
     assert requests.put(urls["get_url"], data=b"x", timeout=20).status_code == 403
     assert requests.get(urls["get_url"], timeout=20).status_code == 403
@@ -274,7 +274,7 @@ def test_the_urls_of_a_source_open_one_thing_each(app):
     assert requests.get(urls["get_url"], timeout=20).content == b"x"
 
 
-def test_builds_are_listed_newest_first_when_asked_so(app):
+def test_builds_are_listed_newest_first_on_request(app):
     builds = [app.build(tarball(SAY))[0]["id"] for _ in range(2)]
     listed = app.get("/builds", headers={"Range": "created_at ..; max=15, order=desc"})
     assert {each["id"] for each in listed} == set(builds)
@@ -331,7 +331,7 @@ def test_a_crashed_dyno_starts_at_once_when_it_is_restarted(start, make_folder):
     wait_until(lambda: app.states() == {"worker.1": "crashed"} and app.get("/dynos/worker.1")["id"] != old)
 
 
-def test_one_offs_of_a_deployed_app_go_on_when_it_is_released_anew(app):
+def test_one_offs_of_a_deployed_app_survive_a_new_release(app):
     app.build(tarball({"Procfile": "say: true"}))
     dyno = app.ask("POST", "/dynos", 201, json={"command": "sleep 30"})
     wait_until(lambda: app.states() == {dyno["name"]: "up"})
@@ -340,7 +340,7 @@ def test_one_offs_of_a_deployed_app_go_on_when_it_is_released_anew(app):
     assert app.states() == {dyno["name"]: "up"}
 
 
-def test_two_builds_at_once_make_two_releases(app):
+def test_two_concurrent_builds_make_two_releases(app):
     threads = [threading.Thread(target=app.build, args=(tarball(SAY),)) for _ in range(2)]
     for thread in threads:
         thread.start()

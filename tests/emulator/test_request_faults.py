@@ -10,8 +10,8 @@ import requests
 from conftest import wait_until
 
 
-def test_a_429_and_a_page_of_html_come_in_the_answers_place(start, make_folder):
-    emulator = start(make_folder(), "--fault", "rate-limit=1")
+def test_a_429_or_a_page_of_html_replaces_the_response(faulty):
+    emulator = faulty("rate-limit=1")
     assert emulator.ask("GET", "/apps", 429).json()["id"] == "rate_limit"
     emulator.ask("PUT", "/emulator/faults", json={"faults": {"html-503": 1}})
     page = emulator.ask("GET", "/apps", 503)
@@ -20,8 +20,8 @@ def test_a_429_and_a_page_of_html_come_in_the_answers_place(start, make_folder):
     assert emulator.ask("POST", "/apps/demo/log-sessions", 503, json={}).text == page.text
 
 
-def test_a_create_breaks_off_before_or_after_it_took_effect(start, make_folder):
-    emulator = start(make_folder(), "--fault", "reset-before-create=1")
+def test_a_create_breaks_off_before_or_after_it_takes_effect(faulty):
+    emulator = faulty("reset-before-create=1")
     with pytest.raises(requests.exceptions.ConnectionError):
         emulator.create("sleep 5")
     assert emulator.get("/apps/demo/dynos") == []
@@ -31,8 +31,8 @@ def test_a_create_breaks_off_before_or_after_it_took_effect(start, make_folder):
     assert [dyno["command"] for dyno in emulator.get("/apps/demo/dynos")] == ["sleep 5"]
 
 
-def test_the_first_creates_after_a_release_conflict(start, make_folder):
-    emulator = start(make_folder(), "--fault", "conflict-after-release=2")
+def test_the_first_creates_after_a_release_conflict(faulty):
+    emulator = faulty("conflict-after-release=2")
     for _ in range(2):
         assert emulator.refused(409, command="true")["id"] == "conflict"
     emulator.create("true")
@@ -40,8 +40,8 @@ def test_the_first_creates_after_a_release_conflict(start, make_folder):
     assert emulator.refused(409, command="true")["id"] == "conflict"
 
 
-def test_a_new_dyno_is_not_visible_at_first(start, make_folder):
-    emulator = start(make_folder(), "--fault", "dyno-not-visible=1")
+def test_a_new_dyno_is_not_visible_at_first(faulty):
+    emulator = faulty("dyno-not-visible=1")
     dyno = emulator.create("sleep 5")
     emulator.ask("GET", f"/apps/demo/dynos/{dyno['id']}", 404)
     emulator.ask("GET", f"/apps/demo/dynos/{dyno['id']}", 200)
@@ -56,7 +56,7 @@ def test_the_platforms_clock_is_ahead(start, make_folder):
     assert line[:13].decode() == dyno["created_at"][:13]
 
 
-def test_the_control_route_tells_and_refuses(start, make_folder):
+def test_the_control_route_reports_the_faults_and_refuses_invalid_ones(start, make_folder):
     emulator = start(make_folder(), "--fault", "drop-lines=0.5", "--seed", "3")
     assert emulator.get("/emulator/faults") == {"seed": 3, "faults": {"drop-lines": 0.5}}
     refused = emulator.ask("PUT", "/emulator/faults", 422, json={"faults": {"drop-line": 1}}).json()
@@ -68,19 +68,19 @@ def test_the_control_route_tells_and_refuses(start, make_folder):
     assert requests.get(emulator.url + "/emulator/faults", timeout=20).status_code == 401
 
 
-def test_the_same_seed_hits_the_same_requests(start, make_folder):
+def test_the_same_seed_strikes_the_same_requests(faulty):
     def hits(seed):
-        emulator = start(make_folder(), "--fault", "rate-limit=0.5", "--seed", seed)
+        emulator = faulty("rate-limit=0.5", seed=seed)
         return [emulator.http.get(emulator.url + "/apps", timeout=20).status_code for _ in range(30)]
 
-    first = hits("1")
+    first = hits(1)
     assert {200, 429} == set(first)
-    assert hits("1") == first
-    assert hits("2") != first
+    assert hits(1) == first
+    assert hits(2) != first
 
 
-def test_nothing_is_left_of_a_create_that_never_arrived(start, make_folder):
-    emulator = start(make_folder(), "--fault", "reset-before-create=1")
+def test_nothing_is_left_of_a_create_that_never_arrived(faulty):
+    emulator = faulty("reset-before-create=1")
     for _ in range(20):
         with pytest.raises(requests.exceptions.ConnectionError):
             emulator.create("true")
@@ -89,8 +89,8 @@ def test_nothing_is_left_of_a_create_that_never_arrived(start, make_folder):
     wait_until(lambda: emulator.get("/apps/demo/dynos") == [])
 
 
-def test_the_requests_that_were_spent_are_told_and_to_ask_is_free(start, make_folder):
-    emulator = start(make_folder())
+def test_the_number_of_spent_requests_is_reported_for_free(faulty):
+    emulator = faulty()
     before = emulator.get("/emulator/requests")["spent"]
     emulator.get("/apps")
     emulator.get("/account/rate-limits")

@@ -1,4 +1,4 @@
-"""Bodies of requests: what is taken, what is refused, and that nothing else can happen."""
+"""Bodies of requests: accepted or refused, and nothing else can happen."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def answer(read, given_body):
 
 @pytest.mark.parametrize("read", [dyno_request, log_session, config_changes])
 @given(body=st.dictionaries(names, anything, max_size=4))
-def test_whatever_comes_is_an_order_or_an_answer_below_500(read, body):
+def test_any_body_is_accepted_or_an_error_below_500(read, body):
     found = answer(read, body)
     if isinstance(found, ErrorResponse):
         assert 400 <= found.status_code < 500
@@ -41,7 +41,7 @@ def test_whatever_comes_is_an_order_or_an_answer_below_500(read, body):
 
 
 @given(st.binary(max_size=40))
-def test_whatever_bytes_come_are_an_object_or_a_400(body):
+def test_any_bytes_are_an_object_or_a_400(body):
     found = answer(json_object, body)
     assert isinstance(found, dict) or found.status_code == 400
 
@@ -66,14 +66,14 @@ def test_whatever_bytes_come_are_an_object_or_a_400(body):
         ({"command": "x", "comand": "y"}, "comand"),
     ],
 )
-def test_a_wrong_order_is_refused_by_name(body, said):
+def test_an_invalid_parameter_is_refused_by_name(body, said):
     with pytest.raises(ErrorResponse) as caught:
         dyno_request(body)
     assert caught.value.status_code == 422
     assert said in caught.value.body["message"]
 
 
-def test_a_full_order_is_taken():
+def test_a_request_with_all_parameters_is_accepted():
     order = dyno_request(
         {
             "command": "task #hm-1",

@@ -1,4 +1,4 @@
-"""Whoever has no token, comes from a web page, or means harm: refused, and the server lives on."""
+"""Requests without a token, from web pages or with bad intentions are refused, and the server goes on."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def lives(emulator):
 
 
 @pytest.mark.parametrize("path", API)
-def test_without_the_token_there_is_nothing_but_401(demo, path):
+def test_every_route_without_the_token_is_a_401(demo, path):
     for method in METHODS:
         for token in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic d3Jvbmc="}):
             answer = requests.request(method, demo.url + path, headers={"Accept": ACCEPT, **token}, timeout=20)
@@ -56,7 +56,7 @@ def test_without_the_token_there_is_nothing_but_401(demo, path):
 
 
 @pytest.mark.parametrize("path", CAPABILITIES)
-def test_a_guessed_capability_opens_nothing(demo, path):
+def test_a_guessed_secret_url_is_refused(demo, path):
     assert requests.get(demo.url + path, timeout=20).status_code in {403, 404}
     assert requests.put(demo.url + path, data=b"x", timeout=20).status_code in {403, 404}
 
@@ -77,14 +77,14 @@ def test_a_foreign_host_and_a_web_page_are_refused(demo, path, header):
     "path",
     ["/../etc/passwd", "/apps/../../etc/passwd", "/apps/%2e%2e%2f%2e%2e%2fetc", "/blobs/..%2f..%2fstate.json", "//etc"],
 )
-def test_a_path_that_climbs_leads_nowhere(demo, path):
+def test_a_path_with_dots_leads_to_no_file(demo, path):
     head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port(demo)}\r\nAccept: {ACCEPT}\r\n"
     answer = raw(demo, f"{head}Authorization: Bearer {demo.token}\r\n\r\n".encode())
     assert answer.split(b" ")[1] in {b"403", b"404"}
     assert b"root:" not in answer
 
 
-def test_a_client_that_drips_is_sent_away_and_others_are_served(start, make_folder):
+def test_a_client_that_sends_slowly_is_disconnected_and_others_are_served(start, make_folder):
     emulator = start(make_folder(), "--time", "request=0.5")
     with ExitStack() as stack:
         dripping = [stack.enter_context(socket.create_connection(("127.0.0.1", port(emulator)))) for _ in range(200)]
@@ -115,7 +115,7 @@ def test_a_client_that_drips_is_sent_away_and_others_are_served(start, make_fold
         b"NONSENSE\r\n\r\n",
     ],
 )
-def test_a_request_out_of_all_measure_is_refused_and_the_server_lives_on(demo, request_):
+def test_an_oversized_or_malformed_request_is_refused_and_the_server_goes_on(demo, request_):
     answer = raw(demo, request_, seconds=3)
     assert answer[:12] == b"" or answer[9:10] == b"4", answer[:100]
     assert lives(demo)
@@ -125,7 +125,7 @@ def test_a_request_out_of_all_measure_is_refused_and_the_server_lives_on(demo, r
     "body",
     [b"[" * 100_000, b"\xff\xfe", b'{"command": "\xed\xa0\x80"}', b'{"command": "a\\u0000"}', b"{" * 10, b"1e999"],
 )
-def test_a_body_that_is_no_json_object_is_refused(demo, body):
+def test_a_body_that_is_not_a_json_object_is_refused(demo, body):
     for path in ("/apps/demo/dynos", "/apps", "/apps/demo/log-sessions", "/oauth/authorizations"):
         answer = demo.http.post(demo.url + path, data=body, timeout=20)
         assert 400 <= answer.status_code < 500

@@ -1,4 +1,4 @@
-"""The splitter: whatever the chunks, the same pieces; nothing lost, nothing longer than 10,000 bytes."""
+"""The splitter: the same pieces whatever the chunks, nothing lost, nothing longer than 10,000 bytes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_pieces_do_not_depend_on_the_chunks(chunks):
 
 
 @given(chunked)
-def test_nothing_is_lost_and_nothing_invented(chunks):
+def test_nothing_is_lost_and_nothing_is_added(chunks):
     data = b"".join(chunks)
     found = pieces(split(chunks))
     assert all(len(piece) <= 10 for piece in found)
@@ -57,5 +57,5 @@ def test_all_pieces_of_a_line_have_one_timestamp(chunks):
     ("line", "found"),
     [(b"", [b""]), (b"x" * 9, [b"x" * 9]), (b"x" * 10, [b"x" * 10, b""]), (b"x" * 11, [b"x" * 10, b"x"])],
 )
-def test_the_newline_counts(line, found):
+def test_the_newline_counts_towards_the_length(line, found):
     assert cut(line) == found

@@ -240,7 +240,7 @@ def emulator(make_folder):
     assert said == "", said
 
 
-def test_any_order_of_calls_leaves_what_the_model_predicts(emulator):
+def test_any_order_of_calls_leaves_the_state_that_the_model_predicts(emulator):
     class Machine(Platform):
         pass
 

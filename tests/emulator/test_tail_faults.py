@@ -1,4 +1,4 @@
-"""Faults of log lines and streams: a tail is disturbed, the buffer and a read without tail are not."""
+"""Faults of log lines and streams affect a tail, but neither the buffer nor a read without tail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def disturbed(start, make_folder):
 
 
 @pytest.mark.parametrize("fault", ["drop-lines=0.1", "drop-lines-silent=0.1", "double-lines=0.2", "reorder-lines=0.2"])
-def test_a_tail_is_disturbed_and_the_buffer_is_not(disturbed, fault):
+def test_faults_change_a_tail_and_not_the_buffer(disturbed, fault):
     lines, backlog = disturbed(fault)
     assert printed(backlog) == LINES
     brought, name = printed(lines), fault.partition("=")[0]
@@ -56,15 +56,15 @@ def test_a_tail_is_disturbed_and_the_buffer_is_not(disturbed, fault):
         assert len(set(brought)) > 150
 
 
-def test_the_same_seed_disturbs_the_same_lines(disturbed):
+def test_the_same_seed_strikes_the_same_lines(disturbed):
     first, _ = disturbed("drop-lines-silent=0.3", seed="5")
     again, _ = disturbed("drop-lines-silent=0.3", seed="5")
     other, _ = disturbed("drop-lines-silent=0.3", seed="6")
     assert printed(first) == printed(again) != printed(other)
 
 
-def test_a_late_line_comes_after_the_exit_line(start, make_folder):
-    emulator = start(make_folder(), "--fault", "late-lines=0.5")
+def test_a_late_line_follows_the_exit_line(faulty):
+    emulator = faulty("late-lines=0.5")
     dyno = emulator.create("echo late")
     with emulator.tail(dyno) as log:
         lines = log.until(b"app[run")
@@ -73,7 +73,7 @@ def test_a_late_line_comes_after_the_exit_line(start, make_folder):
     assert printed(emulator.backlog(dyno=dyno["name"])) == [b"late"]
 
 
-def test_lines_lost_before_the_buffer_are_told_of_and_gone(start, make_folder):
+def test_lines_lost_before_the_buffer_are_reported_and_gone(start, make_folder):
     emulator = start(make_folder(), "--fault", "lose-lines=0.2")
     emulator.run("for i in {0..199}; do echo $i; done")
     backlog = emulator.backlog(lines=1500)
@@ -84,8 +84,8 @@ def test_lines_lost_before_the_buffer_are_told_of_and_gone(start, make_folder):
     assert len(printed(backlog)) + lost == 200
 
 
-def test_a_stream_breaks_in_the_middle_and_its_url_goes_on(start, make_folder):
-    emulator = start(make_folder(), "--fault", "cut-stream=1")
+def test_a_stream_breaks_off_and_its_url_stays_valid(faulty):
+    emulator = faulty("cut-stream=1")
     dyno = emulator.create("seq 1000; sleep 5")
     url = emulator.session(dyno=dyno["name"], lines=1500, tail=True)
     with pytest.raises(requests.exceptions.ChunkedEncodingError), emulator.open(url) as log:
@@ -95,7 +95,7 @@ def test_a_stream_breaks_in_the_middle_and_its_url_goes_on(start, make_folder):
         assert printed(log.until(b"]: 1000")) == [b"%d" % number for number in range(1, 1001)]
 
 
-def test_a_stale_stream_shows_that_it_lives_and_brings_no_further_line(start, make_folder):
+def test_a_stale_stream_sends_heartbeats_and_no_further_line(start, make_folder):
     emulator = start(make_folder(), "--fault", "stale-stream=1", "--time", "heartbeat=0.1")
     dyno = emulator.create("while sleep 0.05; do echo tick; done", time_to_live=3)
     answer = emulator.tail(dyno).answer
@@ -104,7 +104,7 @@ def test_a_stale_stream_shows_that_it_lives_and_brings_no_further_line(start, ma
     answer.close()
 
 
-def test_a_stream_of_a_great_age_goes_stale(start, make_folder):
+def test_an_old_stream_goes_stale(start, make_folder):
     emulator = start(make_folder(), "--time", "stream=0.5", "--time", "heartbeat=0.1")
     dyno = emulator.create("while sleep 0.05; do echo tick; done", time_to_live=3)
     url = emulator.session(dyno=dyno["name"], lines=1500, tail=True)
@@ -115,8 +115,8 @@ def test_a_stream_of_a_great_age_goes_stale(start, make_folder):
         assert read.endswith(b"\0" * 5)
 
 
-def test_the_url_of_a_session_is_refused(start, make_folder):
-    emulator = start(make_folder(), "--fault", "expired-session=1")
+def test_the_url_of_a_session_is_refused(faulty):
+    emulator = faulty("expired-session=1")
     assert requests.get(emulator.session(tail=True), timeout=20).status_code == 404
 
 
