@@ -62,8 +62,13 @@ def embedded_heroku() -> Iterator[Callable[..., EmbeddedHeroku]]:
     A test gets an app `demo` that is served from the folder `worker`::
 
         def test_the_app_is_listed(embedded_heroku):
-            server = embedded_heroku("--app", "demo=worker")
-            client = heroku3.from_key(server.token, session=..., base_url=server.url)
+            heroku = embedded_heroku("--app", "demo=worker")
+            headers = {
+                "Accept": "application/vnd.heroku+json; version=3",
+                "Authorization": f"Bearer {heroku.token}",
+            }
+            (app,) = requests.get(f"{heroku.url}/apps", headers=headers).json()
+            assert app["name"] == "demo"
 
     """
     started: list[subprocess.Popen[bytes]] = []
