@@ -14,7 +14,7 @@ pytest_plugins = ["heroku_magic.emulator.pytest"]
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 # A form without a front end says so, and what it would ask for.
-ENDED = r"exit 0|✓ [\d,]+ done|deploy ✓ done|A form needs a live notebook"
+ENDED = r"exit 0|✓ [\d,]+ done|deploy ✓ done|A form needs a notebook with a user"
 NEED_AN_ACCOUNT = {"deploy.ipynb"}
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from heroku_magic.display.run_view import RunView
+    from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.sweep import Sweep
 
 SEPARATOR = " · "
 MARKS = {"running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
@@ -116,6 +120,32 @@ def quantity(count: int, noun: str) -> str:
     ('1 run', '1,200 runs')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def outcome(run: Run | Sweep) -> str:
+    """Return how a run ended, as `✓ exit 0 · 10 rows · 2.1 s`, or a sweep, as `✓ 24 of 24 runs done · 9.3 s`."""
+    table = run.partial
+    rows = "" if table is None else f"{len(table):,} rows"
+    seconds = "" if run.seconds is None else f"{run.seconds:.1f} s"
+    state = _sweep_state(run) if _is_sweep(run) else _run_state(run)
+    return SEPARATOR.join(filter(None, [state, rows, seconds]))
+
+
+def _is_sweep(run: Run | Sweep) -> TypeIs[Sweep]:
+    return hasattr(run, "counts")
+
+
+def _run_state(run: Run) -> str:
+    code = "exit status unknown" if run.exit_status is None else f"exit {run.exit_status}"
+    return f"{MARKS.get(run.state, MARKS['running'])} {code if run.state == 'done' else f'{run.state}, {code}'}"
+
+
+def _sweep_state(sweep: Sweep) -> str:
+    counts = sweep.counts()
+    done = f"{counts.get('done', 0):,} of {quantity(len(sweep), 'run')} done"
+    others = [f"{count:,} {state}" for state, count in counts.items() if state != "done"]
+    state = next((state for state in ("failed", "cancelled") if counts.get(state)), "done")
+    return f"{MARKS[state]} {', '.join([done, *others])}"
 
 
 def _location(view: RunView) -> list[str]:

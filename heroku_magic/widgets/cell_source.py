@@ -1,4 +1,4 @@
-"""A form's values -> the equal `%%heroku` cell, as text; it reads no form and runs nothing."""
+"""Writes the `%%heroku` cell that is equal to a form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def cell(
     options: Mapping[str, Any],
     each: Mapping[str, Sequence[Any]] | None = None,
 ) -> str:
-    """Return the cell that runs a task with these plain values; options are those of the line, each is swept.
+    """Return the cell that runs a task with these plain values.
+
+    secrets: names of parameters; options: of the line; each: what is swept.
 
     >>> print(cell("simulate", {"n": 10, "class": "a b"}, ["KEY"], {"size": "eco", "local": True}))
     %%heroku simulate --size eco --local --secret KEY --arg class={'a b'}
@@ -29,8 +31,8 @@ def cell(
     seed = range(0, 3)
     n = 10
     """
-    swept, inline = _parted(each or {})
-    fixed, arguments = _parted(values)
+    swept, inline = _split(each or {})
+    fixed, arguments = _split(values)
     line = ["%%heroku", task, *_options(options), *(f"--secret {name}" for name in secrets)]
     line += _each(each or {}, inline)
     line += [f"--arg {name}={_expression(value)}" for name, value in arguments.items()]
@@ -39,15 +41,15 @@ def cell(
 
 
 def _each(each: Mapping[str, Any], inline: Mapping[str, Any]) -> list[str]:
-    """What is swept, in order: the first name varies slowest."""
+    """The --each options, in order: the first name varies slowest."""
     if each and not inline:
         return [f"--each {','.join(each)}"]
     return [f"--each {name}={_expression(inline[name])}" if name in inline else f"--each {name}" for name in each]
 
 
-def _parted(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a body may assign, and what has to stand on the line."""
-    assigned = {name: value for name, value in values.items() if _may_be_assigned(name)}
+def _split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Separate the values that a body can assign from those that only the line can pass."""
+    assigned = {name: value for name, value in values.items() if _is_assignable(name)}
     return assigned, {name: value for name, value in values.items() if name not in assigned}
 
 
@@ -65,17 +67,17 @@ def _options(options: Mapping[str, Any]) -> list[str]:
 
 
 def _word(value: Any) -> str:
-    """A value of an option, as a line must have it to mean just that."""
+    """A value of an option, quoted so that the line reads it as the same value."""
     text = str(value)
     return text if _PLAIN.fullmatch(text) and not text.startswith("-") else _expression(text)
 
 
 def _expression(value: Any) -> str:
-    """A value in braces; a blank keeps a dict's own braces apart from them."""
+    """A value in braces; a space separates them from the braces of a dict."""
     text = repr(value)
     return f"{{ {text} }}" if text.startswith(("{", "[")) else f"{{{text}}}"
 
 
-def _may_be_assigned(name: str) -> bool:
-    """Whether a body may have the name: one that begins with _ is not sent from there."""
+def _is_assignable(name: str) -> bool:
+    """Whether a body can assign the name; names with a leading underscore are not sent from there."""
     return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")

@@ -1,83 +1,155 @@
-"""Field -> its row of ipywidgets: label, control, tick box, help and fault; it keeps no value of its own.
+"""The widgets of one field: its control, the controls to sweep it, help and faults.
 
-A slider has a number entry beside it, which is what keyboards and screen readers use: the sliders of
-ipywidgets have no name that could be read out. https://dequeuniversity.com/rules/axe/4.10/aria-input-field-name
+A slider has a number entry beside it for keyboards and screen readers, because the sliders of
+ipywidgets have no accessible name. https://dequeuniversity.com/rules/axe/4.10/aria-input-field-name
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets
 
 from heroku_magic.text.sanitize import clean
+from heroku_magic.widgets.fields import (
+    CheckField,
+    ChoiceField,
+    DateField,
+    DateTimeField,
+    Field,
+    JsonField,
+    NumberField,
+    SecretField,
+    SliderField,
+    TextField,
+)
+from heroku_magic.widgets.sweep_values import SweepChoices, SweepList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from heroku_magic.widgets.fields import Field
+    from heroku_magic.widgets.form import Form
+    from heroku_magic.widgets.sweep_values import SweepValues
 
-_STEPS = 100  # of a slider over a range that names no step
-_DIGITS = 12  # of what a slider says: 0.30000000000000004 is nobody's wish
+_SLIDER_STEPS = 100  # of a slider whose field has no step
+_DIGITS = 12  # of a slider's value, so that 0.30000000000000004 reads 0.3
+_MAX_ROWS = 6  # of a list to select from; it scrolls
 
 
 class Control:
-    """The row of one field; `changed` is called when the user changes what it holds, not when a program does.
+    """The row of one field; it reports what the user changes to the form, but not what `draw` changes."""
 
-    beside: more boxes of the row, before its note.
-    """
-
-    def __init__(self, field: Field, content: Any, changed: Callable[[], None], beside: Iterable[Any] = ()) -> None:
-        self._field = field
-        self._changed = changed
-        self._is_own_change = False
-        self._input, self._read, self._show = _entry(field)
-        self._none = ipywidgets.Checkbox(description=f"no {field.name}", indent=False) if field.may_be_absent else None
+    def __init__(self, field: Field, form: Form) -> None:
+        self._field, self._form = field, form
+        self._is_drawing = False
+        self._entry = _entry(field)
+        self._boxes = [self._entry.widget]
+        if isinstance(field, SliderField):
+            self._boxes.append(_slider(field, self._entry.widget))
+        self._none: Any = None
+        if field.may_be_absent:
+            self._none = ipywidgets.Checkbox(description=f"no {field.name}", indent=False)
+            self._boxes.append(self._none)
+        self._sweep = None if isinstance(field, SecretField) else SweepControl(field.name, form)
         self._note = ipywidgets.HTML()
         self._note.add_class("heroku-note")
-        self._boxes = [self._input, *_slider(field, self._input), *filter(None, [self._none])]
-        self.row = ipywidgets.HBox([*self._boxes, *beside, self._note])
+        self.row = ipywidgets.HBox([*self._boxes, *(self._sweep.boxes if self._sweep else ()), self._note])
         self.row.add_class("heroku-field")
-        self.content = content
-        for box in filter(None, [self._input, self._none]):
-            box.observe(self._tell, "value")
+        self._show(form.inputs.contents[field.name])
+        for box in filter(None, [self._entry.widget, self._none]):
+            box.observe(self._on_change, "value")
 
-    @property
-    def content(self) -> Any:
-        """What the control holds; None where there is none."""
-        return None if self._none is not None and self._none.value else self._read(self._input.value)
-
-    @content.setter
-    def content(self, content: Any) -> None:
-        self._is_own_change = True
-        self._input.value = self._show(self._field.blank if content is None else content)
-        if self._none is not None:
-            self._none.value = content is None
-            self._dim()
-        self._is_own_change = False
-
-    def hide(self, *, is_hidden: bool) -> None:
-        """Hide what holds the value, while the field has several, or show it again."""
+    def draw(self, fault: str) -> None:
+        """Show what the form contains, and a fault or the help. Equal values send no message."""
+        content, swept = self._form.inputs.contents[self._field.name], self._form.inputs.swept.get(self._field.name)
+        if content != self._content:  # the user may be typing: leave the control alone
+            self._show(content)
         for box in self._boxes:
-            box.layout.display = "none" if is_hidden else None
-
-    def show_fault(self, fault: str, hint: str = "") -> None:
-        """Show what is wrong with the value; an empty text: nothing is, so the help is shown, or this hint."""
-        text = escape(clean(fault or hint or self._field.hint))
+            box.layout.display = "none" if swept else None
+        if self._sweep:
+            self._sweep.draw(swept)
+        text = escape(clean(fault or (swept.hint if swept else self._field.hint)))
         self._note.value = f'<span role="alert" class="heroku-fault">✗ {text}</span>' if fault else text
 
-    def _tell(self, _: Any) -> None:
-        if not self._is_own_change:
-            self._dim()
-            self._changed()
+    def _show(self, content: Any) -> None:
+        self._content = content
+        self._is_drawing = True
+        self._entry.widget.value = self._entry.show(self._field.blank if content is None else content)
+        if self._none is not None:
+            self._none.value = content is None
+            self._disable()
+        self._is_drawing = False
 
-    def _dim(self) -> None:
-        """What is absent has no value to change."""
+    def _on_change(self, _: Any) -> None:
+        if not self._is_drawing:
+            self._disable()
+            is_none = self._none is not None and self._none.value
+            self._content = None if is_none else self._entry.read(self._entry.widget.value)
+            self._form.put(self._field.name, self._content)
+
+    def _disable(self) -> None:
+        """Disable the control while there is no value to change."""
         if self._none is not None:
             for box in self._boxes[:-1]:
                 box.disabled = self._none.value
+
+
+class SweepControl:
+    """The tick box that lets a field be swept, and the control of its values."""
+
+    def __init__(self, name: str, form: Form) -> None:
+        self._name, self._form = name, form
+        self._is_drawing = False
+        self._values: SweepValues | None = None
+        self._content: Any = None
+        self._entry: Any = None
+        # Created in their final state: each change after that is a message, and forms may be long.
+        self._box = ipywidgets.HBox(layout={"display": "none"}, _dom_classes=("heroku-each",))
+        self._tick = ipywidgets.Checkbox(description=f"sweep {name}", indent=False, _dom_classes=("heroku-sweep",))
+        self._tick.observe(self._on_tick, "value")
+        self.boxes = [self._box, self._tick]
+
+    def draw(self, values: SweepValues | None) -> None:
+        """Show the values that the field is swept over, or None; the user may be typing, so equal ones stay."""
+        self._is_drawing = True
+        self._tick.value = values is not None
+        self._box.layout.display = "none" if values is None else None
+        if values is not None:
+            before, self._values = self._values, values
+            if type(before) is not type(values) or getattr(before, "options", ()) != getattr(values, "options", ()):
+                self._entry = _sweep_entry(self._name, values)
+                self._entry.observe(self._on_change, "value")
+                self._box.children = (self._entry,)
+            elif self._content != values.content:
+                self._entry.value = values.content
+            self._content = values.content
+        self._is_drawing = False
+
+    def _on_tick(self, change: Any) -> None:
+        if not self._is_drawing:
+            self._form.sweep(self._name, is_swept=change["new"])
+
+    def _on_change(self, change: Any) -> None:
+        if not self._is_drawing:
+            self._content = change["new"]
+            self._form.put_swept(self._name, change["new"])
+
+
+def _sweep_entry(name: str, values: SweepValues) -> Any:
+    """The control of swept values; choices go by index, for they may be equal and yet of two types."""
+    options = {"description": f"each {name}", "value": values.content}
+    if isinstance(values, SweepChoices):
+        labels = [(label, index) for index, label in enumerate(values.labels)]
+        return ipywidgets.SelectMultiple(**options, options=labels, rows=min(len(labels), _MAX_ROWS))
+    if isinstance(values, SweepList):
+        return ipywidgets.Text(**options, placeholder=values.example)
+    return ipywidgets.Textarea(**options, rows=3, placeholder=values.example)
+
+
+# -- a control for each kind of field -------------------------------------------------------------------
 
 
 class _Entry(NamedTuple):
@@ -88,83 +160,92 @@ class _Entry(NamedTuple):
     show: Callable[[Any], Any] = lambda content: content
 
 
+@singledispatch
 def _entry(field: Field) -> _Entry:
-    """The control of a field."""
-    name = {"description": field.name}
-    if field.kind in {"slider", "number"}:
-        return _Entry(_number(field))
-    if field.kind in {"choice", "secret"}:
-        return _dropdown(field)
-    if field.kind in {"date", "moment"}:
-        return _picker(field)
-    if field.kind == "check":
-        return _Entry(ipywidgets.Checkbox(**name))
-    if field.kind in {"json", "area"}:
-        return _Entry(ipywidgets.Textarea(**name, rows=3, placeholder=field.example))
-    return _Entry(ipywidgets.Text(**name, placeholder=field.example, continuous_update=False))
-
-
-def _picker(field: Field) -> _Entry:
-    """A calendar; ipywidgets 7 has none for a date with a time, so there it is text that is checked."""
-    if field.kind == "date":
-        return _Entry(ipywidgets.DatePicker(description=field.name), _iso, _date)
-    if hasattr(ipywidgets, "NaiveDatetimePicker"):
-        return _Entry(ipywidgets.NaiveDatetimePicker(description=field.name), _iso, _moment)
     return _Entry(ipywidgets.Text(description=field.name, placeholder=field.example, continuous_update=False))
 
 
-def _number(field: Field) -> Any:
-    """A number entry without bounds: what is out of range is said, not changed behind the user's back."""
+@_entry.register(TextField)
+@_entry.register(JsonField)
+def _(field: TextField | JsonField) -> _Entry:
+    if isinstance(field, JsonField) or field.is_multiline:
+        return _Entry(ipywidgets.Textarea(description=field.name, rows=3, placeholder=field.example))
+    return _Entry(ipywidgets.Text(description=field.name, continuous_update=False))
+
+
+@_entry.register(CheckField)
+def _(field: CheckField) -> _Entry:
+    return _Entry(ipywidgets.Checkbox(description=field.name))
+
+
+@_entry.register(NumberField)
+def _(field: NumberField) -> _Entry:
+    """An entry without limits: a value out of range is reported, not changed behind the user's back."""
     if field.type == "integer":
-        return ipywidgets.IntText(description=field.name, step=field.step or 1)
-    return ipywidgets.FloatText(description=field.name, step=_step(field) if field.kind == "slider" else field.step)
+        return _Entry(ipywidgets.IntText(description=field.name, step=field.step or 1))
+    step = _step(field) if isinstance(field, SliderField) else field.step
+    return _Entry(ipywidgets.FloatText(description=field.name, step=step))
 
 
-def _slider(field: Field, entry: Any) -> list[Any]:
+@_entry.register(DateField)
+def _(field: DateField) -> _Entry:
+    return _Entry(
+        ipywidgets.DatePicker(description=field.name), _iso, lambda text: date.fromisoformat(text) if text else None
+    )
+
+
+@_entry.register(DateTimeField)
+def _(field: DateTimeField) -> _Entry:
+    """Ipywidgets 7 has no calendar with a clock: there it is text."""
+    if not hasattr(ipywidgets, "NaiveDatetimePicker"):
+        return _entry.dispatch(Field)(field)
+    picker = ipywidgets.NaiveDatetimePicker(description=field.name)
+    return _Entry(picker, _iso, lambda text: datetime.fromisoformat(text) if text else None)
+
+
+@_entry.register(ChoiceField)
+def _(field: ChoiceField) -> _Entry:
+    """By index, for values may be equal and yet of two types."""
+    options = [(label, index) for index, label in enumerate(field.labels)]
+    if field.start == -1:
+        options.insert(0, ("choose …", -1))
+    return _Entry(ipywidgets.Dropdown(description=field.name, options=options, value=options[0][1]))
+
+
+@_entry.register(SecretField)
+def _(field: SecretField) -> _Entry:
+    options = [(label, index) for index, label in enumerate(field.labels)]
+    dropdown = ipywidgets.Dropdown(description=field.name, options=options, value=0)
+    return _Entry(dropdown, field.options.__getitem__, field.options.index)
+
+
+def _slider(field: SliderField, entry: Any) -> Any:
     """The slider that moves with a field's number entry."""
-    if field.kind != "slider":
-        return []
     kind = ipywidgets.IntSlider if field.type == "integer" else ipywidgets.FloatSlider
     slider = kind(min=field.lowest, max=field.highest, step=_step(field), readout=False)
     slider.add_class("heroku-slider")
-    entry.observe(lambda change: _move(slider, change["new"]), "value")
-    slider.observe(lambda change: _slid(slider, entry, change["new"]), "value")
-    return [slider]
+
+    def nearest() -> Any:
+        return min(max(entry.value, slider.min), slider.max)
+
+    def on_entry(_: Any) -> None:
+        slider.value = nearest()
+
+    def on_slider(change: Any) -> None:
+        value = change["new"]
+        if nearest() != value:  # otherwise the slider only followed an entry that is out of its range
+            entry.value = round(value, _DIGITS) if isinstance(value, float) else value
+
+    entry.observe(on_entry, "value")
+    slider.observe(on_slider, "value")
+    return slider
 
 
-def _move(slider: Any, value: float) -> None:
-    """Bring the slider to an entry's value, or as near as it goes."""
-    slider.value = min(max(value, slider.min), slider.max)
-
-
-def _slid(slider: Any, entry: Any, value: float) -> None:
-    """Take over a slider's value, but not what `_move` could only bring near."""
-    if min(max(entry.value, slider.min), slider.max) != value:
-        entry.value = round(value, _DIGITS) if isinstance(value, float) else value
-
-
-def _step(field: Field) -> float:
-    return field.step or (1 if field.type == "integer" else ((field.highest or 0) - (field.lowest or 0)) / _STEPS)
-
-
-def _dropdown(field: Field) -> _Entry:
-    """A list to choose from, by position: values may be equal and yet of two types."""
-    options = [(label, at) for at, label in enumerate(field.labels)]
-    if field.start == -1:
-        options.insert(0, ("choose …", -1))
-    dropdown = ipywidgets.Dropdown(description=field.name, options=options, value=options[0][1])
-    if field.kind == "secret":
-        return _Entry(dropdown, field.options.__getitem__, field.options.index)
-    return _Entry(dropdown)
+def _step(field: NumberField) -> float:
+    return field.step or (
+        1 if field.type == "integer" else ((field.highest or 0) - (field.lowest or 0)) / _SLIDER_STEPS
+    )
 
 
 def _iso(value: date | datetime | None) -> str:
     return "" if value is None else value.isoformat()
-
-
-def _date(content: str) -> date | None:
-    return date.fromisoformat(content) if content else None
-
-
-def _moment(content: str) -> datetime | None:
-    return datetime.fromisoformat(content) if content else None

@@ -1,7 +1,8 @@
-"""A task of an app -> its form in a notebook: where widgets, display and runs meet; it shows nothing by itself."""
+"""Creates the form of a task of an app, where widgets, display and runs meet."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.secret_sources import find, likely_source
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.widgets import Form
 
-# What the equal cell has in another form, or what would keep it from being the equal one.
+# Options that the equal cell expresses differently, or that would make it unequal.
 _NOT_IN_A_CELL = frozenset({"form", "secret", "bg"})
 
 
@@ -36,63 +37,96 @@ def form(
     line: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Form:
-    """Return a form of a task, which shows itself where it is a cell's value.
+    """Create the form of a task; it shows itself where it is the value of a cell.
 
-    task: a process type; left out, `task` or the only candidate. parameters: what it starts with, or
-    from what to choose: `(1, 100)` is a range, a list are choices. each: what it sweeps over at first, as
-    `sweep()` takes it. heroku: from `connect()`. secrets: names whose values come from the environment,
-    the keyring or a hidden prompt. on_success: called with each run or sweep that went well. line: the
-    options for `form.cell`; the others are those of `submit()` and `sweep()`.
-    Raises InvalidParameters where the start does not fit what the task declares.
+    Parameters
+    ----------
+    task : str, optional
+        A process type; by default `task`, or the only candidate.
+    parameters : mapping, optional
+        What the form starts with, or what to choose from: `(1, 100)` is a range, a list holds choices.
+    each : mapping, optional
+        What the form sweeps over at first, as in `Heroku.sweep`.
+    heroku : Heroku, optional
+        The app, from `connect()`; by default `connect()`.
+    secrets : iterable of str, optional
+        Parameters whose values come from the environment, the keyring or a hidden prompt.
+    on_success : callable, optional
+        Called with each run or sweep that succeeds.
+    verbose : bool, optional
+        Show every log line, with its time and source.
+    line : mapping, optional
+        The options of the equal `%%heroku` line, for `Form.cell`.
+    **options
+        The options of `Heroku.submit` and `Heroku.sweep`.
+
+    Returns
+    -------
+    Form
+        The form; `Form.run` starts it from code.
+
+    Raises
+    ------
+    InvalidParameters
+        If a value does not fit what the task declares.
+
+    Examples
+    --------
+    ::
+
+        form = heroku_magic.form("simulate", {"n": (1, 100), "method": ["naive", "fast"]})
+        form.run().result()
     """
     from heroku_magic.app.connect import connect
-    from heroku_magic.display.slot import OutputSlot
     from heroku_magic.widgets import Form
+    from heroku_magic.widgets.form import FormBackend
+    from heroku_magic.widgets.form_view import show
 
     connection = heroku or connect()
+    run_options, sweep_options = split(options)
+    declared = connection.task(task, any_type=run_options.any_type)
 
     def submit(
         values: Mapping[str, Any], sources: Mapping[str, str], swept: Mapping[str, Sequence[Any]]
     ) -> Run | Sweep:
-        given = {**values, **{name: find(name, source) for name, source in sources.items()}}
+        parameters = {**values, **{name: find(name, source) for name, source in sources.items()}}
+        of_a_run = option_names(RunOptions) & options.keys()
         run: Run | Sweep
-        with notifications_to(made.tell):
+        with notifications_to(made.notify):
             if swept:
-                run = connection.sweep(declared.name, swept, given, **options)
+                run = connection.sweep(declared.name, swept, parameters, **options)
             else:
-                run = connection.submit(declared.name, given, **of_a_run)
+                run = connection.submit(declared.name, parameters, **{name: options[name] for name in of_a_run})
         if on_success is not None:
             run.add_done_callback(on_success)
         return run
 
-    run_options, sweep_options = split(options)
-    of_a_run = {name: value for name, value in options.items() if name in option_names(RunOptions)}
-    declared = connection.task(task, any_type=run_options.any_type)
+    backend = FormBackend(
+        submit,
+        price=partial(_price, connection, declared, run_options.size),
+        find_source=likely_source,
+        show=partial(show, verbose=verbose),
+        app_name=connection.app_name,
+    )
     made = Form(
         declared,
         parameters or {},
-        submit,
-        lambda: OutputSlot(verbose=verbose),
+        backend,
         each=each,
-        in_step=sweep_options.zip,
-        sample=sweep_options.sample,
-        chunk=sweep_options.chunk_size,
-        price=lambda runs, last: _price(connection, declared, run_options.size, runs, last),
+        sweep_options=sweep_options,
         secrets=secrets,
-        find_source=likely_source,
         options={name: value for name, value in (line or {}).items() if name not in _NOT_IN_A_CELL},
-        where=connection.app_name,
     )
     return made
 
 
 def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Run | Sweep | None) -> str:
-    """What so many runs cost at list price, if each takes as long as those that this process saw; else nothing.
+    """The list price of so many runs, judged by the earlier runs of this process; empty if there were none.
 
-    Which size Heroku gives where none was chosen, the last run knows.
+    Without a chosen size, the last run shows which one Heroku uses.
     """
     settings = connection.settings
-    order = RunSpec(
+    spec = RunSpec(
         connection.app,
         connection.app_name,
         task.name,
@@ -102,11 +136,11 @@ def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Ru
         is_local=settings.is_local,
         prices=settings.prices,
     )
-    expected = Estimate(order, runs, measured=measured.seconds(order))
-    if order.is_local:
+    estimate = Estimate(spec, runs, measured=measured.seconds(spec))
+    if spec.is_local:
         return "free"
-    if expected.measured is None or expected.dollars is None:
+    if estimate.measured is None or estimate.dollars is None:
         return ""
-    if expected.dollars < 0.0001:
+    if estimate.dollars < 0.0001:
         return "under $0.0001"
-    return f"about ${expected.dollars:.4f}" if expected.dollars < 1 else f"about ${expected.dollars:,.2f}"
+    return f"about ${estimate.dollars:.4f}" if estimate.dollars < 1 else f"about ${estimate.dollars:,.2f}"

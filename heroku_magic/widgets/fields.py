@@ -1,32 +1,34 @@
-"""Field: one parameter in a form, what its control holds and which value that stands for; it draws nothing.
+"""The fields of a form, one class per kind: what a control holds, and which value that stands for.
 
-What a control holds is its content: a number, a text, a position among choices, the source of a
-secret. Content None is the tick box beside the control, for a value that may be absent.
+What a control holds is its content: a number, a text, an index among choices, or the source of a secret.
+The content None means that there is no value, which the user says with a tick box.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.protocol.json_schema import read as read_text
 from heroku_magic.protocol.task import Task, check
 from heroku_magic.text.sanitize import clean_line
-from heroku_magic.widgets.schemas import bound, kind_of, takes_null, without_null
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
 
     from heroku_magic.protocol.task import Parameter
 
-# Where a secret may come from; the empty one leaves it out.
+# Where a secret may come from; the empty source leaves it out.
 SOURCES = {"environment": "environment variable", "keyring": "keyring", "prompt": "hidden prompt", "": "none"}
-_LONGEST_CHOICE = 60  # characters
-_LONGEST_LINE = 200  # characters of JSON that stay on one line
-_TRUTHS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+LARGEST = 2**53  # a browser's numbers are exact up to here
+_MAX_LABEL = 60  # characters
+_MAX_JSON_LINE = 200  # characters of JSON that stay on one line
 _NOUNS = {"integer": "whole number", "number": "number"}
-_EXAMPLES = {"array": "[1, 2, 3]", "object": '{"a": 1}'}
+_JSON_EXAMPLES = {"array": "[1, 2, 3]", "object": '{"a": 1}'}
 
 
 class _Nothing:
@@ -43,22 +45,13 @@ NOTHING = _Nothing()
 class Field:
     """One parameter in a form.
 
-    kind: `slider`, `number`, `choice`, `check`, `text`, `area` (text of several lines), `written` (a
-    value as it is typed on a line), `json`, `date`, `moment` or `secret`. start: its first content;
-    is_unset: nobody gave one.
-    may_be_absent: a tick box may say that there is none. lowest, highest, step: of numbers; options:
-    the values of a choice, or the sources of a secret.
+    start: the first content; is_unset: it was not chosen by anybody. may_be_absent: a tick box can remove the value.
     """
 
     parameter: Parameter
-    kind: str
     start: Any = None
     is_unset: bool = False
     may_be_absent: bool = False
-    lowest: float | None = None
-    highest: float | None = None
-    step: float | None = None
-    options: tuple[Any, ...] = ()
 
     @property
     def name(self) -> str:
@@ -66,179 +59,312 @@ class Field:
         return self.parameter.name
 
     @property
-    def type(self) -> str:
-        """The JSON Schema type of its values besides null; empty if that is not one."""
-        return kind_of(without_null(self.parameter.schema))
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON Schema of its values besides null."""
+        return without_null(self.parameter.schema)
 
     @property
-    def labels(self) -> list[str]:
-        """What each option is called, safe to show."""
-        if self.kind == "secret":
-            return [f"{SOURCES[one]} {self.name}" if one == "environment" else SOURCES[one] for one in self.options]
-        return [label(option) for option in self.options]
+    def type(self) -> str:
+        """The JSON Schema type of its values besides null; empty if there are several or none."""
+        return type_of(self.schema)
 
     @property
     def hint(self) -> str:
         """The parameter's help and what it takes, in a line that is safe to show."""
-        return " · ".join(filter(None, [self.parameter.description, self._takes()]))
+        return " · ".join(filter(None, [self.parameter.description, self._limits]))
 
     @property
     def example(self) -> str:
-        """What to write into an empty control that wants a form of its own; else empty."""
-        if self.kind == "moment":
-            return "2024-12-31T23:59"
-        return _EXAMPLES.get(self.type, "") if self.kind == "json" else ""
+        """A placeholder for an empty control; empty where none is needed."""
+        return ""
+
+    @property
+    def list_example(self) -> str:
+        """How several values are written in one line; empty where each takes a line."""
+        return "1, 2, 5 or 1..10 by 3" if self.type in _NOUNS else ""
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """All values that it can have; empty where they cannot be listed."""
+        return ()
 
     @property
     def blank(self) -> Any:
-        """The content of a control that nothing was given for."""
-        if self.kind in {"slider", "number"}:
-            return self.lowest if self.lowest is not None else 0
-        return False if self.kind == "check" else ""
+        """The content of a control without a value."""
+        return ""
+
+    def starting_with(self, value: Any) -> Self:
+        """Return the same field with another first value."""
+        return replace(self, start=self.show(value), is_unset=value is NOTHING)
 
     def read(self, content: Any) -> Any:
-        """Return the value that a content stands for; NOTHING is not sent. Raises ValueError for unreadable JSON."""
+        """Return the value of a content, or NOTHING if none is to be sent. Raises ValueError for invalid JSON."""
         if content is None:
             return None if takes_null(self.parameter.schema) else NOTHING
-        return _READERS[self.kind](self, content)
+        return self._read(content)
 
     def show(self, value: Any) -> Any:
         """Return the content that stands for a value."""
-        if self.kind == "choice":
-            return _position(self.options, None if value is NOTHING else value)
         if value is None or value is NOTHING:
             return None if self.may_be_absent else self.blank
-        shown = _SHOWERS.get(self.kind)
-        return shown(self, value) if shown else value
+        return self._show(value)
 
     def fault(self, content: Any) -> str:
-        """Return what is wrong with a content, by the same check as a run's; empty if nothing is."""
+        """Return what is wrong with a content, as checked for a run; empty if it fits."""
         try:
-            value = self.read(content)
+            return misfit(self.parameter, self.read(content))
         except ValueError as error:
             return str(error)
-        return "" if self.kind == "secret" else misfit(self.parameter, value)
 
-    def _takes(self) -> str:
-        """The range of a number, and how a list is to be written."""
-        if self.kind == "json":
-            return "as JSON"
-        if self.kind not in {"slider", "number", "written"}:
-            return ""
-        low, high = (bound(without_null(self.parameter.schema), key) for key in ("minimum", "maximum"))
-        limits = f"{low:,} to {high:,}" if low is not None and high is not None else ""
-        limits = limits or (f"at least {low:,}" if low is not None else f"at most {high:,}" if high is not None else "")
-        return " ".join(filter(None, [_NOUNS.get(self.type, ""), limits]))
+    @property
+    def _limits(self) -> str:
+        return ""
+
+    def _read(self, content: Any) -> Any:
+        return content or NOTHING
+
+    def _show(self, value: Any) -> Any:
+        return str(value)
+
+
+@dataclass(frozen=True)
+class TextField(Field):
+    """A text of one line or several."""
+
+    is_multiline: bool = False
+
+    def _read(self, content: str) -> Any:
+        """An empty text is a value, unless one is required and none was ever given."""
+        return NOTHING if not content and self.parameter.is_required and self.is_unset else content
+
+
+class DateField(Field):
+    """A calendar; its content is the date as text."""
+
+    list_example = "2024-12-24, 2024-12-31 or 2024-12-01..2024-12-24 by 7"
+
+
+class DateTimeField(DateField):
+    """A calendar and a clock, without a time zone; its content is text."""
+
+    example = "2024-12-31T23:59"
+    list_example = "2024-12-24T18:00, 2024-12-31T23:59"
+
+
+class CheckField(Field):
+    """A tick box."""
+
+    choices = (False, True)
+    blank = False
+
+    def _read(self, content: Any) -> bool:
+        return bool(content)
+
+    def _show(self, value: Any) -> Any:
+        return value
+
+
+@dataclass(frozen=True)
+class NumberField(Field):
+    """A number that a browser represents exactly."""
+
+    lowest: float | None = None
+    highest: float | None = None
+    step: float | None = None
+
+    @property
+    def blank(self) -> Any:
+        """The lowest value, or 0."""
+        return self.lowest if self.lowest is not None else 0
+
+    @property
+    def _limits(self) -> str:
+        return _number_limits(self)
+
+    def _read(self, content: Any) -> Any:
+        return int(content) if self.type == "integer" else content
+
+    def _show(self, value: Any) -> Any:
+        return value
+
+
+class SliderField(NumberField):
+    """A number between two limits."""
+
+
+@dataclass(frozen=True)
+class LiteralField(Field):
+    """A text that is read as on a `%heroku` line: for values of several types, or too large for a browser."""
+
+    step: float | None = None
+
+    @property
+    def _limits(self) -> str:
+        return _number_limits(self)
+
+    def _read(self, content: str) -> Any:
+        return typed(self.schema, content.strip()) if content.strip() else NOTHING
+
+    def _show(self, value: Any) -> str:
+        is_literal = isinstance(value, str) and value.strip() == value and self._read(value) == value
+        return value if is_literal else json.dumps(value, ensure_ascii=False)
+
+
+class JsonField(Field):
+    """A list or a dict, as JSON."""
+
+    _limits = "as JSON"
+
+    @property
+    def example(self) -> str:
+        """A list or a dict."""
+        return _JSON_EXAMPLES.get(self.type, "")
+
+    def _read(self, content: str) -> Any:
+        if not content.strip():
+            return NOTHING
+        try:
+            return _loads(content)
+        except json.JSONDecodeError as error:
+            reason = f"{error.msg}, line {error.lineno}, column {error.colno}"
+        except (ValueError, RecursionError):
+            reason = "it contains NaN or Infinity, or is nested too deeply"
+        raise ValueError(f"{self.name} is not valid JSON ({reason}). Expected, for example, {self.example}.")
+
+    def _show(self, value: Any) -> str:
+        line = json.dumps(value, ensure_ascii=False)
+        return line if len(line) <= _MAX_JSON_LINE else json.dumps(value, ensure_ascii=False, indent=1)
+
+
+@dataclass(frozen=True)
+class ChoiceField(Field):
+    """One of several values; its content is an index, for values may be equal and yet of two types."""
+
+    options: tuple[Any, ...] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each option, safe to show."""
+        return [label(option) for option in self.options]
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The options; None only where it can be sent."""
+        return tuple(value for index, value in enumerate(self.options) if self.read(index) is not NOTHING)
+
+    def show(self, value: Any) -> int:
+        """Return the index of a value, or -1; True is not 1."""
+        value = None if value is NOTHING else value
+        return next((at for at, one in enumerate(self.options) if type(one) is type(value) and one == value), -1)
+
+    def _read(self, content: int) -> Any:
+        value = NOTHING if content < 0 else self.options[content]
+        return self.read(None) if value is None else value
+
+
+@dataclass(frozen=True)
+class SecretField(Field):
+    """Where a secret comes from, one of SOURCES; no field contains the secret itself."""
+
+    options: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each source."""
+        return [f"{SOURCES[one]} {self.name}" if one == "environment" else SOURCES[one] for one in self.options]
+
+    def fault(self, content: Any) -> str:  # noqa: ARG002 - any source may be chosen
+        """Return nothing: a secret is not checked before it is sent."""
+        return ""
+
+
+def label(option: Any) -> str:
+    """Return a value as a label, safe to show."""
+    if option is None:
+        return "none"
+    text = option if isinstance(option, str) else json.dumps(option)
+    return clean_line(text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…")
 
 
 def typed(schema: Mapping[str, Any], text: str) -> Any:
-    """Return the value of a text that was typed for a declared type; what cannot be read stays text."""
-    kind = kind_of(schema)
-    if kind == "string":
-        return text
-    if kind == "boolean":
-        return _TRUTHS.get(text.strip().lower(), text)
+    """Return the value of a text that was typed for a declared type; what cannot be read remains text."""
+    kind = type_of(schema)
+    if kind in {"string", "boolean", "integer"}:
+        return text if kind == "string" else read_text(text, kind)
     try:
-        if kind == "integer":
-            return int(text)
-        return _finite(text) if kind == "number" else _loads(text)
+        value = float(text) if kind == "number" else _loads(text)
     except (ValueError, RecursionError):
         return text
+    return text if kind == "number" and not math.isfinite(value) else value
 
 
 def misfit(parameter: Parameter, value: Any) -> str:
-    """Return what a run's own check says of one value alone; empty if it fits."""
+    """Return what is wrong with one value, as checked for a run; empty if it fits."""
     required = [parameter.name] if parameter.is_required else []
     alone = Task("the task", "", {"properties": {parameter.name: parameter.schema}, "required": required})
     return " ".join(check(alone, {} if value is NOTHING else {parameter.name: value}))
 
 
-def _read_text(this: Field, content: str) -> Any:
-    """Nothing typed is a text, but where one is needed and none was ever given."""
-    return NOTHING if not content and this.parameter.is_required and this.is_unset else content
-
-
-def _read_number(this: Field, content: Any) -> Any:
-    return int(content) if this.type == "integer" else content
-
-
-def _read_written(this: Field, content: str) -> Any:
-    return typed(without_null(this.parameter.schema), content.strip()) if content.strip() else NOTHING
-
-
-def _read_json(this: Field, content: str) -> Any:
-    if not content.strip():
-        return NOTHING
-    try:
-        return _loads(content)
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg}, line {error.lineno}, column {error.colno}"
-    except (ValueError, RecursionError):
-        reason = "it has a NaN or an Infinity, or is nested too deeply"
-    raise ValueError(f"{this.name} is no JSON ({reason}): expected for example {_EXAMPLES[this.type]}.")
-
-
-def _read_choice(this: Field, content: int) -> Any:
-    value = NOTHING if content < 0 else this.options[content]
-    return this.read(None) if value is None else value
-
-
-def _read_filled(_: Field, content: str) -> Any:
-    return content or NOTHING
-
-
-_READERS: dict[str, Callable[[Field, Any], Any]] = {
-    "slider": _read_number,
-    "number": _read_number,
-    "choice": _read_choice,
-    "check": lambda _, content: bool(content),
-    "text": _read_text,
-    "area": _read_text,
-    "written": _read_written,
-    "json": _read_json,
-    **dict.fromkeys(("date", "moment", "secret"), _read_filled),
-}
-
-
-def _position(options: tuple[Any, ...], value: Any) -> int:
-    """Where a value stands among the options, and -1 where it does not; True is not 1."""
-    return next((at for at, one in enumerate(options) if type(one) is type(value) and one == value), -1)
-
-
-def _show_written(this: Field, value: Any) -> str:
-    if isinstance(value, str) and value.strip() == value and _read_written(this, value) == value:
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _show_json(_: Field, value: Any) -> str:
-    line = json.dumps(value, ensure_ascii=False)
-    return line if len(line) <= _LONGEST_LINE else json.dumps(value, ensure_ascii=False, indent=1)
-
-
-_SHOWERS: dict[str, Callable[[Field, Any], Any]] = {
-    "written": _show_written,
-    "json": _show_json,
-    **dict.fromkeys(("text", "area", "date", "moment"), lambda _, value: str(value)),
-}
-
-
-def _finite(text: str) -> float | str:
-    number = float(text)
-    return number if math.isfinite(number) else text
+def _number_limits(field: Field) -> str:
+    low, high = bound(field.schema, "minimum"), bound(field.schema, "maximum")
+    limits = f"{low:,} to {high:,}" if low is not None and high is not None else ""
+    limits = limits or (f"at least {low:,}" if low is not None else f"at most {high:,}" if high is not None else "")
+    return " ".join(filter(None, [_NOUNS.get(field.type, ""), limits]))
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, parse_constant=_refuse)
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    return json.loads(text, parse_constant=refuse)
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
+# -- what a control depends on in a JSON Schema; a construct that is not understood is ignored ------------
 
 
-def label(option: Any) -> str:
-    """Return what a value is called, safe to show."""
-    if option is None:
-        return "none"
-    text = option if isinstance(option, str) else json.dumps(option)
-    return clean_line(text if len(text) <= _LONGEST_CHOICE else f"{text[: _LONGEST_CHOICE - 1]}…")
+def without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a type takes besides null; of several types, all of them.
+
+    >>> without_null({"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None})
+    {'default': None, 'type': 'integer'}
+    """
+    kinds, names = schema.get("anyOf"), schema.get("type")
+    if isinstance(kinds, list):
+        others = [kind for kind in kinds if not _is_null(kind)]
+        rest = {key: value for key, value in schema.items() if key != "anyOf"}
+        return {**rest, **others[0]} if len(others) == 1 and isinstance(others[0], dict) else {**rest, "anyOf": others}
+    if isinstance(names, list):
+        left = [name for name in names if name != "null"]
+        return {**schema, "type": left[0] if len(left) == 1 else left}
+    return schema
+
+
+def takes_null(schema: Mapping[str, Any]) -> bool:
+    """Tell whether a type takes null."""
+    kinds, names, choices = schema.get("anyOf"), schema.get("type"), schema.get("enum")
+    return (
+        (isinstance(kinds, list) and any(map(_is_null, kinds)))
+        or (isinstance(names, list) and "null" in names)
+        or (isinstance(choices, list) and None in choices)
+    )
+
+
+def type_of(schema: Mapping[str, Any]) -> str:
+    """Return the type of a schema; empty if it has several or none."""
+    kind = schema.get("type")
+    return kind if isinstance(kind, str) and "anyOf" not in schema else ""
+
+
+def bound(schema: Mapping[str, Any], key: str) -> float | None:
+    """Return a limit or a step that a browser represents exactly."""
+    value = schema.get(key)
+    return value if value is not None and is_number(value) and abs(value) <= LARGEST else None
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a finite number; True is not one."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_null(kind: Any) -> bool:
+    return isinstance(kind, dict) and kind.get("type") == "null"

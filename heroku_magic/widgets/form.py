@@ -1,7 +1,7 @@
-"""Form: a task's parameters with their values, and at most one run or sweep at a time; it works with nobody looking.
+"""The form of a task: its values, and at most one run or sweep at a time. It works without being shown.
 
-Who looks is told of every change by `on_change`. A run is submitted in a thread of its own, for that
-may take a while; where its log goes is the stage's business. Where a field is swept, a run is a sweep.
+Observers are notified of every change. A run is submitted in a separate thread, because that may take
+seconds. If a field is swept, the run is a sweep.
 """
 
 from __future__ import annotations
@@ -9,33 +9,35 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from heroku_magic.display.words import outcome, quantity
 from heroku_magic.errors import HerokuMagicError, InvalidParameters, SettingsError
 from heroku_magic.text.sanitize import clean, clean_line
 from heroku_magic.widgets.cell_source import cell
-from heroku_magic.widgets.form_record import outcome
-from heroku_magic.widgets.form_state import Answers, Row
-from heroku_magic.widgets.sweep_values import counted
+from heroku_magic.widgets.form_inputs import FormInputs, NameValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
+    from heroku_magic.display.slot import OutputSlot
     from heroku_magic.protocol.task import Task
+    from heroku_magic.runs.options import SweepOptions
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
 
-# Seconds between the click and the run. A front end holds back what was typed last until the kernel has
-# taken what was typed before, but no click: the click may be there first.
+# Seconds between the click and the run. A front end sends what was typed last only after the kernel has
+# processed what was typed before, but sends a click at once: the click may arrive first.
 SETTLE = 0.25
 
 READY, STARTING, RUNNING, STOPPING = "ready", "starting", "running", "stopping"
 
 
 class Submit(Protocol):
-    """How a form starts a run; it may take seconds."""
+    """Starts the run of a form; it may take seconds."""
 
     def __call__(
         self, values: Mapping[str, Any], sources: Mapping[str, str], each: Mapping[str, Sequence[Any]], /
@@ -46,62 +48,83 @@ class Submit(Protocol):
         """
 
 
-class Price(Protocol):
-    """How a form says what runs are expected to cost."""
+@dataclass(frozen=True)
+class FormBackend:
+    """What a form needs of its app and its notebook.
 
-    def __call__(self, runs: int, last: Run | Sweep | None, /) -> str:
-        """Return the price of so many runs in a few words, empty where it is not known; last: what ran before."""
+    price: describes the price of so many runs, given the last one; empty if it is unknown. find_source:
+    where a secret comes from at first. show: shows the form in the current cell.
+    """
 
-
-class Stage(Protocol):
-    """Where a form's runs are shown, one after the other."""
-
-    def show(self, run: Run | Sweep) -> None:
-        """Show a run until it is over."""
+    submit: Submit
+    price: Callable[[int, Run | Sweep | None], str] = lambda *_: ""
+    find_source: Callable[[str], str] = lambda _: "prompt"
+    show: Callable[[Form], None] = lambda _: None
+    app_name: str = ""
 
 
 class Form:
-    """A form of a task, with a face for code: `value`, `each`, `run()`, `stop()`, `result`, `cell`.
+    """The form of a task, created by `heroku_magic.form()`, `%heroku form` or `--form`.
 
-    given: what it starts with, as a cell's body would give it; each: over what it sweeps at first.
-    make_stage makes the place for its runs in the cell that runs now. secrets: names of parameters that
-    come from elsewhere; find_source tells from where at first. options: those of the line, for `cell`.
-    in_step, sample, chunk: how a sweep is made of its lists.
+    As the value of a cell it shows itself with its controls; its attributes do the same from code.
+
+    Parameters
+    ----------
+    task : Task
+        The task whose parameters are asked for.
+    values : mapping
+        What the form starts with, or what to choose from: a tuple of two or three numbers is a range, a
+        list holds choices.
+    backend : FormBackend
+        How the form starts and shows its runs.
+    each : mapping, optional
+        Names and values that the form sweeps over at first.
+    sweep_options : SweepOptions, optional
+        How a sweep combines its lists.
+    secrets : iterable of str, optional
+        Parameters whose values come from elsewhere.
+    options : mapping, optional
+        The options of the equal `%%heroku` line, for `cell`.
+
+    Raises
+    ------
+    InvalidParameters
+        If a value does not fit what the task declares.
+
+    Examples
+    --------
+    ::
+
+        form = heroku_magic.form("simulate", {"n": (1, 100)})
+        form.value = {"n": 50}
+        form.run().result()
     """
 
     def __init__(
         self,
         task: Task,
-        given: Mapping[str, Any],
-        submit: Submit,
-        make_stage: Callable[[], Stage],
+        values: Mapping[str, Any],
+        backend: FormBackend,
         *,
         each: Mapping[str, Any] | None = None,
-        in_step: bool = False,
-        sample: int | None = None,
-        chunk: int = 1,
-        price: Price = lambda *_: "",
+        sweep_options: SweepOptions | None = None,
         secrets: Iterable[str] = (),
-        find_source: Callable[[str], str] = lambda _: "prompt",
         options: Mapping[str, Any] | None = None,
-        where: str = "",
     ) -> None:
         self.task = task
-        self.where = where
-        self.answers = Answers(task, given, secrets, find_source, each, in_step=in_step, sample=sample, chunk=chunk)
+        self.app_name = backend.app_name
+        self.inputs = FormInputs(task, values, secrets, backend.find_source, each=each, sweep_options=sweep_options)
         self.state = READY
         self.message = ""
-        self.make_stage = make_stage
-        self.stage: Stage | None = None
-        self.shown_in: int | None = None
+        self.slot: OutputSlot | None = None
         self.last: Run | Sweep | None = None
         self.ended = ""
-        self._submit = submit
-        self._price = price
+        self._backend = backend
         self._options = dict(options or {})
-        self._is_stop_asked = False
+        self._is_stop_requested = False
+        self._shown_in: int | None = None
         self._lock = threading.Lock()
-        self._watchers: list[Callable[[], None]] = []
+        self._observers: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         swept = [f"each {name} of {values!r}" for name, values in self.each.items()]
@@ -110,163 +133,205 @@ class Form:
 
     @property
     def value(self) -> dict[str, Any]:
-        """The values as they are now, by name, without secrets and without what is swept.
+        """The current values by name, without secrets and without what is swept.
 
-        Setting some leaves the others as they are, and sweeps over these no more.
+        Setting some values keeps the others; those that are set are no longer swept.
+
+        Raises
+        ------
+        InvalidParameters
+            If a value does not fit; then no value is set.
         """
-        return self.answers.given
+        return self.inputs.fixed
 
     @value.setter
     def value(self, values: Mapping[str, Any]) -> None:
-        self.answers.update(values)
-        self._changed()
+        self.inputs.update(values)
+        self._notify()
 
     @property
     def each(self) -> dict[str, Sequence[Any]]:
-        """What is swept: names and values, the first varies slowest. Setting it sweeps over these and no others."""
-        return self.answers.each
+        """The swept parameters, by name; the first name varies slowest.
+
+        Setting it sweeps over these values and no others.
+
+        Raises
+        ------
+        InvalidParameters
+            If a value does not fit; then nothing changes.
+        """
+        return self.inputs.each
 
     @each.setter
     def each(self, each: Mapping[str, Any]) -> None:
-        self.answers.sweep_over(each)
-        self._changed()
+        self.inputs.sweep_over(each)
+        self._notify()
 
     @property
     def offer(self) -> str:
-        """What the button does now: `Stop`, `Run`, or `Run 24 runs` and what they cost where that is known."""
+        """The label of the button: `Stop`, `Run`, or `Run 24 runs` with their price if it is known."""
         if self.is_busy:
             return "Stop"
-        if not self.each or self.answers.faults:
+        if not self.each or self.inputs.faults:
             return "Run"
-        runs = self.answers.runs
-        return " · ".join(filter(None, [f"Run {counted(runs, 'run')}", self._price(runs, self.last)]))
+        count = self.inputs.run_count
+        return " · ".join(filter(None, [f"Run {quantity(count, 'run')}", self._backend.price(count, self.last)]))
+
+    @property
+    def status(self) -> str:
+        """What the form is doing, or how its last run ended, in one line."""
+        if self.is_busy:
+            return " · ".join(filter(None, [f"● {self.state}", self.message]))
+        return self.message or self.ended
 
     @property
     def result(self) -> pd.DataFrame | None:
-        """The rows of the run or sweep that was started last, as far as they came; None if there is no table."""
+        """The rows of the last run or sweep so far; None if there is no table."""
         return None if self.last is None else self.last.partial
 
     @property
     def cell(self) -> str:
         """The `%%heroku` cell that does the same as the button."""
-        return cell(self.task.name, self.value, self.answers.sources, self._options, self.each)
+        return cell(self.task.name, self.value, self.inputs.sources, self._options, self.each)
 
     @property
     def is_busy(self) -> bool:
-        """Whether there is a run, one that is being started or one that is being stopped."""
+        """Whether a run is starting, running or stopping."""
         return self.state != READY
 
     def run(self) -> Run | Sweep:
-        """Start a run or a sweep as the button does and return it at once; in a cell, secrets are asked for here.
+        """Start a run or a sweep as the button does; in a cell, a hidden prompt may ask for secrets.
 
-        Raises InvalidParameters where values do not fit, and whatever `submit()` raises.
+        Returns
+        -------
+        Run or Sweep
+            At once; `.result()` waits for the rows.
+
+        Raises
+        ------
+        InvalidParameters
+            If values do not fit.
+        SettingsError
+            If the form is already running.
+        HerokuMagicError
+            If the run cannot be submitted.
         """
         self._begin()
-        return self._start(may_ask=True)
+        return self._start(can_prompt=True)
 
     def stop(self) -> None:
-        """Ask Heroku to stop the dynos and return at once; what is not there yet never will be."""
+        """Ask Heroku to stop the dynos, and return at once; a run that is still being requested is stopped, too."""
         with self._lock:
             if self.state not in {STARTING, RUNNING}:
                 return
             run = self.last if self.state == RUNNING else None
-            self.state, self.message, self._is_stop_asked = STOPPING, "", True
+            self.state, self.message, self._is_stop_requested = STOPPING, "", True
         if run is not None:
             run.cancel()
-        self._changed()
+        self._notify()
 
     def show(self) -> None:
-        """Show the form in the cell that runs now, with a place below it for its log and its table."""
-        from heroku_magic.widgets.form_view import show
-
-        show(self)
+        """Show the form in the current cell, with outputs below it for the log and the table of its runs."""
+        self._shown_in = _cell_number()
+        self._backend.show(self)
 
     def _ipython_display_(self) -> None:
-        from heroku_magic.widgets.form_view import show_again
+        """Show the form as the value of a cell, unless that cell has shown it already."""
+        if self._shown_in != _cell_number():
+            self.show()
 
-        show_again(self)
-
-    # -- what a panel tells and asks ------------------------------------------------------------------
+    # -- what a panel calls ---------------------------------------------------------------------------
 
     def put(self, name: str, content: Any) -> None:
-        """Take over what the user put into the control of a field."""
-        self.answers.contents[name] = content
-        self._changed()
+        """Set the content of a field."""
+        self.inputs.contents[name] = content
+        self._notify()
 
-    def put_series(self, name: str, content: Any) -> None:
-        """Take over what the user put into the control of a field that is swept."""
-        self.answers.swept[name] = self.answers.swept[name].put(content)
-        self._changed()
+    def put_swept(self, name: str, content: Any) -> None:
+        """Set the content of a field that is swept."""
+        self.inputs.swept[name] = self.inputs.swept[name].put(content)
+        self._notify()
 
     def sweep(self, name: str, *, is_swept: bool) -> None:
         """Let a field have several values, or one again."""
-        self.answers.sweep(name, is_swept=is_swept)
-        self._changed()
+        self.inputs.sweep(name, is_swept=is_swept)
+        self._notify()
 
-    def put_rows(self, rows: Iterable[tuple[str, str] | Row]) -> None:
-        """Take over the rows of a task that declares nothing."""
-        self.answers.rows = [Row(*row) for row in rows]
-        self._changed()
+    def put_rows(self, rows: Iterable[tuple[str, str] | NameValue]) -> None:
+        """Set the rows of an undeclared task."""
+        self.inputs.rows = [NameValue(*row) for row in rows]
+        self._notify()
 
     def press(self) -> None:
-        """Do what the button says, run or stop, and return at once; what goes wrong is said in `message`."""
+        """Do what the button says, run or stop, and return at once; errors appear in `message`."""
         if self.is_busy:
             self.stop()
             return
         self._begin()
-        self._aside(self._run_quietly)
+        _in_background(self._run_quietly)
 
-    def tell(self, message: str) -> None:
-        """Show the user a sentence, beside the button."""
+    def notify(self, message: str) -> None:
+        """Show the user a message beside the button."""
         self.message = clean(message)
-        self._changed()
+        self._notify()
 
-    def on_change(self, watcher: Callable[[], None]) -> None:
-        """Call `watcher()` after every change, in whatever thread that happens."""
-        self._watchers.append(watcher)
+    def on_change(self, observer: Callable[[], None]) -> None:
+        """Call `observer()` after every change, in whatever thread that happens."""
+        self._observers.append(observer)
 
     # -- from the button to the result ----------------------------------------------------------------
 
     def _begin(self) -> None:
         with self._lock:
             if self.state != READY:
-                raise SettingsError(f"{self.task.name} is {self.state} in this form: form.stop() stops it.")
-            self.state, self.message, self._is_stop_asked = STARTING, "", False
-        self._changed()
+                raise SettingsError(f"{self.task.name} is {self.state} in this form. form.stop() stops it.")
+            self.state, self.message, self._is_stop_requested = STARTING, "", False
+        self._notify()
 
     def _run_quietly(self) -> None:
-        """Start the run where nobody could catch what goes wrong: it is said."""
+        """Start the run in a thread, where nobody could catch an exception: show it as a message."""
         time.sleep(SETTLE)
         try:
-            self._start(may_ask=False)
+            self._start(can_prompt=False)
         except HerokuMagicError as error:
-            self.tell(str(error))
-        except Exception as error:  # noqa: BLE001 - a thread that dies silently leaves a form that says nothing
-            self.tell(clean_line(f"{type(error).__name__}: {error}"))
+            self.notify(str(error))
+        except Exception as error:  # noqa: BLE001 - a thread that dies silently leaves the user without a message
+            self.notify(clean_line(f"{type(error).__name__}: {error}"))
 
-    def _start(self, *, may_ask: bool) -> Run | Sweep:
+    def _start(self, *, can_prompt: bool) -> Run | Sweep:
         try:
-            self._refuse(may_ask=may_ask)
-            run = self._submit(self.value, self.answers.sources, self.each)
+            self._validate(can_prompt=can_prompt)
+            run = self._backend.submit(self.value, self.inputs.sources, self.each)
         except BaseException:
             self._end()
             raise
         with self._lock:
-            self.last, self.ended, is_unwanted = run, "", self._is_stop_asked
-            self.state = STOPPING if is_unwanted else RUNNING
-        if is_unwanted:
+            self.last, self.ended, must_stop = run, "", self._is_stop_requested
+            self.state = STOPPING if must_stop else RUNNING
+        if must_stop:
             run.cancel()
-        self._changed()
-        self._aside(lambda: self._watch(run))
+        self._notify()
+        _in_background(lambda: self._watch(run))
         return run
+
+    def _validate(self, *, can_prompt: bool) -> None:
+        """Reject values that do not fit; and prompts after a click, because only a running cell can prompt."""
+        if faults := self.inputs.faults:
+            raise InvalidParameters([*faults.values()])
+        prompted = [name for name, source in self.inputs.sources.items() if source == "prompt"]
+        if prompted and not can_prompt:
+            raise SettingsError(
+                f"{', '.join(prompted)}: only a running cell can prompt for a secret. Run form.run() in a cell, copy "
+                "this form as a cell and run that, or choose another source."
+            )
 
     def _watch(self, run: Run | Sweep) -> None:
         try:
-            if self.stage is not None:
-                self.stage.show(run)
+            if self.slot is not None:
+                self.slot.show(run)
             run.wait()
             self.ended = outcome(run)
-        except HerokuMagicError as error:  # the rows of a sweep do not go together
+        except HerokuMagicError as error:  # the rows of a sweep contradict each other
             self.ended = f"✗ {clean(str(error))}"
         finally:
             run.wait()
@@ -275,29 +340,25 @@ class Form:
     def _end(self) -> None:
         with self._lock:
             self.state, self.message = READY, ""
-        self._changed()
+        self._notify()
 
-    def _refuse(self, *, may_ask: bool) -> None:
-        """Refuse values that do not fit; and secrets to be asked for after a click, for only a cell can ask."""
-        if faults := self.answers.faults:
-            raise InvalidParameters([*faults.values()])
-        asked = [name for name, source in self.answers.sources.items() if source == "prompt"]
-        if asked and not may_ask:
-            raise SettingsError(
-                f"{', '.join(asked)}: only a running cell can ask for it. Copy this form as a cell and run that, or "
-                "run form.run() in a cell; or choose another source."
-            )
+    def _notify(self) -> None:
+        for observer in self._observers:
+            observer()
 
-    def _aside(self, work: Callable[[], None]) -> None:
-        """Do it without keeping the kernel. What a thread changes is not drawn in Colab, so there it is kept.
 
-        https://github.com/googlecolab/colabtools/issues/3373
-        """
-        if "google.colab" in sys.modules:
-            work()
-        else:
-            threading.Thread(target=work, name="heroku_magic form", daemon=True).start()
+def _in_background(work: Callable[[], None]) -> None:
+    """Work in a thread. Colab does not draw what a thread changes, so there the kernel is kept busy.
 
-    def _changed(self) -> None:
-        for watcher in self._watchers:
-            watcher()
+    https://github.com/googlecolab/colabtools/issues/3373
+    """
+    if "google.colab" in sys.modules:
+        work()
+    else:
+        threading.Thread(target=work, name="heroku_magic form", daemon=True).start()
+
+
+def _cell_number() -> int:
+    from IPython import get_ipython
+
+    return int(getattr(get_ipython(), "execution_count", 0))

@@ -1,42 +1,55 @@
-"""Form -> the cell that runs now: its panel where somebody can press it, its text elsewhere; it draws neither."""
+"""Shows a form in a notebook cell: its panel where a user can press it, and a record that needs no kernel."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.widgets.form_record import bundle, text
+from heroku_magic.text.sanitize import clean_line
+from heroku_magic.widgets.fields import SecretField, label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
+    from heroku_magic.widgets.fields import Field
     from heroku_magic.widgets.form import Form
 
+HEADLESS = (
+    "A form needs a notebook with a user, and there is none. Set form.value and call form.run(), or run the cell below."
+)
 _VIEW = "application/vnd.jupyter.widget-view+json"
+_MAX_VALUE_LENGTH = 200  # characters
+_MAX_SWEPT = 20  # values
 
 
-def show(form: Form) -> None:
-    """Show a form in the cell that runs now. What stays in the notebook follows each of its changes."""
-    shell = _shell()
-    form.shown_in = _cell_number(shell)
+def show(form: Form, *, verbose: bool = False) -> None:
+    """Show a form in the current cell. The record in the notebook follows each of its changes."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
     if not hasattr(shell, "kernel"):
         print(text(form, headless=True))  # noqa: T201 - a terminal's display is what is printed
         return
-    is_live = has_front_end(shell)
-    if is_live:
-        _display(_view(form))
-    record = _display(bundle(form, headless=not is_live))
-    form.on_change(_following(form, record, headless=not is_live))
-    form.stage = form.make_stage()
+    from heroku_magic.display.slot import OutputSlot
+
+    is_headless = not has_user(shell)
+    if not is_headless:
+        _display(_panel_bundle(form))
+    drawn = bundle(form, headless=is_headless)
+    record = _display(drawn)
+
+    def follow() -> None:
+        nonlocal drawn
+        if (now := bundle(form, headless=is_headless)) != drawn:
+            drawn = now
+            record.update(now, raw=True)
+
+    form.on_change(follow)
+    form.slot = OutputSlot(verbose=verbose)
 
 
-def show_again(form: Form) -> None:
-    """Show a form that is a cell's value, unless that cell showed it already."""
-    if form.shown_in != _cell_number(_shell()):
-        show(form)
-
-
-def has_front_end(shell: Any) -> bool:
-    """Tell whether somebody can press a button: who runs a notebook without one does not let cells ask either.
+def has_user(shell: Any) -> bool:
+    """Tell whether somebody can press a button: a notebook that runs without a user does not allow prompts either.
 
     https://jupyter-client.readthedocs.io/en/stable/messaging.html#execute
     """
@@ -44,41 +57,69 @@ def has_front_end(shell: Any) -> bool:
     return bool(content.get("allow_stdin"))
 
 
-def _view(form: Form) -> dict[str, Any]:
+def bundle(form: Form, *, headless: bool = False) -> dict[str, str]:
+    """Return the record of a form as `text/plain` and `text/html`; headless: with the note that it cannot be used."""
+    from heroku_magic.display.html import template
+
+    record = template("record.html.j2", "heroku_magic.widgets").render(
+        form=form,
+        note=HEADLESS if headless else "",
+        rows=_rows(form),
+        ended=_ended(form),
+    )
+    return {"text/plain": text(form, headless=headless), "text/html": record}
+
+
+def text(form: Form, *, headless: bool = False) -> str:
+    """Return the record of a form as lines: its values, how the last run ended, and the equal cell."""
+    rows = [f"  {name} = {value}  {hint}".rstrip() for name, value, hint in _rows(form)]
+    note = [HEADLESS] if headless else []
+    ended = [f"last run: {_ended(form)}"] if _ended(form) else []
+    return "\n".join([*note, f"{form.task.name}({form.task.signature})", *rows, *ended, "", form.cell])
+
+
+def _ended(form: Form) -> str:
+    """How the last run ended; the record may outlive the kernel, so it cannot say that a run goes on."""
+    return "had not ended when this was written" if form.is_busy else form.ended
+
+
+def _rows(form: Form) -> list[tuple[str, str, str]]:
+    """Name, value and help of each parameter, safe to show."""
+    values = form.value
+    fields = [(name, _shown(field, form, values), field.hint) for name, field in form.inputs.fields.items()]
+    rows = [(row.name, _each(row.values) if row.is_swept else _cut(repr(row.text))) for row in form.inputs.rows]
+    return fields + [(clean_line(name), shown, "") for name, shown in rows if name or shown != "''"]
+
+
+def _shown(field: Field, form: Form, values: Mapping[str, Any]) -> str:
+    if isinstance(field, SecretField):
+        return f"from: {field.labels[field.options.index(form.inputs.contents[field.name])]}"
+    if field.name in form.inputs.swept:
+        return _each(form.inputs.swept[field.name].values)
+    if field.name not in values:
+        return "(not set)"
+    value = values[field.name]
+    return _cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _each(values: Sequence[Any]) -> str:
+    """The first of several values."""
+    return _cut(f"each of {', '.join(map(label, values[:_MAX_SWEPT]))}{' …' if len(values) > _MAX_SWEPT else ''}")
+
+
+def _cut(value: str) -> str:
+    return clean_line(value if len(value) <= _MAX_VALUE_LENGTH else f"{value[: _MAX_VALUE_LENGTH - 1]}…")
+
+
+def _panel_bundle(form: Form) -> dict[str, Any]:
     from heroku_magic.widgets.panel import Panel
 
-    box = Panel(form).box
-    model = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    return {
-        _VIEW: model,
-        "text/plain": f"Form of {form.task.name}, without a kernel: its values and its last run follow.",
-    }
-
-
-def _following(form: Form, record: Any, *, headless: bool) -> Callable[[], None]:
-    """What draws the record anew when it is another one than before."""
-    drawn = [bundle(form, headless=headless)]
-
-    def follow() -> None:
-        now = bundle(form, headless=headless)
-        if now != drawn[0]:
-            drawn[0] = now
-            record.update(now, raw=True)
-
-    return follow
+    model = {"version_major": 2, "version_minor": 0, "model_id": Panel(form).box.model_id}
+    note = f"Form of {form.task.name}. It needs a kernel: its values and its last run follow."
+    return {_VIEW: model, "text/plain": note}
 
 
 def _display(data: dict[str, Any]) -> Any:
     from IPython.display import display
 
     return display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
-
-
-def _cell_number(shell: Any) -> int:
-    return int(getattr(shell, "execution_count", 0))
-
-
-def _shell() -> Any:
-    from IPython import get_ipython
-
-    return get_ipython()

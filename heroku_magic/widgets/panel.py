@@ -1,6 +1,6 @@
-"""Form -> its panel of ipywidgets: fields or rows, one button, a status, the equal cell; it runs nothing itself.
+"""The panel of a form: its fields or rows, one button, a status and the equal cell, as ipywidgets.
 
-The button is Run and then Stop, and never disabled: that would take the keyboard's focus away from it.
+The button is Run and then Stop. It is never disabled, because that would take the keyboard focus from it.
 """
 
 from __future__ import annotations
@@ -12,23 +12,21 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from heroku_magic.widgets.controls import Control
-from heroku_magic.widgets.form_record import status
-from heroku_magic.widgets.name_value_rows import Rows
-from heroku_magic.widgets.sweep_control import Sweeping
+from heroku_magic.widgets.form_inputs import NameValue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from heroku_magic.widgets.form import Form
 
 
 class Panel:
-    """The widgets of one form; `box` holds them all."""
+    """The widgets of one form; `box` contains them all."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
-        answers = form.answers
-        self._sweeps = {one.name: self._sweeping(one.name) for one in answers.fields if one.kind != "secret"}
-        self._controls = {one.name: self._control(one) for one in answers.fields}
-        self._rows = Rows(answers.rows, self._took_rows) if form.task.schema is None else None
+        self._controls = {name: Control(field, form) for name, field in form.inputs.fields.items()}
+        self._rows = NameValueEditor(form.inputs.rows, form.put_rows) if form.task.schema is None else None
         self._button = ipywidgets.Button()
         self._button.add_class("heroku-run")
         self._button.on_click(lambda _: form.press())
@@ -39,42 +37,20 @@ class Panel:
         self._cell = ipywidgets.Textarea(description="Cell")
         self._cell.add_class("heroku-cell")
         self._cell.layout.display = "none"
-        self.box = self._laid_out()
-        self._known: dict[str, Any] = dict(answers.contents)
-        self._known_rows = answers.rows
+        self.box = self._layout()
         self._draw()
         form.on_change(self._draw)
 
-    def _control(self, field: Any) -> Control:
-        name = field.name
-        beside = self._sweeps[name].boxes if name in self._sweeps else ()
-        return Control(field, self._form.answers.contents[name], lambda: self._took(name), beside)
-
-    def _sweeping(self, name: str) -> Sweeping:
-        return Sweeping(
-            name,
-            lambda is_swept: self._form.sweep(name, is_swept=is_swept),
-            lambda content: self._form.put_series(name, content),
-        )
-
-    def _laid_out(self) -> Any:
-        style = ipywidgets.HTML(f"<style>{_css()}</style>{_title(self._form)}")
-        rows = [self._rows.box] if self._rows else []
+    def _layout(self) -> Any:
+        css = (files("heroku_magic.widgets") / "templates" / "form.css").read_text(encoding="utf-8")
         bar = ipywidgets.HBox([self._button, self._copy, self._status])
         bar.add_class("heroku-bar")
         fields = [control.row for control in self._controls.values()]
-        box = ipywidgets.VBox([style, *fields, *rows, bar, self._cell])
+        rows = [self._rows.box] if self._rows else []
+        head = ipywidgets.HTML(f"<style>{css}</style>{_title(self._form)}")
+        box = ipywidgets.VBox([head, *fields, *rows, bar, self._cell])
         box.add_class("heroku-form")
         return box
-
-    def _took(self, name: str) -> None:
-        content = self._known[name] = self._controls[name].content
-        self._form.put(name, content)
-
-    def _took_rows(self) -> None:
-        if self._rows is not None:
-            self._known_rows = self._rows.content
-            self._form.put_rows(self._known_rows)
 
     def _toggle_cell(self) -> None:
         is_hidden = self._cell.layout.display == "none"
@@ -83,38 +59,106 @@ class Panel:
         self._draw()
 
     def _draw(self) -> None:
-        """Bring everything to what the form says; what is the same already sends no message."""
-        form, answers = self._form, self._form.answers
-        faults = answers.faults
-        self._take_over()
+        """Show what the form says. Equal values send no message."""
+        form, faults = self._form, self._form.inputs.faults
         for name, control in self._controls.items():
-            swept = answers.swept.get(name)
-            control.show_fault(faults.get(name, ""), swept.hint if swept else "")
+            control.draw(faults.get(name, ""))
+        if self._rows is not None:
+            self._rows.draw(form.inputs.rows)
         self._button.description = form.offer
         (self._button.add_class if form.is_busy else self._button.remove_class)("heroku-stop")
-        self._status.value = f'<span role="status">{escape(faults.get("") or status(form))}</span>'
+        self._status.value = f'<span role="status">{escape(faults.get("") or form.status)}</span>'
         if self._cell.layout.display != "none":
             self._cell.value = form.cell
             self._cell.rows = min(12, form.cell.count("\n") + 1)
 
-    def _take_over(self) -> None:
-        """Bring the controls to what a program set, and leave alone what the user may be typing into."""
-        answers = self._form.answers
-        for name, sweeping in self._sweeps.items():
-            sweeping.show(answers.swept.get(name))
-            self._controls[name].hide(is_hidden=name in answers.swept)
-        for name, control in self._controls.items():
-            if answers.contents[name] != self._known[name]:
-                control.content = self._known[name] = answers.contents[name]
-        if self._rows is not None and answers.rows != self._known_rows:
-            self._rows.content = self._known_rows = answers.rows
+
+class NameValueEditor:
+    """The rows of an undeclared task, and a button that adds one.
+
+    on_change: called with names and texts, in order, when the user changes them.
+    """
+
+    def __init__(self, content: list[NameValue], on_change: Callable[[list[NameValue]], None]) -> None:
+        self._on_change = on_change
+        self._content: list[NameValue] | None = None
+        self._rows: list[_NameValueRow] = []
+        self._list = ipywidgets.VBox()
+        self._add = ipywidgets.Button(description="Add parameter")
+        self._add.on_click(lambda _: self._append(NameValue("", "")))
+        self.box = ipywidgets.VBox([self._list, self._add])
+        self.box.add_class("heroku-rows")
+        self.draw(content)
+
+    def draw(self, content: list[NameValue]) -> None:
+        """Show names and texts; the user may be typing, so equal ones stay."""
+        if content != self._content:
+            self._content, self._rows = content, []
+            for row in content:
+                self._append(row)
+
+    def _report(self) -> None:
+        self._content = [row.content for row in self._rows]
+        self._on_change(self._content)
+
+    def _append(self, content: NameValue) -> None:
+        row = _NameValueRow(content)
+        row.remove.on_click(lambda _: self._remove(row))
+        for box in (row.name, row.text, row.lines, row.tick):
+            box.observe(lambda _: self._report(), "value")
+        self._rows.append(row)
+        self._number()
+
+    def _remove(self, row: _NameValueRow) -> None:
+        self._rows.remove(row)
+        self._number()
+        self._report()
+
+    def _number(self) -> None:
+        for number, row in enumerate(self._rows, 1):
+            row.number(number)
+        self._list.children = tuple(row.box for row in self._rows)
+
+
+class _NameValueRow:
+    """One name and its value, or its values, one per line, while it is swept."""
+
+    def __init__(self, content: NameValue) -> None:
+        self.name, self.text = ipywidgets.Text(content.name), ipywidgets.Text(content.text)
+        self.lines = ipywidgets.Textarea(content.text, rows=3)
+        self.tick = ipywidgets.Checkbox(content.is_swept, indent=False)
+        self.tick.observe(self._swap, "value")
+        self.remove = ipywidgets.Button()
+        self.box: Any = ipywidgets.HBox([self.name, self.text, self.lines, self.tick, self.remove])
+        self.box.add_class("heroku-row")
+        self._show()
+
+    @property
+    def content(self) -> NameValue:
+        """The name and the text in the controls."""
+        return NameValue(self.name.value.strip(), (self.lines if self.tick.value else self.text).value, self.tick.value)
+
+    def number(self, number: int) -> None:
+        """Number the labels, so that a screen reader distinguishes the rows."""
+        self.name.description, self.text.description = f"Name {number}", f"Value {number}"
+        self.lines.description, self.tick.description = f"Each {number}", f"sweep {number}"
+        self.remove.description = f"Remove {number}"
+
+    def _swap(self, change: Any) -> None:
+        """Begin a sweep with the current value; after it, keep the first of its values."""
+        first = self.lines.value.partition("\n")[0]
+        if not change["new"]:
+            self.text.value = first
+        elif self.text.value != first:
+            self.lines.value = self.text.value
+        self._show()
+
+    def _show(self) -> None:
+        self.text.layout.display = "none" if self.tick.value else None
+        self.lines.layout.display = None if self.tick.value else "none"
 
 
 def _title(form: Form) -> str:
-    where = f"on {form.where}" if form.where else ""
-    told = " · ".join(filter(None, [where, form.task.summary]))
-    return f"<div><b>{escape(form.task.name)}</b> <span class='heroku-dim'>{escape(told)}</span></div>"
-
-
-def _css() -> str:
-    return (files("heroku_magic.widgets") / "templates" / "form.css").read_text(encoding="utf-8")
+    app = f"on {form.app_name}" if form.app_name else ""
+    subtitle = " · ".join(filter(None, [app, form.task.summary]))
+    return f"<div><b>{escape(form.task.name)}</b> <span class='heroku-dim'>{escape(subtitle)}</span></div>"

@@ -1,7 +1,7 @@
-"""Series: what stands in a field that is swept -> the values that its parameter takes in turn; it draws nothing.
+"""What a field that is swept contains, and the values that its parameter takes in turn.
 
 Numbers and dates are written as a list, `1, 2, 5`, as a range with both its ends, `1..10` or
-`1..10 by 3`, or as both; texts and JSON one a line; of choices some are chosen.
+`1..10 by 3`, or as both; texts and JSON one per line; of choices some are selected.
 """
 
 from __future__ import annotations
@@ -14,190 +14,211 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.display.words import quantity
 from heroku_magic.text.sanitize import clean_line
-from heroku_magic.widgets.fields import NOTHING, Field, label, misfit
+from heroku_magic.widgets.fields import NOTHING, DateField, DateTimeField, Field, label, misfit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+
+    from typing_extensions import Self
 
 _WHOLE = re.compile(r"[-+]?\d[\d_]*", re.ASCII)
-# An exponent is short, for it is calculated with exactly.
+# Ranges are calculated exactly, so an exponent is short.
 _NUMBER = r"[-+]?(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _NUMBERS = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})(?:\s+by\s+({_NUMBER}))?", re.ASCII)
 _DATE = r"\d{4}-\d\d-\d\d"
 _DATES = re.compile(rf"({_DATE})\s*\.\.\s*({_DATE})(?:\s+by\s+([1-9]\d*))?", re.ASCII)
-MOST = 10_000  # values of a field: each is checked as it is typed
-_FEW = 3  # values that are shown before the last one
-
-_LISTS = {
-    "number": "1, 2, 5 or 1..10 by 3",
-    "date": "2024-12-24, 2024-12-31 or 2024-12-01..2024-12-24 by 7",
-    "moment": "2024-12-24T18:00, 2024-12-31T23:59",
-}
-_WAYS = {"lines": "one value a line", "choices": "with Ctrl or ⌘ a click chooses several"}
+MAX_VALUES = 10_000  # per field: each is checked while the user types
+_SHOWN = 3  # values before the last one
 
 
 @dataclass(frozen=True)
-class Series:
-    """What a field that is swept holds.
+class SweepValues:
+    """What a field that is swept contains.
 
-    kind: `list` (in one line), `lines` (a value a line) or `choices`. content: the text that stands there,
-    or the positions of what is chosen among `options`. values: what that means, in order; fault: what
-    is wrong with it.
+    content: the text in the control, or the indices of the selected choices. values: what the content
+    stands for, in order; fault: what is wrong with it.
     """
 
     field: Field
-    kind: str
-    content: str | tuple[int, ...]
-    options: tuple[Any, ...] = ()
+    content: Any = ""
     values: Sequence[Any] = ()
     fault: str = ""
 
     @property
-    def labels(self) -> list[str]:
-        """What each option is called, safe to show."""
-        return [label(option) for option in self.options]
-
-    @property
     def example(self) -> str:
-        """What may be written into an empty control; empty where nothing is written."""
-        if self.kind == "list":
-            return _LISTS.get(self.field.kind, _LISTS["number"])
-        return self.field.example if self.kind == "lines" else ""
+        """A placeholder for an empty control; empty where none is needed."""
+        return self.field.example
 
     @property
     def hint(self) -> str:
-        """How many values there are and which, and how they are written; in a line that is safe to show."""
-        way = _WAYS.get(self.kind) or f"such as {self.example}"
-        return f"{counted(len(self.values), 'value')}: {_shown(self.values)} · {way}"
+        """How many values there are, which, and how to write them, in a line that is safe to show."""
+        values = self.values
+        shown = [label(value) for value in (values if len(values) <= _SHOWN + 1 else values[:_SHOWN])]
+        last = f" … {label(values[-1])}" if len(values) > len(shown) else ""
+        return f"{quantity(len(values), 'value')}: {', '.join(shown)}{last} · {self._usage}"
 
-    def put(self, content: str | tuple[int, ...]) -> Series:
-        """Return the same with another content."""
+    def put(self, content: Any) -> Self:
+        """Return the same field with another content."""
+        name = self.field.name
         try:
-            values = _READERS[self.kind](self, content)
+            values = self._read(content)
             fault = next(filter(None, (misfit(self.field.parameter, value) for value in values)), "")
         except ValueError as error:
             values, fault = (), str(error)
         except OverflowError:
-            values, fault = (), f"{self.field.name} has a number that is too large."
+            values, fault = (), f"{name} contains a number that is too large."
         if not values and not fault:
-            fault = f"{self.field.name} has no values to sweep over{_instead(self)}."
+            fault = f"{name} has no values to sweep over.{_expected(self)}"
         return replace(self, content=content, values=values, fault=fault)
 
+    def starting_with(self, values: Sequence[Any]) -> Self:
+        """Return the same field with the content that stands for some values."""
+        return self.put(self._write(values))
 
-def beginning(field: Field, content: Any) -> Series:
-    """Return what a field begins with that the user wants swept: the value that it has; of choices, all."""
-    kind = _kind(field)
-    if kind == "choices":
-        options = _options(field)
-        return Series(field, kind, (), options).put(tuple(range(len(options))))
+    @property
+    def _usage(self) -> str:
+        return "one value per line"
+
+    def _read(self, content: Any) -> Sequence[Any]:
+        """Return the value of each line that is not empty."""
+        lines = {number: line for number, line in enumerate(content.split("\n"), 1) if line.strip()}
+        _check_count(self.field, len(lines))
+        return [self._read_line(number, line) for number, line in lines.items()]
+
+    def _read_line(self, number: int, line: str) -> Any:
+        try:
+            return self.field.read(line)
+        except ValueError as error:
+            raise ValueError(f"value {number}: {error}") from None
+
+    def _write(self, values: Sequence[Any]) -> str:
+        return "\n".join(str(self.field.show(value)) for value in values)
+
+
+class SweepList(SweepValues):
+    """Numbers or dates in one line."""
+
+    @property
+    def example(self) -> str:
+        """A list and a range."""
+        return self.field.list_example
+
+    @property
+    def _usage(self) -> str:
+        return f"such as {self.example}"
+
+    def _read(self, content: Any) -> Sequence[Any]:
+        """Return the values of a list; a single range of whole numbers remains a range, also in the equal cell."""
+        pieces = [self._piece(text.strip()) for text in content.split(",") if text.strip()]
+        _check_count(self.field, sum(map(len, pieces)))
+        return pieces[0] if len(pieces) == 1 else [value for piece in pieces for value in piece]
+
+    def _piece(self, text: str) -> Sequence[Any]:
+        if isinstance(self.field, DateField):
+            match = None if isinstance(self.field, DateTimeField) else _DATES.fullmatch(text)
+            return _days(self.field, *match.groups()) if match else [text]
+        match = _NUMBERS.fullmatch(text)
+        return _numbers(self.field, *match.groups()) if match else [self._number(text)]
+
+    def _number(self, text: str) -> int | float:
+        try:
+            number = int(text) if _WHOLE.fullmatch(text) else float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            shown = clean_line(repr(text)[:60])
+            raise ValueError(f"{self.field.name}: {shown} is not a number.{_expected(self)}")
+        return number
+
+    def _write(self, values: Sequence[Any]) -> str:
+        return _as_range(self.field, values) or ", ".join(str(value) for value in values)
+
+
+@dataclass(frozen=True)
+class SweepChoices(SweepValues):
+    """Some of several values."""
+
+    options: tuple[Any, ...] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each option, safe to show."""
+        return [label(option) for option in self.options]
+
+    @property
+    def _usage(self) -> str:
+        return "select several with Ctrl or ⌘ and a click"
+
+    def _read(self, content: tuple[int, ...]) -> Sequence[Any]:
+        return [self.options[index] for index in sorted(content)]
+
+
+def first_sweep(field: Field, content: Any) -> SweepValues:
+    """Return what a field contains when the user begins to sweep it: its value; of choices, all."""
+    if field.choices:
+        return SweepChoices(field, options=field.choices).put(tuple(range(len(field.choices))))
     try:
         value = field.read(content)
     except ValueError:
         value = NOTHING
-    text = "" if value is NOTHING or value is None else _written(field, kind, [value])
-    return Series(field, kind, "").put(text)
+    return _empty(field).starting_with([] if value is NOTHING or value is None else [value])
 
 
-def series(field: Field, values: Sequence[Any]) -> Series:
-    """Return what stands for plain values that fit; what no text stands for is chosen from a list."""
-    kind = _kind(field)
-    if kind != "choices":
-        made = Series(field, kind, "").put(_written(field, kind, values))
-        if _same(made.values, values):
-            return made
-    options = _options(field)
-    places = [_place(options, value) for value in values]
-    if places != sorted({*places}) or -1 in places:
-        options, places = tuple(values), [*range(len(values))]
-    return Series(field, "choices", (), options).put(tuple(places))
+def sweep_values(field: Field, values: Sequence[Any]) -> SweepValues:
+    """Return what stands for plain values that fit; if no text stands for them, they become choices."""
+    if not field.choices:
+        written = _empty(field).starting_with(values)
+        if [*map(repr, written.values)] == [*map(repr, values)]:  # by type too: True is not 1
+            return written
+    options = field.choices
+    known = [repr(option) for option in options]
+    indices = [known.index(repr(value)) if repr(value) in known else -1 for value in values]
+    if indices != sorted({*indices}) or -1 in indices:
+        options, indices = tuple(values), [*range(len(values))]
+    return SweepChoices(field, options=options).put(tuple(indices))
 
 
 def too_many(name: str, count: int) -> str:
-    """Return what is wrong with so many values of one parameter; empty where nothing is."""
-    many = f"{count:,}" if count < 10**15 else "too many"
-    return f"{name} has {many} values: a form sweeps a field over {MOST:,} at most." if count > MOST else ""
+    """Return the fault of so many values of one parameter; empty if there is none."""
+    if count <= MAX_VALUES:
+        return ""
+    shown = f"{count:,}" if count < 10**15 else "too many"
+    return f"{name} has {shown} values. A form sweeps a field over at most {MAX_VALUES:,}."
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number of things in words.
-
-    >>> counted(1, "run"), counted(1200, "run")
-    ('1 run', '1,200 runs')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def _empty(field: Field) -> SweepValues:
+    return SweepList(field) if field.list_example else SweepValues(field)
 
 
-def _kind(field: Field) -> str:
-    if field.kind in {"choice", "check"}:
-        return "choices"
-    is_numeric = field.type in {"integer", "number"}
-    return "list" if is_numeric or field.kind in {"date", "moment"} else "lines"
+def _expected(values: SweepValues) -> str:
+    return f" Expected, for example, {values.example}." if values.example else ""
 
 
-def _options(field: Field) -> tuple[Any, ...]:
-    """What there is to choose from; None only where it can be sent."""
-    if field.kind != "choice":
-        return (False, True) if field.kind == "check" else ()
-    return tuple(value for place, value in enumerate(field.options) if field.read(place) is not NOTHING)
-
-
-def _place(options: Sequence[Any], value: Any) -> int:
-    return next((place for place, one in enumerate(options) if repr(one) == repr(value)), -1)
-
-
-def _same(some: Iterable[Any], others: Iterable[Any]) -> bool:
-    """Whether they are the same, in type too: True is not 1."""
-    return [*map(repr, some)] == [*map(repr, others)]
-
-
-# -- from a content to its values -----------------------------------------------------------------------
-
-
-def _read_list(this: Series, content: str) -> Sequence[Any]:
-    """The values of a list; of one range of whole numbers a range, for so it stands in a cell."""
-    pieces = [_piece(this, text.strip()) for text in content.split(",") if text.strip()]
-    _refuse_many(this.field, sum(map(len, pieces)))
-    return pieces[0] if len(pieces) == 1 else [value for piece in pieces for value in piece]
-
-
-def _piece(this: Series, text: str) -> Sequence[Any]:
-    field = this.field
-    if field.kind in {"date", "moment"}:
-        match = _DATES.fullmatch(text) if field.kind == "date" else None
-        return _days(field, *match.groups()) if match else [text]
-    match = _NUMBERS.fullmatch(text)
-    return _numbers(field, *match.groups()) if match else [_number(this, text)]
-
-
-def _number(this: Series, text: str) -> int | float:
-    try:
-        number = int(text) if _WHOLE.fullmatch(text) else float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{this.field.name}: {clean_line(repr(text)[:60])} is no number{_instead(this)}.")
-    return number
+def _check_count(field: Field, count: int) -> None:
+    if fault := too_many(field.name, count):
+        raise ValueError(fault)
 
 
 def _numbers(field: Field, first: str, last: str, by: str | None) -> Sequence[int | float]:
-    """The numbers from the first on, up or down, the last one too where the steps come there."""
-    step = by or _own_step(field, first, last)
-    start, end, width = (Fraction(text.replace("_", "")) for text in (first, last, step))
+    """The numbers from the first on, up or down, including the last one if the steps meet it."""
+    by = by or _default_step(field, first, last)
+    start, end, width = (Fraction(text.replace("_", "")) for text in (first, last, by))
     if width <= 0:
-        raise ValueError(f"{field.name}: a range goes by steps above 0, such as {first}..{last} by 2.")
+        raise ValueError(f"{field.name}: the step of a range must be above 0, such as {first}..{last} by 2.")
     count = math.floor(abs(end - start) / width) + 1
-    _refuse_many(field, count)
+    _check_count(field, count)
     width = width if end >= start else -width
-    if all(map(_WHOLE.fullmatch, (first, last, step))):
+    if all(map(_WHOLE.fullmatch, (first, last, by))):
         return range(int(start), int(start + count * width), int(width))
     return [float(start + number * width) for number in range(count)]
 
 
-def _own_step(field: Field, first: str, last: str) -> str:
-    """The step of a range that names none: the declared one; 1 between whole numbers."""
-    if field.step:
-        return str(field.step)
+def _default_step(field: Field, first: str, last: str) -> str:
+    """The declared step; 1 between whole numbers."""
+    if step := getattr(field, "step", None):
+        return str(step)
     if _WHOLE.fullmatch(first) and _WHOLE.fullmatch(last):
         return "1"
     raise ValueError(f"{field.name}: {first}..{last} needs a step, such as {first}..{last} by 0.1.")
@@ -207,63 +228,17 @@ def _days(field: Field, first: str, last: str, by: str | None) -> list[str]:
     try:
         ends = f"{date.fromisoformat(first).toordinal()}", f"{date.fromisoformat(last).toordinal()}"
     except ValueError:
-        raise ValueError(f"{field.name}: {first}..{last} is from or to a day that there is not.") from None
-    days = _numbers(replace(field, step=None), *ends, by)
-    return [date.fromordinal(int(day)).isoformat() for day in days]
-
-
-def _read_lines(this: Series, content: str) -> Sequence[Any]:
-    """The value of each line on which something stands."""
-    lines = {number: line for number, line in enumerate(content.split("\n"), 1) if line.strip()}
-    _refuse_many(this.field, len(lines))
-    return [_line(this, number, line) for number, line in lines.items()]
-
-
-def _line(this: Series, number: int, line: str) -> Any:
-    try:
-        return this.field.read(line)
-    except ValueError as error:
-        raise ValueError(f"value {number}: {error}") from None
-
-
-def _read_choices(this: Series, content: tuple[int, ...]) -> Sequence[Any]:
-    return [this.options[place] for place in sorted(content)]
-
-
-_READERS: dict[str, Any] = {"list": _read_list, "lines": _read_lines, "choices": _read_choices}
-
-
-def _refuse_many(field: Field, count: int) -> None:
-    if fault := too_many(field.name, count):
-        raise ValueError(fault)
-
-
-def _instead(this: Series) -> str:
-    return f": expected for example {this.example}" if this.example else ""
-
-
-# -- from values to a content ---------------------------------------------------------------------------
-
-
-def _written(field: Field, kind: str, values: Sequence[Any]) -> str:
-    if kind == "lines":
-        return "\n".join(str(field.show(value)) for value in values)
-    return _as_range(field, values) or ", ".join(str(value) for value in values)
+        raise ValueError(f"{field.name}: {first}..{last} contains a date that does not exist.") from None
+    return [date.fromordinal(int(day)).isoformat() for day in _numbers(field, *ends, by)]
 
 
 def _as_range(field: Field, values: Sequence[Any]) -> str:
-    """A range, and whole numbers in equal steps, as a range; else nothing."""
-    if not isinstance(values, range) and (len(values) <= _FEW or not all(type(value) is int for value in values)):
+    """A range, or whole numbers in equal steps, as a range; otherwise empty."""
+    if not isinstance(values, range) and (len(values) <= _SHOWN or not all(type(value) is int for value in values)):
         return ""
-    step = values[1] - values[0] if len(values) > 1 else field.step or 1
+    default = getattr(field, "step", None) or 1
+    step = values[1] - values[0] if len(values) > 1 else default
     if not step or any(later - value != step for value, later in pairwise(values)):
         return ""
-    by = "" if abs(step) == (field.step or 1) else f" by {abs(step)}"
+    by = "" if abs(step) == default else f" by {abs(step)}"
     return f"{values[0]}..{values[-1]}{by}"
-
-
-def _shown(values: Sequence[Any]) -> str:
-    """The first values and the last one."""
-    if len(values) <= _FEW + 1:
-        return ", ".join(map(label, values))
-    return f"{', '.join(map(label, values[:_FEW]))} … {label(values[-1])}"

@@ -91,7 +91,7 @@ def test_many_lines_stream_without_a_stall_and_end_complete(notebook, tmp_path, 
     assert size < 1_000_000
 
 
-def test_the_live_box_shows_its_end_while_the_run_goes_on(notebook, tmp_path):
+def test_the_live_box_stays_scrolled_to_its_end(notebook, tmp_path):
     lab = notebook("show(Scripted(124, pace=100, total=200, hold=60))")
     lab.run(1, wait=False)
     lab.wait_for_text(1, "epoch 124 ")
@@ -107,7 +107,7 @@ def test_the_live_box_shows_its_end_while_the_run_goes_on(notebook, tmp_path):
     assert lab.page.evaluate(f"{box}.scrollHeight > {box}.clientHeight")
 
 
-def test_an_interrupt_comes_through_and_the_output_goes_on_in_its_place(notebook):
+def test_an_interrupt_gets_through_and_the_output_continues_in_place(notebook):
     lab = notebook(
         "run = Scripted(5, hold=60)\n"
         "output = RunOutput(run)\n"
@@ -146,7 +146,7 @@ ENDINGS = {
 }
 
 
-def test_every_ending_reads_in_the_light_and_in_the_dark(notebook, tmp_path):
+def test_every_ending_is_readable_in_light_and_dark_themes(notebook, tmp_path):
     lab = notebook(*(f"show({run}, background={name == 'failed'})" for name, run in ENDINGS.items()))
     for number in range(1, len(ENDINGS) + 1):
         lab.run(number)

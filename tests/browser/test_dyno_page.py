@@ -35,7 +35,7 @@ def folder(tmp_path):
     return app
 
 
-def test_a_cell_of_code_is_at_home_in_a_notebook(lab, folder, tmp_path):
+def test_a_code_cell_works_well_in_a_notebook(lab, folder, tmp_path):
     lab.open("dyno.ipynb", [SETUP.format(folder=str(folder)), RUNS, WAITS, FAILS, ""])
     lab.run(0)
     lab.run(1)

@@ -120,7 +120,7 @@ def dict_of(text):
     return text[text.index("{") :].strip()
 
 
-def test_by_mouse_every_control_runs_streams_and_copies(form, tmp_path):
+def test_every_control_works_by_mouse_and_the_copied_cell_gives_the_same(form, tmp_path):
     labelled(form, "n").fill("4")
     labelled(form, "rate").fill("0.25")
     labelled(form, "method").select_option("naive")
@@ -148,7 +148,7 @@ def test_by_mouse_every_control_runs_streams_and_copies(form, tmp_path):
     assert form.errors == []
 
 
-def test_by_keyboard_alone_run_watch_stop_and_keep_the_focus(form):
+def test_a_form_can_be_run_and_stopped_by_keyboard_alone(form):
     page = form.page
     labelled(form, "n").focus()
     page.keyboard.press("Control+a")
@@ -219,10 +219,10 @@ def test_the_slider_moves_by_mouse_with_its_entry(form):
     form.page.wait_for_function(f"{value} > 480")
 
 
-def test_a_fault_stands_at_its_field_as_it_is_typed(form):
+def test_a_fault_appears_at_its_field_while_typing(form):
     labelled(form, "weights").fill("[1,")
     panel(form).get_by_role("alert").wait_for()
-    assert "weights is no JSON" in panel(form).get_by_role("alert").inner_text()
+    assert "weights is not valid JSON" in panel(form).get_by_role("alert").inner_text()
     button(form, "Run").click()
     form.page.wait_for_timeout(300)
     assert button(form, "Run").is_visible()
@@ -284,7 +284,7 @@ def picture(lab, folder, name):
     lab.screenshot(Path(os.environ.get("LAB_SHOTS", folder)) / f"form-{name}.png")
 
 
-def test_after_restart_and_reload_what_stays_is_read_and_nothing_runs(form):
+def test_after_restart_and_reload_the_record_is_readable_and_nothing_runs(form):
     labelled(form, "n").fill("3")
     button(form, "Run").click()
     settled(form)
@@ -321,7 +321,7 @@ def processes_in(folder):
     return found
 
 
-def test_what_is_saved_reads_without_styles_and_scripts(form):
+def test_the_saved_record_is_readable_without_styles_and_scripts(form):
     labelled(form, "n").fill("3")
     button(form, "Run").click()
     settled(form)
@@ -378,7 +378,7 @@ def test_fields_are_swept_by_keyboard_and_mouse_and_the_button_says_how_many_run
     button(form, "Run 6 runs · free").wait_for()
     labelled(form, "each seed").fill("1..5 by 2, x")
     panel(form).get_by_role("alert").wait_for()
-    assert "seed: 'x' is no number" in panel(form).get_by_role("alert").inner_text()
+    assert "seed: 'x' is not a number" in panel(form).get_by_role("alert").inner_text()
     assert button(form, "Run").is_visible()
     for theme in ("Light", "Dark"):
         form.theme(f"JupyterLab {theme}")

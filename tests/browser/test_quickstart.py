@@ -41,7 +41,7 @@ def stripped(html):
     return re.sub(r'\s(style|class)="[^"]*"', "", re.sub(r"(?s)<(script|style).*?</\1>", "", html))
 
 
-def test_the_quickstarts_cells_run_and_read_well(lab, tmp_path):
+def test_the_quickstart_cells_run_and_show_the_expected_texts(lab, tmp_path):
     cells = code_cells("quickstart.ipynb")
     lab.open("quickstart.ipynb", cells)
     for number in range(len(cells)):

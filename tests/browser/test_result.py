@@ -37,7 +37,7 @@ PLOT = """
     """
 
 
-def test_a_picture_stands_below_the_run_that_made_it(lab, tmp_path):
+def test_a_picture_appears_below_the_run_that_sent_it(lab, tmp_path):
     make_worker(tmp_path / "app", plot=PLOT)
     lab.open("result.ipynb", ["%load_ext heroku_magic", f"%%heroku plot --worker {tmp_path / 'app'}"])
     lab.run(0)

@@ -11,7 +11,7 @@ with Path("worker/Procfile").open("a") as procfile:
     procfile.write("release: for i in 1 2 3 4 5 6; do echo migrated $i; sleep 0.4; done\\n")"""
 
 
-def test_an_app_is_made_deployed_and_run_in_cells(lab, tmp_path):
+def test_an_app_is_created_deployed_and_run_in_cells(lab, tmp_path):
     (lab.folder / "ship").mkdir()
     cells = [
         "import os; os.chdir('ship')\n%load_ext heroku_magic",

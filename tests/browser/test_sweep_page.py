@@ -51,7 +51,7 @@ def test_a_thousand_runs_in_one_cell_are_exact_and_the_page_does_not_stall(noteb
     assert size < 1_000_000
 
 
-def test_a_stopped_sweep_says_what_is_kept_and_the_next_cell_goes_on(notebook, tmp_path):
+def test_a_stopped_sweep_says_what_is_kept_and_the_next_cell_resumes_it(notebook, tmp_path):
     lab = notebook(LONG, "df = %heroku resume", "len(df)")
     lab.run(1, wait=False)
     lab.wait_for_text(1, " done")

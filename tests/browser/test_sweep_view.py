@@ -68,7 +68,7 @@ def test_a_thousand_changing_cells_do_not_stall_the_page(notebook, tmp_path):
     assert size < 1_000_000
 
 
-def test_a_sweep_reads_while_it_runs_in_the_light_and_in_the_dark(notebook, tmp_path):
+def test_a_running_sweep_is_readable_in_light_and_dark_themes(notebook, tmp_path):
     lab = notebook(f"SweepOutput({HUNDRED.format('boot=0.2, run=0.4, bad=0.05, until=2.2')}).follow()")
     lab.run(1, wait=False)
     lab.wait_for_text(1, " left")
@@ -80,7 +80,7 @@ def test_a_sweep_reads_while_it_runs_in_the_light_and_in_the_dark(notebook, tmp_
     lab.interrupt()
 
 
-def test_what_stays_tells_its_times_in_a_picture_and_in_words(notebook, tmp_path):
+def test_the_final_view_shows_the_times_in_a_picture_and_in_words(notebook, tmp_path):
     lab = notebook(f"SweepOutput({HUNDRED.format('boot=0.2, run=0.4')}).follow()")
     lab.run(1)
     lab.wait_for_text(1, "timeline")

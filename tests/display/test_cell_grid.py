@@ -17,13 +17,13 @@ def shape(count, *lengths):
     return len(grid.rows), grid.width, grid.is_labelled
 
 
-def test_each_state_has_a_sign_of_its_own():
+def test_each_state_has_a_different_sign():
     assert SIGNS.keys() == set(STATES)
     assert len(set(SIGNS.values())) == len(STATES)
     assert {len(sign) for sign in SIGNS.values()} == {1}
 
 
-def test_the_cells_are_in_the_grids_order():
+def test_cells_are_in_grid_order():
     grid = CellGrid.of(states("done", "failed", "queued", "running", "retried", "starting", "cancelled"), [7])
     assert grid.text([""]) == "■✗·●↻○□"
 
@@ -45,20 +45,20 @@ def test_the_cells_are_in_the_grids_order():
         (0, (), (0, 1, False)),
     ],
 )
-def test_a_row_is_a_value_of_the_first_axis_where_it_fits(count, lengths, expected):
+def test_each_row_belongs_to_one_value_of_the_first_axis_if_it_fits(count, lengths, expected):
     assert shape(count, *lengths) == expected
 
 
-def test_a_part_of_the_grid_is_not_drawn_as_the_whole():
+def test_a_partial_grid_has_no_labels():
     assert not CellGrid.of(bytes(99), [2, 50]).is_labelled
 
 
-def test_a_long_value_goes_on_below_without_its_name():
+def test_the_second_row_of_a_value_has_no_label():
     assert [row.first for row in CellGrid.of(bytes(200), [2, 100]).rows] == [0, None, 100, None]
 
 
 @pytest.mark.parametrize("count", [1_001, 2_000, 99_999, 100_000])
-def test_beyond_a_thousand_a_cell_stands_for_several(count):
+def test_beyond_a_thousand_runs_a_cell_stands_for_several(count):
     grid = CellGrid.of(bytes(count), [2, count // 2])
     cells = sum(len(row.states) for row in grid.rows)
     assert cells <= MAX_CELLS
@@ -77,6 +77,6 @@ def test_beyond_a_thousand_a_cell_stands_for_several(count):
         (("done", "done"), "done"),
     ],
 )
-def test_the_worst_of_several_is_shown(mixed, shown):
+def test_a_cell_shows_the_worst_of_its_runs(mixed, shown):
     grid = CellGrid.of(bytes(1_998) + states(*mixed), [])
     assert grid.rows[-1].states[-1] == shown

@@ -47,7 +47,7 @@ def attributes(markup, wanted):
         ("refused", ["simulate", "failed", "my-app"]),
     ],
 )
-def test_the_words_alone_carry_the_meaning(history, fed, name, words):
+def test_the_text_alone_carries_the_meaning(history, fed, name, words):
     text = " ".join(read(run_html(fed(*history(name)), final=True)).text.split())
     assert [word for word in words if word not in text] == []
 
@@ -61,7 +61,7 @@ def test_only_plain_elements_are_used_and_no_class_or_script(history, fed, final
     }  # fmt: skip
 
 
-def test_a_running_one_shows_progress_and_the_last_200_lines(fed, say):
+def test_a_running_run_shows_progress_and_the_last_200_lines(fed, say):
     view = fed(Progress(124, 200), *(say(f"line {number}.") for number in range(500)))
     markup = run_html(view, final=False)
     assert attributes(markup, "progress")[0]["value"] == "124"
@@ -81,7 +81,7 @@ def test_the_log_is_folded_after_success_and_open_after_failure(history, fed, na
     assert ("open" in details) is is_open
 
 
-def test_a_cut_log_says_how_much_there_is_and_where(fed, say):
+def test_a_truncated_log_says_how_long_it_is_and_where_to_find_it(fed, say):
     end = StateChange("done", 0.0, exit_status=0)
     view = fed(*(say(f"line {number}.") for number in range(5_000)), end)
     text = read(run_html(view, final=True)).text
@@ -112,7 +112,7 @@ def test_hostile_text_stays_text(fed, say, final):
 
 @pytest.mark.parametrize("character", ["x", "&", "\U0001f600", "\x01", "\u202e"])
 @pytest.mark.parametrize(("final", "size"), [(False, 64_000), (True, 256_000)])
-def test_the_size_is_bounded_whatever_is_in_it(fed, say, character, final, size):
+def test_the_size_is_bounded_for_any_content(fed, say, character, final, size):
     long = character * 100_000
     changes = [
         StateChange("up", 0.0, task=long, dyno="run.4821", app=long, size=long, note=f"{n}{long}") for n in range(9)
@@ -124,11 +124,11 @@ def test_the_size_is_bounded_whatever_is_in_it(fed, say, character, final, size)
     assert "full log: run.logs()" in markup
 
 
-def test_a_cut_line_is_marked(fed, say):
+def test_a_truncated_line_is_marked(fed, say):
     assert "… truncated, 1,000,000 characters in total" in run_html(fed(say("x" * 1_000_000)), final=False)
 
 
-def test_the_scrolling_box_can_be_reached_and_named(fed, say):
+def test_the_scrolling_box_is_focusable_and_labelled(fed, say):
     markup = run_html(fed(StateChange("up", 0.0, task="simulate"), say("hello"), Progress(1, 2)), final=False)
     (box,) = [attributes for tag, attributes in read(markup).tags if "tabindex" in attributes]
     assert (box["tabindex"], box["role"], box["aria-label"]) == ("0", "region", "simulate, log, 1 line")

@@ -83,7 +83,7 @@ def test_at_most_ten_updates_a_second(cell, fed, say, clock):
     assert 90 <= len(cell.drawn) <= 102
 
 
-def test_what_came_last_is_drawn_while_nothing_happens(cell, fed, say, clock):
+def test_the_latest_event_is_drawn_while_nothing_happens(cell, fed, say, clock):
     view, output = fed(), NotebookOutput(clock=clock)
     output.update(view)
     view.feed(say("the last word"))
@@ -103,13 +103,13 @@ def test_the_elapsed_time_moves_once_a_second_while_nothing_happens(cell, fed, c
     assert "4 s" in cell.last
 
 
-def test_the_events_are_waited_for_with_a_timeout(cell, history, replay):
+def test_events_are_awaited_with_a_timeout(cell, history, replay):
     run = replay([*history("done")[:5], 5.0, *history("done")[5:]])
     show(run)
     assert run.timeouts == [INTERVAL]
 
 
-def test_after_an_interrupt_the_output_goes_on_where_it_was(cell, history, replay):
+def test_after_an_interrupt_the_output_continues_in_place(cell, history, replay):
     events = history("cancelled")
     run = replay([*events[:6], KeyboardInterrupt(), *events[6:]])
     output = RunOutput(run)
@@ -121,7 +121,7 @@ def test_after_an_interrupt_the_output_goes_on_where_it_was(cell, history, repla
     assert "cancelled, exit 143" in cell.last
 
 
-def test_who_looks_no_more_leaves_a_record(cell, history, replay):
+def test_leaving_a_run_draws_its_record(cell, history, replay):
     output = RunOutput(replay([*history("done")[:6], Progress(1, 2), KeyboardInterrupt()]))
     with pytest.raises(KeyboardInterrupt):
         output.follow()
@@ -130,7 +130,7 @@ def test_who_looks_no_more_leaves_a_record(cell, history, replay):
     assert "<progress" not in cell.last
 
 
-def test_lines_that_come_late_join_the_last_drawing_without_keeping_the_cell(cell, history, say):
+def test_late_lines_join_the_record_without_blocking_the_cell(cell, history, say):
     let_go = threading.Event()
 
     class Late:
@@ -165,7 +165,7 @@ def test_a_run_in_the_background_draws_from_a_thread_and_prints_nothing(cell, hi
 
 
 @pytest.mark.parametrize(("name", "drawings"), [("done", 1), ("failed", 2), ("unknown", 2)])
-def test_a_quiet_notebook_shows_failures_and_notes_alone(cell, history, replay, name, drawings):
+def test_a_quiet_notebook_shows_only_failures_and_notes(cell, history, replay, name, drawings):
     show(replay(history(name)), quiet=True)
     assert len(cell.drawn) == drawings
     assert (cell.last == "") is (name == "done")
@@ -181,7 +181,7 @@ def test_a_terminal_prints_start_lines_and_end(terminal, history, replay, capsys
     assert err == ""
 
 
-def test_a_terminal_prints_each_line_once_over_an_interrupt(terminal, history, replay, capsys):
+def test_a_terminal_prints_each_line_once_across_an_interrupt(terminal, history, replay, capsys):
     events = history("cancelled")
     output = RunOutput(replay([*events[:6], KeyboardInterrupt(), *events[6:]]))
     with pytest.raises(KeyboardInterrupt):
@@ -193,7 +193,7 @@ def test_a_terminal_prints_each_line_once_over_an_interrupt(terminal, history, r
     assert out.endswith("simulate ■ cancelled, exit 143 · 1 min 12 s\n")
 
 
-def test_a_terminal_tells_progress_every_two_seconds(terminal, fed, clock, capsys):
+def test_a_terminal_prints_progress_every_two_seconds(terminal, fed, clock, capsys):
     view, output = fed(), TerminalOutput(clock=clock)
     for done in range(100):
         clock.now += 0.1001
@@ -211,7 +211,7 @@ def test_a_terminal_prints_nothing_hostile(terminal, replay, say, capsys):
     assert set(capsys.readouterr().out).isdisjoint("\x1b\x07\u202e\x9b")
 
 
-def test_notes_are_printed_as_they_come(terminal, replay, capsys):
+def test_notes_are_printed_as_they_arrive(terminal, replay, capsys):
     changes = [StateChange("up", 0.0, note="one"), StateChange("up", 0.0, note="two")]
     show(replay([*changes, StateChange("done", 0.0, exit_status=0, note="three")]))
     out = capsys.readouterr().out.splitlines()
@@ -219,7 +219,7 @@ def test_notes_are_printed_as_they_come(terminal, replay, capsys):
     assert out.count("one") == out.count("two") == out.count("three") == 1
 
 
-def test_a_background_run_in_a_terminal_prints_its_end_alone(terminal, history, replay, capsys):
+def test_a_background_run_in_a_terminal_prints_only_its_end(terminal, history, replay, capsys):
     show(replay(history("failed")), background=True)
     joined()
     out = capsys.readouterr().out
@@ -229,7 +229,7 @@ def test_a_background_run_in_a_terminal_prints_its_end_alone(terminal, history, 
 
 
 @pytest.mark.parametrize("name", ["done", "failed", "unknown"])
-def test_a_quiet_terminal_prints_failures_and_notes_alone(terminal, history, replay, capsys, name):
+def test_a_quiet_terminal_prints_only_failures_and_notes(terminal, history, replay, capsys, name):
     show(replay(history(name)), quiet=True)
     assert (capsys.readouterr().out == "") is (name == "done")
 
@@ -242,12 +242,12 @@ def test_a_shell_with_a_kernel_is_a_notebook(monkeypatch, shell, is_one):
     assert in_notebook() is is_one
 
 
-def test_without_ipython_it_is_no_notebook(monkeypatch):
+def test_without_ipython_there_is_no_notebook(monkeypatch):
     monkeypatch.delitem(sys.modules, "IPython")
     assert not in_notebook()
 
 
-def test_a_hundred_thousand_lines_flat_out_cost_few_updates(cell, history, replay, say):
+def test_a_hundred_thousand_lines_at_full_speed_are_shown_with_few_updates(cell, history, replay, say):
     start, *_, end = history("done")
     show(replay([start, *[say("x" * 100)] * 100_000, end]))
     assert "last 1,000 of 100,000 lines" in cell.last

@@ -10,7 +10,7 @@ from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.events import StateChange
 
 
-def test_the_dyno_s_own_lines_and_telling_ones_of_heroku_are_seen(history, fed):
+def test_lines_of_the_dyno_and_notable_lines_of_heroku_are_visible(history, fed):
     view = fed(*history("done"))
     assert view.lines() == [
         "epoch 1 loss 0.9712",
@@ -39,11 +39,11 @@ def test_verbose_shows_every_line_with_its_time_and_source(history, fed):
         ("Process exited with status 0", False),
     ],
 )
-def test_heroku_s_lines_are_seen_when_they_tell_something(fed, say, message, is_seen):
+def test_heroku_lines_are_visible_if_they_are_notable(fed, say, message, is_seen):
     assert fed(say(message, "heroku")).lines() == [f"heroku: {message}"] * is_seen
 
 
-def test_a_line_of_another_dyno_is_not_seen(fed, say):
+def test_a_line_of_another_dyno_is_not_visible(fed, say):
     view = fed(StateChange("up", 0.0, dyno="run.4821"), say("ours"), say("theirs", dyno="web.1"))
     assert view.lines() == ["ours"]
 
@@ -56,13 +56,13 @@ def test_the_last_thousand_lines_are_kept_and_all_are_counted(fed, say):
     assert view.lines(2) == ["line 1498", "line 1499"]
 
 
-def test_a_line_of_a_megabyte_is_cut_and_says_so(fed, say):
+def test_a_line_of_a_megabyte_is_truncated_and_marked(fed, say):
     (line,) = fed(say("x" * 1_000_000)).lines()
     assert line == "x" * MAX_LINE_LENGTH + " … truncated, 1,000,000 characters in total"
 
 
 @pytest.mark.parametrize("place", range(MAX_LINE_LENGTH - 20, MAX_LINE_LENGTH + 2))
-def test_no_e_mail_address_is_cut_in_two_and_shown(fed, say, place):
+def test_no_email_address_is_cut_in_two_and_shown(fed, say, place):
     (line,) = fed(say("x " * (place // 2) + "someone@example.com" + " y" * MAX_LINE_LENGTH)).lines()
     assert "example" not in line
     (line,) = fed(say("x " * (place // 2) + " y" * (MAX_LINE_LENGTH // 2) + "someone@example.com" + "z" * 999)).lines()
@@ -101,7 +101,7 @@ def test_the_texts_of_a_state_change_are_bounded(fed):
     assert len(view.error) < 10_000
 
 
-def test_time_runs_until_the_run_says_how_long_it_took(fed, clock):
+def test_time_runs_until_the_run_reports_its_duration(fed, clock):
     view = fed(StateChange("requested", clock.now))
     clock.now += 12
     assert view.seconds == 12
@@ -110,7 +110,7 @@ def test_time_runs_until_the_run_says_how_long_it_took(fed, clock):
     assert view.seconds == 11.5
 
 
-def test_time_stops_at_the_end_even_if_nobody_says_how_long_it_took(fed, clock):
+def test_time_stops_at_the_end_even_without_a_reported_duration(fed, clock):
     view = fed(StateChange("requested", clock.now))
     clock.now += 3
     view.feed(StateChange("failed", clock.now))
@@ -118,14 +118,14 @@ def test_time_stops_at_the_end_even_if_nobody_says_how_long_it_took(fed, clock):
     assert view.seconds == 3
 
 
-def test_facts_stay_until_told_anew(history, fed):
+def test_facts_stay_until_they_are_reported_again(history, fed):
     view = fed(*history("done"))
     assert (view.state, view.exit_status, view.rows, view.verified, view.release) == ("done", 0, 200, True, 12)
     assert view.fact("dyno") == "run.4821"
     assert view.fact("app") == "embedded"
 
 
-def test_rows_are_counted_while_they_come(fed):
+def test_rows_are_counted_as_they_arrive(fed):
     assert fed().rows is None
     assert fed(Rows([])).rows == 0
     assert fed(Rows([{"a": 1}]), Rows([{"a": 2}, {"a": 3}])).rows == 3
@@ -139,11 +139,11 @@ def test_a_note_is_kept_once(fed):
     ("name", "needs_attention"),
     [("done", False), ("failed", True), ("cancelled", True), ("unknown", True), ("refused", True)],
 )
-def test_failures_and_notes_are_worth_telling_a_quiet_user(history, fed, name, needs_attention):
+def test_failures_and_notes_need_the_attention_of_a_quiet_user(history, fed, name, needs_attention):
     assert fed(*history(name)).needs_attention is needs_attention
 
 
-def test_the_newest_metrics_and_the_files_are_seen():
+def test_the_newest_metrics_and_the_files_are_visible():
     view = RunView()
     for event in [
         Metric("loss", 0.5),
@@ -160,7 +160,7 @@ def test_the_newest_metrics_and_the_files_are_seen():
     assert "<b>.txt" not in run_html(view, final=True)
 
 
-def test_a_long_table_says_how_much_of_it_is_here():
+def test_a_long_table_shows_how_many_rows_have_arrived():
     view = RunView()
     view.feed(Table(300_000, {}, left=700_000))
     assert "300,000 of 1,000,000 rows" in facts(view)

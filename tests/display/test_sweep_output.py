@@ -55,7 +55,7 @@ def words(markup):
 # -- words -------------------------------------------------------------------------------------------
 
 
-def test_one_line_says_how_it_stands():
+def test_one_line_summarises_the_sweep():
     line, *_ = text(SweepView(running())).splitlines()
     assert line == (
         "simulate × 100 ● 61 done · 20 running · 17 queued · 2 failed · standard-1x · my-app · 1 min 12 s · "
@@ -63,30 +63,30 @@ def test_one_line_says_how_it_stands():
     )
 
 
-def test_the_words_are_in_the_markup_too():
+def test_the_markup_contains_the_same_words():
     told = words(sweep_html(SweepView(running())))
     assert told.startswith("simulate × 100 ● 61 done · 20 running · 17 queued · 2 failed · standard-1x · my-app")
     assert "$0.007 of about $0.012" in told
 
 
-def test_the_text_has_the_cells_as_signs_a_row_a_value():
+def test_the_text_shows_cells_as_signs_with_a_row_per_value():
     lines = text(SweepView(running())).splitlines()
     assert lines[2] == "eu " + "■" * 50
     assert lines[3] == "us " + "■" * 11 + "✗" * 2 + "●" * 20 + "·" * 17
     assert lines[4:6] == ["■ done ● running · queued ✗ failed", "rows: region · columns: seed"]
 
 
-def test_the_markup_without_styles_is_the_same_rows():
+def test_the_markup_without_styles_has_the_same_rows():
     assert f"\neu {'■' * 50}\nus {'■' * 11}✗✗{'●' * 20}" in "\n" + read(sweep_html(SweepView(running()))).text
 
 
-def test_a_row_is_padded_to_the_longest_name():
+def test_labels_are_padded_to_the_longest_one():
     sweep = running(["done"] * 4, (("region", 2), ("seed", 2)))
     sweep.parameters = lambda place: {"region": ["a", "long"][place // 2]}
     assert SweepView(sweep).labels == ["a    ", "long "]
 
 
-def test_an_axis_of_rows_is_named_by_all_its_values():
+def test_an_axis_of_rows_is_labelled_with_all_its_values():
     sweep = running(["done"] * 4, (("region, plan", 2), ("seed", 2)))
     sweep.parameters = lambda place: {"region": "eu", "plan": place // 2}
     assert SweepView(sweep).labels == ["eu, 0 ", "eu, 1 "]
@@ -103,21 +103,21 @@ def test_an_axis_of_rows_is_named_by_all_its_values():
         ([(0, 62), (36_000, 63)], "63/100 · 0.1/h · 370 h 00 min left"),
     ],
 )
-def test_rate_and_time_left_are_told_once_runs_end(looks, told):
+def test_rate_and_time_left_appear_once_runs_end(looks, told):
     meter = RateMeter()
     for at, ended in looks:
         meter.update(at, ended)
     assert SweepView(running(), meter).progress == told
 
 
-def test_what_was_done_before_the_first_look_makes_no_rate():
+def test_runs_that_ended_before_the_first_update_do_not_count_for_the_rate():
     meter = RateMeter()
     for at in range(10):
         meter.update(at, 50 + at)
     assert meter.rate == 1
 
 
-def test_a_slow_beginning_is_forgotten():
+def test_a_slow_start_is_forgotten():
     meter = RateMeter()
     for at in range(60):
         meter.update(at, 0)
@@ -137,7 +137,7 @@ def test_a_slow_beginning_is_forgotten():
         (1234.5, 2000, "$1,234.50 of about $2,000.00"),
     ],
 )
-def test_a_price_is_told_as_far_as_it_is_known(dollars, expected, told):
+def test_the_price_is_shown_as_far_as_it_is_known(dollars, expected, told):
     facts = SweepView(running(dollars=dollars, expected_dollars=expected)).facts
     assert facts[3:] == [told] * bool(told)
 
@@ -148,7 +148,7 @@ def test_nothing_is_invented_where_numbers_are_unknown():
     assert "$" not in sweep_html(view)
 
 
-def test_failed_runs_are_named_by_what_differs_with_the_end_of_their_log():
+def test_failed_runs_are_shown_with_their_parameters_and_the_end_of_their_log():
     failed = outcome({"region": "us", "seed": 13}, log=["one", "two", "three", "ValueError: no data"], attempts=3)
     view = SweepView(running(failed=[failed]))
     told = ["✗ region=us, seed=13: ValueError: no data (run.4821, 3 attempts)", "    two", "    three"]
@@ -157,19 +157,19 @@ def test_failed_runs_are_named_by_what_differs_with_the_end_of_their_log():
     assert "and 1 more failed; sweep.runs() lists all" in words(sweep_html(view))
 
 
-def test_a_log_that_begins_indented_is_moved_to_the_left():
+def test_an_indented_log_is_dedented():
     log = ["Traceback:", '  File "point.py", line 10, in point', "    raise ValueError", "ValueError: no data"]
     (failure,) = SweepView(running(failed=[outcome(log=log)])).failures
     assert failure.log == ['File "point.py", line 10, in point', "  raise ValueError"]
 
 
 @pytest.mark.parametrize("error", [ValueError("no data\nTraceback"), "no data\nTraceback"])
-def test_an_errors_first_line_is_shown_whatever_it_is(error):
+def test_the_first_line_of_any_error_is_shown(error):
     view = SweepView(running(failed=[outcome(error=error)]))
     assert view.failures[0].error == "no data"
 
 
-def test_the_slowest_run_is_named():
+def test_the_slowest_run_is_shown():
     assert SweepView(running(slow=outcome({"region": "eu", "seed": 7}))).slowest == "region=eu, seed=7 (14.2 s)"
     assert SweepView(running(slow=outcome(seconds=None))).slowest == ""
 
@@ -178,13 +178,13 @@ def test_the_slowest_run_is_named():
     ("states", "mark"),
     [(["done"] * 100, "✓"), (["done"] * 99 + ["failed"], "✗"), (["done"] * 99 + ["cancelled"], "■")],
 )
-def test_the_end_has_a_mark_the_exact_time_and_price(states, mark):
+def test_the_final_view_has_a_mark_the_exact_time_and_the_price(states, mark):
     line = SweepView(over(states), final=True)
     assert line.mark == mark
     assert line.facts[2:] == ["1 min 52 s", "$0.012 at list price"]
 
 
-def test_the_end_has_a_timeline_in_words_and_as_a_picture_folded_away():
+def test_the_final_view_has_a_folded_timeline_in_words_and_as_a_picture():
     sweep = over(dynos=[span(BEGAN + n, BEGAN + n + 2, BEGAN + n + 12) for n in range(100)])
     markup = sweep_html(SweepView(sweep, final=True))
     (image,) = attributes(markup, "img")
@@ -195,14 +195,14 @@ def test_the_end_has_a_timeline_in_words_and_as_a_picture_folded_away():
     assert "<progress" not in markup
 
 
-def test_while_it_runs_there_is_a_bar_and_no_timeline():
+def test_a_running_sweep_has_a_progress_bar_and_no_timeline():
     markup = sweep_html(SweepView(running(dynos=[span(BEGAN, None, None)])))
     (bar,) = attributes(markup, "progress")
     assert (bar["value"], bar["max"], bar["aria-label"]) == ("63", "100", "simulate, finished runs")
     assert "<img" not in markup
 
 
-def test_the_cells_are_one_image_with_words():
+def test_the_cells_are_one_image_with_a_label():
     (picture,) = attributes(sweep_html(SweepView(running())), "pre")
     assert picture["role"] == "img"
     assert picture["aria-label"] == "61 done, 20 running, 17 queued, 2 failed; rows: region · columns: seed"
@@ -213,7 +213,7 @@ def test_the_cells_are_one_image_with_words():
 
 @pytest.mark.parametrize("count", [1, 100, 1_000, 100_000])
 @pytest.mark.parametrize("character", ["x", "&", "\U0001f600", "\x01", "\u202e"])
-def test_the_size_is_bounded_whatever_is_in_it(count, character):
+def test_the_size_is_bounded_for_any_content(count, character):
     long = character * 100_000
     axes = ((long, 25), ("seed", count // 25)) if count > 1 else ((long, 1),)
     bad = outcome({long: long}, long, log=[long] * 50, dyno=long)
@@ -247,7 +247,7 @@ def test_hostile_text_stays_text():
         assert set(markup + text(SweepView(sweep))).isdisjoint("\x1b\u202e\u2028\x9b")
 
 
-def test_e_mail_addresses_are_masked():
+def test_email_addresses_are_masked():
     bad = outcome({"seed": "me@example.com"}, "by me@example.com", log=["to me@example.com"])
     sweep = running(failed=[bad], slow=bad, notes=["x" * 150 + " me@example.com"])
     assert "example" not in sweep_html(SweepView(sweep)) + text(SweepView(sweep))
@@ -283,7 +283,7 @@ class Watched(Still):
         return change is None
 
 
-def test_a_notebook_shows_it_in_one_output_that_changes(cell, clock, capsys):
+def test_a_notebook_shows_the_sweep_in_one_output_that_changes(cell, clock, capsys):
     SweepOutput(Watched([1, 2, 3], clock), clock=clock).follow()
     assert cell.displays == 1
     assert len(cell.drawn) == 1 + 1 + 3 + 1
@@ -300,12 +300,12 @@ def test_at_most_ten_updates_a_second(cell, clock):
     assert 90 <= len(cell.drawn) <= 102
 
 
-def test_without_a_change_the_clock_alone_moves_once_a_second(cell, clock):
+def test_without_changes_the_elapsed_time_moves_once_per_second(cell, clock):
     SweepOutput(Watched([0] * 50, clock), clock=clock).follow()
     assert 5 <= len(cell.drawn) <= 9
 
 
-def test_drawing_takes_a_tenth_of_the_time_at_most(cell, clock, monkeypatch):
+def test_drawing_takes_at_most_a_tenth_of_the_time(cell, clock, monkeypatch):
     output = SweepOutput(Watched([*range(1, 100)] * 10, clock), clock=clock)
     draw = output._draw
     monkeypatch.setattr(output, "_draw", lambda view: (draw(view), setattr(clock, "now", clock.now + 0.3)))
@@ -314,13 +314,13 @@ def test_drawing_takes_a_tenth_of_the_time_at_most(cell, clock, monkeypatch):
     assert 0.3 * len(cell.drawn) < (clock.now - began) / 9
 
 
-def test_a_place_that_is_there_is_drawn_in(cell, clock):
+def test_an_existing_handle_is_drawn_on(cell, clock):
     SweepOutput(Watched([], clock), handle=cell, clock=clock).follow()
     assert cell.displays == 0
     assert "simulate" in cell.last
 
 
-def test_after_an_interrupt_the_output_goes_on_where_it_was(cell, clock):
+def test_after_an_interrupt_the_output_continues_in_place(cell, clock):
     output = SweepOutput(Watched([1, KeyboardInterrupt(), 2], clock), clock=clock)
     with pytest.raises(KeyboardInterrupt):
         output.follow()
@@ -330,12 +330,12 @@ def test_after_an_interrupt_the_output_goes_on_where_it_was(cell, clock):
 
 
 @pytest.mark.parametrize(("done", "notes", "shows"), [(100, [], False), (99, [], True), (100, ["slow today"], True)])
-def test_a_quiet_notebook_shows_what_went_wrong_and_notes_alone(cell, clock, done, notes, shows):
+def test_a_quiet_notebook_shows_a_sweep_only_with_failures_or_notes(cell, clock, done, notes, shows):
     SweepOutput(Watched([50, done], clock, notes=notes), quiet=True, clock=clock).follow()
     assert len(cell.drawn) == 1 + shows
 
 
-def test_a_terminal_prints_a_line_when_something_changed_every_two_seconds_and_the_summary(terminal, clock, capsys):
+def test_a_terminal_prints_changes_every_two_seconds_and_the_summary(terminal, clock, capsys):
     changes = [*range(1, 61), *[60] * 200]
     failed = [outcome({"region": "us", "seed": 13}, log=["last words"])]
     SweepOutput(Watched(changes, clock, failed=failed), clock=clock).follow()
@@ -354,12 +354,12 @@ def test_a_terminal_prints_each_note_once(terminal, clock, capsys):
 
 
 @pytest.mark.parametrize(("done", "is_silent"), [(100, True), (99, False)])
-def test_a_quiet_terminal_prints_what_went_wrong_alone(terminal, clock, capsys, done, is_silent):
+def test_a_quiet_terminal_prints_only_failures(terminal, clock, capsys, done, is_silent):
     SweepOutput(Watched([50, done], clock), quiet=True, clock=clock).follow()
     assert (capsys.readouterr().out == "") is is_silent
 
 
-def test_in_the_background_a_terminal_is_told_the_end_alone(terminal, clock, capsys):
+def test_in_the_background_a_terminal_prints_only_the_end(terminal, clock, capsys):
     SweepOutput(Watched([*range(1, 100)], clock), background=True, clock=clock).follow()
     assert capsys.readouterr().out.count("simulate × 100") == 1
 
@@ -372,7 +372,7 @@ def test_a_terminal_prints_nothing_hostile(terminal, clock, capsys):
     assert set(capsys.readouterr().out).isdisjoint("\x1b\x07\u202e\x9b")
 
 
-def test_a_played_sweep_ends_complete(cell, monkeypatch):
+def test_a_simulated_sweep_ends_complete(cell, monkeypatch):
     monkeypatch.undo()
     cell = Cell()
     SweepOutput(Playing(AXES, boot=0.01, run=0.02, bad=0.1), handle=cell).follow()
@@ -380,7 +380,7 @@ def test_a_played_sweep_ends_complete(cell, monkeypatch):
     assert "failed" in words(cell.last)
 
 
-def test_importing_it_imports_nothing_heavy():
+def test_importing_the_sweep_output_imports_nothing_heavy():
     script = (
         "import sys, heroku_magic.display.sweep_output\n"
         "heavy = {'IPython', 'jinja2', 'tqdm', 'ipywidgets', 'pandas', 'requests'}\n"

@@ -28,7 +28,7 @@ def paths(line):
     return {tone: bars[colour] for tone, colour in FILLS.items() if colour in bars}
 
 
-def test_it_tells_dynos_concurrency_and_the_middle_of_the_times():
+def test_the_facts_are_dynos_concurrency_and_median_times():
     line = timeline((0, 2, 10), (1, 2, 4), (4, 8, 9, "failed"))
     assert line.facts == ["3 dynos", "at most 2 at once", "queued 1.0 s, boot 2.0 s, run 2.0 s (medians)"]
     assert line.alt == (
@@ -37,11 +37,11 @@ def test_it_tells_dynos_concurrency_and_the_middle_of_the_times():
     )
 
 
-def test_a_dyno_that_ends_makes_room_for_one_that_begins_then():
+def test_a_dyno_that_ends_does_not_overlap_one_that_begins_then():
     assert timeline((0, 1, 5), (5, 6, 9)).peak == 1
 
 
-def test_the_bars_are_in_the_order_of_the_requests_and_say_where_time_went():
+def test_bars_are_in_request_order_and_show_the_phases():
     bars = paths(timeline((5, 6, 10), (0, 1, 5)))
     assert bars["boot"] == "M56.0 0.0h65v9.6h-65zM381.0 12.0h65v9.6h-65z"  # a second of ten is 65 pixels
     assert bars["queue"] == "M56.0 12.0h325v9.6h-325z"
@@ -57,11 +57,11 @@ def test_nothing_is_invented_where_times_are_unknown():
 
 
 @pytest.mark.parametrize("state", ["retried", "failed"])
-def test_a_failed_try_is_red(state):
+def test_a_failed_attempt_is_red(state):
     assert "failed" in paths(timeline((0, 1, 5, state)))
 
 
-def test_clocks_that_disagree_draw_nothing_backwards():
+def test_contradictory_clocks_draw_nothing_backwards():
     svg = timeline((5, 3, 4), (-2, -3, 20)).svg()
     assert "h-0" not in svg
     assert not [path for path in svg.split("M") if path.partition("h")[2].startswith("-")]
@@ -76,13 +76,13 @@ def test_many_dynos_share_bars_and_the_size_is_bounded(count, each):
     assert len(line.source) < 64_000
 
 
-def test_a_shared_bar_goes_from_the_first_request_to_the_last_end_and_is_the_worst():
+def test_a_shared_bar_spans_its_dynos_and_shows_the_worst():
     dynos = [(n / 10, n / 10 + 1, n / 10 + 2) for n in range(599)]
     line = timeline(*dynos, (59.9, 60, 95, "failed"), seconds=100)
     assert paths(line)["failed"].count("M") == 1
 
 
-def test_the_curve_of_many_keeps_its_peak_and_comes_down_again():
+def test_the_thinned_curve_keeps_its_peak_and_falls_again():
     line = timeline(*((n / 1_000, None, n / 1_000 + 0.5) for n in range(1_000)), (90, None, 100), seconds=100)
     (curve,) = [path.get("d") for path in drawn(line) if path.get("fill-opacity")]
     heights = [float(step.partition("H")[0].rstrip("z")) for step in curve.split("V")[1:]]
@@ -90,14 +90,14 @@ def test_the_curve_of_many_keeps_its_peak_and_comes_down_again():
     assert heights[200] == max(heights)  # nobody was there at 55 s
 
 
-def test_the_source_is_an_image_and_holds_no_script():
+def test_the_source_is_an_image_without_scripts():
     kind, _, data = timeline((0, 1, 2)).source.partition(",")
     assert kind == "data:image/svg+xml;base64"
     names = {element.tag.partition("}")[2] for element in ET.fromstring(b64decode(data)).iter()}
     assert names <= {"svg", "path", "text"}
 
 
-def test_no_dynos_are_no_timeline():
+def test_without_dynos_there_is_no_timeline():
     assert not timeline()
     assert timeline().svg()
 
@@ -109,6 +109,6 @@ def light(colour):
 
 
 @pytest.mark.parametrize("colour", [INK, *(tone for name, tone in FILLS.items() if name != "queue")])
-def test_colours_stand_out_from_a_light_page_and_from_a_dark_one(colour):
+def test_colours_contrast_with_a_light_and_with_a_dark_page(colour):
     assert 1.05 / (light(colour) + 0.05) >= 3
     assert (light(colour) + 0.05) / (light("#111111") + 0.05) >= 3

@@ -28,17 +28,17 @@ from heroku_magic.runs.events import StateChange
         ("refused", "simulate ✗ failed · my-app · 0.3 s"),
     ],
 )
-def test_the_end_in_one_line(history, fed, name, line):
+def test_the_end_is_summarised_in_one_line(history, fed, name, line):
     assert text(fed(*history(name))) == line
 
 
-def test_the_error_is_told_only_where_no_exception_tells_it(history, fed):
+def test_the_error_is_shown_only_where_no_exception_shows_it(history, fed):
     view = fed(*history("failed"))
     assert "ZeroDivisionError" not in text(view)
     assert text(view, with_error=True).endswith("\n" + view.error)
 
 
-def test_a_running_one_says_since_when_and_until_when(history, fed, clock):
+def test_a_running_run_shows_its_elapsed_time_and_its_deadline(history, fed, clock):
     view = fed(*history("done")[:5])
     clock.now += 12.4
     ends = datetime.fromtimestamp(view.ends_at).astimezone().strftime("%H:%M")
@@ -95,5 +95,5 @@ def test_progress_has_a_rate_and_a_time_left(fed, clock, steps, words):
     assert advanced(clock, fed(), *steps) == words
 
 
-def test_without_progress_nothing_is_said_of_it(fed):
+def test_without_progress_there_is_no_progress_text(fed):
     assert progress(fed()) == ""

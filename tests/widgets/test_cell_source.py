@@ -38,7 +38,7 @@ def read(text):
 
 
 @given(st.dictionaries(NAMES, VALUES, max_size=4), OPTIONS)
-def test_the_cell_says_the_same_values_and_options(values, options):
+def test_the_cell_has_the_same_values_and_options(values, options):
     parsed = read(cell("simulate", values, ["KEY"], options))
 
     assert to_env(parsed.parameters) == to_env(values)
@@ -58,13 +58,13 @@ def test_the_cell_of_a_sweep_makes_the_same_grid(each, values):
     assert to_env(parsed.parameters) == to_env(values)
 
 
-def test_a_range_stands_in_the_cell_as_one():
+def test_a_range_remains_a_range_in_the_cell():
     text = cell("sim", {"n": 1}, [], {"jobs": 4}, {"seed": range(1, 6), "method": ["a", "b"]})
 
     assert text == "%%heroku sim --jobs 4 --each seed,method\nseed = range(1, 6)\nmethod = ['a', 'b']\nn = 1"
 
 
-def test_names_that_are_no_names_in_python_stand_on_the_line():
+def test_names_that_are_not_python_names_go_on_the_line():
     text = cell("sim", {"class": {"a": "b c"}, "n": 1}, [], {})
 
     assert text == "%%heroku sim --arg class={ {'a': 'b c'} }\nn = 1"

@@ -79,7 +79,7 @@ def displays(out):
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def test_a_form_shows_widgets_then_what_stays_then_places_for_log_and_table(front_end):
+def test_a_form_shows_widgets_then_its_record_then_outputs_for_log_and_table(front_end):
     out = front_end.run("%heroku form ticks --arg n=3")
 
     assert out.error is None
@@ -99,13 +99,13 @@ def test_the_cells_form_starts_with_the_body(front_end):
     assert front_end.run("_.value").value == "{'n': 2, 'every': 0.0, 'mark': 'x'}"
 
 
-def test_a_form_that_is_kept_is_shown_again_where_it_is_a_value(front_end):
+def test_an_assigned_form_is_shown_again_as_the_value_of_a_cell(front_end):
     assert len(displays(front_end.run("form = %heroku form ticks"))) == 4
     assert len(displays(front_end.run("form"))) == 4
     assert len(displays(front_end.run("form = %heroku form ticks\nform"))) == 4
 
 
-def test_run_shows_log_and_table_in_the_forms_own_place_and_binds_the_result(front_end):
+def test_run_shows_log_and_table_below_the_form_and_binds_the_result(front_end):
     out = front_end.run("form = %heroku form ticks --out df")
     ids = [content["transient"]["display_id"] for content in out.of("display_data")]
     sent = front_end.start(
@@ -127,7 +127,7 @@ def test_run_shows_log_and_table_in_the_forms_own_place_and_binds_the_result(fro
     assert not [m for m in messages if m["msg_type"] == "stream"], "nothing is printed into another cell"
 
 
-def test_a_cell_with_each_starts_the_form_with_these_fields_swept(front_end):
+def test_a_cell_with_each_starts_a_form_that_sweeps_these_fields(front_end):
     out = front_end.run("%%heroku ticks --form --each mark,n --jobs 2\nmark = ['x', 'y']\nn = range(1, 4)\nevery = 0")
     assert out.error is None
     assert "mark = each of x, y" in displays(out)[1]["text/plain"]
@@ -144,7 +144,7 @@ def test_a_cell_with_each_starts_the_form_with_these_fields_swept(front_end):
     assert "%%heroku ticks --chunk auto --retries 1 --retry-tasks --each n\\nn = [1, 2]" in out.value
 
 
-def test_a_sweep_is_shown_in_the_forms_own_place_and_its_cell_gives_the_same(front_end):
+def test_a_sweep_is_shown_below_the_form_and_its_cell_gives_the_same_result(front_end):
     out = front_end.run("%%heroku ticks --form --each mark,n --out df\nmark = ['x', 'y']\nn = range(1, 4)")
     ids = [content["transient"]["display_id"] for content in out.of("display_data")]
     front_end.run("form = _")
@@ -177,7 +177,7 @@ def test_stop_ends_all_dynos_of_a_forms_sweep(front_end):
     assert front_end.run("form.ended.partition(' · ')[0]").value == "'■ 0 of 6 runs done, 6 cancelled'"
 
 
-def test_the_price_of_a_sweep_is_that_of_the_runs_that_were_seen():
+def test_the_price_of_a_sweep_is_estimated_from_earlier_runs():
     def told(size, last=None, *, runs=100, is_local=False):
         settings = SimpleNamespace(is_local=is_local, size=None, prices=DOLLARS_A_MONTH)
         heroku = SimpleNamespace(settings=settings, app="priced", app_name="priced")
@@ -197,11 +197,11 @@ def test_the_price_of_a_sweep_is_that_of_the_runs_that_were_seen():
     assert told("standard-1x", is_local=True) == "free"
 
 
-def test_what_a_form_cannot_sweep_is_refused(front_end):
+def test_values_that_a_form_cannot_sweep_are_rejected(front_end):
     for cell, fault in (
         ("%%heroku ticks --form --each n\nn = [1, 'x']", "n is the text 'x'"),
         ("%%heroku ticks --form --each n\nn = []", "there are no values"),
-        ("%%heroku ticks --form --each rows\nrows = [{'n': 1}, {'n': 2}]", "rows have no field in a form"),
+        ("%%heroku ticks --form --each rows\nrows = [{'n': 1}, {'n': 2}]", "a form has no field for rows"),
         ("%%heroku ticks --form --each nn\nnn = [1]", "ticks has no parameter nn. Did you mean n?"),
         ("%heroku form ticks --each n", "--each n has no values"),
     ):
@@ -210,7 +210,7 @@ def test_what_a_form_cannot_sweep_is_refused(front_end):
         assert displays(out) == []
 
 
-def test_two_forms_run_at_once_each_in_its_own_place(front_end):
+def test_two_forms_run_at_once_each_in_its_own_output(front_end):
     outs = [front_end.run(f"f{mark} = %heroku form ticks --arg mark={mark} --arg every=0.2") for mark in "ab"]
     places = [[content["transient"]["display_id"] for content in out.of("display_data")] for out in outs]
     sent = front_end.start("runs = fa.run(), fb.run(); [run.wait() for run in runs]; import time; time.sleep(1)")
@@ -226,7 +226,7 @@ def test_two_forms_run_at_once_each_in_its_own_place(front_end):
         assert f"<td>{mark}</td>" in last[table]
 
 
-def test_a_failing_start_is_refused_before_anything_is_shown(front_end):
+def test_invalid_start_values_are_rejected_before_anything_is_shown(front_end):
     out = front_end.run("%heroku form ticks --arg n=many --arg nn=1")
 
     assert out.error[0] == "InvalidParameters"
@@ -235,16 +235,16 @@ def test_a_failing_start_is_refused_before_anything_is_shown(front_end):
     assert displays(out) == []
 
 
-def test_nobody_to_click_gets_a_line_and_the_declaration_and_no_widgets(folder):
+def test_a_headless_notebook_gets_a_note_and_the_declaration_but_no_widgets(folder):
     with kernel(folder) as started:
         out = headless(started).run("form = %heroku form ticks --arg n=3")
         ran = started.run("form.run().result().i.tolist()")
         loaded = started.run("import sys; 'ipywidgets' in sys.modules")
 
     (record, _, _) = displays(out)
-    assert record["text/plain"].startswith("A form needs a live notebook, and here is none")
+    assert record["text/plain"].startswith("A form needs a notebook with a user, and there is none")
     assert "ticks(n: int = 2, every: float = 0.0, mark: str = 'a')" in record["text/plain"]
-    assert "A form needs a live notebook" in record["text/html"]
+    assert "A form needs a notebook with a user" in record["text/html"]
     assert ran.value == "[0, 1, 2]"
     assert loaded.value == "False"
 
@@ -258,7 +258,7 @@ def test_the_copied_cell_gives_the_same_result(nobody):
     assert nobody.run("_.to_dict()").value == mine
 
 
-def test_a_task_that_declares_nothing_takes_names_and_values(nobody):
+def test_an_undeclared_task_takes_names_and_values(nobody):
     nobody.run("%%heroku plain --form\nNAME = 'Daniela'")
     out = nobody.run(
         "form = _; form.value = {'n': 5}; run = form.run(); run.wait(); print(run.logs()); print(form.cell)"
@@ -267,7 +267,7 @@ def test_a_task_that_declares_nothing_takes_names_and_values(nobody):
     assert sorted(out.text.splitlines()) == ["%%heroku plain", "NAME = 'Daniela'", "NAME=Daniela", "n = '5'", "n=5"]
 
 
-def test_a_secret_goes_from_its_source_to_the_task_and_into_no_message(folder):
+def test_a_secret_reaches_the_task_but_no_message(folder):
     with kernel(folder, API_KEY="hunter2-of-the-test") as started:
         outs = [
             started.run("form = %heroku form plain --secret API_KEY"),
@@ -284,7 +284,7 @@ def test_a_secret_goes_from_its_source_to_the_task_and_into_no_message(folder):
     assert "hunter2" not in seen
 
 
-def test_five_hundred_parameters_stay_below_what_a_server_lets_through(front_end):
+def test_five_hundred_parameters_stay_below_the_message_limit_of_a_server(front_end):
     """Jupyter drops what goes beyond 3,000 messages in 3 seconds; openings of comms do not count."""
     out = front_end.run("%heroku form wide", timeout=60)
 

@@ -14,7 +14,19 @@ from heroku_magic.protocol.environ import to_env
 from heroku_magic.protocol.task import Parameter, Task
 from heroku_magic.protocol.values import Typed
 from heroku_magic.widgets.field_factory import field, fields
-from heroku_magic.widgets.fields import NOTHING
+from heroku_magic.widgets.fields import (
+    NOTHING,
+    CheckField,
+    ChoiceField,
+    DateField,
+    DateTimeField,
+    JsonField,
+    LiteralField,
+    NumberField,
+    SecretField,
+    SliderField,
+    TextField,
+)
 
 
 def declared(schema, *, is_required=True):
@@ -29,45 +41,55 @@ OPTIONAL = {"anyOf": [INT, {"type": "null"}], "default": None}
 @pytest.mark.parametrize(
     ("schema", "kind", "value"),
     [
-        ({**INT, "default": 3}, "number", 3),
-        ({**INT, "minimum": 1, "maximum": 9, "default": 3}, "slider", 3),
-        ({**INT, "minimum": 1, "maximum": 9}, "slider", 1),
-        ({**INT, "minimum": 9, "maximum": 1, "default": 3}, "number", 3),
-        ({**INT, "default": 2**60}, "written", 2**60),
-        (INT, "written", NOTHING),
-        ({**NUMBER, "default": 0.5}, "number", 0.5),
-        ({"enum": ["a", "b"], "default": "b"}, "choice", "b"),
-        ({"enum": [1, True, "1"], "default": True}, "choice", True),
-        ({"enum": ["a", "b"]}, "choice", NOTHING),
-        ({**BOOL, "default": True}, "check", True),
-        (BOOL, "choice", NOTHING),
-        ({**TEXT, "default": "x"}, "text", "x"),
-        ({**TEXT, "default": ""}, "text", ""),
-        (TEXT, "text", NOTHING),
-        ({**TEXT, "default": "a\nb"}, "area", "a\nb"),
-        ({**TEXT, "format": "date", "default": "2024-02-29"}, "date", "2024-02-29"),
-        ({**TEXT, "format": "date", "default": "2024-02-30"}, "text", "2024-02-30"),
-        ({**TEXT, "format": "date"}, "date", NOTHING),
-        ({**TEXT, "format": "date-time", "default": "2024-02-29T12:30:00"}, "moment", "2024-02-29T12:30:00"),
-        ({**TEXT, "format": "date-time", "default": "2024-02-29T12:30:00+01:00"}, "text", "2024-02-29T12:30:00+01:00"),
-        ({**LIST, "default": [1, 2]}, "json", [1, 2]),
-        ({**DICT, "default": {"a": 1}}, "json", {"a": 1}),
-        (OPTIONAL, "number", None),
-        ({"type": ["integer", "null"], "default": 4}, "number", 4),
-        ({"anyOf": [BOOL, {"type": "null"}], "default": None}, "choice", None),
-        ({"anyOf": [INT, TEXT], "default": "5"}, "written", "5"),
-        ({"default": {"a": [1]}}, "written", {"a": [1]}),
+        ({**INT, "default": 3}, NumberField, 3),
+        ({**INT, "minimum": 1, "maximum": 9, "default": 3}, SliderField, 3),
+        ({**INT, "minimum": 1, "maximum": 9}, SliderField, 1),
+        ({**INT, "minimum": 9, "maximum": 1, "default": 3}, NumberField, 3),
+        ({**INT, "default": 2**60}, LiteralField, 2**60),
+        (INT, LiteralField, NOTHING),
+        ({**NUMBER, "default": 0.5}, NumberField, 0.5),
+        ({"enum": ["a", "b"], "default": "b"}, ChoiceField, "b"),
+        ({"enum": [1, True, "1"], "default": True}, ChoiceField, True),
+        ({"enum": ["a", "b"]}, ChoiceField, NOTHING),
+        ({**BOOL, "default": True}, CheckField, True),
+        (BOOL, ChoiceField, NOTHING),
+        ({**TEXT, "default": "x"}, TextField, "x"),
+        ({**TEXT, "default": ""}, TextField, ""),
+        (TEXT, TextField, NOTHING),
+        ({**TEXT, "default": "a\nb"}, TextField, "a\nb"),
+        ({**TEXT, "format": "date", "default": "2024-02-29"}, DateField, "2024-02-29"),
+        ({**TEXT, "format": "date", "default": "2024-02-30"}, TextField, "2024-02-30"),
+        ({**TEXT, "format": "date"}, DateField, NOTHING),
+        ({**TEXT, "format": "date-time", "default": "2024-02-29T12:30:00"}, DateTimeField, "2024-02-29T12:30:00"),
+        (
+            {**TEXT, "format": "date-time", "default": "2024-02-29T12:30:00+01:00"},
+            TextField,
+            "2024-02-29T12:30:00+01:00",
+        ),
+        ({**LIST, "default": [1, 2]}, JsonField, [1, 2]),
+        ({**DICT, "default": {"a": 1}}, JsonField, {"a": 1}),
+        (OPTIONAL, NumberField, None),
+        ({"type": ["integer", "null"], "default": 4}, NumberField, 4),
+        ({"anyOf": [BOOL, {"type": "null"}], "default": None}, ChoiceField, None),
+        ({"anyOf": [INT, TEXT], "default": "5"}, LiteralField, "5"),
+        ({"default": {"a": [1]}}, LiteralField, {"a": [1]}),
     ],
 )
-def test_each_type_has_its_control_and_starts_with_its_default(schema, kind, value):
+def test_each_type_has_its_field_and_starts_with_its_default(schema, kind, value):
     shaped = field(declared(schema))
     read = shaped.read(shaped.start)
 
-    assert shaped.kind == kind
+    assert type(shaped) is kind
     assert (read, type(read)) == (value, type(value))
 
 
-def test_what_is_neither_required_nor_has_a_default_may_be_left_out():
+def test_a_default_of_several_lines_gets_a_text_area():
+    assert field(declared({**TEXT, "default": "a\nb"})).is_multiline
+    assert not field(declared({**TEXT, "default": "x"})).is_multiline
+    assert not field(declared({**TEXT, "format": "date", "default": "2024-02-30"})).is_multiline
+
+
+def test_an_optional_parameter_without_default_can_be_left_out():
     shaped = field(declared(INT, is_required=False))
 
     assert shaped.may_be_absent
@@ -77,7 +99,7 @@ def test_what_is_neither_required_nor_has_a_default_may_be_left_out():
 
 
 @pytest.mark.parametrize("schema", [INT, TEXT, {"enum": ["a"]}, BOOL, LIST, {**TEXT, "format": "date"}])
-def test_a_required_value_that_nobody_gave_is_missing_and_never_made_up(schema):
+def test_a_required_value_that_is_not_given_is_reported_as_missing(schema):
     shaped = field(declared(schema))
 
     assert "n is missing" in shaped.fault(shaped.start)
@@ -100,7 +122,7 @@ def test_a_required_value_that_nobody_gave_is_missing_and_never_made_up(schema):
         (LIST, range(3), [0, 1, 2]),
     ],
 )
-def test_a_start_is_read_as_the_declared_type(schema, start, value):
+def test_a_start_value_is_read_as_the_declared_type(schema, start, value):
     shaped = field(declared(schema), start)
 
     assert shaped.read(shaped.start) == value
@@ -112,14 +134,14 @@ def test_a_start_is_read_as_the_declared_type(schema, start, value):
         (INT, Typed("ten"), "n is 'ten': expected a whole number"),
         (INT, "ten", "n is the text 'ten'"),
         ({"enum": ["fast"]}, "fats", "Did you mean fast?"),
-        (INT, (9, 1), r"expected \(lowest, highest\)"),
+        (INT, (9, 1), r"Expected \(lowest, highest\)"),
         ({**INT, "minimum": 1, "maximum": 5}, (6, 9), "within what the task takes"),
         (INT, [1, "two"], "n is the text 'two'"),
-        (INT, [], "expected values to choose from"),
+        (INT, [], "Expected values to choose from"),
         (INT, object(), "object has no form"),
     ],
 )
-def test_a_start_that_does_not_fit_is_refused(schema, start, fault):
+def test_a_start_value_that_does_not_fit_is_rejected(schema, start, fault):
     with pytest.raises(InvalidParameters, match=fault):
         field(declared(schema), start)
 
@@ -127,25 +149,27 @@ def test_a_start_that_does_not_fit_is_refused(schema, start, fault):
 def test_two_or_three_numbers_are_a_slider_within_the_declared_range():
     shaped = field(declared({**INT, "minimum": 5, "default": 20}), (1, 100, 10))
 
-    assert (shaped.kind, shaped.lowest, shaped.highest, shaped.step, shaped.start) == ("slider", 5, 100, 10, 20)
+    assert type(shaped) is SliderField
+    assert (shaped.lowest, shaped.highest, shaped.step, shaped.start) == (5, 100, 10, 20)
     assert field(declared({**NUMBER, "default": 3.0}), (0.5, 1.5)).start == 0.5, "the default is not in the range"
 
 
-def test_a_list_is_what_there_is_to_choose_from():
+def test_a_list_gives_the_choices():
     shaped = field(declared({**INT, "default": 3}), [1, 3, 10])
 
-    assert (shaped.kind, shaped.options, shaped.read(shaped.start)) == ("choice", (1, 3, 10), 3)
+    assert type(shaped) is ChoiceField
+    assert (shaped.options, shaped.read(shaped.start)) == ((1, 3, 10), 3)
 
 
-def test_for_an_undeclared_task_what_is_given_says_the_type():
+def test_for_an_undeclared_task_the_values_determine_the_types():
     given = {"n": (1, 100), "kind": ["a", "b"], "deep": True, "rate": 0.5, "config": {"a": 1}}
     shaped = {one.name: one for one in fields(Task("plain", "", None), given)}
 
-    assert [one.kind for one in shaped.values()] == ["slider", "choice", "check", "number", "json"]
+    assert [*map(type, shaped.values())] == [SliderField, ChoiceField, CheckField, NumberField, JsonField]
     assert shaped["kind"].read(shaped["kind"].start) == "a"
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     task = Task("sim", "", {"properties": {"n": INT, "m": INT}, "required": ["n", "m"]})
     with pytest.raises(InvalidParameters) as caught:
         fields(task, {"n": "x", "m": "y", "q": 1})
@@ -162,10 +186,10 @@ def test_a_secret_takes_no_value_and_offers_its_sources():
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_name_given_as_secret_is_one_whatever_is_declared():
+def test_a_name_given_as_secret_is_secret_whatever_is_declared():
     task = Task("sim", "", {"properties": {"key": TEXT}, "required": ["key"]})
 
-    assert fields(task, {}, ["key"])[0].kind == "secret"
+    assert isinstance(fields(task, {}, ["key"])[0], SecretField)
     with pytest.raises(InvalidParameters, match=r"no parameter kye\. Did you mean key"):
         fields(task, {}, ["kye"])
 
@@ -195,7 +219,7 @@ def test_a_hostile_declaration_breaks_nothing(schema):
     assert len(shaped.hint) < 400
 
 
-def test_a_default_that_violates_its_own_range_is_shown_with_its_fault():
+def test_a_default_that_violates_its_own_type_is_shown_with_its_fault():
     shaped = field(declared({"type": "integer", "default": "many"}))
 
     assert "expected a whole number" in shaped.fault(shaped.start)
@@ -234,7 +258,7 @@ TYPED = st.one_of(
 @example((TEXT, ""), False, False)
 @example(({}, " 7"), False, True)
 @example(({"anyOf": [INT, TEXT]}, "null"), False, False)
-def test_what_a_form_starts_with_is_what_it_sends(pair, is_optional, is_default):
+def test_a_form_sends_the_values_that_it_starts_with(pair, is_optional, is_default):
     schema, value = pair
     kinds = schema.get("anyOf", [schema])
     schema = {"anyOf": [*kinds, {"type": "null"}]} if is_optional else schema

@@ -58,7 +58,7 @@ def test_each_control_changes_its_value(make, name, set_to, value):
     control.value = set_to if not isinstance(control, ipywidgets.Text) or name == "label" else value
 
     assert form.value[name] == value
-    assert form.answers.faults == {}
+    assert form.inputs.faults == {}
 
 
 def test_values_that_code_sets_are_shown(make):
@@ -73,7 +73,7 @@ def test_values_that_code_sets_are_shown(make):
     assert (page.labelled("seed").value, page.labelled("no seed").value) == (7, False)
 
 
-def test_a_slider_and_its_entry_go_together_and_what_is_out_of_range_stays_to_be_seen(make):
+def test_a_slider_follows_its_entry_and_a_value_out_of_range_remains_visible(make):
     form = make()
     page = Page(form)
     (slider,) = page.of(ipywidgets.IntSlider)
@@ -87,7 +87,7 @@ def test_a_slider_and_its_entry_go_together_and_what_is_out_of_range_stays_to_be
     assert (entry.value, slider.value, form.value["n"]) == (500, 100, 500)
 
 
-def test_a_tick_says_none_and_the_control_rests_meanwhile(make):
+def test_a_tick_removes_the_value_and_disables_the_control(make):
     form = make()
     page = Page(form)
     seed, tick = page.labelled("seed"), page.labelled("no seed")
@@ -100,19 +100,19 @@ def test_a_tick_says_none_and_the_control_rests_meanwhile(make):
     assert (seed.disabled, form.value["seed"]) == (True, None)
 
 
-def test_a_fault_stands_in_the_place_of_the_help_and_goes_again(make):
+def test_a_fault_replaces_the_help_until_it_is_corrected(make):
     page = Page(make())
     weights = page.labelled("weights")
     weights.value = "[1,"
     assert 'role="alert"' in page.text
-    assert "weights is no JSON" in page.text
+    assert "weights is not valid JSON" in page.text
     weights.value = "[1]"
 
     assert 'role="alert"' not in page.text
     assert "points &lt;b&gt;to&lt;/b&gt; draw · whole number 1 to 100" in page.text
 
 
-def test_one_button_is_run_then_stop_and_never_disabled(make, runs):
+def test_the_button_is_run_then_stop_and_never_disabled(make, runs):
     form = make()
     page = Page(form)
     button = page.labelled("Run")
@@ -168,7 +168,7 @@ def test_a_row_is_swept_by_its_tick(make):
     assert page.labelled("Each 1").value == "x\ny\nz"
 
 
-def test_rows_that_are_left_are_numbered_anew(make):
+def test_remaining_rows_are_renumbered(make):
     page = Page(make({"A": "1", "B": "2"}, task=PLAIN))
     page.labelled("Remove 1").click()
     page.labelled("Add parameter").click()
@@ -184,7 +184,7 @@ def test_a_secret_has_no_text_box(make):
     (choice,) = page.of(ipywidgets.Dropdown)
     assert [label for label, _ in choice.options] == ["environment variable KEY", "keyring", "hidden prompt"]
     choice.value = 1
-    assert form.answers.sources == {"KEY": "keyring"}
+    assert form.inputs.sources == {"KEY": "keyring"}
     assert page.of(ipywidgets.Text) == []
     assert not any(isinstance(one, ipywidgets.Password) for one in every(page.panel.box))
 
@@ -218,17 +218,17 @@ def test_a_tick_sweeps_a_field_and_the_note_counts_its_values(make):
         ("seed", ipywidgets.Text, "1, 2", [1, 2]),
     ],
 )
-def test_each_kind_of_field_is_swept_by_a_control_of_its_kind(make, name, kind, set_to, values):
+def test_each_kind_of_field_has_a_matching_control_for_sweeping(make, name, kind, set_to, values):
     form = make()
     page = Page(form)
     page.labelled(f"sweep {name}").value = True
     page.labelled(f"each {name}", kind).value = set_to
 
     assert form.each == {name: values}
-    assert form.answers.faults == {}
+    assert form.inputs.faults == {}
 
 
-def test_what_code_sweeps_over_is_shown(make):
+def test_values_that_code_sweeps_are_shown(make):
     form = make()
     page = Page(form)
     form.each = {"method": ["fast"], "n": range(1, 5)}
@@ -242,11 +242,11 @@ def test_what_code_sweeps_over_is_shown(make):
     assert form.each == {"n": [7, 9], "label": ["a\nb"]}
 
 
-def test_a_fault_of_what_is_swept_stands_at_its_field(make):
+def test_a_fault_of_swept_values_appears_at_its_field(make):
     form = make(each={"n": [1]})
     page = Page(form)
     page.labelled("each n").value = "1, x"
-    assert "n: &#x27;x&#x27; is no number" in page.text
+    assert "n: &#x27;x&#x27; is not a number" in page.text
     assert page.labelled("Run")
     page.labelled("each n").value = "1, 2"
     assert 'role="alert"' not in page.text
@@ -259,10 +259,10 @@ def test_a_secret_has_no_tick_to_sweep(make):
     assert page.of(ipywidgets.Checkbox) == []
 
 
-def test_every_control_has_a_name_to_be_read_out(make):
+def test_every_control_has_an_accessible_name(make):
     form = make()
     page = Page(form)
-    for field in form.answers.fields:
+    for field in form.inputs.fields.values():
         form.sweep(field.name, is_swept=True)
     controls = [
         one for one in every(page.panel.box) if hasattr(one, "disabled") and not isinstance(one, ipywidgets.IntSlider)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heroku_magic.protocol.task import Parameter
 from heroku_magic.widgets.field_factory import field
-from heroku_magic.widgets.sweep_values import beginning, series
+from heroku_magic.widgets.sweep_values import first_sweep, sweep_values
 
 INT, NUMBER, TEXT = ({"type": kind} for kind in ("integer", "number", "string"))
 DATE, MOMENT = {**TEXT, "format": "date"}, {**TEXT, "format": "date-time"}
@@ -20,7 +20,7 @@ LIST = {"type": "array", "items": {"type": "number"}}
 
 def swept(schema, *start):
     shaped = field(Parameter("n", schema, is_required=True), *start)
-    return beginning(shaped, shaped.start)
+    return first_sweep(shaped, shaped.start)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def swept(schema, *start):
         ({"anyOf": [INT, TEXT]}, "1\nx\n", [1, "x"]),
     ],
 )
-def test_what_is_written_is_the_values_that_it_says(schema, content, values):
+def test_a_written_list_or_range_gives_its_values(schema, content, values):
     made = swept(schema).put(content)
 
     assert made.fault == ""
@@ -61,32 +61,32 @@ def test_what_is_written_is_the_values_that_it_says(schema, content, values):
 @pytest.mark.parametrize(
     ("schema", "content", "fault"),
     [
-        (INT, "", r"n has no values to sweep over: expected for example 1, 2, 5 or 1\.\.10 by 3"),
-        (INT, "1, two", "n: 'two' is no number: expected for example 1, 2, 5"),
+        (INT, "", r"n has no values to sweep over\. Expected, for example, 1, 2, 5 or 1\.\.10 by 3"),
+        (INT, "1, two", "n: 'two' is not a number. Expected, for example, 1, 2, 5"),
         (INT, "1, 2.5", "n is 2.5: expected a whole number"),
         (SMALL, "8..12", "n is 10: expected a whole number from 1 up to 9. The nearest that fits is 9."),
-        (INT, "1..5 by 0", r"by steps above 0, such as 1\.\.5 by 2"),
-        (INT, "1..5 by -1", "by steps above 0"),
-        (INT, "1..1000000000", "n has 1,000,000,000 values: a form sweeps a field over 10,000 at most"),
+        (INT, "1..5 by 0", r"must be above 0, such as 1\.\.5 by 2"),
+        (INT, "1..5 by -1", "must be above 0"),
+        (INT, "1..1000000000", "n has 1,000,000,000 values. A form sweeps a field over at most 10,000"),
         (INT, "1..99999999999999999999", "n has too many values"),
         (INT, ",".join(["1..9000"] * 2), "n has 18,000 values"),
-        (INT, "1..9 by", "is no number"),
+        (INT, "1..9 by", "is not a number"),
         (NUMBER, "0.1..0.9", r"0\.1\.\.0\.9 needs a step"),
-        (NUMBER, "nan", "is no number"),
-        (NUMBER, "1e999", "is no number"),
-        (NUMBER, "0..1e999999999", "is no number"),
+        (NUMBER, "nan", "is not a number"),
+        (NUMBER, "1e999", "is not a number"),
+        (NUMBER, "0..1e999999999", "is not a number"),
         (NUMBER, "0..1 by 1e-9", "n has 1,000,000,001 values"),
-        (INT, "9" * 5000, "is no number"),
+        (INT, "9" * 5000, "is not a number"),
         (NUMBER, f"0..{'9' * 400} by {'9' * 399}.5", "too large"),
-        (DATE, "2024-02-30..2024-03-01", "a day that there is not"),
+        (DATE, "2024-02-30..2024-03-01", "a date that does not exist"),
         (DATE, "2024-1-5", "Did you mean 2024-01-05"),
-        (LIST, "[1]\n[1,", "value 2: n is no JSON"),
-        (LIST, "[1]\n['a']", "value 2: n is no JSON"),
+        (LIST, "[1]\n[1,", "value 2: n is not valid JSON"),
+        (LIST, "[1]\n['a']", "value 2: n is not valid JSON"),
         (TEXT, "\n \n", "n has no values"),
         (TEXT, "x\n" * 10_001, "n has 10,001 values"),
     ],
 )
-def test_what_cannot_be_meant_is_a_fault_that_says_what_was_expected(schema, content, fault):
+def test_an_invalid_content_gives_a_fault_that_says_what_is_expected(schema, content, fault):
     made = swept(schema).put(content)
 
     assert re.search(fault, made.fault)
@@ -106,28 +106,28 @@ def test_what_cannot_be_meant_is_a_fault_that_says_what_was_expected(schema, con
         ({"type": "boolean", "default": True}, True, (0, 1), [False, True]),
     ],
 )
-def test_a_sweep_begins_with_the_value_that_is_there_and_with_all_choices(schema, start, content, values):
+def test_a_sweep_begins_with_the_current_value_or_with_all_choices(schema, start, content, values):
     made = swept(schema, start)
 
     assert (made.content, [*made.values], made.fault) == (content, values, "")
 
 
-def test_none_is_a_choice_where_the_task_takes_null_and_else_not():
+def test_none_is_a_choice_only_if_the_task_takes_null():
     optional = Parameter("n", {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": None}, is_required=False)
     left_out = Parameter("n", {"type": "boolean"}, is_required=False)
 
-    assert beginning(field(optional), 0).values == [True, False, None]
-    assert beginning(field(left_out), 0).values == [True, False]
+    assert first_sweep(field(optional), 0).values == [True, False, None]
+    assert first_sweep(field(left_out), 0).values == [True, False]
 
 
-def test_choices_keep_their_order_however_they_were_clicked():
+def test_choices_keep_their_order_regardless_of_clicks():
     made = swept({"enum": ["a", "b", "c"]}).put((2, 0))
 
     assert made.values == ["a", "c"]
     assert made.put(()).fault == "n has no values to sweep over."
 
 
-def test_a_range_of_whole_numbers_stays_one():
+def test_a_range_of_whole_numbers_remains_a_range():
     assert swept(INT).put("1..10").values == range(1, 11)
     assert swept(INT).put("1..10, 12").values == [*range(1, 11), 12]
 
@@ -151,16 +151,16 @@ def test_a_range_of_whole_numbers_stays_one():
         (TEXT, ["one\ntwo", ""], (0, 1)),
     ],
 )
-def test_values_are_shown_in_the_simplest_way_that_means_just_them(schema, values, content):
-    made = series(field(Parameter("n", schema, is_required=True)), values)
+def test_values_are_written_in_the_simplest_exact_way(schema, values, content):
+    made = sweep_values(field(Parameter("n", schema, is_required=True)), values)
 
     assert made.content == content
     assert [*map(repr, made.values)] == [*map(repr, values)]
 
 
-def test_the_hint_counts_the_values_and_says_how_they_are_written():
+def test_the_hint_counts_the_values_and_says_how_to_write_them():
     assert swept(INT).put("1..10").hint == "10 values: 1, 2, 3 … 10 · such as 1, 2, 5 or 1..10 by 3"
-    assert swept(TEXT).put("a\x1b[2J").hint == "1 value: a · one value a line"
+    assert swept(TEXT).put("a\x1b[2J").hint == "1 value: a · one value per line"
 
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -184,11 +184,11 @@ MANY = st.one_of(
 @given(MANY)
 @example((TEXT, [" a ", "\r"]))
 @example((INT, range(3, 0, -1)))
-def test_values_that_are_given_are_the_values_that_are_swept(pair):
+def test_given_values_are_swept_unchanged(pair):
     schema, values = pair
     if not values:
         return
-    made = series(field(Parameter("n", schema, is_required=True)), values)
+    made = sweep_values(field(Parameter("n", schema, is_required=True)), values)
 
     assert [*map(repr, made.values)] == [*map(repr, values)]
     assert made.fault == ""
@@ -196,7 +196,7 @@ def test_values_that_are_given_are_the_values_that_are_swept(pair):
 
 
 @given(TEXTS | st.text("0123456789.-e, by", max_size=20), st.sampled_from([INT, NUMBER, DATE, TEXT, LIST]))
-def test_whatever_is_typed_breaks_nothing(text, schema):
+def test_no_input_breaks_the_field(text, schema):
     made = swept(schema).put(text)
 
     assert made.values or made.fault
