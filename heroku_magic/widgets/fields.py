@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.protocol.json_schema import expectation
 from heroku_magic.protocol.json_schema import read as read_text
 from heroku_magic.protocol.task import Task, check
 from heroku_magic.text.sanitize import clean_line
@@ -27,7 +28,7 @@ SOURCES = {"environment": "environment variable", "keyring": "keyring", "prompt"
 LARGEST = 2**53  # a browser's numbers are exact up to here
 _MAX_LABEL = 60  # characters
 _MAX_JSON_LINE = 200  # characters of JSON that stay on one line
-_NOUNS = {"integer": "whole number", "number": "number"}
+_NUMBERS = {"integer", "number"}
 _JSON_EXAMPLES = {"array": "[1, 2, 3]", "object": '{"a": 1}'}
 
 
@@ -70,8 +71,9 @@ class Field:
 
     @property
     def hint(self) -> str:
-        """The parameter's help and what it takes, in a line that is safe to show."""
-        return " · ".join(filter(None, [self.parameter.description, self._limits]))
+        """The parameter's help and which numbers it takes, in a line that is safe to show."""
+        is_number = self.type in _NUMBERS and not self.choices
+        return " · ".join(filter(None, [self.parameter.description, expectation(self.schema) if is_number else ""]))
 
     @property
     def example(self) -> str:
@@ -81,7 +83,7 @@ class Field:
     @property
     def list_example(self) -> str:
         """How several values are written in one line; empty where each takes a line."""
-        return "1, 2, 5 or 1..10 by 3" if self.type in _NOUNS else ""
+        return "1, 2, 5 or 1..10 by 3" if self.type in _NUMBERS else ""
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -115,10 +117,6 @@ class Field:
             return misfit(self.parameter, self.read(content))
         except ValueError as error:
             return str(error)
-
-    @property
-    def _limits(self) -> str:
-        return ""
 
     def _read(self, content: Any) -> Any:
         return content or NOTHING
@@ -177,10 +175,6 @@ class NumberField(Field):
         """The lowest value, or 0."""
         return self.lowest if self.lowest is not None else 0
 
-    @property
-    def _limits(self) -> str:
-        return _number_limits(self)
-
     def _read(self, content: Any) -> Any:
         return int(content) if self.type == "integer" else content
 
@@ -198,10 +192,6 @@ class LiteralField(Field):
 
     step: float | None = None
 
-    @property
-    def _limits(self) -> str:
-        return _number_limits(self)
-
     def _read(self, content: str) -> Any:
         return typed(self.schema, content.strip()) if content.strip() else NOTHING
 
@@ -213,7 +203,10 @@ class LiteralField(Field):
 class JsonField(Field):
     """A list or a dict, as JSON."""
 
-    _limits = "as JSON"
+    @property
+    def hint(self) -> str:
+        """The parameter's help and how it is written."""
+        return " · ".join(filter(None, [self.parameter.description, "as JSON"]))
 
     @property
     def example(self) -> str:
@@ -303,13 +296,6 @@ def misfit(parameter: Parameter, value: Any) -> str:
     required = [parameter.name] if parameter.is_required else []
     alone = Task("the task", "", {"properties": {parameter.name: parameter.schema}, "required": required})
     return " ".join(check(alone, {} if value is NOTHING else {parameter.name: value}))
-
-
-def _number_limits(field: Field) -> str:
-    low, high = bound(field.schema, "minimum"), bound(field.schema, "maximum")
-    limits = f"{low:,} to {high:,}" if low is not None and high is not None else ""
-    limits = limits or (f"at least {low:,}" if low is not None else f"at most {high:,}" if high is not None else "")
-    return " ".join(filter(None, [_NOUNS.get(field.type, ""), limits]))
 
 
 def _loads(text: str) -> Any:
