@@ -1,9 +1,9 @@
-"""A real JupyterLab in a real headless Chromium, driven by the keyboard; it knows nothing of this project.
+"""A real JupyterLab in a real headless Chromium, driven by the keyboard and independent of this project.
 
 Everything is private to one `Lab`: port, token, settings, kernels' folders, browser profile. Only
-loopback addresses can be reached, and what the page asked for elsewhere is in `outside`.
-Cells are counted from 0. What a cell is doing is read from JupyterLab's own model (its
-`expose_app_in_browser`), for its page is redrawn while a notebook settles.
+loopback addresses can be reached; requests of the page to others are listed in `outside`.
+Cells are counted from 0. The state of a cell is read from JupyterLab's own model (its
+`expose_app_in_browser`), because the page is redrawn while a notebook settles.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def chromium() -> str | None:
 
 
 def missing() -> str | None:
-    """Say what a browser test lacks here; None if it can run."""
+    """Return what a browser test lacks here, or None."""
     lacking = [name for name in ("jupyterlab", "ipykernel", "playwright") if find_spec(name) is None]
     if chromium() is None:
         lacking.append("a Chromium ($LAB_CHROMIUM)")

@@ -1,4 +1,4 @@
-"""A scripted run, shown in a real notebook: what a person sees, and what is saved."""
+"""A scripted run in a real notebook: what the user sees, and what is saved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-# Runs in the kernel: a run whose events are made up, at a given number of lines a second.
+# Runs in the kernel: a run with scripted events, at a given number of lines per second.
 SCRIPTED = """
 import time
 from heroku_magic.runs.events import StateChange

@@ -27,7 +27,7 @@ FAILS = "%%dyno\nx = 0\ny = [10 / x]"
 
 @pytest.fixture
 def folder(tmp_path):
-    """An app that knows nothing of us, with the packages that its requirements.txt would install."""
+    """An app without the worker helper, with the packages that its requirements.txt would install."""
     app = tmp_path / "app"
     app.mkdir()
     (app / "Procfile").write_text("web: python -m http.server $PORT\n")

@@ -1,4 +1,4 @@
-"""The form in a real JupyterLab: by mouse and by keyboard alone, in both themes, narrow, and after its kernel is gone."""
+"""The form in a real JupyterLab: by mouse, by keyboard alone, in both themes, on a narrow page, and without its kernel."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def button(lab, name):
 
 
 def focused(lab):
-    """What has the keyboard: a control's label or a button's text."""
+    """The label or text of the focused control."""
     return lab.page.evaluate(
         "() => { const e = document.activeElement; return e.labels?.[0]?.textContent.trim() || e.textContent.trim() }"
     )
@@ -256,7 +256,7 @@ def test_axe_finds_nothing_in_either_theme(form, tmp_path, width):
 
 
 def violations(lab):
-    """What axe-core finds in the form's own output, once its page does not clip the notebook away."""
+    """The findings of axe-core in the form's own output, on a page that does not clip the notebook."""
     from axe_playwright_python.sync_playwright import Axe
 
     panel(lab).scroll_into_view_if_needed()
@@ -278,7 +278,7 @@ def make_narrow(lab, width):
 
 
 def picture(lab, folder, name):
-    """A picture for the eye; with LAB_SHOTS it is kept there."""
+    """Take a screenshot; with LAB_SHOTS it is kept in that folder."""
     lab.page.evaluate("document.activeElement.blur()")
     lab.page.wait_for_timeout(300)
     lab.screenshot(Path(os.environ.get("LAB_SHOTS", folder)) / f"form-{name}.png")
@@ -313,7 +313,7 @@ def test_after_restart_and_reload_the_record_is_readable_and_nothing_runs(form):
 
 
 def processes_in(folder):
-    """Whatever runs in a folder: the dynos of its worker."""
+    """The processes in a folder: the dynos of its worker."""
     found = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a task brings back besides rows, in a real JupyterLab: a picture, files, numbers to watch."""
+"""What a task returns besides rows, in a real JupyterLab: a picture, files, metrics."""
 
 from __future__ import annotations
 

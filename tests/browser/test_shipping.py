@@ -1,4 +1,4 @@
-"""From nothing to a running app in a real JupyterLab: the build streams into the cell, a prompt hides what is typed."""
+"""From nothing to a running app in a real JupyterLab: the build streams into the cell, a prompt hides its input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps of real runs in a real notebook: a thousand in one cell, an interrupt, and going on after it."""
+"""Sweeps of real runs in a real notebook: a thousand in one cell, an interrupt, and resuming after it."""
 
 from __future__ import annotations
 

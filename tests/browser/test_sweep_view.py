@@ -1,4 +1,4 @@
-"""A made-up sweep, shown in a real notebook: what a person sees while it runs, in the end, and without trust or styles."""
+"""A fake sweep in a real notebook: while it runs, at the end, and without trust or styles."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def notebook(lab):
 
 
 def violations(lab):
-    """What axe-core finds in the sweep's own output, once its page does not clip the notebook away."""
+    """The findings of axe-core in the sweep's own output, on a page that does not clip the notebook."""
     from axe_playwright_python.sync_playwright import Axe
 
     lab.page.add_style_tag(content="html, body { min-height: 100vh; overflow: visible !important }")
     found = Axe().run(lab.page, context={"include": [[".jp-RenderedHTML:has(pre[role=img])"]]})
-    assert any(one["id"] == "color-contrast" for one in found.response["passes"]), "contrast was looked at"
+    assert any(one["id"] == "color-contrast" for one in found.response["passes"]), "contrast was checked"
     return [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found.response["violations"]]
 
 
 def shots(lab, tmp_path, name, cell=1):
-    """Take pictures of a cell on a light and on a dark page, and hold all its words to be readable."""
+    """Take screenshots of a cell in a light and in a dark theme, and check the contrast of all its words."""
     for theme in ("Light", "Dark"):
         lab.theme(f"JupyterLab {theme}")
         lab.screenshot(tmp_path / f"{name}-{theme.lower()}.png", cell=cell)

@@ -1,4 +1,4 @@
-"""The Tab key in a real JupyterLab: what it offers, what stands beside it, what it inserts."""
+"""Completion with the Tab key in a real JupyterLab: what is offered, annotated and inserted."""
 
 from __future__ import annotations
 

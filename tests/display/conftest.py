@@ -28,7 +28,7 @@ class Clock:
 
 
 class Replay:
-    """A run whose events are known; a number among them lets that many seconds pass without an event."""
+    """A run with known events; a number among them lets that many seconds pass without an event."""
 
     def __init__(self, events, clock):
         self.script = list(events)
@@ -68,7 +68,7 @@ def clock():
 
 @pytest.fixture
 def fed(clock):
-    """Make a view and feed it."""
+    """Create a view and feed it events."""
 
     def make(*events, **options):
         view = RunView(clock=clock, **options)
@@ -86,7 +86,7 @@ def replay(clock):
 
 @pytest.fixture
 def say():
-    """Make a line of the dyno's own process, or another one."""
+    """Create a log line of the dyno's own process, or of another source."""
     return lambda message, source="app", dyno="run.4821": LogLine(
         "2024-10-17T22:23:22.209776+00:00", source, dyno, message
     )

@@ -1,4 +1,4 @@
-"""Sweeps that are made up: one that stands still, and one that plays itself on a clock."""
+"""Fake sweeps: one at a fixed moment, and one that simulates itself on the clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODE = {state: code for code, state in enumerate(STATES)}
 
 
 class Still:
-    """A sweep at one moment; what is not given is not known."""
+    """A sweep at one moment; facts that are not given are unknown."""
 
     task, app, size, notes, started_at, seconds = "simulate", "embedded", None, (), None, None
     dollars = expected_dollars = None
@@ -62,7 +62,7 @@ def span(requested, up, ended, state="done"):
 
 
 class Playing(Still):
-    """A sweep that runs by the wall clock: `jobs` at once, a boot, a run, and now and then a failure."""
+    """A sweep that runs by the wall clock: `jobs` at once, each with a boot and a run, and some failures."""
 
     def __init__(self, axes, *, jobs=20, boot=0.6, run=1.0, bad=0.02, until=math.inf, **facts):
         super().__init__((), axes, **{"size": "standard-1x", "app": "my-app", "expected_dollars": 0.012} | facts)
@@ -92,7 +92,7 @@ class Playing(Still):
 
     @states.setter
     def states(self, states):
-        """They follow from the plan."""
+        """Ignore it: the states follow from the plan."""
 
     @property
     def seconds(self):

@@ -12,7 +12,7 @@ HOSTILE = "</pre></details><script>alert(1)</script><img src=x onerror=alert(1)>
 
 
 class Reader(HTMLParser):
-    """What is left when a site takes away every style, class and script."""
+    """What is left when a site strips all styles, classes and scripts."""
 
     def __init__(self):
         super().__init__()

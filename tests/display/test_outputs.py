@@ -16,7 +16,7 @@ from heroku_magic.runs.events import StateChange
 
 
 class Cell:
-    """Stands for IPython's display: what was drawn, by which thread."""
+    """Replaces IPython's display; records what is drawn, and by which thread."""
 
     def __init__(self):
         self.drawn = []

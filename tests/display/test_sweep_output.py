@@ -48,7 +48,7 @@ def over(states=("done",) * 100, **facts):
     return running(states, **{"seconds": 112.0, "dollars": 0.0123} | facts)
 
 
-def words(markup):
+def text_of(markup):
     return " ".join(read(markup).text.split())
 
 
@@ -64,7 +64,7 @@ def test_one_line_summarises_the_sweep():
 
 
 def test_the_markup_contains_the_same_words():
-    told = words(sweep_html(SweepView(running())))
+    told = text_of(sweep_html(SweepView(running())))
     assert told.startswith("simulate × 100 ● 61 done · 20 running · 17 queued · 2 failed · standard-1x · my-app")
     assert "$0.007 of about $0.012" in told
 
@@ -153,8 +153,8 @@ def test_failed_runs_are_shown_with_their_parameters_and_the_end_of_their_log():
     view = SweepView(running(failed=[failed]))
     told = ["✗ region=us, seed=13: ValueError: no data (run.4821, 3 attempts)", "    two", "    three"]
     assert text(view).splitlines()[6:9] == told
-    assert "✗ region=us, seed=13 ValueError: no data (run.4821, 3 attempts)" in words(sweep_html(view))
-    assert "and 1 more failed; sweep.runs() lists all" in words(sweep_html(view))
+    assert "✗ region=us, seed=13 ValueError: no data (run.4821, 3 attempts)" in text_of(sweep_html(view))
+    assert "and 1 more failed; sweep.runs() lists all" in text_of(sweep_html(view))
 
 
 def test_an_indented_log_is_dedented():
@@ -191,7 +191,7 @@ def test_the_final_view_has_a_folded_timeline_in_words_and_as_a_picture():
     assert image["src"].startswith("data:image/svg+xml;base64,")
     assert image["alt"].startswith("Timeline of 1 min 52 s: 100 dynos, at most 12 at once, queued 49.5 s, boot 2.0 s")
     assert attributes(markup, "details") == [{}]
-    assert "timeline · 100 dynos · at most 12 at once" in words(markup)
+    assert "timeline · 100 dynos · at most 12 at once" in text_of(markup)
     assert "<progress" not in markup
 
 
@@ -376,8 +376,8 @@ def test_a_simulated_sweep_ends_complete(cell, monkeypatch):
     monkeypatch.undo()
     cell = Cell()
     SweepOutput(Playing(AXES, boot=0.01, run=0.02, bad=0.1), handle=cell).follow()
-    assert "timeline · 100 dynos · at most 20 at once" in words(cell.last)
-    assert "failed" in words(cell.last)
+    assert "timeline · 100 dynos · at most 20 at once" in text_of(cell.last)
+    assert "failed" in text_of(cell.last)
 
 
 def test_importing_the_sweep_output_imports_nothing_heavy():

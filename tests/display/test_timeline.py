@@ -13,7 +13,7 @@ BEGAN = 1_729_203_800.0
 
 
 def timeline(*dynos, began=BEGAN, seconds=10.0):
-    """Make one of (requested, up, ended[, state]), in seconds of the sweep."""
+    """Create a timeline of (requested, up, ended[, state]), in seconds since the sweep began."""
     at = [[moment if moment is None else BEGAN + moment for moment in dyno[:3]] + [*dyno[3:]] for dyno in dynos]
     return Timeline([span(*dyno) for dyno in at], began, BEGAN + seconds)
 

@@ -1,4 +1,4 @@
-"""Forms over runs that end when a test says so."""
+"""Forms whose runs end when a test decides."""
 
 from __future__ import annotations
 

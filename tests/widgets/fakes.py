@@ -1,4 +1,4 @@
-"""A declared task, and runs that end when a test says so."""
+"""A declared task, and fake runs that end when a test decides."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class FakeSweep(FakeRun):
 
 
 class Runs:
-    """What a form submits to: `delay` holds the answer back until it is set."""
+    """What a form submits to; it waits until `delay` is set."""
 
     def __init__(self):
         self.started = []
@@ -84,5 +84,5 @@ class Runs:
 def until(condition, seconds=10):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it never came"
+        assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)

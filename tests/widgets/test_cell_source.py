@@ -1,4 +1,4 @@
-"""A form's values as a cell: whoever runs it sends just these values."""
+"""The cell that is equal to a form: running it sends the same values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms in a real kernel: with a front end that can click, without one, in a terminal's words."""
+"""Forms in a real kernel, with a front end and without one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def shared(folder):
 
 
 def headless(started):
-    """Run cells as nbclient does: nobody can be asked."""
+    """Run cells as nbclient does, without prompts."""
     started.client.allow_stdin = False
     return started
 
@@ -89,7 +89,7 @@ def test_a_form_shows_widgets_then_its_record_then_outputs_for_log_and_table(fro
     assert VIEW not in record
     assert "<script>" not in record["text/html"]
     assert log["text/html"] == table["text/html"] == ""
-    assert out.value is None, "it shows itself once"
+    assert out.value is None, "it is shown once"
 
 
 def test_the_cells_form_starts_with_the_body(front_end):
@@ -178,23 +178,23 @@ def test_stop_ends_all_dynos_of_a_forms_sweep(front_end):
 
 
 def test_the_price_of_a_sweep_is_estimated_from_earlier_runs():
-    def told(size, last=None, *, runs=100, is_local=False):
+    def price(size, last=None, *, runs=100, is_local=False):
         settings = SimpleNamespace(is_local=is_local, size=None, prices=DOLLARS_A_MONTH)
         heroku = SimpleNamespace(settings=settings, app="priced", app_name="priced")
         return _price(heroku, Task("ticks", "", None), size, runs, last)
 
-    assert told("standard-1x") == "", "none was seen yet"
+    assert price("standard-1x") == "", "no run was measured yet"
     order = RunSpec("priced", "priced", "ticks", "ticks", {})
     for seconds in (36.0, 12.0):
         measured.note(SimpleNamespace(seconds=seconds, size="standard-1x", calls=()), order)
 
-    assert told("standard-1x") == "about $0.0231"
-    assert told("standard-1x", runs=100_000) == "about $23.15"
-    assert told("standard-1x", runs=0) == "under $0.0001"
-    assert told(None) == "", "Heroku chooses the size"
-    assert told(None, SimpleNamespace(size="standard-1x")) == "about $0.0231", "as it did for the last run"
-    assert told("eco", SimpleNamespace(size="standard-1x")) == ""
-    assert told("standard-1x", is_local=True) == "free"
+    assert price("standard-1x") == "about $0.0231"
+    assert price("standard-1x", runs=100_000) == "about $23.15"
+    assert price("standard-1x", runs=0) == "under $0.0001"
+    assert price(None) == "", "Heroku chooses the size"
+    assert price(None, SimpleNamespace(size="standard-1x")) == "about $0.0231", "as it did for the last run"
+    assert price("eco", SimpleNamespace(size="standard-1x")) == ""
+    assert price("standard-1x", is_local=True) == "free"
 
 
 def test_values_that_a_form_cannot_sweep_are_rejected(front_end):
@@ -285,7 +285,7 @@ def test_a_secret_reaches_the_task_but_no_message(folder):
 
 
 def test_five_hundred_parameters_stay_below_the_message_limit_of_a_server(front_end):
-    """Jupyter drops what goes beyond 3,000 messages in 3 seconds; openings of comms do not count."""
+    """Jupyter drops messages beyond 3,000 in 3 seconds; openings of comms do not count."""
     out = front_end.run("%heroku form wide", timeout=60)
 
     assert out.error is None

@@ -1,4 +1,4 @@
-"""Which control a declaration gets, and what it starts with: the declared type wins, then what the cell gave."""
+"""Which field a declaration gets, and what it starts with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A form without anybody looking: its values, its one button, what it says."""
+"""A form without a view: its values, its button and its messages."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def test_run_returns_the_run_at_once_and_rejects_a_second_one(make, runs):
 
 def test_submission_errors_appear_beside_the_button_and_the_form_is_ready(make, runs):
     form = make()
-    for runs.error, said in (
+    for runs.error, message in (
         (InvalidParameters(["N is a config var of my-app"]), "N is a config var of my-app"),
         (ZeroDivisionError("a bug\x1b[2J"), "ZeroDivisionError: a bug"),
     ):
         form.press()
         until(lambda: form.state == "ready" and form.message)
-        assert form.status == said
+        assert form.status == message
     with pytest.raises(ZeroDivisionError):
         form.run()
     assert form.state == "ready"

@@ -1,4 +1,4 @@
-"""A form's widgets: what a user changes in them, what they show; with ipywidgets 7 and 8."""
+"""The widgets of a form, with ipywidgets 7 and 8: what a user changes in them, and what they show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def every(widget):
 
 
 class Page:
-    """What a user finds in a panel, by its label."""
+    """Finds widgets in a panel by label, as a user does."""
 
     def __init__(self, form):
         self.panel = Panel(form)

@@ -1,4 +1,4 @@
-"""What is written into a field that is swept, the values that it means, and back again."""
+"""The contents of fields that are swept, their values, and the way back."""
 
 from __future__ import annotations
 
