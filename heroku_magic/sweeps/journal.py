@@ -215,7 +215,8 @@ def read(path: Path) -> JournalContents:
             else:
                 contents.add(json.loads(line))
         except (ValueError, TypeError, KeyError, msgspec.MsgspecError):  # noqa: PERF203 - the message names the line
-            raise InvalidOptions(f"{path}, line {number}: this is not the file of a sweep, or it was edited.") from None
+            message = f"{path}, line {number}: this is not the file of a sweep, or it was changed."
+            raise InvalidOptions(message) from None
     if contents is None:
         raise InvalidOptions(f"{path} does not contain a sweep.")
     return contents
