@@ -1,35 +1,38 @@
-"""Account: the verbs about an account's apps: list, create for good or for a while, destroy, and leftovers.
-
-It runs nothing and ships nothing.
-"""
+"""An account's apps: list, create, also for a while, and destroy them, and clean up after crashes."""
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from heroku_magic.accounts.leftovers import app_mark, is_app_left, is_app_of_elsewhere, is_token_left
-from heroku_magic.accounts.status import account_facts
+from heroku_magic.accounts.leftovers import (
+    is_app_of_other_machine,
+    is_leftover_app,
+    is_leftover_token,
+    temporary_app_name,
+)
+from heroku_magic.accounts.settings import APP_NAME
+from heroku_magic.accounts.tokens import end_of
+from heroku_magic.api.transport import QUOTA
 from heroku_magic.errors import ApiError, Forbidden, InvalidOptions, NotFound, Refused, Unreachable
 from heroku_magic.runs.exit_hooks import Step, at_end
 from heroku_magic.text.notifier import notifies_owner, notify
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.resources import App, Authorization
     from heroku_magic.text.notifier import MessageCallback
 
-# https://devcenter.heroku.com/articles/platform-api-reference#app
-_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
+MOST_APPS = 100  # https://devcenter.heroku.com/articles/limits
 # What to do, by a word of Heroku's refusal, which has no id of its own.
 _REMEDIES = {
-    "taken": "All apps of Heroku share one space of names: choose another one, or none (Heroku then makes one up). "
+    "taken": "Names are unique across Heroku: choose another one, or none (Heroku then makes one up). "
     "If the app is yours: %heroku use {name}",
     "limit": "%heroku apps lists them, %heroku destroy NAME --confirm NAME makes room.",
 }
@@ -37,19 +40,45 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What processes of this machine made at Heroku and could not take back: names of apps, tokens.
+    """Apps (by name) and tokens that crashed processes of this machine left at Heroku.
 
-    tokens: None where ours may not list them. elsewhere: temporary apps of other machines, perhaps in use.
+    tokens: None if ours may not list them. elsewhere: temporary apps of other machines, perhaps in use.
     """
 
     apps: list[str]
     tokens: list[Authorization] | None
     elsewhere: list[str]
 
+    def __str__(self) -> str:
+        ours = [*self.apps, *(f"token of {clean_line(token.description)}" for token in self.tokens or [])]
+        parts = [f"{', '.join(ours)} (%heroku destroy --leftovers removes them)"] if ours else []
+        if self.elsewhere:
+            names = ", ".join(self.elsewhere)
+            parts.append(f"of other machines, perhaps in use: {names} (%heroku destroy NAME --confirm NAME)")
+        if self.tokens is None:
+            parts.append("tokens are unknown: this one's scope is too narrow")
+        return "; ".join(parts) or "none"
+
 
 @notifies_owner
 class Account:
-    """An account on Heroku, or that of the embedded Heroku; made by `heroku_magic.account()`."""
+    """An account on Heroku, or that of the embedded Heroku; `heroku_magic.account()` returns it.
+
+    Parameters
+    ----------
+    client
+        The API with the account's token.
+    is_embedded
+        Whether it is the embedded Heroku's account, whose apps end with this process.
+    on_message
+        Receives one sentence whenever the account waits, or cannot destroy a temporary app.
+
+    Examples
+    --------
+    >>> from heroku_magic import account
+    >>> [app.name for app in account().apps()]  # doctest: +SKIP
+    ['my-app']
+    """
 
     def __init__(self, client: HerokuClient, *, is_embedded: bool = False, on_message: MessageCallback = print) -> None:
         self.client = client
@@ -65,23 +94,51 @@ class Account:
         return self.client.account().email
 
     def status(self) -> dict[str, str]:
-        """Return what a user wants to know: API, token, quota, number of apps, leftovers."""
-        return account_facts(self)
+        """Return API, token, quota, number of apps and leftovers as short texts."""
+        return {
+            "API": unless_forbidden(lambda: f"{self.client.base_url} as {self.email}"),
+            "token": self.client.token_source + _expiry(self.client.base_url),
+            "requests left": unless_forbidden(lambda: f"{self.client.rate_limit().remaining} of {QUOTA} this hour"),
+            "apps": unless_forbidden(lambda: f"{len(self.apps())} (at most {MOST_APPS} of its own)"),
+            "leftovers": unless_forbidden(lambda: str(self.leftovers())),
+        }
 
     def apps(self) -> list[App]:
-        """Return the account's own apps and those it works on."""
+        """Return the account's own apps and those it collaborates on."""
         return self.client.apps()
 
     def create(self, name: str | None = None, *, region: str | None = None, stack: str | None = None) -> App:
-        """Create an app and return it; without a name Heroku gives it one.
+        """Create an app, which has no code yet, so nothing runs and nothing is billed.
 
-        It has no code yet, so nothing runs and nothing is billed. Raises Refused for a name that is
-        taken or an account that is full, and Unreachable, which says how to find out, where the answer was lost.
+        Parameters
+        ----------
+        name
+            3 to 30 lowercase letters, digits and dashes; Heroku makes one up by default.
+        region, stack
+            As `heroku create` takes them, such as "eu" and "heroku-24".
+
+        Returns
+        -------
+        App
+            The app's name, URL, region and other facts.
+
+        Raises
+        ------
+        Refused
+            The name is taken, or the account has reached its limit of apps.
+        Unreachable
+            The response was lost; the message says whether the app was created, or how to find out.
+
+        Examples
+        --------
+        >>> from heroku_magic import account
+        >>> account().create("my-app").name  # doctest: +SKIP
+        'my-app'
         """
-        if name is not None and not _NAME.fullmatch(name):
+        if name is not None and not APP_NAME.fullmatch(name):
             raise InvalidOptions(
-                f"{clean_line(name[:60])!r} is no name of an app: expected 3 to 30 small letters, digits and dashes, "
-                "a letter first."
+                f"{clean_line(name[:60])!r} is not a valid app name. Use 3 to 30 lowercase letters, digits and dashes, "
+                "beginning with a letter."
             )
         try:
             return self.client.create_app(name, region=region, stack=stack)
@@ -95,13 +152,13 @@ class Account:
         raise Refused(" ".join([_sentence(str(refused)), *remedies]), status=refused.status, id=refused.id)
 
     def create_temporary(self, *, region: str | None = None, stack: str | None = None) -> App:
-        """Create an app that is destroyed when this process ends, if discard() or destroy() did not do it before."""
-        name = app_mark()
-        _temporary[name] = self  # before it is asked for: an answer may be lost, or an interrupt may come
+        """Create an app that is destroyed when this process ends at the latest."""
+        name = temporary_app_name()
+        _temporary[name] = self  # before the request: its response may be lost, or interrupted
         return self.create(name, region=region, stack=stack)
 
     def destroy(self, name: str, *, confirm: str) -> None:
-        """Destroy an app with all that it has, for good; `confirm` must be its name."""
+        """Destroy an app with all its resources, irrevocably; `confirm` must equal its name."""
         shown = clean_line(name[:60])
         if confirm != name:
             raise InvalidOptions(
@@ -124,15 +181,15 @@ class Account:
             notify(f"{name} could not be destroyed: {error} It is tried again when this process ends.")
 
     def leftovers(self) -> Leftovers:
-        """Return what crashed processes of this machine left behind."""
+        """Return what crashed processes of this machine left at Heroku."""
         names = sorted(app.name for app in self.apps())
         tokens: list[Authorization] | None = None
         with suppress(Forbidden):
-            tokens = [one for one in self.client.authorizations() if is_token_left(one.description)]
-        return Leftovers([*filter(is_app_left, names)], tokens, [*filter(is_app_of_elsewhere, names)])
+            tokens = [one for one in self.client.authorizations() if is_leftover_token(one.description)]
+        return Leftovers([*filter(is_leftover_app, names)], tokens, [*filter(is_app_of_other_machine, names)])
 
     def remove_leftovers(self) -> Iterator[str]:
-        """Destroy and revoke what is left over, and yield a line on each when it is gone."""
+        """Destroy and revoke the leftovers, and yield a line about each one that is gone."""
         left = self.leftovers()
         for name in left.apps:
             with suppress(NotFound):
@@ -144,7 +201,7 @@ class Account:
             yield f"Revoked the token of {clean_line(token.description)}."
 
     def _found(self, name: str | None, lost: Unreachable) -> App:
-        """The app of a create whose answer was lost."""
+        """Return the app of a create whose response was lost."""
         if name is None:
             raise Unreachable(f"{lost} An app may have been created all the same: %heroku apps shows it.")
         try:
@@ -162,7 +219,7 @@ class Account:
         try:
             self.client.destroy_app(app.id)
         except NotFound:
-            pass  # it was there: the answer to a first try was lost
+            pass  # the response to a first try was lost
         except Unreachable as error:
             said = f"{error} Whether {app.name} was destroyed is unknown: %heroku apps shows it."
             raise Unreachable(said) from None
@@ -177,12 +234,32 @@ def temporary(url: str) -> list[str]:
     return [name for name, account in _temporary.items() if account.client.base_url == url]
 
 
+def unless_forbidden(fact: Callable[[], str]) -> str:
+    """Return a fact, or that the token's scope is too narrow for it; so one fact hides no other."""
+    try:
+        return fact()
+    except Forbidden:
+        return "unknown: the token's scope is too narrow"
+
+
+def describe_drains(count: int) -> str:
+    """Return an app's log drains as text."""
+    if not count:
+        return "none"
+    return f"{count}: what tasks print, including rows, also goes to {'it' if count == 1 else 'them'}"
+
+
+def _expiry(url: str) -> str:
+    at = end_of(url)
+    return "" if at is None else f" until {datetime.fromtimestamp(at).astimezone():%H:%M on %Y-%m-%d}"
+
+
 def _sentence(said: str) -> str:
     return said if said.endswith(".") else f"{said}."
 
 
 def _destroy_temporary() -> None:
-    """The process ends, and so do its temporary apps; those of the embedded Heroku end with it."""
+    """Destroy this process's temporary apps at its end; those of the embedded Heroku need no request."""
     for name, account in list(_temporary.items()):
         if account.is_embedded:
             continue
@@ -191,7 +268,7 @@ def _destroy_temporary() -> None:
         except NotFound:
             continue
         except ApiError as error:
-            print(  # noqa: T201 - nobody else is there any more
+            print(  # noqa: T201 - no cell is left to show it
                 f"heroku_magic: the temporary app {name} could not be destroyed ({error.said}): in a new kernel "
                 "%heroku destroy --leftovers does it.",
                 file=sys.stderr,

@@ -1,11 +1,11 @@
-"""ConfigVars: an app's config vars by name; their values come from a hidden prompt and are never shown."""
+"""Lists, sets and removes an app's config vars; their values are never shown."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from heroku_magic.accounts.secret_sources import asked
+from heroku_magic.accounts.secret_sources import ask_for_config_var
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.sanitize import clean_line
@@ -35,15 +35,15 @@ class ConfigVars:
     def set(self, name: str, value: Secret | None) -> None:
         """Set one; without a value a hidden prompt asks for it. Raises InvalidOptions, SettingsError or an ApiError."""
         _check(name)
-        self._change({name: value or asked(name)})
+        self._change({name: value or ask_for_config_var(name)})
 
     def unset(self, *names: str) -> None:
-        """Remove some; none where one of them is not there."""
+        """Remove config vars; none if one of them does not exist."""
         if not names:
             raise InvalidOptions("Which one? %heroku config --unset NAME")
         known = self.names()
         if unknown := [name for name in names if name not in known]:
-            raise InvalidOptions(f"{clean_line(', '.join(unknown)[:200])}: no config var of {self._app_name}.")
+            raise InvalidOptions(f"{clean_line(', '.join(unknown)[:200])}: not a config var of {self._app_name}.")
         self._change(dict.fromkeys(names))
 
     def _change(self, values: Mapping[str, Secret | None]) -> None:
@@ -53,7 +53,7 @@ class ConfigVars:
 
 
 def _check(name: str) -> None:
-    """Refuse what is no name before anybody types a value; the text is shown only as far as it is none."""
+    """Refuse an invalid name before the prompt; a value after `=` is not repeated in the message."""
     before, equals, _ = name.partition("=")
     shown = clean_line(before[:60])
     if equals:
@@ -63,6 +63,6 @@ def _check(name: str) -> None:
         )
     if not _NAME.fullmatch(name):
         raise InvalidOptions(
-            f"{shown!r} is no name of a config var: expected letters, digits and _, no digit first, and not __ or "
-            "HEROKU_ at the beginning."
+            f"{shown!r} is not a valid name of a config var. Use letters, digits and _, beginning with neither a "
+            "digit nor __ nor HEROKU_."
         )

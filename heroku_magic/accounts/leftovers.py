@@ -1,8 +1,7 @@
-"""Owner: the mark that this process leaves on what it makes at Heroku for a while, to know leftovers of a crash by.
+"""Tags temporary apps and tokens with this machine and process, so that a later run can clean up after a crash.
 
-A token carries it in its description, a temporary app in its name. A mark is left over when its process
-was one of this place and is gone. A place is a machine, or a container of it: of the processes of other
-places nothing is known, so what they made is nobody's to take away.
+The tag is part of a token's description or an app's name. A container counts as a machine: whether processes of
+other machines still run is unknown, so their apps and tokens are left alone.
 """
 
 from __future__ import annotations
@@ -18,51 +17,51 @@ from pathlib import Path
 _TOKEN = re.compile(r"heroku_magic on \S+ \(([0-9a-f]{6})\), process (\d{1,10})")
 _APP = re.compile(r"hm-temp-([0-9a-f]{6})-([0-9a-f]{1,8})-[0-9a-f]{4}")
 
-CAN_LOOK = os.name != "nt"  # there the look would be a Ctrl-C, so nothing counts as left over
+CAN_CHECK = os.name != "nt"  # on Windows os.kill(pid, 0) would send Ctrl-C, so nothing counts as left over
 
 
-def token_mark() -> str:
-    """Return the description of a token that is made for this process."""
-    return f"heroku_magic on {_host()} ({_place()}), process {os.getpid()}"
+def token_description() -> str:
+    """Return the description for a token of this process."""
+    return f"heroku_magic on {_host()} ({_machine()}), process {os.getpid()}"
 
 
-def app_mark() -> str:
-    """Return a new name for a temporary app of this process, within the 30 characters that Heroku takes."""
-    return f"hm-temp-{_place()}-{os.getpid():x}-{secrets.token_hex(2)}"
+def temporary_app_name() -> str:
+    """Return a new name for a temporary app of this process, within Heroku's limit of 30 characters."""
+    return f"hm-temp-{_machine()}-{os.getpid():x}-{secrets.token_hex(2)}"
 
 
-def is_token_left(description: str) -> bool:
-    """Tell whether a token was made by a process of this place that is gone."""
+def is_leftover_token(description: str) -> bool:
+    """Return whether a token was created by a process of this machine that has ended."""
     match = _TOKEN.fullmatch(description)
-    return match is not None and match[1] == _place() and not _lives(int(match[2]))
+    return match is not None and match[1] == _machine() and not _is_running(int(match[2]))
 
 
-def is_app_left(name: str) -> bool:
-    """Tell whether an app is a temporary one of a process of this place that is gone."""
+def is_leftover_app(name: str) -> bool:
+    """Return whether a temporary app belongs to a process of this machine that has ended."""
     match = _APP.fullmatch(name)
-    return match is not None and match[1] == _place() and not _lives(int(match[2], 16))
+    return match is not None and match[1] == _machine() and not _is_running(int(match[2], 16))
 
 
-def is_app_of_elsewhere(name: str) -> bool:
-    """Tell whether an app is a temporary one of another place; whether its process lives is not known."""
+def is_app_of_other_machine(name: str) -> bool:
+    """Return whether a temporary app belongs to another machine, where its process may still run."""
     match = _APP.fullmatch(name)
-    return match is not None and match[1] != _place()
+    return match is not None and match[1] != _machine()
 
 
 def _host() -> str:
     return re.sub(r"\s", "-", platform.node()) or "localhost"
 
 
-def _place() -> str:
-    """The machine, and the container: two of one name count their processes apart."""
+def _machine() -> str:
+    """Return a hash of host name and container: two of the same name number their processes independently."""
     processes = ""
     with suppress(OSError):
         processes = str(Path("/proc/self/ns/pid").readlink())
     return hashlib.sha256(f"{_host()} {processes}".encode()).hexdigest()[:6]
 
 
-def _lives(pid: int) -> bool:
-    if not CAN_LOOK:
+def _is_running(pid: int) -> bool:
+    if not CAN_CHECK:
         return True
     try:
         os.kill(pid, 0)

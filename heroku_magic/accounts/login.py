@@ -1,4 +1,4 @@
-"""login and logout: a token for this process: found or asked for, checked, made narrower, and revoked in the end."""
+"""Logs in and out: finds or requests a token, checks it, and creates a narrower one that is revoked at the end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from heroku_magic.accounts.apps import temporary
-from heroku_magic.accounts.asking import ask
-from heroku_magic.accounts.leftovers import token_mark
+from heroku_magic.accounts.leftovers import token_description
+from heroku_magic.accounts.secret_sources import ask
 from heroku_magic.accounts.tokens import Kept, NoToken, find_token, forget, forget_cli, keep, read
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.host import base_url
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
     from heroku_magic.text.secret import Secret
 
-ENOUGH = ("identity", "write-protected")  # for all verbs of an app: its config vars are protected
-LIFETIME = 8 * 3600  # seconds that a token made by login lives, if nothing else is asked for
+ENOUGH = ("identity", "write-protected")  # enough for all commands; config vars are protected
+LIFETIME = 8 * 3600  # default lifetime of a token that login creates, in seconds
 _ASKED = "the login of this notebook"
 _INSTEAD = "Set HEROKU_API_KEY before the kernel starts (https://dashboard.heroku.com/account holds the key)."
 
 
 @dataclass(frozen=True)
 class Login:
-    """Who is logged in where, by which token; scope is empty where the token was not made by login.
+    """Who is logged in where, with which token; scope is empty if login did not create it.
 
-    ends_at: seconds since 1970; None: the token does not end, or does not say.
+    ends_at: seconds since 1970; None if the token does not expire, or that is unknown.
     """
 
     email: str
@@ -54,7 +54,7 @@ class Login:
 
 @dataclass(frozen=True)
 class _Made:
-    """A token that login made, what may revoke it, and when it ends by itself (seconds since 1970)."""
+    """A token that login created, the client that can revoke it, and when it expires (seconds since 1970)."""
 
     broad: HerokuClient
     id: str
@@ -67,11 +67,33 @@ _made: dict[str, _Made] = {}
 def login(*, scope: Sequence[str] = (), expires: int | None = None) -> Login:
     """Find a token or ask for one, check it, and return whose it is.
 
-    scope, expires (seconds): make a token of this scope and life from it, for this process alone;
-    it is revoked by logout() and when the process ends. Raises SettingsError or an ApiError.
+    Parameters
+    ----------
+    scope
+        Create a token of this scope for this process, such as `("identity", "write-protected")`;
+        logout() revokes it, and so does the end of the process.
+    expires
+        Lifetime of the created token in seconds; 8 hours by default.
+
+    Returns
+    -------
+    Login
+        Account, host and source of the token.
+
+    Raises
+    ------
+    SettingsError
+        No prompt is possible, or runs of this process still need the current token.
+    ApiError
+        Heroku does not accept the token, or may not create another one with it.
+
+    Examples
+    --------
+    >>> login(scope=["identity", "write-protected"], expires=3600).email  # doctest: +SKIP
+    'me@example.com'
     """
     url = base_url()
-    _take_back(url)
+    _drop_token(url)
     forget_cli()
     token, source, email = _checked(url)
     host = urlsplit(url).netloc
@@ -85,20 +107,30 @@ def login(*, scope: Sequence[str] = (), expires: int | None = None) -> Login:
 
 
 def logout() -> str | None:
-    """Forget the token that login was given or made, revoking the latter; return what is used from now on, if any.
+    """Forget the token of login(), and revoke it if login() created it.
 
-    Raises SettingsError while runs need the token, and Unreachable where it could not be revoked.
+    Returns
+    -------
+    str or None
+        The source of the token that is used from now on; None if there is none.
+
+    Raises
+    ------
+    SettingsError
+        Runs or temporary apps of this process still need the token.
+    Unreachable
+        The token could not be revoked; it is forgotten here, and expires by itself.
     """
     url = base_url()
-    _take_back(url)
+    _drop_token(url)
     try:
         return find_token(url)[1]
     except NoToken:
         return None
 
 
-def _take_back(url: str) -> None:
-    """Forget the token of this process and revoke it, if login made it and nothing needs it."""
+def _drop_token(url: str) -> None:
+    """Forget the token of this process, and revoke it if login created it; refuse while something needs it."""
     made = _made.get(url)
     if made and (needing := [*(run.id for run in still_running(url)), *temporary(url)]):
         raise SettingsError(
@@ -120,12 +152,12 @@ def _take_back(url: str) -> None:
 
 
 def _revoke(made: _Made) -> None:
-    with suppress(NotFound):  # it has ended, or the answer to a first try was lost
+    with suppress(NotFound):  # it has expired, or the response to a first try was lost
         made.broad.revoke(made.id)
 
 
 def _checked(url: str) -> tuple[Secret, str, str]:
-    """A token that the API accepts, where it is from, and whose it is: the one found, or one that is asked for."""
+    """Return a token that the API accepts, its source, and the account's email; ask for one if necessary."""
     said = ""
     with suppress(NoToken):
         token, source = find_token(url)
@@ -155,7 +187,7 @@ def _email(url: str, token: Secret, source: str) -> str:
 
 def _narrowed(broad: HerokuClient, scope: tuple[str, ...], seconds: int) -> float:
     try:
-        made = broad.authorize(token_mark(), scope, seconds)
+        made = broad.authorize(token_description(), scope, seconds)
     except Unreachable as error:
         if error.sent:
             _revoke_unseen(broad)
@@ -175,15 +207,15 @@ def _narrowed(broad: HerokuClient, scope: tuple[str, ...], seconds: int) -> floa
 
 
 def _revoke_unseen(broad: HerokuClient) -> None:
-    """The answer was lost that held a token: if it was made, it is the one with our mark; else it ends by itself."""
+    """Revoke a token whose response was lost; our description identifies it."""
     with suppress(ApiError):
         for one in broad.authorizations():
-            if one.description == token_mark():
+            if one.description == token_description():
                 broad.revoke(one.id)
 
 
 def _revoke_all() -> None:
-    """The process ends, and so does its token; what cannot be reached ends by itself."""
+    """Revoke the token at the end of the process; if that fails, it expires by itself."""
     while _made:
         _, made = _made.popitem()
         with suppress(ApiError):

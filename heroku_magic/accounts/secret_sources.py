@@ -1,24 +1,43 @@
-"""Vault: where the value of a secret parameter comes from: environment, keyring, hidden prompt; it keeps none."""
+"""Finds the values of secrets: in the environment, the keyring, or by a hidden prompt."""
 
 from __future__ import annotations
 
+import getpass
 import os
+import sys
 from typing import TYPE_CHECKING
 
-from heroku_magic.accounts.asking import ask
 from heroku_magic.errors import SettingsError
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SERVICE = "heroku_magic"  # what the keyring keeps our secrets under
+SERVICE = "heroku_magic"  # the keyring's service name
+
+
+def ask(prompt: str, *, instead: str) -> Secret:
+    """Return what the user types without seeing it; in a notebook a password field below the cell.
+
+    instead: a sentence on what to do where no prompt is possible (nbclient, papermill, a script).
+    """
+    if not _can_ask():
+        raise SettingsError(f"No prompt is possible here. {instead}")
+    try:
+        typed = getpass.getpass(f"{prompt}: ")
+    except Exception as error:  # noqa: BLE001 - each front end refuses in its own way, and frames may hold the text
+        reason = type(error).__name__
+    else:
+        if typed.strip():
+            return Secret(typed.strip())
+        reason = "nothing was typed"
+    raise SettingsError(f"{prompt}: {reason}. {instead}")
 
 
 def find(name: str, source: str | None = None) -> Secret:
     """Return the value of a secret from the first source that has it, or from the one named.
 
-    source: one of `SOURCES`. Raises SettingsError where there is none and nobody can be asked.
+    source: one of `SOURCES`. Raises SettingsError if no source has it and no prompt is possible.
     """
     for one in SOURCES if source is None else (source,):
         if (found := _FINDERS[one](name)) is not None:
@@ -27,8 +46,13 @@ def find(name: str, source: str | None = None) -> Secret:
 
 
 def likely_source(name: str) -> str:
-    """Return the source that probably has a secret; nothing is read for it, for a keyring may ask its user."""
+    """Return the source that probably has a secret, without opening the keyring, which may ask its user."""
     return "environment" if os.environ.get(name) else "prompt"
+
+
+def _can_ask() -> bool:
+    """A kernel asks its front end. Else a terminal is needed: getpass would read a pipe, and show what it reads."""
+    return "ipykernel" in sys.modules or (sys.stdin is not None and sys.stdin.isatty())
 
 
 def _in_environment(name: str) -> Secret | None:
@@ -36,23 +60,23 @@ def _in_environment(name: str) -> Secret | None:
     return Secret(value) if value else None
 
 
-def asked(name: str) -> Secret:
-    """Return the value of a config var from a hidden prompt, and from nowhere else."""
+def ask_for_config_var(name: str) -> Secret:
+    """Return the value of a config var from a hidden prompt."""
     return ask(f"Value of {name}", instead=f"Set it in a terminal: heroku config:set {name}=…")
 
 
 def _in_keyring(name: str) -> Secret | None:
-    """Ask the system's keyring, if the package for it is there."""
+    """Look in the system's keyring, if the package `keyring` is installed."""
     try:
         import keyring
 
         value = keyring.get_password(SERVICE, name)
     except Exception:  # noqa: BLE001 - a backend raises what it likes, and its frames hold the environment
-        return None  # it is locked, broken, or there is none: the prompt is left
+        return None  # it is locked, broken, or missing: the prompt remains
     return Secret(value) if value else None
 
 
-def _asked_for(name: str) -> Secret:
+def _from_prompt(name: str) -> Secret:
     return ask(f"Value of {name}", instead=_remedy(name))
 
 
@@ -66,6 +90,6 @@ def _remedy(name: str) -> str:
 _FINDERS: dict[str, Callable[[str], Secret | None]] = {
     "environment": _in_environment,
     "keyring": _in_keyring,
-    "prompt": _asked_for,
+    "prompt": _from_prompt,
 }
-SOURCES = tuple(_FINDERS)  # in the order in which they are looked at
+SOURCES = tuple(_FINDERS)  # in order of precedence

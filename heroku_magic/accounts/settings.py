@@ -1,7 +1,7 @@
-"""Settings, and where each value came from: which app, which API host; it talks to no API.
+"""Chooses the app and the defaults of runs from arguments, `%config`, environment and git.
 
-Order for the app: argument or option > `%config HerokuMagics` > `HEROKU_APP` > git remotes (named,
-never chosen silently).
+Order for the app: argument or option > `%config HerokuMagics` > `HEROKU_APP`. Git remotes are only suggested:
+a folder must not decide where money goes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.tokens import is_kept
-from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
+from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.api.host import base_url
 from heroku_magic.errors import SettingsError
 from heroku_magic.protocol.helper import shipped_worker
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_TIMEOUT = 3600
-DEFAULT_PACE = 200  # records a second, a guess at what a dyno's log shipper and a tail's buffer take for long
-NOTHING_SET = "nothing set"  # the source of an app that nobody named: the embedded Heroku it is
+DEFAULT_PACE = 200  # records per second, a guess at what a dyno's log shipper and a tail's buffer take for long
+NOTHING_SET = "nothing set"  # the source of an app that is not chosen anywhere
 
+# https://devcenter.heroku.com/articles/platform-api-reference#app
+APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 _GIT_URL = re.compile(r"(?:(?:ssh://)?git@heroku\.com[:/]|https://git\.heroku\.com/)([a-z][a-z0-9-]*)\.git/?")
 
 
@@ -36,7 +38,7 @@ _GIT_URL = re.compile(r"(?:(?:ssh://)?git@heroku\.com[:/]|https://git\.heroku\.c
 class Settings:
     """What a connection needs. `app` is None for the embedded Heroku, which serves `worker`.
 
-    is_embedded: the app was created on the embedded Heroku. prices: dollars a month by dyno size.
+    is_embedded: the app was created on the embedded Heroku. prices: dollars per month by dyno size.
     """
 
     app: str | None = None
@@ -46,17 +48,17 @@ class Settings:
     timeout: int = DEFAULT_TIMEOUT
     pace: int = DEFAULT_PACE
     is_embedded: bool = False
-    prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_A_MONTH)
+    prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH)
 
     @property
     def is_local(self) -> bool:
-        """Whether the embedded Heroku is meant."""
+        """Whether runs go to the embedded Heroku."""
         return self.app is None or self.is_embedded
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What one source (a line's options, or `%config`) says about where to run."""
+    """Where to run, by one source: a line's options, or `%config`."""
 
     app: str | None = None
     remote: str | None = None
@@ -71,19 +73,19 @@ class Choice:
 
     @property
     def is_local(self) -> bool:
-        """Whether it asks for the embedded Heroku."""
+        """Whether it chooses the embedded Heroku."""
         return bool(self.local or self.worker)
 
     def __post_init__(self) -> None:
         if self.is_remote and self.is_local:
             raise SettingsError(
-                "An app and the embedded Heroku were both asked for: give --app (or --remote), "
+                "An app and the embedded Heroku exclude each other: give --app (or --remote), "
                 "or --local (or --worker), not both."
             )
 
 
 class NoApp(SettingsError):
-    """A token or a host is set, but no app: nobody but the user may choose where money goes."""
+    """A token or a host is set, but no app; only the user may choose where money goes."""
 
 
 def resolve(
@@ -95,7 +97,7 @@ def resolve(
     pace: int | None = None,
     prices: Mapping[str, float] | None = None,
 ) -> Settings:
-    """Return the settings that these choices, the environment and git make together.
+    """Return the settings by these choices, the environment and git.
 
     Raises SettingsError when an app is known from git alone, and NoApp when the environment holds
     a token or a host without an app.
@@ -103,7 +105,7 @@ def resolve(
     seconds = DEFAULT_TIMEOUT if timeout is None else timeout
     if not 0 < seconds <= LONGEST_TIMEOUT:
         raise SettingsError(f"timeout is {seconds}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
-    known = {**DOLLARS_A_MONTH, **{name.lower(): price for name, price in (prices or {}).items()}}
+    known = {**DOLLARS_PER_MONTH, **{name.lower(): price for name, price in (prices or {}).items()}}
     pace = DEFAULT_PACE if pace is None else pace
     settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=known)
     for choice in (option, config or Choice()):
@@ -121,12 +123,12 @@ def resolve(
 
 
 def worker_folder(folder: str | os.PathLike[str] | None) -> Path:
-    """Return the folder to serve: the one given, else `./worker` with a Procfile, else the shipped one."""
+    """Return the folder to serve: this one, else `./worker` if it has a Procfile, else the shipped one."""
     if folder:
         path = Path(folder).expanduser().resolve()
         if not (path / "Procfile").is_file():
             raise SettingsError(
-                f"{path} has no Procfile: a worker folder names its tasks there, one `name: command` a line."
+                f"{path} has no Procfile: a worker folder names its tasks there, one `name: command` per line."
             )
         return path
     here = Path("worker").resolve()
@@ -158,7 +160,7 @@ def _app_of_remote(remote: str) -> str:
 
 
 def _refuse_git_alone() -> None:
-    """A folder never chooses silently where money goes."""
+    """Raise SettingsError if only git names an app."""
     apps = git_apps()
     if len(apps) == 1:
         ((remote, app),) = apps.items()

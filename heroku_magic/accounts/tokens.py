@@ -1,6 +1,6 @@
-"""Tokens: where the token for an API host comes from, and what `login` keeps of it, in memory only; it asks nobody.
+"""Finds the token for an API host, and keeps that of `login` in memory.
 
-Order: what `login` was given in this process > `HEROKU_API_KEY` > netrc > `heroku auth:token`.
+Order: the token of `login` in this process > `HEROKU_API_KEY` > netrc > `heroku auth:token`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _QUIET_CLI = {
 }
 
 
-_TOKEN = re.compile(r"[!-~]+")  # what a header carries: anything else shows up in the errors of http.client
+_TOKEN = re.compile(r"[!-~]+")  # valid in a header: http.client would quote anything else in an error
 
 
 class NoToken(SettingsError):
@@ -36,7 +36,7 @@ class NoToken(SettingsError):
 
 @dataclass(frozen=True)
 class Kept:
-    """A token that `login` was given or made. ends_at: seconds since 1970, None: not known to end."""
+    """A token that `login` received or created. ends_at: seconds since 1970, None if unknown."""
 
     token: Secret
     source: str
@@ -53,24 +53,24 @@ def keep(url: str, kept: Kept) -> None:
 
 
 def forget(url: str) -> Kept | None:
-    """Use what the environment says again; return what was kept."""
+    """Forget the kept token and return it; the environment counts again."""
     return _kept.pop(url, None)
 
 
 def is_kept(url: str) -> bool:
-    """Tell whether `login` gave a token for the host."""
+    """Return whether `login` keeps a token for the host."""
     return url in _kept
 
 
 def end_of(url: str) -> float | None:
-    """Return when the kept token ends, seconds since 1970; None: there is none, or it is not known to end."""
+    """Return when the kept token ends, seconds since 1970; None if unknown."""
     return _kept[url].ends_at if url in _kept else None
 
 
 def find_token(url: str) -> tuple[Secret, str]:
     """Return the token for an API host and where it was found.
 
-    Raises NoToken that says how to give one, SettingsError for one that has ended.
+    Raises NoToken, which says how to provide one, or SettingsError if it has expired.
     """
     if kept := _kept.get(url):
         return _living(kept), kept.source
@@ -87,16 +87,18 @@ def find_token(url: str) -> tuple[Secret, str]:
 
 
 def read(text: str, source: str) -> Secret:
-    """Return a text as a token. Raises SettingsError, without the text, for what no request could carry."""
+    """Return a text as a token. Raises SettingsError, without the text, if it is not a valid header."""
     if not _TOKEN.fullmatch(text.strip()):
-        raise SettingsError(f"What {source} holds is no token: expected letters, digits and signs, without spaces.")
+        raise SettingsError(
+            f"The value of {source} is not a valid token. Expected letters, digits and punctuation, without spaces."
+        )
     return Secret(text.strip())
 
 
 def _living(kept: Kept) -> Secret:
     if kept.ends_at is not None and time.time() >= kept.ends_at:
         at = datetime.fromtimestamp(kept.ends_at).astimezone()
-        raise SettingsError(f"The token of {kept.source} ended at {at:%H:%M on %Y-%m-%d}: log in again.")
+        raise SettingsError(f"The token of {kept.source} expired at {at:%H:%M on %Y-%m-%d}: log in again.")
     return kept.token
 
 
@@ -111,26 +113,26 @@ def _netrc_token(url: str) -> Secret | None:
         return None
     except (OSError, netrc.NetrcParseError):
         # The parser's own message would quote the file, and the file holds passwords.
-        raise SettingsError(f"{path} cannot be read as netrc. Mend it, or set HEROKU_API_KEY.") from None
+        raise SettingsError(f"{path} cannot be read as netrc. Correct it, or set HEROKU_API_KEY.") from None
     parts = urlsplit(url)
     entry = hosts.get(parts.netloc) or hosts.get(parts.hostname or "")
     return read(entry[2], str(path)) if entry and entry[2] else None
 
 
 def forget_cli() -> None:
-    """Ask the official CLI again, for somebody may have logged in or out there."""
+    """Query the official CLI again: its login may have changed."""
     _of_cli.clear()
 
 
 def _cli_token() -> Secret | None:
-    """The official CLI's token, asked for once: starting it takes about a second."""
-    if not _of_cli and (token := _ask_cli()):
+    """Return the official CLI's token, cached: starting the CLI takes about a second."""
+    if not _of_cli and (token := _query_cli()):
         _of_cli.append(token)
     return _of_cli[0] if _of_cli else None
 
 
-def _ask_cli() -> Secret | None:
-    """Ask the official CLI, which may keep the token in the system's keychain."""
+def _query_cli() -> Secret | None:
+    """Query the official CLI, which may keep the token in the system's keychain."""
     cli = shutil.which("heroku")
     if cli is None or not Path(cli).is_absolute() or Path(cli).parent == Path.cwd():
         return None

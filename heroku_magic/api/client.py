@@ -1,4 +1,4 @@
-"""HerokuClient: the verbs of the Platform API, each one request; it keeps no state of an app."""
+"""The endpoints of the Platform API that this package uses, one method each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from heroku_magic.api.resources import (
     Slug,
     Source,
 )
-from heroku_magic.api.transport import Transport, nothing_done, open_stream, put_blob
+from heroku_magic.api.transport import Transport, is_safe_to_retry, open_stream, put_blob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BACKLOG = 1500  # lines that Logplex keeps an app: https://devcenter.heroku.com/articles/log-runtime-metrics
+BACKLOG = 1500  # lines that Logplex keeps per app: https://devcenter.heroku.com/articles/log-runtime-metrics
 # No heartbeat for this long: the log stream is dead, whatever TCP believes.
 SILENCE_TIMEOUT = 45
 
@@ -45,7 +45,7 @@ class HerokuClient:
 
     @property
     def requests_left(self) -> int:
-        """How many requests the account had left in this hour when the API last answered."""
+        """How many requests the account had left in this hour, by the API's last response."""
         return self._transport.requests_left
 
     def close(self) -> None:
@@ -57,30 +57,30 @@ class HerokuClient:
         return self._get(rest.path("account"), Account)
 
     def rate_limit(self) -> RateLimit:
-        """Return the requests left in this hour; documented as free of charge."""
+        """Return the requests left in this hour; this request does not count."""
         return self._get(rest.path("account", "rate-limits"), RateLimit)
 
     def token_expires_in(self) -> float | None:
-        """Return how many seconds the token still has; None: it does not end, or is not listed."""
+        """Return in how many seconds the token expires; None if it never does, or is not listed."""
         tokens = [one.access_token for one in self.authorizations() if one.access_token]
         return next((one.expires_in for one in tokens if rest.is_listed_as(self._transport.token, one.token)), None)
 
     def authorizations(self) -> list[Authorization]:
-        """Return the account's authorizations; only a token of the scope `global` may ask."""
+        """Return the account's authorizations; needs a token of the scope `global`."""
         return self._get(rest.path("oauth", "authorizations"), list[Authorization])
 
     def authorize(self, description: str, scope: Sequence[str], expires_in: int) -> Authorization:
-        """Make an authorization with a token of its own. expires_in: seconds."""
+        """Create an authorization, which has a new token. expires_in: seconds."""
         body = {"description": description, "scope": list(scope), "expires_in": expires_in}
         url = rest.path("oauth", "authorizations")
-        return self._transport.send("POST", url, Authorization, body=body, again=nothing_done)
+        return self._transport.send("POST", url, Authorization, body=body, retry_if=is_safe_to_retry)
 
     def revoke(self, authorization: str) -> None:
-        """End an authorization by its id; its token opens nothing any more."""
+        """Revoke an authorization and its token."""
         self._transport.send("DELETE", rest.path("oauth", "authorizations", authorization), Any)
 
     def apps(self) -> list[App]:
-        """Return the account's own apps and those it works on."""
+        """Return the account's own apps and those it collaborates on."""
         return self._get(rest.path("apps"), list[App], {"Range": "name ..; max=1000"})
 
     def app(self, app: str) -> App:
@@ -88,21 +88,21 @@ class HerokuClient:
         return self._get(rest.path("apps", app), App)
 
     def create_app(self, name: str | None, *, region: str | None, stack: str | None) -> App:
-        """Create an app. A lost answer is not tried again: the first create may have made it."""
+        """Create an app. After a lost response there is no retry: the app may exist."""
         given = {"name": name, "region": region, "stack": stack}
         body = {key: value for key, value in given.items() if value}
-        return self._transport.send("POST", rest.path("apps"), App, body=body, again=nothing_done)
+        return self._transport.send("POST", rest.path("apps"), App, body=body, retry_if=is_safe_to_retry)
 
     def destroy_app(self, app: str) -> None:
-        """Destroy an app with all that it has."""
+        """Destroy an app with all its resources."""
         self._transport.send("DELETE", rest.path("apps", app), Any)
 
     def log_drains(self, app: str) -> int:
-        """Return how many drains get a copy of the app's log; where they lead is a secret of the app's."""
+        """Return how many drains receive the app's log; their URLs are secrets."""
         return len(self._get(rest.path("apps", app, "log-drains"), list[Any]))
 
     def set_config_vars(self, app: str, values: Mapping[str, Secret | None]) -> None:
-        """Set config vars, None unsets; Heroku makes a release of it and restarts the app's dynos."""
+        """Set config vars, or unset those that are None; Heroku creates a release and restarts the formation."""
         self._transport.send("PATCH", rest.path("apps", app, "config-vars"), Any, body=values)
 
     def config_vars(self, app: str) -> dict[str, str | None]:
@@ -129,9 +129,9 @@ class HerokuClient:
         return self._get(rest.path("apps", app, "releases", release), Release)
 
     def rollback(self, app: str, release: str) -> Release:
-        """Make a release of an earlier one, by its id."""
+        """Create a release from an earlier one, by its id."""
         url = rest.path("apps", app, "releases")
-        return self._transport.send("POST", url, Release, body={"release": release}, again=nothing_done)
+        return self._transport.send("POST", url, Release, body={"release": release}, retry_if=is_safe_to_retry)
 
     def slug(self, app: str, slug: str) -> Slug:
         """Return a slug by id."""
@@ -143,18 +143,18 @@ class HerokuClient:
         self._transport.send("PATCH", rest.path("apps", app, "formation"), Any, body=body)
 
     def create_source(self) -> Source:
-        """Return a place for an archive; it is good for about an hour."""
+        """Create a source, to which an archive can be uploaded for about an hour."""
         return self._transport.send("POST", rest.path("sources"), NewSource).source_blob
 
     def upload(self, source: Source, archive: IO[bytes], size: int) -> None:
-        """Put an archive of `size` bytes into its place; what reads it sees how far it is."""
+        """Upload an archive of `size` bytes."""
         put_blob(source.put_url, archive, size)
 
     def create_build(self, app: str, source: Source, checksum: str, version: str) -> Build:
-        """Start a build of an archive. A lost answer is not tried again: the build may be under way."""
+        """Start a build of an archive. After a lost response there is no retry: the build may be under way."""
         blob = {"url": source.get_url.reveal(), "checksum": checksum, "version": version}
         url = rest.path("apps", app, "builds")
-        return self._transport.send("POST", url, Build, body={"source_blob": blob}, again=nothing_done)
+        return self._transport.send("POST", url, Build, body={"source_blob": blob}, retry_if=is_safe_to_retry)
 
     def build(self, app: str, build: str) -> Build:
         """Return a build by id."""
@@ -166,14 +166,14 @@ class HerokuClient:
         return self._get(rest.path("apps", app, "builds"), list[Build], newest)
 
     def open_output(self, url: Secret, offset: int) -> requests.Response:
-        """Open the output of a build or a release command from a byte on. The URL is the secret.
+        """Open the output of a build or a release command at a byte offset. The URL is the secret.
 
-        It ends with the build; NUL bytes show that it lives and count for nothing.
+        It ends with the build. NUL bytes are heartbeats, and not part of the output.
         """
         return open_stream(url, accept="text/plain", silence=SILENCE_TIMEOUT, offset=offset)
 
     def dynos(self, app: str) -> list[Dyno]:
-        """Return the app's dynos that are there now."""
+        """Return the app's current dynos."""
         return self._get(rest.path("apps", app, "dynos"), list[Dyno])
 
     def dyno(self, app: str, dyno: str) -> Dyno:
@@ -185,12 +185,12 @@ class HerokuClient:
     ) -> Dyno:
         """Start a one-off dyno and return it. time_to_live: seconds.
 
-        Tried again only where the API itself said that nothing was started, or no connection was
-        made; a lost answer raises Unreachable with `sent`, for a blind second try would be billed.
+        Retries only if the API reports that nothing was started, or no connection was made. After a lost
+        response it raises Unreachable with `sent`, because a blind retry might be billed twice.
         """
         body = rest.dyno_request(command, env, size=size, time_to_live=time_to_live)
         url = rest.path("apps", app, "dynos")
-        return self._transport.send("POST", url, Dyno, body=body, again=nothing_done)
+        return self._transport.send("POST", url, Dyno, body=body, retry_if=is_safe_to_retry)
 
     def stop_dyno(self, app: str, dyno: str) -> None:
         """Ask Heroku to stop a dyno: SIGTERM, 30 seconds, SIGKILL."""

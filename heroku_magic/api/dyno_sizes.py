@@ -1,34 +1,54 @@
-"""Dyno size x seconds -> dollars at Heroku's list price; it asks nobody and bills nothing.
+"""What is known of each dyno size: its list price, and how many one-off dynos of it an app may run at once.
 
-One-off dynos are billed like any dyno, prorated to the second. Dollars a month as the official CLI
-lists them, read on 2026-11-23; an hour is a month / 720. Eco hours come from a pool and Private and
-enterprise prices are a contract's: for those nothing is guessed.
+One-off dynos are billed like any dyno, per second. Prices are those that the official CLI lists. Eco draws on a
+pool of hours, and Private and enterprise prices are a contract's, so their prices are unknown.
+
 https://www.heroku.com/pricing
+https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-READ_ON = "2026-11-23"
-DOLLARS_A_MONTH: Mapping[str, float] = {
-    "basic": 7,
-    "standard-1x": 25,
-    "standard-2x": 50,
-    "performance-m": 250,
-    "performance-l": 500,
-    "performance-l-ram": 500,
-    "performance-xl": 750,
-    "performance-2xl": 1500,
+READ_ON = "2026-11-23"  # the date of the prices
+HOURS_PER_MONTH = 720  # at most, that a month is billed
+
+
+class DynoSize(NamedTuple):
+    """A size's list price, None if it is unknown, and the most one-off dynos of it at once."""
+
+    dollars_per_month: float | None
+    most_at_once: int
+
+
+DYNO_SIZES: Mapping[str, DynoSize] = {
+    "eco": DynoSize(None, 1),
+    "basic": DynoSize(7, 50),
+    "standard-1x": DynoSize(25, 50),
+    "standard-2x": DynoSize(50, 50),
+    "performance-m": DynoSize(250, 5),
+    "performance-l": DynoSize(500, 5),
+    "performance-l-ram": DynoSize(500, 5),
+    "performance-xl": DynoSize(750, 5),
+    "performance-2xl": DynoSize(1500, 5),
 }
-_SECONDS_A_MONTH = 720 * 3600
+_OTHER = DynoSize(None, 5)
+DOLLARS_PER_MONTH: Mapping[str, float] = {
+    name: size.dollars_per_month for name, size in DYNO_SIZES.items() if size.dollars_per_month is not None
+}
 
 
-def dollars(size: str, seconds: float, prices: Mapping[str, float] = DOLLARS_A_MONTH) -> float | None:
-    """Return the price of a dyno's seconds, or None where it is not known. prices: dollars a month by size.
+def most_at_once(size: str) -> int:
+    """Return how many one-off dynos of a size an app may run at once."""
+    return DYNO_SIZES.get(size.lower(), _OTHER).most_at_once
+
+
+def dollars(size: str, seconds: float, prices: Mapping[str, float] = DOLLARS_PER_MONTH) -> float | None:
+    """Return the price of a dyno's seconds, or None if it is unknown. prices: dollars per month by size.
 
     >>> round(dollars("Standard-1X", 10), 6)
     9.6e-05
@@ -36,4 +56,4 @@ def dollars(size: str, seconds: float, prices: Mapping[str, float] = DOLLARS_A_M
     True
     """
     monthly = prices.get(size.lower())
-    return None if monthly is None else monthly * seconds / _SECONDS_A_MONTH
+    return None if monthly is None else monthly * seconds / (HOURS_PER_MONTH * 3600)

@@ -1,4 +1,4 @@
-"""Platform API requests and answers as plain values: paths, headers, answer -> data or one error; it performs no I/O.
+"""Builds Platform API paths and bodies, and turns responses into data or errors.
 
 https://devcenter.heroku.com/articles/platform-api-reference
 """
@@ -54,7 +54,7 @@ _REMEDY_BY_ID = {
 _REMEDY = {
     401: "The token is wrong, expired or revoked: check HEROKU_API_KEY, or let %heroku login ask for another one.",
     402: "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
-    403: "The token is good but has no right to do this: use one with the scope it needs (%heroku login --scope).",
+    403: "The token is valid but may not do this: use one with the necessary scope (%heroku login --scope).",
     409: "Heroku is not ready for this, for example just after a release: try again in some seconds.",
     429: "The account's requests of this hour are used up: wait some minutes.",
 }
@@ -63,14 +63,14 @@ _REMEDY = {
 def path(*parts: str) -> str:
     """Join path parts, each quoted: a name from a user can climb nowhere."""
     if nameless := [part for part in parts if part in {"", ".", ".."}]:
-        raise InvalidOptions(f"{nameless[0]!r} is no name of an app or a dyno.")
+        raise InvalidOptions(f"{nameless[0]!r} is not a valid name of an app or a dyno.")
     return "/" + "/".join(quote(part, safe="~") for part in parts)
 
 
 def data(status: int, headers: Mapping[str, str], body: bytes, expected: type[T]) -> T:
-    """Return an answer's body as the expected type; raise the one error that it stands for.
+    """Return a response's body as the expected type, or raise its error.
 
-    An answer that is not the API's (an HTML page of a router, a body of another shape) is Unreachable.
+    A response that does not come from the API (a router's HTML page, a body of another shape) is Unreachable.
     """
     if not 200 <= status < 300:
         raise error(status, headers, body)
@@ -81,7 +81,7 @@ def data(status: int, headers: Mapping[str, str], body: bytes, expected: type[T]
 
 
 def error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """Return the error that an answer stands for: Heroku's own sentence, then what to do."""
+    """Return the error of a response: Heroku's own sentence, then what to do."""
     try:
         said = json.loads(body)
     except ValueError:
@@ -105,13 +105,13 @@ def error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds to wait, if the answer says."""
+    """Return the seconds to wait, if the response says."""
     text = headers.get("Retry-After", "")
     return float(text) if text.isdecimal() else None
 
 
 def is_listed_as(token: Secret, listed: Secret) -> bool:
-    """Tell whether a token is the one that a list shows: whole, or its two ends with asterisks between."""
+    """Return whether a token is the listed one, which may be shown in full or with asterisks in the middle."""
     first, *last = re.split(r"\*{3,}", listed.reveal(), maxsplit=1)
     if not last:
         return token == listed

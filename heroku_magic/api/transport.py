@@ -1,4 +1,4 @@
-"""Transport: one request to the Platform API's host, with one retry policy; it knows no verb of the API.
+"""Sends requests to the Platform API's host, and sends them again while the API is busy.
 
 The token goes to the API's own host only: never after a redirect, never to another host. Nothing that
 `requests` raises leaves this module: its exceptions and their frames hold headers and URLs.
@@ -28,27 +28,27 @@ from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
 T = TypeVar("T")
-Again = Callable[[BaseException], bool]
+RetryCondition = Callable[[BaseException], bool]
 
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
-LONGEST_WAIT = 60  # seconds, in all, that a busy API is asked again
+LONGEST_WAIT = 60  # seconds, in all, between the tries of one request
 TRIES = 4
-QUOTA = 4500  # requests an hour: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
+QUOTA = 4500  # requests per hour: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
 
 
-def passing(error: BaseException) -> bool:
-    """Errors that pass, for requests that do no harm when they arrive twice."""
+def is_transient(error: BaseException) -> bool:
+    """Return whether an error may pass; enough to retry a request that does no harm when it arrives twice."""
     if isinstance(error, RateLimited):
         return (error.retry_after or 0) <= LONGEST_WAIT
     return isinstance(error, Unreachable) and not 300 <= error.status < 500
 
 
-def nothing_done(error: BaseException) -> bool:
-    """Errors that say that nothing was started: the release is not visible yet, or nothing was sent."""
+def is_safe_to_retry(error: BaseException) -> bool:
+    """Return whether nothing was started: the release is not visible yet, or the request never arrived."""
     if isinstance(error, Unreachable):
         return not error.sent
-    return isinstance(error, Conflict) or (isinstance(error, RateLimited) and passing(error))
+    return isinstance(error, Conflict) or (isinstance(error, RateLimited) and is_transient(error))
 
 
 class Transport:
@@ -63,7 +63,7 @@ class Transport:
 
     @property
     def requests_left(self) -> int:
-        """How many requests the account had left in this hour when the API last answered."""
+        """How many requests the account had left in this hour, by the API's last response."""
         return self._left
 
     def close(self) -> None:
@@ -78,13 +78,13 @@ class Transport:
         *,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        again: Again = passing,
+        retry_if: RetryCondition = is_transient,
     ) -> T:
-        """Send a request, and again while `again` says so of its error; return the answer, or raise the last error."""
+        """Send a request, again while `retry_if` accepts its error; return the data, or raise the last error."""
         policy = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(again),
+            retry=tenacity.retry_if_exception(retry_if),
             wait=_wait,
-            stop=_is_enough,
+            stop=_is_exhausted,
             before_sleep=_notify_of_wait,
             reraise=True,
         )
@@ -98,11 +98,11 @@ class Transport:
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str] | None,
     ) -> T:
-        response = _ask(
+        response = _perform(
             lambda: self._session.request(
                 method,
                 self.base_url + url,
-                json=_in_clear(body),
+                json=_revealed(body),
                 headers={"Accept": rest.ACCEPT, **(headers or {})},
                 auth=self._auth,
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
@@ -117,15 +117,15 @@ class Transport:
 def open_stream(url: Secret, *, accept: str, silence: float, offset: int = 0) -> requests.Response:
     """Open a stream whose URL is the secret: the token is not sent with it, and no debug log names it.
 
-    silence: seconds without a byte after which a read gives up. offset: the first byte that is asked for;
-    a host that gives more than that answers 200.
+    silence: seconds without a byte after which a read times out. offset: the first byte to request; a
+    host that ignores it answers 200.
     """
     _hide(url)
     headers = {"Accept": accept, "Cache-Control": "no-cache"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
     with _session(url.reveal()) as http:
-        response = _ask(
+        response = _perform(
             lambda: http.get(
                 url.reveal(),
                 headers=headers,
@@ -137,12 +137,12 @@ def open_stream(url: Secret, *, accept: str, silence: float, offset: int = 0) ->
         )
     if response.status_code not in {requests.codes.ok, requests.codes.partial_content}:
         response.close()
-        raise ApiError("The stream is not there any more.", status=response.status_code)
+        raise ApiError("The stream has ended.", status=response.status_code)
     return response
 
 
 def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
-    """Put `size` bytes where a URL says, which is the secret: neither the token nor a content type goes with it.
+    """Upload `size` bytes to a URL, which is the secret: neither the token nor a content type goes with it.
 
     The signature of the URL covers an empty content type:
     https://devcenter.heroku.com/articles/build-and-release-using-the-api#sources-endpoint
@@ -150,7 +150,7 @@ def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
     _hide(url)
     headers = {"Content-Type": "", "Content-Length": str(size)}
     with _session(url.reveal()) as http:
-        response = _ask(
+        response = _perform(
             lambda: http.put(
                 url.reveal(),
                 data=content,
@@ -161,7 +161,7 @@ def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
             )
         )
     if response.status_code != requests.codes.ok:
-        raise Unreachable("The place for the archive took it not.", status=response.status_code)
+        raise Unreachable("The upload was rejected.", status=response.status_code)
 
 
 class _BearerAuth(AuthBase):
@@ -191,10 +191,10 @@ _hidden = _HideLogUrls()
 
 
 def _hide(url: Secret) -> None:
-    """From now on no debug line that names this URL is written."""
+    """Keep a URL out of the debug log from now on."""
     parts = urlsplit(url.reveal())
     _hidden.secrets.append(parts.query or parts.path)
-    logging.getLogger("urllib3.connectionpool").addFilter(_hidden)  # a second time changes nothing
+    logging.getLogger("urllib3.connectionpool").addFilter(_hidden)  # adding it twice has no effect
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -202,7 +202,7 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _session(url: str) -> requests.Session:
-    """A session that never sends loopback calls to a proxy, whatever the environment says."""
+    """Return a session that sends no loopback request to a proxy, even if the environment names one."""
     session = requests.Session()
     session.trust_env = urlsplit(url).hostname not in LOOPBACK
     session.headers["User-Agent"] = f"heroku-magic/{version('heroku-magic')} python/{platform.python_version()}"
@@ -212,8 +212,8 @@ def _session(url: str) -> requests.Session:
     return session
 
 
-def _ask(send: Callable[[], requests.Response]) -> requests.Response:
-    """Send one request; whatever it raises is raised without its frames, which hold the token and the body."""
+def _perform(send: Callable[[], requests.Response]) -> requests.Response:
+    """Perform one request; raise errors without their frames, which hold the token and the body."""
     failure: Unreachable | KeyboardInterrupt
     try:
         return send()
@@ -234,11 +234,11 @@ def _ask(send: Callable[[], requests.Response]) -> requests.Response:
     raise failure
 
 
-def _in_clear(body: Any) -> Any:
-    """A request's body with its secrets in clear: no frame of ours holds it."""
+def _revealed(body: Any) -> Any:
+    """Return a request's body with its secrets revealed; only `requests` holds it."""
     if isinstance(body, Secret):
         return body.reveal()
-    return {name: _in_clear(value) for name, value in body.items()} if isinstance(body, Mapping) else body
+    return {name: _revealed(value) for name, value in body.items()} if isinstance(body, Mapping) else body
 
 
 def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
@@ -260,8 +260,8 @@ def _notify_of_wait(state: tenacity.RetryCallState) -> None:
         notify(f"API busy, trying again in {seconds:.0f} s")
 
 
-def _is_enough(state: tenacity.RetryCallState) -> bool:
-    """Four tries; of a busy API as many as fit into a minute, for its quota comes back bit by bit."""
+def _is_exhausted(state: tenacity.RetryCallState) -> bool:
+    """Stop after four tries; if the quota is used up, which refills steadily, after a minute."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, RateLimited):
         return state.idle_for + (error.retry_after or 0) > LONGEST_WAIT
@@ -269,9 +269,9 @@ def _is_enough(state: tenacity.RetryCallState) -> bool:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds until the next try: what the answer says, else a random part of a doubling from 0.2 s."""
+    """Return the seconds until the next try: those of the response, else exponential backoff with jitter."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, RateLimited):
-        # Many runs wait for one quota: they must not ask in step.
+        # Many runs wait for one quota: their tries must not coincide.
         return (error.retry_after or 2.0) + random.uniform(0, 1)  # noqa: S311 - no secret
     return float(tenacity.wait_random_exponential(multiplier=0.2, max=4)(state))

@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from heroku_magic.accounts.settings import APP_NAME
 from heroku_magic.errors import EmulatorError
 from heroku_magic.runs.exit_hooks import Step, at_end
 from heroku_magic.text.sanitize import clean
@@ -118,4 +119,4 @@ def _close(process: subprocess.Popen[str]) -> None:
 def _app_name(folder: Path) -> str:
     """An app's name by Heroku's rules, made of the folder's."""
     name = _NOT_ALLOWED.sub("-", folder.name.lower()).strip("-")[:30].strip("-")
-    return name if re.fullmatch(r"[a-z][a-z0-9-]{1,28}[a-z0-9]", name) else "worker"
+    return name if APP_NAME.fullmatch(name) else "worker"

@@ -9,10 +9,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal
 
-from heroku_magic.accounts.apps import Account
+from heroku_magic.accounts.apps import Account, describe_drains, unless_forbidden
 from heroku_magic.accounts.config_vars import ConfigVars
 from heroku_magic.accounts.secret_sources import find
-from heroku_magic.accounts.status import drains, told
 from heroku_magic.api.log_stream import backlog
 from heroku_magic.app import resume as resumption
 from heroku_magic.app.catalog import Catalogue
@@ -20,7 +19,7 @@ from heroku_magic.app.function import Decorator, bound, value
 from heroku_magic.app.planner import Ordering, second_price
 from heroku_magic.app.resume import Rest
 from heroku_magic.deploy.archive import pack
-from heroku_magic.deploy.checks import inspect
+from heroku_magic.deploy.checks import problems
 from heroku_magic.deploy.deploy import Deploy
 from heroku_magic.errors import (
     DeployRefused,
@@ -418,11 +417,11 @@ class Heroku:
                 f"The embedded Heroku serves {folder} live: there is nothing to deploy. "
                 "%heroku create makes an app to deploy to."
             )
-        package = pack(Path(folder).expanduser().resolve(), allow=allow)
-        if issues := inspect(package.names, package.texts):
+        archive = pack(Path(folder).expanduser().resolve(), allow=allow)
+        if issues := problems(archive.names, archive.texts):
             raise DeployRefused(issues)
         self._catalogue.forget()
-        return Deploy(self.client, self.app, self.app_name, package).start()
+        return Deploy(self.client, self.app, self.app_name, archive).start()
 
     def releases(self) -> list[Release]:
         """Return the app's releases, the newest first."""
@@ -485,9 +484,9 @@ class Heroku:
         where = f"serving {shown(self.settings.worker)}" if self.settings.worker else f"from {self.settings.app_source}"
         return {
             "app": f"{self.app_name} ({where})",
-            "release": told(self._version),
+            "release": unless_forbidden(self._version),
             "our dynos": ", ".join(f"{dyno.name} ({dyno.state})" for dyno in ours) or "none",
-            "log drains": told(lambda: drains(self.client.log_drains(self.app))),
+            "log drains": unless_forbidden(lambda: describe_drains(self.client.log_drains(self.app))),
             **self.account.status(),
         }
 

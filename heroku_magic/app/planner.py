@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.secret_sources import find
+from heroku_magic.api import dyno_sizes
 from heroku_magic.app.bundling import Bundling
 from heroku_magic.app.preflight import Preflight
 from heroku_magic.bundle.build import COMMAND, Bundle
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from heroku_magic.runs.run import Run
 
 MANY = 50_000  # values whose check takes seconds
-# One-off dynos of a size at once: https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
-AT_ONCE = {"eco": 1, "basic": 50, "standard-1x": 50, "standard-2x": 50}
-FEW = 5  # of the larger ones
 _UNASKED = Secret("not asked for")
 _NO_CALLS = (
     "--chunk calls a task many times in one dyno: {task} is no task of heroku_task, or its app has an older "
@@ -177,7 +175,7 @@ class Ordering:
         """
         if self._place.settings.is_local:
             return 2 * (os.cpu_count() or 1)
-        return AT_ONCE.get(size.lower(), FEW) if size else 1
+        return dyno_sizes.most_at_once(size) if size else 1
 
     def forget(self) -> None:
         """The app's config vars may be others now."""

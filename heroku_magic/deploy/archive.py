@@ -1,7 +1,7 @@
-"""Packing: an app's folder -> one archive, the same bytes for the same files; it sends nothing and judges no code.
+"""Packs an app's folder into an archive, with the same bytes for the same files.
 
-What `.slugignore` and `.gitignore` name stays here, and so does what no app needs. What looks like a
-secret is refused by name: whoever can deploy an app can read its slug.
+Files that `.slugignore` or `.gitignore` names are left out. Files that look like secrets are refused: whoever may
+deploy an app can read its slug.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 LARGEST = 1_000_000_000  # bytes of an app's files: https://devcenter.heroku.com/articles/limits#builds
-IN_MEMORY = 16_000_000  # bytes of an archive that need no temporary file
-_READ = (".py", ".python-version", "Procfile", "runtime.txt")  # what an inspection looks into
-_SCANNED = 1_000_000  # bytes of a file that are looked through for keys
+IN_MEMORY = 16_000_000  # bytes; a larger archive goes to a temporary file
+_READ = (".py", ".python-version", "Procfile", "runtime.txt")  # files whose content is checked
+_SCANNED = 1_000_000  # bytes of a file that are searched for keys
 
 _NEVER = frozenset(
     [
@@ -48,20 +48,20 @@ _SECRET_NAMES = re.compile(
 )
 _SAMPLES = re.compile(r"\.env\.(example|sample|template|dist)")
 _KEY = re.compile(rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")
-# Shapes of tokens that their makers document, so that scanners can find them.
+# Token formats that their issuers document for scanners.
 _TOKENS = re.compile(
     rb"HRKU-[\w-]{30}|AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{36}|xox[baprs]-[0-9A-Za-z-]{10}|sk-[\w-]{32}"
 )
 
 
 @dataclass
-class Package:
-    """An archive, ready to be sent. checksum: `SHA256:` and hex digits, of the archive.
+class Archive:
+    """A packed folder, ready to be sent. checksum: `SHA256:` and hex digits.
 
     sizes: bytes of each file by its path; names: of all files and links; texts: of sources and settings.
     """
 
-    archive: IO[bytes]
+    file: IO[bytes]
     checksum: str
     size: int
     sizes: dict[str, int]
@@ -69,10 +69,10 @@ class Package:
     texts: dict[str, str] = field(repr=False)
 
     def __post_init__(self) -> None:
-        weakref.finalize(self, self.archive.close)
+        weakref.finalize(self, self.file.close)
 
-    def heaviest(self, most: int = 5) -> list[tuple[str, int]]:
-        """Return what weighs most at the top of the folder, as (name, bytes)."""
+    def largest(self, most: int = 5) -> list[tuple[str, int]]:
+        """Return the largest files and folders at the top level, as (name, bytes)."""
         totals: dict[str, int] = {}
         for path, size in self.sizes.items():
             first, slash, _ = path.partition("/")
@@ -80,13 +80,13 @@ class Package:
         return sorted(totals.items(), key=lambda item: -item[1])[:most]
 
 
-def pack(folder: Path, *, allow: Iterable[str] = ()) -> Package:
+def pack(folder: Path, *, allow: Iterable[str] = ()) -> Archive:
     """Pack a folder; allow: paths in it that are sent although they look like secrets.
 
-    Raises DeployRefused with every fault at once.
+    Raises DeployRefused with all problems at once.
     """
     if not folder.is_dir():
-        raise DeployRefused([f"{clean_line(str(folder))} is no folder."])
+        raise DeployRefused([f"{clean_line(str(folder))} is not a folder."])
     packer = _Packer(folder, frozenset(allow))
     paths = sorted(_files(folder))
     package = packer.package(paths)
@@ -96,7 +96,7 @@ def pack(folder: Path, *, allow: Iterable[str] = ()) -> Package:
 
 
 class _Packer:
-    """Writes one archive; each file is read once, so what is checked is what is sent."""
+    """Writes one archive; reads each file once, so that the checked bytes are the sent bytes."""
 
     def __init__(self, folder: Path, allowed: frozenset[str]) -> None:
         self._folder = folder
@@ -105,7 +105,7 @@ class _Packer:
         self._texts: dict[str, str] = {}
         self.issues: list[str] = []
 
-    def package(self, paths: list[str]) -> Package:
+    def package(self, paths: list[str]) -> Archive:
         archive = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the caller sends and closes it
         # No name and no time in the gzip header, no owner and no time of files: same folder, same bytes.
         with (
@@ -115,10 +115,12 @@ class _Packer:
             for path in paths:
                 self._add(tar, path)
         if sum(self._sizes.values()) > LARGEST:
-            self.issues.append(f"The folder has {sum(self._sizes.values()):,} bytes, and Heroku takes {LARGEST:,}.")
+            self.issues.append(
+                f"The folder has {sum(self._sizes.values()):,} bytes, and Heroku accepts at most {LARGEST:,}."
+            )
         size = archive.tell()
         archive.seek(0)
-        return Package(archive, f"SHA256:{_digest(archive)}", size, self._sizes, paths, self._texts)
+        return Archive(archive, f"SHA256:{_digest(archive)}", size, self._sizes, paths, self._texts)
 
     def _add(self, tar: tarfile.TarFile, path: str) -> None:
         source = self._folder / path
@@ -139,7 +141,7 @@ class _Packer:
     def _add_link(self, tar: tarfile.TarFile, info: tarfile.TarInfo, source: Path) -> None:
         target = source.readlink()
         if target.is_absolute() or not source.resolve().is_relative_to(self._folder.resolve()):
-            what = "is a link out of the folder: Heroku gets no more than the folder."
+            what = "is a link out of the folder, and only the folder is sent."
             self.issues.append(f"{clean_line(info.name)} {what}")
             return
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, str(target), 0o777
@@ -150,10 +152,10 @@ class _Packer:
             content = file.read()
         after = source.stat()
         if (after.st_mtime_ns, after.st_size) != (before.st_mtime_ns, before.st_size) or len(content) != after.st_size:
-            self.issues.append(f"{clean_line(info.name)} changed while it was packed: try again.")
+            self.issues.append(f"{clean_line(info.name)} changed while it was packed. Try again.")
         if info.name not in self._allowed and (why := _secret(source.name, content)):
             self.issues.append(
-                f"{clean_line(info.name)} {why}: name it in .slugignore, or send it all the same with "
+                f"{clean_line(info.name)} {why}: name it in .slugignore, or send it anyway with "
                 f"--allow {clean_line(info.name)}."
             )
         info.size, info.mode = len(content), 0o755 if before.st_mode & 0o100 else 0o644
@@ -164,7 +166,7 @@ class _Packer:
 
 
 def _secret(name: str, content: bytes) -> str:
-    """Why a file looks like a secret, or nothing."""
+    """Return why a file looks like a secret; empty if it does not."""
     if _SECRET_NAMES.fullmatch(name) and not _SAMPLES.fullmatch(name):
         return "holds secrets by its name"
     head = content[:_SCANNED]
@@ -174,36 +176,31 @@ def _secret(name: str, content: bytes) -> str:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """The paths of all files and links that are not ignored, with `/` between their parts."""
-    top = _ignored(folder, (".slugignore",))
-    rules: list[tuple[str, Callable[[str], bool]]] = [("", top)]
-    yield from _walk(folder, "", rules)
+    """Yield the paths of all files and links that are not ignored, with `/` between their parts."""
+    yield from _walk(folder, "", [("", _ignored(folder, ".slugignore"))])
 
 
 def _walk(folder: Path, prefix: str, rules: list[tuple[str, Callable[[str], bool]]]) -> Iterator[str]:
-    rules = [*rules, (prefix, _ignored(folder / prefix, (".gitignore",)))]
+    rules = [*rules, (prefix, _ignored(folder / prefix, ".gitignore"))]
     for entry in os.scandir(folder / prefix):
         path = prefix + entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
-        told = path + "/" if is_folder else path
-        if entry.name in _NEVER or any(ignores(told[len(start) :]) for start, ignores in rules):
+        matched = path + "/" if is_folder else path
+        if entry.name in _NEVER or any(ignores(matched[len(start) :]) for start, ignores in rules):
             continue
         if not is_folder:
             yield path
         elif not (Path(entry.path) / "pyvenv.cfg").exists():
-            yield from _walk(folder, told, rules)
+            yield from _walk(folder, matched, rules)
 
 
-def _ignored(folder: Path, names: tuple[str, ...]) -> Callable[[str], bool]:
-    """Return what tells whether a path below the folder is ignored by its own files of these names."""
+def _ignored(folder: Path, name: str) -> Callable[[str], bool]:
+    """Return a predicate: whether the folder's file of this name ignores a path below the folder."""
     from pathspec import GitIgnoreSpec
 
-    lines = [line for name in names if (folder / name).is_file() for line in _lines(folder / name)]
+    path = folder / name
+    lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
     return GitIgnoreSpec.from_lines(lines).match_file
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8", "replace").splitlines()
 
 
 def _digest(file: IO[bytes]) -> str:

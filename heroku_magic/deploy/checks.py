@@ -1,4 +1,4 @@
-"""Inspection: what would fail a build or a run, found in an app's files before they are sent; it reads no folder."""
+"""Finds what would make a build or a run fail, in an app's files before they are sent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Process:
 
 
 def processes(procfile: str) -> tuple[list[Process], list[str]]:
-    """Return the process types that a Procfile declares, and what is wrong with its lines."""
+    """Return the process types that a Procfile declares, and the problems of its lines."""
     found, issues = [], []
     for number, line in enumerate(procfile.splitlines(), 1):
         match = _LINE.fullmatch(line.strip())
@@ -42,16 +42,16 @@ def processes(procfile: str) -> tuple[list[Process], list[str]]:
     return found, issues + [f"Procfile: {name} is declared {names.count(name)} times." for name in twice]
 
 
-def inspect(names: Iterable[str], texts: Mapping[str, str]) -> list[str]:
-    """Return every fault of an app. names: of all its files; texts: what stands in the smaller ones."""
+def problems(names: Iterable[str], texts: Mapping[str, str]) -> list[str]:
+    """Return all problems of an app. names: of all its files; texts: the content of the smaller ones."""
     known = frozenset(names)
     if "Procfile" not in known:
         return [
-            "There is no Procfile: it names the tasks, one `name: command` a line (%heroku init FOLDER writes one)."
+            "There is no Procfile: it names the tasks, one `name: command` per line (%heroku init FOLDER writes one)."
         ]
     declared, issues = processes(texts.get("Procfile", ""))
     if not declared and not issues:
-        issues.append("The Procfile declares nothing: one `name: command` a line names a task.")
+        issues.append("The Procfile declares nothing: one `name: command` per line names a task.")
     if _uses_python(known, declared):
         issues += _packages(known) + _versions(known, texts)
         minor = _minor(texts)
@@ -69,12 +69,12 @@ def _packages(names: frozenset[str]) -> list[str]:
     if not found:
         return ["Heroku's Python buildpack needs one file of packages: add a requirements.txt (it may be empty)."]
     if len(found) > 1:
-        return [f"Heroku's Python buildpack takes one file of packages, and here are {', '.join(found)}: keep one."]
+        return [f"Heroku's Python buildpack accepts one file of packages, but there are {', '.join(found)}: keep one."]
     return []
 
 
 def _versions(names: frozenset[str], texts: Mapping[str, str]) -> list[str]:
-    """What is wrong with the file that says which Python it is."""
+    """Return the problems of the files that choose the Python version."""
     issues = []
     for name in (".python-version", "runtime.txt"):
         if name in names and not _VERSION.fullmatch(_first_line(texts.get(name, ""))):
@@ -84,7 +84,7 @@ def _versions(names: frozenset[str], texts: Mapping[str, str]) -> list[str]:
     if minor is not None and (3, minor) < OLDEST:
         issues.append(f"Python 3.{minor} is too old for Heroku: expected 3.{OLDEST[1]} or newer.")
     if "uv.lock" in names and ".python-version" not in names:
-        issues.append("With uv.lock Heroku needs a .python-version, too.")
+        issues.append("With uv.lock Heroku also needs a .python-version.")
     return issues
 
 
@@ -102,12 +102,12 @@ def _first_line(text: str) -> str:
 
 
 def _script(process: Process, names: frozenset[str], texts: Mapping[str, str], minor: int | None) -> list[str]:
-    """Whether the scripts that a command names are there, and parse."""
+    """Return the scripts of a command that are missing or do not parse."""
     issues = []
     for script in _scripts(process.command):
         if script not in names:
             issues.append(
-                f"{process.name} runs `{clean_line(process.command[:80])}`, and there is no {clean_line(script)}."
+                f"{process.name} runs `{clean_line(process.command[:80])}`, but there is no {clean_line(script)}."
             )
         elif script.endswith(".py"):
             issues += _unparsed(script, texts.get(script, ""), minor)
@@ -115,7 +115,7 @@ def _script(process: Process, names: frozenset[str], texts: Mapping[str, str], m
 
 
 def _scripts(command: str) -> list[str]:
-    """The files of the app that a plain command runs; what a shell makes of others is not guessed."""
+    """Return the files that a plain command runs; commands for a shell are not interpreted."""
     words = command.split()
     if not words or not _PYTHON.fullmatch(words[0]):
         return [words[1]] if len(words) > 1 and words[0] in {"bash", "sh"} and not words[1].startswith("-") else []
@@ -135,5 +135,5 @@ def _unparsed(script: str, source: str, minor: int | None) -> list[str]:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         said = error.msg if isinstance(error, SyntaxError) else str(error)
         declared = f" of Python 3.{minor}" if minor else ""
-        return [f"{clean_line(script)}{where} is no source{declared}: {clean_line(said)}."]
+        return [f"{clean_line(script)}{where} is not valid source{declared}: {clean_line(said)}."]
     return []

@@ -1,6 +1,6 @@
-"""Deploy: a packed folder -> source -> build -> release, told as events while it happens; it draws nothing.
+"""Uploads a packed folder, builds it at Heroku and releases it, and reports each step as an event.
 
-A thread of its own talks to the API, as a run's does: an interrupt never loses an answer.
+A separate thread talks to the API, so that an interrupt never loses a response.
 https://devcenter.heroku.com/articles/build-and-release-using-the-api
 """
 
@@ -27,22 +27,33 @@ if TYPE_CHECKING:
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.resources import Build, Release
-    from heroku_magic.deploy.archive import Package
+    from heroku_magic.deploy.archive import Archive
     from heroku_magic.runs.events import Event
     from heroku_magic.text.secret import Secret
 
-POLL = 1.0  # seconds between two looks at what is not ready yet
-UPLOADS = 2  # tries of an upload, which does no harm when it is cut and made again
-REOPENED = 10  # times that a build's output is opened again before what it said is given up
-LAST_LINES = 8  # of a failed build's output, that its error shows
-BAR = 0.1  # seconds between two signs of an upload's progress
+POLL = 1.0  # seconds between two requests for a state
+UPLOADS = 2  # tries of an upload, which is harmless to repeat
+REOPENED = 10  # times that a build's output is reopened
+LAST_LINES = 8  # of a failed build's output, shown by its error
+BAR = 0.1  # seconds between two progress events of an upload
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What a deploy came to. slug_size: bytes, None if Heroku does not tell; heaviest: (name, bytes) of what was sent.
+    """The result of a deploy.
 
-    is_new: False where the app runs just this folder already.
+    Attributes
+    ----------
+    app, version
+        The app's name and the number of its release.
+    tasks
+        Names of the process types that cells can run.
+    slug_size
+        In bytes; None if Heroku does not report it.
+    heaviest
+        The largest files and folders that were sent, as (name, bytes).
+    is_new
+        False if the app was already running exactly this folder.
     """
 
     app: str
@@ -63,13 +74,13 @@ class Deployed:
 
 
 class Deploy:
-    """One deploy, which `heroku.deploy()` makes; `events()` tells it, as a run's do."""
+    """One deploy, started by `heroku.start_deploy()`; `events()` reports its steps, like those of a run."""
 
-    def __init__(self, client: HerokuClient, app: str, app_name: str, package: Package) -> None:
+    def __init__(self, client: HerokuClient, app: str, app_name: str, archive: Archive) -> None:
         self._client = client
         self._app = app
         self._app_name = app_name
-        self._package = package
+        self._archive = archive
         self._feed = Feed()
         self._state = "requested"
         self._output: list[str] = []
@@ -79,17 +90,17 @@ class Deploy:
         self._began = time.monotonic()
 
     def start(self) -> Deploy:
-        """Begin, and return at once."""
-        self._tell("requested", task="deploy", app=self._app_name)
+        """Begin the deploy and return immediately."""
+        self._change("requested", task="deploy", app=self._app_name)
         threading.Thread(target=self._live, name=f"heroku-deploy-{self._app}", daemon=True).start()
         return self
 
     def events(self, timeout: float | None = None) -> Iterator[Event | None]:
-        """Yield what happens from the first event on; None whenever `timeout` seconds brought nothing."""
+        """Yield all events from the first one; None after every `timeout` seconds without one."""
         return self._feed.events(timeout)
 
     def result(self) -> Deployed:
-        """Wait, and return what came of it. Raises BuildFailed or an ApiError."""
+        """Wait, and return the result. Raises BuildFailed or an ApiError."""
         for _ in self.events():
             pass
         if self._error:
@@ -100,11 +111,11 @@ class Deploy:
         return self._deployed
 
     def give_up(self) -> str:
-        """Wait for it no longer; return what goes on, for a build at Heroku cannot be stopped."""
+        """Stop waiting; return what continues, because a build at Heroku cannot be stopped."""
         self._is_given_up.set()
         if self._state in {"requested", "uploading"}:
-            return f"The upload was stopped; {self._app_name} is as it was."
-        return f"The build goes on at Heroku, and releases what it builds: %heroku releases --app {self._app} shows it."
+            return f"The upload was stopped; {self._app_name} is unchanged."
+        return f"The build continues at Heroku and will be released: %heroku releases --app {self._app} shows it."
 
     # -- in its own thread ------------------------------------------------------------------------
 
@@ -128,8 +139,8 @@ class Deploy:
             return self._facts(before, is_new=False)
         source = self._client.create_source()
         self._upload(source)
-        version = self._package.checksum.rpartition(":")[2][:12]
-        self._tell("building")
+        version = self._archive.checksum.rpartition(":")[2][:12]
+        self._change("building")
         build = self._started(source, version)
         self._follow(build.output_stream_url, lambda: self._client.build(self._app, build.id).status == "pending")
         release = self._released(self._client.build(self._app, build.id))
@@ -142,32 +153,34 @@ class Deploy:
         if release.slug is None or release.status != "succeeded":
             return False
         builds = self._client.builds(self._app)
-        slugs = [one.slug.id for one in builds if one.slug and one.source_blob.checksum == self._package.checksum]
+        slugs = [one.slug.id for one in builds if one.slug and one.source_blob.checksum == self._archive.checksum]
         return release.slug.id in slugs
 
     def _upload(self, source: Any) -> None:
-        self._tell("uploading")
+        self._change("uploading")
         for attempt in range(UPLOADS):
-            self._package.archive.seek(0)
-            archive = _Watched(self._package.archive, self._package.size, self._feed, self._is_given_up)
+            self._archive.file.seek(0)
+            archive = _UploadFile(self._archive.file, self._archive.size, self._feed, self._is_given_up)
             try:
-                self._client.upload(source, archive, self._package.size)  # type: ignore[arg-type]  # it reads, no more
+                self._client.upload(source, archive, self._archive.size)  # type: ignore[arg-type]  # it reads, no more
             except Unreachable as error:
                 if self._is_given_up.is_set() or attempt + 1 == UPLOADS:
-                    raise Unreachable(f"The upload broke off, and {self._app_name} is as it was. {error}") from None
-                self._note("The upload broke off: once more")
+                    raise Unreachable(
+                        f"The upload was interrupted, and {self._app_name} is unchanged. {error}"
+                    ) from None
+                self._note("The upload was interrupted: trying again")
             else:
                 return
 
     def _started(self, source: Any, version: str) -> Build:
         try:
-            return self._client.create_build(self._app, source, self._package.checksum, version)
+            return self._client.create_build(self._app, source, self._archive.checksum, version)
         except Unreachable as error:
             if not error.sent:
                 raise
             with suppress(ApiError):
                 for build in self._client.builds(self._app):
-                    if build.status == "pending" and build.source_blob.checksum == self._package.checksum:
+                    if build.status == "pending" and build.source_blob.checksum == self._archive.checksum:
                         return build
             raise Unreachable(
                 f"{error} Whether a build of {self._app_name} was started is unknown: "
@@ -175,39 +188,39 @@ class Deploy:
             ) from None
 
     def _follow(self, url: Secret, goes_on: Callable[[], bool]) -> None:
-        """Tell an output to its end: where it is cut, it is opened again at the byte where it was."""
-        output, opened = _Output(), 0
+        """Report an output to its end; if it is cut, reopen it at the same byte."""
+        output, opened = _LineSplitter(), 0
         while opened < REOPENED:
-            is_whole = self._read(url, output)
-            if is_whole and not goes_on():
+            has_ended = self._read(url, output)
+            if has_ended and not goes_on():
                 return
-            opened += not is_whole
+            opened += not has_ended
             time.sleep(POLL)
-        self._note("The build's output broke off too often: what follows is not shown")
+        self._note("The build's output was interrupted too often: the rest is not shown")
         while goes_on():
             time.sleep(POLL)
 
-    def _read(self, url: Secret, output: _Output) -> bool:
-        """Tell what an output has now; whether it came to its end."""
+    def _read(self, url: Secret, output: _LineSplitter) -> bool:
+        """Report the output until it ends or is cut; return whether it ended."""
         try:
             with self._client.open_output(url, output.offset) as response:
                 skipped = 0 if response.status_code == requests.codes.partial_content else output.offset
                 for chunk in response.raw.stream(65_536):
                     fresh = chunk.replace(b"\0", b"")
                     taken, skipped = fresh[skipped:], max(0, skipped - len(fresh))
-                    self._say(output.feed(taken))
+                    self._print(output.feed(taken))
         except (ApiError, urllib3.exceptions.HTTPError):
             return False
-        self._say(output.rest())
+        self._print(output.rest())
         return True
 
     def _released(self, build: Build) -> Release:
-        """The release of a build, once its release command has ended, too."""
+        """Return the release of a build, once its release command has ended."""
         if build.status != "succeeded" or build.release is None:
             raise self._failed("The build failed")
         release = self._client.release(self._app, build.release.id)
         if release.output_stream_url:
-            self._tell("releasing")
+            self._change("releasing")
             self._follow(release.output_stream_url, lambda: self._is_pending(release.id))
             release = self._client.release(self._app, release.id)
         if release.status == "failed":
@@ -219,10 +232,10 @@ class Deploy:
 
     def _failed(self, what: str) -> BuildFailed:
         last = "".join(f"\n  {line}" for line in self._output[-LAST_LINES:])
-        return BuildFailed(f"{what}; the release before goes on.{last}", "\n".join(self._output))
+        return BuildFailed(f"{what}; the previous release stays active.{last}", "\n".join(self._output))
 
     def _scale_to_nothing(self) -> None:
-        """Heroku starts one web dyno with the first deploy; an app for cells costs nothing until one runs."""
+        """Stop the web dyno that Heroku starts with the first deploy: an app must cost nothing until a cell runs."""
         running = [kind.type for kind in self._client.formation(self._app) if kind.quantity]
         if running:
             self._client.scale(self._app, dict.fromkeys(running, 0))
@@ -233,27 +246,27 @@ class Deploy:
         types = slug.process_types if slug else {}
         tasks = tuple(name for name in types if name not in {"web", "release", "describe"})
         size = slug.size if slug else None
-        return Deployed(self._app_name, release.version, tasks, size, tuple(self._package.heaviest()), is_new)
+        return Deployed(self._app_name, release.version, tasks, size, tuple(self._archive.largest()), is_new)
 
     # -- events -----------------------------------------------------------------------------------
 
-    def _tell(self, state: str, **facts: Any) -> None:
+    def _change(self, state: str, **facts: Any) -> None:
         self._state = state
         self._feed.add(StateChange(state, time.time(), **facts))
 
     def _note(self, text: str) -> None:
-        self._tell(self._state, note=text)
+        self._change(self._state, note=text)
 
-    def _say(self, lines: list[str]) -> None:
+    def _print(self, lines: list[str]) -> None:
         self._output += lines
         self._feed.add(*(LogLine("", "app", "build", line) for line in lines))
 
     def _end(self, state: str, **facts: Any) -> None:
-        self._tell(state, seconds=time.monotonic() - self._began, **facts)
+        self._change(state, seconds=time.monotonic() - self._began, **facts)
 
 
-class _Output:
-    """Bytes of an output -> lines; `offset` says how many bytes came."""
+class _LineSplitter:
+    """Splits an output into lines; `offset` counts its bytes."""
 
     def __init__(self) -> None:
         self.offset = 0
@@ -266,7 +279,7 @@ class _Output:
         return [_line(line) for line in whole]
 
     def rest(self) -> list[str]:
-        """Return what stands behind the last newline."""
+        """Return the text after the last newline."""
         rest, self._rest = self._rest, b""
         return [_line(rest)] if rest else []
 
@@ -275,8 +288,8 @@ def _line(line: bytes) -> str:
     return line.decode("utf-8", "replace").rstrip("\r")
 
 
-class _Watched:
-    """An archive that tells how far it was read, and that ends when it was given up."""
+class _UploadFile:
+    """The archive's file; reading it reports the progress, and fails after `give_up()`."""
 
     def __init__(self, archive: IO[bytes], size: int, feed: Feed, given_up: threading.Event) -> None:
         self._archive = archive
@@ -284,7 +297,7 @@ class _Watched:
         self._feed = feed
         self._given_up = given_up
         self._read = 0
-        self._told_at = 0.0
+        self._reported_at = 0.0
 
     def __len__(self) -> int:
         return self._size
@@ -296,8 +309,8 @@ class _Watched:
         chunk = self._archive.read(size)
         self._read += len(chunk)
         now = time.monotonic()
-        if now - self._told_at >= BAR or self._read == self._size:
-            self._told_at = now
+        if now - self._reported_at >= BAR or self._read == self._size:
+            self._reported_at = now
             self._feed.add(Progress(self._read, self._size, "bytes sent"))
         return chunk
 

@@ -1,4 +1,4 @@
-"""Scaffold: a worker folder to start from, written where there is none; it overwrites nothing."""
+"""Writes a worker folder to start from; overwrites nothing."""
 
 from __future__ import annotations
 
@@ -12,18 +12,37 @@ if TYPE_CHECKING:
     import os
 
 STARTER = Path(__file__).resolve().parent / "starter"
-_HIDDEN = frozenset({"gitignore", "python-version", "slugignore"})  # with a dot they would be our own package's
+_HIDDEN = frozenset({"gitignore", "python-version", "slugignore"})  # with a dot they would apply to this package
 
 
 def init(folder: str | os.PathLike[str] = "worker") -> Path:
-    """Write a worker folder with one task, the helper and what Heroku asks of an app; return it.
+    """Write a worker folder with one task, the helper and the files that Heroku requires.
 
-    Raises SettingsError, and writes nothing, where one of the files is there.
+    Parameters
+    ----------
+    folder
+        Where to write; created if it does not exist.
+
+    Returns
+    -------
+    Path
+        The folder's absolute path.
+
+    Raises
+    ------
+    SettingsError
+        One of the files exists (nothing is written then), or the folder cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> sorted(path.name for path in init(mkdtemp()).iterdir())[-2:]
+    ['requirements.txt', 'task.py']
     """
     path = Path(folder).expanduser().resolve()
     files = _files()
     if there := sorted(name for name in files if (path / name).exists()):
-        raise SettingsError(f"{path} has {', '.join(there)} already: nothing was written. Name another folder.")
+        raise SettingsError(f"{path} already has {', '.join(there)}; nothing was written. Choose another folder.")
     try:
         path.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -34,7 +53,7 @@ def init(folder: str | os.PathLike[str] = "worker") -> Path:
 
 
 def _files() -> dict[str, bytes]:
-    """The files by the names that they get."""
+    """Return the contents of the files by name."""
     starter = {
         f".{file.name}" if file.name in _HIDDEN else file.name: file.read_bytes()
         for file in sorted(STARTER.iterdir())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
+from heroku_magic.api.dyno_sizes import DYNO_SIZES, HOURS_PER_MONTH
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, SCOPES, VERBS
 from heroku_magic.magics.expand import split
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _MAGIC = re.compile(r"\s*(?:[^%'\"#]*=\s*)?(?P<magic>%%?heroku|%%dyno)(?=\s)")
 _MOST = 300  # completions, because an app may have 10,000 names
-_HOURS_PER_MONTH = 720
 
 
 @dataclass(frozen=True)
@@ -163,9 +162,9 @@ def _values(kind: str, typed: str, line: _Line, sources: CompletionSources) -> M
 
 
 def _sizes() -> Iterable[Match]:
-    yield Match("eco", "from the monthly pool of hours")
-    for size, dollars in DOLLARS_A_MONTH.items():
-        yield Match(size, f"${dollars / _HOURS_PER_MONTH:.3f}/h")
+    for name, size in DYNO_SIZES.items():
+        dollars = size.dollars_per_month
+        yield Match(name, f"${dollars / HOURS_PER_MONTH:.3f}/h" if dollars else "from the monthly pool of hours")
 
 
 def _parameters(typed: str, line: _Line, sources: CompletionSources, ending: str) -> Matches:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH, dollars
+from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH, dollars
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
 
@@ -33,7 +33,7 @@ class RunSpec:
     takes_rows: bool = True
     is_detached: bool = False
     is_local: bool = False
-    prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_A_MONTH, repr=False)
+    prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH, repr=False)
 
     def price(self, size: str | None, seconds: float | None) -> float | None:
         """Return what a dyno's seconds cost at list price; None is unknown, and nothing on the embedded Heroku."""

@@ -1,4 +1,4 @@
-"""Excerpts: a line of source with its number, and carets below a part of it, as in a traceback; it reads no file."""
+"""Formats a line of source with its number and carets below a part of it, as in a traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ WIDEST = 200  # characters of a line that are shown
 
 
 def numbered(number: int, line: str, *, is_failing: bool) -> str:
-    """Return a line with its number, marked where it is the failing one.
+    """Return a line with its number, marked if it is the failing one.
 
     >>> numbered(3, "y = 1 / x", is_failing=True)
     '  →    3 | y = 1 / x'
@@ -17,9 +17,9 @@ def numbered(number: int, line: str, *, is_failing: bool) -> str:
 
 
 def carets(line: str, begin: int, end: int) -> str:
-    """Return what stands below a line to mark its characters from `begin` up to `end`.
+    """Return the carets below a line that mark its characters from `begin` up to `end`.
 
-    Nothing where that is all of it, as Python does. One past the end may be marked: something is missing there.
+    Empty if that is the entire line, as in Python. One past the end may be marked, if something is missing there.
 
     >>> carets("y = 1 / x", 4, 9)
     '         |     ^^^^^'

@@ -1,7 +1,7 @@
-"""Mask: hides the values of secret parameters in whatever a task prints; it finds no secret by itself.
+"""Hides the values of secret parameters in the output of tasks.
 
-A secret is text, so it is hidden in text: as it is, line by line, and as JSON, Python and a URL would
-write it. What a task makes of it (encrypted, drawn, as a number) is beyond any mask.
+A secret is hidden verbatim, line by line, and as JSON, Python and a URL write it. A transformed secret (encrypted,
+drawn, as a number) is not recognised.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STARS = "***"
 
 
 class Mask:
-    """Hides the values of some secrets; without any it changes nothing."""
+    """Replaces the values of some secrets with stars."""
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         forms = {form for secret in secrets for line in _lines(secret.reveal()) for form in _forms(line)}
@@ -41,7 +41,7 @@ class Mask:
     def text(self, text: str, *, begins: bool = True, ends: bool = True) -> str:
         """Return the text with stars for secrets.
 
-        begins, ends: False where a line was cut there, so that the rest of a secret may stand beyond.
+        begins, ends: False if a line was cut there, so that a part of a secret may be missing.
         """
         for form in self._forms:
             if form in text:
@@ -79,12 +79,12 @@ NO_MASK = Mask()
 
 
 def _lines(value: str) -> list[str]:
-    """A log shows a text of several lines as several."""
+    """Return a text and its single lines: a log shows each by itself."""
     lines = [line.strip() for line in value.splitlines()]
     return [line for line in dict.fromkeys([value, *lines]) if len(line) >= SHORTEST]
 
 
 def _forms(line: str) -> set[str]:
-    """How a text is written in other texts."""
+    """Return a text as JSON, Python and URLs write it."""
     quoted = {json.dumps(line)[1:-1], json.dumps(line, ensure_ascii=False)[1:-1], repr(line)[1:-1]}
     return {line, quote(line, safe=""), quote(line), quote_plus(line), *quoted}

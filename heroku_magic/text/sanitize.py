@@ -1,8 +1,8 @@
-"""Hostile text -> text that is safe to show; it knows nothing of where the text came from or goes to.
+"""Makes hostile text safe to show.
 
-Log lines, exception messages and help texts are written by strangers: a control sequence may
-rewrite a terminal, a bidirectional mark may reorder what a reader sees. Both are made visible here
-instead of being dropped, so that nothing disappears silently. HTML is escaped by the templates.
+Log lines, exception messages and help texts are untrusted: a control sequence may rewrite a terminal, a
+bidirectional mark may reorder what a reader sees. Both become visible escapes, so that nothing disappears
+silently. The templates escape HTML.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# What a stranger's name and line may fill of a cell, in characters.
+# The longest name and line that are shown, in characters.
 NAME, LINE = 60, 300
 
 # C0 (but tab and newline), DEL, C1; bidirectional and other invisible format marks; line and
@@ -21,7 +21,7 @@ NAME, LINE = 60, 300
 _HOSTILE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb\ufffe\uffff]"
 )
-# What a terminal would take for a colour or a cursor move: dropped whole, it carries no text.
+# Colours and cursor moves of a terminal: dropped, because they carry no text.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])")
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 
@@ -43,7 +43,7 @@ def clean_line(text: str) -> str:
 
 
 def clipped(text: str, longest: int = NAME) -> str:
-    """Return a stranger's text on one line, clean and cut."""
+    """Return untrusted text on one line, clean and cut."""
     return clean_line(text if len(text) <= longest else f"{text[: longest - 1]}…")
 
 

@@ -1,14 +1,28 @@
-"""Secret: a text that shows itself to nobody, whatever prints, formats, copies or pickles it."""
+"""A text that is hidden wherever it is printed, formatted or copied, and that cannot be pickled."""
 
 from __future__ import annotations
 
 from typing import NoReturn
 
-SHORTEST = 4  # characters that can be hidden in a text: whatever is shorter stands in half of all log lines
+SHORTEST = 4  # characters; shorter secrets would occur in most log lines by chance
 
 
 class Secret:
-    """A text that shows itself to nobody who does not ask by `reveal()`; copies are itself, pickles refused."""
+    """A text that only `reveal()` shows.
+
+    Parameters
+    ----------
+    value
+        The text to hide.
+
+    Examples
+    --------
+    >>> password = Secret("hunter2")
+    >>> print(f"{password} {[password]}")
+    *** [Secret(***)]
+    >>> password.reveal()
+    'hunter2'
+    """
 
     __slots__ = ("__value",)
 
@@ -16,7 +30,7 @@ class Secret:
         self.__value = value
 
     def reveal(self) -> str:
-        """Return the text, for the one place that sends it."""
+        """Return the text."""
         return self.__value
 
     def __repr__(self) -> str:
@@ -41,5 +55,5 @@ class Secret:
         return self
 
     def __reduce__(self) -> NoReturn:
-        message = "a Secret is not pickled: it would leave this process"
+        message = "a Secret cannot be pickled: it would leave this process"
         raise TypeError(message)

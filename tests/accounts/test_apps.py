@@ -74,7 +74,7 @@ def test_a_connection_creates_in_its_own_account(platform):
 
 @pytest.mark.parametrize("name", ["", "a", "9lives", "UPPER", "under_score", "x" * 31, "ends-", "../apps"])
 def test_a_bad_name_is_refused_before_anything_is_asked(scripted, name):
-    with pytest.raises(InvalidOptions, match="expected 3 to 30 small letters"):
+    with pytest.raises(InvalidOptions, match="Use 3 to 30 lowercase letters"):
         account().create(name)
     assert scripted.asked == []
 
@@ -168,7 +168,7 @@ def test_a_host_without_a_token_is_an_error_and_not_the_embedded_heroku(scripted
 
 
 def test_what_a_crash_left_is_found_named_and_destroyed_and_nothing_else(platform):
-    program = "import heroku_magic; from heroku_magic.accounts.leftovers import app_mark; heroku_magic.account().create(app_mark())"
+    program = "import heroku_magic; from heroku_magic.accounts.leftovers import temporary_app_name; heroku_magic.account().create(temporary_app_name())"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
     account().create("hm-temp-other")
     account().create("shop")

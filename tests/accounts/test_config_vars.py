@@ -33,7 +33,7 @@ def shell():
 @pytest.fixture
 def typed(monkeypatch):
     prompts = []
-    monkeypatch.setattr("heroku_magic.accounts.asking._can_ask", lambda: True)
+    monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda prompt: prompts.append(prompt) or "hunter2-value")
     return prompts
 
@@ -59,7 +59,7 @@ def test_a_value_is_asked_for_set_listed_without_it_and_unset(platform, shell, c
 def test_what_is_not_there_is_not_unset(platform):
     heroku = connect("shop", say=lambda _: None)
     heroku.set_config("KEPT", Secret("value"))
-    with pytest.raises(InvalidOptions, match="GONE: no config var of shop"):
+    with pytest.raises(InvalidOptions, match="GONE: not a config var of shop"):
         heroku.unset_config("KEPT", "GONE")
     assert heroku.config() == ["KEPT"]
     with pytest.raises(InvalidOptions, match="Which one"):
@@ -76,7 +76,7 @@ def test_a_value_on_the_line_is_refused_and_not_repeated(platform, shell, capsys
 
 @pytest.mark.parametrize("name", ["HEROKU_KEY", "__KEY", "9KEY", "A-B", "A B", "\x1b[31mA"])
 def test_a_bad_name_is_refused_before_anybody_types_a_value(platform, typed, name):
-    with pytest.raises(InvalidOptions, match="is no name of a config var"):
+    with pytest.raises(InvalidOptions, match="is not a valid name of a config var"):
         connect("shop").set_config(name)
     assert typed == []
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from heroku_magic import SettingsError, account, connect, login, logout
-from heroku_magic.accounts.leftovers import token_mark
+from heroku_magic.accounts.leftovers import token_description
 from heroku_magic.accounts.tokens import forget
 from heroku_magic.errors import Forbidden, Unauthorized, Unreachable
 
@@ -38,7 +38,7 @@ def logged_in(platform, monkeypatch):
 def typed(monkeypatch):
     """What the user types at the prompt."""
     texts = []
-    monkeypatch.setattr("heroku_magic.accounts.asking._can_ask", lambda: True)
+    monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda prompt: texts.append(prompt) or texts.pop(0))
     return texts
 
@@ -87,7 +87,7 @@ def test_a_narrow_token_is_used_and_revoked(logged_in):
     assert done.scope == ("identity", "read")
     assert done.source == "a token of the scope identity, read, made with the one of HEROKU_API_KEY"
     assert account().email == "notebook@embedded.invalid"
-    with pytest.raises(Forbidden, match="has no right to do this: use one with the scope it needs"):
+    with pytest.raises(Forbidden, match="may not do this: use one with the necessary scope"):
         account().create("too-much")
     narrow = account().client
 
@@ -188,7 +188,7 @@ def test_a_token_whose_answer_was_lost_is_revoked_by_its_mark(api, monkeypatch):
     monkeypatch.setenv("HEROKU_API_KEY", "good")
     api.answer(200, {"email": "me@example.com"})
     api.hang_up()
-    api.answer(200, [{"id": "others", "description": "CI"}, {"id": "lost", "description": token_mark()}])
+    api.answer(200, [{"id": "others", "description": "CI"}, {"id": "lost", "description": token_description()}])
     api.answer(200, {})
     with pytest.raises(Unreachable):
         login(scope=["read"])

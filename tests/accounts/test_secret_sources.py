@@ -39,7 +39,7 @@ def ring(monkeypatch):
 @pytest.fixture
 def prompt(monkeypatch):
     asked = []
-    monkeypatch.setattr("heroku_magic.accounts.asking._can_ask", lambda: True)
+    monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda text: asked.append(text) or "typed")
     return asked
 
@@ -68,7 +68,7 @@ def test_the_prompt_comes_last(ring, prompt, monkeypatch, state):
 
 
 def test_where_nobody_can_be_asked_all_ways_are_named(ring, monkeypatch):
-    monkeypatch.setattr("heroku_magic.accounts.asking._can_ask", lambda: False)
+    monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: False)
     with pytest.raises(SettingsError) as caught:
         find("API_PASSWORD")
     assert "environment variable API_PASSWORD" in str(caught.value)

@@ -1,12 +1,11 @@
-"""status: each fact is told by itself; a token too narrow for one hides no other."""
+"""The status of an account; a token too narrow for one fact hides no other."""
 
 from __future__ import annotations
 
 import pytest
 
 from heroku_magic import account, connect, login, logout
-from heroku_magic.accounts.apps import Leftovers
-from heroku_magic.accounts.status import drains, leftovers
+from heroku_magic.accounts.apps import Leftovers, describe_drains
 from heroku_magic.api.resources import Authorization
 
 pytest_plugins = ["heroku_magic.emulator.pytest"]
@@ -37,24 +36,24 @@ def test_an_accounts_facts(platform):
 def test_a_narrow_token_hides_only_what_it_may_not_know(platform):
     login(scope=["read"], expires=600)
     facts = connect("shop").status()
-    assert facts["API"] == "not told: the token is too narrow"
-    assert facts["leftovers"] == "tokens are not told: this one is too narrow"
+    assert facts["API"] == "unknown: the token's scope is too narrow"
+    assert facts["leftovers"] == "tokens are unknown: this one's scope is too narrow"
     assert facts["our dynos"] == facts["log drains"] == "none"
     assert facts["apps"] == "1 (at most 100 of its own)"
     assert facts["token"].startswith("%heroku login (read) until ")
 
 
-def test_drains_are_counted_and_what_goes_there_is_said():
-    assert drains(0) == "none"
-    assert drains(1) == "1: what tasks print, rows too, goes to it as well"
-    assert drains(2) == "2: what tasks print, rows too, goes to them as well"
+def test_drains_are_counted_and_what_they_receive_is_stated():
+    assert describe_drains(0) == "none"
+    assert describe_drains(1) == "1: what tasks print, including rows, also goes to it"
+    assert describe_drains(2) == "2: what tasks print, including rows, also goes to them"
 
 
-def test_leftovers_are_named_with_the_command_that_takes_them_away():
+def test_leftovers_are_listed_with_the_command_that_removes_them():
     token = Authorization(id="1", description="heroku_magic on \x1b[31mhost (012345), process 7")
-    told = leftovers(Leftovers(["hm-temp-a"], [token], ["hm-temp-b"]))
-    assert told == (
-        "hm-temp-a, token of heroku_magic on host (012345), process 7 (%heroku destroy --leftovers takes them away); "
+    described = str(Leftovers(["hm-temp-a"], [token], ["hm-temp-b"]))
+    assert described == (
+        "hm-temp-a, token of heroku_magic on host (012345), process 7 (%heroku destroy --leftovers removes them); "
         "of other machines, perhaps in use: hm-temp-b (%heroku destroy NAME --confirm NAME)"
     )
-    assert leftovers(Leftovers([], [], [])) == "none"
+    assert str(Leftovers([], [], [])) == "none"

@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 import heroku_magic
 from heroku_magic import InvalidOptions, SettingsError, account, connect, login, logout, temporary_app
-from heroku_magic.accounts.leftovers import is_app_left
+from heroku_magic.accounts.leftovers import is_leftover_app
 from heroku_magic.errors import NotFound
 
 pytest_plugins = ["heroku_magic.emulator.pytest"]
@@ -163,7 +163,7 @@ def test_a_process_that_ends_says_what_it_could_not_destroy(platform):
     (left,) = apps()
     assert f"the temporary app {left} could not be destroyed" in done.stderr
     assert "%heroku destroy --leftovers" in done.stderr
-    assert is_app_left(left)
+    assert is_leftover_app(left)
     list(account().remove_leftovers())
 
 
@@ -182,7 +182,7 @@ def test_a_crash_leaves_an_app_that_the_next_status_finds_with_no_app_chosen(pla
     shell.run_cell("%heroku status")
     out = capsys.readouterr().out
     assert "app            none is chosen" in out
-    assert f"leftovers      {left} (%heroku destroy --leftovers takes them away)" in out
+    assert f"leftovers      {left} (%heroku destroy --leftovers removes them)" in out
     shell.run_cell("%heroku destroy --leftovers\n%heroku destroy --leftovers")
     out = capsys.readouterr().out
     assert f"Destroyed {left}." in out
@@ -193,7 +193,7 @@ def test_a_crash_leaves_an_app_that_the_next_status_finds_with_no_app_chosen(pla
 def test_an_app_of_a_living_process_or_of_elsewhere_is_not_touched(platform, monkeypatch):
     with temporary_app(say=quiet) as heroku:
         assert account().leftovers().apps == []
-        monkeypatch.setattr("heroku_magic.accounts.leftovers._place", lambda: "000000")
+        monkeypatch.setattr("heroku_magic.accounts.leftovers._machine", lambda: "000000")
         left = account().leftovers()
         assert (left.apps, left.elsewhere) == ([], [heroku.app])
         told = account().status()["leftovers"]

@@ -97,7 +97,7 @@ def test_a_login_in_the_cli_is_found_without_a_new_kernel(elsewhere, monkeypatch
 @pytest.mark.parametrize("text", ["wörd-hunter2", "two hunter2", "line\nhunter2", "\x00hunter2"])
 def test_what_no_header_carries_is_no_token_and_not_repeated(monkeypatch, text):
     monkeypatch.setattr("os.environ", {**os.environ, "HEROKU_API_KEY": text})
-    with pytest.raises(SettingsError, match="What HEROKU_API_KEY holds is no token") as caught:
+    with pytest.raises(SettingsError, match="The value of HEROKU_API_KEY is not a valid token") as caught:
         find_token(URL)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
@@ -117,7 +117,7 @@ def test_what_login_keeps_comes_first_until_it_is_forgotten(monkeypatch):
 def test_a_kept_token_that_has_ended_is_not_sent():
     keep(URL, Kept(Secret("kept"), "%heroku login (identity)", time.time() - 1))
     try:
-        with pytest.raises(SettingsError, match=r"of %heroku login \(identity\) ended at .*: log in again"):
+        with pytest.raises(SettingsError, match=r"of %heroku login \(identity\) expired at .*: log in again"):
             find_token(URL)
         assert end_of(URL) < time.time()
     finally:

@@ -29,7 +29,7 @@ def write(folder, **files):
 
 
 def names(package):
-    with tarfile.open(fileobj=package.archive) as tar:
+    with tarfile.open(fileobj=package.file) as tar:
         return tar.getnames()
 
 
@@ -44,9 +44,9 @@ def test_an_archive_holds_the_files_as_they_are(folder):
     (folder / "run").chmod(0o700)
     (folder / "link").symlink_to("data/é ü.bin")
     package = pack(folder)
-    assert package.checksum == f"SHA256:{hashlib.sha256(package.archive.read()).hexdigest()}"
-    package.archive.seek(0)
-    with tarfile.open(fileobj=package.archive) as tar:
+    assert package.checksum == f"SHA256:{hashlib.sha256(package.file.read()).hexdigest()}"
+    package.file.seek(0)
+    with tarfile.open(fileobj=package.file) as tar:
         assert tar.getnames() == ["Procfile", "data/é ü.bin", "link", "run"]
         assert tar.extractfile("data/é ü.bin").read() == bytes(range(256))
         assert tar.getmember("link").linkname == "data/é ü.bin"
@@ -163,7 +163,7 @@ def test_a_file_that_changes_while_it_is_packed_is_named(folder, monkeypatch):
         return file
 
     monkeypatch.setattr(Path, "open", open_and_change)
-    assert issues(folder) == ["busy changed while it was packed: try again."]
+    assert issues(folder) == ["busy changed while it was packed. Try again."]
 
 
 def test_ten_thousand_files_are_packed(folder):
@@ -176,13 +176,13 @@ def test_ten_thousand_files_are_packed(folder):
 def test_what_is_too_much_is_refused(folder, monkeypatch):
     monkeypatch.setattr("heroku_magic.deploy.archive.LARGEST", 10)
     write(folder, a="x" * 11)
-    assert issues(folder) == ["The folder has 11 bytes, and Heroku takes 10."]
+    assert issues(folder) == ["The folder has 11 bytes, and Heroku accepts at most 10."]
 
 
-def test_no_folder_is_no_package(tmp_path):
-    assert "is no folder" in issues(tmp_path / "nothing")[0]
+def test_a_missing_folder_is_refused(tmp_path):
+    assert "is not a folder" in issues(tmp_path / "nothing")[0]
 
 
-def test_what_weighs_most_is_told_by_the_top_of_the_folder(folder):
+def test_the_largest_entries_of_the_top_level_are_named(folder):
     write(folder, small="x", **{"data/a": "x" * 50, "data/b/c": "x" * 50, "model.bin": "x" * 99})
-    assert pack(folder).heaviest(2) == [("data/", 100), ("model.bin", 99)]
+    assert pack(folder).largest(2) == [("data/", 100), ("model.bin", 99)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.deploy.checks import inspect, processes
+from heroku_magic.deploy.checks import problems, processes
 
 GOOD = {
     "Procfile": "task: python -m heroku_task task\nplain: python -u plain.py --fast\nshell: bash go.sh\n",
@@ -21,7 +21,7 @@ GOOD = {
 
 def faults(**changes):
     files = {name: text for name, text in {**GOOD, **changes}.items() if text is not None}
-    return inspect(files, files)
+    return problems(files, files)
 
 
 def test_a_good_app_has_no_faults():
@@ -30,7 +30,7 @@ def test_a_good_app_has_no_faults():
 
 def test_another_language_is_not_judged_by_pythons_rules():
     files = {"Procfile": "task: node task.js\n", "package.json": "{}"}
-    assert inspect(files, files) == []
+    assert problems(files, files) == []
 
 
 @pytest.mark.parametrize(
@@ -41,18 +41,18 @@ def test_another_language_is_not_judged_by_pythons_rules():
         ({"Procfile": "task python x.py\n"}, "Procfile, line 1: expected `name: command` (`task python x.py`)"),
         ({"Procfile": "a: node x\na: node y\n"}, "Procfile: a is declared 2 times"),
         ({"requirements.txt": None}, "add a requirements.txt"),
-        ({"uv.lock": ""}, "takes one file of packages, and here are requirements.txt, uv.lock"),
-        ({"requirements.txt": None, "uv.lock": "", ".python-version": None}, "With uv.lock Heroku needs"),
+        ({"uv.lock": ""}, "accepts one file of packages, but there are requirements.txt, uv.lock"),
+        ({"requirements.txt": None, "uv.lock": "", ".python-version": None}, "With uv.lock Heroku also needs"),
         ({".python-version": "latest"}, ".python-version says 'latest': expected a version such as 3.13"),
         ({".python-version": "3.8.1"}, "Python 3.8 is too old for Heroku"),
         ({"runtime.txt": "python-2.7"}, "runtime.txt says 'python-2.7'"),
-        ({"task.py": None}, "task runs `python -m heroku_task task`, and there is no task.py"),
+        ({"task.py": None}, "task runs `python -m heroku_task task`, but there is no task.py"),
         ({"heroku_task.py": None}, "there is no heroku_task.py"),
-        ({"go.sh": None}, "shell runs `bash go.sh`, and there is no go.sh"),
-        ({"plain.py": "def f(:\n"}, "plain.py, line 1 is no source of Python 3.13"),
+        ({"go.sh": None}, "shell runs `bash go.sh`, but there is no go.sh"),
+        ({"plain.py": "def f(:\n"}, "plain.py, line 1 is not valid source of Python 3.13"),
         (
             {"task.py": "match x:\n    case 1: pass\n", ".python-version": "3.9"},
-            "task.py, line 2 is no source of Python 3.9",
+            "task.py, line 2 is not valid source of Python 3.9",
         ),
         ({"task.py": "x = '\0'"}, "task.py"),
     ],
@@ -61,7 +61,7 @@ def test_each_fault_is_named(changes, said):
     assert any(said in fault for fault in faults(**changes)), faults(**changes)
 
 
-def test_all_faults_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     assert len(faults(**{"task.py": "(", "plain.py": None, ".python-version": "new"})) == 3
 
 
@@ -69,4 +69,4 @@ def test_all_faults_are_told_at_once():
 def test_no_procfile_breaks_it(text):
     found, _ = processes(text)
     assert all(process.name and process.command for process in found)
-    inspect({"Procfile"}, {"Procfile": text})
+    problems({"Procfile"}, {"Procfile": text})

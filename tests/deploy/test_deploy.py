@@ -1,4 +1,4 @@
-"""deploy: a folder becomes a release, or an error says why not and what is as it was; on the embedded Heroku, for real."""
+"""A folder becomes a release, or an error says why not and what is unchanged; on the embedded Heroku, for real."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_package_from_requirements_is_installed_and_used(heroku, folder):
 def test_a_build_that_fails_fails_the_deploy_and_the_old_release_goes_on(heroku, folder):
     heroku.deploy(folder)
     (folder / "requirements.txt").write_text("./no-such-package.whl\n")
-    with pytest.raises(BuildFailed, match="The build failed; the release before goes on") as caught:
+    with pytest.raises(BuildFailed, match="The build failed; the previous release stays active") as caught:
         heroku.deploy(folder)
     assert "no-such-package.whl" in str(caught.value)
     assert "Building on the" in caught.value.output
@@ -191,12 +191,12 @@ def test_an_upload_that_is_cut_is_made_once_more(heroku, folder, platform):
     faults(platform, **{"cut-upload": 1})
     deploy = heroku.start_deploy(folder)
     assert deploy.result().version == 2
-    assert "The upload broke off: once more" in notes(deploy)
+    assert "The upload was interrupted: trying again" in notes(deploy)
 
 
 def test_an_upload_that_is_cut_again_leaves_the_app_as_it_was(heroku, folder, platform):
     faults(platform, **{"cut-upload": 2})
-    with pytest.raises(Unreachable, match="The upload broke off, and shop is as it was"):
+    with pytest.raises(Unreachable, match="The upload was interrupted, and shop is unchanged"):
         heroku.deploy(folder)
     assert heroku.client.builds("shop") == []
 
@@ -295,7 +295,7 @@ def test_who_gives_up_is_told_what_goes_on(heroku, folder):
     while deploy._state in {"requested", "uploading"}:
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert "The build goes on at Heroku" in deploy.give_up()
+    assert "The build continues at Heroku" in deploy.give_up()
     assert deploy.result().version == 2
 
 

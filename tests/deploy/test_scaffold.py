@@ -6,7 +6,7 @@ import pytest
 
 from heroku_magic import SettingsError, connect, init
 from heroku_magic.deploy.archive import pack
-from heroku_magic.deploy.checks import inspect
+from heroku_magic.deploy.checks import problems
 
 
 def test_a_new_folder_runs_at_once(tmp_path):
@@ -21,7 +21,7 @@ def test_a_new_folder_can_be_deployed_as_it_is(tmp_path):
     folder = init(tmp_path / "worker")
     (folder / ".env").write_text("SECRET=1\n")
     package = pack(folder)
-    assert inspect(package.names, package.texts) == []
+    assert problems(package.names, package.texts) == []
     assert package.names == [
         ".gitignore",
         ".python-version",
@@ -35,7 +35,7 @@ def test_a_new_folder_can_be_deployed_as_it_is(tmp_path):
 
 def test_what_is_there_is_not_overwritten(tmp_path):
     (tmp_path / "task.py").write_text("mine")
-    with pytest.raises(SettingsError, match=r"has task\.py already: nothing was written"):
+    with pytest.raises(SettingsError, match=r"already has task\.py; nothing was written"):
         init(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["task.py"]
 

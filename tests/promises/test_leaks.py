@@ -237,5 +237,5 @@ def test_a_saved_notebook_holds_no_secret(place):
     assert_hidden(place, {"notebook": saved, **files(place)})
     assert CANARY in saved
     assert "FROM_ENVIRONMENT=***" in saved
-    assert "has no right to do this" in saved
+    assert "may not do this" in saved
     assert "<Heroku shop>" in saved

@@ -10,7 +10,7 @@ import pytest
 from kernels import kernel
 from workers import make_worker
 
-from heroku_magic.api.dyno_sizes import DOLLARS_A_MONTH
+from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.magics.parser import parse
 from heroku_magic.protocol.task import Task
 from heroku_magic.runs import measured
@@ -179,7 +179,7 @@ def test_stop_ends_all_dynos_of_a_forms_sweep(front_end):
 
 def test_the_price_of_a_sweep_is_estimated_from_earlier_runs():
     def price(size, last=None, *, runs=100, is_local=False):
-        settings = SimpleNamespace(is_local=is_local, size=None, prices=DOLLARS_A_MONTH)
+        settings = SimpleNamespace(is_local=is_local, size=None, prices=DOLLARS_PER_MONTH)
         heroku = SimpleNamespace(settings=settings, app="priced", app_name="priced")
         return _price(heroku, Task("ticks", "", None), size, runs, last)
 

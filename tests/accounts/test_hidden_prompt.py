@@ -1,4 +1,4 @@
-"""asking: what is typed is a Secret, and where nobody can be asked the error says what to do."""
+"""The hidden prompt returns a Secret; where no prompt is possible the error says what to do."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import sys
 import pexpect
 import pytest
 
-from heroku_magic.accounts.asking import ask
+from heroku_magic.accounts.secret_sources import ask
 from heroku_magic.errors import SettingsError
 
 
 def test_a_terminal_is_asked_and_does_not_show_what_is_typed():
-    program = "from heroku_magic.accounts.asking import ask; print('got', len(ask('Token', instead='').reveal()))"
+    program = (
+        "from heroku_magic.accounts.secret_sources import ask; print('got', len(ask('Token', instead='').reveal()))"
+    )
     child = pexpect.spawn(sys.executable, ["-c", program], encoding="utf-8", timeout=20)
     child.expect("Token: ")
     child.sendline("hunter2")
@@ -23,13 +25,13 @@ def test_a_terminal_is_asked_and_does_not_show_what_is_typed():
 
 def test_without_a_terminal_the_error_says_what_to_do(monkeypatch):
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    with pytest.raises(SettingsError, match=r"Nobody can be asked here\. Set HEROKU_API_KEY\."):
+    with pytest.raises(SettingsError, match=r"No prompt is possible here\. Set HEROKU_API_KEY\."):
         ask("Token", instead="Set HEROKU_API_KEY.")
 
 
 @pytest.mark.parametrize("typed", ["", "  "])
 def test_nothing_typed_is_an_error(monkeypatch, typed):
-    monkeypatch.setattr("heroku_magic.accounts.asking._can_ask", lambda: True)
+    monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
     monkeypatch.setattr(getpass, "getpass", lambda prompt: typed)
     with pytest.raises(SettingsError, match=r"nothing was typed\. Set it\."):
         ask("Token", instead="Set it.")
@@ -39,7 +41,7 @@ def test_a_front_end_that_refuses_shows_no_frames(monkeypatch):
     def refuse(prompt):
         raise RuntimeError("raw_input was called, but this frontend does not support input requests")
 
-    monkeypatch.setattr("heroku_magic.accounts.asking._can_ask", lambda: True)
+    monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
     monkeypatch.setattr(getpass, "getpass", refuse)
     with pytest.raises(SettingsError, match=r"RuntimeError\. Set it\.") as caught:
         ask("Token", instead="Set it.")
