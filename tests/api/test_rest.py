@@ -69,7 +69,7 @@ def test_a_path_part_stays_one_part(name):
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_what_is_no_name_is_refused(name):
-    with pytest.raises(InvalidOptions, match="no name"):
+    with pytest.raises(InvalidOptions, match="not a valid name"):
         rest.path("apps", name)
 
 
