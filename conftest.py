@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from sybil import Sybil
+from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import PythonCodeBlockParser
 from sybil.parsers.rest import DocTestParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+CONNECTS = re.compile(r"^\s*(>>>|\.\.\.) .*\bconnect\(", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +36,12 @@ _docstrings = Sybil(
     patterns=["heroku_magic/*.py", "heroku_magic/*/*.py"],
 )
 pytest_collect_file = (_readme + _docstrings).pytest()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the examples that start an embedded Heroku: the README's, and docstrings' that call `connect`."""
+    for item in items:
+        if isinstance(item, SybilItem):
+            document = item.example.document
+            if document.path.endswith(".md") or CONNECTS.search(document.text):
+                item.add_marker("process")

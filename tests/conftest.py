@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 import threading
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +17,65 @@ OURS = ("HEROKU_API_KEY", "HEROKU_APP", "HEROKU_HOST", "RUN_KEY")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy")
 
 
+# Each of these fixtures marks the tests that use it, directly or through another fixture.
+MARKED_BY = {"processes": "process", "kernels": "kernel", "lab": "browser", "embedded_heroku": "process"}
+IMPLY_PROCESS = ("kernel", "browser", "cli", "chaos", "large")
+
+
 def pytest_configure():
-    """Let tests send Ctrl-C: what a shell starts in the background ignores it, and so do its children."""
+    """Let tests send Ctrl-C, which a process that a shell started in the background ignores."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.addaudithook(_guard)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark tests by the fixtures they use, and run browser tests last.
+
+    Browser tests are slow, and Playwright keeps an event loop in this thread until the end.
+    """
+    for item in items:
+        for fixture, marker in MARKED_BY.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
+        if any(item.get_closest_marker(marker) for marker in IMPLY_PROCESS):
+            item.add_marker("process")
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+class _ProcessGuard:
+    """Fails a test that starts a process without the marker `process`, so that the fast lane stays fast."""
+
+    unmarked = None  # the test that runs now, if it lacks the marker
+
+    def __call__(self, event, arguments):
+        if event != "subprocess.Popen" or self.unmarked is None:
+            return
+        if threading.current_thread() is not threading.main_thread() or Path(os.fsdecode(arguments[0])).name == "git":
+            return
+        raise AssertionError(f"{self.unmarked} starts a process. Let it use the fixture `processes`.")
+
+
+_guard = _ProcessGuard()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Tell the guard whether the test may start processes."""
+    _guard.unmarked = None if item.get_closest_marker("process") else item.nodeid
+    try:
+        return (yield)
+    finally:
+        _guard.unmarked = None
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Request this in whatever starts a process: an emulator, a dyno, another Python."""
+
+
+@pytest.fixture(scope="session")
+def kernels():
+    """Request this in whatever starts a Jupyter kernel."""
 
 
 @pytest.fixture(autouse=True)
@@ -88,8 +147,3 @@ def api():
     server = ScriptedApi()
     yield server
     server.close()
-
-
-def pytest_collection_modifyitems(items):
-    """Browser tests come last: they are slow, and Playwright keeps an event loop in this thread until the end."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

@@ -17,6 +17,8 @@ from benchmarks.race import Aim, Race, Side, run  # noqa: E402
 from benchmarks.report import table  # noqa: E402
 from benchmarks.scale import Load, Platform, simulate  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 def steady(testbed, *, value=2.0):
     yield

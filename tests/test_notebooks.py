@@ -10,6 +10,8 @@ import nbclient
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 pytest_plugins = ["heroku_magic.emulator.pytest"]
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"

@@ -15,6 +15,7 @@ import heroku_magic
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_wheel_holds_the_worker_and_nothing_that_lies_about(tmp_path):
     pytest.importorskip("hatchling", reason="the build backend is not installed")
     (ROOT / "worker" / ".heroku").mkdir(exist_ok=True)

@@ -149,6 +149,7 @@ def test_a_lost_create_without_a_name_says_where_to_look(scripted):
     assert len(scripted.asked) == 1, "never a second one"
 
 
+@pytest.mark.usefixtures("processes")
 def test_without_a_token_the_embedded_herokus_account_is_used(shell, capsys):
     shell.run_cell("%heroku create shop")
     assert "on the embedded Heroku, for as long as this kernel lives" in capsys.readouterr().out

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from heroku_magic.accounts import leftovers
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 def made_by_another_process(function):
     program = f"from heroku_magic.accounts import leftovers; print(leftovers.{function}())"

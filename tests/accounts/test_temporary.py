@@ -72,6 +72,7 @@ def test_a_connection_makes_one_in_its_own_account(platform):
     assert apps() == ["shop"]
 
 
+@pytest.mark.usefixtures("processes")
 def test_without_an_account_it_is_made_on_the_embedded_heroku(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

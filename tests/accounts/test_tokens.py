@@ -47,6 +47,7 @@ def test_a_broken_netrc_is_named_and_not_quoted():
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_cli_is_asked_quietly_and_only_for_herokus_own_host(elsewhere, monkeypatch):
     tools = elsewhere / "tools"
     tools.mkdir()
@@ -74,6 +75,7 @@ def test_a_cli_in_the_current_folder_is_never_run(elsewhere, monkeypatch):
         forget_cli()
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_login_in_the_cli_is_found_without_a_new_kernel(elsewhere, monkeypatch):
     tools = elsewhere / "tools"
     tools.mkdir()

@@ -108,6 +108,7 @@ def test_what_the_served_folder_asks_heroku_for_is_told(tmp_path, text, is_told)
         assert "On Heroku this cannot run, for .python-version asks for 3.9: SyntaxError" in messages[0]
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_run_tells_its_python(tmp_path):
     (tmp_path / "Procfile").write_text("web: true\n")
     heroku = connect(worker=tmp_path, say=lambda _: None)

@@ -15,7 +15,7 @@ from heroku_magic.errors import NotFound, RateLimited, Unauthorized, Unreachable
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, processes):
     """An embedded Heroku that is used as if it were the real one: by HEROKU_HOST and a token."""
     folder = make_worker(
         tmp_path_factory.mktemp("account") / "shop-eu",
@@ -162,6 +162,7 @@ def test_an_undeclared_task_takes_anything_but_not_a_config_vars_name(account, s
     (server.folder / ".env").unlink()
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_describe_that_fails_is_said_and_the_run_goes_on_unchecked(tmp_path):
     folder = make_worker(
         tmp_path / "odd", show="from heroku_task import task\n@task\ndef show(n: int = 1):\n    return {'n': n}\n"
@@ -213,6 +214,7 @@ def test_a_new_kernel_has_an_emulator_of_its_own_and_a_folder_has_one(server):
     assert embedded(server.folder) is server
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_dead_emulator_is_started_again(tmp_path):
     folder = make_worker(tmp_path / "mortal", {"hello": "echo hi"})
     first = connect(worker=folder, say=lambda _: None)
@@ -224,6 +226,7 @@ def test_a_dead_emulator_is_started_again(tmp_path):
     assert connect(worker=folder, say=lambda _: None).submit("hello").result() is None
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_folder_that_cannot_be_served_is_said_at_once(tmp_path):
     (tmp_path / "Procfile").write_bytes(b"\xff\xfe")
 
@@ -231,6 +234,7 @@ def test_a_folder_that_cannot_be_served_is_said_at_once(tmp_path):
         connect(worker=tmp_path)
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_one_line_about_the_embedded_heroku_comes_once_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_worker(tmp_path / "worker", {"hello": "echo hi"})
@@ -291,7 +295,7 @@ def said():
 
 
 @pytest.fixture
-def local(declaring, said):
+def local(declaring, said, processes):
     return connect(worker=declaring, say=said.append)
 
 

@@ -42,13 +42,13 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(folder, tmp_path, monkeypatch):
+def heroku(folder, tmp_path, monkeypatch, processes):
     monkeypatch.chdir(tmp_path)
     return connect(worker=folder, say=lambda _: None)
 
 
 @pytest.fixture
-def server(folder, tmp_path, monkeypatch):
+def server(folder, tmp_path, monkeypatch, processes):
     """The embedded Heroku as if it were the real one."""
     server = embedded(folder)
     monkeypatch.chdir(tmp_path)

@@ -24,6 +24,8 @@ from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.values import ROOM, Typed
 from heroku_magic.text.secret import Secret
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=12)
 VALUES = st.recursive(
     st.none()

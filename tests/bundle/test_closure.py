@@ -184,6 +184,7 @@ def result(folder, function, *args, **kwargs):
     return returned(dyno.decoder.parts, {})
 
 
+@pytest.mark.usefixtures("processes")
 def test_what_a_function_uses_goes_with_it(tmp_path):
     program, values = program_of(uses_all)
 
@@ -213,6 +214,7 @@ def test_what_a_function_uses_goes_with_it(tmp_path):
         (sum, ([1, 2],), 3),
     ],
 )
+@pytest.mark.usefixtures("processes")
 def test_functions_run_as_they_would_here(tmp_path, function, args, value):
     assert result(tmp_path, function, *args) == value
 
@@ -225,6 +227,7 @@ def test_a_packages_function_goes_by_import(function):
     assert not values
 
 
+@pytest.mark.usefixtures("processes")
 def test_annotations_of_a_plain_function_stay_here(tmp_path):
     module = types.ModuleType("typed_module")
     source = (
@@ -238,6 +241,7 @@ def test_annotations_of_a_plain_function_stay_here(tmp_path):
     assert result(tmp_path, module.typed, [1.5]) == [1.5]
 
 
+@pytest.mark.usefixtures("processes")
 def test_what_stands_around_a_function_goes_by_value(tmp_path):
     offset = 7
 
@@ -247,6 +251,7 @@ def test_what_stands_around_a_function_goes_by_value(tmp_path):
     assert result(tmp_path, inner, 1) == 8
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_lines_of_a_failure_are_those_of_the_file(tmp_path):
     dyno = call(tmp_path, fails, 0)
     first = fails.__code__.co_firstlineno

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from chaos import rounds, table
 
+pytestmark = pytest.mark.chaos
+
 
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_each_run_is_exact_or_fails_with_a_true_error(seed, monkeypatch, tmp_path):

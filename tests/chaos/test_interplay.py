@@ -9,6 +9,9 @@ import pytest
 from chaos import emulator
 from workers import make_worker
 
+pytestmark = pytest.mark.chaos
+
+
 RUNS = 10
 # All lines fit into the 1,500 that Heroku keeps, so a log that is opened late has lost none.
 COUNT = """
@@ -39,7 +42,7 @@ print("all right")
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
+def shop(tmp_path, monkeypatch, processes):
     for name in ("HEROKU_HOST", "HEROKU_API_KEY"):
         monkeypatch.setenv(name, "")
     monkeypatch.chdir(tmp_path)

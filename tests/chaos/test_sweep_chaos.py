@@ -12,6 +12,9 @@ from workers import make_worker
 from heroku_magic import connect
 from heroku_magic.errors import SweepFailed
 
+pytestmark = pytest.mark.chaos
+
+
 TROUBLE = {
     "drop-lines": 0.05,
     "reset-before-create": 0.02,
@@ -45,7 +48,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def app(folder, monkeypatch, tmp_path):
+def app(folder, monkeypatch, tmp_path, processes):
     """Start an emulator with faults or limits, and use it like the real Heroku."""
     monkeypatch.chdir(tmp_path)
     for name in ("HEROKU_HOST", "HEROKU_API_KEY"):

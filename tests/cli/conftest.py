@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def platform(folder):
+def platform(folder, processes):
     platform = Platform(dict.fromkeys(APPS, folder), "--time", "grace=1")
     yield platform
     said = platform.end()

@@ -51,11 +51,13 @@ def trusting(platform, monkeypatch):
     monkeypatch.setattr(heroku3_app, "Rendezvous", LocalRendezvous)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_token_is_known_or_not(platform, client):
     assert client.is_authenticated
     assert not LocalHeroku(platform.url, "wrong").is_authenticated
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_account_and_its_budget_are_read(platform, client):
     assert client.account().email == platform.get("/account")["email"]
     assert 0 < client.ratelimit_remaining() <= 4500

@@ -29,6 +29,7 @@ def new_app(platform):
     platform.ask("DELETE", f"/apps/{app['name']}")
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_deploy_makes_a_release_that_runs(platform, new_app, as_plugin):
     build, output = platform.deploy(new_app, greeting("once"), version="v-7", **as_plugin)
     assert build["status"] == "succeeded", output
@@ -43,6 +44,7 @@ def test_a_deploy_makes_a_release_that_runs(platform, new_app, as_plugin):
     assert any(line.endswith(": deployed once") for line in platform.log(new_app, dyno=dyno["name"]))
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_second_deploy_replaces_the_first_and_a_rollback_brings_it_back(platform, new_app, as_plugin):
     first, _ = platform.deploy(new_app, greeting("once"), **as_plugin)
     platform.deploy(new_app, greeting("twice"), **as_plugin, version=None)

@@ -46,7 +46,7 @@ def said():
 
 
 @pytest.fixture
-def heroku(platform, said):
+def heroku(platform, said, processes):
     account().create("shop")
     return connect("shop", say=said.append)
 
@@ -230,11 +230,13 @@ def test_all_faults_are_told_before_anything_is_sent(heroku, folder):
     assert heroku.client.builds("shop") == []
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_folder_that_is_served_live_needs_no_deploy(elsewhere, folder):
     with pytest.raises(InvalidOptions, match=r"serves \./worker live: there is nothing to deploy"):
         connect(worker=folder, say=lambda _: None).deploy(folder)
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_app_of_the_embedded_heroku_is_deployed_to_and_runs(elsewhere, folder):
     app = account().create()
     heroku = connect(app.name, say=lambda _: None)

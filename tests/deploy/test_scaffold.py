@@ -9,6 +9,7 @@ from heroku_magic.deploy.archive import pack
 from heroku_magic.deploy.checks import problems
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_new_folder_runs_at_once(tmp_path):
     folder = init(tmp_path / "worker")
     heroku = connect(worker=folder, say=lambda _: None)

@@ -253,6 +253,7 @@ def test_a_hundred_thousand_lines_at_full_speed_are_shown_with_few_updates(cell,
     assert "last 1,000 of 100,000 lines" in cell.last
 
 
+@pytest.mark.usefixtures("processes")
 def test_importing_the_display_imports_nothing_heavy():
     script = (
         "import sys, heroku_magic.display\n"

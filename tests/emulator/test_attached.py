@@ -54,7 +54,7 @@ class Client:
 
 
 @pytest.fixture
-def attach(demo):
+def attach(demo, processes):
     clients = []
 
     def start(command, *, emulator=demo, end=b"\r\n", **more):

@@ -87,7 +87,7 @@ def model(data):
 
 
 @pytest.fixture(scope="module")
-def printer(make_folder):
+def printer(make_folder, processes):
     emulator = Emulator(make_folder())
     yield emulator
     assert emulator.end() == ""

@@ -7,7 +7,11 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from conftest import ROOT
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 
 def test_the_plugin_example_of_the_readme_passes_in_another_project(tmp_path):

@@ -317,7 +317,7 @@ def tarball(name, text=b"clock: exec sleep 600\ntask: echo\n"):
 
 
 @pytest.fixture(scope="module")
-def emulator(make_folder):
+def emulator(make_folder, processes):
     folder = make_folder("clock: exec sleep 600\ntask: echo")
     emulator = Emulator(folder, "--one-offs", "500", "--time", "grace=0.2")
     yield emulator

@@ -193,7 +193,7 @@ def test_no_request_makes_the_server_fail(fuzzed, method, path, body, headers):
 
 
 @pytest.fixture(scope="module")
-def fuzzed(make_folder):
+def fuzzed(make_folder, processes):
     """An emulator whose one app may be changed, or deleted, by whatever a fuzzed request says."""
     emulator = Emulator(make_folder("task: true"), "--time", "grace=0.1", "--one-offs", "5")
     yield emulator

@@ -233,7 +233,7 @@ class Platform(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="module")
-def emulator(make_folder):
+def emulator(make_folder, processes):
     emulator = Emulator(make_folder(), "--time", "grace=0.2", "--one-offs", "100")
     yield emulator
     said = emulator.end()

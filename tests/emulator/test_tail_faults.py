@@ -25,7 +25,7 @@ def until_silent(answer):
 
 
 @pytest.fixture
-def disturbed(start, make_folder):
+def disturbed(start, make_folder, processes):
     """Return a function: what a tail of 200 lines brings under some faults, and the backlog after it."""
 
     def run(*faults, seed="1"):

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def account(folder, monkeypatch):
+def account(folder, monkeypatch, processes):
     server = embedded(folder)
     monkeypatch.setenv("HEROKU_HOST", server.url)
     monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())

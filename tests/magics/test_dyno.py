@@ -48,17 +48,17 @@ def with_pandas(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(folder):
+def heroku(folder, processes):
     return connect(worker=folder, say=lambda _: None)
 
 
 @pytest.fixture
-def analyst(with_pandas):
+def analyst(with_pandas, processes):
     return connect(worker=with_pandas, say=lambda _: None)
 
 
 @pytest.fixture
-def shell(folder):
+def shell(folder, processes):
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
     shell.run_line_magic("load_ext", "heroku_magic")
@@ -257,7 +257,7 @@ def test_the_largest_input_that_fits_arrives(heroku):
 
 
 @pytest.fixture
-def shop(folder, monkeypatch, tmp_path):
+def shop(folder, monkeypatch, tmp_path, processes):
     """The same app as if it was on Heroku: by a host and a token."""
     server = embedded(folder)
     monkeypatch.chdir(tmp_path)

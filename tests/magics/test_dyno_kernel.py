@@ -28,7 +28,7 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shared(home):
+def shared(home, kernels):
     with kernel(home) as started:
         yield started
 

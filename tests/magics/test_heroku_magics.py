@@ -61,7 +61,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def shell(folder, monkeypatch, capsys):
+def shell(folder, monkeypatch, capsys, processes):
     config = Config()
     config.HistoryManager.enabled = False
     config.HerokuMagics.worker = str(folder)

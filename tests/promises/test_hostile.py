@@ -53,7 +53,7 @@ def source(name, body, takes=""):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, processes):
     return make_worker(
         tmp_path_factory.mktemp("hostile") / "worker",
         {"told": "python told.py"},
@@ -120,7 +120,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(folder, monkeypatch):
+def heroku(folder, monkeypatch, processes):
     monkeypatch.setattr("heroku_magic.runs.run.LATE", 0.1)
     return connect(worker=folder, say=lambda _: None)
 
@@ -342,7 +342,7 @@ def test_a_notebook_that_was_attacked_is_saved_without_a_raw_character(folder):
 
 
 @pytest.fixture
-def shell(folder):
+def shell(folder, processes):
     config = Config()
     config.HistoryManager.enabled = False
     config.HerokuMagics.worker = str(folder)

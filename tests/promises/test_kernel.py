@@ -75,7 +75,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shared(folder):
+def shared(folder, kernels):
     with kernel(folder) as started:
         yield started
 
@@ -181,6 +181,7 @@ def test_hostile_output_is_harmless(shared):
     assert "\x9b" not in out.shown
 
 
+@pytest.mark.usefixtures("kernels")
 def test_the_token_and_the_logs_url_appear_nowhere(folder):
     code = """
         import logging
@@ -207,6 +208,7 @@ def test_the_token_and_the_logs_url_appear_nowhere(folder):
     assert "urllib3" in seen, "the debug log was really on"
 
 
+@pytest.mark.usefixtures("kernels")
 def test_a_headless_run_never_imports_ipywidgets(folder):
     with kernel(folder) as started:
         started.run("%%heroku ticks --arg n=1 --arg every=0")
@@ -215,6 +217,7 @@ def test_a_headless_run_never_imports_ipywidgets(folder):
     assert "ipywidgets" not in out.value
 
 
+@pytest.mark.usefixtures("kernels")
 def test_a_killed_kernel_takes_the_emulator_and_its_dynos_with_it(folder):
     with kernel(folder) as started:
         started.run("%heroku run ticks --arg n=100 --bg")

@@ -34,7 +34,7 @@ N = 20
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, processes):
     return make_worker(
         tmp_path_factory.mktemp("killed") / "shop",
         count=f"""
@@ -125,7 +125,7 @@ class Notebook:
 
 
 @pytest.fixture
-def notebook(folder, tmp_path):
+def notebook(folder, tmp_path, processes):
     started = []
 
     def start(task):
@@ -176,7 +176,7 @@ def test_what_left_its_dyno_s_process_group_does_not_outlive_it_either(notebook,
 
 
 @pytest.fixture
-def shell(folder, tmp_path, monkeypatch):
+def shell(folder, tmp_path, monkeypatch, processes):
     """A notebook in this very process, whose embedded Heroku serves the folder."""
     monkeypatch.chdir(tmp_path)
     config = Config()
@@ -242,7 +242,7 @@ def test_a_cell_whose_dyno_is_killed_fails_with_137_and_the_rows_so_far(shell, t
 
 
 @pytest.fixture
-def heroku(folder, monkeypatch, tmp_path):
+def heroku(folder, monkeypatch, tmp_path, processes):
     """An emulator that outlives the kernels which use it, as if it were the real Heroku."""
     server = embedded(folder)
     monkeypatch.chdir(tmp_path)

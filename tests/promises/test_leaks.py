@@ -177,7 +177,7 @@ class Notebook:
 
 
 @pytest.fixture
-def notebook(place):
+def notebook(place, processes):
     manager = KernelManager(kernel_name="python3")
     log = place.work / "kernel.log"
     with log.open("wb") as output:

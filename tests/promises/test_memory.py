@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 LINES = 1_000_000
 PROGRAM = f"""
 import resource, sys

@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(folder, monkeypatch):
+def heroku(folder, monkeypatch, processes):
     monkeypatch.setenv("KEY", VALUE)
     return connect(worker=folder, say=lambda _: None)
 
@@ -134,6 +134,7 @@ def test_a_name_that_no_parameter_may_have_is_refused_before_anybody_is_asked(he
 
 
 @pytest.mark.parametrize("xmode", ["Context", "Verbose"])
+@pytest.mark.usefixtures("processes")
 def test_no_traceback_shows_it(folder, monkeypatch, capsys, xmode):
     monkeypatch.setenv("KEY", VALUE)
     shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
@@ -147,6 +148,7 @@ def test_no_traceback_shows_it(folder, monkeypatch, capsys, xmode):
     assert_hidden(out)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_saved_notebook_does_not_hold_it(folder, monkeypatch):
     monkeypatch.setenv("KEY", VALUE)
     cells = [
@@ -171,6 +173,7 @@ def test_a_failed_task_raises_without_it(heroku):
     assert_hidden(str(caught.value))
 
 
+@pytest.mark.usefixtures("processes")
 def test_no_row_of_a_sweep_has_a_secret(tmp_path):
     source = (
         "from heroku_task import Secret, task\n\n\n@task\ndef job(n: int, token: Secret = ''):\n    return {'n': n}\n"

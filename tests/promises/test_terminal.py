@@ -12,7 +12,7 @@ pexpect = pytest.importorskip("pexpect", reason="a pseudo-terminal needs POSIX")
 
 
 @pytest.fixture
-def terminal(tmp_path):
+def terminal(tmp_path, processes):
     make_worker(
         tmp_path / "worker",
         {"hello": "python hello.py", "slow": "python slow.py"},

@@ -306,6 +306,7 @@ def test_the_workers_helper_decodes_exactly_what_was_given(helper, pair):
 
 
 @pytest.mark.parametrize("name", ["_", "RANDOM", "LINENO", "PPID", "PWD", "SHLVL", "OPTIND"])
+@pytest.mark.usefixtures("processes")
 def test_what_the_dynos_shell_sets_itself_is_refused_for_it_would_not_arrive(name):
     arrived = subprocess.run(
         ["bash", "-c", "env; true"], env={**os.environ, name: "abc"}, capture_output=True, check=True

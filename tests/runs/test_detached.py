@@ -17,7 +17,7 @@ from heroku_magic.app.emulator_process import embedded
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, processes):
     """An embedded Heroku that is used as if it were the real one: by HEROKU_HOST and a token."""
     folder = make_worker(
         tmp_path_factory.mktemp("detached") / "shop",
@@ -43,7 +43,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(server, monkeypatch, tmp_path):
+def heroku(server, monkeypatch, tmp_path, processes):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("HEROKU_HOST", server.url)
@@ -132,6 +132,7 @@ def test_what_is_no_detached_run_is_refused_with_those_that_are(heroku, tmp_path
     run.wait(30)
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_embedded_heroku_ends_with_the_kernel_so_nothing_is_detached_there(tmp_path):
     with pytest.raises(InvalidOptions, match="end with this kernel"):
         connect(local=True, say=lambda _: None).submit("task", detach=True)

@@ -6,6 +6,10 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 def ended(program, **more):
     done = subprocess.run(

@@ -91,7 +91,7 @@ PLAIN = {
 
 
 @pytest.fixture(scope="module")
-def heroku(tmp_path_factory):
+def heroku(tmp_path_factory, processes):
     folder = make_worker(
         tmp_path_factory.mktemp("app") / "worker", {name: f"bash {name}.sh" for name in PLAIN}, **TASKS
     )

@@ -14,7 +14,7 @@ from heroku_magic.errors import ResultIncomplete
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, processes):
     folder = make_worker(
         tmp_path_factory.mktemp("trouble") / "shop",
         {"plain": 'for i in $(seq 1 50); do echo "{\\"i\\": $i}"; done'},
@@ -33,7 +33,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(server, monkeypatch, tmp_path):
+def heroku(server, monkeypatch, tmp_path, processes):
     """The embedded Heroku as if it were the real one, whose faults are set by `heroku.faults`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -14,7 +14,7 @@ from heroku_magic.sweeps.launcher import Launcher
 
 
 @pytest.fixture(scope="module")
-def heroku(tmp_path_factory):
+def heroku(tmp_path_factory, processes):
     folder = make_worker(
         tmp_path_factory.mktemp("executor") / "worker",
         square="""

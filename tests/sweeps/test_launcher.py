@@ -99,7 +99,7 @@ class Client:
 
 
 @pytest.fixture
-def launched(monkeypatch):
+def launched(monkeypatch, processes):
     """Run jobs with the given endings; return the events of their source and the messages to the user."""
     monkeypatch.setattr(launcher, "Run", FakeRun)
     monkeypatch.setattr(launcher, "SharedLog", FakeLog)

@@ -51,12 +51,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(folder):
+def heroku(folder, processes):
     return connect(worker=folder, say=lambda _: None)
 
 
 @pytest.fixture
-def shell(folder):
+def shell(folder, processes):
     shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
     shell.run_line_magic("load_ext", "heroku_magic")
     shell.run_cell(f"%config HerokuMagics.worker = {str(folder)!r}")
@@ -345,7 +345,7 @@ def test_files_and_tables_of_a_chunk_belong_to_their_combination(tmp_path):
 
 
 @pytest.fixture
-def priced(folder, monkeypatch, tmp_path):
+def priced(folder, monkeypatch, tmp_path, processes):
     """The same app used like a real one, where dynos cost money."""
     server = embedded(folder)
     monkeypatch.chdir(tmp_path)
@@ -387,6 +387,7 @@ def test_a_budget_stops_a_running_sweep(priced):
 
 
 @pytest.mark.parametrize(("size", "message"), [("eco", "the price of eco is not known"), (None, "give --size")])
+@pytest.mark.usefixtures("processes")
 def test_a_budget_needs_a_price(folder, monkeypatch, tmp_path, size, message):
     server = embedded(folder)
     monkeypatch.chdir(tmp_path)

@@ -30,14 +30,14 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def server(folder):
+def server(folder, processes):
     server = embedded(folder)
     yield server
     server.stop()
 
 
 @pytest.fixture
-def heroku(server, folder):
+def heroku(server, folder, processes):
     return connect(worker=folder, say=lambda _: None)
 
 

@@ -8,6 +8,8 @@ import enum
 import pytest
 from worker_app import python_of
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 HEAD = """
 class Method(Enum):
     NAIVE = "naive"

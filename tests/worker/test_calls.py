@@ -8,6 +8,8 @@ from binascii import b2a_base64
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 def packed(calls):
     return b2a_base64(zlib.compress(json.dumps(calls).encode()), newline=False).decode()

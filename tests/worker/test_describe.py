@@ -7,6 +7,8 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 SECRET = {"type": "string", "format": "password", "writeOnly": True}
 
 

@@ -13,6 +13,8 @@ import time
 import pytest
 from worker_app import Result, python_of
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 RETURNS = """
 from heroku_task import task
 @task

@@ -12,6 +12,8 @@ from worker_app import SECRET, python_of
 
 from heroku_magic.protocol.records import Declaration, Failure, Progress
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 HEAD = "from heroku_task import emit, progress, task\n"
 
 

@@ -12,6 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from worker_app import WORKER, Result
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 def run(app, process_type, *, keyed=False, **parameters):
     lines = (app.folder / "Procfile").read_text().splitlines()

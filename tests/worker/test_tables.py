@@ -24,7 +24,7 @@ FIRST, LAST = pd.Timestamp("1900-01-01").to_pydatetime(), pd.Timestamp("2200-01-
 
 
 @pytest.fixture(scope="module")
-def sent():
+def sent(processes):
     """Return a function that sends records with the helper and returns the decoder and the lines."""
     helper = load_helper()
 
