@@ -170,7 +170,7 @@ def make_folder(tmp_path_factory):
 
 
 @pytest.fixture
-def start():
+def start(processes):
     """Start emulators; at the end of the test they must end without a complaint."""
     started = []
 
@@ -183,7 +183,7 @@ def start():
 
 
 @pytest.fixture(scope="module")
-def _shared(make_folder):
+def _shared(make_folder, processes):
     emulator = Emulator(make_folder(), "--time", "grace=0.4", "--one-offs", "50")
     yield emulator
     assert emulator.end() == ""
@@ -208,7 +208,7 @@ def faulty(_shared):
 
 
 @pytest.fixture(scope="session")
-def demo(make_folder):
+def demo(make_folder, processes):
     """One emulator for all tests that leave it unchanged."""
     folder = make_folder("web: python web.py\ntask: python task.py\nsay: echo said\nrelease: true")
     emulator = Emulator(folder, "--time", "grace=0.4", "--one-offs", "20", certificate=True)

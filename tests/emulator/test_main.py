@@ -22,6 +22,7 @@ def busy(emulator, command="echo $$; sleep 300"):
         return int(log.until(b"app[")[-1].rpartition(b" ")[2])
 
 
+@pytest.mark.usefixtures("processes")
 def test_help_explains_each_option_with_an_example():
     told = " ".join(run("--help").stdout.split())
     for example in (

@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shared(folder):
+def shared(folder, kernels):
     with kernel(folder) as started:
         yield started
 
