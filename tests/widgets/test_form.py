@@ -310,7 +310,7 @@ def test_an_invalid_sweep_is_rejected_and_changes_nothing(make):
     form = make(each={"n": [1, 2]})
     for each, fault in (
         ({"n": [1, "x"]}, "n is the text 'x'"),
-        ({"n": 5}, "its value is one int"),
+        ({"n": 5}, "its value is a single int"),
         ({"n": "abc"}, "one run for each character"),
         ({"n": []}, "there are no values"),
         ({"n": range(20_000)}, "n has 20,000 values"),
