@@ -25,7 +25,7 @@ from heroku_magic.errors import (
     Unreachable,
 )
 from heroku_magic.runs.exit_hooks import Step, at_end
-from heroku_magic.runs.running import still_running
+from heroku_magic.runs.registry import still_running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,11 +29,11 @@ from heroku_magic.errors import (
     NotFound,
 )
 from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.protocol.records import RUN_ID
 from heroku_magic.runs import detached as detached_
-from heroku_magic.runs import measured
 from heroku_magic.runs.options import RunOptions, SweepOptions, check_count, pick, split
+from heroku_magic.runs.registry import mean_duration, running_runs
 from heroku_magic.runs.run import Run
-from heroku_magic.runs.running import running_runs
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.sweeps.executor import DynoExecutor
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 
-_MARK = re.compile(r"#(hm-[0-9a-f]{8})$")
+_MARK = re.compile(rf"#({RUN_ID})$")
 
 
 @contextmanager
@@ -240,13 +240,13 @@ class Heroku:
             plan = self._ordering.sweep(task, each, parameters or {}, run_options, sweep_options)
             return self._estimated(plan, sweep_options)
         order = self._ordering.order(task, parameters or {}, run_options)
-        return Estimate(order, measured=measured.seconds(order), requests_left=self.client.requests_left)
+        return Estimate(order, measured=mean_duration(order), requests_left=self.client.requests_left)
 
     def _estimated(self, plan: Plan, options: SweepOptions) -> Estimate:
         """Estimate a sweep. Raises InvalidParameters if its budget is known to be too small."""
         order = plan.first
         at_once = options.jobs or plan.most_at_once(order.size)
-        seconds, left = measured.seconds(order), self.client.requests_left
+        seconds, left = mean_duration(order), self.client.requests_left
         made = Estimate(order, len(plan), options.chunk_size, at_once, seconds, left)
         if options.max_cost is not None:
             second_price(order)

@@ -14,7 +14,7 @@ from heroku_magic.errors import InvalidOptions, NotFound
 from heroku_magic.protocol.values import Typed, plain
 from heroku_magic.runs import detached
 from heroku_magic.runs.options import RunOptions, SweepOptions
-from heroku_magic.runs.running import running_runs
+from heroku_magic.runs.registry import running_runs
 from heroku_magic.sweeps import journal
 from heroku_magic.sweeps.grid import Axis, Grid
 from heroku_magic.sweeps.journal import AxisRecord, Journal, JournalHeader

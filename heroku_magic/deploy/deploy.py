@@ -18,8 +18,8 @@ import urllib3.exceptions
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.errors import ApiError, BuildFailed, HerokuMagicError, Unreachable
 from heroku_magic.protocol.records import Progress
+from heroku_magic.runs.event_log import EventLog
 from heroku_magic.runs.events import StateChange
-from heroku_magic.runs.feed import Feed
 from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Deploy:
         self._app = app
         self._app_name = app_name
         self._archive = archive
-        self._feed = Feed()
+        self._events = EventLog()
         self._state = "requested"
         self._output: list[str] = []
         self._is_given_up = threading.Event()
@@ -97,7 +97,7 @@ class Deploy:
 
     def events(self, timeout: float | None = None) -> Iterator[Event | None]:
         """Yield all events from the first one; None after every `timeout` seconds without one."""
-        return self._feed.events(timeout)
+        return self._events.events(timeout)
 
     def result(self) -> Deployed:
         """Wait, and return the result. Raises BuildFailed or an ApiError."""
@@ -131,7 +131,7 @@ class Deploy:
             self._error = HerokuMagicError(f"A fault of heroku_magic: {type(error).__name__}.")
             self._end("failed", error=str(self._error))
         finally:
-            self._feed.close()
+            self._events.close()
 
     def _deploy(self) -> Deployed:
         before = self._client.current_release(self._app)
@@ -160,7 +160,7 @@ class Deploy:
         self._change("uploading")
         for attempt in range(UPLOADS):
             self._archive.file.seek(0)
-            archive = _UploadFile(self._archive.file, self._archive.size, self._feed, self._is_given_up)
+            archive = _UploadFile(self._archive.file, self._archive.size, self._events, self._is_given_up)
             try:
                 self._client.upload(source, archive, self._archive.size)  # type: ignore[arg-type]  # it reads, no more
             except Unreachable as error:
@@ -252,14 +252,14 @@ class Deploy:
 
     def _change(self, state: str, **facts: Any) -> None:
         self._state = state
-        self._feed.add(StateChange(state, time.time(), **facts))
+        self._events.add(StateChange(state, time.time(), **facts))
 
     def _note(self, text: str) -> None:
         self._change(self._state, note=text)
 
     def _print(self, lines: list[str]) -> None:
         self._output += lines
-        self._feed.add(*(LogLine("", "app", "build", line) for line in lines))
+        self._events.add(*(LogLine("", "app", "build", line) for line in lines))
 
     def _end(self, state: str, **facts: Any) -> None:
         self._change(state, seconds=time.monotonic() - self._began, **facts)
@@ -291,10 +291,10 @@ def _line(line: bytes) -> str:
 class _UploadFile:
     """The archive's file; reading it reports the progress, and fails after `give_up()`."""
 
-    def __init__(self, archive: IO[bytes], size: int, feed: Feed, given_up: threading.Event) -> None:
+    def __init__(self, archive: IO[bytes], size: int, events: EventLog, given_up: threading.Event) -> None:
         self._archive = archive
         self._size = size
-        self._feed = feed
+        self._events = events
         self._given_up = given_up
         self._read = 0
         self._reported_at = 0.0
@@ -311,7 +311,7 @@ class _UploadFile:
         now = time.monotonic()
         if now - self._reported_at >= BAR or self._read == self._size:
             self._reported_at = now
-            self._feed.add(Progress(self._read, self._size, "bytes sent"))
+            self._events.add(Progress(self._read, self._size, "bytes sent"))
         return chunk
 
 

@@ -135,6 +135,9 @@ _KINDS: dict[str, type[Declaration | Progress | Metric | Failure | End]] = {
 }
 
 
+RUN_ID = r"hm-[0-9a-f]{8}"  # pattern of a run's public id
+
+
 class RunKey:
     """The name and the key of a run, and what travels as RUN_KEY; the key shows in no repr."""
 

@@ -1,7 +1,7 @@
-"""DynoCreator: gets one dyno for one run, though an answer is lost or the app is at its limit; it follows no run.
+"""Creates the dyno of a run, even when a response is lost or the app is at its limit.
 
-A create is the one request that must not be sent blindly again: each that arrives is billed. So
-after a lost answer the dyno is looked for by the run's id, which its command carries.
+A create request must not simply be repeated, as every one that arrives starts a dyno that costs money. After a
+lost response the dyno is therefore looked for by the run's id, which its command carries.
 """
 
 from __future__ import annotations
@@ -13,125 +13,119 @@ from heroku_magic.api.log_stream import backlog
 from heroku_magic.api.resources import Dyno, DynoRelease
 from heroku_magic.errors import ApiError, LogStreamError, Refused, Unreachable
 from heroku_magic.text.notifier import notify
+from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.log_lines import LogLine
-    from heroku_magic.text.secret import Secret
+    from heroku_magic.protocol.records import RunKey
+    from heroku_magic.runs.spec import RunSpec
 
-# Seconds before each look for a dyno whose create was not answered: it may be visible late.
+# Seconds before each look for a dyno after a lost response: it may be listed late.
 LOOKS = (0.0, 1.0, 3.0)
 CREATES = 3
-# Seconds between two tries at an app that is at its limit, the shortest and the longest.
+# The shortest and the longest wait between two requests at an app that is at its limit, in seconds.
 SHORTEST_WAIT, LONGEST_WAIT = 0.5, 10.0
 
 
 class Stopped(Exception):
-    """The run was cancelled while its dyno was being requested; no dyno was started."""
+    """The run was cancelled before a dyno was started."""
 
 
 class DynoCreator:
-    """One dyno for one run.
+    """Creates one dyno.
 
-    command ends with the run's id. wait: sleeps so many seconds and tells
-    whether the run was cancelled meanwhile. is_patient: waits while the app is at its limit.
+    wait: sleeps for some seconds and returns whether the run was cancelled meanwhile.
+    is_patient: whether to wait while the app is at its limit.
     """
 
     def __init__(
         self,
         client: HerokuClient,
-        app: str,
-        command: str,
-        env: Mapping[str, str | Secret],
+        spec: RunSpec,
+        key: RunKey,
         *,
-        size: str | None,
-        time_to_live: int,
         wait: Callable[[float], bool],
-        is_patient: bool = True,
+        is_patient: bool,
     ) -> None:
         self._client = client
-        self._app = app
-        self._command = command
-        self._env = env
-        self._size = size
-        self._time_to_live = time_to_live
+        self._spec = spec
+        self._command = f"{spec.command} #{key.run}"
+        self._env = {**spec.env, "RUN_KEY": Secret(key.env())}
         self._wait = wait
         self._is_patient = is_patient
-        self._lost = 0
+        self._lost_responses = 0
 
-    def dyno(self) -> Dyno:
-        """Return the run's one dyno. Raises ApiError; `Unreachable` leaves open whether one was started."""
+    def create(self) -> Dyno:
+        """Create the dyno. Raises ApiError; after `Unreachable` it is unknown whether a dyno was started."""
         try:
-            return self._create()
+            return self._create_within_limit()
         except Unreachable as error:
             if not error.sent:
                 raise
-            self._lost += 1
-            if found := self._found(error):
+            self._lost_responses += 1
+            try:
+                found = self._find()
+            except (ApiError, LogStreamError):  # nobody can look, so it stays unknown
+                raise error from None
+            if found:
                 return found
-            if self._lost == CREATES or self._wait(0):
+            if self._lost_responses == CREATES or self._wait(0):
                 raise
-        notify("The answer to the create was lost, and no dyno came of it: creating it again")
-        return self.dyno()
+        notify("The response to the create request was lost, and no dyno was started. Creating it again.")
+        return self.create()
 
     def stop_extras(self, dyno: Dyno) -> None:
-        """Stop what a create started whose answer was lost and which was not seen in time."""
-        if not self._lost:
+        """Stop dynos that requests with a lost response started and that were listed too late."""
+        if not self._lost_responses:
             return
         try:
             for extra in [one for one in self._ours() if one.id != dyno.id]:
-                self._client.stop_dyno(self._app, extra.id)
-                notify(f"{extra.name} was started for this run, too, by a create without an answer: stopped")
-        except ApiError as error:  # the run has its dyno, and goes on
-            notify(f"Whether a create without an answer started another dyno for this run is unknown: {error}")
+                self._client.stop_dyno(self._spec.app, extra.id)
+                notify(f"Stopped {extra.name}: a create request without a response had started it for this run, too.")
+        except ApiError as error:  # the run has its dyno and continues
+            notify(f"It is unknown whether a lost create request started another dyno for this run: {error}")
 
-    def _create(self) -> Dyno:
-        """Create the dyno; while the app is at its limit, wait for one to end."""
-        seconds = SHORTEST_WAIT
+    def _create_within_limit(self) -> Dyno:
+        """Create the dyno; while the app is at its limit, wait for another one to end."""
+        spec, seconds = self._spec, SHORTEST_WAIT
         while True:
             try:
                 return self._client.create_dyno(
-                    self._app, self._command, self._env, size=self._size, time_to_live=self._time_to_live
+                    spec.app, self._command, self._env, size=spec.size, time_to_live=spec.timeout
                 )
             except Refused as error:
                 if error.id != "cannot_run_above_limit" or not self._is_patient:
                     raise
                 if seconds == SHORTEST_WAIT:
-                    notify(f"{error.said} Waiting until one ends; Ctrl-C gives up")
-            self._pause(random.uniform(seconds / 2, seconds))  # noqa: S311 - so that two runs do not ask in step
+                    notify(f"{error.said} Waiting until one ends. Press Ctrl-C to give up.")
+            self._pause(random.uniform(seconds / 2, seconds))  # noqa: S311 - spreads the requests of several runs
             seconds = min(2 * seconds, LONGEST_WAIT)
 
-    def _found(self, lost: Unreachable) -> Dyno | None:
-        """The dyno of the lost create; where nobody can look, it stays open whether there is one."""
-        try:
-            return self._find()
-        except (ApiError, LogStreamError):
-            raise lost from None
-
     def _find(self) -> Dyno | None:
-        """Look for the dyno of a create that was not answered."""
+        """Look for the dyno of a request whose response was lost."""
         for seconds in LOOKS:
             self._pause(seconds)
-            if found := self._ours() or self._in_log():
+            if found := self._ours() or self._ours_in_log():
                 return min(found, key=lambda dyno: dyno.created_at)
         return None
 
-    def _in_log(self) -> list[Dyno]:
-        """A dyno that is over by now has left its name in the log."""
-        said = f"Starting process with command `{self._command}`"
-        lines = backlog(self._client, self._app, "run")
-        return [self._as_logged(line) for line in lines if line.source == "heroku" and line.message == said]
+    def _ours(self) -> list[Dyno]:
+        return [dyno for dyno in self._client.dynos(self._spec.app) if dyno.command == self._command]
+
+    def _ours_in_log(self) -> list[Dyno]:
+        """Find a dyno that has already exited by the line that its start left in the log."""
+        message = f"Starting process with command `{self._command}`"
+        lines = backlog(self._client, self._spec.app, "run")
+        return [self._as_logged(line) for line in lines if line.source == "heroku" and line.message == message]
 
     def _as_logged(self, line: LogLine) -> Dyno:
-        release = DynoRelease(id="", version=0)
-        return Dyno(line.dyno, line.dyno, self._command, line.timestamp, "starting", self._size or "", "run", release)
-
-    def _ours(self) -> list[Dyno]:
-        return [dyno for dyno in self._client.dynos(self._app) if dyno.command == self._command]
+        size, release = self._spec.size or "", DynoRelease(id="", version=0)
+        return Dyno(line.dyno, line.dyno, self._command, line.timestamp, "starting", size, "run", release)
 
     def _pause(self, seconds: float) -> None:
-        """Wait; a cancelled run gives up, but not while a dyno of it may have been started."""
-        if self._wait(seconds) and not self._lost:
+        """Wait; a cancelled run gives up, unless a dyno may have been started for it."""
+        if self._wait(seconds) and not self._lost_responses:
             raise Stopped

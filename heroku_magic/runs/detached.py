@@ -1,7 +1,6 @@
-"""Detached runs: what another kernel needs to attach one, a file a run in the notebook's folder; it asks no API.
+"""The files by which another kernel attaches detached runs, one per run in the notebook's folder.
 
-A file holds the run's key, so it is readable by its owner alone, git ignores it, and it goes when the
-run was read.
+A file holds the run's key. Only its owner can read it, git ignores it, and it is deleted once the result was read.
 """
 
 from __future__ import annotations
@@ -9,21 +8,26 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from heroku_magic.api.resources import Dyno, DynoRelease
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.protocol.records import RUN_ID
+
+if TYPE_CHECKING:
+    from heroku_magic.protocol.records import RunKey
+    from heroku_magic.runs.spec import RunSpec
 
 FOLDER = Path(".heroku", "runs")
 
-_RUN = re.compile(r"hm-[0-9a-f]{8}")
-
 
 class Detached(msgspec.Struct, frozen=True):
-    """One detached run. key: what its dyno has as RUN_KEY; host: the API's URL; timeout: seconds.
+    """One detached run, as its file stores it.
 
-    secrets: the names of its secret parameters, whose values no file holds.
+    key: the dyno's RUN_KEY. host: the API's base URL. timeout: seconds. secrets: the names of the
+    secret parameters, whose values are never stored.
     """
 
     run: str
@@ -44,7 +48,7 @@ class Detached(msgspec.Struct, frozen=True):
     secrets: list[str] = []
 
     def as_dyno(self) -> Dyno:
-        """Return the dyno as it was when it was created."""
+        """Return the dyno as the API described it when it was created."""
         release = DynoRelease(id=self.release_id, version=self.release)
         return Dyno(self.dyno_id, self.dyno, self.command, self.created_at, "starting", self.size, "run", release)
 
@@ -52,39 +56,59 @@ class Detached(msgspec.Struct, frozen=True):
         return f"<Detached {self.run} {self.task} {self.dyno} {self.app}>"
 
 
-def save(detached: Detached) -> Path:
-    """Write a run's file, whole or not at all, and return where it lies."""
+def save(spec: RunSpec, dyno: Dyno, key: RunKey, host: str, started_at: float) -> Path:
+    """Write the file of a run in one step, and return its path."""
+    detached = Detached(
+        run=key.run,
+        key=key.env(),
+        host=host,
+        app=spec.app,
+        task=spec.task,
+        command=spec.command,
+        dyno=dyno.name,
+        dyno_id=dyno.id,
+        size=dyno.size,
+        release_id=dyno.release.id,
+        release=dyno.release.version,
+        created_at=dyno.created_at,
+        started_at=started_at,
+        timeout=spec.timeout,
+        takes_rows=spec.takes_rows,
+        secrets=[*spec.secrets],
+    )
     folder = FOLDER.absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder.parent / ".gitignore").write_text("*\n", encoding="ascii")
-    part = folder / f"{detached.run}.part"
+    part = folder / f"{key.run}.part"
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(msgspec.json.encode(detached))
-    return part.replace(path(detached.run))
+    return part.replace(path(key.run))
 
 
 def path(run: str) -> Path:
-    """Return where the file of a run lies, as long as the notebook's folder is the working folder."""
+    """Return the path of a run's file, which depends on the current folder."""
     return (FOLDER / f"{run}.json").absolute()
 
 
 def find(run: str) -> Detached | None:
-    """Return a run by its id, if this folder knows it and nobody read it yet."""
-    return _read(path(run)) if _RUN.fullmatch(run) else None
+    """Return a run by its id; None if this folder has none whose result is still to be read."""
+    return _read(path(run)) if re.fullmatch(RUN_ID, run) else None
 
 
 def load(run: str, host: str, app: str) -> Detached:
-    """Return a run of this app by its id, or say which ones are known here."""
+    """Return a run of an app by its id, or raise InvalidOptions with the ids that this folder has."""
     found = find(run)
-    if found:
-        if (found.run, found.host, found.app) == (run, host, app):
-            return found
-        raise InvalidOptions(f"{run} is a run of {found.app} at {found.host}, not of {app}: choose it with --app.")
-    names = ", ".join(each.run for each in known()) or "none"
-    raise InvalidOptions(
-        f"No detached run {run[:40]!r} is known in this folder ({FOLDER}): a run is attached from the folder where "
-        f"--detach started it, and once only. Known here: {names}."
-    )
+    if found is None:
+        names = ", ".join(each.run for each in known()) or "none"
+        raise InvalidOptions(
+            f'No detached run "{run[:40]}" was found in this folder ({FOLDER}). Attach a run from the folder where '
+            f"--detach started it; its result can be read only once. Available here: {names}."
+        )
+    if (found.run, found.host, found.app) != (run, host, app):
+        raise InvalidOptions(
+            f'"{run}" is a run of the app "{found.app}" at {found.host}, not of "{app}". Choose its app with --app.'
+        )
+    return found
 
 
 def known() -> list[Detached]:
@@ -97,4 +121,4 @@ def _read(file: Path) -> Detached | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Detached)
     except (OSError, msgspec.MsgspecError):
-        return None  # there is none, or it is not ours
+        return None  # no such file, or not one of ours

@@ -1,10 +1,12 @@
-"""History: a run's events in order, any number in little memory: old log lines lie in a temporary file."""
+"""The events of a run, for one writer and any number of readers; old log lines are kept on disk."""
 
 from __future__ import annotations
 
 import tempfile
+import threading
 import weakref
 from collections import deque
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 import msgspec
@@ -12,82 +14,112 @@ import msgspec
 from heroku_magic.api.log_lines import LogLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from heroku_magic.runs.events import Event
 
-BLOCK = 5_000  # events that are written, and read back, at once
-LATEST = 200  # log lines that are always at hand
+BLOCK = 5_000  # events that are written to disk, and read back, at once
+LATEST = 200  # log lines that stay in memory
 
 
-class History:
-    """An append-only list of events, for one writer at a time and any number of readers, who hold one lock.
+class EventLog:
+    """An append-only list of events.
 
-    Everything but log lines stays in memory: records are the result anyway.
+    Log lines go to a temporary file; other events stay in memory, as they are the result anyway.
+    others: all events but log lines. latest: the last log lines. changed: condition, notified after every change.
     """
 
     def __init__(self) -> None:
         self.others: list[Event] = []
         self.latest: deque[LogLine] = deque(maxlen=LATEST)
+        self.changed = threading.Condition()
         self._blocks: list[_Block] = []
-        self._open: list[Event] = []
+        self._open_block: list[Event] = []
         self._file: IO[bytes] | None = None
+        self._is_closed = False
 
     def __len__(self) -> int:
-        return len(self._blocks) * BLOCK + len(self._open)
+        return len(self._blocks) * BLOCK + len(self._open_block)
 
-    def extend(self, events: Iterable[Event]) -> None:
-        """Add events; every full block's lines go to the file."""
+    def add(self, *events: Event) -> None:
+        """Append events."""
+        if not events:
+            return
         added = [*events]
-        lines = _lines(added)
-        self.latest.extend(lines[-LATEST:])
-        self.others.extend(_others(added, lines).values())
-        while added:
-            room = BLOCK - len(self._open)
-            self._open += added[:room]
-            added = added[room:]
-            if len(self._open) == BLOCK:
-                self._put_away()
+        with self.changed:
+            lines = _lines(added)
+            self.latest.extend(lines[-LATEST:])
+            self.others.extend(_others(added, lines).values())
+            while added:
+                free = BLOCK - len(self._open_block)
+                self._open_block += added[:free]
+                added = added[free:]
+                if len(self._open_block) == BLOCK:
+                    self._write_block()
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """End the log: readers stop after the last event."""
+        with self.changed:
+            self._is_closed = True
+            self.changed.notify_all()
+
+    def events(self, timeout: float | None = None) -> Iterator[Event | None]:
+        """Yield every event from the first one on, and None after every `timeout` seconds without one."""
+        position = 0
+        while True:
+            with self.changed:
+                self.changed.wait_for(partial(self._has_more, position), timeout)
+                fresh, is_closed = self.since(position), self._is_closed
+            position += len(fresh)
+            if not fresh and is_closed:
+                return
+            yield from fresh
+            if not fresh:
+                yield None
 
     def since(self, position: int) -> list[Event]:
-        """Return events from a position on: some of them, and at least one if there is one."""
-        number, place = divmod(position, BLOCK)
-        if self._file is not None and number < len(self._blocks):
-            return self._blocks[number].events(self._file)[place:]
-        return self._open[place:]
+        """Return some of the events from a position on, at least one if there is one."""
+        block, offset = divmod(position, BLOCK)
+        if self._file is not None and block < len(self._blocks):
+            return self._blocks[block].read(self._file)[offset:]
+        return self._open_block[offset:]
 
     def lines(self) -> Iterator[LogLine]:
         """Yield all log lines so far."""
         position = 0
         while events := self.since(position):
             position += len(events)
-            yield from (event for event in events if isinstance(event, LogLine))
+            yield from _lines(events)
 
-    def _put_away(self) -> None:
-        lines = _lines(self._open)
+    def _has_more(self, position: int) -> bool:
+        return len(self) > position or self._is_closed
+
+    def _write_block(self) -> None:
+        lines = _lines(self._open_block)
         data = msgspec.msgpack.encode(lines)
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the run
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the run exists
             weakref.finalize(self, self._file.close)
-        at = self._file.seek(0, 2)
+        start = self._file.seek(0, 2)
         self._file.write(data)
-        self._blocks.append(_Block(at, len(data), _others(self._open, lines)))
-        self._open = []
+        self._blocks.append(_Block(start, len(data), _others(self._open_block, lines)))
+        self._open_block = []
 
 
 class _Block(msgspec.Struct):
-    """A block of events: its lines lie in a file from `at` on, in order, the others by their place here."""
+    """A full block: its lines are in the file, its other events here, by their position in the block."""
 
-    at: int
+    start: int
     size: int
     others: dict[int, Event]
 
-    def events(self, file: IO[bytes]) -> list[Event]:
-        """Return the block as it was."""
-        file.seek(self.at)
+    def read(self, file: IO[bytes]) -> list[Event]:
+        """Return all events of the block in order."""
+        file.seek(self.start)
         events: list[Event] = [*msgspec.msgpack.decode(file.read(self.size), type=list[LogLine])]
-        for place, event in self.others.items():  # in order, so that each finds those before it in their places
-            events.insert(place, event)
+        for position, event in self.others.items():  # ascending, so each finds its predecessors inserted
+            events.insert(position, event)
         return events
 
 
@@ -96,7 +128,7 @@ def _lines(events: list[Event]) -> list[LogLine]:
 
 
 def _others(events: list[Event], lines: list[LogLine]) -> dict[int, Event]:
-    """What is no line, by its place; of a flood of lines quick to tell that there is nothing."""
+    """Return the events that are not lines, by position; the usual case of lines only is fast."""
     if len(lines) == len(events):
         return {}
-    return {place: event for place, event in enumerate(events) if type(event) is not LogLine}
+    return {position: event for position, event in enumerate(events) if type(event) is not LogLine}

@@ -1,7 +1,7 @@
-"""What can happen in a run, as values: `Event = StateChange | LogLine | Record`; it makes none of them happen.
+"""The events of a run: `Event = StateChange | LogLine | Record`.
 
-A run *is* a list of events. The DataFrame, the text view and the HTML view are loops over them, so
-that a recorded list replays into each without a network.
+A run is a list of events. The DataFrame, the text view and the HTML view are loops over them, so a
+recorded list can be replayed into each of them without a network.
 """
 
 from __future__ import annotations
@@ -15,12 +15,28 @@ from heroku_magic.protocol.records import Record
 
 
 class StateChange(msgspec.Struct, frozen=True):
-    """The run's state from now on, with the facts that came with the change (None: as before).
+    """A change of the run's state, with the facts that became known (None: no change).
 
-    state: `requested`, `starting`, `up`, `stopping`, then one of `done`, `failed`, `cancelled`.
-    at: seconds since 1970. app: the app's name or "embedded". ends_at: when the dyno's time_to_live
-    is over, seconds since 1970. exit_status: None is unknown. seconds: from create to end.
-    rows: None is "no table". note: a sentence for the user. error: the whole text of a failure.
+    Attributes
+    ----------
+    state
+        `requested`, `starting`, `up`, `stopping`, then one of `done`, `failed`, `cancelled`.
+    at
+        When it happened, in seconds since 1970.
+    app
+        The app's name, or "embedded".
+    ends_at
+        When the dyno's time limit ends it, in seconds since 1970.
+    exit_status
+        None if unknown.
+    seconds
+        The time from the request to the end.
+    rows
+        The number of rows; None without a table.
+    note
+        A message to the user.
+    error
+        The full text of a failure.
     """
 
     state: str
@@ -40,7 +56,7 @@ class StateChange(msgspec.Struct, frozen=True):
 
     @property
     def is_final(self) -> bool:
-        """Whether the run is over."""
+        """Whether the run has ended."""
         return self.state in FINAL
 
 

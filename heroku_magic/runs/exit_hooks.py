@@ -1,8 +1,4 @@
-"""Endings: what this process takes back before it ends, in an order that does not hang on imports; it knows no work.
-
-A dyno is stopped before the app is destroyed that it runs in, and both before the token is revoked that
-the requests need. A forked child ends without touching what its parent made.
-"""
+"""Cleanup hooks at interpreter exit, run in a fixed order."""
 
 from __future__ import annotations
 
@@ -17,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Step(IntEnum):
-    """The order in which things are taken back."""
+    """The order of the hooks.
+
+    A dyno is stopped before its app is destroyed, and both happen before the token that they need is revoked.
+    """
 
     DYNOS = 1
     APPS = 2
@@ -25,19 +24,19 @@ class Step(IntEnum):
     SERVERS = 4
 
 
-_endings: dict[Step, Callable[[], None]] = {}
+_hooks: dict[Step, Callable[[], None]] = {}
 _owner = os.getpid()
 
 
-def at_end(step: Step, work: Callable[[], None]) -> None:
-    """Do this work when the interpreter ends; each step has one. What it raises stops no other step."""
-    _endings[step] = work
+def at_end(step: Step, hook: Callable[[], None]) -> None:
+    """Register the hook of a step; what it raises does not stop the other steps."""
+    _hooks[step] = hook
 
 
 @atexit.register
-def _end() -> None:
-    if os.getpid() != _owner:
+def _run_hooks() -> None:
+    if os.getpid() != _owner:  # a forked child must not clean up after its parent
         return
-    with ExitStack() as stack:  # goes on after an error, and runs the last one first
-        for step in sorted(_endings, reverse=True):
-            stack.callback(_endings[step])
+    with ExitStack() as stack:  # continues after an exception, and runs the last callback first
+        for step in sorted(_hooks, reverse=True):
+            stack.callback(_hooks[step])

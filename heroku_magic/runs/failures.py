@@ -1,7 +1,7 @@
-"""A failed run -> the short text that its error shows: what failed, where, what to do; it raises nothing.
+"""Writes the text of a failed run's error: what failed, where, and what to do.
 
-The text starts with the task's own exception, so that `evalue` does. It is made from the failure
-record, or for a script without the helper from the end of its log and its exit status.
+The text starts with the task's own exception, so that `evalue` does, too. It is based on the failure
+record or, for a script without the worker's helper, on the end of its log and its exit status.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning)\b(?:: .*)?")
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
-# Import names whose package has another name on PyPI.
+# PyPI packages that are imported under another name.
 _PACKAGES = {
     "bs4": "beautifulsoup4",
     "cv2": "opencv-python-headless",
@@ -39,7 +39,7 @@ _MEANING = {
     137: "SIGKILL: out of memory, or it did not end within 30 s of SIGTERM",
     143: "SIGTERM: the dyno was stopped from outside",
 }
-_LONGEST = 2000
+_LONGEST = 2000  # characters of an exception's message
 
 
 def describe_failure(
@@ -52,46 +52,44 @@ def describe_failure(
     dyno: str,
     troubles: Sequence[str] = (),
 ) -> str:
-    """Return the error's text: headline, source lines, remedy, where to look.
+    """Return the error's text: headline, source lines, remedy, where to find more.
 
-    status: None is unknown. log: the last messages of the task. time_limit: the dyno's
-    time_to_live in seconds, if it was over. troubles: what Heroku's error codes mean for this run.
+    status: None if unknown. log: the last messages of the task. time_limit: in seconds, if it was
+    reached. troubles: explanations of the error codes that Heroku logged.
     """
+    source, module, remedy = "", None, ""
     if time_limit is not None:
         headline = f"the time limit of {time_limit} s was reached, so Heroku ended the task"
-        places, missing, remedy = "", None, "Give it more with --timeout SECONDS (at most 86400)."
+        remedy = "Set a longer one with --timeout SECONDS (at most 86400)."
     elif failure is not None:
         headline = clean(f"{failure.type}: {failure.message}".rstrip(": ")[:_LONGEST])
-        places, missing, remedy = _places(failure.frames), failure.missing, ""
+        source, module = _source_lines(failure.frames), failure.missing
     else:
-        headline = _last_exception(log) or f"{task} {_in_words(status)}"
-        places, missing, remedy = "", _missing_module(log), ""
-    footer = _footer("" if headline.startswith(task) else f"{task} {_in_words(status)}", dyno)
-    lines = [headline, places, *troubles, remedy, _requirement(missing), footer]
+        headline = _last_exception(log) or f"{task} {_outcome(status)}"
+        module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
+    outcome = "" if headline.startswith(task) else f"{task} {_outcome(status)}"
+    footer = " · ".join(filter(None, [outcome, "rows so far: %heroku last", f"whole log: %heroku logs {dyno}"]))
+    lines = [headline, source, *troubles, remedy, _requirement(module), footer]
     return "\n".join(filter(None, lines))
 
 
-def _footer(outcome: str, dyno: str) -> str:
-    return " · ".join(filter(None, [outcome, "rows so far: %heroku last", f"whole log: %heroku logs {dyno}"]))
-
-
-def _in_words(status: int | None) -> str:
+def _outcome(status: int | None) -> str:
     if status is None:
-        return "ended with an unknown exit status (its exit line never came)"
+        return "ended with an unknown exit status (no exit line arrived)"
     meaning = _MEANING.get(status) or _signal(status)
     return f"ended with exit status {status}" + (f" ({meaning})" if meaning else "")
 
 
 def _signal(status: int) -> str:
-    """The signal that a shell's status above 128 stands for."""
+    """Return the name of the signal behind a shell's exit status above 128."""
     try:
         return signal.Signals(status - 128).name
     except ValueError:
         return ""
 
 
-def _places(frames: Sequence[SourceFrame]) -> str:
-    """The task's own places, innermost last, its failing line marked."""
+def _source_lines(frames: Sequence[SourceFrame]) -> str:
+    """Format the innermost frames in the task's own files, with the failing lines marked."""
     lines = []
     for frame in frames[-2:]:
         lines.append(f"  {clean_line(frame.file)}:{frame.line}  in {clean_line(frame.function)}")
@@ -102,20 +100,18 @@ def _places(frames: Sequence[SourceFrame]) -> str:
 
 
 def _last_exception(log: Sequence[str]) -> str | None:
-    """The last line of a traceback, for a script that tells no failure record."""
+    """Return the last line of a traceback in the log of a script that sends no failure record."""
     if not any(line.startswith("Traceback (most recent call last)") for line in log):
         return None
     return next((clean_line(line[:_LONGEST]) for line in reversed(log) if _EXCEPTION.fullmatch(line)), None)
-
-
-def _missing_module(log: Sequence[str]) -> str | None:
-    found = (_NO_MODULE.match(line) for line in reversed(log))
-    return next((match[1] for match in found if match), None)
 
 
 def _requirement(module: str | None) -> str:
     if not module:
         return ""
     top = clean_line(module.partition(".")[0])
-    told = f"The dyno has no module {top!r}. Add this line to the worker's requirements.txt: {_PACKAGES.get(top, top)}"
-    return f"{told}\n(A file of your own goes into the worker's folder instead. There is no folder yet: %heroku init.)"
+    return (
+        f"The module {top!r} is not installed on the dyno. "
+        f"Add this line to the worker's requirements.txt: {_PACKAGES.get(top, top)}\n"
+        "(If it is your own file, put it into the worker's folder instead. `%heroku init` creates a folder.)"
+    )

@@ -1,8 +1,8 @@
-"""Lifecycle: decides from a dyno's system lines, and from silence, when a run is over; it waits for nothing.
+"""Decides when a run is over, from its dyno's system lines and from silence.
 
 Heroku promises neither the order nor the arrival of these lines: `complete` may come before
-`Process exited`, task lines after both, and either may never come. A one-off's state says nothing
-about success, only the exit status does.
+`Process exited`, task lines after both, and either may be missing. A one-off dyno's state says nothing
+about success, only its exit status does.
 https://devcenter.heroku.com/articles/one-off-dynos
 """
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from heroku_magic.protocol.records import End
 
-GRACE = 1.0  # seconds without news, after the last line that should come, for lines that come late
+GRACE = 1.0  # seconds of silence, after the last expected line, to wait for late ones
 
 _EXITED = re.compile(r"Process exited with status (\d+)")
 _STATE = re.compile(r"State changed from \w+ to (\w+)")
 
 
 class Lifecycle:
-    """What is known of one dyno's end. All times are seconds of one monotonic clock.
+    """What is known about the end of a dyno. All times are seconds of one monotonic clock.
 
-    exit_status: from the exit line, None as long as none came. ended_at: when the end was first seen.
+    exit_status: from the exit line, None until it arrives. ended_at: when the first sign of the end arrived.
     """
 
     def __init__(self) -> None:
@@ -35,11 +35,11 @@ class Lifecycle:
         self._is_complete = False
         self._is_gone = False
         self._end: End | None = None
-        self._last_news = 0.0
+        self._last_line_at = 0.0
         self._grace = GRACE
 
-    def heroku_line(self, message: str, now: float) -> list[str]:
-        """Read one line of source `heroku`; return the run states that it begins."""
+    def read(self, message: str, now: float) -> list[str]:
+        """Read a message of source `heroku`, and return the run states that it announces."""
         if match := _EXITED.match(message):
             self.exit_status = int(match[1])
             self._ended(now)
@@ -53,47 +53,47 @@ class Lifecycle:
             return ["stopping"]
         return []
 
-    def news(self, now: float, end: End | None) -> None:
-        """Lines came; `end` is the task's own end mark, once all that it counts is here."""
-        self._last_news = now
+    def lines_arrived(self, now: float, end: End | None) -> None:
+        """Restart the wait for late lines; `end` is the task's end mark, once its counts are met."""
+        self._last_line_at = now
         if end is not None and self._end is None:
             self._end = end
             self._ended(now)
 
-    def stopped(self) -> None:
-        """The user wanted its end: nobody waits for lines that may come after it."""
+    def skip_late_lines(self) -> None:
+        """Do not wait for late lines: the user has stopped the run."""
         self._grace = 0.0
 
-    def gone(self, now: float) -> None:
-        """The dyno was looked up and is not there any more; to learn it again is no news."""
+    def mark_gone(self, now: float) -> None:
+        """Record that the dyno no longer exists; only the first time counts."""
         if not self._is_gone:
             self._is_gone = True
-            self._last_news = now
+            self._last_line_at = now
             self._ended(now)
 
     def is_over(self, now: float) -> bool:
-        """Tell whether nothing more is to be waited for."""
+        """Return whether there is nothing left to wait for."""
         if self._end is not None and self.exit_status is not None:
             return True
-        return self._in_grace() and now - self._last_news >= self._grace
+        return self._is_in_grace() and now - self._last_line_at >= self._grace
 
     def patience(self, now: float, longest: float) -> float:
-        """Return how many seconds to wait for the next line before asking again."""
-        return min(longest, self._last_news + self._grace - now) if self._in_grace() else longest
+        """Return how many seconds to wait for the next line before calling `is_over` again."""
+        return min(longest, self._last_line_at + self._grace - now) if self._is_in_grace() else longest
 
-    def _in_grace(self) -> bool:
-        """Whether the dyno is known to be over, and only late lines are waited for."""
-        witnessed = self.exit_status is not None or self._end is not None
-        return self._is_gone or (self._is_complete and witnessed)
+    def _is_in_grace(self) -> bool:
+        """Return whether the dyno is known to have ended, so that only late lines are missing."""
+        has_evidence = self.exit_status is not None or self._end is not None
+        return self._is_gone or (self._is_complete and has_evidence)
 
     def _ended(self, now: float) -> None:
         self.ended_at = self.ended_at or now
 
 
 def was_run_twice(messages: Iterable[str]) -> bool:
-    """Tell from the `heroku` lines of one dyno, each once, whether the platform started its process again.
+    """Return whether the platform started a dyno's process again, given its distinct `heroku` messages.
 
     "In very rare instances" it does: https://devcenter.heroku.com/articles/one-off-dynos
     """
-    words = Counter(message.partition(" with ")[0] for message in messages)
-    return max(words["Starting process"], words["Process exited"]) > 1
+    counts = Counter(message.partition(" with ")[0] for message in messages)
+    return max(counts["Starting process"], counts["Process exited"]) > 1

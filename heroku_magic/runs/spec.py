@@ -1,4 +1,4 @@
-"""RunSpec: what a run is to be of, as plain values; it is carried out elsewhere."""
+"""Describes a run as plain values: the command, its environment and its limits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What to run: `command` as the dyno gets it (a process type or a command line), without the run's id.
+    """What to run and how.
 
-    task: the name to show. env: what the dyno's environment carries; its Secrets are hidden in
-    whatever the task prints. timeout: the dyno's longest
-    life in seconds, boot included. app_name: what to show, the app's name or "embedded". is_detached:
-    it goes on when this process ends. is_local: it goes to the embedded Heroku. prices: dollars a month by size.
+    app_name and task are the names to show, such as "embedded". command: a process type or a command line,
+    without the run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the
+    time limit in seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs
+    on the embedded Heroku. prices: dollars per month by dyno size.
     """
 
     app: str
@@ -36,7 +36,7 @@ class RunSpec:
     prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH, repr=False)
 
     def price(self, size: str | None, seconds: float | None) -> float | None:
-        """Return what a dyno's seconds cost at list price; None is unknown, and nothing on the embedded Heroku."""
+        """Return the list price of a dyno's seconds in dollars; None if unknown, 0 on the embedded Heroku."""
         if self.is_local:
             return 0.0
         return dollars(size, seconds, self.prices) if size and seconds is not None else None
@@ -48,5 +48,5 @@ class RunSpec:
 
     @property
     def mask(self) -> Mask:
-        """What hides the secret parameters."""
+        """The mask that hides the secret parameters in text."""
         return Mask(self.secrets.values())

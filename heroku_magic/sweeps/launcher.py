@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.api.shared_log import SharedLog
 from heroku_magic.errors import RateLimited, Refused
+from heroku_magic.runs.registry import is_ending
 from heroku_magic.runs.run import Run
-from heroku_magic.runs.running import is_ending
 from heroku_magic.sweeps.throttle import LONGEST_WAIT, REFILL, RESERVE, ConcurrencyLimit, RateLimiter
 from heroku_magic.text.notifier import keeps_notifications, notify
 

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.secret_sources import find, likely_source
-from heroku_magic.runs import measured
 from heroku_magic.runs.options import RunOptions, option_names, split
+from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.text.notifier import notifications_to
@@ -136,7 +136,7 @@ def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Ru
         is_local=settings.is_local,
         prices=settings.prices,
     )
-    estimate = Estimate(spec, runs, measured=measured.seconds(spec))
+    estimate = Estimate(spec, runs, measured=mean_duration(spec))
     if spec.is_local:
         return "free"
     if estimate.measured is None or estimate.dollars is None:

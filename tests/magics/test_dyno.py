@@ -283,7 +283,7 @@ def test_a_cell_keeps_to_the_pace_and_reads_no_process_types(shop, monkeypatch):
     )
     run = shop.submit(code="import os\n[name for name in os.environ if name.startswith('RUN_')]")
 
-    assert run._order.env["RUN_PACE"] == "200"
+    assert run._spec.env["RUN_PACE"] == "200"
     assert run.result(60).empty
 
 
@@ -303,7 +303,7 @@ def test_source_inputs_and_secrets_are_in_neither_command_nor_log_nor_ps(heroku)
     while "here" not in run.logs() and not run.wait(0.05):
         pass
     (dyno,) = heroku.dynos()
-    seen = [dyno.command, repr(run), repr(run._order), *map(str, heroku.logs("")), *commands(), run.logs()]
+    seen = [dyno.command, repr(run), repr(run._spec), *map(str, heroku.logs("")), *commands(), run.logs()]
     run.cancel()
     run.wait(30)
 

@@ -121,7 +121,7 @@ def folder(tmp_path_factory, processes):
 
 @pytest.fixture
 def heroku(folder, monkeypatch, processes):
-    monkeypatch.setattr("heroku_magic.runs.run.LATE", 0.1)
+    monkeypatch.setattr("heroku_magic.runs.runner.LATE", 0.1)
     return connect(worker=folder, say=lambda _: None)
 
 
@@ -170,7 +170,7 @@ def tags(run):
 def assert_harmless(run):
     assert RAW.findall(shown(run)) == []
     assert tags(run) <= PLAIN
-    assert run._key.env().partition(":")[2] not in shown(run) + run.logs()
+    assert run._runner.key.env().partition(":")[2] not in shown(run) + run.logs()
 
 
 def assert_unaffected(run):

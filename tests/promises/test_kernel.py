@@ -146,7 +146,9 @@ def test_a_second_interrupt_lets_go_and_says_what_still_runs(shared):
     errors = [m["content"] for _, m in shared.messages(sent, timeout=5) if m["msg_type"] == "error"]
 
     assert errors[0]["ename"] == "RunCancelled"
-    assert re.search(r"run\.\d+ of embedded may still run; it ends by itself at \d\d:\d\d:\d\d", errors[0]["evalue"])
+    assert re.search(
+        r"run\.\d+ of embedded may still be running\. It ends by itself at \d\d:\d\d:\d\d", errors[0]["evalue"]
+    )
 
 
 def test_a_background_run_goes_on_updating_its_own_cell(shared):

@@ -60,7 +60,7 @@ def heroku(folder, monkeypatch, processes):
 def seen(run):
     """All that is to be seen of a run."""
     run.wait(60)
-    texts = [repr(run), repr(run._order), str(run.exception()), repr(run.exception()), run.logs(), repr(run.metrics)]
+    texts = [repr(run), repr(run._spec), str(run.exception()), repr(run.exception()), run.logs(), repr(run.metrics)]
     for verbose in (False, True):
         view = RunView(verbose=verbose)
         for event in run:

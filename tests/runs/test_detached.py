@@ -82,12 +82,12 @@ def test_a_run_whose_kernel_was_killed_is_attached_and_gives_the_same_frame(hero
     assert df.attrs["heroku"]["verified"]
     assert (run.id, run.exit_status, run.task) == (run_id, 0, "count")
     assert not file.exists(), "the key goes when the run was read"
-    with pytest.raises(InvalidOptions, match=r"No detached run .* and once only\. Known here: none"):
+    with pytest.raises(InvalidOptions, match=r"No detached run .* read only once\. Available here: none"):
         heroku.attach(run_id)
 
 
 def test_a_run_that_was_over_before_its_kernel_was_killed_can_still_be_attached(heroku, monkeypatch):
-    monkeypatch.setattr("heroku_magic.runs.measured._seconds", {})
+    monkeypatch.setattr("heroku_magic.runs.registry._durations", {})
     process, run_id = in_another_kernel(
         "run = heroku.submit('count', {'n': 3}, detach=True)\n"
         "        run.wait(); print(run.id, flush=True); time.sleep(60)"
@@ -122,11 +122,11 @@ def test_what_is_no_detached_run_is_refused_with_those_that_are(heroku, tmp_path
     run = heroku.submit("count", {"n": 1, "pause": 5}, detach=True)
     run.wait_for_dyno()
     for name in ("hm-00000000", "../../etc/passwd", "run.1234"):
-        with pytest.raises(InvalidOptions, match=f"Known here: {run.id}"):
+        with pytest.raises(InvalidOptions, match=f"Available here: {run.id}"):
             heroku.attach(name)
     saved = tmp_path / ".heroku" / "runs" / f"{run.id}.json"
     saved.write_text(json.dumps({**json.loads(saved.read_text()), "app": "other"}))
-    with pytest.raises(InvalidOptions, match="is a run of other at"):
+    with pytest.raises(InvalidOptions, match='is a run of the app "other" at'):
         heroku.attach(run.id)
     run.cancel()
     run.wait(30)
@@ -158,7 +158,7 @@ def test_a_script_that_ends_stops_its_dynos_and_says_so(heroku):
 
 
 def test_what_cannot_be_reached_at_the_end_is_named_with_its_own_end(heroku):
-    said = in_a_script("run._client._transport.base_url = 'http://127.0.0.1:9'")
-    assert "may still run; it ends by itself at" in said
+    said = in_a_script("run._runner.client._transport.base_url = 'http://127.0.0.1:9'")
+    assert "may still be running. It ends by itself at" in said
     for dyno in heroku.dynos():
         heroku.stop(dyno.name)

@@ -67,7 +67,7 @@ def test_a_missing_package_names_the_line_to_add(module, line):
 
     assert f"requirements.txt: {line}\n" in by_record
     assert f"requirements.txt: {line}\n" in by_log
-    assert "A file of your own goes into the worker's folder instead" in by_record
+    assert "If it is your own file, put it into the worker's folder instead" in by_record
 
 
 def test_a_time_limit_is_named_instead_of_the_signal():

@@ -15,10 +15,10 @@ UP = "State changed from starting to up"
 def after(*lines, end=None, gone=False):
     life = Lifecycle()
     for line in lines:
-        life.heroku_line(line, 10.0)
-    life.news(10.0, end)
+        life.read(line, 10.0)
+    life.lines_arrived(10.0, end)
     if gone:
-        life.gone(10.0)
+        life.mark_gone(10.0)
     return life
 
 
@@ -44,7 +44,7 @@ def test_the_end_of_a_run_needs_its_witnesses(life, at_once, after_grace):
 
 def test_news_in_the_grace_period_begin_it_anew():
     life = after(EXIT, COMPLETE)
-    life.news(10.0 + GRACE / 2, None)
+    life.lines_arrived(10.0 + GRACE / 2, None)
 
     assert not life.is_over(10.0 + GRACE)
     assert life.is_over(10.0 + 1.5 * GRACE)
@@ -58,25 +58,25 @@ def test_the_exit_status_is_the_exit_lines_and_complete_says_nothing_of_it():
 def test_system_lines_begin_states():
     life = Lifecycle()
 
-    assert life.heroku_line(UP, 0) == ["up"]
-    assert life.heroku_line("Stopping all processes with SIGTERM", 0) == ["stopping"]
-    assert life.heroku_line("Starting process with command `x`", 0) == []
+    assert life.read(UP, 0) == ["up"]
+    assert life.read("Stopping all processes with SIGTERM", 0) == ["stopping"]
+    assert life.read("Starting process with command `x`", 0) == []
 
 
 def test_the_end_is_timed_where_it_was_first_seen():
     life = Lifecycle()
-    life.heroku_line(EXIT, 4.0)
-    life.heroku_line(COMPLETE, 5.0)
+    life.read(EXIT, 4.0)
+    life.read(COMPLETE, 5.0)
 
     assert life.ended_at == 4.0
 
 
 def test_a_run_that_its_user_stopped_does_not_wait_for_late_lines():
     life = after(EXIT)
-    life.stopped()
+    life.skip_late_lines()
     assert not life.is_over(10.0), "its dyno may still be there"
 
-    life.heroku_line(COMPLETE, 10.0)
+    life.read(COMPLETE, 10.0)
 
     assert life.is_over(10.0)
     assert life.patience(10.0, longest=5.0) == 0

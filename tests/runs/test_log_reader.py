@@ -91,13 +91,13 @@ def test_a_gap_is_looked_for_once_it_is_no_longer_just_late(log, monkeypatch):
     monkeypatch.setattr(transcript.time, "monotonic", lambda: now[0])
     sent = keyed(4)
     log.take(lines(sent[0], sent[3]))
-    assert not log.asks_for_backlog()
+    assert not log.needs_backlog()
     now[0] += transcript.GAP
-    assert log.asks_for_backlog()
+    assert log.needs_backlog()
 
     assert log.fill(lines(*sent[:3]), at_end=False) == [Rows([{"i": 1}]), Rows([{"i": 2}]), Rows([{"i": 3}])]
-    assert log.lost_for_good() is None
-    assert not log.asks_for_backlog()
+    assert log.loss_message() is None
+    assert not log.needs_backlog()
 
 
 def test_what_the_backlog_does_not_hold_is_said_before_the_end_and_asked_for_once(log, monkeypatch):
@@ -105,17 +105,17 @@ def test_what_the_backlog_does_not_hold_is_said_before_the_end_and_asked_for_onc
     monkeypatch.setattr(transcript.time, "monotonic", lambda: now[0])
     sent = keyed(5)
     log.take(lines(sent[0], sent[1], sent[4]))
-    log.asks_for_backlog()
+    log.needs_backlog()
     now[0] += transcript.GAP
-    assert log.asks_for_backlog()
+    assert log.needs_backlog()
     log.fill([], at_end=False)
 
-    assert log.lost_for_good() == (
-        "2 lines of the result are lost, and Heroku's log does not hold them any more: it will be incomplete. "
-        "2 rows are whole so far, in 2 lines."
+    assert log.loss_message() == (
+        "2 lines of the result are lost and no longer in Heroku's log history, so the result will be incomplete. "
+        "2 rows in the first 2 lines are safe."
     )
     now[0] += 60
-    assert not log.asks_for_backlog()
+    assert not log.needs_backlog()
     assert log.problem() == "records 2-3 never came, and the log's backlog does not hold them"
 
 
@@ -132,7 +132,7 @@ def plain(*numbers):
         ([*heroku(UP), *plain(1, 2), *heroku(OVER)], 0, None),
         ([*heroku(UP), *plain(1, 2), *heroku(OVER)], 1, None),
         ([*plain(2), *heroku(OVER)], 0, None),
-        ([*plain(2), *heroku(OVER)], 1, "its log broke off"),
+        ([*plain(2), *heroku(OVER)], 1, "its log stream was interrupted"),
         (
             [*heroku(UP), *plain(1), *lines("Error L12: 3 messages dropped since 1.", dyno="log-shuttle")],
             0,

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from heroku_magic.runs import registry as lookups
+from heroku_magic.runs import registry
 
 
 class Client:
@@ -27,30 +27,30 @@ class Client:
 
 @pytest.fixture
 def client(monkeypatch):
-    monkeypatch.setattr(lookups, "_known", {})
+    monkeypatch.setattr(registry, "_dynos", {})
     return Client()
 
 
 def test_one_request_answers_for_all_that_ask_about_an_earlier_moment(client):
     before = time.monotonic()
-    assert [lookups.dynos_since(client, "app", before) for _ in range(3)] == [{"a"}] * 3
+    assert [registry.dynos_since(client, "app", before) for _ in range(3)] == [{"a"}] * 3
     assert client.asked == 1
 
 
 def test_nobody_asks_again_too_early_nor_trusts_an_answer_that_is_too_old(client, monkeypatch):
-    lookups.dynos_since(client, "app", time.monotonic())
+    registry.dynos_since(client, "app", time.monotonic())
     client.ids = []
-    assert lookups.dynos_since(client, "app", time.monotonic()) is None
-    assert lookups.dynos_since(client, "other", time.monotonic()) == set()
-    monkeypatch.setattr(lookups, "EVERY", 0.0)
-    assert lookups.dynos_since(client, "app", time.monotonic()) == set()
+    assert registry.dynos_since(client, "app", time.monotonic()) is None
+    assert registry.dynos_since(client, "other", time.monotonic()) == set()
+    monkeypatch.setattr(registry, "LOOKUP_INTERVAL", 0.0)
+    assert registry.dynos_since(client, "app", time.monotonic()) == set()
     assert client.asked == 3
 
 
 def test_an_account_with_few_requests_left_is_asked_more_rarely(client, monkeypatch):
-    monkeypatch.setattr(lookups, "EVERY", 0.0)
-    lookups.dynos_since(client, "app", time.monotonic())
+    monkeypatch.setattr(registry, "LOOKUP_INTERVAL", 0.0)
+    registry.dynos_since(client, "app", time.monotonic())
     client.requests_left = 100
 
-    assert lookups.dynos_since(client, "app", time.monotonic()) is None
+    assert registry.dynos_since(client, "app", time.monotonic()) is None
     assert client.asked == 1

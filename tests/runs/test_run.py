@@ -14,7 +14,7 @@ from workers import make_worker
 from heroku_magic import RunCancelled, TaskFailed, connect
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.runs.events import StateChange
-from heroku_magic.runs.run import AHEAD, Run
+from heroku_magic.runs.runner import BACKLOG_MIN, Runner
 
 TASKS = {
     "count": """
@@ -255,8 +255,8 @@ def test_the_key_of_the_run_shows_nowhere(heroku):
     run = heroku.submit("count")
     run.result()
 
-    secret = run._key.env().partition(":")[2]
-    everything = "".join(map(repr, run)) + repr(run) + repr(vars(run)) + str(run.facts())
+    secret = run._runner.key.env().partition(":")[2]
+    everything = "".join(map(repr, run)) + repr(run) + repr(vars(run)) + repr(vars(run._runner)) + str(run.facts())
     assert secret not in everything
 
 
@@ -303,7 +303,7 @@ def test_a_lost_create_that_cannot_be_looked_for_stays_unknown(heroku, monkeypat
     monkeypatch.setattr(HerokuClient, "create_dyno", lost)
     monkeypatch.setattr(HerokuClient, "dynos", busy)
 
-    with pytest.raises(Unreachable, match=r"Whether a dyno was started for hm-.* is unknown"):
+    with pytest.raises(Unreachable, match=r"unknown whether a dyno was started for hm-"):
         heroku.submit("count").result()
 
 
@@ -328,7 +328,11 @@ def test_a_run_goes_on_though_its_second_dyno_cannot_be_looked_for(heroku, monke
 
     run = heroku.submit("count")
     assert len(run.result()) == 3
-    assert any("another dyno for this run is unknown" in (event.note or "") for event in run if hasattr(event, "note"))
+    assert any(
+        "unknown whether a lost create request started another dyno for this run" in (event.note or "")
+        for event in run
+        if hasattr(event, "note")
+    )
 
 
 def test_many_runs_at_once_keep_their_rows_apart(heroku):
@@ -338,19 +342,19 @@ def test_many_runs_at_once_keep_their_rows_apart(heroku):
 
 
 def test_a_log_that_comes_faster_than_it_is_taken_is_slowed_down_instead_of_kept_in_memory(heroku, monkeypatch):
-    waiting, take = [], Run._take
+    waiting, take = [], Runner._take
 
-    def slowly(run, lines):
+    def slowly(runner, lines):
         time.sleep(0.002)
-        waiting.append(run._inbox.qsize())
-        take(run, lines)
+        waiting.append(runner._inbox.qsize())
+        take(runner, lines)
 
-    monkeypatch.setattr(Run, "_take", slowly)
-    monkeypatch.setattr("heroku_magic.runs.run.BREATH", 0.01)
+    monkeypatch.setattr(Runner, "_take", slowly)
+    monkeypatch.setattr("heroku_magic.runs.runner.READER_PAUSE", 0.01)
     run = heroku.submit(command="seq 1 300000", rows=False)
     run.result(60)
     assert run.logs().split("\n")[-1] == "300000"
-    assert AHEAD // 2 < max(waiting) < 2 * AHEAD
+    assert BACKLOG_MIN // 2 < max(waiting) < 2 * BACKLOG_MIN
 
 
 def test_an_interrupt_in_python_stops_the_dyno(heroku):
@@ -372,9 +376,11 @@ def test_a_fault_of_ours_ends_the_run_instead_of_hanging_it(heroku, monkeypatch)
     from heroku_magic import HerokuMagicError
     from heroku_magic.runs.lifecycle import Lifecycle
 
-    monkeypatch.setattr(Lifecycle, "news", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(Lifecycle, "lines_arrived", lambda *_, **__: 1 / 0)
 
-    with pytest.raises(HerokuMagicError, match=r"fault of heroku_magic: ZeroDivisionError\. run\.\d+ .* may still run"):
+    with pytest.raises(
+        HerokuMagicError, match=r"error in heroku_magic: ZeroDivisionError\. run\.\d+ .* may still be running"
+    ):
         heroku.submit("count").result(timeout=10)
 
 
@@ -383,7 +389,9 @@ def test_a_state_line_that_comes_after_the_end_changes_nothing(heroku):
 
     run = heroku.submit("count", {"n": 1})
     run.result(30)
-    run._take([LogLine("2126-01-01T00:00:00.000000+00:00", "heroku", run.dyno, "State changed from starting to up")])
+    run._runner._take(
+        [LogLine("2126-01-01T00:00:00.000000+00:00", "heroku", run.dyno, "State changed from starting to up")]
+    )
 
     assert run.done()
     assert run.state == "done"
@@ -396,12 +404,12 @@ def notes_of(run):
 def test_the_end_of_a_dynos_life_is_announced(heroku):
     run = heroku.submit(command="while true; do echo on; sleep 0.1; done", timeout=2)
 
-    assert "80% of the dyno's 2 s are over, then it is ended: --timeout gives more." in notes_of(run)
+    assert "The dyno has used 80% of its time limit of 2 s; --timeout extends it." in notes_of(run)
 
 
 def test_a_dyno_that_is_up_and_prints_nothing_is_told_of(heroku, monkeypatch):
-    monkeypatch.setattr("heroku_magic.runs.run.QUIET", 0.2)
-    monkeypatch.setattr("heroku_magic.runs.run.SILENCE", 0.1)
+    monkeypatch.setattr("heroku_magic.runs.runner.QUIET", 0.2)
+    monkeypatch.setattr("heroku_magic.runs.runner.SILENCE", 0.1)
 
-    assert any("its log says nothing" in note for note in notes_of(heroku.submit(command="sleep 1")))
+    assert any("has not printed anything" in note for note in notes_of(heroku.submit(command="sleep 1")))
     assert not notes_of(heroku.submit(command="echo something; sleep 1"))

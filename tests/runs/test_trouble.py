@@ -108,7 +108,7 @@ def test_a_create_without_an_answer_runs_the_task_once(heroku, fault):
     if (error := run.exception(60)) is None:
         assert run.result()["i"].tolist() == [0, 1, 2]
     else:
-        assert "Whether a dyno was started" in str(error)
+        assert "unknown whether a dyno was started" in str(error)
     heroku.faults()
     mine = [dyno for dyno in heroku.dynos() if dyno.command.endswith(run.id)]
     assert len(mine) <= 1
@@ -143,7 +143,7 @@ def test_an_app_at_its_limit_is_waited_for_and_says_so(full):
 
     assert run.result(60)["i"].tolist() == [0, 1]
     notes = [event.note for event in run if getattr(event, "note", None)]
-    assert any("Waiting until one ends; Ctrl-C gives up" in note for note in notes)
+    assert any("Waiting until one ends. Press Ctrl-C to give up." in note for note in notes)
 
 
 def test_a_run_that_waits_for_the_limit_can_be_given_up(full):
@@ -157,14 +157,13 @@ def test_a_run_that_waits_for_the_limit_can_be_given_up(full):
 
 def test_a_stream_that_goes_silent_is_found_out_by_one_look_for_all_runs(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
-    from heroku_magic.runs import registry as lookups
-    from heroku_magic.runs import run
+    from heroku_magic.runs import registry, runner
 
     asked = []
     really = HerokuClient.dynos
     monkeypatch.setattr(HerokuClient, "dynos", lambda self, app: asked.append(app) or really(self, app))
-    monkeypatch.setattr(run, "SILENCE", 0.5)
-    monkeypatch.setattr(lookups, "EVERY", 1.0)
+    monkeypatch.setattr(runner, "SILENCE", 0.5)
+    monkeypatch.setattr(registry, "LOOKUP_INTERVAL", 1.0)
     heroku.faults(stale_stream=1)
     runs = [heroku.submit("count", {"n": 3}) for _ in range(3)]
 

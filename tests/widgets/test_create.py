@@ -13,7 +13,7 @@ from workers import make_worker
 from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.magics.parser import parse
 from heroku_magic.protocol.task import Task
-from heroku_magic.runs import measured
+from heroku_magic.runs import registry
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.widgets.create import _price
 
@@ -186,7 +186,7 @@ def test_the_price_of_a_sweep_is_estimated_from_earlier_runs():
     assert price("standard-1x") == "", "no run was measured yet"
     order = RunSpec("priced", "priced", "ticks", "ticks", {})
     for seconds in (36.0, 12.0):
-        measured.note(SimpleNamespace(seconds=seconds, size="standard-1x", calls=()), order)
+        registry.record_duration(order, "standard-1x", seconds)
 
     assert price("standard-1x") == "about $0.0231"
     assert price("standard-1x", runs=100_000) == "about $23.15"

@@ -1,0 +1,447 @@
+"""Drives one run in a thread, from the create request to the verdict.
+
+This thread alone talks to the API for the run, so an interrupt of the main thread never loses the response to a create.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from heroku_magic.api.log_stream import LogStream
+from heroku_magic.errors import (
+    ApiError,
+    EmulatorError,
+    FailedRun,
+    HerokuMagicError,
+    LogStreamError,
+    NotFound,
+    Refused,
+    ResultIncomplete,
+    RunCancelled,
+    TaskFailed,
+    Unreachable,
+)
+from heroku_magic.protocol.records import RunKey
+from heroku_magic.runs import detached as detached_runs
+from heroku_magic.runs import registry
+from heroku_magic.runs.create_dyno import DynoCreator, Stopped
+from heroku_magic.runs.event_log import EventLog
+from heroku_magic.runs.events import StateChange
+from heroku_magic.runs.failures import describe_failure
+from heroku_magic.runs.log_reader import RunLog
+from heroku_magic.text.notifier import notifications_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.api.log_lines import LogLine
+    from heroku_magic.api.resources import Dyno
+    from heroku_magic.api.shared_log import Followed, SharedLog
+    from heroku_magic.runs.detached import Detached
+    from heroku_magic.runs.spec import RunSpec
+
+# The log's reader pauses after each batch while this many of them wait for the runner. The pause
+# is so short that Heroku's log session never finds its reader asleep.
+BACKLOG_MIN, BACKLOG_MAX = 25, 100
+READER_PAUSE = 0.001  # seconds
+LATE = 1.0  # seconds to keep reading after the end, for late lines
+SILENCE = 5.0  # seconds without a line after which the dyno is looked up
+BACKLOG_RETRY = 30.0  # seconds until the backlog is read again after a failure
+QUIET = 60.0  # seconds without output after which the user gets a hint
+WARNING = 0.8  # share of the time limit after which the user is warned
+
+
+class RunHandle(FailedRun, Protocol):
+    """A run as its runner sees it: the facts that the runner fills in, and what errors show of it."""
+
+    app: str
+    size: str | None
+    release: int | None
+    started_at: float | None
+    ends_at: float | None
+    seconds: float | None
+    state: str
+
+    def done(self) -> bool:
+        """Return whether the run has ended."""
+
+
+class Runner:
+    """The thread behind one run.
+
+    shared_log: the log session of a sweep, which also queues for capacity itself. on_exit: called when
+    the dyno has exited, possibly before its last lines are read. on_end: called when the run has ended.
+    """
+
+    def __init__(
+        self,
+        run: RunHandle,
+        client: HerokuClient,
+        spec: RunSpec,
+        detached: Detached | None,
+        *,
+        shared_log: SharedLog | None,
+        on_exit: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self.client = client
+        self.spec = spec
+        self.key = RunKey.read(detached.key) if detached else RunKey.new()
+        self.log = RunLog(self.key, takes_rows=spec.takes_rows, mask=spec.mask)
+        self.events = EventLog()
+        self.error: HerokuMagicError | None = None
+        self.cancel_requested = threading.Event()
+        self._run = run
+        self._detached = detached
+        self._shared_log = shared_log
+        self._on_exit = on_exit
+        self._on_end = on_end
+        self._creator = DynoCreator(
+            self.client,
+            spec,
+            self.key,
+            wait=self.cancel_requested.wait,
+            is_patient=shared_log is None,
+        )
+        self._inbox: queue.SimpleQueue[list[LogLine] | LogStreamError | None] = queue.SimpleQueue()
+        self._stream: LogStream | Followed | None = None
+        self._file = detached_runs.path(detached.run) if detached else None
+        self._dyno_id = ""
+        self._began: float | None = None
+        self._looked_at = self._next_backlog = 0.0
+        self._was_missing = False
+        self._notes: set[str] = set()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self.events.add(StateChange("requested", time.time(), task=self.spec.task, app=self.spec.app_name))
+        threading.Thread(target=self._live, name=f"heroku-{self.key.run}", daemon=True).start()
+
+    def cancel(self) -> None:
+        """Request the end of the run and return at once."""
+        self.cancel_requested.set()
+        self._inbox.put(None)
+
+    def forget(self) -> None:
+        """Delete the file that another process would attach the run by."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+    def _live(self) -> None:
+        with notifications_to(self._note):
+            self._work()
+
+    def _work(self) -> None:
+        try:
+            dyno = self._attach(self._detached) if self._detached else self._create()
+            self._stream = self._open_log(dyno)
+            self._creator.stop_extras(dyno)
+            self._follow(dyno)
+            self._finish(self._verdict())
+            self._read_late_lines()
+        except HerokuMagicError as error:
+            self._finish(error)
+        except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its readers waiting forever
+            message = f"Internal error in heroku_magic: {type(error).__name__}. {self.leftover_message()}"
+            self._finish(HerokuMagicError(message))
+        finally:
+            if self._stream is not None:
+                self._stream.close()
+            registry.discard(self.key.run)
+            self.events.close()
+
+    def _open_log(self, dyno: Dyno) -> LogStream | Followed:
+        if self._shared_log is not None:
+            return self._shared_log.follow(dyno.name, self._receive)
+        return LogStream(self.client, self.spec.app, dyno.name, self._receive).start()
+
+    # -- the dyno ---------------------------------------------------------------------------------
+
+    def _create(self) -> Dyno:
+        """Create the dyno; after a lost response, find it by the run's id."""
+        spec = self.spec
+        # A process that exits still waits for the dyno of a detached run.
+        if self.cancel_requested.is_set() or (registry.is_ending() and not spec.is_detached):
+            raise RunCancelled(f"{spec.task} was stopped before its dyno was created.", self._run)
+        started_at, self._began = time.time(), time.monotonic()
+        self._run.started_at = started_at
+        try:
+            dyno = self._creator.create()
+        except Stopped:
+            raise RunCancelled(f"{spec.task} was stopped before its dyno was created.", self._run) from None
+        except Refused as error:
+            if spec.size is None:
+                raise
+            raise Refused(f"{error} (with --size {spec.size})", status=error.status, id=error.id) from None
+        except Unreachable as error:
+            raise self._unknown_create(error) if error.sent else error from None
+        if spec.is_detached:
+            self._file = detached_runs.save(spec, dyno, self.key, self.client.base_url, started_at)
+        self._use(dyno, started_at)
+        return dyno
+
+    def _attach(self, detached: Detached) -> Dyno:
+        """Resume a run that another process started; of an exited dyno only the log is left."""
+        self._run.started_at = detached.started_at
+        self._began = time.monotonic() - (time.time() - detached.started_at)
+        dyno = detached.as_dyno()
+        self._use(dyno, detached.started_at)
+        if all(one.id != dyno.id for one in self.client.dynos(self.spec.app)):
+            self.log.life.mark_gone(time.monotonic())
+        return dyno
+
+    def _use(self, dyno: Dyno, started_at: float) -> None:
+        run, self._dyno_id = self._run, dyno.id
+        run.dyno, run.size, run.release = dyno.name, dyno.size, dyno.release.version
+        run.ends_at = started_at + self.spec.timeout
+        self._change("starting", dyno=run.dyno, size=run.size, release=run.release, ends_at=run.ends_at)
+
+    def _unknown_create(self, error: Unreachable) -> HerokuMagicError:
+        """Describe a create request without a response after which no dyno was seen."""
+        run_id = self.key.run
+        unknown = (
+            f"It is unknown whether a dyno was started for {run_id}. If so, `%heroku ps` lists it, "
+            f"`%heroku stop {run_id}` stops it, and it ends by itself at {_clock(time.time() + self.spec.timeout)}."
+        )
+        if self.cancel_requested.is_set():
+            return RunCancelled(f"{self.spec.task} was stopped while its dyno was being created. {unknown}", self._run)
+        return Unreachable(f"{error} {unknown}", status=error.status, id=error.id)
+
+    def _stop_if_cancelled(self) -> None:
+        if not self.cancel_requested.is_set() or self._run.state == "stopping":
+            return
+        self._change("stopping")
+        self.log.life.skip_late_lines()
+        try:
+            self.client.stop_dyno(self.spec.app, self._dyno_id)
+        except NotFound:
+            self.log.life.mark_gone(time.monotonic())  # it has ended by itself
+        except ApiError as error:
+            message = f"{self._run.dyno} could not be stopped: {error}\n{self.leftover_message()}"
+            raise RunCancelled(message, self._run) from None
+
+    def _look_up(self, heard_at: float) -> None:
+        """Check after a long silence whether the dyno still exists: the log may have lost its last lines.
+
+        A new dyno may not be listed yet, so it must be missing twice.
+        """
+        try:
+            dynos = registry.dynos_since(self.client, self.spec.app, max(heard_at, self._looked_at))
+        except NotFound:
+            raise NotFound(f'The app "{self._run.app}" is gone, and this run with it.', status=404) from None
+        except ApiError as error:
+            self._note(f"The dyno cannot be looked up: {error}")
+            return
+        if dynos is None:
+            return
+        self._looked_at = time.monotonic()
+        was_missing, self._was_missing = self._was_missing, self._dyno_id not in dynos
+        if was_missing and self._was_missing:
+            self.log.life.mark_gone(time.monotonic())
+
+    # -- the log ----------------------------------------------------------------------------------
+
+    def _follow(self, dyno: Dyno) -> None:
+        """Read lines until the run is over."""
+        self.log.begin(dyno)
+        life, heard_at = self.log.life, time.monotonic()
+        while not life.is_over(time.monotonic()):
+            self._stop_if_cancelled()
+            item = self._next(life.patience(time.monotonic(), SILENCE))
+            if isinstance(item, LogStreamError):
+                life.mark_gone(time.monotonic())
+                raise self._lost_log(item)
+            if item is not None:
+                heard_at = time.monotonic()
+                self._take(item)
+            elif time.monotonic() - heard_at >= SILENCE:
+                self._look_up(heard_at)
+            self._fill_gaps()
+            self._warn()
+        if not self.log.is_complete() and not self.cancel_requested.is_set():
+            self._fill(at_end=True)
+        self.log.decoder.close()
+
+    def _next(self, seconds: float) -> list[LogLine] | LogStreamError | None:
+        try:
+            return self._inbox.get(timeout=max(seconds, 0.0))
+        except queue.Empty:
+            return None
+
+    def _receive(self, item: list[LogLine] | LogStreamError) -> None:
+        """Accept lines from the log's reader, in its thread, and slow it down when it gets ahead.
+
+        Beyond a limit it is not slowed down any more: Heroku drops lines that are not read in time.
+        """
+        self._inbox.put(item)
+        if BACKLOG_MIN < self._inbox.qsize() < BACKLOG_MAX:
+            time.sleep(READER_PAUSE)
+
+    def _take(self, lines: list[LogLine]) -> None:
+        """Turn lines into events."""
+        had_exited = self.has_exited
+        update = self.log.take(lines)
+        if self.has_exited and not had_exited:
+            self._on_exit()
+        changes = []
+        if not self._run.done():  # a late line must not bring a run back to life
+            changes = [self._state_change(state) for state in update.states]
+            changes += [self._state_change(self._run.state, note=note) for note in update.notes]
+        self.events.add(*update.events, *changes)
+
+    def _fill_gaps(self) -> None:
+        """Recover lost records while the backlog still has them."""
+        if time.monotonic() < self._next_backlog or not self.log.needs_backlog():
+            return
+        try:
+            self._fill(at_end=False)
+        except (ApiError, LogStreamError) as error:  # the dyno is still running, so there is time to try again
+            self._next_backlog = time.monotonic() + BACKLOG_RETRY
+            self._note_once(f"Log lines are missing, and Heroku's log history cannot be read right now: {error}")
+        else:
+            if message := self.log.loss_message():
+                self._note(message)
+
+    def _fill(self, *, at_end: bool) -> None:
+        if self._stream is not None:
+            self.events.add(*self.log.fill(self._stream.backlog(), at_end=at_end, gaps=self._stream.gaps))
+
+    def _read_late_lines(self) -> None:
+        until = time.monotonic() + LATE
+        while (left := until - time.monotonic()) > 0:
+            item = self._next(left)
+            if isinstance(item, list):
+                self._take(item)
+
+    def _warn(self) -> None:
+        """Warn once that the time limit is near, and once that nothing was printed."""
+        age, limit = time.time() - (self._run.started_at or 0), self.spec.timeout
+        if age > WARNING * limit:
+            self._note_once(f"The dyno has used {WARNING:.0%} of its time limit of {limit} s; --timeout extends it.")
+        if self._run.state == "up" and age > QUIET and not self.log.has_printed:
+            self._note_once(
+                "The dyno is up but has not printed anything. If its output is buffered, start Python with `python -u`."
+            )
+
+    def _lost_log(self, error: LogStreamError) -> HerokuMagicError:
+        """Describe a broken log session; it stops the dyno of a sweep, while a single run's is left to its user."""
+        leftover = self.leftover_message()
+        if self._shared_log is not None and not self.spec.is_detached:
+            try:
+                self.client.stop_dyno(self.spec.app, self._dyno_id)
+                leftover = f"Heroku is stopping {self._run.dyno}."
+            except ApiError:
+                pass
+        if self.spec.is_local:
+            return EmulatorError(
+                f"The embedded Heroku ended while {self.spec.task} was running, and its dynos with it. "
+                "Run the task again to start a new one."
+            )
+        return LogStreamError(f"{error} {leftover}")
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether the dyno is known to have exited."""
+        return self._run.done() or self.log.life.exit_status is not None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the dyno has reached its time limit."""
+        run = self._run
+        ended_at = (run.started_at or 0) + (run.seconds or self._elapsed() or 0)
+        return run.ends_at is not None and ended_at >= run.ends_at - 0.5
+
+    def leftover_message(self) -> str:
+        """Return a sentence about what may still be running, and until when."""
+        run = self._run
+        if run.dyno is None or run.ends_at is None:
+            return "No dyno was started."
+        return (
+            f"{run.dyno} of {run.app} may still be running. It ends by itself at {_clock(run.ends_at)} "
+            f"(`%heroku stop {run.dyno}` stops it now)."
+        )
+
+    def _elapsed(self) -> float | None:
+        """Return the seconds from create to end, as far as known, without the wait for late lines.
+
+        An attached run may have ended earlier: there Heroku's clock counts.
+        """
+        if self._detached is not None and self.log.exited_at:
+            return max(_seconds(self.log.exited_at) - _seconds(self._detached.created_at), 0.0)
+        ended = self.log.life.ended_at or time.monotonic()
+        return None if self._began is None else ended - self._began
+
+    def _verdict(self) -> HerokuMagicError | None:
+        """Return the error that the run ends with, or None."""
+        run, task = self._run, self.spec.task
+        run.exit_status = self.log.exit_status
+        if self.cancel_requested.is_set():
+            return RunCancelled(f"{task} was stopped after {self._elapsed() or 0:.1f} s; {run.dyno} is gone.", run)
+        if run.exit_status == 0:
+            if (problem := self.log.problem()) is None:
+                return None
+            return ResultIncomplete(f"{task} succeeded, but its result is incomplete: {problem}.", run)
+        text = describe_failure(
+            task,
+            run.exit_status,
+            self.log.decoder.failure,
+            [line.message for line in self.events.latest if line.source == "app"],
+            time_limit=self.spec.timeout if self.is_overdue else None,
+            dyno=run.dyno or "",
+            troubles=[text for code, text in self.log.troubles.items() if code.startswith("R")],
+        )
+        return TaskFailed(text, run)
+
+    def _finish(self, error: HerokuMagicError | None) -> None:
+        run, exit_status = self._run, self._run.exit_status
+        if run.done():
+            return
+        run.seconds, self.error = self._elapsed(), error
+        # The end of an attached run is not known exactly, and one of several calls is no measure of a run.
+        if error is None and self._detached is None and run.seconds is not None and not self.log.decoder.calls:
+            registry.record_duration(self.spec, run.size, run.seconds)
+        is_own_status = self.log.life.exit_status is None and exit_status is not None
+        self._change(
+            "cancelled" if isinstance(error, RunCancelled) else "failed" if error else "done",
+            exit_status=exit_status,
+            seconds=run.seconds,
+            rows=self.log.decoder.row_count if self.spec.takes_rows else None,
+            verified=self.log.decoder.verified,
+            error=str(error) if error else None,
+            note="no exit line arrived; the exit status is the one that the task reported" if is_own_status else None,
+        )
+        self._on_end()
+
+    # -- events -----------------------------------------------------------------------------------
+
+    def _state_change(self, state: str, **facts: Any) -> StateChange:
+        if not (self._run.state == "stopping" and state == "up"):
+            self._run.state = state
+        return StateChange(self._run.state, time.time(), **facts)
+
+    def _change(self, state: str, **facts: Any) -> None:
+        with self.events.changed:
+            self.events.add(self._state_change(state, **facts))
+
+    def _note(self, text: str) -> None:
+        self._change(self._run.state, note=text)
+
+    def _note_once(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.add(text)
+            self._note(text)
+
+
+def _clock(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds).astimezone():%H:%M:%S}"
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
