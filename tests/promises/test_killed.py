@@ -218,7 +218,7 @@ def test_a_cell_whose_emulator_is_killed_fails_and_leaves_its_name_unbound(shell
 
     assert isinstance(result.error_in_exec, HerokuMagicError)
     assert not isinstance(result.error_in_exec, TaskFailed), "the platform failed, not the task"
-    assert "The embedded Heroku ended while count ran, and its dynos with it" in str(result.error_in_exec)
+    assert "The embedded Heroku ended while count was running, and its dynos with it" in str(result.error_in_exec)
     assert "df" not in shell.user_ns
     wait_until(lambda: not marked(tmp_path.name))
 
