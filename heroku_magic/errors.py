@@ -1,29 +1,29 @@
-"""The error tree: what went wrong, in a sentence, with what to do next; it decides nothing.
+"""The exceptions of this package. Each message says what is wrong and what to do next.
 
     HerokuMagicError
-     +-- InvalidOptions           a magic's line cannot be read
-     +-- InvalidParameters        the cell's parameters cannot be sent (all faults at once)
+     +-- InvalidOptions           a line of a magic, or an argument, is invalid
+     +-- InvalidParameters        the parameters cannot be sent (lists every problem)
      +-- Interrupted              Ctrl-C before anything was started
-     +-- SettingsError            no app, several apps, no token, a bad setting
-     +-- EmulatorError            the embedded Heroku did not start, or is gone
-     +-- DeployRefused            a folder cannot be deployed (all faults at once); nothing was sent
-     +-- BuildFailed              Heroku could not build or release it; the old release goes on
-     +-- ApiError                 the Platform API refused or did not answer
+     +-- SettingsError            no app, several apps, no token, or an invalid setting
+     +-- EmulatorError            the embedded Heroku did not start, or has ended
+     +-- DeployRefused            a folder cannot be deployed (lists every problem); nothing was sent
+     +-- BuildFailed              Heroku could not build or release it; the old release stays in use
+     +-- ApiError                 the Platform API rejected a request or did not respond
      |    +-- Unauthorized        401: the token is missing, wrong or expired
-     |    +-- Forbidden           403: the token is good, the right is missing
+     |    +-- Forbidden           403: the token is valid, but lacks the permission
      |    +-- NotFound            404: no such app, dyno, release ...
-     |    +-- Conflict            409: not possible just now (a release is not yet visible)
-     |    +-- Refused             422: the request is understood and refused (size, name, limit)
+     |    +-- Conflict            409: not possible right now (a new release is not yet visible)
+     |    +-- Refused             422: the request was understood and rejected (size, name, limit)
      |    +-- RateLimited         429: the account's hourly requests are used up
-     |    +-- Unreachable         no answer, or an answer that is not the API's
-     +-- LogStreamError           the log session broke and could not be opened again
+     |    +-- Unreachable         no response, or one that is not the API's
+     +-- LogStreamError           the log session was lost and could not be reopened
      +-- ResultIncomplete         records are missing: never a short DataFrame
-     +-- TaskFailed               the user's task failed: carries .run and .partial
-     +-- SweepFailed              some runs of a sweep failed: carries .sweep and .partial
-     +-- RunCancelled             the run was stopped by its user: carries .run and .partial
+     +-- TaskFailed               the user's task failed; carries .run and .partial
+     +-- SweepFailed              some runs of a sweep failed; carries .sweep and .partial
+     +-- RunCancelled             the run was stopped by its user; carries .run and .partial
 
 `TaskFailed` (the user's task) is a sibling of the platform's errors, never a parent or a child, so
-that one `except` cannot take one for the other.
+that no `except` clause confuses the two.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class HasPartial(Protocol):
-    """A run or a sweep, as its errors carry it."""
+    """Anything with rows received so far: what a `SweepFailed` carries."""
 
     @property
     def partial(self) -> pd.DataFrame | None:
@@ -47,7 +47,7 @@ class HasPartial(Protocol):
 
 
 class FailedRun(HasPartial, Protocol):
-    """A run, as its errors carry it."""
+    """The attributes of a `Run` that are useful after a failure: what a `TaskFailed` carries."""
 
     @property
     def id(self) -> str:
@@ -65,7 +65,7 @@ class FailedRun(HasPartial, Protocol):
         """Whether Heroku ended the dyno."""
 
     def logs(self) -> str:
-        """Return the log."""
+        """Return everything that the task has printed."""
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -73,9 +73,21 @@ class FailedRun(HasPartial, Protocol):
 
 
 class HerokuMagicError(Exception):
-    """Anything this package raises on purpose: a short text that says what to do next.
+    """The base class of all errors that this package raises on purpose.
 
-    `verbose` is set by the magics' `--verbose`: IPython then shows the whole traceback.
+    Attributes
+    ----------
+    verbose
+        Whether IPython shows the full traceback instead of the message alone; `--verbose` sets it.
+
+    Examples
+    --------
+    >>> import heroku_magic
+    >>> try:
+    ...     raise heroku_magic.InvalidOptions("--jobs needs a number.")
+    ... except heroku_magic.HerokuMagicError as error:
+    ...     print(error)
+    --jobs needs a number.
     """
 
     verbose = False
@@ -84,7 +96,7 @@ class HerokuMagicError(Exception):
         super().__init__(clean(message))
 
     def _render_traceback_(self) -> list[str] | None:
-        """Tell IPython what to show: the message alone (its documented hook for exceptions)."""
+        """Return what IPython shows for the exception (a hook of IPython's)."""
         if self.verbose:
             import traceback
 
@@ -93,40 +105,59 @@ class HerokuMagicError(Exception):
         return f"{type(self).__name__}: {self}".splitlines()
 
 
-class InvalidOptions(HerokuMagicError):
-    """A magic's line cannot be read: an unknown, repeated or incomplete option."""
-
-
-class InvalidParameters(HerokuMagicError):
-    """The parameters cannot be sent; `issues` names every fault, not only the first."""
+class _ListsIssues(HerokuMagicError):
+    """An error that names every problem, not only the first."""
 
     def __init__(self, issues: Sequence[str]) -> None:
         self.issues = list(issues)
-        super().__init__(self.issues[0] if len(self.issues) == 1 else _listed(self.issues))
+        listed = f"{len(self.issues)} problems:" + "".join(f"\n  - {issue}" for issue in self.issues)
+        super().__init__(self.issues[0] if len(self.issues) == 1 else listed)
+
+
+class InvalidOptions(HerokuMagicError):
+    """An option or argument is unknown, repeated, incomplete or contradictory."""
+
+
+class InvalidParameters(_ListsIssues):
+    """The parameters cannot be sent.
+
+    Attributes
+    ----------
+    issues
+        A message for every problem.
+    """
 
 
 class Interrupted(HerokuMagicError):
-    """Ctrl-C came before anything was started."""
+    """Ctrl-C was pressed before anything was started, or while waiting for work that continues."""
 
 
 class SettingsError(HerokuMagicError):
-    """No app, several apps, no token, or a setting that cannot be used."""
+    """There is no app, no token or more than one app to choose from, or a setting is invalid."""
 
 
 class EmulatorError(HerokuMagicError):
-    """The embedded Heroku did not start, or is gone."""
+    """The embedded Heroku did not start, or has ended."""
 
 
-class DeployRefused(HerokuMagicError):
-    """A folder cannot be deployed; `issues` names every fault. Nothing was sent."""
+class DeployRefused(_ListsIssues):
+    """A folder cannot be deployed. Nothing was sent.
 
-    def __init__(self, issues: Sequence[str]) -> None:
-        self.issues = list(issues)
-        super().__init__(self.issues[0] if len(self.issues) == 1 else _listed(self.issues))
+    Attributes
+    ----------
+    issues
+        A message for every problem.
+    """
 
 
 class BuildFailed(HerokuMagicError):
-    """Heroku could not build or release what was deployed; `output` is the whole of the build's."""
+    """Heroku could not build or release a deployed folder.
+
+    Attributes
+    ----------
+    output
+        The full output of the build.
+    """
 
     def __init__(self, message: str, output: str) -> None:
         self.output = output
@@ -134,10 +165,15 @@ class BuildFailed(HerokuMagicError):
 
 
 class ApiError(HerokuMagicError):
-    """The Platform API refused or did not answer.
+    """The Platform API rejected a request or did not respond.
 
-    `status` (0 without an answer), `id`, `said` (its sentence) and `request_id` are Heroku's own words for the case:
-    https://devcenter.heroku.com/articles/platform-api-reference#errors
+    Attributes
+    ----------
+    status
+        The HTTP status; 0 without a response.
+    id, said, request_id
+        Heroku's identifier of the error, its message and the id of the request, see
+        https://devcenter.heroku.com/articles/platform-api-reference#errors
     """
 
     def __init__(self, message: str, *, status: int = 0, id: str = "", request_id: str = "") -> None:  # noqa: A002 - Heroku's name
@@ -153,41 +189,59 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """403: the token is good, the right is missing."""
+    """403: the token is valid, but lacks the permission."""
 
 
 class NotFound(ApiError):
-    """404: no such app, dyno or release, or no access to it; `resource` says which, if told."""
+    """404: the app, dyno or release does not exist, or the account has no access to it.
+
+    Attributes
+    ----------
+    resource
+        The kind of resource, if Heroku names it.
+    """
 
     resource: str = ""
 
 
 class Conflict(ApiError):
-    """409: not possible just now, for example while a new release is not yet visible."""
+    """409: not possible right now, for example while a new release is not yet visible."""
 
 
 class Refused(ApiError):
-    """422: understood and refused, for example an unknown size or a limit reached."""
+    """422: the request was understood and rejected, for example for an unknown size or a limit reached."""
 
 
 class RateLimited(ApiError):
-    """429: the account's requests of this hour are used up; `retry_after` in seconds, if told."""
+    """429: the account's requests for this hour are used up.
+
+    Attributes
+    ----------
+    retry_after
+        Seconds to wait; None if Heroku does not say.
+    """
 
     retry_after: float | None = None
 
 
 class Unreachable(ApiError):
-    """No answer, or an answer that is not the Platform API's; `sent` tells whether it may have acted."""
+    """There was no response, or one that is not the Platform API's.
+
+    Attributes
+    ----------
+    sent
+        Whether the request may have arrived and taken effect.
+    """
 
     sent = True
 
 
 class LogStreamError(HerokuMagicError):
-    """The log session broke and could not be opened again."""
+    """The log session was lost and could not be reopened."""
 
 
-class _OfRun(HerokuMagicError):
-    """About one run, which it carries."""
+class _RunError(HerokuMagicError):
+    """An error about one run, which it carries."""
 
     def __init__(self, message: str, run: FailedRun) -> None:
         self.run = run
@@ -195,24 +249,56 @@ class _OfRun(HerokuMagicError):
 
     @property
     def partial(self) -> pd.DataFrame | None:
-        """The rows that came before."""
+        """The rows received before the error."""
         return self.run.partial
 
 
-class ResultIncomplete(_OfRun):
-    """Records are missing that the log's backlog no longer holds; carries the run and the rows so far."""
+class ResultIncomplete(_RunError):
+    """Records are missing, and Heroku's log history no longer has them.
+
+    Attributes
+    ----------
+    run
+        The run.
+    partial
+        The rows that arrived, as a DataFrame; None without a table.
+    """
 
 
-class TaskFailed(_OfRun):
-    """The user's task failed: the text starts with the task's own exception, if it told one."""
+class TaskFailed(_RunError):
+    """The user's task failed. The message starts with the task's own exception, if it reported one.
+
+    Attributes
+    ----------
+    run
+        The run, with its `exit_status`, `logs()` and `files`.
+    partial
+        The rows received before the failure, as a DataFrame; None without a table.
+    """
 
 
-class RunCancelled(_OfRun):
-    """The run was stopped by its user before it ended."""
+class RunCancelled(_RunError):
+    """The run was stopped by its user before it ended.
+
+    Attributes
+    ----------
+    run
+        The run.
+    partial
+        The rows received before the stop, as a DataFrame; None without a table.
+    """
 
 
 class SweepFailed(HerokuMagicError):
-    """Some runs of a sweep failed, or it was stopped; the others' rows are there."""
+    """Some runs of a sweep failed, or the sweep was stopped.
+
+    Attributes
+    ----------
+    sweep
+        The sweep, with its `failures()` and `runs()`.
+    partial
+        The rows of the successful runs, as a DataFrame; None without a table.
+    """
 
     def __init__(self, message: str, sweep: HasPartial) -> None:
         self.sweep = sweep
@@ -220,9 +306,5 @@ class SweepFailed(HerokuMagicError):
 
     @property
     def partial(self) -> pd.DataFrame | None:
-        """The rows of the runs that went well."""
+        """The rows of the successful runs."""
         return self.sweep.partial
-
-
-def _listed(issues: Sequence[str]) -> str:
-    return f"{len(issues)} faults:" + "".join(f"\n  - {issue}" for issue in issues)

@@ -7,6 +7,8 @@ lost response the dyno is therefore looked for by the run's id, which its comman
 from __future__ import annotations
 
 import random
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.log_stream import backlog
@@ -52,6 +54,7 @@ class DynoCreator:
     ) -> None:
         self._client = client
         self._spec = spec
+        self._run_id = key.run
         self._command = f"{spec.command} #{key.run}"
         self._env = {**spec.env, "RUN_KEY": Secret(key.env())}
         self._wait = wait
@@ -59,7 +62,25 @@ class DynoCreator:
         self._lost_responses = 0
 
     def create(self) -> Dyno:
-        """Create the dyno. Raises ApiError; after `Unreachable` it is unknown whether a dyno was started."""
+        """Create the dyno. Raises ApiError, or Stopped if the run was cancelled before."""
+        try:
+            return self._create_once()
+        except Refused as error:
+            if self._spec.size is None:
+                raise
+            raise Refused(f"{error} (with --size {self._spec.size})", status=error.status, id=error.id) from None
+        except Unreachable as error:
+            if not error.sent:
+                raise
+            ends_at = datetime.fromtimestamp(time.time() + self._spec.timeout).astimezone()
+            unknown = (
+                f"It is unknown whether a dyno was started for {self._run_id}. If so, `%heroku ps` lists it, "
+                f"`%heroku stop {self._run_id}` stops it, and it ends by itself at {ends_at:%H:%M:%S}."
+            )
+            raise Unreachable(f"{error} {unknown}", status=error.status, id=error.id) from None
+
+    def _create_once(self) -> Dyno:
+        """Create one dyno, whatever happens to the responses."""
         try:
             return self._create_within_limit()
         except Unreachable as error:
@@ -75,7 +96,7 @@ class DynoCreator:
             if self._lost_responses == CREATES or self._wait(0):
                 raise
         notify("The response to the create request was lost, and no dyno was started. Creating it again.")
-        return self.create()
+        return self._create_once()
 
     def stop_extras(self, dyno: Dyno) -> None:
         """Stop dynos that requests with a lost response started and that were listed too late."""

@@ -1,4 +1,4 @@
-"""Writes the text of a failed run's error: what failed, where, and what to do.
+"""Describes why a run failed: what failed, where, and what to do.
 
 The text starts with the task's own exception, so that `evalue` does, too. It is based on the failure
 record or, for a script without the worker's helper, on the end of its log and its exit status.
@@ -10,6 +10,7 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
+from heroku_magic.errors import FailedRun, ResultIncomplete, TaskFailed
 from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean, clean_line
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heroku_magic.protocol.records import Failure, SourceFrame
+    from heroku_magic.runs.log_reader import RunLog
 
 _EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning)\b(?:: .*)?")
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
@@ -40,6 +42,29 @@ _MEANING = {
     143: "SIGTERM: the dyno was stopped from outside",
 }
 _LONGEST = 2000  # characters of an exception's message
+
+
+def failure_of(
+    run: FailedRun, log: RunLog, output: Sequence[str], time_limit: int | None
+) -> ResultIncomplete | TaskFailed | None:
+    """Return the error of a run that has ended, or None after a success.
+
+    output: the last lines of the task's output. time_limit: in seconds, if it was reached.
+    """
+    if run.exit_status == 0:
+        problem = log.problem()
+        message = f"{run.task} succeeded, but its result is incomplete: {problem}."
+        return ResultIncomplete(message, run) if problem else None
+    text = describe_failure(
+        run.task,
+        run.exit_status,
+        log.decoder.failure,
+        output,
+        time_limit=time_limit,
+        dyno=run.dyno or "",
+        troubles=[text for code, text in log.troubles.items() if code.startswith("R")],
+    )
+    return TaskFailed(text, run)
 
 
 def describe_failure(

@@ -272,7 +272,13 @@ class Run(TableFuture[HerokuMagicError]):
 
     def leftover_message(self) -> str:
         """Return a sentence about what may still be running, and until when."""
-        return self._runner.leftover_message()
+        if self.dyno is None or self.ends_at is None:
+            return "No dyno was started."
+        ends_at = datetime.fromtimestamp(self.ends_at).astimezone()
+        return (
+            f"{self.dyno} of {self.app} may still be running. It ends by itself at {ends_at:%H:%M:%S} "
+            f"(`%heroku stop {self.dyno}` stops it now)."
+        )
 
     def outcome_message(self) -> str:
         """Return a sentence about what became of a cancelled run."""

@@ -19,10 +19,7 @@ from heroku_magic.errors import (
     HerokuMagicError,
     LogStreamError,
     NotFound,
-    Refused,
-    ResultIncomplete,
     RunCancelled,
-    TaskFailed,
     Unreachable,
 )
 from heroku_magic.protocol.records import RunKey
@@ -31,7 +28,7 @@ from heroku_magic.runs import registry
 from heroku_magic.runs.create_dyno import DynoCreator, Stopped
 from heroku_magic.runs.event_log import EventLog
 from heroku_magic.runs.events import StateChange
-from heroku_magic.runs.failures import describe_failure
+from heroku_magic.runs.failures import failure_of
 from heroku_magic.runs.log_reader import RunLog
 from heroku_magic.text.notifier import notifications_to
 
@@ -70,6 +67,9 @@ class RunHandle(FailedRun, Protocol):
     def done(self) -> bool:
         """Return whether the run has ended."""
 
+    def leftover_message(self) -> str:
+        """Return a sentence about what may still be running, and until when."""
+
 
 class Runner:
     """The thread behind one run.
@@ -102,11 +102,7 @@ class Runner:
         self._on_exit = on_exit
         self._on_end = on_end
         self._creator = DynoCreator(
-            self.client,
-            spec,
-            self.key,
-            wait=self.cancel_requested.wait,
-            is_patient=shared_log is None,
+            client, spec, self.key, wait=self.cancel_requested.wait, is_patient=shared_log is None
         )
         self._inbox: queue.SimpleQueue[list[LogLine] | LogStreamError | None] = queue.SimpleQueue()
         self._stream: LogStream | Followed | None = None
@@ -139,26 +135,27 @@ class Runner:
     def _work(self) -> None:
         try:
             dyno = self._attach(self._detached) if self._detached else self._create()
-            self._stream = self._open_log(dyno)
+            if self._shared_log is not None:
+                self._stream = self._shared_log.follow(dyno.name, self._receive)
+            else:
+                self._stream = LogStream(self.client, self.spec.app, dyno.name, self._receive).start()
             self._creator.stop_extras(dyno)
             self._follow(dyno)
             self._finish(self._verdict())
-            self._read_late_lines()
+            until = time.monotonic() + LATE
+            while (left := until - time.monotonic()) > 0:
+                if isinstance(late := self._next(left), list):
+                    self._take(late)
         except HerokuMagicError as error:
             self._finish(error)
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its readers waiting forever
-            message = f"Internal error in heroku_magic: {type(error).__name__}. {self.leftover_message()}"
-            self._finish(HerokuMagicError(message))
+            leftover = self._run.leftover_message()
+            self._finish(HerokuMagicError(f"Internal error in heroku_magic: {type(error).__name__}. {leftover}"))
         finally:
             if self._stream is not None:
                 self._stream.close()
             registry.discard(self.key.run)
             self.events.close()
-
-    def _open_log(self, dyno: Dyno) -> LogStream | Followed:
-        if self._shared_log is not None:
-            return self._shared_log.follow(dyno.name, self._receive)
-        return LogStream(self.client, self.spec.app, dyno.name, self._receive).start()
 
     # -- the dyno ---------------------------------------------------------------------------------
 
@@ -174,12 +171,11 @@ class Runner:
             dyno = self._creator.create()
         except Stopped:
             raise RunCancelled(f"{spec.task} was stopped before its dyno was created.", self._run) from None
-        except Refused as error:
-            if spec.size is None:
-                raise
-            raise Refused(f"{error} (with --size {spec.size})", status=error.status, id=error.id) from None
         except Unreachable as error:
-            raise self._unknown_create(error) if error.sent else error from None
+            if not (error.sent and self.cancel_requested.is_set()):
+                raise
+            message = f"{spec.task} was stopped while its dyno was being created. {error}"
+            raise RunCancelled(message, self._run) from None
         if spec.is_detached:
             self._file = detached_runs.save(spec, dyno, self.key, self.client.base_url, started_at)
         self._use(dyno, started_at)
@@ -201,17 +197,6 @@ class Runner:
         run.ends_at = started_at + self.spec.timeout
         self._change("starting", dyno=run.dyno, size=run.size, release=run.release, ends_at=run.ends_at)
 
-    def _unknown_create(self, error: Unreachable) -> HerokuMagicError:
-        """Describe a create request without a response after which no dyno was seen."""
-        run_id = self.key.run
-        unknown = (
-            f"It is unknown whether a dyno was started for {run_id}. If so, `%heroku ps` lists it, "
-            f"`%heroku stop {run_id}` stops it, and it ends by itself at {_clock(time.time() + self.spec.timeout)}."
-        )
-        if self.cancel_requested.is_set():
-            return RunCancelled(f"{self.spec.task} was stopped while its dyno was being created. {unknown}", self._run)
-        return Unreachable(f"{error} {unknown}", status=error.status, id=error.id)
-
     def _stop_if_cancelled(self) -> None:
         if not self.cancel_requested.is_set() or self._run.state == "stopping":
             return
@@ -222,7 +207,7 @@ class Runner:
         except NotFound:
             self.log.life.mark_gone(time.monotonic())  # it has ended by itself
         except ApiError as error:
-            message = f"{self._run.dyno} could not be stopped: {error}\n{self.leftover_message()}"
+            message = f"{self._run.dyno} could not be stopped: {error}\n{self._run.leftover_message()}"
             raise RunCancelled(message, self._run) from None
 
     def _look_up(self, heard_at: float) -> None:
@@ -311,26 +296,17 @@ class Runner:
         if self._stream is not None:
             self.events.add(*self.log.fill(self._stream.backlog(), at_end=at_end, gaps=self._stream.gaps))
 
-    def _read_late_lines(self) -> None:
-        until = time.monotonic() + LATE
-        while (left := until - time.monotonic()) > 0:
-            item = self._next(left)
-            if isinstance(item, list):
-                self._take(item)
-
     def _warn(self) -> None:
         """Warn once that the time limit is near, and once that nothing was printed."""
         age, limit = time.time() - (self._run.started_at or 0), self.spec.timeout
         if age > WARNING * limit:
             self._note_once(f"The dyno has used {WARNING:.0%} of its time limit of {limit} s; --timeout extends it.")
         if self._run.state == "up" and age > QUIET and not self.log.has_printed:
-            self._note_once(
-                "The dyno is up but has not printed anything. If its output is buffered, start Python with `python -u`."
-            )
+            self._note_once("The dyno is up but has not printed anything. Is its output buffered (see `python -u`)?")
 
     def _lost_log(self, error: LogStreamError) -> HerokuMagicError:
         """Describe a broken log session; it stops the dyno of a sweep, while a single run's is left to its user."""
-        leftover = self.leftover_message()
+        leftover = self._run.leftover_message()
         if self._shared_log is not None and not self.spec.is_detached:
             try:
                 self.client.stop_dyno(self.spec.app, self._dyno_id)
@@ -358,16 +334,6 @@ class Runner:
         ended_at = (run.started_at or 0) + (run.seconds or self._elapsed() or 0)
         return run.ends_at is not None and ended_at >= run.ends_at - 0.5
 
-    def leftover_message(self) -> str:
-        """Return a sentence about what may still be running, and until when."""
-        run = self._run
-        if run.dyno is None or run.ends_at is None:
-            return "No dyno was started."
-        return (
-            f"{run.dyno} of {run.app} may still be running. It ends by itself at {_clock(run.ends_at)} "
-            f"(`%heroku stop {run.dyno}` stops it now)."
-        )
-
     def _elapsed(self) -> float | None:
         """Return the seconds from create to end, as far as known, without the wait for late lines.
 
@@ -384,20 +350,8 @@ class Runner:
         run.exit_status = self.log.exit_status
         if self.cancel_requested.is_set():
             return RunCancelled(f"{task} was stopped after {self._elapsed() or 0:.1f} s; {run.dyno} is gone.", run)
-        if run.exit_status == 0:
-            if (problem := self.log.problem()) is None:
-                return None
-            return ResultIncomplete(f"{task} succeeded, but its result is incomplete: {problem}.", run)
-        text = describe_failure(
-            task,
-            run.exit_status,
-            self.log.decoder.failure,
-            [line.message for line in self.events.latest if line.source == "app"],
-            time_limit=self.spec.timeout if self.is_overdue else None,
-            dyno=run.dyno or "",
-            troubles=[text for code, text in self.log.troubles.items() if code.startswith("R")],
-        )
-        return TaskFailed(text, run)
+        output = [line.message for line in self.events.latest if line.source == "app"]
+        return failure_of(run, self.log, output, self.spec.timeout if self.is_overdue else None)
 
     def _finish(self, error: HerokuMagicError | None) -> None:
         run, exit_status = self._run, self._run.exit_status
@@ -437,10 +391,6 @@ class Runner:
         if text not in self._notes:
             self._notes.add(text)
             self._note(text)
-
-
-def _clock(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds).astimezone():%H:%M:%S}"
 
 
 def _seconds(timestamp: str) -> float:

@@ -1,4 +1,4 @@
-r"""A task that means harm: its rows stay its own, and what it prints is shown as text that moves and hides nothing."""
+"""A malicious task cannot forge results, and its output is displayed as harmless text."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ FORGED = [
 ]
 
 
-def test_forged_records_and_lines_of_heroku_are_only_log(heroku):
+def test_forged_records_and_system_lines_are_plain_log_lines(heroku):
     run = ended(heroku, "says_records", lines=FORGED)
 
     assert_unaffected(run)
@@ -217,7 +217,7 @@ def raw_records(heroku, run):
     return [line.message for line in heroku.logs(run.dyno) if line.message.startswith("@hm1 ")]
 
 
-def test_the_records_of_another_run_are_only_log(heroku):
+def test_replayed_records_of_another_run_are_plain_log_lines(heroku):
     replayed = raw_records(heroku, ended(heroku, "says_records", lines=[]))
     assert len(replayed) >= 4, "a declaration, rows, an end mark"
     run = ended(heroku, "says_records", lines=replayed)
@@ -226,7 +226,7 @@ def test_the_records_of_another_run_are_only_log(heroku):
     assert run.logs().splitlines() == replayed
 
 
-def test_the_records_of_another_run_make_no_table_of_a_plain_script(heroku):
+def test_replayed_records_do_not_become_a_plain_scripts_table(heroku):
     replayed = raw_records(heroku, ended(heroku, "says_records", lines=[]))
     run = ended(heroku, "told", TEXT="\n".join(replayed))
 
@@ -239,7 +239,7 @@ def test_a_task_that_replays_its_own_records_gives_each_row_once(heroku):
 
 
 @pytest.mark.parametrize("name", CONTROLS)
-def test_what_a_task_prints_is_shown_escaped(heroku, name):
+def test_output_is_displayed_escaped(heroku, name):
     said = CONTROLS[name]
     run = ended(heroku, "says", data=said.encode().hex())
 
@@ -249,7 +249,7 @@ def test_what_a_task_prints_is_shown_escaped(heroku, name):
     assert run.logs() == said.replace("\r", " "), "the log itself is data, as it was printed"
 
 
-def test_bytes_that_are_no_text_are_shown_all_the_same(heroku):
+def test_invalid_utf_8_is_displayed(heroku):
     run = ended(heroku, "says", data=bytes(range(256)).replace(b"\n", b"").hex() * 50)
 
     assert_unaffected(run)
@@ -257,7 +257,7 @@ def test_bytes_that_are_no_text_are_shown_all_the_same(heroku):
 
 
 @pytest.mark.parametrize("name", CONTROLS)
-def test_what_an_exception_says_and_is_called_is_shown_escaped(heroku, name):
+def test_an_exceptions_name_and_message_are_displayed_escaped(heroku, name):
     said = CONTROLS[name].replace("\x00", "")  # a class's name takes no NUL
     run = ended(heroku, "raises", data=said.encode().hex())
 
@@ -268,7 +268,7 @@ def test_what_an_exception_says_and_is_called_is_shown_escaped(heroku, name):
 
 
 @pytest.mark.parametrize(("task", "says"), [("mute", "Mute: (its message"), ("shouts", "ValueError: xxx")])
-def test_an_exception_that_cannot_be_shown_is_named_and_one_of_30_mb_is_short(heroku, task, says):
+def test_an_exception_without_a_message_is_named_and_one_of_30_mb_is_shortened(heroku, task, says):
     run = ended(heroku, task)
 
     assert str(run.exception()).startswith(says)
@@ -284,7 +284,7 @@ def test_progress_of_any_number_and_text_is_harmless(heroku, total):
     assert_harmless(run)
 
 
-def test_the_environment_of_a_task_and_of_its_children_does_not_hold_the_key(heroku):
+def test_the_environment_of_a_task_and_its_children_lacks_the_key(heroku):
     run = ended(heroku, "environs")
 
     assert_unaffected(run)
@@ -293,7 +293,7 @@ def test_the_environment_of_a_task_and_of_its_children_does_not_hold_the_key(her
     assert "RUN_KEY" not in run.logs()
 
 
-def test_a_line_of_100_mb_ends_well_and_in_bounded_memory(folder):
+def test_a_line_of_100_mb_succeeds_in_bounded_memory(folder):
     script = f"""
         import resource
         from heroku_magic import connect
@@ -322,7 +322,7 @@ def test_a_line_of_100_mb_ends_well_and_in_bounded_memory(folder):
     assert int(said.stdout) < 800_000, "kilobytes: some times the line, which the run keeps"
 
 
-def test_a_notebook_that_was_attacked_is_saved_without_a_raw_character(folder):
+def test_an_attacked_notebook_is_saved_without_control_characters(folder):
     everything = "".join(CONTROLS.values()).replace("\x00", "").encode()
     with kernel(folder.parent) as started:
         outs = [
@@ -354,7 +354,7 @@ def shell(folder, processes):
     InteractiveShell.clear_instance()
 
 
-def test_what_is_printed_of_a_hostile_app_is_escaped(shell, heroku, capsys):
+def test_everything_printed_about_a_hostile_app_is_escaped(shell, heroku, capsys):
     run = ended(heroku, "says", data="".join(CONTROLS.values()).encode().hex())
     for line in ("tasks", "tasks documented", f"logs {run.dyno}", f"logs {run.dyno} --verbose", "run documented"):
         shell.run_line_magic("heroku", line)

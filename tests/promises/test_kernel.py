@@ -1,4 +1,4 @@
-"""The whole way in a real kernel: streaming, interrupts, a killed kernel, background runs, nothing leaked."""
+"""A real kernel: streaming, interrupts, a killed kernel, background runs, no leaks."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def gone(pattern, seconds=5):
     return True
 
 
-def test_a_cell_of_one_line_gives_a_dataframe_as_its_value(shared):
+def test_a_one_line_cell_has_a_dataframe_as_its_value(shared):
     out = shared.run("%%heroku ticks --arg n=2 --arg every=0")
 
     assert out.error is None
@@ -115,7 +115,7 @@ def test_lines_arrive_while_the_task_runs(shared):
     assert all(later - earlier > 0.2 for earlier, later in pairwise(moments)), moments
 
 
-def test_a_failed_task_is_an_error_output_with_its_own_words(shared):
+def test_a_failed_task_is_an_error_output_with_its_own_message(shared):
     out = shared.run("%%heroku fails")
 
     name, text = out.error
@@ -137,7 +137,7 @@ def test_an_interrupt_stops_the_dyno_within_two_seconds(shared):
     assert "Empty DataFrame" in shared.run("%heroku ps").value
 
 
-def test_a_second_interrupt_lets_go_and_says_what_still_runs(shared):
+def test_a_second_interrupt_stops_waiting_and_reports_what_still_runs(shared):
     sent = shared.start("%%heroku stubborn")
     time.sleep(1.0)
     shared.manager.interrupt_kernel()
@@ -151,7 +151,7 @@ def test_a_second_interrupt_lets_go_and_says_what_still_runs(shared):
     )
 
 
-def test_a_background_run_goes_on_updating_its_own_cell(shared):
+def test_a_background_run_keeps_updating_its_own_cell(shared):
     sent = shared.start("run = %heroku run ticks --arg every=0.2 --bg --out later")
     first = [message for _, message in shared.messages(sent)]
     display = next(m["content"]["transient"]["display_id"] for m in first if m["msg_type"] == "display_data")
@@ -164,7 +164,7 @@ def test_a_background_run_goes_on_updating_its_own_cell(shared):
     assert out.text == ""
 
 
-def test_ten_thousand_lines_are_bounded_in_the_display_and_whole_in_the_log(shared):
+def test_ten_thousand_lines_are_bounded_in_the_display_and_complete_in_the_log(shared):
     out = shared.run("%%heroku lines\nn = 10_000")
 
     updates = out.of("update_display_data")
@@ -184,7 +184,7 @@ def test_hostile_output_is_harmless(shared):
 
 
 @pytest.mark.usefixtures("kernels")
-def test_the_token_and_the_logs_url_appear_nowhere(folder):
+def test_the_token_and_the_log_url_appear_nowhere(folder):
     code = """
         import logging
         logging.basicConfig(level=logging.DEBUG)
@@ -248,7 +248,7 @@ def is_zombie(pid):
         return True
 
 
-def test_pictures_files_and_metrics_come_back(shared):
+def test_pictures_files_and_metrics_are_returned(shared):
     output = shared.run("%%heroku plots\n")
 
     (picture,) = [content["data"] for content in output.of("display_data") if "image/png" in content["data"]]

@@ -1,4 +1,4 @@
-"""kill -9 of the kernel, the embedded Heroku and the dyno: nothing is left running, nothing is half bound."""
+"""kill -9 of the kernel, the embedded Heroku or the dyno leaves nothing running and no variable half bound."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_nothing_outlives_a_kernel_and_an_emulator_killed_at_once(notebook, seed
 
 
 @pytest.mark.parametrize("victim", ["kernel", "emulator"])
-def test_what_left_its_dyno_s_process_group_does_not_outlive_it_either(notebook, victim):
+def test_processes_outside_the_dynos_process_group_end_too(notebook, victim):
     started = notebook("strays")
     started.wait_for("row 0.")
     emulator = started.emulator()

@@ -1,4 +1,4 @@
-"""Secrets, however they are given, are in nothing that a notebook shows, saves, logs, remembers or starts."""
+"""Secrets from any source never appear in what a notebook shows, saves, logs, remembers or starts."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def notebook(place, processes):
     manager.cleanup_resources()
 
 
-def test_nothing_that_a_kernel_shows_logs_remembers_or_starts_holds_a_secret(place, notebook):
+def test_a_kernel_reveals_no_secret_in_output_logs_history_or_processes(place, notebook):
     for cell in [*CELLS[:8], *PROMPTS, *CELLS[8:]]:
         notebook.run(cell)
         if cell == "%heroku login":
@@ -228,7 +228,7 @@ def assert_hidden_in_commands(place):
 
 
 @pytest.mark.parametrize("place", ["HEROKU_API_KEY", "netrc"], indirect=True)
-def test_a_saved_notebook_holds_no_secret(place):
+def test_a_saved_notebook_contains_no_secret(place):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     path = {"metadata": {"path": str(place.work)}}
     nbclient.NotebookClient(notebook, timeout=60, allow_errors=True, kernel_name="python3", resources=path).execute()

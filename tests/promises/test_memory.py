@@ -1,4 +1,4 @@
-"""A run whose log is very long: the client's memory stays small, and the log is whole."""
+"""A run with a very long log: the client's memory stays small, and the log is complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ print(len(text.splitlines()), text[:5].split(), text[-9:].split())
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="ru_maxrss is in kB on Linux alone")
-def test_a_million_lines_are_read_within_15_mb_and_are_all_there(tmp_path):
+def test_a_million_lines_are_read_within_15_mb_and_none_is_missing(tmp_path):
     (tmp_path / "Procfile").write_text("task: true\n")
     (tmp_path / "requirements.txt").write_text("")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`--secret NAME`: the task gets the value, and nobody sees it, whatever the task prints, raises or emits."""
+"""`--secret NAME`: the task gets the value, which is masked in whatever the task prints, raises or emits."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def assert_hidden(text):
 
 
 @pytest.mark.parametrize("way", ["log", "raises", "named", "told", "emitted"])
-def test_what_a_task_spills_is_masked(heroku, way):
+def test_a_secret_is_masked_however_the_task_reveals_it(heroku, way):
     run = heroku.submit("spills", {"way": way}, secrets=["KEY"])
     shown = seen(run)
     assert_hidden(shown)
@@ -100,19 +100,19 @@ def test_plain_rows_are_masked(heroku):
     assert_hidden(seen(run))
 
 
-def test_the_log_read_again_is_masked(heroku):
+def test_a_log_read_later_is_masked(heroku):
     run = heroku.submit("spills", secrets=["KEY"])
     run.result(60)
     assert_hidden("\n".join(map(str, heroku.logs(run.dyno))))
 
 
-def test_a_parameter_may_be_a_secret_itself(heroku):
+def test_a_parameters_value_may_be_a_secret_object(heroku):
     run = heroku.submit("spills", {"KEY": Secret("another-one")})
     assert run.result(60)["length"].tolist() == [11]
     assert "another-one" not in seen(run)
 
 
-def test_bad_secrets_are_refused_without_a_word_of_them(heroku, monkeypatch):
+def test_invalid_secrets_are_refused_without_revealing_them(heroku, monkeypatch):
     with pytest.raises(InvalidParameters, match="KEY is a secret: expected a whole number") as caught:
         heroku.submit("fixed", secrets=["KEY"])
     assert_hidden(str(caught.value))
@@ -125,7 +125,7 @@ def test_bad_secrets_are_refused_without_a_word_of_them(heroku, monkeypatch):
         heroku.submit("spills", secrets=["KEY"])
 
 
-def test_a_name_that_no_parameter_may_have_is_refused_before_anybody_is_asked(heroku, monkeypatch):
+def test_an_invalid_parameter_name_is_refused_before_prompting(heroku, monkeypatch):
     monkeypatch.setattr("heroku_magic.accounts.secret_sources.ask", lambda *_, **__: pytest.fail("asked"))
     with pytest.raises(InvalidParameters, match="RUN_KEY carries the run's own key"):
         heroku.submit("spills", secrets=["RUN_KEY"])
@@ -135,7 +135,7 @@ def test_a_name_that_no_parameter_may_have_is_refused_before_anybody_is_asked(he
 
 @pytest.mark.parametrize("xmode", ["Context", "Verbose"])
 @pytest.mark.usefixtures("processes")
-def test_no_traceback_shows_it(folder, monkeypatch, capsys, xmode):
+def test_no_traceback_shows_a_secret(folder, monkeypatch, capsys, xmode):
     monkeypatch.setenv("KEY", VALUE)
     shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
     shell.run_line_magic("load_ext", "heroku_magic")
@@ -149,7 +149,7 @@ def test_no_traceback_shows_it(folder, monkeypatch, capsys, xmode):
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_saved_notebook_does_not_hold_it(folder, monkeypatch):
+def test_a_saved_notebook_does_not_contain_a_secret(folder, monkeypatch):
     monkeypatch.setenv("KEY", VALUE)
     cells = [
         "%load_ext heroku_magic",
@@ -167,14 +167,14 @@ def test_a_saved_notebook_does_not_hold_it(folder, monkeypatch):
     assert_hidden(json.loads(saved)["cells"][1]["outputs"][-1]["data"]["text/html"])
 
 
-def test_a_failed_task_raises_without_it(heroku):
+def test_a_failed_task_raises_without_the_secret(heroku):
     with pytest.raises(TaskFailed, match=r"cannot log in with \*\*\*") as caught:
         heroku.run("spills", {"way": "raises"}, secrets=["KEY"])
     assert_hidden(str(caught.value))
 
 
 @pytest.mark.usefixtures("processes")
-def test_no_row_of_a_sweep_has_a_secret(tmp_path):
+def test_a_sweep_row_may_not_contain_a_secret(tmp_path):
     source = (
         "from heroku_task import Secret, task\n\n\n@task\ndef job(n: int, token: Secret = ''):\n    return {'n': n}\n"
     )

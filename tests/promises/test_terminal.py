@@ -1,4 +1,4 @@
-"""A terminal IPython on a pseudo-terminal: lines as they are printed, one-line cells, Ctrl-C."""
+"""IPython in a pseudo-terminal: printed lines, one-line cells, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def terminal(tmp_path, processes):
     child.close(force=True)
 
 
-def test_hello_shows_at_once_and_then_the_exit_status(terminal):
+def test_output_appears_immediately_then_the_exit_status(terminal):
     terminal.sendline("%heroku run hello --arg NAME=Daniela")
     terminal.expect(r"hello · run\.\d+ · v\d · Standard-1X · embedded")
     terminal.expect("Hello Daniela!")
     terminal.expect("hello ✓ exit 0 · ")
 
 
-def test_a_cell_of_one_line_runs_after_blank_lines_and_a_body_may_follow(terminal):
+def test_a_one_line_cell_runs_after_blank_lines_and_may_have_a_body(terminal):
     terminal.sendline("%%heroku --arg n=2")
     terminal.sendline("")
     terminal.sendline("")
@@ -64,14 +64,14 @@ def test_ctrl_c_stops_the_dyno(terminal):
     terminal.expect("Empty DataFrame")
 
 
-def test_magics_help_says_how(terminal):
+def test_help_shows_how_to_use_the_magic(terminal):
     terminal.sendline("%heroku --help")
     terminal.expect(r"%heroku run \[TASK\]")
     terminal.sendline("%heroku?")
     terminal.expect("Run tasks on Heroku one-off dynos")
 
 
-def test_a_cell_of_code_runs_on_the_dyno_and_fails_with_its_own_line(terminal):
+def test_a_code_cell_runs_on_the_dyno_and_fails_with_its_own_line(terminal):
     terminal.sendline("%%dyno --arg n=3")
     terminal.sendline("print('n is', n)")
     terminal.sendline("[{'i': i} for i in range(n)]")
@@ -90,7 +90,7 @@ def test_a_cell_of_code_runs_on_the_dyno_and_fails_with_its_own_line(terminal):
     terminal.expect("→    3 | 1 / x")
 
 
-def test_a_cell_of_code_without_code_says_so(terminal):
+def test_an_empty_code_cell_is_an_error(terminal):
     terminal.sendline("%%dyno")
     terminal.sendline("")
     terminal.sendline("")

@@ -1,4 +1,4 @@
-"""detached: a run that outlives its kernel, attached from another one."""
+"""Detached runs outlive their kernel and are attached from another one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def in_another_kernel(code):
         return process, process.stdout.readline().strip()
 
 
-def test_a_run_whose_kernel_was_killed_is_attached_and_gives_the_same_frame(heroku, tmp_path):
+def test_a_run_of_a_killed_kernel_is_attached_and_gives_the_same_frame(heroku, tmp_path):
     process, run_id = in_another_kernel(
         "run = heroku.submit('count', {'n': 20, 'pause': 0.05}, detach=True)\n"
         "        run.wait_for_dyno(); print(run.id, flush=True); time.sleep(60)"
@@ -86,7 +86,7 @@ def test_a_run_whose_kernel_was_killed_is_attached_and_gives_the_same_frame(hero
         heroku.attach(run_id)
 
 
-def test_a_run_that_was_over_before_its_kernel_was_killed_can_still_be_attached(heroku, monkeypatch):
+def test_a_run_that_ended_before_its_kernel_was_killed_can_be_attached(heroku, monkeypatch):
     monkeypatch.setattr("heroku_magic.runs.registry._durations", {})
     process, run_id = in_another_kernel(
         "run = heroku.submit('count', {'n': 3}, detach=True)\n"
@@ -99,7 +99,7 @@ def test_a_run_that_was_over_before_its_kernel_was_killed_can_still_be_attached(
     assert heroku.estimate("count").measured is None, "nobody knows when it ended"
 
 
-def test_a_run_that_is_over_is_attached_from_what_the_log_holds(heroku):
+def test_an_ended_run_is_attached_from_the_log_history(heroku):
     process, run_id = in_another_kernel(
         "run = heroku.submit('fails', detach=True)\n        run.wait_for_dyno(); print(run.id, flush=True)"
     )
@@ -111,14 +111,14 @@ def test_a_run_that_is_over_is_attached_from_what_the_log_holds(heroku):
         heroku.attach(run_id).result(30)
 
 
-def test_a_process_that_ends_at_once_leaves_a_run_that_can_be_attached(heroku):
+def test_a_process_that_exits_immediately_leaves_an_attachable_run(heroku):
     process, run_id = in_another_kernel("run = heroku.submit('count', detach=True); print(run.id, flush=True)")
     assert process.wait(20) == 0
 
     assert heroku.attach(run_id).result(30)["i"].tolist() == [0, 1, 2]
 
 
-def test_what_is_no_detached_run_is_refused_with_those_that_are(heroku, tmp_path):
+def test_an_unknown_run_is_refused_with_a_list_of_known_ones(heroku, tmp_path):
     run = heroku.submit("count", {"n": 1, "pause": 5}, detach=True)
     run.wait_for_dyno()
     for name in ("hm-00000000", "../../etc/passwd", "run.1234"):
@@ -133,7 +133,7 @@ def test_what_is_no_detached_run_is_refused_with_those_that_are(heroku, tmp_path
 
 
 @pytest.mark.usefixtures("processes")
-def test_the_embedded_heroku_ends_with_the_kernel_so_nothing_is_detached_there(tmp_path):
+def test_nothing_can_be_detached_on_the_embedded_heroku(tmp_path):
     with pytest.raises(InvalidOptions, match="end with this kernel"):
         connect(local=True, say=lambda _: None).submit("task", detach=True)
 
@@ -151,13 +151,13 @@ def in_a_script(code, **environ):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
 
 
-def test_a_script_that_ends_stops_its_dynos_and_says_so(heroku):
+def test_a_script_that_exits_stops_its_dynos_and_reports_it(heroku):
     said = in_a_script("pass")
     assert "heroku_magic: count was stopped after" in said
     assert heroku.dynos() == []
 
 
-def test_what_cannot_be_reached_at_the_end_is_named_with_its_own_end(heroku):
+def test_a_dyno_that_cannot_be_stopped_at_exit_is_reported_with_its_end_time(heroku):
     said = in_a_script("run._runner.client._transport.base_url = 'http://127.0.0.1:9'")
     assert "may still be running. It ends by itself at" in said
     for dyno in heroku.dynos():

@@ -1,4 +1,4 @@
-"""event_log: every event in its order for any reader, in little memory."""
+"""Every event is there for every reader, in order and in little memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read(log, position=0):
     return events
 
 
-def test_events_come_back_in_their_order_from_memory_and_from_the_file():
+def test_events_are_read_in_order_from_memory_and_disk():
     events = [Progress(i) if i % 7 == 0 else line(i) for i in range(2 * BLOCK + 10)]
     log = EventLog()
     for at in range(0, len(events), 999):
@@ -35,7 +35,7 @@ def test_events_come_back_in_their_order_from_memory_and_from_the_file():
     assert log.others == [event for event in events if isinstance(event, Progress)]
 
 
-def test_a_million_lines_take_little_memory_and_are_all_there():
+def test_a_million_lines_stay_complete_in_little_memory():
     tracemalloc.start()
     log = EventLog()
     for at in range(0, 1_000_000, 1000):

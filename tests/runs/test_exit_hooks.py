@@ -1,4 +1,4 @@
-"""endings: dynos, then apps, then tokens, then servers, whatever was imported first; and never by a forked child."""
+"""Exit hooks run in a fixed order, and never in a forked child."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ended(program, **more):
     return done.stdout.split(), done.stderr
 
 
-def test_the_steps_are_taken_in_their_order_whatever_came_first():
+def test_hooks_run_in_the_order_of_their_steps():
     program = """
         from heroku_magic.runs.exit_hooks import Step, at_end
         for step in (Step.TOKENS, Step.SERVERS, Step.DYNOS, Step.APPS):
@@ -32,7 +32,7 @@ def test_the_steps_are_taken_in_their_order_whatever_came_first():
     assert ended(program) == (["DYNOS", "APPS", "TOKENS", "SERVERS"], "")
 
 
-def test_a_step_that_fails_stops_no_other():
+def test_a_failing_hook_does_not_stop_the_others():
     program = """
         from heroku_magic.runs.exit_hooks import Step, at_end
         at_end(Step.DYNOS, lambda: 1 / 0)
@@ -43,7 +43,7 @@ def test_a_step_that_fails_stops_no_other():
     assert "ZeroDivisionError" in errors
 
 
-def test_a_forked_child_takes_nothing_back():
+def test_a_forked_child_runs_no_hooks():
     program = """
         import os, sys
         from heroku_magic.runs.exit_hooks import Step, at_end

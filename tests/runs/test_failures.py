@@ -1,4 +1,4 @@
-"""failures: a failed run's text begins with the task's own exception and ends with what to do."""
+"""A failed run's error starts with the task's own exception and ends with what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def described(status=1, failure=None, log=(), time_limit=None):
     return describe_failure("simulate", status, failure, log, time_limit=time_limit, dyno="run.4822")
 
 
-def test_the_text_shows_the_tasks_exception_its_lines_and_where_to_look():
+def test_the_text_shows_exception_source_lines_and_where_to_look():
     frame = SourceFrame("simulate.py", 14, "simulate", [(13, "    for i in range(n):"), (14, "        x = 1 / 0")])
 
     assert described(failure=Failure("ZeroDivisionError", "division by zero", [frame])).splitlines() == [
@@ -24,7 +24,7 @@ def test_the_text_shows_the_tasks_exception_its_lines_and_where_to_look():
     ]
 
 
-def test_the_mark_stands_below_the_failing_line_of_a_frame():
+def test_carets_mark_the_failing_expression():
     frame = SourceFrame("<cell>", 3, "<module>", [(2, "a = 0"), (3, "b = [1, 2 / a]")], (8, 13))
 
     assert described(failure=Failure("ZeroDivisionError", "division by zero", [frame])).splitlines()[2:5] == [
@@ -45,7 +45,7 @@ def test_the_mark_stands_below_the_failing_line_of_a_frame():
         (None, "unknown exit status"),
     ],
 )
-def test_the_exit_status_is_said_in_words(status, expected):
+def test_the_exit_status_is_explained(status, expected):
     assert expected in described(status).splitlines()[0]
 
 

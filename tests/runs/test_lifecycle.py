@@ -1,4 +1,4 @@
-"""lifecycle: when a run is over, in every order that Heroku's lines were seen in."""
+"""When a run is over, for every order in which Heroku's lines have been observed."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def after(*lines, end=None, gone=False):
         (after(gone=True), False, True),
     ],
 )
-def test_the_end_of_a_run_needs_its_witnesses(life, at_once, after_grace):
+def test_the_end_of_a_run_needs_evidence(life, at_once, after_grace):
     assert life.is_over(10.0) == at_once
     assert life.is_over(10.0 + GRACE) == after_grace
     assert life.patience(10.0, 60) == (GRACE if after_grace else 60) or at_once
 
 
-def test_news_in_the_grace_period_begin_it_anew():
+def test_a_line_in_the_grace_period_restarts_it():
     life = after(EXIT, COMPLETE)
     life.lines_arrived(10.0 + GRACE / 2, None)
 
@@ -50,12 +50,12 @@ def test_news_in_the_grace_period_begin_it_anew():
     assert life.is_over(10.0 + 1.5 * GRACE)
 
 
-def test_the_exit_status_is_the_exit_lines_and_complete_says_nothing_of_it():
+def test_the_exit_status_comes_from_the_exit_line_alone():
     assert after(EXIT).exit_status == 3
     assert after(COMPLETE).exit_status is None
 
 
-def test_system_lines_begin_states():
+def test_system_lines_announce_states():
     life = Lifecycle()
 
     assert life.read(UP, 0) == ["up"]
@@ -63,7 +63,7 @@ def test_system_lines_begin_states():
     assert life.read("Starting process with command `x`", 0) == []
 
 
-def test_the_end_is_timed_where_it_was_first_seen():
+def test_the_first_sign_of_the_end_sets_its_time():
     life = Lifecycle()
     life.read(EXIT, 4.0)
     life.read(COMPLETE, 5.0)
@@ -71,7 +71,7 @@ def test_the_end_is_timed_where_it_was_first_seen():
     assert life.ended_at == 4.0
 
 
-def test_a_run_that_its_user_stopped_does_not_wait_for_late_lines():
+def test_a_cancelled_run_does_not_wait_for_late_lines():
     life = after(EXIT)
     life.skip_late_lines()
     assert not life.is_over(10.0), "its dyno may still be there"

@@ -1,4 +1,4 @@
-"""transcript: what a log says of a run, what is missing in it, and what the backlog tells then."""
+"""What a log says about a run, what is missing from it, and what the backlog adds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_lines_become_text_records_states_and_notes(log):
     assert [note[:3] for note in news.notes] == ["R14"]
 
 
-def test_lines_of_an_older_dyno_of_the_same_name_are_not_ours(log):
+def test_lines_of_an_older_dyno_of_the_same_name_are_ignored(log):
     old = LogLine("2026-01-01T11:59:50.000000+00:00", "app", "run.1", '{"i": 1}')
 
     assert log.take([old]).events == []
@@ -68,7 +68,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_many_lines_at_once_are_read_as_each_by_itself(what):
+def test_a_batch_of_lines_reads_like_its_single_lines(what):
     flood = lines(*(f"line {number}" for number in range(MANY)))
     batch = [*flood, *ODD[what], *flood]
     at_once, one_by_one = (RunLog(KEY, takes_rows=True, mask=Mask([Secret("hunter2-value")])) for _ in range(2))
@@ -86,7 +86,7 @@ def test_many_lines_at_once_are_read_as_each_by_itself(what):
     assert KEY.env().partition(":")[2] not in str(news.events)
 
 
-def test_a_gap_is_looked_for_once_it_is_no_longer_just_late(log, monkeypatch):
+def test_a_gap_is_filled_once_it_is_no_longer_just_late(log, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(transcript.time, "monotonic", lambda: now[0])
     sent = keyed(4)
@@ -100,7 +100,7 @@ def test_a_gap_is_looked_for_once_it_is_no_longer_just_late(log, monkeypatch):
     assert not log.needs_backlog()
 
 
-def test_what_the_backlog_does_not_hold_is_said_before_the_end_and_asked_for_once(log, monkeypatch):
+def test_a_permanent_loss_is_reported_before_the_end_and_requested_once(log, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(transcript.time, "monotonic", lambda: now[0])
     sent = keyed(5)
@@ -143,7 +143,7 @@ def plain(*numbers):
         ([*heroku(UP), *lines('{"i": "' + "x" * 10_000)], 0, "1 of its rows were cut"),
     ],
 )
-def test_rows_that_nobody_numbered_are_right_or_there_is_a_problem(log, backlog, gaps, problem):
+def test_unnumbered_rows_are_complete_or_a_problem_is_reported(log, backlog, gaps, problem):
     log.take(plain(1, 2))
     log.fill(backlog, at_end=True, gaps=gaps)
 
@@ -152,7 +152,7 @@ def test_rows_that_nobody_numbered_are_right_or_there_is_a_problem(log, backlog,
     assert not log.decoder.verified
 
 
-def test_the_exit_status_is_that_of_the_process_whose_rows_were_taken(log):
+def test_the_exit_status_is_that_of_the_process_whose_rows_are_used(log):
     assert log.exit_status is None
     log.take(heroku("Process exited with status 3"))
     assert log.exit_status == 3
@@ -161,13 +161,13 @@ def test_the_exit_status_is_that_of_the_process_whose_rows_were_taken(log):
     assert log.exit_status == 0, "the other process, of which no end is known, had the 3"
 
 
-def test_the_key_is_hidden_where_a_task_prints_its_first_environment(log):
+def test_the_key_is_masked_in_a_printed_environment(log):
     (event,) = log.take(lines(f"RUN_KEY={KEY.env()}")).events
 
     assert event.message == "RUN_KEY=hm-0123abcd:***"
 
 
-def test_how_an_earlier_dyno_of_the_same_name_ended_says_nothing_of_this_one(log):
+def test_the_end_of_an_earlier_dyno_of_the_same_name_is_ignored(log):
     before = "2026-01-01T11:59:58.000000+00:00"
     ended = [
         LogLine(before, "heroku", "run.1", text)

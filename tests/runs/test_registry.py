@@ -1,4 +1,4 @@
-"""lookups: one request answers for all runs of an app."""
+"""One request for an app's dynos serves all runs."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def client(monkeypatch):
     return Client()
 
 
-def test_one_request_answers_for_all_that_ask_about_an_earlier_moment(client):
+def test_one_request_serves_all_lookups_of_an_earlier_moment(client):
     before = time.monotonic()
     assert [registry.dynos_since(client, "app", before) for _ in range(3)] == [{"a"}] * 3
     assert client.asked == 1
 
 
-def test_nobody_asks_again_too_early_nor_trusts_an_answer_that_is_too_old(client, monkeypatch):
+def test_lookups_are_neither_repeated_too_early_nor_outdated(client, monkeypatch):
     registry.dynos_since(client, "app", time.monotonic())
     client.ids = []
     assert registry.dynos_since(client, "app", time.monotonic()) is None
@@ -47,7 +47,7 @@ def test_nobody_asks_again_too_early_nor_trusts_an_answer_that_is_too_old(client
     assert client.asked == 3
 
 
-def test_an_account_with_few_requests_left_is_asked_more_rarely(client, monkeypatch):
+def test_lookups_are_rarer_when_few_requests_are_left(client, monkeypatch):
     monkeypatch.setattr(registry, "LOOKUP_INTERVAL", 0.0)
     registry.dynos_since(client, "app", time.monotonic())
     client.requests_left = 100

@@ -1,4 +1,4 @@
-"""run: one dyno from request to result on the embedded Heroku, and each way it can end."""
+"""A run on the embedded Heroku, from request to result, and each way it can end."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ def test_rows_come_back_as_a_dataframe_with_the_runs_facts(heroku):
     assert "T" in facts["started_at"]
 
 
-def test_no_rows_one_row_and_no_table_are_told_apart(heroku):
+def test_no_rows_one_row_and_no_table_are_different_results(heroku):
     assert heroku.run("empty").shape == (0, 0)
     assert heroku.run("one").to_dict("records") == [{"a": 1, "b": [1, 2]}]
     assert heroku.run("nothing") is None
 
 
-def test_a_runs_events_can_be_read_by_any_number_of_readers_from_the_first(heroku):
+def test_any_number_of_readers_get_every_event(heroku):
     run = heroku.submit("count")
     first = list(run)
     second = list(run)
@@ -135,7 +135,7 @@ def test_a_runs_events_can_be_read_by_any_number_of_readers_from_the_first(herok
     ]
 
 
-def test_the_words_of_concurrent_futures_mean_what_they_mean_there(heroku):
+def test_a_run_behaves_like_a_future(heroku):
     run = heroku.submit("slow", {"seconds": 0.3})
 
     assert not run.done()
@@ -170,7 +170,7 @@ def test_a_missing_package_names_the_line_to_add(heroku):
         heroku.run("imports")
 
 
-def test_a_shell_scripts_json_lines_are_rows_that_nobody_verified(heroku):
+def test_json_lines_of_a_shell_script_are_unverified_rows(heroku):
     df = heroku.run("json")
 
     assert df["i"].tolist() == [1, 2, 3]
@@ -183,21 +183,21 @@ def test_an_exit_status_is_the_true_one(heroku, task, status):
         heroku.run(task)
 
 
-def test_a_task_that_prints_nothing_is_no_problem(heroku):
+def test_a_silent_task_succeeds(heroku):
     run = heroku.submit("silent")
 
     assert run.result() is None
     assert (run.logs(), run.exit_status) == ("", 0)
 
 
-def test_one_line_of_a_megabyte_is_whole(heroku):
+def test_a_line_of_a_megabyte_is_complete(heroku):
     run = heroku.submit("long")
     run.result()
 
     assert run.logs() == "x" * 1_000_000 + "end"
 
 
-def test_bytes_that_are_no_text_lose_nothing_else(heroku):
+def test_invalid_utf_8_is_replaced_and_nothing_else_is_lost(heroku):
     run = heroku.submit("bytes")
     run.result()
 
@@ -224,7 +224,7 @@ def test_cancel_stops_the_dyno_and_waits_until_it_is_gone(heroku):
     assert heroku.dynos() == []
 
 
-def test_cancel_before_the_create_was_answered_leaves_nothing(heroku):
+def test_cancel_before_the_create_response_leaves_no_dyno(heroku):
     run = heroku.submit("slow")
     run.cancel()
 
@@ -251,7 +251,7 @@ def test_the_dyno_carries_the_runs_public_id_and_nothing_else_of_ours(heroku):
     assert dyno.command == f"slow #{run.id}"
 
 
-def test_the_key_of_the_run_shows_nowhere(heroku):
+def test_the_runs_key_appears_nowhere(heroku):
     run = heroku.submit("count")
     run.result()
 
@@ -260,7 +260,7 @@ def test_the_key_of_the_run_shows_nowhere(heroku):
     assert secret not in everything
 
 
-def test_a_lost_answer_to_a_create_is_found_again_by_the_runs_id(heroku, monkeypatch):
+def test_a_dyno_whose_create_response_was_lost_is_found_by_the_runs_id(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.errors import Unreachable
 
@@ -275,7 +275,7 @@ def test_a_lost_answer_to_a_create_is_found_again_by_the_runs_id(heroku, monkeyp
     assert len(heroku.run("count")) == 3
 
 
-def test_a_create_that_never_arrived_is_an_error_and_no_dyno(heroku, monkeypatch):
+def test_a_create_request_that_never_arrives_is_an_error_without_a_dyno(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.errors import Unreachable
 
@@ -289,7 +289,7 @@ def test_a_create_that_never_arrived_is_an_error_and_no_dyno(heroku, monkeypatch
     assert heroku.dynos() == []
 
 
-def test_a_lost_create_that_cannot_be_looked_for_stays_unknown(heroku, monkeypatch):
+def test_a_lost_create_that_cannot_be_looked_up_stays_unknown(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.errors import RateLimited, Unreachable
 
@@ -307,7 +307,7 @@ def test_a_lost_create_that_cannot_be_looked_for_stays_unknown(heroku, monkeypat
         heroku.submit("count").result()
 
 
-def test_a_run_goes_on_though_its_second_dyno_cannot_be_looked_for(heroku, monkeypatch):
+def test_a_run_continues_when_a_second_dyno_cannot_be_looked_up(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.errors import RateLimited, Unreachable
 
@@ -335,13 +335,13 @@ def test_a_run_goes_on_though_its_second_dyno_cannot_be_looked_for(heroku, monke
     )
 
 
-def test_many_runs_at_once_keep_their_rows_apart(heroku):
+def test_concurrent_runs_keep_their_rows_apart(heroku):
     runs = [heroku.submit("count", {"word": str(i)}) for i in range(2)]
 
     assert [run.result()["word"].unique().tolist() for run in runs] == [["0"], ["1"]]
 
 
-def test_a_log_that_comes_faster_than_it_is_taken_is_slowed_down_instead_of_kept_in_memory(heroku, monkeypatch):
+def test_a_fast_log_is_slowed_down_rather_than_kept_in_memory(heroku, monkeypatch):
     waiting, take = [], Runner._take
 
     def slowly(runner, lines):
@@ -372,7 +372,7 @@ def wait_for(condition, seconds=10):
         time.sleep(0.01)
 
 
-def test_a_fault_of_ours_ends_the_run_instead_of_hanging_it(heroku, monkeypatch):
+def test_an_internal_error_ends_the_run(heroku, monkeypatch):
     from heroku_magic import HerokuMagicError
     from heroku_magic.runs.lifecycle import Lifecycle
 
@@ -384,7 +384,7 @@ def test_a_fault_of_ours_ends_the_run_instead_of_hanging_it(heroku, monkeypatch)
         heroku.submit("count").result(timeout=10)
 
 
-def test_a_state_line_that_comes_after_the_end_changes_nothing(heroku):
+def test_a_state_line_after_the_end_changes_nothing(heroku):
     from heroku_magic.api.log_lines import LogLine
 
     run = heroku.submit("count", {"n": 1})
@@ -401,13 +401,13 @@ def notes_of(run):
     return [event.note for event in run if isinstance(event, StateChange) and event.note]
 
 
-def test_the_end_of_a_dynos_life_is_announced(heroku):
+def test_a_time_limit_is_announced_before_it_is_reached(heroku):
     run = heroku.submit(command="while true; do echo on; sleep 0.1; done", timeout=2)
 
     assert "The dyno has used 80% of its time limit of 2 s; --timeout extends it." in notes_of(run)
 
 
-def test_a_dyno_that_is_up_and_prints_nothing_is_told_of(heroku, monkeypatch):
+def test_a_dyno_without_output_is_reported(heroku, monkeypatch):
     monkeypatch.setattr("heroku_magic.runs.runner.QUIET", 0.2)
     monkeypatch.setattr("heroku_magic.runs.runner.SILENCE", 0.1)
 

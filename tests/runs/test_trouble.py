@@ -1,4 +1,4 @@
-"""Runs under the platform's faults: what is repaired, what is said, what is an error."""
+"""Runs under platform faults: what is repaired, what is reported and what is an error."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_disturbed_stream_is_repaired_from_the_backlog(heroku, task, fault):
 
 
 @pytest.mark.parametrize("task", ["count", "plain"])
-def test_lines_that_nothing_can_bring_back_are_an_error(heroku, task):
+def test_unrecoverable_lines_are_an_error(heroku, task):
     heroku.faults(lose_lines=0.5)
     run = heroku.submit(task, {"n": 2000} if task == "count" else {})
 
@@ -76,7 +76,7 @@ def test_lines_that_nothing_can_bring_back_are_an_error(heroku, task):
 
 
 @pytest.mark.parametrize("task", ["count", "plain"])
-def test_rows_that_come_after_the_end_are_found_in_the_backlog(heroku, task):
+def test_rows_that_arrive_after_the_end_are_read_from_the_backlog(heroku, task):
     heroku.faults(late_lines=1.5)
     run = heroku.submit(task)
     assert len(run.result()) == (30 if task == "count" else 50)
@@ -85,7 +85,7 @@ def test_rows_that_come_after_the_end_are_found_in_the_backlog(heroku, task):
     assert run.partial.shape[0] == (30 if task == "count" else 50)
 
 
-def test_rows_of_a_task_that_heroku_ran_twice_come_once_or_not_at_all(heroku):
+def test_a_task_that_heroku_ran_twice_gives_its_rows_once_or_fails(heroku):
     heroku.faults(run_twice=1)
     assert heroku.run("count")["i"].tolist() == list(range(30))
 
@@ -93,7 +93,7 @@ def test_rows_of_a_task_that_heroku_ran_twice_come_once_or_not_at_all(heroku):
         heroku.run("plain")
 
 
-def test_memory_that_is_short_is_a_sentence_with_a_remedy(heroku):
+def test_running_out_of_memory_names_a_remedy(heroku):
     heroku.faults(over_memory=1)
     with pytest.raises(
         TaskFailed, match=r"R15: the dyno used far more memory than Standard-1X has.*--size standard-2x"
@@ -102,7 +102,7 @@ def test_memory_that_is_short_is_a_sentence_with_a_remedy(heroku):
 
 
 @pytest.mark.parametrize("fault", ["reset_before_create", "reset_after_create"])
-def test_a_create_without_an_answer_runs_the_task_once(heroku, fault):
+def test_a_lost_create_response_runs_the_task_once(heroku, fault):
     heroku.faults(**{fault: 0.7}, seed=3)
     run = heroku.submit("count", {"n": 3, "pause": 0.2})
     if (error := run.exception(60)) is None:
@@ -114,7 +114,7 @@ def test_a_create_without_an_answer_runs_the_task_once(heroku, fault):
     assert len(mine) <= 1
 
 
-def test_two_clients_with_lost_answers_touch_only_their_own_dynos(heroku):
+def test_two_clients_with_lost_responses_touch_only_their_own_dynos(heroku):
     heroku.faults(reset_after_create=1)
     runs = [heroku.submit("count", {"n": 5, "pause": 0.1}) for _ in range(2)]
 
@@ -122,7 +122,7 @@ def test_two_clients_with_lost_answers_touch_only_their_own_dynos(heroku):
     assert len({run.dyno for run in runs}) == 2
 
 
-def test_a_conflict_after_a_release_and_a_busy_api_are_waited_for(heroku):
+def test_conflicts_after_a_release_and_rate_limits_are_retried(heroku):
     heroku.faults(conflict_after_release=2, rate_limit=0.2)
     assert len(heroku.run("count")) == 30
 
@@ -138,7 +138,7 @@ def full(heroku):
         run.wait(60)
 
 
-def test_an_app_at_its_limit_is_waited_for_and_says_so(full):
+def test_a_run_waits_for_an_app_at_its_limit_and_reports_it(full):
     run = full.submit("count", {"n": 2})
 
     assert run.result(60)["i"].tolist() == [0, 1]
@@ -146,7 +146,7 @@ def test_an_app_at_its_limit_is_waited_for_and_says_so(full):
     assert any("Waiting until one ends. Press Ctrl-C to give up." in note for note in notes)
 
 
-def test_a_run_that_waits_for_the_limit_can_be_given_up(full):
+def test_a_run_waiting_for_capacity_can_be_cancelled(full):
     run = full.submit("count")
     assert not run.wait_for_dyno(0.3)
     run.cancel()
@@ -155,7 +155,7 @@ def test_a_run_that_waits_for_the_limit_can_be_given_up(full):
         run.result(20)
 
 
-def test_a_stream_that_goes_silent_is_found_out_by_one_look_for_all_runs(heroku, monkeypatch):
+def test_one_lookup_detects_a_stale_stream_for_all_runs(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs import registry, runner
 
