@@ -1,11 +1,11 @@
-"""Catalogue: what an app runs and what its tasks take, each asked for as rarely as can be; it starts no task."""
+"""The tasks of an app and their declared parameters, with as few requests as possible."""
 
 from __future__ import annotations
 
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from heroku_magic.errors import NotFound
 from heroku_magic.protocol.records import Rows
@@ -17,19 +17,18 @@ from heroku_magic.text.notifier import notify
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from heroku_magic.accounts.settings import Settings
-    from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.resources import ProcessType, Release
+    from heroku_magic.app.connection import AppConnection
 
-FRESH = 5.0  # seconds: the current release is asked for at most once in this time
-DESCRIBE_TIMEOUT = 60  # seconds of life of the dyno that tells what the tasks take
+FRESH = 5.0  # seconds between two requests for the current release
+DESCRIBE_TIMEOUT = 60  # seconds
 
 _DESCRIBES = re.compile(r"\bpython[\d.]*\b.* -m heroku_task --describe\b")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An app's release and process types, as they were at one moment."""
+    """An app's release and process types at one moment."""
 
     release: Release | None
     types: Mapping[str, ProcessType]
@@ -37,65 +36,45 @@ class Snapshot:
 
     @property
     def slug(self) -> str:
-        """What the release runs: declarations are remembered by it."""
+        """The id of the code that the release runs: the key of its declarations."""
         if self.release is None:
             return ""
         return self.release.slug.id if self.release.slug else self.release.id
 
     def undeclared(self, name: str) -> Task:
-        """Return a task of which nothing is known but its command."""
+        """Return a task without declared parameters."""
         return Task(name, self.types[name].command, None)
 
     def tasks(self, declared: Mapping[str, Task]) -> list[Task]:
-        """Return the process types that cells run."""
+        """Return the process types that are tasks."""
         names = [name for name, kind in self.types.items() if kind.quantity == 0 and name not in NO_TASKS]
         return [declared.get(name) or self.undeclared(name) for name in names]
 
 
-class Place(Protocol):
-    """An app and how it is reached, as a connection knows it at the moment."""
-
-    @property
-    def client(self) -> HerokuClient:
-        """What asks the API."""
-
-    @property
-    def app(self) -> str:
-        """The app's name or id."""
-
-    @property
-    def app_name(self) -> str:
-        """What to show for it."""
-
-    @property
-    def settings(self) -> Settings:
-        """What was chosen, and why."""
-
-
-class Catalogue:
+class Catalog:
     """The tasks of one app."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, connection: AppConnection) -> None:
+        self._connection = connection
         self._snapshot: Snapshot | None = None
         self._declared: dict[str, dict[str, Task]] = {}
 
     def tasks(self) -> list[Task]:
-        """Return all tasks with what they declare to take; asks `describe` where there is one."""
-        snapshot = self.look()
+        """Return all tasks with their declared parameters; runs the process type `describe` if there is one."""
+        snapshot = self.refresh()
         return snapshot.tasks(self._declarations(snapshot))
 
     def known_tasks(self) -> list[Task]:
-        """Return the tasks as far as they are known already: nobody is asked, nothing runs."""
+        """Return the tasks that are known already, without any request."""
         known = self._snapshot
         return known.tasks(self._declared.get(known.slug, {})) if known else []
 
     def task(self, name: str | None, *, any_type: bool, may_run: bool = True) -> Task:
-        """Return a task by name, or the one that runs when none is named. Raises InvalidOptions.
+        """Return a task by name, or the default one for None. Raises InvalidOptions.
 
-        may_run: let the app tell what its tasks take, where that is not known yet.
+        may_run: run `describe` if the declared parameters are not known yet.
         """
-        snapshot = self.look()
+        snapshot = self.refresh()
         types = {type_: (kind.command, kind.quantity) for type_, kind in snapshot.types.items()}
         chosen = choose(name, types, any_type=any_type)
         declared = self._declarations(snapshot) if may_run else self._declared.get(snapshot.slug, {})
@@ -103,74 +82,73 @@ class Catalogue:
 
     def release(self) -> Release | None:
         """Return the release, None before the first one."""
-        return self.look().release
+        return self.refresh().release
 
-    def forget(self) -> None:
-        """There may be a new release: look again before the next answer."""
+    def invalidate(self) -> None:
+        """Forget the release, which may have changed."""
         self._snapshot = None
 
-    def look(self) -> Snapshot:
-        """Return the app's release and process types; the release is asked for at most once in `FRESH` seconds."""
+    def refresh(self) -> Snapshot:
+        """Return the app's release and process types, requested again after `FRESH` seconds."""
         known, now = self._snapshot, time.monotonic()
         if known and now - known.taken_at < FRESH:
             return known
         try:
-            release = self._place.client.current_release(self._place.app)
+            release = self._connection.client.current_release(self._connection.app)
             if known and known.release and release and known.release.id == release.id:
                 types: Mapping[str, ProcessType] = known.types
             else:
-                types = {kind.type: kind for kind in self._place.client.formation(self._place.app)}
+                types = {kind.type: kind for kind in self._connection.client.formation(self._connection.app)}
         except NotFound:
             raise self.unknown_app() from None
         self._snapshot = Snapshot(release, types, now)
         return self._snapshot
 
     def unknown_app(self) -> NotFound:
-        """Return the error for an app that is not there, with those that are."""
-        names = ", ".join(app.name for app in self._place.client.apps()) or "none"
+        """Return the error for an app that does not exist, listing the account's apps."""
+        names = ", ".join(app.name for app in self._connection.client.apps()) or "none"
         return NotFound(
-            f"There is no app {self._place.app!r} (from {self._place.settings.app_source}), or this account has no "
-            f"access to it. The account's apps: {names}.",
+            f"There is no app {self._connection.app!r} (from {self._connection.settings.app_source}), or this account "
+            f"has no access to it. The account's apps: {names}.",
             status=404,
         )
 
     def _declarations(self, snapshot: Snapshot) -> dict[str, Task]:
-        """What the app's tasks take: asked once a slug by the process type `describe`, if it is the helper's."""
+        """The declared parameters, read once per slug with the process type `describe` if the helper provides it."""
         if snapshot.slug not in self._declared:
             describe = snapshot.types.get("describe")
             if describe is None or not _DESCRIBES.search(describe.command):
                 return {}
-            self._declared[snapshot.slug] = self._described(snapshot)
+            self._declared[snapshot.slug] = self._describe(snapshot)
         return self._declared[snapshot.slug]
 
-    def _described(self, snapshot: Snapshot) -> dict[str, Task]:
-        if not self._place.settings.is_local:
-            notify(f"Asking {self._place.app} what its tasks take (one short dyno, process type `describe`).")
-        run = Run(self._place.client, self._describing()).start()
+    def _describe(self, snapshot: Snapshot) -> dict[str, Task]:
+        connection = self._connection
+        if not connection.settings.is_local:
+            notify(f"Reading the parameters of {connection.app}'s tasks (one short dyno, process type `describe`).")
+        spec = RunSpec(
+            connection.app,
+            connection.app_name,
+            "describe",
+            "describe",
+            {},
+            timeout=DESCRIBE_TIMEOUT,
+            is_local=connection.settings.is_local,
+        )
+        run = Run(connection.client, spec).start()
         try:
             error = run.exception()
         except KeyboardInterrupt:
             run.cancel()
             raise
         if error is not None:
-            notify(f"The tasks did not tell what they take, so nothing is checked before the start: {error}")
+            notify(f"The parameters of the tasks could not be read, so they are not checked before the start: {error}")
             return {}
         return _read(run, snapshot)
 
-    def _describing(self) -> RunSpec:
-        return RunSpec(
-            self._place.app,
-            self._place.app_name,
-            "describe",
-            "describe",
-            {},
-            timeout=DESCRIBE_TIMEOUT,
-            is_local=self._place.settings.is_local,
-        )
-
 
 def _read(run: Run, snapshot: Snapshot) -> dict[str, Task]:
-    """The tasks that a run of `describe` told of, as far as there are process types of these names."""
+    """The tasks that a run of `describe` listed and that are process types of the app."""
     tasks = (
         Task.from_row(row, snapshot.types[row["task"]].command)
         for part in run.parts or []

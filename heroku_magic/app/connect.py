@@ -1,4 +1,4 @@
-"""Connection: what is set, here and in the environment -> a Heroku; no other module starts the emulator."""
+"""Connects to an app on Heroku or on the embedded Heroku, as arguments, configuration and environment say."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from heroku_magic.accounts.settings import Choice, NoApp, Settings
 from heroku_magic.accounts.tokens import NoToken, find_token
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.host import base_url
+from heroku_magic.app.connection import EMBEDDED
 from heroku_magic.app.emulator_process import embedded, running
 from heroku_magic.app.function import Decorator
-from heroku_magic.app.heroku import EMBEDDED, Heroku, connected, shipped, shown
+from heroku_magic.app.heroku import Heroku
+from heroku_magic.app.management import deployed, shown
+from heroku_magic.app.open_connections import open_connections
 from heroku_magic.errors import NotFound
 from heroku_magic.protocol.helper import shipped_worker
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.text.secret import Secret
 
-_connections: dict[tuple[str, str, Secret], Heroku] = {}
 _announced: set[Path] = set()
 
 
@@ -44,16 +46,45 @@ def connect(
     config: Choice | None = None,
     say: MessageCallback = print,
 ) -> Heroku:
-    """Return a connection to an app on Heroku, or to the embedded Heroku where no app is known.
+    """Return a connection to an app on Heroku, or to the embedded Heroku if no app is set anywhere.
 
-    app: a name or id; remote: a git remote that names it. local: force the embedded Heroku; worker:
-    the folder that it serves (implies local). size, timeout (seconds): for runs that name none.
-    pace: records a second that a task prints at most, for Heroku drops the lines of a dyno that prints
-    too fast (0: as many as it can; never limited on the embedded Heroku). prices: dollars a month by dyno
-    size, where Heroku's list is not yours.
-    Raises SettingsError where the app or the token is not clear; nothing is guessed.
+    Parameters
+    ----------
+    app
+        The app's name or id. If None: `HEROKU_APP`, or the app of `remote`.
+    remote
+        A git remote that names the app.
+    local
+        Use the embedded Heroku, whatever app is set.
+    worker
+        The folder that the embedded Heroku serves; implies `local`.
+    size
+        The dyno size of runs that name none.
+    timeout
+        The time limit in seconds of runs that name none.
+    pace
+        Records per second that a task prints at most, because Heroku drops lines of a dyno that prints too fast; 0
+        removes the limit. The embedded Heroku has none.
+    prices
+        Dollars per month by dyno size, if they differ from Heroku's list prices.
+    config
+        The notebook's configuration, for values that are not given here.
+    say
+        Called with messages to the user.
 
-    >>> heroku = connect(local=True, say=lambda text: None)
+    Returns
+    -------
+    Heroku
+        The same object for the same app and token.
+
+    Raises
+    ------
+    SettingsError
+        If the app or the token is not clear; nothing is guessed.
+
+    Examples
+    --------
+    >>> heroku = connect(local=True, say=lambda message: None)
     >>> heroku.run("hello", {"NAME": "Daniela"}) is None
     True
     """
@@ -66,9 +97,24 @@ def connect(
 
 
 def account(*, say: MessageCallback = print) -> Account:
-    """Return the account on Heroku where there is a token, else that of the embedded Heroku.
+    """Return the account on Heroku if there is a token, otherwise the account of the embedded Heroku.
 
-    Apps that are created on the embedded Heroku are there as long as this process is.
+    Apps that are created on the embedded Heroku exist as long as this process.
+
+    Parameters
+    ----------
+    say
+        Called with messages to the user.
+
+    Raises
+    ------
+    SettingsError
+        If `HEROKU_HOST` is set but there is no token.
+
+    Examples
+    --------
+    >>> account(say=lambda message: None)
+    <Account at the embedded Heroku>
     """
     url = base_url()
     try:
@@ -84,9 +130,9 @@ def account(*, say: MessageCallback = print) -> Account:
 
 
 def create_temporary(*, region: str | None = None, stack: str | None = None, say: MessageCallback = print) -> Heroku:
-    """Return a connection to a new app in the account that is destroyed when this process ends, if not before."""
+    """Return a connection to a new app, which is destroyed when this process ends, if not before."""
     owner = account(say=say)
-    return connected(owner, owner.create_temporary(region=region, stack=stack), Settings())
+    return Heroku.of_new_app(owner, owner.create_temporary(region=region, stack=stack), Settings())
 
 
 @contextmanager
@@ -98,21 +144,37 @@ def temporary_app(
     allow: Iterable[str] = (),
     say: MessageCallback = print,
 ) -> Iterator[Heroku]:
-    """Make an app of a folder for the time of a `with`, and give a connection to it.
+    """Deploy a folder to a new app for the duration of a `with` block.
 
-    It is destroyed when the block or the process ends, whatever happens; after a crash
-    `%heroku status` finds it. allow: as deploy() takes it.
+    The app is destroyed when the block or the process ends, whatever happens. `%heroku status` finds an app that a
+    crash left behind.
+
+    Parameters
+    ----------
+    folder
+        The worker folder.
+    region, stack
+        Such as `"eu"` and `"heroku-24"`; Heroku's defaults if None.
+    allow
+        Paths in the folder that are sent although they look like secrets.
+    say
+        Called with messages to the user.
+
+    Yields
+    ------
+    Heroku
+        A connection to the app.
+
+    Raises
+    ------
+    DeployRefused, BuildFailed
+        As `Heroku.deploy` does.
     """
-    with shipped(create_temporary(region=region, stack=stack, say=say), folder, allow) as heroku:
+    with deployed(create_temporary(region=region, stack=stack, say=say), folder, allow) as heroku:
         yield heroku
 
 
 function = Decorator(connect)
-
-
-def connections() -> list[Heroku]:
-    """Return the connections that this process made, that which was used last at the end."""
-    return list(_connections.values())
 
 
 def _connect_local(chosen: Settings, say: MessageCallback) -> Heroku:
@@ -121,15 +183,11 @@ def _connect_local(chosen: Settings, say: MessageCallback) -> Heroku:
     if folder not in _announced:
         _announced.add(folder)
         why = "No app is set: using" if chosen.app_source == settings_.NOTHING_SET else "Using"
-        say(f"{why} the embedded Heroku, serving {shown(folder)}. A dyno there is a process of yours, no sandbox.")
-    key = (server.url, server.app, server.token)
-    known = _connections.get(key)
-    if known is None:
-        client = HerokuClient(server.url, server.token, token_source=EMBEDDED)
-        known = _connections[key] = Heroku(client, server.app, chosen, say)
-    known.settings, known.on_message = chosen, say
-    _connections[key] = _connections.pop(key)  # the one used last stands last
-    return known
+        say(
+            f"{why} the embedded Heroku, serving {shown(folder)}. Its dynos are processes on this machine, "
+            "without a sandbox."
+        )
+    return _shared(server.url, server.app, server.token, source=EMBEDDED, chosen=chosen, say=say)
 
 
 def _connect_remote(chosen: Settings, say: MessageCallback) -> Heroku:
@@ -142,18 +200,22 @@ def _connect_remote(chosen: Settings, say: MessageCallback) -> Heroku:
             raise
         url, token, source = server.url, server.token, EMBEDDED
         chosen = replace(chosen, is_embedded=True)
+    return _shared(url, app, token, source=source, chosen=chosen, say=say)
+
+
+def _shared(url: str, app: str, token: Secret, *, source: str, chosen: Settings, say: MessageCallback) -> Heroku:
+    """The connection that this process has to an app with a token, or a new one."""
     key = (url, app, token)
-    known = _connections.get(key)
-    if known is None:
-        client = HerokuClient(url, token, token_source=source)
-        known = _connections[key] = Heroku(client, app, chosen, say)
-    known.settings, known.on_message = chosen, say
-    _connections[key] = _connections.pop(key)
-    return known
+    connection = open_connections.pop(key, None)
+    if connection is None:
+        connection = Heroku(HerokuClient(url, token, token_source=source), app, chosen, say)
+    connection.settings, connection.on_message = chosen, say
+    open_connections[key] = connection
+    return connection
 
 
 def _embedded_with(app: str) -> Embedded | None:
-    """The embedded Heroku of this process where an app of this name was created."""
+    """The embedded Heroku of this process on which an app of this name was created."""
     for server in running():
         with suppress(NotFound):
             HerokuClient(server.url, server.token).app(app)
@@ -162,7 +224,7 @@ def _embedded_with(app: str) -> Embedded | None:
 
 
 def _no_app() -> NoApp:
-    """A token or a host is set but no app: list the account's apps."""
+    """The error for a token or a host without an app, listing the account's apps."""
     url = base_url()
     token, source = find_token(url)
     client = HerokuClient(url, token)
@@ -170,5 +232,5 @@ def _no_app() -> NoApp:
     client.close()
     return NoApp(
         f"A token is set ({source}) but no app. The account's apps:{names}\n"
-        "Choose one with `%heroku use NAME` or --app NAME; or --local for the embedded Heroku."
+        "Choose one with `%heroku use NAME` or --app NAME, or use --local for the embedded Heroku."
     )

@@ -1,7 +1,7 @@
-"""Starts the embedded Heroku as a process of its own, one a worker folder, and knows its address; it speaks no HTTP.
+"""Starts the embedded Heroku in a separate process, one per worker folder.
 
-The process is tied to this one by a pipe (its standard input) and by watching our pid, because a
-forked child may hold the pipe open. It runs in its own session, so a kernel's interrupt misses it.
+The process ends with this one: it watches a pipe (its standard input), and our pid, because a forked child may hold
+the pipe open. It has its own session, so that an interrupt of the kernel does not reach it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOT_ALLOWED = re.compile(r"[^a-z0-9-]+")
 
 @dataclass(frozen=True)
 class Embedded:
-    """A running embedded Heroku: where it listens, its token, the one app that it serves and its folder."""
+    """A running embedded Heroku and the app that it serves from a folder."""
 
     url: str
     token: Secret
@@ -40,7 +40,7 @@ class Embedded:
         return self.process.poll() is None
 
     def stop(self) -> None:
-        """End it, its dynos with it."""
+        """Stop the server and its dynos."""
         _close(self.process)
 
 
@@ -48,7 +48,7 @@ _running: dict[Path, Embedded] = {}
 
 
 def embedded(folder: Path) -> Embedded:
-    """Return the embedded Heroku that serves this folder, started if need be."""
+    """Return the embedded Heroku that serves this folder, started if necessary."""
     known = _running.get(folder)
     if known is not None and not known.is_alive:
         known.stop()
@@ -59,12 +59,12 @@ def embedded(folder: Path) -> Embedded:
 
 
 def running() -> list[Embedded]:
-    """Return those that run."""
+    """Return the running servers."""
     return [server for server in _running.values() if server.is_alive]
 
 
 def _stop_all() -> None:
-    """End the servers that this process started, and wait for them."""
+    """Stop the servers of this process and wait for them."""
     for known in _running.values():
         known.stop()
 
@@ -85,14 +85,14 @@ def _start(folder: Path) -> Embedded:
             cwd=Path(__file__).resolve().parents[2],
             start_new_session=True,
         )
-        exports = dict(_EXPORT.findall(_first_words(process)))
+        exports = dict(_EXPORT.findall(_read_exports(process)))
         if {"HEROKU_HOST", "HEROKU_API_KEY"} <= exports.keys():
             return Embedded(exports["HEROKU_HOST"], Secret(exports["HEROKU_API_KEY"]), app, folder, process)
         process.kill()
         _close(process)
         errors.seek(0)
-        said = clean(errors.read()[-2000:]).strip() or "it said nothing"
-    raise EmulatorError(f"The embedded Heroku did not start: {said}")
+        output = clean(errors.read()[-2000:]).strip() or "it printed nothing"
+    raise EmulatorError(f"The embedded Heroku did not start: {output}")
 
 
 def _command(app: str, folder: Path) -> list[str]:
@@ -101,15 +101,15 @@ def _command(app: str, folder: Path) -> list[str]:
     return [*command, "--until-stdin-closes", "--parent", str(os.getpid()), "--one-offs", str(limit)]
 
 
-def _first_words(process: subprocess.Popen[str]) -> str:
-    """Wait for the two lines that it prints once it listens, or for its end."""
+def _read_exports(process: subprocess.Popen[str]) -> str:
+    """Wait for the two lines that the server prints once it listens, or for its end."""
     if process.stdout is None:
         return ""
     return process.stdout.readline() + process.stdout.readline()
 
 
 def _close(process: subprocess.Popen[str]) -> None:
-    """Close the pipes, which ends it, and wait for that."""
+    """Close the pipes, which ends the process, and wait for it."""
     for pipe in (process.stdin, process.stdout):
         if pipe:
             pipe.close()
@@ -117,6 +117,6 @@ def _close(process: subprocess.Popen[str]) -> None:
 
 
 def _app_name(folder: Path) -> str:
-    """An app's name by Heroku's rules, made of the folder's."""
+    """The folder's name as a valid app name."""
     name = _NOT_ALLOWED.sub("-", folder.name.lower()).strip("-")[:30].strip("-")
     return name if APP_NAME.fullmatch(name) else "worker"

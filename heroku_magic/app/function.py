@@ -1,4 +1,4 @@
-"""Function: a plain function whose calls run on dynos: `f.remote(x)`, `f.map(xs)`; it ships its own source."""
+"""Functions whose calls can run on dynos: `f.remote(x)` and `f.map(xs)` send their source along."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Caller(Protocol):
-    """What starts calls: a connection."""
+    """Starts calls: a connection."""
 
     @property
     def submit(self) -> Callable[..., Run]:
@@ -35,11 +35,13 @@ class Caller(Protocol):
 
 
 class Function(Generic[P, T]):
-    """A function that runs here when it is called, and on a dyno by `remote` and `map`.
+    """A function that runs here when called, and on dynos with `remote`, `submit` and `map`.
 
-    Arguments have the types of parameters, or are DataFrames; what is returned comes back as JSON has
-    it (a tuple as a list, a date as text), a DataFrame as it was. Made by `heroku.function`.
+    Created by the decorator `heroku.function`. Arguments have the types of parameters or are DataFrames. Return values
+    travel as JSON (a tuple becomes a list, a date a text), DataFrames unchanged.
     """
+
+    is_heroku_function = True  # the bundle's closure leaves this decorator out
 
     def __init__(self, function: Callable[P, T], caller: Callable[[], Caller], options: Mapping[str, Any]) -> None:
         functools.update_wrapper(self, function)
@@ -48,14 +50,20 @@ class Function(Generic[P, T]):
         self._options = options
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run it here, as if it was not decorated."""
+        """Run the function here, as if it were not decorated."""
         return self.__wrapped__(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<heroku function {getattr(self.__wrapped__, '__name__', '?')}>"
 
     def remote(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run it on a dyno; wait, and return what it returned. Raises TaskFailed with its own lines."""
+        """Run the function on a dyno, wait for it, and return its value.
+
+        Raises
+        ------
+        TaskFailed
+            If the function raises; the message has its own traceback lines.
+        """
         run = self.submit(*args, **kwargs)
         try:
             run.wait()
@@ -64,15 +72,32 @@ class Function(Generic[P, T]):
         return value(run)  # type: ignore[no-any-return]  # what came through a log has no type
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Run:
-        """Start it on a dyno and return the run at once; `value(run)` of this module waits for its value."""
+        """Start a call on a dyno and return its run at once.
+
+        Returns
+        -------
+        Run
+            `heroku_magic.app.function.value(run)` waits for the function's value.
+        """
         arguments = bound(self.__wrapped__, args, kwargs)
         return self._caller().submit(None, arguments, code=self.__wrapped__, **self._options)
 
     def map(self, *iterables: Iterable[Any], jobs: int | None = None, chunk: int | Literal["auto"] = 1) -> list[T]:
-        """Run it for each item as `map` would, and return what they returned, in order.
+        """Run the function for each item, like the built-in `map`, and return the values in order.
 
-        jobs: most dynos at once. chunk: items that share a dyno, one after another; "auto": as many as its
-        boot is worth. Raises SweepFailed if some failed; its `.sweep` has the others.
+        Parameters
+        ----------
+        *iterables
+            The arguments of each call, as for `map`.
+        jobs
+            Most dynos at the same time; None: as many as the app allows.
+        chunk
+            Items that share a dyno, one after another; `"auto"` adapts this to the measured times.
+
+        Raises
+        ------
+        SweepFailed
+            If calls fail; its `.sweep` has the values of the others.
         """
         rows = [bound(self.__wrapped__, row, {}) for row in zip(*iterables, strict=False)]
         if not rows:
@@ -91,18 +116,26 @@ class Function(Generic[P, T]):
 
 
 class Decorator:
-    """Makes a function one whose calls may run on dynos: `f.remote(x)` on one, `f.map(xs)` on many; `f(x)` runs here.
+    """Decorates functions whose calls can run on dynos: `f(x)` runs here, `f.remote(x)` and `f.map(xs)` on dynos.
 
-    Its source is shipped, with the module-level names that it uses: values by value, modules by import,
-    other functions of its module with their own source. With options it is `@function(size="standard-2x")`:
-    secrets, size, timeout, override and max_cost are those of `submit()`.
+    The bundle contains the function's source and the module-level names that it uses: values by value, modules by
+    import, other functions of its module with their source.
 
+    Parameters
+    ----------
+    secrets, size, timeout, override, max_cost
+        As for `Heroku.submit`: `@function(size="standard-2x")`.
+
+    Examples
+    --------
     >>> @Decorator(lambda: None)
     ... def double(x):
     ...     return 2 * x
     >>> double(3), double
     (6, <heroku function double>)
     """
+
+    is_heroku_function = True
 
     def __init__(self, caller: Callable[[], Caller]) -> None:
         self._caller = caller
@@ -123,24 +156,24 @@ class Decorator:
     ) -> Callable[[Callable[P, T]], Function[P, T]]: ...
 
     def __call__(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Return the Function, or for options alone what makes it one."""
+        """Return the Function, or a decorator with these options."""
         if unknown := sorted(options.keys() - OPTIONS):
             known = ", ".join(sorted(OPTIONS))
-            raise InvalidOptions(f"{', '.join(unknown)}: no option of a function, which are {known}.")
+            raise InvalidOptions(f"{', '.join(unknown)}: not an option of a function. The options are {known}.")
         if function is None:
             return lambda function: Function(function, self._caller, options)
         return Function(function, self._caller, options)
 
 
 def value(run: Run) -> Any:
-    """Wait for a run that is one call, and return what the function returned."""
+    """Wait for the run of a call, and return the function's value."""
     if (error := run.exception()) is not None:
         raise error.with_traceback(None)
     return returned(run.parts, run.facts())
 
 
 def returned(parts: Sequence[Rows | Table] | None, facts: Mapping[str, Any]) -> Any:
-    """Return the value that a call's records hold: a table is a DataFrame, all else stands in one row."""
+    """Return the value in the records of a call: a table is a DataFrame, any other value is in a single row."""
     if parts and isinstance(parts[0], Table):
         return frame(parts, facts)
     (row,) = (row for part in parts or () if not isinstance(part, Table) for row in part.rows)
@@ -148,14 +181,14 @@ def returned(parts: Sequence[Rows | Table] | None, facts: Mapping[str, Any]) -> 
 
 
 def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call's arguments by name; by place ("0", "1") where some have no other.
+    """Return a call's arguments by name, or by position ("0", "1") if some have no name.
 
-    Raises TypeError for those that do not fit, as a call does.
+    Raises TypeError for arguments that do not fit, as the call would.
     """
     placed = {str(place): one for place, one in enumerate(args)}
     try:
         given = inspect.signature(function).bind(*args, **kwargs)
-    except ValueError:  # one of Python's own, written in C
+    except ValueError:  # a built-in function has no signature
         return {**placed, **kwargs}
     kinds = {name: given.signature.parameters[name].kind for name in given.arguments}
     if set(kinds.values()) & {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}:

@@ -1,119 +1,98 @@
-"""Heroku: the verbs for one app in Python, `run`, `sweep`, `deploy` and all others; it chooses no app."""
+"""One Heroku app in Python: `Heroku.run`, `sweep` and the other methods that start or follow runs."""
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal
 
-from heroku_magic.accounts.apps import Account, describe_drains, unless_forbidden
-from heroku_magic.accounts.config_vars import ConfigVars
 from heroku_magic.accounts.secret_sources import find
-from heroku_magic.api.log_stream import backlog
 from heroku_magic.app import resume as resumption
-from heroku_magic.app.catalog import Catalogue
-from heroku_magic.app.function import Decorator, bound, value
-from heroku_magic.app.planner import Ordering, second_price
-from heroku_magic.app.resume import Rest
-from heroku_magic.deploy.archive import pack
-from heroku_magic.deploy.checks import problems
-from heroku_magic.deploy.deploy import Deploy
-from heroku_magic.errors import (
-    DeployRefused,
-    Interrupted,
-    InvalidOptions,
-    InvalidParameters,
-    NotFound,
-)
-from heroku_magic.protocol.helper import shipped_worker
-from heroku_magic.protocol.records import RUN_ID
+from heroku_magic.app.executors import function_executor, task_executor
+from heroku_magic.app.function import Decorator
+from heroku_magic.app.management import ManagedApp
+from heroku_magic.app.resume import ResumePlan
+from heroku_magic.app.sweep_planner import SweepPlanner, estimate
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.options import RunOptions, SweepOptions, check_count, pick, split
-from heroku_magic.runs.registry import mean_duration, running_runs
+from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
-from heroku_magic.sweeps.executor import DynoExecutor
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.notifier import notifies_owner, notify
-from heroku_magic.text.redact import Mask
-from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
 
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.api.client import HerokuClient
-    from heroku_magic.api.log_lines import LogLine
-    from heroku_magic.api.resources import App, Dyno, Release
-    from heroku_magic.deploy.deploy import Deployed
-    from heroku_magic.protocol.task import Task
-    from heroku_magic.sweeps.plan import Plan
+    from heroku_magic.sweeps.executor import DynoExecutor
     from heroku_magic.text.notifier import MessageCallback
-    from heroku_magic.text.secret import Secret
-
-EMBEDDED = "embedded"
-
-_MARK = re.compile(rf"#({RUN_ID})$")
-
-
-@contextmanager
-def shipped(heroku: Heroku, folder: str | os.PathLike[str], allow: Iterable[str]) -> Iterator[Heroku]:
-    """Deploy a folder to an app for the time of a `with`; it is destroyed in the end, whatever happens."""
-    try:
-        heroku.deploy(folder, allow=allow)
-        yield heroku
-    finally:
-        heroku.account.discard(heroku.app)
-
-
-def connected(owner: Account, app: App, settings: Settings) -> Heroku:
-    """Return a connection to an app that was just created."""
-    chosen = replace(settings, app=app.name, app_source="create", worker=None, is_embedded=owner.is_embedded)
-    return Heroku(owner.client, app.name, chosen, owner.on_message)
 
 
 @notifies_owner
-class Heroku:
-    """The verbs for one app: run, submit, tasks, dynos, stop, logs. Made by `connect()`."""
+class Heroku(ManagedApp):
+    """A connection to one app, on Heroku or on the embedded Heroku. Created by `heroku_magic.connect()`.
+
+    Attributes
+    ----------
+    app
+        The app's name or id.
+    app_name
+        The name to show: the app's, `"embedded"` for a folder that the embedded Heroku serves, or both.
+    settings
+        The settings of the connection and where each comes from.
+    account
+        The account that the app is used with.
+
+    Examples
+    --------
+    >>> import heroku_magic
+    >>> heroku = heroku_magic.connect(local=True, say=lambda message: None)
+    >>> [task.name for task in heroku.tasks()][:2]
+    ['hello', 'simulate']
+    """
 
     def __init__(self, client: HerokuClient, app: str, settings: Settings, on_message: MessageCallback = print) -> None:
-        self.app = app
-        self.settings = settings
-        self.client = client
-        self.on_message = on_message  # of whoever connected last: connections are shared
-        self._catalogue = Catalogue(self)
-        self._ordering = Ordering(self, self._catalogue)
-        self._hidden: set[Secret] = set()  # what no log that is read again may show
-
-    @property
-    def account(self) -> Account:
-        """The account that the app is used with."""
-        return Account(self.client, is_embedded=self.settings.is_local, on_message=self.on_message)
-
-    @property
-    def app_name(self) -> str:
-        """What to show: the app's name, "embedded" where it is a folder, or both."""
-        if not self.settings.is_local:
-            return self.app
-        return f"{self.app} ({EMBEDDED})" if self.settings.is_embedded else EMBEDDED
-
-    def __repr__(self) -> str:
-        folder = f" serving {self.settings.worker}" if self.settings.worker else ""
-        return f"<Heroku {self.app_name}{folder}>"
+        super().__init__(client, app, settings, on_message)
+        self._sweep_planner = SweepPlanner(self._planner)
 
     def run(
         self, task: str | None = None, parameters: Mapping[str, Any] | None = None, **options: Any
     ) -> pd.DataFrame | None:
-        """Run a task and return its rows as a DataFrame (None: it has no table); the options are submit()'s.
+        """Run a task, wait for it, and return its rows.
 
         An interrupt (Ctrl-C) stops the dyno, waits until it is gone, and raises RunCancelled.
+
+        Parameters
+        ----------
+        task, parameters, **options
+            As for `submit`.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            One row per emitted record; None if the task emits no table.
+
+        Raises
+        ------
+        TaskFailed
+            If the task fails; `.partial` holds the rows received before.
+        ResultIncomplete
+            If rows are missing and cannot be recovered.
+        InvalidParameters, InvalidOptions, SettingsError
+            Before a dyno is started.
+
+        Examples
+        --------
+        >>> import heroku_magic
+        >>> heroku = heroku_magic.connect(local=True, say=lambda message: None)
+        >>> heroku.run(code="[{'square': n * n} for n in range(3)]")["square"].tolist()
+        [0, 1, 4]
         """
         return _result(self.submit(task, parameters, **options))
 
@@ -133,26 +112,53 @@ class Heroku:
         detach: bool = False,
         max_cost: float | None = None,
     ) -> Run:
-        """Start a run of a task and return it at once, as `concurrent.futures` does.
+        """Start a run of a task and return it at once, like `concurrent.futures.Executor.submit`.
 
-        task: a process type; left out, `task` or the only candidate. command: any command instead. code:
-        Python of yours instead, as `%%dyno` ships it: a text that finds the parameters as its names, or a
-        function that takes them.
-        secrets: names of parameters whose values come from the environment, the keyring or a hidden
-        prompt; they, and parameters that are a Secret, are hidden in whatever the task prints.
-        size: a dyno size; timeout: seconds of the dyno's longest life, boot included. any_type:
-        take process types that are no tasks, too. override: names that may replace config vars.
-        rows: False takes no rows. detach: the run goes on when this process ends, for `attach()`.
-        max_cost: dollars at list price, which make the dyno's longest life.
-        Raises InvalidParameters before anything starts.
+        Parameters
+        ----------
+        task
+            A process type; None selects `task` or the only candidate.
+        parameters
+            The task's parameters by name. Values that are a `Secret` are hidden in the task's output.
+        command
+            A command line to run instead of a task.
+        code
+            Python code to run instead of a task: the text of a cell, in which the parameters are variables, or a
+            function, whose arguments they are.
+        secrets
+            Names of parameters whose values come from the environment, the keyring or a hidden prompt.
+        size
+            The dyno size, such as `"standard-2x"`.
+        timeout
+            The dyno's longest life in seconds, boot included.
+        any_type
+            Accept a process type that is not a task, such as `web`.
+        override
+            Names of config vars that parameters may replace.
+        rows
+            False collects no rows.
+        detach
+            The run goes on when this process ends; `attach` returns to it.
+        max_cost
+            Dollars at list price; limits the dyno's life.
+
+        Returns
+        -------
+        Run
+            With `result()`, `cancel()`, `add_done_callback()` and so on.
+
+        Raises
+        ------
+        InvalidParameters, InvalidOptions, SettingsError
+            Before a dyno is started, with every fault of the parameters.
         """
         options = pick(RunOptions, locals())
-        return self._started(self._ordering.order(task, parameters or {}, options))
+        return self._start(self._planner.plan(task, parameters or {}, options))
 
-    def _started(self, order: RunSpec) -> Run:
-        self._hidden.update(order.secrets.values())
-        run = Run(self.client, order).start()
-        run.add_done_callback(self._ordering.learn)
+    def _start(self, spec: RunSpec) -> Run:
+        self._hidden.update(spec.secrets.values())
+        run = Run(self.client, spec).start()
+        run.add_done_callback(self._planner.bundler.learn)
         _remember(run)
         return run
 
@@ -163,7 +169,7 @@ class Heroku:
         parameters: Mapping[str, Any] | None = None,
         *,
         code: str | Callable[..., Any] | None = None,
-        zip: bool = False,  # noqa: A002 - it does what `zip` does
+        zip: bool = False,  # noqa: A002 - as the built-in function
         jobs: int | None = None,
         chunk: int | Literal["auto"] = 1,
         sample: int | None = None,
@@ -183,42 +189,82 @@ class Heroku:
     ) -> Sweep:
         """Start a run for each combination of values and return the sweep at once.
 
-        each: values by parameter, all combinations of them (zip: all in step); a table or a list of
-        dicts under a name that the task does not declare makes a run of each row. parameters: the same
-        in every run. jobs: most runs at once. chunk: combinations that share a dyno, one after another, so
-        that its boot is paid once; "auto" judges by what it measures. sample, seed: that many
-        combinations, drawn by chance. retries: more tries of a run that the platform failed;
-        retry_tasks: and of one whose task did. fail_fast: stop at the first failure. save: a file that
-        `resume()` goes on from. max_cost: dollars at list price, refused before or stopped at. The
-        others are submit()'s. Raises InvalidParameters before anything starts.
+        Parameters
+        ----------
+        task, code, detach, secrets, size, timeout, any_type, override, rows
+            As for `submit`, for each run.
+        each
+            Values by parameter. A table or a list of dicts under a name that the task does not declare makes one run
+            per row.
+        parameters
+            The parameters that are the same in every run.
+        zip
+            Combine the values in step, instead of all combinations.
+        jobs
+            Most runs at the same time; None: as many as the app allows.
+        chunk
+            Combinations that share a dyno, one after another, so that its boot is paid once; `"auto"` adapts this to
+            the measured times.
+        sample, seed
+            Run only that many combinations, drawn at random with this seed.
+        retries
+            Extra attempts for a run that the platform failed.
+        retry_tasks
+            Spend these attempts on runs whose task failed, too.
+        fail_fast
+            Stop at the first failure.
+        save
+            A file from which `resume` can continue.
+        max_cost
+            Dollars at list price for all runs together: the sweep is refused, or stopped when it reaches them.
+
+        Returns
+        -------
+        Sweep
+            With `result()`, `as_completed()`, `cancel()` and so on.
+
+        Raises
+        ------
+        InvalidParameters, InvalidOptions, SettingsError
+            Before a dyno is started, with every fault of the values.
         """
         options, run_options = pick(SweepOptions, locals()), pick(RunOptions, locals())
-        plan = self._ordering.sweep(task, each, parameters or {}, run_options, options)
-        self._estimated(plan, options)
+        plan = self._sweep_planner.plan(task, each, parameters or {}, run_options, options)
+        estimate(plan, options, self.client.requests_left)
         name = f"hs-{token_hex(4)}"
-        return self._swept(Rest(name, plan, options, resumption.begin(name, self, plan, options), (), ()))
+        journal = resumption.open_journal(name, self, plan, options)
+        return self._start_sweep(ResumePlan(name, plan, options, journal, (), ()))
 
     def resume(self, save: str | os.PathLike[str] | Sweep) -> Sweep:
-        """Go on with a sweep that ended early: only what is missing is run. save: it, its file, or its id.
+        """Continue a sweep that ended early: only the missing combinations are run. Its budget starts anew.
 
-        Runs that `detach` left alive are taken up again, as far as the app's last 1,500 log lines reach.
-        Its budget begins anew.
+        Runs that `detach` left alive are followed again, as far as the app's last 1,500 log lines reach.
+
+        Parameters
+        ----------
+        save
+            The sweep, the file of its `save` option, or its id (`hs-…`) if it was detached.
+
+        Raises
+        ------
+        InvalidOptions
+            If the sweep is not over, or the file cannot be used.
         """
-        rest = resumption.rest(save, self, self._ordering)
-        if budget := rest.options.max_cost:
-            notify(f"The ${budget:.4g} of --max-cost are counted from here on: what it cost before is not in them.")
-        return self._swept(rest)
+        missing = resumption.plan_resume(save, self, self._sweep_planner)
+        if budget := missing.options.max_cost:
+            notify(f"The ${budget:.4g} of --max-cost are counted from here on, without the cost so far.")
+        return self._start_sweep(missing)
 
-    def _swept(self, rest: Rest) -> Sweep:
-        self._hidden.update(rest.plan.first.secrets.values())
+    def _start_sweep(self, missing: ResumePlan) -> Sweep:
+        self._hidden.update(missing.plan.first.secrets.values())
         sweep = Sweep(
             self.client,
-            rest.plan,
-            rest.options,
-            id=rest.id,
-            journal=rest.journal,
-            known=rest.known,
-            live=rest.live,
+            missing.plan,
+            missing.options,
+            id=missing.id,
+            journal=missing.journal,
+            known=missing.known,
+            live=missing.live,
         ).start()
         _remember(sweep)
         return sweep
@@ -230,29 +276,25 @@ class Heroku:
         parameters: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Estimate:
-        """Return what runs would take and cost, without starting one; the arguments are sweep()'s or submit()'s.
+        """Return the expected time and cost of a run or a sweep, without starting anything.
 
-        Raises InvalidParameters as they do, for a budget that is too small, too.
+        Parameters
+        ----------
+        task, each, parameters, **options
+            As for `sweep`, or without `each` as for `submit`.
+
+        Raises
+        ------
+        InvalidParameters, InvalidOptions
+            As `sweep` and `submit` do, also for a budget that is too small.
         """
         run_options, sweep_options = split(options)
-        run_options = replace(run_options, dry_run=True)
+        run_options, left = replace(run_options, dry_run=True), self.client.requests_left
         if each:
-            plan = self._ordering.sweep(task, each, parameters or {}, run_options, sweep_options)
-            return self._estimated(plan, sweep_options)
-        order = self._ordering.order(task, parameters or {}, run_options)
-        return Estimate(order, measured=mean_duration(order), requests_left=self.client.requests_left)
-
-    def _estimated(self, plan: Plan, options: SweepOptions) -> Estimate:
-        """Estimate a sweep. Raises InvalidParameters if its budget is known to be too small."""
-        order = plan.first
-        at_once = options.jobs or plan.most_at_once(order.size)
-        seconds, left = mean_duration(order), self.client.requests_left
-        made = Estimate(order, len(plan), options.chunk_size, at_once, seconds, left)
-        if options.max_cost is not None:
-            second_price(order)
-            if refusal := made.refuses(options.max_cost):
-                raise InvalidParameters([refusal])
-        return made
+            plan = self._sweep_planner.plan(task, each, parameters or {}, run_options, sweep_options)
+            return estimate(plan, sweep_options, left)
+        spec = self._planner.plan(task, parameters or {}, run_options)
+        return Estimate(spec, measured=mean_duration(spec), requests_left=left)
 
     def executor(
         self,
@@ -266,56 +308,67 @@ class Heroku:
         override: Iterable[str] = (),
         rows: bool = True,
     ) -> DynoExecutor:
-        """Return a `concurrent.futures.Executor` whose calls run on dynos: of functions, or of `executor.task`.
+        """Return a `concurrent.futures.Executor` whose calls run on dynos.
 
-        Without a task it ships functions, as `function()` does. With one, a call's arguments are the task's
-        parameters, in the order in which it declares them or by name; its value is the DataFrame. jobs: most
-        dynos at once. The others are submit()'s.
+        Parameters
+        ----------
+        task
+            None: the executor ships the functions that it gets, as `function` does. A task: its callable is
+            `executor.task`, whose arguments are the task's parameters, in the order of their declaration or by name;
+            each call returns a DataFrame.
+        jobs
+            Most dynos at the same time.
+        secrets, size, timeout, any_type, override, rows
+            As for `submit`.
         """
-        check_count("jobs", jobs)
         options = pick(RunOptions, locals())
-        most = self._ordering.most_at_once
+        check_count("jobs", jobs)
 
         def most_at_once(given: str | None) -> int:
-            return jobs or most(given or size)
-
-        def shipped(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
-            return self._ordering.order(None, bound(function, args, kwargs), replace(options, code=function, rows=True))
+            return jobs or self._planner.most_at_once(given or size)
 
         if task is None:
-            return DynoExecutor(self.client, shipped, value, task=None, most_at_once=most_at_once)
-        named = self._catalogue.task(task, any_type=any_type)
+            return function_executor(self.client, self._planner, options, most_at_once)
+        named = self._catalog.task(task, any_type=any_type)
 
-        def called(*args: Any, **kwargs: Any) -> pd.DataFrame | None:
-            return _result(self._started(order(called, args, kwargs)))
+        def call(spec: RunSpec) -> pd.DataFrame | None:
+            return _result(self._start(spec))
 
-        def order(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
-            if function is not called:
-                raise InvalidOptions(
-                    f"This executor runs the task {named.name}: give executor.task to submit() or map()."
-                )
-            made = self._ordering.order(named.name, named.bound(args, kwargs), options)
-            self._hidden.update(made.secrets.values())
-            return made
-
-        called.__name__ = called.__qualname__ = named.name
-        return DynoExecutor(self.client, order, lambda run: run.partial, task=called, most_at_once=most_at_once)
+        return task_executor(
+            self.client,
+            self._planner,
+            named,
+            options,
+            most_at_once=most_at_once,
+            call=call,
+            hidden=self._hidden,
+        )
 
     @property
     def function(self) -> Decorator:
-        """What decorates a function whose calls run on dynos of this app: `@heroku.function`."""
+        """The decorator `@heroku.function`, for functions whose calls can run on dynos of this app."""
         return Decorator(lambda: self)
 
     def attach(self, run: str) -> Run | Sweep:
-        """Take up a run or a sweep that `detach` left, by its id, from any process in the folder where it was started.
+        """Return to a run or a sweep that was started with `detach`, in any process in the folder of its start.
 
-        Its log and rows are whole as long as the app's last 1,500 log lines hold them; else the run
-        ends with what is missing. Once it was read it cannot be attached again.
+        The log and the rows are complete as long as the app's last 1,500 log lines hold them; otherwise the run fails
+        and reports what is missing. A run that was read cannot be attached again.
+
+        Parameters
+        ----------
+        run
+            The id of the run (`hm-…`) or of the sweep (`hs-…`).
+
+        Raises
+        ------
+        InvalidOptions
+            If this folder holds no such run of the app; the message lists those that it holds.
         """
         if resumption.ID.fullmatch(run):
             return self.resume(run)
         detached = detached_.load(run, self.client.base_url, self.app)
-        order = RunSpec(
+        spec = RunSpec(
             self.app,
             self.app_name,
             detached.task,
@@ -326,179 +379,9 @@ class Heroku:
             is_local=self.settings.is_local,
             is_detached=True,
         )
-        attached = Run(self.client, order, detached).start()
+        attached = Run(self.client, spec, detached).start()
         _remember(attached)
         return attached
-
-    def task(self, name: str | None = None, *, any_type: bool = False) -> Task:
-        """Return the task that a run of this name would run, with its declared parameters."""
-        return self._catalogue.task(name, any_type=any_type)
-
-    def tasks(self) -> list[Task]:
-        """Return the app's tasks with their declared parameters (asks `describe` where there is one)."""
-        return self._catalogue.tasks()
-
-    def known_tasks(self) -> list[Task]:
-        """Return the app's tasks as far as they are known already: nobody is asked, nothing runs."""
-        return self._catalogue.known_tasks()
-
-    def dynos(self) -> list[Dyno]:
-        """Return the app's dynos that are there now, ours and others."""
-        return self.client.dynos(self.app)
-
-    def our_dynos(self) -> list[str]:
-        """Return the names of the app's dynos that carry a run's id."""
-        return [dyno.name for dyno in self.dynos() if run_id(dyno)]
-
-    def known_dynos(self) -> list[str]:
-        """Return the names of the dynos whose runs this process follows: nobody is asked."""
-        return sorted(run.dyno for run in running_runs() if run.dyno and run.app == self.app_name)
-
-    def stop(self, dyno: str, *, any_dyno: bool = False) -> str:
-        """Stop a dyno by its name (`run.1234`), id or run id, and return its name.
-
-        Only dynos that carry a run's id are stopped, unless `any_dyno`.
-        """
-        found = next((one for one in self.dynos() if dyno in {one.name, one.id, run_id(one)}), None)
-        if found is None:
-            raise NotFound(f"{dyno} is not running on {self.app_name}: `%heroku ps` lists what is.", status=404)
-        if run_id(found) is None and not any_dyno:
-            raise InvalidOptions(
-                f"{found.name} was not started by heroku_magic (it runs `{found.command}`): --any stops it too."
-            )
-        self.client.stop_dyno(self.app, found.id)
-        return found.name
-
-    def logs(self, dyno: str) -> list[LogLine]:
-        """Return what Heroku still holds of a dyno's log: at most the app's last 1,500 lines.
-
-        Secrets of runs that this process started are hidden.
-        """
-        mask = Mask(self._hidden)
-        return [line.redacted(mask) for line in backlog(self.client, self.app, dyno)]
-
-    def create(self, name: str | None = None, *, region: str | None = None, stack: str | None = None) -> Heroku:
-        """Create an app in the same account and return a connection to it; nothing runs there before it is deployed."""
-        app = self.account.create(name, region=region, stack=stack)
-        return connected(self.account, app, self.settings)
-
-    @contextmanager
-    def temporary_app(
-        self,
-        folder: str | os.PathLike[str] = "worker",
-        *,
-        region: str | None = None,
-        stack: str | None = None,
-        allow: Iterable[str] = (),
-    ) -> Iterator[Heroku]:
-        """Make an app of a folder in the same account, for the time of a `with`, as heroku_magic.temporary_app does."""
-        app = self.account.create_temporary(region=region, stack=stack)
-        with shipped(connected(self.account, app, self.settings), folder, allow) as heroku:
-            yield heroku
-
-    def deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deployed:
-        """Build a folder at Heroku and release it; wait for it, and return what came of it.
-
-        allow: paths in the folder that are sent although they look like secrets. A folder that the
-        app runs already is not built again. Raises DeployRefused before anything is sent, BuildFailed
-        with the build's output (the release before goes on), or an ApiError.
-        """
-        deploy = self.start_deploy(folder, allow=allow)
-        try:
-            return deploy.result()
-        except KeyboardInterrupt:
-            raise Interrupted(deploy.give_up()) from None
-
-    def start_deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deploy:
-        """Check and pack a folder, and begin to deploy it; its `events()` tell how it goes."""
-        if self.settings.app is None:
-            folder = shown(self.settings.worker or shipped_worker())
-            raise InvalidOptions(
-                f"The embedded Heroku serves {folder} live: there is nothing to deploy. "
-                "%heroku create makes an app to deploy to."
-            )
-        archive = pack(Path(folder).expanduser().resolve(), allow=allow)
-        if issues := problems(archive.names, archive.texts):
-            raise DeployRefused(issues)
-        self._catalogue.forget()
-        return Deploy(self.client, self.app, self.app_name, archive).start()
-
-    def releases(self) -> list[Release]:
-        """Return the app's releases, the newest first."""
-        return self.client.releases(self.app)
-
-    def rollback(self, version: str | int) -> Release:
-        """Release again what an earlier release ran, such as `v12`, with its config vars."""
-        text = str(version)
-        number = text.removeprefix("v")
-        found = next((one for one in self.releases() if str(one.version) == number), None)
-        if found is None:
-            raise InvalidOptions(
-                f"{self.app_name} has no release {clean_line(text[:20])}: %heroku releases lists them."
-            )
-        self._catalogue.forget()
-        return self.client.rollback(self.app, found.id)
-
-    def destroy(self, *, confirm: str) -> None:
-        """Destroy the app with all that it has, for good; `confirm` must be its name."""
-        if self.settings.app is None:
-            raise InvalidOptions("The embedded Heroku's app is a folder of yours: it ends with this process.")
-        self.account.destroy(self.app, confirm=confirm)
-
-    def config(self) -> list[str]:
-        """Return the names of the app's config vars; their values stay where they are."""
-        return self._config.names()
-
-    def set_config(self, name: str, value: Secret | None = None) -> None:
-        """Set a config var; without a value a hidden prompt asks for it.
-
-        Heroku makes a release of it and restarts what the formation runs; one-off dynos go on.
-        """
-        self._config.set(name, value)
-        self._forget_release()
-
-    def unset_config(self, *names: str) -> None:
-        """Remove config vars; a release, too."""
-        self._config.unset(*names)
-        self._forget_release()
-
-    @property
-    def _config(self) -> ConfigVars:
-        return ConfigVars(self.client, self.app, self.app_name)
-
-    def _forget_release(self) -> None:
-        self._catalogue.forget()
-        self._ordering.forget()
-
-    def check(self) -> str:
-        """Return the app's name, once the API says that it is there."""
-        try:
-            return self.client.app(self.app).name
-        except NotFound:
-            pass
-        raise self._catalogue.unknown_app()
-
-    def status(self) -> dict[str, str]:
-        """Return what a user wants to know: app, release, dynos, drains, and the facts of the account."""
-        ours = [dyno for dyno in self.dynos() if run_id(dyno)]
-        where = f"serving {shown(self.settings.worker)}" if self.settings.worker else f"from {self.settings.app_source}"
-        return {
-            "app": f"{self.app_name} ({where})",
-            "release": unless_forbidden(self._version),
-            "our dynos": ", ".join(f"{dyno.name} ({dyno.state})" for dyno in ours) or "none",
-            "log drains": unless_forbidden(lambda: describe_drains(self.client.log_drains(self.app))),
-            **self.account.status(),
-        }
-
-    def _version(self) -> str:
-        release = self._catalogue.release()
-        return f"v{release.version}" if release else "none: nothing is deployed"
-
-
-def run_id(dyno: Dyno) -> str | None:
-    """Return the id of the run that a dyno carries, or None if heroku_magic did not start it."""
-    match = _MARK.search(dyno.command)
-    return match[1] if match else None
 
 
 def last() -> Run | Sweep | None:
@@ -507,7 +390,7 @@ def last() -> Run | Sweep | None:
 
 
 def _result(run: Run) -> pd.DataFrame | None:
-    """Wait for a run's rows; an interrupt stops its dyno, and waits until it is gone."""
+    """Wait for a run's rows; an interrupt stops its dyno and waits until it is gone."""
     try:
         return run.result()
     except KeyboardInterrupt:
@@ -519,15 +402,5 @@ _last: Run | Sweep | None = None
 
 
 def _remember(run: Run | Sweep) -> None:
-    global _last  # noqa: PLW0603 - `heroku_magic.last` is one value a process, by design
+    global _last  # noqa: PLW0603 - `heroku_magic.last` is one value per process, by design
     _last = run
-
-
-def shown(folder: Path) -> str:
-    """Return a folder as a user would write it."""
-    if folder == shipped_worker():
-        return "the shipped worker"
-    try:
-        return f"./{folder.relative_to(Path.cwd())}"
-    except ValueError:
-        return str(folder)

@@ -1,4 +1,4 @@
-"""Resumption: a sweep -> the first line of its journal, and back -> what is missing of it; it starts none."""
+"""Writes a sweep into the first line of its journal, and plans from a journal what is still missing."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from heroku_magic.app.catalog import Place
-    from heroku_magic.app.planner import Ordering
+    from heroku_magic.app.connection import AppConnection
+    from heroku_magic.app.sweep_planner import SweepPlanner
     from heroku_magic.sweeps.journal import JournalContents
     from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.plan import Plan
 
 ID = re.compile(r"hs-[0-9a-f]{8}")
-_OF_THE_GRID = frozenset({"zip", "sample", "seed", "save"})  # options that the other lines of the file stand for
-# What Python says of values that are none of a journal's.
+_NOT_WRITTEN = frozenset({"zip", "sample", "seed", "save"})  # options whose effect is in the grid, or the file itself
+# What a journal raises whose values were edited.
 _MISFITS = (AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
 
-class Rest(NamedTuple):
-    """What a sweep that goes on needs: what it is of, where it is written down, what ended, what still runs."""
+class ResumePlan(NamedTuple):
+    """A sweep to start or continue: known combinations have ended, live jobs still run."""
 
     id: str
     plan: Plan
@@ -50,54 +50,51 @@ class Rest(NamedTuple):
     live: Sequence[Job]
 
 
-def begin(sweep: str, place: Place, plan: Plan, options: SweepOptions) -> Journal | None:
-    """Begin the journal of a sweep that is saved, or goes on when this process ends; None for any other."""
+def open_journal(sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions) -> Journal | None:
+    """Create the journal of a sweep that is saved or detached; None for any other."""
     path = Path(options.save) if options.save else journal.detached_path(sweep) if plan.first.is_detached else None
-    return Journal(path).create(_written(sweep, place, plan, options)) if path else None
+    return Journal(path).create(_header(sweep, connection, plan, options)) if path else None
 
 
-def rest(save: str | os.PathLike[str] | Sweep, place: Place, ordering: Ordering) -> Rest:
-    """Return what is missing of a sweep, by itself, its file or its id. Raises InvalidOptions."""
+def plan_resume(save: str | os.PathLike[str] | Sweep, connection: AppConnection, planner: SweepPlanner) -> ResumePlan:
+    """Return what is missing of a sweep, given itself, its file or its id. Raises InvalidOptions."""
     if isinstance(save, Sweep):
         if not save.done():
             raise InvalidOptions(f"{save.id} is not over: wait for it, or stop it first (cancel()).")
         if save.journal is not None:
             save.journal.reopen()
-        return Rest(save.id, save.plan, save.options, save.journal, save.known(), ())
+        return ResumePlan(save.id, save.plan, save.options, save.journal, save.known(), ())
     path = journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save).expanduser()
-    told = journal.read(path)
-    if any(run.running() and run.id in told.runs for run in running_runs()):
-        raise InvalidOptions(f"{told.header.sweep} runs in this kernel: wait for it, or stop it first (cancel()).")
-    book = Journal(path)
-    told = book.reopen()
+    content = journal.read(path)
+    if any(run.running() and run.id in content.runs for run in running_runs()):
+        raise InvalidOptions(f"{content.header.sweep} runs in this kernel: wait for it, or stop it first (cancel()).")
+    file = Journal(path)
+    content = file.reopen()
     try:
-        return _rest(told, book, place, ordering)
+        plan, options = _plan(content.header, connection, planner), _read_options(content.header.options)
+        known, live = content.outcomes(plan.__getitem__), _live_jobs(content, plan)
+        _stop_others(content, live, connection)
     except _MISFITS as error:
-        book.close()
+        file.close()
         raise InvalidOptions(
-            f"{path} was changed: what it says does not fit together ({type(error).__name__})."
+            f"{path} was changed: its values do not fit together ({type(error).__name__}). Use an unchanged copy."
         ) from None
     except BaseException:
-        book.close()
+        file.close()
         raise
+    return ResumePlan(content.header.sweep, plan, options, file, known, live)
 
 
-def _rest(told: JournalContents, book: Journal, place: Place, ordering: Ordering) -> Rest:
-    plan, options = _plan(told.header, place, ordering), _read_options(told.header.options)
-    known, live = told.outcomes(plan.__getitem__), _still_live(told, plan)
-    _stop_others(told, live, place)
-    return Rest(told.header.sweep, plan, options, book, known, live)
-
-
-def _written(sweep: str, place: Place, plan: Plan, options: SweepOptions) -> JournalHeader:
+def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions) -> JournalHeader:
     first, names = plan.first, set(plan.grid.names)
     shared = {name: text for name, text in first.env.items() if name not in names and name != "RUN_PACE"}
+    kept = {name: value for name, value in vars(options).items() if name not in _NOT_WRITTEN}
     return JournalHeader(
         sweep,
-        place.client.base_url,
+        connection.client.base_url,
         first.app,
         first.task,
-        axes=[_written_axis(axis) for axis in plan.grid.axes],
+        axes=[_write_axis(axis) for axis in plan.grid.axes],
         in_step=plan.grid.in_step,
         indices=None if isinstance(plan.indices, range) else [*plan.indices],
         env={name: text for name, text in shared.items() if not isinstance(text, Secret)},
@@ -106,11 +103,11 @@ def _written(sweep: str, place: Place, plan: Plan, options: SweepOptions) -> Jou
         timeout=first.timeout,
         takes_rows=first.takes_rows,
         is_detached=first.is_detached,
-        options=_written_options(options),
+        options={**kept, "chunk": options.chunk_size},
     )
 
 
-def _written_axis(axis: Axis) -> AxisRecord:
+def _write_axis(axis: Axis) -> AxisRecord:
     rows = [{name: plain(value) for name, value in axis[at].items()} for at in range(len(axis.values))]
     typed = [(at, name) for at, row in enumerate(rows) for name, value in row.items() if isinstance(value, Typed)]
     for at, name in typed:
@@ -119,64 +116,59 @@ def _written_axis(axis: Axis) -> AxisRecord:
     return AxisRecord([*axis.names], values, axis.are_rows, typed)
 
 
-def _read_axis(told: AxisRecord) -> Axis:
-    values = [*told.values]
-    for at, name in told.typed:
-        if told.are_rows:
-            values[at] = {**values[at], name: Typed(values[at][name])}
-        else:
-            values[at] = Typed(values[at])
-    return Axis(tuple(told.names), values, told.are_rows)
+def _read_axis(axis: AxisRecord) -> Axis:
+    values = [*axis.values]
+    for at, name in axis.typed:
+        values[at] = {**values[at], name: Typed(values[at][name])} if axis.are_rows else Typed(values[at])
+    return Axis(tuple(axis.names), values, axis.are_rows)
 
 
-def _written_options(options: SweepOptions) -> dict[str, Any]:
-    kept = {name: value for name, value in vars(options).items() if name not in _OF_THE_GRID}
-    return {**kept, "chunk": options.chunk_size}
-
-
-def _read_options(written: Mapping[str, Any]) -> SweepOptions:
+def _read_options(terms: Mapping[str, Any]) -> SweepOptions:
     try:
-        return SweepOptions(**written)
+        return SweepOptions(**terms)
     except InvalidOptions as error:
         raise ValueError(str(error)) from None
 
 
-def _plan(told: JournalHeader, place: Place, ordering: Ordering) -> Plan:
-    """What a sweep is of that was written down; it must have been of this app."""
-    if not place.settings.is_local and (told.host, told.app) != (place.client.base_url, place.app):
-        raise InvalidOptions(f"{told.sweep} is a sweep on {told.app} at {told.host}: choose it with --app {told.app}.")
-    made = Grid(tuple(map(_read_axis, told.axes)), told.in_step)
+def _plan(header: JournalHeader, connection: AppConnection, planner: SweepPlanner) -> Plan:
+    """The plan of a journal. Raises InvalidOptions if its sweep is of another app."""
+    target = (connection.client.base_url, connection.app)
+    if not connection.settings.is_local and (header.host, header.app) != target:
+        raise InvalidOptions(
+            f"{header.sweep} is a sweep on {header.app} at {header.host}: choose it with --app {header.app}."
+        )
+    made = Grid(tuple(map(_read_axis, header.axes)), header.in_step)
     options = RunOptions(
-        secrets=told.secrets,
-        size=told.size,
-        timeout=told.timeout,
+        secrets=header.secrets,
+        size=header.size,
+        timeout=header.timeout,
         any_type=True,
-        override=[*told.env, *made.names],
-        rows=told.takes_rows,
-        detach=told.is_detached,
+        override=[*header.env, *made.names],
+        rows=header.takes_rows,
+        detach=header.is_detached,
     )
-    places = range(len(made)) if told.indices is None else told.indices
-    fixed = {name: Typed(text) for name, text in told.env.items()}
-    return ordering.again(told.task, made, places, fixed, options=options, chunk=told.options["chunk"])
+    places = range(len(made)) if header.indices is None else header.indices
+    fixed = {name: Typed(text) for name, text in header.env.items()}
+    return planner.plan_again(header.task, made, places, fixed, options=options, chunk=header.options["chunk"])
 
 
-def _still_live(told: JournalContents, plan: Plan) -> list[Job]:
-    """Jobs for the runs that another process left alive; of some combinations nothing else is known."""
+def _live_jobs(content: JournalContents, plan: Plan) -> list[Job]:
+    """The jobs of detached runs that may still run and have not delivered all their combinations."""
     jobs: dict[tuple[int, ...], Job] = {}
-    for run, places in told.runs.items():
+    for run, places in content.runs.items():
         found = detached.find(run)
-        if found is not None and not told.ended.keys() >= set(places):
-            makes_calls = told.header.options["chunk"] != 1
-            order = replace(plan.make_spec([plan[place] for place in places], makes_calls), is_detached=True)
-            jobs[tuple(places)] = Job(order, tuple(places), makes_calls, found)
+        if found is not None and not content.ended.keys() >= set(places):
+            makes_calls = content.header.options["chunk"] != 1
+            spec = replace(plan.make_spec([plan[place] for place in places], makes_calls), is_detached=True)
+            jobs[tuple(places)] = Job(spec, tuple(places), makes_calls, found)
     return [*jobs.values()]
 
 
-def _stop_others(told: JournalContents, live: Sequence[Job], place: Place) -> None:
-    """Stop the dynos that a killed process left and nobody takes up: what they were at is run again."""
-    left = told.runs.keys() - {job.detached.run for job in live if job.detached}
-    for dyno in place.client.dynos(place.app):
+def _stop_others(content: JournalContents, live: Sequence[Job], connection: AppConnection) -> None:
+    """Stop the dynos of a killed process that no job follows: their combinations are run again."""
+    left = content.runs.keys() - {job.detached.run for job in live if job.detached}
+    for dyno in connection.client.dynos(connection.app):
         if dyno.command.rpartition(" #")[2] in left:
-            with suppress(NotFound):  # it ended by itself meanwhile
-                place.client.stop_dyno(place.app, dyno.id)
-                notify(f"{dyno.name} was left running by the process that began {told.header.sweep}: stopped.")
+            with suppress(NotFound):  # it has ended in the meantime
+                connection.client.stop_dyno(connection.app, dyno.id)
+                notify(f"{dyno.name} was left running by the process that started {content.header.sweep}: stopped.")

@@ -219,7 +219,7 @@ def _is_ours(decorator: ast.expr, known: dict[str, Any]) -> bool:
     found = known.get(path[0])
     for attribute in path[1:]:
         found = getattr(found, attribute, None)
-    return path[-1] == "function" if found is None else type(found).__module__ == "heroku_magic.app.function"
+    return path[-1] == "function" if found is None else getattr(type(found), "is_heroku_function", False) is True
 
 
 def _known(definition: Any) -> dict[str, Any]:

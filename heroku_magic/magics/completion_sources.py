@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -120,9 +119,10 @@ class CompletionSources:
 
 
 def _connections() -> list[Heroku]:
-    """Return the connections of this process. The module is not imported, because it would slow down completion."""
-    module = sys.modules.get("heroku_magic.app.connect")
-    return module.connections() if module else []
+    """The connections of this process, the one used last at the end."""
+    from heroku_magic.app.open_connections import open_connections
+
+    return [*open_connections.values()]
 
 
 def _client() -> HerokuClient | None:

@@ -97,7 +97,7 @@ class RunVerbs(VerbGroup):
         print("\n\n".join(task.help() if line.word else _summary(task) for task in chosen))
 
     def _ps(self, line: ParsedLine) -> pd.DataFrame:
-        from heroku_magic.app.heroku import run_id
+        from heroku_magic.app.management import run_id
 
         return table(
             "dyno state size command since run",

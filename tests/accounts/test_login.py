@@ -102,9 +102,9 @@ def test_the_end_of_a_narrow_token_is_known_before_a_run(logged_in, monkeypatch)
     login(scope=["identity", "read", "write"], expires=600)
     said = []
     heroku = connect("shop", say=said.append)
-    warning = heroku._ordering._preflight.check(3600)
+    warning = heroku._planner.preflight.check(3600)
     assert "expires at" in warning
-    assert heroku._ordering._preflight.check(60) is None
+    assert heroku._planner.preflight.check(60) is None
 
 
 def test_a_narrow_token_makes_no_other(logged_in, monkeypatch):
@@ -247,5 +247,5 @@ def test_the_end_of_a_token_that_lists_show_in_part_is_known_before_a_run(logged
     account().create("shop")
     monkeypatch.setenv("HEROKU_API_KEY", narrow("global"))
     heroku = connect("shop", say=lambda _: None)
-    assert "expires at" in heroku._ordering._preflight.check(3600)
-    assert heroku._ordering._preflight.check(60) is None
+    assert "expires at" in heroku._planner.preflight.check(3600)
+    assert heroku._planner.preflight.check(60) is None

@@ -152,7 +152,7 @@ def test_parameters_are_checked_before_a_dyno_starts(account):
 def test_an_undeclared_task_takes_anything_but_not_a_config_vars_name(account, server):
     (server.folder / ".env").write_text("SHOP=eu\n")
     heroku = connect("shop-eu")
-    heroku._catalogue.forget()
+    heroku._catalog.invalidate()
     with pytest.raises(InvalidParameters, match="SHOP is a config var of shop-eu: --override SHOP"):
         heroku.submit("hello", {"SHOP": "us"})
 
@@ -175,12 +175,12 @@ def test_a_describe_that_fails_is_said_and_the_run_goes_on_unchecked(tmp_path):
     df = connect(worker=folder, say=said.append).run("show", {"n": 5})
 
     assert df["n"].tolist() == [5]
-    assert any("nothing is checked" in line for line in said)
+    assert any("they are not checked" in line for line in said)
 
 
 def test_the_release_is_asked_for_at_most_once_in_five_seconds(account, monkeypatch):
     heroku = connect("shop-eu")
-    heroku._catalogue.forget()
+    heroku._catalog.invalidate()
     asked = []
     really = heroku.client.current_release
     monkeypatch.setattr(heroku.client, "current_release", lambda app: asked.append(app) or really(app))
@@ -243,7 +243,7 @@ def test_the_one_line_about_the_embedded_heroku_comes_once_a_folder(tmp_path, mo
     connect(say=said.append)
 
     assert said == [
-        "No app is set: using the embedded Heroku, serving ./worker. A dyno there is a process of yours, no sandbox."
+        "No app is set: using the embedded Heroku, serving ./worker. Its dynos are processes on this machine, without a sandbox."
     ]
 
 
@@ -330,10 +330,13 @@ def test_a_parameter_that_is_declared_secret_is_hidden_without_being_asked_to(lo
 def test_what_is_wrong_with_a_declaration_is_said_and_the_task_runs_all_the_same(local, said):
     local.run("odd", {"n": [1]})
 
-    assert "What odd declares: n: it refers to itself (#/properties/n), so it takes anything." in said
-    with pytest.raises(TaskFailed, match="n: its default is 0, which it does not take: expected a whole number from 1"):
+    assert "The declaration of odd has a fault: n: it refers to itself (#/properties/n), so it takes anything." in said
+    with pytest.raises(TaskFailed, match="n: the default 0 is not allowed: expected a whole number from 1"):
         local.run("wrong")
-    assert any(line.startswith("What wrong declares: it cannot be read, so nothing is checked") for line in said)
+    assert any(
+        line.startswith("The declaration of wrong has a fault: it cannot be read, so nothing is checked")
+        for line in said
+    )
 
 
 def test_what_is_known_of_tasks_is_told_without_asking(local, monkeypatch):

@@ -1,11 +1,11 @@
-"""preflight: what would spoil a run is said before its dyno costs money."""
+"""An unreadable log or an expiring token is reported before a dyno is started."""
 
 from __future__ import annotations
 
 import pytest
 
 from heroku_magic.api.client import HerokuClient
-from heroku_magic.app.preflight import Preflight
+from heroku_magic.app.planner import Preflight
 from heroku_magic.errors import SettingsError
 from heroku_magic.text.secret import Secret
 
@@ -24,14 +24,14 @@ def tokens(**mine):
 def test_an_app_of_the_fir_generation_is_refused(api, preflight):
     api.answer(200, {**APP, "generation": {"id": "2", "name": "fir"}})
 
-    with pytest.raises(SettingsError, match=r"shop is of the Fir generation.*use an app of the Cedar generation"):
+    with pytest.raises(SettingsError, match=r"shop is of the Fir generation.*Use an app of the Cedar generation"):
         preflight.check(60)
 
 
 def test_an_app_whose_log_goes_elsewhere_is_refused(api, preflight):
     api.answer(200, {**APP, "generation": {"name": "cedar"}, "space": {"shield": True}})
 
-    with pytest.raises(SettingsError, match="shop is in a Shield space, whose log goes elsewhere"):
+    with pytest.raises(SettingsError, match="shop is in a Shield space, whose log cannot be read through the API"):
         preflight.check(60)
 
 

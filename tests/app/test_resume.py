@@ -104,7 +104,7 @@ def test_a_budget_that_begins_anew_is_told(heroku, folder):
     said = []
     first = stopped(heroku, 4, 2, max_cost=1)
     connect(worker=folder, say=said.append).resume(first).result(60)
-    assert "The $1 of --max-cost are counted from here on: what it cost before is not in them." in said
+    assert "The $1 of --max-cost are counted from here on, without the cost so far." in said
 
 
 def test_rows_of_several_releases_are_told(heroku, folder):
@@ -207,7 +207,7 @@ def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(serv
     begun = {line["run"] for line in map(json.loads, Path("s.jsonl").read_text().splitlines()) if "run" in line}
     df = heroku.resume("s.jsonl").result(60)
     assert df["x"].tolist() == [0, 10, 20, 30]
-    stopped = {line.partition(" ")[0] for line in said if f"left running by the process that began {name}" in line}
+    stopped = {line.partition(" ")[0] for line in said if f"left running by the process that started {name}" in line}
     assert stopped
     for dyno in stopped:
         (command,) = [

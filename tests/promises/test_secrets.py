@@ -180,7 +180,7 @@ def test_a_sweep_row_may_not_contain_a_secret(tmp_path):
     )
     heroku = connect(worker=make_worker(tmp_path / "worker", job=source), say=lambda _: None)
     for rows in ([{"n": 1}, {"n": 2, "token": "swordfish"}], [{"n": 1}, {"n": 2, "token": Secret("swordfish")}]):
-        with pytest.raises(InvalidParameters, match="a secret is the same in every run") as caught:
+        with pytest.raises(InvalidParameters, match="a secret must be the same in every run") as caught:
             heroku.sweep("job", {"rows": rows}, save=tmp_path / "s.jsonl")
         assert "swordfish" not in str(caught.value)
         assert not (tmp_path / "s.jsonl").exists()

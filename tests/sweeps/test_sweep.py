@@ -315,7 +315,9 @@ def test_a_cancelled_chunk_keeps_the_results_so_far(heroku):
 
 
 def test_a_plain_script_cannot_run_in_chunks(heroku):
-    with pytest.raises(InvalidOptions, match="plain is no task of heroku_task, or its app has an older"):
+    with pytest.raises(
+        InvalidOptions, match="plain does not support that: it is not a task of heroku_task, or its app has an older"
+    ):
         heroku.sweep("plain", {"seed": [1, 2]}, chunk=2)
 
 
@@ -406,7 +408,7 @@ def test_the_budget_of_a_single_run_limits_its_dynos_life(priced):
     run = priced.submit("point", {"seed": 1, "pause": 60}, max_cost=2.0)
     with pytest.raises(TaskFailed, match="the time limit of 2 s was reached"):
         run.result(60)
-    with pytest.raises(InvalidOptions, match="not even one second of basic"):
+    with pytest.raises(InvalidOptions, match="does not pay for one second of basic"):
         priced.submit("point", {"seed": 1}, max_cost=0.5)
 
 
@@ -525,7 +527,7 @@ def test_a_command_cannot_be_swept(shell):
 
 @pytest.mark.parametrize("values", [[Secret("swordfish")], ["open", Secret("swordfish")]])
 def test_a_secret_cannot_be_swept(heroku, values):
-    assert "a secret is the same in every run" in refused(heroku, "plain", {"seed": values})[0]
+    assert "a secret must be the same in every run" in refused(heroku, "plain", {"seed": values})[0]
 
 
 @pytest.mark.parametrize("each", [{"seed": [1, 2]}, {"cases": [{"seed": 1}, {"n": 2}]}])
@@ -535,7 +537,7 @@ def test_a_parameter_cannot_be_both_swept_and_fixed(heroku, each):
 
 def test_a_long_check_is_announced(folder, monkeypatch):
     messages = []
-    monkeypatch.setattr("heroku_magic.app.planner.MANY", 2)
+    monkeypatch.setattr("heroku_magic.app.sweep_planner.MANY", 2)
     heroku = connect(worker=folder, say=messages.append)
     heroku.sweep("point", {"seed": range(3)}, {"n": 1}).result(60)
     heroku.sweep("point", {"seed": range(1000)}, {"n": 1}, sample=2).result(60)

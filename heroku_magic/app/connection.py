@@ -1,0 +1,40 @@
+"""An app and how it is reached: the base class of `Heroku`, which its parts get to work with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heroku_magic.accounts.apps import Account
+
+if TYPE_CHECKING:
+    from heroku_magic.accounts.settings import Settings
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.text.notifier import MessageCallback
+
+EMBEDDED = "embedded"
+
+
+class AppConnection:
+    """The app, the client that reaches it, and the settings that hold for its runs."""
+
+    def __init__(self, client: HerokuClient, app: str, settings: Settings, on_message: MessageCallback = print) -> None:
+        self.app = app
+        self.settings = settings
+        self.client = client
+        self.on_message = on_message  # of whoever connected last: connections are shared
+
+    @property
+    def account(self) -> Account:
+        """The account that the app is used with."""
+        return Account(self.client, is_embedded=self.settings.is_local, on_message=self.on_message)
+
+    @property
+    def app_name(self) -> str:
+        """The name to show: the app's, "embedded" for a served folder, or both."""
+        if not self.settings.is_local:
+            return self.app
+        return f"{self.app} ({EMBEDDED})" if self.settings.is_embedded else EMBEDDED
+
+    def __repr__(self) -> str:
+        folder = f" serving {self.settings.worker}" if self.settings.worker else ""
+        return f"<Heroku {self.app_name}{folder}>"

@@ -1,0 +1,185 @@
+"""Plans a sweep: makes its grid, checks each value once, and returns the Plan with the spec of every run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.app.planner import check_single_program, encode, second_price
+from heroku_magic.bundle.build import Bundle
+from heroku_magic.errors import InvalidOptions, InvalidParameters
+from heroku_magic.protocol.environ import to_env, with_calls
+from heroku_magic.protocol.task import check
+from heroku_magic.runs.registry import mean_duration
+from heroku_magic.sweeps.cost import Estimate
+from heroku_magic.sweeps.grid import Grid, grid, refuse_too_many, reservoir
+from heroku_magic.sweeps.plan import Plan
+from heroku_magic.text.notifier import notify
+from heroku_magic.text.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from heroku_magic.app.planner import Planner
+    from heroku_magic.protocol.task import Task
+    from heroku_magic.runs.options import RunOptions, SweepOptions
+    from heroku_magic.runs.spec import RunSpec
+
+MANY = 50_000  # values whose check takes seconds
+
+
+class SweepPlanner:
+    """Plans the sweeps of one app."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+
+    def plan(
+        self,
+        task: str | None,
+        each: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        options: RunOptions,
+        sweep_options: SweepOptions,
+    ) -> Plan:
+        """Return the plan of a sweep. Raises as Planner.plan does."""
+        options = replace(options, max_cost=None)  # the budget is for all runs together
+        if options.code is not None:
+            check_single_program(task, options)
+            made, places = _combinations(each, None, sweep_options)
+            bundle = self._planner.bundle(options.code, parameters, made.names, options)
+            return self._of_bundle(bundle, made, places, options, sweep_options.chunk_size)
+        fixed = {**parameters, **self._planner.secrets(options, {**parameters, **each})}
+        chosen = self._planner.task(task, options)
+        declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
+        made, places = _combinations(each, declared, sweep_options)
+        return self._of_task(chosen, made, places, fixed, options=options, chunk=sweep_options.chunk_size)
+
+    def plan_again(
+        self,
+        task: str,
+        made: Grid,
+        places: Sequence[int],
+        fixed: Mapping[str, Any],
+        *,
+        options: RunOptions,
+        chunk: int,
+    ) -> Plan:
+        """Return the plan of a sweep whose grid and encoded parameters come from a journal."""
+        values = {**fixed, **self._planner.secrets(options, {**fixed, **dict.fromkeys(made.names)})}
+        if "RUN_CODE" in fixed:
+            return self._of_bundle(Bundle.again(task, values), made, places, options, chunk)
+        return self._of_task(self._planner.task(task, options), made, places, values, options=options, chunk=chunk)
+
+    def _of_task(
+        self,
+        task: Task,
+        made: Grid,
+        places: Sequence[int],
+        fixed: Mapping[str, Any],
+        *,
+        options: RunOptions,
+        chunk: int,
+    ) -> Plan:
+        refuse_too_many(len(places), chunk)
+        if chunk != 1 and not task.takes_calls and not options.dry_run:
+            raise InvalidOptions(
+                f"--chunk calls a task many times in one dyno, but {task.name} does not support that: it is not a task "
+                "of heroku_task, or its app has an older heroku_task.py (copy the newer one into it and deploy)."
+            )
+        if twice := [name for name in made.names if name in fixed]:
+            raise InvalidParameters(
+                [f"{name} is given twice, once by --each: give each parameter once." for name in twice]
+            )
+        count = min(sum(len(axis.values) for axis in made.axes), len(places) * len(made.axes))
+        if count > MANY:
+            notify(f"Checking {count:,} values before the first dyno starts")
+        _check_each(lambda values, part: _issues(task, {**fixed, **values}, part), made, places)
+        first = self._planner.plan(task.name, {**fixed, **made[places[0]]}, replace(options, secrets=()))
+        shared = {name: value for name, value in first.env.items() if name not in made.names}
+
+        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
+            if makes_calls:
+                return replace(first, env=with_calls(shared, [to_env(one, task.schema) for one in combinations]))
+            return replace(first, env={**encode({**fixed, **combinations[0]}, task, []), **_pace(first)})
+
+        return Plan(first, made, places, of, self._planner.most_at_once)
+
+    def _of_bundle(self, bundle: Bundle, made: Grid, places: Sequence[int], options: RunOptions, chunk: int) -> Plan:
+        refuse_too_many(len(places), chunk)
+        _check_each(lambda values, _: _bundle_issues(bundle, values), made, places)
+        first = self._planner.bundle_spec(bundle, made[places[0]], options)
+
+        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
+            env = bundle.calls(combinations) if makes_calls else bundle.env(combinations[0])
+            return replace(first, env={**env, **_pace(first)})
+
+        return Plan(first, made, places, of, self._planner.most_at_once)
+
+
+def estimate(plan: Plan, options: SweepOptions, requests_left: int) -> Estimate:
+    """Return the time and cost of a sweep. Raises InvalidParameters if the budget is known to be too small."""
+    spec = plan.first
+    at_once = options.jobs or plan.most_at_once(spec.size)
+    made = Estimate(spec, len(plan), options.chunk_size, at_once, mean_duration(spec), requests_left)
+    if options.max_cost is not None:
+        second_price(spec)
+        if refusal := made.refuses(options.max_cost):
+            raise InvalidParameters([refusal])
+    return made
+
+
+def _pace(spec: RunSpec) -> dict[str, str | Secret]:
+    return {name: value for name, value in spec.env.items() if name == "RUN_PACE"}
+
+
+def _combinations(
+    each: Mapping[str, Any], declared: Sequence[str] | None, options: SweepOptions
+) -> tuple[Grid, Sequence[int]]:
+    """The grid, and which of its combinations are run."""
+    # A single axis may be endless: only the sample is held.
+    draw = reservoir(options.sample, options.seed) if options.sample and len(each) == 1 else None
+    made = grid(each, declared, in_step=options.zip, draw=draw)
+    return made, made.sample(options.sample, options.seed) if options.sample else range(len(made))
+
+
+def _check_each(
+    issues_of: Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]], made: Grid, places: Sequence[int]
+) -> None:
+    """Check each value once, not each combination. Raises InvalidParameters with every fault.
+
+    issues_of: gets a combination, and the part of it that is new.
+    """
+    first, issues = made[places[0]], dict[str, None]()
+    is_whole = len(places) == len(made)
+    for axis in made.axes:
+        used = (axis[place] for place in range(len(axis.values))) if is_whole else _used(axis.names, made, places)
+        for part in used:
+            issues.update(dict.fromkeys(issues_of({**first, **part}, part)))
+    if issues:
+        raise InvalidParameters([*issues])
+
+
+def _used(names: Sequence[str], made: Grid, places: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The values of an axis in some combinations."""
+    for place in places:
+        combination = made[place]
+        yield {name: combination[name] for name in names if name in combination}
+
+
+def _bundle_issues(bundle: Bundle, values: Mapping[str, Any]) -> list[str]:
+    try:
+        bundle.env(values)
+    except InvalidParameters as error:
+        return error.issues
+    return []
+
+
+def _issues(task: Task, parameters: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
+    """The faults of one run's parameters: they do not fit the task, cannot be encoded, or are secrets that differ."""
+    try:
+        env = encode(parameters, task, check(task, parameters))
+    except InvalidParameters as error:
+        return error.issues
+    secrets = [name for name in part if isinstance(env.get(name), Secret)]
+    return [f"--each {name}: a secret must be the same in every run of a sweep." for name in secrets]
