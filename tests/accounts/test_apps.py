@@ -193,7 +193,7 @@ def test_the_verbs_of_the_account_answer_in_words_and_tables(platform, shell, ca
     shell.run_cell("%heroku use shop\n%heroku destroy shop --confirm shop\n%heroku logout")
     out = capsys.readouterr().out
     assert "Destroyed shop." in out
-    assert "The one of HEROKU_API_KEY is still used" in out
+    assert "The token from HEROKU_API_KEY is still used" in out
     assert isinstance(shell.run_cell("%heroku use shop").error_in_exec, NotFound)
     assert platform.token not in out
 
@@ -211,4 +211,4 @@ def test_an_interrupt_says_that_it_is_not_known_what_was_done(scripted, shell, m
     monkeypatch.setattr("requests.Session.request", interrupt)
     error = shell.run_cell(f"%heroku {line}").error_in_exec
     assert isinstance(error, Interrupted)
-    assert "may have been done all the same: %heroku apps" in str(error)
+    assert "may have carried out the request all the same. Check with %heroku apps" in str(error)
