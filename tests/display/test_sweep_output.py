@@ -380,6 +380,7 @@ def test_a_simulated_sweep_ends_complete(cell, monkeypatch):
     assert "failed" in text_of(cell.last)
 
 
+@pytest.mark.usefixtures("processes")
 def test_importing_the_sweep_output_imports_nothing_heavy():
     script = (
         "import sys, heroku_magic.display.sweep_output\n"
