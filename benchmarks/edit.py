@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import heroku_magic
 from heroku_magic.bundle.build import Bundle
 from heroku_magic.bundle.program import read_cell
-from heroku_magic.protocol.values import ROOM
+from heroku_magic.protocol.values import MAX_ENV_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ def sizes() -> str:
         env = Bundle(read_cell(text), {}).env()
         size = sum(len(name) + len(str(value)) for name, value in env.items())
         source = f"{lines:>4} lines, {len(text):>6,} bytes of source"
-        rows.append(f"  {source}: {size:>6,} bytes sent ({size / ROOM:.0%} of the limit)")
+        rows.append(f"  {source}: {size:>6,} bytes sent ({size / MAX_ENV_BYTES:.0%} of the limit)")
     return "\n".join(rows)
 
 

@@ -9,7 +9,8 @@ import sys
 
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.protocol.dataframe import frame
-from heroku_magic.protocol.records import RecordDecoder, RunKey
+from heroku_magic.protocol.decoder import RecordDecoder
+from heroku_magic.protocol.records import RunKey
 from heroku_magic.text.secret import Secret
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import NotFound
 from heroku_magic.protocol.records import Rows
-from heroku_magic.protocol.task import NO_TASKS, Task, choose
+from heroku_magic.protocol.task import RESERVED_TYPES, Task, choose
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notify
@@ -47,7 +47,7 @@ class Snapshot:
 
     def tasks(self, declared: Mapping[str, Task]) -> list[Task]:
         """Return the process types that are tasks."""
-        names = [name for name, kind in self.types.items() if kind.quantity == 0 and name not in NO_TASKS]
+        names = [name for name, kind in self.types.items() if kind.quantity == 0 and name not in RESERVED_TYPES]
         return [declared.get(name) or self.undeclared(name) for name in names]
 
 

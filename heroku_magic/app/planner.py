@@ -14,7 +14,7 @@ from heroku_magic.api import dyno_sizes
 from heroku_magic.app.bundler import Bundler
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.errors import ApiError, InvalidOptions, InvalidParameters, SettingsError
-from heroku_magic.protocol.environ import refused, to_env
+from heroku_magic.protocol.environ import name_faults, to_env
 from heroku_magic.protocol.task import check
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notify
@@ -78,7 +78,7 @@ class Planner:
         names = list(options.secrets)
         if twice := sorted({name for name in names if name in parameters or names.count(name) > 1}):
             raise InvalidOptions(f"{', '.join(twice)}: given twice, once as a secret. Give each parameter once.")
-        if issues := refused(names):
+        if issues := name_faults(names):
             raise InvalidParameters(issues)
         return {name: _NOT_LOOKED_UP if options.dry_run else find(name) for name in names}
 

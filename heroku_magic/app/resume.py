@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from heroku_magic.errors import InvalidOptions, NotFound
-from heroku_magic.protocol.values import Typed, plain
+from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.runs import detached
 from heroku_magic.runs.options import RunOptions, SweepOptions
 from heroku_magic.runs.registry import running_runs
@@ -109,7 +109,7 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
 
 def _write_axis(axis: Axis) -> AxisRecord:
     rows = [{name: plain(value) for name, value in axis[at].items()} for at in range(len(axis.values))]
-    typed = [(at, name) for at, row in enumerate(rows) for name, value in row.items() if isinstance(value, Typed)]
+    typed = [(at, name) for at, row in enumerate(rows) for name, value in row.items() if isinstance(value, RawText)]
     for at, name in typed:
         rows[at][name] = str(rows[at][name])
     values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
@@ -119,7 +119,7 @@ def _write_axis(axis: Axis) -> AxisRecord:
 def _read_axis(axis: AxisRecord) -> Axis:
     values = [*axis.values]
     for at, name in axis.typed:
-        values[at] = {**values[at], name: Typed(values[at][name])} if axis.are_rows else Typed(values[at])
+        values[at] = {**values[at], name: RawText(values[at][name])} if axis.are_rows else RawText(values[at])
     return Axis(tuple(axis.names), values, axis.are_rows)
 
 
@@ -148,7 +148,7 @@ def _plan(header: JournalHeader, connection: AppConnection, planner: SweepPlanne
         detach=header.is_detached,
     )
     places = range(len(made)) if header.indices is None else header.indices
-    fixed = {name: Typed(text) for name, text in header.env.items()}
+    fixed = {name: RawText(text) for name, text in header.env.items()}
     return planner.plan_again(header.task, made, places, fixed, options=options, chunk=header.options["chunk"])
 
 

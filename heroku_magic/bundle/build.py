@@ -22,7 +22,7 @@ from heroku_magic.bundle.program import Program, as_literal
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
 from heroku_magic.protocol.helper import shipped_worker
-from heroku_magic.protocol.values import ROOM, WAYS_OUT
+from heroku_magic.protocol.values import LARGE_DATA_HINT, MAX_ENV_BYTES
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import Secret
 
@@ -114,15 +114,15 @@ class Bundle:
     def _check_room(self, env: Mapping[str, str | Secret], own: Inputs) -> None:
         texts = [value.reveal() if isinstance(value, Secret) else value for value in env.values()]
         size = sum(len(text.encode()) for text in [*env, *texts]) + _OWN
-        if size <= ROOM:
+        if size <= MAX_ENV_BYTES:
             return
         sizes = {name: len(_squeezed(one.part(name))) for one in (self._shared, own) for name in one.coded}
         largest = max(sizes, key=lambda name: sizes[name], default="")
         code = len(_squeezed(self._source.encode()))
         is_code = code >= sizes.get(largest, 0)
         part = f"the code {code:,} of them" if is_code else f"{clean_line(largest)} {sizes[largest]:,} of them"
-        told = f"{self.name} takes {size:,} bytes, compressed, {part}, and a dyno's environment has {ROOM:,}."
-        raise InvalidParameters([f"{told} {_CODE_ELSEWHERE if is_code else WAYS_OUT}"])
+        told = f"{self.name} takes {size:,} bytes, compressed, {part}, and a dyno's environment has {MAX_ENV_BYTES:,}."
+        raise InvalidParameters([f"{told} {_CODE_ELSEWHERE if is_code else LARGE_DATA_HINT}"])
 
 
 @cache

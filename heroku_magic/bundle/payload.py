@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.helper import shipped_worker
-from heroku_magic.protocol.values import WAYS_OUT, Typed, plain
+from heroku_magic.protocol.values import LARGE_DATA_HINT, RawText, plain
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ LARGEST_TABLE = 64_000_000  # bytes in memory: more are never packed into 32 kB,
 def read_text(value: Any) -> Any:
     """Return the value of what was typed on the line: what reads as JSON is that, all else is text.
 
-    >>> read_text(Typed("1000")), read_text(Typed("fast")), read_text("1000")
+    >>> read_text(RawText("1000")), read_text(RawText("fast")), read_text("1000")
     (1000, 'fast', '1000')
     """
-    if not isinstance(value, Typed):
+    if not isinstance(value, RawText):
         return value
     try:
         return json.loads(value, parse_constant=_refuse)
@@ -82,7 +82,7 @@ class Inputs:
 
     def _add_array(self, name: str, array: Any) -> None:
         if array.nbytes > LARGEST_TABLE:
-            raise TypeError(f"an array of {array.size:,} numbers is too much. {WAYS_OUT}")
+            raise TypeError(f"an array of {array.size:,} numbers is too much. {LARGE_DATA_HINT}")
         data = array.tobytes()
         place = {"at": len(self.body), "size": len(data)}
         self.coded[name] = {"array": array.dtype.str, "shape": list(array.shape), **place}
@@ -112,7 +112,7 @@ def _check_table(table: Any) -> None:
     if not all(isinstance(name, str) for name in table.columns):
         raise TypeError("a DataFrame whose columns are not named by text: rename them (`df.columns = [...]`).")
     if table.memory_usage(index=True).sum() > LARGEST_TABLE:
-        raise TypeError(f"a DataFrame of {len(table):,} rows is too much. {WAYS_OUT}")
+        raise TypeError(f"a DataFrame of {len(table):,} rows is too much. {LARGE_DATA_HINT}")
 
 
 def _index(table: Any) -> tuple[Any, list[Any]]:

@@ -18,6 +18,7 @@ import urllib3.exceptions
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.errors import ApiError, BuildFailed, HerokuMagicError, Unreachable
 from heroku_magic.protocol.records import Progress
+from heroku_magic.protocol.task import RESERVED_TYPES
 from heroku_magic.runs.event_log import EventLog
 from heroku_magic.runs.events import StateChange
 from heroku_magic.text.notifier import notifications_to
@@ -244,7 +245,7 @@ class Deploy:
     def _facts(self, release: Release, *, is_new: bool = True) -> Deployed:
         slug = self._client.slug(self._app, release.slug.id) if release.slug else None
         types = slug.process_types if slug else {}
-        tasks = tuple(name for name in types if name not in {"web", "release", "describe"})
+        tasks = tuple(name for name in types if name not in RESERVED_TYPES)
         size = slug.size if slug else None
         return Deployed(self._app_name, release.version, tasks, size, tuple(self._archive.largest()), is_new)
 

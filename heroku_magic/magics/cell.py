@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.magics.expand import VARIABLE, closing, describe, evaluate, expand, is_json, look_up, unquote
 from heroku_magic.protocol.environ import NAME
-from heroku_magic.protocol.values import Typed
+from heroku_magic.protocol.values import RawText
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def read_argument(word: str, namespace: Mapping[str, Any], *, option: str = "--a
         raise InvalidOptions(f"{option} {clean_line(word[:60])}: expected NAME=VALUE, for example {option} n=10.")
     value, is_literal = unquote(raw) if content == word else (raw, is_literal)
     if is_literal or is_json(value):
-        return name, Typed(value)
+        return name, RawText(value)
     if variable := VARIABLE.fullmatch(value):
         return name, look_up(variable[1], namespace)
     if value.startswith("{") and not value.startswith("{{") and closing(value, 0) == len(value) - 1:
         return name, evaluate(value[1:-1], namespace)
-    return name, Typed(expand(value, namespace, quotes=word == f"{name}={value}"))
+    return name, RawText(expand(value, namespace, quotes=word == f"{name}={value}"))
 
 
 def _statements(text: str, lines: list[str]) -> list[ast.stmt]:

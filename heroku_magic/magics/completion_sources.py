@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.accounts.settings import worker_folder
 from heroku_magic.accounts.tokens import is_kept
 from heroku_magic.api.host import base_url
-from heroku_magic.protocol.task import NO_TASKS, Task
+from heroku_magic.protocol.task import RESERVED_TYPES, Task
 from heroku_magic.text.notifier import discard, notifications_to
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class CompletionSources:
         folder = worker_folder(where.get("worker") or choice.worker)
         with (folder / "Procfile").open(encoding="utf-8", errors="replace") as file:
             entries = _PROCESS_TYPE.findall(file.read(_LONGEST_PROCFILE))
-        return [Task(name, command, None) for name, command in entries if name not in NO_TASKS]
+        return [Task(name, command, None) for name, command in entries if name not in RESERVED_TYPES]
 
     def _fetch(self, kind: str, owner: str, fetch: Callable[[], None]) -> None:
         """Fetch a list in the background, unless that was done a moment ago. Errors mean no completions."""

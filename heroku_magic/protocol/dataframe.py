@@ -1,7 +1,7 @@
-"""Rows and tables -> DataFrame; pandas is imported here and only when a result is asked for.
+"""Converts rows and tables to a DataFrame, importing pandas only when a result is requested.
 
-A column's dtype hangs on its values alone: null is kept apart from NaN by pandas's nullable dtypes,
-which are built from values and a mask. https://pandas.pydata.org/docs/user_guide/integer_na.html
+The dtype of a column depends only on its values. Nullable dtypes, built from values and a mask,
+distinguish null from NaN: https://pandas.pydata.org/docs/user_guide/integer_na.html
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.records import Rows
     from heroku_magic.protocol.tables import Column
 
-_EXACT = 2**53  # beyond it not every whole number is a float
+_MAX_EXACT = 2**53  # a float represents every integer up to here
 _DTYPES = {bool: "bool", int: "int64", float: "float64"}
 
 
 def frame(parts: Sequence[Rows | Table], facts: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the parts as one DataFrame: columns in the order of their first appearance, a fresh RangeIndex.
+    """Return the parts as one DataFrame: columns in order of first appearance, a new RangeIndex.
 
-    `facts` becomes `attrs["heroku"]`: small plain values only, for pandas copies attrs at each step.
+    `facts` becomes `attrs["heroku"]`. Use small plain values only, because pandas copies attrs at each step.
     """
     import pandas as pd
 
-    frames = _filled([_typed(part) if isinstance(part, Table) else table(part) for part in _merged(parts)])
+    frames = _without_empty([_typed(part) if isinstance(part, Table) else table(part) for part in _merged(parts)])
     result = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     result.attrs["heroku"] = dict(facts)
     return result
 
 
-def _filled(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The frames without those of no rows, whose dtypes would only widen the others'; unless they have columns more."""
+def _without_empty(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Drop frames without rows, whose dtypes would only widen the others, unless they have additional columns."""
     names = {name for one in frames if len(one) for name in one.columns}
     return [one for one in frames if len(one) or set(one.columns) - names] or frames[:1]
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Return rows as a DataFrame; `columns` are there for no rows, too. What a row does not have is null."""
+    """Return rows as a DataFrame that has `columns` even without rows. Missing values are null."""
     import pandas as pd
 
     names = dict.fromkeys([*columns, *(key for row in rows for key in row)])
@@ -50,14 +50,14 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> pd.
 
 
 def column(values: list[Any]) -> pd.Series[Any]:
-    """Return values as JSON has them as a Series of the narrowest dtype that keeps each of them as it is."""
+    """Return JSON values as a Series of the narrowest dtype that preserves each of them."""
     import pandas as pd
 
     return pd.Series(_array(values))
 
 
 def _array(values: list[Any]) -> Any:
-    """Return values as what a column is made of: of numbers an array, which is quicker than a Series."""
+    """Return the data of a column: for numbers an array, which is faster than a Series."""
     import numpy as np
     import pandas as pd
 
@@ -71,7 +71,7 @@ def _array(values: list[Any]) -> Any:
 
 
 def _number(kinds: set[type], values: Iterable[Any]) -> type | None:
-    """The one kind of number that holds all values; None for what is no number, or too large for it."""
+    """Return the number type that represents all values exactly, or None."""
     if kinds == {bool}:
         return bool
     if not kinds or not kinds <= {int, float}:
@@ -80,7 +80,7 @@ def _number(kinds: set[type], values: Iterable[Any]) -> type | None:
     largest = max(map(abs, whole), default=0)
     if kinds == {int}:
         return int if largest < 2**63 else None
-    return float if largest <= _EXACT else None
+    return float if largest <= _MAX_EXACT else None
 
 
 def _with_nulls(values: list[Any], kind: type) -> Any:
@@ -92,7 +92,7 @@ def _with_nulls(values: list[Any], kind: type) -> Any:
 
 
 def _masked(values: Any, mask: Any) -> Any:
-    """Values and mask as one of pandas's nullable arrays: no other way keeps NaN apart from null."""
+    """Combine values and mask into a nullable array, the only representation that distinguishes NaN from null."""
     import pandas as pd
 
     kinds = {"b": pd.arrays.BooleanArray, "f": pd.arrays.FloatingArray}
@@ -100,7 +100,7 @@ def _masked(values: Any, mask: Any) -> Any:
 
 
 def _merged(parts: Iterable[Rows | Table]) -> list[list[Mapping[str, Any]] | Table]:
-    """Join the rows that follow one another: their columns' dtypes are those of all of them."""
+    """Join consecutive rows, so that the dtype of a column depends on all of them."""
     merged: list[Any] = []
     for part in parts:
         if isinstance(part, Table):
@@ -109,7 +109,7 @@ def _merged(parts: Iterable[Rows | Table]) -> list[list[Mapping[str, Any]] | Tab
             merged[-1].extend(part.rows)
         else:
             merged.append(list(part.rows))
-    # An empty list of rows says only that there is a table.
+    # An empty list of rows only means that there is a table.
     return [part for part in merged if part] if len(merged) > 1 and any(merged) else merged[:1]
 
 
@@ -128,15 +128,15 @@ def series(one: Column) -> pd.Series[Any]:
     if isinstance(one.values, list):
         return pd.Series(one.values, dtype="string") if dtype == "string" else column(one.values)
     numbers = np.frombuffer(one.values, dtype=one.head.numbers)
-    if one.of is not None:
-        return _decoded(numbers, series(one.of), one)
+    if one.dictionary is not None:
+        return _decoded(numbers, series(one.dictionary), one)
     if one.mask is not None:
         return pd.Series(_masked(numbers.copy(), np.frombuffer(one.mask, dtype=bool).copy()))
     return _moments(numbers, dtype) if dtype.startswith(("datetime", "timedelta")) else pd.Series(numbers.copy())
 
 
 def _moments(numbers: Any, dtype: str) -> pd.Series[Any]:
-    """Times since 1970 in the dtype's unit, in its time zone."""
+    """Convert times since 1970 to the unit and time zone of the dtype."""
     import pandas as pd
 
     plain, _, zone = dtype.rstrip("]").partition(", ")
@@ -145,7 +145,7 @@ def _moments(numbers: Any, dtype: str) -> pd.Series[Any]:
 
 
 def _decoded(codes: Any, values: pd.Series[Any], one: Column) -> pd.Series[Any]:
-    """The values that codes point to, -1 to null."""
+    """Return the values that codes refer to; -1 is null."""
     import pandas as pd
 
     if one.head.dtype == "category":

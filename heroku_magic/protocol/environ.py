@@ -9,7 +9,7 @@ from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.protocol.values import ROOM, WAYS_OUT, Typed, to_text
+from heroku_magic.protocol.values import LARGE_DATA_HINT, MAX_ENV_BYTES, RawText, to_text
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import SHORTEST, Secret
 
@@ -91,7 +91,7 @@ def with_calls(
     return env
 
 
-def refused(names: Iterable[Any]) -> list[str]:
+def name_faults(names: Iterable[Any]) -> list[str]:
     """Return why names may not be parameters, for each that may not."""
     return [reason for name in names if (reason := _refusal(name))]
 
@@ -103,7 +103,7 @@ def _text(value: Any, schema: Any) -> str | Secret | None:
         return _text(Secret(value), schema) if is_secret else to_text(value, schema)
     if len(value.reveal()) < SHORTEST:
         raise TypeError(f"a secret of fewer than {SHORTEST} characters cannot be hidden in what the task prints.")
-    to_text(Typed(value.reveal()), schema)
+    to_text(RawText(value.reveal()), schema)
     return value
 
 
@@ -117,10 +117,10 @@ def _refusal(name: Any) -> str | None:
 
 def _overweight(env: Mapping[str, str | Secret]) -> list[str]:
     sizes = {name: len(name.encode()) + len(_revealed(value).encode()) for name, value in env.items()}
-    if sum(sizes.values()) <= ROOM:
+    if sum(sizes.values()) <= MAX_ENV_BYTES:
         return []
     largest = max(sizes, key=lambda name: sizes[name])
-    return [f"The parameters take {sum(sizes.values()):,} bytes, {largest} most of them. {WAYS_OUT}"]
+    return [f"The parameters take {sum(sizes.values()):,} bytes, {largest} most of them. {LARGE_DATA_HINT}"]
 
 
 def _revealed(value: str | Secret) -> str:

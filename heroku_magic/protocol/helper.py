@@ -1,4 +1,4 @@
-"""The worker folder that ships with the package, and the helper in it."""
+"""Locates the worker folder that ships with the package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def shipped_worker() -> Path:
-    """Return the worker that comes with the package: inside the wheel, or beside it in a checkout."""
+    """Return the path of the worker folder: inside an installed wheel, or next to the package in a checkout."""
     package = Path(__file__).resolve().parents[1]
     wheel, checkout = package / "_worker", package.parent / "worker"
     return wheel if wheel.is_dir() else checkout

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.protocol.values import Typed
+from heroku_magic.protocol.values import RawText
 from heroku_magic.text.sanitize import LINE, clipped, listed, short
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ _NEARLY_DAY = re.compile(r"\s*(\d{4})\D(\d{1,2})\D(\d{1,2})(?:[T\s].*)?", re.ASC
 def fits(value: Any, schema: Any, depth: int = 0) -> bool:
     """Whether a plain value, or the typed text that stands for it, is what the schema takes.
 
-    >>> fits(3, {"type": "integer", "minimum": 1}), fits(Typed("0"), {"type": "integer", "minimum": 1})
+    >>> fits(3, {"type": "integer", "minimum": 1}), fits(RawText("0"), {"type": "integer", "minimum": 1})
     (True, False)
     """
     if not isinstance(schema, dict) or depth > _DEEPEST:
@@ -68,7 +68,7 @@ def fits(value: Any, schema: Any, depth: int = 0) -> bool:
         return any(fits(one, kind, depth + 1) for kind in kinds for one in (value, *_readings(value)))
     kind = schema.get("type")
     reads = _READERS.get(kind) if isinstance(kind, str) else None
-    if isinstance(value, Typed) and reads and kind != "string":
+    if isinstance(value, RawText) and reads and kind != "string":
         value = read(value, kind)
     if (choices := in_list(schema, "enum")) and not any(_is_choice(value, choice, kind) for choice in choices):
         return False
@@ -82,7 +82,7 @@ def culprit(value: Any, schema: Any) -> tuple[str, Any, Any]:
     where = ""
     for _ in range(_DEEPEST):
         schema = without_null(schema)
-        if isinstance(value, Typed) and schema.get("type") in {"array", "object"}:
+        if isinstance(value, RawText) and schema.get("type") in {"array", "object"}:
             value = read(value, "json")
         bad = next(((at, one) for at, one, kind in _inner(value, schema) if not fits(one, kind)), None)
         if bad is None or not _keeps(value, schema):
@@ -214,15 +214,15 @@ def read(text: str, kind: Any) -> Any:
 
 def _readings(value: Any) -> list[Any]:
     """What text that was typed may also stand for."""
-    return [read(value, "json")] if isinstance(value, Typed) else []
+    return [read(value, "json")] if isinstance(value, RawText) else []
 
 
 def _is_choice(value: Any, choice: Any, kind: Any) -> bool:
     if kind in _READERS and value == choice:
         return True
-    if isinstance(value, str) == isinstance(choice, str) and type(value) in {type(choice), Typed} and value == choice:
+    if isinstance(value, str) == isinstance(choice, str) and type(value) in {type(choice), RawText} and value == choice:
         return True
-    return isinstance(value, Typed) and not isinstance(choice, str) and value == json.dumps(choice)
+    return isinstance(value, RawText) and not isinstance(choice, str) and value == json.dumps(choice)
 
 
 # -- what was meant, and what is expected, in words ------------------------------------------------
@@ -236,7 +236,7 @@ def near_miss(value: Any, schema: Any) -> str:
     if schema.get("format") == "date" and isinstance(value, str) and (parts := _NEARLY_DAY.fullmatch(value)):
         day = f"{parts[1]}-{int(parts[2]):02}-{int(parts[3]):02}"
         return f" Did you mean {day}?" if _is_day(day) else ""
-    return _nearest(read(value, "number") if isinstance(value, Typed) else value, schema)
+    return _nearest(read(value, "number") if isinstance(value, RawText) else value, schema)
 
 
 def _nearest(value: Any, schema: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""Tables: a table chunk's header and bytes -> typed columns, no size of which is believed; it builds no DataFrame.
+"""Decodes a table chunk into typed columns and validates every size in its header.
 
-The worker's README writes the format down: three codings (numbers, codes, json), each column's
+`worker/README.md` specifies the format: three codings (numbers, codes, json), each column's
 buffers one after another, numbers with their first bytes first.
 """
 
@@ -32,11 +32,11 @@ _DTYPE = re.compile(
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What a header says of one column.
+    """The header of one column.
 
-    coding: `numbers` (as numpy has them, `mask` where null is), `codes` (places in the values `of`
-    another column, -1 for null) or `json` (a list). dtype: pandas's name for it; empty: as pandas
-    takes the values. numbers: numpy's name for the bytes.
+    coding: `numbers` (in numpy's layout, with a `mask` of nulls), `codes` (indices into the values of a
+    `dictionary`, -1 for null) or `json` (a list). dtype: the pandas dtype; empty: inferred by pandas.
+    numbers: the numpy dtype of the bytes.
     """
 
     coding: str
@@ -46,11 +46,11 @@ class Head(msgspec.Struct, frozen=True):
     mask: bool = False
     ordered: bool = False
     rows: int | None = None
-    of: Head | None = None
+    dictionary: Head | None = msgspec.field(default=None, name="of")
 
 
 class Header(msgspec.Struct, frozen=True):
-    """The header of a table chunk: its rows and those still to come, which columns, how long each buffer is."""
+    """The header of a table chunk. sizes: bytes of each buffer. left: rows in the chunks to follow."""
 
     rows: int
     columns: list[Head]
@@ -59,56 +59,56 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One column of a chunk: `values` are numbers' bytes, or a list for the coding `json`.
+    """One column of a chunk.
 
-    mask: a byte a value, 1 is null. of: the values that codes point to.
+    values: the bytes of the numbers, or a list for the coding `json`. mask: one byte per value, 1 for null.
+    dictionary: the values that codes refer to.
     """
 
     head: Head
     values: bytes | list[Any]
     mask: bytes | None = None
-    of: Column | None = None
+    dictionary: Column | None = msgspec.field(default=None, name="of")
 
     def redacted(self, mask: Mask) -> Column:
-        """Return the column with its secrets hidden."""
+        """Return the column with its secrets masked."""
         values = self.values if isinstance(self.values, bytes) else mask.value(self.values)
-        of = None if self.of is None else self.of.redacted(mask)
-        return msgspec.structs.replace(self, values=values, of=of)
+        dictionary = None if self.dictionary is None else self.dictionary.redacted(mask)
+        return msgspec.structs.replace(self, values=values, dictionary=dictionary)
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A part of the result with its types: columns by name, all of them `length` long; `left` rows are to follow."""
+    """A chunk of the result: typed columns of `length` values by name. left: rows in the chunks to follow."""
 
     length: int
     columns: dict[str, Column]
+    left: int = 0
 
     def redacted(self, mask: Mask) -> Table:
-        """Return the chunk with its secrets hidden."""
+        """Return the chunk with its secrets masked."""
         if not mask:
             return self
         columns = {mask.text(name): column.redacted(mask) for name, column in self.columns.items()}
         return msgspec.structs.replace(self, columns=columns)
 
-    left: int = 0
 
-
-def table(header: Any, body: bytes) -> Table:
-    """Return the chunk; raise ValueError (or msgspec's) for one that is not as it says."""
-    told = msgspec.convert(header, Header)
-    if sum(told.sizes) != len(body) or min(told.sizes, default=0) < 0 or told.rows < 0:
-        raise ValueError("the buffers are not as long as the header says")
-    buffers = _buffers(told.sizes, body)
-    columns = {head.name: _column(head, told.rows, buffers) for head in told.columns}
-    if len(columns) < len(told.columns) or next(buffers, None) is not None:
-        raise ValueError("the columns do not fit the buffers")
-    return Table(told.rows, columns, told.left)
+def read_table(header: Any, body: bytes) -> Table:
+    """Decode a chunk. Raises ValueError or msgspec.ValidationError if it does not match its header."""
+    declared = msgspec.convert(header, Header)
+    if sum(declared.sizes) != len(body) or min(declared.sizes, default=0) < 0 or declared.rows < 0:
+        raise ValueError("the buffers do not have their declared length")
+    buffers = _buffers(declared.sizes, body)
+    columns = {head.name: _column(head, declared.rows, buffers) for head in declared.columns}
+    if len(columns) < len(declared.columns) or next(buffers, None) is not None:
+        raise ValueError("the columns do not match the buffers")
+    return Table(declared.rows, columns, declared.left)
 
 
 def _buffers(sizes: list[int], body: bytes) -> Iterator[bytes]:
-    at = 0
+    offset = 0
     for size in sizes:
-        yield body[at : at + size]
-        at += size
+        yield body[offset : offset + size]
+        offset += size
 
 
 def _column(head: Head, rows: int, buffers: Iterator[bytes]) -> Column:
@@ -120,34 +120,36 @@ def _column(head: Head, rows: int, buffers: Iterator[bytes]) -> Column:
     numbers = _numbers(head.numbers, rows, buffers)
     if head.coding == "numbers":
         return Column(head, numbers, mask)
-    of = head.of
-    if head.coding != "codes" or head.numbers not in _CODES or of is None or of.rows is None or of.of is not None:
+    inner = head.dictionary
+    if inner is None or inner.rows is None or inner.dictionary is not None:
+        raise ValueError("not a valid dictionary")
+    if head.coding != "codes" or head.numbers not in _CODES:
         raise ValueError("an unknown coding")
-    _check_codes(head.numbers, numbers, of.rows)
-    return Column(head, numbers, of=_column(of, of.rows, buffers))
+    _check_codes(head.numbers, numbers, inner.rows)
+    return Column(head, numbers, dictionary=_column(inner, inner.rows, buffers))
 
 
 def _list(rows: int, buffers: Iterator[bytes]) -> list[Any]:
     values = json.loads(next(buffers, b""))
     if not isinstance(values, list) or len(values) != rows:
-        raise ValueError("a column is not as long as the table")
+        raise ValueError("a column does not have the length of its table")
     return values
 
 
 def _numbers(kind: str, rows: int, buffers: Iterator[bytes]) -> bytes:
-    """The bytes as numpy reads them: shuffled, they came with all the numbers' first bytes first."""
+    """Return the bytes in numpy's order. On the wire all first bytes come first, then all second bytes, and so on."""
     shuffled, width = next(buffers, b""), WIDTHS.get(kind, 0)
     if not width or len(shuffled) != rows * width:
-        raise ValueError("a column is not as long as the table")
+        raise ValueError("a column does not have the length of its table")
     if kind == "bool" and shuffled.translate(None, b"\0\1"):
-        raise ValueError("neither true nor false")
+        raise ValueError("a boolean is neither true nor false")
     numbers = bytearray(len(shuffled))
-    for place in range(width):
-        numbers[place::width] = shuffled[place * rows : (place + 1) * rows]
+    for index in range(width):
+        numbers[index::width] = shuffled[index * rows : (index + 1) * rows]
     return bytes(numbers)
 
 
 def _check_codes(kind: str, numbers: bytes, values: int) -> None:
     codes = struct.unpack(f"<{len(numbers) // WIDTHS[kind]}{_CODES[kind]}", numbers)
     if codes and not (min(codes) >= -1 and max(codes) < values):
-        raise ValueError("a code points to no value")
+        raise ValueError("a code is out of range")

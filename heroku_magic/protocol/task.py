@@ -25,7 +25,7 @@ from heroku_magic.protocol.json_schema import (
     type_text,
     without_null,
 )
-from heroku_magic.protocol.values import Typed, plain
+from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.text.sanitize import LINE, NAME, clean, clean_line, clipped, listed, short
 from heroku_magic.text.secret import Secret
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # Process types with a meaning of their own on Heroku, or to us.
-NO_TASKS = frozenset({"web", "release", "describe"})
+RESERVED_TYPES = frozenset({"web", "release", "describe"})
 # What a stranger's declaration may fill of a cell, in characters or names.
 _LONGEST_TEXT, _MOST_NAMES, _MOST_CHOICES = 2000, 50, 200
 
@@ -198,7 +198,7 @@ def choose(name: str | None, types: Mapping[str, tuple[str, int]], *, any_type: 
     Left out, it is `task`, else the only candidate. Types with a meaning of their own (`web`,
     `release`, `describe`) and those that the formation keeps running need `any_type`.
     """
-    candidates = [kind for kind, (_, quantity) in types.items() if kind not in NO_TASKS and not quantity]
+    candidates = [kind for kind, (_, quantity) in types.items() if kind not in RESERVED_TYPES and not quantity]
     if name is None:
         return _left_out(candidates, types)
     if name not in types:
@@ -231,11 +231,11 @@ def _unknown(name: str, task: Task, declared: Mapping[str, Parameter]) -> str:
 def _misfit(name: str, value: Any, parameter: Parameter) -> list[str]:
     if parameter.is_secret or isinstance(value, Secret):
         text = value.reveal() if isinstance(value, Secret) else value
-        is_fit = fits(Typed(text) if isinstance(text, str) else text, parameter.schema)
+        is_fit = fits(RawText(text) if isinstance(text, str) else text, parameter.schema)
         return [] if is_fit else [f"{name} is a secret: expected {expectation(parameter.schema)}."]
     is_too_many = _is_many(value) and not _takes_many(parameter.schema)
     try:
-        given = value if isinstance(value, Typed) else plain(value)
+        given = value if isinstance(value, RawText) else plain(value)
     except TypeError:
         return [_many(name)] if is_too_many else []
     if fits(given, parameter.schema):
@@ -247,10 +247,10 @@ def _told(name: str, value: Any, schema: Mapping[str, Any]) -> str:
     """What does not fit, what was expected, and what was probably meant."""
     where, part, kind = culprit(value, schema)
     # Text of a body is called text, for its quotes are easily overlooked.
-    is_text = isinstance(part, str) and not isinstance(part, Typed)
+    is_text = isinstance(part, str) and not isinstance(part, RawText)
     expected = expectation(schema if kind is schema or not where else kind)
     told = f"{name}{where} is {'the text ' if is_text else ''}{short(part)}: expected {expected}."
-    if is_text and not where and "enum" not in kind and fits(Typed(part), schema):
+    if is_text and not where and "enum" not in kind and fits(RawText(part), schema):
         return f"{told} A body passes Python values: {name} without quotes is one."
     return told + near_miss(part, kind)
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from decimal import Decimal
 
-ROOM = 32 * 1024  # bytes of names and values: https://devcenter.heroku.com/articles/limits#config-vars
-WAYS_OUT = (
+MAX_ENV_BYTES = 32 * 1024  # bytes of names and values: https://devcenter.heroku.com/articles/limits#config-vars
+LARGE_DATA_HINT = (
     "Environment variables carry at most 32 kB in all. Three ways for more: a file in the worker folder "
     "(`df.to_csv('worker/data.csv')`, then deploy), a table in the app's database "
     "(`df.to_sql('data', engine)`, read by DATABASE_URL), or a presigned URL of an object store as the parameter."
@@ -30,7 +30,7 @@ _BOOLEANS = frozenset({"yes", "no", "on", "off", "true", "false"})
 _NO_FORM = "has no form as an environment variable: send"
 
 
-class Typed(str):
+class RawText(str):
     """Text as it was typed on the line: it travels as it is, and the declared type decides how it is read."""
 
     __slots__ = ()
@@ -42,26 +42,26 @@ def to_text(value: Any, schema: Any) -> str | None:
     >>> to_text("5", None), to_text("5", {"anyOf": [{"type": "string"}, {"type": "integer"}]}), to_text([1, None], None)
     ('5', '"5"', '[1,null]')
     """
-    form = _sound(value) if isinstance(value, Typed) else plain(value)
+    form = _sound(value) if isinstance(value, RawText) else plain(value)
     if form is None:
         return None if schema is None else "null"
     if not isinstance(form, str):
         return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
-    is_ambiguous = not isinstance(form, Typed) and takes_text_and_more(schema) and _reads_as_more(form)
+    is_ambiguous = not isinstance(form, RawText) and takes_text_and_more(schema) and _reads_as_more(form)
     return json.dumps(form) if is_ambiguous else str(form)
 
 
 def plain(value: Any) -> Any:
     """Return a value as JSON has it: numpy, pandas, dates, Decimal, Path and Enum become plain values.
 
-    A Decimal becomes Typed text: its digits stay, and a declared number reads them.
+    A Decimal becomes RawText text: its digits stay, and a declared number reads them.
     """
     try:
         form = _plain(value)
     except RecursionError:
         reason = f"a value that holds itself, or is nested too deeply, {_NO_FORM} a flat list or dict."
     else:
-        return Typed(form) if type(value).__name__ == "Decimal" else form
+        return RawText(form) if type(value).__name__ == "Decimal" else form
     raise TypeError(reason)
 
 
@@ -120,7 +120,7 @@ def _sound(text: str) -> str:
     except UnicodeEncodeError:
         reason = "text with half a character (a lone surrogate), which no environment variable can hold."
     else:
-        return Typed(text) if isinstance(text, Typed) else str(text)
+        return RawText(text) if isinstance(text, RawText) else str(text)
     raise TypeError(reason)
 
 
@@ -184,15 +184,15 @@ def _forms() -> tuple[tuple[Any, Any], ...]:
 
 def _check_room(value: Any, count: int) -> None:
     """Refuse what cannot fit before it is built: an item takes a byte or more."""
-    if count > ROOM:
-        raise TypeError(f"{_kind(value)} of {count:,} items is too much. {WAYS_OUT}")
+    if count > MAX_ENV_BYTES:
+        raise TypeError(f"{_kind(value)} of {count:,} items is too much. {LARGE_DATA_HINT}")
 
 
 def _foreign(value: Any) -> Any:
     """Values of other libraries."""
     bases = type(value).__mro__
     if any(base.__name__ == "DataFrame" for base in bases):
-        raise TypeError(f"a DataFrame does not travel as a parameter. {WAYS_OUT}")
+        raise TypeError(f"a DataFrame does not travel as a parameter. {LARGE_DATA_HINT}")
     if type(value).__name__ == "NAType":
         raise TypeError(_missing("NA"))
     libraries = {base.__module__.partition(".")[0] for base in bases}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.api.error_codes import lost, sentence
 from heroku_magic.api.log_lines import PIECE, LogLine
-from heroku_magic.protocol.records import Declaration, RecordDecoder
+from heroku_magic.protocol.decoder import RecordDecoder
+from heroku_magic.protocol.records import Declaration
 from heroku_magic.runs.lifecycle import Lifecycle, was_run_twice
 from heroku_magic.text.redact import NO_MASK, Mask
 
@@ -93,7 +94,7 @@ class RunLog:
     def exit_status(self) -> int | None:
         """The exit line's status; the task's own report where it is missing, or where two processes ran."""
         end = self.decoder.end
-        has_exit_line = self.life.exit_status is not None and not self.decoder.started_twice
+        has_exit_line = self.life.exit_status is not None and not self.decoder.was_started_twice
         return self.life.exit_status if has_exit_line or end is None else end.status
 
     def is_complete(self) -> bool:
@@ -115,7 +116,7 @@ class RunLog:
             elif "@hm" in line.message:
                 events += self.decoder.feed(line.message)[1]
         self._looked_for.update(self.decoder.missing())
-        if at_end and self._takes_rows and not self.decoder.keyed:
+        if at_end and self._takes_rows and not self.decoder.is_signed:
             self._check_unnumbered(lines, ours, gaps)
         return events
 
@@ -197,7 +198,7 @@ class RunLog:
         self._lost_lines = sum(lost(line.message) for line in since if line.dyno == "log-shuttle")
         self._was_run_twice = was_run_twice(line.message for line in ours if line.source == "heroku")
         if any(line.source == "heroku" and line.message.endswith("to up") for line in ours):
-            self.decoder.read_again(line.message for line in ours if line.source == "app")
+            self.decoder.replace_plain_rows(line.message for line in ours if line.source == "app")
         else:
             self._lost_lines += self._lost_in_stream
             self._was_interrupted = gaps > 0

@@ -219,7 +219,7 @@ class Run(TableFuture[HerokuMagicError]):
             and datetime.fromtimestamp(started_at, timezone.utc).isoformat(timespec="microseconds"),
             "seconds": None if seconds is None else round(seconds, 3),
             "dollars": self._spec.price(self.size, seconds),
-            "verified": self._log.decoder.verified,
+            "verified": self._log.decoder.is_verified,
         }
 
     def __iter__(self) -> Iterator[Event]:

@@ -367,7 +367,7 @@ class Runner:
             exit_status=exit_status,
             seconds=run.seconds,
             rows=self.log.decoder.row_count if self.spec.takes_rows else None,
-            verified=self.log.decoder.verified,
+            verified=self.log.decoder.is_verified,
             error=str(error) if error else None,
             note="no exit line arrived; the exit status is the one that the task reported" if is_own_status else None,
         )

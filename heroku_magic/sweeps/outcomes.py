@@ -96,7 +96,7 @@ class Outcome:
 
     def take_call(self, job: Job, run: Run, call: Call) -> None:
         """Fill in the result of one call in a shared dyno, which is complete whatever happens to the other calls."""
-        ended = call.told
+        ended = call.returned
         price = job.spec.price(run.size, ended.seconds)
         own = {"exit_status": ended.status, "seconds": ended.seconds, "dollars": price, "verified": True}
         self.facts, self.parts, self.files = {**run.facts(), **own}, call.parts, call.files

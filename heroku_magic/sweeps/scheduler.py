@@ -110,7 +110,7 @@ class Scheduler(JobSource):
             return
         self._read_calls(job, job.run)
         if job.makes_calls and job.calls_read == len(job.indices):
-            self._queue.measure(job.run.seconds or 0.0, [call.told.seconds for call in job.run.calls])
+            self._queue.measure(job.run.seconds or 0.0, [call.returned.seconds for call in job.run.calls])
         left = job.indices[job.calls_read :]
         if len(left) > 1 and job.run.died_mid_task and not self.is_stopping:
             # Output is delayed, so it is unknown which call killed the dyno. Halving the rest isolates it.

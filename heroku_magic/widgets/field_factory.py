@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.task import Parameter, Task, check
-from heroku_magic.protocol.values import Typed, plain
+from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.widgets.fields import (
     LARGEST,
@@ -94,17 +94,17 @@ def unknown(task: Task, names: list[str]) -> list[str]:
 def sound(parameter: Parameter, value: Any) -> Any:
     """Return a value as a plain one that fits. Raises InvalidParameters."""
     try:
-        read = _read(parameter, value) if isinstance(value, Typed) else plain(value)
+        read = _read(parameter, value) if isinstance(value, RawText) else plain(value)
     except TypeError as error:
         fault = f"{parameter.name}: {error}"
     else:
-        fault = misfit(parameter, value if isinstance(value, Typed) else read)
+        fault = misfit(parameter, value if isinstance(value, RawText) else read)
     if fault:
         raise InvalidParameters([fault])
     return read
 
 
-def _read(parameter: Parameter, text: Typed) -> Any:
+def _read(parameter: Parameter, text: RawText) -> Any:
     """Read what was typed on the line as the task would read it."""
     if text == "null" and takes_null(parameter.schema):
         return None

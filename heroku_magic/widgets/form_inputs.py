@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.protocol.environ import refused
+from heroku_magic.protocol.environ import name_faults
 from heroku_magic.runs.options import SweepOptions
 from heroku_magic.sweeps.grid import grid, refuse_too_many
 from heroku_magic.text.sanitize import clean_line
@@ -109,7 +109,7 @@ class FormInputs:
         }
         names = [row.name for row in self._filled_rows]
         repeated = sorted({name for name in names if names.count(name) > 1 or name in found})
-        rows = [*refused(names), *(f"{name} is given twice. Give each parameter once." for name in repeated)]
+        rows = [*name_faults(names), *(f"{name} is given twice. Give each parameter once." for name in repeated)]
         rows += [row.fault for row in self._filled_rows if row.fault]
         if not rows and not any(found[name] for name in self.swept):
             try:

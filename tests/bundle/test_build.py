@@ -21,7 +21,7 @@ from heroku_magic.bundle.closure import program_of
 from heroku_magic.bundle.program import read_cell
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.records import Rows
-from heroku_magic.protocol.values import ROOM, Typed
+from heroku_magic.protocol.values import MAX_ENV_BYTES, RawText
 from heroku_magic.text.secret import Secret
 
 pytestmark = pytest.mark.usefixtures("processes")
@@ -275,7 +275,7 @@ def test_a_body_of_200_kb_is_refused_with_size_and_remedy():
 
     text = str(caught.value)
     assert "bytes, compressed, the code" in text
-    assert f"{ROOM:,}" in text
+    assert f"{MAX_ENV_BYTES:,}" in text
     assert "%heroku deploy" in text
 
 
@@ -293,7 +293,7 @@ def test_a_hundred_lines_and_what_goes_with_them_take_half_of_the_room():
     lines = "\n".join(f"value_{i} = compute(value_{i - 1}, weight={i / 7:.4f})  # step {i}" for i in range(1, 101))
     env = cell(lines).env()
 
-    assert len(env["RUN_CODE"]) < ROOM / 2
+    assert len(env["RUN_CODE"]) < MAX_ENV_BYTES / 2
 
 
 @pytest.mark.parametrize("name", ["emit", "display", "class", "a b", ""])
@@ -321,7 +321,13 @@ def test_all_values_without_a_form_are_told_at_once():
 
 
 def test_what_was_typed_is_json_where_it_reads_as_that(tmp_path):
-    typed = {"n": Typed("1000"), "mode": Typed("fast"), "flag": Typed("true"), "nan": Typed("NaN"), "text": "1000"}
+    typed = {
+        "n": RawText("1000"),
+        "mode": RawText("fast"),
+        "flag": RawText("true"),
+        "nan": RawText("NaN"),
+        "text": "1000",
+    }
     dyno = Dyno(cell("emit({'all': [n, mode, flag, nan, text]})", typed).env(), tmp_path)
 
     assert dyno.rows == [{"all": [1000, "fast", True, "NaN", "1000"]}]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.magics.cell import read_argument, read_body
-from heroku_magic.protocol.values import Typed
+from heroku_magic.protocol.values import RawText
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
@@ -176,7 +176,7 @@ def test_a_body_that_is_not_python_raises_our_error(body, message):
 def test_a_value_keeps_the_text_that_was_typed(word, value):
     name, read = read_argument(word, {"k": 9})
 
-    assert (name, read, type(read)) == ("V", value, Typed)
+    assert (name, read, type(read)) == ("V", value, RawText)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.commands import VERBS
 from heroku_magic.magics.expand import split
 from heroku_magic.magics.parser import parse
-from heroku_magic.protocol.values import Typed
+from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.options import LONGEST_TIMEOUT
 
 
@@ -108,7 +108,7 @@ def test_arguments_keep_their_order_and_their_text():
     parsed = read("%%heroku -e n={k} --arg V='$k' --arg=W=x --arg X=:-( --app a", k=9)
 
     assert list(parsed.parameters.items()) == [("n", 9), ("V", "$k"), ("W", "x"), ("X", ":-(")]
-    assert [type(value) for value in parsed.parameters.values()] == [int, Typed, Typed, Typed]
+    assert [type(value) for value in parsed.parameters.values()] == [int, RawText, RawText, RawText]
     assert parsed.options == {"app": "a"}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from heroku_magic.protocol.dataframe import frame, table
 from heroku_magic.protocol.records import Rows
-from heroku_magic.protocol.tables import table as typed
+from heroku_magic.protocol.tables import read_table
 
 
 def numbers(name, dtype, *values):
@@ -16,7 +16,7 @@ def numbers(name, dtype, *values):
     data = struct.pack(f"<{len(values)}{'d' if dtype == 'float64' else 'q'}", *values)
     column = {"name": name, "coding": "numbers", "dtype": dtype, "numbers": dtype}
     body = b"".join(data[place::8] for place in range(8))
-    return typed({"rows": len(values), "columns": [column], "sizes": [len(data)]}, body)
+    return read_table({"rows": len(values), "columns": [column], "sizes": [len(data)]}, body)
 
 
 def test_columns_come_in_the_order_of_their_first_appearance():

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.environ import to_env
-from heroku_magic.protocol.values import ROOM, Typed, plain
+from heroku_magic.protocol.values import MAX_ENV_BYTES, RawText, plain
 
 WORKER = pathlib.Path(__file__).parents[2] / "worker" / "heroku_task.py"
 
@@ -140,12 +140,12 @@ FORMLESS = [
     ("a\0b", NUL),
     (["a\0b"], NUL),
     ({"k": {"a\0b": 1}}, NUL),
-    (Typed("a\0b"), NUL),
+    (RawText("a\0b"), NUL),
     (pathlib.PurePosixPath("a\0b"), NUL),
     (np.array(["a\0b"]), NUL),
     ("\ud800", HALF),
     ([["\udfff"]], HALF),
-    (Typed("\ud800"), HALF),
+    (RawText("\ud800"), HALF),
 ]
 
 
@@ -162,7 +162,7 @@ def test_what_has_no_form_is_refused_by_name_and_kind(value, said, schema):
     "value",
     [
         range(10**12),
-        [0] * (ROOM + 1),
+        [0] * (MAX_ENV_BYTES + 1),
         np.zeros((10**5, 10**4), "int8"),
         pd.RangeIndex(10**12),
         pd.DataFrame({"a": [1]}),
@@ -177,7 +177,7 @@ def test_what_cannot_fit_is_refused_without_being_built_and_three_ways_are_named
 
 
 def test_all_parameters_share_32_kb():
-    half = ROOM // 2
+    half = MAX_ENV_BYTES // 2
     assert to_env({"a": "x" * (half - 1), "b": "x" * (half - 1)})
     (issue,) = faults(to_env, {"a": "x" * (half - 1), "b": "é" * half})
 
@@ -197,8 +197,8 @@ def test_all_parameters_share_32_kb():
         ("NaN", {}, {"v": '"NaN"'}),
         pytest.param("1" * 5000, {}, {"v": '"' + "1" * 5000 + '"'}, id="digits"),
         ("null", {"default": 1, "description": "d"}, {"v": '"null"'}),
-        (Typed("5"), {}, {"v": "5"}),
-        (Typed("5"), {"anyOf": [{"type": "string"}, {"type": "integer"}]}, {"v": "5"}),
+        (RawText("5"), {}, {"v": "5"}),
+        (RawText("5"), {"anyOf": [{"type": "string"}, {"type": "integer"}]}, {"v": "5"}),
         ("5", {"enum": ["5", 5]}, {"v": "5"}),
         (Decimal("1.5"), {}, {"v": "1.5"}),
     ],

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heroku_magic.protocol.json_schema import culprit, example, expectation, fits, limits_text, near_miss, type_text
-from heroku_magic.protocol.values import Typed, plain
+from heroku_magic.protocol.values import RawText, plain
 
 INT, NUMBER, TEXT, NULL = ({"type": kind} for kind in ("integer", "number", "string", "null"))
 DAY, MOMENT = ({"type": "string", "format": form} for form in ("date", "date-time"))
@@ -19,16 +19,16 @@ DAY, MOMENT = ({"type": "string", "format": form} for form in ("date", "date-tim
 @pytest.mark.parametrize(
     ("schema", "good", "bad"),
     [
-        ({**INT, "minimum": 1, "maximum": 3}, [1, 3, Typed("2")], [0, 4, Typed("0"), 2.0]),
-        ({**NUMBER, "exclusiveMinimum": 0, "exclusiveMaximum": 1}, [0.5, Typed("1e-9")], [0, 1, float("nan")]),
+        ({**INT, "minimum": 1, "maximum": 3}, [1, 3, RawText("2")], [0, 4, RawText("0"), 2.0]),
+        ({**NUMBER, "exclusiveMinimum": 0, "exclusiveMaximum": 1}, [0.5, RawText("1e-9")], [0, 1, float("nan")]),
         ({**INT, "multipleOf": 5}, [0, -5, 10], [3]),
         ({**NUMBER, "multipleOf": 0.1}, [0.3, 0.7, 1, 1e6, 123456.7], [0.35, float("inf")]),
-        ({**TEXT, "minLength": 2, "maxLength": 3}, ["ab", Typed("123")], ["a", "abcd"]),
-        ({"type": "array", "items": INT, "minItems": 1, "maxItems": 2}, [[1], Typed("[1,2]")], [[], [1, 2, 3]]),
-        (DAY, ["2026-01-31", Typed("2026-01-31")], ["2026-02-30", "31.1.2026", "20260131", "2026-01-31T00:00"]),
+        ({**TEXT, "minLength": 2, "maxLength": 3}, ["ab", RawText("123")], ["a", "abcd"]),
+        ({"type": "array", "items": INT, "minItems": 1, "maxItems": 2}, [[1], RawText("[1,2]")], [[], [1, 2, 3]]),
+        (DAY, ["2026-01-31", RawText("2026-01-31")], ["2026-02-30", "31.1.2026", "20260131", "2026-01-31T00:00"]),
         (MOMENT, ["2026-01-31T12:00", "2026-01-31 12:00:00.5Z", "2026-01-31", "2026-01-31T12:00:00+01:00"], ["12:00", "2026-01-31T25:00"]),
-        ({**INT, "enum": [1, 2]}, [1, Typed("2")], [3, Typed("3")]),
-        ({"anyOf": [{**INT, "minimum": 1}, NULL]}, [1, None, Typed("1"), Typed("null")], [0, Typed("0")]),
+        ({**INT, "enum": [1, 2]}, [1, RawText("2")], [3, RawText("3")]),
+        ({"anyOf": [{**INT, "minimum": 1}, NULL]}, [1, None, RawText("1"), RawText("null")], [0, RawText("0")]),
         ({"type": "array", "items": DAY}, [["2026-01-31"], []], [["x"]]),
     ],
 )  # fmt: skip
@@ -95,9 +95,9 @@ def test_a_value_fits_where_another_validator_says_so(schema, value):
     ("schema", "value", "hint"),
     [
         ({"enum": ["naive", "fast"]}, "fats", " Did you mean fast?"),
-        ({"anyOf": [{"enum": ["naive", "fast"]}, NULL]}, Typed("fats"), " Did you mean fast?"),
+        ({"anyOf": [{"enum": ["naive", "fast"]}, NULL]}, RawText("fats"), " Did you mean fast?"),
         ({**INT, "minimum": 1, "maximum": 10}, 11, " The nearest that fits is 10."),
-        ({**INT, "minimum": 1}, Typed("0"), " The nearest that fits is 1."),
+        ({**INT, "minimum": 1}, RawText("0"), " The nearest that fits is 1."),
         ({**INT, "multipleOf": 5}, 12, " The nearest that fits is 10."),
         ({**INT, "minimum": 3, "multipleOf": 5}, 4, " The nearest that fits is 5."),
         ({**NUMBER, "multipleOf": 0.1}, 0.35, " The nearest that fits is 0.3."),
@@ -122,7 +122,7 @@ def test_a_near_miss_is_named(schema, value, hint):
     ("schema", "value", "found"),
     [
         ({"type": "array", "items": INT}, [1, "a"], ("[1]", "a", INT)),
-        ({"type": "array", "items": INT}, Typed('[1, "a"]'), ("[1]", "a", INT)),
+        ({"type": "array", "items": INT}, RawText('[1, "a"]'), ("[1]", "a", INT)),
         ({"type": "object", "additionalProperties": {"type": "array", "items": INT}}, {"k": [1.5]}, ("['k'][0]", 1.5, INT)),
         ({"anyOf": [{"type": "array", "items": INT}, NULL]}, ["a"], ("[0]", "a", INT)),
         (INT, "a", ("", "a", INT)),

@@ -13,7 +13,7 @@ from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.cell import read_argument, read_body
 from heroku_magic.protocol.environ import to_env
 from heroku_magic.protocol.task import Parameter, Task, check, choose
-from heroku_magic.protocol.values import Typed
+from heroku_magic.protocol.values import RawText
 from heroku_magic.text.secret import Secret
 
 INT, FLOAT, BOOL, TEXT = ({"type": kind} for kind in ("integer", "number", "boolean", "string"))
@@ -34,32 +34,32 @@ def task(required=(), **properties):
     [
         (INT, 5),
         (INT, np.int64(5)),
-        (INT, Typed("5")),
-        (INT, Typed(" -5 ")),
+        (INT, RawText("5")),
+        (INT, RawText(" -5 ")),
         (INT, Decimal(5)),
         (FLOAT, 1.5),
         (FLOAT, 1),
-        (FLOAT, Typed("1e3")),
+        (FLOAT, RawText("1e3")),
         (FLOAT, Decimal("1.5")),
         (BOOL, True),
         (BOOL, np.bool_(False)),
-        (BOOL, Typed("On")),
-        (BOOL, Typed("0")),
+        (BOOL, RawText("On")),
+        (BOOL, RawText("0")),
         (TEXT, "x"),
-        (TEXT, Typed("5")),
+        (TEXT, RawText("5")),
         (TEXT, Decimal("1.5")),
         (CHOICE, "fast"),
         (CHOICE, 3),
         (CHOICE, None),
-        (CHOICE, Typed("fast")),
-        (CHOICE, Typed("3")),
+        (CHOICE, RawText("fast")),
+        (CHOICE, RawText("3")),
         (MAYBE, None),
-        (MAYBE, Typed("null")),
-        (MAYBE, Typed("5")),
+        (MAYBE, RawText("null")),
+        (MAYBE, RawText("5")),
         ({"anyOf": [INT, TEXT]}, "5"),
         (LIST, [1, "a"]),
         (LIST, range(3)),
-        (LIST, Typed("[1]")),
+        (LIST, RawText("[1]")),
         (INTS, np.array([1, 2])),
         (DICT, {"a": 1}),
         (FLOATS, {"a": 1.5}),
@@ -82,8 +82,8 @@ def test_what_fits_passes(schema, value):
         (INT, 1.5, "v is 1.5: expected a whole number."),
         (INT, True, "v is True: expected a whole number."),
         (INT, None, "v is None: expected a whole number."),
-        (INT, Typed("many"), "v is 'many': expected a whole number."),
-        (INT, Typed("1.5"), "v is '1.5': expected a whole number."),
+        (INT, RawText("many"), "v is 'many': expected a whole number."),
+        (INT, RawText("1.5"), "v is '1.5': expected a whole number."),
         (INT, "many", "v is the text 'many': expected a whole number."),
         (
             INT,
@@ -92,16 +92,16 @@ def test_what_fits_passes(schema, value):
         ),
         (FLOAT, "x", "v is the text 'x': expected a number."),
         (BOOL, 1, "v is 1: expected true or false."),
-        (BOOL, Typed("maybe"), "v is 'maybe': expected true or false."),
+        (BOOL, RawText("maybe"), "v is 'maybe': expected true or false."),
         (TEXT, 5, "v is 5: expected text."),
         (CHOICE, "fats", "v is the text 'fats': expected one of 'naive', 'fast', 3, None. Did you mean fast?"),
-        (CHOICE, Typed("x"), "v is 'x': expected one of 'naive', 'fast', 3, None."),
+        (CHOICE, RawText("x"), "v is 'x': expected one of 'naive', 'fast', 3, None."),
         (CHOICE, True, "v is True: expected one of 'naive', 'fast', 3, None."),
         (MAYBE, 1.5, "v is 1.5: expected a whole number or null."),
-        (MAYBE, Typed("x"), "v is 'x': expected a whole number or null."),
+        (MAYBE, RawText("x"), "v is 'x': expected a whole number or null."),
         ({"anyOf": [INT, {"enum": ["a"]}]}, "b", "v is the text 'b': expected a whole number or one of 'a'."),
         (INTS, [1, "a"], "v[1] is the text 'a': expected a whole number."),
-        (INTS, Typed("[1"), "v is '[1': expected a list (list[int])."),
+        (INTS, RawText("[1"), "v is '[1': expected a list (list[int])."),
         (FLOATS, {"a": "x"}, "v['a'] is the text 'x': expected a number."),
         (LIST, 5, "v is 5: expected a list."),
         (DICT, 5, "v is 5: expected a dict."),
@@ -137,7 +137,7 @@ SECRET = {**TEXT, "format": "password", "writeOnly": True}
 def test_a_declared_secret_is_in_no_fault():
     declared = task(["token"], token={**SECRET, "minLength": 20})
 
-    for value in ("hunter22", Typed("hunter22"), Secret("hunter22"), ["hunter22"], 5):
+    for value in ("hunter22", RawText("hunter22"), Secret("hunter22"), ["hunter22"], 5):
         assert check(declared, {"token": value}) == ["token is a secret: expected text of at least 20 characters."]
     (missing,) = check(declared, {})
     assert missing == "token is missing: simulate takes token: Secret. --secret token asks for it."
@@ -148,7 +148,7 @@ def test_a_declared_secret_is_hidden_however_it_was_given():
     declared = task(token=SECRET)
 
     assert to_env({"token": "hunter22"}, declared.schema) == {"token": Secret("hunter22")}
-    assert to_env({"token": Typed("hunter22")}, declared.schema) == {"token": Secret("hunter22")}
+    assert to_env({"token": RawText("hunter22")}, declared.schema) == {"token": Secret("hunter22")}
     assert to_env({"token": ""}, declared.schema) == {"token": ""}
 
 

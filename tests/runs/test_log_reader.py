@@ -116,7 +116,7 @@ def test_a_permanent_loss_is_reported_before_the_end_and_requested_once(log, mon
     )
     now[0] += 60
     assert not log.needs_backlog()
-    assert log.problem() == "records 2-3 never came, and the log's backlog does not hold them"
+    assert log.problem() == "records 2-3 are missing, and the log's backlog does not contain them"
 
 
 UP, OVER = "State changed from starting to up", "Process exited with status 0"
@@ -149,7 +149,7 @@ def test_unnumbered_rows_are_complete_or_a_problem_is_reported(log, backlog, gap
 
     assert (log.problem() or "").startswith(problem or "")
     assert bool(log.problem()) == bool(problem)
-    assert not log.decoder.verified
+    assert not log.decoder.is_verified
 
 
 def test_the_exit_status_is_that_of_the_process_whose_rows_are_used(log):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
 from heroku_magic.protocol.records import Rows
-from heroku_magic.protocol.tables import table
+from heroku_magic.protocol.tables import read_table
 from heroku_magic.sweeps.journal import AxisRecord, Journal, JournalHeader, read
 from heroku_magic.sweeps.outcomes import Outcome
 
@@ -79,7 +79,7 @@ def test_rows_are_read_back_unchanged(tmp_path_factory, rows):
 def test_tables_and_files_are_read_back_byte_by_byte(tmp_path):
     journal = begin(tmp_path / "s.jsonl")
     column = {"name": "x", "coding": "numbers", "dtype": "float64", "numbers": "float64"}
-    part = table({"rows": 2, "columns": [column], "sizes": [16]}, bytes(range(16)))
+    part = read_table({"rows": 2, "columns": [column], "sizes": [16]}, bytes(range(16)))
     journal.record_outcome(outcome(parts=[Rows([{"x": math.nan}]), part], files={"a.png": b"\x89PNG"}))
     (outcome_read,) = read(journal.path).outcomes(lambda place: {"n": place})
     assert outcome_read.parts[1] == part

@@ -61,11 +61,11 @@ def test_values_and_names_are_hidden_in_what_json_holds():
 
 def test_texts_of_a_table_are_hidden_and_numbers_stay():
     texts = Column(Head("json", "string"), [SECRET, None, "x"])
-    codes = Column(Head("codes", "category", of=texts.head), b"\0\1", of=texts)
+    codes = Column(Head("codes", "category", dictionary=texts.head), b"\0\1", dictionary=texts)
     numbers = Column(Head("numbers", numbers="int8"), b"\1\2")
     hidden = Table(2, {"a": texts, "b": codes, "c": numbers}).redacted(MASK).columns
     assert hidden["a"].values == ["***", None, "x"]
-    assert hidden["b"].of.values == ["***", None, "x"]
+    assert hidden["b"].dictionary.values == ["***", None, "x"]
     assert hidden["b"].values == b"\0\1"
     assert hidden["c"] == numbers
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.environ import to_env
 from heroku_magic.protocol.task import Parameter, Task
-from heroku_magic.protocol.values import Typed
+from heroku_magic.protocol.values import RawText
 from heroku_magic.widgets.field_factory import field, fields
 from heroku_magic.widgets.fields import (
     NOTHING,
@@ -108,14 +108,14 @@ def test_a_required_value_that_is_not_given_is_reported_as_missing(schema):
 @pytest.mark.parametrize(
     ("schema", "start", "value"),
     [
-        (INT, Typed("7"), 7),
-        (NUMBER, Typed("1e3"), 1000.0),
-        (BOOL, Typed("yes"), True),
-        (TEXT, Typed("7"), "7"),
-        (LIST, Typed("[1, 2]"), [1, 2]),
-        (OPTIONAL, Typed("null"), None),
-        ({"enum": [1, 2]}, Typed("2"), 2),
-        ({"enum": ["a", "b"]}, Typed("b"), "b"),
+        (INT, RawText("7"), 7),
+        (NUMBER, RawText("1e3"), 1000.0),
+        (BOOL, RawText("yes"), True),
+        (TEXT, RawText("7"), "7"),
+        (LIST, RawText("[1, 2]"), [1, 2]),
+        (OPTIONAL, RawText("null"), None),
+        ({"enum": [1, 2]}, RawText("2"), 2),
+        ({"enum": ["a", "b"]}, RawText("b"), "b"),
         ({**TEXT, "format": "date"}, date(2024, 2, 29), "2024-02-29"),
         ({**TEXT, "format": "date-time"}, datetime(2024, 2, 29, 12, 30), "2024-02-29T12:30:00"),  # noqa: DTZ001
         (LIST, (1, 100), [1, 100]),
@@ -131,7 +131,7 @@ def test_a_start_value_is_read_as_the_declared_type(schema, start, value):
 @pytest.mark.parametrize(
     ("schema", "start", "fault"),
     [
-        (INT, Typed("ten"), "n is 'ten': expected a whole number"),
+        (INT, RawText("ten"), "n is 'ten': expected a whole number"),
         (INT, "ten", "n is the text 'ten'"),
         ({"enum": ["fast"]}, "fats", "Did you mean fast?"),
         (INT, (9, 1), r"Expected \(lowest, highest\)"),

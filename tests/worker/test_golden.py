@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from heroku_magic.protocol.dataframe import frame
-from heroku_magic.protocol.records import RecordDecoder, Rows, RunKey
+from heroku_magic.protocol.decoder import RecordDecoder
+from heroku_magic.protocol.records import Rows, RunKey
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "tests" / "samples" / "records"
@@ -81,14 +82,14 @@ def test_the_notebook_reads_the_sample_of_rows():
     decoder = read("rows")
 
     assert decoder.parts == [Rows(ROWS)]
-    assert decoder.verified
+    assert decoder.is_verified
 
 
 def test_the_notebook_reads_the_sample_of_a_table_and_a_file():
     decoder = read("table")
     df = frame(decoder.parts, {})
 
-    assert decoder.verified
+    assert decoder.is_verified
     assert decoder.files == {"square.bin": bytes(range(256)) * 16}
     pd.testing.assert_frame_equal(df, every_type(), check_dtype=False)
     assert [*map(str, df.dtypes[["i", "n", "F", "when", "c", "st"]])] == [
@@ -108,4 +109,4 @@ def test_the_example_in_the_readme_has_valid_macs():
         decoder.feed(line)
 
     assert len(lines) == 3
-    assert (decoder.parts, decoder.verified) == ([Rows([{"i": 0}])], True)
+    assert (decoder.parts, decoder.is_verified) == ([Rows([{"i": 0}])], True)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from worker_app import load_helper, unpacked
 
 from heroku_magic.protocol.dataframe import frame
-from heroku_magic.protocol.records import RecordDecoder, RunKey
+from heroku_magic.protocol.decoder import RecordDecoder
+from heroku_magic.protocol.records import RunKey
 
 KEY = RunKey("hm-0123abcd", bytes(32))
 INTS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -97,7 +98,7 @@ def test_a_table_of_any_of_these_types_round_trips(sent, columns, chunk):
     decoder, _ = sent(lambda sender: sender.table(df), chunk)
 
     back = frame(decoder.parts, {})
-    assert decoder.verified
+    assert decoder.is_verified
     assert decoder.row_count == 5
     assert [*map(str, back.dtypes)] == [*map(str, df.dtypes)]
     pd.testing.assert_frame_equal(back, df, check_column_type=False)
@@ -233,7 +234,7 @@ def test_many_rows_at_once_are_packed_and_single_rows_are_not(sent):
 
 
 def test_file_names_are_sanitized():
-    from heroku_magic.protocol.records import _file_name
+    from heroku_magic.protocol.decoder import _file_name
 
     for name in ["a/b.png", "a\\b.png", "b.png"]:
         assert _file_name(name) == "b.png"

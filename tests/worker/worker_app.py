@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from heroku_magic.protocol.dataframe import frame
-from heroku_magic.protocol.records import Failure, RecordDecoder, RunKey
+from heroku_magic.protocol.decoder import RecordDecoder
+from heroku_magic.protocol.records import Failure, RunKey
 
 WORKER = Path(__file__).resolve().parents[2] / "worker"
 SECRET = bytes(range(32))
@@ -112,7 +113,7 @@ class Result:
     @property
     def decoded_end(self):
         """Return the exit status and the row count of the end record, after checking that all records are here."""
-        assert self.decoder.verified, self.decoder.problem()
+        assert self.decoder.is_verified, self.decoder.problem()
         return self.decoder.end.status, self.decoder.end.rows
 
     def of(self, kind):

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from signed_records import KEY, NONCE, SECRET, end_of, record
 
+from heroku_magic.protocol.decoder import RecordDecoder
 from heroku_magic.protocol.records import (
     Declaration,
     Failure,
     Metric,
     Progress,
-    RecordDecoder,
     Rows,
     RunKey,
     SourceFrame,
@@ -67,7 +67,7 @@ def test_each_kind_of_record_is_read_in_full():
         decoder.end,
     ]
     assert rows_of(decoder) == [{"a": 1}, {"a": None}]
-    assert decoder.verified
+    assert decoder.is_verified
     assert (decoder.end.status, decoder.end.rows) == (1, 2)
 
 
@@ -102,13 +102,13 @@ def test_a_record_that_the_key_did_not_sign_is_only_log(forged):
     decoder, records = read([record(0, "task", {"task": "t"}), forged])
 
     assert records == [Declaration("t")]
-    assert (decoder.parts, decoder.verified) == (None, False)
+    assert (decoder.parts, decoder.is_verified) == (None, False)
 
 
 def test_a_plain_json_object_is_a_row_until_a_keyed_record_comes():
     decoder, records = read(['{"a": 1}', "[1]", '{"broken": ', "text", '{"a": 2}'])
     assert [one.rows for one in records] == [[{"a": 1}], [{"a": 2}]]
-    assert (rows_of(decoder), decoder.verified) == ([{"a": 1}, {"a": 2}], False)
+    assert (rows_of(decoder), decoder.is_verified) == ([{"a": 1}, {"a": 2}], False)
 
     decoder.feed(record(0, "rows", [{"b": 1}]))
     assert decoder.feed('{"a": 3}') == ('{"a": 3}', [])
@@ -146,14 +146,14 @@ def test_a_gap_is_named_and_filled_by_a_late_line():
     decoder.feed(lines[3])
     decoder.feed(lines[2])
     assert decoder.missing() == []
-    assert (rows_of(decoder), decoder.verified) == ([{"i": i} for i in range(5)], True)
+    assert (rows_of(decoder), decoder.is_verified) == ([{"i": i} for i in range(5)], True)
 
 
 def test_a_dyno_that_the_platform_started_twice_gives_one_process_whole():
     first, second = result_of([{"i": 1}, {"i": 2}]), result_of([{"i": 1}, {"i": 2}], nonce="00000002")
     decoder, records = read([first[0], first[1], *second])
 
-    assert (rows_of(decoder), decoder.verified) == ([{"i": 1}, {"i": 2}], True)
+    assert (rows_of(decoder), decoder.is_verified) == ([{"i": 1}, {"i": 2}], True)
     assert records == [Declaration("t"), Rows([{"i": 1}])], "only the first process's records are events"
 
 
@@ -179,7 +179,7 @@ def test_any_order_and_any_doubling_of_lines_gives_the_exact_rows(count, random)
 
     decoder, records = read(shuffled)
 
-    assert (rows_of(decoder), decoder.verified) == (rows or None, True)
+    assert (rows_of(decoder), decoder.is_verified) == (rows or None, True)
     assert [one.rows[0] for one in records if isinstance(one, Rows)] == rows
 
 
@@ -189,7 +189,7 @@ def test_a_lost_line_is_never_a_short_result(count, random):
     lost = random.randrange(len(lines))
     decoder, _ = read(lines[:lost] + lines[lost + 1 :])
 
-    assert not decoder.verified
+    assert not decoder.is_verified
     assert decoder.end is None
 
 
@@ -209,10 +209,10 @@ def test_loss_doubling_disorder_noise_and_forgery_never_make_a_wrong_result(valu
     random.shuffle(messages)
 
     decoder, _ = read(messages)
-    if decoder.keyed and decoder.problem() is None:
+    if decoder.is_signed and decoder.problem() is None:
         assert rows_of(decoder) == (rows or None)
-    elif decoder.keyed:
-        assert not decoder.verified
+    elif decoder.is_signed:
+        assert not decoder.is_verified
 
 
 @given(st.lists(st.none() | st.integers(0, 4), max_size=12), st.randoms(use_true_random=False))
@@ -237,7 +237,7 @@ def test_rows_are_given_to_the_calls_that_sent_them_however_they_were_batched(co
             flush()
     flush()
     decoder, _ = read([*lines, end_of(lines, rows=sent)])
-    assert decoder.verified
+    assert decoder.is_verified
     found = [
         None if call.parts is None else [row for part in call.parts for row in part.rows] for call in decoder.calls
     ]
@@ -261,10 +261,10 @@ def test_calls_out_of_order_are_no_result():
 def test_what_only_looks_like_a_record_harms_no_result(text):
     lines = result_of([{"i": 0}])
     decoder, _ = read([lines[0], text, lines[1], text, lines[2]])
-    assert decoder.verified
+    assert decoder.is_verified
 
     decoder, _ = read([text + line for line in lines])
-    assert decoder.verified
+    assert decoder.is_verified
 
 
 def test_a_calls_failure_says_nothing_of_how_the_run_ends():
