@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+pytest_plugins = ["heroku_magic.emulator.pytest"]
+
 CONNECTS = re.compile(r"^\s*(>>>|\.\.\.) .*\bconnect\(", re.MULTILINE)
 
 

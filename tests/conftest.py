@@ -147,3 +147,50 @@ def api():
     server = ScriptedApi()
     yield server
     server.close()
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """Run the test in an empty folder outside any git repository; return the folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    return tmp_path
+
+
+@pytest.fixture
+def use_as_heroku(elsewhere, monkeypatch):
+    """Return a function that makes a running emulator the Heroku that the environment names."""
+
+    def use(server):
+        monkeypatch.setenv("HEROKU_HOST", server.url)
+        monkeypatch.setenv("HEROKU_API_KEY", getattr(server.token, "reveal", lambda: server.token)())
+        return server
+
+    return use
+
+
+@pytest.fixture
+def platform(embedded_heroku, use_as_heroku):
+    """An empty account on an emulator of its own."""
+    return use_as_heroku(embedded_heroku())
+
+
+@pytest.fixture
+def start_shell(processes):
+    """Return a function that starts the notebook's shell, with the extension loaded, for a worker folder."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    def start(worker=None):
+        config = Config(HistoryManager={"enabled": False})
+        if worker:
+            config.HerokuMagics.worker = str(worker)
+        InteractiveShell.clear_instance()
+        shell = InteractiveShell.instance(config=config)
+        shell.run_line_magic("load_ext", "heroku_magic")
+        return shell
+
+    yield start
+    if InteractiveShell.initialized():
+        InteractiveShell.instance().run_line_magic("unload_ext", "heroku_magic")
+        InteractiveShell.clear_instance()

@@ -12,7 +12,6 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("processes")
 
-pytest_plugins = ["heroku_magic.emulator.pytest"]
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 # A form without a front end says so, and what it would ask for.
@@ -25,20 +24,11 @@ def read(name):
     return nbformat.read(NOTEBOOKS / name, as_version=4)
 
 
-@pytest.fixture
-def account(embedded_heroku, monkeypatch):
-    """A Heroku to log in to."""
-    running = embedded_heroku()
-    monkeypatch.setenv("HEROKU_HOST", running.url)
-    monkeypatch.setenv("HEROKU_API_KEY", running.token)
-    return running
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_every_cell_runs(name, tmp_path, monkeypatch, request):
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
     if name in NEED_AN_ACCOUNT:
-        request.getfixturevalue("account")
+        request.getfixturevalue("platform")
     notebook = read(name)
 
     nbclient.NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(tmp_path)}}).execute()

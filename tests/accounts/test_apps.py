@@ -6,29 +6,18 @@ import subprocess
 import sys
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from heroku_magic import InvalidOptions, SettingsError, account, connect
 from heroku_magic.accounts.tokens import forget
 from heroku_magic.errors import Interrupted, NotFound, Refused, Unreachable
 
-pytest_plugins = ["heroku_magic.emulator.pytest"]
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.fixture
-def platform(embedded_heroku, monkeypatch):
-    running = embedded_heroku()
-    monkeypatch.setenv("HEROKU_HOST", running.url)
-    monkeypatch.setenv("HEROKU_API_KEY", running.token)
-    yield running
-    forget(running.url)
+def platform(platform):
+    yield platform
+    forget(platform.url)
 
 
 @pytest.fixture
@@ -40,10 +29,8 @@ def scripted(api, monkeypatch):
 
 
 @pytest.fixture
-def shell():
-    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
-    shell.run_line_magic("load_ext", "heroku_magic")
-    return shell
+def shell(start_shell):
+    return start_shell()
 
 
 def test_an_app_is_created_listed_and_destroyed(platform):

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from heroku_magic import InvalidOptions, Secret, account, connect
 
-pytest_plugins = ["heroku_magic.emulator.pytest"]
-
 
 @pytest.fixture
-def platform(embedded_heroku, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    running = embedded_heroku()
-    monkeypatch.setenv("HEROKU_HOST", running.url)
-    monkeypatch.setenv("HEROKU_API_KEY", running.token)
+def platform(platform, monkeypatch):
+    """An account with one app, which the environment names."""
     monkeypatch.setenv("HEROKU_APP", "shop")
     account().create("shop")
-    return running
+    return platform
 
 
 @pytest.fixture
-def shell():
-    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
-    shell.run_line_magic("load_ext", "heroku_magic")
-    return shell
+def shell(start_shell):
+    return start_shell()
 
 
 @pytest.fixture

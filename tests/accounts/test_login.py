@@ -15,17 +15,13 @@ from heroku_magic.accounts.leftovers import token_description
 from heroku_magic.accounts.tokens import forget
 from heroku_magic.errors import Forbidden, Unauthorized, Unreachable
 
-pytest_plugins = ["heroku_magic.emulator.pytest"]
-
 
 @pytest.fixture
-def platform(embedded_heroku, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    running = embedded_heroku()
-    monkeypatch.setenv("HEROKU_HOST", running.url)
-    yield running
-    forget(running.url)
+def platform(platform, monkeypatch):
+    """An account whose token the environment does not hold."""
+    monkeypatch.delenv("HEROKU_API_KEY")
+    yield platform
+    forget(platform.url)
 
 
 @pytest.fixture

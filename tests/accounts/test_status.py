@@ -8,18 +8,12 @@ from heroku_magic import account, connect, login, logout
 from heroku_magic.accounts.apps import Leftovers, describe_drains
 from heroku_magic.api.resources import Authorization
 
-pytest_plugins = ["heroku_magic.emulator.pytest"]
-
 
 @pytest.fixture
-def platform(embedded_heroku, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    running = embedded_heroku()
-    monkeypatch.setenv("HEROKU_HOST", running.url)
-    monkeypatch.setenv("HEROKU_API_KEY", running.token)
+def platform(platform):
+    """An account with one app."""
     account().create("shop")
-    yield running
+    yield platform
     logout()
 
 

@@ -8,15 +8,11 @@ import sys
 import textwrap
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 import heroku_magic
 from heroku_magic import InvalidOptions, SettingsError, account, connect, login, logout, temporary_app
 from heroku_magic.accounts.leftovers import is_leftover_app
 from heroku_magic.errors import NotFound
-
-pytest_plugins = ["heroku_magic.emulator.pytest"]
 
 PROCFILE = "task: echo '{\"n\": 1}'\nweb: sleep 600\n"
 
@@ -32,20 +28,8 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def platform(embedded_heroku, monkeypatch, tmp_path, folder):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    running = embedded_heroku()
-    monkeypatch.setenv("HEROKU_HOST", running.url)
-    monkeypatch.setenv("HEROKU_API_KEY", running.token)
-    return running
-
-
-@pytest.fixture
-def shell():
-    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
-    shell.run_line_magic("load_ext", "heroku_magic")
-    return shell
+def shell(start_shell):
+    return start_shell()
 
 
 def apps():

@@ -33,12 +33,8 @@ def server(tmp_path_factory, processes):
 
 
 @pytest.fixture
-def account(server, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setenv("HEROKU_HOST", server.url)
-    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
-    return server
+def account(server, use_as_heroku):
+    return use_as_heroku(server)
 
 
 def test_a_run_on_an_account_is_the_same_run(account):

@@ -48,14 +48,9 @@ def heroku(folder, tmp_path, monkeypatch, processes):
 
 
 @pytest.fixture
-def server(folder, tmp_path, monkeypatch, processes):
+def server(folder, use_as_heroku, processes):
     """The embedded Heroku as if it were the real one."""
-    server = embedded(folder)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HEROKU_HOST", server.url)
-    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    return server
+    return use_as_heroku(embedded(folder))
 
 
 def stopped(heroku, count, done, **options):

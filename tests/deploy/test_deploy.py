@@ -22,22 +22,11 @@ from heroku_magic.display.words import text
 from heroku_magic.errors import Unreachable
 from heroku_magic.runs.events import StateChange
 
-pytest_plugins = ["heroku_magic.emulator.pytest"]
-
 
 @pytest.fixture
-def elsewhere(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+def platform(platform, monkeypatch):
     monkeypatch.setattr("heroku_magic.deploy.deploy.POLL", 0.05)
-
-
-@pytest.fixture
-def platform(embedded_heroku, monkeypatch, elsewhere):
-    running = embedded_heroku()
-    monkeypatch.setenv("HEROKU_HOST", running.url)
-    monkeypatch.setenv("HEROKU_API_KEY", running.token)
-    return running
+    return platform
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 import heroku_magic
 from heroku_magic import InvalidOptions, InvalidParameters, RunCancelled, Secret, TaskFailed, connect
@@ -58,14 +56,8 @@ def analyst(with_pandas, processes):
 
 
 @pytest.fixture
-def shell(folder, processes):
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
-    shell.run_line_magic("load_ext", "heroku_magic")
-    shell.run_cell(f"%config HerokuMagics.worker = {str(folder)!r}")
-    yield shell
-    shell.run_line_magic("unload_ext", "heroku_magic")
-    InteractiveShell.clear_instance()
+def shell(start_shell, folder):
+    return start_shell(folder)
 
 
 def run(shell, text):

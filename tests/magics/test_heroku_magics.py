@@ -7,8 +7,6 @@ import sys
 import textwrap
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 from workers import make_worker
 
 from heroku_magic import (
@@ -61,17 +59,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def shell(folder, monkeypatch, capsys, processes):
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.HerokuMagics.worker = str(folder)
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=config)
-    shell.run_line_magic("load_ext", "heroku_magic")
+def shell(start_shell, folder):
     (folder / "show.sh").write_text('printf "V=<%s>\\n" "$V"\n')
-    yield shell
-    shell.run_line_magic("unload_ext", "heroku_magic")
-    InteractiveShell.clear_instance()
+    return start_shell(folder)
 
 
 def run(shell, text):

@@ -11,9 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from kernels import kernel
-from traitlets.config import Config
 from workers import make_worker
 
 from heroku_magic import TaskFailed, connect
@@ -342,16 +340,8 @@ def test_an_attacked_notebook_is_saved_without_control_characters(folder):
 
 
 @pytest.fixture
-def shell(folder, processes):
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.HerokuMagics.worker = str(folder)
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=config)
-    shell.run_line_magic("load_ext", "heroku_magic")
-    yield shell
-    shell.run_line_magic("unload_ext", "heroku_magic")
-    InteractiveShell.clear_instance()
+def shell(start_shell, folder):
+    return start_shell(folder)
 
 
 def test_everything_printed_about_a_hostile_app_is_escaped(shell, heroku, capsys):

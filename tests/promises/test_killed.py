@@ -14,9 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from pandas.testing import assert_frame_equal
-from traitlets.config import Config
 from workers import make_worker
 
 import heroku_magic
@@ -176,18 +174,9 @@ def test_processes_outside_the_dynos_process_group_end_too(notebook, victim):
 
 
 @pytest.fixture
-def shell(folder, tmp_path, monkeypatch, processes):
-    """A notebook in this very process, whose embedded Heroku serves the folder."""
-    monkeypatch.chdir(tmp_path)
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.HerokuMagics.worker = str(folder)
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=config)
-    shell.run_line_magic("load_ext", "heroku_magic")
-    yield shell
-    shell.run_line_magic("unload_ext", "heroku_magic")
-    InteractiveShell.clear_instance()
+def shell(start_shell, folder, elsewhere):
+    """A notebook in this very process, whose emulator serves the folder."""
+    return start_shell(folder)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
 
-pytest_plugins = ["heroku_magic.emulator.pytest"]
 ROOT = Path(__file__).resolve().parents[2]
 
 GIVEN = {

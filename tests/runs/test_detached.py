@@ -43,11 +43,8 @@ def server(tmp_path_factory, processes):
 
 
 @pytest.fixture
-def heroku(server, monkeypatch, tmp_path, processes):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setenv("HEROKU_HOST", server.url)
-    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+def heroku(server, use_as_heroku, processes):
+    use_as_heroku(server)
     return connect("shop", say=lambda _: None)
 
 

@@ -33,12 +33,9 @@ def server(tmp_path_factory, processes):
 
 
 @pytest.fixture
-def heroku(server, monkeypatch, tmp_path, processes):
+def heroku(server, use_as_heroku, processes):
     """The embedded Heroku as if it were the real one, whose faults are set by `heroku.faults`."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setenv("HEROKU_HOST", server.url)
-    monkeypatch.setenv("HEROKU_API_KEY", server.token.reveal())
+    use_as_heroku(server)
     heroku = connect("shop", say=lambda _: None)
     assert len(heroku.run("count")) == 30
 

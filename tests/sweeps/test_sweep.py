@@ -7,8 +7,6 @@ import time
 
 import pandas as pd
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 from workers import make_worker
 
 from heroku_magic import InvalidOptions, InvalidParameters, Secret, TaskFailed, connect
@@ -56,11 +54,8 @@ def heroku(folder, processes):
 
 
 @pytest.fixture
-def shell(folder, processes):
-    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
-    shell.run_line_magic("load_ext", "heroku_magic")
-    shell.run_cell(f"%config HerokuMagics.worker = {str(folder)!r}")
-    return shell
+def shell(start_shell, folder):
+    return start_shell(folder)
 
 
 def refused(heroku, *arguments, **options):
