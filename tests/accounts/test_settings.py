@@ -14,13 +14,7 @@ from heroku_magic.errors import SettingsError
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.text.secret import Secret
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Each test stands in an empty folder that is no git checkout."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def git_remotes(**urls):

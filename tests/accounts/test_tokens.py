@@ -15,12 +15,7 @@ from heroku_magic.text.secret import Secret
 URL = "https://api.heroku.com"
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Each test stands in an empty folder that is no git checkout."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def test_the_environments_token_comes_first(monkeypatch, elsewhere):

@@ -166,6 +166,7 @@ def test_a_file_that_changes_while_it_is_packed_is_named(folder, monkeypatch):
     assert issues(folder) == ["busy changed while it was packed. Try again."]
 
 
+@pytest.mark.large
 def test_ten_thousand_files_are_packed(folder):
     for number in range(10_000):
         (folder / f"{number:05}").touch()

@@ -213,6 +213,7 @@ def test_the_cells_are_one_image_with_a_label():
 
 @pytest.mark.parametrize("count", [1, 100, 1_000, 100_000])
 @pytest.mark.parametrize("character", ["x", "&", "\U0001f600", "\x01", "\u202e"])
+@pytest.mark.large
 def test_the_size_is_bounded_for_any_content(count, character):
     long = character * 100_000
     axes = ((long, 25), ("seed", count // 25)) if count > 1 else ((long, 1),)

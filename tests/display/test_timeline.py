@@ -68,6 +68,7 @@ def test_contradictory_clocks_draw_nothing_backwards():
 
 
 @pytest.mark.parametrize(("count", "each"), [(1, 1), (300, 1), (301, 2), (1_000, 4), (100_000, 334)])
+@pytest.mark.large
 def test_many_dynos_share_bars_and_the_size_is_bounded(count, each):
     line = timeline(*((n / 100, n / 100 + 1, n / 100 + 9) for n in range(count)), seconds=count / 100 + 9)
     assert line.dynos_per_bar == each

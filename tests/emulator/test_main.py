@@ -52,6 +52,7 @@ def test_help_explains_each_option_with_an_example():
         ),
     ],
 )
+@pytest.mark.usefixtures("processes")
 def test_a_failed_start_prints_one_clear_line(make_folder, tmp_path, options, said):
     ended = run(*(option.format(empty=tmp_path, good=make_folder()) for option in options))
     assert ended.returncode == 1

@@ -134,6 +134,7 @@ def test_a_warm_completion_is_quick(shell):
     assert time.process_time() - began < 0.5
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_first_completion_imports_nothing_heavy(shell):
     code = (
         "import sys, IPython\n"
@@ -165,6 +166,7 @@ def test_an_older_ipython_gets_words_as_it_splits_them(replaces, symbol, word):
     assert _as_symbol(Match("simulate"), Matches(replaces).replaces, symbol) == word
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_tab_key_of_a_terminal_completes(folder):
     pexpect = pytest.importorskip("pexpect", reason="a pseudo-terminal needs POSIX")
     env = {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "TERM": "xterm", "HOME": str(folder)}

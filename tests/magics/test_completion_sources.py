@@ -74,6 +74,7 @@ def test_the_procfile_is_not_read_if_the_line_would_run_on_an_app(monkeypatch, n
     assert names(known(app="my-app").tasks({"local": ""})) != []
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_connection_knows_the_parameters_of_its_tasks(folder):
     connect(worker=folder, say=lambda _: None).tasks()
 

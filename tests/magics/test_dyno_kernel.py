@@ -130,6 +130,7 @@ def test_ten_thousand_lines_arrive_and_the_output_stays_small(shared):
     assert shared.run("import heroku_magic; len(heroku_magic.last.logs().splitlines())").value == "10000"
 
 
+@pytest.mark.usefixtures("kernels")
 def test_a_headless_notebook_has_values_and_ends_at_the_error(home, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     notebook = nbformat.v4.new_notebook()

@@ -344,6 +344,7 @@ def test_edited_code_runs_at_once_with_its_new_parameters(shell, tmp_path):
         run(shell, f"{line} --arg a=5")
 
 
+@pytest.mark.usefixtures("processes")
 def test_loading_imports_nothing_heavy():
     script = """
         import sys, IPython
@@ -360,6 +361,7 @@ def test_loading_imports_nothing_heavy():
     assert out.stdout.strip() == "[]"
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_interrupt_stops_the_dyno_and_fails_the_cell(folder):
     script = f"""
         import os, signal, threading, time

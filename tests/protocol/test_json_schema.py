@@ -79,6 +79,7 @@ SCHEMAS = st.recursive(
 )
 
 
+@pytest.mark.large
 @given(SCHEMAS, JSONS)
 @settings(deadline=None, max_examples=300)
 def test_a_value_fits_where_another_validator_says_so(schema, value):

@@ -108,6 +108,7 @@ def same(one, other):
     return one == other
 
 
+@pytest.mark.large
 @given(pair=TYPED)
 @settings(deadline=None, max_examples=400)
 def test_a_value_of_a_declared_type_arrives_as_it_was(helper, source, pair):

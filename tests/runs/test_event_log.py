@@ -35,6 +35,7 @@ def test_events_are_read_in_order_from_memory_and_disk():
     assert log.others == [event for event in events if isinstance(event, Progress)]
 
 
+@pytest.mark.large
 def test_a_million_lines_stay_complete_in_little_memory():
     tracemalloc.start()
     log = EventLog()

@@ -59,6 +59,7 @@ def test_each_dict_of_a_generator_is_a_run():
     assert list(grid({"case": ({"a": n, "b": -n} for n in range(2))})) == [{"a": 0, "b": 0}, {"a": 1, "b": -1}]
 
 
+@pytest.mark.large
 def test_a_sample_of_a_million_generated_combinations_takes_constant_memory():
     import tracemalloc
 

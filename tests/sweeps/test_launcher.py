@@ -153,6 +153,7 @@ def test_an_internal_error_stops_all_runs_and_finishes_the_source(launched, monk
     assert events[-1] == "An internal error of heroku_magic ended it"
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_process_that_exits_stops_its_dynos_and_starts_no_more(tmp_path, monkeypatch):
     server = embedded(
         make_worker(

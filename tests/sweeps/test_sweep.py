@@ -316,6 +316,7 @@ def test_a_plain_script_cannot_run_in_chunks(heroku):
         heroku.sweep("plain", {"seed": [1, 2]}, chunk=2)
 
 
+@pytest.mark.usefixtures("processes")
 def test_files_and_tables_of_a_chunk_belong_to_their_combination(tmp_path):
     folder = make_worker(
         tmp_path / "worker",
@@ -530,6 +531,7 @@ def test_a_parameter_cannot_be_both_swept_and_fixed(heroku, each):
     assert "seed is given twice, once by --each" in refused(heroku, "point", each, {"seed": 1})[0]
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_long_check_is_announced(folder, monkeypatch):
     messages = []
     monkeypatch.setattr("heroku_magic.app.sweep_planner.MANY", 2)
@@ -544,6 +546,7 @@ def test_a_billion_combinations_are_refused(heroku):
     assert message.startswith("1,000,000,000 combinations are more than 1,000,000: --sample K draws K of them")
 
 
+@pytest.mark.usefixtures("processes")
 def test_parameters_named_like_columns_of_runs_are_kept_beside_them(tmp_path):
     source = """
         from heroku_task import task

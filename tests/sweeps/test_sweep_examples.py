@@ -7,6 +7,8 @@ import importlib
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 @pytest.mark.parametrize("name", ["cost", "executor", "grid", "sweep"])
 def test_the_examples_in_the_docstrings_run(name, tmp_path, monkeypatch):

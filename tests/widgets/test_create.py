@@ -235,6 +235,7 @@ def test_invalid_start_values_are_rejected_before_anything_is_shown(front_end):
     assert displays(out) == []
 
 
+@pytest.mark.usefixtures("kernels")
 def test_a_headless_notebook_gets_a_note_and_the_declaration_but_no_widgets(folder):
     with kernel(folder) as started:
         out = headless(started).run("form = %heroku form ticks --arg n=3")
@@ -267,6 +268,7 @@ def test_an_undeclared_task_takes_names_and_values(nobody):
     assert sorted(out.text.splitlines()) == ["%%heroku plain", "NAME = 'Daniela'", "NAME=Daniela", "n = '5'", "n=5"]
 
 
+@pytest.mark.usefixtures("kernels")
 def test_a_secret_reaches_the_task_but_no_message(folder):
     with kernel(folder, API_KEY="hunter2-of-the-test") as started:
         outs = [
