@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
+
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.protocol.records import Progress
 from heroku_magic.runs.event_log import BLOCK, LATEST, EventLog
