@@ -53,8 +53,8 @@ class Heroku(ManagedApp):
     --------
     >>> import heroku_magic
     >>> heroku = heroku_magic.connect(local=True, say=lambda message: None)
-    >>> [task.name for task in heroku.tasks()][:2]
-    ['hello', 'simulate']
+    >>> "hello" in [task.name for task in heroku.tasks()]
+    True
     """
 
     def __init__(self, client: HerokuClient, app: str, settings: Settings, on_message: MessageCallback = print) -> None:
@@ -230,7 +230,7 @@ class Heroku(ManagedApp):
         """
         options, run_options = pick(SweepOptions, locals()), pick(RunOptions, locals())
         plan = self._sweep_planner.plan(task, each, parameters or {}, run_options, options)
-        estimate(plan, options, self.client.requests_left)
+        estimate(plan, options, self.client.requests_left)  # refuses a budget that is too small
         name = f"hs-{token_hex(4)}"
         journal = resumption.open_journal(name, self, plan, options)
         return self._start_sweep(ResumePlan(name, plan, options, journal, (), ()))
@@ -256,16 +256,9 @@ class Heroku(ManagedApp):
         return self._start_sweep(missing)
 
     def _start_sweep(self, missing: ResumePlan) -> Sweep:
-        self._hidden.update(missing.plan.first.secrets.values())
-        sweep = Sweep(
-            self.client,
-            missing.plan,
-            missing.options,
-            id=missing.id,
-            journal=missing.journal,
-            known=missing.known,
-            live=missing.live,
-        ).start()
+        name, plan, options, journal, known, live = missing
+        self._hidden.update(plan.first.secrets.values())
+        sweep = Sweep(self.client, plan, options, id=name, journal=journal, known=known, live=live).start()
         _remember(sweep)
         return sweep
 
@@ -330,17 +323,13 @@ class Heroku(ManagedApp):
         if task is None:
             return function_executor(self.client, self._planner, options, most_at_once)
         named = self._catalog.task(task, any_type=any_type)
-
-        def call(spec: RunSpec) -> pd.DataFrame | None:
-            return _result(self._start(spec))
-
         return task_executor(
             self.client,
             self._planner,
             named,
             options,
             most_at_once=most_at_once,
-            call=call,
+            call=lambda spec: _result(self._start(spec)),
             hidden=self._hidden,
         )
 
