@@ -1,1 +1,1 @@
-"""The user's own code on its way to a dyno. Only `remote/` runs there, and nothing else of this package does."""
+"""The user's own code and values, packed into environment variables for a dyno."""

@@ -1,7 +1,7 @@
-"""Source of a module -> as little of it as does the same for some of its names; it runs none of it.
+"""Reduce a module's source to the code that some of its names need.
 
-A dyno's environment has little room, and nobody reads the source there: docstrings, comments and
-annotations go, and so does every definition that none of the names needs.
+A dyno's environment is small and nobody reads the source there, so docstrings, comments, annotations
+and unused definitions are removed.
 """
 
 from __future__ import annotations
@@ -13,47 +13,47 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def slim(source: str, names: Iterable[str] | None = None) -> str:
-    r"""Return the source of a module without what is not needed for these names (None: all of them).
+def minify(source: str, names: Iterable[str] | None = None) -> str:
+    r"""Return a module's source with only the code that these names need; None keeps all definitions.
 
-    >>> slim('import os\ndef f(n: int) -> int:\n    "Doc."\n    return n  # why\ndef g(): pass\n', ["f"])
+    >>> minify('import os\ndef f(n: int) -> int:\n    "Doc."\n    return n  # why\ndef g(): pass\n', ["f"])
     'import os\n\ndef f(n):\n    return n'
     """
-    tree = _Bare().visit(ast.parse(source))
+    tree = _Minifier().visit(ast.parse(source))
     if names is not None:
-        tree.body = _needed(tree.body, set(names))
+        tree.body = _select(tree.body, set(names))
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def _needed(body: list[ast.stmt], names: set[str]) -> list[ast.stmt]:
-    """The statements that define the names, and what these use; of the others those that define nothing."""
+def _select(body: list[ast.stmt], names: set[str]) -> list[ast.stmt]:
+    """Return the statements that define the names and their dependencies, and those that define nothing."""
     kept: set[int] = set()
     while True:
-        fresh = [at for at, one in enumerate(body) if at not in kept and _is_needed(one, names)]
-        if not fresh:
-            return [body[at] for at in sorted(kept)]
-        kept.update(fresh)
-        for at in fresh:
-            names |= {node.id for node in ast.walk(body[at]) if isinstance(node, ast.Name)}
+        found = [index for index, one in enumerate(body) if index not in kept and _is_needed(one, names)]
+        if not found:
+            return [body[index] for index in sorted(kept)]
+        kept.update(found)
+        for index in found:
+            names |= {node.id for node in ast.walk(body[index]) if isinstance(node, ast.Name)}
 
 
 def _is_needed(statement: ast.stmt, names: set[str]) -> bool:
-    defined = _defined(statement)
+    defined = _defined_names(statement)
     return not defined or bool(defined & names)
 
 
-def _defined(statement: ast.stmt) -> set[str]:
+def _defined_names(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return {statement.name}
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
 
 
-class _Bare(ast.NodeTransformer):
-    """Takes off what only a reader needs."""
+class _Minifier(ast.NodeTransformer):
+    """Removes docstrings, annotations and code for type checkers."""
 
     def visit_Module(self, node: ast.Module) -> Any:
-        node.body = [one for one in node.body if not _is_for_readers(one)]
+        node.body = [one for one in node.body if not _is_skipped_on_dyno(one)]
         return self._without_docstring(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
@@ -79,8 +79,8 @@ class _Bare(ast.NodeTransformer):
         return node
 
 
-def _is_for_readers(statement: ast.stmt) -> bool:
-    """Whether it is for type checkers, or what runs where the file is a script."""
+def _is_skipped_on_dyno(statement: ast.stmt) -> bool:
+    """Whether a statement is only for type checkers, or runs only where the file is a script."""
     if not isinstance(statement, ast.If):
         return False
     test = ast.unparse(statement.test)

@@ -1,7 +1,7 @@
-"""A notebook's values -> the forms that travel to a dyno: JSON's, arrays, tables; no pickle, and it sends nothing.
+"""Encode a notebook's values for a dyno, without pickle.
 
-Values have the types of parameters. A DataFrame travels as the tables that tasks send, which the
-worker's README writes down, with its index; an array of numbers or times as its bytes.
+Plain values become JSON, as parameters do. A DataFrame becomes the typed columns that tasks send
+(the worker's README describes the format), with its index; an array of numbers or times its bytes.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from heroku_magic.text.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LARGEST_TABLE = 64_000_000  # bytes in memory: more are never packed into 32 kB, and it would take long to learn
+MAX_BYTES = 64_000_000  # in memory; more never fits into 32 kB, and finding that out by compression is slow
 
 
 def read_text(value: Any) -> Any:
-    """Return the value of what was typed on the line: what reads as JSON is that, all else is text.
+    """Return the value of text that was typed on the line: JSON where it parses as JSON, otherwise text.
 
     >>> read_text(RawText("1000")), read_text(RawText("fast")), read_text("1000")
     (1000, 'fast', '1000')
@@ -33,44 +33,46 @@ def read_text(value: Any) -> Any:
     if not isinstance(value, RawText):
         return value
     try:
-        return json.loads(value, parse_constant=_refuse)
+        return json.loads(value, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         return str(value)
 
 
-class Inputs:
-    """Values in the forms that travel: `coded` by name, and `body`, the bytes of their arrays and tables.
+class Payload:
+    """Encoded values: a JSON header per name, and the bytes of all arrays and tables as `body`.
 
-    with_tables: False takes no DataFrames, and arrays as lists. Raises InvalidParameters with every value
-    that has no form.
+    with_tables: False refuses DataFrames and encodes arrays as lists. Raises InvalidParameters with
+    every value that cannot be encoded.
     """
 
     def __init__(self, values: Mapping[str, Any], *, with_tables: bool = True) -> None:
         self._with_tables = with_tables
-        self.coded: dict[str, dict[str, Any]] = {}
+        self.headers: dict[str, dict[str, Any]] = {}
         self.body = b""
         issues = []
         for name, value in values.items():
             try:
                 self._add(name, read_text(value))
-            except TypeError as fault:  # noqa: PERF203 - all faults at once
-                issues.append(f"{name}: {fault}")
+            except TypeError as error:  # noqa: PERF203 - every fault is reported at once
+                issues.append(f"{name}: {error}")
         if issues:
             raise InvalidParameters(issues)
 
-    def part(self, name: str) -> bytes:
-        """Return the bytes of one of them, to tell how large it is."""
-        one = self.coded[name]
-        sizes = [size for chunk in (*one.get("tables", ()), *one.get("index", ())) for size in chunk["sizes"]]
-        at = one.get("at", 0)
-        return json.dumps(one).encode() + self.body[at : at + sum(sizes) + one.get("size", 0)]
+    def serialize(self, name: str) -> bytes:
+        """Return the bytes of one value, from which an error message computes its share."""
+        header = self.headers[name]
+        sizes = [size for chunk in (*header.get("tables", ()), *header.get("index", ())) for size in chunk["sizes"]]
+        start = header.get("at", 0)
+        return json.dumps(header).encode() + self.body[start : start + sum(sizes) + header.get("size", 0)]
 
     def _add(self, name: str, value: Any) -> None:
         if isinstance(value, Secret):
-            raise TypeError("a secret travels by its name alone: --secret NAME, or secrets=[NAME] and os.environ.")
+            raise TypeError("a secret is passed by name only. Use --secret NAME, or secrets=[NAME] and os.environ.")
         if isinstance(value, ModuleType | type) or inspect.isroutine(value):
             kind = "module" if isinstance(value, ModuleType) else "class" if isinstance(value, type) else "function"
-            raise TypeError(f"a {kind} is no value that travels: import or define it where the code runs.")
+            raise TypeError(
+                f"a {kind} cannot be passed as a value. Import or define it in the code that runs on the dyno."
+            )
         if self._with_tables and any(
             base.__name__ == "DataFrame" and base.__module__.startswith("pandas") for base in type(value).__mro__
         ):
@@ -78,14 +80,14 @@ class Inputs:
         elif self._with_tables and _is_array(value):
             self._add_array(name, value)
         else:
-            self.coded[name] = {"value": plain(value)}
+            self.headers[name] = {"value": plain(value)}
 
     def _add_array(self, name: str, array: Any) -> None:
-        if array.nbytes > LARGEST_TABLE:
-            raise TypeError(f"an array of {array.size:,} numbers is too much. {LARGE_DATA_HINT}")
+        if array.nbytes > MAX_BYTES:
+            raise TypeError(f"an array of {array.size:,} items is too large. {LARGE_DATA_HINT}")
         data = array.tobytes()
-        place = {"at": len(self.body), "size": len(data)}
-        self.coded[name] = {"array": array.dtype.str, "shape": list(array.shape), **place}
+        location = {"at": len(self.body), "size": len(data)}
+        self.headers[name] = {"array": array.dtype.str, "shape": list(array.shape), **location}
         self.body += data
 
     def _add_table(self, name: str, table: Any) -> None:
@@ -93,30 +95,30 @@ class Inputs:
         index, names = _index(table)
         chunks, body = _chunks(table)
         index_chunks, index_body = _chunks(index) if index is not None else ([], b"")
-        self.coded[name] = {"tables": chunks, "index": index_chunks, "names": names, "at": len(self.body)}
+        self.headers[name] = {"tables": chunks, "index": index_chunks, "names": names, "at": len(self.body)}
         self.body += body + index_body
 
 
-def _refuse(word: str) -> None:
-    """JSON has no NaN and no Infinity."""
+def _reject_constant(word: str) -> None:
+    """Reject NaN and Infinity, which are not JSON."""
     raise ValueError(word)
 
 
 def _is_array(value: Any) -> bool:
-    """Whether it is a numpy array of numbers, truth values or times: a list of them would do other sums."""
+    """Whether a value is a numpy array of numbers, booleans or times, whose arithmetic a list would change."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     return type(value).__name__ == "ndarray" and type(value).__module__ == "numpy" and kind in {*"biufcmM"}
 
 
 def _check_table(table: Any) -> None:
     if not all(isinstance(name, str) for name in table.columns):
-        raise TypeError("a DataFrame whose columns are not named by text: rename them (`df.columns = [...]`).")
-    if table.memory_usage(index=True).sum() > LARGEST_TABLE:
-        raise TypeError(f"a DataFrame of {len(table):,} rows is too much. {LARGE_DATA_HINT}")
+        raise TypeError("the column names of a DataFrame must be text. Rename the columns (`df.columns = [...]`).")
+    if table.memory_usage(index=True).sum() > MAX_BYTES:
+        raise TypeError(f"a DataFrame of {len(table):,} rows is too large. {LARGE_DATA_HINT}")
 
 
 def _index(table: Any) -> tuple[Any, list[Any]]:
-    """The index as a table with its names; None where it only numbers the rows."""
+    """Return the index as a table, with its names; None in place of an index that only numbers the rows."""
     index = table.index
     names = [plain(name) for name in index.names]
     if names == [None] and type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1:
@@ -126,13 +128,13 @@ def _index(table: Any) -> tuple[Any, list[Any]]:
 
 
 def _chunks(table: Any) -> tuple[list[dict[str, Any]], bytes]:
-    chunks = [(header, body) for _, header, body in _writer()._chunks(table)]  # noqa: SLF001 - our own file
+    chunks = [(header, body) for _, header, body in _helper()._chunks(table)]  # noqa: SLF001 - the helper is part of this project
     return [header for header, _ in chunks], b"".join(body for _, body in chunks)
 
 
 @cache
-def _writer() -> ModuleType:
-    """The worker's helper, which writes tables: the one writer that there is."""
+def _helper() -> ModuleType:
+    """Load the worker's helper, which defines how tables are written."""
     spec = importlib.util.spec_from_file_location("heroku_magic_helper", shipped_worker() / "heroku_task.py")
     if spec is None or spec.loader is None:
         message = "the worker's helper is missing"

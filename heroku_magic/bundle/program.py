@@ -1,4 +1,4 @@
-"""Programs: a cell's text -> source that a dyno can run, or what is wrong with it; not a line of it runs here."""
+"""Check the syntax of a cell and describe the source that a dyno is to run."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from heroku_magic.text.sanitize import clean_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILE = "<cell>"  # what tracebacks call it
-FIRST = 2  # the line of the body's first line: `%%dyno` itself is line 1, as the gutter counts
+CELL_FILE = "<cell>"  # its file name in tracebacks
+FIRST_LINE = 2  # line 1 is `%%dyno` itself, as the notebook's line numbers count
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some source: `first` is the number of its first line; that many `decorators` of its definition are left out.
+    """A piece of source text.
 
-    lazy_annotations: it is to be read as below `from __future__ import annotations`.
+    first: the number of its first line. decorators: how many leading decorators of its definition to leave out.
+    lazy_annotations: compile it as if below `from __future__ import annotations`.
     """
 
     file: str
@@ -38,10 +39,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Program:
-    """What a dyno is to run.
+    """The source that a dyno is to run.
 
-    name: what to show. imports: names and where they come from, `module` or `module:attribute`. call: the
-    function to call; None for a cell. quiet: the value of the last expression is not wanted.
+    name: shown to the user. imports: maps a name to its origin, `module` or `module:attribute`. call: the
+    function to call; None for a cell. quiet: do not show the value of the last expression.
     """
 
     name: str
@@ -52,78 +53,80 @@ class Program:
 
 
 def read_cell(body: str, *, is_final: bool = True) -> Program:
-    r"""Return the program that a cell's body is. Raises InvalidParameters for what is no Python.
+    r"""Return a cell's body as a program. Raises InvalidParameters for invalid Python.
 
-    is_final: this Python judges the syntax; False where the dyno's is newer and may know more.
+    is_final: whether this Python has the last word on the syntax; False where the dyno's Python is newer.
 
     >>> read_cell("n = 1\nn + 1;").quiet
     True
     """
     if not body.strip():
-        raise InvalidParameters(["The cell has no code: what is to run on the dyno stands below the %%dyno line."])
-    _compiled(body, is_final=is_final)
-    return Program("cell", (Piece(FILE, FIRST, body),), quiet=_ends_with_semicolon(body))
+        raise InvalidParameters(["The cell has no code. Write the code to run on the dyno below the %%dyno line."])
+    _check_syntax(body, is_final=is_final)
+    return Program("cell", (Piece(CELL_FILE, FIRST_LINE, body),), quiet=_ends_with_semicolon(body))
 
 
 def too_new(program: Program, version: tuple[int, int]) -> str | None:
-    """Return which syntax a Python of this version does not know, as far as this one can tell; or None."""
+    """Return a message about syntax that this version of Python does not support; None where none is found."""
     if version > sys.version_info[:2]:
         return None
     for piece in program.pieces:
         try:
             ast.parse(piece.text, feature_version=version)
-        except SyntaxError as error:  # noqa: PERF203 - the first one is told
-            return _told(error, piece)
+        except SyntaxError as error:  # noqa: PERF203 - returns the first error
+            return _describe(error, piece)
     return None
 
 
-def _compiled(body: str, *, is_final: bool) -> None:
-    """Compile it, which finds all that is wrong with its syntax."""
-    piece = Piece(FILE, FIRST, body)
+def _check_syntax(body: str, *, is_final: bool) -> None:
+    """Compile a cell: unlike `ast.parse`, the compiler finds a `return` outside of a function, for example."""
+    piece = Piece(CELL_FILE, FIRST_LINE, body)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they are told where it runs
-            compile(body, FILE, "exec", dont_inherit=True)
+            warnings.simplefilter("ignore")  # the dyno shows them
+            compile(body, CELL_FILE, "exec", dont_inherit=True)
     except SyntaxError as error:
-        advice = _advice(error)
-        if not is_final and not advice:
+        hint = _syntax_hint(error)
+        if not is_final and not hint:
             return
-        raise InvalidParameters([_told(error, piece) + advice]) from None
+        raise InvalidParameters([_describe(error, piece) + hint]) from None
     except UnicodeEncodeError:
-        reason = "The cell holds half a character (a lone surrogate), which is no Python."
-    except (ValueError, RecursionError, MemoryError) as error:  # a NUL; brackets without end
-        reason = f"Python cannot read the cell: {clean_line(str(error)) or type(error).__name__}."
+        reason = "The cell contains a lone surrogate (half a character), which is not valid Python."
+    except (ValueError, RecursionError, MemoryError) as error:  # a NUL byte, or brackets nested too deeply
+        reason = f"Python cannot parse the cell: {clean_line(str(error)) or type(error).__name__}."
     else:
         return
     raise InvalidParameters([reason])
 
 
-def _told(error: SyntaxError, piece: Piece) -> str:
-    """The fault with its line, and carets below what is meant."""
+def _describe(error: SyntaxError, piece: Piece) -> str:
+    """Return the error with its line, and carets below the part that caused it."""
     number = error.lineno or 1
-    head = f"{type(error).__name__}: {clean_line(error.msg)}\n  {piece.file}:{number + piece.first - 1}"
+    header = f"{type(error).__name__}: {clean_line(error.msg)}\n  {piece.file}:{number + piece.first - 1}"
     lines = re.split(r"\r\n|\r|\n", piece.text)
     if not 0 < number <= len(lines):
-        return head
+        return header
     line, begin = lines[number - 1], (error.offset or 1) - 1
-    is_here = error.end_lineno == number and (error.end_offset or 0) > (error.offset or 0)
-    mark = carets(line, begin, (error.end_offset or 0) - 1 if is_here else begin + 1)
+    is_on_line = error.end_lineno == number and (error.end_offset or 0) > (error.offset or 0)
+    mark = carets(line, begin, (error.end_offset or 0) - 1 if is_on_line else begin + 1)
     shown = numbered(number + piece.first - 1, line, is_failing=True)
-    return "\n".join(filter(None, [head, shown, mark]))
+    return "\n".join(filter(None, [header, shown, mark]))
 
 
-def _advice(error: SyntaxError) -> str:
-    """What to do about syntax that notebooks have, and Python has not."""
+def _syntax_hint(error: SyntaxError) -> str:
+    """Return advice about syntax that is valid in a notebook and not in plain Python."""
     line = (error.text or "").strip()
     if line.startswith(("%", "!", "?")) or line.endswith("?") or re.match(r"[\w\s,.]+=\s*[%!]", line):
-        return "\nThat is IPython's, which is not on the dyno: what runs there is plain Python."
+        return "\nThat is IPython syntax, and the dyno runs plain Python. Replace it with Python code."
     if re.match(r"'(await|async \w+)' outside|asynchronous comprehension outside", error.msg):
-        return "\nPlain Python awaits in functions alone: asyncio.run(main()) runs an `async def main()`."
+        return (
+            "\nPlain Python allows `await` only in async functions. Call asyncio.run(main()) for an `async def main()`."
+        )
     return ""
 
 
 def _ends_with_semicolon(body: str) -> bool:
-    """Whether the last statement is followed by a semicolon: as in any cell, its value is then not wanted."""
+    """Whether the last statement ends with a semicolon, which hides its value as in any notebook cell."""
     empty = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT, tokenize.INDENT}
     try:
         tokens = [one for one in tokenize.generate_tokens(io.StringIO(body).readline) if one.type not in empty]
@@ -132,8 +135,8 @@ def _ends_with_semicolon(body: str) -> bool:
     return bool(tokens) and tokens[-1].string == ";"
 
 
-def as_literal(program: Program) -> dict[str, Any]:
-    """Return what the driver takes of a program."""
+def to_literal(program: Program) -> dict[str, Any]:
+    """Return a program as the dict that the driver takes."""
     return {
         "name": program.name,
         "pieces": [astuple(one) for one in program.pieces],

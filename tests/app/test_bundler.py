@@ -61,7 +61,7 @@ def test_syntax_that_a_newer_python_of_the_dynos_may_know_is_sent():
 
     made.learn(ran("3.99.0"))
     assert made.bundle("not yet python", {}, (), {})
-    with pytest.raises(InvalidParameters, match="IPython's"):
+    with pytest.raises(InvalidParameters, match="That is IPython syntax, and the dyno runs plain Python"):
         made.bundle("!ls", {}, (), {})
 
 

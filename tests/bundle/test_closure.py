@@ -1,4 +1,4 @@
-"""closures: a function takes along what it uses: values, imports, and its neighbours with their source."""
+"""A function travels with the values, imports and neighbouring definitions that it uses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import linecache
 import math
 import posixpath as paths
+import re
 import types
 from dataclasses import dataclass
 from math import sqrt as root
@@ -137,18 +138,18 @@ def makes_inner():
 
 
 def shows(x):
-    display(x)  # noqa: F821 - that is the test
+    display(x)  # noqa: F821 - undefined on purpose
 
 
-def tells(x):
-    return [*progress(x)]  # noqa: F821 - that is the test
+def reports(x):
+    return [*progress(x)]  # noqa: F821 - undefined on purpose
 
 
 def square(x):
     return by_lambda(x)
 
 
-by_lambda = lambda x: x * x  # noqa: E731 - that is the test
+by_lambda = lambda x: x * x  # noqa: E731 - a lambda on purpose
 
 
 def fails(x):
@@ -158,7 +159,7 @@ def fails(x):
 
 
 def undefined(x):
-    return no_such_name + x  # noqa: F821 - that is the test
+    return no_such_name + x  # noqa: F821 - undefined on purpose
 
 
 def takes_strange():
@@ -166,7 +167,7 @@ def takes_strange():
 
 
 def has_attribute(x):
-    return x.FACTOR  # an attribute of this name is no use of the global
+    return x.FACTOR  # an attribute of this name does not refer to the global
 
 
 async def later():
@@ -185,7 +186,7 @@ def result(folder, function, *args, **kwargs):
 
 
 @pytest.mark.usefixtures("processes")
-def test_what_a_function_uses_goes_with_it(tmp_path):
+def test_a_function_travels_with_its_dependencies(tmp_path):
     program, values = program_of(uses_all)
 
     assert values == {"FACTOR": 3, "NAMES": ("ada", "grace")}
@@ -215,12 +216,12 @@ def test_what_a_function_uses_goes_with_it(tmp_path):
     ],
 )
 @pytest.mark.usefixtures("processes")
-def test_functions_run_as_they_would_here(tmp_path, function, args, value):
+def test_functions_return_the_same_as_locally(tmp_path, function, args, value):
     assert result(tmp_path, function, *args) == value
 
 
 @pytest.mark.parametrize("function", [uses_norm, norm])
-def test_a_packages_function_goes_by_import(function):
+def test_a_function_of_a_package_is_imported(function):
     program, values = program_of(function)
 
     assert "numpy.linalg:norm" in program.imports.values()
@@ -228,7 +229,7 @@ def test_a_packages_function_goes_by_import(function):
 
 
 @pytest.mark.usefixtures("processes")
-def test_annotations_of_a_plain_function_stay_here(tmp_path):
+def test_annotations_of_a_plain_function_are_not_evaluated_on_the_dyno(tmp_path):
     module = types.ModuleType("typed_module")
     source = (
         "import pytest\nVector = list[float]\ndef typed(x: Vector, y: pytest.Item = None) -> Vector:\n    return x\n"
@@ -242,7 +243,7 @@ def test_annotations_of_a_plain_function_stay_here(tmp_path):
 
 
 @pytest.mark.usefixtures("processes")
-def test_what_stands_around_a_function_goes_by_value(tmp_path):
+def test_variables_of_an_enclosing_function_travel_as_values(tmp_path):
     offset = 7
 
     def inner(x):
@@ -252,7 +253,7 @@ def test_what_stands_around_a_function_goes_by_value(tmp_path):
 
 
 @pytest.mark.usefixtures("processes")
-def test_the_lines_of_a_failure_are_those_of_the_file(tmp_path):
+def test_a_failure_has_the_line_numbers_of_the_file(tmp_path):
     dyno = call(tmp_path, fails, 0)
     first = fails.__code__.co_firstlineno
 
@@ -261,61 +262,61 @@ def test_the_lines_of_a_failure_are_those_of_the_file(tmp_path):
     assert dyno.failure.frames[-1].source[-1][1] == "    return [1 / x for _ in range(y)]"
 
 
-def test_an_attribute_of_the_same_name_is_no_use():
+def test_an_attribute_with_the_name_of_a_global_does_not_count_as_a_use():
     assert program_of(has_attribute)[1] == {}
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "message"),
     [
-        (undefined, "undefined uses no_such_name, which is defined nowhere"),
-        (lambda x: x, "give the function a name with `def`"),
-        (foreign_above, "put @heroku_magic.function above its other decorators"),
-        (makes_inner(), "neighbour and another function use two different FACTOR: rename one"),
-        (shows, "shows uses display, which cells find on a dyno, and functions do not. Return the value instead"),
-        (tells, "Import it inside of tells: from heroku_task import progress"),
-        (square, "give the function a name with `def`"),
-        (later, "make it a plain function that calls asyncio.run()"),
-        (functools.partial(sum), "is no function with a name"),
+        (undefined, '"undefined" uses "no_such_name", which is not defined.'),
+        (lambda x: x, "The source of a lambda cannot be sent. Define a named function with `def`."),
+        (foreign_above, 'Put @heroku_magic.function above the other decorators of "foreign_above"'),
+        (makes_inner(), '"neighbour" and another function use different objects named "FACTOR". Rename one.'),
+        (shows, '"shows" uses "display", which is defined only in cells. Return the value instead.'),
+        (reports, 'Import it inside "reports": from heroku_task import progress'),
+        (square, "The source of a lambda cannot be sent. Define a named function with `def`."),
+        (later, "Make it a plain function that calls asyncio.run()."),
+        (functools.partial(sum), "is not a named function"),
     ],
 )
-def test_what_cannot_be_shipped_is_refused(function, told):
-    with pytest.raises(InvalidParameters, match=told.replace("(", r"\(").replace(")", r"\)")):
+def test_a_function_that_cannot_travel_is_refused(function, message):
+    with pytest.raises(InvalidParameters, match=re.escape(message)):
         program_of(function)
 
 
-def test_a_value_without_a_form_is_named():
+def test_a_value_that_cannot_be_encoded_is_named():
     program, values = program_of(takes_strange)
     with pytest.raises(InvalidParameters, match="STRANGE: a set has no order"):
         Bundle(program, values)
 
 
-def test_source_that_nobody_kept_is_told():
+def test_a_function_without_source_is_refused():
     namespace = {}
     exec("def ghost():\n    return 1\n", namespace)
 
-    with pytest.raises(InvalidParameters, match="source of ghost is not known"):
+    with pytest.raises(InvalidParameters, match='source of "ghost" is not available'):
         program_of(namespace["ghost"])
 
 
 @pytest.mark.parametrize(
-    ("args", "kwargs", "given"),
+    ("args", "kwargs", "values"),
     [
         ((1,), {}, {"x": 1}),
         ((1, 2), {"names": ["a"]}, {"x": 1, "y": 2, "names": ["a"]}),
     ],
 )
-def test_arguments_go_by_name(args, kwargs, given):
-    assert bound(uses_all, args, kwargs) == given
+def test_arguments_are_bound_by_name(args, kwargs, values):
+    assert bound(uses_all, args, kwargs) == values
 
 
-def test_arguments_that_have_no_name_go_by_place():
+def test_arguments_without_a_name_are_bound_by_position():
     def many(first, *rest, **more): ...
 
     assert bound(many, (1, 2), {"k": 3}) == {"0": 1, "1": 2, "k": 3}
     assert bound(math.sqrt, (9,), {}) == {"0": 9}
 
 
-def test_arguments_that_do_not_fit_are_a_type_error_as_in_a_call():
+def test_arguments_that_do_not_match_raise_a_type_error():
     with pytest.raises(TypeError, match="missing a required argument: 'x'"):
         bound(uses_all, (), {})

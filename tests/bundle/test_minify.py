@@ -1,4 +1,4 @@
-"""slim: what is left of a module's source does the same for the names that are asked for, and is far smaller."""
+"""The minified source of a module keeps the behaviour of the requested names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heroku_magic.bundle.minify import slim
+from heroku_magic.bundle.minify import minify
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = '''
@@ -38,8 +38,8 @@ if __name__ == "__main__":
 '''
 
 
-def test_what_a_name_needs_is_kept_and_nothing_else():
-    text = slim(SOURCE, ["used"])
+def test_only_the_dependencies_of_a_name_are_kept():
+    text = minify(SOURCE, ["used"])
 
     names = {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     assert names == {"used", "inner"}
@@ -47,8 +47,8 @@ def test_what_a_name_needs_is_kept_and_nothing_else():
     assert "import os" in text
 
 
-def test_docstrings_annotations_and_comments_go():
-    text = slim(SOURCE)
+def test_docstrings_annotations_and_comments_are_removed():
+    text = minify(SOURCE)
 
     assert "Doc" not in text
     assert "why" not in text
@@ -59,14 +59,14 @@ def test_docstrings_annotations_and_comments_go():
     assert "class Unused" in text
 
 
-def test_a_body_of_a_docstring_alone_is_still_a_body():
+def test_a_body_that_is_only_a_docstring_remains_valid():
     namespace = {}
-    exec(slim("def f():\n    'Doc.'\nclass C:\n    'Doc.'\n    x: int\n"), namespace)
+    exec(minify("def f():\n    'Doc.'\nclass C:\n    'Doc.'\n    x: int\n"), namespace)
 
     assert namespace["f"]() is None
     assert namespace["C"]
 
 
 @pytest.mark.parametrize("path", ["worker/heroku_task.py", "heroku_magic/bundle/remote/driver.py"])
-def test_what_travels_reads_on_python_3_9(path):
-    ast.parse(slim((ROOT / path).read_text()), feature_version=(3, 9))
+def test_the_remote_modules_parse_on_python_3_9(path):
+    ast.parse(minify((ROOT / path).read_text()), feature_version=(3, 9))

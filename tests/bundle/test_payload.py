@@ -1,4 +1,4 @@
-"""inputs: a notebook's values as they travel, and a DataFrame as it arrives: with its types and its index."""
+"""Values are encoded for a dyno, and a DataFrame arrives with its types and its index."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heroku_magic.bundle.payload import Inputs
-from heroku_magic.bundle.remote import frames  # what runs on the dyno
+from heroku_magic.bundle.payload import Payload
+from heroku_magic.bundle.remote import frames
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.text.secret import Secret
 
@@ -53,45 +53,45 @@ INDEXES = st.one_of(
 )
 
 
-def arrived(name, inputs):
-    return frames.frame(inputs.coded[name], inputs.body)
+def decoded(name, payload):
+    return frames.build_frame(payload.headers[name], payload.body)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(TEXT, COLUMNS, max_size=4), INDEXES)
-def test_any_small_table_arrives_as_it_was(columns, index):
+def test_any_small_table_makes_the_round_trip_unchanged(columns, index):
     df = pd.DataFrame({name: series.array for name, series in columns.items()}, index=index)
-    back = arrived("df", Inputs({"df": df}))
+    back = decoded("df", Payload({"df": df}))
 
     assert [*map(str, back.dtypes)] == [*map(str, df.dtypes)]
     pd.testing.assert_frame_equal(back, df, check_column_type=False, check_index_type=False, check_freq=False)
 
 
-def test_two_tables_and_a_value_stand_beside_one_another():
+def test_two_tables_and_a_plain_value_can_be_combined():
     one, other = pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"b": ["x", None, "y"]}, index=["p", "q", "r"])
-    inputs = Inputs({"one": one, "n": 3, "other": other})
+    payload = Payload({"one": one, "n": 3, "other": other})
 
-    pd.testing.assert_frame_equal(arrived("other", inputs), other)
-    pd.testing.assert_frame_equal(arrived("one", inputs), one)
-    assert inputs.coded["n"] == {"value": 3}
+    pd.testing.assert_frame_equal(decoded("other", payload), other)
+    pd.testing.assert_frame_equal(decoded("one", payload), one)
+    assert payload.headers["n"] == {"value": 3}
 
 
-def test_a_table_of_several_chunks_arrives_whole():
+def test_a_table_of_several_chunks_arrives_complete():
     df = pd.DataFrame({"x": np.zeros(300_000), "w": ["word"] * 300_000})
-    inputs = Inputs({"df": df})
+    payload = Payload({"df": df})
 
-    assert len(inputs.coded["df"]["tables"]) > 1
-    pd.testing.assert_frame_equal(arrived("df", inputs), df)
+    assert len(payload.headers["df"]["tables"]) > 1
+    pd.testing.assert_frame_equal(decoded("df", payload), df)
 
 
 def refused(value, **options):
     with pytest.raises(InvalidParameters) as caught:
-        Inputs({"v": value}, **options)
+        Payload({"v": value}, **options)
     return str(caught.value)
 
 
-def test_a_table_that_cannot_travel_says_why():
-    assert "rename them" in refused(pd.DataFrame({1: [1]}))
+def test_a_table_that_cannot_be_encoded_is_refused_with_the_reason():
+    assert "Rename the columns" in refused(pd.DataFrame({1: [1]}))
     assert "presigned URL" in refused(pd.DataFrame({"x": np.zeros(10_000_000)}))
     assert "two columns" in refused(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     assert "column 'x' holds longdouble" in refused(pd.DataFrame({"x": np.array([1, 2], dtype="longdouble")}))
@@ -99,13 +99,13 @@ def test_a_table_that_cannot_travel_says_why():
     assert "a DataFrame does not travel" in refused(pd.DataFrame({"a": [1]}), with_tables=False)
 
 
-def test_values_have_the_types_of_parameters():
+def test_plain_values_are_encoded_like_parameters():
     import datetime as dt
 
-    given = {"d": dt.date(2026, 1, 31), "t": (1, 2), "n": np.int64(3), "s": pd.Series([1])}
-    coded = Inputs(given).coded
+    values = {"d": dt.date(2026, 1, 31), "t": (1, 2), "n": np.int64(3), "s": pd.Series([1])}
+    headers = Payload(values).headers
 
-    assert {name: one["value"] for name, one in coded.items()} == {
+    assert {name: one["value"] for name, one in headers.items()} == {
         "d": "2026-01-31",
         "t": [1, 2],
         "n": 3,
@@ -117,19 +117,22 @@ def test_values_have_the_types_of_parameters():
 @pytest.mark.parametrize(
     ("value", "kind"), [(print, "function"), (lambda x: x, "function"), (pd, "module"), (dict, "class")]
 )
-def test_code_is_no_value(value, kind):
-    assert f"v: a {kind} is no value that travels: import or define it where the code runs" in refused(value)
+def test_functions_modules_and_classes_are_refused(value, kind):
+    assert (
+        f"v: a {kind} cannot be passed as a value. Import or define it in the code that runs on the dyno."
+        in refused(value)
+    )
 
 
-def test_a_secret_is_no_value_either():
-    assert "a secret travels by its name alone" in refused(Secret("hunter2-hunter2"))
+def test_a_secret_is_refused_and_not_shown():
+    assert "a secret is passed by name only" in refused(Secret("hunter2-hunter2"))
     assert "hunter2" not in refused(Secret("hunter2-hunter2"))
 
 
-def test_an_array_has_its_bytes_and_no_list_but_where_runs_differ_in_it():
+def test_an_array_is_encoded_as_bytes_or_as_a_list_where_tables_are_not_allowed():
     array = np.arange(6, dtype="int16").reshape(2, 3)
-    made = Inputs({"x": [1, 2], "a": array})
-    assert made.coded["a"] == {"array": "<i2", "shape": [2, 3], "at": 0, "size": 12}
-    assert made.body == array.tobytes()
-    assert Inputs({"a": array}, with_tables=False).coded["a"] == {"value": [[0, 1, 2], [3, 4, 5]]}
-    assert Inputs({"a": np.array(["x"])}).coded["a"] == {"value": ["x"]}
+    payload = Payload({"x": [1, 2], "a": array})
+    assert payload.headers["a"] == {"array": "<i2", "shape": [2, 3], "at": 0, "size": 12}
+    assert payload.body == array.tobytes()
+    assert Payload({"a": array}, with_tables=False).headers["a"] == {"value": [[0, 1, 2], [3, 4, 5]]}
+    assert Payload({"a": np.array(["x"])}).headers["a"] == {"value": ["x"]}

@@ -1,4 +1,4 @@
-"""programs: what is wrong with a cell's Python is told with its line and carets, and not a line of it runs."""
+"""A syntax error in a cell is reported with its line and carets, and reading a cell does not run it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heroku_magic.bundle.program import FILE, Piece, Program, read_cell, too_new
+from heroku_magic.bundle.program import CELL_FILE, Piece, Program, read_cell, too_new
 from heroku_magic.errors import InvalidParameters
 
 
@@ -16,10 +16,10 @@ def refused(body):
     return str(caught.value)
 
 
-def test_the_body_goes_as_it_is_and_its_first_line_is_the_cells_second():
+def test_the_body_is_unchanged_and_starts_on_line_2():
     body = "# é 😀\nfrom __future__ import annotations\nx = 'ü'\n"
 
-    assert read_cell(body).pieces == (Piece(FILE, 2, body),)
+    assert read_cell(body).pieces == (Piece(CELL_FILE, 2, body),)
 
 
 @pytest.mark.parametrize(
@@ -33,38 +33,38 @@ def test_the_body_goes_as_it_is_and_its_first_line_is_the_cells_second():
         ("ü = 1\nfrom __future__ import braces", 3, "from __future__ import braces", None),
     ],
 )
-def test_a_fault_shows_its_line_as_the_user_counts_it(body, number, line, carets):
+def test_a_syntax_error_shows_the_line_number_of_the_cell(body, number, line, carets):
     text = refused(body)
 
-    assert f"{FILE}:{number}" in text
+    assert f"{CELL_FILE}:{number}" in text
     assert f"→ {number:>4} | {line}" in text
     if carets:
         assert text.splitlines()[-1].split("| ", 1)[1].startswith(carets)
 
 
 @pytest.mark.parametrize("body", ["!ls", "x = 1\n%time x", "len?", "files = !ls", "a, b.c = %time x"])
-def test_ipythons_own_syntax_is_told_apart(body):
-    assert "IPython's, which is not on the dyno" in refused(body)
+def test_ipython_syntax_gets_its_own_message(body):
+    assert "That is IPython syntax, and the dyno runs plain Python." in refused(body)
 
 
 @pytest.mark.parametrize(
     "body", ["await f()", "async with f(): pass", "async for x in y: pass", "[x async for x in y]", "x = await f()"]
 )
-def test_what_a_notebook_awaits_outside_of_functions_has_a_remedy(body):
+def test_top_level_await_gets_a_remedy(body):
     assert "asyncio.run(main())" in refused(body)
 
 
 @pytest.mark.parametrize("body", ["", "\n", " \n\t\n"])
-def test_a_cell_without_code_says_what_is_missing(body):
-    assert "what is to run on the dyno stands below the %%dyno line" in refused(body)
+def test_an_empty_cell_is_refused(body):
+    assert "The cell has no code. Write the code to run on the dyno below the %%dyno line." in refused(body)
 
 
 @pytest.mark.parametrize("body", ["x = '\0'", "x = '\ud800'", "(" * 5000])
-def test_what_python_cannot_read_is_refused_in_a_sentence(body):
+def test_code_that_python_cannot_parse_gets_a_short_message(body):
     assert len(refused(body)) < 500
 
 
-def test_nothing_runs(tmp_path):
+def test_reading_a_cell_does_not_run_it(tmp_path):
     read_cell(f"open({str(tmp_path / 'ran')!r}, 'w')\nimport does_not_exist\n1 / 0")
 
     assert not (tmp_path / "ran").exists()
@@ -74,7 +74,7 @@ def test_nothing_runs(tmp_path):
     ("body", "quiet"),
     [("x", False), ("x;", True), ("x;  # why", True), ("x;\n\n# end\n", True), ("'a;'", False), ("x; y", False)],
 )
-def test_a_semicolon_at_the_end_means_that_the_value_is_not_wanted(body, quiet):
+def test_a_trailing_semicolon_hides_the_value(body, quiet):
     assert read_cell(body).quiet is quiet
 
 
@@ -82,22 +82,22 @@ def test_a_semicolon_at_the_end_means_that_the_value_is_not_wanted(body, quiet):
     ("body", "version"),
     [("match x:\n    case 1: pass", (3, 10)), ("try:\n    pass\nexcept* OSError:\n    pass", (3, 11))],
 )
-def test_syntax_is_compared_with_the_dynos_python(body, version):
+def test_syntax_is_checked_against_the_dynos_python_version(body, version):
     import sys
 
     if sys.version_info < version:
-        pytest.skip("this Python does not know that syntax itself")
-    program = Program("cell", (Piece(FILE, 2, body),))
+        pytest.skip("this Python does not support that syntax itself")
+    program = Program("cell", (Piece(CELL_FILE, 2, body),))
     older = (3, version[1] - 1)
 
     assert too_new(program, version) is None
     assert f"Python 3.{version[1]}" in too_new(program, older)
-    assert f"{FILE}:" in too_new(program, older)
+    assert f"{CELL_FILE}:" in too_new(program, older)
 
 
 @given(st.text(max_size=40))
 @settings(deadline=None)
-def test_any_text_is_read_or_refused(body):
+def test_any_text_is_either_read_or_refused(body):
     try:
         program = read_cell(body)
     except InvalidParameters:

@@ -118,7 +118,7 @@ def test_a_class_of_a_cell_goes_with_the_function_that_uses_it(shared):
     shared.run(pair.format(10))
     assert shared.run("use.remote(1)").value == "12"
     shared.run(point.format(3))
-    assert "Several cells defined Point" in shared.run("use.remote(1)").error[1]
+    assert 'Several cells define a class named "Point"' in shared.run("use.remote(1)").error[1]
 
 
 def test_ten_thousand_lines_arrive_and_the_output_stays_small(shared):
@@ -157,7 +157,7 @@ def test_a_cell_without_a_body_reports_what_is_missing(shared):
     name, text = shared.run("%%dyno --arg n=1").error
 
     assert name == "InvalidParameters"
-    assert "stands below the %%dyno line" in text
+    assert "Write the code to run on the dyno below the %%dyno line" in text
 
 
 def test_tab_offers_options_and_variables(shared):

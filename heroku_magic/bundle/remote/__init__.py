@@ -1,1 +1,1 @@
-"""Shipped: what travels to a dyno beside the worker's helper; it is read as text and runs there, never here."""
+"""The modules that travel to a dyno beside the worker's helper: they are read as text here and run there."""

@@ -1,7 +1,7 @@
-"""Driver: a cell's code, or one call of a function -> records, on the dyno; it knows no notebook.
+"""Run a cell's code or call a function on the dyno and send the results as records.
 
-It travels with the helper, which it finds as `heroku_task`, and like that needs nothing but Python 3.9.
-The cell's names are those of a `__main__` of their own, so that it does not meet ours.
+This module travels with the worker's helper (`heroku_task`); both need only the standard library of
+Python 3.9. The code runs in a fresh `__main__`, so its names cannot clash with the driver's.
 """
 
 from __future__ import annotations
@@ -23,83 +23,83 @@ if TYPE_CHECKING:
 
     Names = dict[str, Any]
 
-_LAST = "_heroku_magic_last"  # the name that the value of a cell's last expression has for a moment
+_LAST = "_heroku_magic_last"  # temporarily holds the value of a cell's last expression
 _NOTHING = object()
 
 
 def main(code: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> NoReturn:
-    """Run what was shipped and end the process.
+    """Run a program and end the process.
 
     code: `name` to show, `pieces` of source (file, first line, text, decorators to leave out, lazy annotations),
-    `imports` (name: module or module:attribute), `values` (coded, in JSON; their tables' bytes are in `body`),
-    `secrets` (names in the environment), `call` (the name of a function, or None: it is a cell),
-    `quiet` (the last expression shows nothing). load: imports another module that was shipped.
+    `imports` (name to module or module:attribute), `values` (JSON headers; the bytes of arrays and tables are in
+    `body`), `secrets` (names in the environment), `call` (the name of a function; None for a cell),
+    `quiet` (do not show the last expression). load: imports a module that travels with the driver.
     """
-    os.environ.setdefault("MPLBACKEND", "Agg")  # there is no screen
-    sys.exit(heroku_task._exit_status(lambda: heroku_task._run(lambda: _work(code, body, load))))
+    os.environ.setdefault("MPLBACKEND", "Agg")  # a dyno has no screen
+    sys.exit(heroku_task._exit_status(lambda: heroku_task._run(lambda: _run_all(code, body, load))))
 
 
-def _work(code: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> int:
-    """Run it once, or once for each of the values that RUN_CALLS holds; return the exit status."""
+def _run_all(code: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> int:
+    """Run the program once, or once for each entry of RUN_CALLS; return the exit status."""
     heroku_task._sender.start(code["name"], None, python=sys.version.split()[0])
 
-    def once() -> None:
-        header, more = _unpacked(os.environ.pop("RUN_DATA", ""))
-        _once(code, _decoded(json.loads(code["values"]), body, load), _decoded(header, more, load))
+    def run() -> None:
+        headers, run_body = _unpack(os.environ.pop("RUN_DATA", ""))
+        _run_once(code, _decode(json.loads(code["values"]), body, load), _decode(headers, run_body, load))
 
     if heroku_task._calls is not None:
-        return heroku_task._call_each(once, json.loads(heroku_task._unpack(heroku_task._calls)))
-    once()
+        return heroku_task._call_each(run, json.loads(heroku_task._unpack(heroku_task._calls)))
+    run()
     return 0
 
 
-def _once(code: dict[str, Any], shared: Names, own: Names) -> None:
-    """Run it in names of its own: of a cell send what it shows, of a call what it returns."""
+def _run_once(code: dict[str, Any], shared: Names, arguments: Names) -> None:
+    """Run the program in a fresh namespace; send what a cell shows, or what a call returns."""
     names = _namespace(code)
-    names.update(shared if code["call"] else {**shared, **own})
+    names.update(shared if code["call"] else {**shared, **arguments})
     value = None
     for piece in code["pieces"]:
-        value = _executed(piece, names)
+        value = _execute(piece, names)
     if code["call"]:
-        placed = [own.pop(name) for name in [*own] if name.isdigit()]
-        _give(code["call"], names[code["call"]](*placed, **own))
+        positional = [arguments.pop(name) for name in [*arguments] if name.isdigit()]
+        _send_result(code["call"], names[code["call"]](*positional, **arguments))
     elif not code["quiet"]:
         _show(value)
     _show_open_figures()
 
 
 def _namespace(code: dict[str, Any]) -> Names:
-    """Return the names of a fresh `__main__`: for a cell with what it may call."""
+    """Return the namespace of a fresh `__main__`, with the functions that a cell may call."""
     module = sys.modules["__main__"] = types.ModuleType("__main__")
     names = vars(module)
     if not code["call"]:
         names.update({name: getattr(heroku_task, name) for name in ("emit", "emit_file", "metric", "progress")})
         names["display"] = display
         names.update({name: heroku_task.Secret(os.environ[name]) for name in code["secrets"]})
-    names.update({name: _imported(place) for name, place in code["imports"].items()})
+    names.update({name: _import(path) for name, path in code["imports"].items()})
     return names
 
 
-def _imported(place: str) -> Any:
+def _import(path: str) -> Any:
     import importlib
 
-    name, _, attributes = place.partition(":")
+    name, _, attributes = path.partition(":")
     found: Any = importlib.import_module(name)
     for attribute in filter(None, attributes.split(".")):
         found = getattr(found, attribute)
     return found
 
 
-def _executed(piece: tuple[str, int, str, int, bool], names: Names) -> Any:
-    """Run a piece of source, whose lines have the numbers that its author sees; return its last expression's value."""
+def _execute(piece: tuple[str, int, str, int, bool], names: Names) -> Any:
+    """Run a piece of source with its author's line numbers; return the value of its last expression."""
     file, first, text, decorators, lazy_annotations = piece
-    # Lines as Python counts them: other ends of a line than these are characters to it.
+    # Python ends lines only at these characters; `splitlines` would split at others, too.
     source = "\n" * (first - 1) + text.replace("\r\n", "\n").replace("\r", "\n")
     linecache.cache[file] = (len(source), None, [f"{line}\n" for line in source.split("\n")], file)
     heroku_task._BUNDLED_FILES.add(file)
     try:
         tree: Any = ast.parse(source, file)
-    except SyntaxError as error:  # it is none to the notebook's Python
+    except SyntaxError as error:  # the notebook's Python accepts the syntax
         error.msg += f" (this dyno runs Python {sys.version.split()[0]})"
         raise
     if decorators:
@@ -112,11 +112,11 @@ def _executed(piece: tuple[str, int, str, int, bool], names: Names) -> Any:
     return names.pop(_LAST, None)
 
 
-# -- values that came ------------------------------------------------------------------------------
+# -- received values -------------------------------------------------------------------------------
 
 
-def _unpacked(text: str) -> tuple[dict[str, Any], bytes]:
-    """Take the values of one run apart: as JSON, or compressed with the bytes of tables after it."""
+def _unpack(text: str) -> tuple[dict[str, Any], bytes]:
+    """Return the headers and the body of one run's values, which are plain JSON or compressed."""
     if not text or text.startswith("{"):
         return json.loads(text or "{}"), b""
     import zlib
@@ -126,32 +126,33 @@ def _unpacked(text: str) -> tuple[dict[str, Any], bytes]:
     return json.loads(header), body
 
 
-def _decoded(coded: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> Names:
-    """Return values as they were: JSON's as they are, arrays, tables as DataFrames."""
-    values = {name: _array(name, one, body) if "array" in one else one.get("value") for name, one in coded.items()}
-    for name in [name for name, one in coded.items() if "tables" in one]:
+def _decode(headers: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> Names:
+    """Return plain values, arrays and DataFrames by name."""
+    values = {name: _array(name, one, body) if "array" in one else one.get("value") for name, one in headers.items()}
+    for name in [name for name, one in headers.items() if "tables" in one]:
         try:
-            values[name] = load("heroku_frames").frame(coded[name], body)
-        except ImportError:  # noqa: PERF203 - the first one is told
-            raise ModuleNotFoundError(f"{name} is a DataFrame, and the app has no pandas", name="pandas") from None
+            values[name] = load("heroku_frames").build_frame(headers[name], body)
+        except ImportError:  # noqa: PERF203 - the first error is enough
+            message = f'"{name}" is a DataFrame, and pandas is not installed in the app'
+            raise ModuleNotFoundError(message, name="pandas") from None
     return values
 
 
-def _array(name: str, coded: dict[str, Any], body: bytes) -> Any:
+def _array(name: str, header: dict[str, Any], body: bytes) -> Any:
     try:
         import numpy as np
     except ImportError:
-        told = f"{name} is a numpy array, and the app has no numpy ({name}.tolist() would do without)"
-        raise ModuleNotFoundError(told, name="numpy") from None
-    data = body[coded["at"] : coded["at"] + coded["size"]]
-    return np.frombuffer(data, dtype=coded["array"]).reshape(coded["shape"]).copy()
+        message = f'"{name}" is an array, and numpy is not installed in the app (or pass {name}.tolist())'
+        raise ModuleNotFoundError(message, name="numpy") from None
+    data = body[header["at"] : header["at"] + header["size"]]
+    return np.frombuffer(data, dtype=header["array"]).reshape(header["shape"]).copy()
 
 
-# -- values that go --------------------------------------------------------------------------------
+# -- results ---------------------------------------------------------------------------------------
 
 
 def display(*values: Any) -> None:
-    """Show values in the cell: a matplotlib figure as a picture, anything else as its text."""
+    """Show values in the notebook: a matplotlib figure as a picture, anything else as text."""
     for value in values:
         if hasattr(value, "savefig"):
             _send_figure(value)
@@ -159,7 +160,7 @@ def display(*values: Any) -> None:
             print(value if isinstance(value, str) else repr(value))
 
 
-_figures: list[Any] = []  # those that were shown
+_figures: list[Any] = []  # already shown
 
 
 def _send_figure(figure: Any) -> None:
@@ -172,7 +173,7 @@ def _send_figure(figure: Any) -> None:
 
 
 def _show_open_figures() -> None:
-    """As a notebook does: what pyplot still has open is to be seen."""
+    """Send the figures that pyplot still has open, as a notebook does at the end of a cell."""
     pyplot: Any = sys.modules.get("matplotlib.pyplot")
     for number in pyplot.get_fignums() if pyplot else ():
         figure = pyplot.figure(number)
@@ -181,7 +182,7 @@ def _show_open_figures() -> None:
 
 
 def _show(value: Any) -> None:
-    """Send the value of a cell's last expression as its table; where it is none, or there is one, show it."""
+    """Send the value of a cell's last expression as the table; show it if it has no rows or rows were emitted."""
     table = _NOTHING if heroku_task._sender.has_table else _as_table(value)
     if table is not _NOTHING:
         heroku_task.emit(table)
@@ -190,13 +191,13 @@ def _show(value: Any) -> None:
 
 
 def _as_table(value: Any) -> Any:
-    """Return what `emit` takes of a value: a scalar, or each of a list of them, is a row with the column `value`."""
+    """Return a value as `emit` takes it: each scalar becomes a row with the column `value`."""
     if value is None:
         return _NOTHING
     if hasattr(value, "to_frame") and hasattr(value, "index"):  # a Series
         value = value.to_frame("value" if value.name is None else value.name)
-    if hasattr(value, "columns") and hasattr(value, "to_dict"):  # a table, of pandas or polars
-        return _flat(value)
+    if hasattr(value, "columns") and hasattr(value, "to_dict"):  # a DataFrame of pandas or polars
+        return _with_index_columns(value)
     if heroku_task._as_dict(value) is not None or hasattr(value, "__next__"):
         return value
     if hasattr(value, "tolist"):
@@ -210,22 +211,22 @@ def _as_table(value: Any) -> Any:
         return _NOTHING
 
 
-def _flat(table: Any) -> Any:
-    """Return a DataFrame whose index, where that is more than row numbers, stands in columns."""
+def _with_index_columns(table: Any) -> Any:
+    """Return a DataFrame whose index, unless it only numbers the rows, has become columns."""
     index = getattr(table, "index", None)
     is_numbered = index is None or (list(index.names) == [None] and index.dtype.kind in ("i", "u"))
     return table if is_numbered else table.reset_index()
 
 
-def _give(name: str, value: Any) -> None:
-    """Send what a function returned: a DataFrame as a table, all else as one row."""
+def _send_result(name: str, value: Any) -> None:
+    """Send what a function returned: a DataFrame as a table, any other value as one row."""
     if heroku_task._sender.has_table:
-        raise heroku_task.TaskError(f"{name} emitted rows: a function gives its result by `return`")
+        raise heroku_task.TaskError(f'"{name}" emitted rows; a function must return its result instead')
     if heroku_task._is_dataframe(value):
-        heroku_task.emit(_flat(value))
+        heroku_task.emit(_with_index_columns(value))
         return
     try:
         row = {"value": heroku_task._plain(value, "value")}
     except TypeError as error:
-        raise TypeError(f"what {name} returned cannot travel: {error}") from None
+        raise TypeError(f'the result of "{name}" cannot be sent: {error}') from None
     heroku_task.emit(row)
