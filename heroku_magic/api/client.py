@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.api import rest
 from heroku_magic.api.resources import (
-    Account,
+    AccountInfo,
     App,
     Authorization,
     Build,
@@ -52,9 +52,9 @@ class HerokuClient:
         """Close the connections."""
         self._transport.close()
 
-    def account(self) -> Account:
-        """Return the account behind the token."""
-        return self._get(rest.path("account"), Account)
+    def account(self) -> AccountInfo:
+        """Return the account that the token belongs to."""
+        return self._get(rest.path("account"), AccountInfo)
 
     def rate_limit(self) -> RateLimit:
         """Return the requests left in this hour; this request does not count."""

@@ -1,4 +1,4 @@
-"""Heroku's error codes in log lines -> a sentence and what to do; it reads one line at a time and keeps nothing.
+"""Explains the error codes in Heroku's log lines, and what to do about them.
 
 https://devcenter.heroku.com/articles/error-codes
 """
@@ -22,25 +22,25 @@ _LARGER = {
     "performance-xl": "performance-2xl",
 }
 _MEANING = {
-    "R10": "the dyno did not bind its $PORT in time: only `web` has to",
-    "R11": "the dyno sent a bad bind",
-    "R12": "the task did not end within 30 s of being told to (SIGTERM), so it was killed: end it on SIGTERM",
-    "R13": "nobody came to attach to the dyno within 30 s",
-    "R14": "the dyno used more memory than {size} has, and was slowed down by swapping: try --size {larger}",
+    "R10": "the dyno did not bind to $PORT in time, which only `web` dynos have to do",
+    "R11": "the dyno sent a bad bind message",
+    "R12": "the task did not end within 30 s of SIGTERM and was killed: make it exit on SIGTERM",
+    "R13": "no client attached to the dyno within 30 s",
+    "R14": "the dyno used more memory than {size} has, and swapping slowed it down: try --size {larger}",
     "R15": "the dyno used far more memory than {size} has, and was killed: try --size {larger}",
-    "R16": "the dyno went on after its client had left",
-    "R17": "the app's slug is broken (its checksum is wrong): deploy it again",
+    "R16": "the dyno kept running after its client disconnected",
+    "R17": "the checksum of the app's slug is wrong: deploy the app again",
     "L10": "Heroku dropped {count} lines of a log drain",
-    "L11": "Heroku dropped {count} lines of this log on their way here",
-    "L12": "Heroku dropped {count} lines of this app's log at their source: print less, or slower",
-    "L13": "Heroku lost {count} lines of this app's log on their way: the log service had trouble",
+    "L11": "Heroku dropped {count} lines before they reached this notebook",
+    "L12": "Heroku dropped {count} lines of this app's log at the source: print less, or more slowly",
+    "L13": "Heroku lost {count} lines of this app's log because of trouble with its log service",
     "L14": "a log drain's certificate is not valid",
-    "L15": "Heroku cannot read the log's last lines just now",
+    "L15": "Heroku cannot read the last lines of the log at the moment",
 }
 
 
 def sentence(message: str, size: str | None) -> tuple[str, str] | None:
-    """Return the code that a line of Heroku's tells of, and what it means for this run; None for any other line."""
+    """Return the error code in a message from Heroku and its explanation; None if the message has no code."""
     match = _CODE.match(message)
     if match is None:
         return None
@@ -51,7 +51,7 @@ def sentence(message: str, size: str | None) -> tuple[str, str] | None:
 
 
 def lost(message: str) -> int:
-    """Return how many lines a line of Heroku's says were lost; 0 for any other line.
+    """Return how many lost lines a message from Heroku reports; 0 for any other message.
 
     >>> lost("Error L12: 7 messages dropped since 2026-01-01T00:00:00+00:00.")
     7

@@ -1,4 +1,4 @@
-"""The host of the Platform API, as `HEROKU_HOST` names it."""
+"""Determines the host of the Platform API from `HEROKU_HOST`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
-
-
 _HEROKU_HOSTS = ("heroku.com", "herokai.com", "herokuspace.com", "herokudev.com")
 
 
 def base_url(environ: Mapping[str, str] | None = None) -> str:
-    """Return the API's base URL as `HEROKU_HOST` says it, read as the official CLI reads it.
+    """Return the base URL of the API, reading `HEROKU_HOST` as the official CLI does.
 
-    A host that is neither Heroku's nor loopback is refused: the token would go there.
+    Any host other than Heroku's and loopback is rejected, because it would receive the token.
     """
     host = (environ or os.environ).get("HEROKU_HOST", "heroku.com").strip()
     parts = urlsplit(host if host.startswith("http") else f"https://api.{host}")
@@ -29,6 +27,6 @@ def base_url(environ: Mapping[str, str] | None = None) -> str:
     if not is_heroku and name not in LOOPBACK:
         raise SettingsError(
             f"HEROKU_HOST is {host!r}: expected heroku.com, one of its subdomains, or "
-            "http://127.0.0.1:PORT. The token goes nowhere else."
+            "http://127.0.0.1:PORT. The token is sent to no other host."
         )
     return f"{parts.scheme}://{parts.netloc}"

@@ -1,6 +1,6 @@
-"""The Platform API's resources as its schema names them: values without behaviour; nothing is fetched here.
+"""The resources of the Platform API, with the names of its schema.
 
-Only fields that are read are declared; unknown ones are ignored, so that Heroku may add more.
+Only fields that are read are declared; others are ignored, so Heroku may add more.
 https://devcenter.heroku.com/articles/platform-api-reference
 """
 
@@ -13,8 +13,8 @@ import msgspec
 from heroku_magic.text.secret import Secret  # noqa: TC001 - msgspec reads the annotations
 
 
-class Account(msgspec.Struct, frozen=True):
-    """The account behind the token."""
+class AccountInfo(msgspec.Struct, frozen=True):
+    """The account that the token belongs to."""
 
     email: str
 
@@ -26,13 +26,13 @@ class Generation(msgspec.Struct, frozen=True):
 
 
 class Space(msgspec.Struct, frozen=True):
-    """The private space of an app."""
+    """The private space that an app runs in."""
 
     shield: bool = False
 
 
 class Named(msgspec.Struct, frozen=True):
-    """What an app refers to by its name: a region, a stack."""
+    """A resource that an app refers to by name: a region or a stack."""
 
     name: str
 
@@ -52,14 +52,14 @@ class App(msgspec.Struct, frozen=True):
 
 
 class AccessToken(msgspec.Struct, frozen=True):
-    """A token and how many seconds it still has; null: it does not end."""
+    """A token and the seconds until it expires; null if it never does."""
 
     token: Secret
     expires_in: int | None = None
 
 
 class Authorization(msgspec.Struct, frozen=True):
-    """What somebody may do, and the token for it."""
+    """An OAuth authorization: its scope and its token."""
 
     id: str = ""
     description: str = ""
@@ -74,7 +74,7 @@ class RateLimit(msgspec.Struct, frozen=True):
 
 
 class Slug(msgspec.Struct, frozen=True):
-    """What a release runs. size: bytes; null where it is not told."""
+    """The compiled code that a release runs. size: in bytes; null if Heroku does not report it."""
 
     id: str
     size: int | None = None
@@ -82,7 +82,7 @@ class Slug(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What another resource is referred to by."""
+    """A reference to another resource."""
 
     id: str
 
@@ -104,26 +104,26 @@ class Release(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where an archive is put, and where a build gets it; whoever has the URLs can do the same."""
+    """The URLs to upload and to download an archive; they are secrets, because anybody who has them can use them."""
 
     put_url: Secret
     get_url: Secret
 
 
 class NewSource(msgspec.Struct, frozen=True):
-    """The answer to a request for a source."""
+    """The response to a request for a source."""
 
     source_blob: Source
 
 
 class BuiltSource(msgspec.Struct, frozen=True):
-    """What a build was made from."""
+    """The source that a build was made from."""
 
     checksum: str | None = None
 
 
 class Build(msgspec.Struct, frozen=True):
-    """A build. status: `pending`, `succeeded` or `failed`; release and slug are null until it has them."""
+    """A build. status: `pending`, `succeeded` or `failed`; release and slug are null until they exist."""
 
     id: str
     status: str
@@ -141,7 +141,7 @@ class DynoRelease(msgspec.Struct, frozen=True):
 
 
 class ProcessType(msgspec.Struct, frozen=True):
-    """One entry of an app's formation."""
+    """A process type in an app's formation."""
 
     type: str
     command: str
@@ -150,9 +150,9 @@ class ProcessType(msgspec.Struct, frozen=True):
 
 
 class Dyno(msgspec.Struct, frozen=True):
-    """A dyno. `attach_url` is left out on purpose: it is a secret that we never use.
+    """A dyno. `attach_url` is omitted on purpose: it is a secret that is never needed.
 
-    `state` is text, not an enumeration: Heroku adds states without notice.
+    `state` is a string, not an enumeration, because Heroku adds states without notice.
     """
 
     id: str
@@ -166,7 +166,7 @@ class Dyno(msgspec.Struct, frozen=True):
 
 
 class LogSession(msgspec.Struct, frozen=True):
-    """A log session; whoever has its URL can read the app's log, so it is a Secret."""
+    """A log session. Its URL is a secret, because anybody who has it can read the app's log."""
 
     id: str
     logplex_url: Secret

@@ -129,7 +129,7 @@ class Deploy:
             self._error = error
             self._end("failed", error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever for a thread that died
-            self._error = HerokuMagicError(f"A fault of heroku_magic: {type(error).__name__}.")
+            self._error = HerokuMagicError(f"Internal error in heroku_magic: {type(error).__name__}.")
             self._end("failed", error=str(self._error))
         finally:
             self._events.close()

@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import FailedRun, ResultIncomplete, TaskFailed
+from heroku_magic.runs.options import LONGEST_TIMEOUT
 from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean, clean_line
 
@@ -85,7 +86,7 @@ def describe_failure(
     source, module, remedy = "", None, ""
     if time_limit is not None:
         headline = f"the time limit of {time_limit} s was reached, so Heroku ended the task"
-        remedy = "Set a longer one with --timeout SECONDS (at most 86400)."
+        remedy = f"Set a longer one with --timeout SECONDS (at most {LONGEST_TIMEOUT})."
     elif failure is not None:
         headline = clean(f"{failure.type}: {failure.message}".rstrip(": ")[:_LONGEST])
         source, module = _source_lines(failure.frames), failure.missing

@@ -1,4 +1,4 @@
-"""Creates the form of a task of an app, where widgets, display and runs meet."""
+"""Creates the form of a task, connected to the app that runs it."""
 
 from __future__ import annotations
 
@@ -90,13 +90,8 @@ def form(
         values: Mapping[str, Any], sources: Mapping[str, str], swept: Mapping[str, Sequence[Any]]
     ) -> Run | Sweep:
         parameters = {**values, **{name: find(name, source) for name, source in sources.items()}}
-        of_a_run = option_names(RunOptions) & options.keys()
-        run: Run | Sweep
-        with notifications_to(made.notify):
-            if swept:
-                run = connection.sweep(declared.name, swept, parameters, **options)
-            else:
-                run = connection.submit(declared.name, parameters, **{name: options[name] for name in of_a_run})
+        with notifications_to(created.notify):
+            run = _start(connection, declared.name, parameters, swept, options)
         if on_success is not None:
             run.add_done_callback(on_success)
         return run
@@ -108,7 +103,7 @@ def form(
         show=partial(show, verbose=verbose),
         app_name=connection.app_name,
     )
-    made = Form(
+    created = Form(
         declared,
         parameters or {},
         backend,
@@ -117,7 +112,21 @@ def form(
         secrets=secrets,
         options={name: value for name, value in (line or {}).items() if name not in _NOT_IN_A_CELL},
     )
-    return made
+    return created
+
+
+def _start(
+    connection: Heroku,
+    task: str,
+    parameters: Mapping[str, Any],
+    swept: Mapping[str, Sequence[Any]],
+    options: Mapping[str, Any],
+) -> Run | Sweep:
+    """Start a sweep if a parameter is swept, and a run otherwise; a run ignores the options of sweeps."""
+    if swept:
+        return connection.sweep(task, swept, parameters, **options)
+    of_a_run = option_names(RunOptions) & options.keys()
+    return connection.submit(task, parameters, **{name: options[name] for name in of_a_run})
 
 
 def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Run | Sweep | None) -> str:

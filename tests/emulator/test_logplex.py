@@ -13,12 +13,12 @@ import pytest
 
 from conftest import OVER
 from heroku_magic.emulator.logs import logplex as module
-from heroku_magic.emulator.logs.logplex import Filter, Logplex, LogSession, Tail
+from heroku_magic.emulator.logs.logplex import Filter, Logplex, LogplexSession, Tail
 from heroku_magic.emulator.timings import Timings
 
 
 def texts(logplex, **more):
-    session = LogSession(Filter(more.pop("dyno", None), more.pop("source", None)), **{"lines": 1500, **more})
+    session = LogplexSession(Filter(more.pop("dyno", None), more.pop("source", None)), **{"lines": 1500, **more})
     return [line for batch in logplex.backlog(session) for line in batch.lines]
 
 
@@ -63,7 +63,7 @@ def test_1500_lines_are_kept_whatever_their_batches():
 def test_an_unopened_session_expires_after_five_minutes(monkeypatch):
     async def scenario():
         logplex = Logplex()
-        session = LogSession(Filter())
+        session = LogplexSession(Filter())
         logplex.open_session(session)
         assert logplex.session(session.token) is session
         session.used_at -= 301
@@ -83,7 +83,7 @@ def test_a_reader_that_reads_nothing_loses_lines_and_learns_how_many(monkeypatch
     async def scenario():
         logplex = Logplex(Timings(patience=0.01))
         woken = asyncio.Event()
-        tail = Tail(logplex, LogSession(Filter("run.1"), tail=True), events=True)
+        tail = Tail(logplex, LogplexSession(Filter("run.1"), tail=True), events=True)
         logplex.waiting.add(woken.set)
         logplex.publish("app", "run.1", [b"kept"] * 100)
         assert not logplex.has_room("run.1")
@@ -208,7 +208,7 @@ def test_numbers_as_text_and_the_older_name_of_the_filter_are_accepted(demo):
 
 def test_a_silent_tail_sends_heartbeats(monkeypatch):
     async def scenario():
-        tail = Tail(Logplex(), LogSession(Filter(), tail=True), events=False)
+        tail = Tail(Logplex(), LogplexSession(Filter(), tail=True), events=False)
         silence = await tail.take(0.01)
         tail.close()
         return silence, await tail.take(0.01)

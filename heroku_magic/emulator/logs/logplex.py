@@ -47,7 +47,7 @@ class Filter:
 
 
 @dataclass
-class LogSession:
+class LogplexSession:
     """A log session. token: 128 random bits, the only protection of its URL."""
 
     filter: Filter
@@ -70,7 +70,7 @@ class Logplex:
         self._count = 0
         self._next = 1
         self._newest = b""
-        self._sessions: dict[str, LogSession] = {}
+        self._sessions: dict[str, LogplexSession] = {}
         self._tails: list[Tail] = []
         self.waiting: set[Callable[[], None]] = set()
         self.copies: dict[str, Callable[[bytes], None]] = {}
@@ -115,18 +115,18 @@ class Logplex:
         text = message.replace("\r", " ").replace("\n", " ")
         self.publish(source, dyno, cut(text.encode("utf-8", "replace")))
 
-    def open_session(self, session: LogSession) -> None:
+    def open_session(self, session: LogplexSession) -> None:
         """Add a session, and forget those that have expired."""
         session.used_at = clock = asyncio.get_running_loop().time()
         self._sessions = {old.token: old for old in self._sessions.values() if not self._is_expired(old, clock)}
         self._sessions[session.token] = session
 
-    def session(self, token: str) -> LogSession | None:
+    def session(self, token: str) -> LogplexSession | None:
         """Return the session of a URL, unless it has expired."""
         session = self._sessions.get(token)
         return None if session is None or self._is_expired(session, asyncio.get_running_loop().time()) else session
 
-    def backlog(self, session: LogSession, after: int | None = None) -> list[Batch]:
+    def backlog(self, session: LogplexSession, after: int | None = None) -> list[Batch]:
         """Return what a session gets first: its last lines, cut before they are filtered, or those after an id."""
         count = min(session.lines, BUFFER) if after is None else min(max(self.total - after, 0), BUFFER)
         found: list[Batch] = []
@@ -167,14 +167,14 @@ class Logplex:
         for tail in tuple(self._tails):
             tail.close()
 
-    def _is_expired(self, session: LogSession, clock: float) -> bool:
+    def _is_expired(self, session: LogplexSession, clock: float) -> bool:
         return not session.readers and clock - session.used_at > self.timings.session
 
 
 class Tail:
     """One reader of a session, with the lines that wait to be written."""
 
-    def __init__(self, logplex: Logplex, session: LogSession, *, events: bool, after: int | None = None) -> None:
+    def __init__(self, logplex: Logplex, session: LogplexSession, *, events: bool, after: int | None = None) -> None:
         self.session = session
         self._logplex = logplex
         self._events = events

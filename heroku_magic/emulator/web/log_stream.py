@@ -15,7 +15,7 @@ from heroku_magic.emulator.web import request_faults, requests, responses
 from heroku_magic.emulator.web.api import ApiHandler, LocalHandler
 
 if TYPE_CHECKING:
-    from heroku_magic.emulator.logs.logplex import LogSession
+    from heroku_magic.emulator.logs.logplex import LogplexSession
     from heroku_magic.emulator.platform import Platform
 
 _EVENTS = "text/event-stream"
@@ -65,7 +65,7 @@ class LogStreamHandler(LocalHandler):
         if self._tail is not None:
             self._tail.close()
 
-    async def _send(self, session: LogSession, tail: Tail, *, events: bool) -> None:
+    async def _send(self, session: LogplexSession, tail: Tail, *, events: bool) -> None:
         session.readers += 1
         try:
             await self._write_all(session, tail, events=events)
@@ -76,7 +76,7 @@ class LogStreamHandler(LocalHandler):
             session.readers -= 1
             session.used_at = asyncio.get_running_loop().time()
 
-    async def _write_all(self, session: LogSession, tail: Tail, *, events: bool) -> None:
+    async def _write_all(self, session: LogplexSession, tail: Tail, *, events: bool) -> None:
         self.set_header("Content-Type", _EVENTS if events else "text/plain; charset=utf-8")
         if events and not session.tail:
             self.write(b"retry: 0\n\n")  # the official CLI waits this long before it accepts the end

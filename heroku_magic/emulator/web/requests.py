@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from heroku_magic.emulator.authorizations import SCOPES, Grant
 from heroku_magic.emulator.errors import bad_request, invalid_params
 from heroku_magic.emulator.formation import ScaleUpdate
-from heroku_magic.emulator.logs.logplex import BUFFER, Filter, LogSession
+from heroku_magic.emulator.logs.logplex import BUFFER, Filter, LogplexSession
 from heroku_magic.emulator.runtime import DynoRequest
 from heroku_magic.emulator.sizes import DEFAULT, SIZES
 from heroku_magic.emulator.state import APP_NAME, REGIONS, STACK, STACKS, EmulatedBuild, EmulatedSlug, fixed_id
@@ -71,12 +71,12 @@ def dyno_request(body: dict[str, Any]) -> DynoRequest:
     )
 
 
-def log_session(body: dict[str, Any]) -> LogSession:
+def log_session(body: dict[str, Any]) -> LogplexSession:
     """Return the session of a log session create; `dyno` may also hold a process type."""
     _only(body, "dyno", "dyno_name", "lines", "source", "tail", "type")
     dyno, dyno_name, kind = (_string(body, name) for name in ("dyno", "dyno_name", "type"))
     lines = _number("lines", body.get("lines", 100), most=10**9)
-    return LogSession(
+    return LogplexSession(
         Filter(dyno or dyno_name or kind, _string(body, "source")), min(lines, BUFFER), _flag(body, "tail")
     )
 

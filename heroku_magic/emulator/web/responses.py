@@ -13,7 +13,7 @@ from heroku_magic.emulator.state import EMAIL, STACK, fixed_id
 if TYPE_CHECKING:
     from heroku_magic.emulator.authorizations import Grant
     from heroku_magic.emulator.code.blobs import Blob
-    from heroku_magic.emulator.logs.logplex import LogSession
+    from heroku_magic.emulator.logs.logplex import LogplexSession
     from heroku_magic.emulator.sizes import Size
     from heroku_magic.emulator.state import (
         EmulatedApp,
@@ -251,7 +251,7 @@ def dyno_size(size: Size) -> Json:
     }
 
 
-def log_session(session: LogSession, url: str) -> Json:
+def log_session(session: LogplexSession, url: str) -> Json:
     """Return a log session. Its URL is all that is needed to read the log."""
     created = when(session.created_at)
     return {"created_at": created, "id": session.id, "logplex_url": url, "updated_at": created}
