@@ -10,6 +10,7 @@ import signal
 import sys
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from heroku_magic.emulator.dynos import watch
 from heroku_magic.emulator.errors import StartError
@@ -53,64 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = parser.add_argument
-    add(
-        "--app",
-        dest="apps",
-        action="append",
-        default=[],
-        type=_app,
-        metavar="NAME=FOLDER",
-        help="serve this folder as an app of this name; may be repeated (--app demo=./worker)",
-    )
-    add("--port", type=int, default=0, help="port on 127.0.0.1; by default a free one (--port 5001)")
-    add(
-        "--token",
-        metavar="TOKEN",
-        help="the API token; by default a random one, which no list of processes shows (--token secret)",
-    )
-    add(
-        "--state",
-        type=lambda text: Path(text).expanduser().absolute(),
-        metavar="FOLDER",
-        help="keep apps, config, releases and slugs here for the next start (--state ./heroku-state)",
-    )
-    add(
-        "--one-offs",
-        type=_count,
-        metavar="N",
-        help="most one-off dynos per app at once, of all sizes; by default Heroku's limit per size (--one-offs 8)",
-    )
-    add(
-        "--requests-left",
-        type=_count,
-        default=CAPACITY,
-        metavar="N",
-        help="requests left in the account's budget at the start; 75 are added per minute (--requests-left 20)",
-    )
-    add(
-        "--time",
-        dest="timings",
-        action="append",
-        default=[],
-        metavar="NAME=SECONDS",
-        help=f"change one of the platform's times, by default Heroku's own: {', '.join(TIMINGS)} (--time grace=5)",
-    )
-    add(
-        "--fault",
-        dest="faults",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="make something go wrong; may be repeated; see the list below (--fault drop-lines=0.1)",
-    )
-    add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same faults (--seed 7)")
-    add(
-        "--until-stdin-closes",
-        action="store_true",
-        help="end when standard input closes (sleep 60 | python -m ... --until-stdin-closes)",
-    )
-    add("--parent", type=_count, metavar="PID", help="end when this process has ended (--parent $$)")
+    for flag, settings in _OPTIONS.items():
+        parser.add_argument(flag, **settings)
     return parser
 
 
@@ -179,6 +124,60 @@ async def _serve(options: argparse.Namespace) -> None:
     os.write(1, "".join(f"export {name}={value}\n" for name, value in exports.items()).encode())
     await end.wait()
     await server.stop()
+
+
+# What each option of the command line takes, as `add_argument` spells it.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--app": {
+        "dest": "apps",
+        "action": "append",
+        "default": [],
+        "type": _app,
+        "metavar": "NAME=FOLDER",
+        "help": "serve this folder as an app of this name; may be repeated (--app demo=./worker)",
+    },
+    "--port": {"type": int, "default": 0, "help": "port on 127.0.0.1; by default a free one (--port 5001)"},
+    "--token": {
+        "metavar": "TOKEN",
+        "help": "the API token; by default a random one, which no list of processes shows (--token secret)",
+    },
+    "--state": {
+        "type": lambda text: Path(text).expanduser().absolute(),
+        "metavar": "FOLDER",
+        "help": "keep apps, config, releases and slugs here for the next start (--state ./heroku-state)",
+    },
+    "--one-offs": {
+        "type": _count,
+        "metavar": "N",
+        "help": "most one-off dynos per app at once, of all sizes; by default Heroku's limit per size (--one-offs 8)",
+    },
+    "--requests-left": {
+        "type": _count,
+        "default": CAPACITY,
+        "metavar": "N",
+        "help": "requests left in the account's budget at the start; 75 are added per minute (--requests-left 20)",
+    },
+    "--time": {
+        "dest": "timings",
+        "action": "append",
+        "default": [],
+        "metavar": "NAME=SECONDS",
+        "help": f"change one of the platform's times, by default Heroku's own: {', '.join(TIMINGS)} (--time grace=5)",
+    },
+    "--fault": {
+        "dest": "faults",
+        "action": "append",
+        "default": [],
+        "metavar": "NAME=VALUE",
+        "help": "make something go wrong; may be repeated; see the list below (--fault drop-lines=0.1)",
+    },
+    "--seed": {"type": int, "default": 0, "metavar": "N", "help": "the same seed gives the same faults (--seed 7)"},
+    "--until-stdin-closes": {
+        "action": "store_true",
+        "help": "end when standard input closes (sleep 60 | python -m ... --until-stdin-closes)",
+    },
+    "--parent": {"type": _count, "metavar": "PID", "help": "end when this process has ended (--parent $$)"},
+}
 
 
 if __name__ == "__main__":
