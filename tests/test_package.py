@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import zipfile
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -46,7 +49,17 @@ def test_an_unknown_name_is_an_attribute_error():
         heroku_magic.nope  # noqa: B018 - asking is the test
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "worker/README.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "CHANGELOG.md",
+        "worker/README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ],
+)
 def test_relative_links_lead_somewhere(page):
     text = (ROOT / page).read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
@@ -58,3 +71,44 @@ def test_each_modules_first_sentence_says_its_job():
     modules = [path for path in (ROOT / "heroku_magic").rglob("*.py") if "_worker" not in path.parts]
 
     assert not [path.name for path in modules if not path.read_text().startswith(('"""', 'r"""'))]
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_the_paths_that_a_page_names_exist(page):
+    paths = re.findall(r"`([\w./-]+/[\w.-]*|\w+\.(?:py|md|toml))`", (ROOT / page).read_text())
+    homes = (ROOT, ROOT / "heroku_magic")
+
+    assert paths
+    assert not [path for path in paths if not any((home / path).exists() for home in homes)]
+
+
+def imports_by_module():
+    """The modules that each module of the package imports, for type checking too; its own lazy `__init__` apart."""
+    files = {path: path.relative_to(ROOT).with_suffix("") for path in (ROOT / "heroku_magic").rglob("*.py")}
+    names = {".".join(name.parts).removesuffix(".__init__"): path for path, name in files.items()}
+    imported = {}
+    for name, path in names.items():
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        found = {one for node in nodes for alias in node.names for one in (f"{node.module}.{alias.name}", node.module)}
+        # A package's own __init__ is imported with each of its modules, and may import them.
+        imported[name] = {one for one in found & names.keys() if not name.startswith(f"{one}.") and one != name}
+    return {name: found for name, found in imported.items() if name != "heroku_magic"}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    imported = imports_by_module()
+
+    tuple(TopologicalSorter(imported).static_order())  # raises CycleError, which names the circle
+
+
+def test_no_two_classes_have_the_same_name():
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "heroku_magic").rglob("*.py")]
+    counts = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+
+    assert not [name for name, count in counts.items() if count > 1]
+
+
+def test_no_module_has_more_than_400_lines():
+    modules = (ROOT / "heroku_magic").rglob("*.py")
+
+    assert not [path.name for path in modules if len(path.read_text().splitlines()) > 400]
