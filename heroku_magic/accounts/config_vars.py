@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.secret_sources import ask_for_config_var
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.protocol.environ import VARIABLE_NAME
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.sanitize import clean_line
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from heroku_magic.text.secret import Secret
 
 # https://devcenter.heroku.com/articles/config-vars#config-var-policies
-_NAME = re.compile(r"(?!__|HEROKU_)[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(rf"(?!__|HEROKU_){VARIABLE_NAME.pattern}")
 
 
 class ConfigVars:

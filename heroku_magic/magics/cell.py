@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.magics.expand import VARIABLE, closing, describe, evaluate, expand, is_json, look_up, unquote
-from heroku_magic.protocol.environ import NAME
+from heroku_magic.protocol.environ import NAME_RULE, VARIABLE_NAME
 from heroku_magic.protocol.values import RawText
 from heroku_magic.text.sanitize import clean_line
 
@@ -75,7 +75,7 @@ def read_argument(word: str, namespace: Mapping[str, Any], *, option: str = "--a
     """
     content, is_literal = unquote(word)
     name, equals, raw = content.partition("=")
-    if not equals or not NAME.fullmatch(name):
+    if not equals or not VARIABLE_NAME.fullmatch(name):
         raise InvalidOptions(f"{option} {clean_line(word[:60])}: expected NAME=VALUE, for example {option} n=10.")
     value, is_literal = unquote(raw) if content == word else (raw, is_literal)
     if is_literal or is_json(value):
@@ -127,8 +127,8 @@ def _issue(statement: ast.stmt, lines: list[str]) -> str | None:
     for target in statement.targets:
         if not isinstance(target, ast.Name):
             return f"{where}: a parameter's name was expected to the left of ={source}"
-        if not NAME.fullmatch(target.id):
-            return f'{where}: "{target.id}" cannot name a parameter; use the letters a-z, digits and _{source}'
+        if not VARIABLE_NAME.fullmatch(target.id):
+            return f'{where}: "{target.id}" cannot name a parameter; {NAME_RULE}{source}'
     return None
 
 

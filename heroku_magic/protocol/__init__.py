@@ -1,1 +1,1 @@
-"""The contract with `worker/heroku_task.py`, in both directions. No I/O belongs here."""
+"""The protocol spoken with `worker/heroku_task.py`: parameters in, records and tables out. No I/O belongs here."""

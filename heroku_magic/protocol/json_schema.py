@@ -1,7 +1,7 @@
-"""JSON Schema: whether a value fits one, and what it expects in words; it knows no task.
+"""Checks values against a JSON Schema and describes in words what the schema expects.
 
-A schema may come from a stranger's app: nothing in it is evaluated, its size is bounded, and a construct
-that is not known takes anything. The words are those of https://json-schema.org/draft/2020-12.
+A schema may come from an untrusted app: nothing in it is evaluated, its size is bounded, and an unknown
+construct accepts any value. Keywords follow https://json-schema.org/draft/2020-12.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from difflib import get_close_matches
 from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.protocol.values import RawText
+from heroku_magic.protocol.values import FALSE_WORDS, TRUE_WORDS, RawText
 from heroku_magic.text.sanitize import LINE, clipped, listed, short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_DEEPEST = 20
-_MOST_CHOICES = 1000  # of which the nearest is looked for
-_TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
-_WORDS = {
+_MAX_DEPTH = 20
+_MAX_CHOICES = 1000  # searched for the nearest match
+_NAMES = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -45,7 +44,7 @@ _TYPES = {
     "password": "Secret",
 }
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# As the worker's helper reads it: a day, or a day and a time, with a zone or without.
+# As the worker's helper reads it: a day, optionally with a time and a time zone.
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d(?::\d\d(?::\d\d)?)?)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?)?",
     re.ASCII,
@@ -53,75 +52,75 @@ _MOMENT = re.compile(
 _NEARLY_DAY = re.compile(r"\s*(\d{4})\D(\d{1,2})\D(\d{1,2})(?:[T\s].*)?", re.ASCII | re.DOTALL)
 
 
-# -- does a value fit? -----------------------------------------------------------------------------
+# -- checks -----------------------------------------------------------------------------
 
 
 def fits(value: Any, schema: Any, depth: int = 0) -> bool:
-    """Whether a plain value, or the typed text that stands for it, is what the schema takes.
+    """Whether the schema accepts a plain value, or the value that raw text stands for.
 
     >>> fits(3, {"type": "integer", "minimum": 1}), fits(RawText("0"), {"type": "integer", "minimum": 1})
     (True, False)
     """
-    if not isinstance(schema, dict) or depth > _DEEPEST:
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
         return True
     if kinds := in_list(schema, "anyOf"):
-        return any(fits(one, kind, depth + 1) for kind in kinds for one in (value, *_readings(value)))
+        # Raw text may also stand for a value of another type.
+        readings = [value, read_text(value, "json")] if isinstance(value, RawText) else [value]
+        return any(fits(reading, kind, depth + 1) for kind in kinds for reading in readings)
     kind = schema.get("type")
-    reads = _READERS.get(kind) if isinstance(kind, str) else None
-    if isinstance(value, RawText) and reads and kind != "string":
-        value = read(value, kind)
+    has_type = _TYPE_CHECKS.get(kind) if isinstance(kind, str) else None
+    if isinstance(value, RawText) and has_type and kind != "string":
+        value = read_text(value, kind)
     if (choices := in_list(schema, "enum")) and not any(_is_choice(value, choice, kind) for choice in choices):
         return False
-    if reads is None:
-        return bool(choices) or _keeps(value, schema)
-    return reads(value) and _keeps(value, schema) and _items_fit(value, schema, depth)
+    if has_type is None:
+        return bool(choices) or _meets_limits(value, schema)
+    if not has_type(value) or not _meets_limits(value, schema):
+        return False
+    return all(fits(item, item_schema, depth + 1) for _, item, item_schema in _items(value, schema))
 
 
-def culprit(value: Any, schema: Any) -> tuple[str, Any, Any]:
-    """Return where in a value that does not fit the fault lies (`[3]`), what stands there, and what it has to fit."""
-    where = ""
-    for _ in range(_DEEPEST):
+def locate_fault(value: Any, schema: Any) -> tuple[str, Any, Any]:
+    """Locate the fault in an invalid value: return its path (`[3]`), the value there, and the schema it violates."""
+    path = ""
+    for _ in range(_MAX_DEPTH):
         schema = without_null(schema)
         if isinstance(value, RawText) and schema.get("type") in {"array", "object"}:
-            value = read(value, "json")
-        bad = next(((at, one) for at, one, kind in _inner(value, schema) if not fits(one, kind)), None)
-        if bad is None or not _keeps(value, schema):
+            value = read_text(value, "json")
+        bad = next(((key, item) for key, item, kind in _items(value, schema) if not fits(item, kind)), None)
+        if bad is None or not _meets_limits(value, schema):
             break
-        where, value = f"{where}[{short(bad[0])}]", bad[1]
+        path, value = f"{path}[{short(bad[0])}]", bad[1]
         schema = schema["items"] if isinstance(schema.get("items"), dict) else schema["additionalProperties"]
-    return where, value, schema
+    return path, value, schema
 
 
 def without_null(schema: Any) -> Any:
-    """Return the one kind that an optional takes besides null, with the words beside it; other schemas as they are."""
+    """Return the non-null type of an optional type, merged with its siblings. Return other schemas unchanged."""
     if not isinstance(schema, dict):
         return {}
     kinds = [kind for kind in in_list(schema, "anyOf") if kind != {"type": "null"}]
-    rest = {word: told for word, told in schema.items() if word != "anyOf"}
+    rest = {keyword: value for keyword, value in schema.items() if keyword != "anyOf"}
     return {**rest, **kinds[0]} if len(kinds) == 1 and isinstance(kinds[0], dict) else schema
 
 
 def in_list(schema: Mapping[str, Any], key: str) -> list[Any]:
-    """Return what a schema lists; nothing listed is no construct that we know, so it takes anything."""
-    found = schema.get(key)
-    return found if isinstance(found, list) else []
+    """Return the list under a keyword of a schema. Anything else is unknown and therefore ignored."""
+    values = schema.get(key)
+    return values if isinstance(values, list) else []
 
 
-def _inner(value: Any, schema: Mapping[str, Any]) -> Iterable[tuple[Any, Any, Any]]:
-    """What a list or a dict holds: where, what, and the schema of it."""
+def _items(value: Any, schema: Mapping[str, Any]) -> Iterable[tuple[Any, Any, Any]]:
+    """Return the items of a list or a dict as (index or key, item, schema of the item)."""
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
-        return ((at, item, schema["items"]) for at, item in enumerate(value))
+        return ((index, item, schema["items"]) for index, item in enumerate(value))
     if isinstance(value, dict) and isinstance(schema.get("additionalProperties"), dict):
         return ((key, item, schema["additionalProperties"]) for key, item in value.items())
     return ()
 
 
-def _items_fit(value: Any, schema: Mapping[str, Any], depth: int) -> bool:
-    return all(fits(item, kind, depth + 1) for _, item, kind in _inner(value, schema))
-
-
 def _is_day(text: str) -> bool:
-    return _DAY.fullmatch(text) is not None and _is_read(date.fromisoformat, text)
+    return _DAY.fullmatch(text) is not None and _is_parsed_by(date.fromisoformat, text)
 
 
 def _is_moment(text: str) -> bool:
@@ -129,12 +128,12 @@ def _is_moment(text: str) -> bool:
     if match is None:
         return False
     day, clock, zone = match.groups("")
-    return _is_read(datetime.fromisoformat, f"{day}T{clock or '00:00'}{'' if zone in {'Z', 'z'} else zone}")
+    return _is_parsed_by(datetime.fromisoformat, f"{day}T{clock or '00:00'}{'' if zone in {'Z', 'z'} else zone}")
 
 
-def _is_read(by: Callable[[str], Any], text: str) -> bool:
+def _is_parsed_by(parse: Callable[[str], Any], text: str) -> bool:
     try:
-        by(text)
+        parse(text)
     except ValueError:
         return False
     return True
@@ -150,7 +149,7 @@ def _is_multiple(value: float, step: float) -> bool:
         steps = value / step
     except OverflowError:
         return False
-    # A tenth is no tenth to a float: what is near a whole number of steps is one.
+    # Floats represent decimal fractions inexactly, so the number of steps only needs to be nearly whole.
     return abs(steps) < 1e300 and abs(steps - round(steps)) <= 1e-9 + 1e-15 * abs(steps)
 
 
@@ -169,24 +168,25 @@ _LIMITS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any], dict[str, Call
 )
 
 
-def _keeps(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether a value keeps to the limits that the schema has for its type, and to its format."""
-    if isinstance(value, str) and (reads := _FORMATS.get(str(schema.get("format")))) and not reads(value):
+def _meets_limits(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a value meets the schema's limits for its type, and its format."""
+    if isinstance(value, str) and (matches := _FORMATS.get(str(schema.get("format")))) and not matches(value):
         return False
     for is_kind, size_of, limits in _LIMITS:
         if is_kind(value):
-            size, given = size_of(value), _limits(schema)
-            return all(keeps(size, given[word]) for word, keeps in limits.items() if word in given)
+            size, bounds = size_of(value), _limits(schema)
+            return all(is_met(size, bounds[keyword]) for keyword, is_met in limits.items() if keyword in bounds)
     return True
 
 
 def _limits(schema: Mapping[str, Any]) -> dict[str, float]:
-    """The limits that a schema has and that a number can keep to, in the order in which they are told."""
-    given = {word: schema[word] for word in LIMITS if _is_number(schema.get(word)) and abs(schema[word]) < math.inf}
-    return {word: limit for word, limit in given.items() if word != "multipleOf" or limit > 0}
+    """Return the valid limits of a schema, in display order."""
+    values: dict[str, Any] = {keyword: schema.get(keyword) for keyword in LIMITS}
+    limits = {keyword: value for keyword, value in values.items() if _is_number(value) and abs(value) < math.inf}
+    return {keyword: limit for keyword, limit in limits.items() if keyword != "multipleOf" or limit > 0}
 
 
-_READERS: dict[str, Callable[[Any], bool]] = {
+_TYPE_CHECKS: dict[str, Callable[[Any], bool]] = {
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "number": _is_number,
     "boolean": lambda value: isinstance(value, bool),
@@ -197,11 +197,11 @@ _READERS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def read(text: str, kind: Any) -> Any:
-    """Read the text of a declared type as the worker's helper decodes it; unreadable text stays text."""
+def read_text(text: str, kind: Any) -> Any:
+    """Convert text to a declared type as the worker's helper does. Invalid text is returned unchanged."""
     if kind == "boolean":
         word = text.strip().lower()
-        return word in _TRUE if word in _TRUE | _FALSE else text
+        return word in TRUE_WORDS if word in TRUE_WORDS | FALSE_WORDS else text
     try:
         if kind == "integer":
             return int(text)
@@ -212,35 +212,30 @@ def read(text: str, kind: Any) -> Any:
         return text
 
 
-def _readings(value: Any) -> list[Any]:
-    """What text that was typed may also stand for."""
-    return [read(value, "json")] if isinstance(value, RawText) else []
-
-
 def _is_choice(value: Any, choice: Any, kind: Any) -> bool:
-    if kind in _READERS and value == choice:
+    if kind in _TYPE_CHECKS and value == choice:
         return True
     if isinstance(value, str) == isinstance(choice, str) and type(value) in {type(choice), RawText} and value == choice:
         return True
     return isinstance(value, RawText) and not isinstance(choice, str) and value == json.dumps(choice)
 
 
-# -- what was meant, and what is expected, in words ------------------------------------------------
+# -- descriptions ------------------------------------------------
 
 
-def near_miss(value: Any, schema: Any) -> str:
-    """Return what was probably meant by a value that does not fit, or nothing."""
+def suggestion(value: Any, schema: Any) -> str:
+    """Return a suggestion for an invalid value, or an empty text."""
     schema = without_null(schema)
-    if choices := [one for one in in_list(schema, "enum")[:_MOST_CHOICES] if isinstance(one, str)]:
+    if choices := [one for one in in_list(schema, "enum")[:_MAX_CHOICES] if isinstance(one, str)]:
         return did_you_mean(str(value), choices) if isinstance(value, str) else ""
     if schema.get("format") == "date" and isinstance(value, str) and (parts := _NEARLY_DAY.fullmatch(value)):
         day = f"{parts[1]}-{int(parts[2]):02}-{int(parts[3]):02}"
         return f" Did you mean {day}?" if _is_day(day) else ""
-    return _nearest(read(value, "number") if isinstance(value, RawText) else value, schema)
+    return _nearest(read_text(value, "number") if isinstance(value, RawText) else value, schema)
 
 
 def _nearest(value: Any, schema: Mapping[str, Any]) -> str:
-    """The number nearest to one that does not fit."""
+    """Suggest the valid number nearest to an invalid one."""
     if not _is_number(value) or schema.get("type") not in {"integer", "number"} or not abs(value) < 1e15:
         return ""
     if schema["type"] == "integer" and value != int(value):
@@ -251,28 +246,28 @@ def _nearest(value: Any, schema: Mapping[str, Any]) -> str:
     for rounded in (number // step * step, (number // step + 1) * step) if step else (number,):
         candidate = int(rounded) if schema["type"] == "integer" else float(f"{rounded:.12g}")
         if fits(candidate, schema):
-            return f" The nearest that fits is {candidate}."
+            return f" The nearest valid value is {candidate}."
     return ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest name, or nothing."""
+    """Suggest the nearest known name, or return an empty text."""
     near = get_close_matches(name[:LINE], known, 1)
     return f" Did you mean {clipped(near[0])}?" if near else ""
 
 
 def expectation(schema: Mapping[str, Any], depth: int = 0) -> str:
-    """Return what a schema takes, in words.
+    """Return a description of the values that a schema accepts.
 
     >>> expectation({"type": "integer", "minimum": 1, "maximum": 10})
     'a whole number from 1 up to 10'
     """
-    return clipped(" ".join(filter(None, [_kind_expected(schema, depth), limits_text(schema)])), LINE)
+    return clipped(" ".join(filter(None, [_expected_type(schema, depth), limits_text(schema)])), LINE)
 
 
 def limits_text(schema: Mapping[str, Any]) -> str:
-    """Return the limits of a schema in words, without those of what it holds: `from 1 up to 10 in steps of 3`."""
-    return " ".join(LIMITS[word].format(limit) for word, limit in _limits(schema).items())
+    """Return the limits of a schema in words, without those of its items: `from 1 up to 10 in steps of 3`."""
+    return " ".join(LIMITS[keyword].format(limit) for keyword, limit in _limits(schema).items())
 
 
 LIMITS = {
@@ -288,20 +283,20 @@ LIMITS = {
 }
 
 
-def _kind_expected(schema: Mapping[str, Any], depth: int) -> str:
+def _expected_type(schema: Mapping[str, Any], depth: int) -> str:
     if choices := in_list(schema, "enum"):
         return f"one of {listed(map(short, choices))}"
     kinds = [kind for kind in in_list(schema, "anyOf") if isinstance(kind, dict)]
-    if kinds and depth < _DEEPEST:
+    if kinds and depth < _MAX_DEPTH:
         return " or ".join(expectation(kind, depth + 1) for kind in kinds)
     kind = str(schema.get("type"))
-    word = _WORDS.get(str(schema.get("format")) if kind == "string" else kind) or _WORDS.get(kind, "something else")
-    return f"{word} ({clipped(type_text(schema), LINE)})" if schema.get("items") else word
+    name = _NAMES.get(str(schema.get("format")) if kind == "string" else kind) or _NAMES.get(kind, "something else")
+    return f"{name} ({clipped(type_text(schema), LINE)})" if schema.get("items") else name
 
 
 def type_text(schema: Any, depth: int = 0) -> str:
     """Return a schema's type as Python would write it."""
-    if not isinstance(schema, dict) or depth > _DEEPEST:
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
         return "Any"
     if choices := in_list(schema, "enum"):
         return " | ".join(short(choice) for choice in choices)
@@ -330,19 +325,19 @@ _EXAMPLES = {
 
 
 def example(schema: Any, depth: int = 0) -> Any:
-    """Return a value that fits, as far as one can be guessed: the default, the first choice, or a usual one."""
-    if not isinstance(schema, dict) or depth > _DEEPEST:
+    """Return a valid value, if one can be guessed: the default, the first choice, or a typical value."""
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
         return "text"
     kinds, kind = in_list(schema, "anyOf"), schema.get("type")
-    usual = _EXAMPLES.get(str(schema.get("format")) if kind == "string" else str(kind))
-    guesses = [schema.get("default"), *in_list(schema, "enum")[:1], usual, *_bounds(schema)]
+    typical = _EXAMPLES.get(str(schema.get("format")) if kind == "string" else str(kind))
+    guesses = [schema.get("default"), *in_list(schema, "enum")[:1], typical, *_bounds(schema)]
     guesses += [example(kinds[0], depth + 1)] if kinds else []
     guesses += [[example(schema["items"], depth + 1)]] if kind == "array" and schema.get("items") else []
     return next((guess for guess in guesses if guess is not None and fits(guess, schema)), "text")
 
 
 def _bounds(schema: Mapping[str, Any]) -> list[Any]:
-    """Numbers that keep to the limits, if any does: the ends, one beyond an open end, one step."""
+    """Return candidates that may meet the limits: the bounds, one past an exclusive bound, one step."""
     limits = _limits(schema)
     ends = [limits.get("minimum"), limits.get("maximum"), limits.get("multipleOf")]
     return [

@@ -1,7 +1,7 @@
-"""A parameter's value -> the text of its environment variable; it knows neither names nor tasks.
+"""Encodes a parameter's value as the text of an environment variable.
 
-Values of numpy and pandas are known by what they can do: neither is imported for it. Whatever has
-no form raises TypeError, whose text says which kind of value that is and what to send instead.
+Values of numpy and pandas are recognized without importing either. A value that cannot be encoded
+raises TypeError, whose message names the kind of value and what to pass instead.
 """
 
 from __future__ import annotations
@@ -20,29 +20,31 @@ if TYPE_CHECKING:
 
 MAX_ENV_BYTES = 32 * 1024  # bytes of names and values: https://devcenter.heroku.com/articles/limits#config-vars
 LARGE_DATA_HINT = (
-    "Environment variables carry at most 32 kB in all. Three ways for more: a file in the worker folder "
-    "(`df.to_csv('worker/data.csv')`, then deploy), a table in the app's database "
-    "(`df.to_sql('data', engine)`, read by DATABASE_URL), or a presigned URL of an object store as the parameter."
+    "Environment variables hold at most 32 kB in total. Pass more data in one of three ways: a file in the worker "
+    "folder (`df.to_csv('worker/data.csv')`, then deploy), a table in the app's database "
+    "(`df.to_sql('data', engine)`, read with DATABASE_URL), or a presigned URL of an object store as the parameter."
 )
-_LARGEST_BITS = 13_000  # Python itself writes no whole number of more than 4,300 digits
+_MAX_BITS = 13_000  # Python itself refuses to print integers of more than 4,300 digits
 _ZEROS = re.compile(r"\.?(?:000)+$")
-_BOOLEANS = frozenset({"yes", "no", "on", "off", "true", "false"})
-_NO_FORM = "has no form as an environment variable: send"
+# The words that the worker's helper reads as booleans.
+TRUE_WORDS, FALSE_WORDS = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
+_UNSUPPORTED = "cannot be passed as a parameter. Pass"
+_NO_JSON = "cannot be passed as a parameter: JSON has no NaN and no Infinity."
 
 
 class RawText(str):
-    """Text as it was typed on the line: it travels as it is, and the declared type decides how it is read."""
+    """Text typed on a magic line. It is sent unchanged, and the declared type determines how it is read."""
 
     __slots__ = ()
 
 
 def to_text(value: Any, schema: Any) -> str | None:
-    """Return the text that carries a value of a declared type (None: undeclared); None leaves the variable out.
+    """Return a value of a declared type (None: undeclared) as text. None means that the variable is not set.
 
     >>> to_text("5", None), to_text("5", {"anyOf": [{"type": "string"}, {"type": "integer"}]}), to_text([1, None], None)
     ('5', '"5"', '[1,null]')
     """
-    form = _sound(value) if isinstance(value, RawText) else plain(value)
+    form = _encodable(value) if isinstance(value, RawText) else plain(value)
     if form is None:
         return None if schema is None else "null"
     if not isinstance(form, str):
@@ -52,21 +54,21 @@ def to_text(value: Any, schema: Any) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: numpy, pandas, dates, Decimal, Path and Enum become plain values.
+    """Return a value as JSON represents it: numpy, pandas, dates, Decimal, Path and Enum become plain values.
 
-    A Decimal becomes RawText text: its digits stay, and a declared number reads them.
+    A Decimal becomes RawText, which preserves its digits. A parameter declared as a number reads them.
     """
     try:
         form = _plain(value)
     except RecursionError:
-        reason = f"a value that holds itself, or is nested too deeply, {_NO_FORM} a flat list or dict."
+        reason = f"a value that contains itself or is nested too deeply {_UNSUPPORTED} a flat list or dict."
     else:
         return RawText(form) if type(value).__name__ == "Decimal" else form
     raise TypeError(reason)
 
 
 def takes_text_and_more(schema: Any) -> bool:
-    """Whether a declared type (None: undeclared) takes text and something else, so that text is ambiguous."""
+    """Whether a declared type (None: undeclared) accepts text and other types, so that text is ambiguous."""
     if not isinstance(schema, dict):
         return False
     if not schema.keys() - {"default", "description", "title"}:
@@ -83,11 +85,11 @@ def _takes_text(kind: Any) -> bool:
 
 
 def _reads_as_more(text: str) -> bool:
-    """Whether the task's side might read the text as more than text; too deep for it is no text for it either."""
-    if text.strip().lower() in _BOOLEANS:
+    """Whether the worker's helper might read the text as another type. Text nested too deeply counts, too."""
+    if text.strip().lower() in TRUE_WORDS | FALSE_WORDS:
         return True
     try:
-        json.loads(text, parse_int=str)  # as text: the limit on digits is another one there
+        json.loads(text, parse_int=str)  # as text, because the dyno's limit on digits may differ
     except RecursionError:
         return True
     except ValueError:
@@ -96,7 +98,7 @@ def _reads_as_more(text: str) -> bool:
 
 
 def _reads_as_number(text: str) -> bool:
-    """Whether Python reads a number that JSON does not, such as `007` or `1_000`: then a declared one does, too."""
+    """Whether Python reads the text as a number although JSON does not, such as `007` or `1_000`."""
     try:
         float(text)
     except ValueError:
@@ -105,20 +107,20 @@ def _reads_as_number(text: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    for kinds, convert in _forms():
-        if isinstance(value, kinds):
+    for types, convert in _converters():
+        if isinstance(value, types):
             return convert(value)
-    return _foreign(value)
+    return _from_library(value)
 
 
-def _sound(text: str) -> str:
-    """Refuse text that no environment variable can hold."""
+def _encodable(text: str) -> str:
+    """Return the text. Raises TypeError if no environment variable can hold it."""
     if "\0" in text:
-        raise TypeError("text with a NUL character, which no environment variable can hold.")
+        raise TypeError("text with a NUL character cannot be stored in an environment variable. Remove it.")
     try:
         text.encode()
     except UnicodeEncodeError:
-        reason = "text with half a character (a lone surrogate), which no environment variable can hold."
+        reason = "text with a lone surrogate (half a character) cannot be stored in an environment variable. Remove it."
     else:
         return RawText(text) if isinstance(text, RawText) else str(text)
     raise TypeError(reason)
@@ -126,45 +128,45 @@ def _sound(text: str) -> str:
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise TypeError(f"{float(value)} is {_kind(value)}, and JSON has no NaN and no Infinity.")
+        raise TypeError(f"{float(value)} ({_type_name(value)}) {_NO_JSON}")
     return float(value)
 
 
-def _whole(value: int) -> int:
-    if value.bit_length() > _LARGEST_BITS:
-        raise TypeError(f"a whole number of thousands of digits {_NO_FORM} it as text.")
+def _integer(value: int) -> int:
+    if value.bit_length() > _MAX_BITS:
+        raise TypeError(f"a whole number with thousands of digits {_UNSUPPORTED} it as text.")
     return int(value)
 
 
-def _digits(value: Decimal) -> str:
+def _decimal(value: Decimal) -> str:
     if not value.is_finite():
-        raise TypeError(f"{value} is a Decimal, and JSON has no NaN and no Infinity.")
+        raise TypeError(f"{value} (a Decimal) {_NO_JSON}")
     return str(value)
 
 
-def _moment(value: date | time) -> str:
+def _iso_time(value: date | time) -> str:
     text = value.isoformat()
-    if text == "NaT":  # pandas' missing time is a datetime
+    if text == "NaT":  # pandas's missing time is a datetime
         raise TypeError(_missing("NaT"))
     return text
 
 
 def _mapping(value: dict[Any, Any]) -> dict[str, Any]:
-    _check_room(value, len(value))
+    _check_size(value, len(value))
     for key in value:
         if not isinstance(key, str) or isinstance(key, Enum):
-            raise TypeError(f"a dict with a key that is {_kind(key)} {_NO_FORM} a dict whose keys are text.")
-    return {_sound(str(key)): _plain(item) for key, item in value.items()}
+            raise TypeError(f"a dict with a key that is {_type_name(key)} {_UNSUPPORTED} a dict whose keys are text.")
+    return {_encodable(str(key)): _plain(item) for key, item in value.items()}
 
 
 def _sequence(value: list[Any] | tuple[Any, ...] | range) -> list[Any]:
-    _check_room(value, len(value))
+    _check_size(value, len(value))
     return [_plain(item) for item in value]
 
 
 @cache
-def _forms() -> tuple[tuple[Any, Any], ...]:
-    """What has a form, and the form; in this order, for an Enum may be text or a number, and a bool is an int."""
+def _converters() -> tuple[tuple[Any, Any], ...]:
+    """Return types and their converters. The order matters: an Enum may be text or a number, and a bool is an int."""
     from decimal import Decimal
     from uuid import UUID
 
@@ -172,43 +174,43 @@ def _forms() -> tuple[tuple[Any, Any], ...]:
         ((bool, type(None)), lambda value: value),
         (Enum, lambda value: _plain(value.value)),
         (float, _finite),
-        (str, lambda value: _sound(str(value))),
-        (int, _whole),
+        (str, lambda value: _encodable(str(value))),
+        (int, _integer),
         (dict, _mapping),
         ((list, tuple, range), _sequence),
-        ((datetime, date, time), _moment),
-        (Decimal, _digits),
-        ((PurePath, UUID), lambda value: _sound(str(value))),
+        ((datetime, date, time), _iso_time),
+        (Decimal, _decimal),
+        ((PurePath, UUID), lambda value: _encodable(str(value))),
     )
 
 
-def _check_room(value: Any, count: int) -> None:
-    """Refuse what cannot fit before it is built: an item takes a byte or more."""
+def _check_size(value: Any, count: int) -> None:
+    """Reject what cannot fit before it is built: every item takes at least one byte."""
     if count > MAX_ENV_BYTES:
-        raise TypeError(f"{_kind(value)} of {count:,} items is too much. {LARGE_DATA_HINT}")
+        raise TypeError(f"{_type_name(value)} of {count:,} items is too large. {LARGE_DATA_HINT}")
 
 
-def _foreign(value: Any) -> Any:
-    """Values of other libraries."""
+def _from_library(value: Any) -> Any:
+    """Convert a value of numpy or pandas."""
     bases = type(value).__mro__
     if any(base.__name__ == "DataFrame" for base in bases):
-        raise TypeError(f"a DataFrame does not travel as a parameter. {LARGE_DATA_HINT}")
+        raise TypeError(f"a DataFrame cannot be passed as a parameter. {LARGE_DATA_HINT}")
     if type(value).__name__ == "NAType":
         raise TypeError(_missing("NA"))
     libraries = {base.__module__.partition(".")[0] for base in bases}
     if not libraries & {"numpy", "pandas"} or not hasattr(value, "tolist"):
-        raise TypeError(_formless(value))
-    _check_room(value, value.size)
+        raise TypeError(_not_encodable(value))
+    _check_size(value, value.size)
     return _from_numpy(value) if "pandas" not in libraries else _plain(value.tolist())
 
 
 def _from_numpy(value: Any) -> Any:
-    """An array or a scalar; times as text, for numpy itself makes whole numbers of some of them."""
+    """Convert an array or a scalar. Times are converted as text, because numpy converts some of them to integers."""
     if value.dtype.kind == "M":
         return _times(value.astype(str).tolist())
     converted = value.tolist()
     if value.dtype.kind == "m" or type(converted) is type(value):
-        raise TypeError(_formless(value))
+        raise TypeError(_not_encodable(value))
     return _plain(converted)
 
 
@@ -221,18 +223,18 @@ def _times(text: Any) -> Any:
 
 
 def _missing(name: str) -> str:
-    return f"a missing value ({name}) {_NO_FORM} None, or leave it out."
+    return f"a missing value ({name}) {_UNSUPPORTED} None, or omit it."
 
 
-def _formless(value: Any) -> str:
+def _not_encodable(value: Any) -> str:
     if isinstance(value, set | frozenset):
-        return f"{_kind(value)} has no order: send sorted(...) instead."
+        return f"{_type_name(value)} {_UNSUPPORTED} a list, such as sorted(...)."
     if isinstance(value, timedelta) or getattr(getattr(value, "dtype", None), "kind", "") == "m":
-        return f"{_kind(value)} (a length of time) {_NO_FORM} seconds, as a number."
-    return f"{_kind(value)} {_NO_FORM} text, numbers, booleans, lists or dicts of these."
+        return f"{_type_name(value)} (a duration) {_UNSUPPORTED} the number of seconds."
+    return f"{_type_name(value)} {_UNSUPPORTED} text, a number, a boolean, or a list or dict of these."
 
 
-def _kind(value: Any) -> str:
+def _type_name(value: Any) -> str:
     if isinstance(value, type):
         return "a class"
     if callable(value) and hasattr(value, "__name__"):

@@ -11,8 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.protocol.json_schema import expectation
-from heroku_magic.protocol.json_schema import read as read_text
+from heroku_magic.protocol.json_schema import expectation, read_text
 from heroku_magic.protocol.task import Task, check
 from heroku_magic.text.sanitize import clean_line
 

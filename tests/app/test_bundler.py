@@ -67,7 +67,7 @@ def test_syntax_that_a_newer_python_of_the_dynos_may_know_is_sent():
 
 def test_the_error_for_a_global_that_cannot_be_sent_suggests_a_remedy():
     made, _ = bundler()
-    with pytest.raises(InvalidParameters, match=r"LOG: a Logger has no form(.|\n)*Or create it inside logs"):
+    with pytest.raises(InvalidParameters, match=r"LOG: a Logger cannot be passed(.|\n)*Or create it inside logs"):
         made.bundle(logs, {}, (), {})
 
 

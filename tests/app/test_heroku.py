@@ -302,7 +302,7 @@ def test_a_task_in_another_language_is_checked_by_what_its_file_declares(local):
 
     assert caught.value.issues == [
         "dice has no parameter M. It takes: N: int.",
-        "N is 7: expected a whole number from 1 up to 6. The nearest that fits is 6.",
+        "N is 7: expected a whole number from 1 up to 6. The nearest valid value is 6.",
     ]
 
 
@@ -326,11 +326,14 @@ def test_a_parameter_that_is_declared_secret_is_hidden_without_being_asked_to(lo
 def test_what_is_wrong_with_a_declaration_is_said_and_the_task_runs_all_the_same(local, said):
     local.run("odd", {"n": [1]})
 
-    assert "The declaration of odd has a fault: n: it refers to itself (#/properties/n), so it takes anything." in said
+    assert (
+        "The declaration of odd has a fault: n: its schema refers to itself (#/properties/n), so any value is accepted."
+        in said
+    )
     with pytest.raises(TaskFailed, match="n: the default 0 is not allowed: expected a whole number from 1"):
         local.run("wrong")
     assert any(
-        line.startswith("The declaration of wrong has a fault: it cannot be read, so nothing is checked")
+        line.startswith("The declaration of wrong has a fault: it cannot be read, so parameters are not checked")
         for line in said
     )
 

@@ -96,7 +96,7 @@ def test_a_table_that_cannot_be_encoded_is_refused_with_the_reason():
     assert "two columns" in refused(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     assert "column 'x' holds longdouble" in refused(pd.DataFrame({"x": np.array([1, 2], dtype="longdouble")}))
     assert "column 'o' holds object" in refused(pd.DataFrame({"o": [object()]}))
-    assert "a DataFrame does not travel" in refused(pd.DataFrame({"a": [1]}), with_tables=False)
+    assert "a DataFrame cannot be passed" in refused(pd.DataFrame({"a": [1]}), with_tables=False)
 
 
 def test_plain_values_are_encoded_like_parameters():

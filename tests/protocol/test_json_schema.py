@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heroku_magic.protocol.json_schema import culprit, example, expectation, fits, limits_text, near_miss, type_text
+from heroku_magic.protocol.json_schema import (
+    example,
+    expectation,
+    fits,
+    limits_text,
+    locate_fault,
+    suggestion,
+    type_text,
+)
 from heroku_magic.protocol.values import RawText, plain
 
 INT, NUMBER, TEXT, NULL = ({"type": kind} for kind in ("integer", "number", "string", "null"))
@@ -97,12 +105,12 @@ def test_a_value_fits_where_another_validator_says_so(schema, value):
     [
         ({"enum": ["naive", "fast"]}, "fats", " Did you mean fast?"),
         ({"anyOf": [{"enum": ["naive", "fast"]}, NULL]}, RawText("fats"), " Did you mean fast?"),
-        ({**INT, "minimum": 1, "maximum": 10}, 11, " The nearest that fits is 10."),
-        ({**INT, "minimum": 1}, RawText("0"), " The nearest that fits is 1."),
-        ({**INT, "multipleOf": 5}, 12, " The nearest that fits is 10."),
-        ({**INT, "minimum": 3, "multipleOf": 5}, 4, " The nearest that fits is 5."),
-        ({**NUMBER, "multipleOf": 0.1}, 0.35, " The nearest that fits is 0.3."),
-        (INT, 5.0, " The nearest that fits is 5."),
+        ({**INT, "minimum": 1, "maximum": 10}, 11, " The nearest valid value is 10."),
+        ({**INT, "minimum": 1}, RawText("0"), " The nearest valid value is 1."),
+        ({**INT, "multipleOf": 5}, 12, " The nearest valid value is 10."),
+        ({**INT, "minimum": 3, "multipleOf": 5}, 4, " The nearest valid value is 5."),
+        ({**NUMBER, "multipleOf": 0.1}, 0.35, " The nearest valid value is 0.3."),
+        (INT, 5.0, " The nearest valid value is 5."),
         (INT, 5.5, ""),
         ({**INT, "minimum": 5, "maximum": 4}, 7, ""),
         ({**NUMBER, "exclusiveMinimum": 0}, 0, ""),
@@ -115,8 +123,8 @@ def test_a_value_fits_where_another_validator_says_so(schema, value):
         (INT, float("inf"), ""),
     ],
 )
-def test_a_near_miss_is_named(schema, value, hint):
-    assert near_miss(value, schema) == hint
+def test_a_suggestion_is_named(schema, value, hint):
+    assert suggestion(value, schema) == hint
 
 
 @pytest.mark.parametrize(
@@ -130,7 +138,7 @@ def test_a_near_miss_is_named(schema, value, hint):
     ],
 )  # fmt: skip
 def test_the_item_that_is_at_fault_is_found(schema, value, found):
-    assert culprit(value, schema) == found
+    assert locate_fault(value, schema) == found
 
 
 @pytest.mark.parametrize(
@@ -185,4 +193,4 @@ def test_a_limit_that_is_no_number_limits_nothing_and_breaks_nothing(limit):
     schema = {"type": "integer", "minimum": limit, "maximum": limit, "multipleOf": limit}
     assert limits_text(schema) == ""
     assert fits(1, schema)
-    near_miss(1, schema)
+    suggestion(1, schema)

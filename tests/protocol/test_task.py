@@ -88,7 +88,7 @@ def test_what_fits_passes(schema, value):
         (
             INT,
             "10",
-            "v is the text '10': expected a whole number. A body passes Python values: v without quotes is one.",
+            "v is the text '10': expected a whole number. Remove the quotes to pass a Python value.",
         ),
         (FLOAT, "x", "v is the text 'x': expected a number."),
         (BOOL, 1, "v is 1: expected true or false."),
@@ -123,7 +123,7 @@ def test_all_faults_are_told_at_once_each_with_what_was_expected_and_what_was_me
 
     assert check(declared, {"n": 11, "method": "fats", "day": "2026-1-5", "data": [1, 2.5], "sed": 1}) == [
         f"simulate has no parameter sed. Did you mean seed? It takes: {declared.signature}.",
-        "n is 11: expected a whole number from 1 up to 10 in steps of 3. The nearest that fits is 9.",
+        "n is 11: expected a whole number from 1 up to 10 in steps of 3. The nearest valid value is 9.",
         "method is the text 'fats': expected one of 'naive', 'fast'. Did you mean fast?",
         "day is the text '2026-1-5': expected a date (YYYY-MM-DD). Did you mean 2026-01-05?",
         "data[1] is 2.5: expected a whole number.",
@@ -140,7 +140,7 @@ def test_a_declared_secret_is_in_no_fault():
     for value in ("hunter22", RawText("hunter22"), Secret("hunter22"), ["hunter22"], 5):
         assert check(declared, {"token": value}) == ["token is a secret: expected text of at least 20 characters."]
     (missing,) = check(declared, {})
-    assert missing == "token is missing: simulate takes token: Secret. --secret token asks for it."
+    assert missing == "token is missing: simulate takes token: Secret. --secret token prompts for it."
     assert declared.example == "%%heroku simulate --secret token"
 
 
@@ -281,7 +281,7 @@ def test_help_shows_types_help_and_an_example():
         "  n: int                               from 1; how many",
         "  method: 'naive' | 'fast' | 3 | None",
     ]
-    assert "it takes any" in Task("hello", "sh hello.sh", None).help()
+    assert "it accepts any" in Task("hello", "sh hello.sh", None).help()
 
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202e\nn"
@@ -338,7 +338,7 @@ def test_a_row_of_describe_is_a_task():
     assert Task.from_row({"task": "a", "parameters": {"properties": {}}}, "c").parameters == []
     assert Task.from_row({"task": "a", "parameters": [1]}, "c").schema is None
     broken = Task.from_row({"task": "a", "parameters": None, "error": "SyntaxError: \x1b[2Jno"}, "c")
-    assert broken.faults == ("it cannot be read, so nothing is checked: SyntaxError: no",)
+    assert broken.faults == ("it cannot be read, so parameters are not checked: SyntaxError: no",)
 
 
 # -- which process type ----------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def test_arguments_are_checked_before_a_dyno_starts(heroku):
     with heroku.executor("square") as executor:
         for arguments, message in [
             (("x",), "n is the text 'x'"),
-            ((1, 2, 3, 4), "takes 3 parameters in order, and 4 were given"),
+            ((1, 2, 3, 4), "takes 3 positional arguments, but got 4"),
             ((), "n is missing"),
         ]:
             with pytest.raises(InvalidParameters, match=message):

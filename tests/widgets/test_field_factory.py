@@ -138,7 +138,7 @@ def test_a_start_value_is_read_as_the_declared_type(schema, start, value):
         ({**INT, "minimum": 1, "maximum": 5}, (6, 9), "within what the task takes"),
         (INT, [1, "two"], "n is the text 'two'"),
         (INT, [], "Expected values to choose from"),
-        (INT, object(), "object has no form"),
+        (INT, object(), "object cannot be passed as a parameter"),
     ],
 )
 def test_a_start_value_that_does_not_fit_is_rejected(schema, start, fault):

@@ -112,10 +112,10 @@ def test_rows_of_an_undeclared_task(make, runs):
     form.put_rows([("NAME", "Ada"), ("", ""), ("EMPTY", "")])
     assert form.value == {"n": 3, "NAME": "Ada", "EMPTY": ""}
     for rows, fault in (
-        ([("PATH", "x")], "PATH would break"),
+        ([("PATH", "x")], "PATH cannot name a parameter"),
         ([("A", "1"), ("A", "2")], "A is given twice"),
         ([("n", "1")], "n is given twice"),
-        ([("", "x")], "no name"),
+        ([("", "x")], "'' is not a valid environment variable name"),
     ):
         form.put_rows(rows)
         assert fault in form.inputs.faults[""]
@@ -352,7 +352,7 @@ def test_rows_are_swept_with_one_value_per_line(make, runs):
     form.put_rows([("CITY", "x\n" * 10_001, True)])
     assert "CITY has 10,001 values" in form.inputs.faults[""]
     form.put_rows([("PATH", "x", True)])
-    assert "PATH would break" in form.inputs.faults[""]
+    assert "PATH cannot name a parameter" in form.inputs.faults[""]
 
 
 def test_rows_can_be_swept_from_code(make):

@@ -64,7 +64,7 @@ def test_a_written_list_or_range_gives_its_values(schema, content, values):
         (INT, "", r"n has no values to sweep over\. Expected, for example, 1, 2, 5 or 1\.\.10 by 3"),
         (INT, "1, two", "n: 'two' is not a number. Expected, for example, 1, 2, 5"),
         (INT, "1, 2.5", "n is 2.5: expected a whole number"),
-        (SMALL, "8..12", "n is 10: expected a whole number from 1 up to 9. The nearest that fits is 9."),
+        (SMALL, "8..12", "n is 10: expected a whole number from 1 up to 9. The nearest valid value is 9."),
         (INT, "1..5 by 0", r"must be above 0, such as 1\.\.5 by 2"),
         (INT, "1..5 by -1", "must be above 0"),
         (INT, "1..1000000000", "n has 1,000,000,000 values. A form sweeps a field over at most 10,000"),
