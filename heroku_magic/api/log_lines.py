@@ -1,8 +1,8 @@
-r"""Bytes of a log stream -> LogLine, the pure half of the log reader; it opens nothing and waits for nothing.
+r"""Decodes the bytes of a log stream into LogLines.
 
-A stream is either `text/plain` (one line each, NUL bytes as heartbeats) or `text/event-stream` (the
-line in a `data:` field). Lines are split on the byte `\n` alone: `str.splitlines` would also cut at
-U+2028 and its kin, in the middle of somebody's data.
+A stream is either `text/plain` (bare lines, NUL bytes as heartbeats) or `text/event-stream` (each
+line in a `data:` field). Lines are split only at the byte `\n`, because `str.splitlines` would also
+split at U+2028 and similar characters, which may be part of the data.
 """
 
 from __future__ import annotations
@@ -16,28 +16,27 @@ import msgspec
 if TYPE_CHECKING:
     from heroku_magic.text.redact import Mask
 
-# Logplex cuts longer messages into pieces of this many raw bytes, the newline counted, all with one
-# timestamp: https://devcenter.heroku.com/articles/limits#dynos
+# Logplex cuts longer messages into pieces of this many raw bytes, including the newline, all with the
+# same timestamp: https://devcenter.heroku.com/articles/limits#dynos
 PIECE = 10_000
-# What has as many characters as two of these may have as many bytes as a piece.
+# Text of two stretches has at least as many characters as a piece can have, at four bytes per character.
 STRETCH = PIECE // 8
-# A message is joined up to here; beyond, what is left begins a line of its own.
-LONGEST = 64 * 1024 * 1024
-
-# No line of a log is as long: memory stays bounded whatever is sent.
-LONGEST_UNFINISHED = 1024 * 1024
+# Pieces are joined up to this size; the rest becomes another line.
+MAX_JOINED = 64 * 1024 * 1024
+# No line of a log is this long; the limit bounds the memory for malformed input.
+MAX_UNFINISHED = 1024 * 1024
 
 _LINE = re.compile(rb"(\S+) ([\w-]+)\[([^\]\s]*)\]: ?(.*)", re.DOTALL)
 _HEAD = re.compile(r"(\S+) ([\w-]+)\[([^\]\s]*)\]: ?", re.ASCII)
 _EVENT_HEAD = re.compile(" ?" + _HEAD.pattern, re.ASCII)
-_NO_HEAD = "\n"  # no line begins with it
+_NO_HEAD = "\n"  # no line starts with it
 
 
 class LogLine(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One line of the log: `2024-10-17T22:23:22.209776+00:00 app[run.1234]: hello`.
 
-    timestamp: RFC 3339 with microseconds, as sent. source: `app` or `heroku`. dyno: `run.1234`, or
-    `api` for what the Platform API itself did. message: decoded as UTF-8, broken bytes replaced.
+    timestamp: as sent, in RFC 3339 with microseconds. source: `app` or `heroku`. dyno: `run.1234`, or
+    `api` for actions of the Platform API. message: decoded as UTF-8, with invalid bytes replaced.
     https://devcenter.heroku.com/articles/logging#log-format
     """
 
@@ -56,12 +55,12 @@ class LogLine(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class LineDecoder:
-    """Turn chunks of a stream, cut anywhere, into LogLines; pieces of a long line are joined again."""
+    """Turns the chunks of a stream into LogLines and joins the pieces of long lines."""
 
     def __init__(self, content_type: str = "text/plain") -> None:
         self._is_sse = content_type.partition(";")[0].strip() == "text/event-stream"
         self._form = _EVENT_HEAD if self._is_sse else _HEAD
-        self._rest = b"\n"  # what is read begins with the end of the line before
+        self._rest = b"\n"  # each parse starts with the newline that ends the previous line
         self._head: re.Match[bytes] | None = None
         self._pieces: list[bytes] = []
 
@@ -69,11 +68,11 @@ class LineDecoder:
         """Return the lines that this chunk completes."""
         read = self._rest + self._without_heartbeats(chunk)
         end = read.rindex(b"\n")
-        self._rest = read[end:] if len(read) - end <= LONGEST_UNFINISHED else b"\n"
+        self._rest = read[end:] if len(read) - end <= MAX_UNFINISHED else b"\n"
         return self._parse(read[:end]) if end else []
 
     def flush(self) -> list[LogLine]:
-        """Return what is left when the stream has ended cleanly."""
+        """Return the remaining lines of a stream that ended cleanly."""
         rest, self._rest = self._rest, b"\n"
         return self._parse(rest) + self._joined()
 
@@ -81,7 +80,7 @@ class LineDecoder:
         return chunk if self._is_sse else chunk.replace(b"\0", b"")
 
     def _parse(self, raw: bytes) -> list[LogLine]:
-        """Take whole lines, a newline before each: all at once as text, or one by one where a long line has pieces."""
+        """Parse complete lines, each after a newline: one by one if a long line is in pieces, otherwise all at once."""
         text = raw.decode("utf-8", "replace")
         if self._head is not None or not _are_short(text):
             return self._parse_pieces(raw)
@@ -91,15 +90,15 @@ class LineDecoder:
         return _log_lines(_sse_data(text) if self._is_sse else text.split("\n"), self._form)
 
     def _same_head(self, text: str) -> list[LogLine] | None:
-        """Read lines that were shipped together, with one timestamp: most of a flood, and cheap; None: others."""
+        """Parse quickly if all lines share one head, as in a burst of output; None if they do not."""
         mark = "\ndata:" if self._is_sse else "\n"
         head = self._form.match(text, text.find(mark) + len(mark))
         if head is None or not head[0].endswith(" "):
             return None
         rows, step = text.split("\n"), 3 if self._is_sse else 1  # an event is its id, its data and an empty line
-        its_own = slice(text.count("\n", 0, head.start()), None, step)
-        lines = rows[its_own]
-        del rows[its_own]
+        line_slice = slice(text.count("\n", 0, head.start()), None, step)
+        lines = rows[line_slice]
+        del rows[line_slice]
         if text.count(mark + head[0]) != len(lines) or mark in "\n".join(rows):
             return None
         begin = len(mark + head[0]) - 1
@@ -118,11 +117,11 @@ class LineDecoder:
         return parsed
 
     def _join(self, match: re.Match[bytes]) -> list[LogLine]:
-        """Add a piece to the line it belongs to; return the lines that are now whole."""
+        """Add a piece to the line that it belongs to; return the lines that are now complete."""
         done = [] if self._continues(match) else self._joined()
         self._head = self._head or match
         self._pieces.append(match[4])
-        if len(match[4]) < PIECE or len(self._pieces) * PIECE >= LONGEST:
+        if len(match[4]) < PIECE or len(self._pieces) * PIECE >= MAX_JOINED:
             done += self._joined()
         return done
 
@@ -137,7 +136,7 @@ class LineDecoder:
 
 
 def _sse_data(text: str) -> list[str]:
-    """The `data:` fields alone: ids and comments (the heartbeats) carry nothing for us.
+    """Return only the `data:` fields, without ids and comments (the heartbeats).
 
     https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
@@ -149,12 +148,12 @@ def _sse_field(line: bytes) -> bytes:
 
 
 def _are_short(text: str) -> bool:
-    """Whether no piece of a long line is among these: at four bytes a character it would fill a stretch."""
+    """Whether the text has no piece of a long line: at four bytes per character it would fill a stretch."""
     return all(text.find("\n", at, at + STRETCH) >= 0 for at in range(0, len(text) - STRETCH + 1, STRETCH))
 
 
 def _log_lines(lines: list[str], form: re.Pattern[str]) -> list[LogLine]:
-    """Read lines; a flood's have the head of the one before, and are not taken apart again."""
+    """Parse lines; in a burst, a line often has the head of the previous line, which is not parsed again."""
     parsed: list[LogLine] = []
     head, size, timestamp, source, dyno = _NO_HEAD, 0, "", "", ""
     for line in lines:
@@ -165,7 +164,7 @@ def _log_lines(lines: list[str], form: re.Pattern[str]) -> list[LogLine]:
             timestamp, source, dyno = match.groups()
             head, size = match[0], match.end()
             if not head.endswith(" "):
-                head = _NO_HEAD  # it would fit a line whose blank is still to be taken away
+                head = _NO_HEAD  # it would also match a line whose space is still to be removed
         parsed.append(LogLine(timestamp, source, dyno, line[size:]))
     return parsed
 

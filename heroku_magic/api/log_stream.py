@@ -1,8 +1,8 @@
-"""LogStream: follows one log session in a daemon thread and hands over LogLines; it knows nothing of runs.
+"""Follows the log of a dyno in a daemon thread and passes its lines to a callback.
 
-Heroku ends a stream after about 15 minutes, sometimes without closing it. So a stream is opened
-again when it closes, breaks, falls silent, grows old, brings no line for long, or when the computer
-slept; with the whole backlog, and lines that were handed over before are dropped.
+Heroku ends a stream after about 15 minutes, sometimes without closing it. A stream is therefore
+reopened when it closes, breaks, stops sending heartbeats, grows old or sends no line for long, and
+after the computer slept. Each session starts with the backlog; lines seen before are dropped.
 """
 
 from __future__ import annotations
@@ -30,23 +30,22 @@ if TYPE_CHECKING:
 Sink: TypeAlias = Callable[["list[LogLine] | LogStreamError"], None]
 Clocks: TypeAlias = Callable[[], tuple[float, float]]
 
-# Streams end after about 15 minutes, at times while they still send heartbeats.
+# Streams go stale after about 15 minutes, sometimes while they still send heartbeats.
 LONGEST_AGE = 14 * 60
-# Heartbeats are nearer to each other than this.
+# The interval between heartbeats is shorter than this.
 SILENCE = 30
-# A stream may send heartbeats alone because the task prints nothing, or because it went stale. Each
-# look costs an API request of 4,500 an hour, so the second is twice as late, and so on; a task that
-# prints every five minutes is looked after by that.
+# A stream may send only heartbeats because the task prints nothing, or because the stream went stale.
+# Reopening it costs one of the 4,500 API requests per hour, so the wait doubles each time.
 QUIET = 60
-# The watch looks this often; one that is so much later was asleep with its computer.
-LOOK = 1
-ASLEEP = 60
-# A backlog has come in by then, if there is one.
-BACKLOG_IS_IN = 5
-TRIES = 6
-# A computer that wakes up has its network back later.
+WATCH_INTERVAL = 1
+# If a check is this late, the computer slept.
+SLEEP_THRESHOLD = 60
+# By then a backlog has arrived, if there is one.
+BACKLOG_TIMEOUT = 5
+MAX_ATTEMPTS = 6
+# After a computer wakes up, its network may take this long to return.
 OFFLINE = 120
-# Bytes that are read at once, at most: what is made of more falls out of the processor's cache.
+# Bytes per read. The objects parsed from a larger chunk no longer fit into the processor's cache.
 CHUNK = 128 * 1024
 _BROKEN = (
     requests.exceptions.RequestException,
@@ -58,33 +57,33 @@ _BROKEN = (
 
 
 def clocks() -> tuple[float, float]:
-    """The wall clock and the monotonic one."""
+    """Return the times of the wall clock and of the monotonic clock."""
     return time.time(), time.monotonic()
 
 
 class Stopwatch:
-    """Seconds by the clock that went farther: one stops while the computer sleeps, the other may be set back."""
+    """Measures time by the clock that advanced more: one stops during sleep, the other may be set back."""
 
     def __init__(self, now: Clocks) -> None:
         self._now = now
         self.restart()
 
     def restart(self) -> None:
-        """Count from now on."""
+        """Restart at 0."""
         self._since = self._now()
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the last restart."""
         (wall, monotonic), since = self._now(), self._since
         return max(wall - since[0], monotonic - since[1])
 
 
 class LogStream:
-    """The log of one dyno (or of one type of dynos), as lists of lines to a sink, until `close()`.
+    """Follows the log of one dyno, or of one type of dynos, and passes lists of lines to a sink until `close()`.
 
-    Every line comes once, though the stream may be opened many times. After `TRIES` openings in a
-    row without a line the sink gets a LogStreamError, and the thread ends.
+    Every line is passed on once, however often the stream is reopened. After `MAX_ATTEMPTS` sessions
+    in a row without a line, the sink receives a LogStreamError, and the thread ends.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class LogStream:
         self._history = _History()
         self._patience: float = QUIET
         self._news = Stopwatch(now)
-        self._looked = Stopwatch(now)
+        self._checked = Stopwatch(now)
         self._online = Stopwatch(now)
         follow, watch = keeps_notifications(self._follow), keeps_notifications(self._keep_watch)
         self._thread = threading.Thread(target=follow, name=f"heroku-log-{dyno}", daemon=True)
@@ -116,29 +115,29 @@ class LogStream:
 
     @property
     def gaps(self) -> int:
-        """How often the stream was opened again and its backlog did not reach back to lines seen before.
+        """How often lines may be lost, because the backlog of a new session did not reach back to lines seen before.
 
-        Lines may be lost there. It can go down by one while a session's backlog is still coming in.
+        The number may decrease by one while the backlog of a session is still arriving.
         """
         return self._history.gaps
 
     def backlog(self) -> list[LogLine]:
-        """Return the backlog of the whole app."""
+        """Return the backlog of the app."""
         return backlog(self._client, self._app, "")
 
     def start(self) -> LogStream:
-        """Begin to follow."""
+        """Start following the log."""
         self._thread.start()
         self._watch.start()
         return self
 
     def close(self) -> None:
-        """Stop following; a blocked read is ended, not waited for."""
+        """Stop following the log without waiting for a blocked read."""
         self._closed.set()
         if self._session is not None:
             self._session.end()
 
-    # -- the reader's thread ----------------------------------------------------------------------
+    # -- in the reader thread ----------------------------------------------------------------------
 
     def _follow(self) -> None:
         problem = self._read_sessions()
@@ -147,39 +146,39 @@ class LogStream:
         self._closed.set()
 
     def _read_sessions(self) -> str:
-        """Read session after session; return why it cannot go on."""
+        """Read session after session; return why reading cannot continue."""
         failures, problem = 0, ""
-        while failures < TRIES and not self._closed.is_set():
+        while failures < MAX_ATTEMPTS and not self._closed.is_set():
             try:
                 failures = 0 if self._read_session() else failures + 1
-                problem = "its stream closes again and again."
+                problem = "its stream keeps closing."
             except ApiError as error:
                 failures, problem = self._failures(failures, error), str(error)
             self._closed.wait(_pause(failures) if failures else 0)
         return problem
 
     def _failures(self, before: int, error: ApiError) -> int:
-        """Count a failure; without a network the last one is put off for a while, but loopback is always there."""
+        """Count a failure. Without a network the last attempt is delayed for a while, except on loopback."""
         if not isinstance(error, Unreachable):
             return before + 1
         if urlsplit(self._client.base_url).hostname in LOOPBACK:
-            return before + 1 if error.sent else TRIES
-        return min(before + 1, TRIES - 1) if self._online.seconds < OFFLINE else before + 1
+            return before + 1 if error.sent else MAX_ATTEMPTS
+        return min(before + 1, MAX_ATTEMPTS - 1) if self._online.seconds < OFFLINE else before + 1
 
     def _read_session(self) -> bool:
-        """Read one session to its end; tell whether it was of use: it brought a new line, or lasted."""
+        """Read one session to its end; return whether it was useful: it sent a new line, or lasted."""
         opened = self._client.create_log_session(self._app, dyno=self._dyno)
         session = self._session = _Session(self._client.open_log(opened), self._now)
         self._online.restart()
         self._history.begin()
         news = self._read_lines(session)
         self._history.end()
-        self._lose_patience(session)
+        self._extend_patience(session)
         self._online.restart()
         return news or session.is_ended or session.opened.seconds > QUIET
 
     def _read_lines(self, session: _Session) -> bool:
-        """Read until the stream ends or has to end; tell whether it brought a new line."""
+        """Read until the stream ends or is due to end; return whether it sent a new line."""
         news = False
         if self._closed.is_set():
             session.end()
@@ -191,10 +190,10 @@ class LogStream:
         return news
 
     def _take(self, session: _Session, lines: list[LogLine]) -> bool:
-        """Hand on what is new; tell whether anything was."""
+        """Pass on the new lines; return whether there were any."""
         fresh = self._history.unseen(lines)
-        if not lines and session.opened.seconds > BACKLOG_IS_IN:
-            self._history.nothing_came()
+        if not lines and session.opened.seconds > BACKLOG_TIMEOUT:
+            self._history.mark_empty()
         if fresh:
             self._patience = self._bounded(2 * self._news.seconds)
             self._news.restart()
@@ -202,33 +201,33 @@ class LogStream:
             self._sink(fresh)
         return bool(fresh)
 
-    def _lose_patience(self, session: _Session) -> None:
-        """Wait longer before the next look, after one that showed nothing."""
+    def _extend_patience(self, session: _Session) -> None:
+        """Wait longer before the next reopening, after one that found no new line."""
         if session.quiet.seconds > self._patience:
             self._patience = self._bounded(2 * self._patience)
 
     def _bounded(self, patience: float) -> float:
-        """Patience with a stream that brings no line: a minute at least, a stream's age at most."""
+        """Limit the wait for a new line to at least a minute and at most the age of a stream."""
         return min(max(patience, QUIET), self._longest_age)
 
-    # -- the watch's thread: a blocked read sees no clock -----------------------------------------
+    # -- in the watch thread, because a blocked read cannot check a clock ---------------------------------------
 
     def _keep_watch(self) -> None:
-        while not self._closed.wait(LOOK):
-            self._look()
+        while not self._closed.wait(WATCH_INTERVAL):
+            self._check()
 
-    def _look(self) -> None:
-        """End a session that is over, so that the reader opens the next one."""
-        slept = self._looked.seconds
-        self._looked.restart()
+    def _check(self) -> None:
+        """End a session that is due to end, so that the reader opens the next one."""
+        slept = self._checked.seconds
+        self._checked.restart()
         session = self._session
-        if session is not None and not session.is_ended and (slept > ASLEEP or self._is_over(session)):
+        if session is not None and not session.is_ended and (slept > SLEEP_THRESHOLD or self._is_over(session)):
             session.end()
-        if slept > ASLEEP:
-            notify(f"The computer slept for {slept / 60:.0f} min; the log goes on from what Heroku kept")
+        if slept > SLEEP_THRESHOLD:
+            notify(f"The computer slept for {slept / 60:.0f} min; the log continues with the lines that Heroku kept")
 
     def _is_over(self, session: _Session) -> bool:
-        """Whether the session is silent, old, or without a line for so long that it may be stale."""
+        """Whether the session is silent or old, or may be stale because it sent no line for long."""
         return (
             session.heard.seconds > SILENCE
             or session.quiet.seconds > self._patience
@@ -237,7 +236,7 @@ class LogStream:
 
 
 class _Session:
-    """One stream, and since when it is open, without a byte, and without a new line."""
+    """One stream, with the times since it was opened, since its last byte and since its last new line."""
 
     def __init__(self, response: requests.Response, now: Clocks) -> None:
         self._response = response
@@ -247,7 +246,7 @@ class _Session:
         self.is_ended = False
 
     def chunks(self) -> Iterator[list[LogLine]]:
-        """The lines of each chunk, until the stream ends or breaks."""
+        """Yield the lines of each chunk until the stream ends or breaks."""
         decoder = LineDecoder(self._response.headers.get("Content-Type", ""))
         try:
             for chunk in self._response.iter_content(chunk_size=CHUNK):
@@ -257,23 +256,23 @@ class _Session:
             return
         finally:
             self._response.close()
-        # What was cut is not flushed: half a line is none, and the next session's backlog has it whole.
+        # The decoder is not flushed: a cut line arrives complete in the backlog of the next session.
 
     def end(self) -> None:
-        """End a read that another thread is blocked in; closing alone would wait for the next heartbeat."""
+        """End a read that another thread is blocked in; merely closing would wait for the next heartbeat."""
         self.is_ended = True
-        with suppress(ValueError, RuntimeError, OSError):  # it has ended by itself meanwhile
+        with suppress(ValueError, RuntimeError, OSError):  # it has already ended by itself
             self._response.raw.shutdown()
 
 
 class _History:
-    """Which lines came before, so that each is handed on once, and whether a session joins on to them.
+    """Remembers the lines seen, to drop repeated ones and to detect gaps between sessions.
 
-    A session begins with the app's last 1,500 lines, oldest first, cut before they are filtered: one
-    line among them that was seen before says that nothing after it is missing. Where none is, the
-    last lines seen have left the buffer, and what left it after them was perhaps never seen: a gap,
-    also if the session brings no line at all. If it brought none, the next session decides anew; if
-    it brought new lines, the gap before them stays.
+    A session begins with the last 1,500 lines of the app, oldest first, which Heroku filters only
+    after cutting. If one of them was seen before, nothing after it is missing. Otherwise the lines
+    seen last have left the buffer, and later ones may have left it unseen: a gap, even if the session
+    sends no line at all. After such an empty session the next one decides again; once a session has
+    sent new lines, the gap before them is final.
     """
 
     def __init__(self) -> None:
@@ -285,27 +284,27 @@ class _History:
 
     @property
     def gaps(self) -> int:
-        """How many sessions did not join on, the present one included."""
+        """How many sessions did not continue the lines seen before, including the current one."""
         return self._settled + self._is_apart
 
     def begin(self) -> None:
-        """A session begins: all that was seen may come again."""
+        """Begin a session, which may repeat all lines seen so far."""
         self._known = Counter(self._seen)
         self._newest = max((line.timestamp for line in self._known), default="")
         self._has_joined, self._has_news, self._is_first = not self._seen, False, True
 
     def end(self) -> None:
-        """A session has ended."""
+        """End the session."""
         if self._is_apart and self._has_news:
             self._settled += 1
             self._is_apart = False
 
-    def nothing_came(self) -> None:
-        """The session shows that it lives, but its backlog held no line."""
+    def mark_empty(self) -> None:
+        """Note that the session is alive but its backlog is empty."""
         self._is_apart = not self._has_joined
 
     def unseen(self, lines: list[LogLine]) -> list[LogLine]:
-        """Return the lines that came in no earlier session; from now on they are seen."""
+        """Return the lines that no earlier session sent, and remember them."""
         if self._is_first and lines:
             self._is_first, lines = False, lines[self._is_rest(lines[0]) :]
         fresh = lines if self._are_newer(lines) else [line for line in lines if not self._is_known(line)]
@@ -315,11 +314,11 @@ class _History:
         return fresh
 
     def _are_newer(self, lines: list[LogLine]) -> bool:
-        """Whether all are newer than what was seen, as they are once the backlog has come in; quick to tell."""
+        """Whether all are newer than the lines seen, a fast check that holds after the backlog."""
         return not self._known or min((line.timestamp for line in lines), default="") > self._newest
 
     def _is_known(self, line: LogLine) -> bool:
-        """Whether an earlier session brought it: the same text, with the same microsecond, as often."""
+        """Whether an earlier session sent it, with the same text and microsecond, at least as often."""
         if self._known[line] <= 0:
             return False
         self._known[line] -= 1
@@ -327,8 +326,8 @@ class _History:
         return True
 
     def _is_rest(self, line: LogLine) -> bool:
-        """Whether the backlog began in the midst of a long line that was seen whole: its first pieces are cut off."""
-        rest = line.message.lstrip("\ufffd")  # a character that was cut, too
+        """Whether the backlog starts within a long line that was seen in full, without its first pieces."""
+        rest = line.message.lstrip("\ufffd")  # a character may be cut, too
         long = (one for one in self._known if len(one.message) >= PIECE // 4 and one.message != line.message)
         is_rest = any(_origin(one) == _origin(line) and one.message.endswith(rest) for one in long)
         self._has_joined = self._has_joined or is_rest
@@ -340,22 +339,22 @@ def _origin(line: LogLine) -> tuple[str, str, str]:
 
 
 def backlog(client: HerokuClient, app: str, dyno: str) -> list[LogLine]:
-    """Return what Logplex still holds of a dyno's log: at most the last 1,500 lines of the whole app.
+    """Return the lines of a dyno among the last 1,500 lines of the app, which Logplex keeps.
 
-    An empty text: of all dynos, and of Logplex itself. A session that is refused, or breaks off, is
-    followed by another one, `TRIES` in all.
+    dyno: empty for all dynos and Logplex itself. If a session fails, another one is opened, up to
+    `MAX_ATTEMPTS` in total.
     """
-    for tries in range(TRIES):
+    for tries in range(MAX_ATTEMPTS):
         if tries:
             time.sleep(_pause(tries))
-        lines = _whole(client, client.create_log_session(app, dyno=dyno, tail=False))
+        lines = _read_to_end(client, client.create_log_session(app, dyno=dyno, tail=False))
         if lines is not None:
             return lines
-    raise LogStreamError("The log's backlog was refused or broke off again and again: try later.")
+    raise LogStreamError("Reading the log history failed repeatedly. Try again later.")
 
 
-def _whole(client: HerokuClient, session: LogSession) -> list[LogLine] | None:
-    """All lines of a session without a tail; None if it was refused or broke off."""
+def _read_to_end(client: HerokuClient, session: LogSession) -> list[LogLine] | None:
+    """Return all lines of a session without a tail; None if it was rejected or broke."""
     try:
         response = client.open_log(session)
     except ApiError:
@@ -373,5 +372,5 @@ def _whole(client: HerokuClient, session: LogSession) -> list[LogLine] | None:
 
 
 def _pause(failures: int) -> float:
-    """Seconds before the next session, after so many that failed."""
+    """Return the seconds to wait before the next session after so many failures."""
     return min(0.2 * float(2**failures), 5.0)

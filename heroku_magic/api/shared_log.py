@@ -1,4 +1,4 @@
-"""SharedLog: one log session of an app's one-off dynos, handed out by dyno to the runs that follow them."""
+"""Follows all one-off dynos of an app in one log session and passes each dyno's lines to its run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from heroku_magic.api.log_lines import LogLine
     from heroku_magic.api.log_stream import Sink
 
-EVERY = 1.0  # seconds between two requests for the backlog
-HELD = 20_000  # lines of dynos that nobody follows yet: a create's answer may come after the dyno's first lines
+BACKLOG_INTERVAL = 1.0  # seconds between two requests for the backlog
+# Lines of dynos not followed yet, because the response to a create may arrive after the dyno's first lines.
+MAX_HELD_LINES = 20_000
 
 
 class SharedLog:
-    """The log of all dynos of the type `run`, until `close()`; a busy web app does not flood it."""
+    """Follows the dynos of the type `run` until `close()`; the output of web dynos is not included."""
 
     def __init__(self, client: HerokuClient, app: str) -> None:
         self._stream = LogStream(client, app, "run", self._take)
@@ -29,11 +30,11 @@ class SharedLog:
         self._backlog_at = float("-inf")
         self._lock, self._backlog_lock = threading.Lock(), threading.Lock()
         self._sinks: dict[str, Sink] = {}
-        self._held: deque[LogLine] = deque(maxlen=HELD)
+        self._held: deque[LogLine] = deque(maxlen=MAX_HELD_LINES)
         self._error: LogStreamError | None = None
 
     def start(self) -> SharedLog:
-        """Begin to read."""
+        """Start reading."""
         self._stream.start()
         return self
 
@@ -43,42 +44,42 @@ class SharedLog:
 
     @property
     def is_broken(self) -> bool:
-        """Whether it could not be opened again, so that nobody who follows hears more."""
+        """Whether the log could not be reopened, so that no more lines arrive."""
         return self._error is not None
 
     @property
     def gaps(self) -> int:
-        """How often lines may have been lost, for all who follow."""
+        """How often lines of any dyno may have been lost."""
         return self._stream.gaps
 
-    def follow(self, dyno: str, sink: Sink) -> Followed:
-        """Give a dyno's lines to a sink from now on, and those that came before."""
+    def follow(self, dyno: str, sink: Sink) -> DynoLog:
+        """Pass the lines of a dyno to a sink, including those that arrived before."""
         with self._lock:
             self._sinks[dyno] = sink
             lines = [line for line in self._held if line.dyno == dyno]
-            self._held = deque((line for line in self._held if line.dyno != dyno), maxlen=HELD)
+            self._held = deque((line for line in self._held if line.dyno != dyno), maxlen=MAX_HELD_LINES)
             if lines:
                 sink(lines)
             if self._error is not None:
                 sink(self._error)
-        return Followed(self, dyno)
+        return DynoLog(self, dyno)
 
     def backlog(self) -> list[LogLine]:
-        """Return the backlog of the whole app, as it was at some time after this was asked.
+        """Return the backlog of the app, no older than this call.
 
-        Many runs may ask; one request answers all that came while it was waited for. Raises as logstream's does.
+        One request serves all runs that waited for it. Raises LogStreamError.
         """
-        moment = time.monotonic()
+        called_at = time.monotonic()
         with self._backlog_lock:
-            if self._backlog_at < moment:
-                time.sleep(max(self._backlog_at + EVERY - time.monotonic(), 0))
-                asked_at = time.monotonic()
+            if self._backlog_at < called_at:
+                time.sleep(max(self._backlog_at + BACKLOG_INTERVAL - time.monotonic(), 0))
+                requested_at = time.monotonic()
                 self._backlog = backlog(self._client, self._app, "")
-                self._backlog_at = asked_at  # one that was refused answers nobody
+                self._backlog_at = requested_at  # only after success: a failed request serves no other run
             return self._backlog
 
-    def leave(self, dyno: str) -> None:
-        """Nobody follows the dyno any more; its name may be used again."""
+    def unfollow(self, dyno: str) -> None:
+        """Stop passing on the lines of the dyno; its name may be used again."""
         with self._lock:
             self._sinks.pop(dyno, None)
 
@@ -99,8 +100,8 @@ class SharedLog:
                     self._held.extend(lines)
 
 
-class Followed:
-    """One dyno's part of a shared log, as a run knows a log stream of its own."""
+class DynoLog:
+    """The part of a shared log that belongs to one dyno, with the interface of a LogStream."""
 
     def __init__(self, log: SharedLog, dyno: str) -> None:
         self._log = log
@@ -109,13 +110,13 @@ class Followed:
 
     @property
     def gaps(self) -> int:
-        """How often lines may have been lost since it is followed."""
-        return max(self._log.gaps - self._gaps, 0)  # a gap may turn out to be none
+        """How often lines may have been lost since the dyno was first followed."""
+        return max(self._log.gaps - self._gaps, 0)  # the number of gaps may decrease
 
     def backlog(self) -> list[LogLine]:
-        """Return the backlog of the whole app."""
+        """Return the backlog of the app."""
         return self._log.backlog()
 
     def close(self) -> None:
-        """Follow it no longer."""
-        self._log.leave(self._dyno)
+        """Stop following the dyno."""
+        self._log.unfollow(self._dyno)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.log_lines import LogLine
     from heroku_magic.api.resources import Dyno
-    from heroku_magic.api.shared_log import Followed, SharedLog
+    from heroku_magic.api.shared_log import DynoLog, SharedLog
     from heroku_magic.runs.detached import Detached
     from heroku_magic.runs.spec import RunSpec
 
@@ -105,7 +105,7 @@ class Runner:
             client, spec, self.key, wait=self.cancel_requested.wait, is_patient=shared_log is None
         )
         self._inbox: queue.SimpleQueue[list[LogLine] | LogStreamError | None] = queue.SimpleQueue()
-        self._stream: LogStream | Followed | None = None
+        self._stream: LogStream | DynoLog | None = None
         self._file = detached_runs.path(detached.run) if detached else None
         self._dyno_id = ""
         self._began: float | None = None

@@ -141,7 +141,7 @@ def test_lines_of_many_dynos_and_times_keep_their_own_heads(is_sse):
 
 
 def test_what_never_becomes_a_line_takes_no_memory(monkeypatch):
-    monkeypatch.setattr(loglines, "LONGEST_UNFINISHED", 1000)
+    monkeypatch.setattr(loglines, "MAX_UNFINISHED", 1000)
     decoder = LineDecoder()
     for _ in range(100):
         assert decoder.feed(b"x" * 100) == []

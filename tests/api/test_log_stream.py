@@ -165,7 +165,7 @@ def test_a_backlog_that_breaks_off_is_read_again():
 
 def test_a_backlog_that_always_breaks_off_is_an_error(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    with Logs(*[[text(1), None]] * 6) as logs, pytest.raises(LogStreamError, match="broke off"):
+    with Logs(*[[text(1), None]] * 6) as logs, pytest.raises(LogStreamError, match="failed repeatedly"):
         backlog(logs.client, "app", "run.1")
 
 
@@ -207,7 +207,7 @@ class Following:
     """A LogStream whose clocks and watch are in the test's hand; the server holds each stream open."""
 
     def __init__(self, monkeypatch, *scripts, **options):
-        monkeypatch.setattr(logstream, "LOOK", 1000)
+        monkeypatch.setattr(logstream, "WATCH_INTERVAL", 1000)
         self.clocks, self.said, self.inbox = Clocks(), [], queue.SimpleQueue()
         self.hold = threading.Event()
         self.logs = Logs(*([*script, self.hold] for script in scripts))
@@ -243,7 +243,7 @@ class Following:
         """The clocks move, and the watch looks once."""
         move(seconds)
         with notifications_to(self.said.append):
-            self.stream._look()
+            self.stream._check()
 
 
 def test_a_computer_that_slept_reads_on_from_the_backlog_and_says_so(monkeypatch):
@@ -252,7 +252,7 @@ def test_a_computer_that_slept_reads_on_from_the_backlog_and_says_so(monkeypatch
         following.after(following.clocks.sleep, 2400)
 
         assert (first, following.read()) == (numbered(1), numbered(2))
-        assert following.said == ["The computer slept for 40 min; the log goes on from what Heroku kept"]
+        assert following.said == ["The computer slept for 40 min; the log continues with the lines that Heroku kept"]
 
 
 def test_a_stream_without_a_byte_is_opened_again(monkeypatch):
@@ -289,7 +289,7 @@ def test_a_stream_of_heartbeats_alone_is_looked_after_at_growing_distances_up_to
         while not is_over(stream, session, clocks, 1):
             pass
         distances.append(round(clocks.now[1] - began))
-        stream._lose_patience(session)
+        stream._extend_patience(session)
 
     assert distances == [61, 121, 241, 481, 841, 841]
 
@@ -308,7 +308,7 @@ def test_a_line_brings_the_patience_back_and_a_slow_task_is_given_time(monkeypat
 
 
 def test_hours_of_silence_are_no_failure(monkeypatch):
-    scripts = [[text(1)] for _ in range(2 * logstream.TRIES)]
+    scripts = [[text(1)] for _ in range(2 * logstream.MAX_ATTEMPTS)]
     with Following(monkeypatch, *scripts, [text(1, 2)]) as following:
         following.read()
         for count in range(1, len(scripts) + 1):
@@ -398,7 +398,7 @@ def test_a_backlog_without_a_line_of_ours_is_a_gap_until_another_session_joins_o
         history.begin()
         history.unseen(chunk)
         if not chunk:
-            history.nothing_came()
+            history.mark_empty()
         history.end()
         gaps.append(history.gaps)
 

@@ -19,7 +19,7 @@ def line(dyno, message="x"):
 @pytest.fixture
 def log(monkeypatch):
     """One that reads nothing by itself."""
-    monkeypatch.setattr(sharedlog, "EVERY", 0.0)
+    monkeypatch.setattr(sharedlog, "BACKLOG_INTERVAL", 0.0)
     return SharedLog(None, "shop")
 
 

@@ -200,7 +200,7 @@ def killing(shell, rows, victims):
 
 @pytest.mark.parametrize("rows", [1, N // 2])
 def test_a_cell_whose_emulator_is_killed_fails_and_leaves_its_name_unbound(shell, folder, tmp_path, monkeypatch, rows):
-    monkeypatch.setattr(logstream, "TRIES", 3)  # twice as impatient
+    monkeypatch.setattr(logstream, "MAX_ATTEMPTS", 3)  # twice as impatient
     shell.user_ns["df"] = "of an earlier cell"
     with killing(shell, rows, lambda: [_running[folder].process.pid]):
         result = shell.run_cell(f"%%heroku count --out df --arg mark={tmp_path.name}")
