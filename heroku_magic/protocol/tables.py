@@ -31,7 +31,7 @@ _DTYPE = re.compile(
 )
 
 
-class Head(msgspec.Struct, frozen=True):
+class ColumnHeader(msgspec.Struct, frozen=True):
     """The header of one column.
 
     coding: `numbers` (in numpy's layout, with a `mask` of nulls), `codes` (indices into the values of a
@@ -46,14 +46,14 @@ class Head(msgspec.Struct, frozen=True):
     mask: bool = False
     ordered: bool = False
     rows: int | None = None
-    dictionary: Head | None = msgspec.field(default=None, name="of")
+    dictionary: ColumnHeader | None = msgspec.field(default=None, name="of")
 
 
-class Header(msgspec.Struct, frozen=True):
+class TableHeader(msgspec.Struct, frozen=True):
     """The header of a table chunk. sizes: bytes of each buffer. left: rows in the chunks to follow."""
 
     rows: int
-    columns: list[Head]
+    columns: list[ColumnHeader]
     sizes: list[int]
     left: int = 0
 
@@ -65,7 +65,7 @@ class Column(msgspec.Struct, frozen=True):
     dictionary: the values that codes refer to.
     """
 
-    head: Head
+    head: ColumnHeader
     values: bytes | list[Any]
     mask: bytes | None = None
     dictionary: Column | None = msgspec.field(default=None, name="of")
@@ -94,7 +94,7 @@ class Table(msgspec.Struct, frozen=True):
 
 def read_table(header: Any, body: bytes) -> Table:
     """Decode a chunk. Raises ValueError or msgspec.ValidationError if it does not match its header."""
-    declared = msgspec.convert(header, Header)
+    declared = msgspec.convert(header, TableHeader)
     if sum(declared.sizes) != len(body) or min(declared.sizes, default=0) < 0 or declared.rows < 0:
         raise ValueError("the buffers do not have their declared length")
     buffers = _buffers(declared.sizes, body)
@@ -111,7 +111,7 @@ def _buffers(sizes: list[int], body: bytes) -> Iterator[bytes]:
         offset += size
 
 
-def _column(head: Head, rows: int, buffers: Iterator[bytes]) -> Column:
+def _column(head: ColumnHeader, rows: int, buffers: Iterator[bytes]) -> Column:
     if _DTYPE.fullmatch(head.dtype) is None:
         raise ValueError("an unknown dtype")
     if head.coding == "json":

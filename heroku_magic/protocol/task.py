@@ -74,7 +74,7 @@ class Parameter:
         kinds: list[Mapping[str, Any]] = [kind for kind in in_list(self.schema, "anyOf") if isinstance(kind, dict)]
         kinds = kinds or [self.schema]
         found = [choice for kind in kinds for choice in _choices(kind)]
-        return list(dict.fromkeys(text for text in map(_as_typed, found[:_MAX_CHOICES]) if text != "…"))
+        return list(dict.fromkeys(text for text in map(_quoted_value, found[:_MAX_CHOICES]) if text != "…"))
 
     def __str__(self) -> str:
         default = f" = {short(self.schema['default'])}" if "default" in self.schema else ""
@@ -258,8 +258,8 @@ def _default_type(candidates: list[str], types: Mapping[str, tuple[str, int]]) -
 
 
 def _unknown(name: str, task: Task, declared: Mapping[str, Parameter]) -> str:
-    takes = f"It takes: {task.signature or 'no parameters'}."
-    return f"{clipped(task.name)} has no parameter {clipped(str(name))}.{did_you_mean(str(name), declared)} {takes}"
+    hint = f"{did_you_mean(str(name), declared)} It takes: {task.signature or 'no parameters'}."
+    return f"{clipped(task.name)} has no parameter {clipped(str(name))}.{hint}"
 
 
 def _value_faults(name: str, value: Any, parameter: Parameter) -> list[str]:
@@ -306,10 +306,10 @@ def _list_fault(name: str) -> str:
 def _as_argument(parameter: Parameter) -> str:
     """Return the option that sets a parameter on a magic line."""
     name = clipped(parameter.name)
-    return f" --secret {name}" if parameter.is_secret else f" --arg {name}={_as_typed(example(parameter.schema))}"
+    return f" --secret {name}" if parameter.is_secret else f" --arg {name}={_quoted_value(example(parameter.schema))}"
 
 
-def _as_typed(value: Any) -> str:
+def _quoted_value(value: Any) -> str:
     """Return a value quoted and escaped for a magic line, or `…` if that is impossible."""
     text = value if isinstance(value, str) else _compact(value)
     if len(text) > NAME or clean_line(text) != text:

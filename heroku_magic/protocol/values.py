@@ -49,7 +49,7 @@ def to_text(value: Any, schema: Any) -> str | None:
         return None if schema is None else "null"
     if not isinstance(form, str):
         return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
-    is_ambiguous = not isinstance(form, RawText) and takes_text_and_more(schema) and _reads_as_more(form)
+    is_ambiguous = not isinstance(form, RawText) and _accepts_text_and_more(schema) and _reads_as_other_type(form)
     return json.dumps(form) if is_ambiguous else str(form)
 
 
@@ -67,24 +67,24 @@ def plain(value: Any) -> Any:
     raise TypeError(reason)
 
 
-def takes_text_and_more(schema: Any) -> bool:
+def _accepts_text_and_more(schema: Any) -> bool:
     """Whether a declared type (None: undeclared) accepts text and other types, so that text is ambiguous."""
     if not isinstance(schema, dict):
         return False
     if not schema.keys() - {"default", "description", "title"}:
         return True
     kinds = schema.get("anyOf")
-    return isinstance(kinds, list) and any(map(_takes_text, kinds))
+    return isinstance(kinds, list) and any(map(_accepts_text, kinds))
 
 
-def _takes_text(kind: Any) -> bool:
+def _accepts_text(kind: Any) -> bool:
     if not isinstance(kind, dict):
         return True
     choices = kind.get("enum")
     return kind.get("type") == "string" or (isinstance(choices, list) and any(isinstance(one, str) for one in choices))
 
 
-def _reads_as_more(text: str) -> bool:
+def _reads_as_other_type(text: str) -> bool:
     """Whether the worker's helper might read the text as another type. Text nested too deeply counts, too."""
     if text.strip().lower() in TRUE_WORDS | FALSE_WORDS:
         return True

@@ -310,7 +310,7 @@ def test_a_name_that_is_given_twice_is_refused():
 
 @pytest.mark.parametrize("name", ["RUN_KEY", "RUN_CODE", "RUN_DATA", "PATH"])
 def test_a_secret_with_a_reserved_variable_name_is_refused(name):
-    with pytest.raises(InvalidParameters, match="choose another name"):
+    with pytest.raises(InvalidParameters, match="Choose another name"):
         cell("1", {name: Secret("hunter2-hunter2")})
 
 

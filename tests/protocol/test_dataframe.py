@@ -1,4 +1,4 @@
-"""frames: rows become a DataFrame with its facts beside it."""
+"""Rows become a DataFrame with its facts as an attribute."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from heroku_magic.protocol.tables import read_table
 
 
 def numbers(name, dtype, *values):
-    """A table of one column, as a dyno sends it: the numbers' first bytes, then all their second ones and so on."""
+    """A table of one column in wire format: all first bytes of the numbers, then all second bytes, and so on."""
     data = struct.pack(f"<{len(values)}{'d' if dtype == 'float64' else 'q'}", *values)
     column = {"name": name, "coding": "numbers", "dtype": dtype, "numbers": dtype}
-    body = b"".join(data[place::8] for place in range(8))
+    body = b"".join(data[index::8] for index in range(8))
     return read_table({"rows": len(values), "columns": [column], "sizes": [len(data)]}, body)
 
 
-def test_columns_come_in_the_order_of_their_first_appearance():
+def test_columns_are_in_order_of_first_appearance():
     df = frame([Rows([{"b": 1, "a": 2}]), Rows([{"c": 3, "a": 4}])], {})
 
     assert list(df.columns) == ["b", "a", "c"]
@@ -35,21 +35,21 @@ def test_columns_come_in_the_order_of_their_first_appearance():
         *(([[1], [2]], "object"), ([[1, 2], None], "object"), ([None, None], "object"), (["a", 1], "object")),
     ],
 )
-def test_a_column_has_the_narrowest_dtype_that_keeps_each_value(values, dtype):
+def test_a_column_has_the_narrowest_dtype_that_preserves_each_value(values, dtype):
     made = table([{"x": value} for value in values])["x"]
 
     assert made.dtype == dtype
     assert made.astype(object).where(made.notna(), None).tolist() == values
 
 
-def test_no_rows_are_an_empty_table():
+def test_no_rows_give_an_empty_table():
     df = frame([Rows([])], {"run": "hm-1"})
 
     assert df.shape == (0, 0)
     assert df.attrs["heroku"] == {"run": "hm-1"}
 
 
-def test_the_facts_stay_through_a_step_and_are_the_frames_own():
+def test_the_frame_keeps_its_own_copy_of_the_facts():
     facts = {"run": "hm-1"}
     df = frame([Rows([{"a": 1}])], facts)
     facts["run"] = "changed"
@@ -57,11 +57,11 @@ def test_the_facts_stay_through_a_step_and_are_the_frames_own():
     assert df.head().attrs["heroku"] == {"run": "hm-1"}
 
 
-def test_a_table_has_its_columns_without_rows():
+def test_a_table_without_rows_still_has_its_columns():
     assert list(table([], ["dyno", "state"]).columns) == ["dyno", "state"]
 
 
-def test_an_empty_table_widens_no_others_dtype():
+def test_an_empty_table_does_not_widen_the_dtype_of_another():
     big = 2**60 + 1
     df = frame([numbers("x", "float64"), numbers("x", "int64", big, 2)], {})
     assert df["x"].tolist() == [big, 2]

@@ -1,4 +1,4 @@
-"""A declaration that anybody may have written: read into few forms, bounded, and what is wrong with it is said."""
+"""Declarations written by hand are normalized, bounded and reported if they are faulty."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INT, NULL = {"type": "integer"}, {"type": "null"}
 
 
 def read(schema, **document):
-    """One parameter's schema as it is read, and the faults."""
+    """The normalized schema of one parameter, and the faults."""
     declared, faults = read_declaration({"properties": {"v": schema}, **document})
     return declared["properties"]["v"], faults
 
@@ -31,7 +31,7 @@ def read(schema, **document):
         (5, {}),
     ],
 )
-def test_what_can_be_said_in_several_forms_is_read_in_one(schema, form):
+def test_equivalent_keywords_are_normalized_to_one_form(schema, form):
     defs = {"n": {"type": "integer", "minimum": 1}, "a/b": INT}
 
     assert read(schema, **{"$defs": defs}) == (form, ())
@@ -49,7 +49,7 @@ def test_what_can_be_said_in_several_forms_is_read_in_one(schema, form):
         ({"enum": ["a"], "default": "b"}, "v: its default 'b' is not allowed: expected one of 'a'."),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_by_name_and_nothing_breaks(schema, fault):
+def test_faults_of_a_declaration_name_the_parameter_and_break_nothing(schema, fault):
     defs = {
         "self": {"$ref": "#/$defs/self"},
         "a": {"type": "array", "items": {"$ref": "#/$defs/b"}},
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_said_by_name_and_nothing_breaks(schema, fault):
     assert check(task, {"v": "anything"}) == [] or "any value is accepted" not in fault or found.get("items") == {}
 
 
-def test_references_that_multiply_at_each_step_are_cut_in_time():
+def test_references_that_multiply_at_each_step_are_stopped_in_time():
     defs = {f"d{at}": {"anyOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 20} for at in range(60)}
     began = time.process_time()
     found, faults = read({"$ref": "#/$defs/d0"}, **{"$defs": {**defs, "d60": INT}})
@@ -88,7 +88,7 @@ def test_five_hundred_parameters_are_checked_and_shown():
 
 
 @pytest.mark.parametrize("given", [None, 5, [], {}, {"properties": 5}])
-def test_what_is_no_declaration_declares_nothing(given):
+def test_an_invalid_declaration_declares_nothing(given):
     declared, faults = read_declaration(given)
 
     assert declared == (given if isinstance(given, dict) else None)

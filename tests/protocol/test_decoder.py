@@ -1,4 +1,4 @@
-"""records: an exact result, whatever the log did to its lines; nothing that a stranger wrote is believed."""
+"""Decoding log lines gives the exact result whatever happens to the lines, and trusts only signed records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rows_of(decoder):
 
 
 def result_of(rows, *, nonce=NONCE, start=0):
-    """The messages of a task that sends each row in a record of its own."""
+    """The messages of a task that sends each row in a separate record."""
     lines = [record(0, "task", {"task": "t", "parameters": None}, nonce=nonce)]
     lines += [record(i, "rows", [row], nonce=nonce) for i, row in enumerate(rows, 1)]
     return [*lines, end_of(lines, rows=len(rows), nonce=nonce)]
@@ -40,7 +40,7 @@ def read(messages):
     return decoder, records
 
 
-def test_each_kind_of_record_is_read_in_full():
+def test_each_kind_of_record_is_decoded_completely():
     failure = {
         "type": "ValueError",
         "message": "bad",
@@ -71,7 +71,7 @@ def test_each_kind_of_record_is_read_in_full():
     assert (decoder.end.status, decoder.end.rows) == (1, 2)
 
 
-def test_text_before_a_record_on_its_line_stays_log():
+def test_text_before_a_record_on_its_line_remains_in_the_log():
     decoder = RecordDecoder(KEY)
 
     assert decoder.feed("half a line" + record(0, "rows", [])) == ("half a line", [Rows([])])
@@ -98,14 +98,14 @@ def test_a_record_in_parts_is_joined():
         record(1, "rows", [{"a": 1}])[:-3],
     ],
 )
-def test_a_record_that_the_key_did_not_sign_is_only_log(forged):
+def test_a_record_not_signed_with_the_key_is_only_log(forged):
     decoder, records = read([record(0, "task", {"task": "t"}), forged])
 
     assert records == [Declaration("t")]
     assert (decoder.parts, decoder.is_verified) == (None, False)
 
 
-def test_a_plain_json_object_is_a_row_until_a_keyed_record_comes():
+def test_a_plain_json_object_is_a_row_until_a_signed_record_arrives():
     decoder, records = read(['{"a": 1}', "[1]", '{"broken": ', "text", '{"a": 2}'])
     assert [one.rows for one in records] == [[{"a": 1}], [{"a": 2}]]
     assert (rows_of(decoder), decoder.is_verified) == ([{"a": 1}, {"a": 2}], False)
@@ -121,7 +121,7 @@ def test_deeply_nested_json_breaks_nothing():
     assert records == []
 
 
-def test_a_newer_version_is_noticed_and_not_guessed_at():
+def test_a_newer_version_is_reported_and_not_decoded():
     decoder, records = read([record(0, "rows", [{"a": 1}], version=2)])
 
     assert records == []
@@ -136,7 +136,7 @@ def test_nan_and_infinity_survive():
     assert row["y"] == math.inf
 
 
-def test_a_gap_is_named_and_filled_by_a_late_line():
+def test_a_gap_is_reported_by_number_and_filled_by_a_late_line():
     lines = result_of([{"i": i} for i in range(5)])
     decoder, _ = read([*lines[:2], *lines[4:]])
 
@@ -149,7 +149,7 @@ def test_a_gap_is_named_and_filled_by_a_late_line():
     assert (rows_of(decoder), decoder.is_verified) == ([{"i": i} for i in range(5)], True)
 
 
-def test_a_dyno_that_the_platform_started_twice_gives_one_process_whole():
+def test_a_dyno_started_twice_yields_the_result_of_one_process():
     first, second = result_of([{"i": 1}, {"i": 2}]), result_of([{"i": 1}, {"i": 2}], nonce="00000002")
     decoder, records = read([first[0], first[1], *second])
 
@@ -157,21 +157,21 @@ def test_a_dyno_that_the_platform_started_twice_gives_one_process_whole():
     assert records == [Declaration("t"), Rows([{"i": 1}])], "only the first process's records are events"
 
 
-def test_a_payload_of_another_shape_is_left_out_and_the_count_tells():
+def test_a_payload_of_the_wrong_shape_is_reported_by_record_number():
     lines = [record(0, "rows", {"no": "list"})]
     decoder, _ = read([*lines, end_of(lines, rows=1)])
 
     assert decoder.problem() == "records 0 cannot be read"
 
 
-def test_the_key_shows_nowhere_but_in_the_environment():
+def test_the_key_appears_only_in_the_environment():
     assert SECRET.hex() not in repr(KEY) + str(KEY)
     assert KEY.env() == f"hm-0123abcd:{SECRET.hex()}"
     assert RunKey.new().env() != RunKey.new().env()
 
 
 @given(st.integers(0, 12), st.randoms(use_true_random=False))
-def test_any_order_and_any_doubling_of_lines_gives_the_exact_rows(count, random):
+def test_reordered_and_duplicated_lines_give_the_exact_rows(count, random):
     rows = [{"i": i} for i in range(count)]
     lines = result_of(rows)
     shuffled = lines + random.choices(lines, k=len(lines))
@@ -184,7 +184,7 @@ def test_any_order_and_any_doubling_of_lines_gives_the_exact_rows(count, random)
 
 
 @given(st.integers(1, 12), st.randoms(use_true_random=False))
-def test_a_lost_line_is_never_a_short_result(count, random):
+def test_a_lost_line_never_passes_for_a_complete_result(count, random):
     lines = result_of([{"i": i} for i in range(count)])
     lost = random.randrange(len(lines))
     decoder, _ = read(lines[:lost] + lines[lost + 1 :])
@@ -198,7 +198,7 @@ def test_a_lost_line_is_never_a_short_result(count, random):
     st.lists(st.text(max_size=30) | st.just('{"a": 1}'), max_size=6),
     st.randoms(use_true_random=False),
 )
-def test_loss_doubling_disorder_noise_and_forgery_never_make_a_wrong_result(values, noise, random):
+def test_loss_duplication_reordering_noise_and_forgery_never_give_a_wrong_result(values, noise, random):
     rows = [{"i": value} for value in values]
     lines = result_of(rows)
     forged = [line.replace("0", "1") for line in lines] + [line[: random.randrange(len(line))] for line in lines]
@@ -216,22 +216,22 @@ def test_loss_doubling_disorder_noise_and_forgery_never_make_a_wrong_result(valu
 
 
 @given(st.lists(st.none() | st.integers(0, 4), max_size=12), st.randoms(use_true_random=False))
-def test_rows_are_given_to_the_calls_that_sent_them_however_they_were_batched(counts, random):
-    lines, waiting, told, sent = [record(0, "task", {"task": "t", "parameters": None})], [], [], 0
+def test_rows_are_assigned_to_the_calls_that_sent_them_however_they_are_batched(counts, random):
+    lines, waiting, returns, sent = [record(0, "task", {"task": "t", "parameters": None})], [], [], 0
 
     def flush():
         if waiting:
             lines.append(record(len(lines), "rows", [*waiting]))
-        if told:
-            lines.append(record(len(lines), "return", [*told]))
-        waiting.clear(), told.clear()
+        if returns:
+            lines.append(record(len(lines), "return", [*returns]))
+        waiting.clear(), returns.clear()
 
     for call, count in enumerate(counts):
         for row in range(count or 0):
             waiting.append({"call": call, "row": row})
             if random.random() < 0.3:
                 flush()
-        told.append({"call": call, "status": 0, "rows": count, "seconds": 0.5})
+        returns.append({"call": call, "status": 0, "rows": count, "seconds": 0.5})
         sent += count or 0
         if random.random() < 0.3:
             flush()
@@ -247,7 +247,7 @@ def test_rows_are_given_to_the_calls_that_sent_them_however_they_were_batched(co
     ]
 
 
-def test_calls_out_of_order_are_no_result():
+def test_calls_out_of_order_are_rejected():
     lines = [record(0, "task", {"task": "t", "parameters": None})]
     lines.append(record(1, "return", [{"call": 1, "status": 0, "rows": None, "seconds": 0}]))
     decoder, _ = read([*lines, end_of(lines)])
@@ -258,7 +258,7 @@ def test_calls_out_of_order_are_no_result():
 @pytest.mark.parametrize(
     "text", ["@hm2 x", "@hm\u0662 x", "@hm" + "9" * 5000 + " x", "@hm1 ", record(0, "rows", [], version=2)]
 )
-def test_what_only_looks_like_a_record_harms_no_result(text):
+def test_text_that_only_looks_like_a_record_does_not_affect_the_result(text):
     lines = result_of([{"i": 0}])
     decoder, _ = read([lines[0], text, lines[1], text, lines[2]])
     assert decoder.is_verified
@@ -267,10 +267,10 @@ def test_what_only_looks_like_a_record_harms_no_result(text):
     assert decoder.is_verified
 
 
-def test_a_calls_failure_says_nothing_of_how_the_run_ends():
-    told = {"returns": [{"call": 0, "status": 1, "rows": None, "seconds": 1.0}]}
+def test_the_failure_of_a_call_is_not_the_failure_of_the_run():
+    returned = {"returns": [{"call": 0, "status": 1, "rows": None, "seconds": 1.0}]}
     failure = {"type": "ValueError", "message": "bad"}
-    lines = [record(0, "task", {"task": "t"}), record(1, "failure", failure), record(2, "return", told["returns"])]
+    lines = [record(0, "task", {"task": "t"}), record(1, "failure", failure), record(2, "return", returned["returns"])]
     decoder, _ = read(lines)
     assert decoder.calls[0].failure.message == "bad"
     assert decoder.failure is None

@@ -93,7 +93,7 @@ OBJECTS = [
 
 
 @pytest.mark.parametrize(("value", "text"), OBJECTS)
-def test_values_travel_as_text_or_json(value, text):
+def test_values_are_encoded_as_text_or_json(value, text):
     assert to_env({"v": value}) == {"v": text}
 
 
@@ -101,7 +101,7 @@ LOOP = []
 LOOP.append(LOOP)
 NO_NAN = "cannot be passed as a parameter: JSON has no NaN and no Infinity"
 NUL, HALF = "NUL character", "lone surrogate"
-FORMLESS = [
+UNSUPPORTED = [
     (float("nan"), f"v: nan (a float) {NO_NAN}."),
     ([float("-inf")], f"v: -inf (a float) {NO_NAN}."),
     (np.float64("nan"), f"v: nan (a float64) {NO_NAN}."),
@@ -149,13 +149,15 @@ FORMLESS = [
 ]
 
 
-@pytest.mark.parametrize(("value", "said"), FORMLESS, ids=[f"{at} {said}" for at, (_, said) in enumerate(FORMLESS)])
+@pytest.mark.parametrize(
+    ("value", "message"), UNSUPPORTED, ids=[f"{at} {message}" for at, (_, message) in enumerate(UNSUPPORTED)]
+)
 @pytest.mark.parametrize("schema", [None, {"properties": {"v": {}}}])
-def test_what_has_no_form_is_refused_by_name_and_kind(value, said, schema):
+def test_values_that_cannot_be_encoded_are_rejected_by_name_and_kind(value, message, schema):
     (issue,) = faults(to_env, {"v": value}, schema)
 
     assert issue.startswith("v: ")
-    assert said in issue
+    assert message in issue
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_what_has_no_form_is_refused_by_name_and_kind(value, said, schema):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_cannot_fit_is_refused_without_being_built_and_three_ways_are_named(value):
+def test_oversized_values_are_rejected_unbuilt_with_three_alternatives(value):
     (issue,) = faults(to_env, {"v": value})
 
     for way in ("df.to_csv", "df.to_sql", "presigned URL"):
@@ -203,7 +205,7 @@ def test_all_parameters_share_32_kb():
         (Decimal("1.5"), {}, {"v": "1.5"}),
     ],
 )
-def test_the_declared_type_decides_how_text_and_none_travel(value, schema, env):
+def test_the_declared_type_decides_how_text_and_none_are_encoded(value, schema, env):
     assert to_env({"v": value}, schema if schema is None else {"properties": {"v": schema}}) == env
 
 
@@ -228,7 +230,7 @@ def test_the_declared_type_decides_how_text_and_none_travel(value, schema, env):
         (["a-b", "1a", "", "é", "a=b", 5], "is not a valid environment variable name"),
     ],
 )
-def test_names_that_would_break_a_dyno_or_run_code_in_it_are_refused_with_their_reason(names, reason):
+def test_names_that_would_break_a_dyno_or_run_code_on_it_are_rejected_with_the_reason(names, reason):
     issues = faults(to_env, dict.fromkeys(names, "x"))
 
     assert len(issues) == len(names)
@@ -238,11 +240,11 @@ def test_names_that_would_break_a_dyno_or_run_code_in_it_are_refused_with_their_
 @pytest.mark.parametrize(
     "name", ["n", "path", "home", "Port", "PATHS", "MY_PATH", "LDX", "PYTHON", "proxy", "_x", "PROXY_URL"]
 )
-def test_other_names_pass(name):
+def test_other_names_are_accepted(name):
     assert to_env({name: 1}) == {name: "1"}
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     issues = faults(to_env, {"PATH": 1, "f": print, "x": float("nan"), "ok": 1})
 
     assert [re.split(r"\W", issue)[0] for issue in issues] == ["PATH", "f", "x"]
@@ -263,7 +265,7 @@ KINDS = st.one_of(
     st.tuples(TEXT | JSONS.map(json.dumps), st.just({"type": "string"})),
     st.tuples(st.none() | TEXT | st.integers() | st.integers().map(str) | st.just("null"), st.just(AS_TEXT)),
     st.tuples(st.integers(), st.just({"type": "integer"})),
-    # Beyond 2**53 a float holds only some whole numbers.
+    # Beyond 2**53 a float represents only some whole numbers.
     st.tuples(
         st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False), st.just({"type": "number"})
     ),
@@ -275,7 +277,7 @@ KINDS = st.one_of(
 
 @given(JSONS)
 @settings(deadline=None)
-def test_values_of_an_undeclared_task_come_back_from_json(value):
+def test_values_of_an_undeclared_task_are_restored_by_json(value):
     env = to_env({"v": value})
 
     if value is None:
@@ -295,7 +297,7 @@ def helper():
 
 @given(pair=KINDS)
 @settings(deadline=None)
-def test_the_workers_helper_decodes_exactly_what_was_given(helper, pair):
+def test_the_helper_decodes_exactly_the_original_value(helper, pair):
     value, kind = pair
     schema = {"type": "object", "properties": {"v": kind}, "required": ["v"]}
 
@@ -307,7 +309,7 @@ def test_the_workers_helper_decodes_exactly_what_was_given(helper, pair):
 
 @pytest.mark.parametrize("name", ["_", "RANDOM", "LINENO", "PPID", "PWD", "SHLVL", "OPTIND"])
 @pytest.mark.usefixtures("processes")
-def test_what_the_dynos_shell_sets_itself_is_refused_for_it_would_not_arrive(name):
+def test_variables_that_the_dynos_shell_sets_are_rejected(name):
     arrived = subprocess.run(
         ["bash", "-c", "env; true"], env={**os.environ, name: "abc"}, capture_output=True, check=True
     )
@@ -318,13 +320,13 @@ def test_what_the_dynos_shell_sets_itself_is_refused_for_it_would_not_arrive(nam
 
 
 @pytest.mark.parametrize("name", ["reverse_proxy", "use_proxy", "random", "BASHFUL", "PWD2"])
-def test_names_that_only_look_like_refused_ones_travel(name):
+def test_names_that_only_resemble_reserved_ones_are_accepted(name):
     assert to_env({name: "x"}) == {name: "x"}
 
 
 @pytest.mark.parametrize("text", ["007", "1_000", "+5", "yes", "OFF", "infinity"])
 @pytest.mark.parametrize("other", ["integer", "number", "boolean"])
-def test_text_that_python_reads_as_more_stays_text_where_a_type_takes_both(helper, text, other):
+def test_text_that_reads_as_another_type_stays_text_where_both_are_accepted(helper, text, other):
     kind = {"anyOf": [{"type": other}, {"type": "string"}]}
     schema = {"type": "object", "properties": {"v": kind}}
 

@@ -1,4 +1,4 @@
-"""JSON Schema: limits, formats and choices are checked, and a value that misses them is told what was meant."""
+"""Limits, formats and choices of a JSON Schema are checked, and near misses get a suggestion."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DAY, MOMENT = ({"type": "string", "format": form} for form in ("date", "date-tim
         ({"type": "array", "items": DAY}, [["2026-01-31"], []], [["x"]]),
     ],
 )  # fmt: skip
-def test_what_keeps_to_its_limits_fits(schema, good, bad):
+def test_values_within_their_limits_fit(schema, good, bad):
     assert [one for one in good if not fits(one, schema)] == []
     assert [one for one in bad if fits(one, schema)] == []
 
@@ -53,12 +53,12 @@ def test_what_keeps_to_its_limits_fits(schema, good, bad):
         datetime(2026, 1, 31, tzinfo=timezone.utc),
     ],
 )
-def test_dates_of_a_notebook_fit(value):
+def test_dates_from_a_notebook_fit(value):
     assert fits(plain(value), DAY if type(value) is date else MOMENT)
 
 
 @pytest.mark.parametrize("limit", ["x", None, True, [], {}])
-def test_a_limit_that_is_no_number_limits_nothing(limit):
+def test_a_limit_that_is_not_a_number_is_ignored(limit):
     for word in ("minimum", "maximum", "multipleOf", "exclusiveMinimum"):
         assert fits(5, {**INT, word: limit})
     assert fits(5, {**INT, "multipleOf": -1})
@@ -90,13 +90,13 @@ SCHEMAS = st.recursive(
 @pytest.mark.large
 @given(SCHEMAS, JSONS)
 @settings(deadline=None, max_examples=300)
-def test_a_value_fits_where_another_validator_says_so(schema, value):
+def test_a_value_fits_if_jsonschema_accepts_it(schema, value):
     is_valid = jsonschema.Draft202012Validator(schema).is_valid(value)
 
     if fits(value, schema):
         assert is_valid
     else:
-        # A float is no whole number here, for Python's `int` takes none; and true is no 1.
+        # Unlike in JSON Schema, a float is never a whole number here, and true is not 1.
         assert not is_valid or "." in repr(value) or "True" in repr(value) or "False" in repr(value)
 
 
@@ -123,7 +123,7 @@ def test_a_value_fits_where_another_validator_says_so(schema, value):
         (INT, float("inf"), ""),
     ],
 )
-def test_a_suggestion_is_named(schema, value, hint):
+def test_a_near_miss_gets_a_suggestion(schema, value, hint):
     assert suggestion(value, schema) == hint
 
 
@@ -137,7 +137,7 @@ def test_a_suggestion_is_named(schema, value, hint):
         (INT, "a", ("", "a", INT)),
     ],
 )  # fmt: skip
-def test_the_item_that_is_at_fault_is_found(schema, value, found):
+def test_the_invalid_item_is_located(schema, value, found):
     assert locate_fault(value, schema) == found
 
 
@@ -153,7 +153,7 @@ def test_the_item_that_is_at_fault_is_found(schema, value, found):
         ({"type": "array", "items": DAY, "minItems": 1}, "a list (list[date]) of at least 1 items", "list[date]"),
     ],
 )
-def test_a_schema_is_told_in_words_and_as_python_would_write_it(schema, expected, written):
+def test_a_schema_is_described_in_words_and_in_python_notation(schema, expected, written):
     assert (expectation(schema), type_text(schema)) == (expected, written)
 
 
@@ -179,17 +179,17 @@ def test_an_example_fits_wherever_one_is_found(schema):
         MOMENT,
     ],
 )
-def test_an_example_keeps_to_the_limits(schema):
+def test_an_example_is_within_the_limits(schema):
     assert fits(example(schema), schema)
 
 
-def test_limits_are_told_in_one_order():
+def test_limits_are_described_in_a_fixed_order():
     assert limits_text({"multipleOf": 2, "maximum": 8, "minimum": 0}) == "from 0 up to 8 in steps of 2"
     assert limits_text({"type": "string"}) == ""
 
 
 @pytest.mark.parametrize("limit", [float("nan"), float("inf"), -float("inf")])
-def test_a_limit_that_is_no_number_limits_nothing_and_breaks_nothing(limit):
+def test_a_limit_that_is_not_finite_is_ignored(limit):
     schema = {"type": "integer", "minimum": limit, "maximum": limit, "multipleOf": limit}
     assert limits_text(schema) == ""
     assert fits(1, schema)

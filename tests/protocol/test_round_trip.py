@@ -1,4 +1,4 @@
-"""Any declaration -> a value -> the checks -> the environment -> the helper's argument: equal, whatever the type."""
+"""A value of any declared type reaches the helper unchanged, through the checks and the environment."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STEPS = [0.1, 0.25, 3, 7]
 
 
 def ranged(kind, values):
-    """A type with limits, and a value that keeps to them."""
+    """A type with limits, and a value within them."""
     return (
         st.tuples(values, values, values)
         .map(sorted)
@@ -72,7 +72,7 @@ SCALARS = st.one_of(
 
 
 def holding(inner):
-    """Types that hold a type, with values that hold its value."""
+    """Container types of a type, with values that contain its value."""
     return st.one_of(
         inner.map(lambda pair: (f"Optional[{pair[0]}]", pair[1])),
         inner.map(lambda pair: (f"{pair[0]} | None", None)),
@@ -111,7 +111,7 @@ def same(one, other):
 @pytest.mark.large
 @given(pair=TYPED)
 @settings(deadline=None, max_examples=400)
-def test_a_value_of_a_declared_type_arrives_as_it_was(helper, source, pair):
+def test_a_value_of_a_declared_type_arrives_unchanged(helper, source, pair):
     annotation, value = pair
     source.write_text(f"{HEAD}\n@task\ndef job(v: {annotation}): pass\n", encoding="utf-8")
     schema = helper._Source(str(source)).schema()
@@ -127,7 +127,7 @@ def test_a_value_of_a_declared_type_arrives_as_it_was(helper, source, pair):
 
 @given(value=TEXT.filter(lambda text: len(text) >= 4), optional=st.booleans())
 @settings(deadline=None)
-def test_a_declared_secret_travels_as_it_was_and_hidden(helper, source, value, optional):
+def test_a_declared_secret_arrives_unchanged_and_is_hidden(helper, source, value, optional):
     source.write_text(f"@task\ndef job(v: {'Secret | None' if optional else 'Secret'}): pass\n", encoding="utf-8")
     schema = helper._Source(str(source)).schema()
     task = Task.from_row({"task": "job", "parameters": schema}, "python -m heroku_task job")
@@ -137,5 +137,5 @@ def test_a_declared_secret_travels_as_it_was_and_hidden(helper, source, value, o
     assert env == {"v": Secret(value)}
     with mock.patch.dict(os.environ, {"v": env["v"].reveal()}):
         argument = helper._read_arguments(schema, {})["v"]
-    # Without quotes an optional secret cannot tell the word null from none.
+    # An unquoted optional secret cannot distinguish the word null from None.
     assert argument == (None if optional and value.strip() == "null" else value)

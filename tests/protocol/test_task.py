@@ -1,4 +1,4 @@
-"""A task's declaration is checked before a dyno starts, shown as Python would write it, and trusted in nothing."""
+"""Tasks: values are checked before a dyno starts, and untrusted declarations are shown safely."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def task(required=(), **properties):
         ("no schema", 5),
     ],
 )
-def test_what_fits_passes(schema, value):
+def test_valid_values_pass(schema, value):
     assert check(task(v=schema), {"v": value}) == []
 
 
@@ -107,11 +107,11 @@ def test_what_fits_passes(schema, value):
         (DICT, 5, "v is 5: expected a dict."),
     ],
 )
-def test_what_does_not_fit_is_told_with_what_is_expected(schema, value, issue):
+def test_an_invalid_value_is_reported_with_the_expected_type(schema, value, issue):
     assert check(task(v=schema), {"v": value}) == [issue]
 
 
-def test_all_faults_are_told_at_once_each_with_what_was_expected_and_what_was_meant():
+def test_all_faults_are_reported_at_once_with_expectations_and_suggestions():
     declared = task(
         ["seed"],
         n={**INT, "minimum": 1, "maximum": 10, "multipleOf": 3},
@@ -134,7 +134,7 @@ def test_all_faults_are_told_at_once_each_with_what_was_expected_and_what_was_me
 SECRET = {**TEXT, "format": "password", "writeOnly": True}
 
 
-def test_a_declared_secret_is_in_no_fault():
+def test_a_declared_secret_never_appears_in_a_message():
     declared = task(["token"], token={**SECRET, "minLength": 20})
 
     for value in ("hunter22", RawText("hunter22"), Secret("hunter22"), ["hunter22"], 5):
@@ -144,7 +144,7 @@ def test_a_declared_secret_is_in_no_fault():
     assert declared.example == "%%heroku simulate --secret token"
 
 
-def test_a_declared_secret_is_hidden_however_it_was_given():
+def test_a_declared_secret_is_hidden_however_it_is_passed():
     declared = task(token=SECRET)
 
     assert to_env({"token": "hunter22"}, declared.schema) == {"token": Secret("hunter22")}
@@ -152,7 +152,7 @@ def test_a_declared_secret_is_hidden_however_it_was_given():
     assert to_env({"token": ""}, declared.schema) == {"token": ""}
 
 
-def test_only_a_declaration_that_says_so_takes_more_than_it_declares():
+def test_undeclared_parameters_require_additional_properties():
     more = Task("t", "", {"properties": {"n": INT}, "additionalProperties": True})
     silent = Task("t", "", {"properties": {"n": INT}})
 
@@ -170,7 +170,7 @@ def test_only_a_declaration_that_says_so_takes_more_than_it_declares():
         ({"enum": ["a\nb", "\x1b[2J"]}, []),
     ],
 )
-def test_the_choices_are_as_a_line_takes_them(schema, choices):
+def test_choices_can_be_typed_on_a_magic_line(schema, choices):
     parameter = Parameter("v", schema, False)
 
     assert parameter.choices == choices
@@ -178,14 +178,14 @@ def test_the_choices_are_as_a_line_takes_them(schema, choices):
         assert check(task(v=schema), dict([read_argument(f"v={choice}", {})])) == []
 
 
-def test_the_limits_of_what_a_parameter_holds_are_told():
+def test_the_limits_of_items_are_described():
     limited = {**INT, "minimum": 1}
 
     assert Parameter("v", {"anyOf": [limited, NULL]}, False).limits == "from 1"
     assert Parameter("v", {**LIST, "items": limited, "maxItems": 5}, False).limits == "of at most 5 items, each from 1"
 
 
-def test_text_of_the_line_is_read_by_the_declared_type_and_text_of_a_body_is_text():
+def test_text_on_the_line_is_read_by_declared_type_and_text_in_a_body_is_text():
     declared = task(n=INT)
 
     assert check(declared, dict([read_argument("n=10", {})])) == []
@@ -196,13 +196,13 @@ def test_text_of_the_line_is_read_by_the_declared_type_and_text_of_a_body_is_tex
 
 @pytest.mark.parametrize("value", [range(3), [1, 2], (1,), np.arange(3), pd.Series([1]), range(10**12), [print]])
 @pytest.mark.parametrize("schema", [INT, TEXT, CHOICE, MAYBE])
-def test_many_values_where_one_is_wanted_hint_each(schema, value):
+def test_a_list_for_a_single_value_suggests_each(schema, value):
     (issue,) = check(task(v=schema), {"v": value})
 
     assert "--each v" in issue
 
 
-def test_unknown_and_missing_names_are_told_with_what_the_task_takes():
+def test_unknown_and_missing_names_are_reported_with_the_declared_ones():
     issues = check(task(["seed"], n=INT, seed=INT), {"m": 1, "sed": 2})
 
     assert issues[0].startswith("simulate has no parameter m. Did you mean n?") or "It takes: n: int" in issues[0]
@@ -210,7 +210,7 @@ def test_unknown_and_missing_names_are_told_with_what_the_task_takes():
     assert issues[2] == "seed is missing: simulate takes seed: int."
 
 
-def test_a_task_that_declares_nothing_takes_anything():
+def test_an_undeclared_task_accepts_anything():
     assert check(Task("script", "sh script", None), {"x": object()}) == []
 
 
@@ -237,7 +237,7 @@ def test_an_empty_choice_is_never_expected(schema):
         ("e", {"anyOf": []}, "e: Any"),
     ],
 )
-def test_a_parameter_is_shown_as_python_would_write_it(name, schema, shown):
+def test_a_parameter_is_shown_in_python_notation(name, schema, shown):
     assert str(Parameter(name, schema, False)) == shown
 
 
@@ -317,14 +317,14 @@ def test_a_hostile_declaration_is_shown_clean_and_short(size):
         {"description": 5},
     ],
 )
-def test_a_declaration_that_is_no_schema_takes_anything(schema):
+def test_a_declaration_that_is_not_a_schema_accepts_anything(schema):
     odd = Task("odd", "", schema)
 
     assert odd.help()
     assert check(odd, dict.fromkeys(schema["properties"], 1) if schema.get("properties") else {}) == []
 
 
-def test_a_declaration_that_is_nested_without_end_is_shown():
+def test_a_deeply_nested_declaration_is_shown():
     deep = {}
     for _ in range(200):
         deep = {"anyOf": [{"type": "array", "items": deep}, INT]}
@@ -333,7 +333,7 @@ def test_a_declaration_that_is_nested_without_end_is_shown():
     assert check(task(v=deep), {"v": "x"})
 
 
-def test_a_row_of_describe_is_a_task():
+def test_a_row_from_describe_becomes_a_task():
     assert Task.from_row({"task": "a", "parameters": None}, "c") == Task("a", "c", None)
     assert Task.from_row({"task": "a", "parameters": {"properties": {}}}, "c").parameters == []
     assert Task.from_row({"task": "a", "parameters": [1]}, "c").schema is None
@@ -365,7 +365,7 @@ def test_the_task_is_the_named_one_or_the_only_candidate(name, there, chosen):
 
 
 @pytest.mark.parametrize(
-    ("name", "there", "said"),
+    ("name", "there", "message"),
     [
         (None, types("a", "b"), "Which task? The app has a, b: %%heroku a"),
         (None, types("web", worker=1), "no task to run, only web, worker"),
@@ -377,19 +377,19 @@ def test_the_task_is_the_named_one_or_the_only_candidate(name, there, chosen):
         ("worker", types(worker=2), "--any-type"),
     ],
 )
-def test_no_clear_task_is_an_error_that_lists_them(name, there, said):
+def test_an_ambiguous_task_is_an_error_that_lists_the_candidates(name, there, message):
     with pytest.raises(InvalidOptions) as caught:
         choose(name, there)
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["web", "release", "describe", "worker"])
-def test_any_type_takes_the_others_by_name(name):
+def test_any_type_accepts_the_other_types_by_name(name):
     assert choose(name, types("web", "release", "describe", worker=2), any_type=True) == name
 
 
-def test_a_default_that_is_nested_too_deeply_to_be_written_is_shown_as_such():
+def test_a_default_nested_too_deeply_to_write_is_shown_as_an_ellipsis():
     deep = []
     for _ in range(100_000):
         deep = [deep]

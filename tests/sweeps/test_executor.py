@@ -94,7 +94,7 @@ def test_arguments_are_checked_before_a_dyno_starts(heroku):
         ]:
             with pytest.raises(InvalidParameters, match=message):
                 executor.submit(executor.task, *arguments)
-        with pytest.raises(InvalidParameters, match="n: given twice"):
+        with pytest.raises(InvalidParameters, match="n is passed twice"):
             executor.submit(executor.task, 1, n=2)
         with pytest.raises(InvalidOptions, match="This executor runs the task square"):
             executor.submit(print, 1)

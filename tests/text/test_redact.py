@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heroku_magic.api.log_lines import LogLine
-from heroku_magic.protocol.tables import Column, Head, Table
+from heroku_magic.protocol.tables import Column, ColumnHeader, Table
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import SHORTEST, Secret
 
@@ -60,9 +60,9 @@ def test_values_and_names_are_hidden_in_what_json_holds():
 
 
 def test_texts_of_a_table_are_hidden_and_numbers_stay():
-    texts = Column(Head("json", "string"), [SECRET, None, "x"])
-    codes = Column(Head("codes", "category", dictionary=texts.head), b"\0\1", dictionary=texts)
-    numbers = Column(Head("numbers", numbers="int8"), b"\1\2")
+    texts = Column(ColumnHeader("json", "string"), [SECRET, None, "x"])
+    codes = Column(ColumnHeader("codes", "category", dictionary=texts.head), b"\0\1", dictionary=texts)
+    numbers = Column(ColumnHeader("numbers", numbers="int8"), b"\1\2")
     hidden = Table(2, {"a": texts, "b": codes, "c": numbers}).redacted(MASK).columns
     assert hidden["a"].values == ["***", None, "x"]
     assert hidden["b"].dictionary.values == ["***", None, "x"]
