@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Logplex cuts longer messages into pieces of this many raw bytes, including the newline, all with the
 # same timestamp: https://devcenter.heroku.com/articles/limits#dynos
 PIECE = 10_000
-# Text of two stretches has at least as many characters as a piece can have, at four bytes per character.
+# A piece has at least twice as many characters as this, since UTF-8 uses at most four bytes for each.
 STRETCH = PIECE // 8
 # Pieces are joined up to this size; the rest becomes another line.
 MAX_JOINED = 64 * 1024 * 1024
@@ -148,7 +148,7 @@ def _sse_field(line: bytes) -> bytes:
 
 
 def _are_short(text: str) -> bool:
-    """Whether the text has no piece of a long line: at four bytes per character it would fill a stretch."""
+    """Whether the text has no piece of a long line: a piece would cover a stretch without a newline."""
     return all(text.find("\n", at, at + STRETCH) >= 0 for at in range(0, len(text) - STRETCH + 1, STRETCH))
 
 

@@ -210,7 +210,7 @@ class LogStream:
         """Limit the wait for a new line to at least a minute and at most the age of a stream."""
         return min(max(patience, QUIET), self._longest_age)
 
-    # -- in the watch thread, because a blocked read cannot check a clock ---------------------------------------
+    # -- in the watch thread, because a blocked read cannot check a clock --------------------------
 
     def _keep_watch(self) -> None:
         while not self._closed.wait(WATCH_INTERVAL):

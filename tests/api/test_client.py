@@ -1,4 +1,4 @@
-"""client: requests as the Platform API wants them, one error a case, the token to its own host alone."""
+"""The client sends requests as the Platform API expects them, raises one error per case and sends its token to one host only."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def create(client):
     return client.create_dyno("example", "task #hm-0123abcd", {"n": "10"}, size=None, time_to_live=60)
 
 
-def test_a_dyno_is_created_as_the_schema_says(api, client):
+def test_a_dyno_is_created_according_to_the_schema(api, client):
     api.answer(201, DYNO)
 
     dyno = create(client)
@@ -78,7 +78,7 @@ def test_a_dyno_is_created_as_the_schema_says(api, client):
     assert dyno.name == "run.4821"
 
 
-def test_a_name_from_a_user_climbs_nowhere(api, client):
+def test_a_name_from_a_user_cannot_leave_its_part_of_the_path(api, client):
     api.answer(404, {"id": "not_found", "message": "Couldn't find that app."})
 
     with pytest.raises(NotFound):
@@ -87,7 +87,7 @@ def test_a_name_from_a_user_climbs_nowhere(api, client):
     assert api.asked[0][1] == "/apps/..%2Faccount%3Fx%3D1"
 
 
-def test_a_log_session_asks_for_a_dyno_in_the_variant_that_knows_the_word(api, client):
+def test_a_log_session_uses_the_api_variant_that_filters_by_dyno(api, client):
     api.answer(201, {"id": "1", "logplex_url": "https://logs.example/secret", "created_at": "x", "updated_at": "x"})
 
     session = client.create_log_session("example", dyno="run.1")
@@ -107,7 +107,7 @@ def test_a_log_session_asks_for_a_dyno_in_the_variant_that_knows_the_word(api, c
         (422, Refused, "Heroku said so"),
     ],
 )
-def test_each_refusal_is_one_error_with_herokus_sentence_and_what_to_do(api, client, status, kind, word):
+def test_each_rejection_is_an_error_with_herokus_message_and_what_to_do(api, client, status, kind, word):
     api.answer(status, {"id": "some_id", "message": "Heroku said so.", "resource": "app"}, Request_Id="r-1")
 
     with pytest.raises(kind, match=word) as caught:
@@ -117,7 +117,7 @@ def test_each_refusal_is_one_error_with_herokus_sentence_and_what_to_do(api, cli
     assert len(api.asked) == 1
 
 
-def test_html_instead_of_json_is_tried_again_and_then_said(api, client):
+def test_html_instead_of_json_is_retried_and_then_reported(api, client):
     for _ in range(4):
         api.answer(503, b"<html>Application Error</html>")
 
@@ -127,7 +127,7 @@ def test_html_instead_of_json_is_tried_again_and_then_said(api, client):
     assert len(api.asked) == 4
 
 
-def test_a_busy_api_is_asked_again_after_the_time_it_names(api, no_waiting):
+def test_a_busy_api_is_retried_after_the_time_it_requests(api, no_waiting):
     said = []
     client = HerokuClient(api.url, Secret(TOKEN))
     api.answer(429, {"id": "rate_limit", "message": "Slow down."}, Retry_After="4")
@@ -146,14 +146,14 @@ def test_a_wait_that_is_too_long_is_an_error(api, client):
         client.app("example")
 
 
-def test_an_api_that_is_down_is_said_in_one_sentence():
+def test_an_api_that_is_down_is_reported_in_one_sentence():
     client = HerokuClient("http://127.0.0.1:9", Secret(TOKEN))
 
     with pytest.raises(Unreachable, match="does not answer \\(no connection\\)"):
         client.app("example")
 
 
-def test_a_create_is_tried_again_just_after_a_release(api, client):
+def test_a_create_is_retried_just_after_a_release(api, client):
     api.answer(409, {"id": "conflict", "message": "Release not found."})
     api.answer(201, DYNO)
 
@@ -161,7 +161,7 @@ def test_a_create_is_tried_again_just_after_a_release(api, client):
 
 
 @pytest.mark.parametrize("answer", ["hang up", "html"])
-def test_a_create_whose_answer_was_lost_is_never_sent_twice(api, client, answer):
+def test_a_create_whose_response_was_lost_is_never_sent_twice(api, client, answer):
     api.hang_up() if answer == "hang up" else api.answer(503, b"<html>")
 
     with pytest.raises(Unreachable) as caught:
@@ -171,7 +171,7 @@ def test_a_create_whose_answer_was_lost_is_never_sent_twice(api, client, answer)
     assert len(api.asked) == 1
 
 
-def test_a_conflict_that_stays_is_an_error(api, client):
+def test_a_persistent_conflict_is_an_error(api, client):
     for _ in range(4):
         api.answer(409, {"id": "conflict", "message": "Not now."})
 
@@ -209,7 +209,7 @@ def test_loopback_never_goes_through_a_proxy(api, monkeypatch):
     assert HerokuClient(api.url, Secret(TOKEN)).app("example").name == "example"
 
 
-def test_the_logs_host_never_gets_the_token_nor_netrcs_login(api, client, tmp_path, monkeypatch):
+def test_the_log_host_receives_neither_the_token_nor_the_login_of_netrc(api, client, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me@example.com password other\n")
     netrc.chmod(0o600)
@@ -221,7 +221,7 @@ def test_the_logs_host_never_gets_the_token_nor_netrcs_login(api, client, tmp_pa
     assert "Authorization" not in api.asked[0][2]
 
 
-def test_neither_the_token_nor_the_logs_url_shows_in_the_debug_log(api, client, caplog):
+def test_neither_the_token_nor_the_log_url_appears_in_the_debug_log(api, client, caplog):
     caplog.set_level(logging.DEBUG)
     api.answer(200, {"id": "1", "name": "example"})
     api.answer(200, b"")
@@ -246,7 +246,7 @@ def test_an_error_holds_neither_token_nor_the_exceptions_of_requests(api, client
     assert TOKEN not in "".join(trace.format())
 
 
-def test_the_user_agent_names_us_and_nobody_else(api, client):
+def test_the_user_agent_names_only_this_package(api, client):
     api.answer(200, {"id": "1", "name": "example"})
 
     client.app("example")
@@ -256,14 +256,14 @@ def test_the_user_agent_names_us_and_nobody_else(api, client):
     assert os.uname().nodename not in agent
 
 
-def test_a_client_knows_what_is_left_of_the_quota(api, client):
+def test_a_client_knows_the_remaining_quota(api, client):
     api.answer(200, {"id": "1", "name": "example"}, RateLimit_Remaining="17")
     client.app("example")
 
     assert client.requests_left == 17
 
 
-def test_an_interrupt_shows_neither_token_nor_what_was_sent(api, client, monkeypatch):
+def test_an_interrupt_shows_neither_the_token_nor_the_request_body(api, client, monkeypatch):
     """IPython's `%xmode Verbose` shows the variables of all frames, those of requests too."""
     from IPython.core.ultratb import VerboseTB
 

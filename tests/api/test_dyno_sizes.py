@@ -1,4 +1,4 @@
-"""pricing: list prices by the second, nothing guessed."""
+"""List prices are charged per second, and unknown prices are not guessed."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def test_a_month_costs_the_monthly_price():
 
 
 @pytest.mark.parametrize("size", ["Eco", "Private-S", "nonsense"])
-def test_what_is_not_known_is_not_guessed(size):
+def test_an_unknown_price_is_not_guessed(size):
     assert dollars(size, 10) is None

@@ -1,4 +1,4 @@
-"""codes: what Heroku's error codes mean for a run."""
+"""Heroku's error codes are explained for a run."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from heroku_magic.api.error_codes import lost, sentence
         ("L11 (Tail buffer overflow) -> This tail session dropped 3 messages since 2026", None, "dropped 3 lines"),
     ],
 )
-def test_a_code_is_a_sentence_with_what_to_do(message, size, said):
+def test_an_error_code_is_explained_with_what_to_do(message, size, said):
     assert said in sentence(message, size)[1]
 
 
 @pytest.mark.parametrize("message", ["Process exited with status 0", "Starting process with command `echo R14`", ""])
-def test_any_other_line_is_none(message):
+def test_a_line_without_a_code_has_no_explanation(message):
     assert sentence(message, None) is None
     assert lost(message) == 0
 

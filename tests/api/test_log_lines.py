@@ -1,4 +1,4 @@
-"""loglines: bytes of a stream, cut anywhere, become the same lines."""
+"""The bytes of a stream yield the same lines wherever they are cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.api import log_lines as loglines
+from heroku_magic.api import log_lines
 from heroku_magic.api.log_lines import PIECE, LineDecoder, LogLine
 
 HEAD = b"2024-10-17T22:23:22.209776+00:00 app[run.1234]: "
@@ -24,7 +24,7 @@ def messages(*chunks: bytes, content_type: str = "text/plain") -> list[str]:
     return [line.message for line in decode(*chunks, content_type=content_type)]
 
 
-def test_a_line_is_taken_apart_as_heroku_documents_it():
+def test_a_line_is_parsed_as_heroku_documents_it():
     (line,) = decode(HEAD + b"hello\n")
 
     assert line == LogLine("2024-10-17T22:23:22.209776+00:00", "app", "run.1234", "hello")
@@ -48,17 +48,17 @@ def test_only_a_newline_ends_a_line(raw, expected):
     assert messages(HEAD + raw + b"\n") == [expected]
 
 
-def test_heartbeats_and_lines_of_no_known_form_are_left_out():
+def test_heartbeats_and_lines_of_unknown_form_are_ignored():
     assert messages(b"\0\0", HEAD + b"a\n\0", HEAD + b"b\n", b"no log line\n") == ["a", "b"]
 
 
-def test_server_sent_events_carry_the_line_in_their_data():
+def test_server_sent_events_have_the_line_in_their_data_field():
     body = b"retry: 0\n\n: keepalive\n\nid: 1\ndata: " + HEAD + b"a\n\nid: 2\ndata: " + HEAD + b"b\n\n"
 
     assert messages(body, content_type=SSE) == ["a", "b"]
 
 
-def test_a_line_is_whole_when_the_stream_ends_without_its_newline():
+def test_the_last_line_is_complete_without_a_newline_when_the_stream_ends():
     assert messages(HEAD + b"a\n", HEAD + b"b") == ["a", "b"]
 
 
@@ -72,7 +72,7 @@ def test_the_pieces_of_a_long_line_are_joined_even_in_the_middle_of_a_character(
 
 
 @pytest.mark.parametrize("before", range(0, 5200, 400))
-def test_pieces_of_the_widest_characters_are_seen_wherever_they_stand(before):
+def test_pieces_of_four_byte_characters_are_detected_at_any_position(before):
     text = "\N{PARTY POPPER}" * (PIECE // 4)  # as few characters as a piece can have
     short = [HEAD + b"short\n"] * (before // 55)
 
@@ -92,7 +92,7 @@ def test_a_long_line_is_not_joined_with_a_line_of_another_time_or_dyno():
     st.lists(st.integers(min_value=1, max_value=60), max_size=30),
     st.booleans(),
 )
-def test_the_same_lines_come_out_however_the_stream_is_cut(raws, cuts, is_sse):
+def test_the_lines_are_the_same_however_the_stream_is_cut(raws, cuts, is_sse):
     body = b"".join((b"data: " if is_sse else b"") + HEAD + raw + b"\n" + (b"\n" if is_sse else b"") for raw in raws)
     chunks, at = [], 0
     for cut in cuts:
@@ -122,7 +122,7 @@ def cut(body: bytes, places: list[int]) -> list[bytes]:
 
 
 @given(STREAMS, st.lists(st.integers(min_value=0), max_size=20), st.booleans())
-def test_any_bytes_give_the_same_lines_in_one_piece_and_in_many(body, places, is_sse):
+def test_any_bytes_yield_the_same_lines_in_one_chunk_and_in_many(body, places, is_sse):
     form = SSE if is_sse else "text/plain"
 
     assert decode(*cut(body, places), content_type=form) == decode(body, content_type=form)
@@ -140,8 +140,8 @@ def test_lines_of_many_dynos_and_times_keep_their_own_heads(is_sse):
     ]
 
 
-def test_what_never_becomes_a_line_takes_no_memory(monkeypatch):
-    monkeypatch.setattr(loglines, "MAX_UNFINISHED", 1000)
+def test_data_without_a_newline_takes_bounded_memory(monkeypatch):
+    monkeypatch.setattr(log_lines, "MAX_UNFINISHED", 1000)
     decoder = LineDecoder()
     for _ in range(100):
         assert decoder.feed(b"x" * 100) == []
@@ -154,7 +154,7 @@ def test_what_never_becomes_a_line_takes_no_memory(monkeypatch):
 @pytest.mark.parametrize(
     "odd", [b"", b"\n", b": keepalive\n", b"id: 1\n\n\n", HEAD[:20] + b"\n", b"data: \n", b"data: x\n"]
 )
-def test_a_flood_is_read_whole_whatever_is_in_its_midst(is_sse, odd):
+def test_a_burst_of_lines_is_read_completely_whatever_line_is_among_them(is_sse, odd):
     lines = [b"id: %d\ndata: %b%d\n\n" % (i, HEAD, i) if is_sse else b"%b%d\n" % (HEAD, i) for i in range(9)]
     lines.insert(5, odd)
 

@@ -1,4 +1,4 @@
-"""logstream: every line once, whatever the stream does, on a real socket."""
+"""A log stream passes on every line once whatever happens to its connection, on a real socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.api import log_stream as logstream
+from heroku_magic.api import log_stream
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.api.log_stream import LogStream, Stopwatch, _History, backlog
@@ -103,7 +103,7 @@ def numbered(*numbers):
 
 
 @pytest.mark.parametrize("sse", [False, True])
-def test_lines_come_in_order_however_they_are_chunked(sse):
+def test_lines_arrive_in_order_however_they_are_chunked(sse):
     body = text(1, 2, 3)
     if sse:
         body = b"".join(b"id: %d\ndata: %b\n\n" % (i, line(i).encode()) for i in (1, 2, 3))
@@ -112,18 +112,18 @@ def test_lines_come_in_order_however_they_are_chunked(sse):
         assert collect(logs, 3) == numbered(1, 2, 3)
 
 
-def test_a_cut_stream_is_opened_again_and_no_line_comes_twice():
+def test_a_broken_stream_is_reopened_and_no_line_arrives_twice():
     with Logs([text(1, 2), line(3).encode()[:20], None], [text(1, 2, 3, 4)]) as logs:
         assert collect(logs, 4) == numbered(1, 2, 3, 4)
         assert len(logs.sessions) >= 2
 
 
-def test_a_stream_that_ends_is_opened_again():
+def test_a_stream_that_ends_is_reopened():
     with Logs([text(1)], [text(1, 2)], [text(1, 2, 3)]) as logs:
         assert collect(logs, 3) == numbered(1, 2, 3)
 
 
-def test_a_stream_that_grew_old_is_opened_again():
+def test_an_old_stream_is_reopened():
     with Logs([text(1), b"\0" * 8, text(2)], [text(1, 2, 3)]) as logs:
         assert collect(logs, 3, longest_age=0) == numbered(1, 2, 3)
 
@@ -133,7 +133,7 @@ def test_the_same_text_twice_in_one_session_is_two_lines():
         assert collect(logs, 3) == numbered(1, 1, 2)
 
 
-def test_a_log_that_cannot_be_followed_is_an_error_and_no_hang(monkeypatch):
+def test_a_log_that_cannot_be_followed_raises_an_error_instead_of_hanging(monkeypatch):
     monkeypatch.setattr("threading.Event.wait", lambda self, timeout=None: self.is_set())
     with Logs(status=404) as logs, pytest.raises(LogStreamError, match="could not be followed"):
         collect(logs, 1)
@@ -163,7 +163,7 @@ def test_a_backlog_that_breaks_off_is_read_again():
         assert [one.message for one in backlog(logs.client, "app", "run.1")] == numbered(1, 2)
 
 
-def test_a_backlog_that_always_breaks_off_is_an_error(monkeypatch):
+def test_a_backlog_that_breaks_off_every_time_is_an_error(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with Logs(*[[text(1), None]] * 6) as logs, pytest.raises(LogStreamError, match="failed repeatedly"):
         backlog(logs.client, "app", "run.1")
@@ -191,7 +191,7 @@ class Clocks:
         self.now = (self.now[0] - seconds, self.now[1])
 
 
-def test_a_stopwatch_believes_the_clock_that_went_farther():
+def test_a_stopwatch_uses_the_clock_that_advanced_more():
     clocks = Clocks()
     watch = Stopwatch(clocks)
     clocks.sleep(2400)
@@ -207,7 +207,7 @@ class Following:
     """A LogStream whose clocks and watch are in the test's hand; the server holds each stream open."""
 
     def __init__(self, monkeypatch, *scripts, **options):
-        monkeypatch.setattr(logstream, "WATCH_INTERVAL", 1000)
+        monkeypatch.setattr(log_stream, "WATCH_INTERVAL", 1000)
         self.clocks, self.said, self.inbox = Clocks(), [], queue.SimpleQueue()
         self.hold = threading.Event()
         self.logs = Logs(*([*script, self.hold] for script in scripts))
@@ -246,7 +246,7 @@ class Following:
             self.stream._check()
 
 
-def test_a_computer_that_slept_reads_on_from_the_backlog_and_says_so(monkeypatch):
+def test_after_sleep_the_log_continues_from_the_backlog_and_a_message_says_so(monkeypatch):
     with Following(monkeypatch, [text(1)], [text(1, 2)]) as following:
         first = following.read()
         following.after(following.clocks.sleep, 2400)
@@ -255,7 +255,7 @@ def test_a_computer_that_slept_reads_on_from_the_backlog_and_says_so(monkeypatch
         assert following.said == ["The computer slept for 40 min; the log continues with the lines that Heroku kept"]
 
 
-def test_a_stream_without_a_byte_is_opened_again(monkeypatch):
+def test_a_stream_that_sends_no_byte_is_reopened(monkeypatch):
     with Following(monkeypatch, [text(1)], [text(1, 2)]) as following:
         first = following.read()
         following.after(following.clocks.go_on, 31)
@@ -263,7 +263,7 @@ def test_a_stream_without_a_byte_is_opened_again(monkeypatch):
         assert (first, following.read(), following.said) == (numbered(1), numbered(2), [])
 
 
-def test_a_stream_that_is_heard_young_and_brings_lines_is_left_alone(monkeypatch):
+def test_a_young_stream_that_sends_lines_is_not_reopened(monkeypatch):
     with Following(monkeypatch, [text(1)]) as following:
         following.read()
         following.after(following.clocks.go_on, 29)
@@ -279,12 +279,12 @@ def is_over(stream, session, clocks, seconds):
     return stream._is_over(session)
 
 
-def test_a_stream_of_heartbeats_alone_is_looked_after_at_growing_distances_up_to_its_age(monkeypatch):
+def test_a_stream_of_only_heartbeats_is_reopened_at_growing_intervals(monkeypatch):
     clocks = Clocks()
     stream = LogStream(None, "app", "run.1", lambda _: None, now=clocks)
     distances = []
     for _ in range(6):
-        session = logstream._Session(None, clocks)
+        session = log_stream._Session(None, clocks)
         began = clocks.now[1]
         while not is_over(stream, session, clocks, 1):
             pass
@@ -294,10 +294,10 @@ def test_a_stream_of_heartbeats_alone_is_looked_after_at_growing_distances_up_to
     assert distances == [61, 121, 241, 481, 841, 841]
 
 
-def test_a_line_brings_the_patience_back_and_a_slow_task_is_given_time(monkeypatch):
+def test_a_line_resets_the_patience_and_a_slow_task_gets_more(monkeypatch):
     clocks = Clocks()
     stream = LogStream(None, "app", "run.1", lambda _: None, now=clocks)
-    session = logstream._Session(None, clocks)
+    session = log_stream._Session(None, clocks)
     patience = []
     for number, seconds in enumerate((0, 240, 1, 70, 3600)):
         clocks.go_on(seconds)
@@ -307,8 +307,8 @@ def test_a_line_brings_the_patience_back_and_a_slow_task_is_given_time(monkeypat
     assert patience == [60, 480, 60, 140, 840]
 
 
-def test_hours_of_silence_are_no_failure(monkeypatch):
-    scripts = [[text(1)] for _ in range(2 * logstream.MAX_ATTEMPTS)]
+def test_hours_without_a_line_are_not_a_failure(monkeypatch):
+    scripts = [[text(1)] for _ in range(2 * log_stream.MAX_ATTEMPTS)]
     with Following(monkeypatch, *scripts, [text(1, 2)]) as following:
         following.read()
         for count in range(1, len(scripts) + 1):
@@ -332,8 +332,8 @@ class NoNetwork:
         raise Unreachable("no connection")
 
 
-def test_a_network_that_is_away_is_waited_for_but_not_for_ever(monkeypatch):
-    monkeypatch.setattr(logstream, "_pause", lambda failures: 0)
+def test_a_missing_network_is_waited_for_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(log_stream, "_pause", lambda failures: 0)
     clocks, got = Clocks(), []
     client = NoNetwork(clocks)
     stream = LogStream(client, "app", "run.1", got.append, now=clocks)
@@ -343,8 +343,8 @@ def test_a_network_that_is_away_is_waited_for_but_not_for_ever(monkeypatch):
     assert [str(error) for error in got] == ["The log could not be followed: no connection"]
 
 
-def test_an_embedded_heroku_that_is_gone_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(logstream, "_pause", lambda failures: 0)
+def test_an_embedded_heroku_that_has_ended_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(log_stream, "_pause", lambda failures: 0)
     clocks, got = Clocks(), []
     client = NoNetwork(clocks)
     client.base_url = "http://127.0.0.1:9"
@@ -383,15 +383,15 @@ def test_a_backlog_that_does_not_reach_back_is_a_gap():
     assert replay([seen], [missed], [[one(20)]], [[one(20), one(21)]])[1] == 2
 
 
-def test_a_line_that_came_late_before_those_that_were_seen_is_no_gap():
+def test_a_late_line_from_before_the_lines_seen_is_not_a_gap():
     assert replay([[one(2)]], [[one(1)], [one(2)], [one(3)]]) == ([one(2), one(1), one(3)], 0)
 
 
-def test_a_session_that_broke_off_before_its_backlog_is_no_gap():
+def test_a_session_that_broke_before_its_backlog_is_not_a_gap():
     assert replay([[one(1)]], [[]], [[one(1), one(2)]])[1] == 0
 
 
-def test_a_backlog_without_a_line_of_ours_is_a_gap_until_another_session_joins_on():
+def test_an_empty_backlog_is_a_gap_until_another_session_continues_the_lines():
     history = _History()
     gaps = []
     for chunk in ([one(1)], [], [one(1)]):
@@ -405,7 +405,7 @@ def test_a_backlog_without_a_line_of_ours_is_a_gap_until_another_session_joins_o
     assert gaps == [0, 1, 0]
 
 
-def test_the_rest_of_a_long_line_at_the_beginning_of_a_backlog_is_no_line():
+def test_the_rest_of_a_long_line_at_the_start_of_a_backlog_is_dropped():
     long = one(1, "a" * PIECE + "b" * PIECE + "c")
 
     for rest in ("c", "b" * PIECE + "c"):
@@ -430,22 +430,22 @@ def histories(draw):
 
 
 @given(histories())
-def test_every_line_comes_once_and_in_order_however_often_the_stream_is_opened(history):
+def test_every_line_arrives_once_and_in_order_however_often_the_stream_is_opened(history):
     log, sessions = history
 
     assert replay(*sessions)[0] == log
 
 
-def test_what_was_seen_takes_a_bounded_memory():
+def test_the_lines_seen_take_bounded_memory():
     history = _History()
     history.begin()
     for start in range(0, 20_000, 5000):
         assert len(history.unseen([one(number) for number in range(start, start + 5000)])) == 5000
 
-    assert len(history._seen) == 2 * logstream.BACKLOG
+    assert len(history._seen) == 2 * log_stream.BACKLOG
 
 
-def test_the_stream_tells_its_gaps(monkeypatch):
+def test_the_stream_counts_its_gaps(monkeypatch):
     with Following(monkeypatch, [text(1)], [text(8, 9)]) as following:
         following.read()
         before = following.stream.gaps

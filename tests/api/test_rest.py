@@ -1,4 +1,4 @@
-"""rest: an answer becomes data or one error, whatever the answer is."""
+"""Any response becomes data or one error."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from heroku_magic.text.secret import Secret
 JSON = {"Content-Type": "application/json"}
 
 
-def test_unknown_fields_of_an_answer_are_ignored():
+def test_unknown_fields_of_a_response_are_ignored():
     assert rest.data(200, JSON, b'{"id":"1","name":"x","new":{}}', App) == App("1", "x")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"id":1,"name":"x"}', b'{"name":"x"}'])
-def test_a_body_of_another_shape_is_not_the_apis(body):
+def test_a_body_of_another_shape_is_an_error(body):
     with pytest.raises(Unreachable):
         rest.data(200, JSON, body, App)
 
 
-def test_a_log_sessions_url_is_secret_and_has_to_be_text():
+def test_the_url_of_a_log_session_is_a_secret_and_must_be_a_string():
     body = b'{"id":"1","logplex_url":"https://x/y"}'
 
     assert rest.data(201, JSON, body, LogSession).logplex_url.reveal() == "https://x/y"
@@ -39,7 +39,7 @@ def test_an_error_says_what_is_missing():
     assert (error.id, error.resource, str(error)) == ("not_found", "app", "Couldn't find that app.")
 
 
-def test_a_rate_limit_carries_its_wait():
+def test_a_rate_limit_error_has_its_waiting_time():
     error = rest.error(429, {**JSON, "Retry-After": "7"}, b'{"id":"rate_limit","message":"m"}')
 
     assert isinstance(error, RateLimited)
@@ -54,7 +54,7 @@ def test_a_hostile_message_is_harmless_and_short():
 
 
 @given(st.integers(300, 599), st.binary())
-def test_any_answer_without_success_is_an_api_error(status, body):
+def test_any_unsuccessful_response_is_an_api_error(status, body):
     assert isinstance(rest.error(status, JSON, body), ApiError)
 
 
@@ -68,7 +68,7 @@ def test_a_path_part_stays_one_part(name):
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
-def test_what_is_no_name_is_refused(name):
+def test_an_invalid_name_is_rejected(name):
     with pytest.raises(InvalidOptions, match="not a valid name"):
         rest.path("apps", name)
 
@@ -84,5 +84,5 @@ def test_what_is_no_name_is_refused(name):
         ("HRKU-AAsecret-12345", False),
     ],
 )
-def test_a_token_is_known_in_a_list_that_hides_its_middle(listed, is_it):
+def test_a_token_is_recognized_in_a_list_that_hides_its_middle(listed, is_it):
     assert rest.is_listed_as(Secret("HRKU-AAsecret-1234"), Secret(listed)) is is_it

@@ -1,4 +1,4 @@
-"""sharedlog: one log session for many runs, each with its own dyno's lines, and one backlog for all who ask."""
+"""Many runs share one log session and its backlog, and each receives the lines of its dyno."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from heroku_magic.api import shared_log as sharedlog
+from heroku_magic.api import shared_log
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.api.shared_log import SharedLog
 from heroku_magic.errors import LogStreamError
@@ -19,11 +19,11 @@ def line(dyno, message="x"):
 @pytest.fixture
 def log(monkeypatch):
     """One that reads nothing by itself."""
-    monkeypatch.setattr(sharedlog, "BACKLOG_INTERVAL", 0.0)
+    monkeypatch.setattr(shared_log, "BACKLOG_INTERVAL", 0.0)
     return SharedLog(None, "shop")
 
 
-def test_each_run_gets_its_dynos_lines_those_before_it_followed_too(log):
+def test_each_run_gets_the_lines_of_its_dyno_including_earlier_ones(log):
     one, other = [], []
     log._take([line("run.1", "early"), line("run.2", "other")])
     log.follow("run.1", one.append)
@@ -33,7 +33,7 @@ def test_each_run_gets_its_dynos_lines_those_before_it_followed_too(log):
     assert [[each.message for each in lines] for lines in other] == [["other"]]
 
 
-def test_what_was_left_is_held_for_the_next_of_that_name(log):
+def test_lines_after_unfollowing_are_kept_for_the_next_dyno_of_that_name(log):
     lines = []
     log.follow("run.1", lines.append).close()
     log._take([line("run.1")])
@@ -42,7 +42,7 @@ def test_what_was_left_is_held_for_the_next_of_that_name(log):
     assert lines == [[line("run.1")]]
 
 
-def test_that_it_broke_is_told_to_all_who_follow_and_who_will(log):
+def test_a_broken_log_is_reported_to_current_and_later_followers(log):
     now, later = [], []
     log.follow("run.1", now.append)
     assert not log.is_broken
@@ -52,10 +52,10 @@ def test_that_it_broke_is_told_to_all_who_follow_and_who_will(log):
     assert [str(error) for error in now + later] == ["gone", "gone"]
 
 
-def test_a_backlog_that_was_refused_answers_nobody_with_an_older_one(log, monkeypatch):
+def test_a_failed_backlog_request_never_returns_an_older_backlog(log, monkeypatch):
     answers = [[line("run.1", "old")], LogStreamError("refused"), [line("run.1", "new")]]
     asked, go_on, now = threading.Event(), threading.Event(), [0.0]
-    monkeypatch.setattr(sharedlog.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(shared_log.time, "monotonic", lambda: now[0])
 
     def backlog(*_):
         answer = answers.pop(0)
@@ -65,7 +65,7 @@ def test_a_backlog_that_was_refused_answers_nobody_with_an_older_one(log, monkey
             raise answer
         return answer
 
-    monkeypatch.setattr(sharedlog, "backlog", backlog)
+    monkeypatch.setattr(shared_log, "backlog", backlog)
     assert log.backlog()[0].message == "old"
     got, now[0] = [], 1.0
 
