@@ -1,4 +1,4 @@
-"""What is known of each dyno size: its list price, and how many one-off dynos of it an app may run at once.
+"""The list price of each dyno size, and how many one-off dynos of that size an app may run at once.
 
 One-off dynos are billed like any dyno, per second. Prices are those that the official CLI lists. Eco draws on a
 pool of hours, and Private and enterprise prices are a contract's, so their prices are unknown.
@@ -19,7 +19,7 @@ HOURS_PER_MONTH = 720  # at most, that a month is billed
 
 
 class DynoSize(NamedTuple):
-    """A size's list price, None if it is unknown, and the most one-off dynos of it at once."""
+    """The list price of a size (None if unknown) and its maximum number of concurrent one-off dynos."""
 
     dollars_per_month: float | None
     most_at_once: int

@@ -61,7 +61,7 @@ _REMEDY = {
 
 
 def path(*parts: str) -> str:
-    """Join path parts, each quoted: a name from a user can climb nowhere."""
+    """Join path parts, each quoted, so that a name cannot lead to another path."""
     if nameless := [part for part in parts if part in {"", ".", ".."}]:
         raise InvalidOptions(f"{nameless[0]!r} is not a valid name of an app or a dyno.")
     return "/" + "/".join(quote(part, safe="~") for part in parts)
@@ -136,8 +136,8 @@ def dyno_request(
 def _foreign(status: int, headers: Mapping[str, str]) -> Unreachable:
     kind = headers.get("Content-Type", "no content type").partition(";")[0]
     return Unreachable(
-        f"The Platform API gave no answer of its own (status {status}, {clean_line(kind[:80])}): it may be down "
-        "for a moment. Look at https://status.heroku.com and try again.",
+        f"The response did not come from the Platform API (status {status}, {clean_line(kind[:80])}). It may be "
+        "down for a moment: check https://status.heroku.com and try again.",
         status=status,
         request_id=headers.get("Request-Id", ""),
     )

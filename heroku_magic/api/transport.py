@@ -1,4 +1,4 @@
-"""Sends requests to the Platform API's host, and sends them again while the API is busy.
+"""Sends requests to the Platform API, and retries them while the API is busy.
 
 The token goes to the API's own host only: never after a redirect, never to another host. Nothing that
 `requests` raises leaves this module: its exceptions and their frames hold headers and URLs.
@@ -38,7 +38,7 @@ QUOTA = 4500  # requests per hour: https://devcenter.heroku.com/articles/platfor
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether an error may pass; enough to retry a request that does no harm when it arrives twice."""
+    """Return whether an error is temporary, so that a request that may safely arrive twice can be retried."""
     if isinstance(error, RateLimited):
         return (error.retry_after or 0) <= LONGEST_WAIT
     return isinstance(error, Unreachable) and not 300 <= error.status < 500
@@ -80,7 +80,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         retry_if: RetryCondition = is_transient,
     ) -> T:
-        """Send a request, again while `retry_if` accepts its error; return the data, or raise the last error."""
+        """Send a request, retrying while `retry_if` accepts its error; return the data or raise the last error."""
         policy = tenacity.Retrying(
             retry=tenacity.retry_if_exception(retry_if),
             wait=_wait,
@@ -225,7 +225,7 @@ def _perform(send: Callable[[], requests.Response]) -> requests.Response:
     except requests.exceptions.ConnectTimeout:
         failure = _unreachable("no connection within 10 s", sent=False)
     except requests.exceptions.Timeout:
-        failure = _unreachable("no answer within 30 s", sent=True)
+        failure = _unreachable("no response within 30 s", sent=True)
     except requests.exceptions.ConnectionError as error:
         refused = _never_connected(error)
         failure = _unreachable("no connection" if refused else "the connection broke", sent=not refused)
