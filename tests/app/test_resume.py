@@ -185,18 +185,19 @@ def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(serv
         import time, heroku_magic
         heroku = heroku_magic.connect("shop", say=lambda text: None)
         sweep = heroku.sweep("step", {{"seed": range(4)}}, {{"pause": 3.0}}, {options})
-        while not sweep.counts().get("done"):
+        while not sweep.counts().get("done") or sweep.counts().get("queued") or sweep.counts().get("starting"):
             time.sleep(0.02)
         print(sweep.id, flush=True)
         time.sleep(60)
         """
+    said = []
+    heroku = connect("shop", say=said.append)
+    assert heroku.dynos() == []  # whatever this process has to import is imported before the other one is killed
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
     with process.stdout:
         name = process.stdout.readline().strip()
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    said = []
-    heroku = connect("shop", say=said.append)
     assert heroku.dynos()
     # Not the dynos that are seen now: a create may still have been on its way.
     begun = {line["run"] for line in map(json.loads, Path("s.jsonl").read_text().splitlines()) if "run" in line}

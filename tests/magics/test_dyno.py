@@ -470,7 +470,7 @@ def test_arguments_that_do_not_fit_start_nothing(mine, monkeypatch):
         mine.remote()
     with pytest.raises(InvalidParameters, match="x: a set"):
         mine.remote({1})
-    with pytest.raises(InvalidOptions, match="sise: no option of a function"):
+    with pytest.raises(InvalidOptions, match="sise: not an option of a function"):
         heroku_magic.function(sise="basic")
 
 
