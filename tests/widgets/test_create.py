@@ -77,6 +77,8 @@ def displays(out):
 
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+# Wait in the kernel until the result is bound, which may take pandas's import, and for the last update of the display.
+BOUND = "\nimport time\nwhile df is None:\n    time.sleep(0.05)\ntime.sleep(1.5)\n"
 
 
 def test_a_form_shows_widgets_then_its_record_then_outputs_for_log_and_table(front_end):
@@ -109,7 +111,7 @@ def test_run_shows_log_and_table_below_the_form_and_binds_the_result(front_end):
     out = front_end.run("form = %heroku form ticks --out df")
     ids = [content["transient"]["display_id"] for content in out.of("display_data")]
     sent = front_end.start(
-        "run = form.run(); other = 6 * 7; run.wait(); import time; time.sleep(1.5); (other, len(df), len(form.result))"
+        f"df = None; run = form.run(); other = 6 * 7; run.wait(){BOUND}(other, len(df), len(form.result))"
     )
     messages = [message for _, message in front_end.messages(sent)]
 
@@ -148,7 +150,7 @@ def test_a_sweep_is_shown_below_the_form_and_its_cell_gives_the_same_result(fron
     out = front_end.run("%%heroku ticks --form --each mark,n --out df\nmark = ['x', 'y']\nn = range(1, 4)")
     ids = [content["transient"]["display_id"] for content in out.of("display_data")]
     front_end.run("form = _")
-    sent = front_end.start("sweep = form.run(); sweep.wait(); import time; time.sleep(1.5); df.equals(form.result)")
+    sent = front_end.start(f"df = None; sweep = form.run(); sweep.wait(){BOUND}df.equals(form.result)")
     messages = [message for _, message in front_end.messages(sent)]
 
     values = [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "execute_result"]
