@@ -1,1 +1,1 @@
-"""The protocol spoken with `worker/heroku_task.py`: parameters in, records and tables out. No I/O belongs here."""
+"""The protocol between this package and `worker/heroku_task.py`. No I/O belongs here."""

@@ -76,8 +76,7 @@ def _number(kinds: set[type], values: Iterable[Any]) -> type | None:
         return bool
     if not kinds or not kinds <= {int, float}:
         return None
-    whole = [value for value in values if type(value) is int]
-    largest = max(map(abs, whole), default=0)
+    largest = max((abs(value) for value in values if type(value) is int), default=0)
     if kinds == {int}:
         return int if largest < 2**63 else None
     return float if largest <= _MAX_EXACT else None

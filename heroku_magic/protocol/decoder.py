@@ -97,7 +97,7 @@ class RecordDecoder:
 
     @property
     def is_signed(self) -> bool:
-        """Whether the task uses the protocol at all."""
+        """Whether a signed record has arrived, which means that the task uses the protocol."""
         return bool(self._processes)
 
     @property
@@ -226,7 +226,7 @@ class _Process:
         if gaps := self.missing():
             return f"records {_ranges(gaps)} are missing, and the log's backlog does not contain them"
         if self.end is None:
-            return "the end mark is missing, so some rows may be missing, too"
+            return "the end mark is missing, so some rows may be missing"
         if self.damaged:
             return f"records {_ranges([(number, number) for number in self.damaged])} cannot be read"
         if self.end.rows != sum(map(_length, self.parts)) or self.end.checksum != self.checksum:

@@ -125,7 +125,9 @@ def _column(head: ColumnHeader, rows: int, buffers: Iterator[bytes]) -> Column:
         raise ValueError("not a valid dictionary")
     if head.coding != "codes" or head.numbers not in _CODES:
         raise ValueError("an unknown coding")
-    _check_codes(head.numbers, numbers, inner.rows)
+    codes = struct.unpack(f"<{rows}{_CODES[head.numbers]}", numbers)
+    if codes and not (min(codes) >= -1 and max(codes) < inner.rows):
+        raise ValueError("a code is out of range")
     return Column(head, numbers, dictionary=_column(inner, inner.rows, buffers))
 
 
@@ -147,9 +149,3 @@ def _numbers(kind: str, rows: int, buffers: Iterator[bytes]) -> bytes:
     for index in range(width):
         numbers[index::width] = shuffled[index * rows : (index + 1) * rows]
     return bytes(numbers)
-
-
-def _check_codes(kind: str, numbers: bytes, values: int) -> None:
-    codes = struct.unpack(f"<{len(numbers) // WIDTHS[kind]}{_CODES[kind]}", numbers)
-    if codes and not (min(codes) >= -1 and max(codes) < values):
-        raise ValueError("a code is out of range")

@@ -29,7 +29,7 @@ _ZEROS = re.compile(r"\.?(?:000)+$")
 # The words that the worker's helper reads as booleans.
 TRUE_WORDS, FALSE_WORDS = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 _UNSUPPORTED = "cannot be passed as a parameter. Pass"
-_NO_JSON = "cannot be passed as a parameter: JSON has no NaN and no Infinity."
+_NOT_FINITE = "cannot be passed as a parameter: JSON has no NaN and no Infinity."
 
 
 class RawText(str):
@@ -128,7 +128,7 @@ def _encodable(text: str) -> str:
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise TypeError(f"{float(value)} ({_type_name(value)}) {_NO_JSON}")
+        raise TypeError(f"{float(value)} ({_type_name(value)}) {_NOT_FINITE}")
     return float(value)
 
 
@@ -140,7 +140,7 @@ def _integer(value: int) -> int:
 
 def _decimal(value: Decimal) -> str:
     if not value.is_finite():
-        raise TypeError(f"{value} (a Decimal) {_NO_JSON}")
+        raise TypeError(f"{value} (a Decimal) {_NOT_FINITE}")
     return str(value)
 
 
