@@ -79,7 +79,7 @@ def sizes() -> str:
     rows = []
     for lines in (1, 100, 300):
         text = "".join(LINE.format(i=i, before=i - 1, weight=i / 7) for i in range(1, lines + 1))
-        env = Bundle(read_cell(text), {}).env()
+        env = Bundle(read_cell(text), {}).build_env()
         size = sum(len(name) + len(str(value)) for name, value in env.items())
         source = f"{lines:>4} lines, {len(text):>6,} bytes of source"
         rows.append(f"  {source}: {size:>6,} bytes sent ({size / MAX_ENV_BYTES:.0%} of the limit)")

@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bundle.build import Bundle
-from heroku_magic.bundle.closure import program_of
-from heroku_magic.bundle.program import read_cell, too_new
+from heroku_magic.bundle.closure import read_function
+from heroku_magic.bundle.program import find_unsupported_syntax, read_cell
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
@@ -64,7 +64,7 @@ class Bundler:
         return read_cell(code, is_final=False)  # only the dyno's newer Python can judge the syntax
 
     def _function_bundle(self, code: Callable[..., Any], names: Iterable[str], secrets: Mapping[str, Secret]) -> Bundle:
-        program, values = program_of(code)
+        program, values = read_function(code)
         checked = self._checked(program)
         try:
             return Bundle(checked, values, names, secrets)
@@ -83,9 +83,13 @@ class Bundler:
     def _checked(self, program: Program) -> Program:
         folder = self._connection.settings.worker
         wanted = _required_python(folder) if folder else None
-        if wanted and (fault := too_new(program, wanted)):
+        if wanted and (fault := find_unsupported_syntax(program, wanted)):
             notify(f"This code cannot run on Heroku, because .python-version requires {_dotted(wanted)}: {fault}")
-        if self._seen and (fault := too_new(program, self._seen[1])) and self._is_current(self._seen[0]):
+        if (
+            self._seen
+            and (fault := find_unsupported_syntax(program, self._seen[1]))
+            and self._is_current(self._seen[0])
+        ):
             where = f"{self._connection.app_name} has Python {_dotted(self._seen[1])}, as its last run reported."
             raise InvalidParameters([f"{fault}\n{where}"])
         return program

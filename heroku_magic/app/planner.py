@@ -67,7 +67,7 @@ class Planner:
 
     def bundle_spec(self, bundle: Bundle, values: Mapping[str, Any], options: RunOptions) -> RunSpec:
         """Return the spec of a run of a bundle."""
-        env = bundle.env(values)
+        env = bundle.build_env(values)
         secrets = {name: value for name, value in env.items() if isinstance(value, Secret)}
         if issues := self._clashes(secrets, options):
             raise InvalidParameters(issues)

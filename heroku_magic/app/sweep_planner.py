@@ -68,7 +68,7 @@ class SweepPlanner:
         """Return the plan of a sweep whose grid and encoded parameters come from a journal."""
         values = {**fixed, **self._planner.secrets(options, {**fixed, **dict.fromkeys(made.names)})}
         if "RUN_CODE" in fixed:
-            return self._of_bundle(Bundle.again(task, values), made, places, options, chunk)
+            return self._of_bundle(Bundle.from_env(task, values), made, places, options, chunk)
         return self._of_task(self._planner.task(task, options), made, places, values, options=options, chunk=chunk)
 
     def _of_task(
@@ -111,7 +111,7 @@ class SweepPlanner:
         first = self._planner.bundle_spec(bundle, made[places[0]], options)
 
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
-            env = bundle.calls(combinations) if makes_calls else bundle.env(combinations[0])
+            env = bundle.build_batch_env(combinations) if makes_calls else bundle.build_env(combinations[0])
             return replace(first, env={**env, **_pace(first)})
 
         return Plan(first, made, places, of, self._planner.most_at_once)
@@ -169,7 +169,7 @@ def _used(names: Sequence[str], made: Grid, places: Sequence[int]) -> Iterator[d
 
 def _bundle_issues(bundle: Bundle, values: Mapping[str, Any]) -> list[str]:
     try:
-        bundle.env(values)
+        bundle.build_env(values)
     except InvalidParameters as error:
         return error.issues
     return []

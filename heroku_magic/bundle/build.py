@@ -85,13 +85,13 @@ class Bundle:
         self._env = {"RUN_CODE": code, **to_env(secrets)}
 
     @classmethod
-    def again(cls, name: str, env: Mapping[str, str | Secret]) -> Bundle:
+    def from_env(cls, name: str, env: Mapping[str, str | Secret]) -> Bundle:
         """Return the bundle that an earlier process made, from the environment that all its runs share."""
         bundle = cls(Program(name, (), call=name), {})
         bundle._env = {key: value for key, value in env.items() if key != "RUN_DATA"}
         return bundle
 
-    def env(self, values: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
+    def build_env(self, values: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
         """Return the environment of one run with the values that only this run has: a function's are its arguments.
 
         Raises InvalidParameters for a value that cannot be encoded, and for more than an environment can hold.
@@ -103,10 +103,10 @@ class Bundle:
         self._check_size(env, payload)
         return env
 
-    def calls(self, several: Sequence[Mapping[str, Any]]) -> dict[str, str | Secret]:
+    def build_batch_env(self, batch: Sequence[Mapping[str, Any]]) -> dict[str, str | Secret]:
         """Return the environment of a run that runs the program once per mapping of values, in sequence."""
         packed = []
-        for values in several:
+        for values in batch:
             payload = Payload(values)
             header = json.dumps(payload.headers)
             packed.append({"RUN_DATA": _compress(header.encode() + b"\n" + payload.body) if payload.body else header})

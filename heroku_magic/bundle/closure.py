@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def program_of(function: Callable[..., Any]) -> tuple[Program, dict[str, Any]]:
+def read_function(function: Callable[..., Any]) -> tuple[Program, dict[str, Any]]:
     """Return the program that calls a function, and the values that travel with it.
 
     A function of the standard library or of a package travels as an import. Raises InvalidParameters

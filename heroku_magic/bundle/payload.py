@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 MAX_BYTES = 64_000_000  # in memory; more never fits into 32 kB, and finding that out by compression is slow
 
 
-def read_text(value: Any) -> Any:
+def parse_raw_text(value: Any) -> Any:
     """Return the value of text that was typed on the line: JSON where it parses as JSON, otherwise text.
 
-    >>> read_text(RawText("1000")), read_text(RawText("fast")), read_text("1000")
+    >>> parse_raw_text(RawText("1000")), parse_raw_text(RawText("fast")), parse_raw_text("1000")
     (1000, 'fast', '1000')
     """
     if not isinstance(value, RawText):
@@ -52,7 +52,7 @@ class Payload:
         issues = []
         for name, value in values.items():
             try:
-                self._add(name, read_text(value))
+                self._add(name, parse_raw_text(value))
             except TypeError as error:  # noqa: PERF203 - every fault is reported at once
                 issues.append(f"{name}: {error}")
         if issues:

@@ -66,7 +66,7 @@ def read_cell(body: str, *, is_final: bool = True) -> Program:
     return Program("cell", (Piece(CELL_FILE, FIRST_LINE, body),), quiet=_ends_with_semicolon(body))
 
 
-def too_new(program: Program, version: tuple[int, int]) -> str | None:
+def find_unsupported_syntax(program: Program, version: tuple[int, int]) -> str | None:
     """Return a message about syntax that this version of Python does not support; None where none is found."""
     if version > sys.version_info[:2]:
         return None

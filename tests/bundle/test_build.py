@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from heroku_magic.app.function import returned
 from heroku_magic.bundle.build import COMMAND, Bundle, sources
-from heroku_magic.bundle.closure import program_of
+from heroku_magic.bundle.closure import read_function
 from heroku_magic.bundle.program import read_cell
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.records import Rows
@@ -68,7 +68,7 @@ def is_identical(one, other):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_json_value_makes_the_round_trip_through_a_cell_unchanged(tmp_path, values, n):
     names = ", ".join(f"{name!r}: {name}" for name in values)
-    dyno = Dyno(cell(f"emit({{'all': {{{names}}}, 'n': n}})", values, ["n"]).env({"n": n}), tmp_path)
+    dyno = Dyno(cell(f"emit({{'all': {{{names}}}, 'n': n}})", values, ["n"]).build_env({"n": n}), tmp_path)
 
     assert dyno.status == 0, dyno.errors
     (row,) = dyno.decoder.parts[-1].rows
@@ -82,8 +82,8 @@ def identity(value):
 @given(value=VALUES)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_json_value_makes_the_round_trip_through_a_function_unchanged(tmp_path, value):
-    program, closure_values = program_of(identity)
-    dyno = Dyno(Bundle(program, closure_values).env({"value": value}), tmp_path)
+    program, closure_values = read_function(identity)
+    dyno = Dyno(Bundle(program, closure_values).build_env({"value": value}), tmp_path)
 
     assert dyno.status == 0, dyno.errors
     assert is_identical(returned(dyno.decoder.parts, {}), value)
@@ -92,7 +92,7 @@ def test_any_json_value_makes_the_round_trip_through_a_function_unchanged(tmp_pa
 @pytest.mark.parametrize("python", [sys.executable, *pythons()])
 def test_a_cell_runs_and_fails_with_the_right_lines_on_each_python(tmp_path, python):
     body = "from __future__ import annotations\n# é 😀\nemit({'p': 'é😀', 'n': n})\n\ndef f(x):\n    return 'ü' + x / 0\n\nf(n)"
-    dyno = Dyno(cell(body, {"n": 3}).env(), tmp_path, python)
+    dyno = Dyno(cell(body, {"n": 3}).build_env(), tmp_path, python)
 
     assert dyno.rows == [{"p": "é😀", "n": 3}]
     assert dyno.failure.type == "ZeroDivisionError"
@@ -105,7 +105,7 @@ def test_a_cell_runs_and_fails_with_the_right_lines_on_each_python(tmp_path, pyt
 
 
 def test_line_numbers_follow_pythons_line_endings(tmp_path):
-    dyno = Dyno(cell("a = 'x\u2028y\x0cz'\r\nb = 0\r1 / b").env(), tmp_path)
+    dyno = Dyno(cell("a = 'x\u2028y\x0cz'\r\nb = 0\r1 / b").build_env(), tmp_path)
 
     assert dyno.failure.frames[-1].source == [(2, "a = 'x\u2028y\x0cz'"), (3, "b = 0"), (4, "1 / b")]
 
@@ -113,7 +113,7 @@ def test_line_numbers_follow_pythons_line_endings(tmp_path):
 def test_the_columns_of_an_error_are_those_of_the_traceback(tmp_path):
     if sys.version_info < (3, 11):
         pytest.skip("Python reports columns since 3.11")
-    dyno = Dyno(cell("a = 0\nb = [1 + a, 2 / a, 3]").env(), tmp_path)
+    dyno = Dyno(cell("a = 0\nb = [1 + a, 2 / a, 3]").build_env(), tmp_path)
 
     (frame,) = dyno.failure.frames
     text = frame.source[-1][1]
@@ -139,32 +139,34 @@ def test_the_columns_of_an_error_are_those_of_the_traceback(tmp_path):
     ],
 )
 def test_the_value_of_the_last_expression_becomes_the_table(tmp_path, body, rows):
-    assert Dyno(cell(body).env(), tmp_path).rows == rows
+    assert Dyno(cell(body).build_env(), tmp_path).rows == rows
 
 
 def test_emitted_rows_are_the_table_and_the_last_value_is_printed(tmp_path):
-    dyno = Dyno(cell("emit({'a': 1})\n[1, 2]").env(), tmp_path)
+    dyno = Dyno(cell("emit({'a': 1})\n[1, 2]").build_env(), tmp_path)
 
     assert dyno.rows == [{"a": 1}]
     assert dyno.log == ["[1, 2]"]
 
 
 def test_a_value_without_rows_is_printed(tmp_path):
-    dyno = Dyno(cell("class A:\n    def __repr__(self): return 'an A'\ndisplay('text', 2)\n[A(), A()]").env(), tmp_path)
+    dyno = Dyno(
+        cell("class A:\n    def __repr__(self): return 'an A'\ndisplay('text', 2)\n[A(), A()]").build_env(), tmp_path
+    )
 
     assert dyno.rows is None
     assert dyno.log == ["text", "2", "[an A, an A]"]
 
 
 def test_a_dict_with_an_unsupported_value_fails_and_names_the_column(tmp_path):
-    dyno = Dyno(cell("{'a': 1, 'b': object()}").env(), tmp_path)
+    dyno = Dyno(cell("{'a': 1, 'b': object()}").build_env(), tmp_path)
 
     assert "column 'b' holds object" in dyno.failure.message
 
 
 def test_a_cell_sees_only_the_documented_names(tmp_path):
     body = "import os, sys\nemit({'names': sorted(n for n in globals() if not n.startswith('__')), 'env': sorted(os.environ)})"
-    env = cell(body, {"n": 1, "KEY": Secret("hunter2-hunter2")}, ["k"]).env({"k": 2})
+    env = cell(body, {"n": 1, "KEY": Secret("hunter2-hunter2")}, ["k"]).build_env({"k": 2})
     (row,) = Dyno(env, tmp_path).rows
 
     expected = ["KEY", "display", "emit", "emit_file", "k", "metric", "n", "os", "progress", "sys"]
@@ -177,36 +179,36 @@ def test_the_cell_is_the_main_module_and_can_import_the_apps_modules(tmp_path):
     (tmp_path / "mine.py").write_text("x = 5\n")
     body = "import sys, pickle, mine\nclass A: pass\nemit({'x': mine.x, 'same': type(pickle.loads(pickle.dumps(A()))) is A, 'n': __name__})"
 
-    assert Dyno(cell(body).env(), tmp_path).rows == [{"x": 5, "same": True, "n": "__main__"}]
+    assert Dyno(cell(body).build_env(), tmp_path).rows == [{"x": 5, "same": True, "n": "__main__"}]
 
 
 @pytest.mark.parametrize("name", ["token", "json", "base64", "zlib", "signal", "types", "heroku_task", "heroku_driver"])
 def test_a_file_of_the_app_does_not_replace_a_module_that_the_driver_needs(tmp_path, name):
     (tmp_path / f"{name}.py").write_text("raise RuntimeError('not this one')\n")
 
-    assert Dyno(cell("emit({'a': 1})").env(), tmp_path).rows == [{"a": 1}]
+    assert Dyno(cell("emit({'a': 1})").build_env(), tmp_path).rows == [{"a": 1}]
 
 
 def test_the_apps_modules_can_be_imported_from_any_folder(tmp_path):
     (tmp_path / "mine.py").write_text("x = 5\n")
 
-    assert Dyno(cell("import os\nos.chdir('/')\nimport mine\nmine.x").env(), tmp_path).rows == [{"value": 5}]
+    assert Dyno(cell("import os\nos.chdir('/')\nimport mine\nmine.x").build_env(), tmp_path).rows == [{"value": 5}]
 
 
 def test_a_cell_can_import_the_helper(tmp_path):
-    assert Dyno(cell("from heroku_task import emit as e\ne({'a': 1})").env(), tmp_path).rows == [{"a": 1}]
+    assert Dyno(cell("from heroku_task import emit as e\ne({'a': 1})").build_env(), tmp_path).rows == [{"a": 1}]
 
 
 def test_a_failure_sets_the_exit_status(tmp_path):
-    assert Dyno(cell("import sys\nsys.exit(3)").env(), tmp_path).status == 3
-    assert Dyno(cell("raise KeyError('k')").env(), tmp_path).status == 1
+    assert Dyno(cell("import sys\nsys.exit(3)").build_env(), tmp_path).status == 3
+    assert Dyno(cell("raise KeyError('k')").build_env(), tmp_path).status == 1
 
 
 def test_a_syntax_error_on_the_dyno_names_its_python_version(tmp_path):
     old = shutil.which("python3.9")
     if old is None or subprocess.run([old, "-c", ""], capture_output=True, check=False).returncode:
         pytest.skip("Python 3.9 is not installed")
-    dyno = Dyno(cell("x = 1\nmatch x:\n    case 1:\n        pass").env(), tmp_path, old)
+    dyno = Dyno(cell("x = 1\nmatch x:\n    case 1:\n        pass").build_env(), tmp_path, old)
 
     assert dyno.failure.type == "SyntaxError"
     assert "(this dyno runs Python 3.9." in dyno.failure.message
@@ -214,7 +216,7 @@ def test_a_syntax_error_on_the_dyno_names_its_python_version(tmp_path):
 
 
 def test_a_missing_package_is_named(tmp_path):
-    dyno = Dyno(cell("import os\nimport no_such_package").env(), tmp_path)
+    dyno = Dyno(cell("import os\nimport no_such_package").build_env(), tmp_path)
 
     assert dyno.failure.missing == "no_such_package"
     assert dyno.failure.frames[-1].line == 3
@@ -229,7 +231,7 @@ emit_file("note.txt")
 display(Figure())
 Figure()"""
 
-    dyno = Dyno(cell(body).env(), tmp_path)
+    dyno = Dyno(cell(body).build_env(), tmp_path)
     assert dyno.decoder.files == {"note.txt": b"text", "figure-1.png": b"picture", "figure-2.png": b"picture"}
     assert dyno.rows is None
 
@@ -238,7 +240,7 @@ def test_several_calls_run_in_sequence_in_fresh_namespaces(tmp_path):
     bundle = cell(
         "if k == 1:\n    left = 1\n    raise ValueError('no')\nemit({'k': k, 'left': 'left' in globals()})", {}, ["k"]
     )
-    dyno = Dyno(bundle.calls([{"k": 0}, {"k": 1}, {"k": 2}]), tmp_path)
+    dyno = Dyno(bundle.build_batch_env([{"k": 0}, {"k": 1}, {"k": 2}]), tmp_path)
 
     assert dyno.status == 1
     rows = [row for part in dyno.decoder.parts if isinstance(part, Rows) for row in part.rows]
@@ -247,14 +249,14 @@ def test_several_calls_run_in_sequence_in_fresh_namespaces(tmp_path):
 
 def test_a_change_to_a_shared_value_does_not_reach_the_next_call(tmp_path):
     bundle = cell("shared.append(k)\nemit({'n': len(shared)})", {"shared": [0]}, ["k"])
-    dyno = Dyno(bundle.calls([{"k": 1}, {"k": 2}]), tmp_path)
+    dyno = Dyno(bundle.build_batch_env([{"k": 1}, {"k": 2}]), tmp_path)
 
     assert [row["n"] for part in dyno.decoder.parts if isinstance(part, Rows) for row in part.rows] == [2, 2]
 
 
 def test_source_and_values_are_neither_readable_nor_in_the_command():
     values = {"plain": "a-plain-value", "KEY": Secret("hunter2-hunter2")}
-    env = cell("secret_algorithm = 42", values).env()
+    env = cell("secret_algorithm = 42", values).build_env()
 
     assert "secret_algorithm" not in COMMAND
     assert "secret_algorithm" not in str(env)
@@ -272,7 +274,7 @@ def test_a_cell_of_200_kb_is_refused_with_its_size_and_a_remedy():
     text = noise(200_000)
     lines = "\n".join(f"x{at} = '{text[at : at + 80]}'" for at in range(0, len(text), 80))
     with pytest.raises(InvalidParameters) as caught:
-        cell(lines).env()
+        cell(lines).build_env()
 
     text = str(caught.value)
     assert re.search(r"bytes after compression; [\d,]+ of them are code\.", text)
@@ -284,7 +286,7 @@ def test_a_cell_of_200_kb_is_refused_with_its_size_and_a_remedy():
 def test_a_value_that_is_too_large_is_named_with_alternatives(scope):
     values = {"small": 1, "large": noise(60_000)}
     with pytest.raises(InvalidParameters) as caught:
-        cell("1", values).env() if scope == "shared" else cell("1", {}, values).env(values)
+        cell("1", values).build_env() if scope == "shared" else cell("1", {}, values).build_env(values)
 
     assert re.search(r"bytes after compression; [\d,]+ of them are \"large\"\.", str(caught.value))
     assert "presigned URL" in str(caught.value)
@@ -292,7 +294,7 @@ def test_a_value_that_is_too_large_is_named_with_alternatives(scope):
 
 def test_a_cell_of_a_hundred_lines_takes_less_than_half_of_the_environment():
     lines = "\n".join(f"value_{i} = compute(value_{i - 1}, weight={i / 7:.4f})  # step {i}" for i in range(1, 101))
-    env = cell(lines).env()
+    env = cell(lines).build_env()
 
     assert len(env["RUN_CODE"]) < MAX_ENV_BYTES / 2
 
@@ -329,17 +331,17 @@ def test_typed_text_is_parsed_as_json_where_possible(tmp_path):
         "nan": RawText("NaN"),
         "text": "1000",
     }
-    dyno = Dyno(cell("emit({'all': [n, mode, flag, nan, text]})", typed).env(), tmp_path)
+    dyno = Dyno(cell("emit({'all': [n, mode, flag, nan, text]})", typed).build_env(), tmp_path)
 
     assert dyno.rows == [{"all": [1000, "fast", True, "NaN", "1000"]}]
 
 
 def test_a_bundle_restored_from_its_environment_is_the_same(tmp_path):
-    env = cell("emit({'a': a, 'k': k})", {"a": 1}, ["k"]).env({"k": 1})
-    restored = Bundle.again("cell", env)
+    env = cell("emit({'a': a, 'k': k})", {"a": 1}, ["k"]).build_env({"k": 1})
+    restored = Bundle.from_env("cell", env)
 
-    assert restored.env({"k": 2})["RUN_CODE"] == env["RUN_CODE"]
-    assert Dyno(restored.env({"k": 2}), tmp_path).rows == [{"a": 1, "k": 2}]
+    assert restored.build_env({"k": 2})["RUN_CODE"] == env["RUN_CODE"]
+    assert Dyno(restored.build_env({"k": 2}), tmp_path).rows == [{"a": 1, "k": 2}]
 
 
 def test_the_remote_modules_do_not_use_pickle():
@@ -348,7 +350,7 @@ def test_the_remote_modules_do_not_use_pickle():
 
 def test_a_plain_cell_does_not_import_slow_modules(tmp_path):
     dyno = Dyno(
-        cell("import sys\nsorted(set(sys.modules) & {'asyncio', 'inspect', 'pandas', 'numpy', 'hashlib'})").env(),
+        cell("import sys\nsorted(set(sys.modules) & {'asyncio', 'inspect', 'pandas', 'numpy', 'hashlib'})").build_env(),
         tmp_path,
     )
 
@@ -357,7 +359,7 @@ def test_a_plain_cell_does_not_import_slow_modules(tmp_path):
 
 def test_the_environment_of_this_process_is_unchanged():
     before = dict(os.environ)
-    cell("1", {"a": 1}).env()
+    cell("1", {"a": 1}).build_env()
 
     assert dict(os.environ) == before
 
@@ -378,7 +380,7 @@ def test_the_environment_of_this_process_is_unchanged():
 )
 def test_an_array_arrives_unchanged_and_writable(array, tmp_path):
     body = "emit({'type': type(a).__name__, 'dtype': a.dtype.str, 'shape': list(a.shape), 'data': a.tobytes().hex(), 'writable': a.flags.writeable})"
-    (row,) = Dyno(cell(body, {"n": 3, "a": array}).env(), tmp_path).rows
+    (row,) = Dyno(cell(body, {"n": 3, "a": array}).build_env(), tmp_path).rows
     assert row == {
         "type": "ndarray",
         "dtype": array.dtype.str,
@@ -390,5 +392,5 @@ def test_an_array_arrives_unchanged_and_writable(array, tmp_path):
 
 def test_arrays_and_tables_can_be_combined(tmp_path):
     values = {"a": np.array([1.0, 2.0]), "t": pd.DataFrame({"x": [1, 2]}), "b": np.array([3])}
-    (row,) = Dyno(cell("{'a': a.sum(), 't': t['x'].sum(), 'b': b[0]}", values).env(), tmp_path).rows
+    (row,) = Dyno(cell("{'a': a.sum(), 't': t['x'].sum(), 'b': b[0]}", values).build_env(), tmp_path).rows
     assert row == {"a": 3.0, "t": 3, "b": 3}

@@ -20,7 +20,7 @@ from numpy.linalg import norm
 import heroku_magic
 from heroku_magic.app.function import bound, returned
 from heroku_magic.bundle.build import Bundle
-from heroku_magic.bundle.closure import program_of
+from heroku_magic.bundle.closure import read_function
 from heroku_magic.errors import InvalidParameters
 
 FACTOR = 3
@@ -175,8 +175,8 @@ async def later():
 
 
 def call(folder, function, *args, **kwargs):
-    program, values = program_of(function)
-    return Dyno(Bundle(program, values).env(bound(function, args, kwargs)), folder)
+    program, values = read_function(function)
+    return Dyno(Bundle(program, values).build_env(bound(function, args, kwargs)), folder)
 
 
 def result(folder, function, *args, **kwargs):
@@ -187,7 +187,7 @@ def result(folder, function, *args, **kwargs):
 
 @pytest.mark.usefixtures("processes")
 def test_a_function_travels_with_its_dependencies(tmp_path):
-    program, values = program_of(uses_all)
+    program, values = read_function(uses_all)
 
     assert values == {"FACTOR": 3, "NAMES": ("ada", "grace")}
     assert program.imports == {"math": "math", "paths": "posixpath", "root": "math:sqrt"}
@@ -222,7 +222,7 @@ def test_functions_return_the_same_as_locally(tmp_path, function, args, value):
 
 @pytest.mark.parametrize("function", [uses_norm, norm])
 def test_a_function_of_a_package_is_imported(function):
-    program, values = program_of(function)
+    program, values = read_function(function)
 
     assert "numpy.linalg:norm" in program.imports.values()
     assert not values
@@ -237,7 +237,7 @@ def test_annotations_of_a_plain_function_are_not_evaluated_on_the_dyno(tmp_path)
     linecache.cache["<typed>"] = (len(source), None, source.splitlines(keepends=True), "<typed>")
     exec(compile(source, "<typed>", "exec", dont_inherit=True), vars(module))
 
-    program, values = program_of(module.typed)
+    program, values = read_function(module.typed)
     assert (dict(program.imports), values) == ({}, {})
     assert result(tmp_path, module.typed, [1.5]) == [1.5]
 
@@ -263,7 +263,7 @@ def test_a_failure_has_the_line_numbers_of_the_file(tmp_path):
 
 
 def test_an_attribute_with_the_name_of_a_global_does_not_count_as_a_use():
-    assert program_of(has_attribute)[1] == {}
+    assert read_function(has_attribute)[1] == {}
 
 
 @pytest.mark.parametrize(
@@ -282,11 +282,11 @@ def test_an_attribute_with_the_name_of_a_global_does_not_count_as_a_use():
 )
 def test_a_function_that_cannot_travel_is_refused(function, message):
     with pytest.raises(InvalidParameters, match=re.escape(message)):
-        program_of(function)
+        read_function(function)
 
 
 def test_a_value_that_cannot_be_encoded_is_named():
-    program, values = program_of(takes_strange)
+    program, values = read_function(takes_strange)
     with pytest.raises(InvalidParameters, match="STRANGE: a set has no order"):
         Bundle(program, values)
 
@@ -296,7 +296,7 @@ def test_a_function_without_source_is_refused():
     exec("def ghost():\n    return 1\n", namespace)
 
     with pytest.raises(InvalidParameters, match='source of "ghost" is not available'):
-        program_of(namespace["ghost"])
+        read_function(namespace["ghost"])
 
 
 @pytest.mark.parametrize(

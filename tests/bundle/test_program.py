@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heroku_magic.bundle.program import CELL_FILE, Piece, Program, read_cell, too_new
+from heroku_magic.bundle.program import CELL_FILE, Piece, Program, find_unsupported_syntax, read_cell
 from heroku_magic.errors import InvalidParameters
 
 
@@ -90,9 +90,9 @@ def test_syntax_is_checked_against_the_dynos_python_version(body, version):
     program = Program("cell", (Piece(CELL_FILE, 2, body),))
     older = (3, version[1] - 1)
 
-    assert too_new(program, version) is None
-    assert f"Python 3.{version[1]}" in too_new(program, older)
-    assert f"{CELL_FILE}:" in too_new(program, older)
+    assert find_unsupported_syntax(program, version) is None
+    assert f"Python 3.{version[1]}" in find_unsupported_syntax(program, older)
+    assert f"{CELL_FILE}:" in find_unsupported_syntax(program, older)
 
 
 @given(st.text(max_size=40))

@@ -239,7 +239,7 @@ def test_the_largest_input_that_fits_arrives(heroku):
     while True:
         longer = text + "".join(rng.choices(string.ascii_letters, k=300))
         try:
-            Bundle(read_cell("text"), {"text": longer}).env()
+            Bundle(read_cell("text"), {"text": longer}).build_env()
         except InvalidParameters:
             break
         text = longer
