@@ -1,4 +1,4 @@
-"""The notebooks: each runs from top to bottom, and its saved outputs read well without a kernel."""
+"""Each notebook runs from top to bottom, and its saved outputs are readable without a kernel."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_saved_file_is_small_and_holds_no_secret_and_no_path(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_display_has_a_text_that_says_how_it_ended(name):
+def test_each_display_has_a_text_with_its_outcome(name):
     cells = json.loads((NOTEBOOKS / name).read_text())["cells"]
     shown = [o for cell in cells for o in cell.get("outputs", []) if o["output_type"] == "display_data"]
     runs = [o for o in shown if "".join(o["data"].get("text/html", ""))]
@@ -99,7 +99,7 @@ def test_a_failing_cell_stops_a_headless_run_and_its_error_is_saved(tmp_path, mo
     assert notebook.cells[2].outputs == []
 
 
-def test_ten_thousand_lines_make_a_notebook_of_less_than_a_megabyte(tmp_path, monkeypatch):
+def test_a_notebook_with_ten_thousand_lines_is_smaller_than_a_megabyte(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
     notebook = nbformat.v4.new_notebook()
     flood = "%heroku run -- python -c \"print(chr(10).join('line %d ' % i + 'x' * 100 for i in range(10_000)))\""

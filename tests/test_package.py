@@ -1,4 +1,4 @@
-"""The package: what the wheel holds, what the public names are, what Markdown links to."""
+"""The contents of the wheel, the public names and the links in Markdown files are checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.usefixtures("processes")
-def test_the_wheel_holds_the_worker_and_nothing_that_lies_about(tmp_path):
+def test_the_wheel_contains_the_worker_and_no_stray_files(tmp_path):
     pytest.importorskip("hatchling", reason="the build backend is not installed")
     (ROOT / "worker" / ".heroku").mkdir(exist_ok=True)
     (ROOT / "worker" / ".heroku" / "left-over").touch()
@@ -38,13 +38,13 @@ def test_the_wheel_holds_the_worker_and_nothing_that_lies_about(tmp_path):
 
 
 @pytest.mark.parametrize("name", heroku_magic.__all__)
-def test_each_public_name_is_there_and_documented(name):
+def test_each_public_name_exists_and_is_documented(name):
     value = getattr(heroku_magic, name)
 
     assert name == "last" or value.__doc__
 
 
-def test_an_unknown_name_is_an_attribute_error():
+def test_an_unknown_name_raises_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         heroku_magic.nope  # noqa: B018 - asking is the test
 
@@ -60,14 +60,14 @@ def test_an_unknown_name_is_an_attribute_error():
         "SECURITY.md",
     ],
 )
-def test_relative_links_lead_somewhere(page):
+def test_relative_links_have_a_target(page):
     text = (ROOT / page).read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
 
     assert not [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
 
 
-def test_each_modules_first_sentence_says_its_job():
+def test_each_module_has_a_docstring():
     modules = [path for path in (ROOT / "heroku_magic").rglob("*.py") if "_worker" not in path.parts]
 
     assert not [path.name for path in modules if not path.read_text().startswith(('"""', 'r"""'))]

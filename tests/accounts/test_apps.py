@@ -1,4 +1,4 @@
-"""accounts: apps are listed, created and destroyed, on Heroku and on the embedded Heroku; a lost answer is no lost app."""
+"""Apps are listed, created and destroyed, on Heroku and on the embedded Heroku, even if a response is lost."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_an_app_without_a_name_gets_one(platform):
     assert account().client.app(app.name).id == app.id
 
 
-def test_a_connection_creates_in_its_own_account(platform):
+def test_a_connection_creates_apps_in_its_own_account(platform):
     account().create("first")
     heroku = connect("first").create("second")
     assert heroku.app_name == "second"
@@ -60,25 +60,25 @@ def test_a_connection_creates_in_its_own_account(platform):
 
 
 @pytest.mark.parametrize("name", ["", "a", "9lives", "UPPER", "under_score", "x" * 31, "ends-", "../apps"])
-def test_a_bad_name_is_refused_before_anything_is_asked(scripted, name):
+def test_an_invalid_name_is_refused_before_any_request(scripted, name):
     with pytest.raises(InvalidOptions, match="Use 3 to 30 lowercase letters"):
         account().create(name)
     assert scripted.asked == []
 
 
-def test_a_name_that_is_taken_is_said(platform):
+def test_a_name_that_is_taken_is_reported(platform):
     account().create("shop")
     with pytest.raises(Refused, match=r"Name is already taken\. .* If the app is yours: %heroku use shop"):
         account().create("shop")
 
 
-def test_an_account_that_must_be_verified_is_told_where(scripted):
+def test_an_unverified_account_is_told_where_to_verify(scripted):
     scripted.answer(422, {"id": "verification_needed", "message": "Please verify your account."})
     with pytest.raises(Refused, match=r"Please verify your account\. .*https://dashboard\.heroku\.com/account/billing"):
         account().create("shop")
 
 
-def test_a_full_account_is_said(platform):
+def test_an_account_at_its_app_limit_is_reported(platform):
     for number in range(100):
         account().create(f"shop-{number}")
     with pytest.raises(
@@ -87,21 +87,21 @@ def test_a_full_account_is_said(platform):
         account().create("one-more")
 
 
-def test_a_create_whose_answer_was_lost_is_looked_for_by_its_name(scripted):
+def test_an_app_is_found_by_name_when_the_response_to_its_creation_is_lost(scripted):
     scripted.hang_up()
     scripted.answer(200, {"id": "1", "name": "shop"})
     assert account().create("shop").name == "shop"
     assert [(method, path) for method, path, *_ in scripted.asked] == [("POST", "/apps"), ("GET", "/apps/shop")]
 
 
-def test_an_app_that_was_there_before_is_not_taken_for_the_one_that_was_asked_for(scripted):
+def test_an_app_that_existed_before_is_not_mistaken_for_the_requested_one(scripted):
     scripted.hang_up()
     scripted.answer(200, {"id": "1", "name": "shop", "slug_size": 4_000_000})
     with pytest.raises(Refused, match="There was an app shop before"):
         account().create("shop")
 
 
-def test_a_destroy_whose_answer_was_lost_is_no_error(scripted):
+def test_a_destroy_with_a_lost_response_is_not_an_error(scripted):
     scripted.answer(200, {"id": "1", "name": "shop"})
     scripted.hang_up()
     scripted.answer(404, {"id": "not_found", "message": "Couldn't find that app."})
@@ -109,7 +109,7 @@ def test_a_destroy_whose_answer_was_lost_is_no_error(scripted):
     assert [method for method, *_ in scripted.asked] == ["GET", "DELETE", "DELETE"]
 
 
-def test_a_destroy_that_nobody_answered_is_unknown(scripted):
+def test_a_destroy_without_any_response_has_an_unknown_outcome(scripted):
     scripted.answer(200, {"id": "1", "name": "shop"})
     for _ in range(4):
         scripted.hang_up()
@@ -117,19 +117,19 @@ def test_a_destroy_that_nobody_answered_is_unknown(scripted):
         account().destroy("shop", confirm="shop")
 
 
-def test_an_app_that_is_not_there_is_said(platform):
+def test_a_missing_app_is_reported(platform):
     with pytest.raises(NotFound, match="There is no app shop, or this account has no access to it"):
         account().destroy("shop", confirm="shop")
 
 
-def test_a_create_that_never_arrived_is_said_to_have_made_nothing(scripted):
+def test_a_create_that_never_arrived_reports_that_nothing_was_created(scripted):
     scripted.hang_up()
     scripted.answer(404, {"id": "not_found", "message": "Couldn't find that app.", "resource": "app"})
     with pytest.raises(Unreachable, match="No app shop was created"):
         account().create("shop")
 
 
-def test_a_lost_create_without_a_name_says_where_to_look(scripted):
+def test_a_lost_create_without_a_name_reports_where_to_look(scripted):
     scripted.hang_up()
     with pytest.raises(Unreachable, match="may have been created all the same: %heroku apps shows it"):
         account().create()
@@ -155,7 +155,7 @@ def test_a_host_without_a_token_is_an_error_and_not_the_embedded_heroku(scripted
         account()
 
 
-def test_what_a_crash_left_is_found_named_and_destroyed_and_nothing_else(platform):
+def test_only_the_leftovers_of_a_crash_are_found_and_destroyed(platform):
     program = "import heroku_magic; from heroku_magic.accounts.leftovers import temporary_app_name; heroku_magic.account().create(temporary_app_name())"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
     account().create("hm-temp-other")
@@ -168,7 +168,7 @@ def test_what_a_crash_left_is_found_named_and_destroyed_and_nothing_else(platfor
     assert connect("shop").status()["leftovers"] == "none"
 
 
-def test_the_verbs_of_the_account_answer_in_words_and_tables(platform, shell, capsys):
+def test_the_account_verbs_print_messages_and_tables(platform, shell, capsys):
     shell.run_cell("%heroku login\n%heroku create shop --region eu\napps = %heroku apps\n%heroku status")
     out = capsys.readouterr().out
     assert "Logged in to 127.0.0.1" in out
@@ -185,13 +185,13 @@ def test_the_verbs_of_the_account_answer_in_words_and_tables(platform, shell, ca
     assert platform.token not in out
 
 
-def test_drains_show_no_url(scripted):
+def test_the_list_of_drains_hides_urls(scripted):
     scripted.answer(200, [{"id": "1", "url": "syslog://secret@host", "token": "d.1"}] * 2)
     assert account().client.log_drains("shop") == 2
 
 
 @pytest.mark.parametrize("line", ["create shop", "destroy shop --confirm shop"])
-def test_an_interrupt_says_that_it_is_not_known_what_was_done(scripted, shell, monkeypatch, line):
+def test_an_interrupt_reports_that_the_outcome_is_unknown(scripted, shell, monkeypatch, line):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""configvars: values come from a hidden prompt or a Secret, names alone are shown, and what a change does is said first."""
+"""Config var values come from a hidden prompt or a Secret, only their names are shown, and a change is announced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def typed(monkeypatch):
     return prompts
 
 
-def test_a_value_is_asked_for_set_listed_without_it_and_unset(platform, shell, capsys, typed):
+def test_a_config_var_is_prompted_for_set_listed_by_name_and_unset(platform, shell, capsys, typed):
     shell.run_cell("%heroku config\n%heroku config PASSWORD\n%heroku config:set OTHER\n%heroku config")
     out = capsys.readouterr().out
     assert typed == ["Value of PASSWORD: ", "Value of OTHER: "]
@@ -46,7 +46,7 @@ def test_a_value_is_asked_for_set_listed_without_it_and_unset(platform, shell, c
     assert "Changing PASSWORD" in capsys.readouterr().out
 
 
-def test_what_is_not_there_is_not_unset(platform):
+def test_unsetting_an_unknown_config_var_is_refused_and_changes_nothing(platform):
     heroku = connect("shop", say=lambda _: None)
     heroku.set_config("KEPT", Secret("value"))
     with pytest.raises(InvalidOptions, match="GONE: not a config var of shop"):
@@ -57,7 +57,7 @@ def test_what_is_not_there_is_not_unset(platform):
 
 
 @pytest.mark.parametrize("line", ["PASSWORD=hunter2", "config:set PASSWORD=hunter2", "PASSWORD --unset OTHER"])
-def test_a_value_on_the_line_is_refused_and_not_repeated(platform, shell, capsys, typed, line):
+def test_a_value_on_the_command_line_is_refused_and_not_shown(platform, shell, capsys, typed, line):
     line = line if line.startswith("config") else f"config {line}"
     assert isinstance(shell.run_cell(f"%heroku {line}").error_in_exec, InvalidOptions)
     assert "hunter2" not in "".join(capsys.readouterr())
@@ -65,13 +65,13 @@ def test_a_value_on_the_line_is_refused_and_not_repeated(platform, shell, capsys
 
 
 @pytest.mark.parametrize("name", ["HEROKU_KEY", "__KEY", "9KEY", "A-B", "A B", "\x1b[31mA"])
-def test_a_bad_name_is_refused_before_anybody_types_a_value(platform, typed, name):
+def test_an_invalid_name_is_refused_before_the_prompt(platform, typed, name):
     with pytest.raises(InvalidOptions, match="is not a valid name of a config var"):
         connect("shop").set_config(name)
     assert typed == []
 
 
-def test_a_value_is_a_secret_in_our_own_frames(api):
+def test_a_value_is_a_secret_in_all_stack_frames_of_the_package(api):
     from heroku_magic.api.client import HerokuClient
 
     api.answer(200, {})

@@ -1,4 +1,4 @@
-"""The hidden prompt returns a Secret; where no prompt is possible the error says what to do."""
+"""The hidden prompt returns a Secret; where no prompt is possible, the error names the alternative."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from heroku_magic.accounts.secret_sources import ask
 from heroku_magic.errors import SettingsError
 
 
-def test_a_terminal_is_asked_and_does_not_show_what_is_typed():
+def test_a_terminal_prompts_without_showing_the_input():
     program = (
         "from heroku_magic.accounts.secret_sources import ask; print('got', len(ask('Token', instead='').reveal()))"
     )
@@ -23,21 +23,21 @@ def test_a_terminal_is_asked_and_does_not_show_what_is_typed():
     assert "hunter2" not in child.before
 
 
-def test_without_a_terminal_the_error_says_what_to_do(monkeypatch):
+def test_without_a_terminal_the_error_names_the_alternative(monkeypatch):
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     with pytest.raises(SettingsError, match=r"No prompt is possible here\. Set HEROKU_API_KEY\."):
         ask("Token", instead="Set HEROKU_API_KEY.")
 
 
 @pytest.mark.parametrize("typed", ["", "  "])
-def test_nothing_typed_is_an_error(monkeypatch, typed):
+def test_empty_input_is_an_error(monkeypatch, typed):
     monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
     monkeypatch.setattr(getpass, "getpass", lambda prompt: typed)
     with pytest.raises(SettingsError, match=r"nothing was typed\. Set it\."):
         ask("Token", instead="Set it.")
 
 
-def test_a_front_end_that_refuses_shows_no_frames(monkeypatch):
+def test_a_front_end_without_prompts_shows_no_traceback(monkeypatch):
     def refuse(prompt):
         raise RuntimeError("raw_input was called, but this frontend does not support input requests")
 

@@ -1,4 +1,4 @@
-"""credentials: login finds a token or asks, checks it, makes a narrower one; logout and the process's end take it back."""
+"""Login finds or requests a token, checks it and creates a narrower one, which logout or the end of the process revokes."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def typed(monkeypatch):
     return texts
 
 
-def test_the_token_of_the_environment_is_found_and_named(logged_in):
+def test_the_token_in_the_environment_is_found_and_its_source_is_named(logged_in):
     done = login()
     assert done.source == "HEROKU_API_KEY"
     assert done.email == "notebook@embedded.invalid"
     assert logged_in.token not in repr(done)
 
 
-def test_without_a_token_the_user_is_asked_and_used_from_then_on(platform, typed):
+def test_without_a_token_the_user_is_prompted_and_the_token_is_kept(platform, typed):
     typed.append(platform.token)
     done = login()
     assert done.source == "the login of this notebook"
@@ -58,19 +58,19 @@ def test_without_a_token_the_user_is_asked_and_used_from_then_on(platform, typed
         account()
 
 
-def test_without_a_token_and_nobody_to_ask_it_says_what_to_set(platform):
+def test_without_a_token_or_a_prompt_the_error_names_the_variable_to_set(platform):
     with pytest.raises(SettingsError, match="Set HEROKU_API_KEY before the kernel starts"):
         login()
 
 
-def test_a_token_that_is_not_accepted_is_named_and_another_one_asked_for(platform, typed, monkeypatch):
+def test_a_rejected_token_is_reported_and_another_one_is_requested(platform, typed, monkeypatch):
     monkeypatch.setenv("HEROKU_API_KEY", "long-gone")
     typed.append(platform.token)
     assert login().source == "the login of this notebook"
     assert typed == ["The token of HEROKU_API_KEY is not accepted: it is wrong, expired or revoked. API key: "]
 
 
-def test_what_was_typed_wrong_is_not_kept(platform, typed):
+def test_a_rejected_typed_token_is_not_kept(platform, typed):
     typed.append("wrong")
     with pytest.raises(Unauthorized, match=r"wrong, expired or revoked: .* let %heroku login ask for another one"):
         login()
@@ -78,7 +78,7 @@ def test_what_was_typed_wrong_is_not_kept(platform, typed):
         account()
 
 
-def test_a_narrow_token_is_used_and_revoked(logged_in):
+def test_a_token_of_limited_scope_is_used_and_revoked(logged_in):
     done = login(scope=["identity", "read"], expires=3600)
     assert done.scope == ("identity", "read")
     assert done.source == "a token of the scope identity, read, made with the one of HEROKU_API_KEY"
@@ -93,7 +93,7 @@ def test_a_narrow_token_is_used_and_revoked(logged_in):
     assert [one.description for one in account().client.authorizations()] == ["embedded Heroku"]
 
 
-def test_the_end_of_a_narrow_token_is_known_before_a_run(logged_in, monkeypatch):
+def test_the_expiry_of_a_limited_token_is_checked_before_a_run(logged_in, monkeypatch):
     account().create("shop")
     login(scope=["identity", "read", "write"], expires=600)
     said = []
@@ -103,7 +103,7 @@ def test_the_end_of_a_narrow_token_is_known_before_a_run(logged_in, monkeypatch)
     assert heroku._planner.preflight.check(60) is None
 
 
-def test_a_narrow_token_makes_no_other(logged_in, monkeypatch):
+def test_a_limited_token_cannot_create_another_token(logged_in, monkeypatch):
     token = narrow("identity")
     monkeypatch.setenv("HEROKU_API_KEY", token)
     assert login().source == "HEROKU_API_KEY"
@@ -112,14 +112,14 @@ def test_a_narrow_token_makes_no_other(logged_in, monkeypatch):
     assert token not in str(caught.value)
 
 
-def test_a_token_too_narrow_to_tell_whose_it_is_is_said(logged_in, monkeypatch):
+def test_a_token_that_may_not_read_its_owner_is_reported(logged_in, monkeypatch):
     monkeypatch.setenv("HEROKU_API_KEY", narrow("read"))
     with pytest.raises(Forbidden, match="The token of HEROKU_API_KEY is good, but too narrow to tell whose it is"):
         login()
 
 
 @pytest.mark.parametrize("way", ["expired", "revoked"])
-def test_a_token_that_has_ended_is_said_where_nobody_can_be_asked(logged_in, monkeypatch, way):
+def test_an_expired_token_is_reported_where_no_prompt_is_possible(logged_in, monkeypatch, way):
     client = account().client
     made = client.authorize("of a test", ["identity"], 1 if way == "expired" else 60)
     monkeypatch.setenv("HEROKU_API_KEY", made.access_token.token.reveal())
@@ -131,7 +131,7 @@ def test_a_token_that_has_ended_is_said_where_nobody_can_be_asked(logged_in, mon
         login()
 
 
-def test_a_token_that_runs_need_is_not_revoked_under_them(embedded_heroku, monkeypatch, tmp_path):
+def test_a_token_is_not_revoked_while_runs_need_it(embedded_heroku, monkeypatch, tmp_path):
     (tmp_path / "Procfile").write_text("task: sleep 60")
     running = embedded_heroku("--app", f"shop={tmp_path}")
     monkeypatch.setenv("HEROKU_HOST", running.url)
@@ -147,7 +147,7 @@ def test_a_token_that_runs_need_is_not_revoked_under_them(embedded_heroku, monke
     assert logout() == "HEROKU_API_KEY"
 
 
-def test_dynos_are_stopped_before_the_token_is_revoked_that_stops_them(embedded_heroku, tmp_path):
+def test_dynos_are_stopped_before_their_token_is_revoked(embedded_heroku, tmp_path):
     (tmp_path / "Procfile").write_text("task: sleep 60")
     running = embedded_heroku("--app", f"shop={tmp_path}", "--time", "grace=0.5")
     program = """
@@ -163,7 +163,7 @@ def test_dynos_are_stopped_before_the_token_is_revoked_that_stops_them(embedded_
     assert "may still" not in done.stderr
 
 
-def test_a_token_that_cannot_be_revoked_is_said_with_its_end(api, monkeypatch):
+def test_a_failed_revocation_is_reported_with_the_expiry_of_the_token(api, monkeypatch):
     scripted_login(api, monkeypatch)
     for _ in range(4):
         api.hang_up()
@@ -172,14 +172,14 @@ def test_a_token_that_cannot_be_revoked_is_said_with_its_end(api, monkeypatch):
     assert logout() == "HEROKU_API_KEY", "it is forgotten all the same"
 
 
-def test_a_revocation_whose_answer_was_lost_is_no_error(api, monkeypatch):
+def test_a_revocation_with_a_lost_response_is_not_an_error(api, monkeypatch):
     scripted_login(api, monkeypatch)
     api.hang_up()
     api.answer(404, {"id": "not_found", "message": "Couldn't find that authorization."})
     assert logout() == "HEROKU_API_KEY"
 
 
-def test_a_token_whose_answer_was_lost_is_revoked_by_its_mark(api, monkeypatch):
+def test_a_token_with_a_lost_response_is_found_by_its_description_and_revoked(api, monkeypatch):
     monkeypatch.setenv("HEROKU_HOST", api.url)
     monkeypatch.setenv("HEROKU_API_KEY", "good")
     api.answer(200, {"email": "me@example.com"})
@@ -216,13 +216,13 @@ def in_a_process(program, **environ):
     )
 
 
-def test_the_process_ends_and_so_does_its_token(logged_in):
+def test_the_token_is_revoked_when_the_process_ends(logged_in):
     done = in_a_process("import heroku_magic; heroku_magic.login(scope=['read'], expires=600)")
     assert done.returncode == 0, done.stderr
     assert len(account().client.authorizations()) == 1
 
 
-def test_what_a_crash_left_is_found_and_taken_away(logged_in):
+def test_the_tokens_of_a_crashed_process_are_found_and_revoked(logged_in):
     in_a_process("import heroku_magic, os; heroku_magic.login(scope=['read'], expires=600); os._exit(9)")
     left = account().leftovers()
     assert len(left.tokens) == 1
@@ -231,7 +231,7 @@ def test_what_a_crash_left_is_found_and_taken_away(logged_in):
     assert account().leftovers().tokens == []
 
 
-def test_a_second_factor_is_asked_for_in_words(api, monkeypatch):
+def test_a_required_second_factor_is_reported_with_the_command_to_run(api, monkeypatch):
     monkeypatch.setenv("HEROKU_HOST", api.url)
     monkeypatch.setenv("HEROKU_API_KEY", "good")
     api.answer(403, {"id": "two_factor", "message": "A second authentication factor or pre-authorization is required."})
@@ -239,7 +239,7 @@ def test_a_second_factor_is_asked_for_in_words(api, monkeypatch):
         login()
 
 
-def test_the_end_of_a_token_that_lists_show_in_part_is_known_before_a_run(logged_in, monkeypatch):
+def test_the_expiry_of_a_token_that_heroku_lists_partly_hidden_is_checked_before_a_run(logged_in, monkeypatch):
     account().create("shop")
     monkeypatch.setenv("HEROKU_API_KEY", narrow("global"))
     heroku = connect("shop", say=lambda _: None)

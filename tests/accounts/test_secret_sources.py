@@ -1,4 +1,4 @@
-"""vault: the environment, then the keyring, then a hidden prompt; the value is a Secret from the start."""
+"""A secret comes from the environment, the keyring or a hidden prompt, and is a Secret from the start."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_prompt_comes_last(ring, prompt, monkeypatch, state):
     assert prompt == ["Value of API_PASSWORD: "]
 
 
-def test_where_nobody_can_be_asked_all_ways_are_named(ring, monkeypatch):
+def test_where_no_prompt_is_possible_the_error_names_all_sources(ring, monkeypatch):
     monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: False)
     with pytest.raises(SettingsError) as caught:
         find("API_PASSWORD")

@@ -1,4 +1,4 @@
-"""settings: which app, which host, which token; never a silent choice, never a shown secret."""
+"""The settings choose the app, the host and the token, and never show a secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def git_remotes(**urls):
         subprocess.run(["git", "remote", "add", name, url], check=True)
 
 
-def test_nothing_set_means_the_embedded_heroku_with_the_shipped_worker():
+def test_without_settings_the_embedded_heroku_runs_the_bundled_worker():
     settings = resolve(Choice())
 
     assert settings.is_local
@@ -31,7 +31,7 @@ def test_nothing_set_means_the_embedded_heroku_with_the_shipped_worker():
     assert (shipped_worker() / "Procfile").is_file()
 
 
-def test_the_apps_sources_have_an_order(monkeypatch):
+def test_the_sources_of_the_app_name_have_an_order(monkeypatch):
     monkeypatch.setenv("HEROKU_APP", "from-environment")
     assert resolve(Choice()).app == "from-environment"
     config = Choice(app="from-config", source="%config")
@@ -41,13 +41,13 @@ def test_the_apps_sources_have_an_order(monkeypatch):
     assert resolve(Choice(local=True), config).is_local
 
 
-def test_an_app_and_the_embedded_heroku_at_once_are_an_error():
+def test_an_app_together_with_the_embedded_heroku_is_an_error():
     with pytest.raises(SettingsError, match="exclude each other"):
         Choice(app="x", local=True)
 
 
 @pytest.mark.parametrize("name", ["HEROKU_API_KEY", "HEROKU_HOST"])
-def test_a_token_or_a_host_without_an_app_is_no_reason_to_stay_local(name, monkeypatch):
+def test_a_token_or_a_host_without_an_app_does_not_select_the_embedded_heroku(name, monkeypatch):
     monkeypatch.setenv(name, "heroku.com")
 
     with pytest.raises(NoApp):
@@ -55,7 +55,7 @@ def test_a_token_or_a_host_without_an_app_is_no_reason_to_stay_local(name, monke
     assert resolve(Choice(local=True)).is_local
 
 
-def test_one_git_remote_is_named_and_not_used():
+def test_a_single_git_remote_is_suggested_and_not_used():
     git_remotes(production="https://git.heroku.com/shop-eu.git", origin="https://example.com/x.git")
 
     with pytest.raises(SettingsError, match=r"'production' names the app shop-eu.*%heroku use shop-eu"):
@@ -63,7 +63,7 @@ def test_one_git_remote_is_named_and_not_used():
     assert resolve(Choice(remote="production")).app == "shop-eu"
 
 
-def test_two_git_remotes_are_listed_unless_git_config_picks_one():
+def test_two_git_remotes_are_listed_unless_git_config_selects_one():
     git_remotes(production="git@heroku.com:shop-eu.git", staging="ssh://git@heroku.com/shop-test.git")
 
     with pytest.raises(SettingsError, match="production: shop-eu\n  staging: shop-test"):
@@ -73,7 +73,7 @@ def test_two_git_remotes_are_listed_unless_git_config_picks_one():
     assert git_apps() == {"staging": "shop-test"}
 
 
-def test_an_unknown_remote_lists_the_known():
+def test_an_unknown_git_remote_lists_the_known_ones():
     git_remotes(production="git@heroku.com:shop-eu.git")
 
     with pytest.raises(SettingsError, match=r"production \(shop-eu\)"):
@@ -86,7 +86,7 @@ def test_a_timeout_out_of_range_is_refused(seconds):
         resolve(Choice(), timeout=seconds)
 
 
-def test_a_worker_folder_is_one_with_a_procfile(elsewhere):
+def test_a_worker_folder_needs_a_procfile(elsewhere):
     with pytest.raises(SettingsError, match="has no Procfile"):
         worker_folder(elsewhere)
 
@@ -107,7 +107,7 @@ def test_a_worker_folder_is_one_with_a_procfile(elsewhere):
         ("https://api.heroku.com", "https://api.heroku.com"),
     ],
 )
-def test_heroku_host_is_read_as_the_cli_reads_it(host, url):
+def test_heroku_host_is_parsed_as_by_the_cli(host, url):
     assert base_url({"HEROKU_HOST": host}) == url
 
 
@@ -125,12 +125,12 @@ def test_heroku_host_is_read_as_the_cli_reads_it(host, url):
         "evil.com/x.heroku.com",
     ],
 )
-def test_a_host_that_is_not_herokus_gets_no_token(host):
+def test_a_foreign_host_gets_no_token(host):
     with pytest.raises(SettingsError, match="HEROKU_HOST"):
         base_url({"HEROKU_HOST": host})
 
 
-def test_a_secret_shows_itself_to_nobody():
+def test_a_secret_is_never_shown():
     secret = Secret("hunter2")
 
     shown = [repr(secret), str(secret), f"{secret}", f"{secret:>9}", repr([secret]), repr({"a": secret})]

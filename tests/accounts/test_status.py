@@ -1,4 +1,4 @@
-"""The status of an account; a token too narrow for one fact hides no other."""
+"""The status of an account shows every fact that the token may read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def platform(platform):
     logout()
 
 
-def test_an_accounts_facts(platform):
+def test_the_status_lists_the_facts_about_an_account(platform):
     facts = account().status()
     assert facts["API"] == f"{platform.url} as notebook@embedded.invalid"
     assert facts["token"] == "HEROKU_API_KEY"
@@ -27,7 +27,7 @@ def test_an_accounts_facts(platform):
     assert platform.token not in str(facts)
 
 
-def test_a_narrow_token_hides_only_what_it_may_not_know(platform):
+def test_a_token_of_limited_scope_hides_only_what_it_may_not_read(platform):
     login(scope=["read"], expires=600)
     facts = connect("shop").status()
     assert facts["API"] == "unknown: the token's scope is too narrow"
@@ -37,7 +37,7 @@ def test_a_narrow_token_hides_only_what_it_may_not_know(platform):
     assert facts["token"].startswith("%heroku login (read) until ")
 
 
-def test_drains_are_counted_and_what_they_receive_is_stated():
+def test_drains_are_counted_and_their_content_is_described():
     assert describe_drains(0) == "none"
     assert describe_drains(1) == "1: what tasks print, including rows, also goes to it"
     assert describe_drains(2) == "2: what tasks print, including rows, also goes to them"

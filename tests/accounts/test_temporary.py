@@ -1,4 +1,4 @@
-"""Temporary apps: made under a mark, used, destroyed: after the block, when it fails, when the process ends."""
+"""A temporary app is created with a tag and destroyed after its block, on failure or at the end of the process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def quiet(_):
     pass
 
 
-def test_an_app_is_made_used_and_destroyed(platform):
+def test_a_temporary_app_is_created_used_and_destroyed(platform):
     with temporary_app(say=quiet) as heroku:
         assert apps() == [heroku.app]
         assert heroku.app.startswith("hm-temp-")
@@ -49,7 +49,7 @@ def test_an_app_is_made_used_and_destroyed(platform):
     assert apps() == []
 
 
-def test_a_connection_makes_one_in_its_own_account(platform):
+def test_a_connection_creates_it_in_its_own_account(platform):
     account().create("shop")
     with connect("shop", say=quiet).temporary_app("worker/") as heroku:
         assert apps() == [heroku.app, "shop"]
@@ -57,7 +57,7 @@ def test_a_connection_makes_one_in_its_own_account(platform):
 
 
 @pytest.mark.usefixtures("processes")
-def test_without_an_account_it_is_made_on_the_embedded_heroku(folder, tmp_path, monkeypatch):
+def test_without_an_account_it_is_created_on_the_embedded_heroku(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with connect(say=quiet).temporary_app(folder) as heroku:
@@ -66,7 +66,7 @@ def test_without_an_account_it_is_made_on_the_embedded_heroku(folder, tmp_path, 
     assert heroku.app not in apps()
 
 
-def test_whatever_fails_it_is_destroyed(platform, folder):
+def test_it_is_destroyed_after_any_failure(platform, folder):
     with pytest.raises(ZeroDivisionError), temporary_app(say=quiet):
         1 / 0  # noqa: B018 - it fails, that is all
     assert apps() == []
@@ -77,18 +77,18 @@ def test_whatever_fails_it_is_destroyed(platform, folder):
     assert apps() == []
 
 
-def test_nothing_is_made_before_the_block(platform):
+def test_nothing_is_created_before_the_block(platform):
     temporary_app(say=quiet)
     assert apps() == []
 
 
-def test_an_app_that_its_user_destroyed_before_is_no_error(platform):
+def test_an_app_that_the_user_already_destroyed_is_not_an_error(platform):
     with temporary_app(say=quiet) as heroku:
         heroku.destroy(confirm=heroku.app)
     assert apps() == []
 
 
-def test_what_cannot_be_destroyed_is_said_and_hides_no_error(platform, monkeypatch):
+def test_a_failed_destroy_is_reported_and_hides_no_error(platform, monkeypatch):
     said = []
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     opened = []
@@ -121,7 +121,7 @@ def in_a_process(program, platform, *, ends_badly=False):
     return done
 
 
-def test_the_process_ends_and_so_does_its_app(platform):
+def test_it_is_destroyed_when_the_process_ends(platform):
     done = in_a_process(
         """
         from heroku_magic.app.connect import create_temporary
@@ -134,7 +134,7 @@ def test_the_process_ends_and_so_does_its_app(platform):
     assert apps() == []
 
 
-def test_a_process_that_ends_says_what_it_could_not_destroy(platform):
+def test_a_process_reports_at_its_end_what_it_could_not_destroy(platform):
     done = in_a_process(
         """
         import tenacity
@@ -152,7 +152,7 @@ def test_a_process_that_ends_says_what_it_could_not_destroy(platform):
     list(account().remove_leftovers())
 
 
-def test_a_crash_leaves_an_app_that_the_next_status_finds_with_no_app_chosen(platform, shell, capsys):
+def test_the_app_of_a_crashed_process_is_found_by_the_next_status_without_a_chosen_app(platform, shell, capsys):
     in_a_process(
         """
         import os
@@ -175,7 +175,7 @@ def test_a_crash_leaves_an_app_that_the_next_status_finds_with_no_app_chosen(pla
     assert apps() == []
 
 
-def test_an_app_of_a_living_process_or_of_elsewhere_is_not_touched(platform, monkeypatch):
+def test_an_app_of_a_running_process_or_of_another_machine_is_not_touched(platform, monkeypatch):
     with temporary_app(say=quiet) as heroku:
         assert account().leftovers().apps == []
         monkeypatch.setattr("heroku_magic.accounts.leftovers._machine", lambda: "000000")
@@ -187,7 +187,7 @@ def test_an_app_of_a_living_process_or_of_elsewhere_is_not_touched(platform, mon
         assert apps() == [heroku.app]
 
 
-def test_a_line_makes_one_that_cells_run_on_until_the_kernel_ends(platform, shell, capsys):
+def test_a_line_magic_creates_an_app_that_cells_use_until_the_kernel_ends(platform, shell, capsys):
     shell.run_cell("%heroku deploy --temporary\ndf = %heroku run task")
     (name,) = apps()
     out = capsys.readouterr().out
@@ -198,14 +198,14 @@ def test_a_line_makes_one_that_cells_run_on_until_the_kernel_ends(platform, shel
     assert isinstance(shell.run_cell("%heroku deploy --temporary --app shop").error_in_exec, InvalidOptions)
 
 
-def test_a_line_whose_deploy_fails_leaves_nothing(platform, shell, folder):
+def test_a_line_magic_with_a_failed_deploy_leaves_no_app(platform, shell, folder):
     (folder / "Procfile").write_text("no procfile")
     result = shell.run_cell("%heroku deploy --temporary")
     assert "Procfile" in str(result.error_in_exec)
     assert apps() == []
 
 
-def test_a_token_that_a_temporary_app_needs_is_not_revoked_under_it(platform):
+def test_a_token_is_not_revoked_while_a_temporary_app_needs_it(platform):
     login(scope=["identity", "write-protected"], expires=600)
     with temporary_app(say=quiet) as heroku, pytest.raises(SettingsError, match="Without the token hm-temp-"):
         logout()

@@ -1,4 +1,4 @@
-"""tokens: which token, from where; what login keeps comes first and ends when it ends; none is shown."""
+"""The token comes from a login, the environment, netrc or the Heroku CLI, and is never shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_environments_token_comes_first(monkeypatch, elsewhere):
     assert find_token("https://api.heroku.com") == (Secret("from-environment"), "HEROKU_API_KEY")
 
 
-def test_netrc_is_asked_for_the_apis_own_host_with_or_without_its_port():
+def test_netrc_is_searched_for_the_api_host_with_or_without_its_port():
     write_netrc("machine 127.0.0.1:5000 login me password with-port\ndefault login any password other")
 
     assert find_token("http://127.0.0.1:5000")[0] == Secret("with-port")
@@ -34,7 +34,7 @@ def test_netrc_is_asked_for_the_apis_own_host_with_or_without_its_port():
         find_token("http://127.0.0.1:5001")
 
 
-def test_a_broken_netrc_is_named_and_not_quoted():
+def test_an_invalid_netrc_is_named_and_not_quoted():
     write_netrc("machine api.heroku.com login me pass wörd-secret")
 
     with pytest.raises(SettingsError, match="cannot be read as netrc") as caught:
@@ -43,7 +43,7 @@ def test_a_broken_netrc_is_named_and_not_quoted():
 
 
 @pytest.mark.usefixtures("processes")
-def test_the_cli_is_asked_quietly_and_only_for_herokus_own_host(elsewhere, monkeypatch):
+def test_the_cli_is_called_silently_and_only_for_herokus_host(elsewhere, monkeypatch):
     tools = elsewhere / "tools"
     tools.mkdir()
     cli = tools / "heroku"
@@ -71,7 +71,7 @@ def test_a_cli_in_the_current_folder_is_never_run(elsewhere, monkeypatch):
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_login_in_the_cli_is_found_without_a_new_kernel(elsewhere, monkeypatch):
+def test_a_later_cli_login_is_found_without_a_kernel_restart(elsewhere, monkeypatch):
     tools = elsewhere / "tools"
     tools.mkdir()
     cli = tools / "heroku"
@@ -92,14 +92,14 @@ def test_a_login_in_the_cli_is_found_without_a_new_kernel(elsewhere, monkeypatch
 
 
 @pytest.mark.parametrize("text", ["wörd-hunter2", "two hunter2", "line\nhunter2", "\x00hunter2"])
-def test_what_no_header_carries_is_no_token_and_not_repeated(monkeypatch, text):
+def test_text_that_cannot_be_a_header_is_refused_as_a_token_and_not_shown(monkeypatch, text):
     monkeypatch.setattr("os.environ", {**os.environ, "HEROKU_API_KEY": text})
     with pytest.raises(SettingsError, match="The value of HEROKU_API_KEY is not a valid token") as caught:
         find_token(URL)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_what_login_keeps_comes_first_until_it_is_forgotten(monkeypatch):
+def test_the_token_of_a_login_comes_first_until_logout(monkeypatch):
     monkeypatch.setenv("HEROKU_API_KEY", "from-environment")
     keep(URL, Kept(Secret("kept"), "the login of this notebook"))
     assert is_kept(URL)
@@ -111,7 +111,7 @@ def test_what_login_keeps_comes_first_until_it_is_forgotten(monkeypatch):
     assert forget(URL) is None
 
 
-def test_a_kept_token_that_has_ended_is_not_sent():
+def test_an_expired_token_is_not_sent():
     keep(URL, Kept(Secret("kept"), "%heroku login (identity)", time.time() - 1))
     try:
         with pytest.raises(SettingsError, match=r"of %heroku login \(identity\) expired at .*: log in again"):
@@ -121,7 +121,7 @@ def test_a_kept_token_that_has_ended_is_not_sent():
         forget(URL)
 
 
-def test_nothing_kept_tells_how_to_log_in(monkeypatch):
+def test_a_missing_token_reports_how_to_log_in(monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     forget_cli()
     with pytest.raises(NoToken, match="%heroku login"):

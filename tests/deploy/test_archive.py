@@ -1,4 +1,4 @@
-"""packing: the same folder gives the same bytes, ignored files stay here, secrets and oddities are refused by name."""
+"""The same folder gives the same bytes, ignored files are left out, and secrets and special files are refused by name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def issues(folder, **options):
     return caught.value.issues
 
 
-def test_an_archive_holds_the_files_as_they_are(folder):
+def test_an_archive_contains_the_files_unchanged(folder):
     write(folder, Procfile="task: ./run", run="#!/bin/sh\n", **{"data/é ü.bin": bytes(range(256))})
     (folder / "run").chmod(0o700)
     (folder / "link").symlink_to("data/é ü.bin")
@@ -53,7 +53,7 @@ def test_an_archive_holds_the_files_as_they_are(folder):
         assert [tar.getmember(name).mode for name in ("Procfile", "run")] == [0o644, 0o755]
 
 
-def test_the_same_files_give_the_same_checksum_wherever_and_whenever(folder, tmp_path):
+def test_the_same_files_give_the_same_checksum_in_any_place_at_any_time(folder, tmp_path):
     write(folder, a="1", b="2", **{"c/d": "3"})
     first = pack(folder)
     other = tmp_path / "elsewhere"
@@ -66,7 +66,7 @@ def test_the_same_files_give_the_same_checksum_wherever_and_whenever(folder, tmp
     assert pack(other).checksum != first.checksum
 
 
-def test_what_ignore_files_name_and_what_no_app_needs_stays_here(folder):
+def test_ignored_and_unneeded_files_are_left_out(folder):
     write(
         folder,
         **{
@@ -114,7 +114,7 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"
         ("aws.ipynb", "AKIA" + "A" * 16),
     ],
 )
-def test_what_looks_like_a_secret_is_refused_unless_it_is_allowed(folder, name, content):
+def test_a_file_that_looks_like_a_secret_is_refused_unless_allowed(folder, name, content):
     write(folder, **{name: content, "ok.py": "x = 1"})
     (issue,) = issues(folder)
     assert issue.startswith(f"{name} holds ")
@@ -122,12 +122,12 @@ def test_what_looks_like_a_secret_is_refused_unless_it_is_allowed(folder, name, 
     assert name in names(pack(folder, allow=[name]))
 
 
-def test_samples_of_secrets_and_public_certificates_are_no_secrets(folder):
+def test_sample_secrets_and_public_certificates_are_accepted(folder):
     write(folder, **{".env.example": "A=", "ca.pem": "-----BEGIN CERTIFICATE-----\n"})
     assert names(pack(folder)) == [".env.example", "ca.pem"]
 
 
-def test_all_faults_are_told_at_once(folder):
+def test_all_problems_are_reported_at_once(folder):
     write(folder, **{".env": "A=1", "closed": "x"})
     os.mkfifo(folder / "pipe")
     (folder / "out").symlink_to("/etc/hostname")
@@ -144,7 +144,7 @@ def test_a_file_that_cannot_be_read_is_named(folder):
     assert issues(folder) == ["closed cannot be read (Permission denied)."]
 
 
-def test_a_file_that_is_gone_meanwhile_is_named(folder, monkeypatch):
+def test_a_file_that_disappears_while_it_is_packed_is_named(folder, monkeypatch):
     write(folder, here="x")
     monkeypatch.setattr("heroku_magic.deploy.archive._files", lambda folder: ["gone", "here"])
     assert issues(folder) == ["gone cannot be read (No such file or directory)."]
@@ -174,7 +174,7 @@ def test_ten_thousand_files_are_packed(folder):
     assert len(package.names) == 10_000
 
 
-def test_what_is_too_much_is_refused(folder, monkeypatch):
+def test_an_archive_over_the_limits_is_refused(folder, monkeypatch):
     monkeypatch.setattr("heroku_magic.deploy.archive.LARGEST", 10)
     write(folder, a="x" * 11)
     assert issues(folder) == ["The folder has 11 bytes, and Heroku accepts at most 10."]
@@ -184,6 +184,6 @@ def test_a_missing_folder_is_refused(tmp_path):
     assert "is not a folder" in issues(tmp_path / "nothing")[0]
 
 
-def test_the_largest_entries_of_the_top_level_are_named(folder):
+def test_the_largest_top_level_entries_are_named(folder):
     write(folder, small="x", **{"data/a": "x" * 50, "data/b/c": "x" * 50, "model.bin": "x" * 99})
     assert pack(folder).largest(2) == [("data/", 100), ("model.bin", 99)]

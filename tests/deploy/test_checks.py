@@ -1,4 +1,4 @@
-"""inspection: what would fail a build or a run is found before anything is sent, all of it at once."""
+"""Everything that would break a build or a run is found before anything is sent, and reported at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_good_app_has_no_faults():
     assert faults() == []
 
 
-def test_another_language_is_not_judged_by_pythons_rules():
+def test_the_python_checks_skip_other_languages():
     files = {"Procfile": "task: node task.js\n", "package.json": "{}"}
     assert problems(files, files) == []
 
@@ -66,7 +66,7 @@ def test_all_problems_are_reported_at_once():
 
 
 @given(st.text(max_size=200))
-def test_no_procfile_breaks_it(text):
+def test_any_procfile_text_is_parsed_without_an_error(text):
     found, _ = processes(text)
     assert all(process.name and process.command for process in found)
     problems({"Procfile"}, {"Procfile": text})

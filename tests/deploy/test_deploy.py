@@ -1,4 +1,4 @@
-"""A folder becomes a release, or an error says why not and what is unchanged; on the embedded Heroku, for real."""
+"""A folder becomes a release, or an error reports why not and what is unchanged."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_package_from_requirements_is_installed_and_used(heroku, folder):
     assert heroku.run()["name"].tolist() == ["iniconfig"]
 
 
-def test_a_build_that_fails_fails_the_deploy_and_the_old_release_goes_on(heroku, folder):
+def test_a_failed_build_fails_the_deploy_and_keeps_the_old_release(heroku, folder):
     heroku.deploy(folder)
     (folder / "requirements.txt").write_text("./no-such-package.whl\n")
     with pytest.raises(BuildFailed, match="The build failed; the previous release stays active") as caught:
@@ -120,7 +120,7 @@ def test_a_build_that_fails_fails_the_deploy_and_the_old_release_goes_on(heroku,
     assert [release.version for release in heroku.releases()] == [2, 1]
 
 
-def test_a_release_command_that_fails_fails_the_deploy(heroku, folder):
+def test_a_failed_release_command_fails_the_deploy(heroku, folder):
     with (folder / "Procfile").open("a") as procfile:
         procfile.write("release: echo migrating; exit 3\n")
     with pytest.raises(BuildFailed, match="The release command failed") as caught:
@@ -130,7 +130,7 @@ def test_a_release_command_that_fails_fails_the_deploy(heroku, folder):
         heroku.deploy(folder)  # what was never released is no reason to do nothing
 
 
-def test_a_release_command_is_told_and_waited_for(heroku, folder):
+def test_a_release_command_is_announced_and_awaited(heroku, folder):
     with (folder / "Procfile").open("a") as procfile:
         procfile.write("release: sleep 0.3; echo migrated\n")
     deploy = heroku.start_deploy(folder)
@@ -138,7 +138,7 @@ def test_a_release_command_is_told_and_waited_for(heroku, folder):
     assert "migrated" in output(deploy)
 
 
-def test_what_the_first_deploy_starts_is_scaled_to_nothing(heroku, folder):
+def test_the_processes_that_a_first_deploy_starts_are_scaled_to_zero(heroku, folder):
     with (folder / "Procfile").open("a") as procfile:
         procfile.write("web: sleep 100\n")
     deploy = heroku.start_deploy(folder)
@@ -164,7 +164,7 @@ def plain(lines):
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_an_output_that_is_cut_loses_and_doubles_nothing(heroku, folder, platform, times):
+def test_an_interrupted_build_output_has_no_missing_and_no_repeated_lines(heroku, folder, platform, times):
     heroku.deploy(folder)
     (folder / "task.py").write_text((folder / "task.py").read_text() + "\n")
     whole = heroku.start_deploy(folder)
@@ -176,27 +176,27 @@ def test_an_output_that_is_cut_loses_and_doubles_nothing(heroku, folder, platfor
     assert plain(output(cut)) == plain(output(whole))
 
 
-def test_an_upload_that_is_cut_is_made_once_more(heroku, folder, platform):
+def test_an_interrupted_upload_is_retried_once(heroku, folder, platform):
     faults(platform, **{"cut-upload": 1})
     deploy = heroku.start_deploy(folder)
     assert deploy.result().version == 2
     assert "The upload was interrupted: trying again" in notes(deploy)
 
 
-def test_an_upload_that_is_cut_again_leaves_the_app_as_it_was(heroku, folder, platform):
+def test_an_upload_that_is_interrupted_twice_leaves_the_app_unchanged(heroku, folder, platform):
     faults(platform, **{"cut-upload": 2})
     with pytest.raises(Unreachable, match="The upload was interrupted, and shop is unchanged"):
         heroku.deploy(folder)
     assert heroku.client.builds("shop") == []
 
 
-def test_creates_that_are_refused_after_a_release_are_passed_over(heroku, folder, platform):
+def test_creates_that_are_refused_just_after_a_release_are_retried(heroku, folder, platform):
     faults(platform, **{"conflict-after-release": 2})
     heroku.deploy(folder)
     assert heroku.run(parameters={"n": 1})["result"].tolist() == [0]
 
 
-def test_a_build_whose_answer_was_lost_is_taken_up_or_said(api, monkeypatch, folder, elsewhere):
+def test_a_build_with_a_lost_response_is_followed_or_reported(api, monkeypatch, folder, elsewhere):
     monkeypatch.setenv("HEROKU_HOST", api.url)
     monkeypatch.setenv("HEROKU_API_KEY", "token")
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
@@ -210,7 +210,7 @@ def test_a_build_whose_answer_was_lost_is_taken_up_or_said(api, monkeypatch, fol
         connect("shop", say=lambda _: None).deploy(folder)
 
 
-def test_all_faults_are_told_before_anything_is_sent(heroku, folder):
+def test_all_problems_are_reported_before_anything_is_sent(heroku, folder):
     (folder / "task.py").unlink()
     (folder / ".python-version").write_text("new")
     with pytest.raises(DeployRefused) as caught:
@@ -220,13 +220,13 @@ def test_all_faults_are_told_before_anything_is_sent(heroku, folder):
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_folder_that_is_served_live_needs_no_deploy(elsewhere, folder):
+def test_a_folder_that_the_emulator_serves_needs_no_deploy(elsewhere, folder):
     with pytest.raises(InvalidOptions, match=r"serves \./worker live: there is nothing to deploy"):
         connect(worker=folder, say=lambda _: None).deploy(folder)
 
 
 @pytest.mark.usefixtures("processes")
-def test_an_app_of_the_embedded_heroku_is_deployed_to_and_runs(elsewhere, folder):
+def test_a_deploy_to_the_embedded_heroku_runs(elsewhere, folder):
     app = account().create()
     heroku = connect(app.name, say=lambda _: None)
     try:
@@ -251,7 +251,7 @@ def test_an_earlier_release_is_released_again(heroku, folder):
             heroku.rollback(unknown)
 
 
-def test_a_deploy_is_shown_as_it_goes_and_as_it_ended(heroku, folder):
+def test_the_display_shows_the_progress_and_the_result_of_a_deploy(heroku, folder):
     deploy = heroku.start_deploy(folder)
     view, seen = RunView(), []
     for event in deploy.events():
@@ -265,7 +265,7 @@ def test_a_deploy_is_shown_as_it_goes_and_as_it_ended(heroku, folder):
     assert "-----&gt; Building on the" in run_html(view, final=True)
 
 
-def test_hostile_output_is_shown_escaped(heroku, folder):
+def test_hostile_output_is_escaped(heroku, folder):
     with (folder / "Procfile").open("a") as procfile:
         procfile.write("release: printf '\\033[31m<script>\\302\\233\\n'\n")
     deploy = heroku.start_deploy(folder)
@@ -278,7 +278,7 @@ def test_hostile_output_is_shown_escaped(heroku, folder):
     assert "&lt;script&gt;\\x9b" in shown
 
 
-def test_who_gives_up_is_told_what_goes_on(heroku, folder):
+def test_an_interrupted_wait_reports_that_the_deploy_continues(heroku, folder):
     with (folder / "Procfile").open("a") as procfile:
         procfile.write("release: sleep 1\n")
     deploy = heroku.start_deploy(folder)
@@ -290,7 +290,7 @@ def test_who_gives_up_is_told_what_goes_on(heroku, folder):
     assert deploy.result().version == 2
 
 
-def test_no_url_of_it_is_shown(heroku, folder, caplog):
+def test_the_urls_of_a_deploy_are_not_shown(heroku, folder, caplog):
     caplog.set_level("DEBUG")
     deploy = heroku.start_deploy(folder)
     deploy.result()
@@ -299,7 +299,7 @@ def test_no_url_of_it_is_shown(heroku, folder, caplog):
     assert "/streams/" not in told
 
 
-def test_the_newcomers_path_in_cells(platform, tmp_path, capsys):
+def test_a_beginners_first_steps_work_in_cells(platform, tmp_path, capsys):
     shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
     shell.run_line_magic("load_ext", "heroku_magic")
     shell.run_cell("%heroku init worker")
@@ -319,7 +319,7 @@ def test_the_newcomers_path_in_cells(platform, tmp_path, capsys):
     assert json.dumps(platform.token) not in out
 
 
-def test_many_files_travel(heroku, tmp_path):
+def test_many_files_are_deployed(heroku, tmp_path):
     folder = make_worker(tmp_path / "big", {"count": "ls data | wc -l"})
     (folder / "requirements.txt").touch()
     (folder / "data").mkdir()

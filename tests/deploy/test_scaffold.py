@@ -1,4 +1,4 @@
-"""scaffold: a folder that runs at once, on the embedded Heroku and when deployed; nothing is overwritten."""
+"""A new worker folder runs at once, on the embedded Heroku and when deployed, and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_new_folder_runs_at_once(tmp_path):
     assert task.signature == "n: int = 10, power: int = 2"
 
 
-def test_a_new_folder_can_be_deployed_as_it_is(tmp_path):
+def test_a_new_folder_can_be_deployed_unchanged(tmp_path):
     folder = init(tmp_path / "worker")
     (folder / ".env").write_text("SECRET=1\n")
     package = pack(folder)
@@ -34,14 +34,14 @@ def test_a_new_folder_can_be_deployed_as_it_is(tmp_path):
     ]
 
 
-def test_what_is_there_is_not_overwritten(tmp_path):
+def test_existing_files_are_not_overwritten(tmp_path):
     (tmp_path / "task.py").write_text("mine")
     with pytest.raises(SettingsError, match=r"already has task\.py; nothing was written"):
         init(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["task.py"]
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+def test_a_folder_without_write_access_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="cannot be written"):
         init(tmp_path / "file" / "worker")

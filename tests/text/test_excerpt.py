@@ -1,4 +1,4 @@
-"""excerpts: the part of a line that is meant is marked below it, whatever numbers a stranger sends."""
+"""The relevant part of a source line is marked, even with invalid column numbers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from heroku_magic.text.excerpt import carets, numbered
         ("x" * 5000, (100, 4000), "         | " + " " * 100 + "^" * 100),
     ],
 )
-def test_a_part_of_a_line_is_marked_below_it(line, columns, marked):
+def test_carets_mark_a_part_of_a_line(line, columns, marked):
     assert carets(line, *columns) == marked
 
 
-def test_a_line_is_short_clean_and_numbered():
+def test_a_line_is_shortened_sanitized_and_numbered():
     assert numbered(7, "\x1b[31mx\n", is_failing=False).startswith("       7 | ")
     assert "\x1b" not in numbered(7, "\x1b[31mx", is_failing=True)
     assert len(numbered(7, "x" * 5000, is_failing=True)) < 220

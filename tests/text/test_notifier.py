@@ -1,4 +1,4 @@
-"""notifier: each message reaches the one who started the work, in every thread."""
+"""Each message reaches the caller that started the work, in every thread."""
 
 from __future__ import annotations
 

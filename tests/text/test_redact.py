@@ -1,4 +1,4 @@
-"""masking: a secret's text is hidden however it is written, and nothing else changes."""
+"""A secret is hidden in every common encoding, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ secrets = st.text(st.characters(exclude_categories=["Cs"]), min_size=SHORTEST)
 @pytest.mark.parametrize(
     "write", [str, repr, json.dumps, lambda text: json.dumps(text, ensure_ascii=False), quote, quote_plus]
 )
-def test_a_secret_is_hidden_as_others_write_it(write):
+def test_a_secret_is_hidden_in_every_common_encoding(write):
     hidden = MASK.text(f"<{write(SECRET)}>")
     assert "w0rd" not in hidden
     assert "***" in hidden
@@ -35,7 +35,7 @@ def test_no_text_shows_a_secret(secret, before, after):
 
 
 @given(secrets, st.data())
-def test_a_secret_that_a_cut_line_holds_in_two_parts_is_hidden(secret, data):
+def test_a_secret_split_by_a_cut_line_is_hidden(secret, data):
     mask = Mask([Secret(secret)])
     at = data.draw(st.integers(SHORTEST, len(secret)))
     first = mask.text("~" * 20 + secret[:at], ends=False)
@@ -50,16 +50,16 @@ def test_each_line_of_a_secret_is_hidden():
     assert mask.text("ijklmnop") == "***"
 
 
-def test_a_secret_within_another_leaves_nothing_of_the_longer_one():
+def test_a_secret_that_contains_another_is_hidden_completely():
     assert Mask([Secret("abcd"), Secret("abcdefgh")]).text("abcdefgh abcd") == "*** ***"
 
 
-def test_values_and_names_are_hidden_in_what_json_holds():
+def test_secrets_are_hidden_in_the_keys_and_values_of_json():
     value = {"k": [SECRET, 1, None, 2.5, {SECRET: True}], "other": "text"}
     assert MASK.value(value) == {"k": ["***", 1, None, 2.5, {"***": True}], "other": "text"}
 
 
-def test_texts_of_a_table_are_hidden_and_numbers_stay():
+def test_secrets_are_hidden_in_the_text_of_a_table_and_numbers_are_kept():
     texts = Column(ColumnHeader("json", "string"), [SECRET, None, "x"])
     codes = Column(ColumnHeader("codes", "category", dictionary=texts.head), b"\0\1", dictionary=texts)
     numbers = Column(ColumnHeader("numbers", numbers="int8"), b"\1\2")
@@ -70,14 +70,14 @@ def test_texts_of_a_table_are_hidden_and_numbers_stay():
     assert hidden["c"] == numbers
 
 
-def test_without_secrets_everything_is_the_same_object():
+def test_without_secrets_the_same_object_is_returned():
     value, table, line = {"a": ["b"]}, Table(0, {}), LogLine("t", "app", "run.1", "text")
     assert Mask().value(value) is value
     assert table.redacted(Mask()) is table
     assert line.redacted(MASK) is line
 
 
-def test_masks_join_and_show_nothing_of_themselves():
+def test_masks_can_be_combined_and_do_not_show_secrets():
     both = MASK | Mask([Secret("hunter22")])
     assert both.text(f"{SECRET} hunter22") == "*** ***"
     assert "hunter" not in repr(both) + str(both)

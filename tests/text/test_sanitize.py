@@ -1,4 +1,4 @@
-"""safetext: what a stranger printed can rewrite no terminal and reorder no line."""
+"""Untrusted text cannot control the terminal or reorder a line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from heroku_magic.text.sanitize import clean, clean_line, mask_emails
         ("<script>", "<script>"),
     ],
 )
-def test_what_controls_is_shown_instead_of_obeyed(hostile, shown):
+def test_control_characters_are_shown_escaped(hostile, shown):
     assert clean(hostile) == shown
 
 
@@ -38,7 +38,7 @@ def test_a_line_stays_one_line():
 
 
 @given(st.text())
-def test_nothing_unprintable_is_left(text):
+def test_the_result_contains_only_printable_characters(text):
     cleaned = clean(text)
 
     assert not any(ord(c) < 32 and c not in "\t\n" for c in cleaned)
