@@ -88,11 +88,11 @@ def clean_environment(monkeypatch, tmp_path_factory):
 
 
 class ScriptedApi:
-    """An HTTP server on loopback that answers as it was told and remembers what it was asked."""
+    """An HTTP server on loopback that sends queued responses and records the requests."""
 
     def __init__(self):
         self.answers = deque()
-        self.asked = []
+        self.requests = []
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -101,7 +101,7 @@ class ScriptedApi:
             def answer(self):
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
-                api.asked.append((self.command, self.path, dict(self.headers), json.loads(body) if body else None))
+                api.requests.append((self.command, self.path, dict(self.headers), json.loads(body) if body else None))
                 status, headers, answer = api.answers.popleft() if api.answers else (404, {}, b"{}")
                 if status == "hang up":
                     self.connection.close()
@@ -126,7 +126,7 @@ class ScriptedApi:
         self.thread.start()
 
     def answer(self, status, data=None, **headers):
-        """Queue one answer; `data` is JSON, or bytes as they are."""
+        """Queue one response; `data` is sent as JSON, or unchanged if it is bytes."""
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
         kind = "text/html" if isinstance(data, bytes) else "application/json"
         self.answers.append(
@@ -134,7 +134,7 @@ class ScriptedApi:
         )
 
     def hang_up(self):
-        """Queue a connection that ends without an answer."""
+        """Queue a connection that is closed without a response."""
         self.answers.append(("hang up", {}, b""))
 
     def close(self):

@@ -56,7 +56,7 @@ def test_the_account_is_not_shown(account, tmp_path, monkeypatch):
 
 
 def saved_kinds(notebook):
-    """What kinds of outputs each cell has; one stream is as good as two."""
+    """Return the kinds of outputs of each cell; several streams count as one."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return [sorted({output.output_type for output in cell.outputs}) for cell in cells]
 

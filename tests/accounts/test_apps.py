@@ -63,7 +63,7 @@ def test_a_connection_creates_apps_in_its_own_account(platform):
 def test_an_invalid_name_is_refused_before_any_request(scripted, name):
     with pytest.raises(InvalidOptions, match="Use 3 to 30 lowercase letters"):
         account().create(name)
-    assert scripted.asked == []
+    assert scripted.requests == []
 
 
 def test_a_name_that_is_taken_is_reported(platform):
@@ -91,7 +91,7 @@ def test_an_app_is_found_by_name_when_the_response_to_its_creation_is_lost(scrip
     scripted.hang_up()
     scripted.answer(200, {"id": "1", "name": "shop"})
     assert account().create("shop").name == "shop"
-    assert [(method, path) for method, path, *_ in scripted.asked] == [("POST", "/apps"), ("GET", "/apps/shop")]
+    assert [(method, path) for method, path, *_ in scripted.requests] == [("POST", "/apps"), ("GET", "/apps/shop")]
 
 
 def test_an_app_that_existed_before_is_not_mistaken_for_the_requested_one(scripted):
@@ -106,7 +106,7 @@ def test_a_destroy_with_a_lost_response_is_not_an_error(scripted):
     scripted.hang_up()
     scripted.answer(404, {"id": "not_found", "message": "Couldn't find that app."})
     account().destroy("shop", confirm="shop")
-    assert [method for method, *_ in scripted.asked] == ["GET", "DELETE", "DELETE"]
+    assert [method for method, *_ in scripted.requests] == ["GET", "DELETE", "DELETE"]
 
 
 def test_a_destroy_without_any_response_has_an_unknown_outcome(scripted):
@@ -133,7 +133,7 @@ def test_a_lost_create_without_a_name_reports_where_to_look(scripted):
     scripted.hang_up()
     with pytest.raises(Unreachable, match="may have been created all the same: %heroku apps shows it"):
         account().create()
-    assert len(scripted.asked) == 1, "never a second one"
+    assert len(scripted.requests) == 1, "the create is never repeated"
 
 
 @pytest.mark.usefixtures("processes")

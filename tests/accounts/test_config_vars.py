@@ -9,7 +9,7 @@ from heroku_magic import InvalidOptions, Secret, account, connect
 
 @pytest.fixture
 def platform(platform, monkeypatch):
-    """An account with one app, which the environment names."""
+    """Return an account with one app that the environment selects."""
     monkeypatch.setenv("HEROKU_APP", "shop")
     account().create("shop")
     return platform
@@ -76,4 +76,4 @@ def test_a_value_is_a_secret_in_all_stack_frames_of_the_package(api):
 
     api.answer(200, {})
     HerokuClient(api.url, Secret("token")).set_config_vars("shop", {"A": Secret("value"), "B": None})
-    assert api.asked[0][3] == {"A": "value", "B": None}
+    assert api.requests[0][3] == {"A": "value", "B": None}

@@ -18,7 +18,7 @@ from heroku_magic.errors import Forbidden, Unauthorized, Unreachable
 
 @pytest.fixture
 def platform(platform, monkeypatch):
-    """An account whose token the environment does not hold."""
+    """Return an account whose token is not in the environment."""
     monkeypatch.delenv("HEROKU_API_KEY")
     yield platform
     forget(platform.url)
@@ -32,7 +32,7 @@ def logged_in(platform, monkeypatch):
 
 @pytest.fixture
 def typed(monkeypatch):
-    """What the user types at the prompt."""
+    """Return a list of the inputs that the user types at the prompt."""
     texts = []
     monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda prompt: texts.append(prompt) or texts.pop(0))
@@ -96,8 +96,8 @@ def test_a_token_of_limited_scope_is_used_and_revoked(logged_in):
 def test_the_expiry_of_a_limited_token_is_checked_before_a_run(logged_in, monkeypatch):
     account().create("shop")
     login(scope=["identity", "read", "write"], expires=600)
-    said = []
-    heroku = connect("shop", say=said.append)
+    messages = []
+    heroku = connect("shop", say=messages.append)
     warning = heroku._planner.preflight.check(3600)
     assert "expires at" in warning
     assert heroku._planner.preflight.check(60) is None
@@ -121,10 +121,10 @@ def test_a_token_that_may_not_read_its_owner_is_reported(logged_in, monkeypatch)
 @pytest.mark.parametrize("way", ["expired", "revoked"])
 def test_an_expired_token_is_reported_where_no_prompt_is_possible(logged_in, monkeypatch, way):
     client = account().client
-    made = client.authorize("of a test", ["identity"], 1 if way == "expired" else 60)
-    monkeypatch.setenv("HEROKU_API_KEY", made.access_token.token.reveal())
+    authorization = client.authorize("of a test", ["identity"], 1 if way == "expired" else 60)
+    monkeypatch.setenv("HEROKU_API_KEY", authorization.access_token.token.reveal())
     if way == "revoked":
-        client.revoke(made.id)
+        client.revoke(authorization.id)
     else:
         time.sleep(1.1)
     with pytest.raises(SettingsError, match="The token of HEROKU_API_KEY is not accepted: it is wrong, expired or"):
@@ -188,7 +188,7 @@ def test_a_token_with_a_lost_response_is_found_by_its_description_and_revoked(ap
     api.answer(200, {})
     with pytest.raises(Unreachable):
         login(scope=["read"])
-    assert [path for method, path, *_ in api.asked if method == "DELETE"] == ["/oauth/authorizations/lost"]
+    assert [path for method, path, *_ in api.requests if method == "DELETE"] == ["/oauth/authorizations/lost"]
 
 
 def scripted_login(api, monkeypatch):
@@ -201,7 +201,7 @@ def scripted_login(api, monkeypatch):
 
 
 def narrow(scope):
-    """A token of one scope."""
+    """Create a token with one scope."""
     return account().client.authorize("of a test", [scope], 600).access_token.token.reveal()
 
 

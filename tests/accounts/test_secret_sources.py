@@ -14,7 +14,7 @@ from heroku_magic.text.secret import Secret
 
 @pytest.fixture
 def ring(monkeypatch):
-    """A keyring that holds what the test puts there, in the place of the package."""
+    """Replace the keyring package by one that contains what the test stores."""
     held = {}
 
     class KeyringError(Exception):
@@ -38,10 +38,10 @@ def ring(monkeypatch):
 
 @pytest.fixture
 def prompt(monkeypatch):
-    asked = []
+    prompts = []
     monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
-    monkeypatch.setattr("getpass.getpass", lambda text: asked.append(text) or "typed")
-    return asked
+    monkeypatch.setattr("getpass.getpass", lambda text: prompts.append(text) or "typed")
+    return prompts
 
 
 def test_the_environment_comes_first(monkeypatch, ring, prompt):

@@ -11,7 +11,7 @@ from heroku_magic.api.resources import Authorization
 
 @pytest.fixture
 def platform(platform):
-    """An account with one app."""
+    """Return an account with one app."""
     account().create("shop")
     yield platform
     logout()

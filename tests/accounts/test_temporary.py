@@ -89,7 +89,7 @@ def test_an_app_that_the_user_already_destroyed_is_not_an_error(platform):
 
 
 def test_a_failed_destroy_is_reported_and_hides_no_error(platform, monkeypatch):
-    said = []
+    messages = []
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     opened = []
 
@@ -98,11 +98,11 @@ def test_a_failed_destroy_is_reported_and_hides_no_error(platform, monkeypatch):
         heroku.client._transport.base_url = "http://127.0.0.1:9"
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), temporary_app(say=said.append) as heroku:
+    with pytest.raises(ZeroDivisionError), temporary_app(say=messages.append) as heroku:
         fail(heroku)
     (heroku,) = opened
-    assert f"{heroku.app} could not be destroyed: The Platform API does not answer" in said[-1]
-    assert said[-1].endswith("It is tried again when this process ends.")
+    assert f"{heroku.app} could not be destroyed: The Platform API does not answer" in messages[-1]
+    assert messages[-1].endswith("It is tried again when this process ends.")
     heroku.client._transport.base_url = platform.url
     heroku.on_message = pytest.fail
     heroku.account.discard(heroku.app)
@@ -181,8 +181,8 @@ def test_an_app_of_a_running_process_or_of_another_machine_is_not_touched(platfo
         monkeypatch.setattr("heroku_magic.accounts.leftovers._machine", lambda: "000000")
         left = account().leftovers()
         assert (left.apps, left.elsewhere) == ([], [heroku.app])
-        told = account().status()["leftovers"]
-        assert told.startswith(f"of other machines, perhaps in use: {heroku.app}")
+        leftovers = account().status()["leftovers"]
+        assert leftovers.startswith(f"of other machines, perhaps in use: {heroku.app}")
         assert list(account().remove_leftovers()) == []
         assert apps() == [heroku.app]
 

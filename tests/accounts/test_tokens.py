@@ -85,7 +85,7 @@ def test_a_later_cli_login_is_found_without_a_kernel_restart(elsewhere, monkeypa
     assert find_token(URL) == (Secret("one"), "heroku auth:token")
 
     (tools / "in").unlink()
-    assert find_token(URL)[1] == "heroku auth:token", "it is asked once"
+    assert find_token(URL)[1] == "heroku auth:token", "the CLI is called once"
     forget_cli()
     with pytest.raises(NoToken):
         find_token(URL)

@@ -64,7 +64,7 @@ def test_a_dyno_is_created_according_to_the_schema(api, client):
 
     dyno = create(client)
 
-    method, path, headers, body = api.asked[0]
+    method, path, headers, body = api.requests[0]
     assert (method, path) == ("POST", "/apps/example/dynos")
     assert body == {
         "command": "task #hm-0123abcd",
@@ -84,7 +84,7 @@ def test_a_name_from_a_user_cannot_leave_its_part_of_the_path(api, client):
     with pytest.raises(NotFound):
         client.app("../account?x=1")
 
-    assert api.asked[0][1] == "/apps/..%2Faccount%3Fx%3D1"
+    assert api.requests[0][1] == "/apps/..%2Faccount%3Fx%3D1"
 
 
 def test_a_log_session_uses_the_api_variant_that_filters_by_dyno(api, client):
@@ -92,8 +92,8 @@ def test_a_log_session_uses_the_api_variant_that_filters_by_dyno(api, client):
 
     session = client.create_log_session("example", dyno="run.1")
 
-    assert api.asked[0][2]["Accept"] == "application/vnd.heroku+json; version=3.sdk"
-    assert api.asked[0][3] == {"dyno": "run.1", "lines": 1500, "tail": True}
+    assert api.requests[0][2]["Accept"] == "application/vnd.heroku+json; version=3.sdk"
+    assert api.requests[0][3] == {"dyno": "run.1", "lines": 1500, "tail": True}
     assert "logs.example" not in repr(session)
 
 
@@ -114,7 +114,7 @@ def test_each_rejection_is_an_error_with_herokus_message_and_what_to_do(api, cli
         client.app("example")
 
     assert (caught.value.status, caught.value.id, caught.value.request_id) == (status, "some_id", "r-1")
-    assert len(api.asked) == 1
+    assert len(api.requests) == 1
 
 
 def test_html_instead_of_json_is_retried_and_then_reported(api, client):
@@ -124,7 +124,7 @@ def test_html_instead_of_json_is_retried_and_then_reported(api, client):
     with pytest.raises(Unreachable, match="status 503, text/html"):
         client.app("example")
 
-    assert len(api.asked) == 4
+    assert len(api.requests) == 4
 
 
 def test_a_busy_api_is_retried_after_the_time_it_requests(api, no_waiting):
@@ -168,7 +168,7 @@ def test_a_create_whose_response_was_lost_is_never_sent_twice(api, client, answe
         create(client)
 
     assert caught.value.sent
-    assert len(api.asked) == 1
+    assert len(api.requests) == 1
 
 
 def test_a_persistent_conflict_is_an_error(api, client):
@@ -186,7 +186,7 @@ def test_a_redirect_is_not_followed_with_the_token(api, client):
     with pytest.raises(ApiError):
         client.app("example")
 
-    assert {path for _, path, _, _ in api.asked} == {"/apps/example"}
+    assert {path for _, path, _, _ in api.requests} == {"/apps/example"}
 
 
 def test_netrc_does_not_replace_the_token(api, client, tmp_path, monkeypatch):
@@ -198,7 +198,7 @@ def test_netrc_does_not_replace_the_token(api, client, tmp_path, monkeypatch):
 
     client.app("example")
 
-    assert api.asked[0][2]["Authorization"] == f"Bearer {TOKEN}"
+    assert api.requests[0][2]["Authorization"] == f"Bearer {TOKEN}"
 
 
 def test_loopback_never_goes_through_a_proxy(api, monkeypatch):
@@ -218,7 +218,7 @@ def test_the_log_host_receives_neither_the_token_nor_the_login_of_netrc(api, cli
 
     client.open_log(LogSession("1", Secret(f"{api.url}/stream?token=abc"))).close()
 
-    assert "Authorization" not in api.asked[0][2]
+    assert "Authorization" not in api.requests[0][2]
 
 
 def test_neither_the_token_nor_the_log_url_appears_in_the_debug_log(api, client, caplog):
@@ -251,7 +251,7 @@ def test_the_user_agent_names_only_this_package(api, client):
 
     client.app("example")
 
-    agent = api.asked[0][2]["User-Agent"]
+    agent = api.requests[0][2]["User-Agent"]
     assert agent.startswith("heroku-magic/")
     assert os.uname().nodename not in agent
 

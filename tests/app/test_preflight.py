@@ -41,7 +41,7 @@ def test_a_token_that_ends_before_the_run_is_said_and_nothing_is_asked_twice(api
 
     assert preflight.check(500) is None
     assert "Your token expires at" in preflight.check(700)
-    assert len(api.asked) == 2
+    assert len(api.requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -132,9 +132,9 @@ def test_all_problems_are_reported_at_once(folder):
     os.mkfifo(folder / "pipe")
     (folder / "out").symlink_to("/etc/hostname")
     (folder / "up").symlink_to("../elsewhere")
-    said = "\n".join(issues(folder))
+    text = "\n".join(issues(folder))
     for part in (".env holds", "pipe is neither a file nor a link", "out is a link out", "up is a link out"):
-        assert part in said
+        assert part in text
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

@@ -34,7 +34,7 @@ def test_the_python_checks_skip_other_languages():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"Procfile": None}, "There is no Procfile"),
         ({"Procfile": "# nothing\n\n"}, "The Procfile declares nothing"),
@@ -57,8 +57,8 @@ def test_the_python_checks_skip_other_languages():
         ({"task.py": "x = '\0'"}, "task.py"),
     ],
 )
-def test_each_fault_is_named(changes, said):
-    assert any(said in fault for fault in faults(**changes)), faults(**changes)
+def test_each_fault_is_named(changes, expected):
+    assert any(expected in fault for fault in faults(**changes)), faults(**changes)
 
 
 def test_all_problems_are_reported_at_once():

@@ -30,14 +30,14 @@ def platform(platform, monkeypatch):
 
 
 @pytest.fixture
-def said():
+def messages():
     return []
 
 
 @pytest.fixture
-def heroku(platform, said, processes):
+def heroku(platform, messages, processes):
     account().create("shop")
-    return connect("shop", say=said.append)
+    return connect("shop", say=messages.append)
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_a_folder_is_built_released_and_run(heroku, folder):
 
 def test_an_unchanged_folder_is_not_built_again(heroku, folder):
     heroku.deploy(folder)
-    again = heroku.deploy(folder)
-    assert (again.version, again.is_new) == (2, False)
-    assert str(again) == "Nothing to do: v2 of shop was built from this very folder."
+    second = heroku.deploy(folder)
+    assert (second.version, second.is_new) == (2, False)
+    assert str(second) == "Nothing to do: v2 of shop was built from this very folder."
     assert len(heroku.client.builds("shop")) == 1
 
     heroku.set_config("A", Secret("value"))
@@ -88,7 +88,7 @@ def test_an_unchanged_folder_is_not_built_again(heroku, folder):
 
 
 def wheel_of(name, folder):
-    """Make a wheel of a package that is installed here: what pip would download, without asking for it."""
+    """Build a wheel of an installed package, in place of a download by pip."""
     package = distribution(name)
     wheel = f"{name}-{package.version}-py3-none-any.whl"
     with zipfile.ZipFile(folder / wheel, "w") as archive:
@@ -159,7 +159,7 @@ def test_the_processes_that_a_first_deploy_starts_are_scaled_to_zero(heroku, fol
 
 
 def plain(lines):
-    """What two builds of nearly the same folder say alike."""
+    """Remove the version and the sizes, which differ between builds of nearly the same folder."""
     return [re.sub(r"v\d|\d+\.\dK", "", line) for line in lines]
 
 
@@ -294,9 +294,9 @@ def test_the_urls_of_a_deploy_are_not_shown(heroku, folder, caplog):
     caplog.set_level("DEBUG")
     deploy = heroku.start_deploy(folder)
     deploy.result()
-    told = repr(list(deploy.events())) + repr(deploy) + caplog.text
-    assert "/blobs/" not in told
-    assert "/streams/" not in told
+    shown = repr(list(deploy.events())) + repr(deploy) + caplog.text
+    assert "/blobs/" not in shown
+    assert "/streams/" not in shown
 
 
 def test_a_beginners_first_steps_work_in_cells(platform, tmp_path, capsys):

@@ -118,10 +118,10 @@ def test_nothing_is_fetched_twice_in_ten_seconds_and_failures_are_silent(api, mo
     facts = known()
     for _ in range(5):
         assert facts.apps() == []
-    soon(lambda: api.asked)
+    soon(lambda: api.requests)
     time.sleep(0.2)
 
-    assert len(api.asked) == 1
+    assert len(api.requests) == 1
     assert capsys.readouterr() == ("", "")
 
 
