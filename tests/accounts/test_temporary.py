@@ -28,6 +28,12 @@ def folder(tmp_path):
 
 
 @pytest.fixture
+def platform(platform, folder):
+    """Return the account of the environment, with a worker folder in the current folder."""
+    return platform
+
+
+@pytest.fixture
 def shell(start_shell):
     return start_shell()
 
