@@ -48,11 +48,11 @@ def test_without_an_account_a_deploy_goes_to_the_embedded_heroku(tmp_path, monke
     assert "(embedded) \\u00b7" in said
 
 
-def test_the_account_is_not_shown(account, tmp_path, monkeypatch):
+def test_the_account_is_not_shown(platform, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
     notebook = read("deploy.ipynb")
     nbclient.NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    assert account.token not in nbformat.writes(notebook)
+    assert platform.token not in nbformat.writes(notebook)
 
 
 def saved_kinds(notebook):
