@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_TIMEOUT = 3600
-DEFAULT_PACE = 200  # records per second, a guess at what a dyno's log shipper and a tail's buffer take for long
+DEFAULT_PACE = 200  # records per second, an estimate of what a dyno's log shipper and a tail's buffer can sustain
 NOTHING_SET = "nothing set"  # the source of an app that is not chosen anywhere
 
 # https://devcenter.heroku.com/articles/platform-api-reference#app
@@ -165,8 +165,8 @@ def _refuse_git_alone() -> None:
     if len(apps) == 1:
         ((remote, app),) = apps.items()
         raise SettingsError(
-            f"The git remote {remote!r} names the app {app}. A folder does not choose where money goes: "
-            f"`%heroku use {app}` first, or --local for the embedded Heroku."
+            f"The git remote {remote!r} names the app {app}. Because runs cost money, a git remote alone does not "
+            f"select an app. Run `%heroku use {app}` first, or give --local for the embedded Heroku."
         )
     if apps:
         listed = "".join(f"\n  {remote}: {app}" for remote, app in apps.items())

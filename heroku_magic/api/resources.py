@@ -12,6 +12,8 @@ import msgspec
 
 from heroku_magic.text.secret import Secret  # noqa: TC001 - msgspec reads the annotations
 
+ONE_OFF = "run"  # the process type of one-off dynos, and the part before the dot of their names
+
 
 class AccountInfo(msgspec.Struct, frozen=True):
     """The account that the token belongs to."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from heroku_magic.api.resources import ONE_OFF
 from heroku_magic.errors import (
     ApiError,
     Conflict,
@@ -127,7 +128,7 @@ def dyno_request(
         "command": command,
         "attach": False,
         "env": dict(env),
-        "type": "run",
+        "type": ONE_OFF,
         "time_to_live": time_to_live,
     }
     return {**body, "size": size} if size else body

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.log_stream import LogStream, backlog
+from heroku_magic.api.resources import ONE_OFF
 from heroku_magic.errors import LogStreamError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class SharedLog:
     """Follows the dynos of the type `run` until `close()`; the output of web dynos is not included."""
 
     def __init__(self, client: HerokuClient, app: str) -> None:
-        self._stream = LogStream(client, app, "run", self._take)
+        self._stream = LogStream(client, app, ONE_OFF, self._take)
         self._client, self._app = client, app
         self._backlog: list[LogLine] = []
         self._backlog_at = float("-inf")

@@ -47,7 +47,7 @@ class Bundler:
         """Return the bundle of a cell's text or of a function, with everything that its runs share.
 
         values: a cell's variables. names: the parameters in which the runs differ; those of a function are its
-        arguments. Raises InvalidParameters with every fault.
+        arguments. Raises InvalidParameters listing every problem.
         """
         if not isinstance(code, str):
             return self._function_bundle(code, names, secrets)

@@ -150,7 +150,7 @@ class Heroku(ManagedApp):
         Raises
         ------
         InvalidParameters, InvalidOptions, SettingsError
-            Before a dyno is started, with every fault of the parameters.
+            Before a dyno is started, listing every problem of the parameters.
         """
         options = pick(RunOptions, locals())
         return self._start(self._planner.plan(task, parameters or {}, options))
@@ -226,7 +226,7 @@ class Heroku(ManagedApp):
         Raises
         ------
         InvalidParameters, InvalidOptions, SettingsError
-            Before a dyno is started, with every fault of the values.
+            Before a dyno is started, listing every problem of the values.
         """
         options, run_options = pick(SweepOptions, locals()), pick(RunOptions, locals())
         plan = self._sweep_planner.plan(task, each, parameters or {}, run_options, options)
@@ -252,7 +252,7 @@ class Heroku(ManagedApp):
         """
         missing = resumption.plan_resume(save, self, self._sweep_planner)
         if budget := missing.options.max_cost:
-            notify(f"The ${budget:.4g} of --max-cost are counted from here on, without the cost so far.")
+            notify(f"The --max-cost budget of ${budget:.4g} starts over; the cost so far is not counted.")
         return self._start_sweep(missing)
 
     def _start_sweep(self, missing: ResumePlan) -> Sweep:

@@ -178,7 +178,7 @@ class ManagedApp(AppConnection):
         Raises
         ------
         DeployRefused
-            Before anything is sent, with every fault of the folder.
+            Before anything is sent, listing every problem of the folder.
         BuildFailed
             With the build's output; the previous release stays active.
         """
@@ -194,7 +194,7 @@ class ManagedApp(AppConnection):
         Raises
         ------
         DeployRefused
-            Before anything is sent, with every fault of the folder.
+            Before anything is sent, listing every problem of the folder.
         """
         if self.settings.app is None:
             folder = shown(self.settings.worker or shipped_worker())

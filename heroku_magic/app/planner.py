@@ -44,7 +44,10 @@ class Planner:
         self.bundler = Bundler(connection, catalog)
 
     def plan(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> RunSpec:
-        """Return the spec of a run. Raises InvalidOptions, SettingsError, or InvalidParameters with every fault."""
+        """Return the spec of a run.
+
+        Raises InvalidOptions, SettingsError, or InvalidParameters listing every problem.
+        """
         if options.code is not None:
             check_single_program(task, options)
             if isinstance(options.code, str):
@@ -53,7 +56,7 @@ class Planner:
         values = {**parameters, **self.secrets(options, parameters)}
         if options.command is not None:
             if task is not None:
-                raise InvalidOptions("A task and a command were both given: one run runs one of them.")
+                raise InvalidOptions("Give either a task or a command, not both.")
             return self._spec(_title(options.command), options.command, to_env(values), options)
         chosen, env = self._checked(task, values, options)
         return self._spec(chosen.name, chosen.name, env, options)
@@ -110,7 +113,7 @@ class Planner:
             issues += self._clashes(parameters, options)
         env = encode(parameters, chosen, issues)
         for fault in chosen.faults:
-            notify(f"The declaration of {chosen.name} has a fault: {fault}")
+            notify(f"The declaration of {chosen.name} is invalid: {fault}")
         return chosen, env
 
     def _spec(self, task: str, command: str, env: Mapping[str, str | Secret], options: RunOptions) -> RunSpec:
@@ -205,7 +208,7 @@ class Preflight:
 def check_single_program(task: str | None, options: RunOptions) -> None:
     """Raise InvalidOptions for code together with a task or a command."""
     if task is not None or options.command is not None:
-        raise InvalidOptions("Code was given, and a task or a command, too: one run runs one of them.")
+        raise InvalidOptions("Give only one of these: code, a task or a command.")
 
 
 def encode(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict[str, str | Secret]:
@@ -238,7 +241,7 @@ def _within_budget(spec: RunSpec, dollars: float) -> RunSpec:
     price = second_price(spec)
     if price > dollars:
         raise InvalidOptions(
-            f"--max-cost {dollars:g}: this does not pay for one second of {spec.size} (${price:.2g}). Raise it."
+            f"--max-cost {dollars:g} is less than one second of {spec.size} costs (${price:.2g}). Raise the limit."
         )
     return replace(spec, timeout=min(spec.timeout, int(dollars / price))) if price else spec
 

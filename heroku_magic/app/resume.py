@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ID = re.compile(r"hs-[0-9a-f]{8}")
 _NOT_WRITTEN = frozenset({"zip", "sample", "seed", "save"})  # options whose effect is in the grid, or the file itself
-# What a journal raises whose values were edited.
+# Errors raised when reading a journal whose values were edited.
 _MISFITS = (AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
 

@@ -146,7 +146,7 @@ def _combinations(
 def _check_each(
     issues_of: Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]], made: Grid, places: Sequence[int]
 ) -> None:
-    """Check each value once, not each combination. Raises InvalidParameters with every fault.
+    """Check each value once, not each combination. Raises InvalidParameters listing every problem.
 
     issues_of: gets a combination, and the part of it that is new.
     """

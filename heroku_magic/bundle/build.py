@@ -61,7 +61,7 @@ _CODE_HINT = "Move the code that rarely changes into a module of the app (%herok
 
 
 class Bundle:
-    """A program with the values that all its runs share. Raises InvalidParameters with every fault.
+    """A program with the values that all its runs share. Raises InvalidParameters listing every problem.
 
     values: the names that the program finds, each with any value that a parameter may have, or a DataFrame.
     names: the parameters that differ from run to run. secrets: travel as separate environment variables;

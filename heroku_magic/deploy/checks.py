@@ -51,7 +51,7 @@ def problems(names: Iterable[str], texts: Mapping[str, str]) -> list[str]:
         ]
     declared, issues = processes(texts.get("Procfile", ""))
     if not declared and not issues:
-        issues.append("The Procfile declares nothing: one `name: command` per line names a task.")
+        issues.append("The Procfile is empty: declare each task on a line of its own, as `name: command`.")
     if _uses_python(known, declared):
         issues += _packages(known) + _versions(known, texts)
         minor = _minor(texts)

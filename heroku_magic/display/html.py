@@ -28,16 +28,6 @@ LIVE_LINES = 200
 LIVE_LOG = 46_000
 FINAL_LOG = 190_000
 
-# A sweep has up to a thousand cells, so every byte counts. A sign is visible where its colour is not enough.
-_CELL_STYLES = {
-    "queued": "background:#8883",
-    "starting": "background:#76d6",
-    "running": "background:#76d;color:#fff",
-    "retried": "background:#b70;color:#fff",
-    "done": "background:#295",
-    "failed": "background:#d33;color:#fff",
-    "cancelled": "background:#8883;color:#888",
-}
 _MARK_TONES = {words.MARKS[state]: words.TONES[state] for state in ("done", "failed", "running")}
 
 
@@ -64,7 +54,7 @@ def run_html(view: RunView, *, final: bool, with_error: bool = False) -> str:
 
 def sweep_html(view: SweepView) -> str:
     """Draw a sweep as a grid of cells, a progress bar and its failures; a final view has a timeline."""
-    return template("sweep.html.j2").render(view=view, tones=words.TONES, cells=_CELL_STYLES, signs=words.SIGNS)
+    return template("sweep.html.j2").render(view=view, tones=words.TONES, cells=words.CELL_STYLES, signs=words.SIGNS)
 
 
 def _fit(lines: Iterator[str], size: int) -> list[str]:

@@ -18,8 +18,8 @@ SEPARATOR = " · "
 MARKS = {"running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
 # A run as a cell of its sweep.
 SIGNS = {"queued": "·", "starting": "○", "running": "●", "retried": "↻", "done": "■", "failed": "✗", "cancelled": "□"}
-# Middle tones, three times as light or dark as a white page and as a black one. Words mix them with the
-# text's own colour; a site without colour mixing keeps the plain tone.
+# Middle tones, with a contrast of at least 3:1 on a white and on a black page. Words mix them with the text's
+# own colour; a site without colour mixing keeps the plain tone.
 TONES = {
     "queued": "#797979",
     "starting": "#7766dd",
@@ -37,6 +37,16 @@ FILLS = {
     "failed": "#dd3333",
     "cancelled": "#888888",
     "running": "#7766dd",
+}
+# A sweep has up to a thousand cells, so every byte counts. A sign is visible where its colour is not enough.
+CELL_STYLES = {
+    "queued": "background:#8883",
+    "starting": "background:#76d6",
+    "running": "background:#76d;color:#fff",
+    "retried": "background:#b70;color:#fff",
+    "done": "background:#295",
+    "failed": "background:#d33;color:#fff",
+    "cancelled": "background:#8883;color:#888",
 }
 
 

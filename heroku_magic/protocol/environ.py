@@ -55,7 +55,7 @@ _RESERVED = [
 def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
     """Return the environment variables that hold the parameters; `schema` is the task's declaration.
 
-    A Secret remains a Secret. Raises InvalidParameters with every fault: a reserved name, a value that
+    A Secret remains a Secret. Raises InvalidParameters listing every problem: a reserved name, a value that
     cannot be encoded, or too many bytes in total.
     """
     declared = (schema or {}).get("properties")

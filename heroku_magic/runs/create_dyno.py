@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.log_stream import backlog
-from heroku_magic.api.resources import Dyno, DynoRelease
+from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
 from heroku_magic.errors import ApiError, LogStreamError, Refused, Unreachable
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
@@ -139,12 +139,12 @@ class DynoCreator:
     def _ours_in_log(self) -> list[Dyno]:
         """Find a dyno that has already exited by the line that its start left in the log."""
         message = f"Starting process with command `{self._command}`"
-        lines = backlog(self._client, self._spec.app, "run")
+        lines = backlog(self._client, self._spec.app, ONE_OFF)
         return [self._as_logged(line) for line in lines if line.source == "heroku" and line.message == message]
 
     def _as_logged(self, line: LogLine) -> Dyno:
         size, release = self._spec.size or "", DynoRelease(id="", version=0)
-        return Dyno(line.dyno, line.dyno, self._command, line.timestamp, "starting", size, "run", release)
+        return Dyno(line.dyno, line.dyno, self._command, line.timestamp, "starting", size, ONE_OFF, release)
 
     def _pause(self, seconds: float) -> None:
         """Wait; a cancelled run gives up, unless a dyno may have been started for it."""

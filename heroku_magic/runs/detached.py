@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from heroku_magic.api.resources import Dyno, DynoRelease
+from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.records import RUN_ID
 
@@ -50,7 +50,7 @@ class Detached(msgspec.Struct, frozen=True):
     def as_dyno(self) -> Dyno:
         """Return the dyno as the API described it when it was created."""
         release = DynoRelease(id=self.release_id, version=self.release)
-        return Dyno(self.dyno_id, self.dyno, self.command, self.created_at, "starting", self.size, "run", release)
+        return Dyno(self.dyno_id, self.dyno, self.command, self.created_at, "starting", self.size, ONE_OFF, release)
 
     def __repr__(self) -> str:
         return f"<Detached {self.run} {self.task} {self.dyno} {self.app}>"

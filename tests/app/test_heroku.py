@@ -327,13 +327,13 @@ def test_what_is_wrong_with_a_declaration_is_said_and_the_task_runs_all_the_same
     local.run("odd", {"n": [1]})
 
     assert (
-        "The declaration of odd has a fault: n: its schema refers to itself (#/properties/n), so any value is accepted."
+        "The declaration of odd is invalid: n: its schema refers to itself (#/properties/n), so any value is accepted."
         in said
     )
     with pytest.raises(TaskFailed, match="n: the default 0 is not allowed: expected a whole number from 1"):
         local.run("wrong")
     assert any(
-        line.startswith("The declaration of wrong has a fault: it cannot be read, so parameters are not checked")
+        line.startswith("The declaration of wrong is invalid: it cannot be read, so parameters are not checked")
         for line in said
     )
 

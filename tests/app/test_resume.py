@@ -99,7 +99,7 @@ def test_a_budget_that_begins_anew_is_told(heroku, folder):
     said = []
     first = stopped(heroku, 4, 2, max_cost=1)
     connect(worker=folder, say=said.append).resume(first).result(60)
-    assert "The $1 of --max-cost are counted from here on, without the cost so far." in said
+    assert "The --max-cost budget of $1 starts over; the cost so far is not counted." in said
 
 
 def test_rows_of_several_releases_are_told(heroku, folder):

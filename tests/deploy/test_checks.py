@@ -37,7 +37,7 @@ def test_the_python_checks_skip_other_languages():
     ("changes", "expected"),
     [
         ({"Procfile": None}, "There is no Procfile"),
-        ({"Procfile": "# nothing\n\n"}, "The Procfile declares nothing"),
+        ({"Procfile": "# nothing\n\n"}, "The Procfile is empty"),
         ({"Procfile": "task python x.py\n"}, "Procfile, line 1: expected `name: command` (`task python x.py`)"),
         ({"Procfile": "a: node x\na: node y\n"}, "Procfile: a is declared 2 times"),
         ({"requirements.txt": None}, "add a requirements.txt"),

@@ -339,9 +339,9 @@ def test_bad_cells_are_rejected_before_anything_starts(shell, monkeypatch, cell,
 
 def test_code_and_a_task_cannot_be_combined(heroku):
     for options in ({"task": "web"}, {"task": None, "command": "true"}):
-        with pytest.raises(InvalidOptions, match="one run runs one of them"):
+        with pytest.raises(InvalidOptions, match="Give only one of these: code, a task or a command"):
             heroku.submit(**options, code="1")
-    with pytest.raises(InvalidOptions, match="one run runs one of them"):
+    with pytest.raises(InvalidOptions, match="Give only one of these: code, a task or a command"):
         heroku.sweep("web", {"k": [1]}, code="k")
 
 
