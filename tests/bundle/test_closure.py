@@ -287,7 +287,7 @@ def test_a_function_that_cannot_travel_is_refused(function, message):
 
 def test_a_value_that_cannot_be_encoded_is_named():
     program, values = read_function(takes_strange)
-    with pytest.raises(InvalidParameters, match="STRANGE: a set has no order"):
+    with pytest.raises(InvalidParameters, match="STRANGE: a set cannot be passed as a parameter"):
         Bundle(program, values)
 
 

@@ -231,20 +231,20 @@ def play(folder: Path, faults: dict[str, float], seed: int) -> list[Outcome]:
 @contextlib.contextmanager
 def backlog_readers() -> Iterator[set[str]]:
     """Collect the runs that read the backlog because lines were missing in their stream."""
-    from heroku_magic import Run
+    from heroku_magic.runs.runner import Runner
 
     readers: set[str] = set()
-    fill = Run._fill
+    fill = Runner._fill
 
-    def recorded(run: Run, *, at_end: bool) -> None:
-        readers.add(run.id)
-        fill(run, at_end=at_end)
+    def recorded(runner: Runner, *, at_end: bool) -> None:
+        readers.add(runner._run.id)
+        fill(runner, at_end=at_end)
 
-    Run._fill = recorded
+    Runner._fill = recorded
     try:
         yield readers
     finally:
-        Run._fill = fill
+        Runner._fill = fill
 
 
 def with_repairs(outcome: Outcome, run: Run | str, readers: set[str]) -> Outcome:

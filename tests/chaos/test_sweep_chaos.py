@@ -114,7 +114,7 @@ def test_a_limit_below_jobs_is_discovered_and_respected(app):
 def test_at_most_fifty_standard_dynos_run_at_once(app):
     with app():
         heroku = connect("shop", say=lambda _: None)
-        sweep = heroku.sweep("square", {"seed": range(70)}, {"pause": 2.0}, size="standard-1x")
+        sweep = heroku.sweep("square", {"seed": range(70)}, {"pause": 8.0}, size="standard-1x")
         assert 45 <= most_at_once(heroku, sweep) <= 50
         assert len(sweep.result(60)) == 210
 

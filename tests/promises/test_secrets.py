@@ -121,15 +121,15 @@ def test_invalid_secrets_are_refused_without_revealing_them(heroku, monkeypatch)
     with pytest.raises(InvalidOptions, match="KEY: given twice"):
         heroku.submit("spills", secrets=["KEY", "KEY"])
     monkeypatch.setenv("KEY", "abc")
-    with pytest.raises(InvalidParameters, match="fewer than 4 characters cannot be hidden"):
+    with pytest.raises(InvalidParameters, match="KEY: a secret needs at least 4 characters, or it cannot be masked"):
         heroku.submit("spills", secrets=["KEY"])
 
 
 def test_an_invalid_parameter_name_is_refused_before_prompting(heroku, monkeypatch):
     monkeypatch.setattr("heroku_magic.accounts.secret_sources.ask", lambda *_, **__: pytest.fail("asked"))
-    with pytest.raises(InvalidParameters, match="RUN_KEY carries the run's own key"):
+    with pytest.raises(InvalidParameters, match="RUN_KEY cannot name a parameter: it holds the run's own key"):
         heroku.submit("spills", secrets=["RUN_KEY"])
-    with pytest.raises(InvalidParameters, match="'A B' is no name"):
+    with pytest.raises(InvalidParameters, match="'A B' is not a valid environment variable name"):
         heroku.submit("spills", secrets=["A B"])
 
 
