@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from heroku_magic.deploy.checks import problems
 from heroku_magic.deploy.deploy import Deploy
 from heroku_magic.errors import DeployRefused, Interrupted, InvalidOptions, NotFound
 from heroku_magic.protocol.helper import shipped_worker
-from heroku_magic.protocol.records import RUN_ID
+from heroku_magic.runs.command_mark import run_id
 from heroku_magic.runs.registry import running_runs
 from heroku_magic.text.notifier import notifies_owner
 from heroku_magic.text.redact import Mask
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from heroku_magic.text.secret import Secret
 
 S = TypeVar("S", bound="ManagedApp")
-
-_MARK = re.compile(rf"#({RUN_ID})$")
 
 
 @notifies_owner
@@ -90,7 +87,7 @@ class ManagedApp(AppConnection):
 
     def our_dynos(self) -> list[str]:
         """Return the names of the app's dynos that heroku_magic started."""
-        return [dyno.name for dyno in self.dynos() if run_id(dyno)]
+        return [dyno.name for dyno in self.dynos() if run_id(dyno.command)]
 
     def stop(self, dyno: str, *, any_dyno: bool = False) -> str:
         """Stop a dyno and return its name.
@@ -109,10 +106,10 @@ class ManagedApp(AppConnection):
         InvalidOptions
             If heroku_magic did not start it and `any_dyno` is False.
         """
-        found = next((one for one in self.dynos() if dyno in {one.name, one.id, run_id(one)}), None)
+        found = next((one for one in self.dynos() if dyno in {one.name, one.id, run_id(one.command)}), None)
         if found is None:
             raise NotFound(f"{dyno} is not running on {self.app_name}: `%heroku ps` lists the dynos.", status=404)
-        if run_id(found) is None and not any_dyno:
+        if run_id(found.command) is None and not any_dyno:
             raise InvalidOptions(
                 f"{found.name} was not started by heroku_magic (it runs `{found.command}`): --any stops it too."
             )
@@ -292,7 +289,7 @@ class ManagedApp(AppConnection):
 
     def status(self) -> dict[str, str]:
         """Return facts about the app (release, our dynos, log drains) and the account, as text by title."""
-        ours = [dyno for dyno in self.dynos() if run_id(dyno)]
+        ours = [dyno for dyno in self.dynos() if run_id(dyno.command)]
         where = f"serving {shown(self.settings.worker)}" if self.settings.worker else f"from {self.settings.app_source}"
         return {
             "app": f"{self.app_name} ({where})",
@@ -315,12 +312,6 @@ def deployed(heroku: S, folder: str | os.PathLike[str], allow: Iterable[str]) ->
         yield heroku
     finally:
         heroku.account.discard(heroku.app)
-
-
-def run_id(dyno: Dyno) -> str | None:
-    """Return the id of the run that a dyno carries, or None if heroku_magic did not start it."""
-    match = _MARK.search(dyno.command)
-    return match[1] if match else None
 
 
 def shown(folder: Path) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from heroku_magic.errors import InvalidOptions, NotFound
 from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.runs import detached
+from heroku_magic.runs.command_mark import run_id
 from heroku_magic.runs.options import RunOptions, SweepOptions
 from heroku_magic.runs.registry import running_runs
 from heroku_magic.sweeps import journal
@@ -168,7 +169,7 @@ def _stop_others(content: JournalContents, live: Sequence[Job], connection: AppC
     """Stop the dynos of a killed process that no job follows: their combinations are run again."""
     left = content.runs.keys() - {job.detached.run for job in live if job.detached}
     for dyno in connection.client.dynos(connection.app):
-        if dyno.command.rpartition(" #")[2] in left:
+        if run_id(dyno.command) in left:
             with suppress(NotFound):  # it has ended in the meantime
                 connection.client.stop_dyno(connection.app, dyno.id)
                 notify(f"{dyno.name} was left running by the process that started {content.header.sweep}: stopped.")

@@ -24,8 +24,10 @@ _STRING_OR_BRACKET = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[][{}()'
 def split(line: str) -> list[str]:
     """Split a line at blanks, except inside quotes and inside braces, brackets or parentheses that close.
 
-    >>> split('-e NAME="a b" --arg n={x[0] + 1} -e V=:-( --local')
-    ['-e', 'NAME="a b"', '--arg', 'n={x[0] + 1}', '-e', 'V=:-(', '--local']
+    A word that starts with # starts a comment, as in a shell.
+
+    >>> split('-e NAME="a b" --arg n={x[0] + 1} -e V=:-( -e C=#fff  # a comment')
+    ['-e', 'NAME="a b"', '--arg', 'n={x[0] + 1}', '-e', 'V=:-(', '-e', 'C=#fff']
     """
     return [line[start:end] for start, end in spans(line)]
 
@@ -33,7 +35,7 @@ def split(line: str) -> list[str]:
 def spans(line: str) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each word. Nothing after the last word taken is read, so it may be malformed."""
     at = start = 0
-    while at < len(line):
+    while at < len(line) and not (at == start and line[at] == "#"):
         if not line[at].isspace():
             at = _skip(line, at)
             continue
@@ -42,6 +44,31 @@ def spans(line: str) -> Iterator[tuple[int, int]]:
         at = start = at + 1
     if at > start:
         yield start, at
+
+
+def join_continued(line: str, body: str) -> tuple[str, str]:
+    r"""Move the lines that continue a cell's first line, after a backslash at its end, from the body into it.
+
+    As IPython does for the line of a line magic, a blank replaces the backslash. A comment is not continued.
+
+    >>> join_continued("--arg n=1 \\", "  --local\nn + 1")
+    ('--arg n=1    --local', 'n + 1')
+    """
+    while _is_continued(line):
+        more, _, body = body.partition("\n")
+        line = f"{line.rstrip()[:-1]} {more}"
+    return line, body
+
+
+def _is_continued(line: str) -> bool:
+    text = line.rstrip()
+    if (len(text) - len(text.rstrip("\\"))) % 2 == 0:
+        return False
+    try:
+        end = max((end for _, end in spans(text)), default=0)
+    except InvalidOptions:  # a quote is open
+        return True
+    return end == len(text)
 
 
 def _skip(line: str, at: int) -> int:

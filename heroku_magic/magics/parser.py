@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.cell import read_argument, read_body
 from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS, WHERE, Option, Verb
-from heroku_magic.magics.expand import expand, look_up, spans, split, unquote
+from heroku_magic.magics.expand import expand, join_continued, look_up, spans, split, unquote
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def parse(line: str, namespace: Mapping[str, Any], *, body: str | None = None, m
     >>> parsed.words, parsed.parameters, parsed.options["size"]
     (['task'], {'n': 2, 'k': '10'}, 'standard-2x')
     """
+    if body is not None:
+        line, body = join_continued(line, body)
     line, command = _cut_command(line, namespace)
     words = split(line)
     if body is not None:

@@ -97,12 +97,12 @@ class RunVerbs(VerbGroup):
         print("\n\n".join(task.help() if line.word else _summary(task) for task in chosen))
 
     def _ps(self, line: ParsedLine) -> pd.DataFrame:
-        from heroku_magic.app.management import run_id
+        from heroku_magic.runs.command_mark import run_id
 
         return table(
             "dyno state size command since run",
             [
-                (dyno.name, dyno.state, dyno.size, dyno.command, dyno.created_at, run_id(dyno))
+                (dyno.name, dyno.state, dyno.size, dyno.command, dyno.created_at, run_id(dyno.command))
                 for dyno in self._connect(line).dynos()
             ],
         )

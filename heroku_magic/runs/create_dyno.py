@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.api.log_stream import backlog
 from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
 from heroku_magic.errors import ApiError, LogStreamError, Refused, Unreachable
+from heroku_magic.runs.command_mark import marked, run_id
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
@@ -55,7 +56,7 @@ class DynoCreator:
         self._client = client
         self._spec = spec
         self._run_id = key.run
-        self._command = f"{spec.command} #{key.run}"
+        self._command = marked(spec.command, key.run)
         self._env = {**spec.env, "RUN_KEY": Secret(key.env())}
         self._wait = wait
         self._is_patient = is_patient
@@ -134,13 +135,17 @@ class DynoCreator:
         return None
 
     def _ours(self) -> list[Dyno]:
-        return [dyno for dyno in self._client.dynos(self._spec.app) if dyno.command == self._command]
+        return [dyno for dyno in self._client.dynos(self._spec.app) if run_id(dyno.command) == self._run_id]
 
     def _ours_in_log(self) -> list[Dyno]:
         """Find a dyno that has already exited by the line that its start left in the log."""
-        message = f"Starting process with command `{self._command}`"
         lines = backlog(self._client, self._spec.app, ONE_OFF)
-        return [self._as_logged(line) for line in lines if line.source == "heroku" and line.message == message]
+        return [self._as_logged(line) for line in lines if line.source == "heroku" and self._is_start(line.message)]
+
+    def _is_start(self, message: str) -> bool:
+        """Whether a message reports the start of this run; each line of a command is a message of its own."""
+        command = message.removeprefix("Starting process with command `")
+        return command != message and run_id(command.removesuffix("`")) == self._run_id
 
     def _as_logged(self, line: LogLine) -> Dyno:
         size, release = self._spec.size or "", DynoRelease(id="", version=0)

@@ -10,6 +10,7 @@ from heroku_magic.api.error_codes import lost, sentence
 from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.protocol.decoder import RecordDecoder
 from heroku_magic.protocol.records import Declaration
+from heroku_magic.runs.command_mark import without_mark
 from heroku_magic.runs.lifecycle import Lifecycle, was_run_twice
 from heroku_magic.text.redact import NO_MASK, Mask
 
@@ -153,7 +154,7 @@ class RunLog:
         if max(map(len, messages)) >= PIECE // 4 or min({line.timestamp for line in lines}) < self._oldest:
             return False
         text = "\n".join(messages)
-        return "@hm" not in text and "{" not in text and self._mask.text(self._key.hide(text)) == text
+        return "@hm" not in text and "{" not in text and self._mask.text(self._without_own(text)) == text
 
     def _read_output(self, line: LogLine) -> list[Event]:
         """Separate the records in a line of the task's output from the text."""
@@ -171,7 +172,11 @@ class RunLog:
     def _hide_secrets(self, text: str) -> str:
         """Mask the run's key and the secrets, which Heroku's cut of a long line may have split."""
         was_cut, self._is_cut = self._is_cut, len(text) >= PIECE // 4 and len(text.encode("utf-8", "replace")) >= PIECE
-        return self._mask.text(self._key.hide(text), begins=not was_cut, ends=not self._is_cut)
+        return self._mask.text(self._without_own(text), begins=not was_cut, ends=not self._is_cut)
+
+    def _without_own(self, text: str) -> str:
+        """Return the text without the run's key and without the mark of its command."""
+        return without_mark(self._key.hide(text), self._key.run)
 
     def _read_system_line(self, line: LogLine, update: LogUpdate) -> None:
         """Read a line of Heroku's own: states, lost lines, error codes."""

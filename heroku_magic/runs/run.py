@@ -36,7 +36,7 @@ class Run(TableFuture[HerokuMagicError]):
     Attributes
     ----------
     id
-        The run's public id, which its dyno's command carries as a comment.
+        The run's public id, which its dyno's command carries.
     task, app
         The task's name; the app's name, or "embedded".
     state

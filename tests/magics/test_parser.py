@@ -46,6 +46,10 @@ def error(line, **namespace):
         ("-e V={a] --app x", ["-e", "V={a]", "--app", "x"]),
         ("-e V=[0,1) x", ["-e", "V=[0,1)", "x"]),
         ("-e V=a:-(b)( x", ["-e", "V=a:-(b)(", "x"]),
+        ("# by hand", []),
+        ("a  # don't -- open: ' { \"", ["a"]),
+        ("a #b", ["a"]),
+        ("a#b V=#fff '#c' {'#'} (# d) x", ["a#b", "V=#fff", "'#c'", "{'#'}", "(# d)", "x"]),
     ],
 )
 def test_a_line_is_split_at_blanks_outside_quotes_and_closed_brackets(line, words):
@@ -298,3 +302,51 @@ def test_a_value_that_looks_like_an_option_needs_an_equals_sign(line):
     assert f"{option} expects" in error(f"%%heroku {line}")
     if option == "--app":
         assert read(f"%%heroku {option}={value}").options == {"app": value}
+
+
+@pytest.mark.parametrize(
+    "line", ["stop run.1  # -- by hand", "stop run.1 #by hand", "stop run.1 # isn't closed", "stop run.1#2 # --any"]
+)
+def test_a_comment_on_a_line_is_ignored(line):
+    parsed = read(f"%heroku {line}")
+
+    assert parsed.words == [line.split()[1]]
+    assert parsed.options == {}
+    assert parsed.command is None
+
+
+def test_a_comment_in_a_command_is_the_shells():
+    assert read("%heroku run -- echo a # b").command == "echo a # b"
+
+
+@pytest.mark.parametrize(
+    ("line", "body"),
+    [
+        ("", "n = 1"),
+        ("--arg k=2 \\", "  --local\nn = 1"),
+        ("\\", "--arg k=2 \\ \n\t--local\nn = 1"),
+        ('--arg "k=a \\', 'b" --local\nn = 1'),
+        ("\\", "# a comment is not continued \\\nn = 1"),
+        ("--local # a comment is not continued \\", "n = 1"),
+        ("--arg k=\\\\", "n = 1"),
+    ],
+)
+def test_a_backslash_continues_the_first_line_of_a_cell(line, body):
+    parsed = parse(line, {}, body=body)
+
+    assert parsed.parameters["n"] == 1
+    assert set(parsed.parameters) == ({"n", "k"} if "k=" in line + body else {"n"})
+    assert parsed.options == ({"local": True} if "--local" in line + body else {})
+
+
+def test_a_continued_line_passes_its_values_and_leaves_the_code():
+    parsed = parse("--arg n=1 \\", {}, body="  --arg 'k=a  b' \\\n --local\nn + 1 \\\n+ 2\n", magic="%%dyno")
+
+    assert parsed.parameters == {"n": "1", "k": "a  b"}
+    assert parsed.code == "n + 1 \\\n+ 2\n"
+
+
+def test_a_continued_line_may_be_the_entire_cell():
+    alone = parse("--arg n=1 \\", {}, body="")
+    assert (alone.words, alone.parameters) == ([], {"n": "1"})
+    assert parse("--arg n=1 \\", {}, body="--local").options == {"local": True}

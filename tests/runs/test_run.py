@@ -275,6 +275,50 @@ def test_a_dyno_whose_create_response_was_lost_is_found_by_the_runs_id(heroku, m
     assert len(heroku.run("count")) == 3
 
 
+@pytest.mark.parametrize("seconds", [0, 2])
+def test_a_command_of_several_lines_is_found_after_a_lost_response(heroku, monkeypatch, seconds):
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.errors import Unreachable
+
+    really, created = HerokuClient.create_dyno, []
+
+    def lose_the_answer(self, *args, **options):
+        created.append(really(self, *args, **options))
+        raise Unreachable("the connection broke")
+
+    monkeypatch.setattr(HerokuClient, "create_dyno", lose_the_answer)
+    run = heroku.submit(command=f"cat <<EOF\nhello\nEOF\nsleep {seconds}")
+
+    assert run.result(timeout=30) is None
+    assert run.logs() == "hello"
+    assert len(created) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("cat <<EOF\nhello\nEOF", "hello"),
+        ("cat <<EOF\nhello", "hello"),
+        ("echo one \\", "one \\"),
+        ("(\necho one # two\n)", "one"),
+        ("count_lines() {\nwc -l\n}\nprintf 'a\\nb\\n' | count_lines", "2"),
+    ],
+)
+def test_the_runs_id_does_not_reach_the_command(heroku, command, output):
+    run = heroku.submit(command=command)
+    run.wait(30)
+
+    assert [line for line in run.logs().split("\n") if "warning: here-document" not in line] == [output]
+
+
+def test_a_line_that_the_shell_repeats_is_shown_as_it_was_typed(heroku):
+    run = heroku.submit(command="echo )")
+    run.wait(30)
+
+    assert run.exit_status == 2
+    assert "`echo )'" in run.logs()
+
+
 def test_a_create_request_that_never_arrives_is_an_error_without_a_dyno(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.errors import Unreachable
