@@ -58,7 +58,8 @@ _USAGE = """usage: python -m heroku_task NAME        run the task in NAME.py
        python -m heroku_task --describe  print the parameters of each task in the Procfile, as JSON rows
 
 Parameters are environment variables:  n=10 seed=7 python -m heroku_task task"""
-_PROCFILE_LINE = r"(?m)^([\w-]+):\s*(.+)$"
+# Heroku's own rule: the colon is optional, the blank after it is not, and the last declaration of a name counts.
+_PROCFILE_LINE = r"(?am)^[^\S\n]*([\w-]+):?[^\S\n]+(\S.*)$"
 _COMMAND = r"\bpython[\d.]*\s(?:.*\s)?-m\s+heroku_task\s+(\w[\w-]*)(?!\S)"
 _RUN_KEY = r"(hm-[0-9a-f]{8}):([0-9a-f]{64})"
 _NOT_TASKS = {"web", "release", "describe"}
@@ -1380,11 +1381,11 @@ def _describe() -> int:
     """Print the declaration of each task in the Procfile, one row each, without importing any task."""
     _sender.start("describe", None)
     try:
-        with open("Procfile", encoding="utf-8") as file:
-            lines = re.findall(_PROCFILE_LINE, file.read())
+        with open("Procfile", encoding="utf-8", errors="replace") as file:
+            commands = dict(re.findall(_PROCFILE_LINE, file.read()))
     except FileNotFoundError:
         raise TaskError("there is no Procfile in this folder to read the tasks from") from None
-    emit([_describe_task(name, command.strip()) for name, command in lines if name not in _NOT_TASKS])
+    emit([_describe_task(name, command.strip()) for name, command in commands.items() if name not in _NOT_TASKS])
     return 0
 
 

@@ -67,7 +67,7 @@ class HerokuClient:
 
     def authorizations(self) -> list[Authorization]:
         """Return the account's authorizations; needs a token of the scope `global`."""
-        return self._get(rest.path("oauth", "authorizations"), list[Authorization])
+        return self._transport.get_list(rest.path("oauth", "authorizations"), list[Authorization])
 
     def authorize(self, description: str, scope: Sequence[str], expires_in: int) -> Authorization:
         """Create an authorization, which has a new token. expires_in: seconds."""
@@ -81,7 +81,7 @@ class HerokuClient:
 
     def apps(self) -> list[App]:
         """Return the account's own apps and those it collaborates on."""
-        return self._get(rest.path("apps"), list[App], {"Range": "name ..; max=1000"})
+        return self._transport.get_list(rest.path("apps"), list[App], "name ..; max=1000")
 
     def app(self, app: str) -> App:
         """Return an app by name or id."""
@@ -99,7 +99,7 @@ class HerokuClient:
 
     def log_drains(self, app: str) -> int:
         """Return how many drains receive the app's log; their URLs are secrets."""
-        return len(self._get(rest.path("apps", app, "log-drains"), list[Any]))
+        return len(self._transport.get_list(rest.path("apps", app, "log-drains"), list[Any]))
 
     def set_config_vars(self, app: str, values: Mapping[str, Secret | None]) -> None:
         """Set config vars, or unset those that are None; Heroku creates a release and restarts the formation."""
@@ -111,7 +111,7 @@ class HerokuClient:
 
     def formation(self, app: str) -> list[ProcessType]:
         """Return the app's process types."""
-        return self._get(rest.path("apps", app, "formation"), list[ProcessType])
+        return self._transport.get_list(rest.path("apps", app, "formation"), list[ProcessType])
 
     def current_release(self, app: str) -> Release | None:
         """Return the newest release, or None for an app that has none."""
@@ -120,9 +120,9 @@ class HerokuClient:
         return releases[0] if releases else None
 
     def releases(self, app: str) -> list[Release]:
-        """Return the app's newest releases, the newest first; at most 200."""
-        newest = {"Range": "version ..; order=desc,max=200"}
-        return self._get(rest.path("apps", app, "releases"), list[Release], newest)
+        """Return the app's releases, the newest first."""
+        newest = "version ..; order=desc,max=1000"
+        return self._transport.get_list(rest.path("apps", app, "releases"), list[Release], newest)
 
     def release(self, app: str, release: str) -> Release:
         """Return a release by id or version."""
@@ -161,9 +161,9 @@ class HerokuClient:
         return self._get(rest.path("apps", app, "builds", build), Build)
 
     def builds(self, app: str) -> list[Build]:
-        """Return the app's newest builds, the newest first."""
-        newest = {"Range": "created_at ..; order=desc,max=50"}
-        return self._get(rest.path("apps", app, "builds"), list[Build], newest)
+        """Return the app's builds, the newest first."""
+        newest = "created_at ..; order=desc,max=1000"
+        return self._transport.get_list(rest.path("apps", app, "builds"), list[Build], newest)
 
     def open_output(self, url: Secret, offset: int) -> requests.Response:
         """Open the output of a build or a release command at a byte offset. The URL is the secret.
@@ -174,7 +174,7 @@ class HerokuClient:
 
     def dynos(self, app: str) -> list[Dyno]:
         """Return the app's current dynos."""
-        return self._get(rest.path("apps", app, "dynos"), list[Dyno])
+        return self._transport.get_list(rest.path("apps", app, "dynos"), list[Dyno])
 
     def dyno(self, app: str, dyno: str) -> Dyno:
         """Return a dyno by name or id; NotFound once it is over."""

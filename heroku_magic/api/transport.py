@@ -81,6 +81,53 @@ class Transport:
         retry_if: RetryCondition = is_transient,
     ) -> T:
         """Send a request, retrying while `retry_if` accepts its error; return the data or raise the last error."""
+        return self._send(method, url, expected, body=body, headers=headers, retry_if=retry_if)[0]
+
+    def get_list(self, url: str, expected: type[list[T]], first: str | None = None) -> list[T]:
+        """Return a list to its end, page by page. first: the range of the first page.
+
+        https://devcenter.heroku.com/articles/platform-api-reference#ranges
+        """
+        items: list[T] = []
+        following = first
+        while True:
+            headers = {"Range": following} if following else None
+            page, answered = self._send("GET", url, expected, headers=headers)
+            items += page
+            if not (next_range := answered.get("Next-Range")):
+                return items
+            if next_range == following:
+                raise ApiError(f"The list {url} has no end: the API answered with the same page again.")
+            following = next_range
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        expected: type[T],
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry_if: RetryCondition = is_transient,
+    ) -> tuple[T, Mapping[str, str]]:
+        """Return the data of a response and its headers."""
+
+        def send_once() -> tuple[T, Mapping[str, str]]:
+            response = _perform(
+                lambda: self._session.request(
+                    method,
+                    self.base_url + url,
+                    json=_revealed(body),
+                    headers={"Accept": rest.ACCEPT, **(headers or {})},
+                    auth=self._auth,
+                    timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                    allow_redirects=False,
+                )
+            )
+            if (left := response.headers.get("RateLimit-Remaining", "")).isdecimal():
+                self._left = int(left)
+            return rest.data(response.status_code, response.headers, response.content, expected), response.headers
+
         policy = tenacity.Retrying(
             retry=tenacity.retry_if_exception(retry_if),
             wait=_wait,
@@ -88,30 +135,7 @@ class Transport:
             before_sleep=_notify_of_wait,
             reraise=True,
         )
-        return policy(lambda: self._send(method, url, expected, body, headers))
-
-    def _send(
-        self,
-        method: str,
-        url: str,
-        expected: type[T],
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None,
-    ) -> T:
-        response = _perform(
-            lambda: self._session.request(
-                method,
-                self.base_url + url,
-                json=_revealed(body),
-                headers={"Accept": rest.ACCEPT, **(headers or {})},
-                auth=self._auth,
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                allow_redirects=False,
-            )
-        )
-        if (left := response.headers.get("RateLimit-Remaining", "")).isdecimal():
-            self._left = int(left)
-        return rest.data(response.status_code, response.headers, response.content, expected)
+        return policy(send_once)
 
 
 def open_stream(url: Secret, *, accept: str, silence: float, offset: int = 0) -> requests.Response:

@@ -16,13 +16,13 @@ from heroku_magic.app.catalog import Catalog
 from heroku_magic.app.connection import AppConnection
 from heroku_magic.app.planner import Planner
 from heroku_magic.deploy.archive import pack
-from heroku_magic.deploy.checks import problems
+from heroku_magic.deploy.checks import problems, warnings
 from heroku_magic.deploy.deploy import Deploy
 from heroku_magic.errors import DeployRefused, Interrupted, InvalidOptions, NotFound
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.runs.command_mark import run_id
 from heroku_magic.runs.registry import running_runs
-from heroku_magic.text.notifier import notifies_owner
+from heroku_magic.text.notifier import notifies_owner, notify
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.sanitize import clean_line
 
@@ -202,6 +202,8 @@ class ManagedApp(AppConnection):
         archive = pack(Path(folder).expanduser().resolve(), allow=allow)
         if issues := problems(archive.names, archive.texts):
             raise DeployRefused(issues)
+        for warning in warnings(archive.names, archive.texts):
+            notify(warning)
         self._catalog.invalidate()
         return Deploy(self.client, self.app, self.app_name, archive).start()
 

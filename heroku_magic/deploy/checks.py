@@ -4,54 +4,70 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from heroku_magic.procfile import lines as procfile_lines
+from heroku_magic.procfile import process_types
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from heroku_magic.procfile import Line
+
 # https://devcenter.heroku.com/articles/python-support#supported-package-managers
 MANAGERS = ("requirements.txt", "Pipfile.lock", "poetry.lock", "uv.lock")
 OLDEST = (3, 10)  # https://devcenter.heroku.com/articles/python-support#supported-python-versions
-_LINE = re.compile(r"([-\w]{1,128}):\s*(.+)")  # https://devcenter.heroku.com/articles/procfile
 _VERSION = re.compile(r"(?:python-)?3\.(\d{1,2})(?:\.\d{1,3})?")
 _PYTHON = re.compile(r"python[\d.]*")
 
 
-@dataclass(frozen=True)
-class Process:
-    """One line of a Procfile."""
+class Process(NamedTuple):
+    """A process type that a Procfile declares."""
 
     name: str
     command: str
 
 
 def processes(procfile: str) -> tuple[list[Process], list[str]]:
-    """Return the process types that a Procfile declares, and the problems of its lines."""
-    found, issues = [], []
-    for number, line in enumerate(procfile.splitlines(), 1):
-        match = _LINE.fullmatch(line.strip())
-        if match:
-            found.append(Process(match[1], match[2].strip()))
-        elif line.strip() and not line.lstrip().startswith("#"):
-            issues.append(f"Procfile, line {number}: expected `name: command` (`{clean_line(line.strip()[:60])}`).")
-    names = [process.name for process in found]
+    """Return the process types that a Procfile declares, and a warning for each line that may surprise."""
+    lines = list(procfile_lines(procfile))
+    names = [line.name for line in lines if line.name]
+    issues = list(filter(None, map(_line_warning, lines)))
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    return found, issues + [f"Procfile: {name} is declared {names.count(name)} times." for name in twice]
+    issues += [f"Procfile: {name} is declared {names.count(name)} times; the last line counts." for name in twice]
+    return [Process(*entry) for entry in process_types(procfile).items()], issues
 
 
-def problems(names: Iterable[str], texts: Mapping[str, str]) -> list[str]:
-    """Return all problems of an app. names: of all its files; texts: the content of the smaller ones."""
-    known = frozenset(names)
-    if "Procfile" not in known:
+def _line_warning(line: Line) -> str:
+    """Return how Heroku reads a line of a Procfile, if that may surprise."""
+    where = f"Procfile, line {line.number}"
+    shown = f"`{clean_line(line.text.strip()[:60])}`"
+    if line.text.startswith("\ufeff"):
+        return f"{where} begins with a byte-order mark, so Heroku ignores it. Save the file without one."
+    if not line.name:
+        return f"{where}: Heroku ignores {shown}: expected `name: command`, with a blank after the colon."
+    if not line.has_colon:
+        return f"{where}: Heroku runs `{clean_line(line.command[:60])}` as {line.name}: expected `name: command`."
+    return ""
+
+
+def warnings(names: Iterable[str], texts: Mapping[str, str]) -> list[str]:
+    """Return what the platform accepts but may surprise. The parameters are those of `problems`."""
+    if "Procfile" not in names:
         return [
             "There is no Procfile: it names the tasks, one `name: command` per line (%heroku init FOLDER writes one)."
         ]
     declared, issues = processes(texts.get("Procfile", ""))
-    if not declared and not issues:
-        issues.append("The Procfile is empty: declare each task on a line of its own, as `name: command`.")
+    if not declared:
+        issues.append("The Procfile declares no task: write each on a line of its own, as `name: command`.")
+    return issues
+
+
+def problems(names: Iterable[str], texts: Mapping[str, str]) -> list[str]:
+    """Return all problems of an app. names: of all its files; texts: the content of the smaller ones."""
+    known, issues = frozenset(names), []
+    declared, _ = processes(texts.get("Procfile", ""))
     if _uses_python(known, declared):
         issues += _packages(known) + _versions(known, texts)
         minor = _minor(texts)

@@ -7,7 +7,6 @@ complete the next time. Completion never connects, starts an emulator or a dyno,
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.accounts.settings import worker_folder
 from heroku_magic.accounts.tokens import is_kept
 from heroku_magic.api.host import base_url
+from heroku_magic.procfile import process_types
 from heroku_magic.protocol.task import RESERVED_TYPES, Task
 from heroku_magic.text.notifier import discard, notifications_to
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _INTERVAL = 10.0  # seconds between two fetches of the same list
 _LONGEST_PROCFILE = 100_000
-_PROCESS_TYPE = re.compile(r"^([A-Za-z0-9_-]+):\s*(.+)$", re.MULTILINE)
 
 
 class CompletionSources:
@@ -101,8 +100,8 @@ class CompletionSources:
                 return []
         folder = worker_folder(where.get("worker") or choice.worker)
         with (folder / "Procfile").open(encoding="utf-8", errors="replace") as file:
-            entries = _PROCESS_TYPE.findall(file.read(_LONGEST_PROCFILE))
-        return [Task(name, command, None) for name, command in entries if name not in RESERVED_TYPES]
+            commands = process_types(file.read(_LONGEST_PROCFILE))
+        return [Task(name, command, None) for name, command in commands.items() if name not in RESERVED_TYPES]
 
     def _fetch(self, kind: str, owner: str, fetch: Callable[[], None]) -> None:
         """Fetch a list in the background, unless that was done a moment ago. Errors mean no completions."""

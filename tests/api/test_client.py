@@ -293,3 +293,52 @@ def colors():
     import IPython
 
     return {"color_scheme": "NoColor"} if IPython.version_info < (9,) else {"theme_name": "nocolor"}
+
+
+def test_a_list_is_followed_to_its_end(api, client):
+    for number, following in ((1, "id ]1..; max=200"), (2, "id ]2..; max=200")):
+        api.answer(206, [{**DYNO, "id": str(number)}], Next_Range=following)
+    api.answer(200, [{**DYNO, "id": "3"}])
+
+    assert [dyno.id for dyno in client.dynos("example")] == ["1", "2", "3"]
+    assert [headers.get("Range") for _, _, headers, _ in api.requests] == [None, "id ]1..; max=200", "id ]2..; max=200"]
+
+
+@pytest.mark.parametrize("name", ["apps", "authorizations", "builds", "dynos", "formation", "log_drains", "releases"])
+def test_every_list_has_more_than_one_page(api, client, name):
+    api.answer(206, [], Next_Range="id ]1..; max=200")
+    api.answer(200, [])
+
+    assert not getattr(client, name)(*([] if name in {"apps", "authorizations"} else ["example"]))
+    assert api.requests[1][2]["Range"] == "id ]1..; max=200"
+
+
+def test_a_page_that_cannot_be_had_is_an_error_and_no_shorter_list(api, client):
+    api.answer(206, [DYNO], Next_Range="id ]1..; max=200")
+    api.answer(403, {"id": "forbidden", "message": "No."})
+
+    with pytest.raises(Forbidden):
+        client.dynos("example")
+
+
+def test_a_page_is_retried_alone(api, client):
+    api.answer(206, [{**DYNO, "id": "1"}], Next_Range="id ]1..; max=200")
+    api.answer(503, b"<html>busy</html>")
+    api.answer(200, [{**DYNO, "id": "2"}])
+
+    assert [dyno.id for dyno in client.dynos("example")] == ["1", "2"]
+
+
+def test_a_list_that_repeats_a_page_is_an_error(api, client):
+    for _ in range(2):
+        api.answer(206, [DYNO], Next_Range="id ]1..; max=200")
+
+    with pytest.raises(ApiError, match="no end"):
+        client.dynos("example")
+
+
+def test_the_current_release_needs_one_request(api, client):
+    api.answer(206, [{"id": "1", "version": 9}], Next_Range="version ]9..; order=desc,max=1")
+
+    assert client.current_release("example").version == 9
+    assert len(api.requests) == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.deploy.checks import problems, processes
+from heroku_magic.deploy.checks import problems, processes, warnings
 
 GOOD = {
     "Procfile": "task: python -m heroku_task task\nplain: python -u plain.py --fast\nshell: bash go.sh\n",
@@ -36,10 +36,6 @@ def test_the_python_checks_skip_other_languages():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"Procfile": None}, "There is no Procfile"),
-        ({"Procfile": "# nothing\n\n"}, "The Procfile is empty"),
-        ({"Procfile": "task python x.py\n"}, "Procfile, line 1: expected `name: command` (`task python x.py`)"),
-        ({"Procfile": "a: node x\na: node y\n"}, "Procfile: a is declared 2 times"),
         ({"requirements.txt": None}, "add a requirements.txt"),
         ({"uv.lock": ""}, "accepts one file of packages, but there are requirements.txt, uv.lock"),
         ({"requirements.txt": None, "uv.lock": "", ".python-version": None}, "With uv.lock Heroku also needs"),
@@ -59,6 +55,27 @@ def test_the_python_checks_skip_other_languages():
 )
 def test_each_fault_is_named(changes, expected):
     assert any(expected in fault for fault in faults(**changes)), faults(**changes)
+
+
+@pytest.mark.parametrize(
+    ("procfile", "expected"),
+    [
+        (None, "There is no Procfile"),
+        ("# nothing\n\n", "The Procfile declares no task"),
+        ("task node x\n", "Procfile, line 1: Heroku runs `node x` as task: expected `name: command`"),
+        ("task : node x\n", "Procfile, line 1: Heroku runs `: node x` as task: expected `name: command`"),
+        ("\na: node x\na: node y\n", "Procfile: a is declared 2 times; the last line counts"),
+        ("task:node x.js\n", "Procfile, line 1: Heroku ignores `task:node x.js`: expected `name: command`"),
+        ("task:\n", "Procfile, line 1: Heroku ignores `task:`"),
+        ("größe: node x.js\n", "Procfile, line 1: Heroku ignores `größe: node x.js`"),
+        ("\ufefftask: node x.js\n", "Procfile, line 1 begins with a byte-order mark"),
+    ],
+)
+def test_a_line_that_heroku_accepts_and_that_may_surprise_is_a_warning(procfile, expected):
+    files = {"package.json": "{}"} | ({} if procfile is None else {"Procfile": procfile})
+    found = warnings(files, files)
+    assert any(expected in warning for warning in found), found
+    assert problems(files, files) == []
 
 
 def test_all_problems_are_reported_at_once():

@@ -89,6 +89,5 @@ def test_a_folder_without_a_procfile_is_an_error(tmp_path):
         read(tmp_path)
 
 
-def test_a_procfile_that_names_a_type_twice_is_an_error(make_folder):
-    with pytest.raises(StartError, match="twice"):
-        read(make_folder("a: 1\na: 2"))
+def test_the_last_declaration_of_a_type_counts(make_folder):
+    assert read(make_folder("a: 1\na: 2")) == {"a": "2"}

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from honcho.environ import parse_procfile
-
 from heroku_magic.emulator.errors import StartError
+from heroku_magic.procfile import process_types
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,16 +25,13 @@ def read(folder: Path) -> dict[str, str]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"The Procfile of {folder} cannot be read: {error}") from None
-    try:
-        return dict(parse_procfile(text).processes)
-    except AssertionError as error:
-        raise StartError(f"The Procfile of {folder} names a process type twice: {error}") from None
+    return process_types(text)
 
 
-def expand(command: str, process_types: dict[str, str]) -> str:
+def expand(command: str, commands: dict[str, str]) -> str:
     """Replace a process type at the start of a command by its own command.
 
     https://devcenter.heroku.com/articles/one-off-dynos#running-tasks-in-background
     """
     first, blank, rest = command.partition(" ")
-    return process_types[first] + blank + rest if first in process_types else command
+    return commands[first] + blank + rest if first in commands else command
