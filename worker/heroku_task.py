@@ -51,6 +51,7 @@ MAX_LINE_BYTES = 4000  # below PIPE_BUF, so that a record is written in one piec
 MAX_BATCH_BYTES = 100_000  # of rows in one record
 CHUNK_BYTES = 1_000_000  # of a table or a file in one record, approximately
 MAX_FILES_BYTES = 5_000_000  # all files of a run together
+WORKER_GRACE_SECONDS = 3  # that a stopped task may wait for its threads and pools: Heroku allows 30 in total
 FLUSH_SECONDS = 0.1  # how long a row waits to share a record, and the pause between two progress records
 MAX_TRACEBACK_CHARS = 20_000
 
@@ -265,7 +266,7 @@ class _Sender:
         self._key = bytes.fromhex(match[2]) if match else b""
         self._nonce = nonce or os.urandom(4).hex()
         self._number = 0
-        self.pid, self._thread = os.getpid(), _thread.get_ident()
+        self.pid, self.thread = os.getpid(), _thread.get_ident()
         self._lock, self._depth = _thread.RLock(), 0
         self._pending_rows: list[str] = []
         self._pending_bytes, self._flushed_at, self._has_timer = 2, 0.0, False
@@ -274,6 +275,7 @@ class _Sender:
         self._checksum = _sha256(b"")
         self._rate_limiter = _RateLimiter(os.environ.pop("RUN_PACE", ""))
         self.is_keyed = self.has_ended = self.has_table = False
+        self.status = 0
         self.row_count = self._file_bytes = 0
 
     def start(self, name: str, schema: Schema | None, **more: Any) -> None:
@@ -287,7 +289,7 @@ class _Sender:
             self.flush()
             checksum = self._checksum.hexdigest()[:24]
             self.send("end", {"status": status, "rows": self.row_count, "checksum": checksum})
-            self.has_ended = True
+            self.has_ended, self.status = True, status
 
     def rows(self, rows: Iterable[Schema]) -> None:
         """Send rows within FLUSH_SECONDS. An empty iterable declares a table without rows."""
@@ -391,7 +393,7 @@ class _Sender:
                 raise error
 
     def _is_main_thread(self) -> bool:
-        return _thread.get_ident() == self._thread
+        return _thread.get_ident() == self.thread
 
     def _refuse_in_child(self) -> None:
         if self.is_child():
@@ -1157,19 +1159,64 @@ def _run_with_signals(work: Callable[[], int]) -> int:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    """Interrupt the task. Once it has finished, ignore the signal so that the end record is complete."""
+    """Interrupt the task. Once it has finished, do nothing, so that the end record is complete."""
     while frame is not None and frame.f_code is not _run_with_signals.__code__:
         frame = frame.f_back
     if frame is not None:
-        signal.signal(number, signal.SIG_IGN)
-        is_term = number == signal.SIGTERM
-        _sender.stop(Terminated("the dyno was stopped (SIGTERM)") if is_term else KeyboardInterrupt())
+        # A handler instead of SIG_IGN, which programs that the task starts while it cleans up would inherit.
+        signal.signal(number, _on_second_signal)
+        _thread.start_new_thread(_end_waits_for_workers, (number,))
+        _sender.stop(_interruption(number))
+
+
+def _on_second_signal(number: int, frame: FrameType | None) -> None:
+    """Let the task clean up, unless it only waits for workers that the first signal did not reach."""
+    if _waits_for_workers(frame) and not _sender.has_ended:
+        _sender.stop(_interruption(number))
+
+
+def _interruption(number: int) -> BaseException:
+    is_term = number == signal.SIGTERM
+    return Terminated("the dyno was stopped (SIGTERM)") if is_term else KeyboardInterrupt()
+
+
+def _end_waits_for_workers(number: int) -> None:
+    """Interrupt the main thread where it waits for threads and for pools whose processes the signal has ended.
+
+    Their tasks never return, and a killed process can hold the lock of its pool for ever.
+    """
+    main_thread = _sender.thread
+    time.sleep(WORKER_GRACE_SECONDS)
+    while True:
+        if _waits_for_workers(sys._current_frames().get(main_thread)):  # noqa: SLF001 - the documented way to a stack
+            if _sender.has_ended:
+                os._exit(_sender.status)
+            signal.pthread_kill(main_thread, number)
+        time.sleep(0.5)
+
+
+def _waits_for_workers(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name in _WAITS.get(frame.f_globals.get("__name__", ""), ()):
+            return frame.f_code.co_name != "_cancel_all_tasks"  # there coroutines clean up
+        frame = frame.f_back
+    return False
+
+
+_WAITS = {
+    "threading": ("_shutdown",),
+    "concurrent.futures.thread": ("shutdown", "_python_exit"),
+    "concurrent.futures.process": ("shutdown", "_python_exit"),
+    "multiprocessing.pool": ("join", "terminate", "_terminate_pool"),
+    "multiprocessing.util": ("_exit_function",),
+    "asyncio.runners": ("close", "_cancel_all_tasks"),
+}
 
 
 def _reset_signals() -> None:
     """Restore the default handlers in a child process, which Pool.terminate() relies on."""
     for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-        if signal.getsignal(number) is _on_signal:
+        if signal.getsignal(number) in (_on_signal, _on_second_signal):
             signal.signal(number, default)
 
 

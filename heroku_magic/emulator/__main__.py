@@ -105,7 +105,17 @@ def _platform(options: argparse.Namespace) -> Platform:
     )
 
 
+def _restore_signals() -> None:
+    """Undo what our parent ignores or blocks: a dyno would inherit it, and its shell could not restore it."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Python ignores these two itself, and restores them in its child processes.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 async def _serve(options: argparse.Namespace) -> None:
+    _restore_signals()
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

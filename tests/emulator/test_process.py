@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 
@@ -114,6 +115,39 @@ def test_a_child_may_finish_after_the_leader_died_of_sigterm(demo):
         demo.stop(dyno)
         lines = without_bash(messages(log.until(OVER)))
     assert lines[1:3] == [f"app[{dyno['name']}]: saved", f"heroku[{dyno['name']}]: Process exited with status 143"]
+
+
+@pytest.mark.parametrize("start_child", ["sleep 300 & echo child $!", "setsid -f sleep 300; echo child 0"])
+def test_a_child_that_is_started_during_the_stop_ends_with_its_leader(start, make_folder, start_child):
+    emulator = start(make_folder(), "--time", "grace=20")
+    dyno = emulator.create(f"trap '{start_child}; exit 4' TERM; echo ready; while :; do sleep 0.01; done")
+    with emulator.tail(dyno) as log:
+        log.until(b"]: ready")
+        emulator.stop(dyno)
+        lines = without_bash(messages(log.until(OVER)))
+    name = dyno["name"]
+    assert [line.rpartition(" ")[0] for line in lines] == [
+        f"heroku[{name}]: Stopping all processes with",
+        f"app[{name}]: child",
+        f"heroku[{name}]: Process exited with status",
+        f"heroku[{name}]: State changed from up to",
+    ]
+    child = int(lines[1].rpartition(" ")[2])
+    wait_until(lambda: not (child and is_running(child)))
+
+
+def test_a_dyno_inherits_no_ignored_and_no_blocked_signal(start, make_folder):
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR2})
+    try:
+        emulator = start(make_folder())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    masks = emulator.output("grep -E '^Sig(Blk|Ign)' /proc/self/status")
+    assert [line.split()[1].strip(b"0") for line in masks] == [b"", b""]
 
 
 def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(demo):

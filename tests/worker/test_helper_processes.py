@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 from worker_app import Result, python_of
@@ -592,6 +594,53 @@ def test_a_child_process_is_killed_by_sigterm(app):
         "return {'status': os.waitpid(pid, 0)[1]}",
     ]
     assert app.task(body(*lines, head="import os, signal")).run().rows == [{"status": signal.SIGTERM}]
+
+
+def test_a_child_that_is_started_during_the_clean_up_is_killed_by_sigterm(app):
+    lines = [
+        "try:",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+        "    time.sleep(60)",
+        "finally:",
+        "    child = subprocess.Popen(['sleep', '60'])",
+        "    child.terminate()",
+        "    yield {'status': child.wait()}",
+    ]
+    assert app.task(body(*lines, head="import os, signal, subprocess")).run().rows == [{"status": -signal.SIGTERM}]
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "with multiprocessing.get_context('fork').Pool(4) as pool: pool.map(time.sleep, [60, 60])",
+        "with multiprocessing.get_context('spawn').Pool(2) as pool: pool.map(time.sleep, [60, 60])",
+        "with multiprocessing.get_context('forkserver').Pool(2) as pool: pool.map(time.sleep, [60, 60])",
+        "with futures.ProcessPoolExecutor(2) as pool: list(pool.map(time.sleep, [60, 60]))",
+        "with futures.ThreadPoolExecutor(2) as pool: list(pool.map(time.sleep, [60, 60, 60]))",
+        "asyncio.run(asyncio.wait_for(asyncio.to_thread(time.sleep, 60), 50))",
+        "threading.Thread(target=time.sleep, args=[60]).start(); time.sleep(60)",
+    ],
+)
+def test_sigterm_ends_a_task_that_waits_for_its_workers(app, wait):
+    head = "import asyncio, multiprocessing, threading\nfrom concurrent import futures"
+    process = app.task(body("print('ready', flush=True)", wait, head=head)).start()
+    read = []
+    while "ready\n" not in read:
+        read.append(process.stdout.readline())
+    time.sleep(1)  # the workers start
+    os.killpg(process.pid, signal.SIGTERM)
+
+    assert process.wait(timeout=20) == 143
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert rest_of(process, read).end == {"status": 143, "rows": 0}
+
+
+def test_a_clean_up_that_takes_longer_than_a_pool_may_is_not_interrupted(app):
+    lines = ["try:", "    os.kill(os.getpid(), signal.SIGTERM)", "    time.sleep(60)", "finally:"]
+    result = app.task(body(*lines, "    time.sleep(5)", "    yield {'is_clean': True}", head="import os, signal")).run()
+    assert result.rows == [{"is_clean": True}]
+    assert result.end == {"status": 143, "rows": 1}
 
 
 def test_a_task_whose_stdout_is_closed_exits_quietly(app):

@@ -182,4 +182,5 @@ class App:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # as on a dyno, whose processes receive its signals together
         )

@@ -6,13 +6,15 @@ https://devcenter.heroku.com/articles/dyno-shutdown-behavior
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.emulator.dynos.attached import Attached
 from heroku_magic.emulator.dynos.log_output import LogOutput
 from heroku_magic.emulator.dynos.reaper import kill_group
-from heroku_magic.emulator.dynos.watch import is_group_alive, when_child_ends
+from heroku_magic.emulator.dynos.watch import group_members, when_child_ends
 from heroku_magic.emulator.sizes import SIZES
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class DynoProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._output: LogOutput | Attached | None = None
         self._is_stopping = False
+        self._terminated: set[int] = set()
         self._is_killed = False
         self._is_over = False
 
@@ -91,6 +94,7 @@ class DynoProcess:
         if self._process is None:
             self._finish(128 + signal.SIGTERM)
             return
+        self._terminated = group_members(self._process.pid)
         self._signal(signal.SIGTERM)
         self._later(self._timings.grace, self._exceed_grace)
 
@@ -189,7 +193,7 @@ class DynoProcess:
         self._later(self._timings.hangup, self._hang_up, times + 1)
 
     def _exceed_grace(self) -> None:
-        if self._is_over or self._process is None or not is_group_alive(self._process.pid):
+        if self._is_over or self._process is None or not group_members(self._process.pid):
             return
         seconds = f"{self._timings.grace:g} seconds"
         self._log(f"Error R12 (Exit timeout) -> At least one process failed to exit within {seconds} of SIGTERM")
@@ -210,13 +214,21 @@ class DynoProcess:
         process, output = self._process, self._output
         if self._is_over or process is None or output is None or process.returncode is None:
             return
-        if not self._is_killed and is_group_alive(process.pid):
+        if not self._is_killed and (members := group_members(process.pid)):
+            self._terminate_newcomers(members)
             self._later(GROUP_POLL, self._settle)
         elif output.is_read:
             # As a shell reports it: 128 and the signal's number for a killed process.
             self._finish(process.returncode if process.returncode >= 0 else 128 - process.returncode)
         else:
             output.end_within(LINGER)
+
+    def _terminate_newcomers(self, members: set[int]) -> None:
+        """Send SIGTERM to what the leader started after the stop and left behind."""
+        for pid in members - self._terminated:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGTERM)
+        self._terminated |= members
 
     def _finish(self, status: int) -> None:
         self._is_over = True

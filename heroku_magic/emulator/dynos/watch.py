@@ -48,20 +48,21 @@ def when_stdin_closes(callback: Callable[[], None]) -> None:
     threading.Thread(target=read, name="stdin", daemon=True).start()
 
 
-def is_group_alive(group: int) -> bool:
-    """Whether a process group has a running member; zombies may stay where no process reaps orphans."""
+def group_members(group: int) -> set[int]:
+    """Return the running members of a process group; zombies may stay where no process reaps orphans."""
     # Imported on the first stop of a dyno: it takes longer than the start of a dyno may.
     import psutil
 
+    found: set[int] = set()
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
-        return False
+        return found
     for pid in psutil.pids():
         with suppress(OSError, psutil.Error):  # not ours, or ended meanwhile
             if os.getpgid(pid) == group and psutil.Process(pid).status() not in {"zombie", "dead"}:
-                return True
-    return False
+                found.add(pid)
+    return found
 
 
 def memory_by_group() -> Counter[int]:
