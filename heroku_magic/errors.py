@@ -28,7 +28,9 @@ that no `except` clause confuses the two.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import pickle
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from heroku_magic.text.sanitize import clean
 
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from typing_extensions import Self
+
+E = TypeVar("E", bound="HerokuMagicError")
+
+_SHARED = frozenset({"run", "sweep", "__cause__"})  # what a deep copy of an error has in common with the original
 
 
 class HasPartial(Protocol):
@@ -44,6 +51,9 @@ class HasPartial(Protocol):
     @property
     def partial(self) -> pd.DataFrame | None:
         """The rows received so far."""
+
+    def snapshot(self) -> HasPartial:
+        """Return what is known of it, as an object that can be pickled."""
 
 
 class FailedRun(HasPartial, Protocol):
@@ -63,6 +73,9 @@ class FailedRun(HasPartial, Protocol):
     @property
     def was_evicted(self) -> bool:
         """Whether Heroku ended the dyno."""
+
+    def snapshot(self) -> FailedRun:
+        """Return what is known of it, as an object that can be pickled."""
 
     def logs(self) -> str:
         """Return everything that the task has printed."""
@@ -95,6 +108,23 @@ class HerokuMagicError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(clean(message))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what `pickle` needs, as the parameters of `__init__` are not `args`."""
+        state = {name: value.snapshot() if name in {"run", "sweep"} else value for name, value in self._state().items()}
+        return _new, (type(self), self.args), {**state, "__cause__": _portable(self.__cause__)}
+
+    def __copy__(self) -> Self:
+        return _restored(self, self._state())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        state = self._state()
+        copied = {name: deepcopy(value, memo) for name, value in state.items() if name not in _SHARED}
+        return _restored(self, {**state, **copied})
+
+    def _state(self) -> dict[str, Any]:
+        """Return the attributes. Whether to suppress the context comes last, because setting a cause sets it."""
+        return {**vars(self), "__cause__": self.__cause__, "__suppress_context__": self.__suppress_context__}
+
     def _render_traceback_(self) -> list[str] | None:
         """Return what IPython shows for the exception (a hook of IPython's)."""
         if self.verbose:
@@ -103,6 +133,25 @@ class HerokuMagicError(Exception):
             lines = traceback.format_exception(type(self), self, self.__traceback__, chain=False)
             return clean("".join(lines)).splitlines()
         return f"{type(self).__name__}: {self}".splitlines()
+
+
+def _new(error: type[E], args: tuple[Any, ...]) -> E:
+    return error.__new__(error, *args)
+
+
+def _restored(error: E, state: dict[str, Any]) -> E:
+    restored = _new(type(error), error.args)
+    restored.__setstate__(state)
+    return restored
+
+
+def _portable(cause: BaseException | None) -> BaseException | None:
+    """Return an exception of any library, or its text if it does not survive `pickle`."""
+    try:
+        pickle.loads(pickle.dumps(cause))  # noqa: S301 - our own process wrote it
+    except Exception as error:  # noqa: BLE001 - whatever pickling somebody else's exception raises
+        return RuntimeError(f"{type(cause).__name__}: {cause}") if cause is not error else None
+    return cause
 
 
 class _ListsIssues(HerokuMagicError):

@@ -158,7 +158,7 @@ class Heroku(ManagedApp):
     def _start(self, spec: RunSpec) -> Run:
         self._hidden.update(spec.secrets.values())
         run = Run(self.client, spec).start()
-        run.add_done_callback(self._planner.bundler.learn)
+        run.call_when_done(self._planner.bundler.learn)
         _remember(run)
         return run
 

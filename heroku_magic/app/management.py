@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from typing_extensions import Self
-
 from heroku_magic.accounts.apps import describe_drains, unless_forbidden
 from heroku_magic.accounts.config_vars import ConfigVars
 from heroku_magic.api.log_stream import backlog
@@ -29,6 +27,8 @@ from heroku_magic.text.sanitize import clean_line
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Self
 
     from heroku_magic.accounts.apps import Account
     from heroku_magic.accounts.settings import Settings

@@ -128,7 +128,7 @@ class RunVerbs(VerbGroup):
         name = line.options.get("out")
         if line.options.get("bg") or line.options.get("detach"):
             if name:
-                job.add_done_callback(self._binder(name))
+                job.call_when_done(self._binder(name))
             output = self._output(job, line, is_background=True)
             Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
             return job

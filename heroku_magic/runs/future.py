@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from heroku_magic.errors import HerokuMagicError
+from heroku_magic.runs.callbacks import call_in_turn
 from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class TableFuture(ABC, Generic[Error]):
     def __init__(self, changed: threading.Condition) -> None:
         """Wait on `changed`, which the working thread notifies after every change."""
         self._changed = changed
+        self._internal_callbacks: list[Callable[[], None]] = []
         self._callbacks: list[Callable[[], None]] = []
 
     @abstractmethod
@@ -119,19 +121,29 @@ class TableFuture(ABC, Generic[Error]):
         Parameters
         ----------
         callback
-            Called with this object, in the thread that does the work.
+            Called with this object, in a thread of its own: it may wait for other runs. Callbacks are called in the
+            order in which they were added; one that takes long does not hold up the next.
         """
+        self._register(self._callbacks, partial(callback, self))
+
+    def call_when_done(self, callback: Callable[[Self], None]) -> None:
+        """Call a quick function of this package in the thread that does the work, or at once if it has ended."""
+        self._register(self._internal_callbacks, partial(callback, self))
+
+    def _register(self, callbacks: list[Callable[[], None]], callback: Callable[[], None]) -> None:
         with self._changed:
             if not self.done():
-                self._callbacks.append(partial(callback, self))
+                callbacks.append(callback)
                 return
-        callback(self)
+        callback()
 
     def _call_back(self) -> None:
         """Call every registered callback once; the work has just ended."""
         with self._changed:
-            callbacks, self._callbacks = self._callbacks, []
+            internal, foreign = self._internal_callbacks, self._callbacks
+            self._internal_callbacks, self._callbacks = [], []
             self._changed.notify_all()
         with notifications_to(None):  # what callbacks do is not part of this work
-            for callback in callbacks:
+            for callback in internal:
                 callback()
+        call_in_turn(foreign)

@@ -12,6 +12,7 @@ from heroku_magic.runs import registry
 from heroku_magic.runs.events import FINAL, Event, StateChange
 from heroku_magic.runs.future import TableFuture
 from heroku_magic.runs.runner import Runner
+from heroku_magic.runs.snapshot import SAME_NAMES, RunSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -221,6 +222,11 @@ class Run(TableFuture[HerokuMagicError]):
             "dollars": self._spec.price(self.size, seconds),
             "verified": self._log.decoder.is_verified,
         }
+
+    def snapshot(self) -> RunSnapshot:
+        """Return what is known of the run by now, as an object that can be pickled."""
+        known = {name: getattr(self, name) for name in SAME_NAMES}
+        return RunSnapshot(**known, output=self.logs(), values=self.facts())
 
     def __iter__(self) -> Iterator[Event]:
         return (event for event in self.events() if event is not None)

@@ -141,7 +141,7 @@ class Launcher:
             log = self._log = self._log or SharedLog(self._client, job.spec.app).start()
             run = job.run = Run(self._client, job.spec, job.detached, log=log, on_exit=self.wake)
             self._jobs.on_start(job)
-            run.start().add_done_callback(partial(self._ended, job))
+            run.start().call_when_done(partial(self._ended, job))
 
     def _ended(self, job: Job, _: Run) -> None:
         self._inbox.put(job)

@@ -17,6 +17,7 @@ from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states
 from heroku_magic.sweeps.result_table import grid_frame
 from heroku_magic.sweeps.scheduler import Scheduler
+from heroku_magic.sweeps.snapshot import SweepSnapshot, portable
 from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
@@ -215,6 +216,10 @@ class Sweep(TableFuture[SweepFailed]):
             "dollars": cost.dollars,
             "verified": all(one.facts.get("verified") for one in self._state.finished if one.state == "done"),
         }
+
+    def snapshot(self) -> SweepSnapshot:
+        """Return what is known of the sweep by now, as an object that can be pickled."""
+        return SweepSnapshot(self.id, self.partial, self.facts(), list(map(portable, self.failures())), self.runs())
 
     def runs(self) -> pd.DataFrame:
         """Return a table with a row per combination, at any time.

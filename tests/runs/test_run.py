@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import signal
 import threading
 import time
@@ -151,6 +153,59 @@ def test_a_run_behaves_like_a_future(heroku):
     ended = []
     run.add_done_callback(ended.append)
     assert ended == [run]
+
+
+def test_callbacks_of_a_run_may_wait_for_another_run_sleep_or_raise(heroku, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    run, done, order = heroku.submit("slow", {"seconds": 0.5}), threading.Event(), []
+
+    def wait_for_another(ended):
+        order.append(len(heroku.submit("count").result(timeout=60)))
+        done.set()
+
+    def fail(ended):
+        order.append(ended.state)
+        raise RuntimeError("a callback failed")
+
+    run.add_done_callback(fail)
+    run.add_done_callback(lambda ended: time.sleep(60))
+    run.add_done_callback(wait_for_another)
+
+    assert run.wait(60)
+    assert done.wait(60)
+    assert order == ["done", 3]
+    assert [event.state for event in run if isinstance(event, StateChange)][-1] == "done"
+
+
+def test_the_error_of_a_failed_task_keeps_its_run_in_a_pickle(heroku):
+    run = heroku.submit("broken")
+    error = run.exception(60)
+    again = pickle.loads(pickle.dumps(error))
+
+    assert (type(again), str(again)) == (TaskFailed, str(error))
+    pd.testing.assert_frame_equal(again.partial, error.partial)
+    known, kept = run.snapshot(), again.run
+    assert (kept.id, kept.task, kept.dyno, kept.exit_status, kept.was_evicted) == (
+        run.id,
+        "broken",
+        run.dyno,
+        1,
+        run.was_evicted,
+    )
+    assert (kept.logs(), kept.files, kept.facts()) == (run.logs(), run.files, run.facts())
+    assert repr(kept) == repr(known)
+    assert copy.deepcopy(error).run is run
+
+
+def test_the_pickle_of_an_error_holds_neither_the_token_nor_a_secret(heroku, monkeypatch):
+    monkeypatch.setenv("PASSWORD", "correct-horse-battery")
+    run = heroku.submit(command='echo "$PASSWORD $RUN_KEY"; exit 3', secrets=["PASSWORD"])
+    data = pickle.dumps(run.exception(60))
+
+    assert b"exit status 3" in data
+    assert b"correct-horse-battery" not in data
+    assert run._runner.key.env().partition(":")[2].encode() not in data
+    assert heroku.client._transport.token.reveal().encode() not in data
 
 
 def test_a_failed_task_raises_its_own_exception_with_its_lines(heroku):

@@ -58,6 +58,50 @@ def test_futures_work_with_the_functions_of_the_standard_library(heroku):
         }
 
 
+def test_callbacks_that_wait_sleep_or_raise_hold_up_no_call(heroku, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    done, last, order, executor = threading.Event(), threading.Event(), [], heroku.executor("square", jobs=1)
+
+    def wait_for_another(future):
+        order.append(executor.submit(executor.task, future.result()["y"].item()).result(timeout=30)["y"].item())
+        done.set()
+
+    def fail(future):
+        order.append("fails")
+        raise RuntimeError("a callback failed")
+
+    first = executor.submit(executor.task, 3)
+    first.add_done_callback(fail)
+    first.add_done_callback(wait_for_another)
+    first.add_done_callback(lambda future: last.set())
+    executor.submit(executor.task, 2).add_done_callback(lambda future: time.sleep(60))
+
+    assert done.wait(30)
+    assert last.wait(30)
+    assert order == ["fails", 81]
+    assert executor.submit(executor.task, 4).result(timeout=30)["y"].item() == 16
+    executor.shutdown()
+
+
+def test_a_callback_of_a_call_that_has_ended_is_called_at_once(heroku):
+    with heroku.executor("square") as executor:
+        future = executor.submit(executor.task, 2)
+        future.result(timeout=30)
+    called = []
+    future.add_done_callback(lambda one: called.append((one, threading.current_thread())))
+    assert called == [(future, threading.current_thread())]
+
+
+def test_a_callback_of_a_cancelled_call_is_called(heroku):
+    called = threading.Event()
+    with heroku.executor("square", jobs=1) as executor:
+        executor.submit(executor.task, 2, pause=0.5)
+        waiting = executor.submit(executor.task, 3)
+        waiting.add_done_callback(lambda one: called.set())
+        assert waiting.cancel()
+    assert called.wait(10)
+
+
 def test_a_failed_task_fails_only_its_own_future(heroku):
     with heroku.executor("square") as executor:
         bad, good = executor.submit(executor.task, -1), executor.submit(executor.task, 1)

@@ -36,7 +36,7 @@ class FakeRun:
     def start(self):
         return self
 
-    def add_done_callback(self, callback):
+    def call_when_done(self, callback):
         callback(self)
 
     def exception(self):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
+import threading
 import time
 
 import pandas as pd
@@ -75,6 +78,38 @@ def test_the_rows_of_all_combinations_are_in_the_grids_order(heroku):
     assert df.attrs["heroku"]["runs"] == 10
     assert df.attrs["heroku"]["verified"]
     assert sweep.counts() == {"done": 10}
+
+
+def test_the_error_of_a_sweep_keeps_its_outcomes_in_a_pickle(heroku):
+    sweep = heroku.sweep("point", {"seed": range(3), "region": ["eu"]}, {"fail": 1}, jobs=3)
+    error = sweep.exception(60)
+    again = pickle.loads(pickle.dumps(error))
+
+    assert (type(again), str(again)) == (SweepFailed, str(error))
+    assert again.sweep.id == sweep.id
+    pd.testing.assert_frame_equal(again.partial, sweep.partial)
+    pd.testing.assert_frame_equal(again.sweep.runs(), sweep.runs())
+    assert again.sweep.facts() == sweep.facts()
+    (kept,), (failed,) = again.sweep.failures(), sweep.failures()
+    assert (kept.place, kept.parameters, kept.facts, kept.log) == (1, failed.parameters, failed.facts, failed.log)
+    assert str(kept.error) == str(failed.error)
+    assert kept.error.run.logs() == failed.error.run.logs()
+    assert copy.copy(error).sweep is sweep
+
+
+def test_a_callback_of_a_sweep_may_start_another_one(heroku):
+    done, found = threading.Event(), []
+
+    def start_another(ended):
+        found.append(heroku.sweep("point", {"seed": [5]}, {"n": 1}).result(60)["x"].tolist())
+        done.set()
+
+    sweep = heroku.sweep("point", {"seed": range(2)})
+    sweep.add_done_callback(start_another)
+
+    assert sweep.wait(60)
+    assert done.wait(60)
+    assert found == [[50]]
 
 
 def test_one_log_session_serves_all_runs(heroku, monkeypatch):
