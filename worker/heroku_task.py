@@ -532,6 +532,11 @@ def _as_rows(value: Any) -> Iterator[Schema]:
     return map(_to_row, value)
 
 
+def _refuse_duplicate_columns(columns: Any) -> None:
+    if len(set(map(str, columns))) < len(columns):
+        raise TypeError(f"two columns of the table have the same name: {list(columns)!r:.200}")
+
+
 def _as_dict(value: Any) -> dict[Any, Any] | None:
     """Return a mapping, a dataclass or a namedtuple as a dict; None for anything else."""
     if isinstance(value, dict):
@@ -604,7 +609,8 @@ def _not_serializable(value: Any, column: str) -> TypeError:
 
 _NUMBERS = r"u?int(8|16|32|64)|float(16|32|64)|bool"
 _NULLABLE = r"U?Int(8|16|32|64)|Float(32|64)|boolean"
-_TIMES = r"(datetime64|timedelta64)\[(s|ms|us|ns)(, .+)?\]"
+_TIMES = r"(datetime64|timedelta64)\[(s|ms|us|ns)(, .+)?\]|period\[.+\]"
+_MISSING_TIME = -(2**63)  # NaT, as pandas and numpy store it
 
 
 def _is_dataframe(value: Any) -> bool:
@@ -613,65 +619,168 @@ def _is_dataframe(value: Any) -> bool:
     return pandas is not None and isinstance(value, pandas.DataFrame)
 
 
-def _refuse_duplicate_columns(columns: Any) -> None:
-    if len(set(map(str, columns))) < len(columns):
-        raise TypeError(f"two columns of the table have the same name: {list(columns)!r:.200}")
-
-
 def _chunks(frame: Any) -> Iterator[tuple[int, Schema, bytes]]:
-    """Yield the chunks of a table as (number of rows, header, column bytes). An empty table is one chunk."""
-    _refuse_duplicate_columns(frame.columns)
+    """Yield the chunks of a table as (number of rows, header, column bytes). An empty table is one chunk.
+
+    Raises TypeError before the first chunk if a column or a label cannot be sent.
+    """
+    heads = _label_heads(list(frame.columns))
+    columns = [_convert_column(frame.iloc[:, index], head["name"]) for index, head in enumerate(heads)]
+    names = {} if list(frame.columns.names) == [None] else {"names": [*map(_encode_label, frame.columns.names)]}
     row_bytes = frame.memory_usage(index=False, deep=True).sum() // (len(frame) or 1)
     step = max(CHUNK_BYTES // (int(row_bytes) or 1), 1)
     for at in range(0, len(frame) or 1, step):
-        chunk = frame.iloc[at : at + step]
-        columns, buffers = [], []
-        for index, name in enumerate(frame.columns):
-            head, parts = _encode_column(chunk.iloc[:, index], str(name))
-            columns.append({"name": str(name), **head})
-            buffers += parts
-        sizes = [len(buffer) for buffer in buffers]
-        left = max(len(frame) - at - step, 0)
-        yield len(chunk), {"rows": len(chunk), "left": left, "columns": columns, "sizes": sizes}, b"".join(buffers)
+        chunk = [_encode_column(column, slice(at, at + step)) for column in columns]
+        buffers = [buffer for _, parts in chunk for buffer in parts]
+        rows, sizes = min(step, len(frame) - at), [len(buffer) for buffer in buffers]
+        header = {"rows": rows, "left": len(frame) - at - rows, "sizes": sizes, **names}
+        coded = zip(heads, chunk)  # noqa: B905 - new in Python 3.10
+        header["columns"] = [{**head, **column_head} for head, (column_head, _) in coded]
+        yield rows, header, b"".join(buffers)
 
 
-def _encode_column(series: Any, name: str) -> tuple[Schema, list[bytes]]:
-    """Return the header and the buffers of a column, in one of three codings: numbers, codes or json."""
+def _label_heads(labels: list[Any]) -> list[Schema]:
+    """Return the `name` of each column, which is unique, and the `label` of those that are not text."""
+    if len(set(labels)) < len(labels):
+        raise TypeError(f"two columns of the table have the same name: {labels!r:.200}")
+    heads: list[Schema] = []
+    taken = {label for label in labels if isinstance(label, str)}
+    for label in labels:
+        if isinstance(label, str):
+            heads.append({"name": str.__str__(label)})
+            continue
+        name = str(label)
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        heads.append({"name": name, "label": _encode_label(label)})
+    return heads
+
+
+def _encode_label(label: Any) -> list[Any]:
+    """Return a column label as [type, value]."""
+    if isinstance(label, tuple):
+        return ["tuple", [*map(_encode_label, label)]]
+    if isinstance(label, str):
+        return ["json", str.__str__(label)]
+    if label is None or type(label) in (bool, int, float):
+        return ["json", label]
+    if type(label).__name__ == "Interval":
+        return ["interval", [label.closed, _encode_label(label.left), _encode_label(label.right)]]
+    series = sys.modules["pandas"].Series([label])
+    if re.fullmatch(_NUMBERS, str(series.dtype)) and hasattr(label, "item"):
+        return ["json", label.item()]
+    if re.fullmatch(_TIMES, str(series.dtype)):
+        head, (numbers,), _ = _convert_column(series, str(label))
+        return [head["dtype"], int(numbers[0])]
+    if type(label).__name__ == "date":
+        return ["date", label.isoformat()]
+    kind = type(label).__name__
+    raise TypeError(f"the column label {label!r:.80} ({kind}) cannot be sent. Rename it, for example to text.")
+
+
+def _convert_column(series: Any, name: str) -> tuple[Schema, list[Any], list[bytes]]:
+    """Return a column's header, its arrays (for the coding `json`: its list), and buffers that each chunk repeats."""
     dtype = str(series.dtype)
+    if hasattr(series.dtype, "pyarrow_dtype"):
+        return _convert_arrow(series, name)
     if dtype == "category":
-        codes, values = series.cat.codes.to_numpy(), series.cat.categories.to_series()
-        return _encode_codes(dtype, codes, values, name, ordered=bool(series.cat.ordered))
+        return _convert_category(series, name)
     if re.fullmatch(_NUMBERS, dtype):
-        return {"coding": "numbers", "dtype": dtype, "numbers": dtype}, [_shuffle_bytes(series.to_numpy())]
+        return {"coding": "numbers", "dtype": dtype, "numbers": dtype}, [series.to_numpy()], []
     if re.fullmatch(_NULLABLE, dtype):
-        numbers = "bool" if dtype == "boolean" else dtype.lower()
-        parts = [series.isna().to_numpy(), series.to_numpy(dtype=numbers, na_value=0)]
-        return {"coding": "numbers", "dtype": dtype, "numbers": numbers, "mask": True}, [*map(_shuffle_bytes, parts)]
+        return _convert_nullable(series, dtype, "bool" if dtype == "boolean" else dtype.lower())
     if time_type := re.fullmatch(_TIMES, dtype):
-        times = series.to_numpy(dtype=f"{time_type[1]}[{time_type[2]}]").view("int64")
-        return {"coding": "numbers", "dtype": dtype, "numbers": "int64"}, [_shuffle_bytes(times)]
-    return _encode_objects(series, dtype, name)
-
-
-def _encode_objects(series: Any, dtype: str, name: str) -> tuple[Schema, list[bytes]]:
-    """Encode a column of text or other JSON values. If most values are repeated, each is sent once, with codes."""
+        if time_type[3]:
+            dtype = f"datetime64[{time_type[2]}, {_zone_name(series, name)}]"
+        return {"coding": "numbers", "dtype": dtype, "numbers": "int64"}, [series.array.asi8], []
     if dtype.startswith("str"):  # its missing values are all alike
-        series = series.astype(object).where(series.notna(), None)
-    dtype, values = "string" if dtype.startswith("string") else "", series.tolist()
-    if set(map(type, values)) <= {str, type(None)}:
-        codes, unique = series.factorize()
-        if 2 * len(unique) < len(values):
-            return _encode_codes(dtype, codes, unique.to_series(), name)
-    text = _to_json([_plain(value, name) for value in values])
-    return {"coding": "json", "dtype": dtype}, [text.encode("ascii")]
+        values = [value if isinstance(value, str) else None for value in series.tolist()]
+        kind = {"dtype": "string"} if dtype.startswith("string") else {"dtype": "", "source": "str"}
+        return {"coding": "json", **kind}, values, []
+    return {"coding": "json", "dtype": ""}, [_plain(value, name) for value in series.tolist()], []
 
 
-def _encode_codes(dtype: str, codes: Any, values: Any, name: str, ordered: bool = False) -> tuple[Schema, list[bytes]]:
-    """Encode a column as indices into its distinct values, -1 for null."""
-    numbers = next(f"int{bits}" for bits in (8, 16, 32, 64) if len(values) < 2 ** (bits - 1))
-    head, parts = _encode_column(values, name)
-    coded = {"coding": "codes", "dtype": dtype, "numbers": numbers, "ordered": ordered}
-    return {**coded, "of": {**head, "rows": len(values)}}, [_shuffle_bytes(codes.astype(numbers)), *parts]
+def _convert_nullable(series: Any, dtype: str, numbers: str) -> tuple[Schema, list[Any], list[bytes]]:
+    head = {"coding": "numbers", "dtype": dtype, "numbers": numbers, "mask": True}
+    return head, [series.isna().to_numpy(), series.to_numpy(dtype=numbers, na_value=0)], []
+
+
+def _convert_category(series: Any, name: str) -> tuple[Schema, list[Any], list[bytes]]:
+    categories = series.cat.categories
+    if str(categories.dtype) == "object" and not {*map(type, categories)} <= {str, int, float, bool}:
+        # As JSON, two of them might be equal.
+        return _convert_column(series.astype(object).where(series.notna(), None), name)
+    head, parts = _encode_column(_convert_column(categories.to_series(), name), slice(None))
+    codes = series.cat.codes.to_numpy()
+    coded = {"coding": "codes", "dtype": "category", "numbers": str(codes.dtype), "ordered": bool(series.cat.ordered)}
+    return {**coded, "of": {**head, "rows": len(categories)}}, [codes], parts
+
+
+def _convert_arrow(series: Any, name: str) -> tuple[Schema, list[Any], list[bytes]]:
+    """Convert a column of Arrow's types as the nearest type of pandas; `source` has Arrow's own."""
+    source, kind, numpy_name = str(series.dtype), series.dtype.kind, str(series.dtype.numpy_dtype)
+    if kind in ("b", "i", "u", "f"):
+        numbers = "float32" if numpy_name == "float16" else numpy_name
+        dtype = {"b": "boolean", "u": f"UI{numbers[2:]}"}.get(kind, numbers.capitalize())
+        head, arrays, _ = _convert_nullable(series, dtype, numbers)
+    elif source.startswith(("timestamp", "duration")):
+        zone = f", {_zone_name(series, name)}" if "tz=" in source else ""
+        times = series.astype("int64[pyarrow]").to_numpy(dtype="int64", na_value=_MISSING_TIME)
+        head = {"coding": "numbers", "dtype": f"{numpy_name[:-1]}{zone}]", "numbers": "int64"}
+        arrays = [times]
+    else:
+        dtype = "string" if source in ("string[pyarrow]", "large_string[pyarrow]") else ""
+        head, arrays = {"coding": "json", "dtype": dtype}, [_plain(value, name) for value in series.tolist()]
+    return {**head, "source": source}, arrays, []
+
+
+def _zone_name(series: Any, name: str) -> str:
+    """Return the IANA name of a column's time zone; without one its offset, if that never changes."""
+    from datetime import timezone
+
+    zone = series.dt.tz
+    known = zone if isinstance(zone, str) else getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if known:
+        return str(known)
+    # The zones of dateutil know the file that they were read from.
+    file = re.search(r"(?:^|zoneinfo/)([A-Z]\w*(?:/[\w+-]+)*)$", str(getattr(zone, "_filename", "")))
+    first = series.dropna().head(1).tolist()
+    offset = first[0].utcoffset() if first else zone.utcoffset(None)
+    own_times = series.dt.tz_localize(None)
+    for candidate in ([file[1]] if file else []) + ([] if offset is None else [timezone(offset)]):
+        try:
+            if own_times.equals(series.dt.tz_convert(candidate).dt.tz_localize(None)):
+                return str(candidate)
+        except (LookupError, ValueError):  # not a zone that pandas knows
+            continue
+    reason = f"column {name!r} has times in {zone!r}, whose offset changes and which has no IANA name. "
+    raise TypeError(f"{reason}Convert it with .dt.tz_convert('Europe/Berlin') or another name.")
+
+
+def _encode_column(column: tuple[Schema, list[Any], list[bytes]], rows: slice) -> tuple[Schema, list[bytes]]:
+    """Return the header and the buffers of some rows of a column, in one of three codings: numbers, codes or json."""
+    head, arrays, repeated = column
+    if head["coding"] != "json":
+        return head, [*(_shuffle_bytes(array[rows]) for array in arrays), *repeated]
+    values = arrays[rows]
+    if {*map(type, values)} <= {str, type(None)}:
+        texts = dict.fromkeys(value for value in values if value is not None)
+        places = {text: place for place, text in enumerate(texts)}
+        if 2 * len(places) < len(values):
+            return _encode_repeated(head, values, places)
+    return head, [_to_json(values).encode("ascii")]
+
+
+def _encode_repeated(head: Schema, values: list[Any], places: dict[str, int]) -> tuple[Schema, list[bytes]]:
+    """Encode text that is mostly repeated: each text once, and its place for every row, -1 for null."""
+    from array import array
+
+    code = next(code for code in "bhiq" if len(places) < 2 ** (8 * array(code).itemsize - 1))
+    codes = array(code, [places.get(value, -1) for value in values])
+    of = {"coding": "json", "dtype": head["dtype"], "rows": len(places)}
+    coded = {"coding": "codes", "numbers": f"int{8 * codes.itemsize}", "ordered": False, "of": of}
+    return {**head, **coded}, [_shuffle_bytes(codes), _to_json([*places]).encode("ascii")]
 
 
 def _shuffle_bytes(numbers: Any) -> bytes:

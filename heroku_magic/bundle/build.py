@@ -133,16 +133,20 @@ class Bundle:
 def sources() -> dict[str, str]:
     """Return the minified text of each module that travels, by module name."""
     helper = (shipped_worker() / "heroku_task.py").read_text(encoding="utf-8")
-    folder = Path(__file__).parent / "remote"
-    remote = {name: minify((folder / f"{name}.py").read_text(encoding="utf-8")) for name in ("driver", "frames")}
-    return {"heroku_task": minify(helper, _HELPER_NAMES), **{f"heroku_{name}": text for name, text in remote.items()}}
+    package = Path(__file__).parents[1]
+    files = {"driver": package / "bundle" / "remote" / "driver.py", "columns": package / "protocol" / "columns.py"}
+    remote = {f"heroku_{name}": minify(file.read_text(encoding="utf-8")) for name, file in files.items()}
+    return {"heroku_task": minify(helper, _HELPER_NAMES), **remote}
 
 
 def _run_code(program: Program, shared: Payload, secrets: list[str]) -> str:
     """Return the source text that RUN_CODE carries."""
     code = {**to_literal(program), "values": json.dumps(shared.headers), "secrets": secrets}
     call = f"driver.main({code!r}, {shared.body!r}, load)\n"
-    return f"{_DEFINE_LOAD}sources = {sources()!r}\n{_LOAD_MODULES}{call}"
+    # A cell finds tables only among the values that all its runs share.
+    has_tables = program.call or any("tables" in header for header in shared.headers.values())
+    travelling = {name: text for name, text in sources().items() if has_tables or name != "heroku_columns"}
+    return f"{_DEFINE_LOAD}sources = {travelling!r}\n{_LOAD_MODULES}{call}"
 
 
 def _name_issues(names: Sequence[str]) -> list[str]:

@@ -92,10 +92,12 @@ class Payload:
 
     def _add_table(self, name: str, table: Any) -> None:
         _check_table(table)
-        index, names = _index(table)
+        index = _index(table)
         chunks, body = _chunks(table)
         index_chunks, index_body = _chunks(index) if index is not None else ([], b"")
-        self.headers[name] = {"tables": chunks, "index": index_chunks, "names": names, "at": len(self.body)}
+        names = [_helper()._encode_label(name) for name in table.index.names]  # noqa: SLF001 - the helper is part of this project
+        index_header = {"index": index_chunks, "names": names, "is_multi": type(table.index).__name__ == "MultiIndex"}
+        self.headers[name] = {"tables": chunks, **index_header, "at": len(self.body)}
         self.body += body + index_body
 
 
@@ -111,20 +113,24 @@ def _is_array(value: Any) -> bool:
 
 
 def _check_table(table: Any) -> None:
-    if not all(isinstance(name, str) for name in table.columns):
-        raise TypeError("the column names of a DataFrame must be text. Rename the columns (`df.columns = [...]`).")
     if table.memory_usage(index=True).sum() > MAX_BYTES:
         raise TypeError(f"a DataFrame of {len(table):,} rows is too large. {LARGE_DATA_HINT}")
 
 
-def _index(table: Any) -> tuple[Any, list[Any]]:
-    """Return the index as a table, with its names; None in place of an index that only numbers the rows."""
+def _index(table: Any) -> Any:
+    """Return the index as a table of one column per level, or None for an index that only numbers the rows.
+
+    The levels of a MultiIndex become categories, which keep each level's type even where values are missing.
+    """
+    import pandas as pd
+
     index = table.index
-    names = [plain(name) for name in index.names]
-    if names == [None] and type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1:
-        return None, names
-    levels = [str(level) for level in range(index.nlevels)]
-    return index.to_frame(index=False, name=levels if len(levels) > 1 else levels[0]), names
+    if isinstance(index, pd.MultiIndex):
+        pairs = zip(index.levels, index.codes, strict=True)
+        return pd.DataFrame({n: pd.Categorical.from_codes(codes, level) for n, (level, codes) in enumerate(pairs)})
+    if isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1:
+        return None
+    return pd.DataFrame({0: index})
 
 
 def _chunks(table: Any) -> tuple[list[dict[str, Any]], bytes]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import struct
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -26,9 +27,12 @@ WIDTHS = {
 _CODES = {"int8": "b", "int16": "h", "int32": "i", "int64": "q"}
 _DTYPE = re.compile(
     r"|string|category|boolean|bool|u?int(8|16|32|64)|U?Int(8|16|32|64)|float(16|32|64)|Float(32|64)"
-    r"|(datetime64|timedelta64)\[(s|ms|us|ns)\]|datetime64\[(s|ms|us|ns), [\w+\-/:() ]{1,60}\]",
+    r"|(datetime64|timedelta64)\[(s|ms|us|ns)\]|datetime64\[(s|ms|us|ns), [^\[\]]{1,200}\]|period\[[\w-]{1,20}\]",
     re.ASCII,
 )
+
+Label: TypeAlias = tuple[str, Any]  # type and value
+_Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class ColumnHeader(msgspec.Struct, frozen=True):
@@ -36,7 +40,8 @@ class ColumnHeader(msgspec.Struct, frozen=True):
 
     coding: `numbers` (in numpy's layout, with a `mask` of nulls), `codes` (indices into the values of a
     `dictionary`, -1 for null) or `json` (a list). dtype: the pandas dtype; empty: inferred by pandas.
-    numbers: the numpy dtype of the bytes.
+    numbers: the numpy dtype of the bytes. label: the column's label as [type, value], if it is not text.
+    source: the dtype on the dyno, where `dtype` only approximates it.
     """
 
     coding: str
@@ -47,15 +52,21 @@ class ColumnHeader(msgspec.Struct, frozen=True):
     ordered: bool = False
     rows: int | None = None
     dictionary: ColumnHeader | None = msgspec.field(default=None, name="of")
+    label: Label | None = None
+    source: str = ""
 
 
 class TableHeader(msgspec.Struct, frozen=True):
-    """The header of a table chunk. sizes: bytes of each buffer. left: rows in the chunks to follow."""
+    """The header of a table chunk.
+
+    sizes: bytes of each buffer. left: rows in the chunks to follow. names: of the levels of the column labels.
+    """
 
     rows: int
     columns: list[ColumnHeader]
     sizes: list[int]
     left: int = 0
+    names: list[Label] = []
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -78,11 +89,15 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A chunk of the result: typed columns of `length` values by name. left: rows in the chunks to follow."""
+    """A chunk of the result: typed columns of `length` values by name.
+
+    left: rows in the chunks to follow. names: of the levels of the column labels.
+    """
 
     length: int
     columns: dict[str, Column]
     left: int = 0
+    names: list[Label] = []
 
     def redacted(self, mask: Mask) -> Table:
         """Return the chunk with its secrets masked."""
@@ -98,10 +113,31 @@ def read_table(header: Any, body: bytes) -> Table:
     if sum(declared.sizes) != len(body) or min(declared.sizes, default=0) < 0 or declared.rows < 0:
         raise ValueError("the buffers do not have their declared length")
     buffers = _buffers(declared.sizes, body)
+    for label in [*declared.names, *(head.label for head in declared.columns if head.label is not None)]:
+        _check_label(label)
     columns = {head.name: _column(head, declared.rows, buffers) for head in declared.columns}
     if len(columns) < len(declared.columns) or next(buffers, None) is not None:
         raise ValueError("the columns do not match the buffers")
-    return Table(declared.rows, columns, declared.left)
+    return Table(declared.rows, columns, declared.left, declared.names)
+
+
+def _check_label(label: Label) -> None:
+    """Raise ValueError or msgspec.ValidationError unless a label is valid."""
+    kind, value = label
+    if kind == "tuple":
+        for part in msgspec.convert(value, list[Label]):
+            _check_label(part)
+    elif kind == "interval":
+        _, *ends = msgspec.convert(value, tuple[Literal["left", "right", "both", "neither"], Label, Label])
+        _check_label(("tuple", ends))
+    elif kind == "date":
+        date.fromisoformat(msgspec.convert(value, str))
+    elif kind == "json":
+        msgspec.convert(value, str | float | bool | None)
+    elif kind.endswith("]") and _DTYPE.fullmatch(kind):
+        msgspec.convert(value, _Int64)
+    else:
+        raise ValueError("an unknown type of label")
 
 
 def _buffers(sizes: list[int], body: bytes) -> Iterator[bytes]:

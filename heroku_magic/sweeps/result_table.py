@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.protocol.dataframe import column, frame, series
+from heroku_magic.protocol.dataframe import frame, series
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import Table
 from heroku_magic.protocol.values import plain, to_text
@@ -22,20 +22,16 @@ def grid_frame(
 
     A column with a parameter's name is replaced by the parameter; check it with `contradiction` first.
     """
-    import pandas as pd
-
-    result = frame([part for _, parts in runs for part in parts], facts)
     counts = [sum(map(_length, parts)) for _, parts in runs]
-    for name in reversed(names):
-        repeated = [
-            plain(parameters.get(name))
+    leading = {
+        name: [
+            value
             for (parameters, _), count in zip(runs, counts, strict=True)
-            for _ in range(count)
+            for value in [plain(parameters.get(name))] * count
         ]
-        if name in result:
-            del result[name]
-        result.insert(0, name, pd.Series(column(repeated).array, index=result.index))
-    return result
+        for name in names
+    }
+    return frame([part for _, parts in runs for part in parts], facts, leading)
 
 
 def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) -> str | None:
@@ -61,7 +57,7 @@ def _column(part: Rows | Table, name: str) -> Iterable[Any]:
     """Return the values of a column, if it exists, with None for NaN in tables."""
     if isinstance(part, Rows):
         return (row[name] for row in part.rows if name in row)
-    if name not in part.columns:
+    if name not in part.columns or part.columns[name].head.label is not None:
         return ()
     values = series(part.columns[name])
     return values.astype(object).where(values.notna(), None).tolist()

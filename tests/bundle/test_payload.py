@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heroku_magic.bundle.payload import Payload
-from heroku_magic.bundle.remote import frames
 from heroku_magic.errors import InvalidParameters
+from heroku_magic.protocol import columns
 from heroku_magic.text.secret import Secret
 
 FLOATS = st.floats(width=32)
@@ -54,7 +54,7 @@ INDEXES = st.one_of(
 
 
 def decoded(name, payload):
-    return frames.build_frame(payload.headers[name], payload.body)
+    return columns.build_frame(payload.headers[name], payload.body)
 
 
 @settings(max_examples=150, deadline=None)
@@ -91,7 +91,7 @@ def refused(value, **options):
 
 
 def test_a_table_that_cannot_be_encoded_is_refused_with_the_reason():
-    assert "Rename the columns" in refused(pd.DataFrame({1: [1]}))
+    assert "Rename it" in refused(pd.DataFrame({1j: [1]}))
     assert "presigned URL" in refused(pd.DataFrame({"x": np.zeros(10_000_000)}))
     assert "two columns" in refused(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     assert "column 'x' holds longdouble" in refused(pd.DataFrame({"x": np.array([1, 2], dtype="longdouble")}))

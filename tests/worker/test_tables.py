@@ -126,7 +126,7 @@ def test_a_key_that_a_row_lacks_becomes_null(sent, rows):
 
 
 def test_null_and_nan_stay_distinct():
-    from heroku_magic.protocol.dataframe import column as of
+    from heroku_magic.protocol.concatenation import infer as of
 
     floats = of([1.5, None, float("nan")])
     assert str(floats.dtype) == "Float64"

@@ -13,6 +13,8 @@ import linecache
 import os
 import sys
 import types
+from collections.abc import Iterator
+from itertools import chain
 
 import heroku_task
 
@@ -131,7 +133,7 @@ def _decode(headers: dict[str, Any], body: bytes, load: Callable[[str], Any]) ->
     values = {name: _array(name, one, body) if "array" in one else one.get("value") for name, one in headers.items()}
     for name in [name for name, one in headers.items() if "tables" in one]:
         try:
-            values[name] = load("heroku_frames").build_frame(headers[name], body)
+            values[name] = load("heroku_columns").build_frame(headers[name], body)
         except ImportError:  # noqa: PERF203 - the first error is enough
             message = f'"{name}" is a DataFrame, and pandas is not installed in the app'
             raise ModuleNotFoundError(message, name="pandas") from None
@@ -183,39 +185,86 @@ def _show_open_figures() -> None:
 
 def _show(value: Any) -> None:
     """Send the value of a cell's last expression as the table; show it if it has no rows or rows were emitted."""
-    table = _NOTHING if heroku_task._sender.has_table else _as_table(value)
-    if table is not _NOTHING:
-        heroku_task.emit(table)
-    elif value is not None:
-        display(value)
+    shown = repr(value) if isinstance(value, Iterator) else value  # before its first item is taken
+    if value is not None and (heroku_task._sender.has_table or not _emit(value)):
+        display(shown)
+
+
+def _emit(value: Any) -> bool:
+    """Send a value as the table; return whether it is one. Raises TypeError for rows whose values cannot be sent."""
+    if isinstance(value, Iterator):
+        first = next(value, _NOTHING)
+        rows: Any = [] if first is _NOTHING else chain([first], value)
+        is_table = first is _NOTHING or _is_row(first)
+    else:
+        rows = _as_table(value)
+        is_table = rows is not _NOTHING
+    if is_table:
+        try:
+            heroku_task.emit(rows)
+        except TypeError:
+            if isinstance(rows, (list, chain)) or heroku_task._sender.has_table:
+                raise
+            return False  # a DataFrame with a column that cannot be sent
+    return is_table
 
 
 def _as_table(value: Any) -> Any:
     """Return a value as `emit` takes it: each scalar becomes a row with the column `value`."""
-    if value is None:
-        return _NOTHING
-    if hasattr(value, "to_frame") and hasattr(value, "index"):  # a Series
-        value = value.to_frame("value" if value.name is None else value.name)
-    if hasattr(value, "columns") and hasattr(value, "to_dict"):  # a DataFrame of pandas or polars
-        return _with_index_columns(value)
-    if heroku_task._as_dict(value) is not None or hasattr(value, "__next__"):
-        return value
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    items = value if isinstance(value, (list, tuple)) else [value]
-    if items and all(heroku_task._as_dict(item) is not None for item in items):
-        return items
     try:
+        frame = _as_frame(value)
+        if frame is not None:
+            return frame
+        if _is_row(value):
+            return [value]
+        items = value if isinstance(value, (list, tuple)) else heroku_task._plain(value, "value")
+        items = items if isinstance(items, (list, tuple)) else [items]
+        if items and all(map(_is_row, items)):
+            return [*items]
         return [{"value": heroku_task._plain(item, "value")} for item in items]
-    except TypeError:
+    except Exception:  # noqa: BLE001 - it has no rows, or only looks as if it had
         return _NOTHING
 
 
-def _with_index_columns(table: Any) -> Any:
+def _is_row(value: Any) -> bool:
+    try:
+        return heroku_task._as_dict(value) is not None
+    except Exception:  # noqa: BLE001 - the groups of a DataFrame have `keys`, too
+        return False
+
+
+def _as_frame(value: Any) -> Any:
+    """Return a Series, an Index or a DataFrame as a DataFrame; None for anything else."""
+    if hasattr(value, "to_frame") and hasattr(value, "nlevels"):  # an Index
+        return (value if value.nlevels > 1 or value.name is not None else value.rename("value")).to_frame(index=False)
+    if hasattr(value, "to_frame") and hasattr(value, "index"):  # a Series, whose index may be its only key
+        table = value.to_frame("value" if value.name is None else value.name)
+        return _with_index_columns(table, is_numbered=type(value.index).__name__ == "RangeIndex")
+    is_frame = hasattr(value, "columns") and hasattr(value, "to_dict")  # of pandas or polars
+    return _with_index_columns(value) if is_frame else None
+
+
+def _with_index_columns(table: Any, is_numbered: Any = None) -> Any:
     """Return a DataFrame whose index, unless it only numbers the rows, has become columns."""
     index = getattr(table, "index", None)
-    is_numbered = index is None or (list(index.names) == [None] and index.dtype.kind in ("i", "u"))
-    return table if is_numbered else table.reset_index()
+    if is_numbered is None:
+        is_numbered = index is None or index.dtype.kind in ("i", "u")
+    if index is None or (is_numbered and list(index.names) == [None]):
+        return table
+    names: list[Any] = []
+    for level, name in enumerate(index.names):
+        unnamed = "index" if len(index.names) == 1 else f"level_{level}"
+        names.append(_free_name(unnamed if name is None else name, [*table.columns, *names]))
+    if getattr(table.columns, "nlevels", 1) == 1:
+        # Categories and intervals do not accept another label.
+        table = table.set_axis(table.columns.astype(object), axis=1)
+    return table.set_axis(index.set_names(names), axis=0).reset_index()
+
+
+def _free_name(name: Any, taken: list[Any]) -> Any:
+    while name in taken:
+        name = f"{name}_index"
+    return name
 
 
 def _send_result(name: str, value: Any) -> None:

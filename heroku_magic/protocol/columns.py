@@ -1,0 +1,222 @@
+"""Builds the columns of a DataFrame from a table's wire format, and joins columns without changing a value.
+
+The notebook imports this module, and its text travels to the dyno, so it needs only Python 3.9, numpy
+and pandas. The worker's README describes the format.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import warnings
+from datetime import date, timedelta, timezone
+from itertools import chain
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+_OFFSET = re.compile(r"(?:UTC)?([+-])(\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?")
+
+
+# -- one column ------------------------------------------------------------------------------------
+
+
+def text(values: list[Any], dtype: Any) -> Any:
+    """Return text as a Series of a dtype for text."""
+    try:
+        return pd.Series(values, dtype=dtype)
+    except UnicodeEncodeError:  # pyarrow stores text as UTF-8, which has no lone surrogates
+        is_nullable = dtype == "string"
+        return pd.Series(values, dtype=pd.StringDtype("python", **({} if is_nullable else {"na_value": np.nan})))
+
+
+def masked(values: Any, mask: Any) -> Any:
+    """Combine values and mask into a nullable column, the only one that distinguishes NaN from null."""
+    arrays = {"b": pd.arrays.BooleanArray, "f": pd.arrays.FloatingArray}
+    return pd.Series(arrays.get(values.dtype.kind, pd.arrays.IntegerArray)(values, mask))
+
+
+def series(column: Any) -> Any:
+    """Return a column of a table as a Series.
+
+    column: has `head` (attributes as in the wire format), `values` (a list, or the bytes of numbers),
+    `mask` (bytes, if there are nulls), and `dictionary` (the column of the values that codes refer to, or None).
+    """
+    head = column.head
+    if isinstance(column.values, list):
+        result = _listed(column.values, head)
+    elif column.dictionary is not None:
+        result = _decoded(np.frombuffer(column.values, dtype=head.numbers), column)
+    else:
+        numbers = np.frombuffer(column.values, dtype=head.numbers).copy()
+        if head.mask:
+            result = masked(numbers, np.frombuffer(column.mask, dtype=bool).copy())
+        elif head.dtype.startswith(("datetime", "timedelta", "period")):
+            result = _times(numbers, head.dtype)
+        else:
+            result = pd.Series(numbers)
+    return _as_arrow(result, head.source) if head.source.endswith("[pyarrow]") else result
+
+
+def _listed(values: list[Any], head: Any) -> Any:
+    if head.dtype == "string":
+        return text(values, "string")
+    kinds = {*map(type, values)}
+    if kinds <= {str, type(None)} and (str in kinds or head.source == "str"):
+        return text(values, pd.Series([""]).dtype)  # pandas 2 has no dtype for text
+    return pd.Series(values, dtype="object")
+
+
+def _decoded(codes: Any, column: Any) -> Any:
+    """Return the values that codes refer to; -1 is null."""
+    values = series(column.dictionary)
+    if column.head.dtype == "category":
+        try:
+            return pd.Series(pd.Categorical.from_codes(codes, pd.Index(values), ordered=column.head.ordered))
+        except (TypeError, ValueError):  # JSON made values equal that were distinct on the dyno
+            pass
+    known = [*values.tolist(), None]
+    return _listed([known[code] for code in codes.tolist()], column.head)
+
+
+def _times(numbers: Any, dtype: str) -> Any:
+    """Convert counts since 1970 in the dtype's unit to times in its time zone."""
+    if dtype.startswith("period"):
+        return pd.Series(pd.arrays.PeriodArray(numbers, dtype=pd.PeriodDtype(dtype[7:-1])))
+    plain, _, zone = dtype[:-1].partition(", ")
+    times = pd.Series(numbers.view(f"{plain}]"))
+    if not zone:
+        return times
+    times = times.dt.tz_localize("UTC")
+    try:
+        return times.dt.tz_convert(_zone(zone))
+    except (LookupError, ValueError):
+        warnings.warn(f'This computer does not know the time zone "{zone}". Its times are shown in UTC.', stacklevel=2)
+        return times
+
+
+def _zone(name: str) -> Any:
+    """Return the offset that a name spells out, because pandas drops its seconds; otherwise the name."""
+    match = _OFFSET.fullmatch(name)
+    if match is None:
+        return name
+    offset = timedelta(hours=int(match[2]), minutes=int(match[3]), seconds=float(match[4] or 0))
+    return timezone(-offset if match[1] == "-" else offset) if offset else timezone.utc
+
+
+def _as_arrow(values: Any, source: str) -> Any:
+    """Return a column with the Arrow type that it had, if this computer has pyarrow."""
+    try:
+        pa: Any = importlib.import_module("pyarrow")
+        dtype: Any = None
+        decimal = re.fullmatch(r"decimal128\((\d+), (-?\d+)\)", source[: -len("[pyarrow]")])
+        if decimal:
+            dtype = pd.ArrowDtype(pa.decimal128(int(decimal[1]), int(decimal[2])))
+        elif source == "string[pyarrow]":
+            dtype = pd.ArrowDtype(pa.string())
+        else:
+            dtype = pd.ArrowDtype.construct_from_string(source)
+        if values.dtype.kind not in "biufmM":
+            values = values.astype(pd.ArrowDtype(pa.string()))
+        return values.astype(dtype)
+    except (ImportError, TypeError, ValueError, NotImplementedError):
+        return values
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def label_index(labels: list[Any], names: Any) -> Any:
+    """Return the index of the column labels; several names are those of the levels of a MultiIndex."""
+    if len(names) > 1 and labels:
+        padded = [one if isinstance(one, tuple) else (one, *[""] * (len(names) - 1)) for one in labels]
+        return pd.MultiIndex.from_tuples(padded, names=names)
+    kinds = {*map(type, labels)}
+    try:
+        index = pd.Index(labels, dtype=None if len(kinds) == 1 else "object", tupleize_cols=False)
+    except UnicodeEncodeError:  # as for values
+        index = pd.Index(labels, dtype="object")
+    index.name = names[0]
+    return index
+
+
+def read_label(label: Sequence[Any]) -> Any:
+    """Return a label that is not text from its type and value."""
+    kind, value = label
+    if kind == "json":
+        return np.nan if value != value else value  # noqa: PLR0124 - this one NaN is equal to itself in a dict
+    if kind == "tuple":
+        return tuple(map(read_label, value))
+    if kind == "interval":
+        return pd.Interval(read_label(value[1]), read_label(value[2]), value[0])
+    return date.fromisoformat(value) if kind == "date" else _times(np.array([value]), kind)[0]
+
+
+# -- on the dyno: tables that the notebook sent, which are not checked -----------------------------
+
+
+def build_frame(header: dict[str, Any], body: bytes) -> Any:
+    """Return the DataFrame of the chunks in `tables`; `index` has the chunks of its index, if any, and `names`."""
+    buffers = _buffers(header, body)
+    table = _read_chunks(header["tables"], buffers)
+    if header["index"]:
+        levels = _read_chunks(header["index"], buffers)
+        table.index = _multi_index(levels) if header["is_multi"] else pd.Index(levels[0])
+    table.index.names = [read_label(name) for name in header["names"]]
+    return table
+
+
+def _multi_index(levels: Any) -> Any:
+    columns = [levels[label].astype("category").cat for label in levels]
+    return pd.MultiIndex([one.categories for one in columns], [one.codes for one in columns])
+
+
+def _buffers(header: dict[str, Any], body: bytes) -> Iterator[bytes]:
+    at = header["at"]
+    for chunk in header["tables"] + header["index"]:
+        for size in chunk["sizes"]:
+            yield body[at : at + size]
+            at += size
+
+
+def _read_chunks(chunks: list[dict[str, Any]], buffers: Iterator[bytes]) -> Any:
+    """Return a table, whose columns are joined as lists and bytes, before they have a dtype."""
+    parts = [[_read(head, chunk["rows"], buffers) for head in chunk["columns"]] for chunk in chunks]
+    columns = [series(_join(pieces)) for pieces in zip(*parts)]  # noqa: B905 - new in Python 3.10
+    table = pd.DataFrame(dict(enumerate(columns)), index=range(sum(chunk["rows"] for chunk in chunks)))
+    labels = [read_label(one["label"]) if "label" in one else one["name"] for one in chunks[0]["columns"]]
+    table.columns = label_index(labels, [read_label(name) for name in chunks[0].get("names", [["json", None]])])
+    return table
+
+
+def _read(head: dict[str, Any], rows: int, buffers: Iterator[bytes]) -> Any:
+    column = SimpleNamespace(head=SimpleNamespace(**{"source": "", "mask": False, **head}), mask=b"", dictionary=None)
+    if head["coding"] == "json":
+        column.values = json.loads(next(buffers))
+        return column
+    if column.head.mask:
+        column.mask = next(buffers)
+    # Shuffled: the first byte of every number, then all second bytes, and so on.
+    shuffled = np.frombuffer(next(buffers), dtype=np.uint8).reshape(np.dtype(head["numbers"]).itemsize, rows)
+    column.values = shuffled.T.tobytes()
+    if "of" in head:
+        column.dictionary = _read(head["of"], head["of"]["rows"], buffers)
+        if head["dtype"] != "category":  # text, whose dictionary differs from chunk to chunk
+            known = [*column.dictionary.values, None]  # noqa: PD011 - as below
+            column.values = [known[code] for code in np.frombuffer(column.values, head["numbers"])]
+            column.dictionary = None
+    return column
+
+
+def _join(pieces: Sequence[Any]) -> Any:
+    column, parts = pieces[0], [piece.values for piece in pieces]  # noqa: PD011 - not of pandas
+    column.values = [*chain.from_iterable(parts)] if isinstance(column.values, list) else b"".join(parts)
+    column.mask = b"".join(piece.mask for piece in pieces)
+    return column

@@ -1,0 +1,193 @@
+"""Joins rows and columns below each other without changing a value: no number passes through float.
+
+The dtype of a column depends only on its values. Nullable dtypes, built from values and a mask,
+distinguish null from NaN: https://pandas.pydata.org/docs/user_guide/integer_na.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from heroku_magic.protocol.columns import label_index, masked, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MAX_EXACT = 2**53  # a float represents every integer up to here
+_DTYPES = {bool: "bool", int: "int64", float: "float64"}
+_UNITS = ("s", "ms", "us", "ns")
+
+
+def concat(
+    tables: Sequence[tuple[int, Mapping[Any, Any]]],
+    names: Sequence[Any] = (None,),
+    leading: Mapping[str, Any] | None = None,
+) -> Any:
+    """Return tables, each a number of rows and columns by label, below each other as one DataFrame.
+
+    names: of the levels of the column labels. leading: the first columns, which replace those of the same label.
+    """
+    columns = dict(leading or {})
+    for label in dict.fromkeys(label for _, table in tables for label in table):
+        if label not in columns:
+            columns[label] = join([(rows, table.get(label)) for rows, table in tables])
+    frame = pd.DataFrame(dict(enumerate(columns.values())), index=range(sum(rows for rows, _ in tables)))
+    frame.columns = label_index([*columns], names)
+    return frame
+
+
+def infer(values: list[Any]) -> Any:
+    """Return JSON values as a Series of the narrowest dtype that preserves each of them."""
+    kinds = set(map(type, values))
+    is_nullable = type(None) in kinds
+    kind = _number_type(kinds - {type(None)}, values)
+    if kind is None:
+        is_text = str in kinds and kinds <= {str, type(None)}
+        return text(values, None) if is_text else pd.Series(values, dtype="object")
+    if not is_nullable:
+        return pd.Series(np.array(values, dtype=_DTYPES[kind]))
+    mask = np.array([value is None for value in values], dtype=bool)
+    return masked(np.array([kind() if value is None else value for value in values], dtype=_DTYPES[kind]), mask)
+
+
+def _number_type(kinds: set[type], values: list[Any]) -> type | None:
+    """Return the number type that represents all values exactly, or None."""
+    if kinds == {bool}:
+        return bool
+    if not kinds or not kinds <= {int, float}:
+        return None
+    largest = max((abs(value) for value in values if type(value) is int), default=0)
+    if kinds == {int}:
+        return int if largest < 2**63 else None
+    return float if largest <= _MAX_EXACT else None
+
+
+def join(pieces: Sequence[tuple[int, Any]]) -> Any:
+    """Concatenate the pieces of a column, each a number of rows and a Series, or None for rows that lack the column.
+
+    The result has the narrowest dtype that preserves each value: it never passes through float.
+    """
+    known = [piece for rows, piece in pieces if piece is not None and rows and not _is_void(piece)]
+    known = known or [piece for _, piece in pieces if piece is not None][:1]
+    if len(pieces) == 1:
+        return known[0]
+    if len({piece.dtype for piece in known}) > 1 and any(
+        isinstance(piece.dtype, pd.CategoricalDtype) for piece in known
+    ):
+        return join([(rows, None if piece is None else _without_categories(piece)) for rows, piece in pieces])
+    has_nulls = any(rows and (piece is None or _is_void(piece)) for rows, piece in pieces)
+    dtype, is_masked = _common_dtype(known, has_nulls)
+    parts = [
+        _nulls(rows, dtype, is_masked) if piece is None or _is_void(piece) else _cast(piece, dtype, is_masked)
+        for rows, piece in pieces
+        if rows
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else known[0]
+
+
+def _is_object(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind == "O"
+
+
+def _is_void(piece: Any) -> bool:
+    """Whether a column holds nothing that tells its type."""
+    return bool(_is_object(piece.dtype) and all(value is None for value in piece))
+
+
+def _without_categories(piece: Any) -> Any:
+    if not isinstance(piece.dtype, pd.CategoricalDtype):
+        return piece
+    return pd.Series(pd.array(piece.cat.categories).take(piece.cat.codes.to_numpy(), allow_fill=True))
+
+
+def _is_masked(dtype: Any) -> bool:
+    """Whether a dtype of numbers has nulls: pandas's own, or Arrow's."""
+    return not isinstance(dtype, np.dtype)
+
+
+def _common_dtype(known: Sequence[Any], has_nulls: bool) -> tuple[Any, bool]:
+    """Return the dtype that preserves all values of some columns, and whether it is for numbers and needs a mask."""
+    dtypes = list(dict.fromkeys(piece.dtype for piece in known))
+    if len(dtypes) == 1 and (not has_nulls or _is_masked(dtypes[0])):
+        return dtypes[0], False
+    if all(dtype.kind in "biuf" for dtype in dtypes):
+        return _common_number(known, has_nulls)
+    if len(dtypes) == 1:
+        return dtypes[0], False
+    if all(isinstance(dtype, pd.StringDtype) for dtype in dtypes):
+        # Nullable text first, and pandas's own storage, which takes lone surrogates.
+        return min(dtypes, key=lambda dtype: (dtype.na_value is not pd.NA, dtype.storage != "python")), False
+    return _common_time(known, dtypes), False
+
+
+def _common_number(known: Sequence[Any], has_nulls: bool) -> tuple[Any, bool]:
+    arrays = [_numbers(piece) for piece in known]
+    dtype: Any = np.result_type(*arrays)
+    if dtype.kind != "b" and any(array.dtype.kind == "b" for array in arrays):
+        return np.dtype(object), False
+    whole = [array for array in arrays if array.dtype.kind in "iu" and array.size]
+    if dtype.kind == "f" and whole:
+        low, high = min(int(array.min()) for array in whole), max(int(array.max()) for array in whole)
+        if all(array.dtype.kind in "iu" for array in arrays):  # numpy has no common type for int64 and uint64
+            limits = [np.iinfo("int64"), np.iinfo("uint64")]
+            dtype = next((one.dtype for one in limits if one.min <= low and high <= one.max), np.dtype(object))
+        elif max(-low, high) > _MAX_EXACT:
+            dtype = np.dtype(object)
+    has_nan = any(array.dtype.kind == "f" and np.isnan(array).any() for array in arrays)
+    is_masked = any(_is_masked(piece.dtype) for piece in known) or (has_nulls and (dtype.kind != "f" or has_nan))
+    if dtype == np.dtype("float16") and is_masked:
+        dtype = np.dtype("float32")  # pandas has no nullable float16
+    return dtype, is_masked and dtype.kind != "O"
+
+
+def _numbers(piece: Any) -> Any:
+    """Return the numbers of a column as numpy's, with zeros for nulls."""
+    if not _is_masked(piece.dtype):
+        return piece.to_numpy()
+    return piece.to_numpy(dtype=piece.dtype.numpy_dtype, na_value=0)
+
+
+def _common_time(known: Sequence[Any], dtypes: Sequence[Any]) -> Any:
+    """Return the finest unit, if all columns are times of one zone, or durations, that it can hold."""
+    kinds = {(dtype.kind, str(getattr(dtype, "tz", None)), isinstance(dtype, pd.ArrowDtype)) for dtype in dtypes}
+    if len(kinds) > 1 or next(iter(kinds))[0] not in "mM" or next(iter(kinds))[2]:
+        return np.dtype(object)
+    unit = max((piece.dt.unit for piece in known), key=_UNITS.index)
+    try:
+        return next(one.dtype for one in [piece.dt.as_unit(unit) for piece in known])
+    except ValueError:  # out of bounds
+        return np.dtype(object)
+
+
+def _cast(piece: Any, dtype: Any, is_masked: bool) -> Any:
+    if piece.dtype == dtype and not is_masked:
+        return piece
+    if _is_object(dtype):
+        return pd.Series(_objects(piece), dtype="object")
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        numbers = _numbers(piece).astype(dtype)
+        mask = piece.isna().to_numpy() if _is_masked(piece.dtype) else np.zeros(len(piece), dtype=bool)
+        return masked(numbers, mask) if is_masked else pd.Series(numbers)
+    return piece.astype(dtype)
+
+
+def _objects(piece: Any) -> list[Any]:
+    """Return the values of a column, with None for nulls."""
+    if _is_object(piece.dtype):
+        return list(piece)
+    if piece.dtype.kind in "biuf":
+        values, is_null = _numbers(piece).tolist(), piece.isna() & _is_masked(piece.dtype)
+    else:
+        values, is_null = piece.tolist(), piece.isna()
+    return [None if null else value for value, null in zip(values, is_null)]  # noqa: B905 - new in Python 3.10
+
+
+def _nulls(rows: int, dtype: Any, is_masked: bool) -> Any:
+    if is_masked:
+        return masked(np.zeros(rows, dtype=dtype), np.ones(rows, dtype=bool))
+    return pd.Series(
+        np.full(rows, np.nan, dtype) if dtype.kind == "f" and not _is_masked(dtype) else [None] * rows, dtype=dtype
+    )
