@@ -14,7 +14,7 @@ from heroku_magic.app.catalog import Catalog
 from heroku_magic.app.connection import AppConnection
 from heroku_magic.app.planner import Planner
 from heroku_magic.deploy.archive import pack
-from heroku_magic.deploy.checks import problems, warnings
+from heroku_magic.deploy.checks import findings
 from heroku_magic.deploy.deploy import Deploy
 from heroku_magic.errors import DeployRefused, Interrupted, InvalidOptions, NotFound
 from heroku_magic.protocol.helper import shipped_worker
@@ -200,10 +200,11 @@ class ManagedApp(AppConnection):
                 "%heroku create makes an app to deploy to."
             )
         archive = pack(Path(folder).expanduser().resolve(), allow=allow)
-        if issues := problems(archive.names, archive.texts):
+        found = findings(archive.names, archive.texts)
+        if issues := [finding.text for finding in found if finding.is_certain]:
             raise DeployRefused(issues)
-        for warning in warnings(archive.names, archive.texts):
-            notify(warning)
+        for finding in found:
+            notify(finding.text)
         self._catalog.invalidate()
         return Deploy(self.client, self.app, self.app_name, archive).start()
 

@@ -6,6 +6,7 @@ deploy an app can read its slug.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -16,33 +17,22 @@ import tarfile
 import tempfile
 import weakref
 from dataclasses import dataclass, field
+from importlib.util import decode_source
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from heroku_magic.deploy.ignore import included_files
 from heroku_magic.errors import DeployRefused
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
 
 LARGEST = 1_000_000_000  # bytes of an app's files: https://devcenter.heroku.com/articles/limits#builds
 IN_MEMORY = 16_000_000  # bytes; a larger archive goes to a temporary file
-_READ = (".py", ".python-version", "Procfile", "runtime.txt")  # files whose content is checked
+_READ = (".py", ".python-version", "Procfile", "Pipfile.lock", ".txt", ".in")  # files whose content is checked
 _SCANNED = 1_000_000  # bytes of a file that are searched for keys
 
-_NEVER = frozenset(
-    [
-        ".git",
-        ".heroku",
-        ".venv",
-        "__pycache__",
-        ".ipynb_checkpoints",
-        ".mypy_cache",
-        ".pytest_cache",
-        ".ruff_cache",
-        ".DS_Store",
-    ]
-)
 _SECRET_NAMES = re.compile(
     r"\.env(\..+)?|[._]netrc|id_(rsa|dsa|ecdsa|ed25519)|.*\.(p12|pfx|keystore)|credentials\.json"
 )
@@ -50,7 +40,7 @@ _SAMPLES = re.compile(r"\.env\.(example|sample|template|dist)")
 _KEY = re.compile(rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")
 # Token formats that their issuers document for scanners.
 _TOKENS = re.compile(
-    rb"HRKU-[\w-]{30}|AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{36}|xox[baprs]-[0-9A-Za-z-]{10}|sk-[\w-]{32}"
+    rb"HRKU-[\w-]{30}|AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{36}|xox[baprs]-[0-9A-Za-z-]{10}|(?<![\w-])sk-[0-9A-Za-z]{32}|(?<![\w-])sk-(?:proj|svcacct|admin|ant-\w+)-[\w-]*\w{20}"
 )
 
 
@@ -88,7 +78,7 @@ def pack(folder: Path, *, allow: Iterable[str] = ()) -> Archive:
     if not folder.is_dir():
         raise DeployRefused([f"{clean_line(str(folder))} is not a folder."])
     packer = _Packer(folder, frozenset(allow))
-    paths = sorted(_files(folder))
+    paths = sorted(included_files(folder))
     package = packer.package(paths)
     if packer.issues:
         raise DeployRefused(packer.issues)
@@ -140,7 +130,8 @@ class _Packer:
 
     def _add_link(self, tar: tarfile.TarFile, info: tarfile.TarInfo, source: Path) -> None:
         target = source.readlink()
-        if target.is_absolute() or not source.resolve().is_relative_to(self._folder.resolve()):
+        # Path.resolve would raise an error for links in a circle, which Heroku takes as they are.
+        if target.is_absolute() or not Path(os.path.realpath(source)).is_relative_to(os.path.realpath(self._folder)):
             what = "is a link out of the folder, and only the folder is sent."
             self.issues.append(f"{clean_line(info.name)} {what}")
             return
@@ -162,7 +153,7 @@ class _Packer:
         tar.addfile(info, io.BytesIO(content))
         self._sizes[info.name] = info.size
         if info.size <= _SCANNED and info.name.endswith(_READ):
-            self._texts[info.name] = content.decode("utf-8", "replace")
+            self._texts[info.name] = _text(info.name, content)
 
 
 def _secret(name: str, content: bytes) -> str:
@@ -175,32 +166,17 @@ def _secret(name: str, content: bytes) -> str:
     return "holds what looks like a token" if _TOKENS.search(head) else ""
 
 
-def _files(folder: Path) -> Iterator[str]:
-    """Yield the paths of all files and links that are not ignored, with `/` between their parts."""
-    yield from _walk(folder, "", [("", _ignored(folder, ".slugignore"))])
-
-
-def _walk(folder: Path, prefix: str, rules: list[tuple[str, Callable[[str], bool]]]) -> Iterator[str]:
-    rules = [*rules, (prefix, _ignored(folder / prefix, ".gitignore"))]
-    for entry in os.scandir(folder / prefix):
-        path = prefix + entry.name
-        is_folder = entry.is_dir(follow_symlinks=False)
-        matched = path + "/" if is_folder else path
-        if entry.name in _NEVER or any(ignores(matched[len(start) :]) for start, ignores in rules):
-            continue
-        if not is_folder:
-            yield path
-        elif not (Path(entry.path) / "pyvenv.cfg").exists():
-            yield from _walk(folder, matched, rules)
-
-
-def _ignored(folder: Path, name: str) -> Callable[[str], bool]:
-    """Return a predicate: whether the folder's file of this name ignores a path below the folder."""
-    from pathspec import GitIgnoreSpec
-
-    path = folder / name
-    lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
-    return GitIgnoreSpec.from_lines(lines).match_file
+def _text(name: str, content: bytes) -> str:
+    """Return the text of a file as Python, pip or Heroku's build system decodes it."""
+    if name.endswith(".py"):
+        try:
+            return decode_source(content)
+        except (SyntaxError, UnicodeError):
+            return content.decode("utf-8", "surrogateescape")
+    if name in {"Procfile", ".python-version", "runtime.txt"}:
+        return content.decode("utf-8", "replace")
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
 
 
 def _digest(file: IO[bytes]) -> str:

@@ -98,6 +98,59 @@ def test_ignored_and_unneeded_files_are_left_out(folder):
     ]
 
 
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({".gitignore": b"\xef\xbb\xbfprivate/\n", "private/a": "", "a": ""}, ["a"]),
+        ({".slugignore": b"\xef\xbb\xbf*.bin\r\n", "a.bin": "", "a": ""}, ["a"]),
+        ({".gitignore": "*.csv\n", "data/.gitignore": "!b.csv\n", "data/a.csv": "", "data/b.csv": ""}, ["data/b.csv"]),
+        ({".gitignore": "*.csv\n!b.csv\n", "a.csv": "", "b.csv": "", "sub/b.csv": ""}, ["b.csv", "sub/b.csv"]),
+        ({".gitignore": "!b.csv\n*.csv\n", "b.csv": ""}, []),
+        ({".gitignore": "data/\n!data/b\n", "data/.gitignore": "!b\n", "data/b": ""}, []),
+        ({".gitignore": "data/*\n!data/b\n", "data/a": "", "data/b": ""}, ["data/b"]),
+        ({".gitignore": "*\n!*/\n!*.py\n", "a.txt": "", "b.py": "", "sub/c.py": "", "sub/d": ""}, ["b.py", "sub/c.py"]),
+        ({"sub/.gitignore": "/a\n", "a": "", "sub/a": "", "sub/x/a": ""}, ["a", "sub/x/a"]),
+        ({".gitignore": "a  \nb\\ \n", "a": "", "b ": "", "b": ""}, ["b"]),
+        ({".gitignore": "\\#a\n#b\n\\!c\n", "#a": "", "#b": "", "!c": "", "b": ""}, ["#b", "b"]),
+        ({".gitignore": "a/**/z\n**/y\n", "a/z": "", "a/b/c/z": "", "z": "", "b/y": ""}, ["z"]),
+        ({".gitignore": "!\n[\na\n", "a": "", "b": ""}, ["b"]),
+        ({".slugignore": "*.md\n", ".gitignore": "!a.md\n", "a.md": "", "b": ""}, ["b"]),
+        ({"sub/.slugignore": "*.md\n", "sub/a.md": ""}, ["sub/a.md"]),
+        ({".gitignore": "link/\n", "a": ""}, ["a", "link"]),
+    ],
+)
+def test_ignore_files_are_read_as_git_reads_them(folder, files, expected):
+    write(folder, **files)
+    if "link" in expected:
+        (folder / "link").symlink_to(".")
+    assert [name for name in names(pack(folder)) if not name.endswith("ignore")] == expected
+
+
+def test_links_in_a_circle_are_sent_as_they_are(folder):
+    (folder / "b").symlink_to("a")
+    (folder / "a").symlink_to("b")
+    (folder / "self").symlink_to("./self")
+    assert names(pack(folder)) == ["a", "b", "self"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("a.py", b"\xef\xbb\xbfx = 1\r\n", "x = 1\n"),
+        ("a.py", b"# coding: latin-1\nx = '\xe4'\n", "# coding: latin-1\nx = '\xe4'\n"),
+        ("a.py", b"x = '\xe4'\n", "x = '\udce4'\n"),
+        ("requirements.txt", "\ufeffpandas\n".encode(), "pandas\n"),
+        ("requirements.txt", "\ufeffpandas\n".encode("utf-16-le"), "pandas\n"),
+        ("requirements.txt", "\ufeffpandas\n".encode("utf-16-be"), "pandas\n"),
+        ("Procfile", "\ufeffa: b".encode(), "\ufeffa: b"),
+        (".python-version", b"\xff\xfe3\0", "\ufffd\ufffd3\0"),
+    ],
+)
+def test_texts_are_decoded_as_their_reader_decodes_them(folder, name, content, text):
+    write(folder, **{name: content})
+    assert pack(folder).texts == {name: text}
+
+
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"
 
 
@@ -127,6 +180,21 @@ def test_sample_secrets_and_public_certificates_are_accepted(folder):
     assert names(pack(folder)) == [".env.example", "ca.pem"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<a href="/desk-organizer-with-many-small-drawers-and-one-large-shelf">',
+        "https://example.org/flask-mega-tutorial-part-i-hello-world-and-more",
+        "sk-learn-is-not-the-name-of-a-package-that-anybody-should-install",
+        "task-0123456789abcdef0123456789abcdef0123456789abcdef",
+        "risk-0123456789abcdefghijABCDEFGHIJ0123456789",
+    ],
+)
+def test_words_are_not_tokens(folder, text):
+    write(folder, **{"page.html": text})
+    assert names(pack(folder)) == ["page.html"]
+
+
 def test_all_problems_are_reported_at_once(folder):
     write(folder, **{".env": "A=1", "closed": "x"})
     os.mkfifo(folder / "pipe")
@@ -146,7 +214,7 @@ def test_a_file_that_cannot_be_read_is_named(folder):
 
 def test_a_file_that_disappears_while_it_is_packed_is_named(folder, monkeypatch):
     write(folder, here="x")
-    monkeypatch.setattr("heroku_magic.deploy.archive._files", lambda folder: ["gone", "here"])
+    monkeypatch.setattr("heroku_magic.deploy.archive.included_files", lambda folder: ["gone", "here"])
     assert issues(folder) == ["gone cannot be read (No such file or directory)."]
 
 

@@ -1,0 +1,99 @@
+"""Checks requirements.txt and the files that it includes, by the rules of pip.
+
+https://pip.pypa.io/en/stable/reference/requirements-file-format/
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from heroku_magic.deploy.findings import Finding
+from heroku_magic.text.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from heroku_magic.deploy.findings import AppFiles
+
+_CONTINUED = re.compile(r"(?<!\\)\\\r?\n")
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_INCLUDED = re.compile(r"(-r|-c|--requirement|--constraint)(?:\s*=\s*|\s*)(?P<path>\S+)")
+_EDITABLE = re.compile(r"(?:-e|--editable)(?:\s*=\s*|\s*)(?P<target>\S.*)")
+_OPTIONS = re.compile(r"\s+-.*$")  # the options of one requirement, such as --hash
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_ARCHIVE = re.compile(r".*\.(whl|zip|tar\.gz|tgz|tar|tar\.bz2|tbz|tar\.xz|txz|tlz|tar\.lz|tar\.lzma)", re.IGNORECASE)
+
+
+def findings(app: AppFiles, file: str = "requirements.txt", seen: frozenset[str] = frozenset()) -> Iterator[Finding]:
+    """Yield the lines that pip rejects on every computer but the user's own."""
+    for number, line in _lines(app.texts.get(file, "")):
+        where = f"{clean_line(file)}, line {number}"
+        if "${" in line:
+            continue
+        if match := _INCLUDED.match(line):
+            yield from _included(app, posixpath.join(posixpath.dirname(file), match["path"]), where, seen | {file})
+        elif match := _EDITABLE.match(line):
+            yield from _local(app, match["target"], where) if not _URL.match(match["target"]) else ()
+        elif not line.startswith("-"):
+            yield from _requirement(app, _OPTIONS.sub("", line), where)
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each line with its number, without comments; a backslash joins a line with the next one."""
+    number = 1
+    joined = _CONTINUED.sub(lambda match: "\0" * match[0].count("\n"), text)
+    for line in joined.splitlines():
+        content = _COMMENT.sub("", line.replace("\0", "")).strip()
+        if content:
+            yield number, content
+        number += 1 + line.count("\0")
+
+
+def _included(app: AppFiles, path: str, where: str, seen: frozenset[str]) -> Iterator[Finding]:
+    path = posixpath.normpath(path)
+    if _URL.match(path) or path.startswith("/"):
+        return
+    if not app.has(path):
+        yield Finding(f"{where} includes {clean_line(path)}, which is not among the files that are sent.")
+    elif path not in seen:
+        yield from findings(app, path, seen)
+
+
+def _requirement(app: AppFiles, text: str, where: str) -> Iterator[Finding]:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    target = text.partition(";")[0].strip()
+    if _URL.match(target):
+        yield from _file_url(target, where)
+    elif (
+        target.startswith(".") or "/" in target.partition("@")[0] or ("@" not in target and _ARCHIVE.fullmatch(target))
+    ):
+        yield from _local(app, target, where)
+    else:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            yield Finding(f"{where}: pip does not accept `{clean_line(text[:80])}`: expected `name==version`.")
+            return
+        if requirement.url and not requirement.marker:
+            yield from _file_url(requirement.url, where)
+        if str(requirement).lower().replace("_", "-") == "pkg-resources==0.0.0":
+            yield Finding(f"{where}: pkg-resources is a leftover of Debian's pip: remove the line.", is_certain=False)
+
+
+def _file_url(url: str, where: str) -> Iterator[Finding]:
+    if url.startswith("file:") and not url.startswith("file:///app/"):
+        yield Finding(f"{where} names a file of this computer (`{clean_line(url[:80])}`): expected `name==version`.")
+
+
+def _local(app: AppFiles, target: str, where: str) -> Iterator[Finding]:
+    """Yield what is missing of a local project or archive, whose path is relative to the app."""
+    path = posixpath.normpath(re.sub(r"\[[^]]*\]$", "", target.partition(";")[0].strip()))
+    if path.startswith("/"):
+        return
+    prefix = "" if path == "." else f"{path}/"
+    is_project = {f"{prefix}pyproject.toml", f"{prefix}setup.py"} & app.names
+    if not (is_project or path in app.names):
+        yield Finding(f"{where}: `{clean_line(target[:80])}` is not a project or archive in the files that are sent.")

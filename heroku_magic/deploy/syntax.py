@@ -1,0 +1,79 @@
+"""Parses source with the Python that the app runs on, if this computer has it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from typing import NamedTuple
+
+_TIMEOUT = 10  # seconds
+_COMPILE = """
+import json, sys
+try:
+    compile(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), "", "exec")
+    found = None
+except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    found = [getattr(error, "lineno", None), getattr(error, "msg", None) or str(error)]
+print(json.dumps([sys.version_info[1], found]))
+"""
+
+
+class SyntaxProblem(NamedTuple):
+    """Why source does not parse. version: of the Python that rejects it; is_certain: the app runs on that one."""
+
+    line: int | None
+    message: str
+    version: str
+    is_certain: bool
+
+
+def problem(source: str, minor: int | None) -> SyntaxProblem | None:
+    """Return why source does not parse on Python 3.`minor`, or on this one if that is not at hand."""
+    source = source.removeprefix("\ufeff")
+    if minor is not None and minor != sys.version_info.minor:
+        return _elsewhere(source, minor)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, "", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return _problem(error, sys.version_info.minor, is_certain=minor is not None)
+    return None
+
+
+def _elsewhere(source: str, minor: int) -> SyntaxProblem | None:
+    """Ask the Python of that version; without it, report what this Python's parser rejects."""
+    if python := shutil.which(f"python3.{minor}"):
+        try:
+            done = subprocess.run(
+                [python, "-I", "-W", "ignore", "-c", _COMPILE],
+                input=source.encode("utf-8", "surrogateescape"),
+                capture_output=True,
+                timeout=_TIMEOUT,
+                env={},
+                check=False,
+            )
+            answered, found = json.loads(done.stdout)
+        except (OSError, ValueError, TypeError, subprocess.TimeoutExpired):
+            answered = None
+        if answered == minor:
+            return SyntaxProblem(found[0], found[1], f"3.{minor}", is_certain=True) if found else None
+    older = min(minor, sys.version_info.minor)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(source, feature_version=(3, older))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return _problem(error, older, is_certain=False)
+    return None
+
+
+def _problem(error: BaseException, minor: int, *, is_certain: bool) -> SyntaxProblem:
+    if isinstance(error, SyntaxError):
+        return SyntaxProblem(error.lineno, error.msg, f"3.{minor}", is_certain)
+    message = "it is not encoded as it says" if isinstance(error, UnicodeError) else str(error)
+    return SyntaxProblem(None, message, f"3.{minor}", is_certain)
