@@ -28,12 +28,6 @@ GOOD = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_other_python(monkeypatch):
-    """No Python but this one is installed."""
-    monkeypatch.setattr("heroku_magic.deploy.syntax.shutil.which", lambda name: None)
-
-
 def changed(**changes):
     return {name: text for name, text in {**GOOD, **changes}.items() if text is not None}
 

@@ -111,6 +111,7 @@ def test_a_package_from_requirements_is_installed_and_used(heroku, folder):
 
 def test_a_failed_build_fails_the_deploy_and_keeps_the_old_release(heroku, folder):
     heroku.deploy(folder)
+    (folder / "no-such-package.whl").touch()
     (folder / "requirements.txt").write_text("./no-such-package.whl\n")
     with pytest.raises(BuildFailed, match="The build failed; the previous release stays active") as caught:
         heroku.deploy(folder)
