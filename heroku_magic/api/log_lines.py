@@ -50,7 +50,10 @@ class LogLine(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     def redacted(self, mask: Mask) -> LogLine:
         """Return the line with its secrets hidden."""
-        message = mask.text(self.message)
+        return self.with_message(mask.text(self.message))
+
+    def with_message(self, message: str) -> LogLine:
+        """Return the line with another message, or itself if that is the same."""
         return self if message == self.message else msgspec.structs.replace(self, message=message)
 
 

@@ -18,6 +18,7 @@ from heroku_magic.deploy.checks import findings
 from heroku_magic.deploy.deploy import Deploy
 from heroku_magic.errors import DeployRefused, Interrupted, InvalidOptions, NotFound
 from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.protocol.records import hide_keys
 from heroku_magic.runs.command_mark import run_id
 from heroku_magic.runs.registry import running_runs
 from heroku_magic.text.notifier import notifies_owner, notify
@@ -119,10 +120,11 @@ class ManagedApp(AppConnection):
     def logs(self, dyno: str) -> list[LogLine]:
         """Return the lines of a dyno that Heroku still holds, out of the app's last 1,500 log lines.
 
-        Secrets of runs that this process started are hidden.
+        Secrets of runs that this process started are hidden, and the keys of all runs.
         """
         mask = Mask(self._hidden)
-        return [line.redacted(mask) for line in backlog(self.client, self.app, dyno)]
+        lines = backlog(self.client, self.app, dyno)
+        return [line.with_message(hide_keys(mask.text(line.message))) for line in lines]
 
     def create(self, name: str | None = None, *, region: str | None = None, stack: str | None = None) -> Self:
         """Create an app in the same account and return a connection to it. Nothing runs there before a deploy.

@@ -13,7 +13,7 @@ import re
 import zlib
 from binascii import a2b_base64
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -60,7 +60,7 @@ class RecordDecoder:
 
     def __init__(self, key: RunKey, mask: Mask = NO_MASK) -> None:
         self._key = key
-        self._mask = mask
+        self._secrets = _RecordSecrets(key, mask)
         self._processes: dict[str, _Process] = {}
         self._plain: list[Rows] = []
         self._cut_lines = 0
@@ -81,7 +81,7 @@ class RecordDecoder:
         return message, self._plain_row(message)
 
     def _take(self, nonce: str, number: str, kind: str, mac: str, payload: str) -> list[Record]:
-        process = self._processes.setdefault(nonce, _Process(self._mask))
+        process = self._processes.setdefault(nonce, _Process(self._secrets))
         records = process.take(int(number), kind, mac, payload)
         return records if process is next(iter(self._processes.values())) else []
 
@@ -174,15 +174,29 @@ class RecordDecoder:
         except (ValueError, RecursionError):
             self._cut_lines += len(text.encode("utf-8", "replace")) >= MAX_LINE_BYTES
             return []
-        self._plain.append(Rows([self._mask.value(row)], verified=False))
+        mask = self._secrets.mask_for(text.encode("utf-8", "replace"))
+        self._plain.append(Rows([mask.value(row)], verified=False))
         return [self._plain[-1]]
+
+
+class _RecordSecrets:
+    """What has to be hidden in records: the secret parameters, and the key, which a task's environment holds."""
+
+    def __init__(self, key: RunKey, mask: Mask) -> None:
+        self._mask = mask
+        self._mask_with_key = mask | Mask([key.secret])
+        self._key = key.secret
+
+    def mask_for(self, data: bytes) -> Mask:
+        """Return the mask of a record; that of the key only if the record holds it, as most records are large."""
+        return self._mask_with_key if self._key.reveal().encode() in data.lower() else self._mask
 
 
 class _Process:
     """The records of one process of the task, ordered by number."""
 
-    def __init__(self, mask: Mask) -> None:
-        self._mask = mask
+    def __init__(self, secrets: _RecordSecrets) -> None:
+        self._secrets = secrets
         self._next = 0
         self._held: dict[int, tuple[str, str, str]] = {}
         self._payloads: list[str] = []
@@ -252,17 +266,20 @@ class _Process:
 
     def _read(self, kind: str, payload: str) -> Record | None:
         """Parse a record by its kind; unknown kinds are not part of the result."""
-        header, body = _unpacked(payload)
-        header = self._mask.value(header)
+        data = _unpacked(payload)
+        text, _, body = data.partition(b"\n")
+        mask = self._secrets.mask_for(data)
+        header = mask.value(json.loads(text))
         if kind == "rows":
             return msgspec.convert({"rows": header}, Rows)
         if kind == "table":
-            return read_table(header, body).redacted(self._mask)
+            return read_table(header, body).redacted(mask)
         if kind == "file":
             return self._add_file(msgspec.convert(header, _FilePart), body)
         if kind == "return":
             return self._check_order(msgspec.convert({"returns": header}, Returns))
-        return msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
+        record = msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
+        return record.redacted(mask) if isinstance(record, Failure) else record
 
     def _check_order(self, returns: Returns) -> Returns:
         expected = range(len(self.calls), len(self.calls) + len(returns.returns))
@@ -330,17 +347,18 @@ class _FilePart(msgspec.Struct, frozen=True):
     size: int
 
 
-def _unpacked(payload: str) -> tuple[Any, bytes]:
-    """Return the JSON of a payload and, if it is packed, the bytes after it."""
-    # Rows may contain NaN and Infinity, which only the standard library's decoder accepts.
+def _unpacked(payload: str) -> bytes:
+    """Return the JSON of a payload and, if it is packed, a newline and the bytes after it.
+
+    Rows may contain NaN and Infinity, which only the standard library's decoder accepts.
+    """
     if payload.startswith(("[", "{")):
-        return json.loads(payload), b""
+        return payload.encode("utf-8", "replace")
     unzip = zlib.decompressobj()
     data = unzip.decompress(a2b_base64(payload), MAX_RECORD_BYTES)
     if not unzip.eof:
         raise ValueError("the record is too large")
-    header, _, body = data.partition(b"\n")
-    return json.loads(header), body
+    return data
 
 
 def _file_name(name: str) -> str:

@@ -6,11 +6,18 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any, TypeAlias
+import re
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from heroku_magic.protocol.tables import Table
+from heroku_magic.text.secret import Secret
+
+if TYPE_CHECKING:
+    from heroku_magic.text.redact import Mask
+
+LONGEST_SOURCE_LINE = 300  # characters; the helper cuts longer ones
 
 
 class Declaration(msgspec.Struct, frozen=True):
@@ -55,6 +62,10 @@ class SourceFrame(msgspec.Struct, frozen=True):
     columns: tuple[int, int] | None = None
 
 
+def _without_secrets(source: list[tuple[int, str]], mask: Mask) -> list[tuple[int, str]]:
+    return [(number, mask.text(line, ends=len(line) < LONGEST_SOURCE_LINE)) for number, line in source]
+
+
 class Metric(msgspec.Struct, frozen=True):
     """A number to watch while the task runs. step: the task's step at which it was measured."""
 
@@ -97,6 +108,14 @@ class Failure(msgspec.Struct, frozen=True):
     missing: str | None = None
     traceback: str = ""
 
+    def redacted(self, mask: Mask) -> Failure:
+        """Return the failure with its secrets hidden, even where the helper cut a text within a secret."""
+        if not mask:
+            return self
+        message, traceback = mask.clipped(self.message), mask.clipped(self.traceback)
+        frames = [msgspec.structs.replace(one, source=_without_secrets(one.source, mask)) for one in self.frames]
+        return msgspec.structs.replace(self, message=message, traceback=traceback, frames=frames)
+
 
 class End(msgspec.Struct, frozen=True):
     """The last record: the exit status of the process and the number of rows it sent.
@@ -121,6 +140,12 @@ class Call(msgspec.Struct, frozen=True):
 Record: TypeAlias = Declaration | Rows | Table | Progress | Metric | File | Failure | Returns | End
 
 RUN_ID = r"hm-[0-9a-f]{8}"  # pattern of a run's public id
+_RUN_KEY = re.compile(rf"({RUN_ID}):[0-9a-f]{{64}}", re.IGNORECASE)
+
+
+def hide_keys(text: str) -> str:
+    """Return the text with the keys of all runs masked."""
+    return _RUN_KEY.sub(r"\1:***", text) if ":" in text else text
 
 
 class RunKey:
@@ -128,7 +153,7 @@ class RunKey:
 
     def __init__(self, run: str, key: bytes) -> None:
         self.run = run
-        self._key = key
+        self.secret = Secret(key.hex())
 
     @classmethod
     def new(cls) -> RunKey:
@@ -148,14 +173,10 @@ class RunKey:
 
     def env(self) -> str:
         """Return the value of the dyno's environment variable RUN_KEY."""
-        return f"{self.run}:{self._key.hex()}"
-
-    def hide(self, text: str) -> str:
-        """Return the text with the key masked: a task can still print its process's initial environment."""
-        secret = self._key.hex()
-        return text.replace(secret, "***") if secret in text else text
+        return f"{self.run}:{self.secret.reveal()}"
 
     def signs(self, nonce: str, number: str, kind: str, mac: str, payload: str) -> bool:
         """Whether the MAC was computed with this key."""
         signed = f"{self.run} {nonce} {number} {kind} {payload}".encode()
-        return hmac.compare_digest(hmac.digest(self._key, signed, "sha256").hex()[:24], mac)
+        key = bytes.fromhex(self.secret.reveal())
+        return hmac.compare_digest(hmac.digest(key, signed, "sha256").hex()[:24], mac)

@@ -48,7 +48,7 @@ class RunLog:
         self.has_printed = False
         self.exited_at = ""
         self._key = key
-        self._mask = mask
+        self._mask = mask | Mask([key.secret])
         self._takes_rows = takes_rows
         if not takes_rows:
             self.decoder.close()  # a line of JSON is text then
@@ -78,7 +78,7 @@ class RunLog:
             if line.source == "app":
                 update.events.extend(self._read_output(line))
             else:
-                update.events.append(line)
+                update.events.append(line.redacted(self._mask))
                 self._read_system_line(line, update)
         self.life.lines_arrived(time.monotonic(), end=self.decoder.end)
         return update
@@ -154,7 +154,7 @@ class RunLog:
         if max(map(len, messages)) >= PIECE // 4 or min({line.timestamp for line in lines}) < self._oldest:
             return False
         text = "\n".join(messages)
-        return "@hm" not in text and "{" not in text and self._mask.text(self._without_own(text)) == text
+        return "@hm" not in text and "{" not in text and self._mask.text(without_mark(text, self._key.run)) == text
 
     def _read_output(self, line: LogLine) -> list[Event]:
         """Separate the records in a line of the task's output from the text."""
@@ -172,11 +172,8 @@ class RunLog:
     def _hide_secrets(self, text: str) -> str:
         """Mask the run's key and the secrets, which Heroku's cut of a long line may have split."""
         was_cut, self._is_cut = self._is_cut, len(text) >= PIECE // 4 and len(text.encode("utf-8", "replace")) >= PIECE
-        return self._mask.text(self._without_own(text), begins=not was_cut, ends=not self._is_cut)
-
-    def _without_own(self, text: str) -> str:
-        """Return the text without the run's key and without the mark of its command."""
-        return without_mark(self._key.hide(text), self._key.run)
+        text = without_mark(text, self._key.run)
+        return self._mask.text(text, begins=not was_cut, ends=not self._is_cut)
 
     def _read_system_line(self, line: LogLine, update: LogUpdate) -> None:
         """Read a line of Heroku's own: states, lost lines, error codes."""

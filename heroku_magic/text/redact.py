@@ -1,54 +1,77 @@
 """Hides the values of secret parameters in the output of tasks.
 
-A secret is hidden verbatim, line by line, and as JSON, Python and a URL write it. A transformed secret (encrypted,
-drawn, as a number) is not recognised.
+A secret is hidden in upper and lower case, line by line, with colours or invisible characters in it, and as the
+formats of `text/encodings.py` write it. A transformed secret (encrypted, drawn, as a number) is not recognised.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
 
+from heroku_magic.text import encodings
+from heroku_magic.text.sanitize import visible
 from heroku_magic.text.secret import SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import NoReturn
 
     from heroku_magic.text.secret import Secret
 
 STARS = "***"
+CLIPPED = "\n[...]\n"  # stands for the middle of a long text of the worker's helper
+_BASE64 = re.compile(r"[\w+/=-]*", re.ASCII)
 
 
 class Mask:
     """Replaces the values of some secrets with stars."""
 
+    __slots__ = ("_forms",)
+
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        forms = {form for secret in secrets for line in _lines(secret.reveal()) for form in _forms(line)}
-        self._forms = sorted(forms, key=len, reverse=True)  # a secret may be a part of another one
+        lines = {line for secret in secrets for line in _lines(secret.reveal())}
+        forms = {
+            _lower(form): False for line in lines for form in encodings.escaped(line) | encodings.hexadecimal(line)
+        }
+        forms |= {_lower(form): True for line in lines for form in encodings.base64(line) if _lower(form) not in forms}
+        self._forms = _ordered(forms)
 
     def __repr__(self) -> str:
         return f"<Mask of {len(self._forms)} texts>"
+
+    def __reduce__(self) -> NoReturn:
+        message = "a Mask cannot be pickled: it holds secrets"
+        raise TypeError(message)
 
     def __bool__(self) -> bool:
         return bool(self._forms)
 
     def __or__(self, other: Mask) -> Mask:
         both = Mask()
-        both._forms = sorted({*self._forms, *other._forms}, key=len, reverse=True)
+        both._forms = _ordered({**other._forms, **self._forms})
         return both
 
     def text(self, text: str, *, begins: bool = True, ends: bool = True) -> str:
-        """Return the text with stars for secrets.
+        """Return the text with stars for secrets. What hides a part of a secret goes with it, such as a colour.
 
         begins, ends: False if a line was cut there, so that a part of a secret may be missing.
         """
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, STARS)
-        if not begins:
-            text = self._without_tail(text)
-        return text if ends else self._without_head(text)
+        if not self._forms:
+            return text
+        hidden = self._hidden(text, begins=begins, ends=ends)
+        seen = visible(hidden)
+        hidden_seen = seen if seen is hidden else self._hidden(seen, begins=begins, ends=ends)
+        return hidden if hidden_seen == seen else hidden_seen
+
+    def clipped(self, text: str) -> str:
+        """Return a text whose middle may have been cut out, with stars for secrets and for what is left of them."""
+        first, *more = text.split(CLIPPED)
+        if not more:
+            return self.text(text)
+        *middle, last = more
+        parts = [self.text(part, begins=False, ends=False) for part in middle]
+        return CLIPPED.join([self.text(first, ends=False), *parts, self.text(last, begins=False)])
 
     def value(self, value: Any) -> Any:
         """Return a JSON value with stars for secrets in its texts."""
@@ -62,29 +85,58 @@ class Mask:
             return {self.text(name): self.value(item) for name, item in value.items()}
         return value
 
+    def _hidden(self, text: str, *, begins: bool, ends: bool) -> str:
+        lowered = _lower(text)
+        for form, is_base64 in self._forms.items():
+            at = lowered.find(form)
+            while at >= 0:
+                begin, end = _base64_around(text, at, at + len(form)) if is_base64 else (at, at + len(form))
+                text, lowered = (f"{one[:begin]}{STARS}{one[end:]}" for one in (text, lowered))
+                at = lowered.find(form, begin + len(STARS))
+        if not begins:
+            text = self._without_tail(text)
+        return text if ends else self._without_head(text)
+
     def _without_tail(self, text: str) -> str:
         """Hide the end of a secret that began in the line before."""
+        lowered = _lower(text)
         ends = (form[at:] for form in self._forms for at in range(1, len(form) - SHORTEST + 1))
-        found = max((end for end in ends if text.startswith(end)), key=len, default="")
+        found = max((end for end in ends if lowered.startswith(end)), key=len, default="")
         return STARS + text[len(found) :] if found else text
 
     def _without_head(self, text: str) -> str:
         """Hide the beginning of a secret that ends in the next line."""
+        lowered = _lower(text)
         heads = (form[:at] for form in self._forms for at in range(SHORTEST, len(form)))
-        found = max((head for head in heads if text.endswith(head)), key=len, default="")
+        found = max((head for head in heads if lowered.endswith(head)), key=len, default="")
         return text[: -len(found)] + STARS if found else text
 
 
-NO_MASK = Mask()
+def _ordered(forms: dict[str, bool]) -> dict[str, bool]:
+    """Return the forms, the longest one first, as a secret may be a part of another one."""
+    return {form: forms[form] for form in sorted(forms, key=len, reverse=True) if len(form) >= SHORTEST}
 
 
 def _lines(value: str) -> list[str]:
     """Return a text and its single lines: a log shows each by itself."""
     lines = [line.strip() for line in value.splitlines()]
-    return [line for line in dict.fromkeys([value, *lines]) if len(line) >= SHORTEST]
+    return [line for line in dict.fromkeys([value, *lines, visible(value)]) if len(line) >= SHORTEST]
 
 
-def _forms(line: str) -> set[str]:
-    """Return a text as JSON, Python and URLs write it."""
-    quoted = {json.dumps(line)[1:-1], json.dumps(line, ensure_ascii=False)[1:-1], repr(line)[1:-1]}
-    return {line, quote(line, safe=""), quote(line), quote_plus(line), *quoted}
+def _lower(text: str) -> str:
+    """Return a text in lower case, character by character, so that positions stay the same."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
+    return lowered.replace("\u03c2", "\u03c3")  # a sigma has another form at the end of a word
+
+
+def _base64_around(text: str, begin: int, end: int) -> tuple[int, int]:
+    """Return where the encoded data around a position begins and ends: its neighbours also depend on the secret."""
+    while begin and _BASE64.fullmatch(text[begin - 1]):
+        begin -= 1
+    match = _BASE64.match(text, end)
+    return begin, match.end() if match else end
+
+
+NO_MASK = Mask()

@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 # The longest name and line that are shown, in characters.
 NAME, LINE = 60, 300
 
-# C0 (but tab and newline), DEL, C1; bidirectional and other invisible format marks; line and
-# paragraph separators, which some front ends break lines at; lone surrogates; U+FFFE and U+FFFF.
-_HOSTILE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb\ufffe\uffff]"
+# C0 (but tab and newline), DEL, C1; bidirectional and other invisible format marks, fillers and tags, which can carry
+# text that nobody sees; line and paragraph separators, which some front ends break lines at; lone surrogates; U+FFFE
+# and U+FFFF. Emoji and several scripts need the joiners U+200C and U+200D and the variation selectors U+FE00 to U+FE0F.
+_CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff"
+_FORMATS = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
+_HOSTILE = re.compile(f"[{_CONTROLS}{_FORMATS}]")
 # Colours and cursor moves of a terminal: dropped, because they carry no text.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])")
-_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+# What a terminal or a reader does not see: colours, the same in C1 form, overstruck characters, invisible ones.
+_UNSEEN = re.compile(f"{_ANSI.pattern}|\x9b[0-?]*[ -/]*[@-~]|.\b|[{_CONTROLS}{_FORMATS}\u200c\u200d\ufe00-\ufe0f]")
+_EMAIL = re.compile(r"[\w.+-]{1,64}(?:@|%40|&#(?:64|x40);)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
@@ -35,6 +41,15 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _HOSTILE.sub(_visible, _ANSI.sub("", text))
+
+
+def visible(text: str) -> str:
+    r"""Return only what a reader of the text sees, for comparisons.
+
+    >>> visible("\x1b[31mto\x1b[0mk\u200ben")
+    'token'
+    """
+    return text if text.isascii() and text.isprintable() else _UNSEEN.sub("", text)
 
 
 def clean_line(text: str) -> str:
@@ -66,11 +81,16 @@ def mask_emails(text: str) -> str:
     >>> mask_emails("by user me@example.com")
     'by user ***@***'
     """
-    return _EMAIL.sub("***@***", text) if "@" in text else text
+    masked = _EMAIL.sub("***@***", text)
+    seen = visible(masked)
+    masked_seen = _EMAIL.sub("***@***", seen)
+    return masked if masked_seen == seen else masked_seen
 
 
 def _visible(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code == 0x0D:
         return "\\r"
+    if code > 0xFFFF:
+        return f"\\U{code:08x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

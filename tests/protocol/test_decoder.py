@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,10 @@ from heroku_magic.protocol.records import (
     Rows,
     RunKey,
     SourceFrame,
+    hide_keys,
 )
+from heroku_magic.text.redact import CLIPPED, Mask
+from heroku_magic.text.secret import Secret
 
 
 def rows_of(decoder):
@@ -168,6 +172,32 @@ def test_the_key_appears_only_in_the_environment():
     assert SECRET.hex() not in repr(KEY) + str(KEY)
     assert KEY.env() == f"hm-0123abcd:{SECRET.hex()}"
     assert RunKey.new().env() != RunKey.new().env()
+    assert SECRET.hex() not in repr(vars(KEY))
+    assert repr(SECRET) not in repr(vars(KEY))
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(KEY)
+
+
+def test_the_key_is_masked_in_rows_as_in_text():
+    rows = [{"env": f"RUN_KEY={KEY.env()}", KEY.env().upper(): [{"k": KEY.env()}], "n": 1}]
+    masked = [{"env": "RUN_KEY=hm-0123abcd:***", "HM-0123ABCD:***": [{"k": "hm-0123abcd:***"}], "n": 1}]
+    plain, _ = read([json.dumps(rows[0])])
+    signed, _ = read(result_of(rows))
+
+    assert rows_of(plain) == masked
+    assert rows_of(signed) == masked
+    assert hide_keys(f"RUN_KEY={KEY.env()} hm-0123abcd:12") == "RUN_KEY=hm-0123abcd:*** hm-0123abcd:12"
+
+
+def test_a_secret_that_the_helper_cut_is_masked_in_a_failure():
+    text = f"bad hunter2-hun{CLIPPED}unter2-hunter2 again"
+    frame = {"file": "t.py", "line": 1, "function": "f", "source": [(1, "x" * 291 + "hunter2-h"), (2, "hunter2")]}
+    failure = {"type": "ValueError", "message": text, "frames": [frame], "traceback": text}
+    decoder = RecordDecoder(KEY, Mask([Secret("hunter2-hunter2")]))
+    decoder.feed(record(0, "failure", failure))
+
+    assert decoder.failure.message == decoder.failure.traceback == f"bad ***{CLIPPED}*** again"
+    assert decoder.failure.frames[0].source == [(1, "x" * 291 + "***"), (2, "hunter2")]
 
 
 @given(st.integers(0, 12), st.randoms(use_true_random=False))

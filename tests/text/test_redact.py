@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
+import pickle
+import shlex
+from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -11,7 +15,8 @@ from hypothesis import strategies as st
 
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.protocol.tables import Column, ColumnHeader, Table
-from heroku_magic.text.redact import Mask
+from heroku_magic.text.redact import CLIPPED, STARS, Mask
+from heroku_magic.text.sanitize import visible
 from heroku_magic.text.secret import SHORTEST, Secret
 
 SECRET = 'p@ss "w0rd"/\\ü'
@@ -81,3 +86,119 @@ def test_masks_can_be_combined_and_do_not_show_secrets():
     both = MASK | Mask([Secret("hunter22")])
     assert both.text(f"{SECRET} hunter22") == "*** ***"
     assert "hunter" not in repr(both) + str(both)
+
+
+TOKEN = "Zq81-xXyY/77p=QrS'\"<ü>"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        ascii,
+        lambda text: repr(text.encode()),
+        lambda text: repr([text + '"']),
+        lambda text: json.dumps(json.dumps({"t": text})),
+        lambda text: json.dumps(text).replace("/", "\\/"),
+        lambda text: json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("'", "\\u0027"),
+        html.escape,
+        lambda text: html.escape(text).replace("&#x27;", "&#X27;").upper(),
+        lambda text: html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        lambda text: html.escape(text).encode("ascii", "xmlcharrefreplace").decode(),
+        shlex.quote,
+        lambda text: quote(text, safe="").lower(),
+        lambda text: quote(text, safe="!~*'()"),
+        lambda text: quote(quote(text, safe="")),
+        lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+        lambda text: b64encode(text.encode()).decode(),
+        lambda text: b64encode(f"me:{text}".encode()).decode(),
+        lambda text: b64encode(f"user:{text}@".encode()).decode(),
+        lambda text: b64encode(f"{{'a': '{text}'}}".encode()).decode(),
+        lambda text: urlsafe_b64encode(text.encode()).decode().rstrip("="),
+        lambda text: text.encode().hex(),
+        lambda text: text.encode().hex().upper(),
+        lambda text: text.encode().hex(":"),
+        lambda text: text.encode().hex(" ").upper(),
+        lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+        str.upper,
+        str.lower,
+        str.title,
+    ],
+)
+def test_nothing_is_left_of_a_secret_however_it_is_written(write):
+    mask = Mask([Secret(TOKEN)])
+    frame = write("##").partition("##")[0] if "##" in write("##") else ""
+    hidden = mask.text(f"<begin {write(TOKEN)} end>")
+
+    assert hidden.startswith("<begin")
+    assert hidden.endswith("end>")
+    left = hidden.removeprefix("<begin ").removesuffix(" end>").replace("***", "")
+    assert set(left) <= set("\"'b[]{}:t \\,@a0x%") | set(frame), left
+
+
+@pytest.mark.parametrize(
+    "colour",
+    [
+        "\x1b[31m",
+        "\x1b[0m",
+        "\x1b[38;5;200m",
+        "\x1b]8;;http://x\x07",
+        "\x9b1m",
+        "\x00",
+        "\r",
+        "\x07",
+        "\u200b",
+        "\xad",
+        "\u2060",
+        "\ufeff",
+        "\u180e",
+        "\U000e0041",
+        "\u200d",
+        "️",
+        "\u202e",
+        "x\x08",
+        "\x1b[1m\x1b[4m",
+    ],
+)
+@pytest.mark.parametrize("at", [1, 7, len(TOKEN) - 1])
+def test_a_secret_with_colours_or_invisible_characters_in_it_is_hidden(colour, at):
+    mask = Mask([Secret(TOKEN)])
+    hidden = mask.text(f"Bearer {colour}{TOKEN[:at]}{colour}{TOKEN[at:]}{colour}.")
+
+    assert visible(hidden) == "Bearer ***."
+
+
+def test_a_text_with_colours_but_without_a_secret_keeps_them():
+    text = "\x1b[31mred\x1b[0m \u200bhidden"
+
+    assert Mask([Secret(TOKEN)]).text(text) is text
+
+
+@given(secrets, st.text(max_size=9), st.integers(0, 9), st.sampled_from(["\x1b[1m", "\u200b", "\0"]))
+def test_no_reader_of_a_text_sees_a_secret(secret, before, at, colour):
+    hidden = visible(Mask([Secret(secret)]).text(f"{before}{secret[:at]}{colour}{secret[at:]}"))
+    seen = visible(secret)
+
+    assert len(seen) < SHORTEST or seen.strip("*") == "" or seen not in hidden
+
+
+@given(secrets, st.integers(0, 5), st.integers(0, 5))
+def test_base64_with_a_secret_in_it_is_hidden_completely(secret, before, after):
+    encoded = b64encode(b"#" * before + secret.encode() + b"#" * after).decode()
+
+    assert Mask([Secret(secret)]).text(f"Basic {encoded};") in {"Basic ***;", f"Basic {STARS * 2};"}
+
+
+@pytest.mark.parametrize("kept", range(SHORTEST, len(TOKEN)))
+def test_a_secret_of_which_the_middle_was_cut_out_is_hidden(kept):
+    mask = Mask([Secret(TOKEN)])
+
+    assert mask.clipped(f"bad {TOKEN[:kept]}{CLIPPED}the end") == f"bad ***{CLIPPED}the end"
+    if len(TOKEN) - kept >= SHORTEST:
+        assert mask.clipped(f"bad{CLIPPED}{TOKEN[kept:]}!") == f"bad{CLIPPED}***!"
+    assert mask.clipped(f"bad {TOKEN}!") == "bad ***!"
+
+
+def test_a_mask_is_not_pickled():
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(MASK)
+    assert "w0rd" not in repr(vars(Secret)) + repr(MASK)

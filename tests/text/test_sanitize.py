@@ -25,6 +25,12 @@ from heroku_magic.text.sanitize import clean, clean_line, mask_emails
         ("\u202eevil", "\\u202eevil"),
         ("\u2066hidden\u2069", "\\u2066hidden\\u2069"),
         ("sep\u2028arated", "sep\\u2028arated"),
+        ("to\u200bken", "to\\u200bken"),
+        ("to\xadken", "to\\xadken"),
+        ("to\u180eken", "to\\u180eken"),
+        ("\U000e0041\U000e007f", "\\U000e0041\\U000e007f"),
+        ("\U000e0100\u3164\u115f", "\\U000e0100\\u3164\\u115f"),
+        ("\U0001f468\u200d\U0001f469 \u2764\ufe0f", "\U0001f468\u200d\U0001f469 \u2764\ufe0f"),
         ("\ud800", "\\ud800"),
         ("<script>", "<script>"),
     ],
@@ -49,3 +55,6 @@ def test_the_result_contains_only_printable_characters(text):
 def test_emails_are_masked():
     assert mask_emails("by user jo.doe+x@mail.example.com now") == "by user ***@*** now"
     assert mask_emails("a @ b") == "a @ b"
+    assert mask_emails("by me\x1b[1m@exa\u200bmple.com now") == "by ***@*** now"
+    assert mask_emails("?user=me%40example.com&x, me&#64;EXAMPLE.com") == "?user=***@***&x, ***@***"
+    assert mask_emails("\x1b[1mno address\x1b[0m") == "\x1b[1mno address\x1b[0m"
