@@ -1262,6 +1262,11 @@ def _run_with_signals(work: Callable[[], int]) -> int:
         signal.signal(signal.SIGINT, _on_signal)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_reset_signals)
+    if hasattr(signal, "pthread_kill"):
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        _thread.start_new_thread(_watch_signals, (reader,))
     status = work()
     _join_threads()
     return status
@@ -1274,7 +1279,6 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if frame is not None:
         # A handler instead of SIG_IGN, which programs that the task starts while it cleans up would inherit.
         signal.signal(number, _on_second_signal)
-        _thread.start_new_thread(_end_waits_for_workers, (number,))
         _sender.stop(_interruption(number))
 
 
@@ -1289,18 +1293,28 @@ def _interruption(number: int) -> BaseException:
     return Terminated("the dyno was stopped (SIGTERM)") if is_term else KeyboardInterrupt()
 
 
+def _watch_signals(reader: int) -> None:
+    """Wake the main thread up for a signal, in case the system has delivered it to another thread."""
+    number = ord(os.read(reader, 1))
+    while signal.getsignal(number) not in (_on_signal, _on_second_signal):
+        number = ord(os.read(reader, 1))
+    while signal.getsignal(number) is _on_signal and not _sender.has_ended:
+        time.sleep(0.05)
+        signal.pthread_kill(_sender.thread, number)
+    time.sleep(WORKER_GRACE_SECONDS)
+    _end_waits_for_workers(number)
+
+
 def _end_waits_for_workers(number: int) -> None:
     """Interrupt the main thread where it waits for threads and for pools whose processes the signal has ended.
 
     Their tasks never return, and a killed process can hold the lock of its pool for ever.
     """
-    main_thread = _sender.thread
-    time.sleep(WORKER_GRACE_SECONDS)
     while True:
-        if _waits_for_workers(sys._current_frames().get(main_thread)):  # noqa: SLF001 - the documented way to a stack
+        if _waits_for_workers(sys._current_frames().get(_sender.thread)):  # noqa: SLF001 - the documented way to a stack
             if _sender.has_ended:
                 os._exit(_sender.status)
-            signal.pthread_kill(main_thread, number)
+            signal.pthread_kill(_sender.thread, number)
         time.sleep(0.5)
 
 
@@ -1324,6 +1338,7 @@ _WAITS = {
 
 def _reset_signals() -> None:
     """Restore the default handlers in a child process, which Pool.terminate() relies on."""
+    signal.set_wakeup_fd(-1)
     for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) in (_on_signal, _on_second_signal):
             signal.signal(number, default)

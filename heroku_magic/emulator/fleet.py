@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
 import sys
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator.code import live_folder, procfile
+from heroku_magic.emulator.code import file_copy, live_folder, procfile
 from heroku_magic.emulator.dynos.launch import Launch
 from heroku_magic.emulator.dynos.process import DynoProcess
 from heroku_magic.emulator.dynos.reaper import DYNO_ID, kill_strays
 from heroku_magic.emulator.errors import BuildError, not_found
+from heroku_magic.emulator.sizes import DEFAULT, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class Fleet:
         self._count = 0
         self._ended: list[str] = []
         self._names: deque[str] = deque(maxlen=1500)
-        self._starts: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._all_ended = asyncio.Event()
         self._all_ended.set()
 
@@ -79,13 +79,14 @@ class Fleet:
                 process.expire_in(time_to_live)
         command = procfile.expand(dyno.command, process_types)
         environment = code.environment.ready()
-        if environment is not None and code.is_live:
-            launch = self._launch(dyno, command, variables, code.folder, environment)
+        if environment is not None and code.take_copy(self._copy(dyno)):
+            launch = self._launch(dyno, command, variables, self._copy(dyno), environment)
+            self.make_spares(code)
             asyncio.get_running_loop().call_soon(_start_all, processes, launch)
             return
         start = asyncio.ensure_future(self._start_later(dyno, processes, command, variables, code))
-        self._starts.add(start)
-        start.add_done_callback(self._starts.discard)
+        self._tasks.add(start)
+        start.add_done_callback(self._tasks.discard)
 
     def stop(self, dyno: EmulatedDyno) -> None:
         """Stop a dyno as Heroku does: SIGTERM, a grace, SIGKILL; a crashed one is forgotten."""
@@ -104,6 +105,18 @@ class Fleet:
         await self._wait_for_end(1)
         if self._ended:
             self._kill_strays()
+
+    def free_one_offs(self, size: str = DEFAULT) -> int:
+        """How many more one-off dynos of a size may start."""
+        sizes = [dyno.size for dyno in self.dynos.values() if not dyno.is_kept]
+        if self._context.one_offs is not None:
+            return self._context.one_offs - len(sizes)
+        return SIZES[size.lower()].one_offs - sizes.count(size)
+
+    def make_spares(self, code: SlugDir) -> None:
+        """Make spare copies of a served folder in the background, one per free one-off."""
+        if code.copies is not None:
+            code.copies.fill(self.free_one_offs())
 
     def check_memory(self, used_by_group: dict[int, int]) -> None:
         """Apply the memory quotas to the memory of each process group."""
@@ -151,18 +164,26 @@ class Fleet:
         return processes
 
     def _forget(self, dyno: EmulatedDyno, code: SlugDir) -> None:
-        loop = asyncio.get_running_loop()
         if dyno.state != "crashed":
             self.dynos.pop(dyno.name, None)
         self._processes.pop(dyno.name, None)
         if not self._processes:
             self._all_ended.set()
-        if not code.is_live:
-            loop.run_in_executor(None, lambda: shutil.rmtree(self._copy(dyno), ignore_errors=True))
         if not self._ended:
             # One search through all processes for many dynos.
-            loop.call_later(STRAYS_DELAY, self._kill_strays)
+            asyncio.get_running_loop().call_later(STRAYS_DELAY, self._kill_strays)
         self._ended.append(dyno.id)
+        removal = asyncio.ensure_future(self._remove_copy(dyno, code))
+        self._tasks.add(removal)
+        removal.add_done_callback(self._tasks.discard)
+
+    async def _remove_copy(self, dyno: EmulatedDyno, code: SlugDir) -> None:
+        """Remove what a dyno leaves behind, once nothing can write to it any more."""
+        if code.copies is not None:
+            await code.copies.learn(self._copy(dyno))
+            self.make_spares(code)
+        await asyncio.sleep(2 * STRAYS_DELAY)
+        await asyncio.to_thread(file_copy.remove, self._copy(dyno))
 
     def _kill_strays(self) -> None:
         ended, self._ended = self._ended, []
@@ -174,12 +195,13 @@ class Fleet:
         """Start a dyno that has to wait for its environment or for its own copy of the code."""
         try:
             environment = await code.environment.built()
-            folder = await asyncio.to_thread(code.copy_to, self._copy(dyno))
-        except (BuildError, OSError, shutil.Error) as error:
+            await code.make_copy(self._copy(dyno))
+        except (BuildError, OSError) as error:
             for process in processes:
                 process.fail(str(error))
             return
-        _start_all(processes, self._launch(dyno, command, variables, folder, environment))
+        self.make_spares(code)
+        _start_all(processes, self._launch(dyno, command, variables, self._copy(dyno), environment))
 
     def _launch(
         self, dyno: EmulatedDyno, command: str, variables: dict[str, str], folder: Path, environment: Path

@@ -6,13 +6,18 @@ https://devcenter.heroku.com/articles/release-phase
 from __future__ import annotations
 
 import hashlib
+import secrets
+from functools import cache
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.code import environment as environments
 from heroku_magic.emulator.code import tarball
+from heroku_magic.emulator.code.bytecode import Bytecode
 from heroku_magic.emulator.code.environment import Environment
 from heroku_magic.emulator.code.live_folder import LiveFolder
 from heroku_magic.emulator.code.slug_dir import SlugDir
+from heroku_magic.emulator.code.source_tree import SourceTree
+from heroku_magic.emulator.code.working_copies import WorkingCopies
 from heroku_magic.emulator.errors import BuildError, StartError, invalid_params
 from heroku_magic.emulator.state import EMAIL, FAILED, PENDING, SUCCEEDED, EmulatedRelease, EmulatedSlug
 
@@ -51,11 +56,26 @@ class Releases:
         self._live: LiveFolder | None = None
         self._live_code: SlugDir | None = None
         if live is not None:
-            environment = Environment(
-                live, lambda: environments.beside(live, lambda: context.scratch), context.reaper, self._log
-            )
-            self._live = LiveFolder(live)
-            self._live_code = SlugDir(live, environment, is_live=True)
+            self._live, self._live_code = self._serve(live)
+
+    def _serve(self, folder: Path) -> tuple[LiveFolder, SlugDir]:
+        context = self._context
+        live = LiveFolder(folder)
+
+        def home() -> Path:
+            return environments.beside(folder, lambda: context.scratch)
+
+        copies = WorkingCopies(
+            live, Bytecode(live.root, lambda: home() / "bytecode"), lambda: context.scratch / f"copies-{self._app.id}"
+        )
+
+        async def checkout() -> Path:
+            target = context.scratch / f"build-{secrets.token_hex(8)}"
+            await copies.make(target)
+            return target
+
+        environment = Environment(folder, home, context.reaper, self._log, files=lambda: live.files, checkout=checkout)
+        return live, SlugDir(folder, environment, copies)
 
     @property
     def config(self) -> dict[str, str]:
@@ -106,7 +126,8 @@ class Releases:
 
     def environment(self, folder: Path, log: Callable[[bytes], None]) -> Environment:
         """Return the environment of a folder, shared by all folders with the same requirements."""
-        return Environment(folder, lambda: self._context.home / "environments", self._context.reaper, log)
+        files = cache(SourceTree(folder).scan)
+        return Environment(folder, lambda: self._context.home / "environments", self._context.reaper, log, files=files)
 
     def set_config(self, changes: dict[str, str | None]) -> None:
         """Change config vars; a change creates a release."""
@@ -167,6 +188,8 @@ class Releases:
         """End a build of the live folder's environment."""
         if self._live_code is not None:
             self._live_code.environment.close()
+            if self._live_code.copies is not None:
+                self._live_code.copies.close()
 
     def _release_live(self) -> None:
         if self._live is not None:

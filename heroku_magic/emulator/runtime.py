@@ -65,13 +65,16 @@ class AppRuntime:
         """Build the environment before a dyno needs it."""
         with suppress(BuildError):  # reported in the app's log, and with each dyno create
             if self.app.slug is not None:
-                await self.releases.code(self.app.slug).environment.built()
+                code = self.releases.code(self.app.slug)
+                await code.environment.built()
+                self.fleet.make_spares(code)
 
     async def create(self, request: DynoRequest) -> EmulatedDyno:
         """Create a one-off dyno; it starts after the response."""
         code, slug = self._code()
-        await _wait_for_environment(code)
-        self.releases.refresh()
+        if code.environment.ready() is None:
+            await _wait_for_environment(code)
+            code, slug = self._code()
         self._check_limit(request.size)
         dyno = EmulatedDyno(
             self.fleet.new_name(request.type),
@@ -132,13 +135,8 @@ class AppRuntime:
         return self.releases.code(slug), slug
 
     def _check_limit(self, size: str) -> None:
-        sizes = [dyno.size for dyno in self.fleet.dynos.values() if not dyno.is_kept]
-        limit = self._context.one_offs
-        running = len(sizes)
-        if limit is None:
-            limit, running = SIZES[size.lower()].one_offs, sizes.count(size)
-        if running >= limit:
-            raise above_limit(limit, size)
+        if self.fleet.free_one_offs(size) <= 0:
+            raise above_limit(self._context.one_offs or SIZES[size.lower()].one_offs, size)
 
     def _restart_formation(self) -> None:
         self.formation.restart()
@@ -169,8 +167,6 @@ class AppRuntime:
 
 
 async def _wait_for_environment(code: SlugDir) -> None:
-    if code.environment.ready() is not None:
-        return
     try:
         await asyncio.wait_for(code.environment.built(), BUILD_PATIENCE)
     except asyncio.TimeoutError:

@@ -8,6 +8,9 @@ import zipfile
 import pytest
 
 from conftest import wait_until
+from heroku_magic.emulator.code import installer
+from heroku_magic.emulator.code.requirements import Requirements
+from heroku_magic.emulator.code.source_tree import SourceTree
 
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_QUIET": "1"}
 
@@ -24,7 +27,7 @@ def make_wheel(folder):
 
 def test_an_empty_requirements_file_gives_a_python_that_sees_none_of_our_packages(start, make_folder):
     emulator = start(make_folder(requirements__txt="# nothing\n\n"))
-    looked_for = "tornado', 'pip', 'pytest', 'requests"
+    looked_for = "tornado', 'setuptools', 'pytest', 'requests"
     command = f"""python -c "import importlib.util as u, sys
 print([name for name in ('{looked_for}') if u.find_spec(name)], sys.prefix, sys.version_info[:3])" """
     output = emulator.output(command)[0].decode()
@@ -33,6 +36,33 @@ print([name for name in ('{looked_for}') if u.find_spec(name)], sys.prefix, sys.
     assert output.endswith(str(sys.version_info[:3]))
     assert (emulator.folder / ".heroku" / ".gitignore").read_text() == "*\n"
     assert (emulator.folder / ".heroku").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("pip", ["pip", "pip3", "python -m pip", "python3 -m pip"])
+def test_pip_on_a_dyno_lists_the_packages_of_the_app(start, make_folder, pip):
+    folder = make_folder(requirements__txt="./tiny-1.0-py3-none-any.whl\n")
+    make_wheel(folder)
+    emulator = start(folder, environ=OFFLINE)
+    assert emulator.output(f"{pip} list --format freeze") == [b"tiny==1.0"]
+
+
+def test_what_a_dyno_installs_is_gone_with_it(start, make_folder):
+    folder = make_folder()
+    make_wheel(folder)
+    emulator = start(folder, environ=OFFLINE)
+    install = "pip install -q --no-index ./tiny-1.0-py3-none-any.whl"
+    assert emulator.output(f"{install} && python -c 'import tiny; print(tiny.WORD)' && pip list --format freeze") == [
+        b"tiny",
+        b"tiny==1.0",
+    ]
+    assert b"No module named 'tiny'" in b"".join(emulator.output("python -c 'import tiny'"))
+    assert b"requirements.txt" in b"".join(emulator.output("pip uninstall -y tiny"))
+
+
+def test_the_scripts_on_a_dyno_s_path_are_the_app_s(start, make_folder):
+    found = start(make_folder()).output("type -P python python3 pip pip3 pytest jupyter ruff")
+    assert [path.rpartition(b"/")[2] for path in found] == [b"python", b"python3", b"pip", b"pip3"]
+    assert {path.split(b"/.heroku/")[0] for path in found} == {found[0].split(b"/.heroku/")[0]}
 
 
 def test_two_emulators_install_the_requirements_of_one_folder_once(start, make_folder):
@@ -77,3 +107,113 @@ def test_requirements_with_comments_only_do_not_need_pip(start, make_folder, tex
     emulator = start(make_folder(requirements__txt=text), environ={"PIP_INDEX_URL": "http://127.0.0.1:1"})
     assert emulator.output("python -c 'print(1)'") == [b"1"]
     assert emulator.backlog(dyno="build") == []
+
+
+@pytest.fixture
+def requirements(tmp_path):
+    """Return a function that writes files and returns the key of the environment."""
+
+    def key(**files):
+        for name, text in files.items():
+            path = tmp_path / name.replace("__", ".").replace("_in_", "/")
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return Requirements(tmp_path, SourceTree(tmp_path).scan).key()
+
+    return key
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-r deep_in_a.txt",
+        "-rdeep_in_a.txt",
+        "--requirement=deep_in_a.txt",
+        "--requirement  'deep_in_a.txt'  # why",
+        "-r \\\ndeep_in_a.txt",
+        "-c deep_in_a.txt",
+        "--constraint deep_in_a.txt",
+        "--cons=deep_in_a.txt",
+    ],
+)
+def test_the_key_holds_the_files_that_are_included_at_any_depth(requirements, line):
+    text = line.replace("_in_", "/")
+    first = requirements(requirements__txt=text, deep_in_a__txt="-r b.txt\n", deep_in_b__txt="one\n")
+    assert requirements(deep_in_b__txt="one\n") == first
+    assert requirements(deep_in_b__txt="two\n") != first
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_does_not_hide_an_included_file(requirements, encoding):
+    first = requirements(requirements__txt="-r a.txt\n".encode(encoding), a__txt="one\n")
+    assert requirements(a__txt="two\n") != first
+
+
+def test_files_that_include_each_other_have_a_key(requirements):
+    first = requirements(requirements__txt="-r a.txt\n", a__txt="-r requirements.txt\n-r absent.txt\nsix\n")
+    assert requirements(absent__txt="idna\n") != first
+
+
+@pytest.mark.parametrize(
+    ("line", "file", "is_part"),
+    [
+        (".", "lib_in_core__py", True),
+        (".[extra]", "lib_in_core__py", True),
+        ("./lib", "lib_in_core__py", True),
+        ("lib/", "lib_in_core__py", True),
+        ("file:lib", "lib_in_core__py", True),
+        ("mine @ file:./lib ; python_version > '3'", "lib_in_core__py", True),
+        ("-e ./lib", "lib_in_pyproject__toml", True),
+        ("--editable=lib", "lib_in_setup__py", True),
+        ("-e lib[extra]", "lib_in_setup__cfg", True),
+        ("-e .", "lib_in_version__py", True),
+        ("-e .", "lib_in_core__py", False),
+        ("./lib", "other__py", False),
+        ("lib", "lib_in_core__py", False),
+        ("./lib/tiny.whl", "lib_in_tiny__whl", True),
+        ("--find-links lib", "lib_in_tiny__whl", True),
+        ("-f lib", "lib_in_tiny__whl", True),
+    ],
+)
+def test_the_key_holds_local_projects_and_archives(requirements, line, file, is_part):
+    before = requirements(**{"requirements__txt": line, "lib_in_pyproject__toml": "", "setup__py": "", file: "one"})
+    assert requirements(**{file: "one"}) == before
+    assert (requirements(**{file: "two"}) != before) is is_part
+
+
+def test_a_new_module_of_an_editable_project_is_another_environment(requirements):
+    before = requirements(requirements__txt="-e .", setup__py="")
+    assert requirements(module__py="") != before
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables"),
+    [
+        ({}, {}),
+        ({"index-url": "https://a/simple", "quiet": "1"}, {"UV_DEFAULT_INDEX": "https://a/simple"}),
+        ({"extra-index-url": "\nhttps://a\nhttps://b"}, {"UV_INDEX": "https://a https://b"}),
+        ({"find-links": "/a /b", "timeout": "9"}, {"UV_FIND_LINKS": "/a,/b", "UV_HTTP_TIMEOUT": "9"}),
+        ({"no-index": "", "cert": "/c.pem"}, {"SSL_CERT_FILE": "/c.pem"}),
+        ({"proxy": "http://a"}, None),
+    ],
+)
+def test_uv_gets_the_settings_of_pip_or_is_not_used(settings, variables):
+    assert installer._uv_variables(settings) == variables
+
+
+def test_an_editable_project_is_imported_from_the_dyno_s_own_copy(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/dyno")
+    packages = installer._packages(tmp_path)
+    packages.mkdir(parents=True)
+    (packages / "__editable__.mine-1.pth").write_text("/build/x/src\n/build/xy\nimport mine_finder\n")
+    (packages / "__editable___mine_1_finder.py").write_text(
+        "MAPPING = {'mine': '/build/x/src/mine', 'b': '/build/xy'}\n"
+    )
+    installer.move_editable(tmp_path, tmp_path.__class__("/build/x"))
+    lines = (packages / "__editable__.mine-1.pth").read_text().splitlines()
+    assert lines[1:] == ["/build/xy", "import mine_finder"]
+    found = {}
+    exec(f"{lines[0]}; found = sys.path.pop()", {}, found)
+    exec((packages / "__editable___mine_1_finder.py").read_text(), {}, found)
+    assert found["found"] == "/dyno/src"
+    assert found["MAPPING"] == {"mine": "/dyno/src/mine", "b": "/build/xy"}

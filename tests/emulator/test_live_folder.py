@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from heroku_magic.emulator.code import live_folder
 from heroku_magic.emulator.code.procfile import expand, read
+from heroku_magic.emulator.code.source_tree import SourceTree
 from heroku_magic.emulator.errors import StartError
 
 
@@ -34,22 +37,96 @@ def test_a_procfile_that_becomes_invalid_keeps_the_process_types_and_is_reported
     assert b"has no Procfile" in b"".join(emulator.backlog(dyno="build"))
 
 
-@pytest.mark.parametrize("name", [".git", ".heroku", "__pycache__", ".ipynb_checkpoints", ".venv", "node_modules"])
+@pytest.mark.parametrize("name", [".git", ".heroku", "__pycache__", ".ipynb_checkpoints", ".venv", "ignored"])
 def test_the_files_of_tools_are_not_a_change(make_folder, name):
-    folder = make_folder()
-    before = live_folder.signature(folder)
+    folder = make_folder(__gitignore="ignored/\n")
+    before = SourceTree(folder).scan()
     (folder / name).mkdir()
     (folder / name / "file").write_text("x")
-    assert live_folder.signature(folder) == before
+    assert SourceTree(folder).scan() == before
 
 
-@pytest.mark.parametrize("name", [".env", ".profile.d/x.sh", "package/module.py", "requirements.txt"])
+@pytest.mark.parametrize(
+    "name", [".env", ".profile.d/x.sh", "package/module.py", "requirements.txt", "node_modules/x.js", ".config/x"]
+)
 def test_a_file_of_the_app_is_a_change(make_folder, name):
     folder = make_folder()
-    before = live_folder.signature(folder)
+    before = SourceTree(folder).scan()
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("x")
-    assert live_folder.signature(folder) != before
+    assert SourceTree(folder).scan() != before
+
+
+def test_an_edit_that_keeps_size_and_time_is_a_change(make_folder):
+    folder = make_folder(task__py="x = 1")
+    tree = SourceTree(folder)
+    before, status = tree.scan(), (folder / "task.py").stat()
+    (folder / "task.py").write_text("x = 2")
+    os.utime(folder / "task.py", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert tree.scan() != before
+
+
+IGNORED = {
+    ".gitignore": "\ufeffprivate/\n*.csv\n/top.txt\nall/**\n!all/kept.txt\n[z-a]\n",
+    ".slugignore": "docs\n",
+    "data/.gitignore": "!prices.csv\n",
+    "data/prices.csv": "",
+    "data/others.csv": "",
+    "data/top.txt": "",
+    "top.txt": "",
+    "private/key.txt": "",
+    "all/kept.txt": "",
+    "all/other.txt": "",
+    "docs/a/b.md": "",
+    "env/pyvenv.cfg": "",
+    "env/bin/tool": "",
+    ".ruff_cache/x": "",
+    ".hidden/x": "",
+    "a/__pycache__/m.cpython-311.pyc": "",
+}
+
+
+def test_ignored_files_are_not_part_of_the_app(make_folder):
+    folder = make_folder()
+    for name, text in IGNORED.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    kept = {"Procfile", ".gitignore", ".slugignore", "data/.gitignore", "data/prices.csv", "data/top.txt"}
+    tree = SourceTree(folder)
+    assert set(tree.scan()) == {*kept, "all/kept.txt", ".hidden/x"}
+    (folder / "data" / ".gitignore").unlink()
+    assert set(tree.scan()) == {*kept, "all/kept.txt", ".hidden/x"} - {"data/.gitignore", "data/prices.csv"}
+
+
+def test_a_link_in_the_folder_stays_one_and_a_link_out_of_it_is_its_content(make_folder, tmp_path):
+    folder = make_folder(data__txt="inside")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_text("outside")
+    (tmp_path / "other" / "again").symlink_to(tmp_path / "other")
+    for name, target in {
+        "near": "data.txt",
+        "round": "round",
+        "absolute": folder / "data.txt",
+        "detour": f"../{folder.name}/data.txt",
+        "folder": tmp_path / "other",
+        "file": tmp_path / "other" / "file",
+        "above": "..",
+        "dangling": "nothing",
+        "lost": tmp_path / "nothing",
+    }.items():
+        (folder / name).symlink_to(target)
+    targets = {path: found[5] for path, found in SourceTree(folder).scan().items()}
+    assert targets == {
+        "Procfile": "",
+        "data.txt": "",
+        "near": "data.txt",
+        "round": "round",
+        "absolute": "data.txt",
+        "detour": "data.txt",
+        "dangling": "nothing",
+        "folder/file": "",
+        "file": "",
+    }
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,9 @@ def test_a_dyno_has_its_own_environment_and_nothing_of_ours(start, make_folder):
     shell = {"PWD", "SHLVL", "_", "OLDPWD"}
     assert set(env) - shell == {"DYNO", "EMPTY", "HEROKU_DYNO_ID", "HOME", "LANG", "N", "PATH", "PYTHONUNBUFFERED"}
     assert (env["DYNO"], env["N"], env["EMPTY"]) == (dyno["name"], "10", "")
-    assert env["HOME"] == output[-1] == str(emulator.folder)
+    assert env["HOME"] == output[-1]
+    assert output[-1].endswith(f"/dyno-{dyno['id']}")
+    assert not output[-1].startswith(str(emulator.folder))
     assert env["PATH"].startswith(str(emulator.folder / ".heroku"))
 
 

@@ -1,6 +1,6 @@
-"""The Python environment of an app, built from its requirements.txt alone.
+"""The Python environment of an app, built from its requirements alone.
 
-It is kept by the hash of the requirements: for a live folder in its `.heroku/`, or in a temporary folder
+It is kept by the hash of all that it is made from: for a live folder in its `.heroku/`, or in a temporary folder
 where that is not writable or belongs to an installed package.
 """
 
@@ -10,47 +10,50 @@ import asyncio
 import fcntl
 import hashlib
 import os
-import re
 import shutil
-import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from heroku_magic.emulator.code import file_copy, installer
+from heroku_magic.emulator.code.requirements import Requirements
 from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from heroku_magic.emulator.code.source_tree import Files
     from heroku_magic.emulator.dynos.reaper import Reaper
 
-_OTHER_FILE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(\S+)", re.MULTILINE)
-_COMMENT = re.compile(r"(^|\s)#.*", re.MULTILINE)
-# `-m pip` would look for modules in the app's folder first.
-_PIP = (
-    "import sys; sys.path[:] = [p for p in sys.path if p]; import runpy; runpy.run_module('pip', run_name='__main__')"
-)
-# PIP_QUIET of the caller would empty the build's output.
-_PIP_SETTINGS = {
-    "PIP_QUIET": "0",
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    "PIP_NO_INPUT": "1",
-    "PIP_REQUIRE_VIRTUALENV": "0",
-}
 _MOST_ERROR_LINES = 8
 
 
 class Environment:
-    """The environment of one app, built on demand when its requirements have changed."""
+    """The environment of one app, built on demand when its requirements have changed.
 
-    def __init__(self, folder: Path, home: Callable[[], Path], reaper: Reaper, log: Callable[[bytes], None]) -> None:
+    files: returns the folder's present files. checkout: makes a copy of the folder for a build that writes into
+    it; None: the folder may be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        home: Callable[[], Path],
+        reaper: Reaper,
+        log: Callable[[bytes], None],
+        *,
+        files: Callable[[], Files],
+        checkout: Callable[[], Awaitable[Path]] | None = None,
+    ) -> None:
         self._folder = folder
+        self._requirements = Requirements(folder, files)
         self._home = home
         self._reaper = reaper
         self._log = log
+        self._checkout = checkout
         self._build: tuple[Path, asyncio.Task[Path]] | None = None
-        self._pip: asyncio.subprocess.Process | None = None
+        self._installer: asyncio.subprocess.Process | None = None
 
     def ready(self) -> Path | None:
         """Return the environment if it exists, without waiting."""
@@ -70,11 +73,11 @@ class Environment:
         """End a build in progress."""
         if self._build is not None:
             self._build[1].cancel()
-        if self._pip is not None and self._pip.returncode is None:
-            kill_group(self._pip.pid)
+        if self._installer is not None and self._installer.returncode is None:
+            kill_group(self._installer.pid)
 
     def _target(self) -> Path:
-        return self._home() / _key(_requirements(self._folder))
+        return self._home() / self._requirements.key()
 
     async def _make(self, target: Path) -> Path:
         try:
@@ -90,27 +93,38 @@ class Environment:
         return target
 
     async def _fill(self, target: Path) -> None:
-        from importlib.util import find_spec
         from venv import EnvBuilder
 
         shutil.rmtree(target, ignore_errors=True)  # a killed build may have left a part
         EnvBuilder(symlinks=True).create(target)  # without pip it takes about 2 ms
         target.chmod(0o700)  # noqa: ASYNC240 - as quick as the line before
-        if not _COMMENT.sub("", _requirements(self._folder)).strip():
+        installer.add_pip(target)
+        if self._requirements.recipe().is_empty:
             return
-        python = str(target / "bin" / "python")
-        if find_spec("pip") is not None:
-            pip = [sys.executable, "-c", _PIP, "--python", python]
-        else:
-            await self._run([python, "-I", "-m", "ensurepip"])
-            pip = [python, "-I", "-m", "pip"]
-        await self._run([*pip, "install", "-r", str(self._folder / "requirements.txt")])
+        is_copied = self._checkout is not None and self._requirements.has_own_project()
+        folder = await self._checkout() if self._checkout is not None and is_copied else self._folder
+        try:
+            await self._install(target, folder)
+        finally:
+            if is_copied:
+                await asyncio.to_thread(file_copy.remove, folder)
+        installer.move_editable(target, folder)
 
-    async def _run(self, command: list[str]) -> None:
-        self._pip = process = await asyncio.create_subprocess_exec(
+    async def _install(self, target: Path, folder: Path) -> None:
+        """Install with uv where it is present and knows pip's settings; else, or if it fails, with pip."""
+        commands = await installer.commands(target, folder / "requirements.txt")
+        for command, variables in commands:
+            last = await self._run(command, variables, folder)
+            if last is None:
+                return
+        raise BuildError("The app's requirements.txt could not be installed:\n" + "\n".join(last or ()))
+
+    async def _run(self, command: list[str], variables: dict[str, str], folder: Path) -> list[str] | None:
+        """Run a command with its output in the log; return the last lines of one that fails."""
+        self._installer = process = await asyncio.create_subprocess_exec(
             *command,
-            cwd=self._folder,
-            env={**os.environ, **_PIP_SETTINGS},
+            cwd=folder,
+            env=variables,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -124,8 +138,7 @@ class Environment:
                 self._log(line.rstrip(b"\n"))
                 last = [*last, line.decode("utf-8", "replace").rstrip()][-_MOST_ERROR_LINES:]
             await process.wait()
-        if process.returncode:
-            raise BuildError("The app's requirements.txt could not be installed:\n" + "\n".join(last))
+        return last if process.returncode else None
 
 
 def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
@@ -133,25 +146,9 @@ def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
     home = folder / ".heroku"
     is_installed = bool({"site-packages", "dist-packages"} & set(folder.parts))
     is_writable = os.access(home if home.exists() else folder, os.W_OK)
-    return home if is_writable and not is_installed else scratch() / _key(str(folder))
-
-
-def _requirements(folder: Path) -> str:
-    """Return requirements.txt with the files that it includes."""
-    text = _text(folder / "requirements.txt")
-    return text + "".join(_text(folder / name) for name in _OTHER_FILE.findall(text))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _key(requirements: str) -> str:
-    python = f"{sys.version} {getattr(sys, '_base_executable', sys.executable)}"
-    return hashlib.sha256(f"{python}\n{requirements}".encode()).hexdigest()[:16]
+    return (
+        home if is_writable and not is_installed else scratch() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    )
 
 
 def _is_complete(target: Path) -> bool:

@@ -3,63 +3,41 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.emulator.code import procfile
+from heroku_magic.emulator.code.source_tree import SourceTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Bounds the cost of a look at a folder that is not an app, such as a home folder.
-MOST_FILES = 20_000
-_NOT_CODE = {"__pycache__", "node_modules"}
 _KEY = re.compile(r"\w+", re.ASCII)
-
-Signature = frozenset[tuple[str, int, int]]
 
 
 class LiveFolder:
-    """A folder that is served live: a saved file runs without a deploy."""
+    """A folder that is served live: a saved file runs without a deploy. files: what it held at the last look."""
 
     def __init__(self, folder: Path) -> None:
         self.process_types = procfile.read(folder)
         self._folder = folder
-        self._signature = signature(folder)
+        self._tree = SourceTree(folder)
+        self.files = self._tree.scan()
+
+    @property
+    def root(self) -> str:
+        """The folder without links in its path."""
+        return self._tree.root
 
     def has_changed(self) -> bool:
         """Whether a file changed since the last call; reads the process types again, or raises StartError."""
-        before, self._signature = self._signature, signature(self._folder)
-        if self._signature == before:
+        files = self._tree.scan()
+        if files == self.files:
             return False
+        self.files = files
         self.process_types = procfile.read(self._folder)
         return True
-
-
-def signature(folder: Path) -> Signature:
-    """Return the path, modification time and size of each file."""
-    return frozenset(islice(_files(str(folder)), MOST_FILES))
-
-
-def _files(folder: str) -> Iterator[tuple[str, int, int]]:
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError:
-        return
-    for entry in entries:
-        if not entry.is_dir(follow_symlinks=False):
-            try:
-                status = entry.stat()
-                yield entry.path, status.st_mtime_ns, status.st_size
-            except OSError:
-                yield entry.path, 0, 0
-        # Hidden folders hold what tools keep (.git, .heroku, .venv, a dyno's own ~/.cache), not the app.
-        elif entry.name == ".profile.d" or not (entry.name.startswith(".") or entry.name in _NOT_CODE):
-            yield from _files(entry.path)
 
 
 def dotenv(folder: Path) -> dict[str, str]:

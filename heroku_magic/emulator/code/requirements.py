@@ -1,0 +1,164 @@
+"""Everything that an app's environment is made from: requirements.txt, what it includes, and local projects.
+
+https://pip.pypa.io/en/stable/reference/requirements-file-format/
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from heroku_magic.emulator.code.source_tree import SourceTree, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from heroku_magic.emulator.code.source_tree import Files, Stamp
+
+_CONTINUED = re.compile(r"\\\r?\n")
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+# pip accepts the start of a long option, and no space after a short one.
+_OPTION = re.compile(r"(?:-([rcef])|--(?!require-)(req|cons|edit|find)[a-z-]*)\s*=?\s*(.*)")
+_NAMED = re.compile(r"[\w.-]+\s*(?:\[[^]]*\])?\s*@\s*")
+_EXTRAS = re.compile(r"\[[^]]*\]$")
+_ENCODINGS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+# An editable project's modules are read where they are: only what its build reads counts.
+_BUILD_FILES = re.compile(
+    r".*\.(toml|cfg|in|txt|c|cc|cpp|cxx|h|hpp|pyx|pxd|pyi|rs|f|f90|build)|(.*/)?(setup|__init__|__about__|_?version|"
+    r"hatch_build|build)\.py|(.*/)?(README|LICENSE|CMakeLists)[^/]*"
+)
+
+
+@dataclass
+class Recipe:
+    """What an environment is made from.
+
+    texts: requirements and constraints by path. projects: local folders and archives; True: editable.
+    """
+
+    texts: dict[Path, bytes] = field(default_factory=dict)
+    projects: dict[Path, bool] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to install."""
+        return not any(line for text in self.texts.values() for line in _lines(text))
+
+
+class Requirements:
+    """The requirements of one folder. files: returns its present files."""
+
+    def __init__(self, folder: Path, files: Callable[[], Files]) -> None:
+        self._folder = folder
+        self._files = files
+        self._digests: dict[Path, tuple[Stamp, str]] = {}
+
+    def recipe(self) -> Recipe:
+        """Return what the environment is made from now."""
+        recipe = Recipe()
+        self._read(self._folder / "requirements.txt", recipe)
+        return recipe
+
+    def key(self) -> str:
+        """Return a name that changes with anything that the environment is made from."""
+        recipe = self.recipe()
+        digest = hashlib.sha256(f"{sys.version} {getattr(sys, '_base_executable', sys.executable)}\n".encode())
+        for path, text in recipe.texts.items():
+            digest.update(f"{self._name(path)} {len(text)}\n".encode("utf-8", "surrogateescape") + text)
+        for path, is_editable in recipe.projects.items():
+            for line in self._project(path, is_editable=is_editable):
+                digest.update(line.encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:16]
+
+    def has_own_project(self) -> bool:
+        """Whether a project in the folder itself is installed."""
+        root = self._folder.resolve()
+        return any(path.is_dir() and path.is_relative_to(root) for path in self.recipe().projects)
+
+    def _name(self, path: Path) -> str:
+        """Return a path that is the same for every copy of the app."""
+        return os.path.relpath(path, self._folder.resolve())
+
+    def _read(self, file: Path, recipe: Recipe) -> None:
+        file = file.resolve()
+        if file in recipe.texts:
+            return
+        try:
+            text = recipe.texts[file] = file.read_bytes()
+        except OSError:
+            return
+        for line in _lines(text):
+            match = _OPTION.match(line)
+            value = _first_word(match[3] if match else line)
+            kind = (match[1] or match[2])[0] if match else ""
+            if kind in {"r", "c"}:
+                self._read(file.parent / value, recipe)
+            elif path := self._local(value if match else line, is_path=match is not None):
+                recipe.projects[path] = recipe.projects.get(path, True) and kind == "e"
+
+    def _local(self, requirement: str, *, is_path: bool) -> Path | None:
+        """Return the folder or archive that a requirement names, or None."""
+        text = re.split(r"\s*;\s|\s+--?[a-z]", requirement.strip("\"'"))[0]
+        url = _NAMED.sub("", text, count=1)
+        if url.startswith("file:"):
+            text, is_path = unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", url).partition("#")[0]), True
+        text = _EXTRAS.sub("", text.strip())
+        if not (is_path or "/" in text or text.startswith(".") or text.endswith((".whl", ".zip", ".gz", ".bz2"))):
+            return None
+        path = (self._folder / text).resolve()
+        return path if path.exists() else None
+
+    def _project(self, path: Path, *, is_editable: bool) -> Iterator[str]:
+        """Yield a line for each file of a project, or for an archive."""
+        if path.is_file():
+            yield f"{self._name(path)} {self._content(path, stamp(path.stat()))}\n"
+            return
+        for name, found in self._files_below(path).items():
+            is_read = not is_editable or _BUILD_FILES.fullmatch(name)
+            yield f"{self._name(path)}/{name} {self._content(path / name, found) if is_read else ''}\n"
+
+    def _files_below(self, path: Path) -> Files:
+        root = self._folder.resolve()
+        if path == root:
+            return self._files()
+        if not path.is_relative_to(root):
+            return SourceTree(path).scan()
+        prefix = f"{path.relative_to(root).as_posix()}/"
+        return {name[len(prefix) :]: found for name, found in self._files().items() if name.startswith(prefix)}
+
+    def _content(self, path: Path, found: Stamp) -> str:
+        """Return the hash of a file's content, computed once for each state of it."""
+        if self._digests.get(path, (None, ""))[0] != found:
+            try:
+                content = path.read_bytes()
+            except OSError:
+                content = b""
+            self._digests[path] = (found, hashlib.sha256(content).hexdigest())
+        return self._digests[path][1]
+
+
+def _lines(data: bytes) -> Iterator[str]:
+    """Yield the lines as pip reads them: joined at a backslash, without comments, with variables replaced."""
+    encoding = next((name for mark, name in _ENCODINGS if data.startswith(mark)), "utf-8")
+    text = data.decode(encoding, "replace").lstrip("\ufeff")
+    for line in _CONTINUED.sub("", text).splitlines():
+        content = _COMMENT.sub("", line).strip()
+        if content:
+            yield _VARIABLE.sub(lambda match: os.environ.get(match[1]) or match[0], content)
+
+
+def _first_word(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = text.split()
+    return words[0] if words else ""
