@@ -111,11 +111,11 @@ def test_a_package_from_requirements_is_installed_and_used(heroku, folder):
 
 def test_a_failed_build_fails_the_deploy_and_keeps_the_old_release(heroku, folder):
     heroku.deploy(folder)
-    (folder / "no-such-package.whl").touch()
-    (folder / "requirements.txt").write_text("./no-such-package.whl\n")
+    (folder / "broken-1.0-py3-none-any.whl").touch()
+    (folder / "requirements.txt").write_text("./broken-1.0-py3-none-any.whl\n")
     with pytest.raises(BuildFailed, match="The build failed; the previous release stays active") as caught:
         heroku.deploy(folder)
-    assert "no-such-package.whl" in str(caught.value)
+    assert "broken-1.0-py3-none-any.whl" in str(caught.value)
     assert "Building on the" in caught.value.output
     assert heroku.run(parameters={"n": 2})["result"].tolist() == [0, 1]
     assert [release.version for release in heroku.releases()] == [2, 1]
