@@ -205,8 +205,8 @@ class ManagedApp(AppConnection):
         found = findings(archive.names, archive.texts)
         if issues := [finding.text for finding in found if finding.is_certain]:
             raise DeployRefused(issues)
-        for finding in found:
-            notify(finding.text)
+        for warning in [*archive.warnings, *(finding.text for finding in found)]:
+            notify(warning)
         self._catalog.invalidate()
         return Deploy(self.client, self.app, self.app_name, archive).start()
 

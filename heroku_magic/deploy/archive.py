@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import io
 import os
-import re
 import stat
 import tarfile
 import tempfile
@@ -21,6 +20,7 @@ from importlib.util import decode_source
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from heroku_magic.deploy.credentials import secret_in
 from heroku_magic.deploy.ignore import included_files
 from heroku_magic.errors import DeployRefused
 from heroku_magic.text.sanitize import clean_line
@@ -31,24 +31,15 @@ if TYPE_CHECKING:
 LARGEST = 1_000_000_000  # bytes of an app's files: https://devcenter.heroku.com/articles/limits#builds
 IN_MEMORY = 16_000_000  # bytes; a larger archive goes to a temporary file
 _READ = (".py", ".python-version", "Procfile", "Pipfile.lock", ".txt", ".in")  # files whose content is checked
-_SCANNED = 1_000_000  # bytes of a file that are searched for keys
-
-_SECRET_NAMES = re.compile(
-    r"\.env(\..+)?|[._]netrc|id_(rsa|dsa|ecdsa|ed25519)|.*\.(p12|pfx|keystore)|credentials\.json"
-)
-_SAMPLES = re.compile(r"\.env\.(example|sample|template|dist)")
-_KEY = re.compile(rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")
-# Token formats that their issuers document for scanners.
-_TOKENS = re.compile(
-    rb"HRKU-[\w-]{30}|AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{36}|xox[baprs]-[0-9A-Za-z-]{10}|(?<![\w-])sk-[0-9A-Za-z]{32}|(?<![\w-])sk-(?:proj|svcacct|admin|ant-\w+)-[\w-]*\w{20}"
-)
+_LONGEST_TEXT = 1_000_000  # bytes of a file that is checked
 
 
 @dataclass
 class Archive:
     """A packed folder, ready to be sent. checksum: `SHA256:` and hex digits.
 
-    sizes: bytes of each file by its path; names: of all files and links; texts: of sources and settings.
+    sizes: bytes of each file by its path; names: of all files and links; texts: of sources and settings;
+    warnings: about files that may hold secrets.
     """
 
     file: IO[bytes]
@@ -57,6 +48,7 @@ class Archive:
     sizes: dict[str, int]
     names: list[str]
     texts: dict[str, str] = field(repr=False)
+    warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         weakref.finalize(self, self.file.close)
@@ -93,6 +85,7 @@ class _Packer:
         self._allowed = allowed
         self._sizes: dict[str, int] = {}
         self._texts: dict[str, str] = {}
+        self._warnings: list[str] = []
         self.issues: list[str] = []
 
     def package(self, paths: list[str]) -> Archive:
@@ -110,7 +103,7 @@ class _Packer:
             )
         size = archive.tell()
         archive.seek(0)
-        return Archive(archive, f"SHA256:{_digest(archive)}", size, self._sizes, paths, self._texts)
+        return Archive(archive, f"SHA256:{_digest(archive)}", size, self._sizes, paths, self._texts, self._warnings)
 
     def _add(self, tar: tarfile.TarFile, path: str) -> None:
         source = self._folder / path
@@ -144,26 +137,19 @@ class _Packer:
         after = source.stat()
         if (after.st_mtime_ns, after.st_size) != (before.st_mtime_ns, before.st_size) or len(content) != after.st_size:
             self.issues.append(f"{clean_line(info.name)} changed while it was packed. Try again.")
-        if info.name not in self._allowed and (why := _secret(source.name, content)):
-            self.issues.append(
-                f"{clean_line(info.name)} {why}: name it in .slugignore, or send it anyway with "
-                f"--allow {clean_line(info.name)}."
-            )
+        if info.name not in self._allowed and (found := secret_in(info.name, content)):
+            name = clean_line(info.name)
+            if found.is_certain:
+                self.issues.append(
+                    f"{name} {found.text}: name it in .slugignore, or send it anyway with --allow {name}."
+                )
+            else:
+                self._warnings.append(f"{name} {found.text}: if it does, name it in .slugignore.")
         info.size, info.mode = len(content), 0o755 if before.st_mode & 0o100 else 0o644
         tar.addfile(info, io.BytesIO(content))
         self._sizes[info.name] = info.size
-        if info.size <= _SCANNED and info.name.endswith(_READ):
+        if info.size <= _LONGEST_TEXT and info.name.endswith(_READ):
             self._texts[info.name] = _text(info.name, content)
-
-
-def _secret(name: str, content: bytes) -> str:
-    """Return why a file looks like a secret; empty if it does not."""
-    if _SECRET_NAMES.fullmatch(name) and not _SAMPLES.fullmatch(name):
-        return "holds secrets by its name"
-    head = content[:_SCANNED]
-    if _KEY.search(head):
-        return "holds a private key"
-    return "holds what looks like a token" if _TOKENS.search(head) else ""
 
 
 def _text(name: str, content: bytes) -> str:

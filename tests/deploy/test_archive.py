@@ -151,6 +151,27 @@ def test_texts_are_decoded_as_their_reader_decodes_them(folder, name, content, t
     assert pack(folder).texts == {name: text}
 
 
+SECRET_NAMES = """
+.ENV prod.env .envrc ID_RSA id_rsa.pem key.pem tls-key.pem server.key config/master.key .ssh/known x.ppk x.jks my.kdbx
+.npmrc .pypirc .git-credentials .pgpass .htpasswd .vault-token terraform.tfstate .terraformrc kubeconfig .kube/config
+.aws/credentials .AWS/Config home/.docker/config.json .config/gh/hosts.yml .databricks-connect .bash_history
+.ipython/history.sqlite .streamlit/secrets.toml secrets.yml Credentials.csv client_secret_1.json my-service-account.json
+"""
+TOKENS = [
+    "github_pat_11ABCDEFG0" + "a" * 60,
+    "AIza" + "b" * 35,
+    "xoxb-123456789012-abcdef",
+    "sk_live_" + "c" * 24,
+    "sk-proj-" + "d" * 40,
+    "a\\nsk-" + "e1" * 24,
+    "sk-ant-api03-" + "f" * 40,
+    "hf_" + "G" * 34,
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIyIn0.abc",
+    "HEROKU_API_KEY=01234567-89ab-cdef-0123-456789abcdef",
+    '"api_token": "01234567-89AB-CDEF-0123-456789ABCDEF"',
+    ("HRKU-AA" + "h" * 58).encode("utf-16"),
+    "#" * 1_000_001 + "\n-----BEGIN RSA PRIVATE KEY-----",
+]
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"
 
 
@@ -165,6 +186,8 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"
         ("settings.py", f'KEY = """{PEM}"""'),
         ("play.ipynb", '{"source": ["token = \'HRKU-AA' + "a" * 58 + "'\"]}"),
         ("aws.ipynb", "AKIA" + "A" * 16),
+        *((name, "a = 1\n") for name in SECRET_NAMES.split()),
+        *((f"token{number}.txt", token) for number, token in enumerate(TOKENS)),
     ],
 )
 def test_a_file_that_looks_like_a_secret_is_refused_unless_allowed(folder, name, content):
@@ -175,9 +198,46 @@ def test_a_file_that_looks_like_a_secret_is_refused_unless_allowed(folder, name,
     assert name in names(pack(folder, allow=[name]))
 
 
-def test_sample_secrets_and_public_certificates_are_accepted(folder):
-    write(folder, **{".env.example": "A=", "ca.pem": "-----BEGIN CERTIFICATE-----\n"})
-    assert names(pack(folder)) == [".env.example", "ca.pem"]
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".env.example", "A="),
+        ("secrets.sample.yml", "a: b"),
+        ("ca.pem", "-----BEGIN CERTIFICATE-----\n"),
+        ("id_rsa.pub", "ssh-rsa AAAA"),
+        ("secrets.py", "import os\n"),
+        ("keys.py", "if text.startswith('-----BEGIN PRIVATE KEY-----'):\n"),
+        ("monkey.txt", "a monkey"),
+        ("environment.yml", "name: x"),
+        ("data.json", '{"key": "v", "id": "01234567-89ab-cdef-0123-456789abcdef"}'),
+        ("model.py", "primary_key = '01234567-89ab-cdef-0123-456789abcdef'"),
+        ("hash.txt", "sha1: da39a3ee5e6b4b0d3255bfef95601890afd80709 AKIA"),
+        ("image.bin", bytes(range(256)) * 100),
+    ],
+)
+def test_samples_public_certificates_and_ordinary_files_are_accepted_in_silence(folder, name, content):
+    write(folder, **{name: content})
+    package = pack(folder)
+    assert (names(package), package.warnings) == ([name], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "warning"),
+    [
+        ("env.sh", "A=1", "env.sh may hold secrets by its name: if it does, name it in .slugignore."),
+        (
+            "docs.md",
+            "postgres://user:pass@localhost/db",
+            "docs.md may hold a token: if it does, name it in .slugignore.",
+        ),
+        ("sums.txt", "12345678:" + "da39a3ee5e" * 4, "sums.txt may hold a token: if it does, name it in .slugignore."),
+    ],
+)
+def test_a_false_alarm_is_only_a_warning(folder, name, content, warning):
+    write(folder, **{name: content})
+    package = pack(folder)
+    assert (names(package), package.warnings) == ([name], [warning])
+    assert pack(folder, allow=[name]).warnings == []
 
 
 @pytest.mark.parametrize(

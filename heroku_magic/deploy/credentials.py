@@ -1,0 +1,122 @@
+"""Recognizes files that hold secrets, by their usual names and by the shapes of tokens.
+
+The shapes that detect-secrets knows are its own; those that it lacks are here.
+https://github.com/Yelp/detect-secrets
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from heroku_magic.deploy.findings import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detect_secrets.plugins.base import RegexBasedDetector
+    from pathspec import GitIgnoreSpec
+
+_SEARCHED = 1_000_000  # bytes of a file that detect-secrets searches; our own shapes are searched to the end
+
+# As in a .gitignore, in lower case.
+_NAMES = """
+.env .env.* *.env .envrc
+*.key *.p8 *.p12 *.pfx *.ppk *.jks *.keystore *.keytab *.kdb *.kdbx *.ovpn
+key.pem *[-_.]key.pem privkey*.pem private*.pem id_rsa* id_dsa* id_ecdsa* id_ed25519* .ssh/ .gnupg/
+.netrc _netrc .git-credentials .npmrc .pypirc .pgpass pgpass.conf .my.cnf .mylogin.cnf .htpasswd .s3cfg .boto .dockercfg
+.vault-token .terraformrc terraform.rc *.tfstate *.tfstate.backup *.tfvars .databricks-connect .databrickscfg
+.aws/ .azure/ .kube/ .snowsql/ .dbt/ .kaggle/ .huggingface/ **/.config/gcloud/ **/.config/gh/ **/.cache/huggingface/
+kubeconfig *.kubeconfig **/.docker/config.json **/.config/hub **/.cargo/credentials* **/.gem/credentials
+**/.composer/auth.json kaggle.json local.settings.json accesskeys.csv rootkey.csv wallet.dat .*_history history.sqlite
+credentials credentials.* credentials[-_]*.json *[-_.]credentials.json application_default_credentials.json
+client_secret*.json service[-_]account*.json *[-_]service[-_]account*.json *firebase-adminsdk*.json
+secret.* secrets.* .secrets .secrets.*
+!*.pub !*.py !*.ipynb !*.md !*.rst !*.html !*.js !*.ts !*.baseline
+!*.example !*.sample !*.template !*.dist !*.example.* !*.sample.* !*.template.* !example.* !sample.*
+"""
+_UNCERTAIN_NAMES = "env.sh token.* tokens.* password.* passwords.* auth.json profiles.yml !*.py"
+
+# Heroku's tokens were UUIDs until 2024, so only the name beside one tells. The middle of a UUID is quick to find.
+_MIDDLE = re.compile(rb"-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-")
+_NAMED_UUID = re.compile(
+    rb"(?i)(?<![\w-])(?:[\w.-]{0,30}(?:api|auth|access|secret|heroku)[\w.-]{0,20})?(?:key|token|secret|password)"
+    rb"[\"']?\s{0,5}[:=]\s{0,5}[\"']?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![\w-])"
+)
+
+# A literal that each match contains, which is quick to find, and the shape.
+_SHAPES = (
+    (b"PRIVATE KEY", rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY( BLOCK)?-----(?![\"'`])"),
+    (b"PuTTY-User-Key-File-", rb"PuTTY-User-Key-File-\d"),
+    (b"HRKU-", rb"HRKU-[\w-]{30}"),
+    (b"AIza", rb"AIza[\w-]{35}(?![\w-])"),
+    (b"github_pat_", rb"github_pat_\w{22}"),
+    (b"hf_", rb"(?<![A-Za-z0-9_])hf_[A-Za-z0-9]{34}(?!\w)"),
+    (b"dapi", rb"(?<!\w)dapi[0-9a-f]{32}(?!\w)"),
+    (b"_v1_", rb"(?<!\w)do[opr]_v1_[0-9a-f]{64}"),
+    (b"sk-", rb"sk-(?:(?<![\w-]sk-)|(?<=\\nsk-))(?:[0-9A-Za-z]{32}|(?:proj|svcacct|admin|or-v1|ant-\w+)-[\w-]*\w{20})"),
+)
+
+# Detectors of detect-secrets whose shapes belong to one issuer, and those that also match other texts.
+_CERTAIN = (
+    ("aws", "AWSKeyDetector"),
+    ("azure_storage_key", "AzureStorageKeyDetector"),
+    ("github_token", "GitHubTokenDetector"),
+    ("gitlab_token", "GitLabTokenDetector"),
+    ("jwt", "JwtTokenDetector"),
+    ("npm", "NpmDetector"),
+    ("openai", "OpenAIDetector"),
+    ("pypi_token", "PypiTokenDetector"),
+    ("sendgrid", "SendGridDetector"),
+    ("slack", "SlackDetector"),
+    ("square_oauth", "SquareOAuthDetector"),
+    ("stripe", "StripeDetector"),
+)
+_UNCERTAIN = (
+    ("basic_auth", "BasicAuthDetector"),
+    ("discord", "DiscordBotTokenDetector"),
+    ("mailchimp", "MailchimpDetector"),
+    ("telegram_token", "TelegramBotTokenDetector"),
+    ("twilio", "TwilioKeyDetector"),
+)
+
+
+def secret_in(path: str, content: bytes) -> Finding | None:
+    """Return why a file looks like a secret, as the end of a sentence about it; None if it does not."""
+    if _patterns(_NAMES).match_file(path.lower()):
+        return Finding("holds secrets by its name")
+    # Without its zeros, UTF-16 looks like ASCII.
+    texts = [content, content.replace(b"\0", b"")] if b"\0" in content[:1000] else [content]
+    if found := next((found for text in texts for found in _secrets_in(text)), None):
+        return found
+    is_odd = _patterns(_UNCERTAIN_NAMES).match_file(path.lower())
+    return Finding("may hold secrets by its name", is_certain=False) if is_odd else None
+
+
+def _secrets_in(content: bytes) -> Iterator[Finding]:
+    for literal, shape in _SHAPES:
+        if literal in content and re.search(shape, content):
+            key = "a private key" if shape is _SHAPES[0][1] else "what looks like a token"
+            yield Finding(f"holds {key}")
+    around = (content[max(0, match.start() - 100) : match.end() + 20] for match in _MIDDLE.finditer(content))
+    if any(map(_NAMED_UUID.search, around)):
+        yield Finding("holds what looks like a token")
+    text = content[:_SEARCHED].decode("utf-8", "replace")
+    for detectors, is_certain in ((_CERTAIN, True), (_UNCERTAIN, False)):
+        if any(next(detector.analyze_string(text), None) for detector in _loaded(detectors)):
+            yield Finding("holds what looks like a token" if is_certain else "may hold a token", is_certain)
+
+
+@cache
+def _patterns(names: str) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(names.split())
+
+
+@cache
+def _loaded(detectors: tuple[tuple[str, str], ...]) -> list[RegexBasedDetector]:
+    from importlib import import_module
+
+    return [getattr(import_module(f"detect_secrets.plugins.{module}"), name)() for module, name in detectors]
