@@ -114,7 +114,7 @@ class ScriptedApi:
                 self.end_headers()
                 self.wfile.write(answer)
 
-            do_GET = do_POST = do_DELETE = do_PATCH = answer  # noqa: N815 - http.server's names
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = answer  # noqa: N815 - http.server's names
 
             def log_message(self, *_):
                 pass

@@ -24,6 +24,7 @@ from heroku_magic.errors import (
     Unauthorized,
     Unreachable,
 )
+from heroku_magic.text.redact import NO_MASK, Mask
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import Secret
 
@@ -81,8 +82,8 @@ def data(status: int, headers: Mapping[str, str], body: bytes, expected: type[T]
         raise _foreign(status, headers) from None
 
 
-def error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """Return the error of a response: Heroku's own sentence, then what to do."""
+def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_MASK) -> ApiError:
+    """Return the error of a response: Heroku's own sentence, which may repeat a secret, then what to do."""
     try:
         said = json.loads(body)
     except ValueError:
@@ -90,7 +91,7 @@ def error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     if not (isinstance(said, dict) and isinstance(said.get("message"), str)):
         return _foreign(status, headers)
     kind = _BY_STATUS.get(status, ApiError)
-    message = clean_line(said["message"][:500])
+    message = clean_line(mask.text(said["message"])[:500])
     answer = kind(
         " ".join(filter(None, [message, _REMEDY_BY_ID.get(str(said.get("id"))) or _REMEDY.get(status)])),
         status=status,

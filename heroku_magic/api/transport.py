@@ -6,14 +6,11 @@ The token goes to the API's own host only: never after a redirect, never to anot
 
 from __future__ import annotations
 
-import logging
 import platform
 import random
-from collections import deque
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import IO, Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 import tenacity
@@ -22,9 +19,11 @@ from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError
 
 from heroku_magic.api import rest
-from heroku_magic.api.host import LOOPBACK
+from heroku_magic.api.host import LOOPBACK, parse, sent_by_api
 from heroku_magic.errors import ApiError, Conflict, RateLimited, Unreachable
 from heroku_magic.text.notifier import notify
+from heroku_magic.text.redact import Mask
+from heroku_magic.text.sanitize import LINE, clipped
 from heroku_magic.text.secret import Secret
 
 T = TypeVar("T")
@@ -57,7 +56,9 @@ class Transport:
     def __init__(self, base_url: str, token: Secret) -> None:
         self.base_url = base_url
         self.token = token
-        self._session = _session(base_url)
+        address = parse(base_url)
+        # A sweep stops 50 dynos at once.
+        self._session = _session(address.host if address else "", HTTPAdapter(pool_maxsize=64))
         self._auth = _BearerAuth(token)
         self._left = QUOTA
 
@@ -126,6 +127,9 @@ class Transport:
             )
             if (left := response.headers.get("RateLimit-Remaining", "")).isdecimal():
                 self._left = int(left)
+            if not response.ok:
+                mask = Mask([self.token, *_secrets(body)])
+                raise rest.error(response.status_code, response.headers, response.content, mask)
             return rest.data(response.status_code, response.headers, response.content, expected), response.headers
 
         policy = tenacity.Retrying(
@@ -144,14 +148,14 @@ def open_stream(url: Secret, *, accept: str, silence: float, offset: int = 0) ->
     silence: seconds without a byte after which a read times out. offset: the first byte to request; a
     host that ignores it answers 200.
     """
-    _hide(url)
+    address = sent_by_api(url)
     headers = {"Accept": accept, "Cache-Control": "no-cache"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
-    with _session(url.reveal()) as http:
+    with _session(address.host, _ExactTarget(address.target)) as http:
         response = _perform(
             lambda: http.get(
-                url.reveal(),
+                address.origin,
                 headers=headers,
                 auth=_no_auth,
                 stream=True,
@@ -171,12 +175,12 @@ def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
     The signature of the URL covers an empty content type:
     https://devcenter.heroku.com/articles/build-and-release-using-the-api#sources-endpoint
     """
-    _hide(url)
+    address = sent_by_api(url)
     headers = {"Content-Type": "", "Content-Length": str(size)}
-    with _session(url.reveal()) as http:
+    with _session(address.host, _ExactTarget(address.target)) as http:
         response = _perform(
             lambda: http.put(
-                url.reveal(),
+                address.origin,
                 data=content,
                 headers=headers,
                 auth=_no_auth,
@@ -199,38 +203,49 @@ class _BearerAuth(AuthBase):
         return request
 
 
-class _HideLogUrls(logging.Filter):
-    """Keep log URLs out of urllib3's debug log, which writes the path of each request."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.secrets: deque[str] = deque(maxlen=1000)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        return not any(secret in message for secret in tuple(self.secrets))
-
-
-_hidden = _HideLogUrls()
-
-
-def _hide(url: Secret) -> None:
-    """Keep a URL out of the debug log from now on."""
-    parts = urlsplit(url.reveal())
-    _hidden.secrets.append(parts.query or parts.path)
-    logging.getLogger("urllib3.connectionpool").addFilter(_hidden)  # adding it twice has no effect
-
-
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _session(url: str) -> requests.Session:
+class _ExactTarget(HTTPAdapter):
+    """Requests one path and query byte for byte, while `requests`, urllib3 and their logs only see `/`.
+
+    Both would write it their own way, and it is a secret.
+    """
+
+    def __init__(self, target: Secret) -> None:
+        self._target = target
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self._use_target(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        self._use_target(manager)
+        return manager
+
+    def _use_target(self, manager: Any) -> None:
+        pools = manager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {scheme: _pool_for(pool, self._target) for scheme, pool in pools.items()}
+
+
+def _pool_for(pool: Any, target: Secret) -> Any:
+    """Return a class of connection pools whose connections request the target instead of `/`."""
+
+    class Connection(pool.ConnectionCls):  # type: ignore[misc]  # urllib3 chooses the class
+        def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:
+            super().putrequest(method, target.reveal() if url == "/" else url, *args, **options)
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+
+
+def _session(host: str, adapter: HTTPAdapter) -> requests.Session:
     """Return a session that sends no loopback request to a proxy, even if the environment names one."""
     session = requests.Session()
-    session.trust_env = urlsplit(url).hostname not in LOOPBACK
+    session.trust_env = host not in LOOPBACK
     session.headers["User-Agent"] = f"heroku-magic/{version('heroku-magic')} python/{platform.python_version()}"
-    adapter = HTTPAdapter(pool_maxsize=64)  # a sweep stops 50 dynos at once
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -255,6 +270,14 @@ def _perform(send: Callable[[], requests.Response]) -> requests.Response:
         failure = _unreachable("no connection" if refused else "the connection broke", sent=not refused)
     except requests.exceptions.RequestException as error:
         failure = _unreachable(type(error).__name__, sent=True)
+    except OSError as error:  # a file of certificates, which `requests` looks for before it connects
+        failure = Unreachable(
+            f"The request could not be prepared: {clipped(str(error), LINE)}. "
+            "Check the environment variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
+        )
+        failure.sent = False
+    except Exception as error:  # noqa: BLE001 - whatever it is, its frames hold the token and the body
+        failure = _unreachable(type(error).__name__, sent=True)
     raise failure
 
 
@@ -263,6 +286,12 @@ def _revealed(body: Any) -> Any:
     if isinstance(body, Secret):
         return body.reveal()
     return {name: _revealed(value) for name, value in body.items()} if isinstance(body, Mapping) else body
+
+
+def _secrets(body: Any) -> list[Secret]:
+    if isinstance(body, Secret):
+        return [body]
+    return [secret for value in body.values() for secret in _secrets(value)] if isinstance(body, Mapping) else []
 
 
 def _never_connected(error: requests.exceptions.ConnectionError) -> bool:

@@ -210,7 +210,7 @@ class Deploy:
                     fresh = chunk.replace(b"\0", b"")
                     taken, skipped = fresh[skipped:], max(0, skipped - len(fresh))
                     self._print(output.feed(taken))
-        except (ApiError, urllib3.exceptions.HTTPError):
+        except (ApiError, urllib3.exceptions.HTTPError, OSError):
             return False
         self._print(output.rest())
         return True

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
 import traceback
 
 import pytest
+import requests
 
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.resources import LogSession
+from heroku_magic.api.transport import _ExactTarget, open_stream, put_blob
 from heroku_magic.errors import (
     ApiError,
     Conflict,
@@ -342,3 +345,115 @@ def test_the_current_release_needs_one_request(api, client):
 
     assert client.current_release("example").version == 9
     assert len(api.requests) == 1
+
+
+UNSAFE_URLS = [
+    "http://logs.example.com/a?sig=1",
+    "https://user:word@logs.example.com/a?sig=1",
+    "https://logs.example.com\\.heroku.com/a?sig=1",
+    "http://logs.example.com\\@127.0.0.1/a?sig=1",
+    "https://logs.example.com/a?sig=1#fragment",
+    "https://logs.example.com/a b",
+    "https://logs.example.com/\u00e4",
+    "https://logs.example.com/\r\nHost: evil",
+    "https://logs.example.com:0/a",
+    "https://-logs.example.com/a",
+    "https://[::1]/a",
+    "https://logs.example.com/%zz",
+    "file:///etc/passwd",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", UNSAFE_URLS)
+def test_a_url_of_the_api_that_is_not_plain_https_is_not_opened(url):
+    for use in (
+        lambda: open_stream(Secret(url), accept="text/plain", silence=1),
+        lambda: put_blob(Secret(url), io.BytesIO(b"x"), 1),
+    ):
+        with pytest.raises(ApiError, match="not opened: expected a plain https URL") as caught:
+            use()
+        assert "sig" not in str(caught.value) + repr(caught.value.__context__)
+
+
+@pytest.mark.parametrize(
+    "target", ["/a%2fb/../c//d?x=%7e~%2F&sig=a+b%2b'()*!;,$@:&x", "/?", "/a?", "?only=query", "/%7Euser/./x", "", "/"]
+)
+def test_a_url_of_the_api_is_requested_byte_for_byte_without_the_token(api, target):
+    api.answer(200, b"")
+    open_stream(Secret(api.url + target), accept="text/plain", silence=5).close()
+    api.answer(200, b"")
+    put_blob(Secret(api.url + target), io.BytesIO(b"{}"), 2)
+
+    expected = target if target.startswith("/") else f"/{target}"
+    assert [(method, path) for method, path, _, _ in api.requests] == [("GET", expected), ("PUT", expected)]
+    for _, _, headers, _ in api.requests:
+        assert headers["Host"] == api.url.removeprefix("http://")
+        assert "Authorization" not in headers
+
+
+def test_a_url_of_the_api_is_requested_exactly_through_a_proxy_too():
+    adapter = _ExactTarget(Secret("/a%2fb"))
+    pools = adapter.proxy_manager_for("http://127.0.0.1:9").pool_classes_by_scheme
+    sent = []
+
+    connection = pools["https"].ConnectionCls("logs.example.com")
+    connection.send = sent.append
+    connection.putrequest("GET", "/", skip_host=True, skip_accept_encoding=True)
+    connection.endheaders()
+
+    assert sent[0].startswith(b"GET /a%2fb HTTP/1.1")
+
+
+def held_by(error):
+    """What a debugger would show of an error: the variables of its frames and of the errors behind it."""
+    seen, rest = "", [error]
+    while rest:
+        one = rest.pop()
+        rest += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if "heroku_magic" in frame.f_code.co_filename or "requests" in frame.f_code.co_filename:
+                seen += "".join(f"{value!r} {getattr(value, 'headers', '')}" for value in frame.f_locals.values())
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("raised", "word", "sent"),
+    [
+        (None, "could not be prepared: .*/nowhere/ca.pem.*REQUESTS_CA_BUNDLE", False),
+        (ValueError("Bearer TOKEN"), "ValueError", True),
+        (UnicodeError("Bearer TOKEN"), "UnicodeError", True),
+        (RuntimeError("Bearer TOKEN"), "RuntimeError", True),
+        (requests.exceptions.InvalidHeader("Bearer TOKEN"), "InvalidHeader", True),
+        (MemoryError("Bearer TOKEN"), "MemoryError", True),
+    ],
+)
+def test_every_fault_of_a_request_is_an_error_without_its_frames(monkeypatch, no_waiting, raised, word, sent):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    token, value = "HRKU-AA-the-token", "hunter2-value"
+    client = HerokuClient("https://api.heroku.com", Secret(token))
+    if raised is not None:
+
+        def fail(*args, **options):
+            raise raised
+
+        monkeypatch.setattr(requests.Session, "request", fail)
+    with pytest.raises(Unreachable, match=word) as caught:
+        client.set_config_vars("shop", {"API_TOKEN": Secret(value)})
+
+    assert caught.value.sent is sent
+    shown = held_by(caught.value) + str(caught.value)
+    assert token not in shown
+    assert value not in shown
+    assert "Bearer" not in shown
+
+
+def test_an_error_of_the_api_that_repeats_a_secret_masks_it(api, client):
+    value = "hunter2-" * 70
+    api.answer(422, {"id": "invalid_params", "message": f"env PASSWORD={value} is too long; token {TOKEN}"})
+
+    with pytest.raises(Refused) as caught:
+        client.create_dyno("example", "task", {"PASSWORD": Secret(value)}, size=None, time_to_live=60)
+
+    assert caught.value.said == "env PASSWORD=*** is too long; token ***"
+    assert "hunter2" not in str(caught.value)
