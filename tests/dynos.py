@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ from heroku_magic.text.secret import Secret
 class Dyno:
     """What a process with such an environment did: `decoder`, the other lines of its log, its exit status."""
 
-    def __init__(self, env, folder, python=sys.executable):
+    def __init__(self, env, folder, python=sys.executable, *, allow_pickle=False):
         key = RunKey.new()
         given = {name: value.reveal() if isinstance(value, Secret) else value for name, value in env.items()}
         words = shlex.split(COMMAND)
@@ -30,7 +31,7 @@ class Dyno:
             encoding="utf-8",
             check=False,
         )
-        self.decoder, self.log, self.status = RecordDecoder(key), [], done.returncode
+        self.decoder, self.log, self.status = RecordDecoder(key, allow_pickle=allow_pickle), [], done.returncode
         for line in done.stdout.splitlines():
             text, _ = self.decoder.feed(line)
             self.log += [] if text is None else [text]
@@ -43,3 +44,11 @@ class Dyno:
     @property
     def failure(self):
         return self.decoder.failure
+
+
+def pythons():
+    """Yield the installed Pythons, among them the oldest supported one if it is installed."""
+    for minor in range(9, 15):
+        path = shutil.which(f"python3.{minor}")
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            yield path

@@ -303,14 +303,15 @@ class _Sender:
                 self.send("rows", [])
             self.has_table = True
 
-    def table(self, frame: Any) -> None:
-        """Send a DataFrame with its column types, in one record per chunk of rows."""
+    def table(self, frame: Any, **more: Any) -> None:
+        """Send a DataFrame with its column types, in one record per chunk of rows. more: added to the first header."""
         self._refuse_in_child()
         for rows, header, body in _chunks(frame):
             with self:
                 self._refuse_after_end()
                 self.flush()
-                self._send_packed("table", header, body)
+                self._send_packed("table", {**header, **more}, body)
+                more = {}
                 self.has_table = True
                 self.row_count += rows
 

@@ -60,6 +60,11 @@ class HerokuClient:
         """Return the requests left in this hour; this request does not count."""
         return self._get(rest.path("account", "rate-limits"), RateLimit)
 
+    @property
+    def token(self) -> Secret:
+        """The token that the client sends."""
+        return self._transport.token
+
     def token_expires_in(self) -> float | None:
         """Return in how many seconds the token expires; None if it never does, or is not listed."""
         tokens = [one.access_token for one in self.authorizations() if one.access_token]

@@ -1,4 +1,4 @@
-"""Makes bundles of a cell's code or a function, and checks their syntax against the Python of the app's dynos.
+"""Makes bundles of cells and functions, and checks them against the Python of the app's dynos.
 
 That Python is known from the last run on the current release. `.python-version` in a served folder says what a
 deployment to Heroku will get.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle.build import Bundle
-from heroku_magic.bundle.closure import read_function
+from heroku_magic.bundle.build import Bundle, CallBundle, CellBundle
 from heroku_magic.bundle.program import find_unsupported_syntax, read_cell
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.text.notifier import notify
@@ -29,13 +29,22 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"(?:python-)?3\.(\d{1,2})(?:\.\d+)?")
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What a run reported about the dynos of a release."""
+
+    release: int | None
+    python: tuple[int, int]
+    has_cloudpickle: bool
+
+
 class Bundler:
     """Bundles code for one app."""
 
     def __init__(self, connection: AppConnection, catalog: Catalog) -> None:
         self._connection = connection
         self._catalog = catalog
-        self._seen: tuple[int | None, tuple[int, int]] | None = None  # a release, and the Python of its dynos
+        self._last: _Seen | None = None
 
     def bundle(
         self,
@@ -43,56 +52,79 @@ class Bundler:
         values: Mapping[str, Any],
         names: Iterable[str],
         secrets: Mapping[str, Secret],
+        *,
+        allow_pickle: bool = False,
     ) -> Bundle:
         """Return the bundle of a cell's text or of a function, with everything that its runs share.
 
-        values: a cell's variables. names: the parameters in which the runs differ; those of a function are its
-        arguments. Raises InvalidParameters listing every problem.
+        values: a cell's variables. names: the parameters in which the runs differ. allow_pickle: whether a function's
+        result may be pickled. Raises InvalidParameters listing every problem.
         """
         if not isinstance(code, str):
-            return self._function_bundle(code, names, secrets)
+            return self._call_bundle(code, secrets, allow_pickle=allow_pickle)
         hidden = {name: value for name, value in values.items() if isinstance(value, Secret)}
         shown = {name: value for name, value in values.items() if name not in hidden}
-        return Bundle(self._checked(self._read(code)), shown, names, {**secrets, **hidden})
+        return CellBundle(self._checked(self._read(code)), shown, names, {**secrets, **hidden})
+
+    def learn(self, run: Run) -> None:
+        """Remember what a finished run reported about its dyno."""
+        declared = run.declaration
+        version = _VERSION.fullmatch(declared.python) if declared else None
+        if declared and version:
+            has_cloudpickle = bool(declared.cloudpickle) or bool((known := self._known()) and known.has_cloudpickle)
+            self._last = _Seen(run.release, (3, int(version[1])), has_cloudpickle)
+
+    def _call_bundle(
+        self, function: Callable[..., Any], secrets: Mapping[str, Secret], *, allow_pickle: bool
+    ) -> CallBundle:
+        known, here = self._known(), sys.version_info[:2]
+        if known and known.python != here:
+            name = getattr(function, "__name__", type(function).__name__)
+            issue = (
+                f'"{name}" cannot be sent: functions need the same minor version of Python on both sides. Here it is '
+                f"{_dotted(here)}, and {self._connection.app_name} has Python {_dotted(known.python)}, as its last run "
+                f"reported. Deploy the app with a .python-version file that says {_dotted(here)}, or use a %%dyno "
+                "cell, which runs on any Python from 3.9 on."
+            )
+            raise InvalidParameters([issue])
+        folder = self._connection.settings.worker
+        wanted = _required_python(folder) if folder else None
+        if wanted and wanted != here:
+            notify(
+                f"This function cannot run on Heroku: .python-version requires {_dotted(wanted)}, and functions need "
+                f"the Python that sends them, {_dotted(here)}."
+            )
+        return CallBundle(
+            function,
+            secrets,
+            hidden=[self._connection.client.token.reveal()],
+            allow_pickle=allow_pickle,
+            has_cloudpickle=bool(known and known.has_cloudpickle),
+        )
 
     def _read(self, code: str) -> Program:
         try:
             return read_cell(code)
         except InvalidParameters:
-            if self._seen is None or self._seen[1] <= sys.version_info[:2] or not self._is_current(self._seen[0]):
+            known = self._known()
+            if known is None or known.python <= sys.version_info[:2]:
                 raise
         return read_cell(code, is_final=False)  # only the dyno's newer Python can judge the syntax
-
-    def _function_bundle(self, code: Callable[..., Any], names: Iterable[str], secrets: Mapping[str, Secret]) -> Bundle:
-        program, values = read_function(code)
-        checked = self._checked(program)
-        try:
-            return Bundle(checked, values, names, secrets)
-        except InvalidParameters as error:
-            if not values:
-                raise
-            issues = [f"{issue} Or create it inside {program.name}." for issue in error.issues]
-        raise InvalidParameters(issues)
-
-    def learn(self, run: Run) -> None:
-        """Remember the Python version that a finished run reported."""
-        version = _VERSION.fullmatch(run.declaration.python) if run.declaration else None
-        if version:
-            self._seen = (run.release, (3, int(version[1])))
 
     def _checked(self, program: Program) -> Program:
         folder = self._connection.settings.worker
         wanted = _required_python(folder) if folder else None
         if wanted and (fault := find_unsupported_syntax(program, wanted)):
             notify(f"This code cannot run on Heroku, because .python-version requires {_dotted(wanted)}: {fault}")
-        if (
-            self._seen
-            and (fault := find_unsupported_syntax(program, self._seen[1]))
-            and self._is_current(self._seen[0])
-        ):
-            where = f"{self._connection.app_name} has Python {_dotted(self._seen[1])}, as its last run reported."
+        known = self._last and find_unsupported_syntax(program, self._last.python) and self._known()
+        if known and (fault := find_unsupported_syntax(program, known.python)):
+            where = f"{self._connection.app_name} has Python {_dotted(known.python)}, as its last run reported."
             raise InvalidParameters([f"{fault}\n{where}"])
         return program
+
+    def _known(self) -> _Seen | None:
+        """What the last run reported, if it ran the app's current release: another one may have another Python."""
+        return self._last if self._last and self._is_current(self._last.release) else None
 
     def _is_current(self, version: int | None) -> bool:
         """Whether this is the app's current release: another one may have another Python."""

@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.protocol.call_value import restore
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.tables import Table
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
 
-OPTIONS = frozenset({"secrets", "size", "timeout", "override", "max_cost"})
+OPTIONS = frozenset({"secrets", "size", "timeout", "override", "max_cost", "allow_pickle"})
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -37,11 +38,12 @@ class Caller(Protocol):
 class Function(Generic[P, T]):
     """A function that runs here when called, and on dynos with `remote`, `submit` and `map`.
 
-    Created by the decorator `heroku.function`. Arguments have the types of parameters or are DataFrames. Return values
-    travel as JSON (a tuple becomes a list, a date a text), DataFrames unchanged.
+    Created by the decorator `heroku.function`. The function and its arguments travel by cloudpickle, so the dyno needs
+    the same minor version of Python. Its value comes back without pickle: plain values, those of the standard
+    library, numpy and pandas arrive exactly as they were, and anything else is an error that names it.
     """
 
-    is_heroku_function = True  # the bundle's closure leaves this decorator out
+    is_heroku_function = True  # a pickle holds the undecorated function
 
     def __init__(self, function: Callable[P, T], caller: Callable[[], Caller], options: Mapping[str, Any]) -> None:
         functools.update_wrapper(self, function)
@@ -52,6 +54,16 @@ class Function(Generic[P, T]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function here, as if it were not decorated."""
         return self.__wrapped__(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the function bound to the instance whose method it is."""
+        if instance is None:
+            return self
+        return Function(self.__wrapped__.__get__(instance, owner), self._caller, self._options)
+
+    def __reduce__(self) -> str:
+        """Pickle by name, as functions are: a process pool here finds the function in its module."""
+        return self.__wrapped__.__qualname__
 
     def __repr__(self) -> str:
         return f"<heroku function {getattr(self.__wrapped__, '__name__', '?')}>"
@@ -118,12 +130,12 @@ class Function(Generic[P, T]):
 class Decorator:
     """Decorates functions whose calls can run on dynos: `f(x)` runs here, `f.remote(x)` and `f.map(xs)` on dynos.
 
-    The bundle contains the function's source and the module-level names that it uses: values by value, modules by
-    import, other functions of its module with their source.
+    The function travels by cloudpickle, with everything it uses: what is installed by import, all else by value, as it
+    is in memory.
 
     Parameters
     ----------
-    secrets, size, timeout, override, max_cost
+    secrets, size, timeout, override, max_cost, allow_pickle
         As for `Heroku.submit`: `@function(size="standard-2x")`.
 
     Examples
@@ -134,8 +146,6 @@ class Decorator:
     >>> double(3), double
     (6, <heroku function double>)
     """
-
-    is_heroku_function = True
 
     def __init__(self, caller: Callable[[], Caller]) -> None:
         self._caller = caller
@@ -153,6 +163,7 @@ class Decorator:
         timeout: int | None = None,
         override: Iterable[str] = (),
         max_cost: float | None = None,
+        allow_pickle: bool = False,
     ) -> Callable[[Callable[P, T]], Function[P, T]]: ...
 
     def __call__(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
@@ -175,7 +186,7 @@ def value(run: Run) -> Any:
 def returned(parts: Sequence[Rows | Table] | None, facts: Mapping[str, Any]) -> Any:
     """Return the value in the records of a call: a table is a DataFrame, any other value is in a single row."""
     if parts and isinstance(parts[0], Table):
-        return frame(parts, facts)
+        return restore(frame(parts, facts), parts[0])
     (row,) = (row for part in parts or () if not isinstance(part, Table) for row in part.rows)
     return row["value"]
 

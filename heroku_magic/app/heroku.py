@@ -111,6 +111,7 @@ class Heroku(ManagedApp):
         rows: bool = True,
         detach: bool = False,
         max_cost: float | None = None,
+        allow_pickle: bool = False,
     ) -> Run:
         """Start a run of a task and return it at once, like `concurrent.futures.Executor.submit`.
 
@@ -141,6 +142,8 @@ class Heroku(ManagedApp):
             The run goes on when this process ends; `attach` returns to it.
         max_cost
             Dollars at list price; limits the dyno's life.
+        allow_pickle
+            Let a function's value come back as a pickle: whoever can deploy to the app can run code on this computer.
 
         Returns
         -------
@@ -186,12 +189,13 @@ class Heroku(ManagedApp):
         any_type: bool = False,
         override: Iterable[str] = (),
         rows: bool = True,
+        allow_pickle: bool = False,
     ) -> Sweep:
         """Start a run for each combination of values and return the sweep at once.
 
         Parameters
         ----------
-        task, code, detach, secrets, size, timeout, any_type, override, rows
+        task, code, detach, secrets, size, timeout, any_type, override, rows, allow_pickle
             As for `submit`, for each run.
         each
             Values by parameter. A table or a list of dicts under a name that the task does not declare makes one run
@@ -300,6 +304,7 @@ class Heroku(ManagedApp):
         any_type: bool = False,
         override: Iterable[str] = (),
         rows: bool = True,
+        allow_pickle: bool = False,
     ) -> DynoExecutor:
         """Return a `concurrent.futures.Executor` whose calls run on dynos.
 
@@ -311,7 +316,7 @@ class Heroku(ManagedApp):
             each call returns a DataFrame.
         jobs
             Most dynos at the same time.
-        secrets, size, timeout, any_type, override, rows
+        secrets, size, timeout, any_type, override, rows, allow_pickle
             As for `submit`.
         """
         options = pick(RunOptions, locals())

@@ -66,7 +66,7 @@ class Planner:
     ) -> Bundle:
         """Return the bundle of code and of the values that its runs share; names: the parameters that differ."""
         secrets = self.secrets(options, {**values, **dict.fromkeys(names)})
-        return self.bundler.bundle(code, values, names, secrets)
+        return self.bundler.bundle(code, values, names, secrets, allow_pickle=options.allow_pickle)
 
     def bundle_spec(self, bundle: Bundle, values: Mapping[str, Any], options: RunOptions) -> RunSpec:
         """Return the spec of a run of a bundle."""
@@ -139,6 +139,7 @@ class Planner:
             takes_rows=options.rows,
             is_detached=options.detach,
             is_local=settings.is_local,
+            allow_pickle=options.allow_pickle,
             prices=settings.prices,
         )
         return spec if options.max_cost is None else _within_budget(spec, options.max_cost)

@@ -68,7 +68,7 @@ class SweepPlanner:
         """Return the plan of a sweep whose grid and encoded parameters come from a journal."""
         values = {**fixed, **self._planner.secrets(options, {**fixed, **dict.fromkeys(made.names)})}
         if "RUN_CODE" in fixed:
-            return self._of_bundle(Bundle.from_env(task, values), made, places, options, chunk)
+            return self._of_bundle(Bundle(task, values), made, places, options, chunk)
         return self._of_task(self._planner.task(task, options), made, places, values, options=options, chunk=chunk)
 
     def _of_task(

@@ -1,14 +1,18 @@
 """Pack a program and its values into the environment variables of a dyno.
 
-`RUN_CODE` is a complete program: the worker's helper, the driver, the user's source and the values
-that all runs share. `RUN_DATA` holds the values of one run. Every run has the same command, without
-source or values, because the app's log shows the command.
+`RUN_CODE` is a complete program: the worker's helper, the driver, the user's code and the values that all runs
+share. `RUN_DATA` holds the values of one run. Every run has the same command, without code or values, because the
+app's log shows the command.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import json
 import keyword
+import re
+import sys
 import zlib
 from base64 import b85encode
 from functools import cache
@@ -17,17 +21,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bundle.minify import minify
-from heroku_magic.bundle.payload import Payload
-from heroku_magic.bundle.program import Program, to_literal
+from heroku_magic.bundle.payload import encode
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
 from heroku_magic.protocol.helper import shipped_worker
-from heroku_magic.protocol.values import LARGE_DATA_HINT, MAX_ENV_BYTES
+from heroku_magic.protocol.values import LARGE_DATA_HINT, MAX_ENV_BYTES, plain
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from heroku_magic.bundle.program import Program
 
 # The app's folder joins the path only after our modules are loaded: a token.py there must not replace Python's.
 COMMAND = (
@@ -39,16 +44,19 @@ RESERVED_NAMES = ("emit", "emit_file", "metric", "progress", "display")
 # The parts of the helper that the driver uses or a cell may import.
 _HELPER_NAMES = (
     *("Secret", "emit", "emit_file", "metric", "progress", "task", "TaskError"),
-    *("_BUNDLED_FILES", "_as_dict", "_call_each", "_calls", "_exit_status", "_is_dataframe"),
-    *("_plain", "_run", "_sender", "_unpack"),
+    *("_BUNDLED_FILES", "_as_dict", "_call_each", "_calls", "_chunks", "_exit_status", "_flush_streams"),
+    *("_is_dataframe", "_join_threads", "_plain", "_run", "_sender", "_unpack"),
 )
 _DEFINE_LOAD = """\
 import os, sys, types
-def load(name):
-    module = sys.modules[name] = types.ModuleType(name)
-    module.__file__ = os.path.abspath("heroku_task.py")
-    exec(compile(sources[name], module.__file__, "exec", dont_inherit=True), vars(module))
-    return module
+def load(name, optional=False):
+    if optional and name not in sources:
+        return None
+    if name not in sys.modules:
+        module = sys.modules[name] = types.ModuleType(name)
+        module.__file__ = os.path.abspath("heroku_task.py")
+        exec(compile(sources[name], module.__file__, "exec", dont_inherit=True), vars(module))
+    return sys.modules[name]
 """
 # Absolute paths, because a cell may change the current folder.
 _LOAD_MODULES = """\
@@ -57,15 +65,68 @@ driver = load('heroku_driver')
 sys.path = [os.path.abspath(one) for one in path]
 """
 _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added later
+_ONLY_PICKLES = r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule)|_(reduce|getstate)$"
 _CODE_HINT = "Move the code that rarely changes into a module of the app (%heroku deploy) and import it."
+_CLOUDPICKLE_HINT = (
+    "Add a line `cloudpickle` to the app's requirements.txt and deploy it: then that package does not travel along."
+)
 
 
 class Bundle:
-    """A program with the values that all its runs share. Raises InvalidParameters listing every problem.
+    """A program, and how the values of each of its runs are encoded.
 
-    values: the names that the program finds, each with any value that a parameter may have, or a DataFrame.
-    names: the parameters that differ from run to run. secrets: travel as separate environment variables;
-    a cell finds them as names, too.
+    env: what all runs share. `Bundle(name, env)` restores the bundle that an earlier process made.
+    """
+
+    def __init__(self, name: str, env: Mapping[str, str | Secret]) -> None:
+        self.name = name
+        self._env = {key: value for key, value in env.items() if key != "RUN_DATA"}
+
+    def build_env(self, values: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
+        """Return the environment of one run with the values that only this run has: a function's are its arguments.
+
+        Raises InvalidParameters for a value that cannot be encoded, and for more than an environment can hold.
+        """
+        env = {**self._env, **({"RUN_DATA": self._encode(values)} if values else {})}
+        texts = [value.reveal() if isinstance(value, Secret) else value for value in env.values()]
+        size = sum(len(text.encode()) for text in [*env, *texts]) + _RESERVED_BYTES
+        if size > MAX_ENV_BYTES:
+            raise InvalidParameters([self._describe_excess(size, values or {})])
+        return env
+
+    def build_batch_env(self, batch: Sequence[Mapping[str, Any]]) -> dict[str, str | Secret]:
+        """Return the environment of a run that runs the program once per mapping of values, in sequence."""
+        return with_calls(self._env, [{"RUN_DATA": self._encode(values)} for values in batch])
+
+    def _encode(self, values: Mapping[str, Any]) -> str:
+        header, body = encode(values)
+        return _compress(header.encode() + b"\n" + body) if body or len(header) > 200 else header
+
+    def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
+        """Return the compressed size of each named part."""
+        sizes = {"code": len(str(self._env["RUN_CODE"]))}
+        for name, value in values.items():
+            header, body = encode({name: value})
+            sizes[f'"{clean_line(name)}"'] = len(_compress(header.encode() + body))
+        return sizes
+
+    def _describe_excess(self, size: int, values: Mapping[str, Any]) -> str:
+        sizes = self._part_sizes(values)
+        saved = sizes.pop("cloudpickle", 0)
+        largest = max(sizes, key=lambda part: sizes[part])
+        hint = _CODE_HINT if largest == "code" else LARGE_DATA_HINT
+        hint = _CLOUDPICKLE_HINT if saved > size - MAX_ENV_BYTES else hint
+        return (
+            f'"{self.name}" takes {size:,} bytes after compression; {sizes[largest]:,} of them are {largest}. '
+            f"A dyno's environment holds {MAX_ENV_BYTES:,}. {hint}"
+        )
+
+
+class CellBundle(Bundle):
+    """A cell with the values that all its runs share. Raises InvalidParameters listing every problem.
+
+    values: the names that the cell finds. names: the parameters that differ from run to run. secrets: travel as
+    separate environment variables; the cell finds them as names, too.
     """
 
     def __init__(
@@ -75,78 +136,115 @@ class Bundle:
         names: Iterable[str] = (),
         secrets: Mapping[str, Secret] = MappingProxyType({}),
     ) -> None:
-        if issues := [] if program.call else _name_issues([*values, *names, *secrets]):
+        names = [*names]
+        if issues := _name_issues([*values, *names, *secrets]):
             raise InvalidParameters(issues)
-        self.name = program.name
-        self._is_call = program.call is not None
-        self._shared = Payload(values)
-        self._source = "".join(piece.text for piece in program.pieces)
-        code = _compress(_run_code(program, self._shared, sorted(secrets)).encode())
-        self._env = {"RUN_CODE": code, **to_env(secrets)}
+        self._text, self._values = program.text, values
+        header, body = encode(values)
+        code = {"name": "cell", "text": program.text, "quiet": program.quiet, "secrets": sorted(secrets)}
+        code["definitions"] = program.definitions()
+        modules = dict(sources("RemoteCell"))
+        if '"$"' not in header and not names:  # plain JSON needs no decoder
+            del modules["heroku_typed_json"], modules["heroku_columns"]
+        run_code = _run_code("RemoteCell", {**code, "values": header}, body, modules)
+        super().__init__("cell", {"RUN_CODE": run_code, **to_env(secrets)})
 
-    @classmethod
-    def from_env(cls, name: str, env: Mapping[str, str | Secret]) -> Bundle:
-        """Return the bundle that an earlier process made, from the environment that all its runs share."""
-        bundle = cls(Program(name, (), call=name), {})
-        bundle._env = {key: value for key, value in env.items() if key != "RUN_DATA"}
-        return bundle
+    def _encode(self, values: Mapping[str, Any]) -> str:
+        _refuse_tables(values)
+        return super()._encode(values)
 
-    def build_env(self, values: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
-        """Return the environment of one run with the values that only this run has: a function's are its arguments.
+    def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
+        return {**super()._part_sizes({**self._values, **values}), "code": len(_compress(self._text.encode()))}
 
-        Raises InvalidParameters for a value that cannot be encoded, and for more than an environment can hold.
-        """
-        # The parameters of a cell's runs become columns of the result, where a table has no place.
-        payload = Payload(values or {}, with_tables=self._is_call)
-        packed = _compress(json.dumps(payload.headers).encode() + b"\n" + payload.body) if payload.headers else ""
-        env = {**self._env, **({"RUN_DATA": packed} if packed else {})}
-        self._check_size(env, payload)
-        return env
 
-    def build_batch_env(self, batch: Sequence[Mapping[str, Any]]) -> dict[str, str | Secret]:
-        """Return the environment of a run that runs the program once per mapping of values, in sequence."""
-        packed = []
-        for values in batch:
-            payload = Payload(values)
-            header = json.dumps(payload.headers)
-            packed.append({"RUN_DATA": _compress(header.encode() + b"\n" + payload.body) if payload.body else header})
-        return with_calls(self._env, packed)
+class CallBundle(Bundle):
+    """A function, whose arguments differ from run to run. Raises InvalidParameters for what cannot be pickled.
 
-    def _check_size(self, env: Mapping[str, str | Secret], payload: Payload) -> None:
-        texts = [value.reveal() if isinstance(value, Secret) else value for value in env.values()]
-        size = sum(len(text.encode()) for text in [*env, *texts]) + _RESERVED_BYTES
-        if size <= MAX_ENV_BYTES:
-            return
-        sizes = {name: len(_compress(one.serialize(name))) for one in (self._shared, payload) for name in one.headers}
-        largest = max(sizes, key=lambda name: sizes[name], default="")
-        code_size = len(_compress(self._source.encode()))
-        is_code = code_size >= sizes.get(largest, 0)
-        part = (
-            f"{code_size:,} of them are code" if is_code else f'{sizes[largest]:,} of them are "{clean_line(largest)}"'
-        )
-        limit = f"A dyno's environment holds {MAX_ENV_BYTES:,}."
-        hint = _CODE_HINT if is_code else LARGE_DATA_HINT
-        raise InvalidParameters([f'"{self.name}" takes {size:,} bytes after compression; {part}. {limit} {hint}'])
+    hidden: texts that no pickle may contain, such as the API token. allow_pickle: whether the dyno may pickle the
+    result. has_cloudpickle: whether the app has that package; otherwise it travels along.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        secrets: Mapping[str, Secret] = MappingProxyType({}),
+        *,
+        hidden: Iterable[str] = (),
+        allow_pickle: bool = False,
+        has_cloudpickle: bool = False,
+    ) -> None:
+        from heroku_magic.bundle.pickler import pickle_function
+
+        self._hidden = [*hidden, *(one.reveal() for one in secrets.values())]
+        self._call = pickle_function(function, self._hidden)
+        self._cloudpickle = "" if has_cloudpickle else _cloudpickle(can_pickle=allow_pickle)
+        name, python, modules = self._call.name, list(sys.version_info[:2]), sources("RemoteCall")
+        if not has_cloudpickle:
+            modules = {**modules, "cloudpickle.cloudpickle": self._cloudpickle}
+        code = {"name": name, "python": python, "sources": self._call.sources, "allow_pickle": allow_pickle}
+        env = {
+            "RUN_CODE": _run_code("RemoteCall", code, self._call.data, modules),
+            **to_env(secrets),
+        }
+        super().__init__(name, env)
+
+    def _encode(self, values: Mapping[str, Any]) -> str:
+        from heroku_magic.bundle.pickler import pickle_arguments
+
+        return _compress(b"pickle\n" + pickle_arguments(values, self._hidden))
+
+    def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
+        sizes = {f'"{clean_line(name)}"': len(self._encode({name: value})) for name, value in values.items()}
+        traced = json.dumps(self._call.sources).encode()
+        sizes["code"] = len(_compress(self._call.data + traced))
+        return {**sizes, "cloudpickle": len(_compress(self._cloudpickle.encode()))}
 
 
 @cache
-def sources() -> dict[str, str]:
-    """Return the minified text of each module that travels, by module name."""
-    helper = (shipped_worker() / "heroku_task.py").read_text(encoding="utf-8")
-    package = Path(__file__).parents[1]
-    files = {"driver": package / "bundle" / "remote" / "driver.py", "columns": package / "protocol" / "columns.py"}
-    remote = {f"heroku_{name}": minify(file.read_text(encoding="utf-8")) for name, file in files.items()}
-    return {"heroku_task": minify(helper, _HELPER_NAMES), **remote}
+def sources(kind: str) -> dict[str, str]:
+    """Return the minified text of each module that travels with a "RemoteCell" or a "RemoteCall", by module name."""
+    folder = Path(__file__).parents[1]
+    paths = {
+        "heroku_columns": folder / "protocol" / "columns.py",
+        "heroku_driver": folder / "bundle" / "remote" / "driver.py",
+        "heroku_output": folder / "bundle" / "remote" / "output.py",
+        "heroku_task": shipped_worker() / "heroku_task.py",
+        "heroku_typed_json": folder / "protocol" / "typed_json.py",
+    }
+    outputs = ("display", "show") if kind == "RemoteCell" else ("send_table", "to_base64")
+    names = {
+        "heroku_driver": ("main", kind),
+        "heroku_output": ("show_open_figures", *outputs),
+        "heroku_task": _HELPER_NAMES,
+    }
+    return {name: minify(path.read_text(encoding="utf-8"), names.get(name)) for name, path in paths.items()}
 
 
-def _run_code(program: Program, shared: Payload, secrets: list[str]) -> str:
-    """Return the source text that RUN_CODE carries."""
-    code = {**to_literal(program), "values": json.dumps(shared.headers), "secrets": secrets}
-    call = f"driver.main({code!r}, {shared.body!r}, load)\n"
-    # A cell finds tables only among the values that all its runs share.
-    has_tables = program.call or any("tables" in header for header in shared.headers.values())
-    travelling = {name: text for name, text in sources().items() if has_tables or name != "heroku_columns"}
-    return f"{_DEFINE_LOAD}sources = {travelling!r}\n{_LOAD_MODULES}{call}"
+@cache
+def _cloudpickle(*, can_pickle: bool) -> str:
+    """Return the minified text of the installed cloudpickle, for apps that do not have it."""
+    spec = importlib.util.find_spec("cloudpickle.cloudpickle")
+    text = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
+    names = [one.name for one in ast.parse(text).body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
+    return minify(text, [name for name in names if can_pickle or not re.search(_ONLY_PICKLES, name)])
+
+
+def _run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[str, str]) -> str:
+    """Return the compressed source text that RUN_CODE carries."""
+    call = f"driver.main(driver.{kind}({code!r}, {body!r}, load))\n"
+    return _compress(f"{_DEFINE_LOAD}sources = {modules!r}\n{_LOAD_MODULES}{call}".encode())
+
+
+def _refuse_tables(values: Mapping[str, Any]) -> None:
+    """Refuse parameters that cannot become columns of the result, as those of a sweep do."""
+    issues = []
+    for name, value in values.items():
+        try:
+            plain(value)
+        except TypeError as error:  # noqa: PERF203 - every fault is reported at once
+            issues.append(f"{name}: {error}")
+    if issues:
+        raise InvalidParameters(issues)
 
 
 def _name_issues(names: Sequence[str]) -> list[str]:

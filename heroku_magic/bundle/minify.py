@@ -7,6 +7,7 @@ and unused definitions are removed.
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ def minify(source: str, names: Iterable[str] | None = None) -> str:
     r"""Return a module's source with only the code that these names need; None keeps all definitions.
 
     >>> minify('import os\ndef f(n: int) -> int:\n    "Doc."\n    return n  # why\ndef g(): pass\n', ["f"])
-    'import os\n\ndef f(n):\n    return n'
+    'import os\n\ndef f(n):\n return n'
     """
     tree = _Minifier().visit(ast.parse(source))
     if names is not None:
         tree.body = _select(tree.body, set(names))
-    return ast.unparse(ast.fix_missing_locations(tree))
+    text = ast.unparse(ast.fix_missing_locations(tree))
+    return re.sub(r"(?m)^ +", lambda indent: " " * (len(indent[0]) // 4), text)
 
 
 def _select(body: list[ast.stmt], names: set[str]) -> list[ast.stmt]:

@@ -8,48 +8,35 @@ import re
 import sys
 import tokenize
 import warnings
-from dataclasses import astuple, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean_line
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CELL_FILE = "<cell>"  # its file name in tracebacks
 FIRST_LINE = 2  # line 1 is `%%dyno` itself, as the notebook's line numbers count
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A piece of source text.
-
-    first: the number of its first line. decorators: how many leading decorators of its definition to leave out.
-    lazy_annotations: compile it as if below `from __future__ import annotations`.
-    """
-
-    file: str
-    first: int
-    text: str
-    decorators: int = 0
-    lazy_annotations: bool = False
-
-
-@dataclass(frozen=True)
 class Program:
-    """The source that a dyno is to run.
+    """A cell's text that a dyno is to run. quiet: do not show the value of the last expression."""
 
-    name: shown to the user. imports: maps a name to its origin, `module` or `module:attribute`. call: the
-    function to call; None for a cell. quiet: do not show the value of the last expression.
-    """
-
-    name: str
-    pieces: tuple[Piece, ...]
-    imports: Mapping[str, str] = field(default_factory=dict)
-    call: str | None = None
+    text: str
     quiet: bool = False
+
+    def definitions(self) -> str:
+        """Return the cell's imports, definitions and constants, if it may start processes that need them.
+
+        A spawned process imports its parent's `__main__`. Without these names, `multiprocessing` would start one
+        process after another, each unable to find the cell's functions.
+        """
+        if not re.search("multiprocessing|Process", self.text):
+            return ""
+        kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        body = ast.parse(self.text).body
+        kept: list[ast.stmt] = [one for one in body if isinstance(one, kinds) or _is_constant(one)]
+        return ast.unparse(ast.Module(kept, []))
 
 
 def read_cell(body: str, *, is_final: bool = True) -> Program:
@@ -63,24 +50,22 @@ def read_cell(body: str, *, is_final: bool = True) -> Program:
     if not body.strip():
         raise InvalidParameters(["The cell has no code. Write the code to run on the dyno below the %%dyno line."])
     _check_syntax(body, is_final=is_final)
-    return Program("cell", (Piece(CELL_FILE, FIRST_LINE, body),), quiet=_ends_with_semicolon(body))
+    return Program(body, quiet=_ends_with_semicolon(body))
 
 
 def find_unsupported_syntax(program: Program, version: tuple[int, int]) -> str | None:
     """Return a message about syntax that this version of Python does not support; None where none is found."""
     if version > sys.version_info[:2]:
         return None
-    for piece in program.pieces:
-        try:
-            ast.parse(piece.text, feature_version=version)
-        except SyntaxError as error:  # noqa: PERF203 - returns the first error
-            return _describe(error, piece)
+    try:
+        ast.parse(program.text, feature_version=version)
+    except SyntaxError as error:
+        return _describe(error, program.text)
     return None
 
 
 def _check_syntax(body: str, *, is_final: bool) -> None:
     """Compile a cell: unlike `ast.parse`, the compiler finds a `return` outside of a function, for example."""
-    piece = Piece(CELL_FILE, FIRST_LINE, body)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the dyno shows them
@@ -89,7 +74,7 @@ def _check_syntax(body: str, *, is_final: bool) -> None:
         hint = _syntax_hint(error)
         if not is_final and not hint:
             return
-        raise InvalidParameters([_describe(error, piece) + hint]) from None
+        raise InvalidParameters([_describe(error, body) + hint]) from None
     except UnicodeEncodeError:
         reason = "The cell contains a lone surrogate (half a character), which is not valid Python."
     except (ValueError, RecursionError, MemoryError) as error:  # a NUL byte, or brackets nested too deeply
@@ -99,17 +84,17 @@ def _check_syntax(body: str, *, is_final: bool) -> None:
     raise InvalidParameters([reason])
 
 
-def _describe(error: SyntaxError, piece: Piece) -> str:
+def _describe(error: SyntaxError, body: str) -> str:
     """Return the error with its line, and carets below the part that caused it."""
     number = error.lineno or 1
-    header = f"{type(error).__name__}: {clean_line(error.msg)}\n  {piece.file}:{number + piece.first - 1}"
-    lines = re.split(r"\r\n|\r|\n", piece.text)
+    header = f"{type(error).__name__}: {clean_line(error.msg)}\n  {CELL_FILE}:{number + FIRST_LINE - 1}"
+    lines = re.split(r"\r\n|\r|\n", body)
     if not 0 < number <= len(lines):
         return header
     line, begin = lines[number - 1], (error.offset or 1) - 1
     is_on_line = error.end_lineno == number and (error.end_offset or 0) > (error.offset or 0)
     mark = carets(line, begin, (error.end_offset or 0) - 1 if is_on_line else begin + 1)
-    shown = numbered(number + piece.first - 1, line, is_failing=True)
+    shown = numbered(number + FIRST_LINE - 1, line, is_failing=True)
     return "\n".join(filter(None, [header, shown, mark]))
 
 
@@ -135,12 +120,11 @@ def _ends_with_semicolon(body: str) -> bool:
     return bool(tokens) and tokens[-1].string == ";"
 
 
-def to_literal(program: Program) -> dict[str, Any]:
-    """Return a program as the dict that the driver takes."""
-    return {
-        "name": program.name,
-        "pieces": [astuple(one) for one in program.pieces],
-        "imports": dict(program.imports),
-        "call": program.call,
-        "quiet": program.quiet,
-    }
+def _is_constant(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.Assign):
+        return False
+    try:
+        ast.literal_eval(statement.value)
+    except ValueError:
+        return False
+    return True

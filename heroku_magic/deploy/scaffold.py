@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import os
 
 STARTER = Path(__file__).resolve().parent / "starter"
-_HIDDEN = frozenset({"gitignore", "python-version", "slugignore"})  # with a dot they would apply to this package
+_HIDDEN = frozenset({"gitignore", "slugignore"})  # with a dot they would apply to this package
 
 
 def init(folder: str | os.PathLike[str] = "worker") -> Path:
@@ -59,4 +60,6 @@ def _files() -> dict[str, bytes]:
         for file in sorted(STARTER.iterdir())
         if file.is_file()
     }
-    return {**starter, "heroku_task.py": (shipped_worker() / "heroku_task.py").read_bytes()}
+    # Functions travel between two Pythons of the same minor version.
+    version = f"{sys.version_info.major}.{sys.version_info.minor}\n".encode()
+    return {**starter, ".python-version": version, "heroku_task.py": (shipped_worker() / "heroku_task.py").read_bytes()}

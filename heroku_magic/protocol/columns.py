@@ -162,26 +162,15 @@ def read_label(label: Sequence[Any]) -> Any:
 # -- on the dyno: tables that the notebook sent, which are not checked -----------------------------
 
 
-def build_frame(header: dict[str, Any], body: bytes) -> Any:
-    """Return the DataFrame of the chunks in `tables`; `index` has the chunks of its index, if any, and `names`."""
-    buffers = _buffers(header, body)
-    table = _read_chunks(header["tables"], buffers)
-    if header["index"]:
-        levels = _read_chunks(header["index"], buffers)
-        table.index = _multi_index(levels) if header["is_multi"] else pd.Index(levels[0])
-    table.index.names = [read_label(name) for name in header["names"]]
-    return table
+def build_frame(chunks: list[tuple[dict[str, Any], bytes]]) -> Any:
+    """Return the DataFrame of chunks as (header, bytes)."""
+    return _read_chunks([header for header, _ in chunks], _buffers(chunks))
 
 
-def _multi_index(levels: Any) -> Any:
-    columns = [levels[label].astype("category").cat for label in levels]
-    return pd.MultiIndex([one.categories for one in columns], [one.codes for one in columns])
-
-
-def _buffers(header: dict[str, Any], body: bytes) -> Iterator[bytes]:
-    at = header["at"]
-    for chunk in header["tables"] + header["index"]:
-        for size in chunk["sizes"]:
+def _buffers(chunks: list[tuple[dict[str, Any], bytes]]) -> Iterator[bytes]:
+    for header, body in chunks:
+        at = 0
+        for size in header["sizes"]:
             yield body[at : at + size]
             at += size
 

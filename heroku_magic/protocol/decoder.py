@@ -13,10 +13,11 @@ import re
 import zlib
 from binascii import a2b_base64
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.records import (
     Call,
     Declaration,
@@ -33,6 +34,7 @@ from heroku_magic.protocol.records import (
 )
 from heroku_magic.protocol.tables import Table, read_table
 from heroku_magic.text.redact import NO_MASK, Mask
+from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,9 +60,10 @@ class RecordDecoder:
     twice, each process has its own nonce: the result comes from exactly one process, never from a mixture.
     """
 
-    def __init__(self, key: RunKey, mask: Mask = NO_MASK) -> None:
+    def __init__(self, key: RunKey, mask: Mask = NO_MASK, *, allow_pickle: bool = False) -> None:
         self._key = key
         self._secrets = _RecordSecrets(key, mask)
+        self._allow_pickle = allow_pickle
         self._processes: dict[str, _Process] = {}
         self._plain: list[Rows] = []
         self._cut_lines = 0
@@ -81,7 +84,7 @@ class RecordDecoder:
         return message, self._plain_row(message)
 
     def _take(self, nonce: str, number: str, kind: str, mac: str, payload: str) -> list[Record]:
-        process = self._processes.setdefault(nonce, _Process(self._secrets))
+        process = self._processes.setdefault(nonce, _Process(self._secrets, allow_pickle=self._allow_pickle))
         records = process.take(int(number), kind, mac, payload)
         return records if process is next(iter(self._processes.values())) else []
 
@@ -195,8 +198,11 @@ class _RecordSecrets:
 class _Process:
     """The records of one process of the task, ordered by number."""
 
-    def __init__(self, secrets: _RecordSecrets) -> None:
+    def __init__(self, secrets: _RecordSecrets, *, allow_pickle: bool) -> None:
         self._secrets = secrets
+        self._allow_pickle = allow_pickle
+        self._is_typed = False
+        self._undecodable = ""
         self._next = 0
         self._held: dict[int, tuple[str, str, str]] = {}
         self._payloads: list[str] = []
@@ -241,6 +247,8 @@ class _Process:
             return f"records {_ranges(gaps)} are missing, and the log's backlog does not contain them"
         if self.end is None:
             return "the end mark is missing, so some rows may be missing"
+        if self._undecodable:
+            return f"the value of the function cannot be read: {self._undecodable}"
         if self.damaged:
             return f"records {_ranges([(number, number) for number in self.damaged])} cannot be read"
         if self.end.rows != sum(map(_length, self.parts)) or self.end.checksum != self.checksum:
@@ -269,7 +277,11 @@ class _Process:
         data = _unpacked(payload)
         text, _, body = data.partition(b"\n")
         mask = self._secrets.mask_for(data)
+        if kind == "rows" and self._is_typed:
+            return self._decode_values(json.loads(text), mask)
         header = mask.value(json.loads(text))
+        if kind == "task":
+            self._is_typed = header.get("typed") is True
         if kind == "rows":
             return msgspec.convert({"rows": header}, Rows)
         if kind == "table":
@@ -280,6 +292,13 @@ class _Process:
             return self._check_order(msgspec.convert({"returns": header}, Returns))
         record = msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
         return record.redacted(mask) if isinstance(record, Failure) else record
+
+    def _decode_values(self, rows: list[Any], mask: Mask) -> Rows:
+        try:
+            return Rows([decode_row(row, mask, allow_pickle=self._allow_pickle) for row in rows])
+        except ValueError as error:
+            self._undecodable = clean_line(str(error)[:500])
+            raise
 
     def _check_order(self, returns: Returns) -> Returns:
         expected = range(len(self.calls), len(self.calls) + len(returns.returns))

@@ -23,12 +23,15 @@ LONGEST_SOURCE_LINE = 300  # characters; the helper cuts longer ones
 class Declaration(msgspec.Struct, frozen=True):
     """A task's name and parameters.
 
-    parameters: JSON Schema; None accepts anything. python: the dyno's Python version, if reported.
+    parameters: JSON Schema; None accepts anything. python: the dyno's Python version, if reported. typed: the rows hold
+    a function's value as typed JSON. cloudpickle: whether the app has that package, if reported.
     """
 
     task: str
     parameters: dict[str, Any] | None = None
     python: str = ""
+    typed: bool = False
+    cloudpickle: bool = False
 
 
 class Rows(msgspec.Struct, frozen=True):

@@ -60,6 +60,7 @@ class TableHeader(msgspec.Struct, frozen=True):
     """The header of a table chunk.
 
     sizes: bytes of each buffer. left: rows in the chunks to follow. names: of the levels of the column labels.
+    call: see Table.
     """
 
     rows: int
@@ -67,6 +68,7 @@ class TableHeader(msgspec.Struct, frozen=True):
     sizes: list[int]
     left: int = 0
     names: list[Label] = []
+    call: dict[str, Any] | None = None
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -91,13 +93,16 @@ class Column(msgspec.Struct, frozen=True):
 class Table(msgspec.Struct, frozen=True):
     """A chunk of the result: typed columns of `length` values by name.
 
-    left: rows in the chunks to follow. names: of the levels of the column labels.
+    left: rows in the chunks to follow. names: of the levels of the column labels. call: what a function's DataFrame
+    has beside its columns: how many of the first ones are its index (`levels`), the `names` of that, and the values of
+    columns of `objects`.
     """
 
     length: int
     columns: dict[str, Column]
     left: int = 0
     names: list[Label] = []
+    call: dict[str, Any] | None = None
 
     def redacted(self, mask: Mask) -> Table:
         """Return the chunk with its secrets masked."""
@@ -118,7 +123,7 @@ def read_table(header: Any, body: bytes) -> Table:
     columns = {head.name: _column(head, declared.rows, buffers) for head in declared.columns}
     if len(columns) < len(declared.columns) or next(buffers, None) is not None:
         raise ValueError("the columns do not match the buffers")
-    return Table(declared.rows, columns, declared.left, declared.names)
+    return Table(declared.rows, columns, declared.left, declared.names, declared.call)
 
 
 def _check_label(label: Label) -> None:

@@ -40,8 +40,8 @@ class RunLog:
     exited_at: when the dyno exited, as Heroku's log writes it; empty while unknown.
     """
 
-    def __init__(self, key: RunKey, *, takes_rows: bool, mask: Mask = NO_MASK) -> None:
-        self.decoder = RecordDecoder(key, mask)
+    def __init__(self, key: RunKey, *, takes_rows: bool, mask: Mask = NO_MASK, allow_pickle: bool = False) -> None:
+        self.decoder = RecordDecoder(key, mask, allow_pickle=allow_pickle)
         self.life = Lifecycle()
         self.declaration: Declaration | None = None
         self.troubles: dict[str, str] = {}

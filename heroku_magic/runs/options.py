@@ -110,7 +110,8 @@ class RunOptions:
     command: any command instead of a task. code: a cell's text or a function instead of a task. secrets: names of
     parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters may
     replace. rows: False collects no rows. detach: the run outlives this process. max_cost: dollars at list price.
-    dry_run: set by `estimate()`; nothing may start, and nothing asks for secrets.
+    allow_pickle: a function's value may come back as a pickle. dry_run: set by `estimate()`; nothing may start, and
+    nothing asks for secrets.
     """
 
     command: str | None = None
@@ -140,6 +141,7 @@ class RunOptions:
     override: Iterable[str] = _option(
         (), "--override", metavar="NAME", help="let a parameter replace the config var NAME", many=True
     )
+    allow_pickle: bool = False
     dry_run: bool = False
 
     def __post_init__(self) -> None:

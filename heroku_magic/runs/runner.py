@@ -92,7 +92,7 @@ class Runner:
         self.client = client
         self.spec = spec
         self.key = RunKey.read(detached.key) if detached else RunKey.new()
-        self.log = RunLog(self.key, takes_rows=spec.takes_rows, mask=spec.mask)
+        self.log = RunLog(self.key, takes_rows=spec.takes_rows, mask=spec.mask, allow_pickle=spec.allow_pickle)
         self.events = EventLog()
         self.error: HerokuMagicError | None = None
         self.cancel_requested = threading.Event()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +14,7 @@ from heroku_magic.app.bundler import Bundler
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.records import Declaration
 from heroku_magic.text.notifier import notifications_to
+from heroku_magic.text.secret import Secret
 
 MATCH = "x = 1\nmatch x:\n    case 1:\n        pass\n"
 
@@ -23,6 +24,7 @@ class Connection:
 
     def __init__(self, folder=None):
         self.settings = Settings(app="shop", worker=folder)
+        self.client = SimpleNamespace(token=Secret("hunter2-hunter2"))
 
 
 def bundler(folder=None, release=7):
@@ -67,15 +69,56 @@ def test_syntax_that_a_newer_python_of_the_dynos_may_know_is_sent():
 
 def test_the_error_for_a_global_that_cannot_be_sent_suggests_a_remedy():
     made, _ = bundler()
-    with pytest.raises(InvalidParameters, match=r"LOG: a Logger cannot be passed(.|\n)*Or create it inside logs"):
-        made.bundle(logs, {}, (), {})
+    with pytest.raises(InvalidParameters, match=r'"waits" uses "LOCK" \(lock\)(.|\n)*Create it inside waits'):
+        made.bundle(waits, {}, (), {})
 
 
-LOG = logging.getLogger("test")
+LOCK = threading.Lock()
 
 
-def logs():
-    LOG.info("x")
+def waits():
+    LOCK.acquire()
+
+
+def here():
+    return ".".join(map(str, sys.version_info[:2]))
+
+
+def test_a_function_is_refused_if_the_last_run_reported_another_minor_version():
+    made, _ = bundler()
+    made.learn(ran("3.9.18"))
+    with pytest.raises(InvalidParameters) as caught:
+        made.bundle(here, {}, (), {})
+    assert f"Here it is {here()}, and shop has Python 3.9, as its last run reported." in str(caught.value)
+    assert f".python-version file that says {here()}, or use a %%dyno cell" in str(caught.value)
+
+    made.learn(ran(f"{here()}.99"))
+    assert made.bundle(here, {}, (), {})
+
+
+def test_a_function_that_the_python_version_file_excludes_gives_a_warning(tmp_path):
+    (tmp_path / ".python-version").write_text("3.9")
+    made, _ = bundler(tmp_path)
+    with notifications_to((messages := []).append):
+        assert made.bundle(here, {}, (), {})
+    assert "This function cannot run on Heroku: .python-version requires 3.9" in messages[0]
+
+
+def test_cloudpickle_travels_until_a_run_reports_that_the_app_has_it():
+    made, _ = bundler()
+    size = len(made.bundle(len, {}, (), {}).build_env()["RUN_CODE"])
+    declaration = Declaration("len", None, f"{here()}.1", cloudpickle=True)
+    made.learn(SimpleNamespace(declaration=declaration, release=7))
+    assert len(made.bundle(len, {}, (), {}).build_env()["RUN_CODE"]) < size - 2000
+    made.learn(ran(f"{here()}.1"))  # a cell, which does not report it
+    assert len(made.bundle(len, {}, (), {}).build_env()["RUN_CODE"]) < size - 2000
+
+
+def test_the_token_does_not_travel():
+    made, connection = bundler()
+    text = connection.client.token.reveal()
+    with pytest.raises(InvalidParameters, match="such as the API token"):
+        made.bundle(lambda: text, {}, (), {})
 
 
 def test_another_release_may_have_another_python():
@@ -116,4 +159,5 @@ def test_a_run_reports_its_python(tmp_path):
     run.result(60)
 
     assert run.declaration.python == ".".join(map(str, sys.version_info[:3]))
-    assert heroku._planner.bundler._seen == (run.release, sys.version_info[:2])
+    last = heroku._planner.bundler._last
+    assert (last.release, last.python) == (run.release, sys.version_info[:2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import re
 import shutil
@@ -12,13 +13,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from dynos import Dyno
+from dynos import Dyno, pythons
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heroku_magic.app.function import returned
-from heroku_magic.bundle.build import COMMAND, Bundle, sources
-from heroku_magic.bundle.closure import read_function
+from heroku_magic.bundle.build import COMMAND, Bundle, CallBundle, CellBundle, sources
 from heroku_magic.bundle.program import read_cell
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.records import Rows
@@ -43,15 +43,7 @@ VALUES = st.recursive(
 def cell(body, values=None, names=()):
     hidden = {name: value for name, value in (values or {}).items() if isinstance(value, Secret)}
     shown = {name: value for name, value in (values or {}).items() if name not in hidden}
-    return Bundle(read_cell(body), shown, names, hidden)
-
-
-def pythons():
-    """Yield the installed Pythons, among them the oldest supported one if it is installed."""
-    for minor in range(9, 15):
-        path = shutil.which(f"python3.{minor}")
-        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
-            yield path
+    return CellBundle(read_cell(body), shown, names, hidden)
 
 
 def is_identical(one, other):
@@ -82,8 +74,7 @@ def identity(value):
 @given(value=VALUES)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_json_value_makes_the_round_trip_through_a_function_unchanged(tmp_path, value):
-    program, closure_values = read_function(identity)
-    dyno = Dyno(Bundle(program, closure_values).build_env({"value": value}), tmp_path)
+    dyno = Dyno(CallBundle(identity).build_env({"value": value}), tmp_path)
 
     assert dyno.status == 0, dyno.errors
     assert is_identical(returned(dyno.decoder.parts, {}), value)
@@ -318,9 +309,10 @@ def test_a_secret_with_a_reserved_variable_name_is_refused(name):
 
 def test_all_values_that_cannot_be_encoded_are_reported_at_once():
     with pytest.raises(InvalidParameters) as caught:
-        cell("1", {"f": print, "n": float("nan"), "ok": 1})
+        cell("1", {"f": print, "n": object(), "ok": 1, "d": {"deep": [1, {object}]}})
 
-    assert [issue.split(":")[0] for issue in caught.value.issues] == ["f", "n"]
+    assert [issue.partition(" ")[0] for issue in caught.value.issues] == ["f:", "n", "an"]
+    assert "an item of d['deep'][1] is of type type" in caught.value.issues[2]
 
 
 def test_typed_text_is_parsed_as_json_where_possible(tmp_path):
@@ -338,14 +330,14 @@ def test_typed_text_is_parsed_as_json_where_possible(tmp_path):
 
 def test_a_bundle_restored_from_its_environment_is_the_same(tmp_path):
     env = cell("emit({'a': a, 'k': k})", {"a": 1}, ["k"]).build_env({"k": 1})
-    restored = Bundle.from_env("cell", env)
+    restored = Bundle("cell", env)
 
     assert restored.build_env({"k": 2})["RUN_CODE"] == env["RUN_CODE"]
     assert Dyno(restored.build_env({"k": 2}), tmp_path).rows == [{"a": 1, "k": 2}]
 
 
-def test_the_remote_modules_do_not_use_pickle():
-    assert not [name for name, text in sources().items() if "pickle" in text or "marshal" in text]
+def test_only_calls_use_pickle_on_the_dyno():
+    assert not [name for name, text in sources("RemoteCell").items() if "pickle" in text or "marshal" in text]
 
 
 def test_a_plain_cell_does_not_import_slow_modules(tmp_path):
@@ -388,6 +380,44 @@ def test_an_array_arrives_unchanged_and_writable(array, tmp_path):
         "data": array.tobytes().hex(),
         "writable": True,
     }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(1, (2, {3})), b"x", 1j, {1: "a", "$": 2}, float("inf"), "\ud800", 10**5000, (), {"a": ()}],
+    ids=range(9),
+)
+def test_a_value_arrives_with_its_type(value, tmp_path):
+    body = "import pickle\nemit({'pickle': pickle.dumps(v, 2).hex(), 'k': k})"
+    (row,) = Dyno(cell(body, {"v": value}, ["k"]).build_env({"k": 1}), tmp_path).rows
+    found = pickle.loads(bytes.fromhex(row["pickle"]))
+    assert is_identical(found, value)
+
+
+def test_a_pool_of_spawned_processes_finds_the_functions_of_a_cell(tmp_path):
+    body = """import multiprocessing
+K = 2
+def times(x): return x * K
+def unknown(x): return x * there
+there = [1].pop()
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        emit({"v": pool.map(times, [1, 2])})
+        pool.map(unknown, [1])"""
+    dyno = Dyno(cell(body).build_env(), tmp_path)
+    assert dyno.rows == [{"v": [2, 4]}]
+    assert "name 'there' is not defined" in dyno.failure.message
+
+
+def test_a_thread_that_a_cell_leaves_behind_is_named(tmp_path):
+    body = (
+        "import threading, time\nheroku_driver = __import__('heroku_driver')\nheroku_driver._LEFTOVER_SECONDS = 0.2\n"
+    )
+    dyno = Dyno(
+        cell(f"{body}threading.Thread(target=time.sleep, args=(1000,), name='slow').start()").build_env(), tmp_path
+    )
+    assert dyno.status == 1
+    assert "slow did not end within 0.2 s of the cell: join() it in the cell" in dyno.failure.message
 
 
 def test_arrays_and_tables_can_be_combined(tmp_path):

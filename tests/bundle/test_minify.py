@@ -67,6 +67,22 @@ def test_a_body_that_is_only_a_docstring_remains_valid():
     assert namespace["C"]
 
 
-@pytest.mark.parametrize("path", ["worker/heroku_task.py", "heroku_magic/bundle/remote/driver.py"])
+REMOTE = [
+    "worker/heroku_task.py",
+    "heroku_magic/bundle/remote/driver.py",
+    "heroku_magic/bundle/remote/output.py",
+    "heroku_magic/protocol/columns.py",
+    "heroku_magic/protocol/typed_json.py",
+]
+
+
+@pytest.mark.parametrize("path", REMOTE)
 def test_the_remote_modules_parse_on_python_3_9(path):
     ast.parse(minify((ROOT / path).read_text()), feature_version=(3, 9))
+
+
+@pytest.mark.parametrize("path", REMOTE)
+def test_narrow_indentation_does_not_change_the_code(path):
+    text = minify((ROOT / path).read_text())
+    assert ast.dump(ast.parse(text)) == ast.dump(ast.parse(ast.unparse(ast.parse(text))))
+    assert minify(text) == text

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heroku_magic.bundle.program import CELL_FILE, Piece, Program, find_unsupported_syntax, read_cell
+from heroku_magic.bundle.program import CELL_FILE, FIRST_LINE, Program, find_unsupported_syntax, read_cell
 from heroku_magic.errors import InvalidParameters
 
 
@@ -19,7 +19,8 @@ def refused(body):
 def test_the_body_is_unchanged_and_starts_on_line_2():
     body = "# é 😀\nfrom __future__ import annotations\nx = 'ü'\n"
 
-    assert read_cell(body).pieces == (Piece(CELL_FILE, 2, body),)
+    assert read_cell(body) == Program(body)
+    assert FIRST_LINE == 2
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_syntax_is_checked_against_the_dynos_python_version(body, version):
 
     if sys.version_info < version:
         pytest.skip("this Python does not support that syntax itself")
-    program = Program("cell", (Piece(CELL_FILE, 2, body),))
+    program = Program(body)
     older = (3, version[1] - 1)
 
     assert find_unsupported_syntax(program, version) is None
@@ -102,4 +103,4 @@ def test_any_text_is_either_read_or_refused(body):
         program = read_cell(body)
     except InvalidParameters:
         return
-    assert program.pieces[0].text == body
+    assert program.text == body

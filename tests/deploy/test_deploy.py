@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
-import zipfile
-from importlib.metadata import distribution
 
 import pytest
 import requests
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
+from wheels import wheel_of
 from workers import make_worker
 
 from heroku_magic import BuildFailed, DeployRefused, InvalidOptions, Secret, account, connect, init
@@ -42,7 +41,9 @@ def heroku(platform, messages, processes):
 
 @pytest.fixture
 def folder(tmp_path):
-    return init(tmp_path / "worker")
+    path = init(tmp_path / "worker")
+    (path / "requirements.txt").write_text("")  # nothing to download
+    return path
 
 
 def faults(platform, **values):
@@ -85,17 +86,6 @@ def test_an_unchanged_folder_is_not_built_again(heroku, folder):
     assert not heroku.deploy(folder).is_new, "a release of config vars runs the same slug"
     (folder / "task.py").write_text((folder / "task.py").read_text() + "\n")
     assert heroku.deploy(folder).version == 4
-
-
-def wheel_of(name, folder):
-    """Build a wheel of an installed package, in place of a download by pip."""
-    package = distribution(name)
-    wheel = f"{name}-{package.version}-py3-none-any.whl"
-    with zipfile.ZipFile(folder / wheel, "w") as archive:
-        for file in package.files:
-            if "__pycache__" not in file.parts:
-                archive.write(file.locate(), str(file))
-    return wheel
 
 
 def test_a_package_from_requirements_is_installed_and_used(heroku, folder):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+from wheels import wheel_of
 
 from heroku_magic import SettingsError, connect, init
 from heroku_magic.deploy.archive import pack
@@ -10,10 +13,14 @@ from heroku_magic.deploy.checks import problems
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_new_folder_runs_at_once(tmp_path):
+def test_a_new_folder_runs_at_once(tmp_path, monkeypatch):
+    wheel_of("cloudpickle", tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     folder = init(tmp_path / "worker")
     heroku = connect(worker=folder, say=lambda _: None)
     assert heroku.run(parameters={"n": 3})["result"].tolist() == [0, 1, 4]
+    assert heroku.submit(code=len, parameters={"0": "abc"}).result()["value"].tolist() == [3]
     (task,) = heroku.tasks()
     assert task.signature == "n: int = 10, power: int = 2"
 
@@ -23,6 +30,7 @@ def test_a_new_folder_can_be_deployed_unchanged(tmp_path):
     (folder / ".env").write_text("SECRET=1\n")
     package = pack(folder)
     assert problems(package.names, package.texts) == []
+    assert package.texts[".python-version"] == f"{sys.version_info.major}.{sys.version_info.minor}\n"
     assert package.names == [
         ".gitignore",
         ".python-version",

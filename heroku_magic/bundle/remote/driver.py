@@ -5,16 +5,14 @@ Python 3.9. The code runs in a fresh `__main__`, so its names cannot clash with 
 """
 
 from __future__ import annotations
-import __future__
 
 import ast
 import json
 import linecache
 import os
 import sys
+import time
 import types
-from collections.abc import Iterator
-from itertools import chain
 
 import heroku_task
 
@@ -26,28 +24,28 @@ if TYPE_CHECKING:
     Names = dict[str, Any]
 
 _LAST = "_heroku_magic_last"  # temporarily holds the value of a cell's last expression
-_NOTHING = object()
+_CELL_FILE, _FIRST_LINE = "<cell>", 2  # line 1 is `%%dyno` itself
+_MAX_BODY_BYTES = 40_000_000  # the notebook refuses records of more than 64,000,000 bytes, in Base64
+_LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
 
 
-def main(code: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> NoReturn:
-    """Run a program and end the process.
-
-    code: `name` to show, `pieces` of source (file, first line, text, decorators to leave out, lazy annotations),
-    `imports` (name to module or module:attribute), `values` (JSON headers; the bytes of arrays and tables are in
-    `body`), `secrets` (names in the environment), `call` (the name of a function; None for a cell),
-    `quiet` (do not show the last expression). load: imports a module that travels with the driver.
-    """
+def main(program: RemoteProgram) -> NoReturn:
+    """Run a program and end the process."""
     os.environ.setdefault("MPLBACKEND", "Agg")  # a dyno has no screen
-    sys.exit(heroku_task._exit_status(lambda: heroku_task._run(lambda: _run_all(code, body, load))))
+    heroku_task._join_threads = program.end_threads
+    status = heroku_task._exit_status(lambda: heroku_task._run(lambda: _run_all(program)))
+    heroku_task._flush_streams()
+    os._exit(status)  # `sys.exit` would wait for threads that may never end
 
 
-def _run_all(code: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> int:
+def _run_all(program: RemoteProgram) -> int:
     """Run the program once, or once for each entry of RUN_CALLS; return the exit status."""
-    heroku_task._sender.start(code["name"], None, python=sys.version.split()[0])
+    heroku_task._sender.start(program.code["name"], None, python=sys.version.split()[0], **program.facts())
+    program.check()
 
     def run() -> None:
-        headers, run_body = _unpack(os.environ.pop("RUN_DATA", ""))
-        _run_once(code, _decode(json.loads(code["values"]), body, load), _decode(headers, run_body, load))
+        program.run(program.read(os.environ.pop("RUN_DATA", "")))
+        program.show_figures()
 
     if heroku_task._calls is not None:
         return heroku_task._call_each(run, json.loads(heroku_task._unpack(heroku_task._calls)))
@@ -55,227 +53,234 @@ def _run_all(code: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> i
     return 0
 
 
-def _run_once(code: dict[str, Any], shared: Names, arguments: Names) -> None:
-    """Run the program in a fresh namespace; send what a cell shows, or what a call returns."""
-    names = _namespace(code)
-    names.update(shared if code["call"] else {**shared, **arguments})
-    value = None
-    for piece in code["pieces"]:
-        value = _execute(piece, names)
-    if code["call"]:
-        positional = [arguments.pop(name) for name in [*arguments] if name.isdigit()]
-        _send_result(code["call"], names[code["call"]](*positional, **arguments))
-    elif not code["quiet"]:
-        _show(value)
-    _show_open_figures()
+class RemoteProgram:
+    """What runs on the dyno.
+
+    code: what the notebook says about it, in JSON. body: the bytes that go with it. load: imports a module that travels
+    with the driver.
+    """
+
+    def __init__(self, code: dict[str, Any], body: bytes, load: Callable[..., Any]) -> None:
+        self.code, self._body, self._load = code, body, load
+        self._output = load("heroku_output")
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the declaration says about this dyno."""
+        return {}
+
+    def check(self) -> None:
+        """Raise TaskError if the program cannot run on this dyno."""
+
+    def run(self, values: Names) -> None:
+        """Run once, with the values of this run."""
+        raise NotImplementedError
+
+    def show_figures(self) -> None:
+        """Send the open figures, as a notebook does at the end of a cell."""
+        self._output.show_open_figures()
+
+    def end_threads(self) -> None:
+        """Deal with the threads that the program left behind."""
+
+    def read(self, text: str) -> Names:
+        """Return the values of one run, which are JSON, or compressed: a header and bytes."""
+        if not text or text.startswith("{"):
+            return self._decode(text or "{}", b"")
+        import zlib
+        from base64 import b85decode
+
+        header, _, body = zlib.decompress(b85decode(text)).partition(b"\n")
+        return self._unpack(header, body)
+
+    def _unpack(self, header: bytes, body: bytes) -> Names:
+        return self._decode(header, body)
+
+    def _decode(self, text: str | bytes, body: bytes) -> Names:
+        forms = json.loads(text)
+        if '"$"' not in str(text):  # plain JSON, which most values are
+            return dict(forms)
+        decoder = self._load("heroku_typed_json").Decoder(body, self._build_table)
+        values = {}
+        for name, form in forms.items():
+            try:
+                values[name] = decoder.decode(form)
+            except ModuleNotFoundError as error:  # noqa: PERF203 - the first one is enough
+                is_array = isinstance(form, dict) and form["$"] == "array"
+                kind, module = ("an array", error.name) if is_array else ("a table", "pandas")
+                message = f'"{name}" is {kind}, and {module} is not installed in the app'
+                raise ModuleNotFoundError(message, name=module) from None
+        return values
+
+    def _build_table(self, chunks: list[tuple[dict[str, Any], bytes]]) -> Any:
+        return self._load("heroku_columns").build_frame(chunks)
 
 
-def _namespace(code: dict[str, Any]) -> Names:
-    """Return the namespace of a fresh `__main__`, with the functions that a cell may call."""
-    module = sys.modules["__main__"] = types.ModuleType("__main__")
-    names = vars(module)
-    if not code["call"]:
+class RemoteCell(RemoteProgram):
+    """The text of a cell.
+
+    code: `name` to show, `text`, `definitions` (see the notebook's Program), `values` (typed JSON, whose bytes are
+    the body), `secrets` (names in the environment) and `quiet` (do not show the last expression).
+    """
+
+    def run(self, values: Names) -> None:
+        """Run the text in a fresh namespace, and send what it shows."""
+        names = _fresh_main()
         names.update({name: getattr(heroku_task, name) for name in ("emit", "emit_file", "metric", "progress")})
-        names["display"] = display
-        names.update({name: heroku_task.Secret(os.environ[name]) for name in code["secrets"]})
-    names.update({name: _import(path) for name, path in code["imports"].items()})
-    return names
+        names["display"] = self._output.display
+        names.update({name: heroku_task.Secret(os.environ[name]) for name in self.code["secrets"]})
+        names.update({**self._decode(self.code["values"], self._body), **values})
+        if self.code["definitions"]:  # a spawned process imports them as its `__main__`
+            import tempfile
+
+            file = tempfile.NamedTemporaryFile("w", suffix=".py")  # noqa: SIM115 - the cell needs it
+            file.write(self.code["definitions"])
+            file.flush()
+            names["__file__"] = file.name
+        value = _execute(self.code["text"], names)
+        if not self.code["quiet"]:
+            self._output.show(value)
+
+    def end_threads(self) -> None:
+        """Wait a little for the cell's threads, whose rows belong to the result."""
+        deadline = time.monotonic() + _LEFTOVER_SECONDS
+        for thread in _other_threads():
+            thread.join(max(deadline - time.monotonic(), 0))
+        if left := [thread.name for thread in _other_threads()]:
+            message = f"{', '.join(left)} did not end within {_LEFTOVER_SECONDS} s of the cell: join() it in the cell"
+            raise heroku_task.TaskError(message)
 
 
-def _import(path: str) -> Any:
-    import importlib
+class RemoteCall(RemoteProgram):
+    """A function, whose pickle is the body.
 
-    name, _, attributes = path.partition(":")
-    found: Any = importlib.import_module(name)
-    for attribute in filter(None, attributes.split(".")):
-        found = getattr(found, attribute)
-    return found
+    code: `name` to show, `python` (the version that pickled it), `sources` of its functions for tracebacks, and
+    `allow_pickle` (for its value).
+    """
+
+    def facts(self) -> dict[str, Any]:
+        """Return that the value is typed JSON, and whether the app has cloudpickle."""
+        from importlib.util import find_spec
+
+        return {"typed": True, "cloudpickle": find_spec("cloudpickle") is not None}
+
+    def check(self) -> None:
+        """Raise TaskError on another Python than the one that pickled the function."""
+        here = [*sys.version_info[:2]]
+        if self.code["python"] != here:
+            sent, found = (".".join(map(str, one)) for one in (self.code["python"], here))
+            raise heroku_task.TaskError(
+                f"{self.code['name']} was sent by Python {sent}, and this dyno runs Python {found}. Functions need the "
+                f"same minor version: deploy the app with a .python-version file that says {sent}, or put the code "
+                "into a %%dyno cell, which runs on any Python from 3.9 on"
+            )
+
+    def run(self, values: Names) -> None:
+        """Call the function; send its value."""
+        _fresh_main()
+        function = self._unpickle(self._body)
+        for file, first, text in self.code["sources"]:
+            _remember(file, first, text)
+        positional = [values.pop(name) for name in [*values] if name.isdigit()]
+        name = self.code["name"]
+        try:
+            result = function(*positional, **values)
+            if hasattr(result, "cr_frame"):  # a coroutine
+                result = __import__("asyncio").run(result)
+        except SystemExit as error:
+            raise heroku_task.TaskError(f'"{name}" called sys.exit({error.code!r:.40}) and returned no value') from None
+        self._send(name, result)
+
+    def _unpack(self, header: bytes, body: bytes) -> Names:
+        # A sweep that is resumed has its arguments from a file, as JSON.
+        return dict(self._unpickle(body)) if header == b"pickle" else self._decode(header, body)
+
+    def _unpickle(self, data: bytes) -> Any:
+        import io
+        import pickle
+
+        if self._load("cloudpickle.cloudpickle", optional=True):
+            sys.modules.setdefault("cloudpickle", sys.modules["cloudpickle.cloudpickle"])
+        decoder, build = self._load("heroku_typed_json").Decoder, self._build_table
+
+        class Unpickler(pickle.Unpickler):
+            def persistent_load(self, pair: Any) -> Any:
+                form, body = pair
+                return decoder(body, build).decode(form)
+
+        try:
+            return Unpickler(io.BytesIO(data)).load()
+        except (AttributeError, TypeError) as error:
+            message = (
+                f"{self.code['name']} cannot be unpickled on this dyno ({error}): are its packages of other versions?"
+            )
+            raise heroku_task.TaskError(message) from error
+
+    def _send(self, name: str, value: Any) -> None:
+        """Send what the function returned: a DataFrame as a table, any other value as one row of typed JSON."""
+        if heroku_task._sender.has_table:
+            raise heroku_task.TaskError(f'"{name}" emitted rows; a function must return its result instead')
+        encoder = self._load("heroku_typed_json").Encoder(heroku_task._chunks)
+        try:
+            if heroku_task._is_dataframe(value):
+                self._output.send_table(value, encoder)
+                return
+            row = {"value": encoder.encode(value, f"the result of {name}")}
+            _check_size(encoder.body, name)
+        except TypeError as error:
+            if not self.code["allow_pickle"]:
+                raise TypeError(
+                    f"{error}, and cannot be sent exactly. Return values of plain types, such as a dict or a "
+                    "DataFrame; or call with allow_pickle=True if you trust whoever can deploy to the app"
+                ) from None
+            row = {"value": {"$": "pickle", "v": self._output.to_base64(sys.modules["cloudpickle"].dumps(value))}}
+        if encoder.body:
+            row["body"] = self._output.to_base64(encoder.body)
+        heroku_task._sender.rows([row])
 
 
-def _execute(piece: tuple[str, int, str, int, bool], names: Names) -> Any:
-    """Run a piece of source with its author's line numbers; return the value of its last expression."""
-    file, first, text, decorators, lazy_annotations = piece
-    # Python ends lines only at these characters; `splitlines` would split at others, too.
-    source = "\n" * (first - 1) + text.replace("\r\n", "\n").replace("\r", "\n")
-    linecache.cache[file] = (len(source), None, [f"{line}\n" for line in source.split("\n")], file)
-    heroku_task._BUNDLED_FILES.add(file)
+def _check_size(body: bytes, name: str) -> None:
+    if len(body) > _MAX_BODY_BYTES:
+        raise TypeError(f"the result of {name} has {len(body):,} bytes of arrays and tables")
+
+
+def _fresh_main() -> Names:
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    return vars(module)
+
+
+def _other_threads() -> list[Any]:
+    if "threading" not in sys.modules:
+        return []
+    import threading
+
+    found = threading.enumerate()
+    return [one for one in found if one is not threading.current_thread() and not one.daemon]
+
+
+def _execute(text: str, names: Names) -> Any:
+    """Run a cell with its author's line numbers; return the value of its last expression."""
+    source = _remember(_CELL_FILE, _FIRST_LINE, text)
     try:
-        tree: Any = ast.parse(source, file)
+        tree: Any = ast.parse(source, _CELL_FILE)
     except SyntaxError as error:  # the notebook's Python accepts the syntax
         error.msg += f" (this dyno runs Python {sys.version.split()[0]})"
         raise
-    if decorators:
-        del tree.body[0].decorator_list[:decorators]
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         target = ast.copy_location(ast.Name(_LAST, ast.Store()), tree.body[-1])
         tree.body[-1] = ast.copy_location(ast.Assign([target], tree.body[-1].value), tree.body[-1])
-    flags = __future__.annotations.compiler_flag if lazy_annotations else 0
-    exec(compile(tree, file, "exec", flags, dont_inherit=True), names)
+    exec(compile(tree, _CELL_FILE, "exec", dont_inherit=True), names)
     return names.pop(_LAST, None)
 
 
-# -- received values -------------------------------------------------------------------------------
-
-
-def _unpack(text: str) -> tuple[dict[str, Any], bytes]:
-    """Return the headers and the body of one run's values, which are plain JSON or compressed."""
-    if not text or text.startswith("{"):
-        return json.loads(text or "{}"), b""
-    import zlib
-    from base64 import b85decode
-
-    header, _, body = zlib.decompress(b85decode(text)).partition(b"\n")
-    return json.loads(header), body
-
-
-def _decode(headers: dict[str, Any], body: bytes, load: Callable[[str], Any]) -> Names:
-    """Return plain values, arrays and DataFrames by name."""
-    values = {name: _array(name, one, body) if "array" in one else one.get("value") for name, one in headers.items()}
-    for name in [name for name, one in headers.items() if "tables" in one]:
-        try:
-            values[name] = load("heroku_columns").build_frame(headers[name], body)
-        except ImportError:  # noqa: PERF203 - the first error is enough
-            message = f'"{name}" is a DataFrame, and pandas is not installed in the app'
-            raise ModuleNotFoundError(message, name="pandas") from None
-    return values
-
-
-def _array(name: str, header: dict[str, Any], body: bytes) -> Any:
-    try:
-        import numpy as np
-    except ImportError:
-        message = f'"{name}" is an array, and numpy is not installed in the app (or pass {name}.tolist())'
-        raise ModuleNotFoundError(message, name="numpy") from None
-    data = body[header["at"] : header["at"] + header["size"]]
-    return np.frombuffer(data, dtype=header["array"]).reshape(header["shape"]).copy()
-
-
-# -- results ---------------------------------------------------------------------------------------
-
-
-def display(*values: Any) -> None:
-    """Show values in the notebook: a matplotlib figure as a picture, anything else as text."""
-    for value in values:
-        if hasattr(value, "savefig"):
-            _send_figure(value)
-        else:
-            print(value if isinstance(value, str) else repr(value))
-
-
-_figures: list[Any] = []  # already shown
-
-
-def _send_figure(figure: Any) -> None:
-    from io import BytesIO
-
-    _figures.append(figure)
-    picture = BytesIO()
-    figure.savefig(picture, format="png", bbox_inches="tight")
-    heroku_task._sender.file(f"figure-{len(_figures)}.png", picture.getvalue())
-
-
-def _show_open_figures() -> None:
-    """Send the figures that pyplot still has open, as a notebook does at the end of a cell."""
-    pyplot: Any = sys.modules.get("matplotlib.pyplot")
-    for number in pyplot.get_fignums() if pyplot else ():
-        figure = pyplot.figure(number)
-        if not any(figure is shown for shown in _figures):
-            _send_figure(figure)
-
-
-def _show(value: Any) -> None:
-    """Send the value of a cell's last expression as the table; show it if it has no rows or rows were emitted."""
-    shown = repr(value) if isinstance(value, Iterator) else value  # before its first item is taken
-    if value is not None and (heroku_task._sender.has_table or not _emit(value)):
-        display(shown)
-
-
-def _emit(value: Any) -> bool:
-    """Send a value as the table; return whether it is one. Raises TypeError for rows whose values cannot be sent."""
-    if isinstance(value, Iterator):
-        first = next(value, _NOTHING)
-        rows: Any = [] if first is _NOTHING else chain([first], value)
-        is_table = first is _NOTHING or _is_row(first)
-    else:
-        rows = _as_table(value)
-        is_table = rows is not _NOTHING
-    if is_table:
-        try:
-            heroku_task.emit(rows)
-        except TypeError:
-            if isinstance(rows, (list, chain)) or heroku_task._sender.has_table:
-                raise
-            return False  # a DataFrame with a column that cannot be sent
-    return is_table
-
-
-def _as_table(value: Any) -> Any:
-    """Return a value as `emit` takes it: each scalar becomes a row with the column `value`."""
-    try:
-        frame = _as_frame(value)
-        if frame is not None:
-            return frame
-        if _is_row(value):
-            return [value]
-        items = value if isinstance(value, (list, tuple)) else heroku_task._plain(value, "value")
-        items = items if isinstance(items, (list, tuple)) else [items]
-        if items and all(map(_is_row, items)):
-            return [*items]
-        return [{"value": heroku_task._plain(item, "value")} for item in items]
-    except Exception:  # noqa: BLE001 - it has no rows, or only looks as if it had
-        return _NOTHING
-
-
-def _is_row(value: Any) -> bool:
-    try:
-        return heroku_task._as_dict(value) is not None
-    except Exception:  # noqa: BLE001 - the groups of a DataFrame have `keys`, too
-        return False
-
-
-def _as_frame(value: Any) -> Any:
-    """Return a Series, an Index or a DataFrame as a DataFrame; None for anything else."""
-    if hasattr(value, "to_frame") and hasattr(value, "nlevels"):  # an Index
-        return (value if value.nlevels > 1 or value.name is not None else value.rename("value")).to_frame(index=False)
-    if hasattr(value, "to_frame") and hasattr(value, "index"):  # a Series, whose index may be its only key
-        table = value.to_frame("value" if value.name is None else value.name)
-        return _with_index_columns(table, is_numbered=type(value.index).__name__ == "RangeIndex")
-    is_frame = hasattr(value, "columns") and hasattr(value, "to_dict")  # of pandas or polars
-    return _with_index_columns(value) if is_frame else None
-
-
-def _with_index_columns(table: Any, is_numbered: Any = None) -> Any:
-    """Return a DataFrame whose index, unless it only numbers the rows, has become columns."""
-    index = getattr(table, "index", None)
-    if is_numbered is None:
-        is_numbered = index is None or index.dtype.kind in ("i", "u")
-    if index is None or (is_numbered and list(index.names) == [None]):
-        return table
-    names: list[Any] = []
-    for level, name in enumerate(index.names):
-        unnamed = "index" if len(index.names) == 1 else f"level_{level}"
-        names.append(_free_name(unnamed if name is None else name, [*table.columns, *names]))
-    if getattr(table.columns, "nlevels", 1) == 1:
-        # Categories and intervals do not accept another label.
-        table = table.set_axis(table.columns.astype(object), axis=1)
-    return table.set_axis(index.set_names(names), axis=0).reset_index()
-
-
-def _free_name(name: Any, taken: list[Any]) -> Any:
-    while name in taken:
-        name = f"{name}_index"
-    return name
-
-
-def _send_result(name: str, value: Any) -> None:
-    """Send what a function returned: a DataFrame as a table, any other value as one row."""
-    if heroku_task._sender.has_table:
-        raise heroku_task.TaskError(f'"{name}" emitted rows; a function must return its result instead')
-    if heroku_task._is_dataframe(value):
-        heroku_task.emit(_with_index_columns(value))
-        return
-    try:
-        row = {"value": heroku_task._plain(value, "value")}
-    except TypeError as error:
-        raise TypeError(f'the result of "{name}" cannot be sent: {error}') from None
-    heroku_task.emit(row)
+def _remember(file: str, first: int, text: str) -> str:
+    """Keep a piece of source for tracebacks; return it with the line numbers of its file."""
+    # Python ends lines only at these characters; `splitlines` would split at others, too.
+    source = "\n" * (first - 1) + text.replace("\r\n", "\n").replace("\r", "\n")
+    entry: Any = linecache.cache.get(file)
+    known = entry[2] if entry else []
+    lines = [f"{line}\n" for line in source.split("\n")]
+    known = known + ["\n"] * (len(lines) - len(known))
+    known[first - 1 : len(lines)] = lines[first - 1 :]
+    linecache.cache[file] = (len(source), None, known, file)
+    heroku_task._BUNDLED_FILES.add(file)
+    return source

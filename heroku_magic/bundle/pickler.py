@@ -1,0 +1,254 @@
+"""Pickle a function, with everything it uses, for a dyno.
+
+The dyno imports what it has too: the standard library and installed packages. Everything else travels by value,
+as it is in memory: the notebook's definitions, modules beside the notebook and editable installs.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import io
+import os
+import site
+import sys
+import sysconfig
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from heroku_magic.bundle.payload import table_chunks
+from heroku_magic.errors import InvalidParameters
+from heroku_magic.protocol.typed_json import Encoder
+from heroku_magic.text.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+_OURS = "heroku_magic"
+_HELPER = "heroku_task"
+_TABLES = frozenset({"DataFrame", "Series", "ndarray"})
+_MAX_SOURCE_CHARS = 20_000  # for tracebacks, beside the code itself
+_CACHED = type(functools.lru_cache(len))
+_LOCK = threading.Lock()  # cloudpickle's list of modules that travel by value is global
+
+
+@dataclass(frozen=True)
+class PickledCall:
+    """A function as a pickle. sources: (file, first line, text) of its code, which tracebacks show."""
+
+    name: str
+    data: bytes
+    sources: tuple[tuple[str, int, str], ...] = field(default=(), repr=False)
+
+
+def pickle_function(function: Callable[..., Any], hidden: Iterable[str] = ()) -> PickledCall:
+    """Return a function's pickle.
+
+    hidden: texts that must not travel, such as the API token. Raises InvalidParameters naming what the function
+    uses and cannot be pickled.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        data, pickler = _dumps(function, hidden)
+    except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
+        culprit = _find_culprit(function, hidden) or f"an object of type {type(function).__name__}"
+        raise InvalidParameters([f'"{name}" uses {culprit}: {_reason(error)} Create it inside {name}.']) from None
+    return PickledCall(name, data, pickler.sources())
+
+
+def pickle_arguments(arguments: Mapping[str, Any], hidden: Iterable[str] = ()) -> bytes:
+    """Return the pickle of a call's arguments. Raises InvalidParameters naming each that cannot be pickled."""
+    try:
+        return _dumps(dict(arguments), hidden)[0]
+    except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
+        reason = _reason(error)
+    faults = [(name, _fault(value, hidden)) for name, value in arguments.items()]
+    raise InvalidParameters([f"{name}: {fault}" for name, fault in faults if fault] or [reason])
+
+
+def _dumps(value: Any, hidden: Iterable[str]) -> tuple[bytes, _Pickler]:
+    file = io.BytesIO()
+    pickler = _Pickler(file)
+    try:
+        with _local_modules_by_value():
+            pickler.dump(value)
+    except Exception as error:
+        raise _NotPicklable(_describe(error, pickler.latest)) from error
+    if any(text and text.encode() in file.getvalue() for text in hidden):
+        raise _NotPicklable("It holds a secret, such as the API token. Pass secrets by name, with secrets=[...].")
+    return file.getvalue(), pickler
+
+
+class _NotPicklable(Exception):
+    """A value cannot be pickled; the message is for the user."""
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+    """Pickles by value what the dyno cannot import. latest: the object that was reduced last."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=5)
+        self.latest: Any = None
+        self._functions: list[tuple[str, FunctionType]] = []
+        self._labels: dict[CodeType, str] = {}
+        self._singletons: dict[str, dict[int, str]] = {}
+
+    def persistent_id(self, value: Any) -> Any:
+        """Encode tables and arrays as typed columns, so that the versions of pandas may differ."""
+        if type(value).__name__ not in _TABLES or type(value).__module__.partition(".")[0] not in ("pandas", "numpy"):
+            return None
+        encoder = Encoder(table_chunks)
+        try:
+            return (encoder.encode(value, "a value"), encoder.body)
+        except TypeError:  # the columns hold objects: pickle can carry them
+            return None
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return how to rebuild an object on the dyno; NotImplemented leaves that to pickle."""
+        self.latest = value
+        kind = type(value)
+        if isinstance(value, CodeType):
+            label = self._labels.get(value, f"<{value.co_name.strip('<>')}>")
+            rebuild, args = self.dispatch_table[CodeType](value.replace(co_filename=label))
+            return rebuild, tuple(label if one == "<dynamic-code>" else one for one in args)  # of cloudpickle 3.1
+        if getattr(kind, "is_heroku_function", False):
+            return copy.copy, (value.__wrapped__,)  # a copy of a function is the function itself
+        if kind is _CACHED:  # pickle would send only its name
+            options = value.cache_parameters().values()
+            return _CACHED, (value.__wrapped__, *options, functools._CacheInfo), vars(value)  # noqa: SLF001
+        _refuse_private(value)
+        if isinstance(value, FunctionType | type | ModuleType):
+            reduced = super().reducer_override(value)
+            if isinstance(value, FunctionType) and reduced is not NotImplemented:
+                self._remember(value)
+            return reduced
+        return self._by_import(value) or super().reducer_override(value)
+
+    def _by_import(self, value: Any) -> Any:
+        """Refer to a standard stream, or to a package's own instance such as `os.environ` or `random`'s generator."""
+        for name in ("stdin", "stdout", "stderr"):
+            if value is getattr(sys, name) or value is getattr(sys, f"__{name}__"):
+                return getattr, (sys, name)
+        module = sys.modules.get(type(value).__module__)
+        if module is None or module.__name__ in ("__main__", "builtins") or _is_local(module):
+            return None
+        if module.__name__ not in self._singletons:
+            self._singletons[module.__name__] = {id(one): name for name, one in [*vars(module).items()]}
+        found = self._singletons[module.__name__].get(id(value))
+        return (getattr, (module, found)) if found else None
+
+    def _remember(self, function: FunctionType) -> None:
+        """Name the function's code, and all code in it, for tracebacks: `<f>`, and `<f 2>` for another f."""
+        name, taken = function.__name__.strip("<>"), {label for label, _ in self._functions}
+        labels = (f"<{name}>", *(f"<{name} {number}>" for number in range(2, len(taken) + 2)))
+        label = next(one for one in labels if one not in taken)
+        self._functions.append((label, function))
+        codes = [function.__code__]
+        while codes:
+            code = codes.pop()
+            self._labels.setdefault(code, label)
+            codes += [one for one in code.co_consts if isinstance(one, CodeType)]
+
+    def sources(self) -> tuple[tuple[str, int, str], ...]:
+        """Return the source of the pickled functions, as far as Python finds it."""
+        found, size = [], 0
+        for label, function in self._functions:
+            try:
+                lines, first = inspect.getsourcelines(function.__code__)
+            except (OSError, TypeError, IndexError, SyntaxError):
+                continue
+            text = "".join(lines)
+            size += len(text)
+            if size <= _MAX_SOURCE_CHARS:
+                found.append((label, max(first, 1), text))
+        return tuple(found)
+
+
+def _refuse_private(value: Any) -> None:
+    """Refuse what belongs to this session: a connection, a run, a sweep, a secret."""
+    kind = type(value)
+    if kind.__name__ == "Secret" and kind.__module__.partition(".")[0] in (_OURS, _HELPER):
+        raise _NotPicklable("a secret is passed by name only, with secrets=[...] and os.environ.")
+    if kind.__module__.partition(".")[0] == _OURS and not isinstance(value, BaseException):
+        raise _NotPicklable(f"a {kind.__name__} of this session cannot be used on a dyno.")
+
+
+@contextmanager
+def _local_modules_by_value() -> Iterator[None]:
+    with _LOCK:
+        already = cloudpickle.list_registry_pickle_by_value()
+        modules = [one for name, one in [*sys.modules.items()] if isinstance(one, ModuleType) and name == one.__name__]
+        added = [one for one in modules if one.__name__ not in already and _is_local(one)]
+        try:
+            for one in added:
+                cloudpickle.register_pickle_by_value(one)
+            yield
+        finally:
+            for one in added:
+                cloudpickle.unregister_pickle_by_value(one)
+
+
+def _is_local(module: ModuleType) -> bool:
+    """Whether a module belongs neither to the standard library nor to an installed package."""
+    file = getattr(module, "__file__", None)
+    if (
+        not isinstance(file, str)
+        or module.__name__ in ("__main__", _HELPER)
+        or module.__name__.partition(".")[0] == _OURS
+    ):
+        return False
+    return not file.startswith(_installed())
+
+
+_folders: list[tuple[str, ...]] = []
+
+
+def _installed() -> tuple[str, ...]:
+    if not _folders:
+        paths = sysconfig.get_paths()
+        found = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+        found += [*site.getsitepackages(), site.getusersitepackages()]
+        _folders.append(tuple({f"{path}{os.sep}" for one in found for path in (one, str(Path(one).resolve()))}))
+    return _folders[0]
+
+
+def _find_culprit(function: Any, hidden: Iterable[str], depth: int = 0) -> str | None:
+    """Return the name and type of the first variable of a function that cannot be pickled."""
+    inner = inspect.unwrap(function) if callable(function) else function
+    try:
+        variables = inspect.getclosurevars(inner)
+    except (TypeError, ValueError):
+        return None
+    for name, value in {**variables.nonlocals, **variables.globals}.items():
+        if value is function or not _fault(value, hidden):
+            continue
+        deeper = _find_culprit(value, hidden, depth + 1) if isinstance(value, FunctionType) and depth < 5 else None
+        return f'{deeper}, through "{name}"' if deeper else f'"{clean_line(name)}" ({type(value).__name__})'
+    return None
+
+
+def _fault(value: Any, hidden: Iterable[str]) -> str | None:
+    try:
+        _dumps(value, hidden)
+    except _NotPicklable as error:
+        return _reason(error)
+    return None
+
+
+def _describe(error: Exception, latest: Any) -> str:
+    if isinstance(error, _NotPicklable):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply to be pickled."
+    return f"an object of type {type(latest).__module__}.{type(latest).__qualname__} cannot be pickled."
+
+
+def _reason(error: Exception) -> str:
+    return clean_line(str(error)[:500])

@@ -1,0 +1,73 @@
+"""Decode the value that a function returned on a dyno."""
+
+from __future__ import annotations
+
+from binascii import a2b_base64
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.protocol.tables import read_table
+from heroku_magic.protocol.typed_json import TAG, Decoder
+from heroku_magic.text.redact import NO_MASK
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from heroku_magic.protocol.tables import Table
+    from heroku_magic.text.redact import Mask
+
+
+def decode_row(row: Any, mask: Mask, *, allow_pickle: bool) -> dict[str, Any]:
+    """Return the row of a function's value with that value as it was on the dyno.
+
+    allow_pickle: whether a pickle is loaded, which can run any code. Raises ValueError for what cannot be decoded.
+    """
+    if not isinstance(row, dict) or "value" not in row:
+        raise ValueError("a row of a function has no value")
+    form = row["value"]
+    if isinstance(form, dict) and form.get(TAG) == "pickle":
+        if not allow_pickle:
+            raise ValueError("the value is a pickle, which is loaded only with allow_pickle=True")
+        return {"value": _unpickle(a2b_base64(form["v"]))}
+
+    return {"value": Decoder(a2b_base64(row.get("body", "")), _Builder(mask), mask.text).decode(form)}
+
+
+class _Builder:
+    """Builds a DataFrame of chunks as (header, bytes), which are checked."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+
+    def __call__(self, chunks: list[tuple[dict[str, Any], bytes]]) -> pd.DataFrame:
+        from heroku_magic.protocol.dataframe import frame
+
+        table = frame([read_table(header, body).redacted(self._mask) for header, body in chunks], {})
+        table.attrs.clear()
+        return table
+
+
+def restore(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Return a function's DataFrame with its index, which the first columns show, and its objects."""
+    import pandas as pd
+
+    if table.call is None:
+        return frame
+    call, attrs = table.call, frame.attrs
+    decoder = Decoder(a2b_base64(call.get("body", "")), _Builder(NO_MASK))
+    if count := call["levels"]:
+        index = decoder.decode(call["index"]) if "index" in call else pd.Index(frame.iloc[:, 0])
+        frame = frame.iloc[:, count:]
+        frame.index = index.set_names(decoder.decode(call["names"]))
+    decoder.restore_objects(frame, call["objects"])
+    frame.attrs = attrs
+    return frame
+
+
+def _unpickle(data: bytes) -> Any:
+    import pickle
+
+    try:
+        return pickle.loads(data)  # noqa: S301 - the caller has allowed it
+    except Exception as error:  # noqa: BLE001 - unpickling may run any code
+        message = f"the value cannot be unpickled here: {type(error).__name__}: {error}"
+        raise ValueError(message) from None

@@ -1,0 +1,375 @@
+"""Encode Python values as JSON without losing their types: every value is exact, or refused by name.
+
+JSON values stand for themselves. Any other value is an object with the key "$", which names its type:
+`(1, 2)` is `{"$": "tuple", "v": [1, 2]}`. The bytes of arrays and tables go into a body beside the JSON.
+
+This file also travels to the dyno as text, so it uses only the standard library of Python 3.9. Decoding imports
+nothing but numpy and pandas, and calls nothing but the types below.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime, time, timedelta, timezone
+from enum import Enum, Flag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, ClassVar
+
+TAG = "$"
+_MAX_DEPTH = 200
+_MAX_BITS = 13_000  # Python refuses to print integers of more than 4,300 digits
+_JSON_TYPES = frozenset({type(None), bool, float, str})
+_PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+
+
+class Encoder:
+    """Encodes values; `body` collects the bytes of their arrays and tables.
+
+    chunks: writes a DataFrame as (rows, header, bytes), as the worker's helper does.
+
+    >>> encoder = Encoder(lambda frame: [])
+    >>> encoder.encode({"a": (1, 2.5), 3: b"x"}, "value")
+    {'$': 'dict', 'v': [['a', {'$': 'tuple', 'v': [1, 2.5]}], [3, {'$': 'bytes', 'v': 'eA=='}]]}
+    """
+
+    def __init__(self, chunks: Callable[[Any], Iterable[tuple[int, dict[str, Any], bytes]]]) -> None:
+        self.body = b""
+        self._chunks = chunks
+
+    def encode(self, value: Any, place: str, depth: int = 0) -> Any:
+        """Return a value as JSON. Raises TypeError naming the type and the place, such as `value["a"][3]`."""
+        kind = type(value)
+        if kind in _JSON_TYPES:
+            return value
+        if kind is int:
+            return value if value.bit_length() <= _MAX_BITS else {TAG: "int", "v": hex(value)}
+        if depth > _MAX_DEPTH:
+            raise TypeError(f"{place} contains itself, or is nested more than {_MAX_DEPTH} levels deep")
+        if kind is list:
+            return [self.encode(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
+        if kind is dict:
+            return self._dict(value, place, depth + 1)
+        if kind in (tuple, set, frozenset):
+            return {TAG: kind.__name__, "v": [self.encode(item, f"an item of {place}", depth + 1) for item in value]}
+        encoded = self._scalar(value) or self._of_numpy(value, place, depth) or self._of_pandas(value, place, depth)
+        if encoded is None:
+            raise TypeError(f"{place} is of type {kind.__module__}.{kind.__qualname__}".replace(" builtins.", " "))
+        return encoded
+
+    def _dict(self, value: dict[Any, Any], place: str, depth: int) -> Any:
+        if TAG not in value and all(type(key) is str for key in value):
+            return {key: self.encode(item, f"{place}[{key!r:.60}]", depth) for key, item in value.items()}
+        pairs = [
+            [self.encode(key, f"a key of {place}", depth), self.encode(item, f"{place}[{key!r:.60}]", depth)]
+            for key, item in value.items()
+        ]
+        return {TAG: "dict", "v": pairs}
+
+    def _scalar(self, value: Any) -> dict[str, Any] | None:  # noqa: PLR0911 - one per type
+        """Encode a value of the standard library; return None for any other."""
+        kind = type(value)
+        if kind in (bytes, bytearray):
+            return {TAG: kind.__name__, "v": _to_base64(value)}
+        if kind is complex:
+            return {TAG: "complex", "v": [value.real, value.imag]}
+        if kind is timedelta:
+            return {TAG: "timedelta", "v": [value.days, value.seconds, value.microseconds]}
+        if kind is date:
+            return {TAG: "date", "v": value.isoformat()}
+        if kind in (time, datetime):
+            text = value.replace(tzinfo=None, fold=0).isoformat()
+            return {TAG: kind.__name__, "v": text, "fold": value.fold, "zone": _zone(value)}
+        if isinstance(value, Enum):
+            name = None if isinstance(value, Flag) else value.name
+            value = None if name else self.encode(value.value, "the value of a Flag")
+            return {TAG: "Enum", "v": [kind.__module__, kind.__qualname__, name, value]}
+        if (kind.__module__, kind.__name__) in (("decimal", "Decimal"), ("uuid", "UUID")):
+            return {TAG: kind.__name__, "v": str(value)}
+        if kind.__module__.startswith("pathlib") and kind.__name__ in _PATHS:
+            return {TAG: "Path", "v": str(value), "pure": kind.__name__ if "Pure" in kind.__name__ else ""}
+        return None
+
+    def _of_numpy(self, value: Any, place: str, depth: int) -> dict[str, Any] | None:
+        numpy = sys.modules.get("numpy")
+        if numpy is None or not (type(value) is numpy.ndarray or isinstance(value, numpy.generic)):
+            return None
+        shape, is_array = list(value.shape), type(value) is numpy.ndarray
+        if value.dtype == object:
+            items = [self.encode(item, f"an item of {place}", depth + 1) for item in value.ravel().tolist()]
+            return {TAG: "objects", "shape": shape, "v": items}
+        if value.dtype.kind == "U":  # as text, so that secrets in it can be masked
+            return {
+                TAG: "texts",
+                "dtype": value.dtype.str,
+                "shape": shape if is_array else None,
+                "v": value.ravel().tolist(),
+            }
+        if value.dtype.hasobject:
+            return None
+        dtype = self.encode(numpy.lib.format.dtype_to_descr(value.dtype), place, depth)
+        return {TAG: "array" if is_array else "number", "dtype": dtype, "shape": shape, **self._append(value.tobytes())}
+
+    def _of_pandas(self, value: Any, place: str, depth: int) -> dict[str, Any] | None:  # noqa: PLR0911 - one per type
+        pandas = sys.modules.get("pandas")
+        if pandas is None:
+            return None
+        if value is pandas.NaT or value is pandas.NA:
+            return {TAG: "missing", "v": "NaT" if value is pandas.NaT else "NA"}
+        if type(value) in (pandas.Timestamp, pandas.Timedelta):
+            return {TAG: "item", "v": self._of_pandas(pandas.Series([value]), place, depth)}
+        if type(value) is pandas.RangeIndex:
+            span = [value.start, value.stop, value.step]
+            return {TAG: "RangeIndex", "v": span, "names": self._names(value, place)}
+        if isinstance(value, pandas.MultiIndex):
+            levels = [self._of_pandas(level, f"a level of {place}", depth) for level in value.levels]
+            codes = [self._of_numpy(numbers, place, depth) for numbers in value.codes]
+            return {TAG: "MultiIndex", "levels": levels, "codes": codes, "names": self._names(value, place)}
+        if isinstance(value, pandas.Index):
+            frame = pandas.DataFrame({0: value})
+            return {TAG: "Index", "v": self._table(frame, place, depth), "names": self._names(value, place)}
+        if type(value) is pandas.Series:
+            name = self.encode(value.name, f"the name of {place}", depth)
+            return {TAG: "Series", "v": self._table(value.to_frame("0"), place, depth), "name": name}
+        return self._table(value, place, depth) if type(value) is pandas.DataFrame else None
+
+    def _table(self, frame: Any, place: str, depth: int) -> dict[str, Any]:
+        """Encode a DataFrame with its index."""
+        objects = self.object_columns(frame, place, depth)
+        index = self._of_pandas(frame.index, f"the index of {place}", depth)
+        try:
+            frame = frame.copy(deep=False)
+            for at in objects:
+                frame.isetitem(int(at), False)
+            chunks = [{**header, **self._append(body)} for _, header, body in self._chunks(frame)]
+        except TypeError as error:
+            raise TypeError(f"{place} is a table with a problem: {error}") from None
+        return {TAG: "DataFrame", "chunks": chunks, "index": index, "objects": objects}
+
+    def object_columns(self, frame: Any, place: str, depth: int = 0) -> dict[str, list[Any]]:
+        """Return the values of the columns of objects, by position as text, but not of columns that are only text."""
+        found: dict[str, list[Any]] = {}
+        for at, label in enumerate(frame.columns):
+            column = frame.iloc[:, at]
+            values = column.tolist() if str(column.dtype) == "object" else []
+            if {*map(type, values)} - {str}:
+                item = f"an item of column {label!r:.60} of {place}"
+                found[str(at)] = [self.encode(value, item, depth + 1) for value in values]
+        return found
+
+    def _names(self, index: Any, place: str) -> Any:
+        return [self.encode(name, f"a name of the index of {place}") for name in index.names]
+
+    def _append(self, data: bytes) -> dict[str, int]:
+        location = {"at": len(self.body), "size": len(data)}
+        self.body += data
+        return location
+
+
+class Decoder:
+    """Decodes what an Encoder wrote. Raises ValueError for anything else.
+
+    build: makes a DataFrame of chunks as (header, bytes). read_text: applied to every text.
+
+    >>> Decoder(b"", list).decode({"$": "tuple", "v": [1, {"$": "complex", "v": [0.0, 1.0]}]})
+    (1, 1j)
+    """
+
+    def __init__(
+        self,
+        body: bytes,
+        build: Callable[[list[tuple[dict[str, Any], bytes]]], Any],
+        read_text: Callable[[str], str] = str,
+    ) -> None:
+        self._body = body
+        self._build = build
+        self._read_text = read_text
+
+    def decode(self, form: Any) -> Any:
+        """Return the value."""
+        if isinstance(form, list):
+            return [self.decode(item) for item in form]
+        if not isinstance(form, dict):
+            return self._read_text(form) if isinstance(form, str) else form
+        if TAG not in form:
+            return {self._read_text(key): self.decode(item) for key, item in form.items()}
+        kind = form[TAG]
+        try:
+            return self._BY_TAG[kind](self, form) if kind in self._BY_TAG else _unknown(kind)
+        except (KeyError, TypeError, IndexError, ArithmeticError) as error:
+            raise ValueError(f"a value of type {kind!r:.60} is malformed ({type(error).__name__})") from None
+
+    def _items(self, form: Mapping[str, Any]) -> list[Any]:
+        return [self.decode(item) for item in form["v"]]
+
+    def _array(self, form: Mapping[str, Any]) -> Any:
+        import numpy as np
+
+        dtype = np.lib.format.descr_to_dtype(self.decode(form["dtype"]))
+        if dtype.hasobject:
+            raise ValueError("an array of objects has no bytes")
+        found = np.ndarray(form["shape"], dtype, self._bytes(form) or b"\0").copy()
+        return found if form[TAG] == "array" else found[()]
+
+    def _objects(self, form: Mapping[str, Any]) -> Any:
+        import numpy as np
+
+        found = np.empty(len(form["v"]), dtype=object)
+        found[:] = self._items(form)
+        return found.reshape(form["shape"])
+
+    def _texts(self, form: Mapping[str, Any]) -> Any:
+        import numpy as np
+
+        found = np.array(self._items(form), dtype=form["dtype"])
+        return found[0] if form["shape"] is None else found.reshape(form["shape"])
+
+    def _table(self, form: Mapping[str, Any]) -> Any:
+        frame = self._build([(chunk, self._bytes(chunk)) for chunk in form["chunks"]])
+        self.restore_objects(frame, form["objects"])
+        frame.index = self.decode(form["index"])
+        return frame
+
+    def restore_objects(self, frame: Any, objects: Mapping[str, list[Any]]) -> None:
+        """Put the values that `Encoder.object_columns` returned into a DataFrame."""
+        import pandas as pd
+
+        for at, values in objects.items():
+            frame.isetitem(int(at), pd.Series(self.decode(values), dtype=object, index=frame.index))
+
+    def _series(self, form: Mapping[str, Any]) -> Any:
+        return self._table(form["v"]).iloc[:, 0].rename(self.decode(form["name"]))
+
+    def _index(self, form: Mapping[str, Any]) -> Any:
+        import pandas as pd
+
+        return pd.Index(self._table(form["v"]).iloc[:, 0]).set_names(self.decode(form["names"]))
+
+    def _multi_index(self, form: Mapping[str, Any]) -> Any:
+        import pandas as pd
+
+        return pd.MultiIndex(self.decode(form["levels"]), self.decode(form["codes"]), names=self.decode(form["names"]))
+
+    def _range_index(self, form: Mapping[str, Any]) -> Any:
+        import pandas as pd
+
+        start, stop, step = form["v"]
+        return pd.RangeIndex(start, stop, step, name=self.decode(form["names"])[0])
+
+    def _missing(self, form: Mapping[str, Any]) -> Any:
+        import pandas as pd
+
+        return {"NaT": pd.NaT, "NA": pd.NA}[form["v"]]
+
+    def _enum(self, form: Mapping[str, Any]) -> Any:
+        module, path, name, value = form["v"]
+        found: Any = sys.modules.get(module)
+        for attribute in path.split("."):
+            found = getattr(found, attribute, None)
+        if not (isinstance(found, type) and issubclass(found, Enum)):
+            raise ValueError(  # noqa: TRY004 - as for any value that cannot be decoded
+                f"it holds a member of {path}, but {module} has not been imported here"
+            )
+        return found(self.decode(value)) if name is None else found[name]
+
+    def _moment(self, form: Mapping[str, Any]) -> Any:
+        kind = datetime if form[TAG] == "datetime" else time
+        return kind.fromisoformat(form["v"]).replace(fold=form["fold"], tzinfo=_to_zone(form["zone"]))
+
+    def _bytes(self, form: Mapping[str, Any]) -> bytes:
+        data = self._body[form["at"] : form["at"] + form["size"]]
+        if len(data) != form["size"] or form["at"] < 0:
+            raise ValueError("some bytes of an array or a table are missing")
+        return data
+
+    _BY_TAG: ClassVar[dict[str, Callable[[Decoder, Any], Any]]] = {
+        "int": lambda _, form: int(form["v"], 16),
+        "dict": lambda self, form: {self.decode(key): self.decode(item) for key, item in form["v"]},
+        "tuple": lambda self, form: tuple(self._items(form)),
+        "set": lambda self, form: set(self._items(form)),
+        "frozenset": lambda self, form: frozenset(self._items(form)),
+        "bytes": lambda _, form: _from_base64(form["v"]),
+        "bytearray": lambda _, form: bytearray(_from_base64(form["v"])),
+        "complex": lambda _, form: complex(*form["v"]),
+        "timedelta": lambda _, form: timedelta(*form["v"]),
+        "date": lambda _, form: date.fromisoformat(form["v"]),
+        "time": _moment,
+        "datetime": _moment,
+        "Enum": _enum,
+        "Decimal": lambda _, form: _decimal(form["v"]),
+        "UUID": lambda _, form: _uuid(form["v"]),
+        "Path": lambda _, form: _path(form),
+        "array": _array,
+        "number": _array,
+        "objects": _objects,
+        "texts": _texts,
+        "missing": _missing,
+        "item": lambda self, form: self._series({**form["v"]}).iloc[0],
+        "Index": _index,
+        "MultiIndex": _multi_index,
+        "RangeIndex": _range_index,
+        "Series": _series,
+        "DataFrame": _table,
+    }
+
+
+def _decimal(text: str) -> Any:
+    from decimal import Decimal
+
+    return Decimal(text)
+
+
+def _uuid(text: str) -> Any:
+    from uuid import UUID
+
+    return UUID(text)
+
+
+def _path(form: Mapping[str, Any]) -> Any:
+    import pathlib
+
+    return getattr(pathlib, form["pure"] if form["pure"] in _PATHS[2:] else "Path")(form["v"])
+
+
+def _unknown(kind: Any) -> Any:
+    raise ValueError(f"a value is of the unknown type {kind!r:.60}")
+
+
+def _zone(value: Any) -> Any:
+    """Return the IANA key of a time's zone, or else its offset in seconds and its name; None without a zone."""
+    if value.tzinfo is None:
+        return None
+    key = getattr(value.tzinfo, "key", None)
+    if type(value.tzinfo).__name__ == "ZoneInfo" and key:
+        return key
+    offset = value.utcoffset()
+    if offset is None:
+        raise TypeError(f"a {type(value).__name__} has a time zone without an offset, {value.tzinfo!r:.60}")
+    return [offset.days * 86400 + offset.seconds, offset.microseconds, value.tzname()]
+
+
+def _to_zone(zone: Any) -> Any:
+    if zone is None:
+        return None
+    if isinstance(zone, str):
+        from zoneinfo import ZoneInfo
+
+        return ZoneInfo(zone)
+    seconds, microseconds, name = zone
+    offset = timedelta(seconds=seconds, microseconds=microseconds)
+    is_plain = name is None or name == timezone(offset).tzname(None)
+    return timezone(offset) if is_plain else timezone(offset, name)
+
+
+def _to_base64(data: bytes) -> str:
+    from binascii import b2a_base64
+
+    return b2a_base64(data, newline=False).decode("ascii")
+
+
+def _from_base64(text: str) -> bytes:
+    from binascii import a2b_base64
+
+    return a2b_base64(text)

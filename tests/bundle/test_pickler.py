@@ -1,0 +1,608 @@
+"""A function travels with everything it uses, by value or by import, as it is in memory."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import copy
+import functools
+import importlib
+import json
+import logging
+import math
+import multiprocessing
+import os
+import pickle
+import posixpath as paths
+import random
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from math import sqrt as root
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from dynos import Dyno, pythons
+from numpy.linalg import norm
+
+import heroku_magic
+from heroku_magic.app.function import bound, returned
+from heroku_magic.bundle.build import CallBundle
+from heroku_magic.bundle.pickler import pickle_arguments, pickle_function
+from heroku_magic.errors import InvalidParameters
+from heroku_magic.text.secret import Secret
+
+FACTOR = 3
+NAMES = ("ada", "grace")
+STRANGE = {1}
+
+
+def neighbour(x):
+    return x * FACTOR
+
+
+def uses_all(x, y=FACTOR, *, names=NAMES):
+    """Doc."""
+    inner = [neighbour(i) for i in range(x)]
+    return {
+        "sum": sum(inner),
+        "root": root(y),
+        "pi": math.floor(math.pi),
+        "base": paths.join("a", "b"),
+        "names": names,
+    }
+
+
+def counts_down(n):
+    return [n, *counts_down(n - 1)] if n else []
+
+
+@functools.lru_cache
+def cached(x):
+    return x + 1
+
+
+def calls_cached(x):
+    return cached(x)
+
+
+@heroku_magic.function
+def decorated(x):
+    return decorated_too(x) + 1
+
+
+@heroku_magic.function(size="basic")
+@functools.lru_cache(maxsize=4)
+def decorated_too(x):
+    return x * 10
+
+
+def annotated(x: pytest.Item | None = None) -> pytest.Item:
+    return x
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = FACTOR
+
+    def moved(self):
+        return neighbour(self.x) + self.y
+
+
+def uses_a_class(x):
+    return Point(x).moved()
+
+
+also_counts = counts_down
+
+
+def counts_elsewhere(n):
+    return also_counts(n)
+
+
+def squares_in_threads(numbers):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return list(pool.map(pow, numbers, [2, 2]))
+
+
+def add_tens(function):
+    @functools.wraps(function)
+    def wrapper(x):
+        return function(x) + 10
+
+    return wrapper
+
+
+class Foreign:
+    function = staticmethod(add_tens)
+
+
+ours = heroku_magic.function
+
+
+@ours
+@Foreign.function
+def foreign_below(x):
+    return x
+
+
+@add_tens
+@heroku_magic.function
+def foreign_above(x):
+    return x
+
+
+def uses_norm(x):
+    return float(norm(x))
+
+
+def makes_inner():
+    FACTOR = 100  # noqa: N806 - as the module's
+
+    def inner(x):
+        return neighbour(x) + FACTOR
+
+    return inner
+
+
+def shows(x):
+    display(x)  # noqa: F821 - undefined on purpose
+
+
+def reports(x):
+    return [*progress(x)]  # noqa: F821 - undefined on purpose
+
+
+def square(x):
+    return by_lambda(x)
+
+
+by_lambda = lambda x: x * x  # noqa: E731 - a lambda on purpose
+
+
+def fails(x):
+    y = 1
+
+    return [1 / x for _ in range(y)]
+
+
+def undefined(x):
+    return no_such_name + x  # noqa: F821 - undefined on purpose
+
+
+def takes_strange():
+    return STRANGE
+
+
+async def later(x):
+    return x + 1
+
+
+def make_callable():
+    class Adder:
+        def __init__(self, by):
+            self.by = by
+
+        def __call__(self, x):
+            return x + self.by
+
+        def method(self, x):
+            return x * self.by
+
+    return Adder(5)
+
+
+class Settings:
+    limit = 1
+
+
+Settings.limit = 7  # after the class was defined
+
+
+def reads_a_class_attribute():
+    return Settings.limit
+
+
+def counts_calls():
+    global fresh  # noqa: PLW0603 - a global that only the function sets
+    fresh = 3
+    return fresh + 1
+
+
+def quotes():
+    return """
+    a
+        b"""
+
+
+def call(folder, function, *args, python=sys.executable, secrets=None, **kwargs):
+    options = {name: kwargs.pop(name) for name in ("allow_pickle", "has_cloudpickle") if name in kwargs}
+    bundle = CallBundle(function, secrets or {}, **options)
+    return Dyno(
+        bundle.build_env(bound(function, args, kwargs)), folder, python, allow_pickle=options.get("allow_pickle", False)
+    )
+
+
+def result(folder, function, *args, **kwargs):
+    dyno = call(folder, function, *args, **kwargs)
+    assert dyno.status == 0, dyno.errors
+    assert dyno.decoder.problem() is None
+    return returned(dyno.decoder.parts, {})
+
+
+GHOST = {}
+exec("def ghost(x):\n    return x + 1\n", GHOST)  # a function without source
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "value"),
+    [
+        (
+            uses_all,
+            (3,),
+            {"sum": 9, "root": 3**0.5, "pi": 3, "base": "a/b", "names": ("ada", "grace")},
+        ),
+        (counts_down, (3,), [3, 2, 1]),
+        (calls_cached, (1,), 2),
+        (decorated, (4,), 41),
+        (decorated_too, (4,), 40),
+        (annotated, (), None),
+        (uses_a_class, (2,), 9),
+        (counts_elsewhere, (2,), [2, 1]),
+        (foreign_below, (1,), 11),
+        (foreign_above, (1,), 11),
+        (squares_in_threads, ([2, 3],), [4, 9]),
+        (json.dumps, ({"a": 1},), '{"a": 1}'),
+        (paths.join, ("a", "b"), "a/b"),
+        (math.sqrt, (9,), 3.0),
+        (math.comb, (5, 2), 10),
+        (sum, ([1, 2],), 3),
+        (uses_norm, ([3.0, 4.0],), 5.0),
+        (norm, ([3.0, 4.0],), np.float64(5.0)),
+        (makes_inner(), (2,), 106),
+        (square, (3,), 9),
+        (lambda x: x + FACTOR, (1,), 4),
+        (functools.partial(pow, 2), (5,), 32),
+        (functools.partial(decorated, 1), (), 11),
+        (make_callable(), (1,), 6),
+        (make_callable().method, (2,), 10),
+        (GHOST["ghost"], (1,), 2),
+        (later, (1,), 2),
+        (reads_a_class_attribute, (), 7),
+        (counts_calls, (), 4),
+        (quotes, (), "\n    a\n        b"),
+        (takes_strange, (), {1}),
+        (max, ([Decimal(3), Decimal(10)],), Decimal(10)),
+        (copy.copy, ((1, (2, None)),), (1, (2, None))),
+        (random.Random(4).random, (), random.Random(4).random()),
+        (np.random.default_rng(4).integers, (1000,), np.random.default_rng(4).integers(1000)),
+    ],
+)
+@pytest.mark.usefixtures("processes")
+def test_functions_return_the_same_as_locally(tmp_path, function, args, value):
+    found = result(tmp_path, function, *args)
+    assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.usefixtures("processes")
+def test_variables_of_an_enclosing_function_travel_as_values(tmp_path):
+    offset = 7
+
+    def inner(x):
+        return x + offset
+
+    assert result(tmp_path, inner, 1) == 8
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_module_beside_the_notebook_travels_as_it_is_in_memory(tmp_path, monkeypatch):
+    beside, dyno = tmp_path / "beside", tmp_path / "dyno"
+    beside.mkdir()
+    dyno.mkdir()
+    (beside / "beside_the_notebook.py").write_text("LIMIT = 1\ndef f(x):\n    return x + LIMIT\n")
+    monkeypatch.syspath_prepend(beside)
+    module = importlib.import_module("beside_the_notebook")
+    module.LIMIT = 10  # in memory only
+
+    def through_the_module(x):
+        return module.f(x)
+
+    assert result(dyno, module.f, 1) == 11
+    assert result(dyno, through_the_module, 1) == 11
+    del sys.modules["beside_the_notebook"]
+
+
+@pytest.mark.parametrize("draw", [random.randint, np.random.randint])
+@pytest.mark.usefixtures("processes")
+def test_dynos_draw_different_random_numbers(tmp_path, draw):
+    def one():
+        return int(draw(1, 10**9))
+
+    assert len({result(tmp_path, one) for _ in range(4)}) == 4
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_environment_the_streams_and_the_loggers_are_the_dynos_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("ONLY_HERE", "only-in-the-notebook")
+    environ, stream, logger = os.environ, sys.stderr, logging.getLogger("own")
+
+    def uses_them():
+        stream.write("written\n")
+        logger.warning("logged")
+        return "ONLY_HERE" in environ, environ is os.environ, stream is sys.stderr
+
+    assert b"only-in-the-notebook" not in pickle_function(uses_them).data
+    dyno = call(tmp_path, uses_them)
+    assert returned(dyno.decoder.parts, {}) == (False, True, True)
+    assert "written" in dyno.errors
+    assert "logged" in dyno.errors
+
+
+@pytest.mark.usefixtures("processes")
+def test_tables_and_arrays_arrive_with_their_index_and_types(tmp_path):
+    table = pd.DataFrame({"a": [1, 2], "b": ["x", None]}, index=pd.Index(["p", "q"], name="k"))
+    shared = np.arange(6, dtype="int16").reshape(2, 3)
+
+    def swap(frame, *, pair):
+        return pair, frame[frame["a"] > 1], frame["a"], shared.T, frame.index
+
+    pair, rows, series, array, index = result(tmp_path, swap, table, pair=(1, {2}))
+    assert pair == (1, {2})
+    pd.testing.assert_frame_equal(rows, table[table["a"] > 1])
+    pd.testing.assert_series_equal(series, table["a"])
+    pd.testing.assert_index_equal(index, table.index)
+    np.testing.assert_array_equal(array, shared.T)
+    assert array.dtype == shared.dtype
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.RangeIndex(3),
+        pd.Index([5, 7, 9]),
+        pd.Index(["x", "y", "x"], name="a"),
+        pd.MultiIndex.from_tuples([("a", 1), ("b", 2), ("b", 3)], names=["name", None]),
+        pd.date_range("2026-01-01", periods=3, tz="Europe/Berlin", name="day"),
+    ],
+    ids=range(5),
+)
+@pytest.mark.usefixtures("processes")
+def test_a_returned_table_keeps_its_index(tmp_path, index):
+    def make():
+        return pd.DataFrame({"a": [1, 2, 3], "b": [0.5, None, 1.5]}, index=index)
+
+    pd.testing.assert_frame_equal(result(tmp_path, make), make(), check_freq=False)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_failure_has_the_line_numbers_of_the_file(tmp_path):
+    dyno = call(tmp_path, fails, 0)
+    first = fails.__code__.co_firstlineno
+
+    assert dyno.failure.type == "ZeroDivisionError"
+    assert {(frame.file, frame.line) for frame in dyno.failure.frames} == {("<fails>", first + 3)}
+    assert dyno.failure.frames[-1].source[-1][1] == "    return [1 / x for _ in range(y)]"
+
+
+@pytest.mark.parametrize(("function", "name"), [(undefined, "no_such_name"), (shows, "display"), (reports, "progress")])
+@pytest.mark.usefixtures("processes")
+def test_a_name_that_is_not_defined_fails_as_it_does_locally(tmp_path, function, name):
+    assert f"name '{name}' is not defined" in call(tmp_path, function, 1).failure.message
+
+
+def uses_a_lock():
+    return LOCK
+
+
+LOCK = threading.Lock()
+CONNECTION = Secret("hunter2-hunter2")
+
+
+def goes_through():
+    return uses_a_lock()
+
+
+def uses_a_secret():
+    return CONNECTION
+
+
+@pytest.mark.parametrize(
+    ("function", "parts"),
+    [
+        (
+            uses_a_lock,
+            ['"uses_a_lock" uses "LOCK" (lock)', "_thread.lock cannot be pickled", "Create it inside uses_a_lock"],
+        ),
+        (goes_through, ['"LOCK" (lock), through "uses_a_lock"']),
+        (uses_a_secret, ['"CONNECTION" (Secret)', "a secret is passed by name only"]),
+    ],
+)
+def test_what_cannot_travel_is_named_before_a_dyno_starts(function, parts):
+    with pytest.raises(InvalidParameters) as caught:
+        CallBundle(function)
+    assert not [part for part in parts if part not in str(caught.value)]
+    assert "hunter2" not in str(caught.value)
+
+
+def test_arguments_that_cannot_travel_are_all_named():
+    with pytest.raises(InvalidParameters) as caught:
+        pickle_arguments({"a": 1, "lock": threading.Lock(), "file": sys.stdout.buffer, "key": CONNECTION})
+    assert [issue.split(":")[0] for issue in caught.value.issues] == ["lock", "file", "key"]
+
+
+def test_the_token_never_travels():
+    token = "c0ffee00-0000-4000-8000-123456789abc"
+    holder = {"headers": {"Authorization": f"Bearer {token}"}}
+
+    def uses_it():
+        return holder
+
+    with pytest.raises(InvalidParameters, match="such as the API token"):
+        CallBundle(uses_it, hidden=[token])
+    with pytest.raises(InvalidParameters, match="holder: It holds a secret"):
+        pickle_arguments({"holder": holder}, [token])
+
+
+def ends_the_process():
+    os._exit(0)
+
+
+def leaves_a_thread():
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    return 5
+
+
+def leaves_a_pool():
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    pool.submit(print, "done").result()
+    return 6
+
+
+@pytest.mark.parametrize("code", [0, 3, "text", None])
+@pytest.mark.usefixtures("processes")
+def test_a_function_that_exits_has_failed(tmp_path, code):
+    def exits():
+        sys.exit(code)
+
+    dyno = call(tmp_path, exits)
+    assert dyno.status == 1
+    assert f'"exits" called sys.exit({code!r}) and returned no value' in dyno.failure.message
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_function_that_ends_its_process_has_no_verified_result(tmp_path):
+    assert not call(tmp_path, ends_the_process).decoder.is_verified
+
+
+@pytest.mark.parametrize(("function", "value"), [(leaves_a_thread, 5), (leaves_a_pool, 6)])
+@pytest.mark.usefixtures("processes")
+def test_threads_that_a_function_leaves_behind_do_not_delay_its_value(tmp_path, function, value):
+    assert result(tmp_path, function) == value
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.usefixtures("processes")
+def test_a_pool_of_processes_gives_the_value_or_an_error(tmp_path, method):
+    def in_a_pool(function, values):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            return pool.map(function, values)
+
+    assert result(tmp_path, in_a_pool, math.sqrt, [4, 9]) == [2.0, 3.0]
+    assert call(tmp_path, in_a_pool, lambda x: x, [4]).failure is not None
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_value_that_is_not_exact_is_refused_unless_pickle_is_allowed(tmp_path):
+    def point():
+        return {"points": [Point(1, 2)]}
+
+    failure = call(tmp_path, point).failure
+    assert failure.type == "TypeError"
+    assert (
+        "the result of point['points'][0] is of type test_pickler.Point, and cannot be sent exactly" in failure.message
+    )
+    assert "allow_pickle=True" in failure.message
+    assert result(tmp_path, point, allow_pickle=True) == point()
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_pickle_is_not_loaded_without_permission(tmp_path):
+    def point():
+        return Point(1, 2)
+
+    env = CallBundle(point, allow_pickle=True).build_env({})
+    dyno = Dyno(env, tmp_path)
+    assert "loaded only with allow_pickle=True" in dyno.decoder.problem()
+
+
+@pytest.mark.usefixtures("processes")
+def test_another_minor_version_of_python_is_refused_before_the_function_runs(tmp_path):
+    here = ".".join(map(str, sys.version_info[:2]))
+    other = next((path for path in pythons() if not path.endswith(f"python{here}")), None)
+    if other is None:
+        pytest.skip("no other Python is installed")
+
+    def writes():
+        Path("ran").touch()
+
+    dyno = call(tmp_path, writes, python=other)
+    assert f"writes was sent by Python {here}" in dyno.failure.message
+    assert ".python-version" in dyno.failure.message
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_apps_own_cloudpickle_is_used_if_it_has_one(tmp_path):
+    sizes = [len(CallBundle(neighbour, has_cloudpickle=has_it).build_env()["RUN_CODE"]) for has_it in (True, False)]
+    assert sizes[0] < sizes[1] - 2500
+    dyno = call(tmp_path, neighbour, 1, has_cloudpickle=True)
+    assert dyno.status == 0, dyno.errors
+
+
+def test_a_decorated_function_runs_in_a_process_pool_here():
+    assert pickle.loads(pickle.dumps(decorated)) is decorated
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_decorated_function_runs_in_a_pool_of_forked_processes_here():
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        assert [*pool.map(decorated, [1, 2])] == [11, 21]
+
+
+class Scale:
+    by = 3
+
+    @heroku_magic.function
+    def times(self, x):
+        return x * self.by
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_decorated_method_is_bound_to_its_instance(tmp_path):
+    assert Scale().times(2) == 6
+    assert Scale.times(Scale(), 2) == 6
+    assert result(tmp_path, Scale().times.__wrapped__, 2) == 6
+
+
+def test_a_function_that_is_too_large_is_refused_with_a_remedy():
+    large = random.Random(1).randbytes(40_000)
+
+    def uses_it():
+        return len(large)
+
+    with pytest.raises(InvalidParameters, match=r"bytes after compression; [\d,]+ of them are code\."):
+        CallBundle(uses_it).build_env({})
+    with pytest.raises(InvalidParameters, match='of them are "data"'):
+        CallBundle(len).build_env({"data": large})
+    almost = random.Random(1).randbytes(7_000)
+    with pytest.raises(InvalidParameters, match=r"Add a line `cloudpickle` to the app's requirements\.txt"):
+        CallBundle(len).build_env({"0": almost})
+    CallBundle(len, has_cloudpickle=True).build_env({"0": almost})
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "values"),
+    [
+        ((1,), {}, {"x": 1}),
+        ((1, 2), {"names": ["a"]}, {"x": 1, "y": 2, "names": ["a"]}),
+    ],
+)
+def test_arguments_are_bound_by_name(args, kwargs, values):
+    assert bound(uses_all, args, kwargs) == values
+
+
+def test_arguments_without_a_name_are_bound_by_position():
+    def many(first, *rest, **more): ...
+
+    assert bound(many, (1, 2), {"k": 3}) == {"0": 1, "1": 2, "k": 3}
+    assert bound(math.sqrt, (9,), {}) == {"0": 9}
+
+
+def test_arguments_that_do_not_match_raise_a_type_error():
+    with pytest.raises(TypeError, match="missing a required argument: 'x'"):
+        bound(uses_all, (), {})
