@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from heroku_magic.deploy.credentials import secret_in
-from heroku_magic.deploy.ignore import included_files
 from heroku_magic.errors import DeployRefused
+from heroku_magic.ignore_rules import IgnoreRules
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 LARGEST = 1_000_000_000  # bytes of an app's files: https://devcenter.heroku.com/articles/limits#builds
 IN_MEMORY = 16_000_000  # bytes; a larger archive goes to a temporary file
@@ -75,6 +75,20 @@ def pack(folder: Path, *, allow: Iterable[str] = ()) -> Archive:
     if packer.issues:
         raise DeployRefused(packer.issues)
     return package
+
+
+def included_files(folder: Path, prefix: str = "", rules: IgnoreRules | None = None) -> Iterator[str]:
+    """Yield the paths of all files and links that are not ignored, with `/` between their parts."""
+    rules = rules.below(prefix, folder / prefix) if rules else IgnoreRules.of_root(folder)
+    for entry in os.scandir(folder / prefix):
+        is_folder = entry.is_dir(follow_symlinks=False)
+        name = entry.name + "/" * is_folder
+        if rules.ignores(name):
+            continue
+        if not is_folder:
+            yield prefix + name
+        elif not (Path(entry.path) / "pyvenv.cfg").exists():
+            yield from included_files(folder, prefix + name, rules)
 
 
 class _Packer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import zipfile
 
@@ -217,3 +218,54 @@ def test_an_editable_project_is_imported_from_the_dyno_s_own_copy(tmp_path, monk
     exec((packages / "__editable___mine_1_finder.py").read_text(), {}, found)
     assert found["found"] == "/dyno/src"
     assert found["MAPPING"] == {"mine": "/dyno/src/mine", "b": "/build/xy"}
+
+
+def test_an_installation_sees_only_the_variables_that_it_needs(tmp_path, monkeypatch):
+    needed = {
+        "PATH": "/bin",
+        "HOME": "/home/me",
+        "PIP_INDEX_URL": "https://a/simple",
+        "UV_CACHE_DIR": "/c",
+        "https_proxy": "http://proxy:1",
+        "NO_PROXY": "localhost",
+        "REQUESTS_CA_BUNDLE": "/ca.pem",
+    }
+    others = {"HEROKU_API_KEY": "token", "AWS_SECRET_ACCESS_KEY": "secret", "MY_PIP_TOKEN": "x", "PYTHONPATH": "/x"}
+    monkeypatch.setattr(installer.os, "environ", {**needed, **others})
+    monkeypatch.setattr(installer.shutil, "which", lambda *_, **__: None)
+    ((_, variables),) = asyncio.run(installer.commands(tmp_path / "env", tmp_path / "requirements.txt"))
+    assert {name: value for name, value in variables.items() if name not in installer._PIP_SETTINGS} == needed
+
+
+BACKEND = """
+import os, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "seen-1-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("seen.py", f"names = {sorted(os.environ)!r}")
+        wheel.writestr("seen-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: seen\\nVersion: 1\\n")
+        wheel.writestr("seen-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("seen-1.dist-info/RECORD", "")
+    return name
+"""
+PROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "seen"
+version = "1"
+"""
+
+
+def test_the_build_of_a_package_sees_no_token_of_the_notebook(start, make_folder):
+    folder = make_folder(requirements__txt="./seen\n")
+    (folder / "seen").mkdir()
+    (folder / "seen" / "pyproject.toml").write_text(PROJECT)
+    (folder / "seen" / "backend.py").write_text(BACKEND)
+    emulator = start(folder, environ={**OFFLINE, "HEROKU_API_KEY": "token", "AWS_SECRET_ACCESS_KEY": "secret"})
+    seen = b"".join(emulator.output("python -c 'import seen; print(*seen.names)'")).decode().split()
+    assert "PATH" in seen
+    assert not {"HEROKU_API_KEY", "AWS_SECRET_ACCESS_KEY"} & set(seen)

@@ -29,6 +29,11 @@ _PIP_SETTINGS = {
 }
 # No hard links into uv's cache, no settings that pip would not read, and the best version of all indexes as for pip.
 _UV_OPTIONS = ("--no-config", "--link-mode=copy", "--compile-bytecode", "--index-strategy=unsafe-best-match")
+# What pip, uv and the builds of packages need of the notebook's environment, which also holds its tokens.
+_NEEDED = re.compile(
+    r"PATH|HOME|TMPDIR|LANG|LC_\w+|LD_LIBRARY_PATH|XDG_\w+|(?:PIP|UV)_\w+|SSL_CERT_(?:FILE|DIR)|(?:REQUESTS|CURL)_CA_BUNDLE"
+    r"|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy"
+)
 # uv's variable for a setting of pip, and what separates its values. https://docs.astral.sh/uv/reference/environment/
 _UV_VARIABLES = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
@@ -78,22 +83,27 @@ def add_pip(environment: Path) -> None:
         script.chmod(0o755)
 
 
+def variables() -> dict[str, str]:
+    """Return the variables that installing a package needs."""
+    return {name: value for name, value in os.environ.items() if _NEEDED.fullmatch(name)}
+
+
 async def commands(environment: Path, requirements: Path) -> list[tuple[list[str], dict[str, str]]]:
     """Return commands that install, each with its variables; a later one is for when those before it fail.
 
     uv comes first where it is present, unless pip has a setting that uv lacks.
     """
     python = str(environment / "bin" / "python")
-    variables = {**os.environ, **_PIP_SETTINGS}
+    needed = variables()
     has_pip = find_spec("pip") is not None
     pip = [sys.executable, "-c", _PIP, "--python", python] if has_pip else [python, "-I", "-c", _BOOTSTRAP]
-    found = [([*pip, "install", "-r", str(requirements)], variables)]
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    found = [([*pip, "install", "-r", str(requirements)], {**needed, **_PIP_SETTINGS})]
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{needed.get('PATH', '')}")
     if uv is not None:
         translated = _uv_variables(await _pip_settings() if has_pip else {})
         if translated is not None:
             command = [uv, "pip", "install", *_UV_OPTIONS, "--python", python, "-r", str(requirements)]
-            found.insert(0, (command, {**translated, **os.environ}))
+            found.insert(0, (command, {**translated, **needed}))
     return found
 
 
@@ -124,6 +134,7 @@ async def _pip_settings() -> dict[str, str]:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        env=variables(),
     )
     output, _ = await process.communicate()
     found: dict[str, tuple[int, str]] = {}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from heroku_magic.emulator.code import installer
 from heroku_magic.emulator.code.source_tree import SourceTree, stamp
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _lines(data: bytes) -> Iterator[str]:
     for line in _CONTINUED.sub("", text).splitlines():
         content = _COMMENT.sub("", line).strip()
         if content:
-            yield _VARIABLE.sub(lambda match: os.environ.get(match[1]) or match[0], content)
+            yield _VARIABLE.sub(lambda match: installer.variables().get(match[1]) or match[0], content)
 
 
 def _first_word(text: str) -> str:
