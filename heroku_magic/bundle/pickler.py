@@ -123,6 +123,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         if kind is _CACHED:  # pickle would send only its name
             options = value.cache_parameters().values()
             return _CACHED, (value.__wrapped__, *options, functools._CacheInfo), vars(value)  # noqa: SLF001
+        if kind is functools.cached_property:  # before Python 3.12 it has a lock
+            state = {name: one for name, one in vars(value).items() if name != "lock"}
+            return functools.cached_property, (value.func,), state
         _refuse_private(value)
         if isinstance(value, FunctionType | type | ModuleType):
             reduced = super().reducer_override(value)

@@ -197,6 +197,16 @@ def make_callable():
     return Adder(5)
 
 
+class Lazy:
+    @functools.cached_property
+    def value(self):
+        return 9
+
+
+def reads_a_cached_property():
+    return Lazy().value
+
+
 class Settings:
     limit = 1
 
@@ -275,6 +285,7 @@ exec("def ghost(x):\n    return x + 1\n", GHOST)  # a function without source
         (later, (1,), 2),
         (reads_a_class_attribute, (), 7),
         (counts_calls, (), 4),
+        (reads_a_cached_property, (), 9),
         (quotes, (), "\n    a\n        b"),
         (takes_strange, (), {1}),
         (max, ([Decimal(3), Decimal(10)],), Decimal(10)),
