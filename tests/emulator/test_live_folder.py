@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from heroku_magic.deploy.archive import pack
 from heroku_magic.emulator.code import live_folder
 from heroku_magic.emulator.code.procfile import expand, read
 from heroku_magic.emulator.code.source_tree import SourceTree
@@ -93,7 +94,7 @@ def test_ignored_files_are_not_part_of_the_app(make_folder):
         (folder / name).write_text(text, encoding="utf-8")
     kept = {"Procfile", ".gitignore", ".slugignore", "data/.gitignore", "data/prices.csv", "data/top.txt"}
     tree = SourceTree(folder)
-    assert set(tree.scan()) == {*kept, "all/kept.txt", ".hidden/x"}
+    assert set(tree.scan()) == {*kept, "all/kept.txt", ".hidden/x"} == set(pack(folder, allow=kept).names)
     (folder / "data" / ".gitignore").unlink()
     assert set(tree.scan()) == {*kept, "all/kept.txt", ".hidden/x"} - {"data/.gitignore", "data/prices.csv"}
 

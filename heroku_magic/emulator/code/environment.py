@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.code import file_copy, installer
@@ -21,12 +22,13 @@ from heroku_magic.emulator.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
     from heroku_magic.emulator.code.source_tree import Files
     from heroku_magic.emulator.dynos.reaper import Reaper
 
 _MOST_ERROR_LINES = 8
+# Of a checkout; an installed package has it in site-packages.
+_SHIPPED_WORKER = Path(__file__).resolve().parents[3] / "worker"
 
 
 class Environment:
@@ -144,7 +146,7 @@ class Environment:
 def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
     """Return where the environments of a live folder are kept."""
     home = folder / ".heroku"
-    is_installed = bool({"site-packages", "dist-packages"} & set(folder.parts))
+    is_installed = bool({"site-packages", "dist-packages"} & set(folder.parts)) or folder.resolve() == _SHIPPED_WORKER
     is_writable = os.access(home if home.exists() else folder, os.W_OK)
     return (
         home if is_writable and not is_installed else scratch() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
