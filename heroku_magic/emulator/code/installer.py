@@ -50,7 +50,7 @@ _UV_VARIABLES = {
 _HARMLESS = {
     *("disable-pip-version-check", "no-input", "quiet", "verbose", "progress-bar", "no-color", "retries", "user"),
     *("cache-dir", "no-cache-dir", "require-virtualenv", "break-system-packages", "root-user-action", "log"),
-    *("no-warn-script-location", "no-python-version-warning", "prefer-binary"),
+    *("no-warn-script-location", "no-python-version-warning", "prefer-binary", "config-file"),
 }
 # What a dyno installs goes into its own folder, because all dynos share the environment.
 _PIP_OF_A_DYNO = """\
