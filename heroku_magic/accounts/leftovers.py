@@ -1,17 +1,21 @@
 """Tags temporary apps and tokens with this machine and process, so that a later run can clean up after a crash.
 
-The tag is part of a token's description or an app's name. A container counts as a machine: whether processes of
-other machines still run is unknown, so their apps and tokens are left alone.
+The tag is part of a token's description or an app's name. It identifies the machine, its boot and its container,
+each of which numbers its processes anew: whether those of another one still run is unknown, so their apps and
+tokens are left alone.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
 import re
 import secrets
+import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 _TOKEN = re.compile(r"heroku_magic on \S+ \(([0-9a-f]{6})\), process (\d{1,10})")
@@ -52,12 +56,35 @@ def _host() -> str:
     return re.sub(r"\s", "-", platform.node()) or "localhost"
 
 
+@cache
 def _machine() -> str:
-    """Return a hash of host name and container: two of the same name number their processes independently."""
-    processes = ""
+    """Return a hash of machine id, boot id and container. Cloned machines may share the first, but never the second.
+
+    Where the boot is unknown, each process has a tag of its own and nothing counts as left over.
+    """
+    boot = _read("/proc/sys/kernel/random/boot_id") or _system_value("kern.bootsessionuuid")
+    machine = _read("/etc/machine-id") or _read("/var/lib/dbus/machine-id") or _system_value("kern.uuid")
+    container = ""
     with suppress(OSError):
-        processes = str(Path("/proc/self/ns/pid").readlink())
-    return hashlib.sha256(f"{_host()} {processes}".encode()).hexdigest()[:6]
+        container = str(Path("/proc/self/ns/pid").readlink())
+    identity = f"{machine} {boot} {container}" if boot else secrets.token_hex(16)
+    return hashlib.sha256(identity.encode()).hexdigest()[:6]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError):
+        return ""
+
+
+def _system_value(name: str) -> str:
+    """Return a text that the kernel of macOS has under a name; empty on other systems."""
+    if sys.platform != "darwin":
+        return ""
+    value, size = ctypes.create_string_buffer(256), ctypes.c_size_t(256)
+    failed = ctypes.CDLL(None).sysctlbyname(name.encode(), value, ctypes.byref(size), None, 0)
+    return "" if failed else value.value.decode("ascii", "replace")
 
 
 def _is_running(pid: int) -> bool:

@@ -60,6 +60,7 @@ _REMEDY = {
     409: "Heroku is not ready for this, for example just after a release: try again in some seconds.",
     429: "The account's requests of this hour are used up: wait some minutes.",
 }
+_OUTAGE = "The API may be down for a moment: check https://status.heroku.com and try again."
 
 
 def path(*parts: str) -> str:
@@ -83,17 +84,21 @@ def data(status: int, headers: Mapping[str, str], body: bytes, expected: type[T]
 
 
 def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_MASK) -> ApiError:
-    """Return the error of a response: Heroku's own sentence, which may repeat a secret, then what to do."""
+    """Return the error of a response: Heroku's own sentence, which may repeat a secret, then what to do.
+
+    After a 5xx or a 408 it is uncertain whether the request took effect, whoever sent it: Unreachable.
+    """
     try:
         said = json.loads(body)
     except ValueError:
         said = None
     if not (isinstance(said, dict) and isinstance(said.get("message"), str)):
         return _foreign(status, headers)
-    kind = _BY_STATUS.get(status, ApiError)
+    kind = Unreachable if is_uncertain(status) else _BY_STATUS.get(status, ApiError)
+    remedy = _OUTAGE if kind is Unreachable else _REMEDY.get(status)
     message = clean_line(mask.text(said["message"])[:500])
     answer = kind(
-        " ".join(filter(None, [message, _REMEDY_BY_ID.get(str(said.get("id"))) or _REMEDY.get(status)])),
+        " ".join(filter(None, [message, _REMEDY_BY_ID.get(str(said.get("id"))) or remedy])),
         status=status,
         id=str(said.get("id", "")),
         request_id=headers.get("Request-Id", ""),
@@ -104,6 +109,11 @@ def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_
     if isinstance(answer, RateLimited):
         answer.retry_after = retry_after(headers)
     return answer
+
+
+def is_uncertain(status: int) -> bool:
+    """Return whether a status leaves open whether the request took effect."""
+    return status >= 500 or status == 408
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

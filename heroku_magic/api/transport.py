@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import random
+import ssl
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import IO, Any, TypeVar
@@ -17,6 +18,7 @@ import tenacity
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from heroku_magic.api import rest
 from heroku_magic.api.host import LOOPBACK, parse, sent_by_api
@@ -40,7 +42,7 @@ def is_transient(error: BaseException) -> bool:
     """Return whether an error is temporary, so that a request that may safely arrive twice can be retried."""
     if isinstance(error, RateLimited):
         return (error.retry_after or 0) <= LONGEST_WAIT
-    return isinstance(error, Unreachable) and not 300 <= error.status < 500
+    return isinstance(error, Unreachable) and (error.status < 300 or rest.is_uncertain(error.status))
 
 
 def is_safe_to_retry(error: BaseException) -> bool:
@@ -258,9 +260,8 @@ def _perform(send: Callable[[], requests.Response]) -> requests.Response:
         return send()
     except KeyboardInterrupt:
         failure = KeyboardInterrupt()
-    except requests.exceptions.SSLError:
-        failure = Unreachable("The TLS certificate of the API's host could not be verified; nothing was sent.")
-        failure.sent = False
+    except requests.exceptions.SSLError as error:
+        failure = _tls_failure(error)
     except requests.exceptions.ConnectTimeout:
         failure = _unreachable("no connection within 10 s", sent=False)
     except requests.exceptions.Timeout:
@@ -297,6 +298,18 @@ def _secrets(body: Any) -> list[Secret]:
 def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return isinstance(reason, NewConnectionError)
+
+
+def _tls_failure(error: requests.exceptions.SSLError) -> Unreachable:
+    """Only a certificate is refused before anything is sent; other faults of TLS may strike the response."""
+    reason: object = error
+    while isinstance(reason, BaseException) and not isinstance(reason, CertificateError | ssl.SSLCertVerificationError):
+        reason = getattr(reason, "reason", None) or (reason.args[0] if reason.args else None)
+    if not isinstance(reason, BaseException):
+        return _unreachable("the TLS connection broke", sent=True)
+    failure = Unreachable("The TLS certificate of the API's host could not be verified; nothing was sent.")
+    failure.sent = False
+    return failure
 
 
 def _unreachable(reason: str, *, sent: bool) -> Unreachable:

@@ -173,6 +173,13 @@ def empty_output() -> Any:
 
 
 def print_lines(*lines: str) -> None:
-    """Print lines on a terminal at once."""
+    """Print lines on a terminal at once; what its encoding lacks is escaped."""
     for line in lines:
+        _print(line)
+
+
+def _print(line: str) -> None:
+    try:
         print(line, flush=True)  # noqa: T201 - a terminal's display is what is printed
+    except UnicodeEncodeError as error:
+        print(line.encode(error.encoding, "backslashreplace").decode(error.encoding), flush=True)  # noqa: T201

@@ -25,7 +25,8 @@ LATEST = 200  # log lines that stay in memory
 class EventLog:
     """An append-only list of events.
 
-    Log lines go to a temporary file; other events stay in memory, as they are the result anyway.
+    Log lines go to a temporary file; other events stay in memory, as they are the result anyway. If the file cannot
+    be written, `add` raises OSError once, and lines stay in memory from then on.
     others: all events but log lines. latest: the last log lines. changed: condition, notified after every change.
     """
 
@@ -36,6 +37,7 @@ class EventLog:
         self._blocks: list[_Block] = []
         self._open_block: list[Event] = []
         self._file: IO[bytes] | None = None
+        self._is_writable = True
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -50,13 +52,10 @@ class EventLog:
             lines = _lines(added)
             self.latest.extend(lines[-LATEST:])
             self.others.extend(_others(added, lines).values())
-            while added:
-                free = BLOCK - len(self._open_block)
-                self._open_block += added[:free]
-                added = added[free:]
-                if len(self._open_block) == BLOCK:
-                    self._write_block()
+            self._open_block += added
             self.changed.notify_all()
+            while self._is_writable and len(self._open_block) >= BLOCK:
+                self._write_block()
 
     def close(self) -> None:
         """End the log: readers stop after the last event."""
@@ -83,7 +82,7 @@ class EventLog:
         block, offset = divmod(position, BLOCK)
         if self._file is not None and block < len(self._blocks):
             return self._blocks[block].read(self._file)[offset:]
-        return self._open_block[offset:]
+        return self._open_block[position - len(self._blocks) * BLOCK :]
 
     def lines(self) -> Iterator[LogLine]:
         """Yield all log lines so far."""
@@ -96,15 +95,20 @@ class EventLog:
         return len(self) > position or self._is_closed
 
     def _write_block(self) -> None:
-        lines = _lines(self._open_block)
+        events = self._open_block[:BLOCK]
+        lines = _lines(events)
         data = msgspec.msgpack.encode(lines)
+        self._is_writable = False
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the run exists
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as the run exists
             weakref.finalize(self, self._file.close)
         start = self._file.seek(0, 2)
-        self._file.write(data)
-        self._blocks.append(_Block(start, len(data), _others(self._open_block, lines)))
-        self._open_block = []
+        unwritten = memoryview(data)
+        while unwritten:
+            unwritten = unwritten[self._file.write(unwritten) :]
+        self._is_writable = True
+        self._blocks.append(_Block(start, len(data), _others(events, lines)))
+        del self._open_block[:BLOCK]
 
 
 class _Block(msgspec.Struct):

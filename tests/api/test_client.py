@@ -6,10 +6,12 @@ import io
 import logging
 import os
 import re
+import ssl
 import traceback
 
 import pytest
 import requests
+import urllib3
 
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.resources import LogSession
@@ -163,9 +165,29 @@ def test_a_create_is_retried_just_after_a_release(api, client):
     assert create(client).name == "run.4821"
 
 
-@pytest.mark.parametrize("answer", ["hang up", "html"])
-def test_a_create_whose_response_was_lost_is_never_sent_twice(api, client, answer):
-    api.hang_up() if answer == "hang up" else api.answer(503, b"<html>")
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 408])
+@pytest.mark.parametrize("body", [b"<html>", {"id": "internal_server_error", "message": "Internal server error."}, {}])
+def test_a_read_is_repeated_after_each_uncertain_status_whatever_its_body(api, client, status, body):
+    api.answer(status, body)
+    api.answer(200, {"id": "1", "name": "example"})
+
+    assert client.app("example").name == "example"
+
+
+def test_an_outage_that_heroku_describes_is_reported_in_its_words_and_says_where_to_look(api, client):
+    for _ in range(4):
+        api.answer(503, {"id": "maintenance", "message": "The API is in maintenance."})
+
+    with pytest.raises(Unreachable, match=r"^The API is in maintenance\. .*status\.heroku\.com") as caught:
+        client.app("example")
+
+    assert caught.value.id == "maintenance"
+
+
+@pytest.mark.parametrize("answer", ["hang up", b"<html>", {"id": "internal_server_error", "message": "Oh."}, {}, []])
+@pytest.mark.parametrize("status", [500, 503, 599, 408])
+def test_a_create_whose_response_was_lost_is_never_sent_twice(api, client, answer, status):
+    api.hang_up() if answer == "hang up" else api.answer(status, answer)
 
     with pytest.raises(Unreachable) as caught:
         create(client)
@@ -446,6 +468,26 @@ def test_every_fault_of_a_request_is_an_error_without_its_frames(monkeypatch, no
     assert token not in shown
     assert value not in shown
     assert "Bearer" not in shown
+
+
+@pytest.mark.parametrize(
+    ("cause", "sent"),
+    [
+        (ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate"), False),
+        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), True),
+        (ssl.SSLError(1, "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] bad record mac"), True),
+    ],
+)
+def test_only_a_certificate_that_is_refused_proves_that_nothing_was_sent(monkeypatch, client, cause, sent):
+    def fail(*args, **options):
+        wrapped = urllib3.exceptions.MaxRetryError(None, "/", urllib3.exceptions.SSLError(cause))
+        raise requests.exceptions.SSLError(wrapped)
+
+    monkeypatch.setattr(requests.Session, "request", fail)
+    with pytest.raises(Unreachable) as caught:
+        create(client)
+
+    assert caught.value.sent is sent
 
 
 def test_an_error_of_the_api_that_repeats_a_secret_masks_it(api, client):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import IPython.display
 import pytest
 
 from heroku_magic.display import RunOutput, run_output, show
-from heroku_magic.display.outputs import INTERVAL, NotebookOutput, TerminalOutput, in_notebook
+from heroku_magic.display.outputs import INTERVAL, NotebookOutput, TerminalOutput, in_notebook, print_lines
 from heroku_magic.protocol.records import Progress
 from heroku_magic.runs.events import StateChange
 
@@ -262,3 +263,12 @@ def test_importing_the_display_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_terminal_whose_encoding_lacks_a_sign_gets_it_escaped(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+
+    print_lines("✓ 1·2", "plain")
+
+    assert written.getvalue() == b"\\u2713 1\\xb72\nplain\n"

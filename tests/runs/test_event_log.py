@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tracemalloc
 
 import pytest
@@ -35,6 +36,43 @@ def test_events_are_read_in_order_from_memory_and_disk():
     assert [*log.lines()] == [event for event in events if isinstance(event, LogLine)]
     assert [*log.latest] == [event for event in events if isinstance(event, LogLine)][-LATEST:]
     assert log.others == [event for event in events if isinstance(event, Progress)]
+
+
+@pytest.mark.parametrize("written", [0, 3 * BLOCK])
+def test_a_full_disk_is_an_error_once_and_no_event_is_lost(monkeypatch, written):
+    events = [Progress(i) if i % 7 == 0 else line(i) for i in range(written + 2 * BLOCK + 10)]
+    log = EventLog()
+    log.add(*events[:written])
+    if written:
+        monkeypatch.setattr(log, "_file", FullFile())
+    else:
+        monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(OSError, match="No space left"):
+        log.add(*events[written:-10])
+    log.add(*events[-10:])
+
+    assert len(log) == len(events)
+    assert read(log, written) == events[written:]
+    assert read(log, written + BLOCK + 3) == events[written + BLOCK + 3 :]
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class FullFile:
+    """A file on a full disk: it takes a part of what is written and no more."""
+
+    left = 100
+
+    def seek(self, *_):
+        return 0
+
+    def write(self, data):
+        if not self.left:
+            full()
+        taken, self.left = min(self.left, len(data)), 0
+        return taken
 
 
 @pytest.mark.large
