@@ -13,7 +13,6 @@ import os
 import platform
 import re
 import secrets
-import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -80,7 +79,7 @@ def _read(path: str) -> str:
 
 def _system_value(name: str) -> str:
     """Return a text that the kernel of macOS has under a name; empty on other systems."""
-    if sys.platform != "darwin":
+    if platform.system() != "Darwin":
         return ""
     value, size = ctypes.create_string_buffer(256), ctypes.c_size_t(256)
     failed = ctypes.CDLL(None).sysctlbyname(name.encode(), value, ctypes.byref(size), None, 0)
