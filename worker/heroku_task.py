@@ -704,7 +704,8 @@ def _convert_column(series: Any, name: str) -> tuple[Schema, list[Any], list[byt
 
 def _convert_nullable(series: Any, dtype: str, numbers: str) -> tuple[Schema, list[Any], list[bytes]]:
     head = {"coding": "numbers", "dtype": dtype, "numbers": numbers, "mask": True}
-    return head, [series.isna().to_numpy(), series.to_numpy(dtype=numbers, na_value=0)], []
+    filler = False if numbers == "bool" else 0
+    return head, [series.isna().to_numpy(), series.to_numpy(dtype=numbers, na_value=filler)], []
 
 
 def _convert_category(series: Any, name: str) -> tuple[Schema, list[Any], list[bytes]]:
@@ -712,7 +713,8 @@ def _convert_category(series: Any, name: str) -> tuple[Schema, list[Any], list[b
     if str(categories.dtype) == "object" and not {*map(type, categories)} <= {str, int, float, bool}:
         # As JSON, two of them might be equal.
         return _convert_column(series.astype(object).where(series.notna(), None), name)
-    head, parts = _encode_column(_convert_column(categories.to_series(), name), slice(None))
+    values = sys.modules["pandas"].Series(categories, dtype=categories.dtype)
+    head, parts = _encode_column(_convert_column(values, name), slice(None))
     codes = series.cat.codes.to_numpy()
     coded = {"coding": "codes", "dtype": "category", "numbers": str(codes.dtype), "ordered": bool(series.cat.ordered)}
     return {**coded, "of": {**head, "rows": len(categories)}}, [codes], parts
@@ -733,7 +735,8 @@ def _convert_arrow(series: Any, name: str) -> tuple[Schema, list[Any], list[byte
     else:
         dtype = "string" if source in ("string[pyarrow]", "large_string[pyarrow]") else ""
         head, arrays = {"coding": "json", "dtype": dtype}, [_plain(value, name) for value in series.tolist()]
-    return {**head, "source": source}, arrays, []
+    # A nested type has no name that a notebook could read.
+    return {**head, **({} if "<" in source or source == "null[pyarrow]" else {"source": source})}, arrays, []
 
 
 def _zone_name(series: Any, name: str) -> str:

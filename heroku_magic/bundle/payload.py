@@ -56,7 +56,7 @@ def encode(values: Mapping[str, Any]) -> tuple[str, bytes]:
 
 def table_chunks(table: Any) -> Iterable[tuple[int, dict[str, Any], bytes]]:
     """Yield the chunks of a DataFrame as the worker's helper writes them."""
-    if table.memory_usage(index=True).sum() > MAX_BYTES:
+    if table.memory_usage(index=False).sum() + table.index.memory_usage() > MAX_BYTES:
         message = f"a DataFrame of {len(table):,} rows is too large. {LARGE_DATA_HINT}"
         raise TypeError(message)
     return _helper()._chunks(table)  # type: ignore[no-any-return]  # noqa: SLF001 - the helper is part of this project

@@ -33,8 +33,8 @@ def text(values: list[Any], dtype: Any) -> Any:
     try:
         return pd.Series(values, dtype=dtype)
     except UnicodeEncodeError:  # pyarrow stores text as UTF-8, which has no lone surrogates
-        is_nullable = dtype == "string"
-        return pd.Series(values, dtype=pd.StringDtype("python", **({} if is_nullable else {"na_value": np.nan})))
+        options: dict[str, Any] = {} if isinstance(dtype, str) else {"na_value": np.nan}
+        return pd.Series(values, dtype=pd.StringDtype("python", **options))
 
 
 def masked(values: Any, mask: Any) -> Any:
@@ -136,8 +136,7 @@ def _as_arrow(values: Any, source: str) -> Any:
 def label_index(labels: list[Any], names: Any) -> Any:
     """Return the index of the column labels; several names are those of the levels of a MultiIndex."""
     if len(names) > 1 and labels:
-        padded = [one if isinstance(one, tuple) else (one, *[""] * (len(names) - 1)) for one in labels]
-        return pd.MultiIndex.from_tuples(padded, names=names)
+        return pd.MultiIndex.from_tuples(labels, names=names)
     kinds = {*map(type, labels)}
     try:
         index = pd.Index(labels, dtype=None if len(kinds) == 1 else "object", tupleize_cols=False)

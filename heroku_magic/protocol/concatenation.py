@@ -30,13 +30,19 @@ def concat(
 
     names: of the levels of the column labels. leading: the first columns, which replace those of the same label.
     """
-    columns = dict(leading or {})
+    columns = {_padded(label, names): column for label, column in (leading or {}).items()}
+    tables = [(rows, {_padded(label, names): column for label, column in table.items()}) for rows, table in tables]
     for label in dict.fromkeys(label for _, table in tables for label in table):
         if label not in columns:
             columns[label] = join([(rows, table.get(label)) for rows, table in tables])
     frame = pd.DataFrame(dict(enumerate(columns.values())), index=range(sum(rows for rows, _ in tables)))
     frame.columns = label_index([*columns], names)
     return frame
+
+
+def _padded(label: Any, names: Sequence[Any]) -> Any:
+    """Return a label with as many levels as the others, as pandas does."""
+    return label if len(names) == 1 or isinstance(label, tuple) else (label, *[""] * (len(names) - 1))
 
 
 def infer(values: list[Any]) -> Any:
@@ -74,10 +80,8 @@ def join(pieces: Sequence[tuple[int, Any]]) -> Any:
     known = known or [piece for _, piece in pieces if piece is not None][:1]
     if len(pieces) == 1:
         return known[0]
-    if len({piece.dtype for piece in known}) > 1 and any(
-        isinstance(piece.dtype, pd.CategoricalDtype) for piece in known
-    ):
-        return join([(rows, None if piece is None else _without_categories(piece)) for rows, piece in pieces])
+    if any(isinstance(piece.dtype, pd.CategoricalDtype) for piece in known):
+        return _join_categories(pieces, known)
     has_nulls = any(rows and (piece is None or _is_void(piece)) for rows, piece in pieces)
     dtype, is_masked = _common_dtype(known, has_nulls)
     parts = [
@@ -97,10 +101,29 @@ def _is_void(piece: Any) -> bool:
     return bool(_is_object(piece.dtype) and all(value is None for value in piece))
 
 
+def _join_categories(pieces: Sequence[tuple[int, Any]], known: Sequence[Any]) -> Any:
+    """Join columns with the same categories by their codes; otherwise join their values."""
+    dtypes = [piece.dtype for piece in known]
+    # Not `==`, which hashes the categories as UTF-8 and so fails at lone surrogates.
+    kinds = [isinstance(one, pd.CategoricalDtype) and (one.ordered, one.categories.dtype) for one in dtypes]
+    if kinds.count(kinds[0]) < len(kinds) or not all(one.categories.equals(dtypes[0].categories) for one in dtypes):
+        return join([(rows, None if piece is None else _without_categories(piece)) for rows, piece in pieces])
+    codes = [
+        np.full(rows, -1) if piece is None or _is_void(piece) else piece.cat.codes.to_numpy() for rows, piece in pieces
+    ]
+    return pd.Series(pd.Categorical.from_codes(np.concatenate(codes), dtypes[0].categories, dtypes[0].ordered))
+
+
 def _without_categories(piece: Any) -> Any:
     if not isinstance(piece.dtype, pd.CategoricalDtype):
         return piece
-    return pd.Series(pd.array(piece.cat.categories).take(piece.cat.codes.to_numpy(), allow_fill=True))
+    codes, categories = piece.cat.codes.to_numpy(), piece.cat.categories
+    if not len(categories):
+        return pd.Series([None] * len(piece), dtype="object")
+    values = pd.Series(categories, dtype=categories.dtype).take(np.maximum(codes, 0)).reset_index(drop=True)
+    if values.dtype.kind in "biu" and not _is_masked(values.dtype) and (codes < 0).any():
+        return masked(values.to_numpy(), codes < 0)
+    return values.where(codes >= 0, None)
 
 
 def _is_masked(dtype: Any) -> bool:
@@ -125,7 +148,7 @@ def _common_dtype(known: Sequence[Any], has_nulls: bool) -> tuple[Any, bool]:
 
 def _common_number(known: Sequence[Any], has_nulls: bool) -> tuple[Any, bool]:
     arrays = [_numbers(piece) for piece in known]
-    dtype: Any = np.result_type(*arrays)
+    dtype: Any = np.result_type(*(array.dtype for array in arrays))
     if dtype.kind != "b" and any(array.dtype.kind == "b" for array in arrays):
         return np.dtype(object), False
     whole = [array for array in arrays if array.dtype.kind in "iu" and array.size]

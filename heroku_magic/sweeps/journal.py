@@ -71,20 +71,24 @@ class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     facts: dict[str, Any]
     error: str | None = None
     rows: list[dict[str, Any]] | None = None
-    parts: list[str | list[dict[str, Any]]] | None = None
+    parts: list[str | dict[str, Any] | list[dict[str, Any]]] | None = None
     files: dict[str, str] = {}
 
     def outcome(self, parameters: dict[str, Any]) -> Outcome:
         """Return the outcome that was recorded."""
         parts: list[Rows | Table] | None = None if self.rows is None else [Rows(self.rows)]
         if self.parts is not None:
-            parts = [
-                msgspec.msgpack.decode(a2b_base64(part), type=Table) if isinstance(part, str) else Rows(part)
-                for part in self.parts
-            ]
+            parts = [Rows(part) if isinstance(part, list) else _table(part) for part in self.parts]
         error = None if self.error is None else HerokuMagicError(self.error)
         files = {name: a2b_base64(content) for name, content in self.files.items()}
         return Outcome(self.index, parameters, self.state, self.attempts, self.facts, error, parts, files)
+
+
+def _table(part: str | dict[str, Any]) -> Table:
+    """Read a table. Earlier versions wrote MessagePack, which has no lone surrogates and no integers above 64 bits."""
+    if isinstance(part, str):
+        return msgspec.msgpack.decode(a2b_base64(part), type=Table)
+    return msgspec.convert(part, Table)
 
 
 class JournalContents(msgspec.Struct):
@@ -176,7 +180,7 @@ class Journal:
         """Write how a combination ended."""
         parts = outcome.parts or ()
         rows = [row for part in parts if isinstance(part, Rows) for row in part.rows]
-        packed = [_base64(msgspec.msgpack.encode(part)) if isinstance(part, Table) else part.rows for part in parts]
+        packed = [msgspec.to_builtins(part) if isinstance(part, Table) else part.rows for part in parts]
         has_tables = any(isinstance(part, Table) for part in parts)
         record = OutcomeRecord(
             outcome.place,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from fractions import Fraction
 
@@ -54,6 +55,12 @@ INDEXES = st.one_of(
         lambda pairs: pd.MultiIndex.from_tuples(pairs, names=["name", None])
     ),
     st.just(pd.date_range("2026-01-01", periods=4, tz="UTC", name="day")),
+    st.just(pd.Index([("a", 1), None, dt.date(2026, 1, 31), 2**70], dtype="object", tupleize_cols=False)),
+    st.just(pd.MultiIndex([[2**53 + 1, 5], [dt.date(2026, 1, 31)]], [[0, -1, 1, 0], [0, 0, 0, -1]], names=[1, ("a",)])),
+    st.just(pd.period_range("2026-01", periods=4, freq="M")),
+)
+LABELS = (
+    TEXT | st.integers() | st.booleans() | st.tuples(TEXT, st.integers()) | st.dates() | st.just(pd.Timestamp(FIRST))
 )
 
 
@@ -63,12 +70,16 @@ def decoded(values):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(TEXT, COLUMNS, max_size=4), INDEXES)
+@given(st.dictionaries(LABELS, COLUMNS, max_size=4), INDEXES)
 def test_any_small_table_makes_the_round_trip_unchanged(columns, index):
-    df = pd.DataFrame({name: series.array for name, series in columns.items()}, index=index)
+    df = pd.DataFrame(dict(enumerate(series.array for series in columns.values())), index=index)
+    kinds = {*map(type, columns)}
+    df.columns = pd.Index([*columns], dtype=None if len(kinds) == 1 else "object", tupleize_cols=False)
     back = decoded({"df": df})["df"]
 
     assert [*map(str, back.dtypes)] == [*map(str, df.dtypes)]
+    assert [*map(type, back.columns)] == [*map(type, df.columns)]
+    assert back.index.nlevels == 1 or [*map(list, back.index.levels)] == [*map(list, index.levels)]
     pd.testing.assert_frame_equal(back, df, check_column_type=False, check_freq=False)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import read_table
-from heroku_magic.sweeps.journal import AxisRecord, Journal, JournalHeader, read
+from heroku_magic.sweeps.journal import AxisRecord, Journal, JournalHeader, OutcomeRecord, read
 from heroku_magic.sweeps.outcomes import Outcome
 
 HEADER = JournalHeader(
@@ -84,6 +86,26 @@ def test_tables_and_files_are_read_back_byte_by_byte(tmp_path):
     (outcome_read,) = read(journal.path).outcomes(lambda place: {"n": place})
     assert outcome_read.parts[1] == part
     assert outcome_read.files == {"a.png": b"\x89PNG"}
+
+
+def test_tables_with_half_characters_and_huge_integers_are_read_back(tmp_path):
+    journal = begin(tmp_path / "s.jsonl")
+    values = b'["\\ud83d",1180591620717411303424,NaN]'
+    head = {"name": "1", "label": ["json", 1], "coding": "json"}
+    part = read_table({"rows": 3, "columns": [head], "sizes": [len(values)]}, values)
+    journal.record_outcome(outcome(parts=[part]))
+    (outcome_read,) = read(journal.path).outcomes(lambda place: {"n": place})
+    assert outcome_read.parts[0].columns["1"].head == part.columns["1"].head
+    assert outcome_read.parts[0].columns["1"].values[:2] == ["\ud83d", 2**70]
+    assert math.isnan(outcome_read.parts[0].columns["1"].values[2])
+
+
+def test_a_table_that_an_earlier_version_wrote_is_read(tmp_path):
+    column = {"name": "x", "coding": "numbers", "dtype": "float64", "numbers": "float64"}
+    part = read_table({"rows": 2, "columns": [column], "sizes": [16]}, bytes(range(16)))
+    packed = base64.b64encode(msgspec.msgpack.encode(part)).decode()
+    record = OutcomeRecord(0, "done", 1, {}, parts=[packed])
+    assert record.outcome({}).parts == [part]
 
 
 def test_the_header_runs_and_errors_are_read_back(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heroku_magic.protocol.records import Rows
+from heroku_magic.protocol.tables import read_table
 from heroku_magic.sweeps.result_table import contradiction, grid_frame
 
 
@@ -17,6 +18,34 @@ def test_a_run_without_a_parameter_has_null_in_its_column():
     df = grid_frame(runs, ["a", "b"], {})
     assert df["a"].astype(object).where(df["a"].notna(), None).tolist() == [1, 3, None]
     assert df["b"].astype(object).where(df["b"].notna(), None).tolist() == [2, None, 4]
+
+
+def test_parameters_keep_their_exact_values_beside_each_other():
+    given = [2**53 + 1, 0.5, None]
+    df = grid_frame([({"n": n}, [Rows([{"x": 1}])]) for n in given], ["n"], {})
+    assert df["n"].tolist() == given
+    big = grid_frame([({"n": n}, [Rows([{"x": 1}])]) for n in (2**53 + 1, None)], ["n"], {})["n"]
+    assert big.dtype == "Int64"
+    assert big[0] == 2**53 + 1
+
+
+def test_a_parameter_stands_beside_labels_of_several_levels_and_replaces_only_its_own_column():
+    columns = [
+        {"name": f"{label}", "label": ["tuple", [["json", one] for one in label]]} for label in (("n", "a"), ("x", "n"))
+    ]
+    header = {
+        "rows": 1,
+        "columns": [{**column, "coding": "json"} for column in columns],
+        "sizes": [3, 3],
+        "names": [["json", None], ["json", "level"]],
+    }
+    df = grid_frame([({"n": 7}, [read_table(header, b"[1][2]")])], ["n"], {})
+
+    assert df.columns.tolist() == [("n", ""), ("n", "a"), ("x", "n")]
+    assert df.iloc[0].tolist() == [7, 1, 2]
+    numbered = {**header, "columns": [{"name": "n", "label": ["json", 1], "coding": "json"}], "sizes": [3], "names": []}
+    assert grid_frame([({"n": 7}, [read_table(numbered, b"[1]")])], ["n"], {}).columns.tolist() == ["n", 1]
+    assert contradiction([read_table(numbered, b"[1]")], {"n": 7}) is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from types import SimpleNamespace
 import pytest
 from worker_app import RUN_KEY, WORKER, App, load_helper, read_records
 
+from heroku_magic.protocol.decoder import RecordDecoder
+from heroku_magic.protocol.records import RunKey
+
 
 @pytest.fixture
 def app(tmp_path):
@@ -26,6 +29,26 @@ def shipped(app):
 def helper():
     """The helper as a module of this process, for its pure functions."""
     return load_helper()
+
+
+@pytest.fixture(scope="module")
+def sent(processes):
+    """Return a function that sends records with the helper and returns the decoder and the lines."""
+    helper, key = load_helper(), RunKey("hm-0123abcd", bytes(32))
+
+    def send(script, chunk=1_000_000):
+        lines, decoder = [], RecordDecoder(key)
+        helper._write, helper.CHUNK_BYTES = lines.append, chunk
+        sender = helper._Sender(key.env())
+        sender.start("t", None)
+        script(sender)
+        sender.end(0)
+        for line in lines:
+            assert len(line) < 4000
+            assert decoder.feed(line)[0] is None
+        return decoder, lines
+
+    return send
 
 
 @pytest.fixture

@@ -11,37 +11,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worker_app import load_helper, unpacked
+from worker_app import unpacked
 
 from heroku_magic.protocol.dataframe import frame
-from heroku_magic.protocol.decoder import RecordDecoder
-from heroku_magic.protocol.records import RunKey
 
-KEY = RunKey("hm-0123abcd", bytes(32))
 INTS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 NULLABLE = [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
 ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "UTC+05:30"]
 FIRST, LAST = pd.Timestamp("1900-01-01").to_pydatetime(), pd.Timestamp("2200-01-01").to_pydatetime()
-
-
-@pytest.fixture(scope="module")
-def sent(processes):
-    """Return a function that sends records with the helper and returns the decoder and the lines."""
-    helper = load_helper()
-
-    def send(script, chunk=1_000_000):
-        lines, decoder = [], RecordDecoder(KEY)
-        helper._write, helper.CHUNK_BYTES = lines.append, chunk
-        sender = helper._Sender(KEY.env())
-        sender.start("t", None)
-        script(sender)
-        sender.end(0)
-        for line in lines:
-            assert len(line) < 4000
-            assert decoder.feed(line)[0] is None
-        return decoder, lines
-
-    return send
 
 
 def ints(dtype):
