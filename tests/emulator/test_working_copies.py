@@ -177,6 +177,26 @@ def test_a_spare_is_taken_once_and_only_for_the_state_it_was_made_of(make_copies
     asyncio.run(main())
 
 
+def test_a_dyno_gets_the_spare_that_is_being_made(make_copies, monkeypatch, tmp_path):
+    async def main():
+        _, copies, spares = make_copies()
+        copied = []
+        copy_file = file_copy.copy_file
+        monkeypatch.setattr(
+            file_copy, "copy_file", lambda source, target: copied.append(target) or copy_file(source, target)
+        )
+        copies.fill(1)
+        while copies._underway is None:  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.001)
+        await copies.make(tmp_path / "copy")
+        await copies._work
+        assert (tmp_path / "copy" / "Procfile").exists()
+        assert len(copied) == 2  # the spare that was taken, and its successor
+        assert filled(spares, 1)
+
+    asyncio.run(main())
+
+
 def test_a_spare_made_while_the_folder_changes_is_discarded(make_copies, monkeypatch):
     async def main():
         live, copies, spares = make_copies(a__txt="one")

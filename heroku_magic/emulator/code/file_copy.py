@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.emulator.code.source_tree import Stamp, stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # Linux's ioctl that shares the blocks of a file: https://man7.org/linux/man-pages/man2/ioctl_ficlone.2.html
 _FICLONE = 0x40049409
@@ -25,8 +25,8 @@ _CHUNK = 1 << 20
 Content = dict[str, tuple[str, Stamp]]
 
 
-def update(folder: Path, before: Content, after: Content) -> bool:
-    """Turn a copy of `before` into one of `after`; False if a source changed meanwhile."""
+def update(folder: Path, before: Content, after: Content, is_wanted: Callable[[], bool]) -> bool:
+    """Turn a copy of `before` into one of `after`; False if a source changed meanwhile, or if it is not wanted."""
     outdated = [path for path, entry in before.items() if after.get(path) != entry]
     for path in outdated:
         (folder / path).unlink(missing_ok=True)
@@ -37,6 +37,8 @@ def update(folder: Path, before: Content, after: Content) -> bool:
     for path, (source, expected) in after.items():
         if before.get(path) == (source, expected):
             continue
+        if not is_wanted():
+            return False
         parent = os.path.dirname(path)
         if parent not in parents:
             (folder / parent).mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,9 @@ class WorkingCopies:
         self._wanted = 0
         self._content: tuple[Files, Content] | None = None
         self._work: asyncio.Task[None] | None = None
-        self._is_compiling = False
+        self._underway: tuple[Files, asyncio.Task[bool]] | None = None
+        self._waiting = 0
+        self._is_compiling = self._is_closed = False
 
     def take(self, target: Path) -> bool:
         """Move a spare of the folder's present state; False if there is none."""
@@ -62,10 +64,18 @@ class WorkingCopies:
         return False
 
     async def make(self, target: Path) -> None:
-        """Make a copy now, from an outdated spare if there is one."""
-        copy = self._spares.pop() if self._spares else self._new()
-        await self._update(copy)
-        copy.folder.rename(target)
+        """Make a copy now, from an outdated spare if there is one; a spare that is being made is awaited."""
+        self._waiting += 1
+        try:
+            if self._underway is not None and self._underway[0] is self._live.files:
+                await asyncio.wait([self._underway[1]])
+                if self.take(target):
+                    return
+            copy = self._spares.pop() if self._spares else self._new()
+            await self._update(copy)
+            copy.folder.rename(target)
+        finally:
+            self._waiting -= 1
 
     def fill(self, wanted: int) -> None:
         """Make spares in the background until there are so many, at most MOST_SPARES."""
@@ -90,22 +100,28 @@ class WorkingCopies:
             self._is_compiling = False
 
     def close(self) -> None:
-        """Stop to make spares."""
-        self._wanted = 0
+        """Stop making copies."""
+        self._wanted, self._is_closed = 0, True
         if self._work is not None:
             self._work.cancel()
 
     async def _fill(self) -> None:
         await asyncio.sleep(_DELAY)
         while (copy := self._next()) is not None:
+            update = asyncio.ensure_future(self._update(copy, settle=True))
+            self._underway = self._live.files, update
             try:
-                is_same = await self._update(copy, settle=True)
+                is_same = await update
             except (OSError, BuildError):
                 return  # reported when a dyno needs a copy
+            finally:
+                self._underway = None
             if not is_same:
                 await asyncio.to_thread(file_copy.remove, copy.folder)
                 return  # the next request notices the change
             self._spares.append(copy)
+            while self._waiting:  # noqa: ASYNC110 - dynos come first
+                await asyncio.sleep(_DELAY)
 
     def _next(self) -> _Copy | None:
         """Return a copy that is worth an update: an outdated spare, or a new one."""
@@ -134,7 +150,7 @@ class WorkingCopies:
         if known is None or known[0] is not files:
             sources = {path: (f"{self._live.root}/{path}", found) for path, found in files.items()}
             known = self._content = (files, {**sources, **self._bytecode.content(files)})
-        is_same = file_copy.update(copy.folder, copy.content, known[1])
+        is_same = file_copy.update(copy.folder, copy.content, known[1], lambda: not self._is_closed)
         copy.files, copy.content = known
         return is_same
 
