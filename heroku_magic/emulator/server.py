@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
+from tornado.httputil import ParseBodyConfig, ParseMultipartConfig, set_parse_body_config
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
@@ -55,6 +56,8 @@ class Server:
         self._platform.clean_up()
 
     def _serve(self, listening: list[socket.socket]) -> None:
+        # No endpoint takes a form, and a parser that does not run cannot be attacked.
+        set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
         port = listening[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         application = Application(

@@ -198,3 +198,11 @@ def fuzzed(make_folder, processes):
     emulator = Emulator(make_folder("task: true"), "--time", "grace=0.1", "--one-offs", "5")
     yield emulator
     assert emulator.end() == ""
+
+
+def test_a_form_is_not_parsed(demo):
+    form = b'--x\r\nContent-Disposition: form-data; name="description"\r\n\r\nhello\r\n--x--\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = demo.http.post(f"{demo.url}/oauth/authorizations", data=form, headers=kind, timeout=20)
+    assert answer.status_code == 400
+    assert lives(demo)
