@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from heroku_magic.errors import InvalidOptions, NotFound
+from heroku_magic.errors import InvalidOptions, InvalidParameters, NotFound
 from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.runs import detached
 from heroku_magic.runs.command_mark import run_id
@@ -109,7 +109,10 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
 
 
 def _write_axis(axis: Axis) -> AxisRecord:
-    rows = [{name: plain(value) for name, value in axis[at].items()} for at in range(len(axis.values))]
+    try:
+        rows = [{name: plain(value) for name, value in axis[at].items()} for at in range(len(axis.values))]
+    except TypeError as error:
+        raise InvalidParameters([f"The sweep cannot be saved: {error}"]) from None
     typed = [(at, name) for at, row in enumerate(rows) for name, value in row.items() if isinstance(value, RawText)]
     for at, name in typed:
         rows[at][name] = str(rows[at][name])

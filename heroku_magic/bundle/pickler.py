@@ -110,7 +110,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         except TypeError:  # the columns hold objects: pickle can carry them
             return None
 
-    def reducer_override(self, value: Any) -> Any:
+    def reducer_override(self, value: Any) -> Any:  # noqa: PLR0911 - one per kind
         """Return how to rebuild an object on the dyno; NotImplemented leaves that to pickle."""
         self.latest = value
         kind = type(value)
@@ -126,13 +126,15 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         if kind is functools.cached_property:  # before Python 3.12 it has a lock
             state = {name: one for name, one in vars(value).items() if name != "lock"}
             return functools.cached_property, (value.func,), state
+        if by_import := self._by_import(value):
+            return by_import
         _refuse_private(value)
         if isinstance(value, FunctionType | type | ModuleType):
             reduced = super().reducer_override(value)
             if isinstance(value, FunctionType) and reduced is not NotImplemented:
                 self._remember(value)
             return reduced
-        return self._by_import(value) or super().reducer_override(value)
+        return super().reducer_override(value)
 
     def _by_import(self, value: Any) -> Any:
         """Refer to a standard stream, or to a package's own instance such as `os.environ` or `random`'s generator."""
@@ -175,8 +177,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
 
 
 def _refuse_private(value: Any) -> None:
-    """Refuse what belongs to this session: a connection, a run, a sweep, a secret."""
+    """Refuse what belongs to this session: a connection, a run, a sweep, a secret, an open file."""
     kind = type(value)
+    if isinstance(value, io.IOBase) and not isinstance(value, io.BytesIO | io.StringIO):
+        raise _NotPicklable("an open file stays on this computer.")
     if kind.__name__ == "Secret" and kind.__module__.partition(".")[0] in (_OURS, _HELPER):
         raise _NotPicklable("a secret is passed by name only, with secrets=[...] and os.environ.")
     if kind.__module__.partition(".")[0] == _OURS and not isinstance(value, BaseException):

@@ -295,7 +295,7 @@ class _Process:
 
     def _decode_values(self, rows: list[Any], mask: Mask) -> Rows:
         try:
-            return Rows([decode_row(row, mask, allow_pickle=self._allow_pickle) for row in rows])
+            return Rows([decode_row(row, mask, allow_pickle=self._allow_pickle) for row in rows], typed=True)
         except ValueError as error:
             self._undecodable = clean_line(str(error)[:500])
             raise
@@ -339,10 +339,10 @@ class _Process:
             record = self._unassigned.popleft()
             if isinstance(record, Rows):
                 own, rest = record.rows[:left], record.rows[left:]
-                parts.append(Rows(own))
+                parts.append(msgspec.structs.replace(record, rows=own))
                 left -= len(own)
                 if rest:
-                    self._unassigned.appendleft(Rows(rest))
+                    self._unassigned.appendleft(msgspec.structs.replace(record, rows=rest))
             elif isinstance(record, Table):
                 parts.append(record)
                 left -= record.length

@@ -37,11 +37,13 @@ class Declaration(msgspec.Struct, frozen=True):
 class Rows(msgspec.Struct, frozen=True):
     """Rows of the result, in order. An empty list means that the result is an empty table.
 
-    verified: False for rows read from plain JSON lines, which are neither signed nor counted.
+    verified: False for rows read from plain JSON lines, which are neither signed nor counted. typed: each row holds
+    the value that a function returned.
     """
 
     rows: list[dict[str, Any]]
     verified: bool = True
+    typed: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True):

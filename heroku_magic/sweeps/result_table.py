@@ -27,11 +27,27 @@ def grid_frame(
         name: [
             value
             for (parameters, _), count in zip(runs, counts, strict=True)
-            for value in [plain(parameters.get(name))] * count
+            for value in [column_value(parameters.get(name))] * count
         ]
         for name in names
     }
-    return frame([part for _, parts in runs for part in parts], facts, leading)
+    return frame([_without_clash(part, names) for _, parts in runs for part in parts], facts, leading)
+
+
+def _without_clash(part: Rows | Table, names: Sequence[str]) -> Rows | Table:
+    """Rename the column of a function's value if an argument has its name."""
+    if not (isinstance(part, Rows) and part.typed and "value" in names):
+        return part
+    column = next(name for name in ("result", "returned", "value_") if name not in names)
+    return Rows([{column: row["value"]} for row in part.rows], typed=True)
+
+
+def column_value(value: Any) -> Any:
+    """Return a parameter as a column shows it: plain if it has such a form, otherwise as it is."""
+    try:
+        return plain(value)
+    except TypeError:  # an argument of a function
+        return value
 
 
 def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) -> str | None:
@@ -42,7 +58,7 @@ def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) 
     before = 0
     for part in parts:
         for name, value in parameters.items():
-            allowed = (plain(value), to_text(value, None))
+            allowed = (column_value(value), _text(value))
             for row, reported in enumerate(_column(part, name), before):
                 if reported not in allowed:
                     return (
@@ -53,8 +69,17 @@ def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) 
     return None
 
 
+def _text(value: Any) -> str | None:
+    try:
+        return to_text(value, None)
+    except TypeError:
+        return None
+
+
 def _column(part: Rows | Table, name: str) -> Iterable[Any]:
     """Return the values of a column, if it exists, with None for NaN in tables."""
+    if isinstance(part, Rows) and part.typed:
+        return ()
     if isinstance(part, Rows):
         return (row[name] for row in part.rows if name in row)
     if name not in part.columns or part.columns[name].head.label is not None:

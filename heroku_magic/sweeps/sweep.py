@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import SweepFailed
 from heroku_magic.protocol.dataframe import table
-from heroku_magic.protocol.values import plain
 from heroku_magic.runs.future import TableFuture
 from heroku_magic.sweeps.cost import DynoSpan
 from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states
-from heroku_magic.sweeps.result_table import grid_frame
+from heroku_magic.sweeps.result_table import column_value, grid_frame
 from heroku_magic.sweeps.scheduler import Scheduler
 from heroku_magic.sweeps.snapshot import SweepSnapshot, portable
 from heroku_magic.text.notifier import notifications_to
+from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -132,7 +132,7 @@ class Sweep(TableFuture[SweepFailed]):
 
     def named(self, outcome: Outcome) -> str:
         """Return the parameters of an outcome as text, such as ``n=1, seed=0``."""
-        return ", ".join(f"{name}={outcome.parameters.get(name)!r}"[:60] for name in self.names)
+        return ", ".join(clean_line(f"{name}={outcome.parameters.get(name)!r}")[:60] for name in self.names)
 
     @property
     def axes(self) -> list[tuple[str, int]]:
@@ -240,7 +240,7 @@ class Sweep(TableFuture[SweepFailed]):
                 "attempts": self._state.attempts(index),
                 "error": _first_line(outcome.error) if outcome else None,
             }
-            parameters = {name: plain(value) for name, value in self.plan[index].items()}
+            parameters = {name: column_value(value) for name, value in self.plan[index].items()}
             rows.append({**parameters, **{column: facts.get(name) for name, column in columns.items()}})
         return table(rows, [*self.names, *columns.values()])
 

@@ -418,6 +418,14 @@ def goes_through():
     return uses_a_lock()
 
 
+def uses_a_file():
+    return FILE
+
+
+FILE = Path(__file__).open("rb")  # noqa: SIM115 - it stays open on purpose
+FILE.close()
+
+
 def uses_a_secret():
     return CONNECTION
 
@@ -430,6 +438,7 @@ def uses_a_secret():
             ['"uses_a_lock" uses "LOCK" (lock)', "_thread.lock cannot be pickled", "Create it inside uses_a_lock"],
         ),
         (goes_through, ['"LOCK" (lock), through "uses_a_lock"']),
+        (uses_a_file, ['"FILE" (BufferedReader)', "an open file stays on this computer"]),
         (uses_a_secret, ['"CONNECTION" (Secret)', "a secret is passed by name only"]),
     ],
 )

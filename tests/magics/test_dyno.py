@@ -455,6 +455,24 @@ def test_map_returns_all_in_order(mine, chunk):
     assert mine.map([]) == []
 
 
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_map_takes_any_values_and_returns_them_exactly(heroku, chunk):
+    values = [(1, "a"), {3}, None, b"x", {(1, 2): float("inf")}, "text"]
+    assert heroku.function(lambda value: value).map(values, chunk=chunk) == values
+
+
+def test_the_value_of_a_function_does_not_clash_with_an_argument(heroku):
+    sweep = heroku.sweep(None, {"value": [1, {2}]}, code=lambda value: [value])
+    assert sweep.result(60).to_dict("list") == {"value": [1, {2}], "result": [[1], [{2}]]}
+    assert sweep.runs()["value"].tolist() == [1, {2}]
+
+
+def test_a_sweep_that_is_saved_needs_plain_values(heroku, tmp_path):
+    with pytest.raises(InvalidParameters, match="The sweep cannot be saved: a set cannot be passed"):
+        heroku.sweep(None, {"x": [1, {2}]}, code=lambda x: x, save=tmp_path / "journal")
+    assert not (tmp_path / "journal").exists()
+
+
 def test_a_failure_on_the_dyno_shows_the_functions_lines(mine):
     with pytest.raises(
         TaskFailed, match=r"TypeError: can only concatenate(.|\n)*<shifted>:\d+  in shifted(.|\n)*return x \+ OFFSET"
