@@ -7,7 +7,9 @@ import asyncio
 import logging
 import os
 import signal
+import stat
 import sys
+from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -131,9 +133,34 @@ async def _serve(options: argparse.Namespace) -> None:
     if options.parent is None:
         # A kernel does not need it, and making the certificate doubles the time of the start.
         exports["NODE_EXTRA_CA_CERTS"] = str(platform.rendezvous.authority)
-    os.write(1, "".join(f"export {name}={value}\n" for name, value in exports.items()).encode())
+    lines = "".join(f"export {name}={value}\n" for name, value in exports.items())
+    if options.env_file is None:
+        _print_private(lines)
+    else:
+        _write_private(options.env_file, lines)
     await end.wait()
     await server.stop()
+
+
+def _print_private(text: str) -> None:
+    """Print a text with the token; a file that standard output was redirected to becomes its owner's alone."""
+    with suppress(OSError):  # a file of somebody else
+        if stat.S_ISREG(os.fstat(1).st_mode):
+            os.fchmod(1, 0o600)
+    os.write(1, text.encode())
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read; it appears complete."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with suppress(FileNotFoundError):
+            part.unlink()
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        part.replace(path)
+    except OSError as error:
+        raise StartError(f"--env-file {path} cannot be written: {error.strerror}.") from None
 
 
 # What each option of the command line takes, as `add_argument` spells it.
@@ -182,6 +209,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "make something go wrong; may be repeated; see the list below (--fault drop-lines=0.1)",
     },
     "--seed": {"type": int, "default": 0, "metavar": "N", "help": "the same seed gives the same faults (--seed 7)"},
+    "--env-file": {
+        "type": lambda text: Path(text).expanduser().absolute(),
+        "metavar": "PATH",
+        "help": "write the export lines to this file, readable by you alone, instead of printing them "
+        "(--env-file heroku.env)",
+    },
     "--until-stdin-closes": {
         "action": "store_true",
         "help": "end when standard input closes (sleep 60 | python -m ... --until-stdin-closes)",

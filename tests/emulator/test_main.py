@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 
@@ -33,6 +34,7 @@ def test_help_explains_each_option_with_an_example():
         "--fault drop-lines=0.1",
         "--seed 7",
         "--parent $$",
+        "--env-file heroku.env",
     ):
         assert example in told
 
@@ -66,6 +68,50 @@ def test_it_listens_on_loopback_with_a_long_token_that_no_process_list_shows(sta
     assert emulator.url.startswith("http://127.0.0.1:")
     assert len(emulator.token) == 40
     assert emulator.token not in " ".join(emulator.process.args)
+
+
+def serving(*options, stdout, until):
+    """Run the emulator with its standard output in a file until a condition holds."""
+    command = [sys.executable, "-m", "heroku_magic.emulator", "--until-stdin-closes", *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, cwd=ROOT, umask=0) as process:
+        wait_until(until)
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_env_file_is_complete_and_readable_by_its_owner_alone(make_folder, tmp_path):
+    env, printed = tmp_path / "heroku.env", tmp_path / "printed"
+    env.write_text("")
+    env.chmod(0o666)
+    with printed.open("wb") as stdout:
+        options = ("--app", f"demo={make_folder()}", "--env-file", str(env))
+        serving(*options, stdout=stdout, until=lambda: env.stat().st_size)
+
+    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+    names = [line.removeprefix("export ").partition("=")[0] for line in env.read_text().splitlines()]
+    assert names == ["HEROKU_HOST", "HEROKU_API_KEY", "HEROKU_PARTICLEBOARD_URL", "NODE_EXTRA_CA_CERTS"]
+    assert printed.read_text() == ""
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["heroku.env", "printed"]
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_file_that_receives_the_token_becomes_its_owners_alone(make_folder, tmp_path):
+    printed = tmp_path / "heroku.env"
+    with printed.open("wb") as stdout:
+        printed.chmod(0o644)
+        serving("--app", f"demo={make_folder()}", stdout=stdout, until=lambda: printed.stat().st_size)
+
+    assert "HEROKU_API_KEY" in printed.read_text()
+    assert stat.S_IMODE(printed.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("processes")
+def test_an_env_file_that_cannot_be_written_is_one_clear_line(make_folder, tmp_path):
+    ended = run("--app", f"demo={make_folder()}", "--env-file", str(tmp_path / "nowhere" / "heroku.env"))
+
+    assert ended.returncode == 1
+    assert "heroku.env cannot be written: No such file or directory." in ended.stderr
 
 
 def test_it_ends_with_its_dynos_when_standard_input_closes(start, make_folder):
