@@ -47,5 +47,6 @@ def _table_bundle(table: pd.DataFrame) -> dict[str, Any]:
 
     data, _ = get_ipython().display_formatter.format(table)
     html = data.get("text/html", "").replace("<th></th>", "<td></td>", 1)
-    box = f'<div tabindex="0" role="region" aria-label="result" style="overflow:auto">{html}</div>'
+    attributes = 'class="tex2jax_ignore mathjax_ignore" tabindex="0" role="region" aria-label="result"'
+    box = f'<div {attributes} style="overflow:auto">{html}</div>'
     return {"text/plain": data["text/plain"], **({"text/html": box} if html else {})}

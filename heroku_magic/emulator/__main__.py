@@ -14,6 +14,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from heroku_magic.emulator import descriptors
 from heroku_magic.emulator.dynos import watch
 from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.faults import FAULTS, Faults
@@ -118,6 +119,7 @@ def _restore_signals() -> None:
 
 async def _serve(options: argparse.Namespace) -> None:
     _restore_signals()
+    descriptors.raise_limit()
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -100,6 +100,12 @@ def above_limit(limit: int, size: str) -> ErrorResponse:
     )
 
 
+def no_descriptors() -> ErrorResponse:
+    """Return the 422 for a dyno that this process has no file descriptors for."""
+    message = "Cannot run more dynos: the embedded Heroku has no file descriptors left. Raise `ulimit -n`."
+    return ErrorResponse(422, "cannot_run_above_limit", message)
+
+
 def rate_limited() -> ErrorResponse:
     """Return the 429 for an exhausted request budget."""
     return ErrorResponse(

@@ -8,8 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heroku_magic.emulator import descriptors
 from heroku_magic.emulator.builds import Builds
-from heroku_magic.emulator.errors import BuildError, ErrorResponse, above_limit, invalid_params, not_found
+from heroku_magic.emulator.errors import (
+    BuildError,
+    ErrorResponse,
+    above_limit,
+    invalid_params,
+    no_descriptors,
+    not_found,
+)
 from heroku_magic.emulator.fleet import Fleet
 from heroku_magic.emulator.formation import Formation
 from heroku_magic.emulator.logs.logplex import Logplex
@@ -27,6 +35,8 @@ if TYPE_CHECKING:
 
 # Seconds that a create waits for the app's environment; then it responds, and the dyno starts when it can.
 BUILD_PATIENCE = 20
+# What is kept for connections, and what the start and the output of a dyno need.
+DESCRIPTORS_IN_RESERVE, DESCRIPTORS_PER_DYNO = 48, 8
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,9 @@ class AppRuntime:
     def _check_limit(self, size: str) -> None:
         if self.fleet.free_one_offs(size) <= 0:
             raise above_limit(self._context.one_offs or SIZES[size.lower()].one_offs, size)
+        starting = sum(dyno.state == "starting" for dyno in self.fleet.dynos.values())
+        if descriptors.left() < DESCRIPTORS_IN_RESERVE + DESCRIPTORS_PER_DYNO * starting:
+            raise no_descriptors()
 
     def _restart_formation(self) -> None:
         self.formation.restart()

@@ -6,16 +6,23 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
+<<<<<<< HEAD
 from tornado.httpserver import HTTPServer
 from tornado.httputil import ParseBodyConfig, ParseMultipartConfig, set_parse_body_config
+=======
+>>>>>>> 720d853 (The emulator survives strangers and few file descriptors; MathJax leaves our outputs alone; a loop of links has a reason)
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from heroku_magic.emulator.descriptors import ListeningSocket
 from heroku_magic.emulator.errors import StartError
+from heroku_magic.emulator.web.connections import BoundedServer
 from heroku_magic.emulator.web.handlers import NotFoundHandler
 from heroku_magic.emulator.web.routes import TABLE
 
 if TYPE_CHECKING:
+    from tornado.iostream import IOStream
+
     from heroku_magic.emulator.platform import Platform
 
 LARGEST_PORT = 65_535
@@ -33,7 +40,7 @@ class Server:
         self.url = ""
         self._platform = platform
         self._readers: set[asyncio.Task[Any]] = set()
-        self._http: HTTPServer | None = None
+        self._http: BoundedServer | None = None
 
     def start(self, port: int) -> None:
         """Listen, then open the platform's apps."""
@@ -55,6 +62,10 @@ class Server:
             await asyncio.wait(self._readers, timeout=LAST_LINES_PATIENCE)
         self._platform.clean_up()
 
+    def _trust(self, stream: IOStream) -> None:
+        if self._http is not None:
+            self._http.trust(stream)
+
     def _serve(self, listening: list[socket.socket]) -> None:
         # No endpoint takes a form, and a parser that does not run cannot be attacked.
         set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
@@ -68,17 +79,18 @@ class Server:
             url=self.url,
             hosts={f"127.0.0.1:{port}", f"localhost:{port}"},
             readers=self._readers,
+            trust=self._trust,
             table=TABLE,
         )
         for each in listening:
             # Accepted connections inherit it; without it a log line may wait for the next one.
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         timeout = self._platform.timings.request
-        self._http = HTTPServer(
+        self._http = BoundedServer(
             application,
             max_body_size=LARGEST_BODY,
             max_buffer_size=LARGEST_BODY,
             idle_connection_timeout=timeout,
             body_timeout=timeout,
         )
-        self._http.add_sockets(listening)
+        self._http.add_sockets(map(ListeningSocket, listening))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from heroku_magic.widgets.form import Form
     from heroku_magic.widgets.sweep_values import SweepValues
 
+NO_MATH = "tex2jax_ignore mathjax_ignore"  # classes of text that MathJax leaves alone
 _SLIDER_STEPS = 100  # of a slider whose field has no step
 _DIGITS = 12  # of a slider's value, so that 0.30000000000000004 reads 0.3
 _MAX_ROWS = 6  # of a list to select from; it scrolls
@@ -72,7 +73,9 @@ class Control:
         if self._sweep:
             self._sweep.draw(swept)
         text = escape(clean(fault or (swept.hint if swept else self._field.hint)))
-        self._note.value = f'<span role="alert" class="heroku-fault">✗ {text}</span>' if fault else text
+        alarm = ' role="alert"' if fault else ""
+        kind = f"heroku-fault {NO_MATH}" if fault else NO_MATH
+        self._note.value = f'<span{alarm} class="{kind}">{"✗ " if fault else ""}{text}</span>' if text else ""
 
     def _show(self, content: Any) -> None:
         self._content = content

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from heroku_magic.widgets.controls import Control
+from heroku_magic.widgets.controls import NO_MATH, Control
 from heroku_magic.widgets.form_inputs import NameValue
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Panel:
             self._rows.draw(form.inputs.rows)
         self._button.description = form.offer
         (self._button.add_class if form.is_busy else self._button.remove_class)("heroku-stop")
-        self._status.value = f'<span role="status">{escape(faults.get("") or form.status)}</span>'
+        self._status.value = f'<span role="status" class="{NO_MATH}">{escape(faults.get("") or form.status)}</span>'
         if self._cell.layout.display != "none":
             self._cell.value = form.cell
             self._cell.rows = min(12, form.cell.count("\n") + 1)
@@ -161,4 +161,5 @@ class _NameValueRow:
 def _title(form: Form) -> str:
     app = f"on {form.app_name}" if form.app_name else ""
     subtitle = " · ".join(filter(None, [app, form.task.summary]))
-    return f"<div><b>{escape(form.task.name)}</b> <span class='heroku-dim'>{escape(subtitle)}</span></div>"
+    name = f"<b>{escape(form.task.name)}</b>"
+    return f"<div class='{NO_MATH}'>{name} <span class='heroku-dim'>{escape(subtitle)}</span></div>"

@@ -53,10 +53,12 @@ def test_the_text_alone_carries_the_meaning(history, fed, name, words):
 
 
 @pytest.mark.parametrize("final", [False, True])
-def test_only_plain_elements_are_used_and_no_class_or_script(history, fed, final):
+def test_only_plain_elements_are_used_and_no_script_and_no_class_but_those_that_keep_mathjax_out(history, fed, final):
     tags = read(run_html(fed(*history("failed")), final=final, with_error=True)).tags
     assert {tag for tag, _ in tags} <= {"div", "b", "span", "progress", "pre", "details", "summary"}
-    assert {name for _, attributes in tags for name in attributes} <= {
+    first, *others = [attributes for _, attributes in tags]
+    assert first.pop("class") == "tex2jax_ignore mathjax_ignore"
+    assert {name for attributes in [first, *others] for name in attributes} <= {
         "style", "role", "tabindex", "aria-label", "value", "max", "open",
     }  # fmt: skip
 

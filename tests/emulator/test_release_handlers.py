@@ -217,6 +217,9 @@ PIPE.type = tarfile.FIFOTYPE
         (tarball({"/tmp/evil": "x"}), "leads outside"),
         (tarball({}, link("evil", "/etc/passwd")), "leads outside"),
         (tarball({}, link("evil", "../../..")), "leads outside"),
+        (tarball({}, link("a", "b"), link("b", "a")), "leads to itself"),
+        (tarball({}, link("a", "a")), "leads to itself"),
+        (tarball({}, link("a", "a/deeper")), "leads to itself"),
         (tarball({}, link("b", "a/a/.."), link("a", ".")), "leads outside"),
         (tarball({"a/file": ""}, link("b", "a/../.."), link("c", "b/..")), "leads outside"),
         (tarball({}, link("evil", "/etc/passwd", tarfile.LNKTYPE)), "leads outside"),
@@ -226,7 +229,7 @@ PIPE.type = tarfile.FIFOTYPE
         (tarball(SAY)[:-20], "not a gzipped tarball"),
         (b"", "not a gzipped tarball"),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_an_archive_that_leads_outside_or_is_damaged_is_refused_completely(app, archive, words):
     build, said = app.build(archive)

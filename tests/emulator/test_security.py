@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import ACCEPT, Emulator
+from conftest import ACCEPT, Emulator, wait_until
+from heroku_magic.emulator import descriptors
 from heroku_magic.emulator.web.api import ApiHandler
 from heroku_magic.emulator.web.routes import TABLE
 
@@ -200,9 +203,82 @@ def fuzzed(make_folder, processes):
     assert emulator.end() == ""
 
 
+<<<<<<< HEAD
 def test_a_form_is_not_parsed(demo):
     form = b'--x\r\nContent-Disposition: form-data; name="description"\r\n\r\nhello\r\n--x--\r\n'
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     answer = demo.http.post(f"{demo.url}/oauth/authorizations", data=form, headers=kind, timeout=20)
     assert answer.status_code == 400
     assert lives(demo)
+=======
+def test_600_connections_of_strangers_keep_no_client_out(start, make_folder):
+    emulator = start(make_folder())
+    trusted = requests.Session()
+    headers = {"Accept": ACCEPT, "Authorization": f"Bearer {emulator.token}"}
+    assert trusted.get(f"{emulator.url}/apps/demo", headers=headers, timeout=20).status_code == 200
+    dyno = emulator.create("until read; do sleep 0.1; done; sleep 300")
+    with ExitStack() as stack, emulator.tail(dyno) as log:
+        log.until(b"to up")
+        strangers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port(emulator)), timeout=20)) for _ in range(600)
+        ]
+        assert lives(emulator)
+        assert trusted.get(f"{emulator.url}/apps/demo", headers=headers, timeout=20).status_code == 200
+        closed = [one for one in strangers[:400] if one.recv(1) == b""]
+        assert len(closed) == 400
+        emulator.stop(dyno)
+        assert log.until(b"to complete")
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux to limit another process")
+def test_dynos_beyond_the_file_descriptors_are_refused_and_the_others_work(start, make_folder, tmp_path):
+    emulator = start(make_folder(), "--one-offs", "500")
+    resource.prlimit(emulator.process.pid, resource.RLIMIT_NOFILE, (200, 200))
+    url, command = f"{emulator.url}/apps/demo/dynos", f"until [ -e {tmp_path}/gate ]; do sleep 1; done; echo hello"
+    answers = [emulator.http.post(url, json={"command": command}, timeout=20) for _ in range(70)]
+    (tmp_path / "gate").touch()
+    refused = [answer.json() for answer in answers if answer.status_code != 201]
+    assert 5 < len(refused) < 65
+    assert {answer["id"] for answer in refused} == {"cannot_run_above_limit"}
+    assert "no file descriptors left" in refused[0]["message"]
+    wait_until(lambda: emulator.get("/apps/demo/dynos") == [], 60)
+    lines = emulator.backlog(lines=1500)
+    assert sum(line.endswith(b"hello") for line in lines) == 70 - len(refused)
+    assert not any(b"could not be started" in line for line in lines)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux to limit another process")
+def test_without_file_descriptors_connections_are_closed_and_the_server_goes_on(start, make_folder):
+    emulator = start(make_folder())
+    process = emulator.process.pid
+    before = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    limit = max(int(path.name) for path in Path(f"/proc/{process}/fd").iterdir()) + 1
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (limit, before[1]))
+    with ExitStack() as stack:
+        address = ("127.0.0.1", port(emulator))
+        connections = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(60)]
+        assert [one.recv(1) for one in connections[30:]] == [b""] * 30
+        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+    assert lives(emulator)
+
+
+def test_the_soft_limit_of_file_descriptors_is_raised(monkeypatch):
+    limits = {"now": (256, resource.RLIM_INFINITY)}
+
+    def set_limit(_, values):
+        if values[0] > 10_240:
+            raise ValueError("more than OPEN_MAX of macOS")
+        limits["now"] = values
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits["now"])
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    descriptors.raise_limit()
+    assert limits["now"] == (10_240, resource.RLIM_INFINITY)
+
+    limits["now"] = (1024, 4096)
+    descriptors.raise_limit()
+    assert limits["now"] == (4096, 4096)
+    limits["now"] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    descriptors.raise_limit()
+    assert limits["now"] == (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+>>>>>>> 720d853 (The emulator survives strangers and few file descriptors; MathJax leaves our outputs alone; a loop of links has a reason)

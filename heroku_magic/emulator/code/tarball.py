@@ -12,6 +12,7 @@ import os
 import shutil
 import tarfile
 import zlib
+from errno import ELOOP
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -109,8 +110,18 @@ def _check_links(folder: Path) -> None:
     root = folder.resolve()
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in (*folders, *files)):
+            if path.is_symlink() and _is_loop(path):
+                raise BuildError(f"The source archive holds a link that leads to itself: {path.relative_to(folder)}")
             # Not strict: a dangling link is as harmless here as it is on Heroku.
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 raise BuildError(
                     f"The source archive holds a link that leads outside the app: {path.relative_to(folder)}"
                 )
+
+
+def _is_loop(link: Path) -> bool:
+    try:
+        link.stat()
+    except OSError as error:
+        return error.errno == ELOOP
+    return False

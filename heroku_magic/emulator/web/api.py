@@ -40,6 +40,11 @@ class LocalHandler(RequestHandler):
         if "Origin" in self.request.headers:
             raise errors.forbidden("The embedded Heroku does not accept requests from web pages.")
 
+    def trust(self) -> None:
+        """Keep the connection: this request had a token, or a secret in its URL."""
+        connection: Any = self.request.connection
+        self.settings["trust"](connection.stream)
+
     def set_default_headers(self) -> None:
         """Give the request an id, as Heroku does."""
         self.set_header("Request-Id", str(uuid.uuid4()))
@@ -79,6 +84,7 @@ class ApiHandler(LocalHandler):
         grant = self.platform.authorizations.for_token(self._token())
         if grant is None:
             raise errors.unauthorized()
+        self.trust()
         if not _ACCEPT.search(self.request.headers.get("Accept", "")):
             raise errors.not_acceptable()
         self._check_scope(grant)

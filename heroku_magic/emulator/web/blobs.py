@@ -32,6 +32,7 @@ class BlobHandler(LocalHandler):
             blob = self.platform.blobs.writable(self.path_args[0])
             if blob is None:
                 raise errors.forbidden("This URL does not accept an archive.")
+            self.trust()
             self._upload = Upload(blob)
 
     def data_received(self, chunk: bytes) -> None:

@@ -48,6 +48,7 @@ class LogStreamHandler(LocalHandler):
         for runtime in self.platform.apps:
             session = runtime.logplex.session(token)
             if session is not None and not self.platform.faults.strikes("expired-session"):
+                self.trust()
                 # The last line that this reader got before its connection broke.
                 last = self.request.headers.get("Last-Event-ID", "")
                 after = int(last) if _NUMBER.fullmatch(last) else None

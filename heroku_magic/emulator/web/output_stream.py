@@ -25,6 +25,7 @@ class OutputStreamHandler(LocalHandler):
         output = self.platform.outputs.get(token)
         if output is None:
             raise errors.unknown_url()
+        self.trust()
         try:
             if "text/event-stream" in self.request.headers.get("Accept", ""):
                 await self._send_events(output)

@@ -1,0 +1,39 @@
+"""An HTTP server that keeps a bounded number of connections that have not shown a token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tornado.httpserver import HTTPServer
+
+if TYPE_CHECKING:
+    from tornado.iostream import IOStream
+
+MOST_STRANGERS = 100
+
+
+class BoundedServer(HTTPServer):
+    """Closes the oldest connection without a token when there are too many."""
+
+    def initialize(self, *args: Any, **options: Any) -> None:
+        """Set the server up, as tornado does instead of a constructor."""
+        super().initialize(*args, **options)
+        self._strangers: dict[IOStream, None] = {}
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        """Serve a new connection."""
+        self._strangers[stream] = None
+        if len(self._strangers) > MOST_STRANGERS:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.close()
+        super().handle_stream(stream, address)
+
+    def trust(self, stream: IOStream) -> None:
+        """Keep a connection: a request on it had a token."""
+        self._strangers.pop(stream, None)
+
+    def on_close(self, server_conn: Any) -> None:
+        """Forget a connection."""
+        self._strangers.pop(server_conn.stream, None)
+        super().on_close(server_conn)
