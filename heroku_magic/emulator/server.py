@@ -6,11 +6,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from tornado.httpserver import HTTPServer
 from tornado.httputil import ParseBodyConfig, ParseMultipartConfig, set_parse_body_config
-=======
->>>>>>> 720d853 (The emulator survives strangers and few file descriptors; MathJax leaves our outputs alone; a loop of links has a reason)
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 

@@ -203,14 +203,14 @@ def fuzzed(make_folder, processes):
     assert emulator.end() == ""
 
 
-<<<<<<< HEAD
 def test_a_form_is_not_parsed(demo):
     form = b'--x\r\nContent-Disposition: form-data; name="description"\r\n\r\nhello\r\n--x--\r\n'
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     answer = demo.http.post(f"{demo.url}/oauth/authorizations", data=form, headers=kind, timeout=20)
     assert answer.status_code == 400
     assert lives(demo)
-=======
+
+
 def test_600_connections_of_strangers_keep_no_client_out(start, make_folder):
     emulator = start(make_folder())
     trusted = requests.Session()
@@ -281,4 +281,3 @@ def test_the_soft_limit_of_file_descriptors_is_raised(monkeypatch):
     limits["now"] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     descriptors.raise_limit()
     assert limits["now"] == (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
->>>>>>> 720d853 (The emulator survives strangers and few file descriptors; MathJax leaves our outputs alone; a loop of links has a reason)
