@@ -88,7 +88,9 @@ def _script_findings(app: AppFiles, process: Process) -> Iterator[Finding]:
     for script in scripts(process.command):
         if not app.has(script.path):
             missing = f"{process.name} runs `{clean_line(process.command[:80])}`, but there is no {script.path}."
-            yield Finding(clean_line(missing), script.is_certain)
+            # A file of that name elsewhere may be on the PYTHONPATH that the app sets.
+            is_elsewhere = any(name.endswith(f"/{script.path.rpartition('/')[2]}") for name in app.names)
+            yield Finding(clean_line(missing), script.is_certain and not is_elsewhere)
         elif script.path.endswith(".py") and (source := app.texts.get(script.path)) is not None:
             yield from _syntax_findings(script, source, minor)
 

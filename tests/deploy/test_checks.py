@@ -133,6 +133,14 @@ def test_what_the_platform_accepts_is_no_fault(changes):
         ({"Procfile": "t: python none.py || true"}, "there is no none.py"),
         ({"Procfile": "t: make && python none.py > log"}, "there is no none.py"),
         ({"Procfile": "t: python none.py", "bin/post_compile": ""}, "there is no none.py"),
+        (
+            {
+                "Procfile": "t: PYTHONPATH=lib python -m heroku_task task",
+                "heroku_task.py": None,
+                "lib/heroku_task.py": "",
+            },
+            "there is no heroku_task.py",
+        ),
         ({"package.json": "{}", ".python-version": "new"}, ".python-version says 'new'"),
         ({"Gemfile": "", "requirements.txt": None}, "add a requirements.txt"),
         (

@@ -20,6 +20,7 @@ from heroku_magic.display.html import run_html
 from heroku_magic.display.words import text
 from heroku_magic.errors import Unreachable
 from heroku_magic.runs.events import StateChange
+from heroku_magic.text.notifier import notifications_to
 
 
 @pytest.fixture
@@ -97,6 +98,17 @@ def test_a_package_from_requirements_is_installed_and_used(heroku, folder):
     deploy.result()
     assert any("iniconfig" in line for line in output(deploy))
     assert heroku.run()["name"].tolist() == ["iniconfig"]
+
+
+def test_what_the_platform_accepts_is_reported_and_deployed(heroku, folder):
+    with (folder / "Procfile").open("a") as procfile:
+        procfile.write("other:python x.py\n")
+    (folder / "env.sh").write_text("A=1\n")
+    reported = []
+    with notifications_to(reported.append):
+        heroku.start_deploy(folder).result()
+    assert reported[0].startswith("env.sh may hold secrets by its name")
+    assert "Heroku ignores `other:python x.py`" in reported[1]
 
 
 def test_a_failed_build_fails_the_deploy_and_keeps_the_old_release(heroku, folder):
