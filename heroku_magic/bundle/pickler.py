@@ -205,25 +205,26 @@ def _local_modules_by_value() -> Iterator[None]:
 def _is_local(module: ModuleType) -> bool:
     """Whether a module belongs neither to the standard library nor to an installed package."""
     file = getattr(module, "__file__", None)
-    if (
-        not isinstance(file, str)
-        or module.__name__ in ("__main__", _HELPER)
-        or module.__name__.partition(".")[0] == _OURS
-    ):
+    is_ours = module.__name__.partition(".")[0] in ("__main__", _HELPER, _OURS)
+    if not isinstance(file, str) or is_ours or file.startswith(_installed()):
         return False
-    return not file.startswith(_installed())
+    roots = [str(parent) for parent in Path(file).parents if str(parent) in sys.path]
+    return not any(map(_has_distributions, roots))
 
 
-_folders: list[tuple[str, ...]] = []
+@functools.cache
+def _has_distributions(folder: str) -> bool:
+    """Whether packages were installed into a folder, as by `pip install --target`."""
+    return any(Path(folder).glob("*.dist-info"))
 
 
+@functools.cache
 def _installed() -> tuple[str, ...]:
-    if not _folders:
-        paths = sysconfig.get_paths()
-        found = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-        found += [*site.getsitepackages(), site.getusersitepackages()]
-        _folders.append(tuple({f"{path}{os.sep}" for one in found for path in (one, str(Path(one).resolve()))}))
-    return _folders[0]
+    """Return the folders of the standard library and of installed packages."""
+    paths = sysconfig.get_paths()
+    found = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found += [*site.getsitepackages(), site.getusersitepackages()]
+    return tuple({f"{path}{os.sep}" for one in found for path in (one, str(Path(one).resolve()))})
 
 
 def _find_culprit(function: Any, hidden: Iterable[str], depth: int = 0) -> str | None:

@@ -328,6 +328,16 @@ def test_a_module_beside_the_notebook_travels_as_it_is_in_memory(tmp_path, monke
     del sys.modules["beside_the_notebook"]
 
 
+def test_a_package_in_a_folder_of_installed_packages_travels_by_import(tmp_path, monkeypatch):
+    (tmp_path / "installed_elsewhere.py").write_text("def f():\n    return 'unique text'\n")
+    (tmp_path / "installed_elsewhere-1.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("installed_elsewhere")
+
+    assert b"unique text" not in pickle_function(module.f).data
+    del sys.modules["installed_elsewhere"]
+
+
 @pytest.mark.parametrize("draw", [random.randint, np.random.randint])
 @pytest.mark.usefixtures("processes")
 def test_dynos_draw_different_random_numbers(tmp_path, draw):
