@@ -730,7 +730,9 @@ def _convert_arrow(series: Any, name: str) -> tuple[Schema, list[Any], list[byte
     elif source.startswith(("timestamp", "duration")):
         zone = f", {_zone_name(series, name)}" if "tz=" in source else ""
         times = series.astype("int64[pyarrow]").to_numpy(dtype="int64", na_value=_MISSING_TIME)
-        head = {"coding": "numbers", "dtype": f"{numpy_name[:-1]}{zone}]", "numbers": "int64"}
+        unit = re.split(r"[\[\],]", source)[1]
+        name = "datetime64" if source.startswith("timestamp") else "timedelta64"
+        head = {"coding": "numbers", "dtype": f"{name}[{unit}{zone}]", "numbers": "int64"}
         arrays = [times]
     else:
         dtype = "string" if source in ("string[pyarrow]", "large_string[pyarrow]") else ""

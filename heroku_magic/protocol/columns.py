@@ -10,7 +10,7 @@ import importlib
 import json
 import re
 import warnings
-from datetime import date, timedelta, timezone
+from datetime import date, time, timedelta, timezone
 from itertools import chain
 from types import SimpleNamespace
 
@@ -79,8 +79,9 @@ def _decoded(codes: Any, column: Any) -> Any:
     values = series(column.dictionary)
     if column.head.dtype == "category":
         try:
+            hash(tuple(values))
             return pd.Series(pd.Categorical.from_codes(codes, pd.Index(values), ordered=column.head.ordered))
-        except (TypeError, ValueError):  # JSON made values equal that were distinct on the dyno
+        except (TypeError, ValueError):  # JSON made values lists, or equal, that were distinct on the dyno
             pass
     known = [*values.tolist(), None]
     return _listed([known[code] for code in codes.tolist()], column.head)
@@ -113,19 +114,21 @@ def _zone(name: str) -> Any:
 
 def _as_arrow(values: Any, source: str) -> Any:
     """Return a column with the Arrow type that it had, if this computer has pyarrow."""
+    name = source[: -len("[pyarrow]")]
     try:
         pa: Any = importlib.import_module("pyarrow")
-        dtype: Any = None
-        decimal = re.fullmatch(r"decimal128\((\d+), (-?\d+)\)", source[: -len("[pyarrow]")])
-        if decimal:
-            dtype = pd.ArrowDtype(pa.decimal128(int(decimal[1]), int(decimal[2])))
-        elif source == "string[pyarrow]":
-            dtype = pd.ArrowDtype(pa.string())
+        if decimal := re.fullmatch(r"decimal128\((\d+), (-?\d+)\)", name):
+            kind = pa.decimal128(int(decimal[1]), int(decimal[2]))
+        elif moment := re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", name):
+            kind = pa.timestamp(moment[1], moment[2])
         else:
-            dtype = pd.ArrowDtype.construct_from_string(source)
-        if values.dtype.kind not in "biufmM":
-            values = values.astype(pd.ArrowDtype(pa.string()))
-        return values.astype(dtype)
+            kind = pa.type_for_alias(name)
+        if values.dtype.kind in "biufmM":
+            return values.astype(pd.ArrowDtype(kind))
+        parse = time.fromisoformat if name.startswith(("time32", "time64")) else str  # Arrow does not parse times
+        items = [None if null else parse(value) for value, null in zip(values, values.isna())]  # noqa: B905 - new in Python 3.10
+        array = pa.array(items, kind) if parse is not str else pa.array(items, pa.string()).cast(kind)
+        return pd.Series(pd.arrays.ArrowExtensionArray(array))
     except (ImportError, TypeError, ValueError, NotImplementedError):
         return values
 

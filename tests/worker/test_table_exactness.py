@@ -125,7 +125,7 @@ def test_no_mix_of_types_missing_columns_and_chunks_changes_a_value(joined, part
         ((pd.Categorical([BIG, None]), [7]), "Int64", [BIG, None, 7]),
         ((pd.Categorical(["a"]), pd.Categorical(["a"]), None), "category", ["a", "a", None]),
         ((ODD_CATEGORY, ODD_CATEGORY, None), "category", [ODD, ODD, None]),
-        ((pd.array(["a"], dtype="string"), ["b"], None), "string", ["a", "b", None]),
+        ((pd.array(["a"], dtype="string"), pd.array(["b"], dtype="string"), None), "string", ["a", "b", None]),
     ],
 )
 def test_the_type_of_a_joined_column_is_the_narrowest_that_keeps_each_value(joined, parts, dtype, expected):
@@ -283,6 +283,14 @@ def test_categories_of_any_object_keep_their_rows(joined):
     assert values(joined(pd.DataFrame({"c": days}))["c"]) == ["2026-01-31", None, "2026-01-31"]
     pairs = pd.Categorical(pd.Index([("a", 1), ("b", 2)], tupleize_cols=False))
     assert joined(pd.DataFrame({"c": pairs}))["c"].tolist() == [["a", 1], ["b", 2]]
+
+
+def test_categories_that_an_earlier_helper_sent_as_equal_or_unhashable_json_keep_their_rows():
+    head = {"name": "c", "coding": "codes", "dtype": "category", "numbers": "int8", "ordered": False}
+    for body, expected in ((b'["x","x"]', ["x", "x"]), (b"[[1],[2]]", [[1], [2]])):
+        column = {**head, "of": {"coding": "json", "dtype": "", "name": "", "rows": 2}}
+        part = read_table({"rows": 3, "columns": [column], "sizes": [3, len(body)]}, b"\0\1\xff" + body)
+        assert values(frame([part], {})["c"]) == [*expected, None]
 
 
 def test_periods_arrive_as_periods(joined):
