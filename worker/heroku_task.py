@@ -647,36 +647,30 @@ def _label_heads(labels: list[Any]) -> list[Schema]:
     heads: list[Schema] = []
     taken = {label for label in labels if isinstance(label, str)}
     for label in labels:
-        if isinstance(label, str):
-            heads.append({"name": str.__str__(label)})
-            continue
-        name = str(label)
-        while name in taken:
+        name = str.__str__(label) if isinstance(label, str) else str(label)
+        head = {} if isinstance(label, str) else {"label": _encode_label(label)}
+        while head and name in taken:
             name += "_"
         taken.add(name)
-        heads.append({"name": name, "label": _encode_label(label)})
+        heads.append({"name": name, **head})
     return heads
 
 
 def _encode_label(label: Any) -> list[Any]:
     """Return a column label as [type, value]."""
+    kind = type(label).__name__
     if isinstance(label, tuple):
         return ["tuple", [*map(_encode_label, label)]]
-    if isinstance(label, str):
-        return ["json", str.__str__(label)]
-    if label is None or type(label) in (bool, int, float):
+    if label is None or isinstance(label, str) or type(label) in (bool, int, float):
         return ["json", label]
-    if type(label).__name__ == "Interval":
+    if kind == "Interval":
         return ["interval", [label.closed, _encode_label(label.left), _encode_label(label.right)]]
-    series = sys.modules["pandas"].Series([label])
-    if re.fullmatch(_NUMBERS, str(series.dtype)) and hasattr(label, "item"):
-        return ["json", label.item()]
-    if re.fullmatch(_TIMES, str(series.dtype)):
-        head, (numbers,), _ = _convert_column(series, str(label))
-        return [head["dtype"], int(numbers[0])]
-    if type(label).__name__ == "date":
+    if kind == "date":
         return ["date", label.isoformat()]
-    kind = type(label).__name__
+    series = sys.modules["pandas"].Series([label])
+    if re.fullmatch(f"{_NUMBERS}|{_TIMES}", str(series.dtype)):
+        head, (numbers,), _ = _convert_column(series, kind)
+        return ["json" if re.fullmatch(_NUMBERS, head["dtype"]) else head["dtype"], numbers.item()]
     raise TypeError(f"the column label {label!r:.80} ({kind}) cannot be sent. Rename it, for example to text.")
 
 
@@ -749,19 +743,18 @@ def _zone_name(series: Any, name: str) -> str:
     known = zone if isinstance(zone, str) else getattr(zone, "key", None) or getattr(zone, "zone", None)
     if known:
         return str(known)
-    # The zones of dateutil know the file that they were read from.
-    file = re.search(r"(?:^|zoneinfo/)([A-Z]\w*(?:/[\w+-]+)*)$", str(getattr(zone, "_filename", "")))
     first = series.dropna().head(1).tolist()
     offset = first[0].utcoffset() if first else zone.utcoffset(None)
-    own_times = series.dt.tz_localize(None)
-    for candidate in ([file[1]] if file else []) + ([] if offset is None else [timezone(offset)]):
+    # The zones of dateutil know the file that they were read from.
+    candidates = [str(getattr(zone, "_filename", "?")).rpartition("zoneinfo/")[2]]
+    for candidate in candidates if offset is None else [*candidates, timezone(offset)]:
         try:
-            if own_times.equals(series.dt.tz_convert(candidate).dt.tz_localize(None)):
+            if series.dt.tz_localize(None).equals(series.dt.tz_convert(candidate).dt.tz_localize(None)):
                 return str(candidate)
         except (LookupError, ValueError):  # not a zone that pandas knows
             continue
-    reason = f"column {name!r} has times in {zone!r}, whose offset changes and which has no IANA name. "
-    raise TypeError(f"{reason}Convert it with .dt.tz_convert('Europe/Berlin') or another name.")
+    reason = f"column {name!r} has times in {zone!r}, whose offset changes and which has no IANA name."
+    raise TypeError(f"{reason} Convert it, for example with .dt.tz_convert('UTC').")
 
 
 def _encode_column(column: tuple[Schema, list[Any], list[bytes]], rows: slice) -> tuple[Schema, list[bytes]]:
