@@ -9,6 +9,8 @@ import re
 
 _CODE = re.compile(r"(?:Error )?\b([HLR]\d\d)\b")
 _LOST = re.compile(r"(?:Error )?L1[0-3]\b.*?(?:dropped (\d+) messages|(\d+) messages (?:dropped|lost))")
+# The senders of reports of lost lines: Logplex, and what ships the lines of dynos to it.
+LOSS_REPORTERS = frozenset({"logplex", "log-shuttle"})
 
 # The next size up, for a task that needs more memory.
 _LARGER = {

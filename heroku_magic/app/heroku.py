@@ -372,6 +372,7 @@ class Heroku(ManagedApp):
             takes_rows=detached.takes_rows,
             is_local=self.settings.is_local,
             is_detached=True,
+            is_compound=detached.is_compound,
         )
         attached = Run(self.client, spec, detached).start()
         _remember(attached)

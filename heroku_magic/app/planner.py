@@ -15,6 +15,7 @@ from heroku_magic.app.bundler import Bundler
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.errors import ApiError, InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.protocol.environ import name_faults, to_env
+from heroku_magic.protocol.helper import runs_helper_only
 from heroku_magic.protocol.task import check
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notify
@@ -57,9 +58,11 @@ class Planner:
         if options.command is not None:
             if task is not None:
                 raise InvalidOptions("Give either a task or a command, not both.")
-            return self._spec(_title(options.command), options.command, to_env(values), options)
+            spec = self._spec(_title(options.command), options.command, to_env(values), options)
+            return replace(spec, is_compound=not runs_helper_only(options.command))
         chosen, env = self._checked(task, values, options)
-        return self._spec(chosen.name, chosen.name, env, options)
+        spec = self._spec(chosen.name, chosen.name, env, options)
+        return replace(spec, is_compound=not runs_helper_only(chosen.command))
 
     def bundle(
         self, code: str | Callable[..., Any], values: Mapping[str, Any], names: Iterable[str], options: RunOptions

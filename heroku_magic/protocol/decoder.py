@@ -7,86 +7,77 @@ log, whatever it claims to be. `worker/README.md` specifies the format.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import zlib
-from binascii import a2b_base64
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from heroku_magic.protocol.call_value import decode_row
-from heroku_magic.protocol.records import (
-    Call,
-    Declaration,
-    End,
-    Failure,
-    File,
-    Metric,
-    Progress,
-    Record,
-    Return,
-    Returns,
-    Rows,
-    RunKey,
-)
-from heroku_magic.protocol.tables import Table, read_table
+from heroku_magic.protocol.process import HelperProcess, RecordSecrets, length
+from heroku_magic.protocol.records import Call, End, Failure, Record, Rows, RunKey
 from heroku_magic.text.redact import NO_MASK, Mask
-from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_RECORD_BYTES = 64_000_000  # unpacked, so that a few short lines cannot fill the memory
-MAX_FILE_BYTES = 5_000_000  # of all files of a run
+    from heroku_magic.protocol.tables import Table
+
 MAX_LINE_BYTES = 10_000  # Logplex cuts longer lines: https://devcenter.heroku.com/articles/limits#dynos
 _RECORD = re.compile(r"@hm1 ([0-9a-f]{8}) ([0-9]{1,12}) ([a-z]{1,16}\+?) ([0-9a-f]{24}) (.*)", re.DOTALL)
 _NEWER = re.compile(r"@hm([2-9]|[1-9][0-9]{1,3}) [0-9a-f]{8} [0-9]{1,12} ")
-_KINDS: dict[str, type[Declaration | Progress | Metric | Failure | End]] = {
-    "task": Declaration,
-    "progress": Progress,
-    "metric": Metric,
-    "failure": Failure,
-    "end": End,
-}
 
 
 class RecordDecoder:
     """Decodes one run's records from its log lines, in order and each once, whatever order the lines arrive in.
 
-    Lines may arrive late, twice or never; `missing()` returns the gaps. If the platform started the dyno
-    twice, each process has its own nonce: the result comes from exactly one process, never from a mixture.
+    Lines may arrive late, twice or never; `missing()` returns the gaps. Each process of the helper has its own nonce.
+
+    joins: whether the results of several processes are one result, as of `a && b`. Otherwise the platform started the
+    same command more than once, and the result comes from exactly one process, never from a mixture.
+    doubt: why the result cannot be trusted whatever its records are, if the reader of the log knows a reason.
     """
 
     def __init__(self, key: RunKey, mask: Mask = NO_MASK, *, allow_pickle: bool = False) -> None:
+        self.joins = False
+        self.doubt = ""
         self._key = key
-        self._secrets = _RecordSecrets(key, mask)
+        self._secrets = RecordSecrets(key, mask)
         self._allow_pickle = allow_pickle
-        self._processes: dict[str, _Process] = {}
+        self._processes: dict[str, HelperProcess] = {}
         self._plain: list[Rows] = []
         self._cut_lines = 0
         self._is_closed = False
         self._newer_version: int | None = None
 
-    def feed(self, message: str) -> tuple[str | None, list[Record]]:
+    def feed(self, message: str, timestamp: str = "") -> tuple[str | None, list[Record]]:
         """Process one log message; return its text for the log, if any, and the records that are now in order."""
+        match = self._signed(message)
+        if match is not None:
+            return message[: match.start()] or None, self._take(match, timestamp)
+        return message, self._plain_row(message)
+
+    def feed_record(self, message: str, timestamp: str = "") -> list[Record]:
+        """Process a message if it is a record, and return the records that are now in order."""
+        match = self._signed(message)
+        return [] if match is None else self._take(match, timestamp)
+
+    def _signed(self, message: str) -> re.Match[str] | None:
+        """Find the record in a message; any text may precede it, even text that looks like the beginning of one."""
         if "@hm" not in message:
-            return message, self._plain_row(message)
-        # Any text may precede a record, even text that looks like the beginning of one.
+            return None
         for mark in re.finditer("@hm1 ", message):
             match = _RECORD.match(message, mark.start())
             if match is not None and self._key.signs(*match.groups()):
-                return message[: mark.start()] or None, self._take(*match.groups())
-        if match := _NEWER.search(message):
-            self._newer_version = int(match[1])
-        return message, self._plain_row(message)
+                return match
+        if newer := _NEWER.search(message):
+            self._newer_version = int(newer[1])
+        return None
 
-    def _take(self, nonce: str, number: str, kind: str, mac: str, payload: str) -> list[Record]:
-        process = self._processes.setdefault(nonce, _Process(self._secrets, allow_pickle=self._allow_pickle))
+    def _take(self, record: re.Match[str], timestamp: str) -> list[Record]:
+        nonce, number, kind, mac, payload = record.groups()
+        process = self._processes.setdefault(nonce, HelperProcess(self._secrets, allow_pickle=self._allow_pickle))
+        process.note_time(timestamp)
         records = process.take(int(number), kind, mac, payload)
-        return records if process is next(iter(self._processes.values())) else []
+        return records if self.joins or process is next(iter(self._processes.values())) else []
 
     def replace_plain_rows(self, messages: Iterable[str]) -> None:
         """Reread the plain rows from these messages, which are everything the task printed, once and in order."""
@@ -104,44 +95,55 @@ class RecordDecoder:
         return bool(self._processes)
 
     @property
-    def was_started_twice(self) -> bool:
-        """Whether two processes sent records for this run."""
-        return len(self._processes) > 1
+    def process_count(self) -> int:
+        """How many processes have sent records for this run."""
+        return len(self._processes)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether two processes ran at the same time, by the log's clock."""
+        return any(two.began_at < one.last_at for one, two in pairwise(self._in_order()))
 
     @property
     def end(self) -> End | None:
-        """The end mark of the chosen process, once every record it counts has arrived."""
+        """The end mark, once every record it counts has arrived; of several, the first with a status other than 0."""
         chosen = self._chosen()
-        return chosen.end if chosen and not chosen.missing() else None
+        ends = [one.end for one in chosen if one.end and not one.missing()]
+        if not ends or len(ends) < len(chosen):
+            return None
+        return next((end for end in ends if end.status), ends[-1])
+
+    @property
+    def status(self) -> int | None:
+        """The exit status that the helper reported: the first other than 0, or 0 once every process has ended."""
+        reported = [one.end.status for one in self._chosen() if one.end]
+        return next(filter(None, reported), None) or (0 if self.end is not None else None)
 
     @property
     def failure(self) -> Failure | None:
-        """The failure that the chosen process reported."""
-        chosen = self._chosen()
-        return chosen.failure if chosen else None
+        """The first failure that was reported."""
+        return next((one.failure for one in self._chosen() if one.failure), None)
 
     @property
     def calls(self) -> list[Call]:
         """The calls that have ended, for a run that makes several. Each is complete."""
-        chosen = self._chosen()
-        return chosen.calls if chosen else []
+        return [call for one in self._chosen() for call in one.calls]
 
     @property
     def files(self) -> dict[str, bytes]:
         """The complete files, by name."""
-        chosen = self._chosen()
-        return dict(chosen.files) if chosen else {}
+        return {name: content for one in self._chosen() for name, content in one.files.items()}
 
     @property
     def parts(self) -> list[Rows | Table] | None:
         """The result so far, in order. None: there is no table."""
         chosen = self._chosen()
-        return (chosen.parts if chosen else [*self._plain]) or None
+        return ([part for one in chosen for part in one.parts] if chosen else [*self._plain]) or None
 
     @property
     def row_count(self) -> int | None:
         """The number of rows so far. None: there is no table."""
-        return None if self.parts is None else sum(map(_length, self.parts))
+        return None if self.parts is None else sum(map(length, self.parts))
 
     @property
     def is_verified(self) -> bool:
@@ -150,22 +152,33 @@ class RecordDecoder:
 
     def missing(self) -> list[tuple[int, int]]:
         """Return the missing record numbers as (first, last) ranges. Without an end mark the tail is unknown."""
-        chosen = self._chosen()
-        return chosen.missing() if chosen else []
+        return [gap for one in self._chosen() for gap in one.missing()]
 
     def problem(self) -> str | None:
         """Return what is wrong with the result of a finished task, or None."""
         chosen = self._chosen()
-        if chosen is None and self._newer_version:
+        if self.doubt:
+            return self.doubt
+        if not chosen and self._newer_version:
             return f"its helper uses version {self._newer_version} of the protocol: upgrade heroku-magic"
-        if chosen is None:
+        if not chosen:
             cut = f"{self._cut_lines} of its rows were cut, because a log line holds at most {MAX_LINE_BYTES:,} bytes"
             return cut if self._cut_lines else None
-        return chosen.problem()
+        problems = [(number, problem) for number, one in enumerate(chosen, 1) if (problem := one.problem())]
+        if not problems:
+            return None
+        number, problem = problems[0]
+        return problem if len(chosen) == 1 else f"of process {number} of {len(chosen)}, {problem}"
 
-    def _chosen(self) -> _Process | None:
+    def _chosen(self) -> list[HelperProcess]:
+        """Return the processes whose records are the result, in the order in which they started."""
+        if self.joins:
+            return self._in_order()
         complete = [process for process in self._processes.values() if process.end and not process.missing()]
-        return next(iter(complete or self._processes.values()), None)
+        return [*(complete or self._processes.values())][:1]
+
+    def _in_order(self) -> list[HelperProcess]:
+        return sorted(self._processes.values(), key=lambda process: process.began_at)
 
     def _plain_row(self, message: str) -> list[Record]:
         """Read a printed JSON object as a row, until the first signed record arrives."""
@@ -180,216 +193,3 @@ class RecordDecoder:
         mask = self._secrets.mask_for(text.encode("utf-8", "replace"))
         self._plain.append(Rows([mask.value(row)], verified=False))
         return [self._plain[-1]]
-
-
-class _RecordSecrets:
-    """What has to be hidden in records: the secret parameters, and the key, which a task's environment holds."""
-
-    def __init__(self, key: RunKey, mask: Mask) -> None:
-        self._mask = mask
-        self._mask_with_key = mask | Mask([key.secret])
-        self._key = key.secret
-
-    def mask_for(self, data: bytes) -> Mask:
-        """Return the mask of a record; that of the key only if the record holds it, as most records are large."""
-        return self._mask_with_key if self._key.reveal().encode() in data.lower() else self._mask
-
-
-class _Process:
-    """The records of one process of the task, ordered by number."""
-
-    def __init__(self, secrets: _RecordSecrets, *, allow_pickle: bool) -> None:
-        self._secrets = secrets
-        self._allow_pickle = allow_pickle
-        self._is_typed = False
-        self._undecodable = ""
-        self._next = 0
-        self._held: dict[int, tuple[str, str, str]] = {}
-        self._payloads: list[str] = []
-        self._macs = hashlib.sha256()
-        self._file = bytearray()
-        self._file_bytes = 0
-        self._last: int | None = None
-        self._unassigned: deque[Record] = deque()
-        self.parts: list[Rows | Table] = []
-        self.files: dict[str, bytes] = {}
-        self.calls: list[Call] = []
-        self.damaged: list[int] = []
-        self.failure: Failure | None = None
-        self.end: End | None = None
-        self.checksum = ""
-
-    def take(self, number: int, kind: str, mac: str, payload: str) -> list[Record]:
-        """Store a numbered record; return the records that are now in order."""
-        if kind == "end":
-            self._last = number
-        if number >= self._next:
-            self._held.setdefault(number, (kind, mac, payload))
-        ready: list[Record] = []
-        while self._next in self._held:
-            ready += self._complete(*self._held.pop(self._next))
-            self._next += 1
-        return ready
-
-    def missing(self) -> list[tuple[int, int]]:
-        """Return the gaps below the highest known number."""
-        numbers = sorted(self._held) + ([self._last + 1] if self._last is not None else [])
-        gaps, expected = [], self._next
-        for number in numbers:
-            if number > expected:
-                gaps.append((expected, number - 1))
-            expected = max(expected, number + 1)
-        return gaps
-
-    def problem(self) -> str | None:
-        """Return what is wrong with the received records, or None."""
-        if gaps := self.missing():
-            return f"records {_ranges(gaps)} are missing, and the log's backlog does not contain them"
-        if self.end is None:
-            return "the end mark is missing, so some rows may be missing"
-        if self._undecodable:
-            return f"the value of the function cannot be read: {self._undecodable}"
-        if self.damaged:
-            return f"records {_ranges([(number, number) for number in self.damaged])} cannot be read"
-        if self.end.rows != sum(map(_length, self.parts)) or self.end.checksum != self.checksum:
-            return "the rows do not match the count and checksum of the end mark"
-        return None
-
-    def _complete(self, kind: str, mac: str, payload: str) -> list[Record]:
-        """Join the payloads of a record; return the record once its last part has arrived."""
-        if kind == "end":
-            self.checksum = self._macs.hexdigest()[:24]
-        self._macs.update(mac.encode())
-        self._payloads.append(payload)
-        if kind.endswith("+"):
-            return []
-        joined, self._payloads = "".join(self._payloads), []
-        try:
-            record = self._read(kind, joined)
-        except (ValueError, RecursionError, zlib.error, msgspec.MsgspecError):
-            self.damaged.append(self._next)
-            return []
-        self._store(record)
-        return [record] if record is not None else []
-
-    def _read(self, kind: str, payload: str) -> Record | None:
-        """Parse a record by its kind; unknown kinds are not part of the result."""
-        data = _unpacked(payload)
-        text, _, body = data.partition(b"\n")
-        mask = self._secrets.mask_for(data)
-        if kind == "rows" and self._is_typed:
-            return self._decode_values(json.loads(text), mask)
-        header = mask.value(json.loads(text))
-        if kind == "task":
-            self._is_typed = header.get("typed") is True
-        if kind == "rows":
-            return msgspec.convert({"rows": header}, Rows)
-        if kind == "table":
-            return read_table(header, body).redacted(mask)
-        if kind == "file":
-            return self._add_file(msgspec.convert(header, _FilePart), body)
-        if kind == "return":
-            return self._check_order(msgspec.convert({"returns": header}, Returns))
-        record = msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
-        return record.redacted(mask) if isinstance(record, Failure) else record
-
-    def _decode_values(self, rows: list[Any], mask: Mask) -> Rows:
-        try:
-            return Rows([decode_row(row, mask, allow_pickle=self._allow_pickle) for row in rows], typed=True)
-        except ValueError as error:
-            self._undecodable = clean_line(str(error)[:500])
-            raise
-
-    def _check_order(self, returns: Returns) -> Returns:
-        expected = range(len(self.calls), len(self.calls) + len(returns.returns))
-        if [one.call for one in returns.returns] != [*expected]:
-            raise ValueError("the calls are out of order")
-        return returns
-
-    def _add_file(self, head: _FilePart, body: bytes) -> File | None:
-        self._file_bytes += len(body)
-        self._file = self._file + body if head.part else bytearray(body)
-        is_last = head.part + 1 == head.parts
-        if self._file_bytes > MAX_FILE_BYTES or (is_last and len(self._file) != head.size):
-            raise ValueError("the files are too large, or a file does not have its declared size")
-        return File(_file_name(head.name), bytes(self._file)) if is_last else None
-
-    def _store(self, record: Record | None) -> None:
-        if isinstance(record, (Rows, Table)):
-            self.parts.append(record)
-        elif isinstance(record, File):
-            self.files[record.name] = record.content
-        elif isinstance(record, Failure):
-            self.failure = record
-        elif isinstance(record, End):
-            self.end = record
-        if isinstance(record, Returns):
-            for one in record.returns:
-                self.calls.append(self._finish_call(one))
-        elif isinstance(record, (Table, File, Failure)) or (isinstance(record, Rows) and record.rows):
-            self._unassigned.append(record)
-
-    def _finish_call(self, returned: Return) -> Call:
-        """Assign to a call the records since the previous call: as many rows as the call counts."""
-        parts: list[Rows | Table] = []
-        files: dict[str, bytes] = {}
-        failure, left = None, returned.rows or 0
-        # One record may hold the rows of several calls; everything else follows the return of the previous call.
-        while self._unassigned and (left or not isinstance(self._unassigned[0], Rows)):
-            record = self._unassigned.popleft()
-            if isinstance(record, Rows):
-                own, rest = record.rows[:left], record.rows[left:]
-                parts.append(msgspec.structs.replace(record, rows=own))
-                left -= len(own)
-                if rest:
-                    self._unassigned.appendleft(msgspec.structs.replace(record, rows=rest))
-            elif isinstance(record, Table):
-                parts.append(record)
-                left -= record.length
-            elif isinstance(record, File):
-                files[record.name] = record.content
-            elif isinstance(record, Failure):
-                failure = record
-        if failure is self.failure:
-            self.failure = None  # this call's failure does not mean that the run failed
-        if left:
-            self.damaged.append(self._next)
-        return Call(returned, None if returned.rows is None else parts or [Rows([])], files, failure)
-
-
-class _FilePart(msgspec.Struct, frozen=True):
-    """The header of one part of a file of `size` bytes."""
-
-    name: str
-    part: int
-    parts: int
-    size: int
-
-
-def _unpacked(payload: str) -> bytes:
-    """Return the JSON of a payload and, if it is packed, a newline and the bytes after it.
-
-    Rows may contain NaN and Infinity, which only the standard library's decoder accepts.
-    """
-    if payload.startswith(("[", "{")):
-        return payload.encode("utf-8", "replace")
-    unzip = zlib.decompressobj()
-    data = unzip.decompress(a2b_base64(payload), MAX_RECORD_BYTES)
-    if not unzip.eof:
-        raise ValueError("the record is too large")
-    return data
-
-
-def _file_name(name: str) -> str:
-    """Return the last part of a path, with only characters that are valid in every file system."""
-    last = re.split(r"[/\\]", name)[-1]
-    return re.sub(r"[^\w.+ -]", "_", last)[:100].strip(". ") or "file"
-
-
-def _length(part: Rows | Table) -> int:
-    return part.length if isinstance(part, Table) else len(part.rows)
-
-
-def _ranges(gaps: list[tuple[int, int]]) -> str:
-    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in gaps[:20]]
-    return ", ".join(shown) + (f" and {len(gaps) - 20} more" if len(gaps) > 20 else "")

@@ -1,8 +1,19 @@
-"""Locates the worker folder that ships with the package."""
+"""Facts about the worker's helper: where its folder is, and which command lines run nothing else."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+# Words before `python` that neither repeat a command nor change its exit status.
+_PREFIXES = (
+    r"(?:exec|time|env|nice|ddtrace-run|opentelemetry-instrument|newrelic-admin +run-program"
+    r"|(?:uv|poetry|pipenv|pdm|hatch|rye) +run)"
+)
+_RUNS_HELPER_ONLY = re.compile(
+    rf" *(?:(?:\w+=[^\s;&|<>()`$\\]*|{_PREFIXES}) +)*[\w./-]*python[\d.]*(?: +-(?:[WX] +)?[\w=:.]+)*? +-m +heroku_task"
+    r"(?: +[\w.=-]+)*(?: +2>&1)? *"
+)
 
 
 def shipped_worker() -> Path:
@@ -10,3 +21,14 @@ def shipped_worker() -> Path:
     package = Path(__file__).resolve().parents[1]
     wheel, checkout = package / "_worker", package.parent / "worker"
     return wheel if wheel.is_dir() else checkout
+
+
+def runs_helper_only(command: str) -> bool:
+    """Return whether a command line runs the helper exactly once and nothing else, as far as its text shows.
+
+    >>> runs_helper_only("python -m heroku_task simulate")
+    True
+    >>> runs_helper_only("python -m heroku_task simulate | tee log")
+    False
+    """
+    return _RUNS_HELPER_ONLY.fullmatch(command) is not None

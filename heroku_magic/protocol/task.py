@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.protocol.declaration import read_declaration
+from heroku_magic.protocol.helper import runs_helper_only
 from heroku_magic.protocol.json_schema import (
     did_you_mean,
     example,
@@ -96,7 +97,7 @@ class Task:
     faults
         Problems with the declaration.
     takes_calls
-        Whether its helper can call it several times on one dyno.
+        Whether its helper can call it several times on one dyno, and is all that the command runs.
 
     Examples
     --------
@@ -118,7 +119,8 @@ class Task:
         schema, faults = read_declaration(row.get("parameters"))
         if error := row.get("error"):
             faults = (f"it cannot be read, so parameters are not checked: {clipped(str(error), LINE)}", *faults)
-        return cls(str(row.get("task", "")), command, schema, faults, row.get("calls") is True)
+        takes_calls = row.get("calls") is True and runs_helper_only(command)
+        return cls(str(row.get("task", "")), command, schema, faults, takes_calls)
 
     @property
     def parameters(self) -> list[Parameter]:

@@ -27,7 +27,7 @@ class Detached(msgspec.Struct, frozen=True):
     """One detached run, as its file stores it.
 
     key: the dyno's RUN_KEY. host: the API's base URL. timeout: seconds. secrets: the names of the
-    secret parameters, whose values are never stored.
+    secret parameters, whose values are never stored. is_compound: see RunSpec.
     """
 
     run: str
@@ -46,6 +46,7 @@ class Detached(msgspec.Struct, frozen=True):
     timeout: int
     takes_rows: bool
     secrets: list[str] = []
+    is_compound: bool = False
 
     def as_dyno(self) -> Dyno:
         """Return the dyno as the API described it when it was created."""
@@ -75,6 +76,7 @@ def save(spec: RunSpec, dyno: Dyno, key: RunKey, host: str, started_at: float) -
         timeout=spec.timeout,
         takes_rows=spec.takes_rows,
         secrets=[*spec.secrets],
+        is_compound=spec.is_compound,
     )
     folder = FOLDER.absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -52,7 +52,7 @@ def failure_of(
 
     output: the last lines of the task's output. time_limit: in seconds, if it was reached.
     """
-    if run.exit_status == 0:
+    if run.exit_status == 0 and log.decoder.failure is None:
         problem = log.problem()
         message = f"{run.task} succeeded, but its result is incomplete: {problem}."
         return ResultIncomplete(message, run) if problem else None
@@ -63,7 +63,10 @@ def failure_of(
         output,
         time_limit=time_limit,
         dyno=run.dyno or "",
-        troubles=[text for code, text in log.troubles.items() if code.startswith("R")],
+        troubles=[
+            *(text for code, text in log.troubles.items() if code.startswith("R")),
+            *filter(None, [log.disagreement()]),
+        ],
     )
     return TaskFailed(text, run)
 
@@ -81,7 +84,7 @@ def describe_failure(
     """Return the error's text: headline, source lines, remedy, where to find more.
 
     status: None if unknown. log: the last messages of the task. time_limit: in seconds, if it was
-    reached. troubles: explanations of the error codes that Heroku logged.
+    reached. troubles: explanations, such as of the error codes that Heroku logged.
     """
     source, module, remedy = "", None, ""
     if time_limit is not None:

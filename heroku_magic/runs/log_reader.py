@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from collections import Counter, deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.api.error_codes import lost, sentence
+from heroku_magic.api.error_codes import LOSS_REPORTERS, lost, sentence
 from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.protocol.decoder import RecordDecoder
 from heroku_magic.protocol.records import Declaration
 from heroku_magic.runs.command_mark import without_mark
-from heroku_magic.runs.lifecycle import Lifecycle, was_run_twice
+from heroku_magic.runs.lifecycle import Lifecycle
+from heroku_magic.runs.log_window import LogWindow
 from heroku_magic.text.redact import NO_MASK, Mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heroku_magic.api.resources import Dyno
-    from heroku_magic.protocol.records import RunKey
+    from heroku_magic.protocol.records import Record, RunKey
     from heroku_magic.runs.events import Event
 
-CLOCK_SKEW = timedelta(seconds=5)  # by which Heroku's clocks may differ
 MANY = 20  # lines in one batch from which on they are checked together
 GAP = 2.0  # seconds after which a missing record is no longer just late
+MAX_EARLY_LINES = 20_000  # that are kept until the dyno's first line shows whose they are
+RAN_TWICE = (
+    "Heroku ran this dyno's command twice, as it does in very rare instances, so its side effects may have happened "
+    "twice. The result is that of one process."
+)
 
 
 class LogUpdate(NamedTuple):
@@ -37,12 +42,22 @@ class LogUpdate(NamedTuple):
 class RunLog:
     """What one dyno's log says: `decoder` has the result, `life` knows when the run is over.
 
-    exited_at: when the dyno exited, as Heroku's log writes it; empty while unknown.
+    exited_at: when the dyno exited, as Heroku's log writes it; empty while unknown. is_compound: the command line may
+    do more than run the helper once.
     """
 
-    def __init__(self, key: RunKey, *, takes_rows: bool, mask: Mask = NO_MASK, allow_pickle: bool = False) -> None:
+    def __init__(
+        self,
+        key: RunKey,
+        *,
+        takes_rows: bool,
+        mask: Mask = NO_MASK,
+        allow_pickle: bool = False,
+        is_compound: bool = False,
+    ) -> None:
         self.decoder = RecordDecoder(key, mask, allow_pickle=allow_pickle)
-        self.life = Lifecycle()
+        self.decoder.joins = is_compound
+        self.life = Lifecycle(is_compound=is_compound)
         self.declaration: Declaration | None = None
         self.troubles: dict[str, str] = {}
         self.has_printed = False
@@ -52,18 +67,24 @@ class RunLog:
         self._takes_rows = takes_rows
         if not takes_rows:
             self.decoder.close()  # a line of JSON is text then
-        self._dyno = self._size = self._oldest = self._created = ""
-        self._lost_lines = self._lost_in_stream = 0
-        self._was_run_twice = self._was_interrupted = self._is_cut = False
+        self._window = LogWindow(key.run)
+        self._size = ""
+        self._early: deque[LogLine] = deque(maxlen=MAX_EARLY_LINES)
+        self._oldest_read = ""
+        self._losses: dict[LogLine, None] = {}
+        self._is_whole = self._was_interrupted = self._is_cut = False
         self._gap_since: float | None = None
         self._looked_for: set[tuple[int, int]] = set()
 
     def begin(self, dyno: Dyno) -> None:
-        """Choose the dyno; older lines of its name belong to another, as Heroku reuses names."""
-        created = datetime.fromisoformat(dyno.created_at.replace("Z", "+00:00"))
-        self._created = created.isoformat(timespec="microseconds")
-        self._oldest = (created - CLOCK_SKEW).isoformat(timespec="microseconds")
-        self._dyno, self._size = dyno.name, dyno.size
+        """Choose the dyno; other lines of its name belong to another, as Heroku reuses names."""
+        self._window.begin(dyno)
+        self._size = dyno.size
+
+    @property
+    def began_at(self) -> str:
+        """When the dyno started, as Heroku's log writes it; empty while unknown."""
+        return self._window.began_at
 
     def take(self, lines: Sequence[LogLine]) -> LogUpdate:
         """Read lines as they arrive."""
@@ -73,13 +94,17 @@ class RunLog:
             update.events.extend(lines)
             lines = ()
         for line in lines:
-            if line.timestamp < self._oldest:
+            if not self._window.is_named(line):
+                self._read_loss(line, update)
                 continue
-            if line.source == "app":
-                update.events.extend(self._read_output(line))
+            if line.source == "heroku" and self._window.read(line):
+                self._discard_earlier(line)
+                self._read_line(line, update)
+                early, self._early = self._early, deque(maxlen=MAX_EARLY_LINES)
+                for held in early:
+                    self._read_line(held, update)
             else:
-                update.events.append(line.redacted(self._mask))
-                self._read_system_line(line, update)
+                self._read_line(line, update)
         self.life.lines_arrived(time.monotonic(), end=self.decoder.end)
         return update
 
@@ -93,13 +118,33 @@ class RunLog:
 
     @property
     def exit_status(self) -> int | None:
-        """The exit line's status; the task's own report where it is missing, or where two processes ran."""
-        end = self.decoder.end
-        has_exit_line = self.life.exit_status is not None and not self.decoder.was_started_twice
-        return self.life.exit_status if has_exit_line or end is None else end.status
+        """The status other than 0 where the exit line and the task's own report differ."""
+        shown, own = self.life.exit_status, self.decoder.status
+        if self._is_repeated and own is not None:
+            return own  # the exit line may be that of the other process
+        return shown or own or (None if shown is own is None else 0)
+
+    def disagreement(self) -> str | None:
+        """Return a sentence about an exit line that differs from the task's own report, or None."""
+        shown, own = self.life.exit_status, self.decoder.status
+        if self._is_repeated or shown is None:
+            return None
+        if own is not None and own != shown:
+            reason = "" if shown else ", as it does more than run the task (`…; …`, `| …`, `|| …`)"
+            return f"The task itself ended with exit status {own}, but the dyno's command line with {shown}{reason}."
+        if self.decoder.failure is not None and not shown:
+            return "The task reported this failure, although the exit status is 0."
+        return None
+
+    @property
+    def _is_repeated(self) -> bool:
+        """Whether several processes are taken for repetitions of one by the platform."""
+        return self.decoder.process_count > 1 and not self.decoder.joins
 
     def is_complete(self) -> bool:
         """Return whether nothing is missing, after the end, that the backlog could have."""
+        if self.life.is_compound or self.decoder.process_count > 1 or not self._window.began_at:
+            return False
         has_result = self.decoder.end is not None or not self._takes_rows
         return has_result and self.life.exit_status is not None
 
@@ -108,18 +153,38 @@ class RunLog:
 
         gaps: how often the stream was interrupted and continued without the lines in between.
         """
-        lines = [line for line in backlog if line.timestamp >= self._oldest]
-        ours = [line for line in lines if line.dyno == self._dyno]
-        events: list[Event] = []
+        ours = self._own(backlog)
+        self._is_whole = any(line.source == "heroku" and line.message.endswith("to up") for line in ours)
+        # Losses before the dyno's first line concern other runs.
+        for line in backlog[backlog.index(ours[0]) :] if self._is_whole else backlog:
+            self._read_loss(line)
+        events: list[Event] = [
+            record
+            for line in backlog
+            if self._window.is_named(line) and line.source == "app"
+            for record in self.decoder.feed_record(line.message, line.timestamp)
+        ]
+        self._looked_for.update(self.decoder.missing())
+        if at_end:
+            self._judge_processes()
+            self._was_interrupted = gaps > 0
+            if self._is_whole and self._takes_rows and not self.decoder.is_signed:
+                self.decoder.replace_plain_rows(line.message for line in ours if line.source == "app")
+        return events
+
+    def _own(self, backlog: Sequence[LogLine]) -> list[LogLine]:
+        """Return the lines of the dyno in a backlog, and read its states."""
+        named = [line for line in backlog if self._window.is_named(line)]
+        for line in named:
+            if line.source == "heroku" and self._window.read(line):
+                self._discard_earlier(line)
+        ours = [line for line in named if self._window.holds(line)]
+        seen = Counter[LogLine]()
         for line in ours:
             if line.source == "heroku":
-                self._read_state(line)
-            elif "@hm" in line.message:
-                events += self.decoder.feed(line.message)[1]
-        self._looked_for.update(self.decoder.missing())
-        if at_end and self._takes_rows and not self.decoder.is_signed:
-            self._check_unnumbered(lines, ours, gaps)
-        return events
+                self._read_state(line, seen[line])
+                seen[line] += 1
+        return ours
 
     def loss_message(self) -> str | None:
         """Return a sentence, before the end, about records that the backlog did not bring back."""
@@ -136,38 +201,83 @@ class RunLog:
         """Return what is wrong with the result of a task that has ended, or None."""
         if not self._takes_rows:
             return None
-        if problem := self.decoder.problem():
+        if (problem := self.decoder.problem()) or self.decoder.is_signed:
             return problem
-        if self._lost_lines:
-            return f"{self._lost_lines} lines of its log were lost, and they may have contained rows"
-        if self._was_interrupted:
+        losses = [line for line in self._losses if self._window.holds(line)]
+        # What was only lost on its way to this notebook is in the backlog.
+        count = sum(lost(line.message) for line in losses if not (self._is_whole and line.dyno == "logplex"))
+        if count:
+            return f"{count} lines of its log were lost, and they may have contained rows"
+        if self._was_interrupted and not self._is_whole:
             return "its log stream was interrupted, and Heroku did not keep all the lines in between"
-        if self._was_run_twice:
+        if self.life.starts > 1:
             return "Heroku ran it twice, and only rows sent with heroku_task could be told apart"
         return None
 
+    def _judge_processes(self) -> None:
+        """Decide whether several processes are several commands of one dyno, or one command that Heroku ran twice."""
+        decoder, is_compound, starts = self.decoder, self.life.is_compound, self.life.starts
+        if decoder.process_count < 2:
+            return
+        if starts > 1:
+            decoder.joins = False
+            if is_compound or decoder.process_count > starts:
+                decoder.doubt = "Heroku ran it twice, and the processes of its command line cannot be told apart"
+        elif self._is_whole:
+            decoder.joins = True
+        elif is_compound and decoder.overlaps:
+            decoder.doubt = (
+                "several of its processes sent rows at the same time, and Heroku's log history no longer shows whether "
+                "they are those of one dyno or Heroku ran it twice"
+            )
+
     def _are_plain_text(self, lines: Sequence[LogLine]) -> bool:
         """Return whether all lines are shown unchanged: true of most large outputs, and checked at once."""
-        if len(lines) < MANY or self._is_cut or {line.source for line in lines} != {"app"}:
+        if len(lines) < MANY or self._is_cut or not self._window.holds_all(lines):
             return False
         messages = [line.message for line in lines]
-        if max(map(len, messages)) >= PIECE // 4 or min({line.timestamp for line in lines}) < self._oldest:
+        if max(map(len, messages)) >= PIECE // 4:
             return False
         text = "\n".join(messages)
         return "@hm" not in text and "{" not in text and self._mask.text(without_mark(text, self._key.run)) == text
 
+    def _read_line(self, line: LogLine, update: LogUpdate) -> None:
+        """Read a line of the dyno's name, which may be that of an earlier dyno."""
+        if not self._window.holds(line):
+            if line.source == "app":
+                update.events.extend(self._take_records(self.decoder.feed_record(line.message, line.timestamp)))
+            if not self._window.began_at:
+                self._early.append(line)
+            return
+        self._oldest_read = min(self._oldest_read or line.timestamp, line.timestamp)
+        if line.source == "app":
+            update.events.extend(self._read_output(line))
+        else:
+            update.events.append(line.redacted(self._mask))
+            self._read_system_line(line, update)
+
+    def _discard_earlier(self, start: LogLine) -> None:
+        """Forget the lines read before a dyno's first line was known, if some of them were another dyno's."""
+        if self._oldest_read and self._oldest_read < start.timestamp:
+            self.life, self.exited_at = Lifecycle(is_compound=self.life.is_compound), ""
+            self.decoder.replace_plain_rows(())
+
     def _read_output(self, line: LogLine) -> list[Event]:
         """Separate the records in a line of the task's output from the text."""
         self.has_printed = True
-        text, records = self.decoder.feed(line.message)
-        for record in records:
-            if isinstance(record, Declaration):
-                self.declaration = record
+        text, records = self.decoder.feed(line.message, line.timestamp)
+        self._take_records(records)
         if text is None:
             return [*records]
         text = self._hide_secrets(text)
         shown = line if text == line.message else LogLine(line.timestamp, line.source, line.dyno, text)
         return [shown, *records]
+
+    def _take_records(self, records: list[Record]) -> list[Record]:
+        for record in records:
+            if isinstance(record, Declaration):
+                self.declaration = record
+        return records
 
     def _hide_secrets(self, text: str) -> str:
         """Mask the run's key and the secrets, which Heroku's cut of a long line may have split."""
@@ -176,31 +286,30 @@ class RunLog:
         return self._mask.text(text, begins=not was_cut, ends=not self._is_cut)
 
     def _read_system_line(self, line: LogLine, update: LogUpdate) -> None:
-        """Read a line of Heroku's own: states, lost lines, error codes."""
+        """Read a line of Heroku about the dyno: states, error codes."""
         update.states.extend(self._read_state(line))
-        self._lost_in_stream += lost(line.message)
+        self._explain(line, update)
+
+    def _explain(self, line: LogLine, update: LogUpdate) -> None:
+        """Explain an error code, once."""
         trouble = sentence(line.message, self._size)
         if trouble and trouble[0] not in self.troubles:
             self.troubles[trouble[0]] = trouble[1]
             update.notes.append(trouble[1])
 
-    def _read_state(self, line: LogLine) -> list[str]:
-        """Return the states that a line announces; one before the creation is about another dyno of that name."""
-        if line.timestamp < self._created:
-            return []
+    def _read_loss(self, line: LogLine, update: LogUpdate | None = None) -> None:
+        """Read a report of lost lines, which names no dyno; other lines of other senders are not ours."""
+        if line.dyno not in LOSS_REPORTERS or not lost(line.message):
+            return
+        self._losses[line] = None
+        if update is not None and self._window.holds(line):
+            update.events.append(line)
+            self._explain(line, update)
+
+    def _read_state(self, line: LogLine, repetition: int = 0) -> list[str]:
+        """Return the states that a line announces. repetition: how many equal ones precede it in a backlog."""
         had_exited = self.life.exit_status is not None
-        states = self.life.read(line.message, time.monotonic())
+        states = self.life.read(line.message, time.monotonic(), f"{line.timestamp} {repetition}")
         if not had_exited and self.life.exit_status is not None:
             self.exited_at = line.timestamp
         return states
-
-    def _check_unnumbered(self, lines: list[LogLine], ours: list[LogLine], gaps: int) -> None:
-        """Read rows without numbers from the backlog, which is authoritative if it is complete."""
-        since = lines[lines.index(ours[0]) :] if ours else lines  # earlier losses concern other runs
-        self._lost_lines = sum(lost(line.message) for line in since if line.dyno == "log-shuttle")
-        self._was_run_twice = was_run_twice(line.message for line in ours if line.source == "heroku")
-        if any(line.source == "heroku" and line.message.endswith("to up") for line in ours):
-            self.decoder.replace_plain_rows(line.message for line in ours if line.source == "app")
-        else:
-            self._lost_lines += self._lost_in_stream
-            self._was_interrupted = gaps > 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from datetime import datetime
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from heroku_magic.api.log_stream import LogStream
@@ -29,7 +29,8 @@ from heroku_magic.runs.create_dyno import DynoCreator, Stopped
 from heroku_magic.runs.event_log import EventLog
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.failures import failure_of
-from heroku_magic.runs.log_reader import RunLog
+from heroku_magic.runs.log_reader import RAN_TWICE, RunLog
+from heroku_magic.runs.run_clock import RunClock, seconds_between
 from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
@@ -92,7 +93,13 @@ class Runner:
         self.client = client
         self.spec = spec
         self.key = RunKey.read(detached.key) if detached else RunKey.new()
-        self.log = RunLog(self.key, takes_rows=spec.takes_rows, mask=spec.mask, allow_pickle=spec.allow_pickle)
+        self.log = RunLog(
+            self.key,
+            takes_rows=spec.takes_rows,
+            mask=spec.mask,
+            allow_pickle=spec.allow_pickle,
+            is_compound=spec.is_compound,
+        )
         self.events = EventLog()
         self.error: HerokuMagicError | None = None
         self.cancel_requested = threading.Event()
@@ -108,7 +115,7 @@ class Runner:
         self._stream: LogStream | DynoLog | None = None
         self._file = detached_runs.path(detached.run) if detached else None
         self._dyno_id = ""
-        self._began: float | None = None
+        self._clock = RunClock(spec.timeout)
         self._looked_at = self._next_backlog = 0.0
         self._was_missing = False
         self._notes: set[str] = set()
@@ -165,8 +172,8 @@ class Runner:
         # A process that exits still waits for the dyno of a detached run.
         if self.cancel_requested.is_set() or (registry.is_ending() and not spec.is_detached):
             raise RunCancelled(f"{spec.task} was stopped before its dyno was created.", self._run)
-        started_at, self._began = time.time(), time.monotonic()
-        self._run.started_at = started_at
+        self._run.started_at = started_at = time.time()
+        self._clock.start()
         try:
             dyno = self._creator.create()
         except Stopped:
@@ -184,7 +191,7 @@ class Runner:
     def _attach(self, detached: Detached) -> Dyno:
         """Resume a run that another process started; of an exited dyno only the log is left."""
         self._run.started_at = detached.started_at
-        self._began = time.monotonic() - (time.time() - detached.started_at)
+        self._clock.start(age=time.time() - detached.started_at)
         dyno = detached.as_dyno()
         self._use(dyno, detached.started_at)
         if all(one.id != dyno.id for one in self.client.dynos(self.spec.app)):
@@ -222,24 +229,34 @@ class Runner:
         except ApiError as error:
             self._note(f"The dyno cannot be looked up: {error}")
             return
-        if dynos is None:
-            return
-        self._looked_at = time.monotonic()
-        was_missing, self._was_missing = self._was_missing, self._dyno_id not in dynos
-        if was_missing and self._was_missing:
-            self.log.life.mark_gone(time.monotonic())
+        if dynos is not None:
+            self._looked_at = time.monotonic()
+            was_missing, self._was_missing = self._was_missing, self._dyno_id not in dynos
+            if was_missing and self._was_missing:
+                self.log.life.mark_gone(time.monotonic())
 
     # -- the log ----------------------------------------------------------------------------------
 
     def _follow(self, dyno: Dyno) -> None:
         """Read lines until the run is over."""
         self.log.begin(dyno)
-        life, heard_at = self.log.life, time.monotonic()
-        while not life.is_over(time.monotonic()):
+        is_over = False
+        while not is_over:
+            self._follow_to_end()
+            if not self.log.is_complete() and not self.cancel_requested.is_set():
+                self._fill(at_end=True)
+            is_over = self.log.life.is_over(time.monotonic())  # the end may turn out to be that of an earlier dyno
+        if self.log.life.starts > 1:
+            self._note_once(RAN_TWICE)
+        self.log.decoder.close()
+
+    def _follow_to_end(self) -> None:
+        heard_at = time.monotonic()
+        while not self.log.life.is_over(time.monotonic()):
             self._stop_if_cancelled()
-            item = self._next(life.patience(time.monotonic(), SILENCE))
+            item = self._next(self.log.life.patience(time.monotonic(), SILENCE))
             if isinstance(item, LogStreamError):
-                life.mark_gone(time.monotonic())
+                self.log.life.mark_gone(time.monotonic())
                 raise self._lost_log(item)
             if item is not None:
                 heard_at = time.monotonic()
@@ -248,15 +265,11 @@ class Runner:
                 self._look_up(heard_at)
             self._fill_gaps()
             self._warn()
-        if not self.log.is_complete() and not self.cancel_requested.is_set():
-            self._fill(at_end=True)
-        self.log.decoder.close()
 
     def _next(self, seconds: float) -> list[LogLine] | LogStreamError | None:
-        try:
+        with suppress(queue.Empty):
             return self._inbox.get(timeout=max(seconds, 0.0))
-        except queue.Empty:
-            return None
+        return None
 
     def _receive(self, item: list[LogLine] | LogStreamError) -> None:
         """Accept lines from the log's reader, in its thread, and slow it down when it gets ahead.
@@ -269,8 +282,7 @@ class Runner:
 
     def _take(self, lines: list[LogLine]) -> None:
         """Turn lines into events."""
-        had_exited = self.has_exited
-        update = self.log.take(lines)
+        had_exited, update = self.has_exited, self.log.take(lines)
         if self.has_exited and not had_exited:
             self._on_exit()
         changes = []
@@ -298,21 +310,19 @@ class Runner:
 
     def _warn(self) -> None:
         """Warn once that the time limit is near, and once that nothing was printed."""
-        age, limit = time.time() - (self._run.started_at or 0), self.spec.timeout
-        if age > WARNING * limit:
+        if self._clock.has_used(WARNING):
+            limit = self.spec.timeout
             self._note_once(f"The dyno has used {WARNING:.0%} of its time limit of {limit} s; --timeout extends it.")
-        if self._run.state == "up" and age > QUIET and not self.log.has_printed:
+        if self._run.state == "up" and (self._clock.age() or 0) > QUIET and not self.log.has_printed:
             self._note_once("The dyno is up but has not printed anything. Is its output buffered (see `python -u`)?")
 
     def _lost_log(self, error: LogStreamError) -> HerokuMagicError:
         """Describe a broken log session; it stops the dyno of a sweep, while a single run's is left to its user."""
         leftover = self._run.leftover_message()
         if self._shared_log is not None and not self.spec.is_detached:
-            try:
+            with suppress(ApiError):
                 self.client.stop_dyno(self.spec.app, self._dyno_id)
                 leftover = f"Heroku is stopping {self._run.dyno}."
-            except ApiError:
-                pass
         if self.spec.is_local:
             return EmulatorError(
                 f"The embedded Heroku ended while {self.spec.task} was running, and its dynos with it. "
@@ -330,26 +340,23 @@ class Runner:
     @property
     def is_overdue(self) -> bool:
         """Whether the dyno has reached its time limit."""
-        run = self._run
-        ended_at = (run.started_at or 0) + (run.seconds or self._elapsed() or 0)
-        return run.ends_at is not None and ended_at >= run.ends_at - 0.5
+        return self._run.ends_at is not None and self._clock.reaches_limit(self._run.seconds or self._elapsed())
 
     def _elapsed(self) -> float | None:
         """Return the seconds from create to end, as far as known, without the wait for late lines.
 
-        An attached run may have ended earlier: there Heroku's clock counts.
+        An attached run may have ended earlier: there Heroku's log counts.
         """
         if self._detached is not None and self.log.exited_at:
-            return max(_seconds(self.log.exited_at) - _seconds(self._detached.created_at), 0.0)
-        ended = self.log.life.ended_at or time.monotonic()
-        return None if self._began is None else ended - self._began
+            return seconds_between(self.log.began_at or self._detached.created_at, self.log.exited_at)
+        return self._clock.age(self.log.life.ended_at)
 
     def _verdict(self) -> HerokuMagicError | None:
         """Return the error that the run ends with, or None."""
-        run, task = self._run, self.spec.task
+        run = self._run
         run.exit_status = self.log.exit_status
         if self.cancel_requested.is_set():
-            return RunCancelled(f"{task} was stopped after {self._elapsed() or 0:.1f} s; {run.dyno} is gone.", run)
+            return RunCancelled(f"{run.task} was stopped after {self._elapsed() or 0:.1f} s; {run.dyno} is gone.", run)
         output = [line.message for line in self.events.latest if line.source == "app"]
         return failure_of(run, self.log, output, self.spec.timeout if self.is_overdue else None)
 
@@ -391,7 +398,3 @@ class Runner:
         if text not in self._notes:
             self._notes.add(text)
             self._note(text)
-
-
-def _seconds(timestamp: str) -> float:
-    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()

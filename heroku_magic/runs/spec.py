@@ -20,7 +20,8 @@ class RunSpec:
     app_name and task are the names to show, such as "embedded". command: a process type or a command line,
     without the run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the
     time limit in seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs
-    on the embedded Heroku. allow_pickle: a function's value may be unpickled. prices: dollars per month by dyno size.
+    on the embedded Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a
+    function's value may be unpickled. prices: dollars per month by dyno size.
     """
 
     app: str
@@ -33,6 +34,7 @@ class RunSpec:
     takes_rows: bool = True
     is_detached: bool = False
     is_local: bool = False
+    is_compound: bool = False
     allow_pickle: bool = False
     prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH, repr=False)
 

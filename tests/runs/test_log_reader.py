@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from signed_records import KEY, end_of, record
+from signed_records import KEY, NONCE, end_of, record
 
 from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.api.resources import Dyno, DynoRelease
 from heroku_magic.protocol.records import Rows
 from heroku_magic.runs import log_reader as transcript
+from heroku_magic.runs.command_mark import marked
 from heroku_magic.runs.log_reader import MANY, RunLog
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
@@ -119,6 +120,8 @@ def test_a_permanent_loss_is_reported_before_the_end_and_requested_once(log, mon
     assert log.problem() == "records 2-3 are missing, and the log's backlog does not contain them"
 
 
+NEXT_STARTED = f"Starting process with command `{marked('task', 'hm-ffffffff')}`"
+STARTED = f"Starting process with command `{marked('task', 'hm-0123abcd')}`"
 UP, OVER = "State changed from starting to up", "Process exited with status 0"
 
 
@@ -154,6 +157,7 @@ def test_unnumbered_rows_are_complete_or_a_problem_is_reported(log, backlog, gap
 
 def test_the_exit_status_is_that_of_the_process_whose_rows_are_used(log):
     assert log.exit_status is None
+    log.take(heroku(STARTED, STARTED))
     log.take(heroku("Process exited with status 3"))
     assert log.exit_status == 3
 
@@ -181,3 +185,161 @@ def test_the_end_of_an_earlier_dyno_of_the_same_name_is_ignored(log):
     assert log.life.exit_status is None
     log.take(heroku("Process exited with status 3", second=9))
     assert (log.life.exit_status, log.exited_at) == (3, "2026-01-01T12:00:09.000000+00:00")
+
+
+def failed(nonce=NONCE, status=1):
+    sent = [record(0, "rows", [{"i": 0}], nonce=nonce), record(1, "failure", FAILURE, nonce=nonce)]
+    return [*sent, end_of(sent, status=status, rows=1, nonce=nonce)]
+
+
+FAILURE = {"type": "ValueError", "message": "as it should"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown", "status", "is_explained"),
+    [
+        (keyed(2), 0, 0, False),
+        (keyed(2), 3, 3, True),
+        (failed(), 1, 1, False),
+        (failed(), 0, 1, True),
+        (failed(status=143), 1, 1, True),
+        (failed(status=0), 0, 0, True),
+        (keyed(2), None, 0, False),
+        (failed(), None, 1, False),
+        ([], None, None, False),
+    ],
+)
+def test_of_two_exit_statuses_the_one_that_is_not_zero_counts_and_the_difference_is_explained(
+    log, sent, shown, status, is_explained
+):
+    log.take(
+        [*heroku(STARTED), *lines(*sent), *(heroku(f"Process exited with status {shown}") if shown is not None else [])]
+    )
+    assert log.exit_status == status
+    assert bool(log.disagreement()) == is_explained
+
+
+def test_lines_of_another_dyno_never_count(log):
+    other = [
+        *lines('{"i": 666}', dyno="web.1"),
+        *heroku("Process exited with status 0", "State changed from up to complete", dyno="web.1"),
+        *lines("Error L12: 3 messages dropped since 1.", dyno="web.1"),
+    ]
+    assert log.take([*heroku(STARTED), *other, *other * MANY]).events == heroku(STARTED)
+    log.fill([*heroku(UP), *other, *plain(1)], at_end=True)
+    assert log.decoder.parts == [Rows([{"i": 1}], verified=False)]
+    assert log.exit_status is None
+    assert log.problem() is None
+
+
+@pytest.fixture
+def compound():
+    log = RunLog(KEY, takes_rows=True, is_compound=True)
+    log.begin(DYNO)
+    return log
+
+
+def process(nonce, *numbers, status=0):
+    sent = [record(0, "rows", [{"i": i} for i in numbers], nonce=nonce)]
+    return [*sent, end_of(sent, status=status, rows=len(numbers), nonce=nonce)]
+
+
+ONE, TWO = process("00000001", 1, 2), process("00000002", 3)
+AT_ONCE = (
+    "several of its processes sent rows at the same time, and Heroku's log history no longer shows whether they are "
+    "those of one dyno or Heroku ran it twice"
+)
+TWICE = "Heroku ran it twice, and the processes of its command line cannot be told apart"
+
+
+@pytest.mark.parametrize(
+    ("backlog", "rows", "problem"),
+    [
+        ([*heroku(STARTED, UP), *lines(*ONE, second=2), *lines(*TWO, second=3)], [1, 2, 3], None),
+        ([*heroku(STARTED, UP), *lines(*TWO, second=3), *lines(*ONE, second=2)], [1, 2, 3], None),
+        ([*lines(*ONE, second=2), *lines(*TWO, second=3)], [1, 2, 3], None),
+        ([*heroku(STARTED, UP), *lines(ONE[0], *TWO, ONE[1])], [1, 2, 3], None),
+        ([*lines(ONE[0]), *lines(*TWO, second=2), *lines(ONE[1], second=3)], [1, 2, 3], AT_ONCE),
+        ([*heroku(STARTED, UP, STARTED), *lines(*ONE, *TWO)], [1, 2], TWICE),
+        ([*heroku(STARTED, UP), *lines(*ONE, TWO[0])], [1, 2, 3], "of process 2 of 2, the end mark is missing"),
+        ([*heroku(STARTED, UP), *lines(ONE[1], TWO[1])], [1, 2], "of process 2 of 2, records 0 are missing"),
+    ],
+)
+def test_the_rows_of_several_processes_of_one_dyno_are_joined_in_order_or_refused(compound, backlog, rows, problem):
+    compound.take(lines(ONE[0], second=2))
+    assert not compound.is_complete()
+    compound.take(heroku("Process exited with status 0", second=9))
+    compound.fill(backlog, at_end=True)
+
+    assert (compound.problem() or "").startswith(problem or "")
+    assert bool(compound.problem()) == bool(problem)
+    assert [row["i"] for part in compound.decoder.parts for row in part.rows] == rows
+
+
+def test_processes_of_an_unexpectedly_compound_command_are_joined_when_the_backlog_shows_one_start(log):
+    log.take([*heroku(STARTED, UP), *lines(*ONE), *lines(*TWO, second=2), *heroku(OVER, second=3)])
+    assert not log.is_complete()
+    log.fill([*heroku(STARTED, UP), *lines(*ONE), *lines(*TWO, second=2), *heroku(OVER, second=3)], at_end=True)
+    assert log.decoder.parts == [Rows([{"i": 1}, {"i": 2}]), Rows([{"i": 3}])]
+    assert log.decoder.is_verified
+
+
+def shifted(old, seconds):
+    """The same lines by a clock that differs."""
+    from datetime import datetime, timedelta
+
+    def moved(line):
+        moment = datetime.fromisoformat(line.timestamp) + timedelta(seconds=seconds)
+        return LogLine(moment.isoformat(timespec="microseconds"), line.source, line.dyno, line.message)
+
+    return [moved(line) for line in old]
+
+
+OLDER = [
+    LogLine("2026-01-01T11:59:58.000000+00:00", source, "run.1", text)
+    for source, text in [
+        ("heroku", NEXT_STARTED),
+        ("app", '{"i": 666}'),
+        ("heroku", "Process exited with status 7"),
+        ("heroku", "State changed from up to complete"),
+    ]
+]
+
+
+@pytest.mark.parametrize("seconds", [-3600, -300, -6, -4, -2, -0.5, 0, 3, 300, 3600])
+@pytest.mark.parametrize("older", [[], OLDER])
+@pytest.mark.parametrize("is_reordered", [False, True])
+def test_a_log_whose_clock_differs_from_that_of_the_api_loses_nothing_and_adds_nothing(
+    log, seconds, older, is_reordered
+):
+    ours = [*heroku(STARTED), *heroku(UP), *plain(1, 2), *heroku("Process exited with status 3", second=5)]
+    if is_reordered:
+        ours = [*ours[1:3], ours[0], *ours[3:]]
+    for line in shifted([*older, *ours], seconds):
+        log.take([line])
+    rows = [row["i"] for part in log.decoder.parts for row in part.rows]
+    assert log.exit_status == 3
+    log.fill(shifted([*older, *sorted(ours, key=lambda line: line.timestamp)], seconds), at_end=True)
+    assert [row["i"] for part in log.decoder.parts for row in part.rows] == [1, 2]
+    assert log.exit_status == 3
+    assert log.problem() is None
+    assert is_reordered or rows == [1, 2]
+
+
+def test_authentic_records_need_no_clock(log):
+    log.take(shifted([*lines(*keyed(3))], -3600))
+    assert log.decoder.is_verified
+    assert log.exit_status == 0
+
+
+def test_lines_of_the_next_dyno_of_the_same_name_are_ignored(log):
+    log.take([*heroku(STARTED, UP), *plain(1), *heroku(OVER, second=2)])
+    log.take(
+        [
+            *heroku(NEXT_STARTED, second=3),
+            *lines('{"i": 2}', second=4),
+            *heroku("Process exited with status 9", second=5),
+        ]
+    )
+    assert log.exit_status == 0
+    assert log.decoder.parts == [Rows([{"i": 1}], verified=False)]

@@ -1,0 +1,262 @@
+"""The records of one process of the worker's helper: in order, each once, counted and checked by its end mark."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zlib
+from binascii import a2b_base64
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from heroku_magic.protocol.call_value import decode_row
+from heroku_magic.protocol.records import (
+    Call,
+    Declaration,
+    End,
+    Failure,
+    File,
+    Metric,
+    Progress,
+    Record,
+    Return,
+    Returns,
+    Rows,
+    RunKey,
+)
+from heroku_magic.protocol.tables import Table, read_table
+from heroku_magic.text.redact import Mask
+from heroku_magic.text.sanitize import clean_line
+
+MAX_RECORD_BYTES = 64_000_000  # unpacked, so that a few short lines cannot fill the memory
+MAX_FILE_BYTES = 5_000_000  # of all files of a run
+_KINDS: dict[str, type[Declaration | Progress | Metric | Failure | End]] = {
+    "task": Declaration,
+    "progress": Progress,
+    "metric": Metric,
+    "failure": Failure,
+    "end": End,
+}
+
+
+class RecordSecrets:
+    """What has to be hidden in records: the secret parameters, and the key, which a task's environment holds."""
+
+    def __init__(self, key: RunKey, mask: Mask) -> None:
+        self._mask = mask
+        self._mask_with_key = mask | Mask([key.secret])
+        self._key = key.secret
+
+    def mask_for(self, data: bytes) -> Mask:
+        """Return the mask of a record; that of the key only if the record holds it, as most records are large."""
+        return self._mask_with_key if self._key.reveal().encode() in data.lower() else self._mask
+
+
+class HelperProcess:
+    """The records of one process of the task, ordered by number."""
+
+    def __init__(self, secrets: RecordSecrets, *, allow_pickle: bool) -> None:
+        self._secrets = secrets
+        self._allow_pickle = allow_pickle
+        self._is_typed = False
+        self._undecodable = ""
+        self._next = 0
+        self._held: dict[int, tuple[str, str, str]] = {}
+        self._payloads: list[str] = []
+        self._macs = hashlib.sha256()
+        self._file = bytearray()
+        self._file_bytes = 0
+        self._last: int | None = None
+        self._unassigned: deque[Record] = deque()
+        self.parts: list[Rows | Table] = []
+        self.files: dict[str, bytes] = {}
+        self.calls: list[Call] = []
+        self.damaged: list[int] = []
+        self.failure: Failure | None = None
+        self.end: End | None = None
+        self.checksum = ""
+        self.began_at = self.last_at = ""
+
+    def note_time(self, timestamp: str) -> None:
+        """Take note of when the log says that a record was written."""
+        self.began_at = min(self.began_at or timestamp, timestamp)
+        self.last_at = max(self.last_at, timestamp)
+
+    def take(self, number: int, kind: str, mac: str, payload: str) -> list[Record]:
+        """Store a numbered record; return the records that are now in order."""
+        if kind == "end":
+            self._last = number
+        if number >= self._next:
+            self._held.setdefault(number, (kind, mac, payload))
+        ready: list[Record] = []
+        while self._next in self._held:
+            ready += self._complete(*self._held.pop(self._next))
+            self._next += 1
+        return ready
+
+    def missing(self) -> list[tuple[int, int]]:
+        """Return the gaps below the highest known number."""
+        numbers = sorted(self._held) + ([self._last + 1] if self._last is not None else [])
+        gaps, expected = [], self._next
+        for number in numbers:
+            if number > expected:
+                gaps.append((expected, number - 1))
+            expected = max(expected, number + 1)
+        return gaps
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the received records, or None."""
+        if gaps := self.missing():
+            return f"records {_ranges(gaps)} are missing, and the log's backlog does not contain them"
+        if self.end is None:
+            return "the end mark is missing, so some rows may be missing"
+        if self._undecodable:
+            return f"the value of the function cannot be read: {self._undecodable}"
+        if self.damaged:
+            return f"records {_ranges([(number, number) for number in self.damaged])} cannot be read"
+        if self.end.rows != sum(map(length, self.parts)) or self.end.checksum != self.checksum:
+            return "the rows do not match the count and checksum of the end mark"
+        return None
+
+    def _complete(self, kind: str, mac: str, payload: str) -> list[Record]:
+        """Join the payloads of a record; return the record once its last part has arrived."""
+        if kind == "end":
+            self.checksum = self._macs.hexdigest()[:24]
+        self._macs.update(mac.encode())
+        self._payloads.append(payload)
+        if kind.endswith("+"):
+            return []
+        joined, self._payloads = "".join(self._payloads), []
+        try:
+            record = self._read(kind, joined)
+        except (ValueError, RecursionError, zlib.error, msgspec.MsgspecError):
+            self.damaged.append(self._next)
+            return []
+        self._store(record)
+        return [record] if record is not None else []
+
+    def _read(self, kind: str, payload: str) -> Record | None:
+        """Parse a record by its kind; unknown kinds are not part of the result."""
+        data = _unpacked(payload)
+        text, _, body = data.partition(b"\n")
+        mask = self._secrets.mask_for(data)
+        if kind == "rows" and self._is_typed:
+            return self._decode_values(json.loads(text), mask)
+        header = mask.value(json.loads(text))
+        if kind == "task":
+            self._is_typed = header.get("typed") is True
+        if kind == "rows":
+            return msgspec.convert({"rows": header}, Rows)
+        if kind == "table":
+            return read_table(header, body).redacted(mask)
+        if kind == "file":
+            return self._add_file(msgspec.convert(header, _FilePart), body)
+        if kind == "return":
+            return self._check_order(msgspec.convert({"returns": header}, Returns))
+        record = msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
+        return record.redacted(mask) if isinstance(record, Failure) else record
+
+    def _decode_values(self, rows: list[Any], mask: Mask) -> Rows:
+        try:
+            return Rows([decode_row(row, mask, allow_pickle=self._allow_pickle) for row in rows], typed=True)
+        except ValueError as error:
+            self._undecodable = clean_line(str(error)[:500])
+            raise
+
+    def _check_order(self, returns: Returns) -> Returns:
+        expected = range(len(self.calls), len(self.calls) + len(returns.returns))
+        if [one.call for one in returns.returns] != [*expected]:
+            raise ValueError("the calls are out of order")
+        return returns
+
+    def _add_file(self, head: _FilePart, body: bytes) -> File | None:
+        self._file_bytes += len(body)
+        self._file = self._file + body if head.part else bytearray(body)
+        is_last = head.part + 1 == head.parts
+        if self._file_bytes > MAX_FILE_BYTES or (is_last and len(self._file) != head.size):
+            raise ValueError("the files are too large, or a file does not have its declared size")
+        return File(_file_name(head.name), bytes(self._file)) if is_last else None
+
+    def _store(self, record: Record | None) -> None:
+        if isinstance(record, (Rows, Table)):
+            self.parts.append(record)
+        elif isinstance(record, File):
+            self.files[record.name] = record.content
+        elif isinstance(record, Failure):
+            self.failure = record
+        elif isinstance(record, End):
+            self.end = record
+        if isinstance(record, Returns):
+            for one in record.returns:
+                self.calls.append(self._finish_call(one))
+        elif isinstance(record, (Table, File, Failure)) or (isinstance(record, Rows) and record.rows):
+            self._unassigned.append(record)
+
+    def _finish_call(self, returned: Return) -> Call:
+        """Assign to a call the records since the previous call: as many rows as the call counts."""
+        parts: list[Rows | Table] = []
+        files: dict[str, bytes] = {}
+        failure, left = None, returned.rows or 0
+        # One record may hold the rows of several calls; everything else follows the return of the previous call.
+        while self._unassigned and (left or not isinstance(self._unassigned[0], Rows)):
+            record = self._unassigned.popleft()
+            if isinstance(record, Rows):
+                own, rest = record.rows[:left], record.rows[left:]
+                parts.append(msgspec.structs.replace(record, rows=own))
+                left -= len(own)
+                if rest:
+                    self._unassigned.appendleft(msgspec.structs.replace(record, rows=rest))
+            elif isinstance(record, Table):
+                parts.append(record)
+                left -= record.length
+            elif isinstance(record, File):
+                files[record.name] = record.content
+            elif isinstance(record, Failure):
+                failure = record
+        if failure is self.failure:
+            self.failure = None  # this call's failure does not mean that the run failed
+        if left:
+            self.damaged.append(self._next)
+        return Call(returned, None if returned.rows is None else parts or [Rows([])], files, failure)
+
+
+class _FilePart(msgspec.Struct, frozen=True):
+    """The header of one part of a file of `size` bytes."""
+
+    name: str
+    part: int
+    parts: int
+    size: int
+
+
+def _unpacked(payload: str) -> bytes:
+    """Return the JSON of a payload and, if it is packed, a newline and the bytes after it.
+
+    Rows may contain NaN and Infinity, which only the standard library's decoder accepts.
+    """
+    if payload.startswith(("[", "{")):
+        return payload.encode("utf-8", "replace")
+    unzip = zlib.decompressobj()
+    data = unzip.decompress(a2b_base64(payload), MAX_RECORD_BYTES)
+    if not unzip.eof:
+        raise ValueError("the record is too large")
+    return data
+
+
+def _file_name(name: str) -> str:
+    """Return the last part of a path, with only characters that are valid in every file system."""
+    last = re.split(r"[/\\]", name)[-1]
+    return re.sub(r"[^\w.+ -]", "_", last)[:100].strip(". ") or "file"
+
+
+def length(part: Rows | Table) -> int:
+    """Return the number of rows of a part of a result."""
+    return part.length if isinstance(part, Table) else len(part.rows)
+
+
+def _ranges(gaps: list[tuple[int, int]]) -> str:
+    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in gaps[:20]]
+    return ", ".join(shown) + (f" and {len(gaps) - 20} more" if len(gaps) > 20 else "")

@@ -1,0 +1,39 @@
+"""Measures a run by a monotonic clock, which no change of the computer's time affects."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+
+class RunClock:
+    """The age of a run in seconds, and its time limit. The age is None before the start."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._began: float | None = None
+
+    def start(self, age: float = 0.0) -> None:
+        """Start at an age, which is more than 0 for a run of another process."""
+        self._began = time.monotonic() - max(age, 0.0)
+
+    def age(self, at: float | None = None) -> float | None:
+        """Return the age at a time of the monotonic clock, or now."""
+        return None if self._began is None else (at or time.monotonic()) - self._began
+
+    def has_used(self, share: float) -> bool:
+        """Return whether the run has used a share of its time limit."""
+        return (self.age() or 0.0) > share * self._limit
+
+    def reaches_limit(self, age: float | None) -> bool:
+        """Return whether a run that ended at this age, or has reached it, was ended by its time limit."""
+        return age is not None and age >= self._limit - 0.5
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Return the seconds between two timestamps of one clock, at least 0."""
+    return max((_parsed(end) - _parsed(start)).total_seconds(), 0.0)
+
+
+def _parsed(timestamp: str) -> datetime:
+    return datetime.fromisoformat(timestamp.replace("Z", "+00:00"))
