@@ -150,6 +150,12 @@ def api():
 
 
 @pytest.fixture
+def no_other_python(monkeypatch):
+    """No Python but this one is installed, so that the checks of a deploy start no process."""
+    monkeypatch.setattr("heroku_magic.deploy.syntax.shutil.which", lambda name: None)
+
+
+@pytest.fixture
 def elsewhere(monkeypatch, tmp_path):
     """Run the test in an empty folder outside any git repository; return the folder."""
     monkeypatch.chdir(tmp_path)

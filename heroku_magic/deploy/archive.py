@@ -7,6 +7,7 @@ deploy an app can read its slug.
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import hashlib
 import io
@@ -39,7 +40,7 @@ class Archive:
     """A packed folder, ready to be sent. checksum: `SHA256:` and hex digits.
 
     sizes: bytes of each file by its path; names: of all files and links; texts: of sources and settings;
-    warnings: about files that may hold secrets.
+    warnings: about odd links and files that may hold secrets.
     """
 
     file: IO[bytes]
@@ -142,6 +143,11 @@ class _Packer:
             what = "is a link out of the folder, and only the folder is sent."
             self.issues.append(f"{clean_line(info.name)} {what}")
             return
+        try:
+            source.stat()
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                self._warnings.append(f"{clean_line(info.name)} is a link that leads back to itself.")
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, str(target), 0o777
         tar.addfile(info)
 

@@ -130,7 +130,10 @@ def test_links_in_a_circle_are_sent_as_they_are(folder):
     (folder / "b").symlink_to("a")
     (folder / "a").symlink_to("b")
     (folder / "self").symlink_to("./self")
-    assert names(pack(folder)) == ["a", "b", "self"]
+    (folder / "gone").symlink_to("nowhere")
+    package = pack(folder)
+    assert names(package) == ["a", "b", "gone", "self"]
+    assert package.warnings == [f"{name} is a link that leads back to itself." for name in ("a", "b", "self")]
 
 
 @pytest.mark.parametrize(

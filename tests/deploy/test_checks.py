@@ -15,6 +15,8 @@ from heroku_magic.deploy import syntax
 from heroku_magic.deploy.checks import findings, problems, processes, warnings
 from heroku_magic.deploy.syntax import _COMPILE
 
+pytestmark = pytest.mark.usefixtures("no_other_python")
+
 LOCK = '{"_meta": {"requires": {"python_version": "%s"}}}'
 HERE = f"3.{sys.version_info.minor}"
 GOOD = {

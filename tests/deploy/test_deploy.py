@@ -22,6 +22,8 @@ from heroku_magic.errors import Unreachable
 from heroku_magic.runs.events import StateChange
 from heroku_magic.text.notifier import notifications_to
 
+pytestmark = pytest.mark.usefixtures("no_other_python")
+
 
 @pytest.fixture
 def platform(platform, monkeypatch):

@@ -11,6 +11,8 @@ from heroku_magic import SettingsError, connect, init
 from heroku_magic.deploy.archive import pack
 from heroku_magic.deploy.checks import problems
 
+pytestmark = pytest.mark.usefixtures("no_other_python")
+
 
 @pytest.mark.usefixtures("processes")
 def test_a_new_folder_runs_at_once(tmp_path, monkeypatch):

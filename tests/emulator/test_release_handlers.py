@@ -250,8 +250,7 @@ def test_a_file_is_never_written_through_a_link(app, tmp_path):
 
 def test_links_inside_are_kept(app):
     archive = tarball(
-        {"Procfile": "say: cat two", "in/one": "linked\n"},
-        *(link("two", "in/one"), link("gone", "nowhere"), link("a", "b"), link("b", "a")),
+        {"Procfile": "say: cat two", "in/one": "linked\n"}, link("two", "in/one"), link("gone", "nowhere")
     )
     assert app.build(archive)[0]["status"] == "succeeded"
     assert app.output("say") == ["linked"]
