@@ -112,6 +112,7 @@ def test_hostile_text_stays_text(fed, say, final):
     assert set(markup).isdisjoint("\x1b\u202e\u2028\x9b")
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("character", ["x", "&", "\U0001f600", "\x01", "\u202e"])
 @pytest.mark.parametrize(("final", "size"), [(False, 64_000), (True, 256_000)])
 def test_the_size_is_bounded_for_any_content(fed, say, character, final, size):
