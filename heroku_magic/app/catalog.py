@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.errors import NotFound
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.task import RESERVED_TYPES, Task, choose
+from heroku_magic.runs.jobs import cancelled_on_error
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notify
@@ -135,12 +136,9 @@ class Catalog:
             timeout=DESCRIBE_TIMEOUT,
             is_local=connection.settings.is_local,
         )
-        run = Run(connection.client, spec).start()
-        try:
+        with cancelled_on_error():
+            run = Run(connection.client, spec).start()
             error = run.exception()
-        except KeyboardInterrupt:
-            run.cancel()
-            raise
         if error is not None:
             notify(f"The parameters of the tasks could not be read, so they are not checked before the start: {error}")
             return {}

@@ -10,6 +10,7 @@ from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.call_value import restore
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.tables import Table
+from heroku_magic.runs.jobs import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -76,12 +77,7 @@ class Function(Generic[P, T]):
         TaskFailed
             If the function raises; the message has its own traceback lines.
         """
-        run = self.submit(*args, **kwargs)
-        try:
-            run.wait()
-        except KeyboardInterrupt:
-            run.cancel()
-        return value(run)  # type: ignore[no-any-return]  # what came through a log has no type
+        return value(run_to_end(lambda: self.submit(*args, **kwargs)))  # type: ignore[no-any-return]  # what came through a log has no type
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Run:
         """Start a call on a dyno and return its run at once.

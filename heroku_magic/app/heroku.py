@@ -14,6 +14,7 @@ from heroku_magic.app.management import ManagedApp
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
 from heroku_magic.runs import detached as detached_
+from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
 from heroku_magic.runs.options import RunOptions, SweepOptions, check_count, pick, split
 from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.run import Run
@@ -94,7 +95,7 @@ class Heroku(ManagedApp):
         >>> heroku.run(code="[{'square': n * n} for n in range(3)]")["square"].tolist()
         [0, 1, 4]
         """
-        return _result(self.submit(task, parameters, **options))
+        return run_to_end(lambda: self.submit(task, parameters, **options)).result()
 
     def submit(
         self,
@@ -160,10 +161,11 @@ class Heroku(ManagedApp):
 
     def _start(self, spec: RunSpec) -> Run:
         self._hidden.update(spec.secrets.values())
-        run = Run(self.client, spec).start()
-        run.call_when_done(self._planner.bundler.learn)
-        _remember(run)
-        return run
+        with cancelled_on_error():
+            run = Run(self.client, spec).start()
+            run.call_when_done(self._planner.bundler.learn)
+            _remember(run)
+            return run
 
     def sweep(
         self,
@@ -262,9 +264,10 @@ class Heroku(ManagedApp):
     def _start_sweep(self, missing: ResumePlan) -> Sweep:
         name, plan, options, journal, known, live = missing
         self._hidden.update(plan.first.secrets.values())
-        sweep = Sweep(self.client, plan, options, id=name, journal=journal, known=known, live=live).start()
-        _remember(sweep)
-        return sweep
+        with cancelled_on_error():
+            sweep = Sweep(self.client, plan, options, id=name, journal=journal, known=known, live=live).start()
+            _remember(sweep)
+            return sweep
 
     def estimate(
         self,
@@ -334,7 +337,7 @@ class Heroku(ManagedApp):
             named,
             options,
             most_at_once=most_at_once,
-            call=lambda spec: _result(self._start(spec)),
+            call=lambda spec: run_to_end(lambda: self._start(spec)).result(),
             hidden=self._hidden,
         )
 
@@ -382,15 +385,6 @@ class Heroku(ManagedApp):
 def last() -> Run | Sweep | None:
     """Return the run or the sweep that was started last in this process."""
     return _last
-
-
-def _result(run: Run) -> pd.DataFrame | None:
-    """Wait for a run's rows; an interrupt stops its dyno and waits until it is gone."""
-    try:
-        return run.result()
-    except KeyboardInterrupt:
-        run.cancel()
-        return run.result()
 
 
 _last: Run | Sweep | None = None

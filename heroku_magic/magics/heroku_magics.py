@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import cell_magic, line_cell_magic, magics_class, no_var_expand
@@ -15,15 +16,17 @@ from heroku_magic.magics.deploy_verbs import DeployVerbs
 from heroku_magic.magics.help_text import help_text
 from heroku_magic.magics.parser import parse
 from heroku_magic.magics.run_verbs import RunVerbs
+from heroku_magic.runs.jobs import started_jobs, stop_all
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
     from heroku_magic.magics.completion import Matches
     from heroku_magic.magics.completion_sources import CompletionSources
     from heroku_magic.magics.parser import ParsedLine
+    from heroku_magic.runs.jobs import StartedJob
 
 # Older versions of IPython wrap magics in generated functions, whose frames have no module name.
 _NOT_THE_CALLER = frozenset({"heroku_magic", "IPython", "decorator", ""})
@@ -75,22 +78,22 @@ class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
 
     def _run_magic(self, line: str, cell: str | None, magic: str) -> Any:
         parsed: ParsedLine | None = None
-        try:
-            parsed = parse(line, {**self._shell.user_ns, **_locals_of_caller()}, body=cell, magic=magic)
-            if parsed.help:
-                print(help_text(parsed.verb, is_cell=cell is not None))
-                return None
-            return getattr(self, f"_{parsed.verb.name}")(parsed)
-        except HerokuMagicError as error:
-            error.verbose = self.verbose or (parsed is not None and "verbose" in parsed.options)
-            raise
-        except KeyboardInterrupt:  # its traceback would show frames that may hold a token
-            raise Interrupted(
-                "Interrupted before a dyno was started; nothing was left running."
-                if cell is not None or parsed is None or parsed.verb.name == "run"
-                else "Interrupted. Heroku may have carried out the request all the same. Check with %heroku apps and "
-                "%heroku status."
-            ) from None
+        with started_jobs() as jobs:
+            try:
+                parsed = parse(line, {**self._shell.user_ns, **_locals_of_caller()}, body=cell, magic=magic)
+                if parsed.help:
+                    print(help_text(parsed.verb, is_cell=cell is not None))
+                    return None
+                return getattr(self, f"_{parsed.verb.name}")(parsed)
+            except HerokuMagicError as error:
+                error.verbose = self.verbose or (parsed is not None and "verbose" in parsed.options)
+                raise
+            except KeyboardInterrupt:  # its traceback would show frames that may hold a token
+                starts_dyno = cell is not None or parsed is None or parsed.verb.name == "run"
+                raise _interrupted(jobs, starts_dyno=starts_dyno) from None
+            except Exception:  # of the display, for example: what nobody sees must not go on
+                stop_all(jobs)
+                raise
 
     def complete(self, text: str, is_first_line: bool) -> Matches | None:
         """Return what can complete a line's text, without waiting for anything."""
@@ -104,6 +107,25 @@ class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
                 self._choice, lambda: set(shell.user_ns) - set(shell.user_ns_hidden)
             )
         return complete(text, self._completion_sources, is_first_line=is_first_line)
+
+
+def _interrupted(jobs: Sequence[StartedJob], *, starts_dyno: bool) -> Interrupted:
+    """Stop what was started before anybody watched it, and return what became of it; another interrupt lets go."""
+    live = [job for job in jobs if not job.done()]
+    with suppress(KeyboardInterrupt):
+        stop_all(jobs)
+    if live:
+        outcomes = [
+            f"{job.id} is detached and goes on: %heroku attach {job.id}" if job.is_detached else job.outcome_message()
+            for job in live
+        ]
+        return Interrupted(" ".join(["Interrupted.", *outcomes]))
+    return Interrupted(
+        "Interrupted before a dyno was started; nothing was left running."
+        if starts_dyno
+        else "Interrupted. Heroku may have carried out the request all the same. Check with %heroku apps and "
+        "%heroku status."
+    )
 
 
 def _locals_of_caller() -> Mapping[str, Any]:

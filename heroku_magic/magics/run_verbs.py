@@ -5,8 +5,9 @@ from __future__ import annotations
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.errors import Interrupted, InvalidOptions, RunCancelled
+from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions, RunCancelled
 from heroku_magic.magics.verb_group import VerbGroup, table
+from heroku_magic.runs.jobs import stop_all
 from heroku_magic.runs.options import RunOptions, SweepOptions, from_command_line, option_names
 
 if TYPE_CHECKING:
@@ -170,6 +171,10 @@ class RunVerbs(VerbGroup):
         try:
             output = self._output(job, line)  # it already runs, so an interrupt in here has to stop it, too
             output.follow()
+        except Exception as error:
+            stop_all([job])
+            what = f"The output of {job.id} cannot be shown: {type(error).__name__}: {error}."
+            raise HerokuMagicError(f"{what} {job.outcome_message()}") from error
         except KeyboardInterrupt:
             if job.is_detached:
                 _leave(output)

@@ -1,20 +1,21 @@
 """Creates the dyno of a run, even when a response is lost or the app is at its limit.
 
 A create request must not simply be repeated, as every one that arrives starts a dyno that costs money. After a
-lost response the dyno is therefore looked for by the run's id, which its command carries.
+lost response the dyno is therefore looked for by the run's id, which its command carries. One that shows up later
+is left to the DynoGuard.
 """
 
 from __future__ import annotations
 
 import random
-import time
-from datetime import datetime
+from copy import copy
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.log_stream import backlog
-from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
+from heroku_magic.api.resources import ONE_OFF
 from heroku_magic.errors import ApiError, LogStreamError, Refused, Unreachable
 from heroku_magic.runs.command_mark import marked, run_id
+from heroku_magic.runs.dyno_guard import as_logged, started_by
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heroku_magic.api.client import HerokuClient
-    from heroku_magic.api.log_lines import LogLine
+    from heroku_magic.api.resources import Dyno
     from heroku_magic.protocol.records import RunKey
+    from heroku_magic.runs.dyno_guard import DynoGuard
     from heroku_magic.runs.spec import RunSpec
 
 # Seconds before each look for a dyno after a lost response: it may be listed late.
@@ -34,13 +36,17 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.5, 10.0
 
 
 class Stopped(Exception):
-    """The run was cancelled before a dyno was started."""
+    """The run was cancelled; the text says when."""
+
+    def __init__(self, when: str = "before its dyno was created.") -> None:
+        super().__init__(when)
 
 
 class DynoCreator:
     """Creates one dyno.
 
-    wait: sleeps for some seconds and returns whether the run was cancelled meanwhile.
+    guard: learns of each request and of lost responses. wait: sleeps for some seconds and returns whether the run
+    was cancelled meanwhile.
     is_patient: whether to wait while the app is at its limit.
     """
 
@@ -50,6 +56,7 @@ class DynoCreator:
         spec: RunSpec,
         key: RunKey,
         *,
+        guard: DynoGuard,
         wait: Callable[[float], bool],
         is_patient: bool,
     ) -> None:
@@ -58,6 +65,7 @@ class DynoCreator:
         self._run_id = key.run
         self._command = marked(spec.command, key.run)
         self._env = {**spec.env, "RUN_KEY": Secret(key.env())}
+        self._guard = guard
         self._wait = wait
         self._is_patient = is_patient
         self._lost_responses = 0
@@ -66,19 +74,14 @@ class DynoCreator:
         """Create the dyno. Raises ApiError, or Stopped if the run was cancelled before."""
         try:
             return self._create_once()
-        except Refused as error:
-            if self._spec.size is None:
-                raise
-            raise Refused(f"{error} (with --size {self._spec.size})", status=error.status, id=error.id) from None
-        except Unreachable as error:
-            if not error.sent:
-                raise
-            ends_at = datetime.fromtimestamp(time.time() + self._spec.timeout).astimezone()
-            unknown = (
-                f"It is unknown whether a dyno was started for {self._run_id}. If so, `%heroku ps` lists it, "
-                f"`%heroku stop {self._run_id}` stops it, and it ends by itself at {ends_at:%H:%M:%S}."
-            )
-            raise Unreachable(f"{error} {unknown}", status=error.status, id=error.id) from None
+        except ApiError as error:
+            details = [f"(with --size {self._spec.size})"] if isinstance(error, Refused) and self._spec.size else []
+            details += [self._guard.unknown_message()] if self._lost_responses else []
+            extended = copy(error)
+            extended.args = (" ".join([str(error), *details]),)
+            if self._lost_responses and self._wait(0):
+                raise Stopped(f"while its dyno was being created. {extended}") from None
+            raise extended from None
 
     def _create_once(self) -> Dyno:
         """Create one dyno, whatever happens to the responses."""
@@ -88,6 +91,7 @@ class DynoCreator:
             if not error.sent:
                 raise
             self._lost_responses += 1
+            self._guard.response_lost()
             try:
                 found = self._find()
             except (ApiError, LogStreamError):  # nobody can look, so it stays unknown
@@ -99,21 +103,11 @@ class DynoCreator:
         notify("The response to the create request was lost, and no dyno was started. Creating it again.")
         return self._create_once()
 
-    def stop_extras(self, dyno: Dyno) -> None:
-        """Stop dynos that requests with a lost response started and that were listed too late."""
-        if not self._lost_responses:
-            return
-        try:
-            for extra in [one for one in self._ours() if one.id != dyno.id]:
-                self._client.stop_dyno(self._spec.app, extra.id)
-                notify(f"Stopped {extra.name}: a create request without a response had started it for this run, too.")
-        except ApiError as error:  # the run has its dyno and continues
-            notify(f"It is unknown whether a lost create request started another dyno for this run: {error}")
-
     def _create_within_limit(self) -> Dyno:
         """Create the dyno; while the app is at its limit, wait for another one to end."""
         spec, seconds = self._spec, SHORTEST_WAIT
         while True:
+            self._guard.create_sent()
             try:
                 return self._client.create_dyno(
                     spec.app, self._command, self._env, size=spec.size, time_to_live=spec.timeout
@@ -140,16 +134,7 @@ class DynoCreator:
     def _ours_in_log(self) -> list[Dyno]:
         """Find a dyno that has already exited by the line that its start left in the log."""
         lines = backlog(self._client, self._spec.app, ONE_OFF)
-        return [self._as_logged(line) for line in lines if line.source == "heroku" and self._is_start(line.message)]
-
-    def _is_start(self, message: str) -> bool:
-        """Whether a message reports the start of this run; each line of a command is a message of its own."""
-        command = message.removeprefix("Starting process with command `")
-        return command != message and run_id(command.removesuffix("`")) == self._run_id
-
-    def _as_logged(self, line: LogLine) -> Dyno:
-        size, release = self._spec.size or "", DynoRelease(id="", version=0)
-        return Dyno(line.dyno, line.dyno, self._command, line.timestamp, "starting", size, ONE_OFF, release)
+        return [as_logged(line, self._spec, self._command) for line in started_by(self._run_id, lines)]
 
     def _pause(self, seconds: float) -> None:
         """Wait; a cancelled run gives up, unless a dyno may have been started for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -143,7 +144,7 @@ class TableFuture(ABC, Generic[Error]):
             internal, foreign = self._internal_callbacks, self._callbacks
             self._internal_callbacks, self._callbacks = [], []
             self._changed.notify_all()
-        with notifications_to(None):  # what callbacks do is not part of this work
-            for callback in internal:
-                callback()
-        call_in_turn(foreign)
+        with notifications_to(None), ExitStack() as stack:  # what callbacks do is not part of this work
+            stack.callback(call_in_turn, foreign)  # whatever one raises, all are called
+            for callback in reversed(internal):
+                stack.callback(callback)

@@ -6,12 +6,15 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from heroku_magic.errors import ApiError
 from heroku_magic.runs.exit_hooks import Step, at_end
 
 if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
+    from heroku_magic.api.resources import Dyno
     from heroku_magic.runs.spec import RunSpec
 
 CREATE_TIMEOUT = 40.0  # seconds to wait at exit for the create of a detached run
@@ -53,6 +56,26 @@ class RegisteredRun(Protocol):
         """Return a sentence about what became of it."""
 
 
+class WatchedDynos(Protocol):
+    """The dynos of a run that may go on after it."""
+
+    def is_settled(self) -> bool:
+        """Return whether there are none."""
+
+    def look(self) -> None:
+        """Stop those that are listed. Raises ApiError."""
+
+    def leftover_message(self) -> str:
+        """Return a sentence about those that may still run; empty if none is known."""
+
+
+class _Listing(NamedTuple):
+    """An app's dynos; None if they could not be listed."""
+
+    requested_at: float
+    dynos: list[Dyno] | None
+
+
 class _Measured(NamedTuple):
     app: str
     task: str
@@ -60,10 +83,11 @@ class _Measured(NamedTuple):
 
 
 _runs: dict[str, RegisteredRun] = {}
+_watched: dict[str, WatchedDynos] = {}
 _is_ending = threading.Event()
 _durations: dict[_Measured, deque[float]] = {}
 _lock = threading.Lock()
-_dynos: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
+_dynos: dict[tuple[str, str], _Listing] = {}
 
 
 def add(run: RegisteredRun) -> None:
@@ -74,6 +98,16 @@ def add(run: RegisteredRun) -> None:
 def discard(run: str) -> None:
     """Remove a run that has ended."""
     _runs.pop(run, None)
+
+
+def watch(run: str, dynos: WatchedDynos) -> None:
+    """Register what a run may leave behind, until `unwatch`."""
+    _watched[run] = dynos
+
+
+def unwatch(run: str) -> None:
+    """Remove the dynos of a run, none of which is left."""
+    _watched.pop(run, None)
 
 
 def is_ending() -> bool:
@@ -104,23 +138,23 @@ def mean_duration(spec: RunSpec) -> float | None:
     return sum(durations) / len(durations) if durations else None
 
 
-def dynos_since(client: HerokuClient, app: str, moment: float) -> frozenset[str] | None:
-    """Return the ids of an app's dynos at some time after `moment`, on the monotonic clock.
+def dynos_since(client: HerokuClient, app: str, moment: float) -> list[Dyno] | None:
+    """Return an app's dynos at some time after `moment`, on the monotonic clock.
 
     All runs share one request per interval; None while it is too early for the next. Raises ApiError.
     """
     key = (client.base_url, app)
     with _lock:
-        taken_at, ids = _dynos.get(key, (float("-inf"), frozenset()))
-        if taken_at >= moment:
-            return ids
+        latest = _dynos.get(key, _Listing(float("-inf"), None))
+        if latest.requested_at >= moment and latest.dynos is not None:
+            return latest.dynos
         interval = LOOKUP_INTERVAL if client.requests_left > FEW_REQUESTS else SPARING_INTERVAL
-        if time.monotonic() - taken_at < interval:
+        if time.monotonic() - latest.requested_at < interval:
             return None
         requested_at = time.monotonic()
-        ids = frozenset(dyno.id for dyno in client.dynos(app))
-        _dynos[key] = requested_at, ids
-        return ids
+        _dynos[key] = _Listing(requested_at, None)  # if this fails, the next run does not try again at once
+        _dynos[key] = listing = _Listing(requested_at, client.dynos(app))
+        return listing.dynos
 
 
 def _stop_all() -> None:
@@ -132,7 +166,30 @@ def _stop_all() -> None:
     until = time.monotonic() + STOP_TIMEOUT
     for run in runs:
         run.wait(max(until - time.monotonic(), 0))
-        print(f"heroku_magic: {run.outcome_message()}", file=sys.stderr)  # noqa: T201 - no display is left at exit
+        _print(run.outcome_message())
+    ids = {run.id for run in runs}
+    _look_once_more([dynos for run, dynos in [*_watched.items()] if run not in ids and not dynos.is_settled()])
+
+
+def _look_once_more(watched: list[WatchedDynos]) -> None:
+    """Stop what earlier runs have left behind, and report what may still run."""
+    looks = [threading.Thread(target=_look, args=(dynos,), daemon=True) for dynos in watched]
+    for look in looks:
+        look.start()
+    until = time.monotonic() + STOP_TIMEOUT
+    for look, dynos in zip(looks, watched, strict=True):
+        look.join(max(until - time.monotonic(), 0))
+        if message := dynos.leftover_message():
+            _print(message)
+
+
+def _look(dynos: WatchedDynos) -> None:
+    with suppress(ApiError):
+        dynos.look()
+
+
+def _print(message: str) -> None:
+    print(f"heroku_magic: {message}", file=sys.stderr)  # noqa: T201 - no display is left at exit
 
 
 at_end(Step.DYNOS, _stop_all)

@@ -11,6 +11,7 @@ from heroku_magic.protocol.records import Metric, Progress
 from heroku_magic.runs import registry
 from heroku_magic.runs.events import FINAL, Event, StateChange
 from heroku_magic.runs.future import TableFuture
+from heroku_magic.runs.jobs import record_start
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.snapshot import SAME_NAMES, RunSnapshot
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.records import Call, Declaration, Rows
     from heroku_magic.protocol.tables import Table
     from heroku_magic.runs.detached import Detached
+    from heroku_magic.runs.dyno_guard import DynoGuard
     from heroku_magic.runs.spec import RunSpec
 
 
@@ -103,6 +105,7 @@ class Run(TableFuture[HerokuMagicError]):
 
     def start(self) -> Run:
         """Request the dyno, or attach to the existing one, and return at once; errors become the run's result."""
+        record_start(self)
         registry.add(self)
         self._runner.start()
         return self
@@ -219,9 +222,22 @@ class Run(TableFuture[HerokuMagicError]):
             "started_at": started_at
             and datetime.fromtimestamp(started_at, timezone.utc).isoformat(timespec="microseconds"),
             "seconds": None if seconds is None else round(seconds, 3),
-            "dollars": self._spec.price(self.size, seconds),
+            "dollars": self._dollars(),
             "verified": self._log.decoder.is_verified,
+            "extra_dynos": [extra.dyno.name for extra in self.guard.extra_dynos()],
         }
+
+    @property
+    def guard(self) -> DynoGuard:
+        """What may go on unseen, and is billed all the same."""
+        return self._runner.guard
+
+    def _dollars(self) -> float | None:
+        billed = self.guard.extra_seconds()
+        if self.dyno is not None or not billed:
+            billed.append((self.size, self.seconds))
+        prices = [self._spec.price(size, seconds) for size, seconds in billed]
+        return None if None in prices else sum(price or 0.0 for price in prices)
 
     def snapshot(self) -> RunSnapshot:
         """Return what is known of the run by now, as an object that can be pickled."""
@@ -278,8 +294,11 @@ class Run(TableFuture[HerokuMagicError]):
 
     def leftover_message(self) -> str:
         """Return a sentence about what may still be running, and until when."""
+        guard = self.guard
+        if message := guard.leftover_message():
+            return message
         if self.dyno is None or self.ends_at is None:
-            return "No dyno was started."
+            return guard.unknown_message() if guard.had_lost_response else "No dyno was started."
         ends_at = datetime.fromtimestamp(self.ends_at).astimezone()
         return (
             f"{self.dyno} of {self.app} may still be running. It ends by itself at {ends_at:%H:%M:%S} "

@@ -9,29 +9,29 @@ import queue
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.api.log_stream import LogStream
 from heroku_magic.errors import (
     ApiError,
     EmulatorError,
-    FailedRun,
     HerokuMagicError,
     LogStreamError,
     NotFound,
     RunCancelled,
-    Unreachable,
 )
 from heroku_magic.protocol.records import RunKey
 from heroku_magic.runs import detached as detached_runs
 from heroku_magic.runs import registry
+from heroku_magic.runs.background import start_thread
 from heroku_magic.runs.create_dyno import DynoCreator, Stopped
+from heroku_magic.runs.dyno_guard import DynoGuard
 from heroku_magic.runs.event_log import EventLog
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.failures import failure_of
 from heroku_magic.runs.log_reader import RAN_TWICE, RunLog
 from heroku_magic.runs.run_clock import RunClock, seconds_between
-from heroku_magic.text.notifier import notifications_to
+from heroku_magic.text.notifier import keeps_notifications, notifications_to, notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from heroku_magic.api.resources import Dyno
     from heroku_magic.api.shared_log import DynoLog, SharedLog
     from heroku_magic.runs.detached import Detached
+    from heroku_magic.runs.handle import RunHandle
     from heroku_magic.runs.spec import RunSpec
 
 # The log's reader pauses after each batch while this many of them wait for the runner. The pause
@@ -52,24 +53,6 @@ SILENCE = 5.0  # seconds without a line after which the dyno is looked up
 BACKLOG_RETRY = 30.0  # seconds until the backlog is read again after a failure
 QUIET = 60.0  # seconds without output after which the user gets a hint
 WARNING = 0.8  # share of the time limit after which the user is warned
-
-
-class RunHandle(FailedRun, Protocol):
-    """A run as its runner sees it: the facts that the runner fills in, and what errors show of it."""
-
-    app: str
-    size: str | None
-    release: int | None
-    started_at: float | None
-    ends_at: float | None
-    seconds: float | None
-    state: str
-
-    def done(self) -> bool:
-        """Return whether the run has ended."""
-
-    def leftover_message(self) -> str:
-        """Return a sentence about what may still be running, and until when."""
 
 
 class Runner:
@@ -108,22 +91,23 @@ class Runner:
         self._shared_log = shared_log
         self._on_exit = on_exit
         self._on_end = on_end
+        self._notify_owner = keeps_notifications(notify)
+        self.guard = DynoGuard(client, spec, self.key.run, self._report)
         self._creator = DynoCreator(
-            client, spec, self.key, wait=self.cancel_requested.wait, is_patient=shared_log is None
+            client, spec, self.key, guard=self.guard, wait=self.cancel_requested.wait, is_patient=shared_log is None
         )
         self._inbox: queue.SimpleQueue[list[LogLine] | LogStreamError | None] = queue.SimpleQueue()
         self._stream: LogStream | DynoLog | None = None
         self._file = detached_runs.path(detached.run) if detached else None
         self._dyno_id = ""
         self._clock = RunClock(spec.timeout)
-        self._looked_at = self._next_backlog = 0.0
-        self._was_missing = False
+        self._next_backlog = 0.0
         self._notes: set[str] = set()
 
     def start(self) -> None:
         """Start the thread."""
         self.events.add(StateChange("requested", time.time(), task=self.spec.task, app=self.spec.app_name))
-        threading.Thread(target=self._live, name=f"heroku-{self.key.run}", daemon=True).start()
+        start_thread(self._live, f"heroku-{self.key.run}", self._not_started)
 
     def cancel(self) -> None:
         """Request the end of the run and return at once."""
@@ -136,8 +120,13 @@ class Runner:
             self._file.unlink(missing_ok=True)
 
     def _live(self) -> None:
-        with notifications_to(self._note):
+        with notifications_to(self._note), self.guard.watched():
             self._work()
+
+    def _not_started(self, error: BaseException) -> None:
+        self.cancel()
+        self._finish(HerokuMagicError(f"{self.spec.task} was not started: {error or type(error).__name__}."))
+        registry.discard(self.key.run)
 
     def _work(self) -> None:
         try:
@@ -146,46 +135,55 @@ class Runner:
                 self._stream = self._shared_log.follow(dyno.name, self._receive)
             else:
                 self._stream = LogStream(self.client, self.spec.app, dyno.name, self._receive).start()
-            self._creator.stop_extras(dyno)
+            self.guard.look_for_extras()
             self._follow(dyno)
+            self.guard.own_ended()
+            self.guard.look_at_end(self._stream.backlog)
             self._finish(self._verdict())
             until = time.monotonic() + LATE
             while (left := until - time.monotonic()) > 0:
                 if isinstance(late := self._next(left), list):
                     self._take(late)
         except HerokuMagicError as error:
-            self._finish(error)
+            self._fail(error)
         except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its readers waiting forever
-            leftover = self._run.leftover_message()
-            self._finish(HerokuMagicError(f"Internal error in heroku_magic: {type(error).__name__}. {leftover}"))
+            reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+            self._fail(HerokuMagicError(f"Internal error in heroku_magic: {type(error).__name__}{reason}."))
         finally:
             if self._stream is not None:
                 self._stream.close()
             registry.discard(self.key.run)
             self.events.close()
 
+    def _fail(self, error: HerokuMagicError) -> None:
+        """End the run with an error. A dyno that would go on unseen is stopped; one that can be attached is left."""
+        is_left = isinstance(error, LogStreamError | EmulatorError | NotFound | RunCancelled)
+        try:
+            if self._dyno_id and not (is_left or self._file) and not self.log.life.is_over(time.monotonic()):
+                error.args = (f"{error} {self.guard.see_stopped()}",)
+            self.guard.look_for_extras()
+        finally:
+            self._finish(error)
+
     # -- the dyno ---------------------------------------------------------------------------------
 
     def _create(self) -> Dyno:
         """Create the dyno; after a lost response, find it by the run's id."""
         spec = self.spec
-        # A process that exits still waits for the dyno of a detached run.
-        if self.cancel_requested.is_set() or (registry.is_ending() and not spec.is_detached):
-            raise RunCancelled(f"{spec.task} was stopped before its dyno was created.", self._run)
-        self._run.started_at = started_at = time.time()
-        self._clock.start()
         try:
+            # A process that exits still waits for the dyno of a detached run.
+            if self.cancel_requested.is_set() or (registry.is_ending() and not spec.is_detached):
+                raise Stopped  # noqa: TRY301 - it is worded below
+            self._run.started_at = started_at = time.time()
+            self._clock.start()
             dyno = self._creator.create()
-        except Stopped:
-            raise RunCancelled(f"{spec.task} was stopped before its dyno was created.", self._run) from None
-        except Unreachable as error:
-            if not (error.sent and self.cancel_requested.is_set()):
-                raise
-            message = f"{spec.task} was stopped while its dyno was being created. {error}"
-            raise RunCancelled(message, self._run) from None
-        if spec.is_detached:
-            self._file = detached_runs.save(spec, dyno, self.key, self.client.base_url, started_at)
-        self._use(dyno, started_at)
+        except Stopped as stopped:
+            raise RunCancelled(f"{spec.task} was stopped {stopped}", self._run) from None
+        try:
+            if spec.is_detached:
+                self._file = detached_runs.save(spec, dyno, self.key, self.client.base_url, started_at)
+        finally:
+            self._use(dyno, started_at)
         return dyno
 
     def _attach(self, detached: Detached) -> Dyno:
@@ -193,47 +191,41 @@ class Runner:
         self._run.started_at = detached.started_at
         self._clock.start(age=time.time() - detached.started_at)
         dyno = detached.as_dyno()
-        self._use(dyno, detached.started_at)
+        self._use(dyno, detached.started_at, age=time.time() - detached.started_at)
         if all(one.id != dyno.id for one in self.client.dynos(self.spec.app)):
             self.log.life.mark_gone(time.monotonic())
         return dyno
 
-    def _use(self, dyno: Dyno, started_at: float) -> None:
+    def _use(self, dyno: Dyno, started_at: float, age: float | None = None) -> None:
         run, self._dyno_id = self._run, dyno.id
+        self.guard.use(dyno, age)
         run.dyno, run.size, run.release = dyno.name, dyno.size, dyno.release.version
         run.ends_at = started_at + self.spec.timeout
         self._change("starting", dyno=run.dyno, size=run.size, release=run.release, ends_at=run.ends_at)
 
     def _stop_if_cancelled(self) -> None:
-        if not self.cancel_requested.is_set() or self._run.state == "stopping":
+        if not self.cancel_requested.is_set():
             return
-        self._change("stopping")
-        self.log.life.skip_late_lines()
+        if self._run.state != "stopping":
+            self._change("stopping")
+            self.log.life.skip_late_lines()
+            self.guard.look_for_extras()
         try:
-            self.client.stop_dyno(self.spec.app, self._dyno_id)
-        except NotFound:
-            self.log.life.mark_gone(time.monotonic())  # it has ended by itself
+            if self.guard.try_to_stop():
+                self.log.life.mark_gone(time.monotonic())  # it has ended by itself
         except ApiError as error:
             message = f"{self._run.dyno} could not be stopped: {error}\n{self._run.leftover_message()}"
-            raise RunCancelled(message, self._run) from None
+            raise RunCancelled(f"{message} Stopping it is tried again until then.", self._run) from None
 
     def _look_up(self, heard_at: float) -> None:
-        """Check after a long silence whether the dyno still exists: the log may have lost its last lines.
-
-        A new dyno may not be listed yet, so it must be missing twice.
-        """
+        """Check after a long silence whether the dyno still exists: the log may have lost its last lines."""
         try:
-            dynos = registry.dynos_since(self.client, self.spec.app, max(heard_at, self._looked_at))
+            if self.guard.is_missing(heard_at):
+                self.log.life.mark_gone(time.monotonic())
         except NotFound:
             raise NotFound(f'The app "{self._run.app}" is gone, and this run with it.', status=404) from None
         except ApiError as error:
             self._note(f"The dyno cannot be looked up: {error}")
-            return
-        if dynos is not None:
-            self._looked_at = time.monotonic()
-            was_missing, self._was_missing = self._was_missing, self._dyno_id not in dynos
-            if was_missing and self._was_missing:
-                self.log.life.mark_gone(time.monotonic())
 
     # -- the log ----------------------------------------------------------------------------------
 
@@ -254,7 +246,8 @@ class Runner:
         heard_at = time.monotonic()
         while not self.log.life.is_over(time.monotonic()):
             self._stop_if_cancelled()
-            item = self._next(self.log.life.patience(time.monotonic(), SILENCE))
+            longest = 1.0 if self.cancel_requested.is_set() else SILENCE
+            item = self._next(self.log.life.patience(time.monotonic(), longest))
             if isinstance(item, LogStreamError):
                 self.log.life.mark_gone(time.monotonic())
                 raise self._lost_log(item)
@@ -263,6 +256,7 @@ class Runner:
                 self._take(item)
             elif time.monotonic() - heard_at >= SILENCE:
                 self._look_up(heard_at)
+            self.guard.glance()
             self._fill_gaps()
             self._warn()
 
@@ -318,11 +312,8 @@ class Runner:
 
     def _lost_log(self, error: LogStreamError) -> HerokuMagicError:
         """Describe a broken log session; it stops the dyno of a sweep, while a single run's is left to its user."""
-        leftover = self._run.leftover_message()
-        if self._shared_log is not None and not self.spec.is_detached:
-            with suppress(ApiError):
-                self.client.stop_dyno(self.spec.app, self._dyno_id)
-                leftover = f"Heroku is stopping {self._run.dyno}."
+        is_stopped = self._shared_log is not None and not self.spec.is_detached
+        leftover = self.guard.stop_unseen() if is_stopped else self._run.leftover_message()
         if self.spec.is_local:
             return EmulatorError(
                 f"The embedded Heroku ended while {self.spec.task} was running, and its dynos with it. "
@@ -365,6 +356,7 @@ class Runner:
         if run.done():
             return
         run.seconds, self.error = self._elapsed(), error
+        self.guard.run_ended()
         # The end of an attached run is not known exactly, and one of several calls is no measure of a run.
         if error is None and self._detached is None and run.seconds is not None and not self.log.decoder.calls:
             registry.record_duration(self.spec, run.size, run.seconds)
@@ -393,6 +385,12 @@ class Runner:
 
     def _note(self, text: str) -> None:
         self._change(self._run.state, note=text)
+
+    def _report(self, text: str) -> None:
+        """Report a dyno, also when nobody reads the events any more or a sweep shows none of them."""
+        if self._run.done() or self._shared_log is not None:
+            self._notify_owner(text)
+        self._note_once(text)
 
     def _note_once(self, text: str) -> None:
         if text not in self._notes:

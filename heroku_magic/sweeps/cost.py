@@ -12,6 +12,7 @@ from heroku_magic.sweeps.throttle import REFILL, RESERVE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from heroku_magic.runs.dyno_guard import DynoGuard, GuardedDyno
     from heroku_magic.runs.run import Run
     from heroku_magic.runs.spec import RunSpec
 
@@ -136,22 +137,45 @@ class CostMeter:
 
     def __init__(self, order: RunSpec) -> None:
         self._order = order
-        self.seconds = 0.0
-        self.dollars: float | None = 0.0
-        self.spans: list[DynoSpan] = []
+        self._seconds = 0.0
+        self._dollars: float | None = 0.0
+        self._spans: list[DynoSpan] = []
+        self._guards: list[DynoGuard] = []  # of runs that ended, whose other dynos may still cost
 
     def add(self, run: Run) -> None:
-        """Add the dyno of a run that ended; a run that never had one costs nothing."""
+        """Add the dynos of a run that ended; a run that never had one costs nothing."""
+        if not run.guard.is_settled() or run.guard.extra_dynos():
+            self._guards.append(run.guard)
         if run.dyno is None or run.started_at is None:
             return
         seconds = run.seconds or 0.0
-        self.seconds += seconds
-        self.dollars = self._plus(self.dollars, run.size, seconds)
-        self.spans.append(DynoSpan(run.started_at, run.up_at, run.started_at + seconds, run.state))
+        self._seconds += seconds
+        self._dollars = self._plus(self._dollars, run.size, seconds)
+        self._spans.append(DynoSpan(run.started_at, run.up_at, run.started_at + seconds, run.state))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the dynos of the runs that ended, those of extra dynos by now."""
+        return self._seconds + sum(seconds or 0.0 for _, seconds in self._extra(self._guards))
+
+    @property
+    def dollars(self) -> float | None:
+        """Dollars of the dynos of the runs that ended."""
+        return self._plus_extra(self._dollars, self._guards)
+
+    @property
+    def spans(self) -> list[DynoSpan]:
+        """The dynos of the runs that ended, in no order."""
+        return [*self._spans, *extra_spans(self._guards)]
+
+    def leftovers(self) -> list[GuardedDyno]:
+        """Return the dynos of runs that ended which may still run."""
+        return [left for guard in self._guards for left in guard.left()]
 
     def so_far(self, running: Iterable[Run]) -> float | None:
         """Return the dollars, including those of dynos that still run."""
-        total = self.dollars
+        running = [*running]
+        total = self._plus_extra(self.dollars, [run.guard for run in running if run.guard not in self._guards])
         for run in running:
             if run.dyno is not None and run.started_at is not None and not run.done():
                 total = self._plus(total, run.size, time.time() - run.started_at)
@@ -161,9 +185,29 @@ class CostMeter:
         """Return the dollars after so many more dyno seconds."""
         return self._plus(self.dollars, size, seconds)
 
+    def _extra(self, guards: Iterable[DynoGuard]) -> list[tuple[str | None, float | None]]:
+        return [billed for guard in guards for billed in guard.extra_seconds()]
+
+    def _plus_extra(self, dollars: float | None, guards: Iterable[DynoGuard]) -> float | None:
+        for size, seconds in self._extra(guards):
+            dollars = self._plus(dollars, size, seconds or 0.0)
+        return dollars
+
     def _plus(self, dollars: float | None, size: str | None, seconds: float) -> float | None:
         price = self._order.price(size, seconds)
         return None if price is None or dollars is None else dollars + price
+
+
+def extra_spans(guards: Iterable[DynoGuard]) -> list[DynoSpan]:
+    """Return the lives of the dynos that lost create requests started."""
+    shift = time.time() - time.monotonic()
+    extras = [extra for guard in guards for extra in guard.extra_dynos()]
+    return [
+        DynoSpan(
+            one.began + shift, None, one.ended_at and one.ended_at + shift, "cancelled" if one.ended_at else "stopping"
+        )
+        for one in extras
+    ]
 
 
 def _duration(seconds: float) -> str:

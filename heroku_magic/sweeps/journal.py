@@ -153,9 +153,10 @@ class Journal:
     def close(self) -> None:
         """Close the file, so that another process can resume the sweep."""
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+            file, self._file = self._file, None
+            if file is not None:
+                with suppress(OSError):  # each line was written at once, and failures were reported
+                    file.close()
 
     def _hold(self, file: IO[bytes]) -> None:
         """Lock the file until it is closed or the process ends."""

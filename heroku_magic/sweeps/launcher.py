@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.api.shared_log import SharedLog
 from heroku_magic.errors import RateLimited, Refused
+from heroku_magic.runs.background import start_thread
 from heroku_magic.runs.registry import is_ending
 from heroku_magic.runs.run import Run
 from heroku_magic.sweeps.throttle import LONGEST_WAIT, REFILL, RESERVE, ConcurrencyLimit, RateLimiter
@@ -112,7 +112,7 @@ class Launcher:
 
     def start(self, name: str) -> None:
         """Start the thread and return."""
-        threading.Thread(target=keeps_notifications(self._live), name=name, daemon=True).start()
+        start_thread(keeps_notifications(self._live), name, self._not_started)
 
     def wake(self) -> None:
         """Check at once whether there is more to do."""
@@ -126,12 +126,25 @@ class Launcher:
                     self._settle(self._inbox.get(timeout=TICK))
                 self._jobs.poll()
         except Exception as error:  # noqa: BLE001 - after any error no dyno may go on, and no caller may wait forever
-            notify(f"Internal error in heroku_magic: {type(error).__name__}. All dynos are being stopped.")
-            self._jobs.stop("An internal error of heroku_magic ended it")
+            self._give_up(error)
         finally:
             if self._log is not None:
                 self._log.close()
             self._jobs.on_finish()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Stop all runs and wait for them: their log must stay open until their ends are seen."""
+        self._jobs.stop("An internal error of heroku_magic ended it")
+        notify(f"Internal error in heroku_magic: {type(error).__name__}. All dynos are being stopped.")
+        for job in [*self._jobs.running]:
+            if job.run is not None:
+                job.run.wait()
+                with suppress(Exception):  # the same error again
+                    self._jobs.on_end(job)
+
+    def _not_started(self, error: BaseException) -> None:
+        self._jobs.stop(f"It could not be started: {error or type(error).__name__}")
+        self._jobs.on_finish()
 
     def _launch(self) -> None:
         """Start runs up to the limits."""

@@ -100,6 +100,8 @@ class Scheduler(JobSource):
         """Queue a job again that Heroku refused because of a limit."""
         with self._changed:
             self.running.remove(job)
+            if job.run is not None:
+                self.cost.add(job.run)  # a create request of it may have been lost
             self.state.withdraw(self._unsettled(job.indices))
             self._jobs.append(Job(job.spec, job.indices, job.makes_calls, job.detached))
             self._changed.notify_all()

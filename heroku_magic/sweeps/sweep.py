@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import SweepFailed
 from heroku_magic.protocol.dataframe import table
 from heroku_magic.runs.future import TableFuture
-from heroku_magic.sweeps.cost import DynoSpan
+from heroku_magic.runs.jobs import record_start
+from heroku_magic.sweeps.cost import DynoSpan, extra_spans
 from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states
 from heroku_magic.sweeps.result_table import column_value, grid_frame
@@ -108,6 +109,7 @@ class Sweep(TableFuture[SweepFailed]):
     def start(self) -> Sweep:
         """Start the runs in the background and return the sweep."""
         self.started_at = time.time()
+        record_start(self)
         with notifications_to(self._note):
             self._launcher.start(f"heroku-{self.id}")
         return self
@@ -187,17 +189,24 @@ class Sweep(TableFuture[SweepFailed]):
             for run in self._scheduler.runs()
             if run.dyno is not None and run.started_at is not None
         ]
-        return sorted([*self._scheduler.cost.spans, *live], key=lambda span: span.requested_at)
+        extras = extra_spans(run.guard for run in self._scheduler.runs())
+        return sorted([*self._scheduler.cost.spans, *live, *extras], key=lambda span: span.requested_at)
 
     def leftover_message(self) -> str:
         """Return which dynos may still run, and when they end."""
-        runs = [run for run in self._scheduler.runs() if run.dyno and run.ends_at]
-        if not runs:
+        left = [(run.dyno, run.ends_at) for run in self._scheduler.runs() if run.dyno and run.ends_at]
+        left += [(one.dyno.name, one.ends_at(self.plan.first.timeout)) for one in self._scheduler.cost.leftovers()]
+        if not left:
             return "No dyno is left."
-        latest = datetime.fromtimestamp(max(run.ends_at or 0 for run in runs)).astimezone()
-        names = ", ".join(run.dyno or "" for run in runs[:NAMED])
-        more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
+        latest = datetime.fromtimestamp(max(ends_at for _, ends_at in left)).astimezone()
+        names = ", ".join(name for name, _ in left[:NAMED])
+        more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
         return f"{names}{more} of {self.app} may still run until {latest:%H:%M:%S} (`%heroku ps` lists them)."
+
+    def outcome_message(self) -> str:
+        """Return a sentence about what became of a cancelled sweep."""
+        ended = "was stopped" if self.done() else "is being stopped"
+        return f"{self.id} {ended}. {self.leftover_message()}"
 
     def facts(self) -> dict[str, Any]:
         """Return facts about the sweep as small plain values, as in ``df.attrs["heroku"]`` of its result."""
@@ -272,8 +281,9 @@ class Sweep(TableFuture[SweepFailed]):
         counts = [f"{len(failed)} of {len(self)} runs failed"] if failed else []
         counts += [f"{missing} of {len(self)} runs were cancelled or not started"] if missing else []
         reason = f" {self._scheduler.stop_reason}." if self._scheduler.stop_reason else ""
+        left = [f"{self.leftover_message()} Stopping them is tried again."] if self._scheduler.cost.leftovers() else []
         kept = f"{done} results are kept: %heroku last has .partial, and %heroku resume runs what is missing."
-        return SweepFailed("\n".join([f"{', '.join(counts)}.{reason}", *self._errors(failed), kept]), self)
+        return SweepFailed("\n".join([f"{', '.join(counts)}.{reason}", *left, *self._errors(failed), kept]), self)
 
     def _errors(self, failed: Sequence[Outcome]) -> list[str]:
         """Return a line for each different error, with the first run that has it."""

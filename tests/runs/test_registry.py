@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from heroku_magic.errors import Unreachable
 from heroku_magic.runs import registry
 
 
@@ -25,6 +26,10 @@ class Client:
         return [SimpleNamespace(id=each) for each in self.ids]
 
 
+def ids(dynos):
+    return [dyno.id for dyno in dynos]
+
+
 @pytest.fixture
 def client(monkeypatch):
     monkeypatch.setattr(registry, "_dynos", {})
@@ -33,7 +38,7 @@ def client(monkeypatch):
 
 def test_one_request_serves_all_lookups_of_an_earlier_moment(client):
     before = time.monotonic()
-    assert [registry.dynos_since(client, "app", before) for _ in range(3)] == [{"a"}] * 3
+    assert [ids(registry.dynos_since(client, "app", before)) for _ in range(3)] == [["a"]] * 3
     assert client.asked == 1
 
 
@@ -41,9 +46,9 @@ def test_lookups_are_neither_repeated_too_early_nor_outdated(client, monkeypatch
     registry.dynos_since(client, "app", time.monotonic())
     client.ids = []
     assert registry.dynos_since(client, "app", time.monotonic()) is None
-    assert registry.dynos_since(client, "other", time.monotonic()) == set()
+    assert registry.dynos_since(client, "other", time.monotonic()) == []
     monkeypatch.setattr(registry, "LOOKUP_INTERVAL", 0.0)
-    assert registry.dynos_since(client, "app", time.monotonic()) == set()
+    assert registry.dynos_since(client, "app", time.monotonic()) == []
     assert client.asked == 3
 
 
@@ -54,3 +59,15 @@ def test_lookups_are_rarer_when_few_requests_are_left(client, monkeypatch):
 
     assert registry.dynos_since(client, "app", time.monotonic()) is None
     assert client.asked == 1
+
+
+def test_a_lookup_that_failed_is_not_repeated_at_once_by_every_run(client, monkeypatch):
+    monkeypatch.setattr(client, "dynos", broken)
+    with pytest.raises(Unreachable):
+        registry.dynos_since(client, "app", time.monotonic())
+
+    assert registry.dynos_since(client, "app", time.monotonic()) is None
+
+
+def broken(_):
+    raise Unreachable("no connection")

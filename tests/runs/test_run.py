@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
 import pickle
 import signal
@@ -477,10 +478,56 @@ def test_an_internal_error_ends_the_run(heroku, monkeypatch):
 
     monkeypatch.setattr(Lifecycle, "lines_arrived", lambda *_, **__: 1 / 0)
 
-    with pytest.raises(
-        HerokuMagicError, match=r"error in heroku_magic: ZeroDivisionError\. run\.\d+ .* may still be running"
-    ):
-        heroku.submit("count").result(timeout=10)
+    run, calls = heroku.submit("slow"), []
+    run.add_done_callback(calls.append)
+    with pytest.raises(HerokuMagicError, match=r"error in heroku_magic: ZeroDivisionError\. run\.\d+ was stopped\.$"):
+        run.result(timeout=20)
+    assert heroku.dynos() == []
+    wait_for(lambda: calls == [run])
+
+
+@pytest.mark.parametrize("fault", ["disk", "verdict", "threads"])
+def test_any_fault_of_our_own_stops_the_dyno_and_calls_the_callbacks(heroku, monkeypatch, fault):
+    from heroku_magic import HerokuMagicError
+    from heroku_magic.api.log_stream import LogStream
+    from heroku_magic.runs import event_log
+    from heroku_magic.runs.log_reader import RunLog
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    heroku.tasks()
+    if fault == "disk":
+        monkeypatch.setattr(event_log, "BLOCK", 3)
+        monkeypatch.setattr("tempfile.TemporaryFile", full)
+    elif fault == "verdict":
+        monkeypatch.setattr(RunLog, "take", lambda *_: {}["no such key"])
+    else:
+        monkeypatch.setattr(LogStream, "start", lambda _: threading.Thread(target=print).start(1))
+    run, calls = heroku.submit("slow"), []
+    run.call_when_done(lambda _: 1 / 0)
+    run.add_done_callback(calls.append)
+
+    with pytest.raises(HerokuMagicError, match=r"Internal error in heroku_magic: .* was stopped\.$"):
+        run.result(timeout=20)
+    assert heroku.dynos() == []
+    wait_for(lambda: calls == [run])
+
+
+def test_a_thread_that_the_system_refuses_is_the_error_of_its_run(heroku, monkeypatch):
+    from heroku_magic import HerokuMagicError
+
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    heroku.tasks()
+    monkeypatch.setattr("threading.Thread.start", refused)
+    run = heroku.submit("slow")
+    monkeypatch.undo()
+
+    with pytest.raises(HerokuMagicError, match="slow was not started: can't start new thread"):
+        run.result(timeout=5)
+    assert heroku.dynos() == []
 
 
 def test_a_state_line_after_the_end_changes_nothing(heroku):

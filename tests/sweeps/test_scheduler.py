@@ -8,6 +8,7 @@ import pytest
 
 from heroku_magic.errors import InvalidParameters, TaskFailed
 from heroku_magic.protocol.records import Call, Return, Rows
+from heroku_magic.runs.dyno_guard import GuardedDyno
 from heroku_magic.runs.options import SweepOptions
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.grid import Axis, Grid
@@ -37,6 +38,7 @@ class Ended:
         self.calls, self.error, self.seconds = [*calls], error, seconds
         self.parts = [Rows([{"x": 1}])]
         self.is_cancelled = False
+        self.guard = Guard()
 
     def exception(self):
         return self.error
@@ -52,6 +54,25 @@ class Ended:
 
     def forget(self):
         pass
+
+
+class Guard:
+    """What a run may have left behind: sizes and seconds of extra dynos, and dynos that could not be stopped."""
+
+    def __init__(self, *extras, settled=True, left=()):
+        self.extras, self.settled, self.remaining = extras, settled, left
+
+    def is_settled(self):
+        return self.settled
+
+    def extra_dynos(self):
+        return [GuardedDyno(None, 0.0) for _ in self.extras]
+
+    def extra_seconds(self):
+        return [*self.extras]
+
+    def left(self):
+        return [*self.remaining]
 
 
 def call(number, status=0):

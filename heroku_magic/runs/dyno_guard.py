@@ -1,0 +1,356 @@
+"""Guards against dynos of a run that go on unseen: those of lost create requests, and those that could not be stopped.
+
+A create request whose response was lost may take effect at any later time, even when the run has its dyno or has
+ended. A stop is believed only when the dyno is no longer listed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from heroku_magic.api.log_stream import backlog
+from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
+from heroku_magic.errors import ApiError, LogStreamError, NotFound
+from heroku_magic.runs import registry
+from heroku_magic.runs.command_mark import run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.api.log_lines import LogLine
+    from heroku_magic.runs.spec import RunSpec
+
+WATCH = 180.0  # seconds for which dynos of a lost create request are looked for
+STOP_AGAIN = 45.0  # seconds after which a dyno that is still listed is stopped again: Heroku grants it 30
+STOP_RETRY = 1.0  # seconds after which a stop that failed is tried again
+STOP_PATIENCE = 15.0  # seconds for which the run waits for a stop to succeed; afterwards the guard goes on alone
+NOT_FOUND = 3  # answers that there is no such dyno until it is believed: a new one may not be visible yet
+WATCH_INTERVAL = 2.0  # seconds between two glances at the shared look-ups after the end
+MISSES = 2  # look-ups, some seconds apart, in which a dyno that was never listed must be missing
+MISS_INTERVAL = 3.0
+
+
+@dataclass(eq=False)
+class GuardedDyno:
+    """A dyno that must end. All times are seconds of the monotonic clock; ended_at is None while it may run."""
+
+    dyno: Dyno
+    began: float
+    ended_at: float | None = None
+    stopped_at: float = float("-inf")
+    missed_at: list[float] = field(default_factory=list)
+    was_listed: bool = False
+
+    def ends_at(self, timeout: int) -> float:
+        """Return when its time limit ends it, in seconds since 1970."""
+        return time.time() + self.began + timeout - time.monotonic()
+
+    def seconds(self, until: float) -> float:
+        """Return how long it has run, by now or `until` its limit."""
+        return max(min(self.ended_at or time.monotonic(), until) - self.began, 0.0)
+
+
+class DynoGuard:
+    """What one run may have started; safe to use from several threads.
+
+    report: receives a sentence for the user.
+    """
+
+    def __init__(self, client: HerokuClient, spec: RunSpec, run: str, report: Callable[[str], None]) -> None:
+        self._client, self._spec, self._run, self._report = client, spec, run, report
+        self._lock = threading.RLock()
+        self._own: Dyno | None = None
+        self._looked_at = self._own_began = self._requested_at = time.monotonic()
+        self._lost_at: float | None = None
+        self._must_end: dict[str, GuardedDyno] = {}
+        self._not_found, self._was_missing, self._missing_at = 0, False, 0.0
+        self._next_try = self._first_failure = 0.0
+        self._finished_at: float | None = None  # the end of the run, up to which its own dyno is billed elsewhere
+
+    # -- what the run reports ---------------------------------------------------------------------
+
+    def create_sent(self) -> None:
+        """Take note that a create request is about to be sent."""
+        self._requested_at = time.monotonic()
+
+    def response_lost(self) -> None:
+        """Take note that the last create request may still take effect."""
+        self._lost_at = time.monotonic()
+
+    def use(self, dyno: Dyno, age: float | None = None) -> None:
+        """Take note of the dyno that the run uses. age: in seconds; None for one that was just created."""
+        self._own, self._looked_at = dyno, time.monotonic()
+        self._own_began = self._requested_at if age is None else self._looked_at - age
+
+    def is_own(self, dyno: Dyno) -> bool:
+        """Return whether a listed dyno is the one that the run uses; found in the log, it has no id but a name."""
+        own = self._own
+        return own is not None and (dyno.id == own.id or (own.id == own.name == dyno.name))
+
+    @property
+    def had_lost_response(self) -> bool:
+        """Whether a create request may have started another dyno."""
+        return self._lost_at is not None
+
+    # -- looking and stopping ---------------------------------------------------------------------
+
+    def stop_own(self) -> None:
+        """Stop the dyno that the run uses; `look` tries again until it is gone. Raises ApiError."""
+        if (own := self._own) is not None:
+            with self._lock:
+                guarded = self._must_end.setdefault(own.id, GuardedDyno(own, self._own_began))
+            self._stop(guarded)
+
+    def try_to_stop(self) -> bool:
+        """Stop the dyno that the run uses, as often as necessary, and return whether it is known to be gone.
+
+        Raises ApiError when that has failed for too long.
+        """
+        now = time.monotonic()
+        if now < self._next_try:
+            return False
+        try:
+            self.stop_own()
+        except NotFound as error:
+            self._not_found += 1
+            self._next_try = now + STOP_RETRY * self._not_found
+            return error.resource == "app" or self._not_found == NOT_FOUND
+        except ApiError as error:
+            self._first_failure = self._first_failure or now
+            if now - self._first_failure > STOP_PATIENCE:
+                raise
+            self._next_try = now + max(STOP_RETRY, (now - self._first_failure) / 2)
+            if now == self._first_failure:
+                self._report(f"{self._own and self._own.name} could not be stopped yet: {error} Trying again.")
+        else:
+            self._next_try = now + STOP_AGAIN
+        return False
+
+    def is_missing(self, heard_at: float) -> bool:
+        """Return whether the run's own dyno is missing for the second time: a new one may not be listed yet.
+
+        Raises ApiError.
+        """
+        dynos = registry.dynos_since(self._client, self._spec.app, max(heard_at, self._missing_at))
+        if dynos is None:
+            return False
+        self._missing_at = time.monotonic()
+        was_missing, self._was_missing = self._was_missing, not any(map(self.is_own, dynos))
+        return was_missing and self._was_missing
+
+    def see_stopped(self) -> str:
+        """Stop the dyno that the run uses, wait some seconds until it is gone, and return what is known then."""
+        until = time.monotonic() + STOP_PATIENCE
+        with suppress(ApiError):
+            self.stop_own()
+        while self.left() and time.monotonic() < until:
+            time.sleep(STOP_RETRY / 2)
+            with suppress(ApiError):
+                self.look()
+        return self.leftover_message() or f"{self._own and self._own.name} was stopped."
+
+    def stop_unseen(self) -> str:
+        """Stop the dyno that the run uses, whose log is lost, and return a sentence about it."""
+        try:
+            self.stop_own()
+        except ApiError:
+            return self.leftover_message()
+        return f"Heroku is stopping {self._own and self._own.name}."
+
+    def own_ended(self) -> None:
+        """Take note that the dyno that the run uses has exited."""
+        if self._own is not None:
+            self._must_end.pop(self._own.id, None)
+
+    def run_ended(self) -> None:
+        """Take note that the run has ended, its own dyno or not."""
+        self._finished_at = time.monotonic()
+
+    def look(self, dynos: Iterable[Dyno] | None = None) -> None:
+        """Stop what must end and is still listed. dynos: those of the app, just listed. Raises ApiError."""
+        dynos = self._client.dynos(self._spec.app) if dynos is None else dynos
+        ours = [dyno for dyno in dynos if run_id(dyno.command) == self._run]
+        listed = {key for dyno in ours for key in (dyno.id, dyno.name)}
+        with self._lock:
+            for dyno in ours:
+                if dyno.id not in self._must_end and not self.is_own(dyno):
+                    self._add_extra(dyno)
+            now = time.monotonic()
+            for guarded in self.left():
+                if not self._is_over(guarded, guarded.dyno.id in listed, now):
+                    self._stop_again(guarded, now)
+
+    def look_for_extras(self, dynos: Iterable[Dyno] | None = None) -> None:
+        """Look for dynos of lost create requests; the run goes on when that fails."""
+        if self.had_lost_response:
+            try:
+                self.look(dynos)
+            except ApiError as error:
+                self._report(f"It is unknown whether a lost create request started another dyno for this run: {error}")
+
+    def glance(self) -> None:
+        """Look for dynos of lost create requests whenever the look-up that all runs share is due."""
+        if not self.had_lost_response:
+            return
+        with suppress(ApiError):
+            if (dynos := registry.dynos_since(self._client, self._spec.app, self._looked_at)) is not None:
+                self._looked_at = time.monotonic()
+                self.look_for_extras(dynos)
+
+    def look_at_end(self, backlog: Callable[[], list[LogLine]]) -> None:
+        """Look for dynos of lost create requests, also for those that have come and gone. backlog: of the app's log."""
+        if not self.had_lost_response:
+            return
+        self.look_for_extras()
+        with suppress(ApiError, LogStreamError):
+            self._account(backlog())
+
+    def _account(self, lines: list[LogLine]) -> None:
+        """Account for dynos that have come and gone, by the lines of their start and end."""
+        with self._lock:
+            known = {one.dyno.name for one in self._must_end.values()} | {self._own.name if self._own else ""}
+            for start in started_by(self._run, lines):
+                if start.dyno not in known:
+                    known.add(start.dyno)
+                    self._add_ended(start, lines)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Go on after the end of the run, until nothing is left that may be running, or the process ends."""
+        registry.watch(self._run, self)
+        try:
+            yield
+        finally:
+            self._watch()
+            registry.unwatch(self._run)
+
+    def _watch(self) -> None:
+        while not (self.is_settled() or registry.is_ending() or self._spec.is_local):
+            time.sleep(WATCH_INTERVAL)
+            with suppress(ApiError):
+                if (dynos := registry.dynos_since(self._client, self._spec.app, self._looked_at)) is not None:
+                    self._looked_at = time.monotonic()
+                    self.look(dynos)
+        if not registry.is_ending():
+            self.look_at_end(partial(backlog, self._client, self._spec.app, ONE_OFF))
+
+    def _add_extra(self, dyno: Dyno) -> None:
+        """Guard a dyno that a lost request started besides the run's own."""
+        began = self._own_began
+        if self._own is not None:  # both times are of the platform's clock
+            began += epoch(dyno.created_at) - epoch(self._own.created_at)
+        self._must_end[dyno.id] = GuardedDyno(dyno, min(began, time.monotonic()), was_listed=True)
+        self._report(f"{dyno.name} is being stopped: a create request whose response was lost started it for this run.")
+
+    def _add_ended(self, start: LogLine, lines: list[LogLine]) -> None:
+        began, now = epoch(start.timestamp), time.monotonic()
+        own_lines = [line for line in lines if line.dyno == start.dyno and line.source == "heroku"]
+        ended = next((line.timestamp for line in own_lines if line.message.startswith("Process exited")), None)
+        seconds = 0.0 if ended is None else epoch(ended) - began
+        dyno = as_logged(start, self._spec, "")
+        self._must_end[start.dyno] = GuardedDyno(dyno, now - max(seconds, 0.0), ended_at=now)
+        self._report(f"{start.dyno} ran, too: a create request whose response was lost started it for this run.")
+
+    def _is_over(self, guarded: GuardedDyno, is_listed: bool, now: float) -> bool:
+        """Return whether a dyno is gone: a new one may not be listed yet."""
+        limit = guarded.began + self._spec.timeout
+        if is_listed and now < limit + STOP_AGAIN:
+            guarded.was_listed, guarded.missed_at = True, []
+            return False
+        missed = guarded.missed_at
+        if not missed or now - missed[-1] >= MISS_INTERVAL:
+            missed.append(now)
+        if guarded.was_listed or len(missed) >= MISSES:
+            guarded.ended_at = min(missed[0], limit)
+            if self._finished_at is not None and self.is_own(guarded.dyno):
+                self._report(f"{guarded.dyno.name} is gone.")
+        return guarded.ended_at is not None
+
+    def _stop_again(self, guarded: GuardedDyno, now: float) -> None:
+        if now - guarded.stopped_at >= STOP_AGAIN:
+            try:
+                self._stop(guarded)
+            except NotFound:
+                return  # the next look decides whether it is gone or not visible yet
+
+    def _stop(self, guarded: GuardedDyno) -> None:
+        self._client.stop_dyno(self._spec.app, guarded.dyno.id)
+        guarded.stopped_at = time.monotonic()
+
+    # -- what is left -----------------------------------------------------------------------------
+
+    def left(self) -> list[GuardedDyno]:
+        """Return the dynos that must end and may still run."""
+        return [one for one in [*self._must_end.values()] if one.ended_at is None]
+
+    def is_settled(self) -> bool:
+        """Return whether nothing is left to look for."""
+        is_watched = self._lost_at is not None and time.monotonic() < self._lost_at + WATCH
+        return not is_watched and not self.left()
+
+    def leftover_message(self) -> str:
+        """Return a sentence about what must end and may still run, and until when; empty if nothing is known."""
+        if not (left := self.left()):
+            return ""
+        names = [one.dyno.name for one in left]
+        verb, what = ("It ends by itself", "it") if len(left) == 1 else ("They end by themselves", "them")
+        until = max(one.ends_at(self._spec.timeout) for one in left)
+        return (
+            f"{', '.join(names)} of {self._spec.app_name} may still be running. {verb} at {_clock(until)} "
+            f"(`%heroku stop {' '.join(names)}` stops {what} now)."
+        )
+
+    def unknown_message(self) -> str:
+        """Return what remains unknown after a lost response."""
+        until = time.time() + self._spec.timeout - (time.monotonic() - (self._lost_at or time.monotonic()))
+        return (
+            f"It is unknown whether a dyno was started for {self._run}. If so, `%heroku ps` lists it, "
+            f"`%heroku stop {self._run}` stops it, and it ends by itself at {_clock(until)}."
+        )
+
+    def extra_dynos(self) -> list[GuardedDyno]:
+        """Return the dynos that lost requests started besides the run's own."""
+        return [one for one in [*self._must_end.values()] if not self.is_own(one.dyno)]
+
+    def extra_seconds(self) -> list[tuple[str | None, float | None]]:
+        """Return sizes and seconds that are billed beside the run's own: of extras, and of its dyno after its end."""
+        extras: list[tuple[str | None, float | None]] = [
+            (one.dyno.size, one.seconds(one.began + self._spec.timeout)) for one in self.extra_dynos()
+        ]
+        own = self._own and self._must_end.get(self._own.id)
+        if not own or self._finished_at is None:
+            return extras
+        after = own.seconds(own.began + self._spec.timeout) - (self._finished_at - own.began)
+        return [*extras, (own.dyno.size, max(after, 0.0))]
+
+
+def started_by(run: str, lines: Iterable[LogLine]) -> list[LogLine]:
+    """Return the lines that report the start of a run; each line of a command is a message of its own."""
+    found = []
+    for line in lines:
+        command = line.message.removeprefix("Starting process with command `")
+        if line.source == "heroku" and command != line.message and run_id(command.removesuffix("`")) == run:
+            found.append(line)
+    return found
+
+
+def as_logged(line: LogLine, spec: RunSpec, command: str) -> Dyno:
+    """Return a dyno of which only the log is left: its name stands for its id."""
+    release = DynoRelease(id="", version=0)
+    return Dyno(line.dyno, line.dyno, command, line.timestamp, "starting", spec.size or "", ONE_OFF, release)
+
+
+def epoch(timestamp: str) -> float:
+    """Return a timestamp of the API or the log in seconds since 1970."""
+    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
+
+
+def _clock(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment).astimezone():%H:%M:%S}"

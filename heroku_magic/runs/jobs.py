@@ -1,0 +1,89 @@
+"""Knows which runs and sweeps a call has started, so that what breaks off the call can stop them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+STOP_TIMEOUT = 60.0  # seconds to wait for a stop: Heroku grants a process 30
+
+
+class StartedJob(Protocol):
+    """A run or a sweep."""
+
+    id: str
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether it goes on when this process ends."""
+
+    def done(self) -> bool:
+        """Return whether it has ended."""
+
+    def cancel(self) -> bool:
+        """Request its end; return False if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended."""
+
+    def outcome_message(self) -> str:
+        """Return a sentence about what became of it."""
+
+
+Job = TypeVar("Job", bound=StartedJob)
+_collectors: ContextVar[tuple[list[StartedJob], ...]] = ContextVar("heroku_magic_jobs", default=())
+
+
+@contextmanager
+def started_jobs() -> Iterator[list[StartedJob]]:
+    """Collect the runs and sweeps that this thread starts inside a `with`."""
+    jobs: list[StartedJob] = []
+    token = _collectors.set((*_collectors.get(), jobs))
+    try:
+        yield jobs
+    finally:
+        _collectors.reset(token)
+
+
+@contextmanager
+def cancelled_on_error() -> Iterator[None]:
+    """Cancel what was started inside a `with` that an exception or an interrupt leaves: nobody holds it."""
+    with started_jobs() as jobs:
+        try:
+            yield
+        except BaseException:
+            for job in jobs:
+                job.cancel()
+            raise
+
+
+def run_to_end(submit: Callable[[], Job]) -> Job:
+    """Start a run and wait for its end; an interrupt stops what was started and waits until it is gone."""
+    job = None
+    with started_jobs() as jobs:
+        try:
+            job = submit()
+            job.wait()
+        except KeyboardInterrupt:
+            stop_all(jobs)
+            if job is None:
+                raise
+    return job
+
+
+def stop_all(jobs: Sequence[StartedJob]) -> list[StartedJob]:
+    """Cancel what has not ended and is not detached, wait for it, and return it."""
+    live = [job for job in jobs if not job.is_detached and job.cancel()]
+    for job in live:
+        job.wait(STOP_TIMEOUT)
+    return live
+
+
+def record_start(job: StartedJob) -> None:
+    """Take note of a run or a sweep that is about to start."""
+    for jobs in _collectors.get():
+        jobs.append(job)
