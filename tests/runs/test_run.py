@@ -486,6 +486,7 @@ def test_an_internal_error_ends_the_run(heroku, monkeypatch):
     wait_for(lambda: calls == [run])
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("fault", ["disk", "verdict", "threads"])
 def test_any_fault_of_our_own_stops_the_dyno_and_calls_the_callbacks(heroku, monkeypatch, fault):
     from heroku_magic import HerokuMagicError
