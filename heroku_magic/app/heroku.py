@@ -314,9 +314,8 @@ class Heroku(ManagedApp):
         Parameters
         ----------
         task
-            None: the executor ships the functions that it gets, as `function` does. A task: its callable is
-            `executor.task`, whose arguments are the task's parameters, in the order of their declaration or by name;
-            each call returns a DataFrame.
+            None: the executor sends the functions that it gets. A task: its callable is `executor.task`; its arguments
+            are the task's parameters, in the order of their declaration or by name; each call returns a DataFrame.
         jobs
             Most dynos at the same time.
         secrets, size, timeout, any_type, override, rows, allow_pickle
