@@ -192,6 +192,8 @@ def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
 
     Raises TypeError for arguments that do not fit, as the call would.
     """
+    if numbers := [name for name in kwargs if name.isdigit()]:
+        raise TypeError(f'"{numbers[0]}" cannot be the name of an argument on a dyno. Pass a dict instead.')
     placed = {str(place): one for place, one in enumerate(args)}
     try:
         given = inspect.signature(function).bind(*args, **kwargs)

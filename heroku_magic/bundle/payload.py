@@ -51,7 +51,7 @@ def encode(values: Mapping[str, Any]) -> tuple[str, bytes]:
             issues.append(f"{error}, and cannot be passed exactly. Pass plain values, arrays or DataFrames.")
     if issues:
         raise InvalidParameters(issues)
-    return json.dumps(forms), encoder.body
+    return json.dumps(forms), bytes(encoder.body)
 
 
 def table_chunks(table: Any) -> Iterable[tuple[int, dict[str, Any], bytes]]:

@@ -15,6 +15,7 @@ import site
 import sys
 import sysconfig
 import threading
+import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _OURS = "heroku_magic"
 _HELPER = "heroku_task"
+_NAMED_TYPES = frozenset({"NewType", "ParamSpec", "TypeVarTuple", "TypeAliasType"})
 _TABLES = frozenset({"DataFrame", "Series", "ndarray"})
 _MAX_SOURCE_CHARS = 20_000  # for tracebacks, beside the code itself
 _CACHED = type(functools.lru_cache(len))
@@ -99,16 +101,28 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         self._functions: list[tuple[str, FunctionType]] = []
         self._labels: dict[CodeType, str] = {}
         self._singletons: dict[str, dict[int, str]] = {}
+        self._cells: dict[int, Any] = {}
+        self._tables: dict[int, tuple[Any, Any]] = {}
 
     def persistent_id(self, value: Any) -> Any:
         """Encode tables and arrays as typed columns, so that the versions of pandas may differ."""
+        if id(value) in self._tables:  # one table of two names is one table on the dyno
+            return self._tables[id(value)][0]
         if type(value).__name__ not in _TABLES or type(value).__module__.partition(".")[0] not in ("pandas", "numpy"):
             return None
         encoder = Encoder(table_chunks)
         try:
-            return (encoder.encode(value, "a value"), encoder.body)
+            pair = (encoder.encode(value, "a value"), bytes(encoder.body))
         except TypeError:  # the columns hold objects: pickle can carry them
-            return None
+            pair = None
+        self._tables[id(value)] = (pair, value)
+        return pair
+
+    def _function_getnewargs(self, function: FunctionType) -> tuple[Any, ...]:
+        """Give functions that share a variable of their closures one cell; cloudpickle gives each its own."""
+        *args, closure = super()._function_getnewargs(function)
+        pairs = zip(function.__closure__ or (), closure or (), strict=True)
+        return (*args, closure and tuple(self._cells.setdefault(id(cell), empty) for cell, empty in pairs))
 
     def reducer_override(self, value: Any) -> Any:  # noqa: PLR0911 - one per kind
         """Return how to rebuild an object on the dyno; NotImplemented leaves that to pickle."""
@@ -126,6 +140,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         if kind is functools.cached_property:  # before Python 3.12 it has a lock
             state = {name: one for name, one in vars(value).items() if name != "lock"}
             return functools.cached_property, (value.func,), state
+        if kind is weakref.WeakKeyDictionary and all(isinstance(key, type) for key in value):  # of singledispatch
+            return weakref.WeakKeyDictionary, (dict(value),)
+        if kind.__module__ == "typing" and kind.__name__ in _NAMED_TYPES:  # pickle would send only its name
+            parts = [getattr(value, one) for one in ("__supertype__", "__value__") if hasattr(value, one)]
+            return kind, (value.__name__, *parts)
         if by_import := self._by_import(value):
             return by_import
         _refuse_private(value)
@@ -253,7 +272,7 @@ def _fault(value: Any, hidden: Iterable[str]) -> str | None:
 def _describe(error: Exception, latest: Any) -> str:
     if isinstance(error, _NotPicklable):
         return str(error)
-    if isinstance(error, RecursionError):
+    if isinstance(error, RecursionError) or isinstance(error.__cause__ or error.__context__, RecursionError):
         return "it is nested too deeply to be pickled."
     return f"an object of type {type(latest).__module__}.{type(latest).__qualname__} cannot be pickled."
 

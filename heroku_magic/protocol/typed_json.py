@@ -36,7 +36,7 @@ class Encoder:
     """
 
     def __init__(self, chunks: Callable[[Any], Iterable[tuple[int, dict[str, Any], bytes]]]) -> None:
-        self.body = b""
+        self.body = bytearray()
         self._chunks = chunks
 
     def encode(self, value: Any, place: str, depth: int = 0) -> Any:
@@ -110,7 +110,9 @@ class Encoder:
         if value.dtype.hasobject:
             return None
         dtype = self.encode(numpy.lib.format.dtype_to_descr(value.dtype), place, depth)
-        return {TAG: "array" if is_array else "number", "dtype": dtype, "shape": shape, **self._append(value.tobytes())}
+        order = "F" if value.flags.fnc else "C"  # sums of floats depend on it
+        kind, data = "array" if is_array else "number", self._append(value.tobytes(order))
+        return {TAG: kind, "dtype": dtype, "shape": shape, "order": order, **data}
 
     def _of_pandas(self, value: Any, place: str, depth: int) -> dict[str, Any] | None:  # noqa: PLR0911 - one per type
         pandas = sys.modules.get("pandas")
@@ -119,7 +121,8 @@ class Encoder:
         if value is pandas.NaT or value is pandas.NA:
             return {TAG: "missing", "v": "NaT" if value is pandas.NaT else "NA"}
         if type(value) in (pandas.Timestamp, pandas.Timedelta):
-            return {TAG: "item", "v": self._of_pandas(pandas.Series([value]), place, depth)}
+            number = int(value.asm8.view("int64"))
+            return {TAG: type(value).__name__, "v": number, "unit": value.unit, "zone": _zone(value)}
         if type(value) is pandas.RangeIndex:
             span = [value.start, value.stop, value.step]
             return {TAG: "RangeIndex", "v": span, "names": self._names(value, place)}
@@ -210,7 +213,10 @@ class Decoder:
         dtype = np.lib.format.descr_to_dtype(self.decode(form["dtype"]))
         if dtype.hasobject:
             raise ValueError("an array of objects has no bytes")
-        found = np.ndarray(form["shape"], dtype, self._bytes(form) or b"\0").copy()
+        data = self._bytes(form)
+        if form[TAG] == "number" and dtype.kind == "S":  # an array would drop its last zeros
+            return dtype.type(data)
+        found = np.ndarray(form["shape"], dtype, data or b"\0", order=form["order"]).copy("K")
         return found if form[TAG] == "array" else found[()]
 
     def _objects(self, form: Mapping[str, Any]) -> Any:
@@ -223,8 +229,8 @@ class Decoder:
     def _texts(self, form: Mapping[str, Any]) -> Any:
         import numpy as np
 
-        found = np.array(self._items(form), dtype=form["dtype"])
-        return found[0] if form["shape"] is None else found.reshape(form["shape"])
+        items = self._items(form)
+        return np.str_(items[0]) if form["shape"] is None else np.array(items, form["dtype"]).reshape(form["shape"])
 
     def _table(self, form: Mapping[str, Any]) -> Any:
         frame = self._build([(chunk, self._bytes(chunk)) for chunk in form["chunks"]])
@@ -278,6 +284,15 @@ class Decoder:
         kind = datetime if form[TAG] == "datetime" else time
         return kind.fromisoformat(form["v"]).replace(fold=form["fold"], tzinfo=_to_zone(form["zone"]))
 
+    def _pandas_time(self, form: Mapping[str, Any]) -> Any:
+        import numpy as np
+        import pandas as pd
+
+        if form[TAG] == "Timedelta":
+            return pd.Timedelta(np.timedelta64(form["v"], form["unit"]))
+        found, zone = pd.Timestamp(np.datetime64(form["v"], form["unit"])), form["zone"]
+        return found if zone is None else found.tz_localize("UTC").tz_convert(_to_zone(zone))
+
     def _bytes(self, form: Mapping[str, Any]) -> bytes:
         data = self._body[form["at"] : form["at"] + form["size"]]
         if len(data) != form["size"] or form["at"] < 0:
@@ -306,7 +321,8 @@ class Decoder:
         "objects": _objects,
         "texts": _texts,
         "missing": _missing,
-        "item": lambda self, form: self._series({**form["v"]}).iloc[0],
+        "Timestamp": _pandas_time,
+        "Timedelta": _pandas_time,
         "Index": _index,
         "MultiIndex": _multi_index,
         "RangeIndex": _range_index,
@@ -339,7 +355,7 @@ def _unknown(kind: Any) -> Any:
 
 def _zone(value: Any) -> Any:
     """Return the IANA key of a time's zone, or else its offset in seconds and its name; None without a zone."""
-    if value.tzinfo is None:
+    if getattr(value, "tzinfo", None) is None:
         return None
     key = getattr(value.tzinfo, "key", None)
     if type(value.tzinfo).__name__ == "ZoneInfo" and key:

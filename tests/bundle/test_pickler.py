@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import sqrt as root
 from pathlib import Path
+from typing import NewType, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -230,6 +231,44 @@ def quotes():
         b"""
 
 
+def shares_a_variable():
+    n = 0
+
+    def add():
+        nonlocal n
+        n += 1
+
+    def read():
+        return n
+
+    def adds_twice():
+        add()
+        add()
+        return read()
+
+    return adds_twice
+
+
+@functools.singledispatch
+def describe(_):
+    return "anything"
+
+
+@describe.register
+def _(_: list):
+    return "a list"
+
+
+describe(3)  # fills the cache of the dispatcher
+
+UserId = NewType("UserId", int)
+P = ParamSpec("P")
+
+
+def describes(x: UserId, _: type[P] | None = None) -> UserId:
+    return UserId(len(describe(x) + describe([])))
+
+
 def call(folder, function, *args, python=sys.executable, secrets=None, **kwargs):
     options = {name: kwargs.pop(name) for name in ("allow_pickle", "has_cloudpickle") if name in kwargs}
     bundle = CallBundle(function, secrets or {}, **options)
@@ -286,6 +325,8 @@ exec("def ghost(x):\n    return x + 1\n", GHOST)  # a function without source
         (reads_a_class_attribute, (), 7),
         (counts_calls, (), 4),
         (reads_a_cached_property, (), 9),
+        (shares_a_variable(), (), 2),
+        (describes, (1,), 14),
         (quotes, (), "\n    a\n        b"),
         (takes_strange, (), {1}),
         (max, ([Decimal(3), Decimal(10)],), Decimal(10)),
@@ -379,6 +420,29 @@ def test_tables_and_arrays_arrive_with_their_index_and_types(tmp_path):
     pd.testing.assert_index_equal(index, table.index)
     np.testing.assert_array_equal(array, shared.T)
     assert array.dtype == shared.dtype
+
+
+@pytest.mark.usefixtures("processes")
+def test_an_array_of_two_names_is_one_array(tmp_path):
+    def writes(one, *, other):
+        one[0] = 5
+        return other
+
+    array = np.zeros(2)
+    assert result(tmp_path, writes, array, other=array).tolist() == [5, 0]
+
+
+def test_an_argument_whose_name_is_a_number_is_refused():
+    with pytest.raises(TypeError, match='"0" cannot be the name'):
+        bound(lambda *args, **kwargs: (args, kwargs), (1,), {"0": 5})
+
+
+def test_deep_nesting_is_reported():
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(InvalidParameters, match="nested too deeply"):
+        pickle_arguments({"x": deep})
 
 
 @pytest.mark.parametrize(

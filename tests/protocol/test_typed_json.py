@@ -8,6 +8,7 @@ import json
 import math
 import pathlib
 import sys
+import time
 import uuid
 from collections import Counter, OrderedDict, namedtuple
 from decimal import Decimal
@@ -125,6 +126,7 @@ def test_any_combination_of_plain_values_is_exact(value):
         np.bool_(True),
         np.datetime64("2026-01-31T12", "h"),
         np.str_("text"),
+        np.bytes_(b"ends with \0"),
         np.arange(6, dtype=">i4").reshape(2, 3)[:, ::2],
         np.zeros((0, 3), dtype="float32"),
         np.array(7),
@@ -134,6 +136,9 @@ def test_any_combination_of_plain_values_is_exact(value):
         np.array([1, "x", (2, None)], dtype=object),
         np.array(["2026-01-31", "NaT"], dtype="datetime64[D]"),
         pd.Timestamp("2026-01-31 12:00:00.123456789", tz="Asia/Tokyo"),
+        pd.Timestamp("9999-12-31").as_unit("s"),
+        pd.Timestamp("2026-10-25 01:30", tz="UTC").tz_convert("Europe/Berlin"),
+        pd.Timestamp("2026-01-31 12:00:00+05:30"),
         pd.Timedelta("1 day 3 ns"),
         pd.NaT,
         pd.NA,
@@ -226,3 +231,16 @@ def test_secrets_in_nested_tables_and_arrays_are_masked():
     value = [text, ("hunter2-hunter2",), {"hunter2-hunter2": 1}, pd.Series(["hunter2-hunter2"])]
     assert "hunter2" not in str(round_trip(value, mask))
     assert round_trip(b"hunter2-hunter2", mask) == b"hunter2-hunter2"  # bytes are data, not text to show
+
+
+def test_arrays_keep_their_order_in_memory():
+    assert round_trip(np.asfortranarray(np.ones((2, 3)))).flags.fnc
+    assert round_trip(np.ones((2, 3))).flags.c_contiguous
+
+
+def test_many_small_arrays_and_times_take_time_in_proportion():
+    many = [*pd.date_range("2026-01-01", periods=10_000, tz="Asia/Tokyo"), *[np.zeros(1000)] * 2000]
+
+    started = time.process_time()
+    assert is_exact(round_trip(many), many)
+    assert time.process_time() - started < 10

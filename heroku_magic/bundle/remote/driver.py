@@ -202,10 +202,13 @@ class RemoteCall(RemoteProgram):
             sys.modules.setdefault("cloudpickle", sys.modules["cloudpickle.cloudpickle"])
         decoder, build = self._load("heroku_typed_json").Decoder, self._build_table
 
+        found: dict[int, Any] = {}  # by the identity of a pair, which the pickle keeps
+
         class Unpickler(pickle.Unpickler):
             def persistent_load(self, pair: Any) -> Any:
-                form, body = pair
-                return decoder(body, build).decode(form)
+                if id(pair) not in found:
+                    found[id(pair)] = pair, decoder(pair[1], build).decode(pair[0])
+                return found[id(pair)][1]
 
         try:
             return Unpickler(io.BytesIO(data)).load()
