@@ -6,11 +6,16 @@ https://devcenter.heroku.com/articles/error-codes
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heroku_magic.api.log_lines import LogLine
 
 _CODE = re.compile(r"(?:Error )?\b([HLR]\d\d)\b")
 _LOST = re.compile(r"(?:Error )?L1[0-3]\b.*?(?:dropped (\d+) messages|(\d+) messages (?:dropped|lost))")
 # The senders of reports of lost lines: Logplex, and what ships the lines of dynos to it.
-LOSS_REPORTERS = frozenset({"logplex", "log-shuttle"})
+LOGPLEX, SHIPPER = "logplex", "log-shuttle"
+LOSS_REPORTERS = frozenset({LOGPLEX, SHIPPER})
 
 # The next size up, for a task that needs more memory.
 _LARGER = {
@@ -60,3 +65,8 @@ def lost(message: str) -> int:
     """
     match = _LOST.match(message)
     return int(match[1] or match[2]) if match else 0
+
+
+def is_loss_report(line: LogLine) -> bool:
+    """Return whether a line reports lost lines; none of a drain, which is another reader."""
+    return line.dyno in LOSS_REPORTERS and lost(line.message) > 0 and "L10" not in line.message[:10]

@@ -7,7 +7,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from heroku_magic.api.error_codes import LOSS_REPORTERS, is_loss_report
 from heroku_magic.api.log_stream import LogStream, backlog
+from heroku_magic.api.loss_stream import LossStream
 from heroku_magic.api.resources import ONE_OFF
 from heroku_magic.errors import LogStreamError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 BACKLOG_INTERVAL = 1.0  # seconds between two requests for the backlog
 # Lines of dynos not followed yet, because the response to a create may arrive after the dyno's first lines.
 MAX_HELD_LINES = 20_000
+MAX_LOSSES = 1_000  # reports of lost lines that are kept for dynos not followed yet
 
 
 class SharedLog:
@@ -30,7 +33,9 @@ class SharedLog:
         self._backlog: list[LogLine] = []
         self._backlog_at = float("-inf")
         self._lock, self._backlog_lock = threading.Lock(), threading.Lock()
-        self._sinks: dict[str, Sink] = {}
+        self._followers: dict[str, list[DynoLog]] = {}  # by name; two dynos share one while the first one's end is read
+        self._losses: deque[LogLine] = deque(maxlen=MAX_LOSSES)
+        self._loss_stream: LossStream | None = None
         self._held: deque[LogLine] = deque(maxlen=MAX_HELD_LINES)
         self._error: LogStreamError | None = None
 
@@ -42,6 +47,8 @@ class SharedLog:
     def close(self) -> None:
         """Stop reading."""
         self._stream.close()
+        if self._loss_stream is not None:
+            self._loss_stream.close()
 
     @property
     def is_broken(self) -> bool:
@@ -54,16 +61,23 @@ class SharedLog:
         return self._stream.gaps
 
     def follow(self, dyno: str, sink: Sink) -> DynoLog:
-        """Pass the lines of a dyno to a sink, including those that arrived before."""
+        """Pass the lines of a dyno's name to a sink, including those that arrived before, and reports of lost lines."""
+        follower = DynoLog(self, dyno, sink)
         with self._lock:
-            self._sinks[dyno] = sink
-            lines = [line for line in self._held if line.dyno == dyno]
-            self._held = deque((line for line in self._held if line.dyno != dyno), maxlen=MAX_HELD_LINES)
+            self._followers.setdefault(dyno, []).append(follower)
+            lines = [*self._losses, *(line for line in self._held if line.dyno == dyno)]
             if lines:
                 sink(lines)
             if self._error is not None:
                 sink(self._error)
-        return DynoLog(self, dyno)
+        return follower
+
+    def watch_losses(self) -> LossStream:
+        """Follow the reports of lines that were lost before they reached the log, too."""
+        with self._lock:
+            if self._loss_stream is None:
+                self._loss_stream = LossStream(self._client, self._app, self._take_losses).start()
+            return self._loss_stream
 
     def backlog(self) -> list[LogLine]:
         """Return the backlog of the app, no older than this call.
@@ -79,34 +93,50 @@ class SharedLog:
                 self._backlog_at = requested_at  # only after success: a failed request serves no other run
             return self._backlog
 
-    def unfollow(self, dyno: str) -> None:
-        """Stop passing on the lines of the dyno; its name may be used again."""
+    def unfollow(self, follower: DynoLog) -> None:
+        """Stop passing lines on to a follower; another dyno of its name keeps its own."""
         with self._lock:
-            self._sinks.pop(dyno, None)
+            left = [one for one in self._followers.pop(follower.dyno, []) if one is not follower]
+            if left:
+                self._followers[follower.dyno] = left
 
     def _take(self, item: list[LogLine] | LogStreamError) -> None:
-        with self._lock:
-            if isinstance(item, LogStreamError):
+        if isinstance(item, LogStreamError):
+            with self._lock:
                 self._error = item
-                for sink in self._sinks.values():
-                    sink(item)
-                return
-            by_dyno: dict[str, list[LogLine]] = {}
-            for line in item:
-                by_dyno.setdefault(line.dyno, []).append(line)
+                for follower in self._all():
+                    follower.sink(item)
+            return
+        by_dyno: dict[str, list[LogLine]] = {}
+        for line in item:
+            by_dyno.setdefault(line.dyno, []).append(line)
+        self._take_losses([line for name in LOSS_REPORTERS for line in by_dyno.pop(name, ())])
+        with self._lock:
             for dyno, lines in by_dyno.items():
-                if dyno in self._sinks:
-                    self._sinks[dyno](lines)
-                else:
+                for follower in self._followers.get(dyno, ()):
+                    follower.sink(lines)
+                if dyno not in self._followers:
                     self._held.extend(lines)
+
+    def _take_losses(self, lines: list[LogLine]) -> None:
+        """Pass reports of lost lines on to every dyno, as they do not name the one that printed them."""
+        losses = [line for line in lines if is_loss_report(line)]
+        with self._lock:
+            self._losses.extend(losses)
+            for follower in self._all() if losses else ():
+                follower.sink(losses)
+
+    def _all(self) -> list[DynoLog]:
+        return [follower for followers in self._followers.values() for follower in followers]
 
 
 class DynoLog:
     """The part of a shared log that belongs to one dyno, with the interface of a LogStream."""
 
-    def __init__(self, log: SharedLog, dyno: str) -> None:
+    def __init__(self, log: SharedLog, dyno: str, sink: Sink) -> None:
+        self.dyno = dyno
+        self.sink = sink
         self._log = log
-        self._dyno = dyno
         self._gaps = log.gaps
 
     @property
@@ -120,4 +150,4 @@ class DynoLog:
 
     def close(self) -> None:
         """Stop following the dyno."""
-        self._log.unfollow(self._dyno)
+        self._log.unfollow(self)

@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.api.error_codes import LOSS_REPORTERS, lost, sentence
+from heroku_magic.api.error_codes import LOGPLEX, is_loss_report, lost, sentence
 from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.protocol.decoder import RecordDecoder
 from heroku_magic.protocol.records import Declaration
@@ -43,7 +43,7 @@ class RunLog:
     """What one dyno's log says: `decoder` has the result, `life` knows when the run is over.
 
     exited_at: when the dyno exited, as Heroku's log writes it; empty while unknown. is_compound: the command line may
-    do more than run the helper once.
+    do more than run the helper once. misses_losses: reports of lost lines cannot be read.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class RunLog:
         self.life = Lifecycle(is_compound=is_compound)
         self.declaration: Declaration | None = None
         self.troubles: dict[str, str] = {}
-        self.has_printed = False
+        self.has_printed = self.misses_losses = False
         self.exited_at = ""
         self._key = key
         self._mask = mask | Mask([key.secret])
@@ -70,9 +70,10 @@ class RunLog:
         self._window = LogWindow(key.run)
         self._size = ""
         self._early: deque[LogLine] = deque(maxlen=MAX_EARLY_LINES)
-        self._oldest_read = ""
-        self._losses: dict[LogLine, None] = {}
-        self._is_whole = self._was_interrupted = self._is_cut = False
+        self._times = "", ""  # of the oldest and the newest line that was read
+        self._states: dict[tuple[LogLine, int], None] = {}
+        self._losses, self._kept_losses = Counter[LogLine](), Counter[LogLine]()
+        self._is_whole = self._was_interrupted = self._has_discarded_rows = self._is_cut = False
         self._gap_since: float | None = None
         self._looked_for: set[tuple[int, int]] = set()
 
@@ -98,7 +99,7 @@ class RunLog:
                 self._read_loss(line, update)
                 continue
             if line.source == "heroku" and self._window.read(line):
-                self._discard_earlier(line)
+                self._discard_others()
                 self._read_line(line, update)
                 early, self._early = self._early, deque(maxlen=MAX_EARLY_LINES)
                 for held in early:
@@ -156,8 +157,8 @@ class RunLog:
         ours = self._own(backlog)
         self._is_whole = any(line.source == "heroku" and line.message.endswith("to up") for line in ours)
         # Losses before the dyno's first line concern other runs.
-        for line in backlog[backlog.index(ours[0]) :] if self._is_whole else backlog:
-            self._read_loss(line)
+        since = backlog[backlog.index(ours[0]) :] if self._is_whole else backlog
+        self._kept_losses = Counter(filter(is_loss_report, since))
         events: list[Event] = [
             record
             for line in backlog
@@ -177,7 +178,7 @@ class RunLog:
         named = [line for line in backlog if self._window.is_named(line)]
         for line in named:
             if line.source == "heroku" and self._window.read(line):
-                self._discard_earlier(line)
+                self._discard_others()
         ours = [line for line in named if self._window.holds(line)]
         seen = Counter[LogLine]()
         for line in ours:
@@ -203,15 +204,30 @@ class RunLog:
             return None
         if (problem := self.decoder.problem()) or self.decoder.is_signed:
             return problem
-        losses = [line for line in self._losses if self._window.holds(line)]
         # What was only lost on its way to this notebook is in the backlog.
-        count = sum(lost(line.message) for line in losses if not (self._is_whole and line.dyno == "logplex"))
+        count = sum(
+            lost(line.message) * times
+            for line, times in (self._losses | self._kept_losses).items()
+            if self._window.holds(line) and not (self._is_whole and line.dyno == LOGPLEX)
+        )
         if count:
             return f"{count} lines of its log were lost, and they may have contained rows"
-        if self._was_interrupted and not self._is_whole:
-            return "its log stream was interrupted, and Heroku did not keep all the lines in between"
+        if not self._is_whole and (doubt := self._doubt()):
+            return doubt
         if self.life.starts > 1:
             return "Heroku ran it twice, and only rows sent with heroku_task could be told apart"
+        return None
+
+    def _doubt(self) -> str | None:
+        """Return why rows without numbers may be missing if the backlog does not reach back to the start, or None."""
+        if self._has_discarded_rows:
+            return "lines of another dyno of its name came between them, and Heroku did not keep all of its own"
+        if self._was_interrupted:
+            return "its log stream was interrupted, and Heroku did not keep all the lines in between"
+        if not self._window.began_at:
+            return "its log was not followed from its first line on, and Heroku no longer keeps the beginning"
+        if self.misses_losses:
+            return "Heroku's reports of lost lines could not be read, so rows may be missing"
         return None
 
     def _judge_processes(self) -> None:
@@ -249,18 +265,26 @@ class RunLog:
             if not self._window.began_at:
                 self._early.append(line)
             return
-        self._oldest_read = min(self._oldest_read or line.timestamp, line.timestamp)
+        self._times = min(self._times[0] or line.timestamp, line.timestamp), max(self._times[1], line.timestamp)
         if line.source == "app":
             update.events.extend(self._read_output(line))
         else:
             update.events.append(line.redacted(self._mask))
             self._read_system_line(line, update)
 
-    def _discard_earlier(self, start: LogLine) -> None:
-        """Forget the lines read before a dyno's first line was known, if some of them were another dyno's."""
-        if self._oldest_read and self._oldest_read < start.timestamp:
-            self.life, self.exited_at = Lifecycle(is_compound=self.life.is_compound), ""
+    def _discard_others(self) -> None:
+        """Forget lines that turn out to be those of another dyno of the same name."""
+        if self._window.holds_times(self._times):
+            return
+        self.life, self.exited_at = Lifecycle(is_compound=self.life.is_compound), ""
+        known, self._states = self._states, {}
+        for line, repetition in known:
+            if self._window.holds(line):
+                self._read_state(line, repetition)
+        if not self.decoder.is_signed:
             self.decoder.replace_plain_rows(())
+            self._has_discarded_rows = self._times[1] >= self._window.began_at
+        self._times = "", ""
 
     def _read_output(self, line: LogLine) -> list[Event]:
         """Separate the records in a line of the task's output from the text."""
@@ -297,17 +321,17 @@ class RunLog:
             self.troubles[trouble[0]] = trouble[1]
             update.notes.append(trouble[1])
 
-    def _read_loss(self, line: LogLine, update: LogUpdate | None = None) -> None:
+    def _read_loss(self, line: LogLine, update: LogUpdate) -> None:
         """Read a report of lost lines, which names no dyno; other lines of other senders are not ours."""
-        if line.dyno not in LOSS_REPORTERS or not lost(line.message):
-            return
-        self._losses[line] = None
-        if update is not None and self._window.holds(line):
-            update.events.append(line)
-            self._explain(line, update)
+        if is_loss_report(line):
+            self._losses[line] += 1
+            if self._window.holds(line):
+                update.events.append(line)
+                self._explain(line, update)
 
     def _read_state(self, line: LogLine, repetition: int = 0) -> list[str]:
         """Return the states that a line announces. repetition: how many equal ones precede it in a backlog."""
+        self._states[line, repetition] = None
         had_exited = self.life.exit_status is not None
         states = self.life.read(line.message, time.monotonic(), f"{line.timestamp} {repetition}")
         if not had_exited and self.life.exit_status is not None:

@@ -49,6 +49,10 @@ class LogWindow:
         """Return whether a line of this name, or of Logplex itself, is from the dyno's time."""
         return (self._oldest_state if line.source == "heroku" else self._oldest) <= line.timestamp < self._end
 
+    def holds_times(self, times: tuple[str, str]) -> bool:
+        """Return whether lines from the first to the second of these times were the dyno's; empty if there is none."""
+        return not times[0] or (self.began_at <= times[0] and times[1] < self._end)
+
     def holds_all(self, lines: Sequence[LogLine]) -> bool:
         """Return whether all are output of the dyno; a fast check."""
         if {line.dyno for line in lines} != {self._dyno} or {line.source for line in lines} != {"app"}:
@@ -57,13 +61,14 @@ class LogWindow:
         return self._oldest <= min(times) and max(times) < self._end
 
     def read(self, line: LogLine) -> bool:
-        """Take note of a line of Heroku about this name; return whether the dyno's beginning is now known better."""
+        """Take note of a line of Heroku about this name; return whether the dyno's time is now known better."""
         if not line.message.startswith(STARTING):
             return False
         run = run_id(line.message.removeprefix(STARTING).removesuffix("`"))
         if run == self._run and not (self.began_at and self.began_at <= line.timestamp):
             self.began_at = self._oldest = self._oldest_state = line.timestamp
             return True
-        if run not in {None, self._run} and self.began_at and line.timestamp > self.began_at:
-            self._end = min(self._end, line.timestamp)  # the name is another dyno's now
+        if run not in {None, self._run} and self.began_at and self.began_at < line.timestamp < self._end:
+            self._end = line.timestamp  # the name is another dyno's now
+            return True
         return False

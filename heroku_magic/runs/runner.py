@@ -5,13 +5,12 @@ This thread alone talks to the API for the run, so an interrupt of the main thre
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.api.log_stream import LogStream
+from heroku_magic.api.loss_stream import LossStream
 from heroku_magic.errors import (
     ApiError,
     EmulatorError,
@@ -29,6 +28,7 @@ from heroku_magic.runs.dyno_guard import DynoGuard
 from heroku_magic.runs.event_log import EventLog
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.failures import failure_of
+from heroku_magic.runs.line_inbox import LineInbox
 from heroku_magic.runs.log_reader import RAN_TWICE, RunLog
 from heroku_magic.runs.run_clock import RunClock, seconds_between
 from heroku_magic.text.notifier import keeps_notifications, notifications_to, notify
@@ -44,10 +44,6 @@ if TYPE_CHECKING:
     from heroku_magic.runs.handle import RunHandle
     from heroku_magic.runs.spec import RunSpec
 
-# The log's reader pauses after each batch while this many of them wait for the runner. The pause
-# is so short that Heroku's log session never finds its reader asleep.
-BACKLOG_MIN, BACKLOG_MAX = 25, 100
-READER_PAUSE = 0.001  # seconds
 LATE = 1.0  # seconds to keep reading after the end, for late lines
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up
 BACKLOG_RETRY = 30.0  # seconds until the backlog is read again after a failure
@@ -96,8 +92,9 @@ class Runner:
         self._creator = DynoCreator(
             client, spec, self.key, guard=self.guard, wait=self.cancel_requested.wait, is_patient=shared_log is None
         )
-        self._inbox: queue.SimpleQueue[list[LogLine] | LogStreamError | None] = queue.SimpleQueue()
+        self._inbox = LineInbox()
         self._stream: LogStream | DynoLog | None = None
+        self._losses: LossStream | None = None
         self._file = detached_runs.path(detached.run) if detached else None
         self._dyno_id = ""
         self._clock = RunClock(spec.timeout)
@@ -112,7 +109,7 @@ class Runner:
     def cancel(self) -> None:
         """Request the end of the run and return at once."""
         self.cancel_requested.set()
-        self._inbox.put(None)
+        self._inbox.wake()
 
     def forget(self) -> None:
         """Delete the file that another process would attach the run by."""
@@ -132,9 +129,10 @@ class Runner:
         try:
             dyno = self._attach(self._detached) if self._detached else self._create()
             if self._shared_log is not None:
-                self._stream = self._shared_log.follow(dyno.name, self._receive)
+                self._stream = self._shared_log.follow(dyno.name, self._inbox.put)
             else:
-                self._stream = LogStream(self.client, self.spec.app, dyno.name, self._receive).start()
+                self._stream = LogStream(self.client, self.spec.app, dyno.name, self._inbox.put).start()
+            self._watch_losses()
             self.guard.look_for_extras()
             self._follow(dyno)
             self.guard.own_ended()
@@ -142,7 +140,7 @@ class Runner:
             self._finish(self._verdict())
             until = time.monotonic() + LATE
             while (left := until - time.monotonic()) > 0:
-                if isinstance(late := self._next(left), list):
+                if isinstance(late := self._inbox.next(left), list):
                     self._take(late)
         except HerokuMagicError as error:
             self._fail(error)
@@ -152,6 +150,8 @@ class Runner:
         finally:
             if self._stream is not None:
                 self._stream.close()
+            if self._losses is not None and self._shared_log is None:
+                self._losses.close()
             registry.discard(self.key.run)
             self.events.close()
 
@@ -247,7 +247,7 @@ class Runner:
         while not self.log.life.is_over(time.monotonic()):
             self._stop_if_cancelled()
             longest = 1.0 if self.cancel_requested.is_set() else SILENCE
-            item = self._next(self.log.life.patience(time.monotonic(), longest))
+            item = self._inbox.next(self.log.life.patience(time.monotonic(), longest))
             if isinstance(item, LogStreamError):
                 self.log.life.mark_gone(time.monotonic())
                 raise self._lost_log(item)
@@ -260,19 +260,11 @@ class Runner:
             self._fill_gaps()
             self._warn()
 
-    def _next(self, seconds: float) -> list[LogLine] | LogStreamError | None:
-        with suppress(queue.Empty):
-            return self._inbox.get(timeout=max(seconds, 0.0))
-        return None
-
-    def _receive(self, item: list[LogLine] | LogStreamError) -> None:
-        """Accept lines from the log's reader, in its thread, and slow it down when it gets ahead.
-
-        Beyond a limit it is not slowed down any more: Heroku drops lines that are not read in time.
-        """
-        self._inbox.put(item)
-        if BACKLOG_MIN < self._inbox.qsize() < BACKLOG_MAX:
-            time.sleep(READER_PAUSE)
+    def _watch_losses(self) -> None:
+        """Follow the reports of lost lines where rows may come without numbers, which would reveal a loss."""
+        if self.spec.takes_rows and self.spec.is_compound:
+            own = LossStream(self.client, self.spec.app, self._inbox.put)
+            self._losses = self._shared_log.watch_losses() if self._shared_log is not None else own.start()
 
     def _take(self, lines: list[LogLine]) -> None:
         """Turn lines into events."""
@@ -300,6 +292,7 @@ class Runner:
 
     def _fill(self, *, at_end: bool) -> None:
         if self._stream is not None:
+            self.log.misses_losses = self._losses is not None and self._losses.is_broken
             self.events.add(*self.log.fill(self._stream.backlog(), at_end=at_end, gaps=self._stream.gaps))
 
     def _warn(self) -> None:

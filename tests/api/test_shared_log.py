@@ -8,6 +8,7 @@ import pytest
 
 from heroku_magic.api import shared_log
 from heroku_magic.api.log_lines import LogLine
+from heroku_magic.api.loss_stream import LossStream
 from heroku_magic.api.shared_log import SharedLog
 from heroku_magic.errors import LogStreamError
 
@@ -83,3 +84,70 @@ def test_a_failed_backlog_request_never_returns_an_older_backlog(log, monkeypatc
     first.join(10)
     second.join(10)
     assert got == ["refused", "new"]
+
+
+REPORTS = [
+    LogLine(
+        "2026-01-01T00:00:00.000000+00:00",
+        "heroku",
+        "logplex",
+        "Error L11 (Tail buffer overflow) -> dropped 5 messages",
+    ),
+    LogLine("2026-01-01T00:00:00.000000+00:00", "app", "log-shuttle", "Error L12: 3 messages dropped since 1."),
+]
+
+
+def test_reports_of_lost_lines_reach_every_dyno_even_those_followed_later(log):
+    one, other, later = [], [], []
+    log.follow("run.1", one.append)
+    log.follow("run.2", other.append)
+    log._take([line("run.1"), REPORTS[0]])
+    log._take_losses([REPORTS[1], line("run.2"), line("log-shuttle", "no report")])
+    log.follow("run.3", later.append)
+    assert sorted(map(str, [each for lines in one for each in lines])) == sorted(map(str, [line("run.1"), *REPORTS]))
+    assert [each for lines in other for each in lines] == REPORTS
+    assert later == [REPORTS]
+
+
+def test_leaving_a_dyno_never_touches_another_of_the_same_name(log):
+    old, new = [], []
+    first = log.follow("run.1", old.append)
+    second = log.follow("run.1", new.append)
+    log._take([line("run.1", "both")])
+    first.close()
+    log._take([line("run.1", "new")])
+    first.close()
+    second.close()
+    log._take([line("run.1", "nobody")])
+    assert [each.message for lines in old for each in lines] == ["both"]
+    assert [each.message for lines in new for each in lines] == ["both", "new"]
+
+
+def test_lines_held_for_a_dyno_are_not_taken_by_another_of_its_name(log):
+    first, second = [], []
+    log._take([line("run.1", "early")])
+    log.follow("run.1", second.append)
+    log.follow("run.1", first.append)
+    assert first == second == [[line("run.1", "early")]]
+
+
+def test_one_stream_of_losses_serves_all_dynos(log, monkeypatch):
+    started = []
+    monkeypatch.setattr(shared_log.LossStream, "start", lambda self: started.append(self) or self)
+    monkeypatch.setattr(shared_log.LossStream, "close", lambda stream: started.remove(stream))  # noqa: PLW0108 - a method
+    assert log.watch_losses() is log.watch_losses()
+    assert len(started) == 1
+    monkeypatch.setattr(log._stream, "close", lambda: None)
+    log.close()
+    assert started == []
+
+
+def test_a_loss_stream_passes_reports_on_and_knows_that_it_is_broken():
+    got = []
+    stream = LossStream(None, "shop", got.append)
+    stream._take([*REPORTS, line("run.1")])
+    assert not stream.is_broken
+    stream._take([line("run.1")])
+    stream._take(LogStreamError("gone"))
+    assert got == [REPORTS]
+    assert stream.is_broken

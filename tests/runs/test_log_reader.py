@@ -129,6 +129,48 @@ def plain(*numbers):
     return lines(*(json.dumps({"i": i}) for i in numbers))
 
 
+L12 = lines("Error L12: 3 messages dropped since 1.", dyno="log-shuttle")
+L11 = heroku("Error L11 (Tail buffer overflow) -> This tail session dropped 5 messages since 1.", dyno="logplex")
+L10 = heroku("Error L10 (output buffer overflow): drain 'd.1' dropped 9 messages since 1.", dyno="logplex")
+
+
+@pytest.mark.parametrize(
+    ("stream", "backlog", "problem"),
+    [
+        ([*heroku(STARTED), *plain(1), *L11], [*heroku(STARTED, UP), *plain(1, 2)], None),
+        ([*heroku(STARTED), *plain(1), *L11, *L11], plain(2), "10 lines of its log were lost"),
+        ([*heroku(STARTED), *plain(1), *L12], plain(2), "3 lines of its log were lost"),
+        ([*heroku(STARTED), *plain(1), *L12], [*heroku(STARTED, UP), *plain(1), *L12], "3 lines of its log were lost"),
+        ([*L12, *heroku(STARTED, second=2), *lines('{"i": 1}', second=2)], lines('{"i": 1}', second=2), None),
+        ([*heroku(STARTED), *plain(1), *L10], plain(1), None),
+        (plain(1), plain(1), "its log was not followed from its first line on"),
+        (plain(1), [*heroku(STARTED, UP), *plain(1)], None),
+        ([*heroku(STARTED), *lines(*keyed(1)), *L12, *L11], [], None),
+    ],
+)
+def test_reported_losses_of_rows_without_numbers_are_never_ignored(log, stream, backlog, problem):
+    log.take(stream)
+    log.fill(backlog, at_end=True)
+
+    assert (log.problem() or "").startswith(problem or "")
+    assert bool(log.problem()) == bool(problem)
+
+
+def test_unreadable_reports_of_losses_make_a_long_result_doubtful(log):
+    log.take([*heroku(STARTED), *plain(1)])
+    log.misses_losses = True
+    log.fill(plain(1), at_end=True)
+    assert log.problem() == "Heroku's reports of lost lines could not be read, so rows may be missing"
+    log.fill([*heroku(STARTED, UP), *plain(1)], at_end=True)
+    assert log.problem() is None
+
+
+def test_a_loss_is_explained_in_a_note(log):
+    update = log.take([*heroku(STARTED), *L12])
+    assert update.events == [*heroku(STARTED), *L12]
+    assert [note[:3] for note in update.notes] == ["L12"]
+
+
 @pytest.mark.parametrize(
     ("backlog", "gaps", "problem"),
     [
@@ -142,12 +184,13 @@ def plain(*numbers):
             "3 lines of",
         ),
         ([*lines("Error L12: 3 messages dropped since 1.", dyno="log-shuttle"), *heroku(UP), *plain(1)], 0, None),
+        ([*plain(2), *L12], 0, "3 lines of"),
         ([*heroku(UP), *plain(1), *heroku(OVER, OVER)], 0, "Heroku ran it twice"),
         ([*heroku(UP), *lines('{"i": "' + "x" * 10_000)], 0, "1 of its rows were cut"),
     ],
 )
 def test_unnumbered_rows_are_complete_or_a_problem_is_reported(log, backlog, gaps, problem):
-    log.take(plain(1, 2))
+    log.take([*heroku(STARTED), *plain(1, 2)])
     log.fill(backlog, at_end=True, gaps=gaps)
 
     assert (log.problem() or "").startswith(problem or "")
@@ -330,6 +373,19 @@ def test_authentic_records_need_no_clock(log):
     log.take(shifted([*lines(*keyed(3))], -3600))
     assert log.decoder.is_verified
     assert log.exit_status == 0
+
+
+def test_lines_of_the_next_dyno_that_were_read_first_are_taken_back(log):
+    later = [
+        *heroku(NEXT_STARTED, UP, second=3),
+        *lines('{"i": 2}', second=4),
+        *heroku("Process exited with status 9", second=5),
+    ]
+    log.take(later)
+    log.fill([*heroku(STARTED, UP), *plain(1), *heroku(OVER, second=2), *later], at_end=True)
+    assert log.exit_status == 0
+    assert log.decoder.parts == [Rows([{"i": 1}], verified=False)]
+    assert log.problem() is None
 
 
 def test_lines_of_the_next_dyno_of_the_same_name_are_ignored(log):

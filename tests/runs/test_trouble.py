@@ -17,7 +17,10 @@ from heroku_magic.errors import ResultIncomplete
 def server(tmp_path_factory, processes):
     folder = make_worker(
         tmp_path_factory.mktemp("trouble") / "shop",
-        {"plain": 'for i in $(seq 1 50); do echo "{\\"i\\": $i}"; done'},
+        {
+            "plain": 'for i in $(seq 1 50); do echo "{\\"i\\": $i}"; done',
+            "long": 'for i in $(seq 1 4000); do echo "{\\"i\\": $i}"; done',
+        },
         count="""
             import time
             from heroku_task import task
@@ -72,6 +75,20 @@ def test_unrecoverable_lines_are_an_error(heroku, task):
         run.result(60)
 
 
+@pytest.mark.parametrize("fault", ["lose_lines", "drop_lines"])
+def test_losses_among_more_lines_than_heroku_keeps_fail_single_runs_and_sweeps(heroku, fault):
+    heroku.faults(**{fault: 0.002}, seed=7)
+    sweep = heroku.sweep("long", {"k": [1, 2]})
+    assert isinstance(heroku.submit("long").exception(60), ResultIncomplete)
+    sweep.wait(60)
+    assert sweep.counts() == {"failed": 2}
+    assert all("lines of its log were lost" in str(outcome.error) for outcome in sweep.failures())
+
+
+def test_a_long_output_without_losses_is_a_result(heroku):
+    assert len(heroku.run("long")) == 4000
+
+
 @pytest.mark.parametrize("task", ["count", "plain"])
 def test_rows_that_arrive_after_the_end_are_read_from_the_backlog(heroku, task):
     heroku.faults(late_lines=1.5)
@@ -84,7 +101,9 @@ def test_rows_that_arrive_after_the_end_are_read_from_the_backlog(heroku, task):
 
 def test_a_task_that_heroku_ran_twice_gives_its_rows_once_or_fails(heroku):
     heroku.faults(run_twice=1)
-    assert heroku.run("count")["i"].tolist() == list(range(30))
+    run = heroku.submit("count")
+    assert run.result(60)["i"].tolist() == list(range(30))
+    assert any("Heroku ran this dyno's command twice" in (getattr(event, "note", "") or "") for event in run)
 
     with pytest.raises(ResultIncomplete, match="Heroku ran it twice"):
         heroku.run("plain")
