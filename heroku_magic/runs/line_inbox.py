@@ -26,6 +26,9 @@ class LineInbox:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[list[LogLine] | LogStreamError | None] = queue.SimpleQueue()
 
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
     def put(self, item: list[LogLine] | LogStreamError) -> None:
         """Add lines, or the reason why no more arrive."""
         self._queue.put(item)

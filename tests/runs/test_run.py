@@ -17,7 +17,8 @@ from workers import make_worker
 from heroku_magic import RunCancelled, TaskFailed, connect
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.runs.events import StateChange
-from heroku_magic.runs.runner import BACKLOG_MIN, Runner
+from heroku_magic.runs.line_inbox import BACKLOG_MIN
+from heroku_magic.runs.runner import Runner
 
 TASKS = {
     "count": """
@@ -446,11 +447,11 @@ def test_a_fast_log_is_slowed_down_rather_than_kept_in_memory(heroku, monkeypatc
 
     def slowly(runner, lines):
         time.sleep(0.002)
-        waiting.append(runner._inbox.qsize())
+        waiting.append(len(runner._inbox))
         take(runner, lines)
 
     monkeypatch.setattr(Runner, "_take", slowly)
-    monkeypatch.setattr("heroku_magic.runs.runner.READER_PAUSE", 0.01)
+    monkeypatch.setattr("heroku_magic.runs.line_inbox.READER_PAUSE", 0.01)
     run = heroku.submit(command="seq 1 300000", rows=False)
     run.result(60)
     assert run.logs().split("\n")[-1] == "300000"
