@@ -152,9 +152,11 @@ def dynos_since(client: HerokuClient, app: str, moment: float) -> list[Dyno] | N
         if time.monotonic() - latest.requested_at < interval:
             return None
         requested_at = time.monotonic()
-        _dynos[key] = _Listing(requested_at, None)  # if this fails, the next run does not try again at once
-        _dynos[key] = listing = _Listing(requested_at, client.dynos(app))
-        return listing.dynos
+        _dynos[key] = _Listing(requested_at, None)  # no other run waits for this request, or repeats it if it fails
+    dynos = client.dynos(app)
+    with _lock:
+        _dynos[key] = _Listing(requested_at, dynos)
+    return dynos
 
 
 def _stop_all() -> None:

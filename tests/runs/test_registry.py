@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -71,3 +72,17 @@ def test_a_lookup_that_failed_is_not_repeated_at_once_by_every_run(client, monke
 
 def broken(_):
     raise Unreachable("no connection")
+
+
+def test_an_api_that_hangs_holds_up_no_other_run(client, monkeypatch):
+    hangs = threading.Event()
+    monkeypatch.setattr(client, "dynos", lambda _: hangs.wait(20) and [])
+    waiting = threading.Thread(target=registry.dynos_since, args=(client, "app", time.monotonic()))
+    waiting.start()
+    while not registry._dynos:
+        time.sleep(0.01)
+
+    assert registry.dynos_since(client, "app", time.monotonic()) is None
+    assert registry.dynos_since(Client(), "other", time.monotonic())
+    hangs.set()
+    waiting.join()
