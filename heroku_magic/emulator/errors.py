@@ -36,6 +36,11 @@ def forbidden(message: str) -> ErrorResponse:
     return ErrorResponse(403, "forbidden", message)
 
 
+def internal() -> ErrorResponse:
+    """Return a 500: something failed on the platform's side."""
+    return ErrorResponse(500, "internal_server_error", "Internal server error.")
+
+
 def unauthorized() -> ErrorResponse:
     """Return the 401 for a missing or wrong token."""
     return ErrorResponse(401, "unauthorized", "Invalid credentials provided.")

@@ -144,14 +144,18 @@ class CostMeter:
 
     def add(self, run: Run) -> None:
         """Add the dynos of a run that ended; a run that never had one costs nothing."""
-        if not run.guard.is_settled() or run.guard.extra_dynos():
-            self._guards.append(run.guard)
+        self.watch(run.guard)
         if run.dyno is None or run.started_at is None:
             return
         seconds = run.seconds or 0.0
         self._seconds += seconds
         self._dollars = self._plus(self._dollars, run.size, seconds)
         self._spans.append(DynoSpan(run.started_at, run.up_at, run.started_at + seconds, run.state))
+
+    def watch(self, guard: DynoGuard) -> None:
+        """Add the dynos that lost create requests of a run have started, or will have."""
+        if not guard.is_settled() or guard.extra_dynos():
+            self._guards.append(guard)
 
     @property
     def seconds(self) -> float:

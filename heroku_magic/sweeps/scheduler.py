@@ -101,7 +101,7 @@ class Scheduler(JobSource):
         with self._changed:
             self.running.remove(job)
             if job.run is not None:
-                self.cost.add(job.run)  # a create request of it may have been lost
+                self.cost.watch(job.run.guard)
             self.state.withdraw(self._unsettled(job.indices))
             self._jobs.append(Job(job.spec, job.indices, job.makes_calls, job.detached))
             self._changed.notify_all()

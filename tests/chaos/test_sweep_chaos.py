@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -10,6 +11,7 @@ from chaos import emulator
 from workers import make_worker
 
 from heroku_magic import connect
+from heroku_magic.api.log_stream import backlog
 from heroku_magic.errors import SweepFailed
 
 pytestmark = pytest.mark.chaos
@@ -72,6 +74,27 @@ def test_with_retries_a_sweep_under_faults_is_exact_and_every_repeated_call_is_r
         reported = dict(zip(sweep.runs()["seed"], sweep.runs()["attempts"], strict=True))
         assert {seed: times for seed, times in called.items() if times > reported[seed]} == {}
         assert heroku.dynos() == []
+
+
+def test_with_retries_every_dyno_of_an_uncertain_create_is_stopped_and_billed(app, monkeypatch):
+    from heroku_magic.runs import registry
+
+    monkeypatch.setattr(registry, "LOOKUP_INTERVAL", 2.0)
+    faults = {"json-500-after-create": 0.2, "late-create": 0.15, "reset-after-create": 0.1}
+    with app(faults, "--one-offs=100", seed=3):
+        heroku = connect("shop", say=lambda _: None)
+        sweep = heroku.sweep("square", {"seed": range(30)}, {"pause": 20.0}, retries=2, jobs=60)
+        df = sweep.result(110)
+        assert [*df.itertuples(index=False, name=None)] == expected(30)
+        until = time.monotonic() + 30
+        while heroku.dynos() and time.monotonic() < until:
+            time.sleep(0.5)
+        assert heroku.dynos() == []
+        lines = backlog(heroku.client, "shop", "run")
+        started = [line for line in lines if "Starting process with command `square " in line.message]
+        assert len(started) > 30, "the faults have made extra dynos"
+        assert sweep.facts()["dynos"] == len(started)
+        assert sum("is being stopped: a create request whose" in note for note in sweep.notes) == len(started) - 30
 
 
 def test_without_retries_failed_runs_are_counted_and_the_others_are_exact(app):

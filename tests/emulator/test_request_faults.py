@@ -31,6 +31,22 @@ def test_a_create_breaks_off_before_or_after_it_takes_effect(faulty):
     assert [dyno["command"] for dyno in emulator.get("/apps/demo/dynos")] == ["sleep 5"]
 
 
+def test_a_create_takes_effect_although_it_gets_an_error_or_breaks_off(faulty):
+    emulator = faulty("json-500-after-create=1")
+    assert emulator.refused(500, command="sleep 50")["id"] == "internal_server_error"
+    assert [dyno["command"] for dyno in emulator.get("/apps/demo/dynos")] == ["sleep 50"]
+    emulator.ask("PUT", "/emulator/faults", json={"faults": {"late-create": 1}})
+    with pytest.raises(requests.exceptions.ConnectionError):
+        emulator.create("sleep 60")
+    assert len(emulator.get("/apps/demo/dynos")) == 1
+    wait_until(lambda: len(emulator.get("/apps/demo/dynos")) == 2)
+
+
+def test_a_500_of_heroku_replaces_the_response(faulty):
+    emulator = faulty("json-500=1")
+    assert emulator.ask("GET", "/apps", 500).json()["id"] == "internal_server_error"
+
+
 def test_the_first_creates_after_a_release_conflict(faulty):
     emulator = faulty("conflict-after-release=2")
     for _ in range(2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,11 +11,15 @@ import pytest
 from workers import make_worker
 
 from heroku_magic import (
+    HerokuMagicError,
     InvalidOptions,
     InvalidParameters,
+    RunCancelled,
     SettingsError,
     TaskFailed,
+    connect,
 )
+from heroku_magic.errors import Interrupted
 
 
 @pytest.fixture(scope="module")
@@ -359,6 +364,46 @@ def test_loading_imports_nothing_heavy():
     out = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
 
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("moment", ["_remember", "RunOutput"])
+@pytest.mark.parametrize(
+    "cell", ["%heroku run slow", "%heroku run slow --bg", "%%heroku slow --each seconds\nseconds = [60, 61]"]
+)
+def test_an_interrupt_between_the_start_and_the_display_stops_every_dyno_and_says_so(
+    shell, folder, monkeypatch, moment, cell
+):
+    heroku = connect(worker=folder, say=lambda _: None)
+    heroku.tasks()
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    if moment == "_remember":
+        monkeypatch.setattr("heroku_magic.app.heroku._remember", interrupt)
+    else:
+        monkeypatch.setattr("heroku_magic.magics.run_verbs.RunVerbs._output", interrupt)
+    error = shell.run_cell(cell).error_in_exec
+
+    assert isinstance(error, Interrupted | RunCancelled)
+    assert re.search(r"is gone|before its dyno was created|No dyno is left", str(error)), error
+    assert heroku.dynos() == []
+
+
+@pytest.mark.parametrize("cell", ["%heroku run slow", "%%heroku slow --each seconds\nseconds = [60, 61]"])
+def test_a_display_that_fails_stops_every_dyno(shell, folder, monkeypatch, cell):
+    def fail(*_, **__):
+        raise ValueError("no such colour")
+
+    for name in ("run_output.RunOutput", "sweep_output.SweepOutput"):
+        monkeypatch.setattr(f"heroku_magic.display.{name}.follow", fail)
+    error = shell.run_cell(cell).error_in_exec
+
+    assert isinstance(error, HerokuMagicError)
+    assert re.search(
+        r"cannot be shown: ValueError: no such colour\. .*(is gone|before its dyno|No dyno is left)", str(error)
+    )
+    assert connect(worker=folder, say=lambda _: None).dynos() == []
 
 
 @pytest.mark.usefixtures("processes")

@@ -39,6 +39,12 @@ class FakeRun:
     def call_when_done(self, callback):
         callback(self)
 
+    def cancel(self):
+        pass
+
+    def wait(self):
+        self.was_awaited = True
+
     def exception(self):
         return self.error
 
@@ -151,6 +157,26 @@ def test_an_internal_error_stops_all_runs_and_finishes_the_source(launched, monk
     events, messages = launched([Job(ORDER), Job(ORDER)])
     assert messages == ["Internal error in heroku_magic: ZeroDivisionError. All dynos are being stopped."]
     assert events[-1] == "An internal error of heroku_magic ended it"
+
+
+def test_after_an_internal_error_the_ends_of_all_runs_are_awaited_before_their_log_is_closed(launched, monkeypatch):
+    order = []
+    monkeypatch.setattr(FakeRun, "call_when_done", lambda *_: None)
+    monkeypatch.setattr(FakeRun, "wait", lambda _: order.append("awaited"))
+    monkeypatch.setattr(FakeLog, "close", lambda _: order.append("closed"))
+    monkeypatch.setattr(RecordingSource, "poll", lambda _: 1 / 0)
+    events, _ = launched([Job(ORDER)])
+    assert events == ["An internal error of heroku_magic ended it", "ended"]
+    assert order == ["awaited", "closed"]
+
+
+def test_a_source_whose_thread_the_system_refuses_is_finished(launched, monkeypatch):
+    def refused(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refused)
+    events, _ = launched([Job(ORDER)])
+    assert events == ["It could not be started: can't start new thread"]
 
 
 @pytest.mark.usefixtures("processes")

@@ -256,3 +256,46 @@ def test_a_full_disk_is_reported_and_the_sweep_goes_on(tmp_path):
 
 def test_jobs_are_compared_by_identity():
     assert Job(ORDER, (1,)) != Job(ORDER, (1,))
+
+
+def test_extra_dynos_of_lost_create_requests_are_billed_and_counted():
+    scheduler = scheduler_of(1)
+    job = begun(scheduler)
+    job.run.guard = Guard(("basic", 7.0))
+    assert scheduler.cost.so_far([job.run]) == 7.0
+    scheduler.on_end(job)
+    assert (scheduler.cost.seconds, scheduler.cost.dollars) == (17.0, 17.0)
+    assert [span.state for span in scheduler.cost.spans] == ["up", "stopping"]
+    assert scheduler.cost.so_far([]) == 17.0
+
+
+def test_extra_dynos_of_a_run_that_was_refused_or_never_had_a_dyno_are_billed():
+    scheduler = scheduler_of(2)
+    refused = begun(scheduler)
+    refused.run.guard = Guard(("basic", 3.0))
+    scheduler.on_refusal(refused)
+    failed = begun(scheduler, Ended(error=TaskFailed("lost", None)))
+    failed.run.dyno, failed.run.guard = None, Guard(("basic", 4.0))
+    scheduler.on_end(failed)
+    assert scheduler.cost.dollars == 7.0
+
+
+def test_a_dyno_that_appears_after_the_end_of_its_run_is_billed():
+    scheduler = scheduler_of(1)
+    job = begun(scheduler)
+    job.run.guard = guard = Guard(settled=False)
+    scheduler.on_end(job)
+    assert scheduler.cost.dollars == 10.0
+    guard.extras = [("basic", 5.0)]
+    assert scheduler.cost.dollars == 15.0
+
+
+def test_extra_dynos_count_towards_the_cost_limit():
+    scheduler = scheduler_of(5, max_cost=12.0)
+    job = begun(scheduler, Ended(seconds=5.0))
+    job.run.done = lambda: True
+    scheduler.poll()
+    assert not scheduler.is_stopping
+    job.run.guard = Guard(("basic", 12.0))
+    scheduler.poll()
+    assert scheduler.stop_reason == "It has cost $12, the limit set by --max-cost"

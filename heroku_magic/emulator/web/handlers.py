@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import sleep
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator import errors
@@ -175,10 +176,18 @@ class DynosHandler(ApiHandler):
             return
         if faults.takes("conflict-after-release", runtime.app.current.id):
             raise errors.conflict()
+        if faults.strikes("late-create"):
+            request = requests.dyno_request(self.body())
+            request_faults.reset(self)
+            await sleep(request_faults.LATE)
+            await runtime.create(request)
+            return
         dyno = await runtime.create(requests.dyno_request(self.body()))
         if faults.strikes("reset-after-create"):
             request_faults.reset(self)
             return
+        if faults.strikes("json-500-after-create"):
+            raise errors.internal()
         self.respond(responses.dyno(runtime.app, dyno), 201)
 
     def delete(self, app: str) -> None:

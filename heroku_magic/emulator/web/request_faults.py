@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # What Heroku's routers send when the API does not respond: https://github.com/heroku/cli/issues/1737
 _PAGE = b"<!DOCTYPE html><html><head><title>Application Error</title></head><body>Application Error</body></html>"
+# Longer than a client waits before it sends a lost request again.
+LATE = 6.0  # seconds
 # Close with RST instead of FIN, so that the client sees a broken connection and not an end.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -23,6 +25,8 @@ def strike(handler: RequestHandler, faults: Faults) -> None:
     """Apply the faults that can strike any request."""
     if faults.strikes("rate-limit"):
         raise errors.rate_limited()
+    if faults.strikes("json-500"):
+        raise errors.internal()
     if faults.strikes("html-503"):
         handler.set_status(503)
         handler.set_header("Content-Type", "text/html")
