@@ -65,6 +65,7 @@ driver = load('heroku_driver')
 sys.path = [os.path.abspath(one) for one in path]
 """
 _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added later
+_UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
 _ONLY_PICKLES = r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule)|_(reduce|getstate)$"
 _CODE_HINT = "Move the code that rarely changes into a module of the app (%heroku deploy) and import it."
 _CLOUDPICKLE_HINT = (
@@ -213,6 +214,7 @@ def sources(kind: str) -> dict[str, str]:
     }
     outputs = ("display", "show") if kind == "RemoteCell" else ("send_table", "to_base64")
     names = {
+        "heroku_columns": ("build_frame",),
         "heroku_driver": ("main", kind),
         "heroku_output": ("show_open_figures", *outputs),
         "heroku_task": _HELPER_NAMES,
@@ -226,7 +228,8 @@ def _cloudpickle(*, can_pickle: bool) -> str:
     spec = importlib.util.find_spec("cloudpickle.cloudpickle")
     text = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
     names = [one.name for one in ast.parse(text).body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
-    return minify(text, [name for name in names if can_pickle or not re.search(_ONLY_PICKLES, name)])
+    unused = _UNUSED if can_pickle else f"{_UNUSED}|{_ONLY_PICKLES}"
+    return minify(text, [name for name in names if not re.search(unused, name)])
 
 
 def _run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[str, str]) -> str:

@@ -48,18 +48,16 @@ class _Builder:
 
 def restore(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Return a function's DataFrame with its index, which the first columns show, and its objects."""
-    import pandas as pd
-
     if table.call is None:
         return frame
     call, attrs = table.call, frame.attrs
-    decoder = Decoder(a2b_base64(call.get("body", "")), _Builder(NO_MASK))
+    decoder = Decoder(a2b_base64(call["body"]), _Builder(NO_MASK))
     if count := call["levels"]:
-        index = decoder.decode(call["index"]) if "index" in call else pd.Index(frame.iloc[:, 0])
         frame = frame.iloc[:, count:]
-        frame.index = index.set_names(decoder.decode(call["names"]))
+        frame.index = decoder.decode(call["index"])
     decoder.restore_objects(frame, call["objects"])
-    frame.attrs = attrs
+    frame.columns = decoder.decode(call["labels"])
+    frame.attrs = {**decoder.decode(call["attrs"]), **attrs}
     return frame
 
 

@@ -165,7 +165,7 @@ def read_label(label: Sequence[Any]) -> Any:
 
 
 def build_frame(chunks: list[tuple[dict[str, Any], bytes]]) -> Any:
-    """Return the DataFrame of chunks as (header, bytes)."""
+    """Return the DataFrame of chunks as (header, bytes), with numbers for labels."""
     return _read_chunks([header for header, _ in chunks], _buffers(chunks))
 
 
@@ -181,10 +181,7 @@ def _read_chunks(chunks: list[dict[str, Any]], buffers: Iterator[bytes]) -> Any:
     """Return a table, whose columns are joined as lists and bytes, before they have a dtype."""
     parts = [[_read(head, chunk["rows"], buffers) for head in chunk["columns"]] for chunk in chunks]
     columns = [series(_join(pieces)) for pieces in zip(*parts)]  # noqa: B905 - new in Python 3.10
-    table = pd.DataFrame(dict(enumerate(columns)), index=range(sum(chunk["rows"] for chunk in chunks)))
-    labels = [read_label(one["label"]) if "label" in one else one["name"] for one in chunks[0]["columns"]]
-    table.columns = label_index(labels, [read_label(name) for name in chunks[0].get("names", [["json", None]])])
-    return table
+    return pd.DataFrame(dict(enumerate(columns)), index=range(sum(chunk["rows"] for chunk in chunks)))
 
 
 def _read(head: dict[str, Any], rows: int, buffers: Iterator[bytes]) -> Any:

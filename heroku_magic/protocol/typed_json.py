@@ -9,6 +9,7 @@ nothing but numpy and pandas, and calls nothing but the types below.
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import date, datetime, time, timedelta, timezone
 from enum import Enum, Flag
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 TAG = "$"
 _MAX_DEPTH = 200
 _MAX_BITS = 13_000  # Python refuses to print integers of more than 4,300 digits
+# The dtypes that the columns of a table keep; object columns, categories and others are encoded by themselves.
+_KEPT = r"bool(ean)?|[uU]?[iI]nt\d+|[fF]loat(16|32|64)|str|string|(datetime|timedelta)64\[.*|period.*|[^<]*\[pyarrow\]"
 _JSON_TYPES = frozenset({type(None), bool, float, str})
 _PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
 
@@ -131,36 +134,61 @@ class Encoder:
             codes = [self._of_numpy(numbers, place, depth) for numbers in value.codes]
             return {TAG: "MultiIndex", "levels": levels, "codes": codes, "names": self._names(value, place)}
         if isinstance(value, pandas.Index):
-            frame = pandas.DataFrame({0: value})
-            return {TAG: "Index", "v": self._table(frame, place, depth), "names": self._names(value, place)}
+            frame, freq = pandas.DataFrame({0: value}), getattr(value, "freqstr", None)
+            freq = None if isinstance(value, pandas.PeriodIndex) else freq
+            return {
+                TAG: "Index",
+                "v": self._table(frame, place, depth),
+                "names": self._names(value, place),
+                "freq": freq,
+            }
         if type(value) is pandas.Series:
             name = self.encode(value.name, f"the name of {place}", depth)
             return {TAG: "Series", "v": self._table(value.to_frame("0"), place, depth), "name": name}
-        return self._table(value, place, depth) if type(value) is pandas.DataFrame else None
+        if type(value) is pandas.DataFrame:
+            return {**self._table(value, place, depth), "labels": self.encode(value.columns, f"the columns of {place}")}
+        return None
 
     def _table(self, frame: Any, place: str, depth: int) -> dict[str, Any]:
-        """Encode a DataFrame with its index."""
+        """Encode a DataFrame with its index, but without the labels of its columns."""
         objects = self.object_columns(frame, place, depth)
         index = self._of_pandas(frame.index, f"the index of {place}", depth)
+        attrs = self.encode(frame.attrs, f"{place}.attrs", depth + 1)
         try:
-            frame = frame.copy(deep=False)
+            frame = frame.set_axis(range(frame.shape[1]), axis=1)
             for at in objects:
                 frame.isetitem(int(at), False)
             chunks = [{**header, **self._append(body)} for _, header, body in self._chunks(frame)]
         except TypeError as error:
             raise TypeError(f"{place} is a table with a problem: {error}") from None
-        return {TAG: "DataFrame", "chunks": chunks, "index": index, "objects": objects}
+        return {TAG: "DataFrame", "chunks": chunks, "index": index, "objects": objects, "attrs": attrs}
 
-    def object_columns(self, frame: Any, place: str, depth: int = 0) -> dict[str, list[Any]]:
-        """Return the values of the columns of objects, by position as text, but not of columns that are only text."""
-        found: dict[str, list[Any]] = {}
+    def object_columns(self, frame: Any, place: str, depth: int = 0) -> dict[str, Any]:
+        """Return the columns of objects, and of other dtypes that a table does not keep, by position as text."""
+        found: dict[str, Any] = {}
         for at, label in enumerate(frame.columns):
-            column = frame.iloc[:, at]
-            values = column.tolist() if str(column.dtype) == "object" else []
-            if {*map(type, values)} - {str}:
-                item = f"an item of column {label!r:.60} of {place}"
-                found[str(at)] = [self.encode(value, item, depth + 1) for value in values]
-        return found
+            column, item = frame.iloc[:, at], f"column {label!r:.60} of {place}"
+            if not re.fullmatch(_KEPT, str(column.dtype)):
+                found[str(at)] = self._column(column, item, depth + 1)
+        return {at: form for at, form in found.items() if form is not None}
+
+    def _column(self, column: Any, place: str, depth: int) -> Any:
+        pandas, dtype = sys.modules["pandas"], column.dtype
+        if str(dtype) == "object":
+            values = column.tolist()
+            is_text = {*map(type, values)} == {str} and pandas.Series([""]).dtype == object  # the dtype of its text
+            return None if is_text else [self.encode(value, f"an item of {place}", depth) for value in values]
+        if str(dtype) == "category":
+            kept = re.fullmatch(_KEPT, str(dtype.categories.dtype))
+            categories = None if kept else self.encode(dtype.categories, f"the categories of {place}", depth)
+            codes = column.cat.codes.to_numpy()
+            return categories and {TAG: "category", "v": [self.encode(codes, place), categories, dtype.ordered]}
+        if str(dtype).startswith("interval"):
+            sides = [self.encode(getattr(column.array, side), place, depth) for side in ("left", "right")]
+            return {TAG: "interval", "v": [*sides, dtype.closed]}
+        if type(dtype).__module__.partition(".")[0] == "numpy":
+            return self.encode(column.to_numpy(), place, depth)
+        raise TypeError(f"{place} has the dtype {dtype}")
 
     def _names(self, index: Any, place: str) -> Any:
         return [self.encode(name, f"a name of the index of {place}") for name in index.names]
@@ -236,14 +264,24 @@ class Decoder:
         frame = self._build([(chunk, self._bytes(chunk)) for chunk in form["chunks"]])
         self.restore_objects(frame, form["objects"])
         frame.index = self.decode(form["index"])
-        return frame
+        frame.attrs.update(self.decode(form["attrs"]))
+        return frame.set_axis(self.decode(form["labels"]), axis=1) if "labels" in form else frame
 
-    def restore_objects(self, frame: Any, objects: Mapping[str, list[Any]]) -> None:
+    def restore_objects(self, frame: Any, objects: Mapping[str, Any]) -> None:
         """Put the values that `Encoder.object_columns` returned into a DataFrame."""
         import pandas as pd
 
-        for at, values in objects.items():
-            frame.isetitem(int(at), pd.Series(self.decode(values), dtype=object, index=frame.index))
+        for at, form in objects.items():
+            dtype = object if isinstance(form, list) else None
+            frame.isetitem(int(at), pd.Series(self.decode(form), dtype=dtype, index=frame.index))
+
+    def _extension(self, form: Mapping[str, Any]) -> Any:
+        import pandas as pd
+
+        one, two, option = self._items(form)
+        if form[TAG] == "category":
+            return pd.Categorical.from_codes(one, two, option)
+        return pd.arrays.IntervalArray.from_arrays(one, two, option)
 
     def _series(self, form: Mapping[str, Any]) -> Any:
         return self._table(form["v"]).iloc[:, 0].rename(self.decode(form["name"]))
@@ -251,7 +289,11 @@ class Decoder:
     def _index(self, form: Mapping[str, Any]) -> Any:
         import pandas as pd
 
-        return pd.Index(self._table(form["v"]).iloc[:, 0]).set_names(self.decode(form["names"]))
+        column = self._table(form["v"]).iloc[:, 0]
+        found = pd.Index(column, dtype=column.dtype, tupleize_cols=False).set_names(self.decode(form["names"]))
+        if form["freq"]:
+            found.freq = form["freq"]
+        return found
 
     def _multi_index(self, form: Mapping[str, Any]) -> Any:
         import pandas as pd
@@ -323,6 +365,8 @@ class Decoder:
         "missing": _missing,
         "Timestamp": _pandas_time,
         "Timedelta": _pandas_time,
+        "category": _extension,
+        "interval": _extension,
         "Index": _index,
         "MultiIndex": _multi_index,
         "RangeIndex": _range_index,

@@ -461,7 +461,20 @@ def test_a_returned_table_keeps_its_index(tmp_path, index):
     def make():
         return pd.DataFrame({"a": [1, 2, 3], "b": [0.5, None, 1.5]}, index=index)
 
-    pd.testing.assert_frame_equal(result(tmp_path, make), make(), check_freq=False)
+    pd.testing.assert_frame_equal(result(tmp_path, make), make(), check_freq=True)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_returned_table_keeps_labels_and_dtypes_that_rows_cannot_show(tmp_path):
+    def make():
+        table = pd.DataFrame({"a": [1j, 2], "b": pd.cut([1, 9], 2)}, index=pd.interval_range(0, 2))
+        table = table.set_axis(["x", "x"], axis=1)
+        table.attrs["unit"] = ("m", 2)
+        return table
+
+    found, table = result(tmp_path, make), make()
+    pd.testing.assert_frame_equal(found, table)
+    assert found.attrs["unit"] == ("m", 2)
 
 
 @pytest.mark.usefixtures("processes")

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from heroku_magic.bundle.payload import table_chunks
 from heroku_magic.protocol.call_value import decode_row
+from heroku_magic.protocol.columns import build_frame
 from heroku_magic.protocol.typed_json import Decoder, Encoder
 from heroku_magic.text.redact import NO_MASK, Mask
 from heroku_magic.text.secret import Secret
@@ -231,6 +232,45 @@ def test_secrets_in_nested_tables_and_arrays_are_masked():
     value = [text, ("hunter2-hunter2",), {"hunter2-hunter2": 1}, pd.Series(["hunter2-hunter2"])]
     assert "hunter2" not in str(round_trip(value, mask))
     assert round_trip(b"hunter2-hunter2", mask) == b"hunter2-hunter2"  # bytes are data, not text to show
+
+
+TABLES = {
+    "labels that occur twice": pd.DataFrame([[1, "a"]], columns=["x", "x"]),
+    "labels of several types": pd.DataFrame([[1, 2, 3]], columns=[b"x", Decimal("1.0"), Color.RED]),
+    "numbered labels": pd.DataFrame(np.zeros((2, 3))),
+    "narrow labels": pd.DataFrame([[1, 2]], columns=pd.Index([1, 2], dtype="int8")),
+    "labels with levels": pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("b", 1), ("a", np.nan)])),
+    "one level": pd.DataFrame([[1]], columns=pd.MultiIndex.from_arrays([["a"]], names=["k"])),
+    "no columns": pd.DataFrame(index=pd.Index(["a", "b"], name="n")),
+    "nothing": pd.DataFrame(),
+    "no rows": pd.DataFrame({"a": pd.Series([], dtype="int16")}, index=pd.MultiIndex.from_arrays([[], []])),
+    "frequency": pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2026", periods=2, freq="MS", tz="Asia/Tokyo")),
+    "text as objects": pd.DataFrame({"a": pd.Series(["x"], dtype=object)}, index=pd.Index(["i"], dtype=object)),
+    "complex numbers": pd.DataFrame({"a": [1j, 2]}, index=pd.Index([1j, 3])),
+    "swapped bytes": pd.DataFrame({"a": np.array([1, 2], dtype=">i4")}),
+    "intervals": pd.DataFrame({"a": pd.cut([1, 2, 9], 2)}, index=pd.interval_range(0, 3, closed="left")),
+    "categories of tuples": pd.DataFrame(
+        {"a": pd.Categorical([(3, 4)], pd.Index([(1, 2), (3, 4)], tupleize_cols=False), ordered=True)}
+    ),
+    "categories of objects": pd.DataFrame({"a": pd.Categorical(["b", None], pd.Index(["b", "a"], dtype=object))}),
+}
+TABLES["attributes"] = pd.DataFrame({"a": [1]})
+TABLES["attributes"].attrs["unit"] = ("m", 2)
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_table_keeps_its_labels_dtypes_and_attributes(table):
+    encoder = Encoder(table_chunks)
+    form = json.loads(json.dumps(encoder.encode(table, "v")))
+
+    for found in (round_trip(table), Decoder(encoder.body, build_frame).decode(form)):
+        pd.testing.assert_frame_equal(found, table, check_exact=True)
+        assert (type(found.columns), found.attrs, repr(found)) == (type(table.columns), table.attrs, repr(table))
+
+
+def test_a_column_of_another_dtype_is_refused_by_name():
+    with pytest.raises(TypeError, match=r"column 'a' of v has the dtype Sparse"):
+        round_trip(pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}))
 
 
 def test_arrays_keep_their_order_in_memory():

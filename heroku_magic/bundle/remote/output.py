@@ -134,15 +134,21 @@ def send_table(table: Any, encoder: Any) -> None:
     import pandas as pd
 
     objects, index, shown = encoder.object_columns(table, "the table"), table.index, table.copy(deep=False)
-    for at in map(int, objects):
-        shown.isetitem(at, [_as_json(item) for item in table.iloc[:, at]])
-    call: dict[str, Any] = {"levels": 0, "objects": objects}
+    labels, attrs = encoder.encode(table.columns, "the columns"), encoder.encode(table.attrs, "the table's attrs")
+    call: dict[str, Any] = {"levels": 0, "objects": objects, "labels": labels, "attrs": attrs}
+    try:
+        heroku_task._label_heads(list(table.columns))
+    except TypeError:  # they are shown as text, with their number
+        shown.columns = [f"{number} {label}" for number, label in enumerate(table.columns)]
+    special = [*map(int, objects)]
     if type(index) is not pd.RangeIndex or (index.start, index.step, index.name) != (0, 1, None):
-        names = [encoder.encode(name, "a name of the index") for name in index.names]
-        call.update(levels=index.nlevels, names=names)
-        if index.nlevels > 1 or index.dtype == object:
-            call.update(index=encoder.encode(index, "the index"), body=to_base64(encoder.body))
+        call.update(levels=index.nlevels, index=encoder.encode(index, "the index"))
         shown = _with_index_columns(shown, is_numbered=False)
+        special = [at + index.nlevels for at in special]
+        special += map(int, encoder.object_columns(shown.iloc[:, : index.nlevels], "the index"))
+    for at in special:
+        shown.isetitem(at, [_as_json(item) for item in shown.iloc[:, at]])
+    call["body"] = to_base64(encoder.body)
     heroku_task._sender.table(shown, call=call)
 
 
