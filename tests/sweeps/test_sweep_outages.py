@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -9,8 +10,10 @@ import requests
 from workers import make_worker
 
 from heroku_magic import connect
+from heroku_magic.api.client import HerokuClient
 from heroku_magic.app.emulator_process import embedded
-from heroku_magic.errors import SweepFailed
+from heroku_magic.errors import SweepFailed, Unreachable
+from heroku_magic.runs import dyno_guard, registry
 
 
 @pytest.fixture
@@ -71,3 +74,33 @@ def test_a_broken_log_stream_stops_the_sweep_and_its_dynos(heroku, server):
     while heroku.our_dynos() and time.monotonic() < until:  # their stops were requested
         time.sleep(0.05)
     assert heroku.our_dynos() == []
+
+
+def test_a_cancelled_sweep_names_the_dynos_that_could_not_be_stopped_and_goes_on_trying(
+    server, use_as_heroku, monkeypatch
+):
+    use_as_heroku(server)
+    monkeypatch.setattr(dyno_guard, "STOP_PATIENCE", 0.2)
+    monkeypatch.setattr(dyno_guard, "WATCH_INTERVAL", 0.2)
+    monkeypatch.setattr(registry, "LOOKUP_INTERVAL", 0.2)
+    heroku = connect(server.app, say=lambda _: None)
+    sweep = heroku.sweep("job", {"n": range(3)}, {"pause": 600.0}, jobs=3)
+    while len([run for run in sweep._scheduler.runs() if run.up_at]) < 3:
+        time.sleep(0.05)
+
+    def unreachable(*_):
+        raise Unreachable("no connection")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(HerokuClient, "stop_dyno", unreachable)
+        sweep.cancel()
+        error = str(sweep.exception(60))
+        names = {dyno.name for dyno in heroku.dynos()}
+        assert len(names) == 3
+        assert re.search(r"may still run until \d\d:\d\d:\d\d", error)
+        assert names <= set(re.findall(r"run\.\d+", error))
+        assert all("could not be stopped: no connection" in one for one in sweep.runs()["error"])
+    until = time.monotonic() + 20
+    while heroku.dynos() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert heroku.dynos() == []
