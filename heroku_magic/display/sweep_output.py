@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
 
 # Drawing takes at most a tenth of the time: the runs of a very large sweep matter more than their picture.
+# Waiting for a busy processor and loading the templates do not count: they would outlast a short sweep.
 _DRAWING_SHARE = 10
 
 
@@ -40,10 +41,11 @@ class SweepOutput:
         background: bool = False,
         handle: Any = None,
         clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._sweep = sweep
         self._quiet = quiet
-        self._clock = clock
+        self._clock, self._cpu_clock = clock, cpu_clock
         self._meter = RateMeter()
         self._handle: Any = handle or (empty_output() if in_notebook() else None)
         self._shows_only_end = quiet or (background and self._handle is None)
@@ -73,9 +75,12 @@ class SweepOutput:
             return
         has_changed = seen != self._seen
         if has_changed or (self._handle is not None and since >= TICK):
+            is_first = self._seen_at == float("-inf")
             self._seen, self._seen_at = seen, self._clock()
+            began = self._cpu_clock()
             self._show()
-            self._pause = max(self._interval, _DRAWING_SHARE * (self._clock() - self._seen_at))
+            cost = 0.0 if is_first else self._cpu_clock() - began
+            self._pause = max(self._interval, _DRAWING_SHARE * cost)
 
     def _show(self) -> None:
         view = SweepView(self._sweep, self._meter)

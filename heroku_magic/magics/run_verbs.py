@@ -126,14 +126,24 @@ class RunVerbs(VerbGroup):
 
     def _show(self, job: Run | Sweep, line: ParsedLine) -> Any:
         """Show a run or a sweep until it ends and return its table; with --bg return it at once."""
-        name = line.options.get("out")
         if line.options.get("bg") or line.options.get("detach"):
-            if name:
+            if name := line.options.get("out"):
                 job.call_when_done(self._binder(name))
             output = self._output(job, line, is_background=True)
             Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
             return job
         self._watch(job, line)
+        try:
+            return self._result(job, line)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"Interrupted after {job.id} ended; nothing was left running. Its rows are kept: "
+                "`%heroku last` has .partial."
+            ) from None
+
+    def _result(self, job: Run | Sweep, line: ParsedLine) -> Any:
+        """Return the table of a run or sweep that has ended, or assign it to the variable of --out."""
+        name = line.options.get("out")
         error = None if line.options.get("no_raise") else job.exception()
         if error is not None:
             self._shell.user_ns.pop(name, None)

@@ -285,7 +285,7 @@ class Watched(Still):
 
 
 def test_a_notebook_shows_the_sweep_in_one_output_that_changes(cell, clock, capsys):
-    SweepOutput(Watched([1, 2, 3], clock), clock=clock).follow()
+    SweepOutput(Watched([1, 2, 3], clock), clock=clock, cpu_clock=clock).follow()
     assert cell.displays == 1
     assert len(cell.drawn) == 1 + 1 + 3 + 1
     assert "3 done" in cell.last
@@ -293,7 +293,7 @@ def test_a_notebook_shows_the_sweep_in_one_output_that_changes(cell, clock, caps
 
 
 def test_at_most_ten_updates_a_second(cell, clock):
-    output = SweepOutput(Still(["queued"] * 100), clock=clock)
+    output = SweepOutput(Still(["queued"] * 100), clock=clock, cpu_clock=clock)
     for number in range(1_000):
         clock.now += 0.01
         output._sweep.states[number % 100] ^= 1
@@ -302,17 +302,42 @@ def test_at_most_ten_updates_a_second(cell, clock):
 
 
 def test_without_changes_the_elapsed_time_moves_once_per_second(cell, clock):
-    SweepOutput(Watched([0] * 50, clock), clock=clock).follow()
+    SweepOutput(Watched([0] * 50, clock), clock=clock, cpu_clock=clock).follow()
     assert 5 <= len(cell.drawn) <= 9
 
 
 def test_drawing_takes_at_most_a_tenth_of_the_time(cell, clock, monkeypatch):
-    output = SweepOutput(Watched([*range(1, 100)] * 10, clock), clock=clock)
+    output = SweepOutput(Watched([*range(1, 100)] * 10, clock), clock=clock, cpu_clock=clock)
     draw = output._draw
     monkeypatch.setattr(output, "_draw", lambda view: (draw(view), setattr(clock, "now", clock.now + 0.3)))
     began = clock.now
     output.follow()
     assert 0.3 * len(cell.drawn) < (clock.now - began) / 9
+
+
+def test_loading_the_templates_delays_no_drawing(cell, clock, monkeypatch):
+    output = SweepOutput(Watched([1, 2, 3], clock), clock=clock, cpu_clock=clock)
+    monkeypatch.setattr(output, "_draw", draw_after(clock, output._draw, costs=[0.4]))
+    output.follow()
+    assert ["1 done" in drawn["text/plain"] for drawn in cell.drawn].count(True) == 1
+
+
+def test_waiting_for_a_busy_processor_delays_no_drawing(cell, clock, monkeypatch):
+    output = SweepOutput(Watched([1, 2, 3, 4], clock), clock=clock, cpu_clock=lambda: 0.0)
+    monkeypatch.setattr(output, "_draw", draw_after(clock, output._draw, costs=[1.0] * 9))
+    output.follow()
+    assert len(cell.drawn) == 1 + 1 + 4 + 1
+
+
+def draw_after(clock, draw, costs):
+    """Drawing that takes the seconds of `costs`, one after the other, and then none."""
+    left = iter(costs)
+
+    def slow_draw(view):
+        draw(view)
+        clock.now += next(left, 0)
+
+    return slow_draw
 
 
 def test_an_existing_handle_is_drawn_on(cell, clock):
@@ -339,7 +364,7 @@ def test_a_quiet_notebook_shows_a_sweep_only_with_failures_or_notes(cell, clock,
 def test_a_terminal_prints_changes_every_two_seconds_and_the_summary(terminal, clock, capsys):
     changes = [*range(1, 61), *[60] * 200]
     failed = [outcome({"region": "us", "seed": 13}, log=["last words"])]
-    SweepOutput(Watched(changes, clock, failed=failed), clock=clock).follow()
+    SweepOutput(Watched(changes, clock, failed=failed), clock=clock, cpu_clock=clock).follow()
     live, end = (part.splitlines() for part in capsys.readouterr().out.split("simulate × 100 ■"))
     told = [int(line.split("/")[0].rpartition(" ")[2]) for line in live]
     assert told[0] == 0

@@ -376,18 +376,31 @@ def test_an_interrupt_between_the_start_and_the_display_stops_every_dyno_and_say
     heroku = connect(worker=folder, say=lambda _: None)
     heroku.tasks()
 
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
     if moment == "_remember":
-        monkeypatch.setattr("heroku_magic.app.heroku._remember", interrupt)
+        monkeypatch.setattr("heroku_magic.app.heroku._remember", _interrupt)
     else:
-        monkeypatch.setattr("heroku_magic.magics.run_verbs.RunVerbs._output", interrupt)
+        monkeypatch.setattr("heroku_magic.magics.run_verbs.RunVerbs._output", _interrupt)
     error = shell.run_cell(cell).error_in_exec
 
     assert isinstance(error, Interrupted | RunCancelled)
     assert re.search(r"is gone|before its dyno was created|No dyno is left", str(error)), error
     assert heroku.dynos() == []
+
+
+@pytest.mark.parametrize("cell", ["%%heroku --arg n=2 --out df", "%%heroku --each seed\nseed = [1, 2]"])
+def test_an_interrupt_while_the_table_is_made_says_that_the_rows_are_kept(shell, monkeypatch, cell):
+    with monkeypatch.context() as patch:
+        for name in ("runs.run.frame", "sweeps.sweep.grid_frame"):
+            patch.setattr(f"heroku_magic.{name}", _interrupt)
+        error = shell.run_cell(cell).error_in_exec
+
+    assert isinstance(error, Interrupted)
+    assert "ended; nothing was left running. Its rows are kept: `%heroku last` has .partial." in str(error)
+    assert len(run(shell, "%heroku last").partial) >= 2
+
+
+def _interrupt(*_, **__):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("cell", ["%heroku run slow", "%%heroku slow --each seconds\nseconds = [60, 61]"])
