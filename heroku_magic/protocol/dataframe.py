@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.protocol.tables import Table
+from heroku_magic.text.sanitize import LINE, clipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +34,23 @@ def frame(
     result: pd.DataFrame = concat(tables, (len(names) == 1 and names.pop()) or (None,), first)
     result.attrs["heroku"] = dict(facts)
     return result
+
+
+def fault(parts: Sequence[Rows | Table]) -> str | None:
+    """Return why the parts cannot become a DataFrame on this computer, or None."""
+    try:
+        frame(parts, {})
+    except Exception as error:  # noqa: BLE001 - whatever pandas raises for a value
+        return f"a table cannot be read here ({type(error).__name__}: {clipped(str(error), LINE)})"
+    return None
+
+
+def partial_frame(parts: Sequence[Rows | Table], facts: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Return the parts that can become a DataFrame as one; None if none can."""
+    if fault(parts) is None:
+        return frame(parts, facts)
+    good = [part for part in parts if fault([part]) is None]
+    return frame(good, facts) if good and fault(good) is None else None
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> pd.DataFrame:

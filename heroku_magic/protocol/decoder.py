@@ -12,6 +12,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from heroku_magic.protocol.memory import MemoryBudget, ResultTooLarge
 from heroku_magic.protocol.process import HelperProcess, RecordSecrets, length
 from heroku_magic.protocol.records import Call, End, Failure, Record, Rows, RunKey
 from heroku_magic.text.redact import NO_MASK, Mask
@@ -42,9 +43,10 @@ class RecordDecoder:
         self._key = key
         self._secrets = RecordSecrets(key, mask)
         self._allow_pickle = allow_pickle
+        self._memory = MemoryBudget()
         self._processes: dict[str, HelperProcess] = {}
         self._plain: list[Rows] = []
-        self._cut_lines = 0
+        self._cut_lines = self._unreadable_rows = 0
         self._is_closed = False
         self._newer_version: int | None = None
 
@@ -74,14 +76,16 @@ class RecordDecoder:
 
     def _take(self, record: re.Match[str], timestamp: str) -> list[Record]:
         nonce, number, kind, mac, payload = record.groups()
-        process = self._processes.setdefault(nonce, HelperProcess(self._secrets, allow_pickle=self._allow_pickle))
+        process = self._processes.setdefault(
+            nonce, HelperProcess(self._secrets, self._memory, allow_pickle=self._allow_pickle)
+        )
         process.note_time(timestamp)
         records = process.take(int(number), kind, mac, payload)
         return records if self.joins or process is next(iter(self._processes.values())) else []
 
     def replace_plain_rows(self, messages: Iterable[str]) -> None:
         """Reread the plain rows from these messages, which are everything the task printed, once and in order."""
-        self._plain, self._cut_lines = [], 0
+        self._plain, self._cut_lines, self._unreadable_rows, self._memory = [], 0, 0, MemoryBudget()
         for message in messages:
             self._plain_row(message)
 
@@ -162,13 +166,20 @@ class RecordDecoder:
         if not chosen and self._newer_version:
             return f"its helper uses version {self._newer_version} of the protocol: upgrade heroku-magic"
         if not chosen:
-            cut = f"{self._cut_lines} of its rows were cut, because a log line holds at most {MAX_LINE_BYTES:,} bytes"
-            return cut if self._cut_lines else None
+            return self._plain_problem()
         problems = [(number, problem) for number, one in enumerate(chosen, 1) if (problem := one.problem())]
         if not problems:
             return None
         number, problem = problems[0]
         return problem if len(chosen) == 1 else f"of process {number} of {len(chosen)}, {problem}"
+
+    def _plain_problem(self) -> str | None:
+        """Return what is wrong with rows that were printed as JSON, or None."""
+        if self._cut_lines:
+            return f"{self._cut_lines} of its rows were cut, because a log line holds at most {MAX_LINE_BYTES:,} bytes"
+        if self._unreadable_rows:
+            return f"{self._unreadable_rows} of its printed rows have numbers with too many digits or too many levels"
+        return self._memory.problem or None
 
     def _chosen(self) -> list[HelperProcess]:
         """Return the processes whose records are the result, in the order in which they started."""
@@ -185,11 +196,18 @@ class RecordDecoder:
         text = message.strip()
         if self._is_closed or self._processes or not text.startswith("{"):
             return []
+        data = text.encode("utf-8", "replace")
         try:
-            row = json.loads(text)
-        except (ValueError, RecursionError):
-            self._cut_lines += len(text.encode("utf-8", "replace")) >= MAX_LINE_BYTES
+            self._memory.charge_json(data)
+            row = self._secrets.mask_for(data).value(json.loads(text))
+            self._memory.charge_rows([row])
+        except json.JSONDecodeError:
+            self._cut_lines += len(data) >= MAX_LINE_BYTES
             return []
-        mask = self._secrets.mask_for(text.encode("utf-8", "replace"))
-        self._plain.append(Rows([mask.value(row)], verified=False))
+        except ResultTooLarge:
+            return []
+        except (ValueError, RecursionError):  # valid, but Python limits the digits of numbers and the depth
+            self._unreadable_rows += 1
+            return []
+        self._plain.append(Rows([row], verified=False))
         return [self._plain[-1]]

@@ -8,7 +8,7 @@ import re
 import zlib
 from binascii import a2b_base64
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -31,8 +31,13 @@ from heroku_magic.protocol.tables import Table, read_table
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.sanitize import clean_line
 
+if TYPE_CHECKING:
+    from heroku_magic.protocol.memory import MemoryBudget
+
 MAX_RECORD_BYTES = 64_000_000  # unpacked, so that a few short lines cannot fill the memory
+MAX_SMALL_BYTES = 2_000_000  # of a record that is read even after the limit of the result was exceeded
 MAX_FILE_BYTES = 5_000_000  # of all files of a run
+_SMALL = frozenset({"task", "failure", "end"})
 _KINDS: dict[str, type[Declaration | Progress | Metric | Failure | End]] = {
     "task": Declaration,
     "progress": Progress,
@@ -58,8 +63,9 @@ class RecordSecrets:
 class HelperProcess:
     """The records of one process of the task, ordered by number."""
 
-    def __init__(self, secrets: RecordSecrets, *, allow_pickle: bool) -> None:
+    def __init__(self, secrets: RecordSecrets, memory: MemoryBudget, *, allow_pickle: bool) -> None:
         self._secrets = secrets
+        self._memory = memory
         self._allow_pickle = allow_pickle
         self._is_typed = False
         self._undecodable = ""
@@ -113,8 +119,8 @@ class HelperProcess:
             return f"records {_ranges(gaps)} are missing, and the log's backlog does not contain them"
         if self.end is None:
             return "the end mark is missing, so some rows may be missing"
-        if self._undecodable:
-            return f"the value of the function cannot be read: {self._undecodable}"
+        if self._memory.problem or self._undecodable:
+            return self._memory.problem or f"the value of the function cannot be read: {self._undecodable}"
         if self.damaged:
             return f"records {_ranges([(number, number) for number in self.damaged])} cannot be read"
         if self.end.rows != sum(map(length, self.parts)) or self.end.checksum != self.checksum:
@@ -132,7 +138,7 @@ class HelperProcess:
         joined, self._payloads = "".join(self._payloads), []
         try:
             record = self._read(kind, joined)
-        except (ValueError, RecursionError, zlib.error, msgspec.MsgspecError):
+        except Exception:  # noqa: BLE001 - whatever pandas raises for a value; one bad record fails its own run only
             self.damaged.append(self._next)
             return []
         self._store(record)
@@ -140,8 +146,10 @@ class HelperProcess:
 
     def _read(self, kind: str, payload: str) -> Record | None:
         """Parse a record by its kind; unknown kinds are not part of the result."""
-        data = _unpacked(payload)
+        data = self._unpacked(kind, payload)
         text, _, body = data.partition(b"\n")
+        if kind not in _SMALL:
+            self._memory.charge_json(text)
         mask = self._secrets.mask_for(data)
         if kind == "rows" and self._is_typed:
             return self._decode_values(json.loads(text), mask)
@@ -149,8 +157,11 @@ class HelperProcess:
         if kind == "task":
             self._is_typed = header.get("typed") is True
         if kind == "rows":
-            return msgspec.convert({"rows": header}, Rows)
+            rows = msgspec.convert({"rows": header}, Rows)
+            self._memory.charge_rows(rows.rows)
+            return rows
         if kind == "table":
+            self._charge_table(header, body)
             return read_table(header, body).redacted(mask)
         if kind == "file":
             return self._add_file(msgspec.convert(header, _FilePart), body)
@@ -158,6 +169,30 @@ class HelperProcess:
             return self._check_order(msgspec.convert({"returns": header}, Returns))
         record = msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
         return record.redacted(mask) if isinstance(record, Failure) else record
+
+    def _charge_table(self, header: dict[str, Any], body: bytes) -> None:
+        columns = header["columns"]
+        if sum(header["sizes"]) != len(body):
+            return  # it is damaged, as `read_table` reports
+        self._memory.charge_table(len(body), header["rows"], (column["name"] for column in columns))
+        if any("json" in {column["coding"], column.get("of", column)["coding"]} for column in columns):
+            self._memory.charge_json(body)
+
+    def _unpacked(self, kind: str, payload: str) -> bytes:
+        """Return the JSON of a payload and, if it is packed, a newline and the bytes after it.
+
+        Rows may contain NaN and Infinity, which only the standard library's decoder accepts.
+        """
+        if payload.startswith(("[", "{")):
+            return payload.encode("utf-8", "replace")
+        most = MAX_SMALL_BYTES if kind in _SMALL else min(MAX_RECORD_BYTES, self._memory.left + 1)
+        unzip = zlib.decompressobj()
+        data = unzip.decompress(a2b_base64(payload), most)
+        if not unzip.eof:
+            if most < MAX_RECORD_BYTES and kind not in _SMALL:
+                self._memory.exceed()
+            raise ValueError("the record is too large")
+        return data
 
     def _decode_values(self, rows: list[Any], mask: Mask) -> Rows:
         try:
@@ -230,20 +265,6 @@ class _FilePart(msgspec.Struct, frozen=True):
     part: int
     parts: int
     size: int
-
-
-def _unpacked(payload: str) -> bytes:
-    """Return the JSON of a payload and, if it is packed, a newline and the bytes after it.
-
-    Rows may contain NaN and Infinity, which only the standard library's decoder accepts.
-    """
-    if payload.startswith(("[", "{")):
-        return payload.encode("utf-8", "replace")
-    unzip = zlib.decompressobj()
-    data = unzip.decompress(a2b_base64(payload), MAX_RECORD_BYTES)
-    if not unzip.eof:
-        raise ValueError("the record is too large")
-    return data
 
 
 def _file_name(name: str) -> str:

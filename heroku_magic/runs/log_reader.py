@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.api.error_codes import LOGPLEX, is_loss_report, lost, sentence
 from heroku_magic.api.log_lines import PIECE, LogLine
+from heroku_magic.protocol.dataframe import fault
 from heroku_magic.protocol.decoder import RecordDecoder
 from heroku_magic.protocol.records import Declaration
+from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.command_mark import without_mark
 from heroku_magic.runs.lifecycle import Lifecycle
 from heroku_magic.runs.log_window import LogWindow
@@ -203,7 +205,7 @@ class RunLog:
         if not self._takes_rows:
             return None
         if (problem := self.decoder.problem()) or self.decoder.is_signed:
-            return problem
+            return problem or self._table_fault()
         # What was only lost on its way to this notebook is in the backlog.
         count = sum(
             lost(line.message) * times
@@ -217,6 +219,14 @@ class RunLog:
         if self.life.starts > 1:
             return "Heroku ran it twice, and only rows sent with heroku_task could be told apart"
         return None
+
+    def _table_fault(self) -> str | None:
+        """Return why a table cannot become a DataFrame here, or None; rows always can, without loading pandas."""
+        parts = self.decoder.parts or ()
+        if self.decoder.calls or not any(isinstance(part, Table) for part in parts):
+            return None
+        self.decoder.doubt = fault(parts) or ""
+        return self.decoder.problem()
 
     def _doubt(self) -> str | None:
         """Return why rows without numbers may be missing if the backlog does not reach back to the start, or None."""

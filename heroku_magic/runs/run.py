@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import HerokuMagicError
-from heroku_magic.protocol.dataframe import frame
+from heroku_magic.protocol.dataframe import partial_frame
 from heroku_magic.protocol.records import Metric, Progress
 from heroku_magic.runs import registry
 from heroku_magic.runs.events import FINAL, Event, StateChange
@@ -165,7 +165,7 @@ class Run(TableFuture[HerokuMagicError]):
     def partial(self) -> pd.DataFrame | None:
         """The rows received so far as a DataFrame; None without a table."""
         if self._frame is None or not self.done():
-            self._frame = None if self.parts is None else frame(self.parts, self.facts())
+            self._frame = None if self.parts is None else partial_frame(self.parts, self.facts())
         return self._frame
 
     @property

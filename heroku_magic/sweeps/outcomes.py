@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidParameters, ResultIncomplete, TaskFailed
-from heroku_magic.protocol.dataframe import frame
+from heroku_magic.protocol.dataframe import fault, frame
 from heroku_magic.runs.failures import describe_failure
 from heroku_magic.sweeps.result_table import contradiction
 
@@ -103,6 +103,8 @@ class Outcome:
         if ended.status:
             text = describe_failure(run.task, ended.status, call.failure, [], time_limit=None, dyno=run.dyno or "")
             self.error = TaskFailed(text, run)
+        elif call.parts and (problem := fault(call.parts)):
+            self.error = ResultIncomplete(f"{run.task} succeeded, but its result is incomplete: {problem}.", run)
         else:
             self.error = self._contradiction()
 
