@@ -108,6 +108,8 @@ def refused(value):
 def test_a_table_that_cannot_be_encoded_is_refused_with_the_reason():
     assert "presigned URL" in refused(pd.DataFrame({"x": np.zeros(10_000_000)}))
     assert "presigned URL" in refused(np.zeros(10_000_000))
+    assert "an item of column 'o' of v is of type object" in refused(pd.DataFrame({"o": [object()]}))
+    assert "of type object" in refused(pd.DataFrame([[1]], columns=[object()]))
     assert "column 'x' of v has the dtype Sparse" in refused(pd.DataFrame({"x": pd.arrays.SparseArray([0, 1])}))
 
 
@@ -115,13 +117,12 @@ def test_a_table_that_cannot_be_encoded_is_refused_with_the_reason():
     "table",
     [
         pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pd.DataFrame({1j: [1]}),
         pd.DataFrame({"x": np.array([1, 2], dtype="longdouble")}),
     ],
 )
 def test_a_table_whose_columns_rows_cannot_show_arrives(table):
     pd.testing.assert_frame_equal(decoded({"v": table})["v"], table)
-    assert "an item of column 'o' of v is of type object" in refused(pd.DataFrame({"o": [object()]}))
-    assert "Rename it" in refused(pd.DataFrame({1j: [1]}))
 
 
 def test_plain_values_are_encoded_as_themselves():
