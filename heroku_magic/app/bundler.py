@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.bundle.build import Bundle, CallBundle, CellBundle
 from heroku_magic.bundle.program import find_unsupported_syntax, read_cell
 from heroku_magic.errors import InvalidParameters
+from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
@@ -45,6 +46,7 @@ class Bundler:
         self._connection = connection
         self._catalog = catalog
         self._last: _Seen | None = None
+        self._warned: set[tuple[int, int]] = set()  # versions of Python
 
     def bundle(
         self,
@@ -88,8 +90,9 @@ class Bundler:
             )
             raise InvalidParameters([issue])
         folder = self._connection.settings.worker
-        wanted = _required_python(folder) if folder else None
-        if wanted and wanted != here:
+        wanted = _required_python(folder) if folder and folder != shipped_worker() else None
+        if wanted and wanted != here and wanted not in self._warned:
+            self._warned.add(wanted)
             notify(
                 f"This function cannot run on Heroku: .python-version requires {_dotted(wanted)}, and functions need "
                 f"the Python that sends them, {_dotted(here)}."

@@ -101,6 +101,8 @@ def test_a_function_that_the_python_version_file_excludes_gives_a_warning(tmp_pa
     made, _ = bundler(tmp_path)
     with notifications_to((messages := []).append):
         assert made.bundle(here, {}, (), {})
+        assert made.bundle(here, {}, (), {})
+    assert len(messages) == 1
     assert "This function cannot run on Heroku: .python-version requires 3.9" in messages[0]
 
 
