@@ -7,7 +7,9 @@ as it is in memory: the notebook's definitions, modules beside the notebook and 
 from __future__ import annotations
 
 import copy
+import dis
 import functools
+import importlib.util
 import inspect
 import io
 import os
@@ -16,7 +18,7 @@ import sys
 import sysconfig
 import threading
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -37,6 +39,7 @@ _HELPER = "heroku_task"
 _NAMED_TYPES = frozenset({"NewType", "ParamSpec", "TypeVarTuple", "TypeAliasType"})
 _TABLES = frozenset({"DataFrame", "Series", "ndarray"})
 _MAX_SOURCE_CHARS = 20_000  # for tracebacks, beside the code itself
+_OWN_NAMES = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})  # of the import system
 _CACHED = type(functools.lru_cache(len))
 _LOCK = threading.Lock()  # cloudpickle's list of modules that travel by value is global
 
@@ -51,14 +54,18 @@ class PickledCall:
 
 
 def pickle_function(function: Callable[..., Any], hidden: Iterable[str] = ()) -> PickledCall:
-    """Return a function's pickle.
+    """Return the pickle of a function, and of the local modules that it imports when it is called.
 
     hidden: texts that must not travel, such as the API token. Raises InvalidParameters naming what the function
     uses and cannot be pickled.
     """
     name = getattr(function, "__name__", type(function).__name__)
+    modules: dict[str, ModuleType] = {}
     try:
-        data, pickler = _dumps(function, hidden)
+        data, pickler = _dumps((function, modules), hidden)
+        while found := {name: one for name, one in pickler.imported_modules() if name not in modules}:
+            modules.update(found)
+            data, pickler = _dumps((function, modules), hidden)
     except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
         culprit = _find_culprit(function, hidden) or f"an object of type {type(function).__name__}"
         raise InvalidParameters([f'"{name}" uses {culprit}: {_reason(error)} Create it inside {name}.']) from None
@@ -124,7 +131,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         pairs = zip(function.__closure__ or (), closure or (), strict=True)
         return (*args, closure and tuple(self._cells.setdefault(id(cell), empty) for cell, empty in pairs))
 
-    def reducer_override(self, value: Any) -> Any:  # noqa: PLR0911 - one per kind
+    def reducer_override(self, value: Any) -> Any:
         """Return how to rebuild an object on the dyno; NotImplemented leaves that to pickle."""
         self.latest = value
         kind = type(value)
@@ -134,20 +141,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             return rebuild, tuple(label if one == "<dynamic-code>" else one for one in args)  # of cloudpickle 3.1
         if getattr(kind, "is_heroku_function", False):
             return copy.copy, (value.__wrapped__,)  # a copy of a function is the function itself
-        if kind is _CACHED:  # pickle would send only its name
-            options = value.cache_parameters().values()
-            return _CACHED, (value.__wrapped__, *options, functools._CacheInfo), vars(value)  # noqa: SLF001
-        if kind is functools.cached_property:  # before Python 3.12 it has a lock
-            state = {name: one for name, one in vars(value).items() if name != "lock"}
-            return functools.cached_property, (value.func,), state
-        if kind is weakref.WeakKeyDictionary and all(isinstance(key, type) for key in value):  # of singledispatch
-            return weakref.WeakKeyDictionary, (dict(value),)
-        if kind.__module__ == "typing" and kind.__name__ in _NAMED_TYPES:  # pickle would send only its name
-            parts = [getattr(value, one) for one in ("__supertype__", "__value__") if hasattr(value, one)]
-            return kind, (value.__name__, *parts)
-        if by_import := self._by_import(value):
-            return by_import
+        if (rebuilt := _rebuild(value)) or (rebuilt := self._by_import(value)):
+            return rebuilt
         _refuse_private(value)
+        if isinstance(value, ModuleType) and _is_local(value):  # as a state, because modules import each other
+            return ModuleType, (value.__name__,), {k: v for k, v in vars(value).items() if k not in _OWN_NAMES}
         if isinstance(value, FunctionType | type | ModuleType):
             reduced = super().reducer_override(value)
             if isinstance(value, FunctionType) and reduced is not NotImplemented:
@@ -174,11 +172,17 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         labels = (f"<{name}>", *(f"<{name} {number}>" for number in range(2, len(taken) + 2)))
         label = next(one for one in labels if one not in taken)
         self._functions.append((label, function))
-        codes = [function.__code__]
-        while codes:
-            code = codes.pop()
+        for code in _codes(function):
             self._labels.setdefault(code, label)
-            codes += [one for one in code.co_consts if isinstance(one, CodeType)]
+
+    def imported_modules(self) -> Iterator[tuple[str, ModuleType]]:
+        """Yield the local modules that statements in the pickled functions import."""
+        for _, function in self._functions:
+            for name in _imports(function):
+                with suppress(ImportError, ValueError):  # the app may have it
+                    module = importlib.import_module(name) if _is_local_name(name) else None
+                    if module is not None:
+                        yield name, module
 
     def sources(self) -> tuple[tuple[str, int, str], ...]:
         """Return the source of the pickled functions, as far as Python finds it."""
@@ -193,6 +197,51 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             if size <= _MAX_SOURCE_CHARS:
                 found.append((label, max(first, 1), text))
         return tuple(found)
+
+
+def _codes(function: FunctionType) -> Iterator[CodeType]:
+    """Yield the code of a function, and all code in it."""
+    codes = [function.__code__]
+    while codes:
+        yield (code := codes.pop())
+        codes += [one for one in code.co_consts if isinstance(one, CodeType)]
+
+
+def _imports(function: FunctionType) -> Iterator[str]:
+    """Yield the full names of what the import statements in a function may import, parents first."""
+    package = function.__globals__.get("__package__") or ""
+    for code in _codes(function):
+        steps = list(dis.get_instructions(code))
+        for at, step in enumerate(steps):
+            if step.opname == "IMPORT_NAME":  # after the level and the names that are taken from the module
+                name = importlib.util.resolve_name("." * (steps[at - 2].argval or 0) + step.argval, package)
+                parts = name.split(".")
+                yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+                yield from (f"{name}.{one}" for one in steps[at - 1].argval or ())
+
+
+def _is_local_name(name: str) -> bool:
+    if name in sys.modules:
+        return _is_local(sys.modules[name])
+    spec = importlib.util.find_spec(name)
+    return spec is not None and _is_local_file(name, spec.origin)
+
+
+def _rebuild(value: Any) -> Any:
+    """Return how to rebuild objects of the standard library that pickle sends only by name, or not at all."""
+    kind = type(value)
+    if kind is _CACHED:  # pickle would send only its name
+        options = value.cache_parameters().values()
+        return _CACHED, (value.__wrapped__, *options, functools._CacheInfo), vars(value)  # noqa: SLF001
+    if kind is functools.cached_property:  # before Python 3.12 it has a lock
+        state = {name: one for name, one in vars(value).items() if name != "lock"}
+        return functools.cached_property, (value.func,), state
+    if kind is weakref.WeakKeyDictionary and all(isinstance(key, type) for key in value):  # of singledispatch
+        return weakref.WeakKeyDictionary, (dict(value),)
+    if kind.__module__ == "typing" and kind.__name__ in _NAMED_TYPES:  # pickle would send only its name
+        parts = [getattr(value, one) for one in ("__supertype__", "__value__") if hasattr(value, one)]
+        return kind, (value.__name__, *parts)
+    return None
 
 
 def _refuse_private(value: Any) -> None:
@@ -223,8 +272,11 @@ def _local_modules_by_value() -> Iterator[None]:
 
 def _is_local(module: ModuleType) -> bool:
     """Whether a module belongs neither to the standard library nor to an installed package."""
-    file = getattr(module, "__file__", None)
-    is_ours = module.__name__.partition(".")[0] in ("__main__", _HELPER, _OURS)
+    return _is_local_file(module.__name__, getattr(module, "__file__", None))
+
+
+def _is_local_file(name: str, file: Any) -> bool:
+    is_ours = name.partition(".")[0] in ("__main__", _HELPER, _OURS)
     if not isinstance(file, str) or is_ours or file.startswith(_installed()):
         return False
     roots = [str(parent) for parent in Path(file).parents if str(parent) in sys.path]

@@ -369,6 +369,33 @@ def test_a_module_beside_the_notebook_travels_as_it_is_in_memory(tmp_path, monke
     del sys.modules["beside_the_notebook"]
 
 
+@pytest.mark.usefixtures("processes")
+def test_local_modules_that_a_function_imports_travel_with_it(tmp_path, monkeypatch):
+    package, dyno = tmp_path / "beside" / "beside_package", tmp_path / "dyno"
+    package.mkdir(parents=True)
+    dyno.mkdir()
+    (dyno / "beside_later.py").write_text("VALUE = 'of the app'\n")
+    (package.parent / "beside_later.py").write_text("VALUE = 7\n")
+    (package / "__init__.py").write_text("from beside_package import first\n")
+    (package / "first.py").write_text("def f(x):\n    from .second import g\n    return g(x)\n")
+    (package / "second.py").write_text(
+        "import beside_package.first as first\ndef g(x):\n    return x, first.__name__\n"
+    )
+    monkeypatch.syspath_prepend(package.parent)
+
+    def lazily(x):
+        from json import dumps
+
+        import beside_later
+        import beside_package.first
+
+        return beside_package.first.f(x), beside_later.VALUE, dumps(x)
+
+    assert result(dyno, lazily, 3) == lazily(3) == ((3, "beside_package.first"), 7, "3")
+    for name in [name for name in sys.modules if name.startswith("beside_")]:
+        del sys.modules[name]
+
+
 def test_a_package_in_a_folder_of_installed_packages_travels_by_import(tmp_path, monkeypatch):
     (tmp_path / "installed_elsewhere.py").write_text("def f():\n    return 'unique text'\n")
     (tmp_path / "installed_elsewhere-1.0.dist-info").mkdir()

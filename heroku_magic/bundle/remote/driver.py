@@ -177,7 +177,9 @@ class RemoteCall(RemoteProgram):
     def run(self, values: Names) -> None:
         """Call the function; send its value."""
         _fresh_main()
-        function = self._unpickle(self._body)
+        function, modules = self._unpickle(self._body)
+        for name, module in modules.items():
+            sys.modules.setdefault(name, module)
         for file, first, text in self.code["sources"]:
             _remember(file, first, text)
         positional = [values.pop(name) for name in [*values] if name.isdigit()]
