@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from heroku_magic.bundle.payload import parse_raw_text, table_chunks
 from heroku_magic.errors import InvalidOptions, InvalidParameters, NotFound
+from heroku_magic.protocol.typed_json import Decoder, Encoder
 from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.runs import detached
 from heroku_magic.runs.command_mark import run_id
@@ -95,7 +97,7 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
         connection.client.base_url,
         first.app,
         first.task,
-        axes=[_write_axis(axis) for axis in plan.grid.axes],
+        axes=[_write_axis(axis, is_exact="RUN_CODE" in first.env) for axis in plan.grid.axes],
         in_step=plan.grid.in_step,
         indices=None if isinstance(plan.indices, range) else [*plan.indices],
         env={name: text for name, text in shared.items() if not isinstance(text, Secret)},
@@ -108,20 +110,28 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
     )
 
 
-def _write_axis(axis: Axis) -> AxisRecord:
+def _write_axis(axis: Axis, *, is_exact: bool) -> AxisRecord:
+    """Describe an axis: the values of cells and functions exactly, those of tasks as parameters."""
+    encoder = Encoder(table_chunks)
+
+    def written(name: str, value: Any) -> Any:
+        return encoder.encode(parse_raw_text(value), name) if is_exact else plain(value)
+
     try:
-        rows = [{name: plain(value) for name, value in axis[at].items()} for at in range(len(axis.values))]
+        rows = [{name: written(name, value) for name, value in axis[at].items()} for at in range(len(axis.values))]
     except TypeError as error:
         raise InvalidParameters([f"The sweep cannot be saved: {error}"]) from None
+    if encoder.body:
+        raise InvalidParameters(["The sweep cannot be saved: it has arrays or tables as parameters."])
     typed = [(at, name) for at, row in enumerate(rows) for name, value in row.items() if isinstance(value, RawText)]
     for at, name in typed:
         rows[at][name] = str(rows[at][name])
     values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
-    return AxisRecord([*axis.names], values, axis.are_rows, typed)
+    return AxisRecord([*axis.names], values, axis.are_rows, typed, is_exact)
 
 
 def _read_axis(axis: AxisRecord) -> Axis:
-    values = [*axis.values]
+    values = Decoder(b"", list).decode(axis.values) if axis.is_exact else [*axis.values]
     for at, name in axis.typed:
         values[at] = {**values[at], name: RawText(values[at][name])} if axis.are_rows else RawText(values[at])
     return Axis(tuple(axis.names), values, axis.are_rows)

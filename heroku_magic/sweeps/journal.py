@@ -17,10 +17,14 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from heroku_magic.bundle.payload import table_chunks
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
+from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import Table
+from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.sweeps.outcomes import Outcome
+from heroku_magic.text.redact import NO_MASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,12 +34,16 @@ FORMAT = 1
 
 
 class AxisRecord(msgspec.Struct, frozen=True):
-    """An axis of the grid. typed: the index and parameter of values that are text still to be parsed."""
+    """An axis of the grid.
+
+    typed: the index and parameter of values that are text still to be parsed. is_exact: the values are typed JSON.
+    """
 
     names: list[str]
     values: list[Any]
     are_rows: bool
     typed: list[tuple[int, str]] = []
+    is_exact: bool = False
 
 
 class JournalHeader(msgspec.Struct, frozen=True):
@@ -63,7 +71,10 @@ class JournalHeader(msgspec.Struct, frozen=True):
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line: how a combination ended. It has rows, or parts with tables among them; files are in Base64."""
+    """A line: how a combination ended. It has rows, or parts with tables among them; files are in Base64.
+
+    typed: each row holds the value of a function as typed JSON.
+    """
 
     index: Annotated[int, msgspec.Meta(ge=0)] = msgspec.field(name="place")
     state: Literal["done", "failed", "cancelled"]
@@ -73,10 +84,14 @@ class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     rows: list[dict[str, Any]] | None = None
     parts: list[str | dict[str, Any] | list[dict[str, Any]]] | None = None
     files: dict[str, str] = {}
+    typed: bool = False
 
     def outcome(self, parameters: dict[str, Any]) -> Outcome:
         """Return the outcome that was recorded."""
-        parts: list[Rows | Table] | None = None if self.rows is None else [Rows(self.rows)]
+        rows = self.rows
+        if self.typed:
+            rows = [decode_row(row, NO_MASK, allow_pickle=False) for row in rows or ()]
+        parts: list[Rows | Table] | None = None if rows is None else [Rows(rows, typed=self.typed)]
         if self.parts is not None:
             parts = [Rows(part) if isinstance(part, list) else _table(part) for part in self.parts]
         error = None if self.error is None else HerokuMagicError(self.error)
@@ -178,9 +193,15 @@ class Journal:
         self._write({"run": run, "places": list(indices)})
 
     def record_outcome(self, outcome: Outcome) -> None:
-        """Write how a combination ended."""
+        """Write how a combination ended, unless its value has no exact form: then a resumed sweep runs it again."""
         parts = outcome.parts or ()
         rows = [row for part in parts if isinstance(part, Rows) for row in part.rows]
+        is_typed = any(isinstance(part, Rows) and part.typed for part in parts)
+        if is_typed:
+            try:
+                rows = [_encode_value(row["value"]) for row in rows]
+            except TypeError:
+                return
         packed = [msgspec.to_builtins(part) if isinstance(part, Table) else part.rows for part in parts]
         has_tables = any(isinstance(part, Table) for part in parts)
         record = OutcomeRecord(
@@ -192,6 +213,7 @@ class Journal:
             rows=None if has_tables or outcome.parts is None else rows,
             parts=packed if has_tables else None,
             files={name: _base64(content) for name, content in outcome.files.items()},
+            typed=is_typed,
         )
         self._write(msgspec.to_builtins(record))
 
@@ -237,6 +259,12 @@ def _header(line: dict[str, Any]) -> JournalHeader:
     if header.format != FORMAT:
         raise ValueError("unknown format")
     return header
+
+
+def _encode_value(value: Any) -> dict[str, Any]:
+    encoder = Encoder(table_chunks)
+    form = encoder.encode(value, "the value")
+    return {"value": form, "body": _base64(bytes(encoder.body))}
 
 
 def _base64(content: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import random
 import string
 import sys
@@ -467,10 +468,30 @@ def test_the_value_of_a_function_does_not_clash_with_an_argument(heroku):
     assert sweep.runs()["value"].tolist() == [1, {2}]
 
 
-def test_a_sweep_that_is_saved_needs_plain_values(heroku, tmp_path):
-    with pytest.raises(InvalidParameters, match="The sweep cannot be saved: a set cannot be passed"):
-        heroku.sweep(None, {"x": [1, {2}]}, code=lambda x: x, save=tmp_path / "journal")
+def test_a_sweep_that_is_saved_has_no_arrays_as_parameters(heroku, tmp_path):
+    with pytest.raises(InvalidParameters, match="The sweep cannot be saved: it has arrays or tables"):
+        heroku.sweep(None, {"x": [1, np.array([2])]}, code=lambda x: x, save=tmp_path / "journal")
     assert not (tmp_path / "journal").exists()
+
+
+def fails_once(x, folder):
+    mark = pathlib.Path(folder, "failed")
+    if isinstance(x, set) and not mark.exists():
+        mark.touch()
+        raise ValueError(x)
+    return x, type(x).__name__, (type(x), x)[1:]
+
+
+def test_a_resumed_sweep_of_a_function_has_exact_arguments_and_values(heroku, tmp_path):
+    values = [(1, 2), {3}, b"x"]
+    with pytest.raises(SweepFailed):
+        heroku.sweep(None, {"x": values, "folder": [str(tmp_path)]}, code=fails_once, save=tmp_path / "journal").result(
+            60
+        )
+
+    sweep = heroku.resume(tmp_path / "journal")
+    assert sweep.result(60)["value"].tolist() == [(x, type(x).__name__, (x,)) for x in values]
+    assert len(sweep.known()) == 3
 
 
 def test_a_failure_on_the_dyno_shows_the_functions_lines(mine):
