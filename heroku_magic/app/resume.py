@@ -12,7 +12,8 @@ import msgspec
 
 from heroku_magic.bundle.payload import parse_raw_text, table_chunks
 from heroku_magic.errors import InvalidOptions, InvalidParameters, NotFound
-from heroku_magic.protocol.typed_json import Decoder, Encoder
+from heroku_magic.protocol.typed_decoder import Decoder
+from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.runs import detached
 from heroku_magic.runs.command_mark import run_id

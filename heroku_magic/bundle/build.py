@@ -146,7 +146,7 @@ class CellBundle(Bundle):
         code["definitions"] = program.definitions()
         modules = dict(sources("RemoteCell"))
         if '"$"' not in header and not names:  # plain JSON needs no decoder
-            del modules["heroku_typed_json"], modules["heroku_columns"]
+            del modules["heroku_typed_decoder"], modules["heroku_columns"]
         run_code = _run_code("RemoteCell", {**code, "values": header}, body, modules)
         super().__init__("cell", {"RUN_CODE": run_code, **to_env(secrets)})
 
@@ -210,7 +210,8 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_driver": folder / "bundle" / "remote" / "driver.py",
         "heroku_output": folder / "bundle" / "remote" / "output.py",
         "heroku_task": shipped_worker() / "heroku_task.py",
-        "heroku_typed_json": folder / "protocol" / "typed_json.py",
+        "heroku_typed_decoder": folder / "protocol" / "typed_decoder.py",
+        **({"heroku_typed_json": folder / "protocol" / "typed_json.py"} if kind == "RemoteCall" else {}),
     }
     outputs = ("display", "show") if kind == "RemoteCell" else ("send_table", "to_base64")
     names = {

@@ -6,7 +6,7 @@ from binascii import a2b_base64
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.protocol.tables import read_table
-from heroku_magic.protocol.typed_json import TAG, Decoder
+from heroku_magic.protocol.typed_decoder import TAG, Decoder
 from heroku_magic.text.redact import NO_MASK
 
 if TYPE_CHECKING:

@@ -77,8 +77,8 @@ def test_it_is_destroyed_after_any_failure(platform, folder):
         1 / 0  # noqa: B018 - it fails, that is all
     assert apps() == []
 
-    (folder / "Procfile").write_text("no procfile")
-    with pytest.raises(heroku_magic.HerokuMagicError, match="Procfile"), temporary_app(say=quiet):
+    (folder / "requirements.txt").write_text("./absent.whl")
+    with pytest.raises(heroku_magic.HerokuMagicError, match=r"requirements\.txt, line 1"), temporary_app(say=quiet):
         pytest.fail("nothing was deployed")
     assert apps() == []
 
@@ -205,9 +205,9 @@ def test_a_line_magic_creates_an_app_that_cells_use_until_the_kernel_ends(platfo
 
 
 def test_a_line_magic_with_a_failed_deploy_leaves_no_app(platform, shell, folder):
-    (folder / "Procfile").write_text("no procfile")
+    (folder / "requirements.txt").write_text("./absent.whl")
     result = shell.run_cell("%heroku deploy --temporary")
-    assert "Procfile" in str(result.error_in_exec)
+    assert "requirements.txt, line 1" in str(result.error_in_exec)
     assert apps() == []
 
 

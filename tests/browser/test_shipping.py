@@ -22,7 +22,10 @@ def test_an_app_is_created_deployed_and_run_in_cells(lab, tmp_path):
         "%%heroku --arg n=5",
         "%heroku config API_PASSWORD",
         "%heroku config",
-        "from pathlib import Path\nPath('worker/requirements.txt').write_text('./no-such-package.whl')",
+        (
+            "from pathlib import Path\nPath('worker/broken-1.0-py3-none-any.whl').touch()\n"
+            "Path('worker/requirements.txt').write_text('./broken-1.0-py3-none-any.whl')"
+        ),
         "%heroku deploy worker",
     ]
     lab.open("ship.ipynb", cells)
@@ -54,7 +57,7 @@ def test_an_app_is_created_deployed_and_run_in_cells(lab, tmp_path):
     lab.run(9)
     assert "BuildFailed" in lab.text(9)
     assert "at 14," not in lab.text(9), "how much was sent is of no interest once it was"
-    assert "no-such-package.whl" in lab.text(9)
+    assert "broken-1.0-py3-none-any.whl" in lab.text(9)
     lab.screenshot(tmp_path / "failed.png", cell=9)
     lab.theme("JupyterLab Dark")
     lab.screenshot(tmp_path / "failed-dark.png", cell=9)

@@ -72,6 +72,7 @@ REMOTE = [
     "heroku_magic/bundle/remote/driver.py",
     "heroku_magic/bundle/remote/output.py",
     "heroku_magic/protocol/columns.py",
+    "heroku_magic/protocol/typed_decoder.py",
     "heroku_magic/protocol/typed_json.py",
 ]
 

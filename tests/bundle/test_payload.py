@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from heroku_magic.bundle.payload import encode
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol import columns
-from heroku_magic.protocol.typed_json import Decoder
+from heroku_magic.protocol.typed_decoder import Decoder
 from heroku_magic.text.secret import Secret
 
 FLOATS = st.floats(width=32)

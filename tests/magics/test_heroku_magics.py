@@ -390,7 +390,7 @@ def test_an_interrupt_between_the_start_and_the_display_stops_every_dyno_and_say
 @pytest.mark.parametrize("cell", ["%%heroku --arg n=2 --out df", "%%heroku --each seed\nseed = [1, 2]"])
 def test_an_interrupt_while_the_table_is_made_says_that_the_rows_are_kept(shell, monkeypatch, cell):
     with monkeypatch.context() as patch:
-        for name in ("runs.run.frame", "sweeps.sweep.grid_frame"):
+        for name in ("runs.run.partial_frame", "sweeps.sweep.grid_frame"):
             patch.setattr(f"heroku_magic.{name}", _interrupt)
         error = shell.run_cell(cell).error_in_exec
 

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from heroku_magic.bundle.payload import table_chunks
 from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.columns import build_frame
-from heroku_magic.protocol.typed_json import Decoder, Encoder
+from heroku_magic.protocol.typed_decoder import Decoder
+from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.text.redact import NO_MASK, Mask
 from heroku_magic.text.secret import Secret
 

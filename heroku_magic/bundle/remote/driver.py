@@ -99,7 +99,7 @@ class RemoteProgram:
         forms = json.loads(text)
         if '"$"' not in str(text):  # plain JSON, which most values are
             return dict(forms)
-        decoder = self._load("heroku_typed_json").Decoder(body, self._build_table)
+        decoder = self._load("heroku_typed_decoder").Decoder(body, self._build_table)
         values = {}
         for name, form in forms.items():
             try:
@@ -202,7 +202,7 @@ class RemoteCall(RemoteProgram):
 
         if self._load("cloudpickle.cloudpickle", optional=True):
             sys.modules.setdefault("cloudpickle", sys.modules["cloudpickle.cloudpickle"])
-        decoder, build = self._load("heroku_typed_json").Decoder, self._build_table
+        decoder, build = self._load("heroku_typed_decoder").Decoder, self._build_table
 
         found: dict[int, Any] = {}  # by the identity of a pair, which the pickle keeps
 
