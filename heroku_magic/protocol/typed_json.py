@@ -203,8 +203,9 @@ def _zone(value: Any) -> Any:
     """Return the IANA key of a time's zone, or else its offset in seconds and its name; None without a zone."""
     if getattr(value, "tzinfo", None) is None:
         return None
-    key = getattr(value.tzinfo, "key", None)
-    if type(value.tzinfo).__name__ == "ZoneInfo" and key:
+    is_named = type(value.tzinfo).__name__ == "ZoneInfo" or type(value.tzinfo).__module__.startswith("pytz")
+    key = getattr(value.tzinfo, "key", getattr(value.tzinfo, "zone", None))  # zone: of pytz, which pandas 2.0 uses
+    if is_named and key:
         return key
     offset = value.utcoffset()
     if offset is None:
