@@ -1,18 +1,22 @@
 """Makes bundles of cells and functions, and checks them against the Python of the app's dynos.
 
-That Python is known from the last run on the current release. `.python-version` in a served folder says what a
-deployment to Heroku will get.
+That Python is known from the last run on the current release. The files of a served folder say what a deployment to
+Heroku will get.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bundle.build import Bundle, CallBundle, CellBundle
 from heroku_magic.bundle.program import find_unsupported_syntax, read_cell
+from heroku_magic.deploy.buildpack import VERSION_FILES, requested_python
+from heroku_magic.deploy.findings import AppFiles
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.text.notifier import notify
@@ -20,7 +24,6 @@ from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from heroku_magic.app.catalog import Catalog
     from heroku_magic.app.connection import AppConnection
@@ -90,12 +93,12 @@ class Bundler:
             )
             raise InvalidParameters([issue])
         folder = self._connection.settings.worker
-        wanted = _required_python(folder) if folder and folder != shipped_worker() else None
-        if wanted and wanted != here and wanted not in self._warned:
-            self._warned.add(wanted)
+        source, requested = _requested_python(folder)
+        if requested != here and folder != shipped_worker() and requested not in self._warned:
+            self._warned.add(requested)
             notify(
-                f"This function cannot run on Heroku: .python-version requires {_dotted(wanted)}, and functions need "
-                f"the Python that sends them, {_dotted(here)}."
+                f"This function cannot run on Heroku: {source} requires {_dotted(requested)}, and functions need the "
+                f"Python that sends them, {_dotted(here)}."
             )
         return CallBundle(
             function,
@@ -115,13 +118,12 @@ class Bundler:
         return read_cell(code, is_final=False)  # only the dyno's newer Python can judge the syntax
 
     def _checked(self, program: Program) -> Program:
-        folder = self._connection.settings.worker
-        wanted = _required_python(folder) if folder else None
-        if wanted and (fault := find_unsupported_syntax(program, wanted)):
-            notify(f"This code cannot run on Heroku, because .python-version requires {_dotted(wanted)}: {fault}")
-        known = self._last and find_unsupported_syntax(program, self._last.python) and self._known()
-        if known and (fault := find_unsupported_syntax(program, known.python)):
-            where = f"{self._connection.app_name} has Python {_dotted(known.python)}, as its last run reported."
+        source, requested = _requested_python(self._connection.settings.worker)
+        if source and (fault := find_unsupported_syntax(program, requested)):
+            notify(f"This code cannot run on Heroku, because {source} requires {_dotted(requested)}: {fault}")
+        last = self._last
+        if last and (fault := find_unsupported_syntax(program, last.python)) and self._known():
+            where = f"{self._connection.app_name} has Python {_dotted(last.python)}, as its last run reported."
             raise InvalidParameters([f"{fault}\n{where}"])
         return program
 
@@ -135,15 +137,13 @@ class Bundler:
         return release is not None and release.version == version
 
 
-def _required_python(folder: Path) -> tuple[int, int] | None:
-    """The Python version that a folder requires: https://devcenter.heroku.com/articles/python-runtimes."""
-    try:
-        text = (folder / ".python-version").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    version = _VERSION.fullmatch(lines[0]) if lines else None
-    return (3, int(version[1])) if version else None
+def _requested_python(folder: Path | None) -> tuple[str, tuple[int, int]]:
+    """Return the file in a folder that requests a Python and the version, or this Python if there is none."""
+    texts = {}
+    for name in VERSION_FILES if folder else ():
+        with suppress(OSError):
+            texts[name] = Path(folder or "", name).read_text(encoding="utf-8", errors="replace")
+    return requested_python(AppFiles(frozenset(texts), texts)) or ("", sys.version_info[:2])
 
 
 def _dotted(version: tuple[int, int]) -> str:

@@ -38,6 +38,7 @@ _MISSPELLED = {
     *(".python-version.TXT", ".Python-version", ".python.version", ".pythonversion", "'.python-version'"),
     *("python_version.txt", "python_version", "python-version.", "python-version.txt", "python-version"),
 }
+VERSION_FILES = ("runtime.txt", ".python-version", "Pipfile.lock")  # the first one that is there decides
 _VERSION = re.compile(r"(?P<prefix>python-)?(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)(\.(0|[1-9]\d*))?", re.ASCII)
 _BLANKS = "\t\v\f\r \u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u2028\u2029\u205f\u3000"
 
@@ -58,11 +59,11 @@ def findings(app: AppFiles) -> Iterator[Finding]:
     yield from _version_findings(app)
 
 
-def requested_minor(app: AppFiles) -> int | None:
-    """Return N if the app requests a Python 3.N."""
+def requested_python(app: AppFiles) -> tuple[str, tuple[int, int]] | None:
+    """Return the file that requests a Python and the version, such as (3, 13); None if there is no valid request."""
     source, versions = _requested(app)
     match = _parse(source, versions[0]) if len(versions) == 1 else None
-    return int(match["minor"]) if match and match["major"] == "3" else None
+    return (source, (int(match["major"]), int(match["minor"]))) if match else None
 
 
 def _package_findings(app: AppFiles) -> Iterator[Finding]:
@@ -126,7 +127,7 @@ def _parse(source: str, version: str) -> re.Match[str] | None:
 
 def _requested(app: AppFiles) -> tuple[str, list[str]]:
     """Return the file that decides the version and what it says; an empty text if no file does."""
-    for name in ("runtime.txt", ".python-version"):
+    for name in VERSION_FILES[:2]:
         if name in app.names:
             text = app.texts.get(name)
             return ("", []) if text is None else (name, _version_lines(text) or [""])

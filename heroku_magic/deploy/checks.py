@@ -84,7 +84,8 @@ def _line_warning(line: Line) -> str:
 
 def _script_findings(app: AppFiles, process: Process) -> Iterator[Finding]:
     """Yield the scripts of a command that are missing or do not parse."""
-    minor = buildpack.requested_minor(app)
+    requested = buildpack.requested_python(app)
+    minor = requested[1][1] if requested and requested[1][0] == 3 else None
     for script in scripts(process.command):
         if not app.has(script.path):
             missing = f"{process.name} runs `{clean_line(process.command[:80])}`, but there is no {script.path}."

@@ -52,10 +52,13 @@ def failure_of(
 
     output: the last lines of the task's output. time_limit: in seconds, if it was reached.
     """
-    if run.exit_status == 0 and log.decoder.failure is None:
+    if not run.exit_status and log.decoder.failure is None and time_limit is None:
         problem = log.problem()
-        message = f"{run.task} succeeded, but its result is incomplete: {problem}."
-        return ResultIncomplete(message, run) if problem else None
+        outcome = "succeeded, but" if run.exit_status == 0 else "ended with an unknown exit status, and"
+        if problem:
+            return ResultIncomplete(f"{run.task} {outcome} its result is incomplete: {problem}.", run)
+        if run.exit_status == 0:
+            return None
     text = describe_failure(
         run.task,
         run.exit_status,

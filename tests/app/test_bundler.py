@@ -138,19 +138,27 @@ def test_a_run_without_a_declaration_is_ignored():
 
 
 @pytest.mark.parametrize(
-    ("text", "is_told"),
-    [("3.9\n", True), ("# ours\n\npython-3.9.18\n", True), ("3.12", False), ("3", False), ("", False), (None, False)],
+    ("name", "text", "is_told"),
+    [
+        (".python-version", "3.9\n", True),
+        (".python-version", "# ours\n\n3.9.18\n", True),
+        ("runtime.txt", "python-3.9.18\n", True),
+        ("Pipfile.lock", '{"_meta": {"requires": {"python_version": "3.9"}}}', True),
+        (".python-version", "3.12", False),
+        (".python-version", "3", False),
+        (".python-version", "", False),
+        ("README", "3.9", False),
+    ],
 )
-def test_syntax_newer_than_the_python_version_file_gives_a_warning(tmp_path, text, is_told):
-    if text is not None:
-        (tmp_path / ".python-version").write_text(text)
+def test_syntax_newer_than_the_python_that_a_file_requests_gives_a_warning(tmp_path, name, text, is_told):
+    (tmp_path / name).write_text(text)
     made, _ = bundler(tmp_path)
 
     with notifications_to((messages := []).append):
         assert made.bundle(MATCH, {}, (), {})
     assert bool(messages) is is_told
     if is_told:
-        assert "This code cannot run on Heroku, because .python-version requires 3.9: SyntaxError" in messages[0]
+        assert f"This code cannot run on Heroku, because {name} requires 3.9: SyntaxError" in messages[0]
 
 
 @pytest.mark.usefixtures("processes")

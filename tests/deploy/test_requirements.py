@@ -54,7 +54,7 @@ def test_what_pip_accepts_is_no_fault(text):
         ("-e ../shared[all]", "`../shared[all]` is not a project or archive"),
         ("vendor/x-1.0-py3-none-any.whl", "is not a project or archive"),
         ("x-1.0.tar.gz", "is not a project or archive"),
-        ("numpy @ file:///home/conda/work/numpy", "line 1 names a file of this computer"),
+        ("numpy @ file:///build/numpy", "line 1 names a file of this computer"),
         ("file:///C:/x/y.whl", "line 1 names a file of this computer"),
     ],
 )

@@ -98,9 +98,9 @@ async def commands(environment: Path, requirements: Path) -> list[tuple[list[str
     has_pip = find_spec("pip") is not None
     pip = [sys.executable, "-c", _PIP, "--python", python] if has_pip else [python, "-I", "-c", _BOOTSTRAP]
     found = [([*pip, "install", "-r", str(requirements)], {**needed, **_PIP_SETTINGS})]
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{needed.get('PATH', '')}")
+    uv = shutil.which("uv", path=f"{needed.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}")
     if uv is not None:
-        translated = _uv_variables(await _pip_settings() if has_pip else {})
+        translated = _uv_variables(await _pip_settings() if has_pip else _pip_variables())
         if translated is not None:
             command = [uv, "pip", "install", *_UV_OPTIONS, "--python", python, "-r", str(requirements)]
             found.insert(0, (command, {**translated, **needed}))
@@ -125,6 +125,12 @@ def move_editable(environment: Path, folder: Path) -> None:
                 text = re.sub(rf"""(['"]){re.escape(path)}(?=[/'"])""", lambda match: f"{home} + {match[1]}", text)
         if text != before:
             file.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def _pip_variables() -> dict[str, str]:
+    """Return those of pip's settings that are environment variables, for a Python without pip."""
+    names = (name for name in variables() if name.startswith("PIP_"))
+    return {name[len("PIP_") :].lower().replace("_", "-"): os.environ[name] for name in names}
 
 
 async def _pip_settings() -> dict[str, str]:
