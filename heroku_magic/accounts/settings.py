@@ -1,7 +1,7 @@
 """Chooses the app and the defaults of runs from arguments, `%config`, environment and git.
 
-Order for the app: argument or option > `%config HerokuMagics` > `HEROKU_APP`. Git remotes are only suggested:
-a folder must not decide where money goes.
+Order for the app: argument or option > `%config HerokuMagics` > `HEROKU_APP` > the notebook's default folder, which
+the embedded Heroku serves. Git remotes are only suggested: a folder must not decide where money goes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.runs.options import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DEFAULT_TIMEOUT = 3600
 DEFAULT_PACE = 200  # records per second, an estimate of what a dyno's log shipper and a tail's buffer can sustain
@@ -65,6 +65,7 @@ class Choice:
     local: bool = False
     worker: str | os.PathLike[str] | None = None
     source: str = field(default="--app", compare=False)
+    default_worker: Path | None = None  # the folder to serve where no app and no other folder is chosen
 
     @property
     def is_remote(self) -> bool:
@@ -76,12 +77,31 @@ class Choice:
         """Whether it chooses the embedded Heroku."""
         return bool(self.local or self.worker)
 
+    @property
+    def serves_folder(self) -> bool:
+        """Whether runs go to the embedded Heroku, by choice or because no app is chosen."""
+        return self.is_local or bool(self.default_worker and not self.is_remote and not os.environ.get("HEROKU_APP"))
+
     def __post_init__(self) -> None:
         if self.is_remote and self.is_local:
             raise SettingsError(
                 "An app and the embedded Heroku exclude each other: give --app (or --remote), "
                 "or --local (or --worker), not both."
             )
+
+
+_notebook: Callable[[], Choice] = Choice
+
+
+def follow_notebook(choice: Callable[[], Choice]) -> None:
+    """Let connections without a choice of their own use the notebook's; `Choice` ends that."""
+    global _notebook  # noqa: PLW0603 - a process has one notebook
+    _notebook = choice
+
+
+def notebook_choice() -> Choice:
+    """Return what the notebook's cells run on."""
+    return _notebook()
 
 
 class NoApp(SettingsError):
@@ -108,14 +128,17 @@ def resolve(
     known = {**DOLLARS_PER_MONTH, **{name.lower(): price for name, price in (prices or {}).items()}}
     pace = DEFAULT_PACE if pace is None else pace
     settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=known)
-    for choice in (option, config or Choice()):
+    config = config or notebook_choice()
+    for choice in (option, config):
         if choice.is_local:
-            return settings(worker=worker_folder(choice.worker))
+            return settings(worker=worker_folder(choice.worker or config.worker or config.default_worker))
         if choice.is_remote:
             named = choice.app or _app_of_remote(choice.remote or "")
             return settings(named, choice.source if choice.app else "--remote")
     if app := os.environ.get("HEROKU_APP"):
         return settings(app, "HEROKU_APP")
+    if config.default_worker:
+        return settings(None, NOTHING_SET, worker_folder(config.default_worker))
     _refuse_git_alone()
     if os.environ.get("HEROKU_API_KEY") or os.environ.get("HEROKU_HOST") or is_kept(base_url()):
         raise NoApp("No app is chosen.")

@@ -21,6 +21,7 @@ from heroku_magic.app.management import deployed, shown
 from heroku_magic.app.open_connections import open_connections
 from heroku_magic.errors import NotFound
 from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.runs.registry import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -51,7 +52,7 @@ def connect(
     Parameters
     ----------
     app
-        The app's name or id. If None: `HEROKU_APP`, or the app of `remote`.
+        The app's name or id. If None: the app of `remote`, the one that the notebook's cells use, or `HEROKU_APP`.
     remote
         A git remote that names the app.
     local
@@ -182,10 +183,8 @@ def _connect_local(chosen: Settings, say: MessageCallback) -> Heroku:
     server = embedded(folder)
     if folder not in _announced:
         _announced.add(folder)
-        why = "No app is set: using" if chosen.app_source == settings_.NOTHING_SET else "Using"
         say(
-            f"{why} the embedded Heroku, serving {shown(folder)}. Its dynos are processes on this machine, "
-            "without a sandbox."
+            f"Running on the embedded Heroku (no account). Code runs as you, not sandboxed.\nIt serves {shown(folder)}."
         )
     return _shared(server.url, server.app, server.token, source=EMBEDDED, chosen=chosen, say=say)
 
@@ -199,6 +198,8 @@ def _connect_remote(chosen: Settings, say: MessageCallback) -> Heroku:
         if server is None:
             raise
         url, token, source = server.url, server.token, EMBEDDED
+        if app == server.app:
+            return _connect_local(replace(chosen, app=None, worker=server.folder), say)
         chosen = replace(chosen, is_embedded=True)
     return _shared(url, app, token, source=source, chosen=chosen, say=say)
 
@@ -212,6 +213,24 @@ def _shared(url: str, app: str, token: Secret, *, source: str, chosen: Settings,
     connection.settings, connection.on_message = chosen, say
     open_connections[key] = connection
     return connection
+
+
+def open_apps(say: MessageCallback = print) -> list[Heroku]:
+    """Return the apps on the embedded Herokus of this process, and those that its runs went to."""
+    servers = {server.url: server for server in running()}
+    went_to = {(place.host, place.app) for place in places().values()}
+    found = [
+        connection
+        for (url, app, _), connection in [*open_connections.items()]
+        if (url, app) in went_to and (url in servers or not connection.settings.is_local)
+    ]
+    for server in servers.values():
+        client = HerokuClient(server.url, server.token, token_source=EMBEDDED)
+        for name in (app.name for app in client.apps()):
+            chosen = Settings(worker=server.folder) if name == server.app else Settings(name, is_embedded=True)
+            known = open_connections.get((server.url, name, server.token))
+            found.append(known or Heroku(client, name, chosen, say))
+    return [*dict.fromkeys(found)]
 
 
 def _embedded_with(app: str) -> Embedded | None:

@@ -12,13 +12,18 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.settings import APP_NAME
 from heroku_magic.errors import EmulatorError
 from heroku_magic.runs.exit_hooks import Step, at_end
 from heroku_magic.text.sanitize import clean
 from heroku_magic.text.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 _EXPORT = re.compile(r"export (\w+)=(\S+)")
 _NOT_ALLOWED = re.compile(r"[^a-z0-9-]+")
@@ -73,7 +78,7 @@ at_end(Step.SERVERS, _stop_all)
 
 
 def _start(folder: Path) -> Embedded:
-    app = _app_name(folder)
+    app = _app_name(folder, {server.app for server in running()})
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             _command(app, folder),
@@ -116,7 +121,9 @@ def _close(process: subprocess.Popen[str]) -> None:
     process.wait(10)
 
 
-def _app_name(folder: Path) -> str:
-    """The folder's name as a valid app name."""
+def _app_name(folder: Path, taken: Container[str] = ()) -> str:
+    """The folder's name as a valid app name, numbered if another folder's app has it."""
     name = _NOT_ALLOWED.sub("-", folder.name.lower()).strip("-")[:30].strip("-")
-    return name if APP_NAME.fullmatch(name) else "worker"
+    name = name if APP_NAME.fullmatch(name) else "worker"
+    numbered = (f"{name[:26].rstrip('-')}-{number}" for number in count(2))
+    return next(each for each in chain([name], numbered) if each not in taken)

@@ -294,15 +294,18 @@ class ManagedApp(AppConnection):
 
     def status(self) -> dict[str, str]:
         """Return facts about the app (release, our dynos, log drains) and the account, as text by title."""
-        ours = [dyno for dyno in self.dynos() if run_id(dyno.command)]
         where = f"serving {shown(self.settings.worker)}" if self.settings.worker else f"from {self.settings.app_source}"
         return {
             "app": f"{self.app_name} ({where})",
             "release": unless_forbidden(self._version),
-            "our dynos": ", ".join(f"{dyno.name} ({dyno.state})" for dyno in ours) or "none",
+            "our dynos": self.describe_dynos() or "none",
             "log drains": unless_forbidden(lambda: describe_drains(self.client.log_drains(self.app))),
             **self.account.status(),
         }
+
+    def describe_dynos(self) -> str:
+        """Return the names and states of the dynos that heroku_magic started, as text; empty if there are none."""
+        return ", ".join(f"{dyno.name} ({dyno.state})" for dyno in self.dynos() if run_id(dyno.command))
 
     def _version(self) -> str:
         release = self._catalog.release()

@@ -68,7 +68,7 @@ def plan_resume(save: str | os.PathLike[str] | Sweep, connection: AppConnection,
         if save.journal is not None:
             save.journal.reopen()
         return ResumePlan(save.id, save.plan, save.options, save.journal, save.known(), ())
-    path = journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save).expanduser()
+    path = _path(save)
     content = journal.read(path)
     if any(run.running() and run.id in content.runs for run in running_runs()):
         raise InvalidOptions(f"{content.header.sweep} runs in this kernel: wait for it, or stop it first (cancel()).")
@@ -87,6 +87,18 @@ def plan_resume(save: str | os.PathLike[str] | Sweep, connection: AppConnection,
         file.close()
         raise
     return ResumePlan(content.header.sweep, plan, options, file, known, live)
+
+
+def home(save: str | os.PathLike[str] | Sweep) -> tuple[str, str]:
+    """Return the base URL of the API and the app that a sweep ran on."""
+    if isinstance(save, Sweep):
+        return save.host, save.plan.first.app
+    header = journal.read(_path(save)).header
+    return header.host, header.app
+
+
+def _path(save: str | os.PathLike[str]) -> Path:
+    return journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save).expanduser()
 
 
 def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions) -> JournalHeader:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import InvalidOptions
@@ -34,12 +36,18 @@ class AccountVerbs(VerbGroup):
 
     def _status(self, line: ParsedLine) -> None:
         from heroku_magic.accounts.settings import NoApp
-        from heroku_magic.app.connect import account
+        from heroku_magic.app.connect import account, open_apps
 
         try:
-            facts = self._connect(line).status()
+            heroku = self._connect(line)
+            facts = heroku.status()
         except NoApp:
+            heroku = None
             facts = {"app": "none is chosen (%heroku use NAME, or --local)", **account().status()}
+        others = [] if line.options.keys() & {"app", "remote", "worker"} else open_apps()
+        for other in others:
+            if other is not heroku and (dynos := other.describe_dynos()):
+                facts[f"dynos of {other.app}"] = dynos
         width = max(map(len, facts))
         for name, value in facts.items():
             print(f"{name:<{width}}  {clean_line(value)}")
@@ -64,8 +72,16 @@ class AccountVerbs(VerbGroup):
 
     def _use(self, line: ParsedLine) -> None:
         from heroku_magic.app.connect import connect
+        from heroku_magic.app.management import shown
 
-        self._run_on(connect(line.words[0]).check())
+        (word,) = line.words
+        if "/" not in word and os.sep not in word:
+            self._run_on(connect(word).check())
+            return
+        folder = connect(worker=word).settings.worker or Path(word)
+        self.app, self.local, self.worker = None, False, str(folder)
+        self._default_worker = folder
+        print(f"Cells run on the embedded Heroku from now on, with {shown(folder)}.")
 
     def _create(self, line: ParsedLine) -> None:
         from heroku_magic.app.connect import account

@@ -64,7 +64,7 @@ class Verb:
 
     usage: the verb and the words it takes, as help shows them; `[…]` may be left out, `…` may be repeated.
     completes: what kind of thing the words are, where `usage` does not say so. magic: the cell magic that
-    runs this verb; body: what help says about the cell's body.
+    runs this verb; body: what help says about the cell's body. session: lines that make what the examples use.
     """
 
     usage: str
@@ -75,6 +75,7 @@ class Verb:
     magic: str = ""
     body: str = ""
     cell_examples: tuple[str, ...] = ()
+    session: str = ""
 
     @property
     def name(self) -> str:
@@ -206,7 +207,10 @@ DYNO = Verb(
     body="The body is the code. It can use the inputs, the parameters (JSON text is\n"
     "parsed), emit, emit_file, progress, metric and display. What it emits, or the\n"
     "value of its last expression, comes back as a DataFrame.",
-    cell_examples=('%%dyno -i names --arg n=1000 --out df\n[{"name": name, "n": n} for name in names]',),
+    cell_examples=(
+        'names = ["Ada", "Grace"]',
+        '%%dyno -i names --arg n=1000 --out df\n[{"name": name, "n": n} for name in names]',
+    ),
 )
 
 _TABLE = (
@@ -219,6 +223,7 @@ _TABLE = (
         body="The body sets parameters, one `name = expression` per line. It can use the\nnotebook's variables.",
         cell_examples=(
             "%%heroku --arg n=10",
+            "data = [3, 1, 2]",
             "%%heroku task --out df\nn = len(data)\nseed = 7",
             "%%heroku task --each n,seed --jobs 20\nn = [1, 10, 100]\nseed = range(50)",
         ),
@@ -228,12 +233,14 @@ _TABLE = (
         "follow a run or sweep started with --detach, from any kernel in its folder",
         _FOLLOWED,
         ("df = %heroku attach hm-7f3a2c90",),
+        session="%heroku use my-app\nrun = %heroku run --detach\ndf = %heroku attach {run.id}",
     ),
     Verb(
         "resume [FILE]",
         "run what is missing from a sweep: the last one, or one recorded with --save",
         _FOLLOWED,
         ("df = %heroku resume", "df = %heroku resume grid.jsonl"),
+        session="%heroku run --each n={[1,2,3]} --save grid.jsonl",
     ),
     Verb(
         "form [TASK]",
@@ -253,8 +260,15 @@ _TABLE = (
         "stop dynos that heroku_magic started",
         (*_CONNECTED, Option("--any", "also stop dynos that others started")),
         ("%heroku stop run.4821",),
+        session="run = %heroku run --bg\n%heroku stop {run.id}",
     ),
-    Verb("logs DYNO", "show a dyno's log again", _CONNECTED, ("%heroku logs run.4821",)),
+    Verb(
+        "logs DYNO",
+        "show the log of a dyno or of a run again",
+        _CONNECTED,
+        ("%heroku logs run.4821",),
+        session="%heroku run hello\nrun = %heroku last\n%heroku logs {run.id}",
+    ),
     Verb("last", "return the last run: its rows so far, log and exit status", (_VERBOSE,), ("run = %heroku last",)),
     Verb(
         "status",
@@ -278,7 +292,12 @@ _TABLE = (
         "logout", "forget the notebook's token, and revoke it if it was created here", (_VERBOSE,), ("%heroku logout",)
     ),
     Verb("apps", "list the account's apps", (_VERBOSE,), ("%heroku apps",)),
-    Verb("use APP", "choose the app that cells run on", (_VERBOSE,), ("%heroku use my-app",)),
+    Verb(
+        "use APP",
+        "choose the app that cells run on, or the folder (./FOLDER) that the embedded Heroku serves",
+        (_VERBOSE,),
+        ("%heroku use my-app", "%heroku use ./worker"),
+    ),
     Verb(
         "create [NAME]",
         "create an app and let cells run on it",
@@ -299,6 +318,7 @@ _TABLE = (
         ),
         ("%heroku destroy my-app --confirm my-app", "%heroku destroy --leftovers"),
         completes="app",
+        session="%heroku create my-app",
     ),
     Verb("init [FOLDER]", "create a worker folder to start from", (_VERBOSE,), ("%heroku init worker",)),
     Verb(
@@ -312,6 +332,7 @@ _TABLE = (
             _VERBOSE,
         ),
         ("%heroku deploy worker", "%heroku deploy worker --temporary"),
+        session="%heroku init worker\n%heroku create my-app",
     ),
     Verb("releases", "list the app's releases", _CONNECTED, ("%heroku releases",)),
     Verb("rollback VERSION", "roll back to an earlier release", _CONNECTED, ("%heroku rollback v12",)),

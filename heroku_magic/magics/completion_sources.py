@@ -78,9 +78,9 @@ class CompletionSources:
     def _connection(self, where: Mapping[str, str]) -> Heroku | None:
         """Return the connection that a line would use, if it exists already."""
         choice = self._choice()
-        is_local = "local" in where or "worker" in where or (choice.is_local and "app" not in where)
+        is_local = "local" in where or "worker" in where or (choice.serves_folder and "app" not in where)
         app = where.get("app") or choice.app
-        worker = where.get("worker") or choice.worker
+        worker = where.get("worker") or choice.worker or choice.default_worker
         folder = Path(worker).expanduser().resolve() if worker else None
         for connection in reversed(_connections()):
             if is_local:
@@ -94,11 +94,11 @@ class CompletionSources:
     def _procfile_tasks(self, where: Mapping[str, str]) -> list[Task]:
         """Return the tasks of the folder that the embedded Heroku would serve, if the line would run there."""
         choice = self._choice()
-        if not {"local", "worker"} & where.keys() and not choice.is_local:
+        if not {"local", "worker"} & where.keys() and not choice.serves_folder:
             apps = [where.get("app"), where.get("remote"), choice.app]
             if any([*apps, *map(os.environ.get, ("HEROKU_APP", "HEROKU_API_KEY", "HEROKU_HOST"))]):
                 return []
-        folder = worker_folder(where.get("worker") or choice.worker)
+        folder = worker_folder(where.get("worker") or choice.worker or choice.default_worker)
         with (folder / "Procfile").open(encoding="utf-8", errors="replace") as file:
             commands = process_types(file.read(_LONGEST_PROCFILE))
         return [Task(name, command, None) for name, command in commands.items() if name not in RESERVED_TYPES]

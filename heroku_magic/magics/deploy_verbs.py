@@ -21,8 +21,12 @@ class DeployVerbs(VerbGroup):
         from heroku_magic.deploy.scaffold import init
 
         folder = line.word or "worker"
-        names = ", ".join(path.name for path in sorted(init(folder).iterdir()))
-        print(f"Created {folder}: {names}.\nTry it on the embedded Heroku: %heroku run --worker {folder} --arg n=5")
+        path = init(folder)
+        print(f"Created {folder}: {', '.join(file.name for file in sorted(path.iterdir()))}.")
+        if not (self.local or self.worker or self._default_worker):
+            self._serve_by_default(path)
+        option = "" if path == self._default_worker and not self.app else f" --worker {folder}"
+        print(f"Try it on the embedded Heroku: %heroku run{option} --arg n=5")
 
     def _deploy(self, line: ParsedLine) -> None:
         if not line.options.get("temporary"):

@@ -20,8 +20,8 @@ _OVERVIEW = """\
 For more help: %heroku VERB --help, %%heroku --help, %%dyno --help, and
 %heroku tasks TASK for a task. The Tab key completes all of these. An example:
 
-  %%heroku --arg n=10
-  n = len(df)"""
+  %%heroku
+  n = 10"""
 
 
 def help_text(verb: Verb, *, is_cell: bool) -> str:
@@ -32,7 +32,7 @@ def help_text(verb: Verb, *, is_cell: bool) -> str:
     is_cell = is_cell and bool(verb.magic)
     words = verb.words.replace(" [-- COMMAND]", "") or "[options]"
     options = "\n".join(_row(option.usage, option.help, 24) for option in (*verb.options, HELP))
-    examples = verb.cell_examples if is_cell else verb.examples
+    examples = verb.cell_examples if is_cell else (verb.session, *verb.examples)
     blocks = [
         f"{verb.magic} {words}" if is_cell else f"%heroku {verb.usage}",
         textwrap.fill(verb.summary, _WIDTH, initial_indent="  ", subsequent_indent="  "),

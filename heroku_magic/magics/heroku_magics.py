@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import cell_magic, line_cell_magic, magics_class, no_var_expand
 
+from heroku_magic.accounts.settings import Choice, follow_notebook
 from heroku_magic.errors import HerokuMagicError, Interrupted
 from heroku_magic.magics.account_verbs import AccountVerbs
 from heroku_magic.magics.commands import MAGICS
@@ -46,7 +47,7 @@ class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
         A cell runs a task with the parameters that its body assigns; its value is a DataFrame:
 
             %%heroku [TASK] [options]
-            n = len(df)
+            n = 10
 
         A line runs a task, too, or controls dynos and apps:
 
@@ -67,8 +68,8 @@ class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
     def dyno(self, line: str, cell: str) -> Any:
         """Run the cell's own Python code on a one-off dyno, instead of here, in any app that has Python.
 
-            %%dyno -i names --arg n=1000 --out df
-            for name in names:
+            %%dyno --arg n=1000 --out df
+            for name in ["Ada", "Grace"]:
                 emit({"name": name, "n": n})
 
         What it emits, or the value of its last expression, comes back as a DataFrame. `%%dyno --help`
@@ -145,6 +146,7 @@ def load(shell: InteractiveShell) -> None:
     magics = HerokuMagics(shell)
     shell.register_magics(magics)
     register(shell, magics.complete)
+    follow_notebook(magics._choice)  # noqa: SLF001 - the settings are the notebook's, not the group's
     shell.input_transformers_cleanup.insert(0, give_empty_body)
 
 
@@ -157,6 +159,7 @@ def unload(shell: InteractiveShell) -> None:
     # Compared by name, because after `%reload_ext` these objects come from an earlier import.
     shell.configurables[:] = [one for one in shell.configurables if type(one).__name__ != "HerokuMagics"]
     unregister(shell)
+    follow_notebook(Choice)
     kept = [one for one in shell.input_transformers_cleanup if getattr(one, "__name__", "") != "give_empty_body"]
     shell.input_transformers_cleanup[:] = kept
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from heroku_magic.app.heroku import Heroku
     from heroku_magic.display import RunOutput
     from heroku_magic.display.sweep_output import SweepOutput
     from heroku_magic.magics.parser import ParsedLine
@@ -79,7 +80,19 @@ class RunVerbs(VerbGroup):
             raise InvalidOptions(
                 "No sweep was started in this kernel yet. To continue one that --save recorded: %heroku resume FILE"
             )
-        return self._show(self._connect(line).resume(save), line)
+        return self._show(self._home(line, save).resume(save), line)
+
+    def _home(self, line: ParsedLine, save: str | Sweep) -> Heroku:
+        """Return the app that a line names, else the one that the sweep ran on, else the one that cells run on."""
+        from heroku_magic.app.connect import open_apps
+        from heroku_magic.app.resume import home
+
+        if not line.options.keys() & {"app", "remote", "local", "worker"}:
+            place = home(save)
+            for heroku in open_apps():
+                if place == (heroku.client.base_url, heroku.app):
+                    return heroku
+        return self._connect(line)
 
     def _last(self, _: ParsedLine) -> Run | Sweep | None:
         from heroku_magic.app.heroku import last
@@ -100,25 +113,29 @@ class RunVerbs(VerbGroup):
     def _ps(self, line: ParsedLine) -> pd.DataFrame:
         from heroku_magic.runs.command_mark import run_id
 
-        return table(
-            "dyno state size command since run",
-            [
-                (dyno.name, dyno.state, dyno.size, dyno.command, dyno.created_at, run_id(dyno.command))
-                for dyno in self._connect(line).dynos()
-            ],
-        )
+        apps = self._open_apps(line)
+        rows = [
+            (dyno.name, dyno.state, dyno.size, dyno.command, dyno.created_at, run_id(dyno.command), heroku.app)
+            for heroku in apps
+            for dyno in heroku.dynos()
+        ]
+        columns = "dyno state size command since run app"
+        return table(columns, rows) if len(apps) > 1 else table(columns[:-4], [row[:-1] for row in rows])
 
     def _stop(self, line: ParsedLine) -> None:
-        heroku = self._connect(line)
-        for dyno in line.words:
-            name = heroku.stop(dyno, any_dyno=bool(line.options.get("any")))
+        from heroku_magic.magics.app_search import find_dyno
+
+        apps = self._open_apps(line)
+        for heroku, dyno in [find_dyno(apps, wanted) for wanted in line.words]:
+            name = heroku.stop(dyno.id, any_dyno=bool(line.options.get("any")))
             print(f"Stopping {name}: SIGTERM now, SIGKILL after 30 s.")
 
     def _logs(self, line: ParsedLine) -> None:
+        from heroku_magic.magics.app_search import find_log
         from heroku_magic.text.sanitize import clean_line, mask_emails
 
         (dyno,) = line.words
-        log = self._connect(line).logs(dyno)
+        log = find_log(self._open_apps(line), dyno)
         for entry in log:
             print(clean_line(str(entry) if line.options.get("verbose") else mask_emails(str(entry))))
         if not log:

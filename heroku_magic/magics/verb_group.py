@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics
@@ -11,6 +12,7 @@ from heroku_magic.runs.options import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
@@ -43,6 +45,8 @@ class VerbGroup(Magics):
         config=True
     )
 
+    _default_worker: Path | None = None  # the folder that `--worker` or `init` named last
+
     @property
     def _shell(self) -> InteractiveShell:
         if self.shell is None:
@@ -54,7 +58,7 @@ class VerbGroup(Magics):
         from heroku_magic.app.connect import connect
 
         options = line.options
-        return connect(
+        heroku = connect(
             options.get("app"),
             remote=options.get("remote"),
             local=bool(options.get("local")),
@@ -65,17 +69,52 @@ class VerbGroup(Magics):
             prices=self.prices,
             config=self._choice(),
         )
+        if "worker" in options and heroku.settings.worker:
+            self._serve_by_default(heroku.settings.worker)
+        return heroku
+
+    def _serve_by_default(self, folder: Path) -> None:
+        """Let the embedded Heroku serve this folder from now on, unless an app is chosen."""
+        from heroku_magic.app.management import shown
+
+        if self.app or os.environ.get("HEROKU_APP") or folder == self._default_worker:
+            return
+        self._default_worker = folder
+        if self.worker:
+            self.worker = str(folder)
+        print(f"Cells without --worker or --app use {shown(folder)} from now on.")
 
     def _choice(self) -> Choice:
         """Return what the notebook's settings choose to run on."""
         from heroku_magic.accounts.settings import Choice
 
-        return Choice(app=self.app, local=self.local, worker=self.worker, source="%config HerokuMagics.app")
+        return Choice(
+            app=self.app,
+            local=self.local,
+            worker=self.worker,
+            source="%config HerokuMagics.app",
+            default_worker=self._default_worker,
+        )
 
     def _run_on(self, app: str) -> None:
         """Let cells run on this app."""
         self.app, self.local, self.worker = app, False, None
         print(f"Cells run on {app} from now on.")
+
+    def _open_apps(self, line: ParsedLine) -> list[Heroku]:
+        """Return the app that a line names, or the chosen one and all others that this kernel uses."""
+        from heroku_magic.accounts.settings import NoApp
+        from heroku_magic.app.connect import open_apps
+
+        if line.options.keys() & {"app", "remote", "worker"}:
+            return [self._connect(line)]
+        others = open_apps()
+        try:
+            return [*dict.fromkeys([self._connect(line), *others])]
+        except NoApp:
+            if others:
+                return others
+            raise
 
     def _is_set(self, line: ParsedLine, name: str) -> bool:
         """Return whether a flag is on the line or in the notebook's settings."""

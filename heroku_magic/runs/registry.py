@@ -76,6 +76,14 @@ class _Listing(NamedTuple):
     dynos: list[Dyno] | None
 
 
+class Place(NamedTuple):
+    """Where a run went: the API's base URL, the app, and the dyno."""
+
+    host: str
+    app: str
+    dyno: str
+
+
 class _Measured(NamedTuple):
     app: str
     task: str
@@ -83,6 +91,7 @@ class _Measured(NamedTuple):
 
 
 _runs: dict[str, RegisteredRun] = {}
+_places: dict[str, Place] = {}  # by run, also of those that have ended
 _watched: dict[str, WatchedDynos] = {}
 _is_ending = threading.Event()
 _durations: dict[_Measured, deque[float]] = {}
@@ -98,6 +107,16 @@ def add(run: RegisteredRun) -> None:
 def discard(run: str) -> None:
     """Remove a run that has ended."""
     _runs.pop(run, None)
+
+
+def record_place(run: str, host: str, app: str, dyno: str) -> None:
+    """Remember where a run went."""
+    _places[run] = Place(host, app, dyno)
+
+
+def places() -> dict[str, Place]:
+    """Return where the runs of this process went, by run, in the order of their starts."""
+    return dict(_places)
 
 
 def watch(run: str, dynos: WatchedDynos) -> None:

@@ -199,6 +199,7 @@ class Runner:
     def _use(self, dyno: Dyno, started_at: float, age: float | None = None) -> None:
         run, self._dyno_id = self._run, dyno.id
         self.guard.use(dyno, age)
+        registry.record_place(run.id, self.client.base_url, self.spec.app, dyno.name)
         run.dyno, run.size, run.release = dyno.name, dyno.size, dyno.release.version
         run.ends_at = started_at + self.spec.timeout
         self._change("starting", dyno=run.dyno, size=run.size, release=run.release, ends_at=run.ends_at)

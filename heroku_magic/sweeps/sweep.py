@@ -87,6 +87,7 @@ class Sweep(TableFuture[SweepFailed]):
         self.id = id
         self.task = plan.first.task
         self.app = plan.first.app_name
+        self.host = client.base_url
         self.names = plan.grid.names
         self.plan = plan
         self.options = options

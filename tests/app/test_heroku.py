@@ -239,7 +239,7 @@ def test_the_one_line_about_the_embedded_heroku_comes_once_a_folder(tmp_path, mo
     connect(say=said.append)
 
     assert said == [
-        "No app is set: using the embedded Heroku, serving ./worker. Its dynos are processes on this machine, without a sandbox."
+        "Running on the embedded Heroku (no account). Code runs as you, not sandboxed.\nIt serves ./worker."
     ]
 
 
