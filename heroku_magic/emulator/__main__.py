@@ -94,7 +94,8 @@ def _platform(options: argparse.Namespace) -> Platform:
         raise StartError(f"--time {error}.") from None
     try:
         for setting in options.faults:
-            faults.set(*setting.partition("=")[::2])
+            name, equals, value = setting.partition("=")
+            faults.set(name, value if equals else "1")
     except ValueError as error:
         raise StartError(f"--fault {error}.") from None
     return Platform(
@@ -208,7 +209,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "action": "append",
         "default": [],
         "metavar": "NAME=VALUE",
-        "help": "make something go wrong; may be repeated; see the list below (--fault drop-lines=0.1)",
+        "help": "make something go wrong; may be repeated; NAME alone is NAME=1; see the list below "
+        "(--fault drop-lines=0.1)",
     },
     "--seed": {"type": int, "default": 0, "metavar": "N", "help": "the same seed gives the same faults (--seed 7)"},
     "--env-file": {

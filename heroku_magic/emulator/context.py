@@ -63,7 +63,7 @@ class Context:
     @cached_property
     def rendezvous(self) -> Rendezvous:
         """The listener for the clients of attached dynos."""
-        return Rendezvous(lambda: self.scratch)
+        return Rendezvous(lambda: self.scratch, self.faults, self.timings.round_trip)
 
     def new_output(self) -> BuildOutput:
         """Return an output that can be read by its secret."""

@@ -96,7 +96,7 @@ class AppRuntime:
         )
         client = None
         if request.attach:
-            dyno.attach_url, client = await self._context.rendezvous.open()
+            dyno.attach_url, client = self._context.rendezvous.open()
         self.logplex.log("app", "api", f"Starting process with command `{dyno.command}` by user {EMAIL}")
         variables = {**self.releases.config, **request.env}
         self.fleet.start(dyno, code, slug.process_types, variables, time_to_live=request.time_to_live, client=client)

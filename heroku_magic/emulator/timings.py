@@ -16,6 +16,7 @@ class Timings:
     grace: float = 30  # from SIGTERM to SIGKILL
     attach: float = 30  # in which the client of an attached dyno has to connect (R13)
     attach_idle: float = 3600  # for which an attached dyno may exchange no byte
+    round_trip: float = 0  # of the network between an attached dyno and its client (none is added here)
     hangup: float = 5  # between SIGHUPs to a dyno whose client has left; R16 after the third
     memory: float = 20  # between two measurements of a dyno's memory
     restart: float = 10  # before a crashed dyno of the formation starts again

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import ssl
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -136,6 +139,59 @@ class Log:
         return lines
 
 
+class AttachClient:
+    """A connection to the dyno's rendezvous."""
+
+    def __init__(self, emulator, url, *, secret=None, end=b"\r\n"):
+        parts = urlsplit(url)
+        context = ssl.create_default_context(cafile=emulator.exports["NODE_EXTRA_CA_CERTS"])
+        plain = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        self.socket = context.wrap_socket(plain, server_hostname=parts.hostname)
+        self.socket.sendall((secret or parts.path[1:]).encode() + end)
+
+    def greeting(self):
+        """One TLS record."""
+        return self.socket.recv(65536)
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def read(self, size):
+        """Bytes until there are as many as that."""
+        data = b""
+        while len(data) < size:
+            chunk = self.socket.recv(size - len(data))
+            assert chunk, data
+            data += chunk
+        return data
+
+    def rest(self):
+        pieces = []
+        try:
+            while chunk := self.socket.recv(65536):
+                pieces.append(chunk)
+        except (ssl.SSLError, ConnectionError):
+            pass
+        return b"".join(pieces)
+
+    def is_quiet(self, seconds):
+        """Whether nothing arrives, not even an end."""
+        self.socket.settimeout(seconds)
+        try:
+            return self.socket.recv(1) is None
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(20)
+
+    def records(self):
+        while chunk := self.socket.recv(65536):
+            yield chunk
+
+    def close(self):
+        self.socket.close()
+
+
 def is_running(pid):
     """Whether a process exists and is not a zombie."""
     try:
@@ -184,7 +240,7 @@ def start(processes):
 
 @pytest.fixture(scope="module")
 def _shared(make_folder, processes):
-    emulator = Emulator(make_folder(), "--time", "grace=0.4", "--one-offs", "50")
+    emulator = Emulator(make_folder(), "--time", "grace=0.4", "--one-offs", "50", certificate=True)
     yield emulator
     assert emulator.end() == ""
 
@@ -214,3 +270,20 @@ def demo(make_folder, processes):
     emulator = Emulator(folder, "--time", "grace=0.4", "--one-offs", "20", certificate=True)
     yield emulator
     assert emulator.end() == ""
+
+
+@pytest.fixture
+def attach(demo, processes):
+    clients = []
+
+    def start(command, *, emulator=demo, end=b"\r\n", **more):
+        dyno = emulator.create(command, attach=True, **more)
+        assert re.fullmatch(r"rendezvous://127\.0\.0\.1:\d+/[0-9a-f]{32}", dyno["attach_url"])
+        client = AttachClient(emulator, dyno["attach_url"], end=end)
+        clients.append(client)
+        assert client.greeting() == b"rendezvous\r\n"
+        return client, dyno
+
+    yield start
+    for client in clients:
+        client.close()

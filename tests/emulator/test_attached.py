@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
-import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,66 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import is_running, wait_until
+from conftest import AttachClient, is_running, wait_until
 
 MARK = b"\xef\xbf\xbf heroku-command-exit-status: "
 EOT = b"\x04"
 
 
-class Client:
-    """A connection to the dyno's rendezvous."""
-
-    def __init__(self, emulator, url, *, secret=None, end=b"\r\n"):
-        parts = urlsplit(url)
-        context = ssl.create_default_context(cafile=emulator.exports["NODE_EXTRA_CA_CERTS"])
-        plain = socket.create_connection((parts.hostname, parts.port), timeout=20)
-        self.socket = context.wrap_socket(plain, server_hostname=parts.hostname)
-        self.socket.sendall((secret or parts.path[1:]).encode() + end)
-
-    def greeting(self):
-        """One TLS record."""
-        return self.socket.recv(65536)
-
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def rest(self):
-        data = b""
-        try:
-            while chunk := self.socket.recv(65536):
-                data += chunk
-        except (ssl.SSLError, ConnectionError):
-            pass
-        return data
-
-    def records(self):
-        while chunk := self.socket.recv(65536):
-            yield chunk
-
-    def close(self):
-        self.socket.close()
-
-
-@pytest.fixture
-def attach(demo, processes):
-    clients = []
-
-    def start(command, *, emulator=demo, end=b"\r\n", **more):
-        dyno = emulator.create(command, attach=True, **more)
-        assert re.fullmatch(r"rendezvous://127\.0\.0\.1:\d+/[0-9a-f]{32}", dyno["attach_url"])
-        client = Client(emulator, dyno["attach_url"], end=end)
-        clients.append(client)
-        assert client.greeting() == b"rendezvous\r\n"
-        return client, dyno
-
-    yield start
-    for client in clients:
-        client.close()
-
-
 def only_word(*arguments, **more):
     """All that a client gets that does nothing."""
-    client = Client(*arguments, **more)
+    client = AttachClient(*arguments, **more)
     try:
         return client.rest()
     finally:
@@ -85,9 +35,8 @@ def heroku_lines(emulator, dyno):
 
 def test_without_a_terminal_the_output_is_unchanged_and_the_input_ends(attach, demo):
     client, dyno = attach("echo to stderr >&2; cat; exit 3", force_no_tty=True)
-    client.send(b"one\n\x04two")
-    client.send(b"\nthree" + EOT)
-    assert client.rest() == b"to stderr\none\n\x04two\nthree"
+    client.send(b"one\ntwo\nthree" + EOT)
+    assert client.rest() == b"to stderr\none\ntwo\nthree"
     assert heroku_lines(demo, dyno) == [
         "Awaiting client",
         f"Starting process with command `{dyno['command']}`",
@@ -95,6 +44,24 @@ def test_without_a_terminal_the_output_is_unchanged_and_the_input_ends(attach, d
         "Process exited with status 3",
         "State changed from up to complete",
     ]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"one" + EOT + b"two"],
+        [b"one", EOT + b"two"],
+        [b"o", b"ne" + EOT, b"two"],
+        [b"one" + EOT + EOT + b"two" + EOT],
+        [b"one" + EOT + b"two" * 100_000],
+    ],
+)
+def test_the_end_of_input_counts_anywhere_in_the_stream_without_a_terminal(attach, pieces):
+    client, _ = attach("cat; echo .", force_no_tty=True)
+    for piece in pieces:
+        client.send(piece)
+        time.sleep(0.05)
+    assert client.rest() == b"one.\n"
 
 
 def test_a_terminal_has_a_size_a_type_and_control_keys(attach):
@@ -147,6 +114,121 @@ def test_the_connection_waits_for_a_client_whose_input_has_not_ended(attach):
     waited = lasted()
     assert waited > 0.6
     assert lasted(EOT) < waited
+
+
+def test_the_last_output_waits_for_a_client_that_reads_slowly(attach):
+    client, _ = attach("head -c 20000000 /dev/zero", force_no_tty=True)
+    client.send(EOT)
+    client.read(17_000_000)
+    time.sleep(0.7)
+    assert len(client.rest()) == 3_000_000
+
+
+def test_the_greeting_comes_once_the_dyno_is_there(start, make_folder):
+    emulator = start(make_folder(), "--time", "boot=0.6", certificate=True)
+    dyno = emulator.create("cat", attach=True, force_no_tty=True)
+    client = AttachClient(emulator, dyno["attach_url"], end=b"\r\nearly\n")
+    client.send(b"later\n" + EOT)
+    assert client.is_quiet(0.3)
+    assert client.greeting() == b"rendezvous\r\n"
+    assert client.rest() == b"early\nlater\n"
+    client.close()
+    assert heroku_lines(emulator, dyno)[:2] == ["Awaiting client", "Starting process with command `cat`"]
+
+
+def test_a_dyno_that_is_stopped_while_it_boots_ends_the_connection_without_a_greeting(start, make_folder):
+    emulator = start(make_folder(), "--time", "boot=20", certificate=True)
+    dyno = emulator.create("cat", attach=True, force_no_tty=True)
+    client = AttachClient(emulator, dyno["attach_url"])
+    time.sleep(0.2)
+    emulator.stop(dyno)
+    assert client.rest() == b""
+    client.close()
+
+
+def test_150_clients_are_attached_at_once(start, make_folder, attach):
+    emulator = start(make_folder(), "--one-offs", "150", certificate=True)
+
+    def begin(number):
+        client, _ = attach("read line; echo $line; cat", force_no_tty=True, emulator=emulator)
+        client.send(b"%d\n" % number)
+        return client
+
+    with ThreadPoolExecutor(150) as pool:
+        clients = list(pool.map(begin, range(150)))
+    for number, client in enumerate(clients):
+        line = b"%d\n" % number
+        assert client.read(len(line)) == line
+    for client in clients:
+        client.close()
+    wait_until(lambda: emulator.get("/apps/demo/dynos") == [])
+
+
+def memory(emulator):
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{emulator.process.pid}/status").read_text())[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc")
+def test_neither_side_is_read_faster_than_the_other_one_reads(attach, demo):
+    reader, _ = attach("head -c 1000000000 /dev/zero", force_no_tty=True)
+    writer, _ = attach("sleep 60", force_no_tty=True)
+    before = memory(demo)
+    writer.socket.settimeout(1)
+    with pytest.raises(TimeoutError):
+        writer.send(bytes(50_000_000))
+    assert memory(demo) - before < 2_000  # kB
+    for client in (reader, writer):
+        client.close()
+    demo.ask("DELETE", "/apps/demo/dynos", 202)
+
+
+def test_a_client_that_leaves_unread_input_behind_causes_a_sighup_too(attach, demo):
+    client, dyno = attach("sleep 60", force_no_tty=True)
+    client.send(bytes(90_000))  # more than a pipe holds
+    client.close()
+    assert "Process exited with status 129" in heroku_lines(demo, dyno)
+
+
+def test_a_round_trip_delays_bytes_but_not_those_behind_them(start, make_folder, attach):
+    emulator = start(make_folder(), "--time", "round-trip=0.2", certificate=True)
+    client, _ = attach("cat", force_no_tty=True, emulator=emulator)
+
+    def seconds(*pieces):
+        begun = time.monotonic()
+        for piece in pieces:
+            client.send(piece)
+            time.sleep(0.01)
+        assert client.read(sum(map(len, pieces))) == b"".join(pieces)
+        return time.monotonic() - begun
+
+    assert 0.2 <= seconds(b"one\n") < 0.4
+    assert 0.2 <= seconds(*[b"%d\n" % number for number in range(20)]) < 0.8
+    assert 0.2 <= seconds(*[bytes(50_000)] * 20) < 0.8
+    client.close()
+
+
+def test_a_round_trip_does_not_limit_the_throughput(start, make_folder, attach):
+    emulator = start(make_folder(), "--time", "round-trip=0.1", certificate=True)
+    client, _ = attach("sha256sum", force_no_tty=True, emulator=emulator)
+    begun, data = time.monotonic(), bytes(1_000_000)
+    for _ in range(40):
+        client.send(data)
+    client.send(EOT)
+    assert client.rest().startswith(sha256(data * 40).hexdigest().encode())
+    client, _ = attach("head -c 40000000 /dev/zero", force_no_tty=True, emulator=emulator)
+    assert len(client.rest()) == 40_000_000
+    assert time.monotonic() - begun < 8
+
+
+def test_a_round_trip_comes_before_the_greeting_too(start, make_folder):
+    emulator = start(make_folder(), "--time", "round-trip=0.1", certificate=True)
+    dyno = emulator.create("true", attach=True, force_no_tty=True)
+    begun = time.monotonic()
+    client = AttachClient(emulator, dyno["attach_url"])
+    assert client.greeting() == b"rendezvous\r\n"
+    assert 0.3 <= time.monotonic() - begun < 0.8
+    client.rest()
+    client.close()
 
 
 def test_a_dyno_whose_client_does_not_connect_ends(start, make_folder):

@@ -1,5 +1,6 @@
 """An attached dyno: moves bytes between its process and its client in both directions, unchanged.
 
+Neither side is read faster than the other one reads, so that memory is bounded.
 https://devcenter.heroku.com/articles/one-off-dynos
 """
 
@@ -7,137 +8,245 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from heroku_magic.emulator.dynos.attach_faults import IN_FLIGHT, MOST_UNANSWERED
+from heroku_magic.emulator.dynos.connection import CHUNK, RECORD, read, writable
+from heroku_magic.emulator.dynos.link import Link
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
-    from heroku_magic.emulator.dynos.rendezvous import Client
+    from heroku_magic.emulator.dynos.attach_faults import AttachFaults
+    from heroku_magic.emulator.dynos.connection import Connection
 
-CHUNK = 65_536
+GREETING = b"rendezvous\r\n"
 # What a client sends when its input ends; a terminal understands it itself.
-END_OF_INPUT = b"\x04"
+_END_OF_INPUT = re.compile(rb"\x04")
 # Seconds that a connection stays open after the end for a client whose input has not ended: the
 # official CLI fails if it can no longer write that byte.
 LINGER = 0.7
+# Seconds in which a client has to read the last output of a dyno that has ended.
+LAST_OUTPUT = 10.0
+# Seconds between two looks at a client whose input the process does not read.
+LOOK = 0.5
 # U+FFFF begins the line with the exit status; the CLI finds it only within one TLS record.
 MARK = b"\xef\xbf\xbf"
-RECORD = 16_000
 
 
 class Attached:
     """The connection between one process and one client.
 
-    on_left: called once if the client leaves before the end or is silent too long.
-    on_read: called when all output has been sent.
+    round_trip: seconds that the network adds. on_left: called once if the client leaves before the end or is silent
+    too long. on_read: called when all output has been sent.
     """
 
     def __init__(
-        self, client: Client, *, idle: float, on_left: Callable[[], None], on_read: Callable[[], None]
+        self,
+        client: Connection,
+        faults: AttachFaults,
+        *,
+        idle: float,
+        round_trip: float,
+        on_left: Callable[[], None],
+        on_read: Callable[[], None],
     ) -> None:
         self.is_read = False
         self._client = client
+        self._faults = faults
         self._idle = idle
+        self._round_trip = round_trip
         self._on_left = on_left
         self._on_read = on_read
         self._has_left = False
         self._is_over = False
-        self._input_ended = asyncio.Event()
+        self._is_stalled = False
+        self._is_sending = False
+        self._unanswered = 0
         self._loop = asyncio.get_running_loop()
         self._used_at = self._loop.time()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._last_output: asyncio.TimerHandle | None = None
 
     def begin(self, output: int, input_: int, *, is_terminal: bool) -> None:
-        """Start to move bytes. Takes ownership of the file descriptors."""
-        self._tasks = [
-            asyncio.ensure_future(self._send(output)),
-            asyncio.ensure_future(self._receive(input_, is_terminal=is_terminal)),
-            asyncio.ensure_future(self._watch_silence()),
-        ]
+        """Greet the client and start to move bytes. Takes ownership of the file descriptors."""
+        for descriptor in (output, input_):
+            os.set_blocking(descriptor, False)
+        self._input = ProcessInput(input_, is_terminal=is_terminal)
+        delay = self._round_trip / 2
+        self._links = [Link(self._transmit, self._faults, delay), Link(self._input.write, self._faults, delay)]
+        self._tasks = [asyncio.ensure_future(each) for each in (self._send(output), self._receive(), self._watch())]
+        if self._faults.cut:
+            self._loop.call_later(self._faults.cut, self._cut)
+        if self._faults.silence:
+            self._loop.call_later(self._faults.silence, self._fall_silent)
 
     def end_within(self, seconds: float) -> None:
         """The dyno has ended: cut off after this time what another process keeps open."""
-        self._loop.call_later(seconds, self._tasks[0].cancel)
+        if self._last_output is None:
+            end = self._loop.time() + LAST_OUTPUT
+            self._last_output = self._loop.call_later(seconds, self._end_output, seconds, end)
 
     def close(self) -> None:
         """The dyno is over: end the connection once the client no longer needs it."""
         if not self._is_over:
             self._is_over = True
-            self._tasks.append(asyncio.ensure_future(self._close()))
+            self._closing = asyncio.ensure_future(self._close())
 
     async def _send(self, descriptor: int) -> None:
         """Send the output to its end; discard it once the client has left."""
-        output = asyncio.StreamReader()
-        transport, _ = await self._loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(descriptor, "rb", 0)
-        )
-        line = _WholeLine()
+        link, line = self._links[0], _WholeLine()
         try:
-            with suppress(OSError):  # a terminal whose other end is closed
-                while chunk := await output.read(CHUNK):
-                    await self._write(line.feed(chunk))
-            await self._write([line.held])
+            await link.write(GREETING)
+            async for chunk in self._output(descriptor):
+                self._is_sending = True
+                for piece in filter(None, line.feed(chunk)):
+                    await link.write(piece)
+                self._is_sending = False
+            self._is_sending = True
+            await link.write(line.held)
+            await link.drain()
         finally:
-            transport.close()
+            os.close(descriptor)
             self.is_read = True
             self._on_read()
 
-    async def _write(self, pieces: list[bytes]) -> None:
-        for piece in filter(None, pieces):
-            self._used_at = self._loop.time()
+    async def _output(self, descriptor: int) -> AsyncIterator[bytes]:
+        """Yield the output; bytes of its tail that are still under way at the end are lost (a fault)."""
+        held = b""
+        while True:
             try:
-                self._client.writer.write(piece)
-                await self._client.writer.drain()
-            except (ConnectionError, RuntimeError):
-                self._leave()
+                chunk = await asyncio.wait_for(read(descriptor), IN_FLIGHT if held else None)
+            except asyncio.TimeoutError:
+                yield held
+                held = b""
+                continue
+            if not chunk:
+                return
+            if not self._faults.empty:
+                data = held + chunk
+                sent = max(0, len(data) - self._faults.tail)
+                held = data[sent:]
+                yield data[:sent]
+            self._unanswered = 0
+            if len(chunk) == CHUNK:  # a flood must not keep other dynos from their turn
+                await asyncio.sleep(0)
 
-    async def _receive(self, descriptor: int, *, is_terminal: bool) -> None:
-        """Pass the client's input on until it ends, then wait until the client leaves."""
-        transport, protocol = await self._loop.connect_write_pipe(
-            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), os.fdopen(descriptor, "wb", 0)
-        )
-        target = asyncio.StreamWriter(transport, protocol, None, self._loop)
-        try:
-            while data := await self._input():
-                is_last = data.endswith(END_OF_INPUT)
-                await _pass_on(target, data.removesuffix(END_OF_INPUT) if is_last and not is_terminal else data)
-                if is_last:
-                    self._input_ended.set()
-                if is_last and not is_terminal:
-                    target.close()
-        finally:
-            target.close()
-        self._input_ended.set()
-        self._leave()
-
-    async def _input(self) -> bytes:
-        try:
-            data = await self._client.reader.read(CHUNK)
-        except OSError:
-            return b""
+    async def _transmit(self, data: bytes | memoryview) -> None:
         self._used_at = self._loop.time()
-        return data
+        try:
+            await self._client.send(data)
+        except OSError:
+            self._leave()
+        self._used_at = self._loop.time()
 
-    async def _watch_silence(self) -> None:
-        """Break the connection when neither side has sent anything for too long."""
-        while (rest := self._used_at + self._idle - self._loop.time()) > 0:  # noqa: ASYNC110 - there is no event
-            await asyncio.sleep(rest)
+    async def _receive(self) -> None:
+        """Pass the client's input on until the client leaves."""
+        link, target = self._links[1], memoryview(bytearray(CHUNK))
+        try:
+            with suppress(OSError):
+                while size := await self._client.receive_into(target[: await self._room()]):
+                    self._used_at = self._loop.time()
+                    self._unanswered += size
+                    await link.write(target[:size])
+                    if size > RECORD:
+                        await asyncio.sleep(0)
+            await link.drain()
+        finally:
+            self._input.close()
         self._leave()
-        self._client.writer.close()
+
+    async def _room(self) -> int:
+        """Return how much to read; a stalled connection reads nothing ever again (a fault)."""
+        room = MOST_UNANSWERED - self._unanswered if self._faults.stall else CHUNK
+        if room <= 0:
+            self._is_stalled = True
+            await asyncio.Event().wait()
+        return min(room, CHUNK)
+
+    async def _watch(self) -> None:
+        """Break the connection when neither side has sent anything for too long, or the client left unread input."""
+        while (rest := self._used_at + self._idle - self._loop.time()) > 0:
+            await asyncio.sleep(min(rest, LOOK))
+            if (self._is_stalled or self._input.is_blocked) and self._client.has_hung_up():
+                self._leave()
+        self._leave()
+        self._client.cut()
+
+    def _cut(self) -> None:
+        if not self._is_over:
+            self._client.cut()
+
+    def _fall_silent(self) -> None:
+        for link in self._links:
+            link.is_silent = True
 
     def _leave(self) -> None:
-        if not (self._has_left or self._is_over):
+        # A dyno does not learn that a client has left which it can no longer hear.
+        if not (self._has_left or self._is_over or self._links[1].is_silent):
             self._has_left = True
             self._on_left()
 
+    def _end_output(self, seconds: float, end: float) -> None:
+        if self._is_sending and self._loop.time() < end:
+            self._last_output = self._loop.call_later(seconds, self._end_output, seconds, end)
+        else:
+            self._tasks[0].cancel()
+
     async def _close(self) -> None:
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._input_ended.wait(), LINGER)
-        for task in self._tasks[:3]:
-            task.cancel()
-        with suppress(ConnectionError, RuntimeError):
-            self._client.writer.close()
+        try:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._input.ended.wait(), LINGER + self._round_trip)
+            for task in self._tasks:
+                task.cancel()
+            for link in self._links:
+                link.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._links[0].is_silent:
+                await self._client.wait_for_end()
+        finally:
+            await self._client.finish()
+
+
+class ProcessInput:
+    """The input of a process. ended: it has been closed, or the client has sent its end."""
+
+    def __init__(self, descriptor: int, *, is_terminal: bool) -> None:
+        self.ended = asyncio.Event()
+        self.is_blocked = False
+        self._descriptor: int | None = descriptor
+        self._is_terminal = is_terminal
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Pass input on, up to its end; a process that reads no more is not an error."""
+        end = _END_OF_INPUT.search(data)
+        rest = memoryview(data)[: end.start() if end and not self._is_terminal else None]
+        while rest and self._descriptor is not None:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:  # noqa: PERF203 - each attempt may fail
+                await self._wait(self._descriptor)
+            except OSError:
+                self.close()
+        if end:
+            self.ended.set()
+        if end and not self._is_terminal:
+            self.close()
+
+    def close(self) -> None:
+        """End the input."""
+        self.ended.set()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    async def _wait(self, descriptor: int) -> None:
+        self.is_blocked = True
+        try:
+            await writable(descriptor)
+        finally:
+            self.is_blocked = False
 
 
 class _WholeLine:
@@ -162,11 +271,3 @@ class _WholeLine:
             return [data]
         self.held = data[start:]
         return [data[:start]]
-
-
-async def _pass_on(target: asyncio.StreamWriter, data: bytes) -> None:
-    """Write input; a process that reads no more is not an error."""
-    with suppress(ConnectionError, RuntimeError, OSError):
-        if data and not target.is_closing():
-            target.write(data)
-            await target.drain()

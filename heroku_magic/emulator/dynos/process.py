@@ -11,6 +11,7 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.emulator.dynos.attach_faults import AttachFaults
 from heroku_magic.emulator.dynos.attached import Attached
 from heroku_magic.emulator.dynos.log_output import LogOutput
 from heroku_magic.emulator.dynos.reaper import kill_group
@@ -160,8 +161,14 @@ class DynoProcess:
 
     def _attach(self, launch: Launch, client: asyncio.Future[Client]) -> subprocess.Popen[bytes]:
         """Start the command with its client as its standard streams."""
+        connection, number = client.result()
         attached = Attached(
-            client.result(), idle=self._timings.attach_idle, on_left=self._hang_up, on_read=self._settle
+            connection,
+            AttachFaults.of(self._faults, number),
+            idle=self._timings.attach_idle,
+            round_trip=self._timings.round_trip,
+            on_left=self._hang_up,
+            on_read=self._settle,
         )
         has_terminal = self._dyno.has_terminal
         process, output, input_ = launch.start_in_terminal() if has_terminal else launch.start_with_pipes()
@@ -236,10 +243,10 @@ class DynoProcess:
             timer.cancel()
         if self._process is not None:
             self._reaper.forget_group(self._process.pid)
-        if self._client is not None:
-            self._client.cancel()
         if isinstance(self._output, Attached):
             self._output.close()
+        elif self._client is not None and not self._client.cancel():
+            self._client.result().connection.close()  # it was not yet greeted
         # A one-off is complete, whatever its status; only a dyno of the formation can crash.
         last_state = "complete" if not self._dyno.is_kept else "down" if self._is_stopping else "crashed"
         if self._faults.strikes("no-exit-line", self._number):

@@ -1,7 +1,7 @@
 r"""Rendezvous: the TLS listener that the clients of attached dynos connect to, each with a secret.
 
-A client writes its secret, with or without `\r\n`, and gets `rendezvous\r\n` at once and alone in its TLS
-record: the official CLI discards its first chunk, whatever it holds.
+A client writes its secret, with or without `\r\n`, and gets `rendezvous\r\n` when its dyno is there too, alone in
+its TLS record: the official CLI discards its first chunk, whatever it holds.
 https://github.com/heroku/rendezvous.rb
 """
 
@@ -9,62 +9,81 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import ssl
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from heroku_magic.emulator.descriptors import ListeningSocket
+from heroku_magic.emulator.dynos.connection import Connection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from heroku_magic.emulator.faults import Faults
 
 # Hexadecimal digits of a secret: 128 random bits.
 SECRET = 32
 # Seconds in which a connection has to send its secret, and those after it in which its line may end.
 PATIENCE = 5.0
 LINE_END = 0.05
-# Connections that may be without a secret at once.
+# Connections that may be without a secret at once, apart from the clients that are awaited.
 MOST_STRANGERS = 100
+BACKLOG = 1024
+# Round trips before the secret arrives: TCP's handshake, TLS's, and the secret's own way.
+BEFORE_SECRET = 2.5
+HOST = "127.0.0.1"
 
 
 class Client(NamedTuple):
-    """A client that has connected with its secret."""
+    """A client that has connected with its secret. number: the ordinal of its attach, which decides its faults."""
 
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    connection: Connection
+    number: int
 
 
 class Rendezvous:
-    """One listener for all attached dynos, opened for the first one."""
+    """One listener for all attached dynos, opened for the first one. round_trip: seconds, added to each connection."""
 
-    def __init__(self, folder: Callable[[], Path]) -> None:
+    def __init__(self, folder: Callable[[], Path], faults: Faults, round_trip: float) -> None:
         self._folder = folder
-        self._server: asyncio.Server | None = None
-        self._awaited: dict[str, asyncio.Future[Client]] = {}
-        self._strangers = 0
+        self._faults = faults
+        self._round_trip = round_trip
+        self._listening: ListeningSocket | None = None
+        self._awaited: dict[str, tuple[int, asyncio.Future[Client]]] = {}
+        self._count = 0
+        self._strangers: dict[asyncio.Task[None], None] = {}
+        self._hanging: set[asyncio.Task[None]] = set()
 
     @property
     def authority(self) -> Path:
         """The file of the certificate authority that clients have to trust."""
         return self._certificate[1]
 
-    async def open(self) -> tuple[str, asyncio.Future[Client]]:
+    def open(self) -> tuple[str, asyncio.Future[Client]]:
         """Return a URL that works once, and the future of its client; cancelling it makes the URL useless."""
-        if self._server is None:
-            self._server = await asyncio.start_server(
-                self._accept, "127.0.0.1", 0, ssl=self._certificate[0], ssl_handshake_timeout=PATIENCE
-            )
+        if self._listening is None:
+            self._listening = ListeningSocket(_bound())
+            self._listening.listen(BACKLOG)
+            asyncio.get_running_loop().add_reader(self._listening, self._accept)
         secret = secrets.token_hex(SECRET // 2)
-        client = asyncio.get_running_loop().create_future()
-        self._awaited[secret] = client
+        client: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._count += 1
+        self._awaited[secret] = self._count, client
         client.add_done_callback(lambda _: self._awaited.pop(secret, None))
-        port = self._server.sockets[0].getsockname()[1]
-        return f"rendezvous://127.0.0.1:{port}/{secret}", client
+        door: socket.socket = self._listening
+        if self._faults.strikes("attach-refused", self._count):
+            door = _bound()  # it does not listen, and nobody else gets its port meanwhile
+            client.add_done_callback(lambda _: door.close())
+        return f"rendezvous://{HOST}:{door.getsockname()[1]}/{secret}", client
 
     def close(self) -> None:
         """Accept no more clients."""
-        if self._server is not None:
-            self._server.close()
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
 
     @cached_property
     def _certificate(self) -> tuple[ssl.SSLContext, Path]:
@@ -74,34 +93,67 @@ class Rendezvous:
 
         authority = trustme.CA(organization_name="embedded Heroku")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        authority.issue_cert("localhost", HOST).configure_cert(context)
         file = self._folder() / "embedded-heroku-ca.pem"
         authority.cert_pem.write_to_path(str(file))
         return context, file
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._strangers >= MOST_STRANGERS:
-            writer.close()
+    def _accept(self) -> None:
+        """Accept all that wait; if strangers become too many, the oldest has to go."""
+        with suppress(OSError):
+            while self._listening is not None:
+                accepted, _ = self._listening.accept()
+                stranger = asyncio.ensure_future(self._receive(Connection(accepted, self._certificate[0])))
+                self._strangers[stranger] = None
+                stranger.add_done_callback(lambda task: self._strangers.pop(task, None))
+                if len(self._strangers) > MOST_STRANGERS + len(self._awaited):
+                    next(iter(self._strangers)).cancel()
+
+    async def _receive(self, connection: Connection) -> None:
+        """Bring a client to its dyno, or close its connection."""
+        awaited = None
+        try:
+            with suppress(asyncio.TimeoutError, OSError):
+                await asyncio.wait_for(connection.shake_hands(), PATIENCE)
+                await asyncio.sleep(BEFORE_SECRET * self._round_trip)
+                awaited = self._awaited.pop(await asyncio.wait_for(_read_secret(connection), PATIENCE), None)
+        finally:
+            if awaited is None or awaited[1].done():
+                connection.close()
+        if awaited is None or awaited[1].done():
             return
-        self._strangers += 1
-        secret = ""
-        with suppress(asyncio.TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-            secret = await asyncio.wait_for(_read_secret(reader), PATIENCE)
-        self._strangers -= 1
-        awaited = self._awaited.get(secret)
-        if awaited is None or awaited.done():
-            writer.close()
-            return
-        writer.write(b"rendezvous\r\n")
-        with suppress(ConnectionError):
-            await writer.drain()
-        if not awaited.done():
-            awaited.set_result(Client(reader, writer))
+        number, client = awaited
+        if self._faults.strikes("attach-hang", number):
+            hanging = asyncio.ensure_future(_hang(connection))
+            self._hanging.add(hanging)
+            hanging.add_done_callback(self._hanging.discard)
+        else:
+            client.set_result(Client(connection, number))
 
 
-async def _read_secret(reader: asyncio.StreamReader) -> str:
+async def _read_secret(connection: Connection) -> str:
     """Read a secret and the end of its line, if there is one: heroku3 sends none."""
-    secret = await reader.readexactly(SECRET)
-    with suppress(asyncio.TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        await asyncio.wait_for(reader.readuntil(b"\n"), LINE_END)
-    return secret.decode("ascii", "replace")
+    line, target = b"", memoryview(bytearray(1024))
+    with suppress(asyncio.TimeoutError):
+        while b"\n" not in line and len(line) < len(target):
+            patience = LINE_END if len(line) >= SECRET else None
+            size = await asyncio.wait_for(connection.receive_into(target), patience)
+            if not size:
+                return ""
+            line += bytes(target[:size])
+    secret, end, rest = line.partition(b"\n")
+    connection.put_back(rest if end else line[SECRET:])
+    return (secret.removesuffix(b"\r") if end else line[:SECRET]).decode("ascii", "replace")
+
+
+async def _hang(connection: Connection) -> None:
+    await connection.wait_for_end()
+    connection.close()
+
+
+def _bound() -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.bind((HOST, 0))
+    bound.setblocking(False)
+    return bound

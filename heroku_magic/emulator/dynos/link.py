@@ -1,0 +1,62 @@
+"""The network between a client and its attached dyno, one object per direction: its delay, and what it damages."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from heroku_magic.emulator.dynos.attach_faults import AttachFaults
+
+# Chunks under way at once, of at most 64 kB each: 32 MB last for 600 MB/s at a round trip of 100 ms.
+IN_FLIGHT = 512
+_SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
+
+
+class Link:
+    """Carries data to its far end. write: the far end, which may make its sender wait; delay: in seconds."""
+
+    def __init__(
+        self, write: Callable[[bytes | memoryview], Awaitable[None]], faults: AttachFaults, delay: float
+    ) -> None:
+        self.is_silent = False
+        self._write = write
+        self._faults = faults
+        self._delay = delay
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(IN_FLIGHT)
+        self._carrier = asyncio.ensure_future(self._carry()) if delay else None
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Send data; with a delay it arrives later, and what follows need not wait for it."""
+        if self._carrier:
+            await self._queue.put((self._loop.time() + self._delay, bytes(data)))
+        else:
+            await self._deliver(data)
+
+    async def drain(self) -> None:
+        """Return when everything has arrived."""
+        await self._queue.join()
+
+    def cancel(self) -> None:
+        """Lose what is under way."""
+        if self._carrier:
+            self._carrier.cancel()
+
+    async def _carry(self) -> None:
+        while True:
+            due, data = await self._queue.get()
+            if (rest := due - self._loop.time()) > 0:
+                await asyncio.sleep(rest)
+            await self._deliver(data)
+            self._queue.task_done()
+
+    async def _deliver(self, data: bytes | memoryview) -> None:
+        if self._faults.seven_bit:
+            data = bytes(data).translate(_SEVEN_BITS)
+        width = 1 if self._faults.chop else len(data)
+        for start in range(0, len(data), width or 1):
+            if not self.is_silent:
+                await self._write(data[start : start + width])
