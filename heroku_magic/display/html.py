@@ -6,18 +6,19 @@ dark page without knowing which it is. https://www.w3.org/TR/css-color-5/#color-
 
 from __future__ import annotations
 
-from collections import deque
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from heroku_magic.display import words
 from heroku_magic.display.run_view import MAX_LINES
+from heroku_magic.text import sgr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from jinja2 import Template
+    from markupsafe import Markup
 
     from heroku_magic.display.run_view import RunView
     from heroku_magic.display.sweep_view import SweepView
@@ -36,18 +37,24 @@ def run_html(view: RunView, *, final: bool, with_error: bool = False) -> str:
 
     with_error: include the text of the failure, where no exception shows it.
     """
-    lines = islice(view.latest(), MAX_LINES if final else LIVE_LINES)
-    shown = _fit(lines, FINAL_LOG if final else LIVE_LOG)
+    is_open = final and view.log_is_result
+    opening = [*_fitting(map(_line, view.first_lines()), FINAL_LOG // 2)] if is_open else []
+    following = view.line_count - len(opening)
+    lines = map(_line, islice(view.latest(), min(MAX_LINES, following) if final else LIVE_LINES))
+    shown = [*_fitting(lines, FINAL_LOG // 2 if is_open else FINAL_LOG if final else LIVE_LOG)][::-1]
     log = f"log, {words.quantity(view.line_count, 'line')}"
-    if len(shown) < view.line_count:
-        log = f"log, last {len(shown):,} of {view.line_count:,} lines; full log: run.logs()"
+    fold = words.quantity(following, "more line") if opening else log
+    if len(shown) < following:
+        log = fold = f"log, last {len(shown):,} of {view.line_count:,} lines; full log: run.logs()"
     return template("run.html.j2").render(
         view=view,
         words=words,
         final=final,
         error=view.error if with_error else "",
+        opening=opening,
         lines=shown,
         log=log,
+        fold=fold,
         tone=_MARK_TONES.get(words.mark(view), words.TONES["retried"]),
     )
 
@@ -57,17 +64,42 @@ def sweep_html(view: SweepView) -> str:
     return template("sweep.html.j2").render(view=view, tones=words.TONES, cells=words.CELL_STYLES, signs=words.SIGNS)
 
 
-def _fit(lines: Iterator[str], size: int) -> list[str]:
-    """Return as many lines as fit into so many bytes of HTML, oldest first; `lines` begin with the newest."""
-    from markupsafe import escape
-
-    fitting: deque[str] = deque()
+def _fitting(lines: Iterable[Markup], size: int) -> Iterator[Markup]:
+    """Yield as many lines of HTML as fit into so many bytes."""
     for line in lines:
-        size -= len(escape(line).encode()) + 1
+        size -= len(line.encode()) + 1
         if size < 0:
-            break
-        fitting.appendleft(line)
-    return [*fitting]
+            return
+        yield line
+
+
+def _line(text: str) -> Markup:
+    """Return a line of a log as HTML, its colours as Jupyter's classes, which the page defines."""
+    from markupsafe import Markup, escape
+
+    if "\x1b" not in text:
+        return escape(sgr.plain(text))
+    return Markup("").join(escape(one.text) if one.is_plain else _span(one) for one in sgr.spans(text))
+
+
+def _span(span: sgr.Span) -> Markup:
+    from markupsafe import Markup
+
+    colour, background = span.colour, span.background
+    if "inverse" in span.flags and (colour is not None or background is not None):
+        colour, background = background, colour
+    classes = [f"ansi-{name}" for name in ("bold", "underline") if name in span.flags]
+    classes += ["ansi-inverse"] if span.flags >= {"inverse"} and colour is background is None else []
+    styles = []
+    for value, part, name in ((colour, "fg", "color"), (background, "bg", "background-color")):
+        if isinstance(value, int):
+            classes.append(f"ansi-{sgr.COLOURS[value % 8]}{'-intense' if value > 7 else ''}-{part}")
+        elif value is not None:
+            styles.append(f"{name}:rgb{value}".replace(" ", ""))
+    tag = Markup("<span")
+    tag += Markup(' class="{}"').format(" ".join(classes)) if classes else ""
+    tag += Markup(' style="{}"').format(";".join(styles)) if styles else ""
+    return tag + Markup(">{}</span>").format(span.text)
 
 
 @cache

@@ -8,9 +8,12 @@ from __future__ import annotations
 import sys
 import time
 from binascii import b2a_base64
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.display import words
+from heroku_magic.display.run_view import picture_type
+from heroku_magic.text import sgr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +26,6 @@ INTERVAL = 0.1
 TICK = 1.0
 # A terminal keeps what is printed, so progress is printed less often there.
 TERMINAL_INTERVAL = 2.0
-# No SVG: it may contain scripts.
-_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 class Surface:
@@ -97,6 +98,9 @@ class TerminalOutput(Surface):
         self._is_finished = False
         self._printed_lines = 0
         self._printed_notes: list[str] = []
+        self._printed_changes = 0
+        self._can_overwrite = sys.stdout.isatty()
+        self._is_log_last = False
         self._progress = ""
         self._progress_at = clock()
 
@@ -106,10 +110,20 @@ class TerminalOutput(Surface):
             self._is_started = True
             print_lines(words.start_line(view))
         self._print_notes(view)
-        if view.line_count > self._printed_lines:
-            new, self._printed_lines = view.line_count - self._printed_lines, view.line_count
-            print_lines(*view.lines(new))
+        self._print_log(view)
         self.tick(view)
+
+    def _print_log(self, view: RunView) -> None:
+        """Print new lines, and a last line that was overwritten: in its place, or where that is impossible, once."""
+        new, self._printed_lines = view.line_count - self._printed_lines, view.line_count
+        if view.last_line_changes > self._printed_changes and (new or self._can_overwrite):
+            self._printed_changes = view.last_line_changes
+            new += 1
+            if self._can_overwrite and self._is_log_last:
+                print("\x1b[1A\x1b[2K", end="")  # noqa: T201 - up, and erase the line
+        if new > 0:
+            print_lines(*map(sgr.for_terminal, [*islice(view.latest(), new)][::-1]))
+            self._is_log_last = True
 
     def tick(self, view: RunView) -> None:
         """Print the progress if it changed, at most every two seconds."""
@@ -118,6 +132,7 @@ class TerminalOutput(Surface):
         self._progress_at = self._clock()
         if (progress := words.progress(view)) != self._progress:
             self._progress = progress
+            self._is_log_last = False
             print_lines(progress)
 
     def finish(self, view: RunView) -> None:
@@ -125,11 +140,14 @@ class TerminalOutput(Surface):
         if not self._is_finished:
             self._is_finished = True
             self._print_notes(view)
+            if view.last_line_changes > self._printed_changes:
+                print_lines(*map(sgr.for_terminal, islice(view.latest(), 1)))
             print_lines(words.end_line(view) if self._is_started else words.summary(view), *words.details(view))
 
     def _print_notes(self, view: RunView) -> None:
         if (notes := view.notes) != self._printed_notes:
             print_lines(*(note for note in notes if note not in self._printed_notes))
+            self._is_log_last = False
             self._printed_notes = notes
 
 
@@ -153,7 +171,7 @@ def show_pictures(view: RunView) -> None:
     from IPython.display import display
 
     for content in view.files.values():
-        if kind := next((kind for start, kind in _PICTURES.items() if content.startswith(start)), None):
+        if kind := picture_type(content):
             data = {kind: b2a_base64(content, newline=False).decode("ascii"), "text/plain": "a picture"}
             display(data, raw=True)  # type: ignore[no-untyped-call]  # no hints in IPython
 

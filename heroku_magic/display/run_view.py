@@ -13,9 +13,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.log_lines import LogLine
-from heroku_magic.protocol.records import File, Metric, Progress, Rows
+from heroku_magic.protocol.records import Failure, File, Metric, Progress, Rows
 from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.events import FINAL, StateChange
+from heroku_magic.text import sgr
 from heroku_magic.text.sanitize import clean, clean_line, mask_emails
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # A notebook is not a log file. Lengths are in characters.
 MAX_LINES = 1_000
 MAX_LINE_LENGTH = 2_000
+# Of a log that is the result itself, the first lines are shown, and the others are folded.
+OPEN_LINES = 20
 _MAX_NOTES = 4
 _MAX_NOTE_LENGTH = 500
 _MAX_FACT_LENGTH = 100
@@ -35,6 +38,7 @@ _MAX_FILES = 20
 
 # The lines of Heroku's own that a user should see: https://devcenter.heroku.com/articles/error-codes
 _NOTABLE = re.compile(r"Error [A-Z]\d|Stopping |.*\bcode=[A-Z]\d")
+_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 # The longest e-mail address that is masked, before and after its @.
 _BEFORE_AT, _AFTER_AT = 64, 640
 
@@ -71,6 +75,9 @@ class RunView:
         self._notes: deque[str] = deque(maxlen=_MAX_NOTES)
         self._error = ""
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
+        self._first_lines: list[str] = []
+        self._traceback: list[str] = []
+        self.last_line_changes = 0
 
     def feed(self, event: Event) -> None:
         """Take one event."""
@@ -87,6 +94,8 @@ class RunView:
             self.rows, self.rows_left = (self.rows or 0) + event.length, event.left
         elif isinstance(event, File):
             self.files[event.name] = event.content
+        elif isinstance(event, Failure):
+            self._traceback = [self._kept(sgr.last_state(line)) for line in event.traceback.split("\n")]
         elif isinstance(event, Metric) and (event.name in self._metrics or len(self._metrics) < _MAX_METRICS):
             self._metrics[event.name] = event.value
         # Counted last: after an interrupt in between, the event is fed again rather than skipped.
@@ -101,6 +110,11 @@ class RunView:
     def succeeded(self) -> bool:
         """Whether the run is over and succeeded."""
         return self.state == "done"
+
+    @property
+    def log_is_result(self) -> bool:
+        """Whether the run succeeded and its log is all that it returned: no rows and no picture."""
+        return self.succeeded and self.rows is None and not any(map(picture_type, self.files.values()))
 
     @property
     def needs_attention(self) -> bool:
@@ -141,12 +155,16 @@ class RunView:
         return [*named, f"and {more} more"] if more else named
 
     def lines(self, last: int = MAX_LINES) -> list[str]:
-        """Return the last lines of the log, oldest first, safe to show."""
-        return [*islice(self.latest(), last)][::-1]
+        """Return the last lines of the log, oldest first, safe to show, without colours."""
+        return [*map(sgr.plain, islice(self.latest(), last))][::-1]
 
     def latest(self) -> Iterator[str]:
-        """Yield the last lines of the log, newest first, safe to show; only those that are used are cleaned."""
-        return map(self._safe, reversed(self._lines))
+        """Yield the last lines of the log, newest first; only `sgr` makes them safe to show."""
+        return map(self._masked, reversed(self._lines))
+
+    def first_lines(self) -> list[str]:
+        """Return the first lines of the log; only `sgr` makes them safe to show."""
+        return [*map(self._masked, self._first_lines)]
 
     def _is_notable(self, line: LogLine) -> bool:
         if line.source == "app":
@@ -155,13 +173,49 @@ class RunView:
         return _NOTABLE.match(line.message) is not None
 
     def _keep(self, line: LogLine) -> None:
-        text = line.message
+        message = sgr.last_state(line.message) if "\r" in line.message else line.message
         if self.verbose:
-            text = str(line)
+            text = str(line.with_message(message))
         elif line.source != "app":
-            text = f"{line.source}: {text}"
-        self._lines.append(text if len(text) <= MAX_LINE_LENGTH else self._cut(text, MAX_LINE_LENGTH))
+            text = f"{line.source}: {message}"
+        else:
+            text = message
+            if line.message.startswith("\r") and self._lines:
+                self._replace_last(self._kept(message))
+                return
+        self._lines.append(self._kept(text))
         self.line_count += 1
+        if self.line_count <= OPEN_LINES:
+            self._first_lines.append(self._lines[-1])
+        self._drop_traceback()
+
+    def _replace_last(self, text: str) -> None:
+        """Overwrite the last line, as a carriage return does on a terminal."""
+        self._lines[-1] = text
+        self.last_line_changes += 1
+        if self.line_count <= OPEN_LINES:
+            self._first_lines[-1] = text
+
+    def _drop_traceback(self) -> None:
+        """Remove the lines of the traceback, between which others may stand: the error shows what matters."""
+        if self.state != "failed" or not self._traceback:
+            return
+        kept, wanted = [], [line for line in self._traceback if line]
+        for line in reversed(self._lines):
+            if wanted and line == wanted[-1]:
+                wanted.pop()
+            elif line or not wanted:
+                kept.append(line)
+        if wanted:
+            return
+        self.line_count -= len(self._lines) - len(kept)
+        self._lines = deque(kept[::-1], maxlen=MAX_LINES)
+        if self.line_count <= MAX_LINES:
+            self._first_lines = [*islice(self._lines, OPEN_LINES)]
+        self._traceback = []
+
+    def _kept(self, text: str) -> str:
+        return text if len(text) <= MAX_LINE_LENGTH else self._cut(text, MAX_LINE_LENGTH)
 
     def _cut(self, text: str, length: int) -> str:
         """Truncate a long text, but not inside an e-mail address, whose rest would not be masked."""
@@ -175,8 +229,11 @@ class RunView:
         return f"{kept[:length]} … truncated, {len(text):,} characters in total"
 
     def _safe(self, line: str) -> str:
+        return clean_line(self._masked(line))
+
+    def _masked(self, line: str) -> str:
         line = line.rstrip("\r\n")
-        return clean_line(line if self.verbose else mask_emails(line))
+        return line if self.verbose else mask_emails(line)
 
     def _change(self, change: StateChange) -> None:
         if change.state not in {self.state, "stopping", *FINAL}:
@@ -200,6 +257,7 @@ class RunView:
             self._notes.append(note)
         if change.error:
             self._error = self._cut(change.error, _MAX_ERROR_LENGTH)
+        self._drop_traceback()
 
     def _advance(self, progress: Progress) -> None:
         now = (self.clock(), progress.done)
@@ -208,6 +266,11 @@ class RunView:
         self.last_progress = now
         self.progress = progress
         self._facts["progress"] = self._safe(self._cut(progress.text or "", _MAX_FACT_LENGTH))
+
+
+def picture_type(content: bytes) -> str | None:
+    """Return the media type of a picture by its first bytes; None for other content. SVG may contain scripts."""
+    return next((kind for start, kind in _PICTURES.items() if content.startswith(start)), None)
 
 
 def _size(content: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from heroku_magic.text import sgr
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -51,9 +52,18 @@ CELL_STYLES = {
 
 
 def text(view: RunView, *, with_error: bool = False) -> str:
-    """Return the summary and the notes; with_error: also the error, where no exception shows it."""
+    """Return the summary and the notes, and a log that is the result; with_error: also the error."""
     error = [view.error] if with_error and view.error else []
-    return "\n".join([summary(view), *details(view), *view.notes, *error])
+    return "\n".join([summary(view), *details(view), *view.notes, *error, *result_log(view)])
+
+
+def result_log(view: RunView) -> list[str]:
+    """Return the first lines of a log that is the result itself, and how many follow; empty if it is not."""
+    if not view.log_is_result:
+        return []
+    lines = [sgr.plain(line) for line in view.first_lines()]
+    more = view.line_count - len(lines)
+    return [*lines, *([f"… {quantity(more, 'more line')}"] if more else [])]
 
 
 def summary(view: RunView) -> str:

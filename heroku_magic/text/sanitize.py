@@ -40,7 +40,16 @@ def clean(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _HOSTILE.sub(_visible, _ANSI.sub("", text))
+    return escape(_ANSI.sub("", text))
+
+
+def escape(text: str) -> str:
+    r"""Return the text with all control, C1, bidi and invisible marks shown as escapes, those of colours included.
+
+    >>> escape("\x1b[31mred")
+    '\\x1b[31mred'
+    """
+    return text if text.isascii() and text.isprintable() else _HOSTILE.sub(_visible, text)
 
 
 def visible(text: str) -> str:

@@ -205,6 +205,22 @@ def test_a_terminal_prints_progress_every_two_seconds(terminal, fed, clock, caps
     assert lines[0].startswith("19/100 · ")
 
 
+def test_a_terminal_shows_colours_and_the_last_state_of_a_line(terminal, replay, say, capsys):
+    bar = [say("\r1/3"), say("\r2/3"), say("\r3/3")]
+    end = StateChange("done", 0.0, exit_status=0)
+    show(replay([StateChange("up", 0.0, dyno="run.4821"), say("\x1b[31mred\x1b[0m \x1b[2J"), say("0/3"), *bar, end]))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "\x1b[31mred\x1b[0m \\x1b[2J"
+    assert lines[2:-1] == ["0/3", "3/3"]
+
+
+def test_a_terminal_moves_its_last_line(terminal, replay, say, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    end = StateChange("done", 0.0, exit_status=0)
+    show(replay([StateChange("up", 0.0, dyno="run.4821"), say("0/2"), say("\r1/2"), say("\r2/2"), say("next"), end]))
+    assert "0/2\n\x1b[1A\x1b[2K1/2\n\x1b[1A\x1b[2K2/2\nnext\n" in capsys.readouterr().out
+
+
 def test_a_terminal_prints_nothing_hostile(terminal, replay, say, capsys):
     nasty = "\x1b]0;title\x07\x1b[2J\u202e\x9b1m"
     end = StateChange("failed", 0.0, dyno=nasty, note=nasty, error=nasty)
