@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.dynos.attach_faults import IN_FLIGHT, MOST_UNANSWERED
-from heroku_magic.emulator.dynos.connection import CHUNK, RECORD, read, writable
+from heroku_magic.emulator.dynos.connection import CHUNK, RECORD, Inlet, writable
 from heroku_magic.emulator.dynos.link import Link
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ class Attached:
 
     async def _send(self, descriptor: int) -> None:
         """Send the output to its end; discard it once the client has left."""
-        link, line = self._links[0], _WholeLine()
+        link, line, output = self._links[0], _WholeLine(), ProcessOutput(descriptor)
         try:
             await link.write(GREETING)
-            async for chunk in self._output(descriptor):
+            async for chunk in self._arriving(output):
                 self._is_sending = True
                 for piece in filter(None, line.feed(chunk)):
                     await link.write(piece)
@@ -108,16 +108,16 @@ class Attached:
             await link.write(line.held)
             await link.drain()
         finally:
-            os.close(descriptor)
+            output.close()
             self.is_read = True
             self._on_read()
 
-    async def _output(self, descriptor: int) -> AsyncIterator[bytes]:
+    async def _arriving(self, output: ProcessOutput) -> AsyncIterator[bytes]:
         """Yield the output; bytes of its tail that are still under way at the end are lost (a fault)."""
         held = b""
         while True:
             try:
-                chunk = await asyncio.wait_for(read(descriptor), IN_FLIGHT if held else None)
+                chunk = await (asyncio.wait_for(output.read(), IN_FLIGHT) if held else output.read())
             except asyncio.TimeoutError:
                 yield held
                 held = b""
@@ -130,8 +130,6 @@ class Attached:
                 held = data[sent:]
                 yield data[:sent]
             self._unanswered = 0
-            if len(chunk) == CHUNK:  # a flood must not keep other dynos from their turn
-                await asyncio.sleep(0)
 
     async def _transmit(self, data: bytes | memoryview) -> None:
         self._used_at = self._loop.time()
@@ -150,8 +148,6 @@ class Attached:
                     self._used_at = self._loop.time()
                     self._unanswered += size
                     await link.write(target[:size])
-                    if size > RECORD:
-                        await asyncio.sleep(0)
             await link.drain()
         finally:
             self._input.close()
@@ -207,6 +203,29 @@ class Attached:
                 await self._client.wait_for_end()
         finally:
             await self._client.finish()
+
+
+class ProcessOutput:
+    """The output of a process."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._inlet = Inlet(descriptor)
+        self._is_behind = True
+
+    async def read(self) -> bytes:
+        """Return what the process has written, or nothing at its end."""
+        try:
+            chunk = await self._inlet.read(lambda: os.read(self._descriptor, CHUNK), is_behind=self._is_behind)
+        except OSError:  # a terminal whose other end is closed
+            return b""
+        self._is_behind = len(chunk) == CHUNK
+        return chunk
+
+    def close(self) -> None:
+        """Read no more."""
+        self._inlet.close()
+        os.close(self._descriptor)
 
 
 class ProcessInput:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import select
 import socket
 import ssl
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,15 +22,52 @@ FAREWELL = 5.0
 _GONE: int = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
-async def readable(descriptor: int) -> None:
-    """Return when a descriptor has data or has ended."""
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(descriptor, _wake, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(descriptor)
+class Inlet:
+    """Calls a function when a descriptor can be read, in the event loop's own callback: a task would come a turn later.
+
+    It stays registered with the loop from one read to the next, unless data comes faster than it is taken.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._loop = asyncio.get_running_loop()
+        self._read: Callable[[], object] = bool
+        self._result: asyncio.Future[Any] | None = None
+        self._is_registered = False
+
+    async def read(self, read: Callable[[], Result], *, is_behind: bool = False) -> Result:
+        """Return the result of this function once it need not wait for data. is_behind: there may be data already."""
+        if is_behind:
+            await asyncio.sleep(0)  # a flood must not keep others from their turn
+            with suppress(BlockingIOError, ssl.SSLWantReadError):
+                return read()
+        self._read, self._result = read, self._loop.create_future()
+        if not self._is_registered:
+            self._is_registered = True
+            self._loop.add_reader(self._descriptor, self._on_ready)
+        try:
+            result: Result = await self._result
+        finally:
+            self._result = None
+        return result
+
+    def close(self) -> None:
+        """Forget the descriptor, which may be closed from now on."""
+        if self._is_registered:
+            self._is_registered = False
+            self._loop.remove_reader(self._descriptor)
+
+    def _on_ready(self) -> None:
+        if self._result is None or self._result.done():
+            self.close()
+            return
+        with suppress(BlockingIOError, ssl.SSLWantReadError):
+            try:
+                self._result.set_result(self._read())
+            except (BlockingIOError, ssl.SSLWantReadError):
+                raise
+            except OSError as error:
+                self._result.set_exception(error)
 
 
 async def writable(descriptor: int) -> None:
@@ -45,17 +81,6 @@ async def writable(descriptor: int) -> None:
         loop.remove_writer(descriptor)
 
 
-async def read(descriptor: int) -> bytes:
-    """Return what a process has written, or nothing at its end."""
-    while True:
-        try:
-            return os.read(descriptor, CHUNK)
-        except BlockingIOError:  # noqa: PERF203 - each attempt may fail
-            await readable(descriptor)
-        except OSError:  # a terminal whose other end is closed
-            return b""
-
-
 class Connection:
     """A TLS connection. It uses OpenSSL on the socket itself: asyncio's own TLS copies each byte twice more."""
 
@@ -63,11 +88,13 @@ class Connection:
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+        self._inlet = Inlet(self._socket.fileno())
+        self._is_behind = True
         self._unread = b""
 
     async def shake_hands(self) -> None:
         """Agree on keys, or raise OSError."""
-        await self._complete(self._socket.do_handshake)
+        await self._inlet.read(self._socket.do_handshake)
 
     async def receive_into(self, target: memoryview) -> int:
         """Fill the target with what has arrived and return its size, 0 at the end."""
@@ -75,12 +102,8 @@ class Connection:
             size = min(len(self._unread), len(target))
             target[:size], self._unread = self._unread[:size], self._unread[size:]
             return size
-        size = await self._complete(lambda: self._socket.recv_into(target))
-        more = size
-        with suppress(OSError):  # no more for now
-            while more == RECORD and size < len(target):
-                more = self._socket.recv_into(target[size:])
-                size += more
+        size = await self._inlet.read(lambda: self._fill(target), is_behind=self._is_behind)
+        self._is_behind = size == len(target)
         return size
 
     def put_back(self, data: bytes) -> None:
@@ -91,7 +114,7 @@ class Connection:
         """Send data in as few TLS records as possible, or raise OSError."""
         rest = memoryview(data)
         while rest:
-            rest = rest[await self._complete(lambda: self._socket.send(rest)) :]  # noqa: B023 - called at once
+            rest = rest[await self._when_writable(lambda: self._socket.send(rest)) :]  # noqa: B023 - called at once
 
     def has_hung_up(self) -> bool:
         """Whether the client has closed its side, perhaps behind data that is not yet read."""
@@ -121,26 +144,30 @@ class Connection:
 
     def close(self) -> None:
         """Release the socket."""
+        self._inlet.close()
         self._socket.close()
+
+    def _fill(self, target: memoryview) -> int:
+        more = size = self._socket.recv_into(target)
+        with suppress(OSError):  # no more for now
+            while more == RECORD and size < len(target):
+                more = self._socket.recv_into(target[size:])
+                size += more
+        return size
 
     async def _say_goodbye(self) -> None:
         with suppress(ssl.SSLError):  # the client's own end of TLS has not arrived
-            await self._complete(self._socket.unwrap, reads=False)
+            await self._when_writable(self._socket.unwrap)
         socket.socket.shutdown(self._socket, socket.SHUT_WR)
-        while await self._complete(lambda: socket.socket.recv(self._socket, CHUNK)):
+        while await self._inlet.read(lambda: socket.socket.recv(self._socket, CHUNK)):
             pass
 
-    async def _complete(self, step: Callable[[], Result], *, reads: bool = True) -> Result:
-        """Repeat a step until it need not wait. reads: whether it may wait for the client's data."""
+    async def _when_writable(self, step: Callable[[], Result]) -> Result:
         while True:
             try:
                 return step()
             except ssl.SSLWantWriteError:  # noqa: PERF203 - each attempt may fail
                 await writable(self._socket.fileno())
-            except (ssl.SSLWantReadError, BlockingIOError):
-                if not reads:
-                    raise
-                await readable(self._socket.fileno())
 
 
 def _wake(ready: asyncio.Future[None]) -> None:
