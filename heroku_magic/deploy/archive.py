@@ -6,7 +6,6 @@ deploy an app can read its slug.
 
 from __future__ import annotations
 
-import codecs
 import errno
 import gzip
 import hashlib
@@ -21,6 +20,7 @@ from importlib.util import decode_source
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from heroku_magic.app_files import requirements
 from heroku_magic.app_files.ignore_rules import IgnoreRules
 from heroku_magic.deploy.credentials import secret_in
 from heroku_magic.errors import DeployRefused
@@ -181,8 +181,7 @@ def _text(name: str, content: bytes) -> str:
             return content.decode("utf-8", "surrogateescape")
     if name in {"Procfile", ".python-version", "runtime.txt"}:
         return content.decode("utf-8", "replace")
-    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
+    return requirements.decoded(content)
 
 
 def _digest(file: IO[bytes]) -> str:

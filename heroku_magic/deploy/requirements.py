@@ -9,6 +9,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from heroku_magic.app_files.requirements import lines
 from heroku_magic.deploy.findings import Finding
 from heroku_magic.text.sanitize import clean_line
 
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
     from heroku_magic.deploy.findings import AppFiles
 
-_CONTINUED = re.compile(r"(?<!\\)\\\r?\n")
-_COMMENT = re.compile(r"(^|\s+)#.*$")
-_INCLUDED = re.compile(r"(-r|-c|--requirement|--constraint)(?:\s*=\s*|\s*)(?P<path>\S+)")
-_EDITABLE = re.compile(r"(?:-e|--editable)(?:\s*=\s*|\s*)(?P<target>\S.*)")
 _OPTIONS = re.compile(r"\s+-.*$")  # the options of one requirement, such as --hash
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ARCHIVE = re.compile(r".*\.(whl|zip|tar\.gz|tgz|tar|tar\.bz2|tbz|tar\.xz|txz|tlz|tar\.lz|tar\.lzma)", re.IGNORECASE)
@@ -28,27 +25,16 @@ _ARCHIVE = re.compile(r".*\.(whl|zip|tar\.gz|tgz|tar|tar\.bz2|tbz|tar\.xz|txz|tl
 
 def findings(app: AppFiles, file: str = "requirements.txt", seen: frozenset[str] = frozenset()) -> Iterator[Finding]:
     """Yield the lines that pip rejects on every computer but the user's own."""
-    for number, line in _lines(app.texts.get(file, "")):
-        where = f"{clean_line(file)}, line {number}"
-        if "${" in line:
+    for line in lines(app.texts.get(file, "")):
+        where = f"{clean_line(file)}, line {line.number}"
+        if "${" in line.text:
             continue
-        if match := _INCLUDED.match(line):
-            yield from _included(app, posixpath.join(posixpath.dirname(file), match["path"]), where, seen | {file})
-        elif match := _EDITABLE.match(line):
-            yield from _local(app, match["target"], where) if not _URL.match(match["target"]) else ()
-        elif not line.startswith("-"):
-            yield from _requirement(app, _OPTIONS.sub("", line), where)
-
-
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each line with its number, without comments; a backslash joins a line with the next one."""
-    number = 1
-    joined = _CONTINUED.sub(lambda match: "\0" * match[0].count("\n"), text)
-    for line in joined.splitlines():
-        content = _COMMENT.sub("", line.replace("\0", "")).strip()
-        if content:
-            yield number, content
-        number += 1 + line.count("\0")
+        if line.option in {"r", "c"}:
+            yield from _included(app, posixpath.join(posixpath.dirname(file), line.value), where, seen | {file})
+        elif line.option == "e":
+            yield from _local(app, line.value, where) if not _URL.match(line.value) else ()
+        elif not line.text.startswith("-"):
+            yield from _requirement(app, _OPTIONS.sub("", line.text), where)
 
 
 def _included(app: AppFiles, path: str, where: str, seen: frozenset[str]) -> Iterator[Finding]:

@@ -5,16 +5,15 @@ https://pip.pypa.io/en/stable/reference/requirements-file-format/
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import os
 import re
-import shlex
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from heroku_magic.app_files import requirements
 from heroku_magic.emulator.code import installer
 from heroku_magic.emulator.code.source_tree import SourceTree, stamp
 
@@ -24,14 +23,9 @@ if TYPE_CHECKING:
 
     from heroku_magic.emulator.code.source_tree import Files, Stamp
 
-_CONTINUED = re.compile(r"\\\r?\n")
-_COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-# pip accepts the start of a long option, and no space after a short one.
-_OPTION = re.compile(r"(?:-([rcef])|--(?!require-)(req|cons|edit|find)[a-z-]*)\s*=?\s*(.*)")
 _NAMED = re.compile(r"[\w.-]+\s*(?:\[[^]]*\])?\s*@\s*")
 _EXTRAS = re.compile(r"\[[^]]*\]$")
-_ENCODINGS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # An editable project's modules are read where they are: only what its build reads counts.
 _BUILD_FILES = re.compile(
     r".*\.(toml|cfg|in|txt|c|cc|cpp|cxx|h|hpp|pyx|pxd|pyi|rs|f|f90|build)|(.*/)?(setup|__init__|__about__|_?version|"
@@ -98,13 +92,10 @@ class Requirements:
         except OSError:
             return
         for line in _lines(text):
-            match = _OPTION.match(line)
-            value = _first_word(match[3] if match else line)
-            kind = (match[1] or match[2])[0] if match else ""
-            if kind in {"r", "c"}:
-                self._read(file.parent / value, recipe)
-            elif path := self._local(value if match else line, is_path=match is not None):
-                recipe.projects[path] = recipe.projects.get(path, True) and kind == "e"
+            if line.option in {"r", "c"}:
+                self._read(file.parent / line.value, recipe)
+            elif path := self._local(line.value if line.option else line.text, is_path=bool(line.option)):
+                recipe.projects[path] = recipe.projects.get(path, True) and line.option == "e"
 
     def _local(self, requirement: str, *, is_path: bool) -> Path | None:
         """Return the folder or archive that a requirement names, or None."""
@@ -147,19 +138,9 @@ class Requirements:
         return self._digests[path][1]
 
 
-def _lines(data: bytes) -> Iterator[str]:
-    """Yield the lines as pip reads them: joined at a backslash, without comments, with variables replaced."""
-    encoding = next((name for mark, name in _ENCODINGS if data.startswith(mark)), "utf-8")
-    text = data.decode(encoding, "replace").lstrip("\ufeff")
-    for line in _CONTINUED.sub("", text).splitlines():
-        content = _COMMENT.sub("", line).strip()
-        if content:
-            yield _VARIABLE.sub(lambda match: installer.variables().get(match[1]) or match[0], content)
-
-
-def _first_word(text: str) -> str:
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = text.split()
-    return words[0] if words else ""
+def _lines(data: bytes) -> Iterator[requirements.Line]:
+    """Yield the lines with variables replaced."""
+    return requirements.lines(
+        requirements.decoded(data),
+        lambda line: _VARIABLE.sub(lambda match: installer.variables().get(match[1]) or match[0], line),
+    )
