@@ -13,6 +13,7 @@ from heroku_magic.app.function import Decorator
 from heroku_magic.app.management import ManagedApp
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
+from heroku_magic.display.sweep_output import sweep_bundle
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
 from heroku_magic.runs.options import RunOptions, SweepOptions, check_count, pick, split
@@ -184,6 +185,7 @@ class Heroku(ManagedApp):
         fail_fast: bool = False,
         save: str | os.PathLike[str] | None = None,
         max_cost: float | None = None,
+        plot: str | None = None,
         detach: bool = False,
         secrets: Iterable[str] = (),
         size: str | None = None,
@@ -223,6 +225,8 @@ class Heroku(ManagedApp):
             A file from which `resume` can continue.
         max_cost
             Dollars at list price for all runs together: the sweep is refused, or stopped when it reaches them.
+        plot
+            The column or metric that colours the runs; None: the first numeric column; `"none"`: their states.
 
         Returns
         -------
@@ -266,6 +270,7 @@ class Heroku(ManagedApp):
         self._hidden.update(plan.first.secrets.values())
         with cancelled_on_error():
             sweep = Sweep(self.client, plan, options, id=name, journal=journal, known=known, live=live).start()
+            sweep.draw = sweep_bundle
             _remember(sweep)
             return sweep
 

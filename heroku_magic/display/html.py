@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.display import words
 from heroku_magic.display.run_view import MAX_LINES
+from heroku_magic.display.value_scale import COLOURS
 from heroku_magic.text import sgr
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def run_html(view: RunView, *, final: bool, with_error: bool = False) -> str:
 
 def sweep_html(view: SweepView) -> str:
     """Draw a sweep as a grid of cells, a progress bar and its failures; a final view has a timeline."""
-    return template("sweep.html.j2").render(view=view, tones=words.TONES, cells=words.CELL_STYLES, signs=words.SIGNS)
+    return template("sweep.html.j2").render(
+        view=view, tones=words.TONES, cells=words.CELL_STYLES, signs=words.SIGNS, colours=COLOURS
+    )
 
 
 def _fitting(lines: Iterable[Markup], size: int) -> Iterator[Markup]:

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.log_lines import LogLine
+from heroku_magic.display.value_scale import sparkline
 from heroku_magic.protocol.records import Failure, File, Metric, Progress, Rows
 from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.events import FINAL, StateChange
@@ -33,6 +34,7 @@ _MAX_NOTES = 4
 _MAX_NOTE_LENGTH = 500
 _MAX_FACT_LENGTH = 100
 _MAX_ERROR_LENGTH = 6_000
+_SPARKS = 20  # values of a metric that are drawn
 _MAX_METRICS = 8
 _MAX_FILES = 20
 
@@ -67,7 +69,7 @@ class RunView:
         self.first_progress = (0.0, 0)
         self.last_progress = (0.0, 0)
         self.files: dict[str, bytes] = {}
-        self._metrics: dict[str, float] = {}
+        self._metrics: dict[str, deque[float]] = {}
         self._facts: dict[str, str] = {}
         self._dyno: str | None = None
         self._started_at: float | None = None
@@ -97,7 +99,7 @@ class RunView:
         elif isinstance(event, Failure):
             self._traceback = [self._kept(sgr.last_state(line)) for line in event.traceback.split("\n")]
         elif isinstance(event, Metric) and (event.name in self._metrics or len(self._metrics) < _MAX_METRICS):
-            self._metrics[event.name] = event.value
+            self._metrics.setdefault(event.name, deque(maxlen=_SPARKS)).append(event.value)
         # Counted last: after an interrupt in between, the event is fed again rather than skipped.
         self.event_count += 1
 
@@ -144,8 +146,12 @@ class RunView:
 
     @property
     def metrics(self) -> list[str]:
-        """The newest value of each metric, as `loss 0.25`, safe to show."""
-        return [f"{self._safe(self._cut(name, _MAX_FACT_LENGTH))} {value:.6g}" for name, value in self._metrics.items()]
+        """The newest value of each metric after a line of bars of the latest ones, as `loss █▄▁ 0.25`, safe to show."""
+        return [
+            f"{self._safe(self._cut(name, _MAX_FACT_LENGTH))} {f'{sparkline(values)} ' if len(values) > 1 else ''}"
+            f"{values[-1]:.6g}"
+            for name, values in self._metrics.items()
+        ]
 
     @property
     def file_names(self) -> list[str]:

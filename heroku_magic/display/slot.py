@@ -34,7 +34,7 @@ class OutputSlot:
         if self._table is not None:
             self._table.update({"text/html": "", "text/plain": ""}, raw=True)
         if isinstance(run, Sweep):
-            SweepOutput(run, background=True, handle=self._log).follow()
+            SweepOutput(run, background=True, handle=self._log, measurer=run.measurer()).follow()
         else:
             RunOutput(run, verbose=self._verbose, background=True, handle=self._log).follow()
         if self._table is not None and run.exception() is None and (table := run.partial) is not None:

@@ -19,6 +19,7 @@ from heroku_magic.display.sweep_view import RateMeter, SweepView, details, summa
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from heroku_magic.sweeps.measure import Measurer
     from heroku_magic.sweeps.sweep import Sweep
 
 # Drawing takes at most a tenth of the time: the runs of a very large sweep matter more than their picture.
@@ -30,7 +31,7 @@ class SweepOutput:
     """Where one sweep is shown. Created in the cell's own thread; drawn on from any thread.
 
     quiet: show only failures and notes. background: print only the end in a terminal, where the user
-    is typing. handle: an existing display handle to draw in.
+    is typing. handle: an existing display handle to draw in. measurer: what colours the cells by results.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class SweepOutput:
         handle: Any = None,
         clock: Callable[[], float] = time.monotonic,
         cpu_clock: Callable[[], float] = time.thread_time,
+        measurer: Measurer | None = None,
     ) -> None:
         self._sweep = sweep
+        self._measurer = measurer
         self._quiet = quiet
         self._clock, self._cpu_clock = clock, cpu_clock
         self._meter = RateMeter()
@@ -57,10 +60,11 @@ class SweepOutput:
 
     def follow(self) -> None:
         """Draw what happens until the sweep is over."""
+        self._sweep.is_followed = True
         self._refresh()
         while not self._sweep.wait(INTERVAL):
             self._refresh()
-        view = SweepView(self._sweep, final=True)
+        view = self._view(final=True)
         if self._quiet and view.state == "done" and not view.notes:
             return
         if self._handle is not None:
@@ -83,12 +87,16 @@ class SweepOutput:
             self._pause = max(self._interval, _DRAWING_SHARE * cost)
 
     def _show(self) -> None:
-        view = SweepView(self._sweep, self._meter)
+        view = self._view()
         self._meter.update(self._clock(), view.over)
         if self._handle is not None:
             self._draw(view)
         else:
             print_lines(f"{summary(view)} · {view.progress}", *self._new_notes(view))
+
+    def _view(self, *, final: bool = False) -> SweepView:
+        measure = self._measurer.measure() if self._measurer and (final or self._handle is not None) else None
+        return SweepView(self._sweep, None if final else self._meter, final=final, measure=measure)
 
     def _new_notes(self, view: SweepView) -> list[str]:
         """The notes that were not printed yet: a terminal keeps what is printed."""
@@ -96,6 +104,17 @@ class SweepOutput:
         return view.notes[-new:] if new else []
 
     def _draw(self, view: SweepView) -> None:
-        from heroku_magic.display.html import sweep_html
+        self._handle.update(_bundle(view), raw=True)
 
-        self._handle.update({"text/html": sweep_html(view), "text/plain": text(view)}, raw=True)
+
+def sweep_bundle(sweep: Sweep) -> dict[str, str]:
+    """Return a sweep as it is now, as HTML and as text; while a cell follows it, one line is enough."""
+    if sweep.is_followed and not sweep.done():
+        return {"text/plain": repr(sweep)}
+    return _bundle(SweepView(sweep, final=sweep.done(), measure=sweep.measurer().measure()))
+
+
+def _bundle(view: SweepView) -> dict[str, str]:
+    from heroku_magic.display.html import sweep_html
+
+    return {"text/html": sweep_html(view), "text/plain": text(view)}

@@ -9,7 +9,10 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heroku_magic.display.cell_grid import CellGrid
+from heroku_magic.display.cell_table import CellPainter, arrange
+from heroku_magic.display.line_chart import LineChart
 from heroku_magic.display.timeline import Timeline
+from heroku_magic.display.value_scale import ValueScale
 from heroku_magic.display.words import MARKS, SEPARATOR, SIGNS, duration, whole_seconds
 from heroku_magic.sweeps.outcomes import STATES
 from heroku_magic.text.sanitize import NAME, clean_line, clipped, mask_emails
@@ -17,6 +20,8 @@ from heroku_magic.text.sanitize import NAME, clean_line, clipped, mask_emails
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from heroku_magic.display.cell_table import CellTable
+    from heroku_magic.sweeps.measure import Measure
     from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.sweep import Sweep
 
@@ -26,6 +31,9 @@ _MAX_NOTES = 2
 # By whether the view is final.
 _MAX_FAILURES = {False: 3, True: 5}
 _MAX_LOG_LINES = {False: 2, True: 3}
+_MAX_EXTREMES = {False: 3, True: 5}
+# Bytes of what the mouse shows over cells: a picture that is redrawn ten times per second stays small.
+_HOVER_BYTES = {False: 9_000, True: 90_000}
 # No e-mail address that is masked is longer.
 _ADDRESS = 800
 _COUNT_ORDER = ("done", "running", "starting", "retried", "queued", "failed", "cancelled")
@@ -61,10 +69,21 @@ class FailureSummary(NamedTuple):
     log: list[str]
 
 
-class SweepView:
-    """What there is to see of a sweep. final: as it remains in the notebook, with a timeline."""
+class Extreme(NamedTuple):
+    """A run with one of the highest or lowest results: which of them, its parameters, its result, facts."""
 
-    def __init__(self, sweep: Sweep, meter: RateMeter | None = None, *, final: bool = False) -> None:
+    rank: str
+    name: str
+    value: str
+    facts: str
+
+
+class SweepView:
+    """What there is to see of a sweep. final: as it remains in the notebook. measure: what colours its cells."""
+
+    def __init__(
+        self, sweep: Sweep, meter: RateMeter | None = None, *, final: bool = False, measure: Measure | None = None
+    ) -> None:
         states, now = bytes(sweep.states), time.time()
         self.final = final
         self.title = _safe(sweep.task)
@@ -72,8 +91,12 @@ class SweepView:
         self.total = len(states)
         self.counts = {state: count for state in _COUNT_ORDER if (count := states.count(STATES.index(state)))}
         self.over = sum(self.counts.get(state, 0) for state in _OVER)
+        self._states = states
+        self._measure = measure
+        self.scale = ValueScale.of(measure.values.values()) if measure and measure.values else None
         self.grid = CellGrid.of(states, [length for _, length in sweep.axes])
-        self.notes = [_safe(note, _NOTE) for note in sweep.notes[-_MAX_NOTES:]]
+        notes = [*sweep.notes, *([measure.problem] if final and measure and measure.problem else [])]
+        self.notes = [_safe(note, _NOTE) for note in notes[-_MAX_NOTES:]]
         failures = sweep.failures(_MAX_FAILURES[final])
         self.failures = [_failure_summary(run, sweep.names, _MAX_LOG_LINES[final]) for run in failures]
         self.more_failures = max(0, self.counts.get("failed", 0) - len(self.failures))
@@ -132,46 +155,130 @@ class SweepView:
         return f"{_run_name(run, self._sweep.names)} ({duration(run.seconds)})"
 
     @property
+    def measured(self) -> str:
+        """What the colours and the picture show, as `mean of x over 10 rows`; empty where they show states."""
+        return _safe(self._measure.title) if self._measure and self.scale else ""
+
+    @cached_property
+    def cells(self) -> CellTable:
+        """The cells: a heatmap of two axes, otherwise in the order of the runs."""
+        painter = CellPainter(self._states, self._measure, self.scale, self._hover, _HOVER_BYTES[self.final])
+        if (swapped := self._is_swapped) is None:
+            return painter.of_grid(self.grid, self.labels)
+        rows, columns = (length for _, length in self._sweep.axes)
+        runs = [[row * columns + column for column in range(columns)] for row in range(rows)]
+        down = [self._axis_label(row * columns, 0) for row in range(rows)]
+        across = [self._axis_label(column, 1) for column in range(columns)]
+        if swapped:
+            return painter.heatmap([*zip(*runs, strict=True)], across, down)
+        return painter.heatmap(runs, down, across)
+
+    @property
+    def _is_swapped(self) -> bool | None:
+        """Whether the axes of a heatmap change places; None if there is no heatmap."""
+        axes = self._sweep.axes
+        return arrange(axes[0][1], axes[1][1]) if self.scale and len(axes) == 2 else None
+
+    def _hover(self, run: int) -> str:
+        """Return parameters, result, seconds and dyno of a run that ended."""
+        measure = self._measure
+        outcome = measure.outcomes.get(run) if measure else None
+        if measure is None or outcome is None:
+            return ""
+        facts = [_run_name(outcome, self._sweep.names)]
+        if self.scale and run in measure.values:
+            facts.append(f"{_safe(measure.name)} {self.scale.text(measure.values[run])}")
+        elif outcome.state != "done":
+            facts.append(outcome.state)
+        return SEPARATOR.join([*facts, *_run_facts(outcome)])
+
+    @cached_property
+    def chart(self) -> LineChart | None:
+        """The results over a single axis; None if there are several axes or no results."""
+        axes, count = self._sweep.axes, len(self._states)
+        if self._measure is None or self.scale is None or len(axes) != 1 or count < 2:
+            return None
+        name = axes[0][0]
+        at, is_even = _spread([self._sweep.parameters(run).get(name) for run in range(count)])
+        ends = sorted(range(count), key=at.__getitem__)
+        middle = self._axis_label(ends[(count - 1) // 2], 0) if is_even and count % 2 and count > 2 else ""
+        labels = [self._axis_label(ends[0], 0), middle, self._axis_label(ends[-1], 0)]
+        failed = [run for run, state in enumerate(self._states) if STATES[state] == "failed"]
+        return LineChart(self._measure.values, failed, at, self.scale, labels, self.measured, _safe(name))
+
+    @cached_property
+    def extremes(self) -> list[Extreme]:
+        """The runs with the highest and the lowest results, where neither a heatmap nor a chart shows them."""
+        measure, scale = self._measure, self.scale
+        if measure is None or scale is None or self.chart or self._is_swapped is not None or len(measure.values) < 2:
+            return []
+        most = min(_MAX_EXTREMES[self.final], len(measure.values) // 2)
+        places = sorted(measure.values, key=lambda run: (-measure.values[run], run))
+        chosen = [("highest", run) for run in places[:most]] + [("lowest", run) for run in places[: -most - 1 : -1]]
+        return [
+            Extreme(
+                rank,
+                _run_name(measure.outcomes[run], self._sweep.names),
+                scale.text(measure.values[run]),
+                SEPARATOR.join(_run_facts(measure.outcomes[run])),
+            )
+            for rank, run in chosen
+        ]
+
+    @property
     def caption(self) -> str:
         """What the cells stand for."""
+        if (swapped := self._is_swapped) is not None:
+            first, second = (_safe(names) for names, _ in self._sweep.axes)
+            down, across = (second, first) if swapped else (first, second)
+            return f"rows: {down}{SEPARATOR}columns: {across}"
         per_cell = self.grid.runs_per_cell
         if per_cell > 1:
             return f"over {self.names}; each cell stands for {per_cell:,} runs and shows the worst"
         if not self.grid.is_labelled:
             return f"over {self.names}"
         (rows, _), *columns = self._sweep.axes
-        across = ", ".join(names for names, _ in columns)
-        return f"rows: {_safe(rows)}{SEPARATOR}columns: {_safe(across)}"
+        return f"rows: {_safe(rows)}{SEPARATOR}columns: {_safe(', '.join(names for names, _ in columns))}"
 
     @property
     def legend(self) -> list[tuple[str, str]]:
-        """The states that occur, as (state, sign)."""
-        return [(state, SIGNS[state]) for state in self.counts]
+        """The states that occur and are not shown by a result, as (state, sign)."""
+        is_coloured = self.scale is not None and self.grid.runs_per_cell == 1
+        return [(state, SIGNS[state]) for state in self.counts if state != "done" or not is_coloured]
 
     @cached_property
     def labels(self) -> list[str]:
         """The label of each row, cut and padded; empty texts where rows have none."""
-        labels = ["" if row.first is None else self._label(row.first) for row in self.grid.rows]
+        labels = ["" if row.first is None else self._axis_label(row.first, 0) for row in self.grid.rows]
         width = max(map(len, labels), default=0)
         return [f"{label:{width + 1}}" if width else "" for label in labels]
 
-    def _label(self, run: int) -> str:
+    def _axis_label(self, run: int, axis: int) -> str:
+        """Return the value that a run has on an axis."""
         combination = self._sweep.parameters(run)
-        names = self._sweep.axes[0][0].split(", ")
+        names = self._sweep.axes[axis][0].split(", ")
         return _safe(", ".join(_value(combination.get(name)) for name in names), _LABEL)
 
 
 def text(view: SweepView) -> str:
     """Return the sweep in words, its cells as signs."""
-    cells = [view.grid.text(view.labels), " ".join(f"{sign} {state}" for state, sign in view.legend), view.caption]
+    legend = " ".join(f"{sign} {state}" for state, sign in view.legend)
+    cells = [view.cells.text(), *([legend] if legend else []), view.caption]
     progress = [] if view.final else [view.progress]
-    return "\n".join([summary(view), *progress, *cells, *details(view), *view.notes])
+    return "\n".join([summary(view), *progress, *cells, *_results(view), *details(view), *view.notes])
 
 
 def summary(view: SweepView) -> str:
     """Return one line, as `simulate × 100 ● 61 done · 39 queued · standard-1x · my-app · 1 min 12 s`."""
     facts = SEPARATOR.join([*(words for _, words in view.counted), *view.facts])
     return f"{view.title} × {view.total:,} {view.mark} {facts}"
+
+
+def _results(view: SweepView) -> list[str]:
+    """Return what the signs of results mean, and the highest and the lowest of them."""
+    scale = view.scale
+    lines = [f"{view.measured}: {scale.text(scale.low)} ▁▂▃▄▅▆▇█ {scale.text(scale.high)}"] if scale else []
+    return lines + [f"{one.rank} {one.name}: {one.value} ({one.facts})" for one in view.extremes]
 
 
 def details(view: SweepView) -> list[str]:
@@ -191,6 +298,22 @@ def _failure_summary(run: Outcome, names: Sequence[str], lines: int) -> FailureS
     facts = [_safe(run.dyno)] if run.dyno else []
     facts += [f"{run.attempts:,} attempts"] if run.attempts > 1 else []
     return FailureSummary(_run_name(run, names), error, f" ({', '.join(facts)})" if facts else "", log)
+
+
+def _run_facts(run: Outcome) -> list[str]:
+    seconds = [] if run.seconds is None else [duration(run.seconds)]
+    return [*seconds, *([_safe(run.dyno)] if run.dyno else [])]
+
+
+def _spread(values: Sequence[Any]) -> tuple[list[float], bool]:
+    """Return where values are on an axis, from 0 to 1, and whether they are in even steps, as all but numbers are."""
+    numbers = [value for value in values if isinstance(value, int | float) and abs(value) < 1e300]
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    if len(numbers) < len(values) or low == high or any(isinstance(value, bool) for value in values):
+        return [place / max(len(values) - 1, 1) for place in range(len(values))], True
+    at = [(value - low) / (high - low) for value in numbers]
+    steps = sorted(at)
+    return at, all(abs(one - place / (len(at) - 1)) < 0.01 for place, one in enumerate(steps))
 
 
 def _run_name(run: Outcome, names: Sequence[str]) -> str:

@@ -186,7 +186,7 @@ class RunVerbs(VerbGroup):
 
         quiet = self._is_set(line, "quiet")
         if isinstance(job, Sweep):
-            return SweepOutput(job, quiet=quiet, background=is_background)
+            return SweepOutput(job, quiet=quiet, background=is_background, measurer=job.measurer())
         return RunOutput(job, quiet=quiet, verbose=self._is_set(line, "verbose"), background=is_background)
 
     def _watch(self, job: Run | Sweep, line: ParsedLine) -> None:

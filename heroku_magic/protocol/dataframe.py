@@ -82,9 +82,12 @@ def _row_columns(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ())
 
 
 def _table_columns(part: Table) -> tuple[int, dict[Any, pd.Series[Any]]]:
-    return part.length, {
-        name if one.head.label is None else _label(one.head.label): series(one) for name, one in part.columns.items()
-    }
+    return part.length, {column_label(name, one): series(one) for name, one in part.columns.items()}
+
+
+def column_label(name: str, column: Column) -> Any:
+    """Return the label of a table's column, which is not always text."""
+    return name if column.head.label is None else _label(column.head.label)
 
 
 def _label(label: Label) -> Any:

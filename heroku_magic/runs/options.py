@@ -185,6 +185,12 @@ class SweepOptions:
         help="record each finished run of a sweep in FILE, for %heroku resume",
     )
     max_cost: float | None = _MAX_COST
+    plot: str | None = _option(
+        None,
+        "--plot",
+        metavar="COLUMN",
+        help="colour a sweep by this column or metric (default: the first numeric column; none: by state)",
+    )
 
     def __post_init__(self) -> None:
         """Check the values. Raises InvalidOptions."""

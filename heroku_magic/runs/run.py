@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import HerokuMagicError
-from heroku_magic.protocol.dataframe import partial_frame
+from heroku_magic.protocol.dataframe import partial_frame, table
 from heroku_magic.protocol.records import Metric, Progress
 from heroku_magic.runs import registry
 from heroku_magic.runs.events import FINAL, Event, StateChange
@@ -184,9 +184,18 @@ class Run(TableFuture[HerokuMagicError]):
         return self._log.decoder.files
 
     @property
-    def metrics(self) -> list[Metric]:
-        """The metrics received so far, in order."""
-        return [event for event in self._events.others if isinstance(event, Metric)]
+    def metrics(self) -> pd.DataFrame:
+        """The metrics received so far, in order: a row per value, with the columns `name`, `step` and `value`."""
+        rows = [{"name": one.name, "step": one.step, "value": one.value} for one in self._metrics()]
+        return table(rows, ["name", "step", "value"])
+
+    @property
+    def latest_metrics(self) -> dict[str, float]:
+        """The last value of each metric, by name."""
+        return {metric.name: metric.value for metric in self._metrics()}
+
+    def _metrics(self) -> Iterator[Metric]:
+        return (event for event in [*self._events.others] if isinstance(event, Metric))
 
     @property
     def progress(self) -> Progress | None:

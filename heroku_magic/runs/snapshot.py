@@ -6,11 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
-
-    from heroku_magic.protocol.records import Metric
 
 
 @dataclass
@@ -31,7 +27,7 @@ class RunSnapshot:
     was_evicted: bool
     partial: pd.DataFrame | None = field(repr=False)
     files: dict[str, bytes] = field(repr=False)
-    metrics: Sequence[Metric] = field(repr=False)
+    metrics: pd.DataFrame = field(repr=False)
     output: str = field(repr=False)
     values: dict[str, Any] = field(repr=False)
 

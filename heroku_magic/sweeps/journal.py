@@ -85,6 +85,7 @@ class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     parts: list[str | dict[str, Any] | list[dict[str, Any]]] | None = None
     files: dict[str, str] = {}
     typed: bool = False
+    metrics: dict[str, float] = {}
 
     def outcome(self, parameters: dict[str, Any]) -> Outcome:
         """Return the outcome that was recorded."""
@@ -96,7 +97,9 @@ class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
             parts = [Rows(part) if isinstance(part, list) else _table(part) for part in self.parts]
         error = None if self.error is None else HerokuMagicError(self.error)
         files = {name: a2b_base64(content) for name, content in self.files.items()}
-        return Outcome(self.index, parameters, self.state, self.attempts, self.facts, error, parts, files)
+        return Outcome(
+            self.index, parameters, self.state, self.attempts, self.facts, error, parts, files, metrics=self.metrics
+        )
 
 
 def _table(part: str | dict[str, Any]) -> Table:
@@ -214,6 +217,7 @@ class Journal:
             parts=packed if has_tables else None,
             files={name: _base64(content) for name, content in outcome.files.items()},
             typed=is_typed,
+            metrics=dict(outcome.metrics),
         )
         self._write(msgspec.to_builtins(record))
 

@@ -51,6 +51,8 @@ class Outcome:
         The content of the files that its task emitted, by name.
     log
         The last log lines of a failed run.
+    metrics
+        The last value of each metric, by name.
     """
 
     place: int
@@ -62,6 +64,7 @@ class Outcome:
     parts: Sequence[Rows | Table] | None = field(default=None, repr=False)
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     log: Sequence[str] = field(default=(), repr=False)
+    metrics: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def dyno(self) -> str | None:
@@ -111,6 +114,7 @@ class Outcome:
     def take_run(self, job: Job, run: Run) -> None:
         """Fill in the result of a run that ended."""
         self.facts, self.parts, self.files = run.facts(), None if job.makes_calls else run.parts, run.files
+        self.metrics = run.latest_metrics
         self.error = run.exception()
         if self.error is not None:
             self.log = _last_lines(run)

@@ -31,10 +31,10 @@ def grid_frame(
         ]
         for name in names
     }
-    return frame([_without_clash(part, names) for _, parts in runs for part in parts], facts, leading)
+    return frame([without_clash(part, names) for _, parts in runs for part in parts], facts, leading)
 
 
-def _without_clash(part: Rows | Table, names: Sequence[str]) -> Rows | Table:
+def without_clash(part: Rows | Table, names: Sequence[str]) -> Rows | Table:
     """Rename the column of a function's value if an argument has its name."""
     if not (isinstance(part, Rows) and part.typed and "value" in names):
         return part

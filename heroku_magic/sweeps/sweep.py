@@ -14,6 +14,7 @@ from heroku_magic.runs.future import TableFuture
 from heroku_magic.runs.jobs import record_start
 from heroku_magic.sweeps.cost import DynoSpan, extra_spans
 from heroku_magic.sweeps.launcher import Launcher
+from heroku_magic.sweeps.measure import Measurer
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states
 from heroku_magic.sweeps.result_table import column_value, grid_frame
 from heroku_magic.sweeps.scheduler import Scheduler
@@ -22,9 +23,10 @@ from heroku_magic.text.notifier import notifications_to
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.options import SweepOptions
@@ -95,6 +97,8 @@ class Sweep(TableFuture[SweepFailed]):
         self.notes: list[str] = []
         self.started_at: float | None = None
         self.seconds: float | None = None
+        self.draw: Callable[[Sweep], dict[str, str]] | None = None
+        self.is_followed = False
         self._state = SweepState(len(plan), known)
         self._scheduler = Scheduler(
             plan,
@@ -123,6 +127,9 @@ class Sweep(TableFuture[SweepFailed]):
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in self.counts().items())
         return f"<Sweep {self.id} of {self.task} over {', '.join(self.names)}: {counts}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002
+        return self.draw(self) if self.draw else {"text/plain": repr(self)}
 
     @property
     def is_detached(self) -> bool:
@@ -192,6 +199,37 @@ class Sweep(TableFuture[SweepFailed]):
         ]
         extras = extra_spans(run.guard for run in self._scheduler.runs())
         return sorted([*self._scheduler.cost.spans, *live, *extras], key=lambda span: span.requested_at)
+
+    def measurer(self, y: str | None = None) -> Measurer:
+        """Return what finds the number of each run. y: a column or metric; None: that of the option `plot`."""
+        return Measurer(self, y or self.options.plot)
+
+    def plot(self, y: str | None = None, *, agg: Any = "mean", ax: Axes | None = None) -> Axes:
+        """Plot a result over the parameters with matplotlib.
+
+        One parameter: points and a line. Two: a heatmap. More, or a sample: the highest and the lowest results.
+
+        Parameters
+        ----------
+        y
+            Column or metric; None: that of the option `plot`, else the first numeric column that is not a parameter.
+        agg
+            How several rows of a run become one number, as for `pandas.Series.agg`.
+        ax
+            Axes to draw in; None makes a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InvalidOptions
+            There is no such number, or matplotlib is not installed.
+        """
+        from heroku_magic.sweeps.plot import plot_sweep
+
+        return plot_sweep(self, y, agg, ax)
 
     def leftover_message(self) -> str:
         """Return which dynos may still run, and when they end."""

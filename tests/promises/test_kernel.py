@@ -257,6 +257,6 @@ def test_pictures_files_and_metrics_are_returned(shared):
     assert "loss 0.25" in summary
     assert re.search(r"files: dot.png \(\d+ B\), Procfile \(\d+ B\)", summary)
     run = "__import__('heroku_magic').last"
-    assert shared.run(f"{run}.files['dot.png'][:4], [one.value for one in {run}.metrics]").value == (
+    assert shared.run(f"{run}.files['dot.png'][:4], {run}.metrics['value'].tolist()").value == (
         "(b'\\x89PNG', [0.5, 0.25])"
     )
