@@ -19,6 +19,7 @@ from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
 from heroku_magic.errors import ApiError, LogStreamError, NotFound
 from heroku_magic.runs import registry
 from heroku_magic.runs.command_mark import run_id
+from heroku_magic.runs.run_clock import moment, seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -245,17 +246,15 @@ class DynoGuard:
         """Guard a dyno that a lost request started besides the run's own."""
         began = self._own_began
         if self._own is not None:  # both times are of the platform's clock
-            began += epoch(dyno.created_at) - epoch(self._own.created_at)
+            began += (moment(dyno.created_at) - moment(self._own.created_at)).total_seconds()
         self._must_end[dyno.id] = GuardedDyno(dyno, min(began, time.monotonic()), was_listed=True)
         self._report(f"{dyno.name} is being stopped: a create request whose response was lost started it for this run.")
 
     def _add_ended(self, start: LogLine, lines: list[LogLine]) -> None:
-        began, now = epoch(start.timestamp), time.monotonic()
         own_lines = [line for line in lines if line.dyno == start.dyno and line.source == "heroku"]
         ended = next((line.timestamp for line in own_lines if line.message.startswith("Process exited")), None)
-        seconds = 0.0 if ended is None else epoch(ended) - began
-        dyno = as_logged(start, self._spec, "")
-        self._must_end[start.dyno] = GuardedDyno(dyno, now - max(seconds, 0.0), ended_at=now)
+        now, seconds = time.monotonic(), 0.0 if ended is None else seconds_between(start.timestamp, ended)
+        self._must_end[start.dyno] = GuardedDyno(as_logged(start, self._spec, ""), now - seconds, ended_at=now)
         self._report(f"{start.dyno} ran, too: a create request whose response was lost started it for this run.")
 
     def _is_over(self, guarded: GuardedDyno, is_listed: bool, now: float) -> bool:
@@ -345,11 +344,6 @@ def as_logged(line: LogLine, spec: RunSpec, command: str) -> Dyno:
     """Return a dyno of which only the log is left: its name stands for its id."""
     release = DynoRelease(id="", version=0)
     return Dyno(line.dyno, line.dyno, command, line.timestamp, "starting", spec.size or "", ONE_OFF, release)
-
-
-def epoch(timestamp: str) -> float:
-    """Return a timestamp of the API or the log in seconds since 1970."""
-    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
 
 
 def _clock(moment: float) -> str:

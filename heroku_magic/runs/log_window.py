@@ -6,11 +6,12 @@ the one with its command, which carries the id of its run. Until then, the API's
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from heroku_magic.runs.command_mark import run_id
 from heroku_magic.runs.lifecycle import STARTING
+from heroku_magic.runs.run_clock import moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ class LogWindow:
 
     def begin(self, dyno: Dyno) -> None:
         """Choose the dyno."""
-        created = datetime.fromisoformat(dyno.created_at.replace("Z", "+00:00"))
+        created = moment(dyno.created_at)
         self._dyno = dyno.name
         self._oldest_state = created.isoformat(timespec="microseconds")
         self._oldest = (created - CLOCK_SKEW).isoformat(timespec="microseconds")

@@ -32,8 +32,9 @@ class RunClock:
 
 def seconds_between(start: str, end: str) -> float:
     """Return the seconds between two timestamps of one clock, at least 0."""
-    return max((_parsed(end) - _parsed(start)).total_seconds(), 0.0)
+    return max((moment(end) - moment(start)).total_seconds(), 0.0)
 
 
-def _parsed(timestamp: str) -> datetime:
+def moment(timestamp: str) -> datetime:
+    """Return the time of a timestamp of the API or the log."""
     return datetime.fromisoformat(timestamp.replace("Z", "+00:00"))

@@ -27,10 +27,14 @@ def test_lines_are_joined_at_a_backslash_and_lose_their_comments(text, expected)
     assert [(line.number, line.text) for line in lines(text)] == expected
 
 
+@pytest.fixture(scope="module")
+def pip_reader():
+    return pytest.importorskip("pip._internal.req.req_file")
+
+
 @given(st.text(alphabet="ab-=#\\\n\r \t\f'\"", max_size=60))
 @example("a\\\n #b\nc")
-def test_lines_are_those_of_pip(text):
-    pip_reader = pytest.importorskip("pip._internal.req.req_file")
+def test_lines_are_those_of_pip(pip_reader, text):
     assert [(line.number, line.text) for line in lines(text)] == [
         (number, line.strip()) for number, line in pip_reader.preprocess(text) if line.strip()
     ]
