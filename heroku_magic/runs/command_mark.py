@@ -2,7 +2,8 @@
 
 The mark finds the dyno of a lost create again. Heroku replaces a process type only in the first word of a command
 (https://devcenter.heroku.com/articles/one-off-dynos), so the mark cannot always come first, and at the end it may
-be part of a here-document or continue a line that ends in a backslash.
+be part of a here-document or continue a line that ends in a backslash. The line of a process type may end in one, too,
+which takes one blank away from what follows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _PROCESS_TYPE = re.compile(
     r"(?!(?:case|coproc|do|elif|else|for|function|if|select|then|time|until|while) )[A-Za-z][\w-]*(?= (?!\s*\())",
     re.ASCII,
 )
+_ONLY_A_PROCESS_TYPE = re.compile(r"[\w-]+ *", re.ASCII)
 
 
 def marked(command: str, run: str) -> str:
@@ -28,6 +30,8 @@ def marked(command: str, run: str) -> str:
 
     >>> marked("task --fast", "hm-0123abcd")
     'task --fast #hm-0123abcd'
+    >>> marked("task", "hm-0123abcd")
+    'task  #hm-0123abcd'
     >>> marked("(\ndate\n)", "hm-0123abcd")
     ': hm-0123abcd "$_"; (\ndate\n)'
     >>> marked("cat <<EOF\nhi\nEOF", "hm-0123abcd")
@@ -35,7 +39,7 @@ def marked(command: str, run: str) -> str:
     """
     comment, prefix, word = _marks(run)
     if "\n" not in command and not command.endswith("\\"):
-        return command + comment
+        return command + (" " if _ONLY_A_PROCESS_TYPE.fullmatch(command) else "") + comment
     if first := _PROCESS_TYPE.match(command):
         return f"{first[0]} {word}{command[first.end() + 1 :]}"
     return prefix + command
@@ -53,6 +57,7 @@ def run_id(command: str) -> str | None:
 
 def without_mark(text: str, run: str) -> str:
     """Return output of a run without its mark: a shell repeats a line that it cannot parse."""
+    text = re.sub(rf"\A({_ONLY_A_PROCESS_TYPE.pattern})  #{run}", r"\1", text, flags=re.ASCII)
     for mark in _marks(run):
         text = text.replace(mark, "")
     return text

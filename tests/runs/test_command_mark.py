@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heroku_magic.emulator.code.procfile import expand
 from heroku_magic.runs.command_mark import marked, run_id, without_mark
 
 RUN = "hm-0123abcd"
@@ -66,10 +67,23 @@ COMMANDS = [
 ]
 
 
-def outcome(command):
+def outcome(command, *, is_raw=False):
     """The status of a command with its output, as a run shows it."""
     done = subprocess.run(["bash", "--norc", "-c", command], capture_output=True, text=True, timeout=20, check=False)
+    if is_raw:
+        return done.returncode, done.stdout, done.stderr
     return done.returncode, without_mark(done.stdout, RUN), without_mark(done.stderr, RUN)
+
+
+@pytest.mark.parametrize("command", ["task", "task a=1", "task #x", "task -a 'b c'", "task "])
+@pytest.mark.parametrize("end", ["", "\\", "\\\\", " \\", "; echo \\", " # x \\"])
+def test_a_process_type_whose_line_ends_in_a_backslash_does_not_see_the_mark(command, end, processes):
+    line = f"printf '<%s>' one{end}"
+    status, out, err = outcome(expand(marked(command, RUN), {"task": line}), is_raw=True)
+    assert (status, err) == (0, "")
+    assert RUN not in out
+    if not end.endswith("\\") or " " in command.strip():
+        assert out == outcome(expand(command, {"task": line}))[1]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -305,7 +305,7 @@ def test_the_dyno_carries_the_runs_public_id_and_nothing_else_of_ours(heroku):
     run.cancel()
     run.wait()
 
-    assert dyno.command == f"slow #{run.id}"
+    assert dyno.command == f"slow  #{run.id}"
 
 
 def test_the_runs_key_appears_nowhere(heroku):
