@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from heroku_magic.accounts.apps import temporary
 from heroku_magic.accounts.leftovers import token_description
-from heroku_magic.accounts.secret_sources import ask
+from heroku_magic.accounts.secret_sources import NothingTyped, ask
 from heroku_magic.accounts.tokens import Kept, NoToken, find_token, forget, forget_cli, keep, read
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.host import base_url
@@ -165,7 +165,10 @@ def _checked(url: str) -> tuple[Secret, str, str]:
             return token, source, _email(url, token, source)
         except Unauthorized:
             said = f"The token of {source} is not accepted: it is wrong, expired or revoked. "
-    typed = read(ask(f"{said}API key", instead=said + _INSTEAD).reveal(), "the prompt")
+    try:
+        typed = read(ask(f"{said}API key", instead=said + _INSTEAD).reveal(), "the prompt")
+    except NothingTyped as error:
+        raise (SettingsError(str(error)) if said else error) from None
     email = _email(url, typed, "the prompt")
     keep(url, Kept(typed, _ASKED))
     return typed, _ASKED, email

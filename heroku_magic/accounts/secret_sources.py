@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 SERVICE = "heroku_magic"  # the keyring's service name
 
 
+class NothingTyped(SettingsError):
+    """No prompt is possible, or its answer is empty."""
+
+
 def ask(prompt: str, *, instead: str) -> Secret:
     """Return what the user types without seeing it; in a notebook a password field below the cell.
 
     instead: a sentence on what to do where no prompt is possible (nbclient, papermill, a script).
     """
     if not _can_ask():
-        raise SettingsError(f"No prompt is possible here. {instead}")
+        raise NothingTyped(f"No prompt is possible here. {instead}")
     try:
         typed = getpass.getpass(f"{prompt}: ")
     except Exception as error:  # noqa: BLE001 - each front end refuses in its own way, and frames may hold the text
@@ -31,7 +35,7 @@ def ask(prompt: str, *, instead: str) -> Secret:
         if typed.strip():
             return Secret(typed.strip())
         reason = "nothing was typed"
-    raise SettingsError(f"{prompt}: {reason}. {instead}")
+    raise NothingTyped(f"{prompt}: {reason}. {instead}")
 
 
 def find(name: str, source: str | None = None) -> Secret:

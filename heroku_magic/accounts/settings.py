@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.accounts.tokens import is_kept
 from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.api.host import base_url
+from heroku_magic.app_files.folders import suggest_folder
 from heroku_magic.errors import SettingsError
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.runs.options import LONGEST_TIMEOUT
@@ -150,8 +151,10 @@ def worker_folder(folder: str | os.PathLike[str] | None) -> Path:
     if folder:
         path = Path(folder).expanduser().resolve()
         if not (path / "Procfile").is_file():
+            what = "has no Procfile" if path.is_dir() else "does not exist"
             raise SettingsError(
-                f"{path} has no Procfile: a worker folder names its tasks there, one `name: command` per line."
+                f"{path} {what}: a worker folder names its tasks in a Procfile, one `name: command` per line."
+                f"{suggest_folder(folder)}"
             )
         return path
     here = Path("worker").resolve()

@@ -126,7 +126,7 @@ class Catalog:
     def _describe(self, snapshot: Snapshot) -> dict[str, Task]:
         connection = self._connection
         if not connection.settings.is_local:
-            notify(f"Reading the parameters of {connection.app}'s tasks (one short dyno, process type `describe`).")
+            notify(f"Reading the parameters of {connection.app}'s tasks (one short dyno, task `describe`).")
         spec = RunSpec(
             connection.app,
             connection.app_name,

@@ -120,7 +120,7 @@ class Heroku(ManagedApp):
         Parameters
         ----------
         task
-            A process type; None selects `task` or the only candidate.
+            The task's name; None selects `task` or the only candidate.
         parameters
             The task's parameters by name. Values that are a `Secret` are hidden in the task's output.
         command

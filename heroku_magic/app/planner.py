@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.accounts.secret_sources import find
 from heroku_magic.accounts.tokens import end_of
@@ -16,9 +17,10 @@ from heroku_magic.bundle.build import COMMAND
 from heroku_magic.errors import ApiError, InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.protocol.environ import name_faults, to_env
 from heroku_magic.protocol.helper import runs_helper_only
-from heroku_magic.protocol.task import check
+from heroku_magic.protocol.task import NOT_LOOKED_UP, check
+from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.spec import RunSpec
-from heroku_magic.text.notifier import notify
+from heroku_magic.text.notifier import discard, notifications_to, notify
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.task import Task
     from heroku_magic.runs.options import RunOptions
 
-_NOT_LOOKED_UP = Secret("not looked up")
+T = TypeVar("T")
+_looks_up_secrets: ContextVar[bool] = ContextVar("heroku_magic_looks_up_secrets", default=True)
 
 
 class Planner:
@@ -49,6 +52,9 @@ class Planner:
 
         Raises InvalidOptions, SettingsError, or InvalidParameters listing every problem.
         """
+        return check_before_prompts(options, lambda: self._plan(task, parameters, options))
+
+    def _plan(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> RunSpec:
         if options.code is not None:
             check_single_program(task, options)
             if isinstance(options.code, str):
@@ -86,7 +92,8 @@ class Planner:
             raise InvalidOptions(f"{', '.join(twice)}: given twice, once as a secret. Give each parameter once.")
         if issues := name_faults(names):
             raise InvalidParameters(issues)
-        return {name: _NOT_LOOKED_UP if options.dry_run else find(name) for name in names}
+        is_known = _looks_up_secrets.get() and not options.dry_run
+        return {name: find(name) if is_known else NOT_LOOKED_UP for name in names}
 
     def task(self, name: str | None, options: RunOptions) -> Task:
         """Return a task by name, or the default one for None. A dry run does not run `describe`."""
@@ -107,6 +114,8 @@ class Planner:
     ) -> tuple[Task, dict[str, str | Secret]]:
         """The task, and the environment that carries its parameters."""
         chosen = self.task(name, options)
+        if issues := _typed_secrets(chosen, parameters):
+            raise InvalidParameters(issues)
         issues = check(chosen, parameters)
         if issues:
             self._catalog.invalidate()  # there may be a newer release: look once more before the refusal
@@ -207,6 +216,28 @@ class Preflight:
         except ApiError:  # its scope is too narrow for the request, but login() remembers the tokens that it created
             return end_of(self._client.base_url)
         return None if seconds is None else time.time() + seconds
+
+
+def _typed_secrets(task: Task, parameters: Mapping[str, Any]) -> list[str]:
+    """Return a message for each declared secret whose value is on the line of a cell."""
+    return [
+        f"{one.name} is a secret, and a value on the line stays in the notebook and in the history: take it out, and "
+        f"choose another one. --secret {one.name} asks for it with a hidden prompt."
+        for one in task.parameters
+        if one.is_secret and isinstance(parameters.get(one.name), RawText)
+    ]
+
+
+def check_before_prompts(options: RunOptions, plan: Callable[[], T]) -> T:
+    """Return the plan, made once without the values of secrets to refuse wrong parameters before a prompt."""
+    if options.secrets and not options.dry_run:
+        token = _looks_up_secrets.set(False)
+        try:
+            with notifications_to(discard):
+                plan()
+        finally:
+            _looks_up_secrets.reset(token)
+    return plan()
 
 
 def check_single_program(task: str | None, options: RunOptions) -> None:

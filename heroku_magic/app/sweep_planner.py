@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.planner import check_single_program, encode, second_price
+from heroku_magic.app.planner import check_before_prompts, check_single_program, encode, second_price
 from heroku_magic.bundle.build import Bundle
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
@@ -44,6 +44,16 @@ class SweepPlanner:
     ) -> Plan:
         """Return the plan of a sweep. Raises as Planner.plan does."""
         options = replace(options, max_cost=None)  # the budget is for all runs together
+        return check_before_prompts(options, lambda: self._plan(task, each, parameters, options, sweep_options))
+
+    def _plan(
+        self,
+        task: str | None,
+        each: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        options: RunOptions,
+        sweep_options: SweepOptions,
+    ) -> Plan:
         if options.code is not None:
             check_single_program(task, options)
             made, places = _combinations(each, None, sweep_options)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from heroku_magic.app_files import requirements
+from heroku_magic.app_files.folders import suggest_folder
 from heroku_magic.app_files.ignore_rules import IgnoreRules
 from heroku_magic.deploy.credentials import secret_in
 from heroku_magic.errors import DeployRefused
@@ -69,7 +70,7 @@ def pack(folder: Path, *, allow: Iterable[str] = ()) -> Archive:
     Raises DeployRefused with all problems at once.
     """
     if not folder.is_dir():
-        raise DeployRefused([f"{clean_line(str(folder))} is not a folder."])
+        raise DeployRefused([f"{clean_line(str(folder))} is not a folder.{suggest_folder(os.path.relpath(folder))}"])
     packer = _Packer(folder, frozenset(allow))
     paths = sorted(included_files(folder))
     package = packer.package(paths)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heroku_magic.errors import InvalidOptions
+from heroku_magic.errors import InvalidOptions, NotFound, SettingsError
 from heroku_magic.magics.verb_group import VerbGroup, table
 from heroku_magic.text.sanitize import clean_line
 
@@ -22,8 +22,15 @@ class AccountVerbs(VerbGroup):
 
     def _login(self, line: ParsedLine) -> None:
         from heroku_magic.accounts.login import login
+        from heroku_magic.accounts.secret_sources import NothingTyped
 
-        done = login(scope=line.options.get("scope", ()), expires=line.options.get("expires"))
+        try:
+            done = login(scope=line.options.get("scope", ()), expires=line.options.get("expires"))
+        except NothingTyped:
+            if any(map(os.environ.get, ("HEROKU_API_KEY", "HEROKU_APP", "HEROKU_HOST"))):
+                raise  # cells would not run on the embedded Heroku
+            print("No token. Cells run on the embedded Heroku.")
+            return
         until = f" until {datetime.fromtimestamp(done.ends_at).astimezone():%H:%M on %Y-%m-%d}" if done.ends_at else ""
         print(f"Logged in to {done.host} as {clean_line(done.email)} by {done.source}{until}.")
 
@@ -76,7 +83,11 @@ class AccountVerbs(VerbGroup):
 
         (word,) = line.words
         if "/" not in word and os.sep not in word:
-            self._run_on(connect(word).check())
+            try:
+                self._run_on(connect(word).check())
+            except (NotFound, SettingsError) as error:
+                hint = f" Did you mean the folder ./{word}?" if Path(word, "Procfile").is_file() else ""
+                raise error if not hint else InvalidOptions(f"{error}{hint}") from None
             return
         folder = connect(worker=word).settings.worker or Path(word)
         self.app, self.local, self.worker = None, False, str(folder)

@@ -7,6 +7,7 @@ value has a blank for a word, and reports errors as text that differs between ve
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,16 @@ from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.cell import read_argument, read_body
 from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS, WHERE, Option, Verb
 from heroku_magic.magics.expand import expand, join_continued, look_up, spans, split, unquote
+from heroku_magic.protocol.environ import VARIABLE_NAME
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _IN_BODY: Any = object()  # the values of an `--each NAME` without `=VALUES`
+_ARGUMENT = re.compile(rf"'?{VARIABLE_NAME.pattern}=")
 _OPTION = re.compile(r"--?[A-Za-z]")
+_SHORT, _SIMILAR_SHORT = 3, 0.6  # one wrong letter of three
 _SIMILAR = 0.7  # difflib's default of 0.6 takes `login` for `logs` and `--jobs` for `--rows`
 
 
@@ -56,16 +60,18 @@ def parse(line: str, namespace: Mapping[str, Any], *, body: str | None = None, m
     (['task'], {'n': 2, 'k': '10'}, 'standard-2x')
     """
     if body is not None:
+        count = body.count("\n")
         line, body = join_continued(line, body)
+        first_line = 2 + count - body.count("\n")  # the magic's own line is line 1, as the notebook counts
     line, command = _cut_command(line, namespace)
     words = split(line)
     if body is not None:
         parsed = _checked(_read(MAGICS[magic], words, command, namespace, form=magic), is_cell=True)
-        return parsed if parsed.help else _with_values(parsed, body, namespace)
+        return parsed if parsed.help else _with_values(parsed, body, namespace, first_line)
     name, *rest = words or (["help"] if command is None else ["--"])
     if name in HELP.names:
         return ParsedLine(VERBS["help"], help=True)
-    verb, implied = _verb(name)
+    verb, implied = _verb(name, has_more=bool(rest))
     parsed = _read(verb, rest, command, namespace, form=f"%heroku {verb.name}")
     parsed.options.update({**implied, **parsed.options})
     return _with_values(_checked(parsed, is_cell=False), "", namespace)
@@ -82,7 +88,7 @@ def _cut_command(line: str, namespace: Mapping[str, Any]) -> tuple[str, str | No
     return line, None
 
 
-def _verb(name: str) -> tuple[Verb, dict[str, Any]]:
+def _verb(name: str, *, has_more: bool = False) -> tuple[Verb, dict[str, Any]]:
     """Return the verb, and the options that its name implies."""
     if name in VERBS or name in COLON_FORMS:
         verb, implied = COLON_FORMS.get(name, (name, {}))
@@ -94,7 +100,10 @@ def _verb(name: str) -> tuple[Verb, dict[str, Any]]:
         raise InvalidOptions(
             f"A verb is expected before {shown}, for example: %heroku run {shown} … (%heroku --help lists the verbs)"
         )
-    near = get_close_matches(name, VERBS, 1, _SIMILAR)
+    near = [verb for verb in VERBS if sorted(verb) == sorted(name)]
+    near += get_close_matches(name, VERBS, 1, _SIMILAR if len(name) > _SHORT else _SIMILAR_SHORT)
+    if near and has_more:
+        raise InvalidOptions(f'There is no verb "{shown}". Did you mean {near[0]}? %heroku --help lists the verbs.')
     hint = f"Did you mean %heroku {near[0]}? " if near else ""
     raise InvalidOptions(
         f'There is no verb "{shown}". {hint}To run a task: %heroku run {shown}. %heroku --help lists the verbs.'
@@ -196,7 +205,9 @@ def _checked(parsed: ParsedLine, *, is_cell: bool) -> ParsedLine:
     if len(words) < verb.least:
         raise InvalidOptions(f"%heroku {verb.name} expects {verb.words}, for example: {verb.examples[0]}")
     if verb.most is not None and len(words) > verb.most:
-        raise _too_many(verb, clean_line(" ".join(words[verb.most :])[:60]))
+        raise _too_many(verb, words[verb.most :])
+    if verb.kind == "task" and words and (arguments := _arguments(words)):
+        raise InvalidOptions(f'"{clean_line(words[0][:60])}" is not a task. Did you mean {arguments}?')
     if parsed.command is not None and (verb.name != "run" or words):
         raise InvalidOptions(
             "A command after -- cannot be combined with a task or another verb: %heroku run -- COMMAND"
@@ -210,8 +221,23 @@ def _help_on(name: str) -> ParsedLine:
     raise InvalidOptions(f'There is no verb "{clean_line(name[:60])}". The verbs are: {", ".join(VERBS)}.')
 
 
-def _too_many(verb: Verb, extra: str) -> InvalidOptions:
-    if verb is DYNO:
+def _arguments(words: list[str]) -> str:
+    """Return words such as `n=10` or `n = 10` as options that set parameters; empty if they are anything else."""
+    text = re.sub(
+        r"\s*=\s*", "=", " ".join(f"'{word}'" if re.search(r"\s", word) and "'" not in word else word for word in words)
+    )
+    with suppress(InvalidOptions):  # a quote is open
+        found = split(text)
+        return " ".join(f"--arg {word}" for word in found) if all(_ARGUMENT.match(word) for word in found) else ""
+    return ""
+
+
+def _too_many(verb: Verb, words: list[str]) -> InvalidOptions:
+    extra = clean_line(" ".join(words)[:60])
+    arguments = _arguments(words) if any(option.name == "arg" for option in verb.options) else ""
+    if arguments:
+        hint = f"Did you mean {clean_line(arguments[:200])}?"
+    elif verb is DYNO:
         hint = "%%dyno runs the cell's own code, on any app: --app NAME. To run a task, use %%heroku TASK."
     elif verb.name == "run":
         hint = "Set a parameter with --arg NAME=VALUE; a command comes after --."
@@ -223,13 +249,13 @@ def _too_many(verb: Verb, extra: str) -> InvalidOptions:
     return InvalidOptions(f"{extra}: too many words. {hint}")
 
 
-def _with_values(line: ParsedLine, body: str, namespace: Mapping[str, Any]) -> ParsedLine:
+def _with_values(line: ParsedLine, body: str, namespace: Mapping[str, Any], first_line: int = 1) -> ParsedLine:
     """Add the values that the body assigns, or that a cell of code takes from the notebook."""
     is_code = line.verb is DYNO
     if is_code:
         found = {name: look_up(name, namespace, option="--input") for name in line.options.get("input", ())}
     else:
-        found = read_body(body, namespace)
+        found = read_body("\n" * (first_line - 1) + body, namespace)
     if line.command is not None and found:
         raise InvalidOptions("The parameters of a command after -- are set by --arg, not in the body.")
     if twice := sorted(found.keys() & line.parameters.keys()):

@@ -103,11 +103,14 @@ class RunVerbs(VerbGroup):
         return run
 
     def _tasks(self, line: ParsedLine) -> None:
+        from heroku_magic.protocol.json_schema import did_you_mean
+
         tasks = self._connect(line).tasks()
         chosen = [task for task in tasks if line.word in {None, task.name}]
         if line.word and not chosen:
             names = ", ".join(task.name for task in tasks) or "none"
-            raise InvalidOptions(f'There is no task "{line.word}". The app has: {names}.')
+            hint = did_you_mean(line.word, (task.name for task in tasks))
+            raise InvalidOptions(f'There is no task "{line.word}".{hint} The app has: {names}.')
         print("\n\n".join(task.help() if line.word else _summary(task) for task in chosen))
 
     def _ps(self, line: ParsedLine) -> pd.DataFrame:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # Process types with a special meaning on Heroku or in this package; none is a task.
 RESERVED_TYPES = frozenset({"web", "release", "describe"})
+# Stands for the value of a secret where parameters are checked before it is looked up.
+NOT_LOOKED_UP = Secret("not looked up")
 # Limits on the text, names and choices shown of an untrusted declaration.
 _MAX_TEXT, _MAX_NAMES, _MAX_CHOICES = 2000, 50, 200
 
@@ -238,9 +240,9 @@ def choose(name: str | None, types: Mapping[str, tuple[str, int]], *, any_type: 
         return _default_type(candidates, types)
     if name not in types:
         known = f"The app has: {listed(types)}. To run any command: %heroku run -- COMMAND"
-        raise InvalidOptions(f"There is no process type {short(name)}.{did_you_mean(name, types)} {known}")
+        raise InvalidOptions(f"There is no task {short(name)}.{did_you_mean(name, types)} {known}")
     if name not in candidates and not any_type:
-        why = "the process type is reserved, or the app keeps it running"
+        why = "its name is reserved, or the app keeps it running"
         raise InvalidOptions(f"{clipped(name)} is not a task: {why}. To run it anyway, add --any-type.")
     return name
 
@@ -265,6 +267,8 @@ def _unknown(name: str, task: Task, declared: Mapping[str, Parameter]) -> str:
 
 
 def _value_faults(name: str, value: Any, parameter: Parameter) -> list[str]:
+    if value is NOT_LOOKED_UP:
+        return []
     if parameter.is_secret or isinstance(value, Secret):
         text = value.reveal() if isinstance(value, Secret) else value
         is_fit = fits(RawText(text) if isinstance(text, str) else text, parameter.schema)

@@ -42,7 +42,7 @@ def form(
     Parameters
     ----------
     task : str, optional
-        A process type; by default `task`, or the only candidate.
+        The task's name; by default `task`, or the only candidate.
     parameters : mapping, optional
         What the form starts with, or what to choose from: `(1, 100)` is a range, a list holds choices.
     each : mapping, optional

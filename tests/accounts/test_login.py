@@ -245,3 +245,15 @@ def test_the_expiry_of_a_token_that_heroku_lists_partly_hidden_is_checked_before
     heroku = connect("shop", say=lambda _: None)
     assert "expires at" in heroku._planner.preflight.check(3600)
     assert heroku._planner.preflight.check(60) is None
+
+
+@pytest.mark.parametrize("answer", ["", "  ", None])
+def test_login_without_a_token_leaves_cells_on_the_embedded_heroku(answer, start_shell, elsewhere, monkeypatch, capsys):
+    monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: answer is not None)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: answer)
+    shell = start_shell()
+
+    assert shell.run_cell("%heroku login").success
+    assert capsys.readouterr().out == "No token. Cells run on the embedded Heroku.\n"
+    monkeypatch.setenv("HEROKU_HOST", "http://127.0.0.1:9")
+    assert not shell.run_cell("%heroku login").success

@@ -174,7 +174,7 @@ def test_values_of_numpy_and_pandas_arrive_plain(shell):
 @pytest.mark.parametrize(
     ("cell", "error", "message"),
     [
-        ("%%heroku\nprint(1)", InvalidParameters, "line 1"),
+        ("%%heroku\nprint(1)", InvalidParameters, "line 2"),
         ("%%heroku\nimport os", InvalidParameters, "import"),
         ("%%heroku\nn = nope", InvalidParameters, "NameError"),
         ("%%heroku\nn = open", InvalidParameters, "n: a function"),

@@ -370,7 +370,7 @@ def test_the_task_is_the_named_one_or_the_only_candidate(name, there, chosen):
         (None, types("a", "b"), "Which task? The app has a, b: %%heroku a"),
         (None, types("web", worker=1), "no task to run, only web, worker"),
         (None, {}, "no process types at all"),
-        ("taks", types("task"), "There is no process type 'taks'. Did you mean task?"),
+        ("taks", types("task"), "There is no task 'taks'. Did you mean task?"),
         ("x", types("task"), "The app has: task."),
         ("web", types("web"), "--any-type"),
         ("describe", types("describe"), "--any-type"),
