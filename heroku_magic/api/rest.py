@@ -25,7 +25,7 @@ from heroku_magic.errors import (
     Unreachable,
 )
 from heroku_magic.text.redact import NO_MASK, Mask
-from heroku_magic.text.sanitize import clean_line
+from heroku_magic.text.sanitize import clean, clean_line
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -96,9 +96,11 @@ def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_
         return _foreign(status, headers)
     kind = Unreachable if is_uncertain(status) else _BY_STATUS.get(status, ApiError)
     remedy = _OUTAGE if kind is Unreachable else _REMEDY.get(status)
-    message = clean_line(mask.text(said["message"])[:500])
+    message = clean(mask.text(said["message"])[:900]).strip()
     answer = kind(
-        " ".join(filter(None, [message, _REMEDY_BY_ID.get(str(said.get("id"))) or remedy])),
+        ("\n" if "\n" in message else " ").join(
+            filter(None, [message, _REMEDY_BY_ID.get(str(said.get("id"))) or remedy])
+        ),
         status=status,
         id=str(said.get("id", "")),
         request_id=headers.get("Request-Id", ""),

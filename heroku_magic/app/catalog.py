@@ -140,7 +140,8 @@ class Catalog:
             run = Run(connection.client, spec).start()
             error = run.exception()
         if error is not None:
-            notify(f"The parameters of the tasks could not be read, so they are not checked before the start: {error}")
+            reason = str(error).partition("\n")[0]  # the run ends with the whole error
+            notify(f"The parameters of the tasks could not be read, so they are not checked before the start: {reason}")
             return {}
         return _read(run, snapshot)
 

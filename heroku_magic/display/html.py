@@ -56,6 +56,7 @@ def run_html(view: RunView, *, final: bool, with_error: bool = False) -> str:
         lines=shown,
         log=log,
         fold=fold,
+        as_of="" if view.is_final else words.as_of(view.clock()),
         tone=_MARK_TONES.get(words.mark(view), words.TONES["retried"]),
     )
 

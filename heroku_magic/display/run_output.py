@@ -57,8 +57,8 @@ def show(run: EventSource, *, quiet: bool = False, verbose: bool = False, backgr
 class RunOutput:
     """Where one run is shown. Created in the cell's own thread, it belongs to that cell.
 
-    background: no exception will show the failure's text, so the output does. handle: an existing
-    display handle to draw in.
+    with_error: show the failure's text, because no exception will; so it is with `background`. handle: an
+    existing display handle to draw in.
     """
 
     def __init__(
@@ -68,14 +68,16 @@ class RunOutput:
         quiet: bool = False,
         verbose: bool = False,
         background: bool = False,
+        with_error: bool = False,
         handle: Any = None,
     ) -> None:
+        with_error = with_error or background
         self.view = RunView(verbose=verbose)
         self._run = run
         self._shows_pictures = in_notebook() and not background
         self._surface: Surface
         if in_notebook():
-            self._surface = NotebookOutput(quiet=quiet, with_error=background, handle=handle)
+            self._surface = NotebookOutput(quiet=quiet, with_error=with_error, handle=handle)
         elif quiet or background:
             self._surface = FinalTerminalOutput(quiet=quiet, with_error=background)
         else:

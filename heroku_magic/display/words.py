@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
 
 SEPARATOR = " · "
+_NEAR = 600.0  # seconds before its end at which a dyno's deadline is shown
 MARKS = {"running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
 # A run as a cell of its sweep.
 SIGNS = {"queued": "·", "starting": "○", "running": "●", "retried": "↻", "done": "■", "failed": "✗", "cancelled": "□"}
@@ -85,6 +86,11 @@ def start_line(view: RunView) -> str:
 def end_line(view: RunView) -> str:
     """Return what a terminal shows at the end of a run that had a start line, as `hello ✓ exit 0 · 0.1 s`."""
     return SEPARATOR.join([f"{title(view)} {mark(view)} {status(view)}", *_result(view)])
+
+
+def as_of(now: float) -> str:
+    """Return when a live picture was drawn, as `as of 19:31:07`: it stays in a notebook whose kernel is gone."""
+    return f"as of {datetime.fromtimestamp(now).astimezone():%H:%M:%S}"
 
 
 def title(view: RunView) -> str:
@@ -174,8 +180,8 @@ def _location(view: RunView) -> list[str]:
 
 
 def _deadline(view: RunView) -> list[str]:
-    """When the dyno ends by itself, in local time, while that is still ahead."""
-    if view.is_final or view.ends_at is None:
+    """When the dyno ends by itself, in local time, where that is near or the user wants all details."""
+    if view.is_final or view.ends_at is None or not (view.verbose or view.ends_at - view.clock() < _NEAR):
         return []
     return [f"ends by {datetime.fromtimestamp(view.ends_at).astimezone():%H:%M}"]
 
@@ -208,11 +214,11 @@ def _meter(view: RunView) -> str:
     total = view.progress.total if view.progress else None
     if now <= start or last <= first:
         return _counts(view)
-    left = SEPARATOR + "{remaining} left" if total and total > last else ""
     try:
         rate = (last - first) / (now - start)
         rate_field, unit = ("{rate_noinv_fmt}", "") if rate >= 1 else ("{rate_inv_fmt}", "it")
-        shape = SEPARATOR.join([_counts(view), rate_field]) + left
+        left = [f"{whole_seconds((total - last) / rate)} left"] if total and total > last else []
+        shape = SEPARATOR.join([_counts(view), rate_field, *left])
         meter = tqdm.format_meter(last, total or 0, now - start, rate=rate, bar_format=shape, unit=unit)
     except OverflowError:  # a task may count further than a float reaches
         return _counts(view)

@@ -190,7 +190,8 @@ class RunVerbs(VerbGroup):
         quiet = self._is_set(line, "quiet")
         if isinstance(job, Sweep):
             return SweepOutput(job, quiet=quiet, background=is_background, measurer=job.measurer())
-        return RunOutput(job, quiet=quiet, verbose=self._is_set(line, "verbose"), background=is_background)
+        verbose, with_error = self._is_set(line, "verbose"), bool(line.options.get("no_raise"))
+        return RunOutput(job, quiet=quiet, verbose=verbose, background=is_background, with_error=with_error)
 
     def _watch(self, job: Run | Sweep, line: ParsedLine) -> None:
         """Show a run or a sweep until it ends. One interrupt stops its dynos and waits for them; a second one lets go.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import FailedRun, ResultIncomplete, TaskFailed
 from heroku_magic.runs.options import LONGEST_TIMEOUT
+from heroku_magic.runs.tracebacks import causes, failure_in
 from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean, clean_line
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.records import Failure, SourceFrame
     from heroku_magic.runs.log_reader import RunLog
 
-_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning)\b(?:: .*)?")
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 # PyPI packages that are imported under another name.
 _PACKAGES = {
@@ -64,6 +64,7 @@ def failure_of(
         run.exit_status,
         log.decoder.failure,
         output,
+        is_out_of_memory="R15" in log.troubles,
         time_limit=time_limit,
         dyno=run.dyno or "",
         troubles=[
@@ -83,32 +84,40 @@ def describe_failure(
     time_limit: int | None,
     dyno: str,
     troubles: Sequence[str] = (),
+    is_out_of_memory: bool = False,
 ) -> str:
     """Return the error's text: headline, source lines, remedy, where to find more.
 
     status: None if unknown. log: the last messages of the task. time_limit: in seconds, if it was
     reached. troubles: explanations, such as of the error codes that Heroku logged.
+    is_out_of_memory: whether Heroku ended the dyno for its memory.
     """
+    reason = "its time limit was reached" if time_limit is not None else "out of memory" if is_out_of_memory else ""
+    ending = f"{task} {_outcome(status, reason)}"
+    failure = failure or failure_in(log)
     source, module, remedy = "", None, ""
     if time_limit is not None:
         headline = f"the time limit of {time_limit} s was reached, so Heroku ended the task"
         remedy = f"Set a longer one with --timeout SECONDS (at most {LONGEST_TIMEOUT})."
-    elif failure is not None:
+    elif failure is not None and not (is_out_of_memory and failure.type == "Terminated"):
         headline = clean(f"{failure.type}: {failure.message}".rstrip(": ")[:_LONGEST])
         source, module = _source_lines(failure.frames), failure.missing
+        source = "\n".join(filter(None, [source, *causes(failure.traceback)]))
     else:
-        headline = _last_exception(log) or f"{task} {_outcome(status)}"
+        headline = ending
+    if module is None:
         module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
-    outcome = "" if headline.startswith(task) else f"{task} {_outcome(status)}"
+    outcome = "" if headline == ending else ending
     footer = " · ".join(filter(None, [outcome, "rows so far: %heroku last", f"whole log: %heroku logs {dyno}"]))
     lines = [headline, source, *troubles, remedy, _requirement(module), footer]
     return "\n".join(filter(None, lines))
 
 
-def _outcome(status: int | None) -> str:
+def _outcome(status: int | None, reason: str) -> str:
+    """Return how a task ended; reason: what is known beyond the exit status."""
     if status is None:
         return "ended with an unknown exit status (no exit line arrived)"
-    meaning = _MEANING.get(status) or _signal(status)
+    meaning = reason or _MEANING.get(status) or _signal(status)
     return f"ended with exit status {status}" + (f" ({meaning})" if meaning else "")
 
 
@@ -129,13 +138,6 @@ def _source_lines(frames: Sequence[SourceFrame]) -> str:
             lines.append(numbered(number, text, is_failing=number == frame.line))
             lines += [carets(text, *frame.columns)] if frame.columns and number == frame.line else []
     return "\n".join(filter(None, lines))
-
-
-def _last_exception(log: Sequence[str]) -> str | None:
-    """Return the last line of a traceback in the log of a script that sends no failure record."""
-    if not any(line.startswith("Traceback (most recent call last)") for line in log):
-        return None
-    return next((clean_line(line[:_LONGEST]) for line in reversed(log) if _EXCEPTION.fullmatch(line)), None)
 
 
 def _requirement(module: str | None) -> str:

@@ -31,6 +31,7 @@ from heroku_magic.runs.failures import failure_of
 from heroku_magic.runs.line_inbox import LineInbox
 from heroku_magic.runs.log_reader import RAN_TWICE, RunLog
 from heroku_magic.runs.run_clock import RunClock, seconds_between
+from heroku_magic.runs.tracebacks import failure_in
 from heroku_magic.text.notifier import keeps_notifications, notifications_to, notify
 
 if TYPE_CHECKING:
@@ -343,7 +344,10 @@ class Runner:
         if self.cancel_requested.is_set():
             return RunCancelled(f"{run.task} was stopped after {self._elapsed() or 0:.1f} s; {run.dyno} is gone.", run)
         output = [line.message for line in self.events.latest if line.source == "app"]
-        return failure_of(run, self.log, output, self.spec.timeout if self.is_overdue else None)
+        error = failure_of(run, self.log, output, self.spec.timeout if self.is_overdue else None)
+        if error is not None and self.log.decoder.failure is None and (failure := failure_in(output)):
+            self.events.add(failure)  # as the worker's helper sends it
+        return error
 
     def _finish(self, error: HerokuMagicError | None) -> None:
         run, exit_status = self._run, self._run.exit_status

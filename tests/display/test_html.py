@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from html.parser import HTMLParser
 
 import pytest
@@ -168,6 +169,13 @@ def test_the_lines_of_the_tracebacks_are_not_shown_beside_the_error(fed, say):
     assert run_html(view, final=True, with_error=True).count("ZeroDivisionError: no") == 1
     late = fed(failure, end, say("before"), first, *others)
     assert late.lines() == ["before"]
+
+
+def test_a_live_picture_shows_when_it_was_drawn(fed, clock):
+    drawn = datetime.fromtimestamp(clock.now).astimezone().strftime("as of %H:%M:%S")
+    assert drawn in run_html(fed(), final=False)
+    assert drawn in run_html(fed(), final=True)  # nobody watches it any more
+    assert "as of" not in run_html(fed(DONE), final=True)
 
 
 def test_a_run_without_a_log_has_no_empty_box(history, fed):

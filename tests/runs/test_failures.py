@@ -6,6 +6,7 @@ import pytest
 
 from heroku_magic.protocol.records import Failure, SourceFrame
 from heroku_magic.runs.failures import describe_failure
+from heroku_magic.runs.tracebacks import failure_in
 
 
 def described(status=1, failure=None, log=(), time_limit=None):
@@ -75,6 +76,52 @@ def test_a_time_limit_is_named_instead_of_the_signal():
 
     assert text.startswith("the time limit of 2 s was reached")
     assert "--timeout" in text
+
+
+def test_a_dyno_that_used_too_much_memory_is_not_said_to_be_stopped_from_outside():
+    text = describe_failure(
+        "simulate", 143, Failure("Terminated", "SIGTERM"), [], time_limit=None, dyno="run.1", is_out_of_memory=True
+    )
+    assert text.startswith("simulate ended with exit status 143 (out of memory)\n")
+    assert "SIGTERM" not in described(143, time_limit=2)
+    assert "(its time limit was reached)" in described(143, time_limit=2)
+
+
+SCRIPT = """\
+starting
+Traceback (most recent call last):
+  File "/app/load.py", line 5, in load
+    return {}["k"]
+           ~~^^^^^
+KeyError: 'k'
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/app/main.py", line 9, in <module>
+    load()
+  File "/usr/lib/python3.12/json/decoder.py", line 1, in decode
+    pass
+  File "/app/load.py", line 7, in load
+    raise ValueError("no config") from error
+ValueError: no config"""
+
+
+def test_the_error_of_a_script_has_its_source_lines_and_its_causes():
+    assert described(log=SCRIPT.splitlines()).splitlines()[:-1] == [
+        "ValueError: no config",
+        "  main.py:9  in <module>",
+        "  →    9 | load()",
+        "  load.py:7  in load",
+        '  →    7 | raise ValueError("no config") from error',
+        "  caused by KeyError: 'k'  (load.py:5)",
+    ]
+    assert failure_in(SCRIPT.splitlines()).traceback == SCRIPT.partition("\n")[2]
+
+
+@pytest.mark.parametrize("log", [[], ["ValueError: printed"], ["Traceback (most recent call last):", "  nothing"]])
+def test_a_log_without_a_traceback_has_no_failure(log):
+    assert failure_in(log) is None
 
 
 def test_hostile_text_is_harmless():

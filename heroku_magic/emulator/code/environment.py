@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator.code import file_copy, installer
+from heroku_magic.emulator.code import file_copy, install_failure, installer
 from heroku_magic.emulator.code.requirements import Requirements
 from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.errors import BuildError
@@ -119,7 +119,7 @@ class Environment:
             last = await self._run(command, variables, folder)
             if last is None:
                 return
-        raise BuildError("The app's requirements.txt could not be installed:\n" + "\n".join(last or ()))
+        raise BuildError(install_failure.describe(folder / "requirements.txt", last or ()))
 
     async def _run(self, command: list[str], variables: dict[str, str], folder: Path) -> list[str] | None:
         """Run a command with its output in the log; return the last lines of one that fails."""
