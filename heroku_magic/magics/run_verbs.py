@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -167,11 +168,22 @@ class RunVerbs(VerbGroup):
         error = None if line.options.get("no_raise") else job.exception()
         if error is not None:
             self._shell.user_ns.pop(name, None)
+            self._show_partial(job)
             raise error.with_traceback(None)
         if not name:
             return job.partial
         self._shell.user_ns[name] = job.partial
         return None
+
+    def _show_partial(self, job: Run | Sweep) -> None:
+        """Show the rows of a sweep that failed in part, and let its error's last line find `heroku_magic`."""
+        from heroku_magic.sweeps.sweep import Sweep
+
+        if isinstance(job, Sweep) and (rows := job.partial) is not None:
+            from IPython.display import display
+
+            display(rows)  # type: ignore[no-untyped-call]  # no hints in IPython
+            self._shell.user_ns.setdefault("heroku_magic", sys.modules["heroku_magic"])
 
     def _binder(self, name: str) -> Callable[[Run | Sweep], None]:
         """Return a callback that assigns the table of a successful run to a variable."""

@@ -256,6 +256,7 @@ class Sweep(TableFuture[SweepFailed]):
             "app": self.app,
             "runs": len(self),
             **self.counts(),
+            **({"failed": len(self) - self.counts().get("done", 0)} if self.done() else {}),
             "retried": self._state.retried,
             "releases": sorted(self._state.releases),
             "dynos": len(cost.spans),
@@ -321,8 +322,10 @@ class Sweep(TableFuture[SweepFailed]):
         counts += [f"{missing} of {len(self)} runs were cancelled or not started"] if missing else []
         reason = f" {self._scheduler.stop_reason}." if self._scheduler.stop_reason else ""
         left = [f"{self.leftover_message()} Stopping them is tried again."] if self._scheduler.cost.leftovers() else []
-        kept = f"{done} results are kept: %heroku last has .partial, and %heroku resume runs what is missing."
-        return SweepFailed("\n".join([f"{', '.join(counts)}.{reason}", *left, *self._errors(failed), kept]), self)
+        resume = "%heroku resume runs what is missing"
+        kept = [f"{resume}. To use the results so far:"] if done else [f"No run has a result; {resume}."]
+        kept += [f"res = heroku_magic.last.partial   # {done:,} of {len(self):,} runs"] if done else []
+        return SweepFailed("\n".join([f"{', '.join(counts)}.{reason}", *left, *self._errors(failed), *kept]), self)
 
     def _errors(self, failed: Sequence[Outcome]) -> list[str]:
         """Return a line for each different error, with the first run that has it."""
