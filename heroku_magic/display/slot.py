@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 class OutputSlot:
     """An output for a log and one for a table, created in the cell's own thread; any thread may show a run there.
 
-    verbose: show every line, with its time and source.
+    verbose: show every line, with its time and source. outputs: where to show the log and the table instead
+    of in the cell; each has the method `update` of a display handle.
     """
 
-    def __init__(self, *, verbose: bool = False) -> None:
+    def __init__(self, *, verbose: bool = False, outputs: tuple[Any, Any] | None = None) -> None:
         self._verbose = verbose
-        self._log: Any = empty_output() if in_notebook() else None
-        self._table: Any = empty_output() if in_notebook() else None
+        nowhere = (None, None)
+        self._log, self._table = outputs or ((empty_output(), empty_output()) if in_notebook() else nowhere)
 
     def show(self, run: Run | Sweep) -> None:
         """Show a run or a sweep until it is over, in place of the one before, and then its table below it.

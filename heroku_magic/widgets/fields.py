@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.task import Parameter
 
 # Where a secret may come from; the empty source leaves it out.
-SOURCES = {"environment": "environment variable", "keyring": "keyring", "prompt": "hidden prompt", "": "none"}
+# A form cannot prompt: what is typed into a widget is saved with the notebook.
+SOURCES = {
+    "environment": "environment variable",
+    "keyring": "keyring",
+    "prompt": "copy as cell, which asks",
+    "": "none",
+}
 LARGEST = 2**53  # a browser's numbers are exact up to here
 _MAX_LABEL = 60  # characters
 _MAX_JSON_LINE = 200  # characters of JSON that stay on one line

@@ -195,6 +195,11 @@ class Form:
         return cell(self.task.name, self.value, self.inputs.sources, self._options, self.each)
 
     @property
+    def prompted(self) -> list[str]:
+        """The secrets that only a running cell can ask for."""
+        return [name for name, source in self.inputs.sources.items() if source == "prompt"]
+
+    @property
     def is_busy(self) -> bool:
         """Whether a run is starting, running or stopping."""
         return self.state != READY
@@ -318,8 +323,7 @@ class Form:
         """Reject values that do not fit; and prompts after a click, because only a running cell can prompt."""
         if faults := self.inputs.faults:
             raise InvalidParameters([*faults.values()])
-        prompted = [name for name, source in self.inputs.sources.items() if source == "prompt"]
-        if prompted and not can_prompt:
+        if (prompted := self.prompted) and not can_prompt:
             raise SettingsError(
                 f"{', '.join(prompted)}: only a running cell can prompt for a secret. Run form.run() in a cell, copy "
                 "this form as a cell and run that, or choose another source."

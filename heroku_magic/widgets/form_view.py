@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.text.sanitize import clean_line
@@ -13,10 +14,9 @@ if TYPE_CHECKING:
 
     from heroku_magic.widgets.fields import Field
     from heroku_magic.widgets.form import Form
+    from heroku_magic.widgets.panel import Panel
 
-HEADLESS = (
-    "A form needs a notebook with a user, and there is none. Set form.value and call form.run(), or run the cell below."
-)
+HEADLESS = "A form needs a notebook and its kernel. Run its cell in one, call form.run(), or run the cell below."
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _MAX_VALUE_LENGTH = 200  # characters
 _MAX_SWEPT = 20  # values
@@ -28,54 +28,52 @@ def show(form: Form, *, verbose: bool = False) -> None:
 
     shell = get_ipython()
     if not hasattr(shell, "kernel"):
-        print(text(form, headless=True))  # noqa: T201 - a terminal's display is what is printed
+        print(text(form))  # noqa: T201 - a terminal's display is what is printed
         return
     from heroku_magic.display.slot import OutputSlot
+    from heroku_magic.widgets.panel import Panel
 
-    is_headless = not has_user(shell)
-    if not is_headless:
-        _display(_panel_bundle(form))
-    drawn = bundle(form, headless=is_headless)
+    panel = Panel(form)
+    _display(_panel_bundle(form, panel))
+    drawn = bundle(form)
     record = _display(drawn)
 
     def follow() -> None:
         nonlocal drawn
-        if (now := bundle(form, headless=is_headless)) != drawn:
+        if (now := bundle(form)) != drawn:
             drawn = now
             record.update(now, raw=True)
 
     form.on_change(follow)
-    form.slot = OutputSlot(verbose=verbose)
+    form.slot = OutputSlot(verbose=verbose, outputs=panel.outputs if _is_voila() else None)
 
 
-def has_user(shell: Any) -> bool:
-    """Tell whether somebody can press a button: a notebook that runs without a user does not allow prompts either.
+def _is_voila() -> bool:
+    """Whether Voila serves the page, which shows what a kernel displays later only inside of widgets.
 
-    https://jupyter-client.readthedocs.io/en/stable/messaging.html#execute
+    https://voila.readthedocs.io/en/stable/customize.html#accessing-the-voila-version
     """
-    content = shell.get_parent().get("content", {})
-    return bool(content.get("allow_stdin"))
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
 
 
-def bundle(form: Form, *, headless: bool = False) -> dict[str, str]:
-    """Return the record of a form as `text/plain` and `text/html`; headless: with the note that it cannot be used."""
+def bundle(form: Form) -> dict[str, str]:
+    """Return the record of a form as `text/plain` and `text/html`, with the note that it cannot be used."""
     from heroku_magic.display.html import template
 
     record = template("record.html.j2", "heroku_magic.widgets").render(
         form=form,
-        note=HEADLESS if headless else "",
+        note=HEADLESS,
         rows=_rows(form),
         ended=_ended(form),
     )
-    return {"text/plain": text(form, headless=headless), "text/html": record}
+    return {"text/plain": text(form), "text/html": record}
 
 
-def text(form: Form, *, headless: bool = False) -> str:
+def text(form: Form) -> str:
     """Return the record of a form as lines: its values, how the last run ended, and the equal cell."""
     rows = [f"  {name} = {value}  {hint}".rstrip() for name, value, hint in _rows(form)]
-    note = [HEADLESS] if headless else []
     ended = [f"last run: {_ended(form)}"] if _ended(form) else []
-    return "\n".join([*note, f"{form.task.name}({form.task.signature})", *rows, *ended, "", form.cell])
+    return "\n".join([HEADLESS, f"{form.task.name}({form.task.signature})", *rows, *ended, "", form.cell])
 
 
 def _ended(form: Form) -> str:
@@ -111,10 +109,8 @@ def _cut(value: str) -> str:
     return clean_line(value if len(value) <= _MAX_VALUE_LENGTH else f"{value[: _MAX_VALUE_LENGTH - 1]}…")
 
 
-def _panel_bundle(form: Form) -> dict[str, Any]:
-    from heroku_magic.widgets.panel import Panel
-
-    model = {"version_major": 2, "version_minor": 0, "model_id": Panel(form).box.model_id}
+def _panel_bundle(form: Form, panel: Panel) -> dict[str, Any]:
+    model = {"version_major": 2, "version_minor": 0, "model_id": panel.box.model_id}
     note = f"Form of {form.task.name}. It needs a kernel: its values and its last run follow."
     return {_VIEW: model, "text/plain": note}
 

@@ -5,6 +5,8 @@ The button is Run and then Stop. It is never disabled, because that would take t
 
 from __future__ import annotations
 
+import json
+import threading
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -15,13 +17,24 @@ from heroku_magic.widgets.controls import NO_MATH, Control
 from heroku_magic.widgets.form_inputs import NameValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from heroku_magic.widgets.form import Form
 
+_CLEAR_AFTER = 2.0  # seconds, within which a page has run a script
+# Pages that are not served by HTTPS or from this machine have no clipboard: there the text is selected.
+_COPY = """
+const form = () => document.querySelector('.heroku-form.ID');
+const report = text => { form().querySelector('[role=status]').textContent = text };
+const select = () => { const box = form().querySelector('.heroku-cell textarea'); box.focus(); box.select();
+                       report('Press Ctrl+C or ⌘C to copy the cell.') };
+if (navigator.clipboard) navigator.clipboard.writeText(TEXT).then(() => report('The cell is copied.'), select);
+else setTimeout(select, 100);
+"""
+
 
 class Panel:
-    """The widgets of one form; `box` contains them all."""
+    """The widgets of one form; `box` contains them all. outputs: for the log and the table, where cells have none."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -29,14 +42,18 @@ class Panel:
         self._rows = NameValueEditor(form.inputs.rows, form.put_rows) if form.task.schema is None else None
         self._button = ipywidgets.Button()
         self._button.add_class("heroku-run")
-        self._button.on_click(lambda _: form.press())
+        self._button.on_click(lambda _: self._press())
         self._copy = ipywidgets.Button(description="Copy as cell")
         self._copy.on_click(lambda _: self._toggle_cell())
         self._status = ipywidgets.HTML()
         self._status.add_class("heroku-status")
+        self._clipboard = WidgetOutput()
+        self._clipboard.box.add_class("heroku-clipboard")
         self._cell = ipywidgets.Textarea(description="Cell")
         self._cell.add_class("heroku-cell")
         self._cell.layout.display = "none"
+        self.outputs = WidgetOutput(), WidgetOutput()
+        self._id = f"heroku-{self._cell.model_id}"
         self.box = self._layout()
         self._draw()
         form.on_change(self._draw)
@@ -48,15 +65,33 @@ class Panel:
         fields = [control.row for control in self._controls.values()]
         rows = [self._rows.box] if self._rows else []
         head = ipywidgets.HTML(f"<style>{css}</style>{_title(self._form)}")
-        box = ipywidgets.VBox([head, *fields, *rows, bar, self._cell])
+        box = ipywidgets.VBox([head, *fields, *rows, bar, self._cell, self._clipboard.box])
         box.add_class("heroku-form")
-        return box
+        box.add_class(self._id)
+        return ipywidgets.VBox([box, *(output.box for output in self.outputs)])
+
+    def _press(self) -> None:
+        """Run or stop; a form cannot ask for a secret, so then its cell is copied, which can."""
+        form = self._form
+        if form.is_busy or form.inputs.faults or not form.prompted:
+            form.press()
+            return
+        if self._cell.layout.display == "none":
+            self._toggle_cell()
+        form.notify(f"Run the copied cell: it asks for {', '.join(form.prompted)}.")
 
     def _toggle_cell(self) -> None:
         is_hidden = self._cell.layout.display == "none"
         self._cell.layout.display = None if is_hidden else "none"
         self._copy.description = "Hide cell" if is_hidden else "Copy as cell"
         self._draw()
+        if is_hidden:
+            script = _COPY.replace("ID", self._id).replace("TEXT", json.dumps(self._form.cell))
+            self._clipboard.update({"application/javascript": script}, raw=True)
+            # A saved notebook must not copy when it is opened again.
+            clear = threading.Timer(_CLEAR_AFTER, lambda: self._clipboard.update({"text/plain": ""}, raw=True))
+            clear.daemon = True
+            clear.start()
 
     def _draw(self) -> None:
         """Show what the form says. Equal values send no message."""
@@ -71,6 +106,17 @@ class Panel:
         if self._cell.layout.display != "none":
             self._cell.value = form.cell
             self._cell.rows = min(12, form.cell.count("\n") + 1)
+
+
+class WidgetOutput:
+    """An output inside of a widget, which any thread may replace as a display handle does."""
+
+    def __init__(self) -> None:
+        self.box = ipywidgets.Output()
+
+    def update(self, data: Mapping[str, Any], *, raw: bool) -> None:  # noqa: ARG002 - as of a display handle
+        """Show a bundle in place of the one before."""
+        self.box.outputs = ({"output_type": "display_data", "data": dict(data), "metadata": {}},)
 
 
 class NameValueEditor:

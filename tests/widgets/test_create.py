@@ -238,18 +238,18 @@ def test_invalid_start_values_are_rejected_before_anything_is_shown(front_end):
 
 
 @pytest.mark.usefixtures("kernels")
-def test_a_headless_notebook_gets_a_note_and_the_declaration_but_no_widgets(folder):
+def test_a_kernel_that_allows_no_prompt_sends_the_widgets_and_their_record(folder):
     with kernel(folder) as started:
         out = headless(started).run("form = %heroku form ticks --arg n=3")
         ran = started.run("form.run().result().i.tolist()")
-        loaded = started.run("import sys; 'ipywidgets' in sys.modules")
 
-    (record, _, _) = displays(out)
-    assert record["text/plain"].startswith("A form needs a notebook with a user, and there is none")
+    (view, record, log, table) = displays(out)
+    assert VIEW in view
+    assert log["text/html"] == table["text/html"] == ""
+    assert record["text/plain"].startswith("A form needs a notebook and its kernel")
     assert "ticks(n: int = 2, every: float = 0.0, mark: str = 'a')" in record["text/plain"]
-    assert "A form needs a notebook with a user" in record["text/html"]
+    assert "A form needs a notebook and its kernel" in record["text/html"]
     assert ran.value == "[0, 1, 2]"
-    assert loaded.value == "False"
 
 
 def test_the_copied_cell_gives_the_same_result(nobody):
@@ -309,4 +309,4 @@ def test_the_python_api_makes_a_form_too(nobody):
     nobody.run("import heroku_magic; form = heroku_magic.form('ticks', {'n': 1})")
 
     assert nobody.run("len(form.run().result())").value == "1"
-    assert len(displays(nobody.run("form"))) == 3
+    assert len(displays(nobody.run("form"))) == 4

@@ -380,8 +380,8 @@ def test_the_record_safely_shows_values_help_and_the_last_run(make, runs):
     assert "✓ exit 0" in stays["text/html"]
     assert "last run: ✓ exit 0" in stays["text/plain"]
     assert "<script" not in stays["text/html"]
-    assert "notebook with a user" not in stays["text/plain"]
-    assert text(form, headless=True).startswith("A form needs a notebook with a user, and there is none")
+    assert "A form needs a notebook and its kernel" in stays["text/html"]
+    assert text(form).startswith("A form needs a notebook and its kernel")
 
 
 def test_the_record_does_not_claim_that_a_run_continues(make, runs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 
 import ipywidgets
@@ -182,7 +183,7 @@ def test_a_secret_has_no_text_box(make):
     form = make(task=secret)
     page = Page(form)
     (choice,) = page.of(ipywidgets.Dropdown)
-    assert [label for label, _ in choice.options] == ["environment variable KEY", "keyring", "hidden prompt"]
+    assert [label for label, _ in choice.options] == ["environment variable KEY", "keyring", "copy as cell, which asks"]
     choice.value = 1
     assert form.inputs.sources == {"KEY": "keyring"}
     assert page.of(ipywidgets.Text) == []
@@ -270,3 +271,38 @@ def test_every_control_has_an_accessible_name(make):
 
     assert len(controls) > 30
     assert all(one.description for one in controls)
+
+
+def test_run_copies_the_cell_where_only_a_cell_can_ask_for_a_secret(make, runs):
+    secret = Task("plain", "env", {"properties": {"KEY": {"type": "string", "writeOnly": True}}, "required": ["KEY"]})
+    page = Page(make(task=secret))
+    page.labelled("Run").click()
+
+    assert page.labelled("Cell").value == "%%heroku plain --secret KEY"
+    assert page.labelled("Cell").layout.display is None
+    assert "Run the copied cell: it asks for KEY." in page.text
+    assert runs.threads == []
+
+
+def test_copy_as_cell_copies_once_and_leaves_no_script_in_the_notebook(make, monkeypatch):
+    monkeypatch.setattr("heroku_magic.widgets.panel._CLEAR_AFTER", 0.05)
+    page = Page(make({"label": "a'b"}))
+    clipboard = next(one for one in page.of(ipywidgets.Output) if "heroku-clipboard" in one._dom_classes)
+    page.labelled("Copy as cell").click()
+    script = clipboard.outputs[0]["data"]["application/javascript"]
+
+    assert json.dumps(page.labelled("Cell").value) in script
+    until(lambda: "application/javascript" not in clipboard.outputs[0]["data"])
+    page.labelled("Hide cell").click()
+    assert "application/javascript" not in clipboard.outputs[0]["data"]
+
+
+def test_what_a_run_shows_goes_into_the_panel_where_a_page_has_no_cells(make):
+    panel = Panel(make())
+    log, table = panel.outputs
+    log.update({"text/plain": "line 1"}, raw=True)
+    log.update({"text/plain": "line 2"}, raw=True)
+
+    assert [output["data"] for output in log.box.outputs] == [{"text/plain": "line 2"}]
+    assert table.box.outputs == ()
+    assert {log.box, table.box} <= {*every(panel.box)}
