@@ -24,8 +24,10 @@ class OutputSlot:
 
     def __init__(self, *, verbose: bool = False, outputs: tuple[Any, Any] | None = None) -> None:
         self._verbose = verbose
-        nowhere = (None, None)
-        self._log, self._table = outputs or ((empty_output(), empty_output()) if in_notebook() else nowhere)
+        if outputs is None:
+            outputs = (empty_output(), empty_output()) if in_notebook() else (None, None)
+        self._log: Any = outputs[0]
+        self._table: Any = outputs[1]
 
     def show(self, run: Run | Sweep) -> None:
         """Show a run or a sweep until it is over, in place of the one before, and then its table below it.

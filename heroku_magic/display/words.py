@@ -151,7 +151,7 @@ def quantity(count: int, noun: str) -> str:
 def outcome(run: Run | Sweep) -> str:
     """Return how a run ended, as `✓ exit 0 · 10 rows · 2.1 s`, or a sweep, as `✓ 24 of 24 runs done · 9.3 s`."""
     table = run.partial
-    rows = "" if table is None else f"{len(table):,} rows"
+    rows = "" if table is None else quantity(len(table), "row")
     seconds = "" if run.seconds is None else f"{run.seconds:.1f} s"
     state = _sweep_state(run) if _is_sweep(run) else _run_state(run)
     return SEPARATOR.join(filter(None, [state, rows, seconds]))

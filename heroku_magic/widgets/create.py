@@ -130,7 +130,9 @@ def _start(
 
 
 def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Run | Sweep | None) -> str:
-    """The list price of so many runs, judged by the earlier runs of this process; empty if there were none.
+    """Seconds and list price of so many runs, judged by the earlier runs of this process.
+
+    Before the first one, what an hour costs.
 
     Without a chosen size, the last run shows which one Heroku uses.
     """
@@ -146,10 +148,21 @@ def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Ru
         prices=settings.prices,
     )
     estimate = Estimate(spec, runs, measured=mean_duration(spec))
+    seconds = "" if estimate.measured is None else f"about {_seconds(estimate.measured * runs)}"
     if spec.is_local:
-        return "free"
-    if estimate.measured is None or estimate.dollars is None:
-        return ""
-    if estimate.dollars < 0.0001:
+        return f"{seconds}, free".removeprefix(", ")
+    hour = spec.price(spec.size, 3600)
+    if hour is None:
+        return seconds
+    price = f"{_dollars(hour)} per hour" if estimate.dollars is None or not seconds else _dollars(estimate.dollars)
+    return f"{seconds}, {price} on {spec.size}".removeprefix(", ")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:,.0f} s"
+
+
+def _dollars(dollars: float) -> str:
+    if 0 < dollars < 0.0001:
         return "under $0.0001"
-    return f"about ${estimate.dollars:.4f}" if estimate.dollars < 1 else f"about ${estimate.dollars:,.2f}"
+    return f"${dollars:.4f}" if dollars < 1 else f"${dollars:,.2f}"

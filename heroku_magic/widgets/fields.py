@@ -188,7 +188,13 @@ class NumberField(Field):
 
 
 class SliderField(NumberField):
-    """A number between two limits."""
+    """A number between two limits, which may be narrower than those that the task declares."""
+
+    @property
+    def hint(self) -> str:
+        """The parameter's help and the limits of the slider."""
+        limits = expectation({**self.schema, "minimum": self.lowest, "maximum": self.highest})
+        return " · ".join(filter(None, [self.parameter.description, limits]))
 
 
 @dataclass(frozen=True)

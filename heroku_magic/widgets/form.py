@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from heroku_magic.display.words import outcome, quantity
+from heroku_magic.display.words import outcome
 from heroku_magic.errors import HerokuMagicError, InvalidParameters, SettingsError
 from heroku_magic.text.sanitize import clean, clean_line
 from heroku_magic.widgets.cell_source import cell
@@ -52,7 +52,7 @@ class Submit(Protocol):
 class FormBackend:
     """What a form needs of its app and its notebook.
 
-    price: describes the price of so many runs, given the last one; empty if it is unknown. find_source:
+    price: describes seconds and dollars of so many runs, given the last one; empty if unknown. find_source:
     where a secret comes from at first. show: shows the form in the current cell.
     """
 
@@ -169,20 +169,21 @@ class Form:
 
     @property
     def offer(self) -> str:
-        """The label of the button: `Stop`, `Run`, or `Run 24 runs` with their price if it is known."""
+        """The label of the button: `Stop`, `Run`, or `Run 24` for a sweep."""
         if self.is_busy:
             return "Stop"
         if not self.each or self.inputs.faults:
             return "Run"
-        count = self.inputs.run_count
-        return " · ".join(filter(None, [f"Run {quantity(count, 'run')}", self._backend.price(count, self.last)]))
+        return f"Run {self.inputs.run_count:,}"
 
     @property
     def status(self) -> str:
-        """What the form is doing, or how its last run ended, in one line."""
+        """What the form is doing, how its last run ended, and what the next one takes, in one line."""
         if self.is_busy:
             return " · ".join(filter(None, [f"● {self.state}", self.message]))
-        return self.message or self.ended
+        is_estimated = not self.inputs.faults and (self.each or not self.ended)
+        estimate = self._backend.price(self.inputs.run_count, self.last) if is_estimated else ""
+        return self.message or " · ".join(filter(None, [self.ended, estimate]))
 
     @property
     def result(self) -> pd.DataFrame | None:

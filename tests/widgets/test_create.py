@@ -134,7 +134,7 @@ def test_a_cell_with_each_starts_a_form_that_sweeps_these_fields(front_end):
     assert out.error is None
     assert "mark = each of x, y" in displays(out)[1]["text/plain"]
     front_end.run("form = _")
-    assert front_end.run("form.offer").value == "'Run 6 runs · free'"
+    assert front_end.run("form.offer").value == "'Run 6'"
     assert front_end.run("form.each, form.value").value == "({'mark': ['x', 'y'], 'n': range(1, 4)}, {'every': 0})"
     assert front_end.run("print(form.cell)").text == (
         "%%heroku ticks --jobs 2 --each mark,n\nmark = ['x', 'y']\nn = range(1, 4)\nevery = 0\n"
@@ -142,7 +142,7 @@ def test_a_cell_with_each_starts_a_form_that_sweeps_these_fields(front_end):
     out = front_end.run(
         "line = %heroku form ticks --each n={[1, 2]} --chunk auto --retries 1 --retry-tasks\nline.offer, line.cell"
     )
-    assert "'Run 2 runs · free'" in out.value
+    assert "'Run 2'" in out.value
     assert "%%heroku ticks --chunk auto --retries 1 --retry-tasks --each n\\nn = [1, 2]" in out.value
 
 
@@ -185,18 +185,18 @@ def test_the_price_of_a_sweep_is_estimated_from_earlier_runs():
         heroku = SimpleNamespace(settings=settings, app="priced", app_name="priced")
         return _price(heroku, Task("ticks", "", None), size, runs, last)
 
-    assert price("standard-1x") == "", "no run was measured yet"
+    assert price("standard-1x") == "$0.0347 per hour on standard-1x", "no run was measured yet"
+    assert price("standard-1x", is_local=True) == "free"
     order = RunSpec("priced", "priced", "ticks", "ticks", {})
     for seconds in (36.0, 12.0):
         registry.record_duration(order, "standard-1x", seconds)
 
-    assert price("standard-1x") == "about $0.0231"
-    assert price("standard-1x", runs=100_000) == "about $23.15"
-    assert price("standard-1x", runs=0) == "under $0.0001"
-    assert price(None) == "", "Heroku chooses the size"
-    assert price(None, SimpleNamespace(size="standard-1x")) == "about $0.0231", "as it did for the last run"
-    assert price("eco", SimpleNamespace(size="standard-1x")) == ""
-    assert price("standard-1x", is_local=True) == "free"
+    assert price("standard-1x") == "about 2,400 s, $0.0231 on standard-1x"
+    assert price("standard-1x", runs=100_000) == "about 2,400,000 s, $23.15 on standard-1x"
+    assert price(None) == "about 2,400 s", "Heroku chooses the size"
+    last = SimpleNamespace(size="standard-1x")
+    assert price(None, last) == "about 2,400 s, $0.0231 on standard-1x", "as it did for the last run"
+    assert price("eco", last) == ""
 
 
 def test_values_that_a_form_cannot_sweep_are_rejected(front_end):

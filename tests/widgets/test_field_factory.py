@@ -151,6 +151,7 @@ def test_two_or_three_numbers_are_a_slider_within_the_declared_range():
 
     assert type(shaped) is SliderField
     assert (shaped.lowest, shaped.highest, shaped.step, shaped.start) == (5, 100, 10, 20)
+    assert shaped.hint == "a whole number from 5 up to 100"
     assert field(declared({**NUMBER, "default": 3.0}), (0.5, 1.5)).start == 0.5, "the default is not in the range"
 
 

@@ -200,24 +200,34 @@ def test_swept_fields_make_a_sweep_of_all_combinations(make, runs):
     assert "seed = each of 0, 1, 2" in text(form)
 
 
-def test_the_button_shows_the_number_of_runs_and_their_price(make, runs):
+def test_the_button_shows_the_number_of_runs_and_the_status_what_they_take(make, runs):
     asked = []
-    form = make(price=lambda count, last: asked.append(last) or f"about ${count / 100:.2f}")
-    assert form.offer == "Run"
+    form = make(price=lambda count, last: asked.append(last) or f"about {count} s, ${count / 100:.2f}")
+    assert (form.offer, form.status) == ("Run", "about 1 s, $0.01"), "before the first run"
     form.each = {"n": range(1, 25)}
-    assert form.offer == "Run 24 runs · about $0.24"
+    assert (form.offer, form.status) == ("Run 24", "about 24 s, $0.24")
     sweep = form.run()
     assert form.offer == "Stop"
     sweep.end()
     until(lambda: form.state == "ready")
-    assert form.offer == "Run 24 runs · about $0.24"
-    assert asked == [None, sweep]
+    assert form.offer == "Run 24"
+    assert form.status == "✓ 24 of 24 runs done · 2.1 s · about 24 s, $0.24"
+    assert asked == [None, None, sweep]
     form.put_swept("n", "7")
-    assert form.offer == "Run 1 run · about $0.01"
+    assert form.offer == "Run 1"
     form.sweep("n", is_swept=False)
 
-    assert form.offer == "Run"
-    assert make(each={"n": [1, 2]}).offer == "Run 2 runs", "where the price is not known it is not named"
+    assert (form.offer, form.status) == ("Run", "✓ 24 of 24 runs done · 2.1 s")
+    assert make(each={"n": [1, 2]}).status == "", "where the price is not known it is not named"
+
+
+def test_one_row_is_not_rows(make):
+    form = make()
+    run = form.run()
+    run.partial = ["the row"]
+    run.end()
+    until(lambda: form.state == "ready")
+    assert form.status == "✓ exit 0 · 1 row · 2.1 s"
 
 
 def test_stop_cancels_the_sweep(make, runs):
@@ -294,13 +304,13 @@ def test_too_many_combinations_are_reported_before_anything_starts(make, runs):
     form.press()
     until(lambda: form.state == "ready")
     assert runs.threads == []
-    assert make(each={"rate": range(200), "seed": range(51)}, sample=20).offer == "Run 20 runs"
-    assert make(each={"rate": range(200), "seed": range(51)}, chunk=100).offer == "Run 10,200 runs"
+    assert make(each={"rate": range(200), "seed": range(51)}, sample=20).offer == "Run 20"
+    assert make(each={"rate": range(200), "seed": range(51)}, chunk=100).offer == "Run 10,200"
 
 
 def test_in_step_counts_pairs_and_requires_lists_of_equal_length(make):
     form = make(each={"rate": [1, 2, 3], "seed": [1, 2, 3]}, zip=True)
-    assert form.offer == "Run 3 runs"
+    assert form.offer == "Run 3"
     form.put_swept("seed", "1, 2")
 
     assert "rate has 3, seed has 2" in form.inputs.faults[""]
@@ -344,7 +354,7 @@ def test_an_undeclared_task_is_swept_over_the_given_values(make, runs):
 def test_rows_are_swept_with_one_value_per_line(make, runs):
     form = make({"NAME": "Ada"}, task=PLAIN)
     form.put_rows([("NAME", "Ada"), ("CITY", "Rome\n\nOslo", True), ("", "", True)])
-    assert (form.value, form.each, form.offer) == ({"NAME": "Ada"}, {"CITY": ["Rome", "Oslo"]}, "Run 2 runs")
+    assert (form.value, form.each, form.offer) == ({"NAME": "Ada"}, {"CITY": ["Rome", "Oslo"]}, "Run 2")
     assert form.cell == "%%heroku plain --each CITY\nCITY = ['Rome', 'Oslo']\nNAME = 'Ada'"
     assert "CITY = each of Rome, Oslo" in text(form)
     form.put_rows([("CITY", " \n", True)])
