@@ -1,7 +1,7 @@
-"""Guards against dynos of a run that go on unseen: those of lost create requests, and those that could not be stopped.
+"""Finds and stops dynos that a run leaves running: those of lost create requests, and those that could not be stopped.
 
 A create request whose response was lost may take effect at any later time, even when the run has its dyno or has
-ended. A stop is believed only when the dyno is no longer listed.
+ended. A dyno counts as stopped only when it is no longer listed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from heroku_magic.api.log_lines import LogLine
     from heroku_magic.runs.spec import RunSpec
 
-WATCH = 180.0  # seconds for which dynos of a lost create request are looked for
+WATCH = 180.0  # seconds during which a lost create request may still start a dyno
 STOP_AGAIN = 45.0  # seconds after which a dyno that is still listed is stopped again: Heroku grants it 30
 STOP_RETRY = 1.0  # seconds after which a stop that failed is tried again
 STOP_PATIENCE = 15.0  # seconds for which the run waits for a stop to succeed; afterwards the guard goes on alone
-NOT_FOUND = 3  # answers that there is no such dyno until it is believed: a new one may not be visible yet
-WATCH_INTERVAL = 2.0  # seconds between two glances at the shared look-ups after the end
-MISSES = 2  # look-ups, some seconds apart, in which a dyno that was never listed must be missing
+NOT_FOUND = 3  # 404 responses before a dyno counts as gone: a new one may not be visible yet
+WATCH_INTERVAL = 2.0  # seconds between two checks after the end of the run
+MISSES = 2  # lists of dynos, some seconds apart, that must lack a dyno that was never listed
 MISS_INTERVAL = 3.0
 
 
@@ -68,7 +68,7 @@ class DynoGuard:
         self._client, self._spec, self._run, self._report = client, spec, run, report
         self._lock = threading.RLock()
         self._own: Dyno | None = None
-        self._looked_at = self._own_began = self._requested_at = time.monotonic()
+        self._checked_at = self._own_began = self._requested_at = time.monotonic()
         self._lost_at: float | None = None
         self._must_end: dict[str, GuardedDyno] = {}
         self._not_found, self._was_missing, self._missing_at = 0, False, 0.0
@@ -78,17 +78,17 @@ class DynoGuard:
     # -- what the run reports ---------------------------------------------------------------------
 
     def create_sent(self) -> None:
-        """Take note that a create request is about to be sent."""
+        """Record that a create request is about to be sent."""
         self._requested_at = time.monotonic()
 
     def response_lost(self) -> None:
-        """Take note that the last create request may still take effect."""
+        """Record that the last create request may still take effect."""
         self._lost_at = time.monotonic()
 
     def use(self, dyno: Dyno, age: float | None = None) -> None:
-        """Take note of the dyno that the run uses. age: in seconds; None for one that was just created."""
-        self._own, self._looked_at = dyno, time.monotonic()
-        self._own_began = self._requested_at if age is None else self._looked_at - age
+        """Record the dyno that the run uses. age: in seconds; None for one that was just created."""
+        self._own, self._checked_at = dyno, time.monotonic()
+        self._own_began = self._requested_at if age is None else self._checked_at - age
 
     def is_own(self, dyno: Dyno) -> bool:
         """Return whether a listed dyno is the one that the run uses; found in the log, it has no id but a name."""
@@ -100,10 +100,10 @@ class DynoGuard:
         """Whether a create request may have started another dyno."""
         return self._lost_at is not None
 
-    # -- looking and stopping ---------------------------------------------------------------------
+    # -- checking and stopping --------------------------------------------------------------------
 
     def stop_own(self) -> None:
-        """Stop the dyno that the run uses; `look` tries again until it is gone. Raises ApiError."""
+        """Stop the dyno that the run uses; `check` tries again until it is gone. Raises ApiError."""
         if (own := self._own) is not None:
             with self._lock:
                 guarded = self._must_end.setdefault(own.id, GuardedDyno(own, self._own_began))
@@ -146,7 +146,7 @@ class DynoGuard:
         was_missing, self._was_missing = self._was_missing, not any(map(self.is_own, dynos))
         return was_missing and self._was_missing
 
-    def see_stopped(self) -> str:
+    def stop_and_wait(self) -> str:
         """Stop the dyno that the run uses, wait some seconds until it is gone, and return what is known then."""
         until = time.monotonic() + STOP_PATIENCE
         with suppress(ApiError):
@@ -154,10 +154,10 @@ class DynoGuard:
         while self.left() and time.monotonic() < until:
             time.sleep(STOP_RETRY / 2)
             with suppress(ApiError):
-                self.look()
+                self.check()
         return self.leftover_message() or f"{self._own and self._own.name} was stopped."
 
-    def stop_unseen(self) -> str:
+    def stop_without_log(self) -> str:
         """Stop the dyno that the run uses, whose log is lost, and return a sentence about it."""
         try:
             self.stop_own()
@@ -166,16 +166,16 @@ class DynoGuard:
         return f"Heroku is stopping {self._own and self._own.name}."
 
     def own_ended(self) -> None:
-        """Take note that the dyno that the run uses has exited."""
+        """Record that the dyno that the run uses has exited."""
         if self._own is not None:
             self._must_end.pop(self._own.id, None)
 
     def run_ended(self) -> None:
-        """Take note that the run has ended, its own dyno or not."""
+        """Record that the run has ended, although its own dyno may still run."""
         self._finished_at = time.monotonic()
 
-    def look(self, dynos: Iterable[Dyno] | None = None) -> None:
-        """Stop what must end and is still listed. dynos: those of the app, just listed. Raises ApiError."""
+    def check(self, dynos: Iterable[Dyno] | None = None) -> None:
+        """Stop the dynos that must end and are still listed. dynos: the app's, just listed. Raises ApiError."""
         dynos = self._client.dynos(self._spec.app) if dynos is None else dynos
         ours = [dyno for dyno in dynos if run_id(dyno.command) == self._run]
         listed = {key for dyno in ours for key in (dyno.id, dyno.name)}
@@ -188,33 +188,33 @@ class DynoGuard:
                 if not self._is_over(guarded, guarded.dyno.id in listed, now):
                     self._stop_again(guarded, now)
 
-    def look_for_extras(self, dynos: Iterable[Dyno] | None = None) -> None:
-        """Look for dynos of lost create requests; the run goes on when that fails."""
+    def check_for_extras(self, dynos: Iterable[Dyno] | None = None) -> None:
+        """Stop dynos of lost create requests; if they cannot be listed, report it and let the run go on."""
         if self.had_lost_response:
             try:
-                self.look(dynos)
+                self.check(dynos)
             except ApiError as error:
                 self._report(f"It is unknown whether a lost create request started another dyno for this run: {error}")
 
-    def glance(self) -> None:
-        """Look for dynos of lost create requests whenever the look-up that all runs share is due."""
+    def check_if_due(self) -> None:
+        """Check for dynos of lost create requests if the list that all runs share is due for an update."""
         if not self.had_lost_response:
             return
         with suppress(ApiError):
-            if (dynos := registry.dynos_since(self._client, self._spec.app, self._looked_at)) is not None:
-                self._looked_at = time.monotonic()
-                self.look_for_extras(dynos)
+            if (dynos := registry.dynos_since(self._client, self._spec.app, self._checked_at)) is not None:
+                self._checked_at = time.monotonic()
+                self.check_for_extras(dynos)
 
-    def look_at_end(self, backlog: Callable[[], list[LogLine]]) -> None:
-        """Look for dynos of lost create requests, also for those that have come and gone. backlog: of the app's log."""
+    def check_at_end(self, backlog: Callable[[], list[LogLine]]) -> None:
+        """Check for dynos of lost create requests, including those that have ended. backlog: returns the app's log."""
         if not self.had_lost_response:
             return
-        self.look_for_extras()
+        self.check_for_extras()
         with suppress(ApiError, LogStreamError):
             self._account(backlog())
 
     def _account(self, lines: list[LogLine]) -> None:
-        """Account for dynos that have come and gone, by the lines of their start and end."""
+        """Add the running time of dynos that have ended, by the log lines of their start and end."""
         with self._lock:
             known = {one.dyno.name for one in self._must_end.values()} | {self._own.name if self._own else ""}
             for start in started_by(self._run, lines):
@@ -224,7 +224,7 @@ class DynoGuard:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Go on after the end of the run, until nothing is left that may be running, or the process ends."""
+        """Keep checking after the end of the run until no dyno may be running any more, or the process ends."""
         registry.watch(self._run, self)
         try:
             yield
@@ -236,11 +236,11 @@ class DynoGuard:
         while not (self.is_settled() or registry.is_ending() or self._spec.is_local):
             time.sleep(WATCH_INTERVAL)
             with suppress(ApiError):
-                if (dynos := registry.dynos_since(self._client, self._spec.app, self._looked_at)) is not None:
-                    self._looked_at = time.monotonic()
-                    self.look(dynos)
+                if (dynos := registry.dynos_since(self._client, self._spec.app, self._checked_at)) is not None:
+                    self._checked_at = time.monotonic()
+                    self.check(dynos)
         if not registry.is_ending():
-            self.look_at_end(partial(backlog, self._client, self._spec.app, ONE_OFF))
+            self.check_at_end(partial(backlog, self._client, self._spec.app, ONE_OFF))
 
     def _add_extra(self, dyno: Dyno) -> None:
         """Guard a dyno that a lost request started besides the run's own."""
@@ -277,7 +277,7 @@ class DynoGuard:
             try:
                 self._stop(guarded)
             except NotFound:
-                return  # the next look decides whether it is gone or not visible yet
+                return  # the next check decides whether it is gone or not visible yet
 
     def _stop(self, guarded: GuardedDyno) -> None:
         self._client.stop_dyno(self._spec.app, guarded.dyno.id)
@@ -290,7 +290,7 @@ class DynoGuard:
         return [one for one in [*self._must_end.values()] if one.ended_at is None]
 
     def is_settled(self) -> bool:
-        """Return whether nothing is left to look for."""
+        """Return whether no dyno can be left."""
         is_watched = self._lost_at is not None and time.monotonic() < self._lost_at + WATCH
         return not is_watched and not self.left()
 

@@ -62,7 +62,7 @@ class WatchedDynos(Protocol):
     def is_settled(self) -> bool:
         """Return whether there are none."""
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Stop those that are listed. Raises ApiError."""
 
     def leftover_message(self) -> str:
@@ -206,7 +206,7 @@ def _look_once_more(watched: list[WatchedDynos]) -> None:
 
 def _look(dynos: WatchedDynos) -> None:
     with suppress(ApiError):
-        dynos.look()
+        dynos.check()
 
 
 def _print(message: str) -> None:

@@ -134,10 +134,10 @@ class Runner:
             else:
                 self._stream = LogStream(self.client, self.spec.app, dyno.name, self._inbox.put).start()
             self._watch_losses()
-            self.guard.look_for_extras()
+            self.guard.check_for_extras()
             self._follow(dyno)
             self.guard.own_ended()
-            self.guard.look_at_end(self._stream.backlog)
+            self.guard.check_at_end(self._stream.backlog)
             self._finish(self._verdict())
             until = time.monotonic() + LATE
             while (left := until - time.monotonic()) > 0:
@@ -161,8 +161,8 @@ class Runner:
         is_left = isinstance(error, LogStreamError | EmulatorError | NotFound | RunCancelled)
         try:
             if self._dyno_id and not (is_left or self._file) and not self.log.life.is_over(time.monotonic()):
-                error.args = (f"{error} {self.guard.see_stopped()}",)
-            self.guard.look_for_extras()
+                error.args = (f"{error} {self.guard.stop_and_wait()}",)
+            self.guard.check_for_extras()
         finally:
             self._finish(error)
 
@@ -211,7 +211,7 @@ class Runner:
         if self._run.state != "stopping":
             self._change("stopping")
             self.log.life.skip_late_lines()
-            self.guard.look_for_extras()
+            self.guard.check_for_extras()
         try:
             if self.guard.try_to_stop():
                 self.log.life.mark_gone(time.monotonic())  # it has ended by itself
@@ -258,7 +258,7 @@ class Runner:
                 self._take(item)
             elif time.monotonic() - heard_at >= SILENCE:
                 self._look_up(heard_at)
-            self.guard.glance()
+            self.guard.check_if_due()
             self._fill_gaps()
             self._warn()
 
@@ -308,7 +308,7 @@ class Runner:
     def _lost_log(self, error: LogStreamError) -> HerokuMagicError:
         """Describe a broken log session; it stops the dyno of a sweep, while a single run's is left to its user."""
         is_stopped = self._shared_log is not None and not self.spec.is_detached
-        leftover = self.guard.stop_unseen() if is_stopped else self._run.leftover_message()
+        leftover = self.guard.stop_without_log() if is_stopped else self._run.leftover_message()
         if self.spec.is_local:
             return EmulatorError(
                 f"The embedded Heroku ended while {self.spec.task} was running, and its dynos with it. "

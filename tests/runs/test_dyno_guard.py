@@ -60,12 +60,12 @@ def test_a_dyno_that_appears_late_is_stopped_reported_and_billed_until_it_is_gon
     guard.response_lost()
     guard.use(dyno(1))
     platform.listed = [dyno(1)]
-    guard.look()
+    guard.check()
     assert platform.stopped == []
 
     platform.listed = [dyno(1), dyno(2), dyno(3, run="hm-99999999")]
-    guard.look()
-    guard.look()
+    guard.check()
+    guard.check()
     assert platform.stopped == ["id-2"]
     assert [one.dyno.name for one in guard.extra_dynos()] == ["run.2"]
     assert "run.2 is being stopped: a create request whose response was lost" in guard.messages[0]
@@ -73,7 +73,7 @@ def test_a_dyno_that_appears_late_is_stopped_reported_and_billed_until_it_is_gon
     assert not guard.is_settled()
 
     platform.listed = [dyno(1)]
-    guard.look()
+    guard.check()
     assert guard.leftover_message() == ""
     before = guard.extra_seconds()
     time.sleep(0.05)
@@ -84,7 +84,7 @@ def test_an_extra_dyno_is_billed_from_its_creation_by_the_clock_of_the_platform(
     guard.response_lost()
     guard.use(dyno(1, at=30), age=20.0)
     platform.listed = [dyno(2, at=35)]
-    guard.look()
+    guard.check()
 
     [(size, seconds)] = guard.extra_seconds()
     assert size == "Basic"
@@ -95,7 +95,7 @@ def test_a_dyno_that_was_found_in_the_log_is_the_runs_own_by_its_name(guard, pla
     guard.response_lost()
     guard.use(Dyno("run.1", "run.1", "step", "2026-01-01T12:00:00Z", "starting", "", "run", DynoRelease("", 0)))
     platform.listed = [dyno(1)]
-    guard.look()
+    guard.check()
 
     assert platform.stopped == []
     assert not guard.is_missing(0.0)
@@ -114,18 +114,18 @@ def test_dynos_that_have_come_and_gone_are_billed_by_their_lines(guard, platform
         line("run.3", 5, "Starting process with command `step #hm-99999999`"),
         line("run.2", 12, "Process exited with status 0"),
     ]
-    guard.look_at_end(lambda: lines)
-    guard.look_at_end(lambda: lines)
+    guard.check_at_end(lambda: lines)
+    guard.check_at_end(lambda: lines)
 
     assert guard.extra_seconds() == [("basic", pytest.approx(7.0))]
     assert [message.split()[0] for message in guard.messages] == ["run.2"]
 
 
-def test_without_a_lost_response_nobody_looks(guard, platform):
+def test_without_a_lost_response_no_request_is_made(guard, platform):
     guard.use(dyno(1))
-    guard.look_for_extras(iter(()))
-    guard.look_at_end(lambda: pytest.fail("no request is needed"))
-    guard.glance()
+    guard.check_for_extras(iter(()))
+    guard.check_at_end(lambda: pytest.fail("no request is needed"))
+    guard.check_if_due()
 
     assert guard.is_settled()
 
@@ -163,10 +163,10 @@ def test_a_stop_is_tried_again_for_a_while_and_then_by_the_guard_alone(guard, pl
     assert "run.1 of shop may still be running" in guard.leftover_message()
     time.sleep(0.02)
     assert guard.extra_seconds()[0][1] >= 0.02, "it costs after the end of its run"
-    guard.look()
+    guard.check()
     assert platform.stopped == ["id-1"]
     platform.listed = []
-    guard.look()
+    guard.check()
     assert guard.is_settled()
     assert guard.messages[-1] == "run.1 is gone."
 
