@@ -30,7 +30,7 @@ _MOST = 300  # completions, because an app may have 10,000 names
 
 @dataclass(frozen=True)
 class Match:
-    """One completion, with its help, type or price."""
+    """One completion, with its kind, type or price."""
 
     text: str
     hint: str = ""
@@ -84,7 +84,7 @@ def complete(text: str, sources: CompletionSources, *, is_first_line: bool = Tru
     if "--" in words:
         return None
     if cell is None and not words:
-        return _matching(typed, (Match(verb.name, verb.summary) for verb in VERBS.values()))
+        return _matching(typed, (Match(verb.name, "verb") for verb in VERBS.values()))
     verb = cell or _verb(words.pop(0))
     return _of_line(_read(verb, words, typed), sources) if verb else None
 
@@ -135,7 +135,7 @@ def _options(line: _Line) -> Iterable[Match]:
     """Yield the options that can still be given, by their long names."""
     for option in (*line.verb.options, HELP):
         if option.many or option.name not in line.used:
-            yield Match(option.names[-1], option.help)
+            yield Match(option.names[-1], "option")
 
 
 def _values(kind: str, typed: str, line: _Line, sources: CompletionSources) -> Matches:
@@ -145,14 +145,14 @@ def _values(kind: str, typed: str, line: _Line, sources: CompletionSources) -> M
     if kind == "folder":
         return _paths(typed)
     by_kind: dict[str, Callable[[], Iterable[Match]]] = {
-        "task": lambda: (Match(task.name, task.summary or "task") for task in sources.tasks(line.where)),
+        "task": lambda: (Match(task.name, "task") for task in sources.tasks(line.where)),
         "dyno": lambda: (Match(name, "dyno") for name in sources.dynos(line.where) if name not in line.words),
         "app": lambda: (Match(name, "app") for name in sources.apps()),
         "run": lambda: (Match(name, "run") for name in sources.runs()),
         **dict.fromkeys(("variable", "variables"), lambda: (Match(name, "variable") for name in sources.variables())),
         "secret": lambda: (_as_match(one, "") for one in _declared(line, sources) if one.is_secret),
         "size": _sizes,
-        "verb": lambda: (Match(verb.name, verb.summary) for verb in VERBS.values()),
+        "verb": lambda: (Match(verb.name, "verb") for verb in VERBS.values()),
         "region": lambda: (Match("us", "United States"), Match("eu", "Europe")),
         "scopes": lambda: (Match(scope, "scope") for scope in SCOPES),
         "none": lambda: [Match("none")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from heroku_magic.runs.jobs import StartedJob
 
 # Older versions of IPython wrap magics in generated functions, whose frames have no module name.
+_VERB_HELP = re.compile(r"(%heroku [\w:]+) ?\?{1,2}")
 _NOT_THE_CALLER = frozenset({"heroku_magic", "IPython", "decorator", ""})
 
 
@@ -167,9 +169,15 @@ def unload(shell: InteractiveShell) -> None:
 def give_empty_body(lines: list[str]) -> list[str]:
     r"""Add an empty body to a cell that is only `%%heroku …` or `%%dyno …`, which IPython would reject.
 
+    `%heroku VERB?` becomes the verb's help; IPython would look for an object of that name.
+
     >>> give_empty_body(["%%heroku --arg n=10"])
     ['%%heroku --arg n=10\n', '\n']
+    >>> give_empty_body(["%heroku run?"])
+    ['%heroku run --help\n']
     """
+    if len(lines) == 1 and (asked := _VERB_HELP.fullmatch(lines[0].strip())):
+        return [f"{asked[1]} --help\n"]
     words = lines[0].split(maxsplit=1) if lines else []
     if not words or words[0] not in MAGICS or "".join(lines[1:]).strip():
         return lines

@@ -139,7 +139,7 @@ def test_completions_report_how_much_they_replace():
 def test_each_completion_has_a_hint():
     assert Match("eco", "from the monthly pool of hours") in complete("%%heroku -s ", Facts()).found
     assert Match("standard-1x", "$0.035/h") in complete("%%heroku -s st", Facts()).found
-    assert complete("%%heroku s", Facts()).found == [Match("simulate", "Estimate pi.")]
+    assert complete("%%heroku s", Facts()).found == [Match("simulate", "task")]
     assert complete("%%heroku simulate -e n", Facts()).found == [Match("n=", "int from 1 up to 9")]
     assert Match("method=", "'naive' or 'fast' or 'a b'") in complete("%%heroku simulate -e ", Facts()).found
 
@@ -180,3 +180,10 @@ def test_hostile_names_are_left_out_and_long_lists_are_cut():
 
     assert texts("%%heroku ", Facts(*evil)) == ["fine"]
     assert len(texts("%%heroku ", Facts(*crowd))) == 300
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("%heroku st", "verb"), ("%%heroku --tim", "option"), ("%%heroku s", "task")]
+)
+def test_a_completion_shows_a_short_kind_instead_of_help(text, kind):
+    assert {match.hint for match in complete(text, Facts()).found} == {kind}

@@ -6,6 +6,7 @@ import pytest
 
 from heroku_magic.magics.commands import DYNO, VERBS
 from heroku_magic.magics.help_text import help_text
+from heroku_magic.magics.heroku_magics import give_empty_body
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -28,3 +29,14 @@ def test_the_help_of_a_cell_of_code_fits_80_columns_and_shows_every_option_and_a
     assert max(map(len, text.splitlines())) <= 80
     assert all(name in text for option in DYNO.options for name in option.names)
     assert DYNO.cell_examples[0].splitlines()[0] in text
+
+
+@pytest.mark.parametrize("question", ["%heroku run?", "%heroku run??", "%heroku run ?", "%heroku ps:stop?"])
+def test_a_question_mark_after_a_verb_shows_its_help(question):
+    assert give_empty_body([question]) == [f"{question.rstrip('? ')} --help\n"]
+
+
+def test_a_question_mark_elsewhere_stays():
+    for text in ("%heroku?", "%heroku run -- ls ?", "%%heroku run?"):
+        assert give_empty_body([text, "x"]) == [text, "x"]
+    assert give_empty_body(["%heroku run -- ls ?"]) == ["%heroku run -- ls ?"]
