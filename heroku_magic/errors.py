@@ -285,6 +285,10 @@ class Unreachable(ApiError):
     sent = True
 
 
+class AttachFailed(HerokuMagicError):
+    """An attached dyno could not be connected to."""
+
+
 class LogStreamError(HerokuMagicError):
     """The log session was lost and could not be reopened."""
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.api import rest
+from heroku_magic.api.host import parse
 from heroku_magic.api.resources import (
     AccountInfo,
     App,
+    AttachedDyno,
+    Authority,
     Authorization,
     Build,
     Dyno,
@@ -196,6 +200,22 @@ class HerokuClient:
         body = rest.dyno_request(command, env, size=size, time_to_live=time_to_live)
         url = rest.path("apps", app, "dynos")
         return self._transport.send("POST", url, Dyno, body=body, retry_if=is_safe_to_retry)
+
+    def attach_dyno(
+        self, app: str, command: str, env: Mapping[str, str | Secret], *, size: str | None, time_to_live: int
+    ) -> tuple[Dyno, Secret]:
+        """Start a one-off dyno that waits for a client, and return it with the URL to connect to; as `create_dyno`."""
+        body = rest.dyno_request(command, env, size=size, time_to_live=time_to_live, attach=True)
+        url = rest.path("apps", app, "dynos")
+        dyno = self._transport.send("POST", url, AttachedDyno, body=body, retry_if=is_safe_to_retry)
+        return dyno, dyno.attach_url
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return what decides whether an attached dyno's certificate is trusted: an emulator has its own authority."""
+        address = parse(self.base_url)
+        if address is None or not address.is_loopback:
+            return ssl.create_default_context()
+        return ssl.create_default_context(cadata=self._get("/emulator/authority", Authority).certificate)
 
     def stop_dyno(self, app: str, dyno: str) -> None:
         """Ask Heroku to stop a dyno: SIGTERM, 30 seconds, SIGKILL."""

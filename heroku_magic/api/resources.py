@@ -167,6 +167,18 @@ class Dyno(msgspec.Struct, frozen=True):
     release: DynoRelease
 
 
+class Authority(msgspec.Struct, frozen=True):
+    """The certificate of the authority that the embedded Heroku's TLS connections can be checked by."""
+
+    certificate: str
+
+
+class AttachedDyno(Dyno, frozen=True):
+    """A dyno whose input and output a client connects to. The URL is a secret: whoever has it is that client."""
+
+    attach_url: Secret
+
+
 class LogSession(msgspec.Struct, frozen=True):
     """A log session. Its URL is a secret, because anybody who has it can read the app's log."""
 

@@ -134,12 +134,13 @@ def is_listed_as(token: Secret, listed: Secret) -> bool:
 
 
 def dyno_request(
-    command: str, env: Mapping[str, str | Secret], *, size: str | None, time_to_live: int
+    command: str, env: Mapping[str, str | Secret], *, size: str | None, time_to_live: int, attach: bool = False
 ) -> dict[str, Any]:
     """Return the body of a dyno create: https://devcenter.heroku.com/articles/platform-api-reference#dyno-create."""
     body: dict[str, Any] = {
         "command": command,
-        "attach": False,
+        "attach": attach,
+        **({"force_no_tty": True} if attach else {}),
         "env": dict(env),
         "type": ONE_OFF,
         "time_to_live": time_to_live,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
 
-OPTIONS = frozenset({"secrets", "size", "timeout", "override", "max_cost", "allow_pickle"})
+OPTIONS = frozenset({"secrets", "size", "timeout", "override", "max_cost", "warm", "allow_pickle"})
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -131,7 +131,7 @@ class Decorator:
 
     Parameters
     ----------
-    secrets, size, timeout, override, max_cost, allow_pickle
+    secrets, size, timeout, override, max_cost, warm, allow_pickle
         As for `Heroku.submit`: `@function(size="standard-2x")`.
 
     Examples
@@ -159,6 +159,7 @@ class Decorator:
         timeout: int | None = None,
         override: Iterable[str] = (),
         max_cost: float | None = None,
+        warm: bool = False,
         allow_pickle: bool = False,
     ) -> Callable[[Callable[P, T]], Function[P, T]]: ...
 

@@ -10,9 +10,9 @@ from heroku_magic.accounts.secret_sources import find
 from heroku_magic.app import resume as resumption
 from heroku_magic.app.executors import function_executor, task_executor
 from heroku_magic.app.function import Decorator
-from heroku_magic.app.management import ManagedApp
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
+from heroku_magic.app.warm_app import WarmApp
 from heroku_magic.display.sweep_output import sweep_bundle
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @notifies_owner
-class Heroku(ManagedApp):
+class Heroku(WarmApp):
     """A connection to one app, on Heroku or on the embedded Heroku. Created by `heroku_magic.connect()`.
 
     Attributes
@@ -113,6 +113,7 @@ class Heroku(ManagedApp):
         rows: bool = True,
         detach: bool = False,
         max_cost: float | None = None,
+        warm: bool = False,
         allow_pickle: bool = False,
     ) -> Run:
         """Start a run of a task and return it at once, like `concurrent.futures.Executor.submit`.
@@ -144,6 +145,8 @@ class Heroku(ManagedApp):
             The run goes on when this process ends; `attach` returns to it.
         max_cost
             Dollars at list price; limits the dyno's life.
+        warm
+            Run on a dyno that stays for the next calls: the first one boots it. The timeout is then the call's.
         allow_pickle
             Let a function's value come back as a pickle: whoever can deploy to the app can run code on this computer.
 
@@ -163,7 +166,7 @@ class Heroku(ManagedApp):
     def _start(self, spec: RunSpec) -> Run:
         self._hidden.update(spec.secrets.values())
         with cancelled_on_error():
-            run = Run(self.client, spec).start()
+            run = Run(self.client, spec, runner=self._runner(spec)).start()
             run.call_when_done(self._planner.bundler.learn)
             _remember(run)
             return run
@@ -193,6 +196,7 @@ class Heroku(ManagedApp):
         any_type: bool = False,
         override: Iterable[str] = (),
         rows: bool = True,
+        warm: bool = False,
         allow_pickle: bool = False,
     ) -> Sweep:
         """Start a run for each combination of values and return the sweep at once.
@@ -201,6 +205,8 @@ class Heroku(ManagedApp):
         ----------
         task, code, detach, secrets, size, timeout, any_type, override, rows, allow_pickle
             As for `submit`, for each run.
+        warm
+            Refused: each run of a sweep has its own dyno.
         each
             Values by parameter. A table or a list of dicts under a name that the task does not declare makes one run
             per row.

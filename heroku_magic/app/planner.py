@@ -16,11 +16,12 @@ from heroku_magic.app.bundler import Bundler
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.errors import ApiError, InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.protocol.environ import name_faults, to_env
-from heroku_magic.protocol.helper import runs_helper_only
+from heroku_magic.protocol.helper import helper_task, runs_helper_only
 from heroku_magic.protocol.task import NOT_LOOKED_UP, check
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import discard, notifications_to, notify
+from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -62,12 +63,16 @@ class Planner:
             return self.bundle_spec(self.bundle(options.code, {}, parameters, options), parameters, options)
         values = {**parameters, **self.secrets(options, parameters)}
         if options.command is not None:
+            if options.warm:
+                raise InvalidOptions("A warm dyno runs tasks, cells and functions, not commands: leave out --warm.")
             if task is not None:
                 raise InvalidOptions("Give either a task or a command, not both.")
             spec = self._spec(_title(options.command), options.command, to_env(values), options)
             return replace(spec, is_compound=not runs_helper_only(options.command))
         chosen, env = self._checked(task, values, options)
         spec = self._spec(chosen.name, chosen.name, env, options)
+        if options.warm:
+            return replace(spec, module=_warm_module(chosen))
         return replace(spec, is_compound=not runs_helper_only(chosen.command))
 
     def bundle(
@@ -152,6 +157,7 @@ class Planner:
             is_detached=options.detach,
             is_local=settings.is_local,
             allow_pickle=options.allow_pickle,
+            is_warm=options.warm,
             prices=settings.prices,
         )
         return spec if options.max_cost is None else _within_budget(spec, options.max_cost)
@@ -244,6 +250,16 @@ def check_single_program(task: str | None, options: RunOptions) -> None:
     """Raise InvalidOptions for code together with a task or a command."""
     if task is not None or options.command is not None:
         raise InvalidOptions("Give only one of these: code, a task or a command.")
+
+
+def _warm_module(task: Task) -> str:
+    """Return the module of a task that a warm dyno can run. Raises InvalidOptions for another."""
+    if (module := helper_task(task.command)) is None:
+        raise InvalidOptions(
+            f"{task.name} runs `{clean_line(task.command[:80])}`. A warm dyno runs only Python tasks whose command is "
+            "`python -m heroku_task NAME`: leave out --warm."
+        )
+    return module
 
 
 def encode(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict[str, str | Secret]:

@@ -59,11 +59,9 @@ def load(name, optional=False):
     return sys.modules[name]
 """
 # Absolute paths, because a cell may change the current folder.
-_LOAD_MODULES = """\
-load('heroku_task')
-driver = load('heroku_driver')
-sys.path = [os.path.abspath(one) for one in path]
-"""
+_RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
+_LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
+_OF_SERVER = ("heroku_task", "heroku_server")
 _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added later
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
 _ONLY_PICKLES = r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule)|_(reduce|getstate)$"
@@ -201,9 +199,24 @@ class CallBundle(Bundle):
         return {**sizes, "cloudpickle": len(_compress(self._cloudpickle.encode()))}
 
 
+def server_env(idle: float) -> dict[str, str | Secret]:
+    """Return the environment of a dyno that serves calls until none has come for `idle` seconds."""
+    modules = {name: sources("RemoteServer")[name] for name in _OF_SERVER}
+    start = f"server = load('heroku_server')\n{_RESTORE_PATH}server.main({idle!r}, load, sources)\n"
+    return {"RUN_CODE": _compress(f"{_DEFINE_LOAD}sources = {modules!r}\nload('heroku_task')\n{start}".encode())}
+
+
+def server_modules() -> dict[str, str]:
+    """Return the modules that calls need and that such a dyno gets over its connection, as they are many."""
+    return {name: text for name, text in sources("RemoteServer").items() if name not in _OF_SERVER}
+
+
 @cache
 def sources(kind: str) -> dict[str, str]:
-    """Return the minified text of each module that travels with a "RemoteCell" or a "RemoteCall", by module name."""
+    """Return the minified text of each module that travels, by module name.
+
+    kind: "RemoteCell", "RemoteCall" or "RemoteServer", which runs both of them and tasks.
+    """
     folder = Path(__file__).parents[1]
     paths = {
         "heroku_columns": folder / "protocol" / "columns.py",
@@ -211,14 +224,17 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_output": folder / "bundle" / "remote" / "output.py",
         "heroku_task": shipped_worker() / "heroku_task.py",
         "heroku_typed_decoder": folder / "protocol" / "typed_decoder.py",
-        **({"heroku_typed_json": folder / "protocol" / "typed_json.py"} if kind == "RemoteCall" else {}),
+        **({"heroku_typed_json": folder / "protocol" / "typed_json.py"} if kind != "RemoteCell" else {}),
+        **({"heroku_server": folder / "bundle" / "remote" / "server.py"} if kind == "RemoteServer" else {}),
     }
-    outputs = ("display", "show") if kind == "RemoteCell" else ("send_table", "to_base64")
+    cell, call = ("display", "show"), ("send_table", "to_base64")
+    outputs = {"RemoteCell": cell, "RemoteCall": call}.get(kind, cell + call)
     names = {
         "heroku_columns": ("build_frame",),
-        "heroku_driver": ("main", kind),
+        "heroku_driver": ("main", *(("run", "RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
         "heroku_output": ("show_open_figures", *outputs),
-        "heroku_task": _HELPER_NAMES,
+        "heroku_server": ("main",),
+        "heroku_task": (*_HELPER_NAMES, *(("_APP_FOLDER", "_run_task", "_Sender") if kind == "RemoteServer" else ())),
     }
     return {name: minify(path.read_text(encoding="utf-8"), names.get(name)) for name, path in paths.items()}
 

@@ -256,6 +256,17 @@ _TABLE = (
     ),
     Verb("ps", "list the dynos, and which run each of ours belongs to", _CONNECTED, ("%heroku ps",)),
     Verb(
+        "warm [N]",
+        "keep N dynos for calls with --warm, or list them; 0 stops them",
+        (
+            *_CONNECTED,
+            Option("-s, --size SIZE", "dyno size, such as standard-2x"),
+            Option("--idle TIME", "stop a dyno after this time without a call (default: 5m)", convert=_lifetime),
+            Option("--life TIME", "stop a dyno after this time (default: 24h)", convert=_lifetime),
+        ),
+        ("%heroku warm 2", "%heroku warm", "%heroku warm 0"),
+    ),
+    Verb(
         "stop DYNO…",
         "stop dynos that heroku_magic started",
         (*_CONNECTED, Option("--any", "also stop dynos that others started")),

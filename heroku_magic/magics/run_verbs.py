@@ -126,6 +126,19 @@ class RunVerbs(VerbGroup):
         columns = "dyno state size command since run app"
         return table(columns, rows) if len(apps) > 1 else table(columns[:-4], [row[:-1] for row in rows])
 
+    def _warm(self, line: ParsedLine) -> pd.DataFrame:
+        if line.word is not None and not line.word.isdecimal():
+            raise InvalidOptions(f'"{line.word}" is not a number of dynos. Expected, for example, %heroku warm 2')
+        given = {name: line.options[name] for name in ("size", "idle", "life") if name in line.options}
+        dynos = self._connect(line).warm(None if line.word is None else int(line.word), **given)
+        return table(
+            "dyno state size release calls seconds dollars",
+            [
+                (one.dyno, one.state, one.info.size, one.info.release.version, one.calls, one.seconds, one.dollars)
+                for one in dynos
+            ],
+        )
+
     def _stop(self, line: ParsedLine) -> None:
         from heroku_magic.magics.app_search import find_dyno
 

@@ -12,7 +12,7 @@ _PREFIXES = (
 )
 _RUNS_HELPER_ONLY = re.compile(
     rf" *(?:(?:\w+=[^\s;&|<>()`$\\]*|{_PREFIXES}) +)*[\w./-]*python[\d.]*(?: +-(?:[WX] +)?[\w=:.]+)*? +-m +heroku_task"
-    r"(?: +[\w.=-]+)*(?: +2>&1)? *"
+    r"(?: +(?P<task>[\w.=-]+))*(?: +2>&1)? *"
 )
 
 
@@ -32,3 +32,14 @@ def runs_helper_only(command: str) -> bool:
     False
     """
     return _RUNS_HELPER_ONLY.fullmatch(command) is not None
+
+
+def helper_task(command: str) -> str | None:
+    """Return the task that a command line runs with the helper; None if it runs anything else.
+
+    >>> helper_task("python -m heroku_task simulate")
+    'simulate'
+    >>> helper_task("Rscript simulate.R")
+    """
+    match = _RUNS_HELPER_ONLY.fullmatch(command)
+    return match["task"] if match and (match["task"] or "-")[0] != "-" else None

@@ -1,10 +1,13 @@
-"""A run as its runner sees it."""
+"""A run, and the lines of its dyno, as its runner sees them."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.errors import FailedRun
+
+if TYPE_CHECKING:
+    from heroku_magic.api.log_lines import LogLine
 
 
 class RunHandle(FailedRun, Protocol):
@@ -23,3 +26,17 @@ class RunHandle(FailedRun, Protocol):
 
     def leftover_message(self) -> str:
         """Return a sentence about what may still be running, and until when."""
+
+
+class DynoStream(Protocol):
+    """Passes the lines of one dyno to a run."""
+
+    @property
+    def gaps(self) -> int:
+        """How often lines may have been lost."""
+
+    def backlog(self) -> list[LogLine]:
+        """Return the last lines of the app. Raises LogStreamError."""
+
+    def close(self) -> None:
+        """Stop passing lines on."""

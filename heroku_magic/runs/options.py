@@ -109,9 +109,9 @@ class RunOptions:
 
     command: any command instead of a task. code: a cell's text or a function instead of a task. secrets: names of
     parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters may
-    replace. rows: False collects no rows. detach: the run outlives this process. max_cost: dollars at list price.
-    allow_pickle: a function's value may come back as a pickle. dry_run: set by `estimate()`; nothing may start, and
-    nothing asks for secrets.
+    replace. warm: use a dyno that stays. rows: False collects no rows. detach: the run outlives this process. max_cost:
+    dollars at list price. allow_pickle: a function's value may come back as a pickle. dry_run: set by `estimate()`;
+    nothing may start, and nothing asks for secrets.
     """
 
     command: str | None = None
@@ -134,6 +134,7 @@ class RunOptions:
     )
     max_cost: float | None = _MAX_COST
     detach: bool = _option(False, "--detach", help="return a handle at once; the run goes on after the kernel ends")
+    warm: bool = _option(False, "--warm", help="keep the dyno for the next calls, which then need no boot")
     rows: bool = _option(
         True, "--rows", metavar="none", help="collect no rows from the task's output", convert=_no_rows
     )
@@ -149,6 +150,8 @@ class RunOptions:
         if self.timeout is not None and not 0 < self.timeout <= LONGEST_TIMEOUT:
             raise InvalidOptions(f"timeout is {self.timeout}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
         _check_dollars("max_cost", self.max_cost)
+        if self.warm and self.detach:
+            raise InvalidOptions("warm and detach exclude each other: a warm dyno ends with this process.")
 
 
 @dataclass(frozen=True, kw_only=True)

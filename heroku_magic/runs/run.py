@@ -71,11 +71,12 @@ class Run(TableFuture[HerokuMagicError]):
         *,
         log: SharedLog | None = None,
         on_exit: Callable[[], None] = lambda: None,
+        runner: Callable[..., Runner] = Runner,
     ) -> None:
         """Prepare a run; `start()` requests its dyno.
 
         detached: a run of another process to attach. log: the log session of a sweep. on_exit: called when
-        the dyno has exited, possibly before its last lines are read.
+        the dyno has exited, possibly before its last lines are read. runner: what drives the run.
         """
         self.task = spec.task
         self.app = spec.app_name
@@ -87,7 +88,7 @@ class Run(TableFuture[HerokuMagicError]):
         self.ends_at: float | None = None
         self.seconds: float | None = None
         self.exit_status: int | None = None
-        self._runner = Runner(self, client, spec, detached, shared_log=log, on_exit=on_exit, on_end=self._call_back)
+        self._runner = runner(self, client, spec, detached, shared_log=log, on_exit=on_exit, on_end=self._call_back)
         self.id = self._runner.key.run
         self._events = self._runner.events
         self._log = self._runner.log

@@ -40,12 +40,11 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.log_lines import LogLine
     from heroku_magic.api.resources import Dyno
-    from heroku_magic.api.shared_log import DynoLog, SharedLog
+    from heroku_magic.api.shared_log import SharedLog
     from heroku_magic.runs.detached import Detached
-    from heroku_magic.runs.handle import RunHandle
+    from heroku_magic.runs.handle import DynoStream, RunHandle
     from heroku_magic.runs.spec import RunSpec
 
-LATE = 1.0  # seconds to keep reading after the end, for late lines
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up
 BACKLOG_RETRY = 30.0  # seconds until the backlog is read again after a failure
 QUIET = 60.0  # seconds without output after which the user gets a hint
@@ -58,6 +57,8 @@ class Runner:
     shared_log: the log session of a sweep, which also queues for capacity itself. on_exit: called when
     the dyno has exited, possibly before its last lines are read. on_end: called when the run has ended.
     """
+
+    late = 1.0  # seconds to keep reading after the end
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class Runner:
             client, spec, self.key, guard=self.guard, wait=self.cancel_requested.wait, is_patient=shared_log is None
         )
         self._inbox = LineInbox()
-        self._stream: LogStream | DynoLog | None = None
+        self._stream: DynoStream | None = None
         self._losses: LossStream | None = None
         self._file = detached_runs.path(detached.run) if detached else None
         self._dyno_id = ""
@@ -129,17 +130,14 @@ class Runner:
     def _work(self) -> None:
         try:
             dyno = self._attach(self._detached) if self._detached else self._create()
-            if self._shared_log is not None:
-                self._stream = self._shared_log.follow(dyno.name, self._inbox.put)
-            else:
-                self._stream = LogStream(self.client, self.spec.app, dyno.name, self._inbox.put).start()
+            self._stream = self._open_log(dyno)
             self._watch_losses()
             self.guard.check_for_extras()
             self._follow(dyno)
             self.guard.own_ended()
             self.guard.check_at_end(self._stream.backlog)
             self._finish(self._verdict())
-            until = time.monotonic() + LATE
+            until = time.monotonic() + self.late
             while (left := until - time.monotonic()) > 0:
                 if isinstance(late := self._inbox.next(left), list):
                     self._take(late)
@@ -155,6 +153,11 @@ class Runner:
                 self._losses.close()
             registry.discard(self.key.run)
             self.events.close()
+
+    def _open_log(self, dyno: Dyno) -> DynoStream:
+        if self._shared_log is not None:
+            return self._shared_log.follow(dyno.name, self._inbox.put)
+        return LogStream(self.client, self.spec.app, dyno.name, self._inbox.put).start()
 
     def _fail(self, error: HerokuMagicError) -> None:
         """End the run with an error. A dyno that would go on unseen is stopped; one that can be attached is left."""
@@ -342,7 +345,8 @@ class Runner:
         run = self._run
         run.exit_status = self.log.exit_status
         if self.cancel_requested.is_set():
-            return RunCancelled(f"{run.task} was stopped after {self._elapsed() or 0:.1f} s; {run.dyno} is gone.", run)
+            stopped = f"{run.task} was stopped after {self._elapsed() or 0:.1f} s"
+            return RunCancelled(f"{stopped}; {run.dyno} {'stays warm' if self.spec.is_warm else 'is gone'}.", run)
         output = [line.message for line in self.events.latest if line.source == "app"]
         error = failure_of(run, self.log, output, self.spec.timeout if self.is_overdue else None)
         if error is not None and self.log.decoder.failure is None and (failure := failure_in(output)):

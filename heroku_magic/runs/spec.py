@@ -21,7 +21,8 @@ class RunSpec:
     without the run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the
     time limit in seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs
     on the embedded Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a
-    function's value may be unpickled. prices: dollars per month by dyno size.
+    function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module. prices:
+    dollars per month by dyno size.
     """
 
     app: str
@@ -36,6 +37,8 @@ class RunSpec:
     is_local: bool = False
     is_compound: bool = False
     allow_pickle: bool = False
+    is_warm: bool = False
+    module: str | None = None
     prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH, repr=False)
 
     def price(self, size: str | None, seconds: float | None) -> float | None:

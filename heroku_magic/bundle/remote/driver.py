@@ -31,11 +31,17 @@ _LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
 
 def main(program: RemoteProgram) -> NoReturn:
     """Run a program and end the process."""
+    status = run(program)
+    os._exit(status)  # `sys.exit` would wait for threads that may never end
+
+
+def run(program: RemoteProgram) -> int:
+    """Run a program and return its exit status."""
     os.environ.setdefault("MPLBACKEND", "Agg")  # a dyno has no screen
     heroku_task._join_threads = program.end_threads
     status = heroku_task._exit_status(lambda: heroku_task._run(lambda: _run_all(program)))
     heroku_task._flush_streams()
-    os._exit(status)  # `sys.exit` would wait for threads that may never end
+    return status
 
 
 def _run_all(program: RemoteProgram) -> int:

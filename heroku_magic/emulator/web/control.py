@@ -33,6 +33,17 @@ class FaultsHandler(ApiHandler):
         self.get()
 
 
+class AuthorityHandler(ApiHandler):
+    """The certificate authority of the connections to attached dynos."""
+
+    reads = GLOBAL
+    is_free = is_spared = True
+
+    def get(self) -> None:
+        """`GET /emulator/authority`."""
+        self.respond({"certificate": self.platform.rendezvous.authority.read_text(encoding="ascii")})
+
+
 class RequestsHandler(ApiHandler):
     """How many requests of the budget were spent."""
 

@@ -53,6 +53,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     "/oauth/authorizations": oauth.AuthorizationsHandler,
     f"/oauth/authorizations/{_NAME}": oauth.AuthorizationHandler,
     "/oauth/sessions/~": oauth.SessionHandler,
+    "/emulator/authority": control.AuthorityHandler,
     "/emulator/faults": control.FaultsHandler,
     "/emulator/requests": control.RequestsHandler,
     "/schema": schema.SchemaHandler,

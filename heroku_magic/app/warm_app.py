@@ -1,0 +1,102 @@
+"""The part of `Heroku` that keeps dynos warm: they stay attached and take call after call."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from heroku_magic.app.management import ManagedApp
+from heroku_magic.errors import InvalidOptions
+from heroku_magic.runs.options import LONGEST_TIMEOUT, check_count
+from heroku_magic.runs.runner import Runner
+from heroku_magic.runs.spec import RunSpec
+from heroku_magic.text.notifier import notifies_owner
+from heroku_magic.warm.call_runner import CallRunner
+from heroku_magic.warm.warm_dynos import IDLE, LONGEST_IDLE, WarmDynos
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heroku_magic.accounts.settings import Settings
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.text.notifier import MessageCallback
+    from heroku_magic.warm.warm_dyno import WarmDyno
+
+
+@notifies_owner
+class WarmApp(ManagedApp):
+    """An app whose dynos can be kept warm."""
+
+    def __init__(self, client: HerokuClient, app: str, settings: Settings, on_message: MessageCallback = print) -> None:
+        super().__init__(client, app, settings, on_message)
+        self._warm = WarmDynos(client, self._release_number)
+
+    def warm(
+        self, count: int | None = None, *, size: str | None = None, idle: float = IDLE, life: int = LONGEST_TIMEOUT
+    ) -> list[WarmDyno]:
+        """Keep `count` dynos warm for calls with `warm=True`, and return all warm dynos.
+
+        Parameters
+        ----------
+        count
+            How many dynos of this size to keep; those that are missing are booted, those beyond it are stopped. 0 stops
+            all dynos of all sizes; None changes nothing.
+        size
+            The dyno size; None is the connection's.
+        idle
+            Seconds without a call after which a dyno ends, at most 3,600.
+        life
+            Seconds that a dyno may exist.
+
+        Raises
+        ------
+        InvalidOptions
+            If a number is out of range, or more dynos are wanted than may run at once.
+        ApiError, AttachFailed
+            If a dyno could not be booted; none of those that failed is left.
+
+        Examples
+        --------
+        >>> import heroku_magic
+        >>> heroku = heroku_magic.connect(local=True, say=lambda message: None)
+        >>> dynos = heroku.warm(1)
+        >>> heroku.run(code="[{'n': 6 * 7}]", warm=True)["n"].tolist()
+        [42]
+        >>> heroku.warm(0)
+        []
+        """
+        check_count("count", count, 0)
+        size = size or self.settings.size
+        if not 0 < idle <= LONGEST_IDLE:
+            raise InvalidOptions(f"idle is {idle:g}: expected seconds, at most {LONGEST_IDLE:g}.")
+        if not 0 < life <= LONGEST_TIMEOUT:
+            raise InvalidOptions(f"life is {life}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+        is_known = size is not None or self.settings.is_local
+        if count and is_known and count > (most := self._planner.most_at_once(size)):
+            raise InvalidOptions(f"{count} warm dynos are more than the {most} that may run at once.")
+        if count == 0:
+            self._warm.stop()
+        elif count:
+            self._warm.idle, self._warm.life = idle, life
+            self._warm.scale(count, self._warm_spec(size))
+        return self._warm.list()
+
+    def _warm_spec(self, size: str | None) -> RunSpec:
+        settings = self.settings
+        return RunSpec(
+            self.app,
+            self.app_name,
+            "warm dyno",
+            "",
+            {},
+            size=size,
+            is_local=settings.is_local,
+            prices=settings.prices,
+        )
+
+    def _runner(self, spec: RunSpec) -> Callable[..., Runner]:
+        return partial(CallRunner, dynos=self._warm) if spec.is_warm else Runner
+
+    def _release_number(self) -> int | None:
+        release = self._catalog.release()
+        return release.version if release else None

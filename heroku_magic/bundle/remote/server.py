@@ -1,0 +1,385 @@
+"""Serve calls on an attached dyno, one after the other, each in a forked child.
+
+Three processes share the work. The front owns the connection (standard input and output), answers the notebook and
+runs no code of the user. The parent loads what the calls need and forks. A child runs one call and ends with it, so
+that a crash or a changed global never reaches the next call.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import gc
+import importlib
+import json
+import os
+import re
+import selectors
+import signal
+import socket
+import sys
+import time
+import zlib
+from collections import deque
+
+import heroku_task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, NoReturn
+
+    Message = dict[str, Any]
+
+SILENCE_SECONDS = 60  # without a sign of the notebook, which pings every 15 s: it sleeps or is gone
+KILL_SECONDS = 2  # between SIGTERM and SIGKILL for a call that has to end
+READ_BYTES = 1 << 18
+_STREAMS = ("out", "err", "records")  # of a call
+
+
+def main(idle: float, load: Callable[[str], Any], sources: dict[str, str]) -> NoReturn:
+    """Serve until the notebook leaves or is silent, or until no call has come for `idle` seconds.
+
+    load: imports one of the modules in `sources`, which the notebook adds to.
+    """
+    ours, theirs = socket.socketpair()
+    parent = os.fork()
+    if parent == 0:
+        ours.close()
+        os._exit(_Parent(theirs, load, sources).serve())
+    theirs.close()
+    front = _Front(ours, idle)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        front.serve()
+    finally:
+        front.kill_call()
+        os.kill(parent, signal.SIGKILL)
+        os._exit(0)
+
+
+# -- the front -------------------------------------------------------------------------------------
+
+
+class _Call:
+    """A call that runs: its pipes, its process and when it has to end."""
+
+    def __init__(self, message: Message) -> None:
+        self.number = message["call"]
+        self.limit = time.monotonic() + message["timeout"]
+        self.pid = 0
+        self.kill_at = float("inf")
+        self.pipes: dict[str, int] = {}  # by what they carry
+        self.unfinished = dict.fromkeys(_STREAMS, b"")
+
+
+class _Front:
+    def __init__(self, parent: socket.socket, idle: float) -> None:
+        self._sender = heroku_task._sender
+        self._receiver = _Receiver(self._sender)
+        self._parent = parent
+        self._idle = idle
+        self._waiting: deque[Message] = deque()
+        self._modules: dict[str, str] = {}  # for the parent, before the first call
+        self._call: _Call | None = None
+        self._selector = selectors.DefaultSelector()
+        self._last_call = self._heard = time.monotonic()
+
+    def serve(self) -> None:
+        """Answer until there is a reason to leave."""
+        self._sender.start("serve", None, python=sys.version.split()[0])
+        self._selector.register(0, selectors.EVENT_READ, "client")
+        self._selector.register(self._parent, selectors.EVENT_READ, "parent")
+        while self._has_time_left():
+            for selected, _ in self._selector.select(self._patience()):
+                if selected.data == "client":
+                    if not self._read_client():
+                        return
+                elif selected.data == "parent":
+                    self._read_parent()
+                else:
+                    self._relay(selected.data)
+            self._enforce_limits()
+
+    def _has_time_left(self) -> bool:
+        now = time.monotonic()
+        is_idle = self._call is None and now - self._last_call > self._idle
+        return not is_idle and now - self._heard < SILENCE_SECONDS
+
+    def _patience(self) -> float:
+        deadlines = [self._heard + SILENCE_SECONDS]
+        deadlines += [self._call.limit, self._call.kill_at] if self._call else [self._last_call + self._idle]
+        return max(min(deadlines) - time.monotonic(), 0) + 0.01
+
+    def _read_client(self) -> bool:
+        """Read what the notebook has sent; return False once it has left."""
+        data = os.read(0, READ_BYTES)
+        self._heard = time.monotonic()
+        for kind, message in self._receiver.feed(data):
+            if kind == "call":
+                self._waiting.append(message)
+            elif kind == "stop":
+                self._stop(message["call"])
+            elif kind == "modules":
+                self._modules = message
+            elif kind == "ping":
+                self._sender.send("pong", message)
+        self._start_next()
+        return bool(data)
+
+    def _start_next(self) -> None:
+        if self._call is not None or not self._waiting:
+            return
+        message = self._waiting.popleft()
+        self._call = call = _Call(message)
+        ends = []
+        for name in _STREAMS:
+            reader, writer = os.pipe()
+            os.set_blocking(reader, False)
+            self._selector.register(reader, selectors.EVENT_READ, name)
+            call.pipes[name] = reader
+            ends.append(writer)
+        body, self._modules = json.dumps({**message, "modules": self._modules}).encode(), {}
+        socket.send_fds(self._parent, [len(body).to_bytes(8, "big")], ends)
+        self._parent.sendall(body)
+        for end in ends:
+            os.close(end)
+
+    def _read_parent(self) -> None:
+        data = self._parent.recv(64)
+        call = self._call
+        if not data or call is None:
+            raise SystemExit("the process that starts calls has ended")
+        for line in data.decode().split():
+            name, _, number = line.partition("=")
+            if name == "pid":
+                call.pid = int(number)
+                self._sender.send("begin", {"call": call.number})
+                if call.kill_at < float("inf"):  # it was stopped before it began
+                    self.kill_call(signal.SIGTERM)
+            else:
+                self._finish(call, int(number))
+
+    def _finish(self, call: _Call, status: int) -> None:
+        """Send what is left of a call, and its exit status."""
+        for name in [*call.pipes]:
+            while self._relay(name):
+                continue
+            self._close_pipe(call, name)
+        for name, rest in call.unfinished.items():
+            if rest:
+                self._pass_on(name, rest)
+        self.kill_call()  # the programs that it has left behind
+        self._call, self._last_call = None, time.monotonic()
+        self._sender.send("done", {"call": call.number, "status": status})
+        self._start_next()
+
+    def _relay(self, name: str) -> bool:
+        """Pass on what a call has written; return whether there may be more."""
+        call = self._call
+        if call is None or name not in call.pipes:
+            return False
+        try:
+            data = os.read(call.pipes[name], READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._close_pipe(call, name)
+            return False
+        whole, newline, call.unfinished[name] = (call.unfinished[name] + data).rpartition(b"\n")
+        if newline:
+            self._pass_on(name, whole)
+        return True
+
+    def _close_pipe(self, call: _Call, name: str) -> None:
+        if (pipe := call.pipes.pop(name, None)) is not None:
+            self._selector.unregister(pipe)
+            os.close(pipe)
+
+    def _pass_on(self, name: str, lines: bytes) -> None:
+        """Send whole lines of a call: its records as they are, because it has signed them, and its text as a record."""
+        if name == "records":
+            _write_all(lines + b"\n")
+        else:
+            self._sender.send("text", {"stream": name, "text": lines.decode("utf-8", "replace")})
+
+    def _stop(self, number: int) -> None:
+        if self._call is not None and self._call.number == number:
+            self._end_call(self._call)
+        for message in [one for one in self._waiting if one["call"] == number]:
+            self._waiting.remove(message)
+            self._sender.send("done", {"call": number, "status": 128 + signal.SIGTERM})
+
+    def _enforce_limits(self) -> None:
+        call, now = self._call, time.monotonic()
+        if call is not None and now >= call.kill_at:
+            self.kill_call()
+        elif call is not None and now >= call.limit and call.kill_at == float("inf"):
+            self._end_call(call)
+
+    def _end_call(self, call: _Call) -> None:
+        """Let a call clean up, but not for long."""
+        self.kill_call(signal.SIGTERM)
+        call.kill_at = min(call.kill_at, time.monotonic() + KILL_SECONDS)
+
+    def kill_call(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the processes of the call."""
+        if self._call is not None and self._call.pid:
+            try:
+                os.killpg(self._call.pid, number)
+            except ProcessLookupError:
+                return
+
+
+class _Receiver:
+    """Checks and joins the records that the notebook sends."""
+
+    def __init__(self, sender: Any) -> None:
+        self._sender = sender
+        self._buffer = b""
+        self._parts: list[str] = []
+        self._next = 0
+
+    def feed(self, data: bytes) -> Iterator[tuple[str, Message]]:
+        """Yield the kind and the content of each record that is now complete."""
+        *lines, self._buffer = (self._buffer + data).split(b"\n") if b"\n" in data else ([self._buffer + data])
+        for line in lines:
+            nonce, number, kind, mac, text = line.decode("ascii").split(" ", 5)[1:]
+            if int(number) != self._next or self._sender.mac(nonce, number, kind, text) != mac:
+                raise SystemExit("a record of the notebook is damaged or missing")
+            self._next += 1
+            self._parts.append(text)
+            if not kind.endswith("+"):
+                joined, self._parts = "".join(self._parts), []
+                yield kind, json.loads(joined if joined.startswith("{") else heroku_task._unpack(joined))
+
+
+def _write_all(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+# -- the parent ------------------------------------------------------------------------------------
+
+
+class _Parent:
+    """Loads what calls need, and forks a child for each."""
+
+    def __init__(self, front: socket.socket, load: Callable[[str], Any], sources: dict[str, str]) -> None:
+        self._front, self._load, self._sources = front, load, sources
+        self._environ = dict(os.environ)
+        self._folder = os.getcwd()
+        self._program: tuple[str, dict[str, Any], str] = "", {}, ""  # packed, its names, and the expression of a call
+
+    def serve(self) -> int:
+        """Run calls until the front ends."""
+        devnull = os.open(os.devnull, os.O_RDWR)
+        os.dup2(devnull, 0)
+        while True:
+            for standard in (1, 2):
+                os.dup2(devnull, standard)
+            head, ends, _, _ = socket.recv_fds(self._front, 8, 3)
+            if not head:
+                return 0
+            message = json.loads(self._receive(int.from_bytes(head, "big")))
+            for standard, end in zip((1, 2), ends):  # noqa: B905 - new in Python 3.10
+                os.dup2(end, standard)
+                os.close(end)
+            self._run(message, ends[2])
+
+    def _receive(self, size: int) -> bytes:
+        """Read a message of the front in full."""
+        parts = []
+        while size:
+            parts.append(self._front.recv(min(size, READ_BYTES)))
+            size -= len(parts[-1])
+        return b"".join(parts)
+
+    def _run(self, message: Message, records: int) -> None:
+        program = self._prepare(message)
+        gc.freeze()  # or the child's collector would copy the pages of everything that it inherits
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setpgid(0, 0)
+            self._front.close()
+            os.close(reader)
+            _run_call(message, program, records, writer, {**self._environ, **message["env"]})
+        os.close(writer)
+        os.close(records)
+        self._front.sendall(b"pid=%d\n" % child)
+        _, status = os.waitpid(child, 0)
+        os.set_blocking(reader, False)
+        try:
+            names = os.read(reader, READ_BYTES).decode().split()
+        except BlockingIOError:
+            names = []
+        os.close(reader)
+        self._front.sendall(b"status=%d\n" % _exit_status(status))
+        _prepare_modules(importlib.import_module, names)
+
+    def _prepare(self, message: Message) -> tuple[dict[str, Any], str] | None:
+        """Load the modules of a program, or import the module of a task, which all its calls share."""
+        self._sources.update(message["modules"])
+        _prepare_modules(self._load, message["modules"])
+        if message["modules"]:  # a child ends itself only after it has reported
+            sys.modules["heroku_driver"].main = sys.modules["heroku_driver"].run  # type: ignore[attr-defined]
+        task, text = message["task"], message["env"].pop("RUN_CODE", "")
+        if task:
+            folder = heroku_task._APP_FOLDER
+            sys.path[:] = [folder, *(one for one in sys.path if one != folder)]
+            _prepare_modules(importlib.import_module, [task] if os.path.exists(f"{task}.py") else [])
+            return None
+        if text != self._program[0]:
+            source = zlib.decompress(base64.b85decode(text)).decode()
+            head, _, call = source.rstrip("\n").rpartition("\n")
+            namespace: dict[str, Any] = {"path": [*sys.path]}
+            exec(compile(head, "<heroku_magic>", "exec", dont_inherit=True), namespace)
+            _prepare_modules(namespace["load"], namespace["sources"])
+            self._program = text, namespace, call
+        return self._program[1:]
+
+
+def _run_call(
+    message: Message, program: tuple[dict[str, Any], str] | None, records: int, report: int, environ: dict[str, str]
+) -> NoReturn:
+    """Run a call in this child, report the modules that it has imported, and end."""
+    status = 1
+    try:
+        key, heroku_task._calls = environ.pop("RUN_KEY"), environ.pop("RUN_CALLS", None)
+        os.environ.clear()
+        os.environ.update(environ)
+        known = set(sys.modules)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the one of Python's start
+        heroku_task._record_fd, heroku_task._sender = records, heroku_task._Sender(key)
+        if program is None:
+            status = heroku_task._exit_status(lambda: heroku_task._run(lambda: heroku_task._run_task(message["task"])))
+        else:
+            status = eval(program[1], program[0])  # noqa: S307 - the notebook has signed it
+        atexit._run_exitfuncs()
+        names = {name.partition(".")[0] for name in set(sys.modules) - known}
+        os.write(report, " ".join(name for name in names if _is_installed(name)).encode()[:60_000])
+    finally:
+        heroku_task._flush_streams()
+        os._exit(status)
+
+
+def _exit_status(status: int) -> int:
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a module is Python's or of an installed package, so that all calls may share it."""
+    file = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None) or ""
+    return bool(re.search(r"[/\\]lib[/\\]python|site-packages", file))
+
+
+def _prepare_modules(load: Callable[[str], Any], names: Iterable[str]) -> None:
+    """Load modules for the calls to come. One that fails is left to the call, which reports the error."""
+    for name in names:
+        try:
+            load(name)
+        except BaseException:  # noqa: BLE001, PERF203 - code of the user may raise anything
+            sys.modules.pop(name, None)

@@ -1,0 +1,90 @@
+"""The two directions of the connection to an attached dyno: signed records, in order, without loss.
+
+They have the form of the records in a log (`worker/README.md`), but a lossless connection carries them, so that a
+missing record is the end of the connection.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import zlib
+from binascii import a2b_base64, b2a_base64
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heroku_magic.protocol.records import RunKey
+
+MAX_PART = 3900  # characters of a payload in one line, which has at most 4,000 bytes
+MAX_MESSAGE_BYTES = 4_000_000  # unpacked, of one record of the dyno's server
+
+
+class BrokenChannel(ValueError):
+    """The other side sent something that cannot follow what came before."""
+
+
+class ChannelWriter:
+    """Signs and numbers what is sent to the dyno."""
+
+    def __init__(self, key: RunKey) -> None:
+        self._run = key.run
+        self._key = bytes.fromhex(key.secret.reveal())
+        self._nonce = token_hex(4)
+        self._number = 0
+
+    def lines(self, kind: str, message: Mapping[str, Any]) -> bytes:
+        """Return the lines of one record."""
+        text = json.dumps(message, separators=(",", ":"))
+        if len(text) > MAX_PART:
+            text = b2a_base64(zlib.compress(text.encode(), 1), newline=False).decode()
+        parts = [text[at : at + MAX_PART] for at in range(0, len(text), MAX_PART)]
+        kinds = [f"{kind}+"] * (len(parts) - 1) + [kind]
+        return b"".join(map(self._line, kinds, parts))
+
+    def _line(self, kind: str, part: str) -> bytes:
+        number, self._number = self._number, self._number + 1
+        signed = f"{self._run} {self._nonce} {number} {kind} {part}".encode()
+        mac = hmac.digest(self._key, signed, "sha256").hex()[:24]
+        return f"@hm1 {self._nonce} {number} {kind} {mac} {part}\n".encode()
+
+
+class ChannelReader:
+    """Checks and joins the records of the dyno's server; lines of the calls' own processes are not its business."""
+
+    def __init__(self, key: RunKey) -> None:
+        self._key = key
+        self._nonce = ""
+        self._next = 0
+        self._parts: list[str] = []
+
+    def is_own(self, line: str) -> bool:
+        """Return whether a line is one of the server, which sends the first one."""
+        self._nonce = self._nonce or line[5:13]
+        return line.startswith(f"@hm1 {self._nonce} ")
+
+    def read(self, line: str) -> tuple[str, dict[str, Any]] | None:
+        """Return the kind and the content of the record that a line completes, if any. Raises BrokenChannel."""
+        fields = line.split(" ", 5)[1:]
+        if len(fields) != 5 or fields[1] != str(self._next) or not self._key.signs(*fields):
+            raise BrokenChannel("a record of the dyno is damaged or missing")
+        self._next += 1
+        kind, text = fields[2], fields[4]
+        self._parts.append(text)
+        if kind.endswith("+"):
+            return None
+        joined, self._parts = "".join(self._parts), []
+        message = json.loads(joined if joined.startswith("{") else _unpack(joined))
+        if not isinstance(message, dict):
+            raise BrokenChannel(f"a record of the kind {kind} has no fields")
+        return kind, message
+
+
+def _unpack(text: str) -> bytes:
+    unzip = zlib.decompressobj()
+    data = unzip.decompress(a2b_base64(text), MAX_MESSAGE_BYTES)
+    if not unzip.eof:
+        raise BrokenChannel("a record of the dyno is too large")
+    return data

@@ -1,0 +1,116 @@
+r"""Connects to an attached dyno over rendezvous: TLS in both directions, without frames.
+
+The client writes the secret of the attach URL, and gets `rendezvous\r\n` once the dyno's side is there.
+https://github.com/heroku/rendezvous.rb
+"""
+
+from __future__ import annotations
+
+import re
+import selectors
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from heroku_magic.errors import AttachFailed
+
+if TYPE_CHECKING:
+    from heroku_magic.text.secret import Secret
+
+CONNECT_TIMEOUT = 5.0  # seconds: a closed port must not cost more
+GREETING_TIMEOUT = 30.0  # seconds, as long as Heroku itself waits for the other side (R13)
+MAX_GREETING = 100  # bytes
+READ_BYTES = 1 << 18
+_URL = re.compile(r"rendezvous://([a-z0-9.-]+):([0-9]{1,5})/(\S+)", re.IGNORECASE)
+
+
+class Connection:
+    """A TLS connection that one thread may read while another one writes, which an SSLSocket alone does not allow."""
+
+    def __init__(self, tls: ssl.SSLSocket) -> None:
+        tls.setblocking(False)
+        self._tls = tls
+        self._lock = threading.Lock()
+
+    def send(self, data: bytes) -> None:
+        """Send everything; of several threads, one at a time. Raises OSError."""
+        rest = memoryview(data)
+        while rest:
+            event = selectors.EVENT_WRITE
+            with self._lock, suppress(ssl.SSLWantWriteError):
+                try:
+                    rest = rest[self._tls.send(rest) :]
+                    continue
+                except ssl.SSLWantReadError:
+                    event = selectors.EVENT_READ
+            self._wait(event)
+
+    def receive(self) -> bytes:
+        """Wait for data and return it; empty at the end. Raises OSError."""
+        while True:
+            event = selectors.EVENT_READ
+            with self._lock, suppress(ssl.SSLWantReadError):
+                try:
+                    return self._tls.recv(READ_BYTES)
+                except ssl.SSLWantWriteError:
+                    event = selectors.EVENT_WRITE
+            self._wait(event)
+
+    def end(self) -> None:
+        """End the connection; the reading thread gets the end and then closes it."""
+        with suppress(OSError):
+            socket.socket.shutdown(self._tls, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Free the descriptor. Another connection may get it, so that no thread may read any more."""
+        self._tls.close()
+
+    def _wait(self, event: int) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._tls, event)
+            selector.select()
+
+
+def connect(url: Secret, context: ssl.SSLContext) -> tuple[Connection, bytes]:
+    """Return a connection to the dyno, and what it has sent already. Raises AttachFailed."""
+    match = _URL.fullmatch(url.reveal())
+    if match is None:
+        scheme = url.reveal().partition(":")[0]
+        reason = "as apps in Private Spaces and of the Fir generation do" if scheme == "https" else "which is unknown"
+        raise AttachFailed(f"Heroku offers another kind of connection ({scheme[:20]}://) to this dyno, {reason}.")
+    host, port, secret = match[1], int(match[2]), match[3]
+    try:
+        plain = socket.create_connection((host, port), CONNECT_TIMEOUT)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tls = context.wrap_socket(plain, server_hostname=host)
+    except OSError as error:
+        raise AttachFailed(
+            f"Port {port} of {host} cannot be reached ({error.strerror or type(error).__name__}). "
+            "Many networks block it: allow outgoing connections to it, or run without --warm."
+        ) from None
+    try:
+        tls.settimeout(GREETING_TIMEOUT)
+        tls.sendall(f"{secret}\r\n".encode())
+        rest = _read_greeting(tls)
+    except OSError as error:
+        tls.close()
+        raise AttachFailed(f"The dyno did not answer ({error.strerror or type(error).__name__}).") from None
+    except BaseException:
+        tls.close()
+        raise
+    return Connection(tls), rest
+
+
+def _read_greeting(tls: ssl.SSLSocket) -> bytes:
+    received = b""
+    while b"\n" not in received:
+        data = tls.recv(4096)
+        received += data
+        if not data or len(received) > MAX_GREETING + 4096:
+            break
+    greeting, _, rest = received.partition(b"\n")
+    if greeting.strip() != b"rendezvous":
+        raise AttachFailed("The connection to the dyno was closed before the dyno was there.")
+    return rest

@@ -1,0 +1,310 @@
+"""One dyno that stays attached and takes one call after the other.
+
+The connection is its lease: when it ends, so does the dyno.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.api.log_lines import LogLine
+from heroku_magic.bundle.build import server_modules
+from heroku_magic.errors import ApiError, AttachFailed, LogStreamError, Unreachable
+from heroku_magic.protocol.channel import ChannelReader, ChannelWriter
+from heroku_magic.protocol.records import RunKey
+from heroku_magic.runs import registry
+from heroku_magic.runs.background import start_thread
+from heroku_magic.runs.command_mark import marked
+from heroku_magic.runs.dyno_guard import DynoGuard
+from heroku_magic.runs.lifecycle import STARTING
+from heroku_magic.text.notifier import notify
+from heroku_magic.text.secret import Secret
+from heroku_magic.warm.rendezvous import connect
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.api.log_stream import Sink
+    from heroku_magic.api.resources import Dyno
+    from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.warm.rendezvous import Connection
+
+PING_INTERVAL = 15.0  # seconds; the dyno ends after 60 without a sign of the notebook
+HELLO_TIMEOUT = 30.0  # seconds from the connection to the first record, which a boot of Python precedes
+
+
+class WarmDyno:
+    """An attached dyno, from `boot()` to the end of its connection; safe to use from several threads.
+
+    spec: of the dyno itself; its timeout is the dyno's longest life. idle: seconds without a call after which it ends.
+    on_change: called after each change of the state.
+    """
+
+    def __init__(
+        self,
+        client: HerokuClient,
+        spec: RunSpec,
+        context: ssl.SSLContext,
+        *,
+        idle: float,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.spec = spec
+        self.key = RunKey.new()
+        self.id, self.app, self.is_detached = self.key.run, spec.app_name, False
+        self.calls = 0
+        self.dyno: str | None = None
+        self.started_at = self.used_at = time.monotonic()
+        self.is_busy = False
+        self._client, self._context, self._idle, self._on_change = client, context, idle, on_change
+        self._guard = DynoGuard(client, spec, self.key.run, notify)
+        self._writer, self._reader = ChannelWriter(self.key), ChannelReader(self.key)
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._info: Dyno | None = None
+        self._call: WarmCall | None = None
+        self._hello, self._ended = threading.Event(), threading.Event()
+        self._heard_at = time.monotonic()
+
+    # -- the dyno ---------------------------------------------------------------------------------
+
+    def boot(self) -> WarmDyno:
+        """Create the dyno and connect to it. Raises ApiError or AttachFailed; then no dyno is left."""
+        registry.add(self)
+        try:
+            with self._guard.watched():
+                self._create()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _create(self) -> None:
+        spec, env = self.spec, {**self.spec.env, "RUN_KEY": Secret(self.key.env())}
+        self._guard.create_sent()
+        try:
+            self._info, url = self._client.attach_dyno(
+                spec.app, marked(spec.command, self.key.run), env, size=spec.size, time_to_live=spec.timeout
+            )
+        except Unreachable as error:
+            if error.sent:
+                self._guard.response_lost()
+                self._guard.look_for_extras()
+            raise
+        self._guard.use(self._info)
+        self.dyno = self._info.name
+        try:
+            self._connect(url)
+        except BaseException as error:
+            message = self._guard.see_stopped()
+            if isinstance(error, AttachFailed):
+                error.args = (f"{error} {message}",)
+            raise
+
+    def _connect(self, url: Secret) -> None:
+        self._connection, rest = connect(url, self._context)
+        self._send("modules", server_modules())
+        start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
+        if not self._hello.wait(HELLO_TIMEOUT) or self._ended.is_set():
+            raise AttachFailed("The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`.")
+        start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
+
+    @property
+    def info(self) -> Dyno:
+        """What the API said about the dyno."""
+        if self._info is None:
+            raise AttachFailed("The dyno has not been created.")
+        return self._info
+
+    @property
+    def host(self) -> str:
+        """The base URL of the API."""
+        return self._client.base_url
+
+    @property
+    def state(self) -> str:
+        """`busy`, or `idle` with the minutes and seconds until the dyno ends by itself."""
+        if self.is_busy:
+            return "busy"
+        left = max(int(min(self.idle_left, self.seconds_left)), 0)
+        return f"idle {left // 60}:{left % 60:02}"
+
+    @property
+    def idle_left(self) -> float:
+        """The seconds after which it ends by itself if no call comes."""
+        return self._idle - (time.monotonic() - self.used_at)
+
+    @property
+    def seconds(self) -> float:
+        """How long the dyno has existed."""
+        return round(time.monotonic() - self.started_at, 1)
+
+    @property
+    def dollars(self) -> float | None:
+        """What it has cost at list price; None if unknown."""
+        return self.spec.price(self.info.size, self.seconds)
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the dyno may still exist."""
+        return self.spec.timeout - self.seconds
+
+    def running(self) -> bool:
+        """Return whether calls can be sent."""
+        return not self._ended.is_set()
+
+    def cancel(self) -> bool:
+        """End the dyno: close the connection, and ask for its stop. Return False if it has ended."""
+        if self._ended.is_set():
+            return False
+        self._end()
+        with suppress(ApiError):
+            self._guard.stop_own()
+        return True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the connection has ended."""
+        return self._ended.wait(timeout)
+
+    def wait_for_dyno(self, timeout: float | None = None) -> bool:
+        """Wait until the dyno is there or has ended."""
+        return self._hello.wait(timeout)
+
+    def outcome_message(self) -> str:
+        """Return a sentence about what became of it."""
+        return f"The warm dyno {self.dyno} was stopped after {self.calls} call{'s' * (self.calls != 1)}."
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def call(self, spec: RunSpec, key: RunKey, sink: Sink) -> WarmCall:
+        """Send a call; its lines go to the sink as if they came from the dyno's log."""
+        self.calls += 1
+        self._call = call = WarmCall(self, self.calls, key.run, sink)
+        env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}
+        env.pop("RUN_PACE", None)  # nothing is lost here, however fast it is sent
+        env["RUN_KEY"] = key.env()
+        message = {"call": call.number, "task": spec.module, "timeout": spec.timeout, "env": env}
+        try:
+            self._send("call", message)
+        except OSError:
+            self._end()
+            raise LogStreamError(f"The connection to {self.dyno} is broken, so {spec.task} was not run.") from None
+        return call
+
+    def stop_call(self, number: int) -> None:
+        """Ask for the end of a call."""
+        with suppress(OSError):
+            self._send("stop", {"call": number})
+
+    def release(self) -> None:
+        """Let the next call have the dyno."""
+        self._call, self.is_busy, self.used_at = None, False, time.monotonic()
+        self._on_change()
+
+    # -- the connection ---------------------------------------------------------------------------
+
+    def _send(self, kind: str, message: dict[str, Any]) -> None:
+        with self._lock:
+            if self._connection is None:
+                raise OSError("the connection is closed")
+            self._connection.send(self._writer.lines(kind, message))
+
+    def _ping(self) -> None:
+        try:
+            while not self._ended.wait(PING_INTERVAL):
+                self._send("ping", {})
+        except OSError:
+            self._end()
+
+    def _read(self, buffer: bytes) -> None:
+        connection = self._connection
+        try:
+            while connection is not None:
+                *lines, buffer = buffer.split(b"\n")
+                self._take([line.decode("ascii", "replace") for line in lines])
+                data = connection.receive()
+                if not data:
+                    break
+                buffer += data
+        except (OSError, ValueError):  # the connection is broken, or what it carries
+            return
+        finally:
+            self._end()
+            self._close()
+
+    def _take(self, lines: list[str]) -> None:
+        now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
+        batch: list[LogLine] = []
+        for line in lines:
+            if not self._reader.is_own(line):
+                batch.append(self._line(now, "app", line))
+            elif (record := self._reader.read(line)) is not None:
+                batch += self._translate(now, *record)
+        if batch and self._call is not None:
+            self._call.sink(batch)
+        if batch and batch[-1].message.startswith("State changed from up to"):
+            self.release()
+
+    def _translate(self, now: str, kind: str, message: dict[str, Any]) -> list[LogLine]:
+        """Return what a record of the server would be in the log of a dyno."""
+        if kind == "task":
+            self._hello.set()
+        elif kind == "begin" and self._call is not None:
+            command = f"{STARTING}{marked(self.spec.task, self._call.run)}`"
+            return [self._line(now, "heroku", one) for one in (command, "State changed from starting to up")]
+        elif kind == "text":
+            return [self._line(now, "app", one) for one in message["text"].split("\n")]
+        elif kind == "done":
+            texts = f"Process exited with status {message['status']}", "State changed from up to complete"
+            return [self._line(now, "heroku", one) for one in texts]
+        return []
+
+    def _line(self, now: str, source: str, message: str) -> LogLine:
+        return LogLine(now, source, self.dyno or "", message)
+
+    def _close(self) -> None:
+        """Close the connection; only the thread that reads it may do so."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _end(self) -> None:
+        """End the connection, and tell the call that runs."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._hello.set()
+        if (connection := self._connection) is not None:
+            connection.end()
+        if (call := self._call) is not None:
+            call.sink(LogStreamError(f"The connection to {self.dyno} broke during the call, which may have run."))
+        registry.discard(self.id)
+        self._on_change()
+
+
+class WarmCall:
+    """One call on a warm dyno, with the interface of a log stream."""
+
+    gaps = 0
+
+    def __init__(self, dyno: WarmDyno, number: int, run: str, sink: Sink) -> None:
+        self.number, self.run, self.sink = number, run, sink
+        self._dyno = dyno
+
+    def backlog(self) -> list[LogLine]:
+        """Return nothing: what was sent has arrived."""
+        return []
+
+    def stop(self) -> None:
+        """End the call, not the dyno."""
+        self._dyno.stop_call(self.number)
+
+    def close(self) -> None:
+        """Do nothing: the dyno stays for the next call."""

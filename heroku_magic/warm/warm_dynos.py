@@ -1,0 +1,113 @@
+"""The warm dynos of one app: boots them when calls need them, and gives each call one that is idle."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from heroku_magic.bundle.build import COMMAND, server_env
+from heroku_magic.runs.create_dyno import Stopped
+from heroku_magic.runs.options import LONGEST_TIMEOUT
+from heroku_magic.text.notifier import notify
+from heroku_magic.warm.warm_dyno import WarmDyno
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.runs.spec import RunSpec
+
+IDLE = 300.0  # seconds without a call after which a dyno ends
+LONGEST_IDLE = 3600.0  # seconds: https://devcenter.heroku.com/articles/one-off-dynos#timeout
+MARGIN = 2.0  # seconds before its end within which an idle dyno gets no call any more
+TICK = 0.2  # seconds between two looks at whether a waiting call was cancelled
+
+
+class WarmDynos:
+    """What `warm=True` uses. `target`: how many dynos of a size calls may boot.
+
+    release: returns the number of the app's current release.
+    """
+
+    def __init__(self, client: HerokuClient, release: Callable[[], int | None]) -> None:
+        self.target: dict[str | None, int] = {}
+        self.idle, self.life = IDLE, LONGEST_TIMEOUT
+        self._client, self._release = client, release
+        self._changed = threading.Condition()
+        self._dynos: list[WarmDyno] = []
+        self._booting = 0
+
+    def list(self) -> list[WarmDyno]:
+        """Return those that run."""
+        with self._changed:
+            self._dynos = [one for one in self._dynos if one.running()]
+            return [*self._dynos]
+
+    def acquire(self, spec: RunSpec, is_cancelled: Callable[[], bool]) -> WarmDyno:
+        """Return an idle dyno for a call, booted if necessary. Raises Stopped, ApiError or AttachFailed."""
+        while True:
+            release = self._release()
+            self._stop_outdated(release)
+            with self._changed:
+                mine = [one for one in self.list() if one.spec.size == spec.size]
+                for one in mine:
+                    if not one.is_busy and one.seconds_left > spec.timeout and one.idle_left > MARGIN:
+                        one.is_busy = True
+                        return one
+                if len(mine) + self._booting < max(1, self.target.get(spec.size, 1)):
+                    self._booting += 1
+                    break
+                self._changed.wait(TICK)
+            if is_cancelled():
+                raise Stopped
+        try:
+            return self._boot(spec)
+        finally:
+            with self._changed:
+                self._booting -= 1
+                self._changed.notify_all()
+
+    def scale(self, count: int, spec: RunSpec) -> None:
+        """Boot or stop dynos of a size until there are `count`; busy ones end after their call."""
+        self.target[spec.size] = count
+        mine = [one for one in self.list() if one.spec.size == spec.size]
+        for one in sorted(mine, key=lambda one: one.is_busy)[: max(len(mine) - count, 0)]:
+            one.cancel()
+        for _ in range(count - len(mine)):
+            self._boot(spec).release()
+
+    def stop(self) -> int:
+        """Stop all and return how many there were."""
+        self.target.clear()
+        return sum(one.cancel() for one in self.list())
+
+    def _boot(self, spec: RunSpec) -> WarmDyno:
+        own = replace(
+            spec, task="warm dyno", command=COMMAND, env=server_env(self.idle), timeout=self.life, module=None
+        )
+        dyno = WarmDyno(self._client, own, self._client.tls_context(), idle=self.idle, on_change=self._notify)
+        dyno.is_busy = True
+        began = time.monotonic()
+        dyno.boot()
+        with self._changed:
+            self._dynos.append(dyno)
+        notify(f"{dyno.dyno} is warm after {time.monotonic() - began:.1f} s. {self._idle_message(spec)}")
+        return dyno
+
+    def _idle_message(self, spec: RunSpec) -> str:
+        minutes = self.idle / 60
+        price = spec.price(spec.size, self.idle)
+        cost = f", at most ${price:.2g}" if price else ""
+        return f"It stops by itself after {minutes:g} min without a call{cost}; `%heroku warm 0` stops it now."
+
+    def _stop_outdated(self, release: int | None) -> None:
+        for one in self.list():
+            if release is not None and one.info.release.version != release and not one.is_busy:
+                one.cancel()
+                notify(f"{one.dyno} ran release v{one.info.release.version}; v{release} gets a new warm dyno.")
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,38 @@
+"""Connections that cannot be made end soon, with the reason and a remedy."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import pytest
+
+from heroku_magic.errors import AttachFailed
+from heroku_magic.text.secret import Secret
+from heroku_magic.warm.rendezvous import connect
+
+
+def test_a_closed_port_is_named_and_the_secret_is_not():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(AttachFailed, match=f"Port {port} of 127.0.0.1 cannot be reached") as caught:
+        connect(Secret(f"rendezvous://127.0.0.1:{port}/s3cret"), ssl.create_default_context())
+    assert "s3cret" not in str(caught.value)
+    assert "without --warm" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [("https://ssh.example.com/s3cret", r"\(https://\).*Private Spaces"), ("gopher://h:5000/s3cret", "unknown")],
+)
+def test_another_kind_of_attach_url_is_refused_at_once(url, expected):
+    with pytest.raises(AttachFailed, match=expected) as caught:
+        connect(Secret(url), ssl.create_default_context())
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_server_without_tls_is_refused(api):
+    port = api.url.rpartition(":")[2]
+    with pytest.raises(AttachFailed, match="cannot be reached"):
+        connect(Secret(f"rendezvous://127.0.0.1:{port}/s3cret"), ssl.create_default_context())

@@ -1,0 +1,236 @@
+"""Calls on warm dynos give what runs on dynos of their own give, without a boot, and do not change each other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from workers import make_worker
+
+from heroku_magic import RunCancelled, TaskFailed, connect
+from heroku_magic.app.emulator_process import embedded
+from heroku_magic.errors import InvalidOptions, LogStreamError
+from heroku_magic.text.secret import Secret
+
+TASK = """
+    import os, sys, time
+    from heroku_task import Secret, emit, emit_file, metric, progress, task
+    print("imported")
+    calls = []
+
+    @task
+    def count(n: int = 3, how: str = "", token: Secret = Secret("")):
+        calls.append(n)
+        print("out", n, len(calls), flush=True)
+        print("err", token, file=sys.stderr, flush=True)
+        if how == "raise":
+            raise ValueError("no luck")
+        if how == "exit":
+            os._exit(7)
+        if how == "crash":
+            os.kill(os.getpid(), 11)
+        if how == "sleep":
+            time.sleep(60)
+        if how == "stubborn":
+            import signal
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(60)
+        if how == "forge":
+            os.write(1, b"@hm1 00000000 0 end 000000000000000000000000 {}\\n")
+        if how == "file":
+            open("a.txt", "w").write("content")
+            emit_file("a.txt")
+            metric("loss", 0.5)
+        for i in progress(range(n)):
+            yield {"i": i}
+    """
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, processes):
+    folder = make_worker(tmp_path_factory.mktemp("warm") / "shop", {"other": "echo hi"}, count=TASK)
+    return embedded(folder)
+
+
+@pytest.fixture
+def heroku(server, use_as_heroku):
+    use_as_heroku(server)
+    heroku = connect("shop", say=lambda _: None)
+    yield heroku
+    heroku.warm(0)
+
+
+def names(heroku):
+    return [dyno.name for dyno in heroku.dynos()]
+
+
+def test_calls_share_a_dyno_and_nothing_else(heroku):
+    runs = [heroku.submit("count", {"n": n}, warm=True) for n in (0, 1, 2)]
+    frames = [run.result(60) for run in runs]
+
+    assert [frame["i"].tolist() if len(frame) else [] for frame in frames] == [[], [0], [0, 1]]
+    assert all(frame.attrs["heroku"]["verified"] for frame in frames)
+    assert len({run.dyno for run in runs}) == 1 == len(names(heroku))
+    assert all(f"out {n} 1" in run.logs() for n, run in enumerate(runs))  # each sees a module without earlier calls
+    assert ["imported" in run.logs() for run in runs] == [True, False, False]
+    assert [dyno.calls for dyno in heroku.warm()] == [3]
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "expected"), [("raise", 1, "no luck"), ("exit", 7, "status 7"), ("crash", 139, "SIGSEGV")]
+)
+def test_a_call_that_fails_or_crashes_ends_the_call_and_not_the_dyno(heroku, how, status, expected):
+    heroku.warm(1)
+    failed = heroku.submit("count", {"how": how}, warm=True)
+    assert expected in str(failed.exception(60))
+    assert isinstance(failed.exception(), TaskFailed)
+    assert failed.exit_status == status
+    assert "err" in failed.logs()
+
+    after = heroku.submit("count", warm=True)
+    assert len(after.result(60)) == 3
+    assert after.dyno == failed.dyno
+
+
+@pytest.mark.parametrize("how", ["sleep", "stubborn"])
+def test_cancelling_a_call_leaves_the_dyno(heroku, how):
+    heroku.warm(1)
+    run = heroku.submit("count", {"how": how}, warm=True)
+    deadline = time.monotonic() + 30
+    while "out" not in run.logs() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    run.cancel()
+    with pytest.raises(RunCancelled, match="stays warm"):
+        run.result(30)
+    assert len(heroku.run("count", warm=True)) == 3
+    assert names(heroku) == [run.dyno]
+
+
+def test_the_timeout_is_that_of_the_call(heroku):
+    heroku.warm(1)
+    run = heroku.submit("count", {"how": "sleep"}, warm=True, timeout=1)
+    assert "time limit of 1 s" in str(run.exception(30))
+    assert len(heroku.run("count", warm=True)) == 3
+
+
+def test_files_metrics_secrets_and_printed_records_are_as_in_other_runs(heroku, monkeypatch):
+    monkeypatch.setenv("token", "hunter2-hunter2")
+    run = heroku.submit("count", {"how": "file"}, warm=True, secrets=["token"])
+    assert len(run.result(60)) == 3
+    assert run.files == {"a.txt": b"content"}
+    assert [metric.value for metric in run.metrics] == [0.5]
+    assert "hunter2" not in run.logs()
+
+    forged = heroku.submit("count", {"how": "forge"}, warm=True)
+    assert len(forged.result(60)) == 3
+    assert "@hm1 00000000" in forged.logs()
+
+
+def test_cells_and_functions_run_on_the_same_dyno(heroku):
+    values = heroku.run(code="import os\n[{'n': n * n, 'pid': os.getpid()}]", parameters={"n": 12}, warm=True)
+    assert values["n"].tolist() == [144]
+
+    @heroku.function(warm=True)
+    def add(a, b=1):
+        return {"sum": a + b, "tuple": (a, b)}
+
+    assert add.remote(2, b=3) == {"sum": 5, "tuple": (2, 3)}
+    assert add.remote(1) == {"sum": 2, "tuple": (1, 1)}
+    assert len(heroku.warm()) == 1
+
+
+def test_a_large_result_arrives_exactly_and_fast_output_is_not_lost(heroku):
+    code = "for i in range(20_000):\n    print('line', i)\n[{'i': i, 'text': 'x' * 50} for i in range(20_000)]"
+    run = heroku.submit(code=code, warm=True)
+    assert run.result(120)["i"].tolist() == list(range(20_000))
+    assert run.logs().splitlines()[-1] == "line 19999"
+    assert run.logs().count("line ") == 20_000
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "expected"),
+    [
+        ("count", {"detach": True}, "exclude each other"),
+        (None, {"command": "ls"}, "not commands"),
+        ("other", {}, "runs `echo hi`.*python -m heroku_task NAME"),
+    ],
+)
+def test_what_a_warm_dyno_cannot_run_is_refused_before_one_starts(heroku, task, options, expected):
+    with pytest.raises(InvalidOptions, match=expected):
+        heroku.submit(task, warm=True, **options)
+    assert heroku.warm() == []
+
+
+def test_the_number_of_warm_dynos_is_a_target(heroku):
+    heroku.warm(2)
+    first = {dyno.dyno for dyno in heroku.warm()}
+    assert len(first) == 2
+    assert {dyno.dyno for dyno in heroku.warm(2)} == first
+    assert len(heroku.warm(1)) == 1
+    assert heroku.warm(0) == []
+    with pytest.raises(InvalidOptions, match="1000 warm dynos are more than"):
+        heroku.warm(1000, size="standard-1x")
+    with pytest.raises(InvalidOptions, match="idle is 4000"):
+        heroku.warm(1, idle=4000)
+
+
+def _wait_until_gone(heroku, dyno):
+    deadline = time.monotonic() + 30
+    while dyno in names(heroku) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert dyno not in names(heroku)
+
+
+def test_an_idle_dyno_ends_by_itself_and_the_next_call_boots_another(heroku):
+    (dyno,) = heroku.warm(1, idle=3)
+    _wait_until_gone(heroku, dyno.dyno)
+    run = heroku.submit("count", warm=True)
+    assert len(run.result(60)) == 3
+    assert run.dyno != dyno.dyno
+
+
+def test_a_dyno_that_is_stopped_breaks_its_call_with_an_error_that_says_so(heroku):
+    heroku.warm(1)
+    run = heroku.submit("count", {"how": "sleep"}, warm=True)
+    deadline = time.monotonic() + 30
+    while "out" not in run.logs() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    heroku.stop(run.dyno)
+    with pytest.raises(LogStreamError, match="broke during the call, which may have run"):
+        run.result(60)
+    assert len(heroku.run("count", warm=True)) == 3
+
+
+def test_a_new_release_gets_a_new_dyno(heroku):
+    run = heroku.submit("count", warm=True)
+    run.result(60)
+    heroku.set_config("NEW_VALUE", Secret("1"))
+    code = "import os\n[{'value': os.environ.get('NEW_VALUE')}]"
+    after = heroku.submit(code=code, warm=True)
+    assert after.result(60)["value"].tolist() == ["1"]
+    assert after.dyno != run.dyno
+    heroku.unset_config("NEW_VALUE")
+
+
+def test_no_dyno_is_left_when_the_process_is_killed(server, heroku):
+    script = textwrap.dedent(
+        """
+        import os, signal
+        from heroku_magic import connect
+        heroku = connect("shop", say=lambda _: None)
+        heroku.run("count", warm=True)
+        print(heroku.warm()[0].dyno, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stdout.startswith("run."), ended.stderr
+    _wait_until_gone(heroku, ended.stdout.strip())
+
+
+def test_a_sweep_with_warm_dynos_is_refused(heroku):
+    with pytest.raises(InvalidOptions, match="leave out --warm"):
+        heroku.sweep("count", {"n": [1, 2]}, warm=True)
