@@ -26,7 +26,7 @@ READ_BYTES = 1 << 18
 _URL = re.compile(r"rendezvous://([a-z0-9.-]+):([0-9]{1,5})/(\S+)", re.IGNORECASE)
 
 
-class Connection:
+class DynoConnection:
     """A TLS connection that one thread may read while another one writes, which an SSLSocket alone does not allow."""
 
     def __init__(self, tls: ssl.SSLSocket) -> None:
@@ -73,7 +73,7 @@ class Connection:
             selector.select()
 
 
-def connect(url: Secret, context: ssl.SSLContext) -> tuple[Connection, bytes]:
+def connect(url: Secret, context: ssl.SSLContext) -> tuple[DynoConnection, bytes]:
     """Return a connection to the dyno, and what it has sent already. Raises AttachFailed."""
     match = _URL.fullmatch(url.reveal())
     if match is None:
@@ -100,7 +100,7 @@ def connect(url: Secret, context: ssl.SSLContext) -> tuple[Connection, bytes]:
     except BaseException:
         tls.close()
         raise
-    return Connection(tls), rest
+    return DynoConnection(tls), rest
 
 
 def _read_greeting(tls: ssl.SSLSocket) -> bytes:

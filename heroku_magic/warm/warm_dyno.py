@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from heroku_magic.api.log_stream import Sink
     from heroku_magic.api.resources import Dyno
     from heroku_magic.runs.spec import RunSpec
-    from heroku_magic.warm.rendezvous import Connection
+    from heroku_magic.warm.rendezvous import DynoConnection
 
 PING_INTERVAL = 15.0  # seconds; the dyno ends after 60 without a sign of the notebook
 HELLO_TIMEOUT = 30.0  # seconds from the connection to the first record, which a boot of Python precedes
@@ -66,7 +66,7 @@ class WarmDyno:
         self._guard = DynoGuard(client, spec, self.key.run, notify)
         self._writer, self._reader = ChannelWriter(self.key), ChannelReader(self.key)
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
+        self._connection: DynoConnection | None = None
         self._info: Dyno | None = None
         self._call: WarmCall | None = None
         self._hello, self._ended = threading.Event(), threading.Event()
