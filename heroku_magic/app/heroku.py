@@ -19,7 +19,6 @@ from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
 from heroku_magic.runs.options import RunOptions, SweepOptions, check_count, pick, split
 from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.run import Run
-from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.notifier import notifies_owner, notify
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.api.client import HerokuClient
+    from heroku_magic.runs.spec import RunSpec
     from heroku_magic.sweeps.executor import DynoExecutor
     from heroku_magic.text.notifier import MessageCallback
 
@@ -375,18 +375,8 @@ class Heroku(WarmApp):
         if resumption.ID.fullmatch(run):
             return self.resume(run)
         detached = detached_.load(run, self.client.base_url, self.app)
-        spec = RunSpec(
-            self.app,
-            self.app_name,
-            detached.task,
-            detached.command,
-            {name: find(name) for name in detached.secrets},
-            timeout=detached.timeout,
-            takes_rows=detached.takes_rows,
-            is_local=self.settings.is_local,
-            is_detached=True,
-            is_compound=detached.is_compound,
-        )
+        secrets = {name: find(name) for name in detached.secrets}
+        spec = detached.as_spec(self.app_name, secrets, is_local=self.settings.is_local)
         attached = Run(self.client, spec, detached).start()
         _remember(attached)
         return attached

@@ -26,7 +26,7 @@ _COMMENT = re.compile(r"(^|\s+)#.*$")
 _OPTION = re.compile(r"(?:-([rcef])|--(?!require-)(req|cons|edit|find)[a-z-]*)\s*=?\s*(.*)")
 
 
-class Line(NamedTuple):
+class RequirementLine(NamedTuple):
     """One line. option: r, c, e or f for an option that names a file, folder or URL (`value`), otherwise empty."""
 
     number: int
@@ -41,13 +41,13 @@ def decoded(data: bytes) -> str:
     return data[len(mark) :].decode(encoding, "replace")
 
 
-def lines(text: str, expand: Callable[[str], str] = str) -> Iterator[Line]:
+def lines(text: str, expand: Callable[[str], str] = str) -> Iterator[RequirementLine]:
     """Yield the lines that are neither blank nor comments. expand: replaces variables."""
     for number, joined in _joined(text):
         if content := expand(_COMMENT.sub("", joined).strip()):
             match = _OPTION.match(content)
             kind = (match[1] or match[2])[0] if match else ""
-            yield Line(number, content, kind, _first_word(match[3]) if match else "")
+            yield RequirementLine(number, content, kind, _first_word(match[3]) if match else "")
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:

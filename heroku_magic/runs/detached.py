@@ -15,10 +15,13 @@ import msgspec
 from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.records import RUN_ID
+from heroku_magic.runs.spec import RunSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from heroku_magic.protocol.records import RunKey
-    from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.text.secret import Secret
 
 FOLDER = Path(".heroku", "runs")
 
@@ -47,6 +50,21 @@ class Detached(msgspec.Struct, frozen=True):
     takes_rows: bool
     secrets: list[str] = []
     is_compound: bool = False
+
+    def as_spec(self, app_name: str, secrets: Mapping[str, Secret], *, is_local: bool) -> RunSpec:
+        """Return what to follow: app_name is the name to show, secrets the values of the secret parameters."""
+        return RunSpec(
+            self.app,
+            app_name,
+            self.task,
+            self.command,
+            secrets,
+            timeout=self.timeout,
+            takes_rows=self.takes_rows,
+            is_local=is_local,
+            is_detached=True,
+            is_compound=self.is_compound,
+        )
 
     def as_dyno(self) -> Dyno:
         """Return the dyno as the API described it when it was created."""

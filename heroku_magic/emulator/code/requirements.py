@@ -138,7 +138,7 @@ class Requirements:
         return self._digests[path][1]
 
 
-def _lines(data: bytes) -> Iterator[requirements.Line]:
+def _lines(data: bytes) -> Iterator[requirements.RequirementLine]:
     """Yield the lines with variables replaced."""
     return requirements.lines(
         requirements.decoded(data),

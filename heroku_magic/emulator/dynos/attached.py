@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from heroku_magic.emulator.dynos.attach_faults import AttachFaults
-    from heroku_magic.emulator.dynos.connection import Connection
+    from heroku_magic.emulator.dynos.connection import TlsConnection
 
 GREETING = b"rendezvous\r\n"
 # What a client sends when its input ends; a terminal understands it itself.
@@ -45,7 +45,7 @@ class Attached:
 
     def __init__(
         self,
-        client: Connection,
+        client: TlsConnection,
         faults: AttachFaults,
         *,
         idle: float,

@@ -81,7 +81,7 @@ async def writable(descriptor: int) -> None:
         loop.remove_writer(descriptor)
 
 
-class Connection:
+class TlsConnection:
     """A TLS connection. It uses OpenSSL on the socket itself: asyncio's own TLS copies each byte twice more."""
 
     def __init__(self, accepted: socket.socket, context: ssl.SSLContext) -> None:

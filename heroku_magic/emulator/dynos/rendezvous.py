@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.emulator.descriptors import ListeningSocket
-from heroku_magic.emulator.dynos.connection import Connection
+from heroku_magic.emulator.dynos.connection import TlsConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ HOST = "127.0.0.1"
 class Client(NamedTuple):
     """A client that has connected with its secret. number: the ordinal of its attach, which decides its faults."""
 
-    connection: Connection
+    connection: TlsConnection
     number: int
 
 
@@ -104,13 +104,13 @@ class Rendezvous:
         with suppress(OSError):
             while self._listening is not None:
                 accepted, _ = self._listening.accept()
-                stranger = asyncio.ensure_future(self._receive(Connection(accepted, self._certificate[0])))
+                stranger = asyncio.ensure_future(self._receive(TlsConnection(accepted, self._certificate[0])))
                 self._strangers[stranger] = None
                 stranger.add_done_callback(lambda task: self._strangers.pop(task, None))
                 if len(self._strangers) > MOST_STRANGERS + len(self._awaited):
                     next(iter(self._strangers)).cancel()
 
-    async def _receive(self, connection: Connection) -> None:
+    async def _receive(self, connection: TlsConnection) -> None:
         """Bring a client to its dyno, or close its connection."""
         awaited = None
         try:
@@ -132,7 +132,7 @@ class Rendezvous:
             client.set_result(Client(connection, number))
 
 
-async def _read_secret(connection: Connection) -> str:
+async def _read_secret(connection: TlsConnection) -> str:
     """Read a secret and the end of its line, if there is one: heroku3 sends none."""
     line, target = b"", memoryview(bytearray(1024))
     with suppress(asyncio.TimeoutError):
@@ -147,7 +147,7 @@ async def _read_secret(connection: Connection) -> str:
     return (secret.removesuffix(b"\r") if end else line[:SECRET]).decode("ascii", "replace")
 
 
-async def _hang(connection: Connection) -> None:
+async def _hang(connection: TlsConnection) -> None:
     await connection.wait_for_end()
     connection.close()
 
