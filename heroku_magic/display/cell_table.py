@@ -33,7 +33,7 @@ class Cell(NamedTuple):
     hover: str = ""
 
 
-class CellRow(NamedTuple):
+class LabelledRow(NamedTuple):
     """Neighbouring cells after a label, which is empty where rows have none."""
 
     label: str
@@ -43,7 +43,7 @@ class CellRow(NamedTuple):
 class CellTable(NamedTuple):
     """All cells. header: labels of columns and how many columns each spans. width: columns, each of `characters`."""
 
-    rows: list[CellRow]
+    rows: list[LabelledRow]
     header: list[tuple[str, int]]
     width: int
     characters: int = 1
@@ -96,7 +96,7 @@ class CellPainter:
                 self._cell(at + index, state) if is_single else Cell(SIGNS[state], CELL_STYLES[state])
                 for index, state in enumerate(row.states)
             ]
-            rows.append(CellRow(label, cells))
+            rows.append(LabelledRow(label, cells))
             at += len(row.states)
         return CellTable(rows, [], grid.width)
 
@@ -113,7 +113,7 @@ class CellPainter:
             characters = 1
             header = _ticks(columns)
         painted = [[self._cell(run, STATES[self._states[run]], characters) for run in row] for row in runs]
-        return CellTable([*map(CellRow, labels, painted)], header, count, characters)
+        return CellTable([*map(LabelledRow, labels, painted)], header, count, characters)
 
     def _cell(self, run: int, state: str, characters: int = 1) -> Cell:
         value, hover = self._values.get(run), self._next_hover(run)

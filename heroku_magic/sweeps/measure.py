@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from heroku_magic.protocol.dataframe import column_label, series
 from heroku_magic.protocol.records import Rows
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from heroku_magic.sweeps.outcomes import Outcome
-    from heroku_magic.sweeps.sweep import Sweep
 
 NO_PLOT = "none"  # as in `--plot none`
 _NAMED = 10  # columns that a message names
@@ -85,13 +84,34 @@ class _Column:
         self.digests[place] = digest
 
 
+class MeasuredSweep(Protocol):
+    """A sweep as far as its measures and its plot need it."""
+
+    names: list[str]
+
+    @property
+    def axes(self) -> list[tuple[str, int]]:
+        """Names and lengths of the grid's axes."""
+
+    def __len__(self) -> int: ...
+
+    def parameters(self, index: int, /) -> Mapping[str, Any]:
+        """Return the parameters of a run."""
+
+    def known(self) -> list[Outcome]:
+        """Return the outcomes so far."""
+
+    def measurer(self, y: str | None = None) -> Measurer:
+        """Return what measures the runs."""
+
+
 class Measurer:
     """Measures the runs of a sweep as they end; each is read once. wanted: a column or metric, None for the default.
 
     The default is the first numeric column that is not a parameter and not 0, 1, 2 … in every run.
     """
 
-    def __init__(self, sweep: Sweep, wanted: str | None = None) -> None:
+    def __init__(self, sweep: MeasuredSweep, wanted: str | None = None) -> None:
         self._sweep = sweep
         self._wanted = wanted
         self._read = 0

@@ -11,15 +11,14 @@ from heroku_magic.sweeps.measure import columns
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from heroku_magic.sweeps.measure import Measure
-    from heroku_magic.sweeps.sweep import Sweep
+    from heroku_magic.sweeps.measure import Measure, MeasuredSweep
 
 _EXTREMES = 10  # highest and lowest runs that are drawn each
 _LONGEST_LABEL = 40
 _FAILED: dict[str, Any] = {"marker": "x", "color": "#dd3333", "linestyle": "none", "zorder": 3}
 
 
-def plot_sweep(sweep: Sweep, y: str | None, agg: Any, ax: Axes | None) -> Axes:
+def plot_sweep(sweep: MeasuredSweep, y: str | None, agg: Any, ax: Axes | None) -> Axes:
     """Plot the number of each run over the parameters. Raises InvalidOptions without numbers or matplotlib."""
     try:
         from matplotlib import pyplot as plt
@@ -41,7 +40,7 @@ def plot_sweep(sweep: Sweep, y: str | None, agg: Any, ax: Axes | None) -> Axes:
     return axes
 
 
-def _aggregated(sweep: Sweep, measure: Measure, agg: Any) -> dict[int, float]:
+def _aggregated(sweep: MeasuredSweep, measure: Measure, agg: Any) -> dict[int, float]:
     """Return the numbers with the rows of each run made one by `agg`; a single row or a metric stays as it is."""
     if agg == "mean":
         return dict(measure.values)
@@ -55,7 +54,7 @@ def _aggregated(sweep: Sweep, measure: Measure, agg: Any) -> dict[int, float]:
     return numbers
 
 
-def _line(sweep: Sweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
+def _line(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
     name = sweep.axes[0][0]
     places, labels = _places([_value(sweep, run, name) for run in range(len(sweep))])
     known = sorted(values, key=places.__getitem__)
@@ -70,7 +69,7 @@ def _line(sweep: Sweep, values: dict[int, float], failed: list[int], title: str,
     axes.set_ylabel(title)
 
 
-def _heatmap(sweep: Sweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
+def _heatmap(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
     (down, rows), (across, width) = sweep.axes
     table = [[values.get(row * width + column, float("nan")) for column in range(width)] for row in range(rows)]
     image = axes.imshow(table, aspect="auto", interpolation="nearest")
@@ -85,7 +84,7 @@ def _heatmap(sweep: Sweep, values: dict[int, float], failed: list[int], title: s
         figure.colorbar(image, ax=axes, label=title)
 
 
-def _extremes(sweep: Sweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
+def _extremes(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
     ordered = sorted(values, key=values.__getitem__)
     shown = ordered if len(ordered) <= 2 * _EXTREMES else ordered[:_EXTREMES] + ordered[-_EXTREMES:]
     names = [", ".join(f"{name}={value}" for name, value in sweep.parameters(run).items()) for run in shown]
@@ -95,7 +94,7 @@ def _extremes(sweep: Sweep, values: dict[int, float], failed: list[int], title: 
     axes.set_title(f"{len(shown)} of {len(values)} runs" + (f", {len(failed)} failed" if failed else ""))
 
 
-def _value(sweep: Sweep, run: int, names: str) -> Any:
+def _value(sweep: MeasuredSweep, run: int, names: str) -> Any:
     found = [sweep.parameters(run).get(name) for name in names.split(", ")]
     return found[0] if len(found) == 1 else ", ".join(map(str, found))
 

@@ -95,14 +95,14 @@ class WarmDyno:
         except Unreachable as error:
             if error.sent:
                 self._guard.response_lost()
-                self._guard.look_for_extras()
+                self._guard.check_for_extras()
             raise
         self._guard.use(self._info)
         self.dyno = self._info.name
         try:
             self._connect(url)
         except BaseException as error:
-            message = self._guard.see_stopped()
+            message = self._guard.stop_and_wait()
             if isinstance(error, AttachFailed):
                 error.args = (f"{error} {message}",)
             raise

@@ -121,7 +121,7 @@ def test_files_metrics_secrets_and_printed_records_are_as_in_other_runs(heroku, 
     run = heroku.submit("count", {"how": "file"}, warm=True, secrets=["token"])
     assert len(run.result(60)) == 3
     assert run.files == {"a.txt": b"content"}
-    assert [metric.value for metric in run.metrics] == [0.5]
+    assert run.metrics["value"].tolist() == [0.5]
     assert "hunter2" not in run.logs()
 
     forged = heroku.submit("count", {"how": "forge"}, warm=True)
