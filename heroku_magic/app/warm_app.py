@@ -79,7 +79,7 @@ class WarmApp(ManagedApp):
         elif count:
             self._warm.idle, self._warm.life = idle, life
             self._warm.scale(count, self._warm_spec(size))
-        return self._warm.list()
+        return self._warm.running()
 
     def _warm_spec(self, size: str | None) -> RunSpec:
         settings = self.settings

@@ -39,7 +39,7 @@ class WarmDynos:
         self._dynos: list[WarmDyno] = []
         self._booting = 0
 
-    def list(self) -> list[WarmDyno]:
+    def running(self) -> list[WarmDyno]:
         """Return those that run."""
         with self._changed:
             self._dynos = [one for one in self._dynos if one.running()]
@@ -48,14 +48,15 @@ class WarmDynos:
     def acquire(self, spec: RunSpec, is_cancelled: Callable[[], bool]) -> WarmDyno:
         """Return an idle dyno for a call, booted if necessary. Raises Stopped, ApiError or AttachFailed."""
         while True:
-            release = self._release()
-            self._stop_outdated(release)
+            self._stop_outdated(self._release())
             with self._changed:
-                mine = [one for one in self.list() if one.spec.size == spec.size]
-                for one in mine:
-                    if not one.is_busy and one.seconds_left > spec.timeout and one.idle_left > MARGIN:
-                        one.is_busy = True
-                        return one
+                mine = self._of_size(spec.size)
+                if idle := [one for one in mine if not one.is_busy]:
+                    idle[0].is_busy = True
+                    if self._has_time(idle[0], spec):
+                        return idle[0]
+                    idle[0].cancel()
+                    continue
                 if len(mine) + self._booting < max(1, self.target.get(spec.size, 1)):
                     self._booting += 1
                     break
@@ -70,10 +71,11 @@ class WarmDynos:
                 self._changed.notify_all()
 
     def scale(self, count: int, spec: RunSpec) -> None:
-        """Boot or stop dynos of a size until there are `count`; busy ones end after their call."""
+        """Boot dynos of a size, or stop idle ones, until there are `count`; a call that runs is not interrupted."""
         self.target[spec.size] = count
-        mine = [one for one in self.list() if one.spec.size == spec.size]
-        for one in sorted(mine, key=lambda one: one.is_busy)[: max(len(mine) - count, 0)]:
+        mine = self._of_size(spec.size)
+        idle = [one for one in mine if not one.is_busy]
+        for one in idle[: max(len(mine) - count, 0)]:
             one.cancel()
         for _ in range(count - len(mine)):
             self._boot(spec).release()
@@ -81,7 +83,14 @@ class WarmDynos:
     def stop(self) -> int:
         """Stop all and return how many there were."""
         self.target.clear()
-        return sum(one.cancel() for one in self.list())
+        return sum(one.cancel() for one in self.running())
+
+    def _of_size(self, size: str | None) -> list[WarmDyno]:
+        return [one for one in self.running() if one.spec.size == size]
+
+    def _has_time(self, dyno: WarmDyno, spec: RunSpec) -> bool:
+        """Return whether a dyno lives long enough for a call. A timeout beyond a short life does not count in full."""
+        return dyno.idle_left > MARGIN and dyno.seconds_left > min(spec.timeout, self.life / 2)
 
     def _boot(self, spec: RunSpec) -> WarmDyno:
         own = replace(
@@ -103,7 +112,7 @@ class WarmDynos:
         return f"It stops by itself after {minutes:g} min without a call{cost}; `%heroku warm 0` stops it now."
 
     def _stop_outdated(self, release: int | None) -> None:
-        for one in self.list():
+        for one in self.running():
             if release is not None and one.info.release.version != release and not one.is_busy:
                 one.cancel()
                 notify(f"{one.dyno} ran release v{one.info.release.version}; v{release} gets a new warm dyno.")

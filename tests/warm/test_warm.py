@@ -177,6 +177,27 @@ def test_the_number_of_warm_dynos_is_a_target(heroku):
         heroku.warm(1, idle=4000)
 
 
+def test_a_dyno_without_the_time_for_a_call_is_replaced_before_it(heroku):
+    (first,) = heroku.warm(1, life=20)
+    run = heroku.submit("count", warm=True)
+    assert len(run.result(60)) == 3
+    assert run.dyno == first.dyno
+
+    time.sleep(max(11 - first.seconds, 0))
+    run = heroku.submit("count", warm=True)
+    assert len(run.result(60)) == 3
+    assert run.dyno != first.dyno
+    _wait_until_gone(heroku, first.dyno)
+
+
+def test_fewer_dynos_do_not_interrupt_a_call(heroku):
+    heroku.warm(2)
+    run = heroku.submit(code="import time; time.sleep(2)\n[{'n': 1}]", warm=True)
+    assert run.wait_for_dyno(30)
+    assert [dyno.dyno for dyno in heroku.warm(1)] == [run.dyno]
+    assert len(run.result(60)) == 1
+
+
 def _wait_until_gone(heroku, dyno):
     deadline = time.monotonic() + 30
     while dyno in names(heroku) and time.monotonic() < deadline:
