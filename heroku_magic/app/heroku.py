@@ -203,10 +203,8 @@ class Heroku(WarmApp):
 
         Parameters
         ----------
-        task, code, detach, secrets, size, timeout, any_type, override, rows, allow_pickle
-            As for `submit`, for each run.
-        warm
-            Refused: each run of a sweep has its own dyno.
+        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, allow_pickle
+            As for `submit`, for each run. Warm dynos, at most 8 without `jobs`, take one run after the other.
         each
             Values by parameter. A table or a list of dicts under a name that the task does not declare makes one run
             per row.
@@ -274,8 +272,13 @@ class Heroku(WarmApp):
     def _start_sweep(self, missing: ResumePlan) -> Sweep:
         name, plan, options, journal, known, live = missing
         self._hidden.update(plan.first.secrets.values())
+        options, runner = self._warm_for(plan.first, len(plan), options)
         with cancelled_on_error():
-            sweep = Sweep(self.client, plan, options, id=name, journal=journal, known=known, live=live).start()
+            sweep = Sweep(
+                self.client, plan, options, id=name, journal=journal, known=known, live=live, warm_runner=runner
+            ).start()
+            if runner is not None:
+                sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.size))
             sweep.draw = sweep_bundle
             _remember(sweep)
             return sweep

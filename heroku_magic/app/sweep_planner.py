@@ -43,10 +43,6 @@ class SweepPlanner:
         sweep_options: SweepOptions,
     ) -> Plan:
         """Return the plan of a sweep. Raises as Planner.plan does."""
-        if options.warm:
-            raise InvalidOptions(
-                "Each run of a sweep has its own dyno (--chunk K lets K of them share one): leave out --warm."
-            )
         options = replace(options, max_cost=None)  # the budget is for all runs together
         return check_before_prompts(options, lambda: self._plan(task, each, parameters, options, sweep_options))
 

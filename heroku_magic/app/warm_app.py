@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,14 @@ from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notifies_owner
 from heroku_magic.warm.call_runner import CallRunner
-from heroku_magic.warm.warm_dynos import IDLE, LONGEST_IDLE, WarmDynos
+from heroku_magic.warm.warm_dynos import IDLE, LONGEST_IDLE, MOST_IN_SWEEP, WarmDynos
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.api.client import HerokuClient
+    from heroku_magic.runs.options import SweepOptions
     from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.warm.warm_dyno import WarmDyno
 
@@ -96,6 +98,16 @@ class WarmApp(ManagedApp):
 
     def _runner(self, spec: RunSpec) -> Callable[..., Runner]:
         return partial(CallRunner, dynos=self._warm) if spec.is_warm else Runner
+
+    def _warm_for(
+        self, spec: RunSpec, count: int, options: SweepOptions
+    ) -> tuple[SweepOptions, Callable[..., Runner] | None]:
+        """Return a sweep's options with the number of its warm dynos, and what drives its runs; None for cold ones."""
+        if not spec.is_warm:
+            return options, None
+        jobs = min(options.jobs or MOST_IN_SWEEP, count)
+        self._warm.extend_for_sweep(spec.size, jobs)
+        return replace(options, jobs=jobs), self._runner(spec)
 
     def _release_number(self) -> int | None:
         release = self._catalog.release()

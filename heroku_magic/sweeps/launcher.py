@@ -20,8 +20,11 @@ from heroku_magic.sweeps.throttle import LONGEST_WAIT, REFILL, RESERVE, Concurre
 from heroku_magic.text.notifier import keeps_notifications, notify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.detached import Detached
+    from heroku_magic.runs.runner import Runner
     from heroku_magic.runs.spec import RunSpec
 
 TICK = 0.2  # seconds between two polls of the job source while no run ends
@@ -44,9 +47,13 @@ class Job:
 
 
 class JobSource(ABC):
-    """Supplies a launcher with jobs. All methods run in the launcher's thread, `stop` and `runs` in any."""
+    """Supplies a launcher with jobs. All methods run in the launcher's thread, `stop` and `runs` in any.
+
+    warm_runner: what drives the runs if they are calls on warm dynos.
+    """
 
     def __init__(self) -> None:
+        self.warm_runner: Callable[..., Runner] | None = None
         self.running: list[Job] = []  # jobs whose runs have not ended
         self.is_stopping = False
 
@@ -151,10 +158,15 @@ class Launcher:
         while self._has_capacity():
             if self._delay() or (job := self._jobs.next_job()) is None:
                 return
-            log = self._log = self._log or SharedLog(self._client, job.spec.app).start()
-            run = job.run = Run(self._client, job.spec, job.detached, log=log, on_exit=self.wake)
+            run = job.run = self._make_run(job)
             self._jobs.on_start(job)
             run.start().call_when_done(partial(self._ended, job))
+
+    def _make_run(self, job: Job) -> Run:
+        if self._jobs.warm_runner is not None:
+            return Run(self._client, job.spec, on_exit=self.wake, runner=self._jobs.warm_runner)
+        log = self._log = self._log or SharedLog(self._client, job.spec.app).start()
+        return Run(self._client, job.spec, job.detached, log=log, on_exit=self.wake)
 
     def _ended(self, job: Job, _: Run) -> None:
         self._inbox.put(job)
@@ -171,6 +183,8 @@ class Launcher:
         return [run for run in self._jobs.runs() if not run.has_exited]
 
     def _delay(self) -> float:
+        if self._jobs.warm_runner is not None:  # a call takes no request
+            return 0.0
         left = self._client.requests_left
         if left <= RESERVE and not self._is_slowed:
             self._is_slowed = True

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.options import SweepOptions
+    from heroku_magic.runs.runner import Runner
     from heroku_magic.sweeps.journal import Journal
     from heroku_magic.sweeps.launcher import Job
     from heroku_magic.sweeps.outcomes import Outcome
@@ -84,6 +85,7 @@ class Sweep(TableFuture[SweepFailed]):
         journal: Journal | None = None,
         known: Sequence[Outcome] = (),
         live: Sequence[Job] = (),
+        warm_runner: Callable[..., Runner] | None = None,
     ) -> None:
         super().__init__(threading.Condition())
         self.id = id
@@ -109,6 +111,7 @@ class Sweep(TableFuture[SweepFailed]):
             changed=self._changed,
             when_finished=self._finish,
         )
+        self._scheduler.warm_runner = warm_runner
         self._launcher = Launcher(client, self._scheduler)
 
     def start(self) -> Sweep:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heroku_magic.runs.spec import RunSpec
 
 IDLE = 300.0  # seconds without a call after which a dyno ends
+MOST_IN_SWEEP = 8  # dynos that a sweep boots unless it says how many
 LONGEST_IDLE = 3600.0  # seconds: https://devcenter.heroku.com/articles/one-off-dynos#timeout
 MARGIN = 2.0  # seconds before its end within which an idle dyno gets no call any more
 TICK = 0.2  # seconds between two looks at whether a waiting call was cancelled
@@ -33,6 +34,7 @@ class WarmDynos:
 
     def __init__(self, client: HerokuClient, release: Callable[[], int | None]) -> None:
         self.target: dict[str | None, int] = {}
+        self._in_sweeps: dict[str | None, list[int]] = {}
         self.idle, self.life = IDLE, LONGEST_TIMEOUT
         self._client, self._release = client, release
         self._changed = threading.Condition()
@@ -57,7 +59,7 @@ class WarmDynos:
                         return idle[0]
                     idle[0].cancel()
                     continue
-                if len(mine) + self._booting < max(1, self.target.get(spec.size, 1)):
+                if len(mine) + self._booting < self._wanted(spec.size):
                     self._booting += 1
                     break
                 self._changed.wait(TICK)
@@ -73,17 +75,32 @@ class WarmDynos:
     def scale(self, count: int, spec: RunSpec) -> None:
         """Boot dynos of a size, or stop idle ones, until there are `count`; a call that runs is not interrupted."""
         self.target[spec.size] = count
-        mine = self._of_size(spec.size)
-        idle = [one for one in mine if not one.is_busy]
-        for one in idle[: max(len(mine) - count, 0)]:
-            one.cancel()
-        for _ in range(count - len(mine)):
+        self._trim(spec.size)
+        for _ in range(count - len(self._of_size(spec.size))):
             self._boot(spec).release()
+
+    def extend_for_sweep(self, size: str | None, count: int) -> None:
+        """Let a sweep have `count` dynos of a size until `forget_sweep`."""
+        self._in_sweeps.setdefault(size, []).append(count)
+
+    def forget_sweep(self, size: str | None) -> None:
+        """Stop what the latest sweep has needed beyond the target; at least one dyno stays."""
+        self._in_sweeps[size].pop()
+        self._trim(size)
 
     def stop(self) -> int:
         """Stop all and return how many there were."""
         self.target.clear()
         return sum(one.cancel() for one in self.running())
+
+    def _wanted(self, size: str | None) -> int:
+        return max(1, self.target.get(size, 1), *self._in_sweeps.get(size, ()))
+
+    def _trim(self, size: str | None) -> None:
+        mine = self._of_size(size)
+        idle = [one for one in mine if not one.is_busy]
+        for one in idle[: max(len(mine) - self._wanted(size), 0)]:
+            one.cancel()
 
     def _of_size(self, size: str | None) -> list[WarmDyno]:
         return [one for one in self.running() if one.spec.size == size]

@@ -252,6 +252,26 @@ def test_no_dyno_is_left_when_the_process_is_killed(server, heroku):
     _wait_until_gone(heroku, ended.stdout.strip())
 
 
-def test_a_sweep_with_warm_dynos_is_refused(heroku):
-    with pytest.raises(InvalidOptions, match="leave out --warm"):
-        heroku.sweep("count", {"n": [1, 2]}, warm=True)
+def test_a_sweep_runs_on_few_warm_dynos_of_which_one_stays(heroku):
+    sweep = heroku.sweep("count", {"n": range(1, 13)}, warm=True, jobs=2)
+    table = sweep.result(120)
+    assert table.groupby("n").size().tolist() == list(range(1, 13))
+    assert 1 <= len({outcome.dyno for outcome in sweep.known()}) <= 2
+    deadline = time.monotonic() + 10
+    while len(heroku.warm()) > 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(heroku.warm()) == 1
+
+    double = heroku.function(lambda x: 2 * x)
+    assert heroku.function(warm=True)(double.__wrapped__).map([1, 2, 3], jobs=2) == [2, 4, 6]
+
+
+def test_a_failed_run_of_a_warm_sweep_does_not_disturb_the_others(heroku):
+    sweep = heroku.sweep("count", {"how": ["", "raise", "crash", ""]}, warm=True, jobs=2)
+    sweep.wait(60)
+    assert [outcome.state for outcome in sorted(sweep.known(), key=lambda one: one.place)] == [
+        "done",
+        "failed",
+        "failed",
+        "done",
+    ]
