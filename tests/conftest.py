@@ -87,6 +87,21 @@ def clean_environment(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
 
 
+def _stop_new_servers():
+    """Stop the servers that were started since: the next folder of the same name gets the same app name."""
+    from heroku_magic.app.emulator_process import running
+
+    before = {server.folder for server in running()}
+    yield
+    for server in running():
+        if server.folder not in before:
+            server.stop()
+
+
+_stop_servers_of_module = pytest.fixture(_stop_new_servers, autouse=True, scope="module")
+_stop_servers_of_test = pytest.fixture(_stop_new_servers, autouse=True)
+
+
 class ScriptedApi:
     """An HTTP server on loopback that sends queued responses and records the requests."""
 

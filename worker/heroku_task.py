@@ -263,9 +263,7 @@ class _Sender:
     def __init__(self, run_key: str, nonce: str | None = None) -> None:
         match = re.fullmatch(_RUN_KEY, run_key) if run_key else None
         self._run_id = match[1] if match else ""
-        key = bytes.fromhex(match[2]) if match else b""
-        self._has_key = bool(key)
-        self._inner, self._outer = (_sha256(bytes(byte ^ pad for byte in key.ljust(64, b"\0"))) for pad in (0x36, 0x5C))
+        self._key = bytes.fromhex(match[2]) if match else b""
         self._nonce = nonce or os.urandom(4).hex()
         self._number = 0
         self.pid, self.thread = os.getpid(), _thread.get_ident()
@@ -282,7 +280,7 @@ class _Sender:
 
     def start(self, name: str, schema: Schema | None, **more: Any) -> None:
         """Send the declaration. With a key, rows are sent as records from here on."""
-        self.is_keyed = self._has_key
+        self.is_keyed = bool(self._key)
         self.send("task", {"task": name, "parameters": schema, **more})
 
     def end(self, status: int) -> None:
@@ -444,7 +442,7 @@ class _Sender:
             part = kind if end >= len(payload) else f"{kind}+"
             number, self._number = self._number, self._number + 1
             text = payload[end - size : end]
-            mac = self.mac(self._nonce, number, part, text)
+            mac = self._mac(f"{self._run_id} {self._nonce} {number} {part} {text}")
             self._checksum.update(mac.encode("ascii"))
             self._rate_limiter.wait()
             _write(f"@hm1 {self._nonce} {number} {part} {mac} {text}")
@@ -452,12 +450,11 @@ class _Sender:
     def _send_packed(self, kind: str, header: Schema, body: bytes) -> None:
         self._send_text(kind, _pack(_to_json(header), body))
 
-    def mac(self, nonce: str, number: int | str, part: str, text: str) -> str:
-        """Return the first 24 hex digits of the HMAC-SHA256 of a record, https://www.rfc-editor.org/rfc/rfc2104."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(f"{self._run_id} {nonce} {number} {part} {text}".encode("ascii"))
-        outer.update(inner.digest())
-        return str(outer.hexdigest()[:24])
+    def _mac(self, text: str) -> str:
+        """Return the first 24 hex digits of the HMAC-SHA256, https://www.rfc-editor.org/rfc/rfc2104."""
+        key = self._key.ljust(64, b"\0")
+        inner = _sha256(bytes(byte ^ 0x36 for byte in key) + text.encode("ascii")).digest()
+        return str(_sha256(bytes(byte ^ 0x5C for byte in key) + inner).hexdigest()[:24])
 
 
 class _RateLimiter:

@@ -231,7 +231,7 @@ def sources(kind: str) -> dict[str, str]:
     outputs = {"RemoteCell": cell, "RemoteCall": call}.get(kind, cell + call)
     names = {
         "heroku_columns": ("build_frame",),
-        "heroku_driver": ("main", *(("run", "RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
+        "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
         "heroku_output": ("show_open_figures", *outputs),
         "heroku_server": ("main",),
         "heroku_task": (*_HELPER_NAMES, *(("_APP_FOLDER", "_run_task", "_Sender") if kind == "RemoteServer" else ())),

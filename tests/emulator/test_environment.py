@@ -112,7 +112,10 @@ def test_requirements_with_comments_only_do_not_need_pip(start, make_folder, tex
 
 
 @pytest.mark.parametrize(("status", "installers"), [(0, [b"uv"]), (1, [b"uv", b"pip"])])
-def test_uv_installs_where_it_is_present_and_pip_where_uv_fails(start, make_folder, tmp_path, status, installers):
+def test_uv_installs_where_it_is_present_and_pip_where_uv_fails(
+    start, make_folder, tmp_path, monkeypatch, status, installers
+):
+    monkeypatch.setenv("PIP_QUIET", "1")
     (tmp_path / "uv").write_text(f'#!/bin/sh\necho "uv of the test: $1 $2 ${{UV_NO_INDEX}}"\nexit {status}\n')
     (tmp_path / "uv").chmod(0o755)
     folder = make_folder(requirements__txt="./tiny-1.0-py3-none-any.whl\n")

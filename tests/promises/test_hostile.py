@@ -119,7 +119,7 @@ def folder(tmp_path_factory, processes):
 
 @pytest.fixture
 def heroku(folder, monkeypatch, processes):
-    monkeypatch.setattr("heroku_magic.runs.runner.LATE", 0.1)
+    monkeypatch.setattr("heroku_magic.runs.runner.Runner.late", 0.1)
     return connect(worker=folder, say=lambda _: None)
 
 

@@ -254,7 +254,7 @@ def test_pictures_files_and_metrics_are_returned(shared):
     (picture,) = [content["data"] for content in output.of("display_data") if "image/png" in content["data"]]
     assert picture["image/png"].startswith("iVBORw0KGgo")
     summary = next(drawn["data"]["text/html"] for drawn in reversed(output.of("update_display_data")))
-    assert "loss 0.25" in summary
+    assert re.search("loss [▁-█]+ 0.25", summary)
     assert re.search(r"files: dot.png \(\d+ B\), Procfile \(\d+ B\)", summary)
     run = "__import__('heroku_magic').last"
     assert shared.run(f"{run}.files['dot.png'][:4], {run}.metrics['value'].tolist()").value == (

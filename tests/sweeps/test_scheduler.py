@@ -31,7 +31,7 @@ class Ended:
     started_at = up_at = 100.0
     state = "up"
     latest_lines = ()
-    files = {}  # noqa: RUF012 - nobody writes it
+    files = latest_metrics = {}  # noqa: RUF012 - nobody writes it
     was_evicted = died_mid_task = False
 
     def __init__(self, calls=(), error=None, seconds=10.0):

@@ -19,7 +19,7 @@ import heroku_task
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any
 
     Names = dict[str, Any]
 
@@ -29,19 +29,13 @@ _MAX_BODY_BYTES = 40_000_000  # the notebook refuses records of more than 64,000
 _LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
 
 
-def main(program: RemoteProgram) -> NoReturn:
-    """Run a program and end the process."""
-    status = run(program)
-    os._exit(status)  # `sys.exit` would wait for threads that may never end
-
-
-def run(program: RemoteProgram) -> int:
-    """Run a program and return its exit status."""
+def main(program: RemoteProgram, end: Callable[[int], Any] = os._exit) -> Any:
+    """Run a program and end the process; `sys.exit` would wait for threads that may never end."""
     os.environ.setdefault("MPLBACKEND", "Agg")  # a dyno has no screen
     heroku_task._join_threads = program.end_threads
     status = heroku_task._exit_status(lambda: heroku_task._run(lambda: _run_all(program)))
     heroku_task._flush_streams()
-    return status
+    return end(status)
 
 
 def _run_all(program: RemoteProgram) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import base64
+import functools
 import gc
 import importlib
 import json
@@ -246,7 +247,8 @@ class _Receiver:
         *lines, self._buffer = (self._buffer + data).split(b"\n") if b"\n" in data else ([self._buffer + data])
         for line in lines:
             nonce, number, kind, mac, text = line.decode("ascii").split(" ", 5)[1:]
-            if int(number) != self._next or self._sender.mac(nonce, number, kind, text) != mac:
+            signed = f"{self._sender._run_id} {nonce} {number} {kind} {text}"
+            if int(number) != self._next or self._sender._mac(signed) != mac:
                 raise SystemExit("a record of the notebook is damaged or missing")
             self._next += 1
             self._parts.append(text)
@@ -325,7 +327,8 @@ class _Parent:
         self._sources.update(message["modules"])
         _prepare_modules(self._load, message["modules"])
         if message["modules"]:  # a child ends itself only after it has reported
-            sys.modules["heroku_driver"].main = sys.modules["heroku_driver"].run  # type: ignore[attr-defined]
+            driver: Any = sys.modules["heroku_driver"]
+            driver.main = functools.partial(driver.main, end=int)
         task, text = message["task"], message["env"].pop("RUN_CODE", "")
         if task:
             folder = heroku_task._APP_FOLDER

@@ -140,7 +140,7 @@ async def _pip_settings() -> dict[str, str]:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=variables(),
+        env={**variables(), "PIP_QUIET": "0"},  # a quiet pip lists nothing
     )
     output, _ = await process.communicate()
     found: dict[str, tuple[int, str]] = {}
