@@ -100,6 +100,7 @@ class TerminalOutput(Surface):
         self._printed_notes: list[str] = []
         self._printed_changes = 0
         self._can_overwrite = sys.stdout.isatty()
+        self._text = sgr.for_terminal if self._can_overwrite else sgr.plain
         self._is_log_last = False
         self._progress = ""
         self._progress_at = clock()
@@ -122,7 +123,7 @@ class TerminalOutput(Surface):
             if self._can_overwrite and self._is_log_last:
                 print("\x1b[1A\x1b[2K", end="")  # noqa: T201 - up, and erase the line
         if new > 0:
-            print_lines(*map(sgr.for_terminal, [*islice(view.latest(), new)][::-1]))
+            print_lines(*map(self._text, [*islice(view.latest(), new)][::-1]))
             self._is_log_last = True
 
     def tick(self, view: RunView) -> None:
@@ -141,7 +142,7 @@ class TerminalOutput(Surface):
             self._is_finished = True
             self._print_notes(view)
             if view.last_line_changes > self._printed_changes:
-                print_lines(*map(sgr.for_terminal, islice(view.latest(), 1)))
+                print_lines(*map(self._text, islice(view.latest(), 1)))
             print_lines(words.end_line(view) if self._is_started else words.summary(view), *words.details(view))
 
     def _print_notes(self, view: RunView) -> None:

@@ -112,16 +112,15 @@ def test_requirements_with_comments_only_do_not_need_pip(start, make_folder, tex
 
 
 @pytest.mark.parametrize(("status", "installers"), [(0, [b"uv"]), (1, [b"uv", b"pip"])])
-def test_uv_installs_where_it_is_present_and_pip_where_uv_fails(
-    start, make_folder, tmp_path, monkeypatch, status, installers
-):
-    monkeypatch.setenv("PIP_QUIET", "1")
+def test_uv_installs_where_it_is_present_and_pip_where_uv_fails(start, make_folder, tmp_path, status, installers):
     (tmp_path / "uv").write_text(f'#!/bin/sh\necho "uv of the test: $1 $2 ${{UV_NO_INDEX}}"\nexit {status}\n')
     (tmp_path / "uv").chmod(0o755)
     folder = make_folder(requirements__txt="./tiny-1.0-py3-none-any.whl\n")
     make_wheel(folder)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    emulator = start(folder, environ={"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PATH": path})
+    emulator = start(
+        folder, environ={"PIP_NO_INDEX": "1", "PIP_QUIET": "1", "PIP_CONFIG_FILE": os.devnull, "PATH": path}
+    )
     emulator.output("true")
     log = emulator.backlog(dyno="build")
     assert [line.partition(b"]: ")[2] for line in log if b"of the test" in line] == [b"uv of the test: pip install 1"]
