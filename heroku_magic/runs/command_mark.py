@@ -57,7 +57,8 @@ def run_id(command: str) -> str | None:
 
 def without_mark(text: str, run: str) -> str:
     """Return output of a run without its mark: a shell repeats a line that it cannot parse."""
-    text = re.sub(rf"\A({_ONLY_A_PROCESS_TYPE.pattern})  #{run}", r"\1", text, flags=re.ASCII)
+    if f" #{run}" in text:  # a search in a text of many megabytes would take seconds
+        text = re.sub(rf"\A({_ONLY_A_PROCESS_TYPE.pattern})  #{run}", r"\1", text, flags=re.ASCII)
     for mark in _marks(run):
         text = text.replace(mark, "")
     return text
