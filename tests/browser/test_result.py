@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_a_picture_appears_below_the_run_that_sent_it(lab, tmp_path):
     lab.run(0)
     lab.run(1)
 
-    assert "loss 0.05" in lab.text(1)
+    assert re.search("loss [▁-█]+ 0.05", lab.text(1))
     assert "files: plot.png" in lab.text(1)
     assert lab.page.locator(".jp-OutputArea-output img").count() == 1
     if shots := os.environ.get("LAB_SHOTS"):
