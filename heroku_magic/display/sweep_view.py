@@ -34,6 +34,7 @@ _MAX_LOG_LINES = {False: 2, True: 3}
 _MAX_EXTREMES = {False: 3, True: 5}
 # Bytes of what the mouse shows over cells: a picture that is redrawn ten times per second stays small.
 _HOVER_BYTES = {False: 9_000, True: 90_000}
+_MANY_CELLS = 200  # beyond which the picture of a running sweep shows nothing under the mouse
 # No e-mail address that is masked is longer.
 _ADDRESS = 800
 _COUNT_ORDER = ("done", "running", "starting", "retried", "queued", "failed", "cancelled")
@@ -162,7 +163,8 @@ class SweepView:
     @cached_property
     def cells(self) -> CellTable:
         """The cells: a heatmap of two axes, otherwise in the order of the runs."""
-        painter = CellPainter(self._states, self._measure, self.scale, self._hover, _HOVER_BYTES[self.final])
+        budget = _HOVER_BYTES[self.final] if self.final or len(self._sweep) <= _MANY_CELLS else 0
+        painter = CellPainter(self._states, self._measure, self.scale, self._hover, budget)
         if (swapped := self._is_swapped) is None:
             return painter.of_grid(self.grid, self.labels)
         rows, columns = (length for _, length in self._sweep.axes)
