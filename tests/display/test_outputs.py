@@ -205,12 +205,12 @@ def test_a_terminal_prints_progress_every_two_seconds(terminal, fed, clock, caps
     assert lines[0].startswith("19/100 · ")
 
 
-@pytest.mark.parametrize(("is_terminal", "shown"), [(True, "\x1b[31mred\x1b[0m \\x1b[2J"), (False, "red \\x1b[2J")])
-def test_colours_go_to_a_terminal_and_not_to_a_file(terminal, replay, say, capsys, monkeypatch, is_terminal, shown):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal, raising=False)
+@pytest.mark.usefixtures("terminal")
+def test_colours_go_to_a_terminal(replay, say, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     end = StateChange("done", 0.0, exit_status=0)
     show(replay([StateChange("up", 0.0, dyno="run.4821"), say("\x1b[31mred\x1b[0m \x1b[2J"), end]))
-    assert capsys.readouterr().out.splitlines()[1] == shown
+    assert capsys.readouterr().out.splitlines()[1] == "\x1b[31mred\x1b[0m \\x1b[2J"
 
 
 def test_a_file_gets_the_last_state_of_a_line(terminal, replay, say, capsys):
