@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heroku_magic.magics.parser import parse
@@ -51,6 +51,7 @@ def test_the_cell_has_the_same_values_and_options(values, options):
     st.dictionaries(NAMES, st.lists(VALUES, min_size=1, max_size=3), min_size=1, max_size=3),
     st.dictionaries(st.sampled_from(["a", "_b", "if"]), VALUES, max_size=2),
 )
+@settings(deadline=None)
 def test_the_cell_of_a_sweep_makes_the_same_grid(each, values):
     parsed = read(cell("simulate", values, [], {}, each))
 
