@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.warm.warm_dyno import WarmDyno
 
+USUAL_SIZE = "standard-1x"
+
 
 @notifies_owner
 class WarmApp(ManagedApp):
@@ -73,15 +75,19 @@ class WarmApp(ManagedApp):
             raise InvalidOptions(f"idle is {idle:g}: expected seconds, at most {LONGEST_IDLE:g}.")
         if not 0 < life <= LONGEST_TIMEOUT:
             raise InvalidOptions(f"life is {life}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
-        is_known = size is not None or self.settings.is_local
-        if count and is_known and count > (most := self._planner.most_at_once(size)):
-            raise InvalidOptions(f"{count} warm dynos are more than the {most} that may run at once.")
+        self._refuse_too_many(count or 0, size)
         if count == 0:
             self._warm.stop()
         elif count:
             self._warm.idle, self._warm.life = idle, life
             self._warm.scale(count, self._warm_spec(size))
         return self._warm.running()
+
+    def _refuse_too_many(self, count: int, size: str | None) -> None:
+        """Raise InvalidOptions if Heroku allows fewer dynos; a size that is not known may be one of the usual ones."""
+        most = self._planner.most_at_once(size or USUAL_SIZE)
+        if count > most:
+            raise InvalidOptions(f"{count} warm dynos are more than the {most} that may run at once.")
 
     def _warm_spec(self, size: str | None) -> RunSpec:
         settings = self.settings
@@ -105,6 +111,7 @@ class WarmApp(ManagedApp):
         """Return a sweep's options with the number of its warm dynos, and what drives its runs; None for cold ones."""
         if not spec.is_warm:
             return options, None
+        self._refuse_too_many(options.jobs or 0, spec.size)
         jobs = min(options.jobs or MOST_IN_SWEEP, count)
         self._warm.extend_for_sweep(spec.size, jobs)
         return replace(options, jobs=jobs), self._runner(spec)

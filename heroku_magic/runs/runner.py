@@ -348,7 +348,8 @@ class Runner:
             stopped = f"{run.task} was stopped after {self._elapsed() or 0:.1f} s"
             return RunCancelled(f"{stopped}; {run.dyno} {'stays warm' if self.spec.is_warm else 'is gone'}.", run)
         output = [line.message for line in self.events.latest if line.source == "app"]
-        error = failure_of(run, self.log, output, self.spec.timeout if self.is_overdue else None)
+        limit = self.spec.timeout if self.is_overdue else None
+        error = failure_of(run, self.log, output, limit, is_in_log=not self.spec.is_warm)
         if error is not None and self.log.decoder.failure is None and (failure := failure_in(output)):
             self.events.add(failure)  # as the worker's helper sends it
         return error

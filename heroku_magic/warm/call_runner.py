@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import HerokuMagicError, LogStreamError, RunCancelled
+from heroku_magic.runs import registry
 from heroku_magic.runs.create_dyno import Stopped
 from heroku_magic.runs.runner import Runner
 
@@ -30,13 +31,19 @@ class CallRunner(Runner):
         self._run.started_at = time.time()
         self._clock.start()
         try:
-            dyno = self._dyno = self._dynos.acquire(self.spec, self.cancel_requested.is_set)
+            dyno = self._dyno = self._dynos.acquire(self.spec, self._must_not_start)
+            if self._must_not_start():
+                dyno.release()
+                raise Stopped("before it was called.")  # noqa: TRY301 - it is worded below
         except Stopped as stopped:
             raise RunCancelled(f"{self.spec.task} was stopped {stopped}", self._run) from None
         self._clock.start()  # the time limit is the call's, without the boot
         self._use(dyno.info, time.time())
         self._dyno_id = ""  # the dyno is not this run's to stop
         return dyno.info
+
+    def _must_not_start(self) -> bool:
+        return self.cancel_requested.is_set() or registry.is_ending()
 
     def _open_log(self, dyno: Dyno) -> WarmCall:
         if self._dyno is None:

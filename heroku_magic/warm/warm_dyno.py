@@ -15,7 +15,7 @@ from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.build import server_modules
 from heroku_magic.errors import ApiError, AttachFailed, LogStreamError, Unreachable
 from heroku_magic.protocol.channel import ChannelReader, ChannelWriter
-from heroku_magic.protocol.records import RunKey
+from heroku_magic.protocol.records import RunKey, hide_keys
 from heroku_magic.runs import registry
 from heroku_magic.runs.background import start_thread
 from heroku_magic.runs.command_mark import marked
@@ -246,10 +246,11 @@ class WarmDyno:
                 batch.append(self._line(now, "app", line))
             elif (record := self._reader.read(line)) is not None:
                 batch += self._translate(now, *record)
-        if batch and self._call is not None:
-            self._call.sink(batch)
-        if batch and batch[-1].message.startswith("State changed from up to"):
-            self.release()
+        if (call := self._call) is not None:
+            if batch:
+                call.sink(batch)
+            if call.is_done:
+                self.release()
 
     def _translate(self, now: str, kind: str, message: dict[str, Any]) -> list[LogLine]:
         """Return what a record of the server would be in the log of a dyno."""
@@ -258,11 +259,14 @@ class WarmDyno:
         elif kind == "begin" and self._call is not None:
             command = f"{STARTING}{marked(self.spec.task, self._call.run)}`"
             return [self._line(now, "heroku", one) for one in (command, "State changed from starting to up")]
-        elif kind == "text":
-            return [self._line(now, "app", one) for one in message["text"].split("\n")]
-        elif kind == "done":
+        elif kind == "text" and self._call is not None:
+            lines = self._call.whole_lines(message["stream"], hide_keys(message["text"]))
+            return [self._line(now, "app", one) for one in lines]
+        elif kind == "done" and self._call is not None:
+            self._call.is_done = True
+            rest = [self._line(now, "app", one) for one in self._call.rest()]
             texts = f"Process exited with status {message['status']}", "State changed from up to complete"
-            return [self._line(now, "heroku", one) for one in texts]
+            return [*rest, *(self._line(now, "heroku", one) for one in texts)]
         return []
 
     def _line(self, now: str, source: str, message: str) -> LogLine:
@@ -296,7 +300,23 @@ class WarmCall:
 
     def __init__(self, dyno: WarmDyno, number: int, run: str, sink: Sink) -> None:
         self.number, self.run, self.sink = number, run, sink
+        self.is_done = False
         self._dyno = dyno
+        self._unfinished: dict[str, list[str]] = {}  # lines of each stream, whose ends have not arrived
+
+    def whole_lines(self, stream: str, text: str) -> list[str]:
+        """Return the lines of a stream that a piece of its text completes."""
+        parts = self._unfinished.setdefault(stream, [])
+        parts.append(text)
+        if "\n" not in text:
+            return []
+        *lines, rest = "".join(parts).split("\n")
+        self._unfinished[stream] = [rest]
+        return lines
+
+    def rest(self) -> list[str]:
+        """Return the last line of each stream that did not end with a newline."""
+        return [line for parts in self._unfinished.values() if (line := "".join(parts))]
 
     def backlog(self) -> list[LogLine]:
         """Return nothing: what was sent has arrived."""

@@ -49,22 +49,20 @@ class WarmDynos:
 
     def acquire(self, spec: RunSpec, is_cancelled: Callable[[], bool]) -> WarmDyno:
         """Return an idle dyno for a call, booted if necessary. Raises Stopped, ApiError or AttachFailed."""
-        while True:
+        while not is_cancelled():
             self._stop_outdated(self._release())
+            self._stop_idle(lambda idle: [one for one in idle if self._is_too_old(one, spec)])
             with self._changed:
                 mine = self._of_size(spec.size)
                 if idle := [one for one in mine if not one.is_busy]:
                     idle[0].is_busy = True
-                    if self._has_time(idle[0], spec):
-                        return idle[0]
-                    idle[0].cancel()
-                    continue
+                    return idle[0]
                 if len(mine) + self._booting < self._wanted(spec.size):
                     self._booting += 1
                     break
                 self._changed.wait(TICK)
-            if is_cancelled():
-                raise Stopped
+        else:
+            raise Stopped
         try:
             return self._boot(spec)
         finally:
@@ -97,17 +95,26 @@ class WarmDynos:
         return max(1, self.target.get(size, 1), *self._in_sweeps.get(size, ()))
 
     def _trim(self, size: str | None) -> None:
-        mine = self._of_size(size)
-        idle = [one for one in mine if not one.is_busy]
-        for one in idle[: max(len(mine) - self._wanted(size), 0)]:
+        surplus = max(len(self._of_size(size)) - self._wanted(size), 0)
+        self._stop_idle(lambda idle: [one for one in idle if one.spec.size == size][:surplus])
+
+    def _stop_idle(self, choose: Callable[[list[WarmDyno]], list[WarmDyno]]) -> list[WarmDyno]:
+        """Stop the idle dynos that `choose` picks, which no call can take meanwhile, and return them."""
+        with self._changed:
+            chosen = choose([dyno for dyno in self.running() if not dyno.is_busy])
+            for one in chosen:
+                one.is_busy = True
+        for one in chosen:
             one.cancel()
+        return chosen
 
     def _of_size(self, size: str | None) -> list[WarmDyno]:
         return [one for one in self.running() if one.spec.size == size]
 
-    def _has_time(self, dyno: WarmDyno, spec: RunSpec) -> bool:
-        """Return whether a dyno lives long enough for a call. A timeout beyond a short life does not count in full."""
-        return dyno.idle_left > MARGIN and dyno.seconds_left > min(spec.timeout, self.life / 2)
+    def _is_too_old(self, dyno: WarmDyno, spec: RunSpec) -> bool:
+        """Return whether a dyno may end during a call. A timeout beyond a short life does not count in full."""
+        is_too_old = dyno.idle_left <= MARGIN or dyno.seconds_left <= min(spec.timeout, self.life / 2)
+        return dyno.spec.size == spec.size and is_too_old
 
     def _boot(self, spec: RunSpec) -> WarmDyno:
         own = replace(
@@ -123,16 +130,16 @@ class WarmDynos:
         return dyno
 
     def _idle_message(self, spec: RunSpec) -> str:
-        minutes = self.idle / 60
+        time_ = f"{self.idle / 60:g} min" if self.idle >= 60 else f"{self.idle:g} s"
         price = spec.price(spec.size, self.idle)
         cost = f", at most ${price:.2g}" if price else ""
-        return f"It stops by itself after {minutes:g} min without a call{cost}; `%heroku warm 0` stops it now."
+        return f"It stops by itself after {time_} without a call{cost}; `%heroku warm 0` stops it now."
 
     def _stop_outdated(self, release: int | None) -> None:
-        for one in self.running():
-            if release is not None and one.info.release.version != release and not one.is_busy:
-                one.cancel()
-                notify(f"{one.dyno} ran release v{one.info.release.version}; v{release} gets a new warm dyno.")
+        if release is None:
+            return
+        for one in self._stop_idle(lambda idle: [dyno for dyno in idle if dyno.info.release.version != release]):
+            notify(f"{one.dyno} ran release v{one.info.release.version}; v{release} gets a new warm dyno.")
 
     def _notify(self) -> None:
         with self._changed:

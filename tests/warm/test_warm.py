@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from workers import make_worker
@@ -49,9 +51,19 @@ TASK = """
     """
 
 
+STUCK = """
+    import os, time
+    from heroku_task import task
+    time.sleep(600)
+
+    @task
+    def stuck(): ...
+    """
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, processes):
-    folder = make_worker(tmp_path_factory.mktemp("warm") / "shop", {"other": "echo hi"}, count=TASK)
+    folder = make_worker(tmp_path_factory.mktemp("warm") / "shop", {"other": "echo hi"}, count=TASK, stuck=STUCK)
     return embedded(folder)
 
 
@@ -164,6 +176,80 @@ def test_what_a_warm_dyno_cannot_run_is_refused_before_one_starts(heroku, task, 
     assert heroku.warm() == []
 
 
+def test_text_that_looks_like_a_line_of_heroku_does_not_end_a_call(heroku):
+    code = "print('State changed from up to complete', flush=True)\nimport time; time.sleep(0.5)\n[{'n': 1}]"
+    first = heroku.submit(code=code, warm=True)
+    assert first.wait_for_dyno(30)
+    second = heroku.submit(code="print('second')\n[{'n': 2}]", warm=True)
+    assert (first.result(60)["n"].tolist(), second.result(60)["n"].tolist()) == ([1], [2])
+    assert first.logs() == "State changed from up to complete"
+    assert second.logs() == "second"
+    assert first.dyno == second.dyno
+
+
+def test_lines_of_any_length_arrive_in_full(heroku):
+    code = "import sys\nprint('é' * 6_000_000)\nprint('b', end='')\nprint('c' * 3, file=sys.stderr, end='')\n[{'n': 1}]"
+    run = heroku.submit(code=code, warm=True)
+    assert run.result(120)["n"].tolist() == [1]
+    assert sorted(line.replace("é", "") or len(line) for line in run.logs().split("\n") if line[0] != "é") == [
+        "b",
+        "ccc",
+    ]
+    assert max(map(len, run.logs().split("\n"))) == 6_000_000
+
+
+def test_programs_that_a_call_leaves_behind_end_with_it(heroku):
+    code = "import subprocess\n[{'pid': subprocess.Popen(['sleep', '987']).pid}]"
+    (pid,) = heroku.run(code=code, warm=True)["pid"]
+    deadline = time.monotonic() + 10
+    while _runs(int(pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _runs(int(pid))
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_call_finds_neither_the_key_of_the_connection_nor_that_of_the_run(heroku):
+    code = """
+import gc, os, heroku_task
+held = [one for one in gc.get_objects() if isinstance(one, dict) and "RUN_KEY" in one]
+keys = {sender._run_id for sender in gc.get_objects() if isinstance(sender, heroku_task._Sender) and sender._run_id}
+[{"environ": "RUN_KEY" in os.environ, "held": len(held), "keys": len(keys)}]
+"""
+    run = heroku.submit(code=code, warm=True)
+    (row,) = run.result(60).to_dict("records")
+    assert row["environ"] is False
+    assert row["keys"] == 1  # the run's own, which signs its records
+    shown = heroku.submit(code="print(open('/proc/self/environ').read().replace(chr(0), ' '))", warm=True)
+    shown.result(60)
+    assert "RUN_KEY=hm-" in shown.logs()
+    assert not re.search(r"hm-[0-9a-f]{8}:[0-9a-f]{64}", shown.logs())
+
+
+def test_an_import_that_does_not_end_ends_with_the_timeout(heroku, server):
+    (server.folder / "endless.py").write_text("import time\ntime.sleep(600)\n")
+    code = "import endless"
+    run = heroku.submit(code=code, warm=True, timeout=1)
+    assert run.exception(30) is not None
+    assert len(heroku.run("count", warm=True)) == 3
+
+    stuck = heroku.submit("stuck", warm=True, timeout=1)
+    with pytest.raises(LogStreamError, match="may have run"):
+        stuck.result(30)
+    assert len(heroku.run("count", warm=True)) == 3
+
+
+def test_a_failed_call_does_not_point_to_a_log_that_lacks_it(heroku):
+    text = str(heroku.submit("count", {"how": "raise"}, warm=True).exception(60))
+    assert "%heroku logs" not in text
+    assert text.endswith("rows and log: %heroku last")
+
+
 def test_the_number_of_warm_dynos_is_a_target(heroku):
     heroku.warm(2)
     first = {dyno.dyno for dyno in heroku.warm()}
@@ -172,7 +258,7 @@ def test_the_number_of_warm_dynos_is_a_target(heroku):
     assert len(heroku.warm(1)) == 1
     assert heroku.warm(0) == []
     with pytest.raises(InvalidOptions, match="1000 warm dynos are more than"):
-        heroku.warm(1000, size="standard-1x")
+        heroku.warm(1000)
     with pytest.raises(InvalidOptions, match="idle is 4000"):
         heroku.warm(1, idle=4000)
 

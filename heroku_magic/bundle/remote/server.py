@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import atexit
 import base64
+import codecs
+import contextlib
 import functools
 import gc
 import importlib
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 SILENCE_SECONDS = 60  # without a sign of the notebook, which pings every 15 s: it sleeps or is gone
 KILL_SECONDS = 2  # between SIGTERM and SIGKILL for a call that has to end
 READ_BYTES = 1 << 18
+MAX_UNFINISHED = 1 << 20  # of a line of records; none of the helper's has more than 4,000 bytes
 _STREAMS = ("out", "err", "records")  # of a call
 
 
@@ -47,11 +50,12 @@ def main(idle: float, load: Callable[[str], Any], sources: dict[str, str]) -> No
     parent = os.fork()
     if parent == 0:
         ours.close()
+        heroku_task._sender = heroku_task._Sender("")  # no call may have the key of this connection
         os._exit(_Parent(theirs, load, sources).serve())
     theirs.close()
-    front = _Front(ours, idle)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, lambda *_: sys.exit(0))
+    front = _Front(ours, heroku_task._sender, idle)
     try:
         front.serve()
     finally:
@@ -72,27 +76,29 @@ class _Call:
         self.pid = 0
         self.kill_at = float("inf")
         self.pipes: dict[str, int] = {}  # by what they carry
-        self.unfinished = dict.fromkeys(_STREAMS, b"")
+        self.decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("out", "err")}
+        self.unfinished = b""  # a line of records
 
 
 class _Front:
-    def __init__(self, parent: socket.socket, idle: float) -> None:
-        self._sender = heroku_task._sender
-        self._receiver = _Receiver(self._sender)
+    def __init__(self, parent: socket.socket, sender: Any, idle: float) -> None:
+        self._sender = sender
+        self._receiver = _Receiver(sender)
         self._parent = parent
         self._idle = idle
         self._waiting: deque[Message] = deque()
         self._modules: dict[str, str] = {}  # for the parent, before the first call
         self._call: _Call | None = None
         self._selector = selectors.DefaultSelector()
-        self._last_call = self._heard = time.monotonic()
+        self._last_call = time.monotonic()
 
     def serve(self) -> None:
         """Answer until there is a reason to leave."""
+        signal.alarm(SILENCE_SECONDS)
         self._sender.start("serve", None, python=sys.version.split()[0])
         self._selector.register(0, selectors.EVENT_READ, "client")
         self._selector.register(self._parent, selectors.EVENT_READ, "parent")
-        while self._has_time_left():
+        while self._call is not None or time.monotonic() - self._last_call <= self._idle:
             for selected, _ in self._selector.select(self._patience()):
                 if selected.data == "client":
                     if not self._read_client():
@@ -103,20 +109,17 @@ class _Front:
                     self._relay(selected.data)
             self._enforce_limits()
 
-    def _has_time_left(self) -> bool:
-        now = time.monotonic()
-        is_idle = self._call is None and now - self._last_call > self._idle
-        return not is_idle and now - self._heard < SILENCE_SECONDS
-
     def _patience(self) -> float:
-        deadlines = [self._heard + SILENCE_SECONDS]
-        deadlines += [self._call.limit, self._call.kill_at] if self._call else [self._last_call + self._idle]
-        return max(min(deadlines) - time.monotonic(), 0) + 0.01
+        call = self._call
+        deadline = self._last_call + self._idle if call is None else min(call.limit, call.kill_at)
+        if call is not None and call.kill_at < float("inf"):
+            deadline = call.kill_at
+        return max(deadline - time.monotonic(), 0) + 0.01
 
     def _read_client(self) -> bool:
         """Read what the notebook has sent; return False once it has left."""
         data = os.read(0, READ_BYTES)
-        self._heard = time.monotonic()
+        signal.alarm(SILENCE_SECONDS)  # strikes even while a write waits for the notebook
         for kind, message in self._receiver.feed(data):
             if kind == "call":
                 self._waiting.append(message)
@@ -168,9 +171,8 @@ class _Front:
             while self._relay(name):
                 continue
             self._close_pipe(call, name)
-        for name, rest in call.unfinished.items():
-            if rest:
-                self._pass_on(name, rest)
+        if call.unfinished:
+            _write_all(call.unfinished + b"\n")
         self.kill_call()  # the programs that it has left behind
         self._call, self._last_call = None, time.monotonic()
         self._sender.send("done", {"call": call.number, "status": status})
@@ -188,9 +190,10 @@ class _Front:
         if not data:
             self._close_pipe(call, name)
             return False
-        whole, newline, call.unfinished[name] = (call.unfinished[name] + data).rpartition(b"\n")
-        if newline:
-            self._pass_on(name, whole)
+        if name == "records":
+            self._pass_on(call, data)
+        elif text := call.decoders[name].decode(data):
+            self._sender.send("text", {"stream": name, "text": text})
         return True
 
     def _close_pipe(self, call: _Call, name: str) -> None:
@@ -198,12 +201,13 @@ class _Front:
             self._selector.unregister(pipe)
             os.close(pipe)
 
-    def _pass_on(self, name: str, lines: bytes) -> None:
-        """Send whole lines of a call: its records as they are, because it has signed them, and its text as a record."""
-        if name == "records":
-            _write_all(lines + b"\n")
-        else:
-            self._sender.send("text", {"stream": name, "text": lines.decode("utf-8", "replace")})
+    def _pass_on(self, call: _Call, data: bytes) -> None:
+        """Send whole lines of records as they are, because the call has signed them."""
+        whole, newline, call.unfinished = (call.unfinished + data).rpartition(b"\n")
+        if newline:
+            _write_all(whole + newline)
+        if len(call.unfinished) > MAX_UNFINISHED:  # not the helper's
+            call.unfinished = b""
 
     def _stop(self, number: int) -> None:
         if self._call is not None and self._call.number == number:
@@ -215,6 +219,8 @@ class _Front:
     def _enforce_limits(self) -> None:
         call, now = self._call, time.monotonic()
         if call is not None and now >= call.kill_at:
+            if not call.pid:  # what the call imports does not end, and the parent with it
+                sys.exit(0)
             self.kill_call()
         elif call is not None and now >= call.limit and call.kill_at == float("inf"):
             self._end_call(call)
@@ -272,7 +278,6 @@ class _Parent:
     def __init__(self, front: socket.socket, load: Callable[[str], Any], sources: dict[str, str]) -> None:
         self._front, self._load, self._sources = front, load, sources
         self._environ = dict(os.environ)
-        self._folder = os.getcwd()
         self._program: tuple[str, dict[str, Any], str] = "", {}, ""  # packed, its names, and the expression of a call
 
     def serve(self) -> int:
@@ -309,6 +314,8 @@ class _Parent:
             self._front.close()
             os.close(reader)
             _run_call(message, program, records, writer, {**self._environ, **message["env"]})
+        with contextlib.suppress(OSError):  # whichever process comes first; a child may have ended
+            os.setpgid(child, child)
         os.close(writer)
         os.close(records)
         self._front.sendall(b"pid=%d\n" % child)
