@@ -50,7 +50,9 @@ def main(idle: float, load: Callable[[str], Any], sources: dict[str, str]) -> No
     parent = os.fork()
     if parent == 0:
         ours.close()
-        heroku_task._sender = heroku_task._Sender("")  # no call may have the key of this connection
+        # Code that is imported has no key of this connection, and cannot emit: a call imports it again then.
+        heroku_task._sender = heroku_task._Sender("")
+        heroku_task._sender.has_ended = True
         os._exit(_Parent(theirs, load, sources).serve())
     theirs.close()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
