@@ -126,11 +126,14 @@ class RunVerbs(VerbGroup):
         columns = "dyno state size command since run app"
         return table(columns, rows) if len(apps) > 1 else table(columns[:-4], [row[:-1] for row in rows])
 
-    def _warm(self, line: ParsedLine) -> pd.DataFrame:
+    def _warm(self, line: ParsedLine) -> pd.DataFrame | None:
         if line.word is not None and not line.word.isdecimal():
             raise InvalidOptions(f'"{line.word}" is not a number of dynos. Expected, for example, %heroku warm 2')
         given = {name: line.options[name] for name in ("size", "idle", "life") if name in line.options}
         dynos = self._connect(line).warm(None if line.word is None else int(line.word), **given)
+        if not dynos:
+            print("No dyno is warm. The first cell with --warm boots one; %heroku warm N boots N.")
+            return None
         return table(
             "dyno state size release calls seconds dollars",
             [

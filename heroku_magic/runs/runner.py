@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.api.log_stream import LogStream
 from heroku_magic.api.loss_stream import LossStream
-from heroku_magic.errors import (
-    ApiError,
-    EmulatorError,
-    HerokuMagicError,
-    LogStreamError,
-    NotFound,
-    RunCancelled,
-)
+from heroku_magic.errors import ApiError, EmulatorError, HerokuMagicError, LogStreamError, NotFound, RunCancelled
 from heroku_magic.protocol.records import RunKey
 from heroku_magic.runs import detached as detached_runs
 from heroku_magic.runs import registry
@@ -345,8 +338,8 @@ class Runner:
         run = self._run
         run.exit_status = self.log.exit_status
         if self.cancel_requested.is_set():
-            stopped = f"{run.task} was stopped after {self._elapsed() or 0:.1f} s"
-            return RunCancelled(f"{stopped}; {run.dyno} {'stays warm' if self.spec.is_warm else 'is gone'}.", run)
+            dyno = f"{run.dyno} {'stays warm' if self.spec.is_warm else 'is gone'}"
+            return RunCancelled(f"{run.task} was stopped after {self._elapsed() or 0:.1f} s; {dyno}.", run)
         output = [line.message for line in self.events.latest if line.source == "app"]
         limit = self.spec.timeout if self.is_overdue else None
         error = failure_of(run, self.log, output, limit, is_in_log=not self.spec.is_warm)

@@ -194,7 +194,9 @@ class Sweep(TableFuture[SweepFailed]):
         return self._state.slowest
 
     def spans(self) -> list[DynoSpan]:
-        """Return the life of each dyno, in the order of their requests."""
+        """Return the life of each dyno, in the order of their requests; that of a warm one is not the sweep's."""
+        if self._scheduler.warm_runner is not None:
+            return []
         live = [
             DynoSpan(run.started_at, run.up_at, None, run.state)
             for run in self._scheduler.runs()

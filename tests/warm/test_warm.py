@@ -353,6 +353,7 @@ def test_a_sweep_runs_on_few_warm_dynos_of_which_one_stays(heroku):
     sweep = heroku.sweep("count", {"n": range(1, 13)}, warm=True, jobs=2)
     table = sweep.result(120)
     assert table.groupby("n").size().tolist() == list(range(1, 13))
+    assert sweep.spans() == []  # its dynos live longer than it
     assert 1 <= len({outcome.dyno for outcome in sweep.known()}) <= 2
     deadline = time.monotonic() + 10
     while len(heroku.warm()) > 1 and time.monotonic() < deadline:
@@ -372,3 +373,17 @@ def test_a_failed_run_of_a_warm_sweep_does_not_disturb_the_others(heroku):
         "failed",
         "done",
     ]
+
+
+def test_a_cell_boots_a_warm_dyno_and_the_verb_lists_and_stops_it(server, start_shell, capsys):
+    shell = start_shell(server.folder)
+    shell.run_cell("df = %heroku run count --arg n=2 --warm\nlisted = %heroku warm")
+    assert shell.user_ns["df"]["i"].tolist() == [0, 1]
+    assert shell.user_ns["listed"]["calls"].tolist() == [1]
+    assert shell.user_ns["listed"]["state"][0].startswith("idle 4:5")
+    assert "is warm after" in capsys.readouterr().out
+
+    shell.run_cell("%heroku warm 0")
+    assert "No dyno is warm." in capsys.readouterr().out
+    shell.run_cell("%heroku warm many")
+    assert '"many" is not a number of dynos' in capsys.readouterr().out
