@@ -88,14 +88,17 @@ def clean_environment(monkeypatch, tmp_path_factory):
 
 
 def _stop_new_servers():
-    """Stop the servers that were started since: the next folder of the same name gets the same app name."""
+    """Stop the servers that were started since, and forget the connections: the next test starts as this one did."""
     from heroku_magic.app.emulator_process import running
+    from heroku_magic.app.open_connections import open_connections
 
-    before = {server.folder for server in running()}
+    before, connections = {server.folder for server in running()}, {*open_connections}
     yield
     for server in running():
         if server.folder not in before:
             server.stop()
+    for key in open_connections.keys() - connections:
+        del open_connections[key]
 
 
 _stop_servers_of_module = pytest.fixture(_stop_new_servers, autouse=True, scope="module")

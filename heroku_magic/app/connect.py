@@ -19,9 +19,10 @@ from heroku_magic.app.function import Decorator
 from heroku_magic.app.heroku import Heroku
 from heroku_magic.app.management import deployed, shown
 from heroku_magic.app.open_connections import open_connections
-from heroku_magic.errors import NotFound
+from heroku_magic.errors import ApiError, NotFound
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.runs.registry import places
+from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -216,13 +217,13 @@ def _shared(url: str, app: str, token: Secret, *, source: str, chosen: Settings,
 
 
 def open_apps(say: MessageCallback = print) -> list[Heroku]:
-    """Return the apps on the embedded Herokus of this process, and those that its runs went to."""
+    """Return the apps on the embedded Herokus of this process, and those that its runs went to, if they answer."""
     servers = {server.url: server for server in running()}
     went_to = {(place.host, place.app) for place in places().values()}
     found = [
         connection
         for (url, app, _), connection in [*open_connections.items()]
-        if (url, app) in went_to and (url in servers or not connection.settings.is_local)
+        if (url, app) in went_to and (url in servers or not connection.settings.is_local) and _answers(connection)
     ]
     for server in servers.values():
         client = HerokuClient(server.url, server.token, token_source=EMBEDDED)
@@ -231,6 +232,16 @@ def open_apps(say: MessageCallback = print) -> list[Heroku]:
             known = open_connections.get((server.url, name, server.token))
             found.append(known or Heroku(client, name, chosen, say))
     return [*dict.fromkeys(found)]
+
+
+def _answers(connection: Heroku) -> bool:
+    """Return whether an app can be asked; if not, say that it is left out."""
+    try:
+        connection.client.app(connection.app)
+    except ApiError as error:
+        notify(f"{connection.app_name} is left out: {error}")
+        return False
+    return True
 
 
 def _embedded_with(app: str) -> Embedded | None:

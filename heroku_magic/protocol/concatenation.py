@@ -141,7 +141,10 @@ def _common_dtype(known: Sequence[Any], has_nulls: bool) -> tuple[Any, bool]:
     if len(dtypes) == 1:
         return dtypes[0], False
     if all(isinstance(dtype, pd.StringDtype) for dtype in dtypes):
-        # Nullable text first, and pandas's own storage, which takes lone surrogates.
+        # Nullable text first, and pandas's own storage, which alone takes lone surrogates.
+        is_own = any(dtype.storage == "python" for dtype in dtypes)
+        if is_own and any(dtype.na_value is pd.NA for dtype in dtypes):
+            return pd.StringDtype("python"), False
         return min(dtypes, key=lambda dtype: (dtype.na_value is not pd.NA, dtype.storage != "python")), False
     return _common_time(known, dtypes), False
 

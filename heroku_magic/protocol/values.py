@@ -45,10 +45,11 @@ def to_text(value: Any, schema: Any) -> str | None:
     ('5', '"5"', '[1,null]')
     """
     form = _encodable(value) if isinstance(value, RawText) else plain(value)
-    if form is None:
-        return None if schema is None else "null"
+    if form is None and schema is None:
+        return None
     if not isinstance(form, str):
-        return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(form, ensure_ascii=False, separators=(",", ":"))
+        return f" {text}" if text in _choices(schema) else text  # JSON allows the blank, which no choice of text has
     is_ambiguous = not isinstance(form, RawText) and _accepts_text_and_more(schema) and _reads_as_other_type(form)
     return json.dumps(form) if is_ambiguous else str(form)
 
@@ -65,6 +66,13 @@ def plain(value: Any) -> Any:
     else:
         return RawText(form) if type(value).__name__ == "Decimal" else form
     raise TypeError(reason)
+
+
+def _choices(schema: Any) -> list[Any]:
+    """Return the choices of a declared type, at any level of a union."""
+    if not isinstance(schema, dict):
+        return []
+    return [*schema.get("enum", ()), *(choice for kind in schema.get("anyOf", ()) for choice in _choices(kind))]
 
 
 def _accepts_text_and_more(schema: Any) -> bool:

@@ -339,6 +339,7 @@ def test_what_is_wrong_with_a_declaration_is_said_and_the_task_runs_all_the_same
 
 
 def test_what_is_known_of_tasks_is_told_without_asking(local, monkeypatch):
-    assert [task.name for task in local.known_tasks()] == [task.name for task in local.tasks()]
+    declared = [task.name for task in local.tasks()]
+    assert [task.name for task in local.known_tasks()] == declared
     monkeypatch.setattr(local, "client", None)
     assert next(task for task in local.known_tasks() if task.name == "dice").parameters[0].name == "N"

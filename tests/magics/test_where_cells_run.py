@@ -11,6 +11,7 @@ from workers import make_worker
 
 import heroku_magic
 from heroku_magic import InvalidOptions, connect
+from heroku_magic.app.connect import open_apps
 from heroku_magic.errors import NotFound
 from heroku_magic.magics.app_search import find_dyno, find_log
 from heroku_magic.runs.registry import record_place
@@ -132,6 +133,19 @@ def test_resume_goes_where_the_sweep_ran(shell):
 
     assert run(shell, "%heroku resume --quiet")["folder"].tolist() == ["red", "red"]
     assert run(shell, "%heroku resume grid.jsonl --quiet")["folder"].tolist() == ["red", "red"]
+
+
+def test_an_app_that_does_not_answer_any_more_is_left_out_and_named(shell, api, monkeypatch, capsys):
+    run(shell, "%%heroku --worker red --quiet")
+    monkeypatch.setenv("HEROKU_HOST", api.url)
+    monkeypatch.setenv("HEROKU_API_KEY", "token-of-gone")
+    connect("gone")
+    record_place("hm-00000009", api.url, "gone", "run.99")
+    for _ in range(3):
+        api.answer(401, {"id": "unauthorized", "message": "Invalid credentials provided."})
+    capsys.readouterr()
+    assert [heroku.app for heroku in open_apps()] == ["red"]
+    assert "gone is left out: Invalid credentials provided." in capsys.readouterr().out
 
 
 def test_two_folders_of_one_name_are_different_apps(start_shell, elsewhere):

@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -109,6 +109,12 @@ def same(one, other):
 
 
 @pytest.mark.large
+@example(pair=("Literal['a', '1', 1]", 1))
+@example(pair=("Literal['a', '1', 1]", "1"))
+@example(pair=("Literal['true', True]", True))
+@example(pair=("Literal['null', None]", None))
+@example(pair=("Literal['null', None]", "null"))
+@example(pair=("Literal['1', 'x'] | int", 1))
 @given(pair=TYPED)
 @settings(deadline=None, max_examples=400)
 def test_a_value_of_a_declared_type_arrives_unchanged(helper, source, pair):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import string
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -238,3 +239,18 @@ def test_the_rate_limiter_limits_lines_per_second(helper, monkeypatch):
         slept.clear()
         helper._RateLimiter(unlimited).wait()
         assert not slept
+
+
+@pytest.mark.parametrize("nullable_first", [True, False])
+def test_text_with_a_lone_surrogate_joins_arrows_nullable_text(nullable_first):
+    pytest.importorskip("pyarrow", reason="pandas may be installed without it")
+    from heroku_magic.protocol.concatenation import join
+
+    arrow = pd.Series([None], dtype="string[pyarrow]")
+    own = {"na_value": float("nan")} if "na_value" in signature(pd.StringDtype).parameters else {}
+    plain = pd.Series(["ab\ud83d"], dtype=pd.StringDtype("python", **own))
+    pieces = [(1, arrow), (1, plain)] if nullable_first else [(1, plain), (1, arrow)]
+    joined = join(pieces)
+    texts = [value for value in joined.tolist() if value is not pd.NA]
+    assert texts == ["ab\ud83d"]
+    assert joined.isna().sum() == 1
