@@ -243,7 +243,7 @@ def test_the_rate_limiter_limits_lines_per_second(helper, monkeypatch):
 
 @pytest.mark.parametrize("nullable_first", [True, False])
 def test_text_with_a_lone_surrogate_joins_arrows_nullable_text(nullable_first):
-    pytest.importorskip("pyarrow", reason="pandas may be installed without it")
+    pytest.importorskip("pyarrow", reason="pandas may be installed without it", exc_type=ImportError)
     from heroku_magic.protocol.concatenation import join
 
     arrow = pd.Series([None], dtype="string[pyarrow]")
