@@ -61,6 +61,7 @@ def load(name, optional=False):
 # Absolute paths, because a cell may change the current folder.
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
+_SERVER_FILES = {"heroku_server": "server.py", "heroku_calls": "calls.py"}
 _OF_SERVER = ("heroku_task", "heroku_server")
 _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added later
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
@@ -225,12 +226,17 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_task": shipped_worker() / "heroku_task.py",
         "heroku_typed_decoder": folder / "protocol" / "typed_decoder.py",
         **({"heroku_typed_json": folder / "protocol" / "typed_json.py"} if kind != "RemoteCell" else {}),
-        **({"heroku_server": folder / "bundle" / "remote" / "server.py"} if kind == "RemoteServer" else {}),
+        **(
+            {name: folder / "bundle" / "remote" / file for name, file in _SERVER_FILES.items()}
+            if kind == "RemoteServer"
+            else {}
+        ),
     }
     cell, call = ("display", "show"), ("send_table", "to_base64")
     outputs = {"RemoteCell": cell, "RemoteCall": call}.get(kind, cell + call)
     names = {
         "heroku_columns": ("build_frame",),
+        "heroku_calls": ("Parent",),
         "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
         "heroku_output": ("show_open_figures", *outputs),
         "heroku_server": ("main",),

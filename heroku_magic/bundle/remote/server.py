@@ -1,35 +1,26 @@
-"""Serve calls on an attached dyno, one after the other, each in a forked child.
+"""Serve calls on an attached dyno, one after the other, each in a process of its own.
 
-Three processes share the work. The front owns the connection (standard input and output), answers the notebook and
-runs no code of the user. The parent loads what the calls need and forks. A child runs one call and ends with it, so
-that a crash or a changed global never reaches the next call.
+The process of this module owns the connection (standard input and output), answers the notebook and runs no code of
+the user: that is the job of `calls.py`, in a process that this one starts and hands the calls to.
 """
 
 from __future__ import annotations
 
-import atexit
-import base64
 import codecs
-import contextlib
-import functools
-import gc
-import importlib
 import json
 import os
-import re
 import selectors
 import signal
 import socket
 import sys
 import time
-import zlib
 from collections import deque
 
 import heroku_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, NoReturn
 
     Message = dict[str, Any]
@@ -46,27 +37,14 @@ def main(idle: float, load: Callable[[str], Any], sources: dict[str, str]) -> No
 
     load: imports one of the modules in `sources`, which the notebook adds to.
     """
-    ours, theirs = socket.socketpair()
-    parent = os.fork()
-    if parent == 0:
-        ours.close()
-        # Code that is imported has no key of this connection, and cannot emit: a call imports it again then.
-        heroku_task._sender = heroku_task._Sender("")
-        heroku_task._sender.has_ended = True
-        os._exit(_Parent(theirs, load, sources).serve())
-    theirs.close()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, lambda *_: sys.exit(0))
-    front = _Front(ours, heroku_task._sender, idle)
+    front = _Front(heroku_task._sender, idle, load, sources)
     try:
         front.serve()
     finally:
-        front.kill_call()
-        os.kill(parent, signal.SIGKILL)
+        front.end()
         os._exit(0)
-
-
-# -- the front -------------------------------------------------------------------------------------
 
 
 class _Call:
@@ -83,13 +61,13 @@ class _Call:
 
 
 class _Front:
-    def __init__(self, parent: socket.socket, sender: Any, idle: float) -> None:
+    def __init__(self, sender: Any, idle: float, load: Callable[[str], Any], sources: dict[str, str]) -> None:
         self._sender = sender
         self._receiver = _Receiver(sender)
-        self._parent = parent
-        self._idle = idle
+        self._parent, self._theirs = socket.socketpair()
+        self._parent_pid = 0
+        self._idle, self._load, self._sources = idle, load, sources
         self._waiting: deque[Message] = deque()
-        self._modules: dict[str, str] = {}  # for the parent, before the first call
         self._call: _Call | None = None
         self._selector = selectors.DefaultSelector()
         self._last_call = time.monotonic()
@@ -128,11 +106,26 @@ class _Front:
             elif kind == "stop":
                 self._stop(message["call"])
             elif kind == "modules":
-                self._modules = message
+                self._start_parent(message)
             elif kind == "ping":
                 self._sender.send("pong", message)
         self._start_next()
         return bool(data)
+
+    def _start_parent(self, modules: dict[str, str]) -> None:
+        self._parent_pid = os.fork()
+        if self._parent_pid == 0:
+            self._parent.close()
+            self._selector.close()
+            self._sources.update(modules)
+            os._exit(self._load("heroku_calls").Parent(self._theirs, self._load, modules).serve())
+        self._theirs.close()
+
+    def end(self) -> None:
+        """End the call that runs, and the parent."""
+        self.kill_call()
+        if self._parent_pid:
+            os.kill(self._parent_pid, signal.SIGKILL)
 
     def _start_next(self) -> None:
         if self._call is not None or not self._waiting:
@@ -146,7 +139,7 @@ class _Front:
             self._selector.register(reader, selectors.EVENT_READ, name)
             call.pipes[name] = reader
             ends.append(writer)
-        body, self._modules = json.dumps({**message, "modules": self._modules}).encode(), {}
+        body = json.dumps(message).encode()
         socket.send_fds(self._parent, [len(body).to_bytes(8, "big")], ends)
         self._parent.sendall(body)
         for end in ends:
@@ -269,129 +262,3 @@ def _write_all(data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(1, view) :]
-
-
-# -- the parent ------------------------------------------------------------------------------------
-
-
-class _Parent:
-    """Loads what calls need, and forks a child for each."""
-
-    def __init__(self, front: socket.socket, load: Callable[[str], Any], sources: dict[str, str]) -> None:
-        self._front, self._load, self._sources = front, load, sources
-        self._environ = dict(os.environ)
-        self._program: tuple[str, dict[str, Any], str] = "", {}, ""  # packed, its names, and the expression of a call
-
-    def serve(self) -> int:
-        """Run calls until the front ends."""
-        devnull = os.open(os.devnull, os.O_RDWR)
-        os.dup2(devnull, 0)
-        while True:
-            for standard in (1, 2):
-                os.dup2(devnull, standard)
-            head, ends, _, _ = socket.recv_fds(self._front, 8, 3)
-            if not head:
-                return 0
-            message = json.loads(self._receive(int.from_bytes(head, "big")))
-            for standard, end in zip((1, 2), ends):  # noqa: B905 - new in Python 3.10
-                os.dup2(end, standard)
-                os.close(end)
-            self._run(message, ends[2])
-
-    def _receive(self, size: int) -> bytes:
-        """Read a message of the front in full."""
-        parts = []
-        while size:
-            parts.append(self._front.recv(min(size, READ_BYTES)))
-            size -= len(parts[-1])
-        return b"".join(parts)
-
-    def _run(self, message: Message, records: int) -> None:
-        program = self._prepare(message)
-        gc.freeze()  # or the child's collector would copy the pages of everything that it inherits
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.setpgid(0, 0)
-            self._front.close()
-            os.close(reader)
-            _run_call(message, program, records, writer, {**self._environ, **message["env"]})
-        with contextlib.suppress(OSError):  # whichever process comes first; a child may have ended
-            os.setpgid(child, child)
-        os.close(writer)
-        os.close(records)
-        self._front.sendall(b"pid=%d\n" % child)
-        _, status = os.waitpid(child, 0)
-        os.set_blocking(reader, False)
-        try:
-            names = os.read(reader, READ_BYTES).decode().split()
-        except BlockingIOError:
-            names = []
-        os.close(reader)
-        self._front.sendall(b"status=%d\n" % _exit_status(status))
-        _prepare_modules(importlib.import_module, names)
-
-    def _prepare(self, message: Message) -> tuple[dict[str, Any], str] | None:
-        """Load the modules of a program, or import the module of a task, which all its calls share."""
-        self._sources.update(message["modules"])
-        _prepare_modules(self._load, message["modules"])
-        if message["modules"]:  # a child ends itself only after it has reported
-            driver: Any = sys.modules["heroku_driver"]
-            driver.main = functools.partial(driver.main, end=int)
-        task, text = message["task"], message["env"].pop("RUN_CODE", "")
-        if task:
-            folder = heroku_task._APP_FOLDER
-            sys.path[:] = [folder, *(one for one in sys.path if one != folder)]
-            _prepare_modules(importlib.import_module, [task] if os.path.exists(f"{task}.py") else [])
-            return None
-        if text != self._program[0]:
-            source = zlib.decompress(base64.b85decode(text)).decode()
-            head, _, call = source.rstrip("\n").rpartition("\n")
-            namespace: dict[str, Any] = {"path": [*sys.path]}
-            exec(compile(head, "<heroku_magic>", "exec", dont_inherit=True), namespace)
-            _prepare_modules(namespace["load"], namespace["sources"])
-            self._program = text, namespace, call
-        return self._program[1:]
-
-
-def _run_call(
-    message: Message, program: tuple[dict[str, Any], str] | None, records: int, report: int, environ: dict[str, str]
-) -> NoReturn:
-    """Run a call in this child, report the modules that it has imported, and end."""
-    status = 1
-    try:
-        key, heroku_task._calls = environ.pop("RUN_KEY"), environ.pop("RUN_CALLS", None)
-        os.environ.clear()
-        os.environ.update(environ)
-        known = set(sys.modules)
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the one of Python's start
-        heroku_task._record_fd, heroku_task._sender = records, heroku_task._Sender(key)
-        if program is None:
-            status = heroku_task._exit_status(lambda: heroku_task._run(lambda: heroku_task._run_task(message["task"])))
-        else:
-            status = eval(program[1], program[0])  # noqa: S307 - the notebook has signed it
-        atexit._run_exitfuncs()
-        names = {name.partition(".")[0] for name in set(sys.modules) - known}
-        os.write(report, " ".join(name for name in names if _is_installed(name)).encode()[:60_000])
-    finally:
-        heroku_task._flush_streams()
-        os._exit(status)
-
-
-def _exit_status(status: int) -> int:
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-
-
-def _is_installed(name: str) -> bool:
-    """Whether a module is Python's or of an installed package, so that all calls may share it."""
-    file = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None) or ""
-    return bool(re.search(r"[/\\]lib[/\\]python|site-packages", file))
-
-
-def _prepare_modules(load: Callable[[str], Any], names: Iterable[str]) -> None:
-    """Load modules for the calls to come. One that fails is left to the call, which reports the error."""
-    for name in names:
-        try:
-            load(name)
-        except BaseException:  # noqa: BLE001, PERF203 - code of the user may raise anything
-            sys.modules.pop(name, None)
