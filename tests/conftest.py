@@ -18,7 +18,13 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"
 
 
 # Each of these fixtures marks the tests that use it, directly or through another fixture.
-MARKED_BY = {"processes": "process", "kernels": "kernel", "lab": "browser", "embedded_heroku": "process"}
+MARKED_BY = {
+    "processes": "process",
+    "kernels": "kernel",
+    "lab": "browser",
+    "web_page": "browser",
+    "embedded_heroku": "process",
+}
 IMPLY_PROCESS = ("kernel", "browser", "cli", "chaos", "large")
 
 

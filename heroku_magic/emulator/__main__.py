@@ -22,6 +22,7 @@ from heroku_magic.emulator.platform import Platform
 from heroku_magic.emulator.rate_limit import CAPACITY
 from heroku_magic.emulator.server import Server
 from heroku_magic.emulator.timings import TIMINGS, Timings, with_setting
+from heroku_magic.emulator.web.cors import read_origin
 
 _EPILOG = """\
 example:
@@ -109,6 +110,13 @@ def _platform(options: argparse.Namespace) -> Platform:
     )
 
 
+def _origins(options: argparse.Namespace) -> list[str]:
+    try:
+        return [read_origin(text) for text in options.origins]
+    except ValueError as error:
+        raise StartError(f"--allow-origin {error}.") from None
+
+
 def _restore_signals() -> None:
     """Undo what our parent ignores or blocks: a dyno would inherit it, and its shell could not restore it."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -126,7 +134,7 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, end.set)
     platform = _platform(options)
-    server = Server(platform)
+    server = Server(platform, _origins(options))
     server.start(options.port)
     if options.until_stdin_closes:
         watch.when_stdin_closes(end.set)
@@ -177,6 +185,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "serve this folder as an app of this name; may be repeated (--app demo=./worker)",
     },
     "--port": {"type": int, "default": 0, "help": "port on 127.0.0.1; by default a free one (--port 5001)"},
+    "--allow-origin": {
+        "dest": "origins",
+        "action": "append",
+        "default": [],
+        "metavar": "URL",
+        "help": "let web pages of this origin use the API; may be repeated; by default none may; "
+        '"null" is a page that is opened from a file (--allow-origin http://127.0.0.1:8000)',
+    },
     "--token": {
         "metavar": "TOKEN",
         "help": "the API token; by default a random one, which no list of processes shows (--token secret)",

@@ -17,6 +17,8 @@ from heroku_magic.emulator.web.handlers import NotFoundHandler
 from heroku_magic.emulator.web.routes import TABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tornado.iostream import IOStream
 
     from heroku_magic.emulator.platform import Platform
@@ -30,11 +32,12 @@ LAST_LINES_PATIENCE = 0.5
 
 
 class Server:
-    """Serves a platform at a URL."""
+    """Serves a platform at a URL, also to web pages of these origins."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, origins: Iterable[str] = ()) -> None:
         self.url = ""
         self._platform = platform
+        self._origins = frozenset(origins)
         self._readers: set[asyncio.Task[Any]] = set()
         self._http: BoundedServer | None = None
 
@@ -74,6 +77,7 @@ class Server:
             platform=self._platform,
             url=self.url,
             hosts={f"127.0.0.1:{port}", f"localhost:{port}"},
+            origins=self._origins,
             readers=self._readers,
             trust=self._trust,
             table=TABLE,

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 PATIENCE = 60.0
+# Nothing but loopback addresses can be reached.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
+]
 
 _OVERRIDES = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -61,9 +69,9 @@ def chromium() -> str | None:
     return os.environ.get("LAB_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
 
 
-def missing() -> str | None:
-    """Return what a browser test lacks here, or None."""
-    lacking = [name for name in ("jupyterlab", "ipykernel", "playwright") if find_spec(name) is None]
+def missing(*packages: str) -> str | None:
+    """Return what a browser test lacks here, a browser or one of these packages, or None."""
+    lacking = [name for name in packages if find_spec(name) is None]
     if chromium() is None:
         lacking.append("a Chromium ($LAB_CHROMIUM)")
     return f"needs {', '.join(lacking)}" if lacking else None
@@ -72,8 +80,11 @@ def missing() -> str | None:
 class Lab:
     """One server on a folder, one browser, one page; to be used in a `with` statement."""
 
-    def __init__(self, folder: Path, *, path: Path | None = None, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, playwright, *, path: Path | None = None, env: dict[str, str] | None = None
+    ) -> None:
         self.folder = folder
+        self._playwright = playwright
         self.outside: list[str] = []
         self.complaints: list[str] = []
         self._private = Path(tempfile.mkdtemp(prefix="lab-"))
@@ -90,7 +101,6 @@ class Lab:
 
     def __exit__(self, *exception) -> None:
         self._context.close()
-        self._playwright.stop()
         self._server.terminate()
         try:
             self._server.wait(15)
@@ -218,16 +228,12 @@ class Lab:
         return told["url"], told["token"]
 
     def _browse(self) -> None:
-        from playwright.sync_api import sync_playwright
-
-        self._playwright = sync_playwright().start()
         self._context = self._playwright.chromium.launch_persistent_context(
             str(self._private / "profile"),
             executable_path=chromium(),
             viewport={"width": 1100, "height": 900},
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-                  "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"],
-        )  # fmt: skip
+            args=FLAGS,
+        )
         self._context.add_init_script(_PAGE)
         self._context.set_default_timeout(PATIENCE * 1000)
         self.page = self._context.pages[0]

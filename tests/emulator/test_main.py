@@ -28,6 +28,7 @@ def test_help_explains_each_option_with_an_example():
     told = " ".join(run("--help").stdout.split())
     for example in (
         "--app demo=./worker",
+        "--allow-origin http://127.0.0.1:8000",
         "--port 5001",
         "--one-offs 8",
         "--time grace=5",
@@ -52,6 +53,7 @@ def test_help_explains_each_option_with_an_example():
             ["--app", "demo={good}", "--fault", "drop-lines=2"],
             "--fault 'drop-lines=2' is not valid: '2' is not a probability",
         ),
+        (["--app", "demo={good}", "--allow-origin", "*"], '--allow-origin "*" is not an origin: expected a scheme'),
     ],
 )
 @pytest.mark.usefixtures("processes")

@@ -9,11 +9,11 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import Finish, HTTPError, RequestHandler
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ, WRITE
-from heroku_magic.emulator.web import ranges, request_faults, requests
+from heroku_magic.emulator.web import cors, ranges, request_faults, requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ _ACCEPT = re.compile(r"application/vnd\.heroku\+json\s*;\s*version=3(\.[\w-]+)*\
 
 
 class LocalHandler(RequestHandler):
-    """A handler for programs on this machine only: no website can make a browser send it requests."""
+    """A handler for programs on this machine only, and for web pages whose origins were named at the start."""
 
     def initialize(self) -> None:
         """Take what the server passes to its handlers."""
@@ -34,11 +34,22 @@ class LocalHandler(RequestHandler):
         self.url: str = self.settings["url"]
 
     def prepare(self) -> None:
-        """Refuse a foreign name for our address (DNS rebinding) and every request from a web page."""
-        if self.request.headers.get("Host", "") not in self.settings["hosts"]:
+        """Refuse a foreign name for our address (DNS rebinding) and requests from web pages that were not named."""
+        headers = self.request.headers
+        if headers.get("Host", "") not in self.settings["hosts"]:
             raise errors.forbidden("The embedded Heroku accepts requests to its own address only.")
-        if "Origin" in self.request.headers:
-            raise errors.forbidden("The embedded Heroku does not accept requests from web pages.")
+        if "Origin" not in headers:
+            return
+        if headers["Origin"] not in self.settings["origins"]:
+            raise errors.forbidden(
+                "The embedded Heroku does not accept requests from this web page. "
+                "To allow it, start the embedded Heroku with --allow-origin and the page's origin."
+            )
+        if self.request.method == "OPTIONS" and "Access-Control-Request-Method" in headers:
+            is_private = "Access-Control-Request-Private-Network" in headers
+            for name, value in cors.preflight_headers(is_private=is_private).items():
+                self.set_header(name, value)
+            raise Finish
 
     def trust(self) -> None:
         """Keep the connection: this request had a token, or a secret in its URL."""
@@ -46,10 +57,16 @@ class LocalHandler(RequestHandler):
         self.settings["trust"](connection.stream)
 
     def set_default_headers(self) -> None:
-        """Give the request an id, as Heroku does."""
+        """Give the request an id, as Heroku does, and let a web page that was named read the response."""
         self.set_header("Request-Id", str(uuid.uuid4()))
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "private, no-cache")
+        origin = self.request.headers.get("Origin", "")
+        if origin in self.settings["origins"]:
+            for name, value in cors.response_headers(origin).items():
+                self.set_header(name, value)
+        if self.settings["origins"]:
+            self.set_header("Vary", "Origin")
 
     def respond(self, data: Any, status: int = 200) -> None:
         """Respond with JSON."""
