@@ -6,8 +6,10 @@ https://devcenter.heroku.com/articles/build-and-release-using-the-api
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from heroku_magic.emulator.code import procfile, tarball
 from heroku_magic.emulator.errors import BuildError, StartError
@@ -23,6 +25,30 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.releases import Releases
     from heroku_magic.emulator.state import EmulatedApp
 
+_HEX = re.compile(r"[0-9a-f]{40}$|[0-9a-f-]{36}$")
+
+
+class Source(Protocol):
+    """Where a build gets its files from."""
+
+    async def unpack(self, folder: Path, output: BuildOutput) -> Path:
+        """Write the files to a new folder; return the app's folder in it. Raises BuildError."""
+
+
+@dataclass
+class Archive:
+    """An archive that was put to a blob."""
+
+    blob: Blob
+    checksum: str | None
+
+    async def unpack(self, folder: Path, _output: BuildOutput) -> Path:
+        """Unpack the archive, without a folder that wraps all files."""
+        if self.checksum and self.checksum.lower() != (self.blob.checksum or "").lower():
+            raise BuildError(f"The source archive's checksum is {self.blob.checksum}, not {self.checksum}.")
+        await asyncio.to_thread(tarball.unpack, self.blob.path, folder)
+        return tarball.without_wrapper(folder)
+
 
 class Builds:
     """Runs builds one at a time, so that releases are created in their order."""
@@ -35,8 +61,8 @@ class Builds:
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, build: EmulatedBuild, source: Blob) -> None:
-        """Begin a build; it goes on after the response."""
+    def start(self, build: EmulatedBuild, source: Source) -> BuildOutput:
+        """Begin a build, which goes on after the response; return its output."""
         output = self._context.new_output()
         build.output, build.stack = output.token, self._app.stack
         self._app.builds.append(build)
@@ -44,13 +70,14 @@ class Builds:
         task = asyncio.ensure_future(self._run(build, source, output))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return output
 
     def close(self) -> None:
         """End the builds in progress."""
         for task in self._tasks:
             task.cancel()
 
-    async def _run(self, build: EmulatedBuild, source: Blob, output: BuildOutput) -> None:
+    async def _run(self, build: EmulatedBuild, source: Source, output: BuildOutput) -> None:
         try:
             async with self._one_at_a_time:
                 slug = await self._make_slug(build, source, output)
@@ -66,7 +93,9 @@ class Builds:
             self._context.save()
 
     def _release(self, build: EmulatedBuild, slug: EmulatedSlug, output: BuildOutput) -> None:
-        name = build.version or build.id[:8]
+        name = build.version or build.id
+        if _HEX.match(name):
+            name = name[:8]  # as Heroku shows commits
         self._logplex.log("app", "api", f"Deploy {name} by user {EMAIL}")
         output.line("-----> Launching...")
         release = self._releases.create(f"Deploy {name}", slug.id)
@@ -76,15 +105,12 @@ class Builds:
         output.line(f"       Released v{release.version}{condition}")
         self._logplex.log("app", "api", "Build succeeded")
 
-    async def _make_slug(self, build: EmulatedBuild, source: Blob, output: BuildOutput) -> EmulatedSlug:
+    async def _make_slug(self, build: EmulatedBuild, source: Source, output: BuildOutput) -> EmulatedSlug:
         """Return the slug of a source; a failure leaves nothing behind."""
         output.line(f"-----> Building on the {build.stack.title()} stack")
-        if build.checksum and build.checksum.lower() != (source.checksum or "").lower():
-            raise BuildError(f"The source archive's checksum is {source.checksum}, not {build.checksum}.")
         folder = self._context.scratch / f"build-{build.id}"
         try:
-            await asyncio.to_thread(tarball.unpack, source.path, folder)
-            return await self._compile(build, tarball.without_wrapper(folder), output)
+            return await self._compile(build, await source.unpack(folder, output), output)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heroku_magic.emulator.certificate import Certificate
 from heroku_magic.emulator.code.build_output import BuildOutput
 from heroku_magic.emulator.dynos.reaper import Reaper
 from heroku_magic.emulator.dynos.rendezvous import Rendezvous
@@ -61,9 +62,14 @@ class Context:
         return self.state or self.scratch
 
     @cached_property
+    def certificate(self) -> Certificate:
+        """The certificate of the TLS ports."""
+        return Certificate(lambda: self.scratch)
+
+    @cached_property
     def rendezvous(self) -> Rendezvous:
         """The listener for the clients of attached dynos."""
-        return Rendezvous(lambda: self.scratch, self.faults, self.timings.round_trip)
+        return Rendezvous(self.certificate, self.faults, self.timings.round_trip)
 
     def new_output(self) -> BuildOutput:
         """Return an output that can be read by its secret."""

@@ -7,10 +7,13 @@ import resource
 import socket
 from contextlib import suppress
 from errno import EMFILE, ENFILE
+from typing import Any
 
 # macOS has no hard limit that it would accept as a soft one.
 _WANTED = (65_536, 10_240, 4_096)
 _UNKNOWN = 1_000_000
+# The type of the first TLS record: https://www.rfc-editor.org/rfc/rfc8446#section-5.1
+_TLS_HANDSHAKE = 22
 
 
 def raise_limit() -> None:
@@ -53,3 +56,25 @@ class ListeningSocket(socket.socket):
         finally:
             self._spare = os.open(os.devnull, os.O_RDONLY)
         raise BlockingIOError
+
+
+class PlainSocket(ListeningSocket):
+    """A listening socket without TLS: its connections break at a TLS handshake, which has no end of line to wait for."""
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """Accept a connection."""
+        accepted, address = super().accept()
+        return _PlainConnection(accepted.family, accepted.type, accepted.proto, accepted.detach()), address
+
+
+class _PlainConnection(socket.socket):
+    _is_fresh = True
+
+    def recv_into(self, buffer: Any, *sizes: int) -> int:
+        """Receive; the first byte of a TLS handshake ends the connection."""
+        size = super().recv_into(buffer, *sizes)
+        if self._is_fresh and size:
+            self._is_fresh = False
+            if buffer[0] == _TLS_HANDSHAKE:
+                raise ConnectionResetError
+        return size

@@ -71,6 +71,7 @@ class Platform:
         self._context = Context(timings, faults, one_offs, state, self._save)
         self.outputs = self._context.outputs
         self.rendezvous = self._context.rendezvous
+        self.certificate = self._context.certificate
         self.blobs = Blobs(self._blob_folder)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.emulator import descriptors
 from heroku_magic.emulator.builds import Builds
+from heroku_magic.emulator.code.repository import Repository
 from heroku_magic.emulator.errors import (
     BuildError,
     ErrorResponse,
@@ -64,6 +65,8 @@ class AppRuntime:
             app, context, self.logplex, live=live, run_phase=self._run_phase, on_current=self._restart_formation
         )
         self.builds = Builds(app, context, self.logplex, self.releases)
+        self.repository = Repository(context.home / "repositories" / app.id, context.reaper)
+        self.outputs = context.outputs
         self._context = context
 
     def open(self) -> None:
@@ -135,7 +138,8 @@ class AppRuntime:
     async def delete(self, patience: float) -> None:
         """End the app and remove its code."""
         await self.close(patience)
-        await asyncio.to_thread(shutil.rmtree, self._context.home / "slugs" / self.app.id, ignore_errors=True)
+        for kind in ("slugs", "repositories"):
+            await asyncio.to_thread(shutil.rmtree, self._context.home / kind / self.app.id, ignore_errors=True)
 
     def _code(self) -> tuple[SlugDir, EmulatedSlug]:
         self.releases.refresh()

@@ -10,18 +10,19 @@ from tornado.httputil import ParseBodyConfig, ParseMultipartConfig, set_parse_bo
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from heroku_magic.emulator.descriptors import ListeningSocket
+from heroku_magic.emulator.descriptors import ListeningSocket, PlainSocket
 from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.web.connections import BoundedServer
+from heroku_magic.emulator.web.git import LARGEST as LARGEST_PUSH
+from heroku_magic.emulator.web.git import GitNotFoundHandler
 from heroku_magic.emulator.web.handlers import NotFoundHandler
-from heroku_magic.emulator.web.routes import TABLE
+from heroku_magic.emulator.web.routes import GIT_TABLE, TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from tornado.iostream import IOStream
+    from collections.abc import Iterable, Mapping
 
     from heroku_magic.emulator.platform import Platform
+    from heroku_magic.emulator.web.api import LocalHandler
 
 LARGEST_PORT = 65_535
 LARGEST_BODY = 4 * 1024 * 1024
@@ -32,65 +33,91 @@ LAST_LINES_PATIENCE = 0.5
 
 
 class Server:
-    """Serves a platform at a URL, also to web pages of these origins."""
+    """Serves a platform at two URLs: its API, also to web pages of these origins, and its git repositories by TLS."""
 
     def __init__(self, platform: Platform, origins: Iterable[str] = ()) -> None:
-        self.url = ""
+        self.url = self.git_url = ""
         self._platform = platform
         self._origins = frozenset(origins)
         self._readers: set[asyncio.Task[Any]] = set()
-        self._http: BoundedServer | None = None
+        self._serving: list[BoundedServer] = []
 
-    def start(self, port: int) -> None:
+    def start(self, port: int, git_port: int = 0) -> None:
         """Listen, then open the platform's apps."""
-        if not 0 <= port <= LARGEST_PORT:
-            raise StartError(f"Port {port} is not valid. Choose one from 0 to {LARGEST_PORT}.")
-        try:
-            listening = bind_sockets(port, "127.0.0.1", family=socket.AF_INET)
-        except OSError as error:
-            raise StartError(f"Port {port} on 127.0.0.1 cannot be used: {error.strerror}") from None
+        listening, git = _bound(port), _bound(git_port)
         self._platform.open()
-        self._serve(listening)
+        # No endpoint takes a form, and a parser that does not run cannot be attacked.
+        set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        self.git_url = f"https://127.0.0.1:{git.getsockname()[1]}"
+        api = self._application(TABLE, NotFoundHandler, self.url, self._origins)
+        self._serve(PlainSocket(listening), api, max_body_size=LARGEST_BODY)
+        self._begin_at_first_connection(git)
 
     async def stop(self) -> None:
         """Stop accepting requests, end the dynos, clean up."""
-        if self._http is not None:
-            self._http.stop()
+        for server in self._serving:
+            server.stop()
         await self._platform.close(END_PATIENCE)
         if self._readers:
             await asyncio.wait(self._readers, timeout=LAST_LINES_PATIENCE)
         self._platform.clean_up()
 
-    def _trust(self, stream: IOStream) -> None:
-        if self._http is not None:
-            self._http.trust(stream)
+    def _begin_at_first_connection(self, git: socket.socket) -> None:
+        """Serve git as soon as somebody connects: making the certificate would slow down every start."""
+        loop = asyncio.get_running_loop()
 
-    def _serve(self, listening: list[socket.socket]) -> None:
-        # No endpoint takes a form, and a parser that does not run cannot be attacked.
-        set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
-        port = listening[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        application = Application(
-            list(TABLE.items()),
-            default_handler_class=NotFoundHandler,
+        def begin() -> None:
+            loop.remove_reader(git)
+            application = self._application(GIT_TABLE, GitNotFoundHandler, self.git_url)
+            tls = self._platform.certificate.context
+            self._serve(
+                ListeningSocket(git), application, ssl_options=tls, decompress_request=True, max_body_size=LARGEST_PUSH
+            )
+
+        loop.add_reader(git, begin)
+
+    def _application(
+        self,
+        table: Mapping[str, type[LocalHandler]],
+        fallback: type[LocalHandler],
+        url: str,
+        origins: frozenset[str] = frozenset(),
+    ) -> Application:
+        port = url.rpartition(":")[2]
+        return Application(
+            list(table.items()),
+            default_handler_class=fallback,
             log_function=lambda _: None,  # a log of requests would hold the tokens in their paths
             platform=self._platform,
             url=self.url,
+            git_url=self.git_url,
             hosts={f"127.0.0.1:{port}", f"localhost:{port}"},
-            origins=self._origins,
+            origins=origins,
             readers=self._readers,
-            trust=self._trust,
-            table=TABLE,
+            table=table,
         )
-        for each in listening:
-            # Accepted connections inherit it; without it a log line may wait for the next one.
-            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _serve(self, listening: ListeningSocket, application: Application, **options: Any) -> None:
+        # Accepted connections inherit it; without it a log line may wait for the next one.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         timeout = self._platform.timings.request
-        self._http = BoundedServer(
+        server = BoundedServer(
             application,
-            max_body_size=LARGEST_BODY,
             max_buffer_size=LARGEST_BODY,
             idle_connection_timeout=timeout,
             body_timeout=timeout,
+            **options,
         )
-        self._http.add_sockets(map(ListeningSocket, listening))
+        application.settings["trust"] = server.trust
+        server.add_socket(listening)
+        self._serving.append(server)
+
+
+def _bound(port: int) -> socket.socket:
+    if not 0 <= port <= LARGEST_PORT:
+        raise StartError(f"Port {port} is not valid. Choose one from 0 to {LARGEST_PORT}.")
+    try:
+        return bind_sockets(port, "127.0.0.1", family=socket.AF_INET)[0]
+    except OSError as error:
+        raise StartError(f"Port {port} on 127.0.0.1 cannot be used: {error.strerror}") from None

@@ -47,6 +47,10 @@ class Store:
     def load(self) -> list[EmulatedApp]:
         """Return the saved apps and remove files that no app refers to."""
         apps = self._read()
+        ids = {app.id for app in apps}
+        for path in (self._folder / "repositories").glob("*"):
+            if path.name not in ids:
+                shutil.rmtree(path, ignore_errors=True)
         names_by_app = {app.id: {name for slug in app.slugs for name in (slug, f"{slug}.tgz")} for app in apps}
         for path in (self._folder / "slugs").glob("*"):
             if path.name not in names_by_app:

@@ -35,7 +35,7 @@ def unpack(archive: Path, folder: Path, *, within: str = "") -> None:
         with gzip.open(archive) as content, tarfile.open(fileobj=content, mode="r:") as tar:
             _write(tar, part)
             _read_to_end(content)
-        _check_links(part)
+        check_links(part)
         (part / within).resolve(strict=True).replace(folder)
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
         raise BuildError(f"The source archive is not a gzipped tarball that can be unpacked: {error}") from None
@@ -106,16 +106,17 @@ def _checked(name: str) -> PurePosixPath:
     return path
 
 
-def _check_links(folder: Path) -> None:
+def check_links(folder: Path) -> None:
+    """Refuse links that lead to themselves or outside of a folder. Raises BuildError."""
     root = folder.resolve()
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in (*folders, *files)):
             if path.is_symlink() and _is_loop(path):
-                raise BuildError(f"The source archive holds a link that leads to itself: {path.relative_to(folder)}")
+                raise BuildError(f"The source holds a link that leads to itself: {path.relative_to(folder)}")
             # Not strict: a dangling link is as harmless here as it is on Heroku.
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 raise BuildError(
-                    f"The source archive holds a link that leads outside the app: {path.relative_to(folder)}"
+                    f"The source holds a link that leads outside the app: {path.relative_to(folder)}"
                 )
 
 

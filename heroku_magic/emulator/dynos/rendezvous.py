@@ -10,18 +10,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-import ssl
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from heroku_magic.emulator.certificate import HOST
 from heroku_magic.emulator.descriptors import ListeningSocket
 from heroku_magic.emulator.dynos.connection import TlsConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
+    from heroku_magic.emulator.certificate import Certificate
     from heroku_magic.emulator.faults import Faults
 
 # Hexadecimal digits of a secret: 128 random bits.
@@ -34,7 +31,6 @@ MOST_STRANGERS = 100
 BACKLOG = 1024
 # Round trips before the secret arrives: TCP's handshake, TLS's, and the secret's own way.
 BEFORE_SECRET = 2.5
-HOST = "127.0.0.1"
 
 
 class Client(NamedTuple):
@@ -47,8 +43,8 @@ class Client(NamedTuple):
 class Rendezvous:
     """One listener for all attached dynos, opened for the first one. round_trip: seconds, added to each connection."""
 
-    def __init__(self, folder: Callable[[], Path], faults: Faults, round_trip: float) -> None:
-        self._folder = folder
+    def __init__(self, certificate: Certificate, faults: Faults, round_trip: float) -> None:
+        self._certificate = certificate
         self._faults = faults
         self._round_trip = round_trip
         self._listening: ListeningSocket | None = None
@@ -56,11 +52,6 @@ class Rendezvous:
         self._count = 0
         self._strangers: dict[asyncio.Task[None], None] = {}
         self._hanging: set[asyncio.Task[None]] = set()
-
-    @property
-    def authority(self) -> Path:
-        """The file of the certificate authority that clients have to trust."""
-        return self._certificate[1]
 
     def open(self) -> tuple[str, asyncio.Future[Client]]:
         """Return a URL that works once, and the future of its client; cancelling it makes the URL useless."""
@@ -85,26 +76,12 @@ class Rendezvous:
             asyncio.get_running_loop().remove_reader(self._listening)
             self._listening.close()
 
-    @cached_property
-    def _certificate(self) -> tuple[ssl.SSLContext, Path]:
-        """A server's TLS context, with an authority made for this emulator alone."""
-        # https://github.com/python-trio/trustme takes as long as the rest of the emulator's start.
-        import trustme
-
-        authority = trustme.CA(organization_name="embedded Heroku")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.options |= ssl.OP_NO_RENEGOTIATION
-        authority.issue_cert("localhost", HOST).configure_cert(context)
-        file = self._folder() / "embedded-heroku-ca.pem"
-        authority.cert_pem.write_to_path(str(file))
-        return context, file
-
     def _accept(self) -> None:
         """Accept all that wait; if strangers become too many, the oldest has to go."""
         with suppress(OSError):
             while self._listening is not None:
                 accepted, _ = self._listening.accept()
-                stranger = asyncio.ensure_future(self._receive(TlsConnection(accepted, self._certificate[0])))
+                stranger = asyncio.ensure_future(self._receive(TlsConnection(accepted, self._certificate.context)))
                 self._strangers[stranger] = None
                 stranger.add_done_callback(lambda task: self._strangers.pop(task, None))
                 if len(self._strangers) > MOST_STRANGERS + len(self._awaited):

@@ -13,16 +13,30 @@ from tornado.web import Finish, HTTPError, RequestHandler
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ, WRITE
-from heroku_magic.emulator.web import cors, ranges, request_faults, requests
+from heroku_magic.emulator.web import cors, ranges, request_faults, requests, responses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tornado.httputil import HTTPServerRequest
+
     from heroku_magic.emulator.authorizations import Grant
     from heroku_magic.emulator.platform import Platform
     from heroku_magic.emulator.runtime import AppRuntime
+    from heroku_magic.emulator.state import EmulatedApp
 
 _ACCEPT = re.compile(r"application/vnd\.heroku\+json\s*;\s*version=3(\.[\w-]+)*\s*(?:[,;]|$)")
+
+
+def sent_token(request: HTTPServerRequest) -> bytes:
+    """Return the token of a request: a bearer token or the password of HTTP Basic, empty if there is none."""
+    kind, _, text = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return text.strip().encode("utf-8", "replace")
+    try:
+        return base64.b64decode(text.strip()).partition(b":")[2] if kind.lower() == "basic" else b""
+    except (binascii.Error, ValueError):
+        return b""
 
 
 class LocalHandler(RequestHandler):
@@ -32,6 +46,7 @@ class LocalHandler(RequestHandler):
         """Take what the server passes to its handlers."""
         self.platform: Platform = self.settings["platform"]
         self.url: str = self.settings["url"]
+        self.git_url: str = self.settings["git_url"]
 
     def prepare(self) -> None:
         """Refuse a foreign name for our address (DNS rebinding) and requests from web pages that were not named."""
@@ -98,7 +113,7 @@ class ApiHandler(LocalHandler):
     def prepare(self) -> None:
         """Check origin, token, version, scope and budget, in this order."""
         super().prepare()
-        grant = self.platform.authorizations.for_token(self._token())
+        grant = self.platform.authorizations.for_token(sent_token(self.request))
         if grant is None:
             raise errors.unauthorized()
         self.trust()
@@ -126,6 +141,10 @@ class ApiHandler(LocalHandler):
         runtime.releases.refresh()
         return runtime
 
+    def app_json(self, app: EmulatedApp) -> dict[str, Any]:
+        """Return an app as the API represents it."""
+        return responses.app(app, base=self.url, git=self.git_url)
+
     def respond_with_list(self, items: Sequence[dict[str, Any]], *keys: str) -> None:
         """Respond with the part of a list that the Range header requests."""
         page = ranges.page(items, self.request.headers.get("Range"), keys)
@@ -136,15 +155,6 @@ class ApiHandler(LocalHandler):
     def _set_rate_headers(self) -> None:
         self.set_header("RateLimit-Remaining", str(self.settings["platform"].rate_limit.remaining))
         self.set_header("RateLimit-Multiplier", "1")
-
-    def _token(self) -> bytes:
-        kind, _, text = self.request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            return text.strip().encode("utf-8", "replace")
-        try:
-            return base64.b64decode(text.strip()).partition(b":")[2] if kind.lower() == "basic" else b""
-        except (binascii.Error, ValueError):
-            return b""
 
     def _check_scope(self, grant: Grant) -> None:
         accepted = self.reads if self.request.method in {"GET", "HEAD"} else self.writes

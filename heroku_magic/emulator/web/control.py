@@ -34,14 +34,14 @@ class FaultsHandler(ApiHandler):
 
 
 class AuthorityHandler(ApiHandler):
-    """The certificate authority of the connections to attached dynos."""
+    """The certificate authority of the TLS ports: attached dynos and git."""
 
     reads = GLOBAL
     is_free = is_spared = True
 
     def get(self) -> None:
         """`GET /emulator/authority`."""
-        self.respond({"certificate": self.platform.rendezvous.authority.read_text(encoding="ascii")})
+        self.respond({"certificate": self.platform.certificate.authority.read_text(encoding="ascii")})
 
 
 class RequestsHandler(ApiHandler):

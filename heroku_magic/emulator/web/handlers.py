@@ -42,13 +42,13 @@ class AppsHandler(ApiHandler):
 
     def get(self) -> None:
         """`GET /apps`, and `GET /users/~/apps`: there are no shared apps."""
-        apps = [responses.app(runtime.app) for runtime in self.platform.apps]
+        apps = [self.app_json(runtime.app) for runtime in self.platform.apps]
         self.respond_with_list(apps, "name", "id", "updated_at")
 
     def post(self) -> None:
         """`POST /apps`."""
         runtime = self.platform.create(*requests.app_request(self.body()))
-        self.respond(responses.app(runtime.app), 201)
+        self.respond(self.app_json(runtime.app), 201)
 
 
 class AppHandler(ApiHandler):
@@ -56,18 +56,18 @@ class AppHandler(ApiHandler):
 
     def get(self, app: str) -> None:
         """`GET /apps/{app}`."""
-        self.respond(responses.app(self.find_app(app).app))
+        self.respond(self.app_json(self.find_app(app).app))
 
     def patch(self, app: str) -> None:
         """`PATCH /apps/{app}`."""
         runtime = self.find_app(app)
         self.platform.change(runtime.app, **requests.app_changes(self.body()))
-        self.respond(responses.app(runtime.app))
+        self.respond(self.app_json(runtime.app))
 
     async def delete(self, app: str) -> None:
         """`DELETE /apps/{app}`: with the response the app and its dynos are gone."""
         runtime = self.find_app(app)
-        response = responses.app(runtime.app)
+        response = self.app_json(runtime.app)
         await self.platform.delete(runtime)
         self.respond(response)
 

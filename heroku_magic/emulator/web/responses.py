@@ -58,8 +58,8 @@ def account(since: datetime) -> Json:
     }
 
 
-def app(app: EmulatedApp) -> Json:
-    """Return an app. It has no web address, because its web dynos are not routed to."""
+def app(app: EmulatedApp, *, base: str, git: str) -> Json:
+    """Return an app. base, git: the URLs of the emulator and of its git port."""
     return {
         "acm": False,
         "archived_at": None,
@@ -67,7 +67,7 @@ def app(app: EmulatedApp) -> Json:
         "buildpack_provided_description": "Python" if app.slug else None,
         "created_at": when(app.created_at),
         "generation": _named("cedar"),
-        "git_url": f"https://git.heroku.com/{app.name}.git",
+        "git_url": git_url(git, app),
         "id": app.id,
         "internal_routing": None,
         "maintenance": app.maintenance,
@@ -82,7 +82,7 @@ def app(app: EmulatedApp) -> Json:
         "stack": _named(app.stack),
         "team": None,
         "updated_at": when(app.updated_at),
-        "web_url": None,
+        "web_url": web_url(base, app),
     }
 
 
@@ -206,6 +206,19 @@ def collaborator(app: EmulatedApp) -> Json:
         "updated_at": since,
         "user": {**_owner(), "federated": False},
     }
+
+
+def web_url(base: str, app: EmulatedApp) -> str:
+    """Return the address of an app's web dynos, a name that never leaves the machine.
+
+    https://www.rfc-editor.org/rfc/rfc6761#section-6.3
+    """
+    return f"http://{app.name}.localhost:{base.rpartition(':')[2]}/"
+
+
+def git_url(git: str, app: EmulatedApp) -> str:
+    """Return the address of an app's repository."""
+    return f"{git}/{app.name}.git"
 
 
 def blob_url(base: str, token: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.emulator.web import (
     blobs,
     control,
+    git,
     handlers,
     log_stream,
     oauth,
@@ -17,6 +18,12 @@ from heroku_magic.emulator.web import (
 
 if TYPE_CHECKING:
     from heroku_magic.emulator.web.api import LocalHandler
+
+# The paths of the git port.
+GIT_TABLE: dict[str, type[LocalHandler]] = {
+    r"/([^/]+)\.git/info/refs": git.RefsHandler,
+    r"/([^/]+)\.git/git-(upload-pack|receive-pack)": git.ServiceHandler,
+}
 
 _NAME = "([^/]+)"
 _APP = f"/apps/{_NAME}"
