@@ -14,7 +14,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from heroku_magic.emulator import descriptors
+from heroku_magic.emulator import descriptors, exports
 from heroku_magic.emulator.dynos import watch
 from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.faults import FAULTS, Faults
@@ -32,9 +32,11 @@ prints
   export HEROKU_API_KEY=...
   export HEROKU_PARTICLEBOARD_URL=http://127.0.0.1:5001
   export NODE_EXTRA_CA_CERTS=...
-Paste these lines into a shell. Then any client whose API host can be set, including the official CLI, talks
-to the embedded Heroku. Dynos are processes with your user's rights: serve only folders whose code you would
-run yourself.
+  export HEROKU_GIT_HOST=127.0.0.1:...
+and settings for git as GIT_CONFIG_... variables. Paste these lines into a shell. Then any client whose API host
+can be set, including the official CLI, talks to the embedded Heroku, and after `heroku git:remote --app demo`
+`git push heroku main` deploys to it. Dynos are processes with your user's rights: serve only folders whose code
+you would run yourself.
 """
 
 
@@ -135,16 +137,16 @@ async def _serve(options: argparse.Namespace) -> None:
         loop.add_signal_handler(number, end.set)
     platform = _platform(options)
     server = Server(platform, _origins(options))
-    server.start(options.port)
+    server.start(options.port, options.git_port)
     if options.until_stdin_closes:
         watch.when_stdin_closes(end.set)
     if options.parent is not None:
         watch.when_gone(options.parent, end.set)
-    exports = {"HEROKU_HOST": server.url, "HEROKU_API_KEY": platform.token, "HEROKU_PARTICLEBOARD_URL": server.url}
+    variables = exports.api_exports(server.url, platform.token)
     if options.parent is None:
         # A kernel does not need it, and making the certificate doubles the time of the start.
-        exports["NODE_EXTRA_CA_CERTS"] = str(platform.rendezvous.authority)
-    lines = "".join(f"export {name}={value}\n" for name, value in exports.items())
+        variables |= exports.tls_exports(server.git_url, platform.certificate.authority)
+    lines = exports.as_shell(variables)
     if options.env_file is None:
         _print_private(lines)
     else:
@@ -192,6 +194,13 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "URL",
         "help": "let web pages of this origin use the API; may be repeated; by default none may; "
         '"null" is a page that is opened from a file (--allow-origin http://127.0.0.1:8000)',
+    },
+    "--git-port": {
+        "type": int,
+        "default": 0,
+        "metavar": "PORT",
+        "help": "port on 127.0.0.1 for git; by default a free one; set it to keep the git remotes of your repositories "
+        "valid (--git-port 5002)",
     },
     "--token": {
         "metavar": "TOKEN",

@@ -59,7 +59,7 @@ class ListeningSocket(socket.socket):
 
 
 class PlainSocket(ListeningSocket):
-    """A listening socket without TLS: its connections break at a TLS handshake, which has no end of line to wait for."""
+    """A listening socket without TLS, whose connections break at a TLS handshake: it has no end of line to wait for."""
 
     def accept(self) -> tuple[socket.socket, object]:
         """Accept a connection."""

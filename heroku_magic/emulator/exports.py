@@ -31,6 +31,8 @@ def tls_exports(git_url: str, authority: Path) -> dict[str, str]:
     url = f"{git_url}/"
     settings = [
         (f"http.{url}.sslCAInfo", str(authority)),
+        # Where GIT_SSL_CAINFO is set, it comes before the file, and the folder still counts.
+        (f"http.{url}.sslCAPath", str(authority.parent)),
         (f"http.{url}.proxy", ""),
         # An empty helper removes the user's own, which would store the token.
         (f"credential.{url}.helper", ""),

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.emulator.code.repository import ANSWER, UPDATES
+from heroku_magic.emulator.errors import BuildError
 from heroku_magic.emulator.state import SUCCEEDED, EmulatedBuild
 
 if TYPE_CHECKING:
@@ -62,14 +63,13 @@ class PushedCommit:
         return folder
 
 
-@dataclass
 class Push:
     """A push to an app. app_url, git_url: the addresses that the app has in the API."""
 
-    runtime: AppRuntime
-    app_url: str
-    git_url: str
-    _lines: list[bytes] = field(default_factory=list)
+    def __init__(self, runtime: AppRuntime, app_url: str, git_url: str) -> None:
+        self._runtime = runtime
+        self._app_url = app_url
+        self._git_url = git_url
 
     async def start(self, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
         """Start git's side of the push; the hook is answered in the background."""
@@ -77,7 +77,7 @@ class Push:
         answer_end, answer = os.pipe()
         pipes = {UPDATES: updates_end, ANSWER: answer_end}
         try:
-            process = await self.runtime.repository.start(
+            process = await self._runtime.repository.start(
                 "receive-pack",
                 environ={**environ, **{name: str(number) for name, number in pipes.items()}},
                 pipes=tuple(pipes.values()),
@@ -89,7 +89,7 @@ class Push:
         finally:
             os.close(updates_end)
             os.close(answer_end)
-        self.runtime.tasks.add(asyncio.ensure_future(self._answer(process, updates, answer)))
+        self._task = asyncio.ensure_future(self._answer(process, updates, answer))
         return process
 
     async def _answer(self, process: asyncio.subprocess.Process, updates: int, answer: int) -> None:
@@ -101,8 +101,11 @@ class Push:
             quarantine = (await reader.readline()).decode().rstrip("\n")
             refs = await _updates(reader)
             if refs:
-                async with self.runtime.repository.is_pushed_to:
-                    is_accepted = await self._judge(refs, quarantine)
+                async with self._runtime.repository.is_pushed_to:
+                    try:
+                        is_accepted = await self._judge(refs, quarantine)
+                    except BuildError as error:
+                        is_accepted = self._reject(str(error))
                     self._hook.write(b"0\n" if is_accepted else b"1\n")
                     await process.wait()
         finally:
@@ -115,28 +118,28 @@ class Push:
         if not built:
             self._line("Pushed to branch other than [main, master], skipping build.")
             return True
-        update, repository = built[0], self.runtime.repository
+        update, repository = built[0], self._runtime.repository
         if any(each.is_deletion for each in built):
             return self._reject(f"Push rejected, cannot delete {update.branch} branch")
         if (await repository.commit_at(update.ref) or "0" * len(update.old)) != update.old:
             return self._reject(f"Push rejected, {update.branch} was pushed to meanwhile: fetch it, and push again")
         if not await self._build(update.new, quarantine):
-            return self._reject(f"Push rejected to {self.runtime.app.name}.")
+            return self._reject(f"Push rejected to {self._runtime.app.name}.")
         await repository.choose_head(update.ref)
         return True
 
     async def _build(self, commit: str, quarantine: str) -> bool:
         self._line("Compressing source files... done.", "Building source:", "")
-        build = EmulatedBuild(self.git_url, commit, None, None, None)
-        await self._relay(self.runtime.builds.start(build, PushedCommit(self.runtime, build, commit, quarantine)))
+        build = EmulatedBuild(self._git_url, commit, None, None, None)
+        await self._relay(self._runtime.builds.start(build, PushedCommit(self._runtime, build, commit, quarantine)))
         if build.status != SUCCEEDED:
             self._line("")
             return False
-        self._line(f"       {self.app_url} deployed to Heroku", "", "Verifying deploy... done.")
-        release = self.runtime.app.find_release(build.release or "")
+        self._line(f"       {self._app_url} deployed to Heroku", "", "Verifying deploy... done.")
+        release = self._runtime.app.find_release(build.release or "")
         if release.output:
             self._line("Running release command...", "")
-            await self._relay(self.runtime.outputs[release.output])
+            await self._relay(self._runtime.outputs[release.output])
             self._line(f"Waiting for release.... {'done' if release.status == SUCCEEDED else 'failed'}.")
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,8 +12,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-_EXPORT = re.compile(r"export (\w+)=(\S+)")
 
 
 class EmbeddedHeroku(NamedTuple):
@@ -79,7 +77,8 @@ def embedded_heroku() -> Iterator[Callable[..., EmbeddedHeroku]]:
         started.append(process)
         # The emulator writes all lines in one go once it listens.
         output = os.read(process.stdout.fileno(), 65_536) if process.stdout else b""
-        environ = dict(_EXPORT.findall(output.decode()))
+        lines = map(shlex.split, output.decode().splitlines())
+        environ = dict(words[1].split("=", 1) for words in lines if words[:1] == ["export"])
         if not environ:
             pytest.fail("The embedded Heroku did not start. The reason is on standard error.")
         return EmbeddedHeroku(environ["HEROKU_HOST"], environ["HEROKU_API_KEY"], environ)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 import ssl
 import subprocess
@@ -43,7 +44,8 @@ class Emulator:
 
     def wait(self):
         output = os.read(self.process.stdout.fileno(), 65_536)  # all lines are written at once
-        exports = self.exports = dict(re.findall(r"export (\w+)=(\S+)", output.decode()))
+        lines = map(shlex.split, output.decode().splitlines())
+        exports = self.exports = dict(words[1].split("=", 1) for words in lines if words[:1] == ["export"])
         assert exports, self.process.stderr.read().decode()
         self.url, self.token = exports["HEROKU_HOST"], exports["HEROKU_API_KEY"]
         self.http = requests.Session()

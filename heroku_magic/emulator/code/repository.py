@@ -103,19 +103,18 @@ class Repository:
         await self._git("init", "--quiet", "--template=", str(folder))
         alternates = folder / ".git" / "objects" / "info" / "alternates"
         alternates.parent.mkdir(exist_ok=True)
-        alternates.write_text(f"{self.folder / quarantine}\n{self.folder / 'objects'}\n", encoding="utf-8")
+        sources = {self.folder / "objects", self.folder / (quarantine or "objects")}
+        alternates.write_text("".join(f"{source}\n" for source in sources), encoding="utf-8")
         await self._git("checkout", "--quiet", "--detach", commit, within=folder)
         subject = await self._git("show", "--no-patch", "--format=%s", commit, within=folder)
         if (folder / ".gitmodules").is_file():
             await self._fetch_submodules(folder)
-        for inside in list(folder.rglob(".git")):
-            shutil.rmtree(inside) if inside.is_dir() and not inside.is_symlink() else inside.unlink()
-        tarball.check_links(folder)
+        await asyncio.to_thread(_keep_files_only, folder)
         return subject
 
     async def _fetch_submodules(self, folder: Path) -> None:
         try:
-            await self._git("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1", within=folder)
+            await self._git("submodule", "--quiet", "update", "--init", "--recursive", within=folder)
         except BuildError as error:
             raise BuildError(
                 f"The submodules cannot be fetched: {error}. As at Heroku, their URLs must start with https:// "
@@ -138,6 +137,13 @@ class Repository:
         if process.returncode:
             raise BuildError(errors.splitlines()[-1] if errors else f"git {arguments[0]} failed")
         return output
+
+
+def _keep_files_only(folder: Path) -> None:
+    """Remove what belongs to git; refuse links that lead outside."""
+    for inside in list(folder.rglob(".git")):
+        shutil.rmtree(inside) if inside.is_dir() and not inside.is_symlink() else inside.unlink()
+    tarball.check_links(folder)
 
 
 def _executable() -> str:

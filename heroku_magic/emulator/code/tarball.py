@@ -115,9 +115,7 @@ def check_links(folder: Path) -> None:
                 raise BuildError(f"The source holds a link that leads to itself: {path.relative_to(folder)}")
             # Not strict: a dangling link is as harmless here as it is on Heroku.
             if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise BuildError(
-                    f"The source holds a link that leads outside the app: {path.relative_to(folder)}"
-                )
+                raise BuildError(f"The source holds a link that leads outside the app: {path.relative_to(folder)}")
 
 
 def _is_loop(link: Path) -> bool:

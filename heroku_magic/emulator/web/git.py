@@ -53,7 +53,7 @@ class GitHandler(LocalHandler):
             status_code, text = 503, str(error)
         else:
             text = error.body["message"] if isinstance(error, errors.ErrorResponse) else "This is not a git request."
-        if status_code == 401:  # noqa: PLR2004 - "unauthorized"
+        if status_code == 401:
             self.set_header("WWW-Authenticate", 'Basic realm="embedded Heroku"')
         self.set_status(status_code)
         self.set_header("Content-Type", "text/plain")
