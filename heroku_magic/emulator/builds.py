@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _HEX = re.compile(r"[0-9a-f]{40}$|[0-9a-f-]{36}$")
 
 
-class Source(Protocol):
+class BuildSource(Protocol):
     """Where a build gets its files from."""
 
     async def unpack(self, folder: Path, output: BuildOutput) -> Path:
@@ -36,7 +36,7 @@ class Source(Protocol):
 
 
 @dataclass
-class Archive:
+class ArchiveSource:
     """An archive that was put to a blob."""
 
     blob: Blob
@@ -61,7 +61,7 @@ class Builds:
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, build: EmulatedBuild, source: Source) -> BuildOutput:
+    def start(self, build: EmulatedBuild, source: BuildSource) -> BuildOutput:
         """Begin a build, which goes on after the response; return its output."""
         output = self._context.new_output()
         build.output, build.stack = output.token, self._app.stack
@@ -77,7 +77,7 @@ class Builds:
         for task in self._tasks:
             task.cancel()
 
-    async def _run(self, build: EmulatedBuild, source: Source, output: BuildOutput) -> None:
+    async def _run(self, build: EmulatedBuild, source: BuildSource, output: BuildOutput) -> None:
         try:
             async with self._one_at_a_time:
                 slug = await self._make_slug(build, source, output)
@@ -105,7 +105,7 @@ class Builds:
         output.line(f"       Released v{release.version}{condition}")
         self._logplex.log("app", "api", "Build succeeded")
 
-    async def _make_slug(self, build: EmulatedBuild, source: Source, output: BuildOutput) -> EmulatedSlug:
+    async def _make_slug(self, build: EmulatedBuild, source: BuildSource, output: BuildOutput) -> EmulatedSlug:
         """Return the slug of a source; a failure leaves nothing behind."""
         output.line(f"-----> Building on the {build.stack.title()} stack")
         folder = self._context.scratch / f"build-{build.id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -19,6 +20,20 @@ import requests
 ROOT = Path(__file__).resolve().parents[2]
 ACCEPT = "application/vnd.heroku+json; version=3"
 OVER = b"to complete"
+
+
+def platform_schema():
+    """Heroku's published schema (https://api.heroku.com/schema), with our addresses instead of Heroku's.
+
+    It is reduced to what is used here: of every link its title, method and path; of the links in LINKS also the types
+    of bodies and responses with all they refer to. Descriptions, examples, defaults and titles of properties are left
+    out.
+    """
+    schema = json.loads((Path(__file__).parent / "platform_schema.json").read_text())
+    properties = schema["definitions"]["app"]["definitions"]
+    properties["web_url"]["pattern"] = r"^http://[a-z][a-z0-9-]{1,28}[a-z0-9]\.localhost:[0-9]+/$"
+    properties["git_url"]["pattern"] = r"^https://127\.0\.0\.1:[0-9]+/[a-z][a-z0-9-]{1,28}[a-z0-9]\.git$"
+    return schema
 
 
 class Emulator:

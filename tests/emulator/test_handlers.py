@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
-from pathlib import Path
 
 import jsonschema
 import pytest
 
-from conftest import OVER
+from conftest import OVER, platform_schema
 
-SCHEMA = json.loads((Path(__file__).parent / "platform_schema.json").read_text())
+SCHEMA = platform_schema()
 
 
 def inlined(node, depth=0):

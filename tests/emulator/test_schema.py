@@ -9,7 +9,6 @@ import re
 import tarfile
 import uuid
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -19,12 +18,9 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import Emulator
+from conftest import Emulator, platform_schema
 
-# Heroku's published schema (https://api.heroku.com/schema), reduced to what is used here: of every link its title,
-# method and path; of the links in LINKS also the types of bodies and responses with all they refer to. Descriptions,
-# examples, defaults and titles of properties are left out.
-SCHEMA = json.loads((Path(__file__).parent / "platform_schema.json").read_text())
+SCHEMA = platform_schema()
 
 
 class Ask(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ_PROTECTED, WRITE_PROTECTED
-from heroku_magic.emulator.builds import Archive
+from heroku_magic.emulator.builds import ArchiveSource
 from heroku_magic.emulator.web import requests, responses
 from heroku_magic.emulator.web.api import ApiHandler
 
@@ -121,7 +121,7 @@ class BuildsHandler(ApiHandler):
         """`POST /apps/{app}/builds`: the response does not wait for the build."""
         runtime = self.find_app(app)
         build = requests.build_request(self.body())
-        runtime.builds.start(build, Archive(self._source(build.source_url), build.checksum))
+        runtime.builds.start(build, ArchiveSource(self._source(build.source_url), build.checksum))
         self.respond(responses.build(runtime.app, build, base=self.url), 201)
 
     def _source(self, url: str) -> Blob:
