@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from heroku_magic.accounts.secret_sources import find
 from heroku_magic.app import resume as resumption
-from heroku_magic.app.executors import function_executor, task_executor
+from heroku_magic.app.executor_app import ExecutorApp
 from heroku_magic.app.function import Decorator
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
-from heroku_magic.app.warm_app import WarmApp
 from heroku_magic.display.sweep_output import sweep_bundle
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
-from heroku_magic.runs.options import RunOptions, SweepOptions, check_count, pick, split
+from heroku_magic.runs.options import RunOptions, SweepOptions, pick, split
 from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.run import Run
 from heroku_magic.sweeps.cost import Estimate
@@ -32,12 +31,11 @@ if TYPE_CHECKING:
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.spec import RunSpec
-    from heroku_magic.sweeps.executor import DynoExecutor
     from heroku_magic.text.notifier import MessageCallback
 
 
 @notifies_owner
-class Heroku(WarmApp):
+class Heroku(ExecutorApp):
     """A connection to one app, on Heroku or on the embedded Heroku. Created by `heroku_magic.connect()`.
 
     Attributes
@@ -309,50 +307,6 @@ class Heroku(WarmApp):
             return estimate(plan, sweep_options, left)
         spec = self._planner.plan(task, parameters or {}, run_options)
         return Estimate(spec, measured=mean_duration(spec), requests_left=left)
-
-    def executor(
-        self,
-        task: str | None = None,
-        *,
-        jobs: int | None = None,
-        secrets: Iterable[str] = (),
-        size: str | None = None,
-        timeout: int | None = None,
-        any_type: bool = False,
-        override: Iterable[str] = (),
-        rows: bool = True,
-        allow_pickle: bool = False,
-    ) -> DynoExecutor:
-        """Return a `concurrent.futures.Executor` whose calls run on dynos.
-
-        Parameters
-        ----------
-        task
-            None: the executor sends the functions that it gets. A task: its callable is `executor.task`; its arguments
-            are the task's parameters, in the order of their declaration or by name; each call returns a DataFrame.
-        jobs
-            Most dynos at the same time.
-        secrets, size, timeout, any_type, override, rows, allow_pickle
-            As for `submit`.
-        """
-        options = pick(RunOptions, locals())
-        check_count("jobs", jobs)
-
-        def most_at_once(given: str | None) -> int:
-            return jobs or self._planner.most_at_once(given or size)
-
-        if task is None:
-            return function_executor(self.client, self._planner, options, most_at_once)
-        named = self._catalog.task(task, any_type=any_type)
-        return task_executor(
-            self.client,
-            self._planner,
-            named,
-            options,
-            most_at_once=most_at_once,
-            call=lambda spec: run_to_end(lambda: self._start(spec)).result(),
-            hidden=self._hidden,
-        )
 
     @property
     def function(self) -> Decorator:

@@ -72,7 +72,7 @@ class Planner:
         chosen, env = self._checked(task, values, options)
         spec = self._spec(chosen.name, chosen.name, env, options)
         if options.warm:
-            return replace(spec, module=_warm_module(chosen))
+            return replace(spec, module=warm_module(chosen))
         return replace(spec, is_compound=not runs_helper_only(chosen.command))
 
     def bundle(
@@ -252,7 +252,7 @@ def check_single_program(task: str | None, options: RunOptions) -> None:
         raise InvalidOptions("Give only one of these: code, a task or a command.")
 
 
-def _warm_module(task: Task) -> str:
+def warm_module(task: Task) -> str:
     """Return the module of a task that a warm dyno can run. Raises InvalidOptions for another."""
     if (module := helper_task(task.command)) is None:
         raise InvalidOptions(

@@ -71,17 +71,21 @@ class WarmApp(ManagedApp):
         """
         check_count("count", count, 0)
         size = size or self.settings.size
-        if not 0 < idle <= LONGEST_IDLE:
-            raise InvalidOptions(f"idle is {idle:g}: expected seconds, at most {LONGEST_IDLE:g}.")
+        self._check_warm(count or 0, size, idle)
         if not 0 < life <= LONGEST_TIMEOUT:
             raise InvalidOptions(f"life is {life}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
-        self._refuse_too_many(count or 0, size)
         if count == 0:
             self._warm.stop()
         elif count:
             self._warm.idle, self._warm.life = idle, life
             self._warm.scale(count, self._warm_spec(size))
         return self._warm.running()
+
+    def _check_warm(self, count: int, size: str | None, idle: float) -> None:
+        """Raise InvalidOptions for what no warm dynos can be."""
+        if not 0 < idle <= LONGEST_IDLE:
+            raise InvalidOptions(f"idle is {idle:g}: expected seconds, at most {LONGEST_IDLE:g}.")
+        self._refuse_too_many(count, size)
 
     def _refuse_too_many(self, count: int, size: str | None) -> None:
         """Raise InvalidOptions if Heroku allows fewer dynos; a size that is not known may be one of the usual ones."""

@@ -15,7 +15,7 @@ import re
 import sys
 import zlib
 from base64 import b85encode
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -257,8 +257,12 @@ def _cloudpickle(*, can_pickle: bool) -> str:
 
 def _run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[str, str]) -> str:
     """Return the compressed source text that RUN_CODE carries."""
-    call = f"driver.main(driver.{kind}({code!r}, {body!r}, load))\n"
-    return _compress(f"{_DEFINE_LOAD}sources = {modules!r}\n{_LOAD_MODULES}{call}".encode())
+    return _pack_program(f"driver.main(driver.{kind}({code!r}, {body!r}, load))\n", tuple(modules.items()))
+
+
+@lru_cache(maxsize=16)
+def _pack_program(call: str, modules: tuple[tuple[str, str], ...]) -> str:
+    return _compress(f"{_DEFINE_LOAD}sources = {dict(modules)!r}\n{_LOAD_MODULES}{call}".encode())
 
 
 def _refuse_tables(values: Mapping[str, Any]) -> None:

@@ -189,7 +189,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         found, size = [], 0
         for label, function in self._functions:
             try:
-                lines, first = inspect.getsourcelines(function.__code__)
+                lines, first = _source_lines(function.__code__)
             except (OSError, TypeError, IndexError, SyntaxError):
                 continue
             text = "".join(lines)
@@ -197,6 +197,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             if size <= _MAX_SOURCE_CHARS:
                 found.append((label, max(first, 1), text))
         return tuple(found)
+
+
+@functools.lru_cache(maxsize=256)
+def _source_lines(code: CodeType) -> tuple[list[str], int]:
+    return inspect.getsourcelines(code)
 
 
 def _codes(function: FunctionType) -> Iterator[CodeType]:
@@ -259,8 +264,10 @@ def _refuse_private(value: Any) -> None:
 def _local_modules_by_value() -> Iterator[None]:
     with _LOCK:
         already = cloudpickle.list_registry_pickle_by_value()
-        modules = [one for name, one in [*sys.modules.items()] if isinstance(one, ModuleType) and name == one.__name__]
-        added = [one for one in modules if one.__name__ not in already and _is_local(one)]
+        local = [
+            sys.modules[name] for name in _local_modules(tuple(sys.modules), tuple(sys.path)) if name in sys.modules
+        ]
+        added = [one for one in local if one.__name__ not in already]
         try:
             for one in added:
                 cloudpickle.register_pickle_by_value(one)
@@ -268,6 +275,13 @@ def _local_modules_by_value() -> Iterator[None]:
         finally:
             for one in added:
                 cloudpickle.unregister_pickle_by_value(one)
+
+
+@functools.lru_cache(maxsize=1)
+def _local_modules(names: tuple[str, ...], _: tuple[str, ...]) -> list[str]:
+    """Return which of the imported modules are local, as long as neither they nor the path change."""
+    found = ((name, sys.modules.get(name)) for name in names)
+    return [name for name, one in found if isinstance(one, ModuleType) and name == one.__name__ and _is_local(one)]
 
 
 def _is_local(module: ModuleType) -> bool:

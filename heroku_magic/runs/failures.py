@@ -46,12 +46,12 @@ _LONGEST = 2000  # characters of an exception's message
 
 
 def failure_of(
-    run: FailedRun, log: RunLog, output: Sequence[str], time_limit: int | None, *, is_in_log: bool = True
+    run: FailedRun, log: RunLog, output: Sequence[str], time_limit: int | None, *, place: str = ""
 ) -> ResultIncomplete | TaskFailed | None:
     """Return the error of a run that has ended, or None after a success.
 
-    output: the last lines of the task's output. time_limit: in seconds, if it was reached. is_in_log: whether the app's
-    log has the output.
+    output: the last lines of the task's output. time_limit: in seconds, if it was reached. place: where the
+    whole output is, if not in the app's log.
     """
     if not run.exit_status and log.decoder.failure is None and time_limit is None:
         problem = log.problem()
@@ -67,7 +67,8 @@ def failure_of(
         output,
         is_out_of_memory="R15" in log.troubles,
         time_limit=time_limit,
-        dyno=run.dyno or "" if is_in_log else "",
+        dyno=run.dyno or "",
+        place=place,
         troubles=[
             *(text for code, text in log.troubles.items() if code.startswith("R")),
             *filter(None, [log.disagreement()]),
@@ -84,14 +85,15 @@ def describe_failure(
     *,
     time_limit: int | None,
     dyno: str,
+    place: str = "",
     troubles: Sequence[str] = (),
     is_out_of_memory: bool = False,
 ) -> str:
     """Return the error's text: headline, source lines, remedy, where to find more.
 
     status: None if unknown. log: the last messages of the task. time_limit: in seconds, if it was
-    reached. dyno: whose log has more, if any. troubles: explanations, such as of the error codes that Heroku logged.
-    is_out_of_memory: whether Heroku ended the dyno for its memory.
+    reached. dyno: whose log has more. place: where there is more instead. troubles: explanations, such as of the error
+    codes that Heroku logged. is_out_of_memory: whether Heroku ended the dyno for its memory.
     """
     reason = "its time limit was reached" if time_limit is not None else "out of memory" if is_out_of_memory else ""
     ending = f"{task} {_outcome(status, reason)}"
@@ -109,9 +111,7 @@ def describe_failure(
     if module is None:
         module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
     outcome = "" if headline == ending else ending
-    places = (
-        ["rows so far: %heroku last", f"whole log: %heroku logs {dyno}"] if dyno else ["rows and log: %heroku last"]
-    )
+    places = [place] if place else ["rows so far: %heroku last", f"whole log: %heroku logs {dyno}"]
     footer = " · ".join(filter(None, [outcome, *places]))
     lines = [headline, source, *troubles, remedy, _requirement(module), footer]
     return "\n".join(filter(None, lines))

@@ -52,6 +52,7 @@ class Runner:
     """
 
     late = 1.0  # seconds to keep reading after the end
+    place = ""  # of the output, if it is not in the app's log
 
     def __init__(
         self,
@@ -342,7 +343,7 @@ class Runner:
             return RunCancelled(f"{run.task} was stopped after {self._elapsed() or 0:.1f} s; {dyno}.", run)
         output = [line.message for line in self.events.latest if line.source == "app"]
         limit = self.spec.timeout if self.is_overdue else None
-        error = failure_of(run, self.log, output, limit, is_in_log=not self.spec.is_warm)
+        error = failure_of(run, self.log, output, limit, place=self.place)
         if error is not None and self.log.decoder.failure is None and (failure := failure_in(output)):
             self.events.add(failure)  # as the worker's helper sends it
         return error

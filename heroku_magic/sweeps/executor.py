@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import Executor, Future
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.runs.callbacks import call_in_turn
+from heroku_magic.runs.call_future import CallFuture
 from heroku_magic.sweeps.launcher import Job, JobSource, Launcher
 from heroku_magic.text.notifier import keeps_notifications
 
@@ -117,29 +116,6 @@ class DynoExecutor(Executor):
         if kind is not None and not issubclass(kind, Exception):  # Ctrl-C: nobody waits for the results any more
             self.cancel()
         self.shutdown(wait=True)
-
-
-class CallFuture(Future[Any]):
-    """The future of a call on a dyno, whose done-callbacks hold up no other call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self._callbacks: list[Callable[[], object]] | None = []
-        super().add_done_callback(self._call_back)
-
-    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
-        """Call a function when the call has ended, in a thread of its own, or at once if it already has."""
-        with self._lock:
-            if self._callbacks is not None:
-                self._callbacks.append(partial(fn, self))
-                return
-        super().add_done_callback(fn)
-
-    def _call_back(self, _: Future[Any]) -> None:
-        with self._lock:
-            callbacks, self._callbacks = self._callbacks or [], None
-        call_in_turn(callbacks)
 
 
 class _Calls(JobSource):

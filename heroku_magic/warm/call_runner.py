@@ -20,6 +20,7 @@ class CallRunner(Runner):
     """The thread behind a call: what differs from a run on a dyno of its own."""
 
     late = 0.0  # nothing arrives after the end
+    place = "rows and log: %heroku last"
 
     def __init__(self, *args: Any, dynos: WarmDynos, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -43,7 +43,8 @@ class WarmDyno:
     """An attached dyno, from `boot()` to the end of its connection; safe to use from several threads.
 
     spec: of the dyno itself; its timeout is the dyno's longest life. idle: seconds without a call after which it ends.
-    on_change: called after each change of the state.
+    on_change: called after each change of the state. owner: the pool that it was booted for, if any. round_trip: the
+    seconds that a message and its answer take.
     """
 
     def __init__(
@@ -54,11 +55,12 @@ class WarmDyno:
         *,
         idle: float,
         on_change: Callable[[], None],
+        owner: object = None,
     ) -> None:
-        self.spec = spec
+        self.spec, self.owner = spec, owner
         self.key = RunKey.new()
         self.id, self.app, self.is_detached = self.key.run, spec.app_name, False
-        self.calls = 0
+        self.calls, self.round_trip = 0, 0.0
         self.dyno: str | None = None
         self.started_at = self.used_at = time.monotonic()
         self.is_busy = False
@@ -68,7 +70,7 @@ class WarmDyno:
         self._lock = threading.Lock()
         self._connection: DynoConnection | None = None
         self._info: Dyno | None = None
-        self._call: WarmCall | None = None
+        self._calls: dict[int, WarmCall] = {}  # in flight, in the order in which the dyno runs them
         self._hello, self._ended = threading.Event(), threading.Event()
         self._heard_at = time.monotonic()
 
@@ -110,6 +112,7 @@ class WarmDyno:
     def _connect(self, url: Secret) -> None:
         self._connection, rest = connect(url, self._context)
         self._send("modules", server_modules())
+        self._send("ping", {"at": time.monotonic()})
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(HELLO_TIMEOUT) or self._ended.is_set():
             raise AttachFailed("The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`.")
@@ -182,10 +185,15 @@ class WarmDyno:
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def call(self, spec: RunSpec, key: RunKey, sink: Sink) -> WarmCall:
-        """Send a call; its lines go to the sink as if they came from the dyno's log."""
+    def call(self, spec: RunSpec, key: RunKey, sink: Sink, on_done: Callable[[], None] | None = None) -> WarmCall:
+        """Send a call, which runs after those sent before.
+
+        sink: gets its lines as if they came from the dyno's log. on_done: called after the last one; None gives the
+        dyno back.
+        """
         self.calls += 1
-        self._call = call = WarmCall(self, self.calls, key.run, sink)
+        call = WarmCall(self, self.calls, key.run, sink, on_done or self.release)
+        self._calls[call.number] = call
         env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}
         env.pop("RUN_PACE", None)  # nothing is lost here, however fast it is sent
         env["RUN_KEY"] = key.env()
@@ -193,6 +201,7 @@ class WarmDyno:
         try:
             self._send("call", message)
         except OSError:
+            self._calls.pop(call.number, None)
             self._end()
             raise LogStreamError(f"The connection to {self.dyno} is broken, so {spec.task} was not run.") from None
         return call
@@ -204,7 +213,7 @@ class WarmDyno:
 
     def release(self) -> None:
         """Let the next call have the dyno."""
-        self._call, self.is_busy, self.used_at = None, False, time.monotonic()
+        self.is_busy, self.used_at = False, time.monotonic()
         self._on_change()
 
     # -- the connection ---------------------------------------------------------------------------
@@ -218,7 +227,7 @@ class WarmDyno:
     def _ping(self) -> None:
         try:
             while not self._ended.wait(PING_INTERVAL):
-                self._send("ping", {})
+                self._send("ping", {"at": time.monotonic()})
         except OSError:
             self._end()
 
@@ -240,34 +249,40 @@ class WarmDyno:
 
     def _take(self, lines: list[str]) -> None:
         now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
-        batch: list[LogLine] = []
         for line in lines:
             if not self._reader.is_own(line):
-                batch.append(self._line(now, "app", line))
+                if (call := self._running_call()) is not None:
+                    call.lines.append(self._line(now, "app", line))
             elif (record := self._reader.read(line)) is not None:
-                batch += self._translate(now, *record)
-        if (call := self._call) is not None:
-            if batch:
-                call.sink(batch)
-            if call.is_done:
-                self.release()
+                self._act(now, *record)
+        if (call := self._running_call()) is not None:
+            call.flush()
 
-    def _translate(self, now: str, kind: str, message: dict[str, Any]) -> list[LogLine]:
-        """Return what a record of the server would be in the log of a dyno."""
+    def _running_call(self) -> WarmCall | None:
+        """Return the oldest call in flight: the dyno runs one after the other."""
+        return next(iter(self._calls.values()), None)
+
+    def _act(self, now: str, kind: str, message: dict[str, Any]) -> None:
+        """Act on a record of the server; its call gets the lines that a dyno's log would have."""
+        call = self._calls.get(message.get("call", 0)) or self._running_call()
         if kind == "task":
             self._hello.set()
-        elif kind == "begin" and self._call is not None:
-            command = f"{STARTING}{marked(self.spec.task, self._call.run)}`"
-            return [self._line(now, "heroku", one) for one in (command, "State changed from starting to up")]
-        elif kind == "text" and self._call is not None:
-            lines = self._call.whole_lines(message["stream"], hide_keys(message["text"]))
-            return [self._line(now, "app", one) for one in lines]
-        elif kind == "done" and self._call is not None:
-            self._call.is_done = True
-            rest = [self._line(now, "app", one) for one in self._call.rest()]
+        elif kind == "pong":
+            self.round_trip = time.monotonic() - message["at"]
+        elif kind == "begin" and call is not None:
+            call.begun_at = time.monotonic()
+            command = f"{STARTING}{marked(self.spec.task, call.run)}`"
+            call.lines += [self._line(now, "heroku", one) for one in (command, "State changed from starting to up")]
+        elif kind == "text" and call is not None:
+            lines = call.whole_lines(message["stream"], hide_keys(message["text"]))
+            call.lines += [self._line(now, "app", one) for one in lines]
+        elif kind == "done" and call is not None:
+            del self._calls[call.number]
+            call.lines += [self._line(now, "app", one) for one in call.rest()]
             texts = f"Process exited with status {message['status']}", "State changed from up to complete"
-            return [*rest, *(self._line(now, "heroku", one) for one in texts)]
-        return []
+            call.lines += [self._line(now, "heroku", one) for one in texts]
+            call.flush()
+            call.on_done()
 
     def _line(self, now: str, source: str, message: str) -> LogLine:
         return LogLine(now, source, self.dyno or "", message)
@@ -287,7 +302,7 @@ class WarmDyno:
         self._hello.set()
         if (connection := self._connection) is not None:
             connection.end()
-        if (call := self._call) is not None:
+        for call in [*self._calls.values()]:
             call.sink(LogStreamError(f"The connection to {self.dyno} broke during the call, which may have run."))
         registry.discard(self.id)
         self._on_change()
@@ -298,11 +313,18 @@ class WarmCall:
 
     gaps = 0
 
-    def __init__(self, dyno: WarmDyno, number: int, run: str, sink: Sink) -> None:
-        self.number, self.run, self.sink = number, run, sink
-        self.is_done = False
+    def __init__(self, dyno: WarmDyno, number: int, run: str, sink: Sink, on_done: Callable[[], None]) -> None:
+        self.number, self.run, self.sink, self.on_done = number, run, sink, on_done
+        self.begun_at: float | None = None
+        self.lines: list[LogLine] = []  # that the sink gets next
         self._dyno = dyno
         self._unfinished: dict[str, list[str]] = {}  # lines of each stream, whose ends have not arrived
+
+    def flush(self) -> None:
+        """Pass on the lines that have arrived."""
+        if self.lines:
+            lines, self.lines = self.lines, []
+            self.sink(lines)
 
     def whole_lines(self, stream: str, text: str) -> list[str]:
         """Return the lines of a stream that a piece of its text completes."""

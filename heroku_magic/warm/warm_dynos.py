@@ -70,6 +70,33 @@ class WarmDynos:
                 self._booting -= 1
                 self._changed.notify_all()
 
+    def lend(self, spec: RunSpec, owner: object) -> WarmDyno | None:
+        """Return an idle dyno for calls of a pool, which gives it back with `release`; None if there is none."""
+        self._stop_outdated(self._release())
+        self._stop_idle(lambda idle: [one for one in idle if self._is_too_old(one, spec)])
+        with self._changed:
+            idle = [one for one in self.running() if one.spec.size == spec.size and not one.is_busy]
+            chosen = [one for one in idle if one.owner is owner] or [one for one in idle if one.owner is None]
+            for one in chosen[:1]:
+                one.is_busy = True
+                return one
+        return None
+
+    def can_take(self, dyno: WarmDyno, spec: RunSpec) -> bool:
+        """Return whether a dyno is of the current release and has the time for a call."""
+        is_current = dyno.info.release.version in {self._release(), None}
+        return dyno.running() and is_current and not self._is_too_old(dyno, spec)
+
+    def boot_for(self, owner: object, spec: RunSpec, idle: float) -> WarmDyno:
+        """Boot a dyno for the calls of one pool. Raises ApiError or AttachFailed."""
+        return self._boot(spec, owner, idle)
+
+    def stop_owned(self, owner: object) -> None:
+        """Stop the dynos that were booted for a pool."""
+        for one in self.running():
+            if one.owner is owner:
+                one.cancel()
+
     def scale(self, count: int, spec: RunSpec) -> None:
         """Boot dynos of a size, or stop idle ones, until there are `count`; a call that runs is not interrupted."""
         self.target[spec.size] = count
@@ -96,7 +123,7 @@ class WarmDynos:
 
     def _trim(self, size: str | None) -> None:
         surplus = max(len(self._of_size(size)) - self._wanted(size), 0)
-        self._stop_idle(lambda idle: [one for one in idle if one.spec.size == size][:surplus])
+        self._stop_idle(lambda idle: [one for one in idle if one.spec.size == size and one.owner is None][:surplus])
 
     def _stop_idle(self, choose: Callable[[list[WarmDyno]], list[WarmDyno]]) -> list[WarmDyno]:
         """Stop the idle dynos that `choose` picks, which no call can take meanwhile, and return them."""
@@ -109,31 +136,24 @@ class WarmDynos:
         return chosen
 
     def _of_size(self, size: str | None) -> list[WarmDyno]:
-        return [one for one in self.running() if one.spec.size == size]
+        return [one for one in self.running() if one.spec.size == size and one.owner is None]
 
     def _is_too_old(self, dyno: WarmDyno, spec: RunSpec) -> bool:
         """Return whether a dyno may end during a call. A timeout beyond a short life does not count in full."""
         is_too_old = dyno.idle_left <= MARGIN or dyno.seconds_left <= min(spec.timeout, self.life / 2)
         return dyno.spec.size == spec.size and is_too_old
 
-    def _boot(self, spec: RunSpec) -> WarmDyno:
-        own = replace(
-            spec, task="warm dyno", command=COMMAND, env=server_env(self.idle), timeout=self.life, module=None
-        )
-        dyno = WarmDyno(self._client, own, self._client.tls_context(), idle=self.idle, on_change=self._notify)
+    def _boot(self, spec: RunSpec, owner: object = None, idle: float | None = None) -> WarmDyno:
+        idle = idle or self.idle
+        own = replace(spec, task="warm dyno", command=COMMAND, env=server_env(idle), timeout=self.life, module=None)
+        dyno = WarmDyno(self._client, own, self._client.tls_context(), idle=idle, on_change=self._notify, owner=owner)
         dyno.is_busy = True
         began = time.monotonic()
         dyno.boot()
         with self._changed:
             self._dynos.append(dyno)
-        notify(f"{dyno.dyno} is warm after {time.monotonic() - began:.1f} s. {self._idle_message(spec)}")
+        notify(f"{dyno.dyno} is warm after {time.monotonic() - began:.1f} s. {_idle_message(spec, idle)}")
         return dyno
-
-    def _idle_message(self, spec: RunSpec) -> str:
-        time_ = f"{self.idle / 60:g} min" if self.idle >= 60 else f"{self.idle:g} s"
-        price = spec.price(spec.size, self.idle)
-        cost = f", at most ${price:.2g}" if price else ""
-        return f"It stops by itself after {time_} without a call{cost}; `%heroku warm 0` stops it now."
 
     def _stop_outdated(self, release: int | None) -> None:
         if release is None:
@@ -144,3 +164,10 @@ class WarmDynos:
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+def _idle_message(spec: RunSpec, idle: float) -> str:
+    time_ = f"{idle / 60:g} min" if idle >= 60 else f"{idle:g} s"
+    price = spec.price(spec.size, idle)
+    cost = f", at most ${price:.2g}" if price else ""
+    return f"It stops by itself after {time_} without a call{cost}; `%heroku warm 0` stops it now."

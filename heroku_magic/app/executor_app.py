@@ -1,0 +1,146 @@
+"""The part of `Heroku` that gives `concurrent.futures` executors, whose calls run on dynos."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.app.executors import PoolPlanner, function_executor, task_executor
+from heroku_magic.app.warm_app import WarmApp
+from heroku_magic.runs.jobs import run_to_end
+from heroku_magic.runs.options import RunOptions, check_count, pick
+from heroku_magic.text.notifier import notifies_owner
+from heroku_magic.warm.pool import WarmPool, with_initializer
+from heroku_magic.warm.warm_dynos import IDLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from heroku_magic.runs.run import Run
+    from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.sweeps.executor import DynoExecutor
+
+POOL_JOBS = 4
+
+
+@notifies_owner
+class ExecutorApp(WarmApp):
+    """An app whose dynos are the workers of executors."""
+
+    @abstractmethod
+    def _start(self, spec: RunSpec) -> Run:
+        """Start a run."""
+
+    def pool(
+        self,
+        jobs: int = POOL_JOBS,
+        size: str | None = None,
+        idle: float = IDLE,
+        *,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> WarmPool:
+        """Return a `concurrent.futures.Executor` whose calls run on warm dynos, each in a process of its own.
+
+        It takes idle dynos of `warm()` before it boots others, and stops those that it has booted at the end of a
+        `with`, in `shutdown()`, after `idle` seconds without a call, or with this process.
+
+        Parameters
+        ----------
+        jobs
+            Most dynos at the same time.
+        size
+            The dyno size; None is the connection's.
+        idle
+            Seconds without a call after which a dyno ends, at most 3,600.
+        initializer, initargs
+            A function, and its arguments, that is called in the process of each call before it.
+
+        Raises
+        ------
+        InvalidOptions
+            If a number is out of range, or more dynos are wanted than may run at once.
+
+        Examples
+        --------
+        >>> import heroku_magic
+        >>> heroku = heroku_magic.connect(local=True, say=lambda message: None)
+        >>> with heroku.pool(jobs=2) as pool:
+        ...     future = pool.submit(divmod, 17, 5)
+        >>> future.result()
+        (3, 2)
+        """
+        options = RunOptions(warm=True, size=size)
+        return self._pool(options, jobs=jobs, idle=idle, initializer=initializer, initargs=initargs)
+
+    def _pool(
+        self,
+        options: RunOptions,
+        *,
+        jobs: int,
+        idle: float = IDLE,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> WarmPool:
+        check_count("jobs", jobs)
+        self._check_warm(jobs, options.size or self.settings.size, idle)
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+
+        def prepare(fn: Callable[..., Any]) -> Callable[..., Any]:
+            return fn if initializer is None else with_initializer(fn, initializer, initargs)
+
+        planner = PoolPlanner(self._planner, self._catalog, options, prepare, self._hidden)
+        return WarmPool(self.client, self._warm, planner, jobs=jobs, idle=idle)
+
+    def executor(
+        self,
+        task: str | None = None,
+        *,
+        jobs: int | None = None,
+        secrets: Iterable[str] = (),
+        size: str | None = None,
+        timeout: int | None = None,
+        any_type: bool = False,
+        override: Iterable[str] = (),
+        rows: bool = True,
+        warm: bool = False,
+        allow_pickle: bool = False,
+    ) -> DynoExecutor | WarmPool:
+        """Return a `concurrent.futures.Executor` whose calls run on dynos.
+
+        Parameters
+        ----------
+        task
+            None: the executor sends the functions that it gets. A task: its callable is `executor.task`; its arguments
+            are the task's parameters, in the order of their declaration or by name; each call returns a DataFrame.
+        jobs
+            Most dynos at the same time.
+        secrets, size, timeout, any_type, override, rows, allow_pickle
+            As for `submit`.
+        warm
+            Return what `pool` returns.
+        """
+        options = pick(RunOptions, locals())
+        check_count("jobs", jobs)
+        if warm:
+            pool = self._pool(options, jobs=jobs or POOL_JOBS)
+            if task is not None:
+                vars(pool)["task"] = pool.task(task)
+            return pool
+
+        def most_at_once(given: str | None) -> int:
+            return jobs or self._planner.most_at_once(given or size)
+
+        if task is None:
+            return function_executor(self.client, self._planner, options, most_at_once)
+        named = self._catalog.task(task, any_type=any_type)
+        return task_executor(
+            self.client,
+            self._planner,
+            named,
+            options,
+            most_at_once=most_at_once,
+            call=lambda spec: run_to_end(lambda: self._start(spec)).result(),
+            hidden=self._hidden,
+        )

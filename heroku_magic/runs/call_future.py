@@ -1,0 +1,40 @@
+"""The future of a call on a dyno, whose done-callbacks hold up no other call."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.runs.callbacks import call_in_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+class CallFuture(Future[Any]):
+    """A `concurrent.futures.Future` that can also be awaited: cancelling the await cancels the call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], object]] | None = []
+        super().add_done_callback(self._call_back)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return asyncio.wrap_future(self).__await__()
+
+    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        """Call a function when the call has ended, in a thread of its own, or at once if it already has."""
+        with self._lock:
+            if self._callbacks is not None:
+                self._callbacks.append(partial(fn, self))
+                return
+        super().add_done_callback(fn)
+
+    def _call_back(self, _: Future[Any]) -> None:
+        with self._lock:
+            callbacks, self._callbacks = self._callbacks or [], None
+        call_in_turn(callbacks)

@@ -1,0 +1,398 @@
+"""A pool of warm dynos as a `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from concurrent.futures import BrokenExecutor, Executor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from heroku_magic.errors import LogStreamError
+from heroku_magic.runs.background import start_thread
+from heroku_magic.text.notifier import keeps_notifications, notify
+from heroku_magic.warm.pool_call import PoolFuture, PoolRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import TracebackType
+
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.runs.run import Run
+    from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.warm.warm_dyno import WarmDyno
+    from heroku_magic.warm.warm_dynos import WarmDynos
+
+
+MOST_AHEAD = 32  # calls that wait on a dyno while one runs
+LEAST_ROUND_TRIP = 0.005  # seconds, which include the work of both sides
+SAMPLES = 4  # latest calls of a dyno whose longest counts
+LOOKAHEAD = 4  # calls per dyno that `map` reads from an iterator before their results are wanted
+TICK = 0.1  # seconds between two looks at dynos that have calls waiting
+
+
+INITIALIZER_ERROR = "InitializerError"  # the type of the exception that `with_initializer` raises
+
+
+class CallPlanner(Protocol):
+    """Turns functions and arguments into runs, and runs into values."""
+
+    def encoder_for(self, fn: Callable[..., Any]) -> Callable[[tuple[Any, ...], Mapping[str, Any]], RunSpec]:
+        """Return a function of the arguments of a call. Raises InvalidParameters if the function cannot be sent."""
+
+    def value_of(self, run: Run) -> Any:
+        """Return the value of a call that has succeeded."""
+
+    def task(self, pool: Executor, name: str | None) -> Callable[..., Any]:
+        """Return a task as a function that a pool can run."""
+
+
+@dataclass(eq=False)
+class _Lane:
+    """A dyno and its calls in flight, the oldest first."""
+
+    dyno: WarmDyno
+    calls: dict[PoolFuture, RunSpec] = field(default_factory=dict)
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
+
+    def room(self) -> int:
+        """Return how many more calls it may get: as many as cover a round trip beside the one that runs."""
+        longest = max(self.seconds, default=math.inf)
+        trip = max(self.dyno.round_trip, LEAST_ROUND_TRIP)
+        ahead = 0 if longest >= trip else min(MOST_AHEAD, math.ceil(trip / max(longest, 1e-6)))
+        return 1 + ahead - len(self.calls)
+
+
+class WarmPool(Executor):
+    """Runs calls on warm dynos, each in a process of its own; `heroku.pool()` creates it.
+
+    Parameters
+    ----------
+    client, dynos
+        The connection to the Platform API, and the warm dynos of the app.
+    planner
+        Turns functions and arguments into runs, and runs into values.
+    jobs
+        Most dynos at the same time.
+    idle
+        Seconds without a call after which a dyno ends.
+
+    Examples
+    --------
+    >>> from heroku_magic import connect
+    >>> heroku = connect(local=True, say=lambda message: None)
+    >>> with heroku.pool(jobs=2) as pool:
+    ...     list(pool.map(pow, [1, 2, 3], [2, 2, 2]))
+    [1, 4, 9]
+    """
+
+    def __init__(self, client: HerokuClient, dynos: WarmDynos, planner: CallPlanner, *, jobs: int, idle: float) -> None:
+        self._client, self._dynos, self._planner = client, dynos, planner
+        self._max_workers = self._most = jobs
+        self._idle = idle
+        self._broken = ""
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[PoolFuture, RunSpec]] = deque()
+        self._lanes: list[_Lane] = []
+        self._booting = 0
+        self._is_closed = self._is_live = False
+        self._wake = threading.Event()
+        self._live_notifying = keeps_notifications(self._live)
+
+    # -- as an executor ---------------------------------------------------------------------------
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> PoolFuture:
+        """Run a call on a dyno.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Its result is the value of the call. Its `cancel()` also stops a call that runs.
+
+        Raises
+        ------
+        InvalidParameters, TypeError
+            The function or its arguments cannot be sent, or do not fit.
+        RuntimeError
+            The pool was shut down.
+        """
+        self._check()
+        return self._add(self._planner.encoder_for(fn)(args, kwargs))
+
+    def task(self, name: str | None = None) -> Callable[..., Any]:
+        """Return a task of the app as a function for `submit` and `map`, whose value is the task's DataFrame.
+
+        Parameters
+        ----------
+        name
+            The task's name; None selects `task` or the only candidate.
+        """
+        return self._planner.task(self, name)
+
+    def map(
+        self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
+    ) -> Iterator[Any]:
+        """Run the function for each item, like the built-in `map`, and yield the values in order.
+
+        Parameters
+        ----------
+        fn
+            The function, which is sent as it is now.
+        *iterables
+            The arguments of each call. What has no length, such as a generator, is read as the results are.
+        timeout
+            Seconds from now after which waiting for a value raises TimeoutError.
+        chunksize
+            Items of one call, which share a process.
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        self._check()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        items: Iterator[Any] = zip(*iterables, strict=False)
+        if chunksize > 1:
+            fn, items = _for_each(fn), _chunks(items, chunksize)
+        encode = self._planner.encoder_for(fn)
+        futures: deque[PoolFuture] = deque()
+        has_length = all(hasattr(one, "__len__") for one in iterables)
+
+        def read_ahead() -> None:
+            most = math.inf if has_length else LOOKAHEAD * self._max_workers
+            while len(futures) < most and (item := next(items, None)) is not None:
+                futures.append(self._add(encode(item, {})))
+
+        read_ahead()
+        values = _values(futures, deadline, read_ahead)
+        return chain.from_iterable(values) if chunksize > 1 else values
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Accept no more calls, and stop the dynos that were booted for the pool once the calls have ended.
+
+        Parameters
+        ----------
+        wait
+            Return only after that.
+        cancel_futures
+            Cancel the calls that have not started.
+        """
+        with self._changed:
+            self._is_closed = True
+            waiting = [*self._waiting] if cancel_futures else []
+        for future, _ in waiting:
+            future.cancel()
+        self._wake.set()
+        if wait:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._is_live)
+        if not self._is_live:
+            self._dynos.stop_owned(self)
+
+    def cancel(self) -> None:
+        """Cancel all calls, also those that run."""
+        with self._changed:
+            futures = [future for future, _ in self._waiting] + [one for lane in self._lanes for one in [*lane.calls]]
+        for future in futures:
+            future.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None and not issubclass(kind, Exception):  # Ctrl-C: nobody waits for the results any more
+            self.cancel()
+        self.shutdown(wait=True)
+
+    def __repr__(self) -> str:
+        return f"<WarmPool of {self._max_workers}, {len(self._lanes)} busy>"
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        if self._broken:
+            raise BrokenExecutor(self._broken)
+        if self._is_closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def _add(self, spec: RunSpec) -> PoolFuture:
+        future = PoolFuture()
+        with self._changed:
+            self._check()
+            self._waiting.append((future, spec))
+            is_live, self._is_live = self._is_live, True
+        if not is_live:
+            start_thread(self._live_notifying, "heroku-pool", self._give_up)
+        self._wake.set()
+        return future
+
+    def _live(self) -> None:
+        """Send calls until none is left."""
+        while True:
+            self._wake.clear()
+            while (chosen := self._choose()) is not None:
+                self._send(*chosen)
+            with self._changed:
+                is_over = not (self._waiting or self._booting or any(lane.calls for lane in self._lanes))
+                if is_over:
+                    self._is_live = False
+                    self._give_back()
+                    break
+            self._wake.wait(TICK)
+        if self._is_closed:
+            self._dynos.stop_owned(self)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _choose(self) -> tuple[_Lane, PoolFuture, RunSpec] | None:
+        """Take the next call and a dyno that has room for it; boot dynos that are missing."""
+        with self._changed:
+            while self._waiting and self._waiting[0][0].done():
+                self._waiting.popleft()
+            if not self._waiting:
+                self._give_back()
+                return None
+            spec = self._waiting[0][1]
+        lanes = [lane for lane in self._lanes if lane.room() > 0 and self._dynos.can_take(lane.dyno, spec)]
+        lane = min(lanes, key=lambda one: len(one.calls), default=None)
+        if lane is None or lane.calls:
+            lane = self._new_lane(spec) or lane
+        if lane is None:
+            return None
+        with self._changed:
+            return lane, *self._waiting.popleft()
+
+    def _new_lane(self, spec: RunSpec) -> _Lane | None:
+        """Return a dyno that was idle, or start the boot of one, up to `jobs`."""
+        with self._changed:
+            self._lanes = [lane for lane in self._lanes if lane.dyno.running() or lane.calls]
+            if len(self._lanes) + self._booting >= min(self._most, len(self._waiting) + len(self._lanes)):
+                return None
+        dyno = self._dynos.lend(spec, self)
+        if dyno is not None:
+            return self._open(dyno)
+        self._booting += 1
+        start_thread(keeps_notifications(partial(self._boot, spec)), "heroku-pool-boot", self._boot_failed)
+        return None
+
+    def _open(self, dyno: WarmDyno) -> _Lane:
+        with self._changed:
+            self._lanes.append(_Lane(dyno))
+            return self._lanes[-1]
+
+    def _boot(self, spec: RunSpec) -> None:
+        try:
+            self._open(self._dynos.boot_for(self, spec, self._idle))
+        except Exception as error:  # noqa: BLE001 - the calls must end, whatever it is
+            self._boot_failed(error)
+        else:
+            with self._changed:
+                self._booting -= 1
+            self._wake.set()
+
+    def _boot_failed(self, error: BaseException) -> None:
+        with self._changed:
+            self._booting -= 1
+            left = len(self._lanes) + self._booting
+            self._most = left or self._max_workers
+        if left:
+            notify(f"{error} The pool goes on with {left}.")
+        else:
+            self._give_up(error)
+        self._wake.set()
+
+    def _give_up(self, error: BaseException) -> None:
+        """End the calls that wait with an error."""
+        with self._changed:
+            waiting, self._waiting = [*self._waiting], deque()
+        for future, _ in waiting:
+            future.finish(partial(_throw, error))
+
+    def _send(self, lane: _Lane, future: PoolFuture, spec: RunSpec) -> None:
+        lane.calls[future] = spec
+        try:
+            future.send(PoolRun(self._client, spec), lane.dyno, partial(self._ended, lane, future))
+        except LogStreamError:  # the connection is broken, so that the dyno cannot have run it
+            with self._changed:
+                del lane.calls[future]
+                self._waiting.appendleft((future, spec))
+
+    def _ended(self, lane: _Lane, future: PoolFuture, run: PoolRun) -> None:
+        """Take note of the end of a call; in the thread that reads the dyno's connection."""
+        if run.seconds_on_dyno is not None:
+            lane.seconds.append(run.seconds_on_dyno)
+        error: Exception | None = run.failure()
+        if run.failed_with == INITIALIZER_ERROR:
+            self._broken = f"The initializer of the pool failed: {str(error).partition(': ')[2]}"
+            self._give_up(error := BrokenExecutor(self._broken))
+        future.finish(partial(self._planner.value_of, run) if error is None else partial(_throw, error))
+        with self._changed:
+            lane.calls.pop(future, None)
+        self._wake.set()
+
+    def _give_back(self) -> None:
+        """Let cells and other pools have the dynos that have no calls."""
+        idle = [lane for lane in self._lanes if not lane.calls]
+        self._lanes = [lane for lane in self._lanes if lane.calls]
+        for lane in idle:
+            lane.dyno.release()
+
+
+def with_initializer(
+    fn: Callable[..., Any], initializer: Callable[..., object], initargs: tuple[Any, ...]
+) -> Callable[..., Any]:
+    """Return a function that prepares its process first; it travels by value, so it uses nothing of this module."""
+
+    class InitializerError(Exception):
+        pass
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            initializer(*initargs)
+        except BaseException as error:
+            raise InitializerError(f"{type(error).__name__}: {error}") from error
+        return fn(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = getattr(fn, "__name__", type(fn).__name__)
+    return call
+
+
+def _for_each(fn: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """Return a function of a chunk of arguments; it travels by value, so it uses nothing of this module."""
+
+    def call(chunk: Iterable[tuple[Any, ...]]) -> list[Any]:
+        return [fn(*args) for args in chunk]
+
+    call.__name__ = call.__qualname__ = getattr(fn, "__name__", type(fn).__name__)
+    return call
+
+
+def _chunks(items: Iterator[Any], size: int) -> Iterator[tuple[list[Any]]]:
+    """Yield the arguments of calls with some items each."""
+    while chunk := [*islice(items, size)]:
+        yield (chunk,)
+
+
+def _values(futures: deque[PoolFuture], deadline: float | None, read_ahead: Callable[[], None]) -> Iterator[Any]:
+    """Yield the values of calls in order, without keeping them. Calls whose values are not wanted are cancelled."""
+    try:
+        while futures:
+            yield _next_value(futures, deadline)
+            read_ahead()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _next_value(futures: deque[PoolFuture], deadline: float | None) -> Any:
+    future = futures.popleft()
+    try:
+        return future.result(None if deadline is None else deadline - time.monotonic())
+    finally:
+        future.cancel()
+        del future
+
+
+def _throw(error: BaseException) -> Any:
+    raise error

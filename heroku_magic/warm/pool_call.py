@@ -1,0 +1,140 @@
+"""A call of a pool: its future, and its run, which the thread that reads the dyno's connection drives."""
+
+from __future__ import annotations
+
+import builtins
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.errors import HerokuMagicError, LogStreamError, TaskFailed, failure_of_type
+from heroku_magic.runs.call_future import CallFuture
+from heroku_magic.runs.run import Run
+from heroku_magic.runs.runner import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heroku_magic.api.client import HerokuClient
+    from heroku_magic.api.log_lines import LogLine
+    from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.warm.warm_dyno import WarmCall, WarmDyno
+
+
+class PoolFuture(CallFuture):
+    """The future of a call, which can also be cancelled while it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run: PoolRun | None = None
+        self._ending = threading.RLock()
+
+    def send(self, run: PoolRun, dyno: WarmDyno, on_done: Callable[[PoolRun], None]) -> None:
+        """Send the call to a dyno. Raises LogStreamError if the dyno cannot have run it."""
+        self._run = run
+        run.send(dyno, partial(on_done, run))
+        if self.cancelled():
+            run.cancel()
+
+    def running(self) -> bool:
+        """Return whether the call is on a dyno and has not ended."""
+        return self._run is not None and not self.done()
+
+    def cancel(self) -> bool:
+        """Cancel the call, and stop it if it runs. Return False if it has ended."""
+        with self._ending:
+            was_cancelled = self.cancelled()
+            if not super().cancel():
+                return False
+            if not was_cancelled:
+                self.set_running_or_notify_cancel()
+        if self._run is not None:
+            self._run.cancel()
+        return True
+
+    def finish(self, result: Callable[[], Any]) -> None:
+        """End with what a function returns or raises, unless the call was cancelled."""
+        with self._ending:
+            if self.done():
+                return
+            self.set_running_or_notify_cancel()
+        self._run = None
+        try:
+            self.set_result(result())
+        except Exception as failure:  # noqa: BLE001 - any error is the result of the call
+            self.set_exception(failure.with_traceback(None))
+
+
+class PoolRun(Run):
+    """The run of a call. It has no thread of its own, as there may be a thousand calls per second."""
+
+    def __init__(self, client: HerokuClient, spec: RunSpec) -> None:
+        super().__init__(client, spec, runner=PoolRunner)
+
+    def send(self, dyno: WarmDyno, on_done: Callable[[], None]) -> None:
+        """Send the call. on_done: called after its end."""
+        if isinstance(self._runner, PoolRunner):
+            self._runner.send(dyno, on_done)
+
+    @property
+    def seconds_on_dyno(self) -> float | None:
+        """How long a call has run that has ended; None if it never began."""
+        return getattr(self._runner, "seconds_on_dyno", None)
+
+    @property
+    def failed_with(self) -> str:
+        """The type of the exception that ended the call, if any."""
+        failure = self._log.decoder.failure
+        return failure.type if failure else ""
+
+    def failure(self) -> HerokuMagicError | None:
+        """Return the error of a call that has ended: an exception of a built-in type is of this type here, too."""
+        error, kind = self._failure(), getattr(builtins, self.failed_with, None)
+        if isinstance(error, TaskFailed) and isinstance(kind, type) and issubclass(kind, Exception):
+            return failure_of_type(kind, error)
+        return error
+
+
+class PoolRunner(Runner):
+    """Drives a run by the records that arrive."""
+
+    place = "its output: error.run.logs()"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.seconds_on_dyno: float | None = None
+        self._call: WarmCall | None = None
+        self._on_done: Callable[[], None] = lambda: None
+
+    def send(self, dyno: WarmDyno, on_done: Callable[[], None]) -> None:
+        """Send the call. Raises LogStreamError."""
+        run, info, self._on_done = self._run, dyno.info, on_done
+        run.started_at = time.time()
+        self._clock.start()
+        run.dyno, run.size, run.release = info.name, info.size, info.release.version
+        self.log.begin(info)
+        self._call = dyno.call(self.spec, self.key, self._receive, self._done)
+
+    def cancel(self) -> None:
+        """Stop the call; its dyno goes on."""
+        self.cancel_requested.set()
+        if self._call is not None:
+            self._call.stop()
+
+    def _receive(self, item: list[LogLine] | LogStreamError) -> None:
+        if isinstance(item, list):
+            self._take(item)
+        else:
+            self._end(LogStreamError(f"{item} {self.spec.task} has no result."))
+
+    def _done(self) -> None:
+        if self._call is not None and self._call.begun_at is not None:
+            self.seconds_on_dyno = time.monotonic() - self._call.begun_at
+        self.log.decoder.close()
+        self._end(self._verdict())
+
+    def _end(self, error: HerokuMagicError | None) -> None:
+        self._finish(error)
+        self.events.close()
+        self._on_done()

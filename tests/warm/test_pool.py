@@ -1,0 +1,219 @@
+"""A pool of warm dynos is an executor: calls give values, errors and cancellations as those of the standard library."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import pickle
+import time
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
+
+import pytest
+from workers import make_worker
+
+from heroku_magic import InvalidOptions, TaskFailed, connect
+from heroku_magic.app.emulator_process import embedded
+from heroku_magic.errors import LogStreamError
+
+TASK = """
+    from heroku_task import task
+
+    @task
+    def square(n: int, power: int = 2):
+        if n < 0:
+            raise KeyError("negative")
+        return {"y": n**power}
+    """
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, processes):
+    return embedded(make_worker(tmp_path_factory.mktemp("pool") / "shop", {"other": "echo hi"}, square=TASK))
+
+
+@pytest.fixture
+def heroku(server, use_as_heroku):
+    use_as_heroku(server)
+    heroku = connect("shop", say=lambda _: None)
+    yield heroku
+    heroku.warm(0)
+
+
+def _wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()
+
+
+def test_the_signatures_are_those_of_an_executor(heroku):
+    pool = heroku.pool(jobs=3)
+    assert isinstance(pool, Executor)
+    assert pool._max_workers == 3
+    for name in ("submit", "map", "shutdown"):
+        ours, theirs = (inspect.signature(getattr(one, name)).parameters for one in (type(pool), Executor))
+        assert {n: (p.kind, p.default) for n, p in theirs.items() if n != "buffersize"} == {
+            n: (p.kind, p.default) for n, p in ours.items()
+        }
+    known = inspect.signature(ProcessPoolExecutor).parameters
+    ours = inspect.signature(heroku.pool).parameters
+    assert [ours[name].default for name in ("initializer", "initargs")] == [known["initializer"].default, ()]
+    pool.shutdown()
+    assert heroku.warm() == []
+
+
+def test_values_arrive_in_order_and_exactly(heroku):
+    with heroku.pool(jobs=2) as pool:
+        assert list(pool.map(pow, range(6), [2] * 6)) == [0, 1, 4, 9, 16, 25]
+        assert list(pool.map(lambda a, b: (a, {b}), "xy", "yz", chunksize=2)) == [("x", {"y"}), ("y", {"z"})]
+        assert list(pool.map(str, range(7), chunksize=3)) == [*"0123456"]
+        assert list(pool.map(str, [])) == []
+        assert pool.submit(dict, fn=1, self=2).result(60) == {"fn": 1, "self": 2}
+        assert {one.result() for one in as_completed([pool.submit(abs, -n) for n in range(5)])} == {0, 1, 2, 3, 4}
+
+
+def test_a_function_is_sent_as_it_is_at_that_moment(heroku):
+    state = {"factor": 1}
+
+    def scaled(n):
+        return n * state["factor"]
+
+    with heroku.pool(jobs=1) as pool:
+        first = pool.submit(scaled, 5)
+        state["factor"] = 10
+        second = pool.submit(scaled, 5)
+        assert (first.result(60), second.result(60)) == (5, 50)
+
+
+def test_an_endless_iterator_is_read_as_its_results_are(heroku):
+    read = itertools.count()
+    with heroku.pool(jobs=1) as pool:
+        values = pool.map(lambda n: n * n, read)
+        assert list(itertools.islice(values, 6)) == [0, 1, 4, 9, 16, 25]
+        values.close()
+    assert next(read) < 20
+
+
+def test_an_error_is_that_of_the_function_and_says_where(heroku):
+    with heroku.pool(jobs=2) as pool:
+        error = pool.submit(divmod, 1, 0).exception(60)
+        assert isinstance(error, ZeroDivisionError)
+        assert isinstance(error, TaskFailed)
+        copy = pickle.loads(pickle.dumps(error))
+        assert isinstance(copy, ZeroDivisionError)
+        assert str(copy) == str(error)
+
+        with pytest.raises(KeyError, match=r"^KeyError: 'b'\n"):
+            pool.submit(lambda: {"a": 1}["b"]).result(60)
+        assert isinstance(pool.submit(b"\xff".decode).exception(60), TaskFailed)
+        crashed = pool.submit(lambda: __import__("os")._exit(7)).exception(60)
+        assert "exit status 7" in str(crashed)
+        assert pool.submit(abs, -1).result(60) == 1
+        with pytest.raises(TypeError, match="missing"):
+            pool.submit(lambda a, b: a, 1)
+
+
+def test_a_task_is_a_function_of_the_pool(heroku):
+    with heroku.pool(jobs=2) as pool:
+        square = pool.task("square")
+        assert square(3, power=3)["y"].tolist() == [27]
+        assert [frame["y"].item() for frame in pool.map(square, [1, 2], [2, 3])] == [1, 8]
+        assert isinstance(pool.submit(square, -1).exception(60), KeyError)
+        with pytest.raises(InvalidOptions, match="runs only Python tasks"):
+            pool.task("other")
+    with heroku.executor("square", warm=True, jobs=1) as executor:
+        assert type(executor) is type(pool)
+        assert [frame["y"].item() for frame in executor.map(executor.task, [5])] == [25]
+
+
+def test_cancelling_stops_a_call_that_runs_and_its_dyno_goes_on(heroku):
+    with heroku.pool(jobs=1) as pool:
+        running = pool.submit(time.sleep, 60)
+        _wait_for(running.running)
+        waiting = pool.submit(abs, -2)
+        assert running.cancel()
+        assert running.cancelled()
+        assert not running.running()
+        with pytest.raises(CancelledError):
+            running.result(0)
+        assert waiting.result(30) == 2
+        assert not waiting.cancel()
+        assert [dyno.calls for dyno in heroku.warm()] == [2]
+
+
+def test_cancelling_an_await_stops_the_call(heroku):
+    async def give_up(pool):
+        call = pool.submit(time.sleep, 60)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(call), 0.2)
+        return call, await pool.submit(abs, -3)
+
+    with heroku.pool(jobs=1) as pool:
+        call, value = asyncio.run(give_up(pool))
+        assert call.cancelled()
+        assert value == 3
+
+
+def test_a_pool_uses_idle_dynos_and_stops_only_its_own(heroku):
+    (kept,) = heroku.warm(1)
+    with heroku.pool(jobs=2) as pool:
+        calls = [pool.submit(lambda: __import__("time").sleep(0.5)) for _ in range(2)]
+        _wait_for(lambda: sum(call.running() for call in calls) == 2)
+        assert {dyno.state for dyno in heroku.warm()} == {"busy"}
+        assert len(heroku.warm()) == 2
+        assert [call.result(30) for call in calls] == [None, None]
+        assert kept.calls == 1
+        assert len(heroku.run("square", {"n": 2}, warm=True)) == 1  # on the dyno that is not the pool's
+        assert kept.calls == 2
+    assert [dyno.dyno for dyno in heroku.warm()] == [kept.dyno]
+
+
+def test_a_dyno_that_breaks_ends_its_calls_with_an_error_and_is_replaced(heroku):
+    with heroku.pool(jobs=1) as pool:
+        call = pool.submit(time.sleep, 60)
+        _wait_for(lambda: any(dyno.calls for dyno in heroku.warm()))
+        (dyno,) = heroku.warm()
+        _wait_for(call.running)
+        heroku.stop(dyno.dyno)
+        assert isinstance(error := call.exception(30), LogStreamError)
+        assert "which may have run" in str(error)
+        assert pool.submit(abs, -4).result(30) == 4
+    assert heroku.warm() == []
+
+
+def test_an_initializer_runs_before_each_call_and_breaks_the_pool_if_it_fails(heroku):
+    def prepare(name, value):
+        __import__("os").environ[name] = value
+
+    with heroku.pool(jobs=1, initializer=prepare, initargs=("READY", "yes")) as pool:
+        assert list(pool.map(lambda _: __import__("os").environ["READY"], range(2))) == ["yes", "yes"]
+    with heroku.pool(jobs=1, initializer=lambda: 1 / 0) as pool:
+        calls = [pool.submit(abs, -1) for _ in range(3)]
+        for call in calls:
+            assert isinstance(call.exception(30), BrokenExecutor)
+        with pytest.raises(BrokenExecutor, match="initializer of the pool failed: ZeroDivisionError"):
+            pool.submit(abs, -1)
+
+
+def test_shutdown_ends_the_dynos_once_the_calls_have_ended(heroku):
+    pool = heroku.pool(jobs=1)
+    calls = [pool.submit(time.sleep, 0.2) for _ in range(3)]
+    _wait_for(calls[0].running)
+    pool.shutdown(wait=False, cancel_futures=True)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        pool.submit(abs, -1)
+    assert calls[0].result(30) is None
+    assert calls[2].cancelled()
+    _wait_for(lambda: heroku.warm() == [])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({"jobs": 0}, "jobs is 0"), ({"jobs": 1000}, "1000 warm dynos"), ({"idle": 0}, "idle is 0")],
+)
+def test_a_pool_that_cannot_exist_is_refused(heroku, options, expected):
+    with pytest.raises(InvalidOptions, match=expected):
+        heroku.pool(**options)
+    with pytest.raises(TypeError, match="callable"):
+        heroku.pool(initializer=3)
