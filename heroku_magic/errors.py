@@ -1,26 +1,6 @@
 """The exceptions of this package. Each message says what is wrong and what to do next.
 
-    HerokuMagicError
-     +-- InvalidOptions           a line of a magic, or an argument, is invalid
-     +-- InvalidParameters        the parameters cannot be sent (lists every problem)
-     +-- Interrupted              Ctrl-C before anything was started
-     +-- SettingsError            no app, several apps, no token, or an invalid setting
-     +-- EmulatorError            the embedded Heroku did not start, or has ended
-     +-- DeployRefused            a folder cannot be deployed (lists every problem); nothing was sent
-     +-- BuildFailed              Heroku could not build or release it; the old release stays in use
-     +-- ApiError                 the Platform API rejected a request or did not respond
-     |    +-- Unauthorized        401: the token is missing, wrong or expired
-     |    +-- Forbidden           403: the token is valid, but lacks the permission
-     |    +-- NotFound            404: no such app, dyno, release ...
-     |    +-- Conflict            409: not possible right now (a new release is not yet visible)
-     |    +-- Refused             422: the request was understood and rejected (size, name, limit)
-     |    +-- RateLimited         429: the account's hourly requests are used up
-     |    +-- Unreachable         no response, or one that is not the API's
-     +-- LogStreamError           the log session was lost and could not be reopened
-     +-- ResultIncomplete         records are missing: never a short DataFrame
-     +-- TaskFailed               the user's task failed; carries .run and .partial
-     +-- SweepFailed              some runs of a sweep failed; carries .sweep and .partial
-     +-- RunCancelled             the run was stopped by its user; carries .run and .partial
+The second paragraph of each docstring is the remedy, which docs/reference/errors.md lists.
 
 `TaskFailed` (the user's task) is a sibling of the platform's errors, never a parent or a child, so
 that no `except` clause confuses the two.
@@ -88,6 +68,8 @@ class FailedRun(HasPartial, Protocol):
 
 class HerokuMagicError(Exception):
     """The base class of all errors that this package raises on purpose.
+
+    Catch it to handle any of them. `--verbose` shows the full traceback.
 
     Attributes
     ----------
@@ -165,11 +147,16 @@ class _ListsIssues(HerokuMagicError):
 
 
 class InvalidOptions(HerokuMagicError):
-    """An option or argument is unknown, repeated, incomplete or contradictory."""
+    """An option or argument is unknown, repeated, incomplete or contradictory.
+
+    The message names it and what is valid. `%heroku VERB --help` lists the options of a verb.
+    """
 
 
 class InvalidParameters(_ListsIssues):
     """The parameters cannot be sent.
+
+    Correct the parameters that the message lists. `%heroku tasks TASK` shows their types, ranges and choices.
 
     Attributes
     ----------
@@ -179,19 +166,30 @@ class InvalidParameters(_ListsIssues):
 
 
 class Interrupted(HerokuMagicError):
-    """Ctrl-C was pressed before anything was started, or while waiting for work that continues."""
+    """Ctrl-C was pressed before anything was started, or while waiting for work that continues.
+
+    Run the cell again. Work that continues is listed by `%heroku ps`, and `%heroku stop` ends it.
+    """
 
 
 class SettingsError(HerokuMagicError):
-    """There is no app, no token or more than one app to choose from, or a setting is invalid."""
+    """There is no app, no token or more than one app to choose from, or a setting is invalid.
+
+    Log in with `%heroku login`, choose an app with `%heroku use NAME`, or add `--local` for the embedded Heroku.
+    """
 
 
 class EmulatorError(HerokuMagicError):
-    """The embedded Heroku did not start, or has ended."""
+    """The embedded Heroku did not start, or has ended.
+
+    The message has its last lines. The next cell starts it again; on Windows, use WSL.
+    """
 
 
 class DeployRefused(_ListsIssues):
     """A folder cannot be deployed. Nothing was sent.
+
+    Correct the files that the message lists. `--allow FILE` sends a file that only looks like a secret.
 
     Attributes
     ----------
@@ -202,6 +200,8 @@ class DeployRefused(_ListsIssues):
 
 class BuildFailed(HerokuMagicError):
     """Heroku could not build or release a deployed folder.
+
+    Read the end of the build output in the cell, correct the folder, and deploy again. The old release is still in use.
 
     Attributes
     ----------
@@ -216,6 +216,8 @@ class BuildFailed(HerokuMagicError):
 
 class ApiError(HerokuMagicError):
     """The Platform API rejected a request or did not respond.
+
+    The message has Heroku's own words. `%heroku status` shows the app, the account and the requests left.
 
     Attributes
     ----------
@@ -235,15 +237,23 @@ class ApiError(HerokuMagicError):
 
 
 class Unauthorized(ApiError):
-    """401: the token is missing, wrong or expired."""
+    """401: the token is missing, wrong or expired.
+
+    Log in again with `%heroku login`.
+    """
 
 
 class Forbidden(ApiError):
-    """403: the token is valid, but lacks the permission."""
+    """403: the token is valid, but lacks the permission.
+
+    Use a token with a wider scope (`%heroku login --scope write-protected`), or ask the owner of the app for access.
+    """
 
 
 class NotFound(ApiError):
     """404: the app, dyno or release does not exist, or the account has no access to it.
+
+    Check the name: `%heroku apps` lists the apps, `%heroku ps` the dynos, `%heroku releases` the releases.
 
     Attributes
     ----------
@@ -255,15 +265,23 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: not possible right now, for example while a new release is not yet visible."""
+    """409: not possible right now, for example while a new release is not yet visible.
+
+    Try again after a few seconds.
+    """
 
 
 class Refused(ApiError):
-    """422: the request was understood and rejected, for example for an unknown size or a limit reached."""
+    """422: the request was understood and rejected, for example for an unknown size or a limit reached.
+
+    Follow the message: choose another size or name, or wait until other dynos have ended.
+    """
 
 
 class RateLimited(ApiError):
     """429: the account's requests for this hour are used up.
+
+    Wait: 75 requests are added per minute. A sweep slows down by itself; `--chunk` makes it need fewer requests.
 
     Attributes
     ----------
@@ -277,6 +295,8 @@ class RateLimited(ApiError):
 class Unreachable(ApiError):
     """There was no response, or one that is not the Platform API's.
 
+    Check the network, a proxy and `HEROKU_HOST`, then https://status.heroku.com.
+
     Attributes
     ----------
     sent
@@ -287,11 +307,17 @@ class Unreachable(ApiError):
 
 
 class AttachFailed(HerokuMagicError):
-    """An attached dyno could not be connected to."""
+    """An attached dyno could not be connected to.
+
+    Check that outgoing connections to port 5000 are allowed, or leave out `--warm`, which needs them.
+    """
 
 
 class LogStreamError(HerokuMagicError):
-    """The log session was lost and could not be reopened."""
+    """The log session was lost and could not be reopened.
+
+    Check the network. `%heroku attach RUN` or `%heroku logs RUN` shows what the run has printed.
+    """
 
 
 class _RunError(HerokuMagicError):
@@ -310,24 +336,24 @@ class _RunError(HerokuMagicError):
 class ResultIncomplete(_RunError):
     """Records are missing, and Heroku's log history no longer has them.
 
+    Run it again, if the task may run twice. `--warm` brings results back over a connection that loses nothing.
+
     Attributes
     ----------
     run
         The run.
-    partial
-        The rows that arrived, as a DataFrame; None without a table.
     """
 
 
 class TaskFailed(_RunError):
     """The user's task failed. The message starts with the task's own exception, if it reported one.
 
+    Correct the line of the task that the message shows. `%heroku last` has its log, and the rows before the failure.
+
     Attributes
     ----------
     run
         The run, with its `exit_status`, `logs()` and `files`.
-    partial
-        The rows received before the failure, as a DataFrame; None without a table.
     """
 
 
@@ -357,24 +383,24 @@ def _new_failure(kind: Any, args: tuple[Any, ...]) -> TaskFailed:
 class RunCancelled(_RunError):
     """The run was stopped by its user before it ended.
 
+    Run the cell again. The exception has the rows so far.
+
     Attributes
     ----------
     run
         The run.
-    partial
-        The rows received before the stop, as a DataFrame; None without a table.
     """
 
 
 class SweepFailed(HerokuMagicError):
     """Some runs of a sweep failed, or the sweep was stopped.
 
+    `%heroku resume` runs what is missing; `--retries N` repeats runs that the platform failed.
+
     Attributes
     ----------
     sweep
         The sweep, with its `failures()` and `runs()`.
-    partial
-        The rows of the successful runs, as a DataFrame; None without a table.
     """
 
     def __init__(self, message: str, sweep: HasPartial) -> None:
