@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.text.secret import Secret
     from heroku_magic.widgets.create import form
+    from heroku_magic.widgets.export import export_form
 
     last: Run | Sweep | None
 
@@ -63,6 +64,7 @@ _HOMES = {
     "login": "accounts.login",
     "logout": "accounts.login",
     "temporary_app": "app.connect",
+    "export_form": "widgets.export",
     "form": "widgets.create",
 }
 
@@ -85,6 +87,7 @@ __all__ = [
     "TaskFailed",
     "account",
     "connect",
+    "export_form",
     "form",
     "function",
     "init",

@@ -245,8 +245,17 @@ _TABLE = (
     Verb(
         "form [TASK]",
         "show a form for a task's parameters, with a Run/Stop button",
-        tuple(option for option in _RUN if option.name not in _NOT_IN_FORMS),
-        ("%heroku form bootstrap --arg samples=500", "form = %heroku form bootstrap --out df"),
+        (
+            *(option for option in _RUN if option.name not in _NOT_IN_FORMS),
+            Option("--export FILE", "write the form into FILE instead: a web page (page.html)"),
+            Option("--api-url URL", "the embedded Heroku that the page uses instead of Heroku"),
+            Option("--force", "let --export replace a file"),
+        ),
+        (
+            "%heroku form bootstrap --arg samples=500",
+            "form = %heroku form bootstrap --out df",
+            "%heroku form bootstrap --export page.html",
+        ),
     ),
     Verb(
         "tasks [TASK]",

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.widgets import Form
 
+# Options of the keyword arguments of `export_form`, and the others that count for a page.
+_OF_EXPORT = frozenset({"api_url", "size", "timeout", "any_type", "force"})
+_FOR_PAGES = _OF_EXPORT | {"export", "secret", "app", "remote", "local", "worker"}
 _SWEEP_ONLY = option_names(SweepOptions) - option_names(RunOptions)
 
 
@@ -49,12 +52,17 @@ class RunVerbs(VerbGroup):
 
     _dyno = _run
 
-    def _form(self, line: ParsedLine) -> Form:
+    def _form(self, line: ParsedLine) -> Form | None:
         from heroku_magic.widgets.create import form
 
         if line.command is not None:
             raise InvalidOptions("A form is for a task; a command after -- has no parameters to fill in.")
         options = line.options
+        if "export" in options:
+            self._export(line)
+            return None
+        if ignored := options.keys() & {"api_url", "force"}:
+            raise InvalidOptions(f"--{min(ignored).replace('_', '-')} is for files. Add --export FILE.")
         shown = form(
             line.word,
             line.parameters,
@@ -67,6 +75,24 @@ class RunVerbs(VerbGroup):
         )
         shown.show()
         return shown
+
+    def _export(self, line: ParsedLine) -> None:
+        from heroku_magic.widgets.export import export_form, message
+
+        ignored = [f"--{name.replace('_', '-')}" for name in line.options if name not in _FOR_PAGES]
+        if ignored or line.each:
+            raise InvalidOptions(f"{(ignored or ['--each'])[0]} has no effect on a page. Leave it out.")
+        options = {name: line.options[name] for name in _OF_EXPORT & line.options.keys()}
+        heroku = self._connect(line)
+        file = export_form(
+            line.word,
+            line.options["export"],
+            line.parameters,
+            heroku=heroku,
+            secrets=line.options.get("secret", ()),
+            **options,
+        )
+        print(message(file, heroku))
 
     def _attach(self, line: ParsedLine) -> Any:
         return self._show(self._connect(line).attach(line.words[0]), line)

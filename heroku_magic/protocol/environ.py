@@ -19,37 +19,35 @@ if TYPE_CHECKING:
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NAME_RULE = "use the letters a-z, digits and _, not beginning with a digit"
 
-# Names that would break a dyno, or run code on it before the task.
-_RESERVED = [
-    (re.compile(pattern), reason)
-    for pattern, reason in (
-        (r"RUN_KEY", "it holds the run's own key"),
-        (r"RUN_PACE", "it limits how fast the helper prints"),
-        (r"RUN_CALLS", "it tells the helper which calls to make"),
-        (r"RUN_(CODE|DATA)", "it holds the code of a %%dyno cell"),
-        (r"HEROKU_.*", "names that begin with HEROKU_ are reserved by Heroku"),
-        (r"__.*", "Heroku rejects names that begin with __"),
-        (r"DYNO|PORT", "Heroku sets it on every dyno"),
-        (r"PATH", "it would break the dyno's PATH, which locates its programs"),
-        (r"HOME", "it would break the dyno's HOME, which locates the app"),
-        (
-            r"PYTHON(PATH|HOME|STARTUP|BREAKPOINT|WARNINGS|INSPECT|USERBASE|EXECUTABLE|PLATLIBDIR)",
-            "it would make the dyno's Python run code other than the app's",
-        ),
-        (r"(LD|DYLD)_.*", "it would inject code into every program on the dyno"),
-        (r"ENV|BASH_(ENV|FUNC.*)|SHELLOPTS|BASHOPTS|PS4|PROMPT_COMMAND", "it would inject code into the dyno's shell"),
-        (r"IFS", "it would change how the dyno's shell reads its command"),
-        (
-            r"_|PPID|PS[12]|S?RANDOM|(OLD)?PWD|LINENO|SHLVL|HISTCMD|OPT(ERR|IND)|EPOCH(REALTIME|SECONDS)|COMP_WORDBREAKS|BASH(PID|_.*)?",
-            "the dyno's shell sets it, so the value would not arrive",
-        ),
-        (
-            r"NODE_OPTIONS|PERL5(LIB|OPT|DB)|RUBY(LIB|OPT)|(_|JDK_)JAVA_OPTIONS|JAVA_TOOL_OPTIONS",
-            "it would inject code into the dyno's programs",
-        ),
-        (r"(?i:(https?|ftp|wss?|socks|rsync|all|no)_proxy)", "it would send the dyno's requests through another host"),
-    )
-]
+# Patterns of names that would break a dyno, or run code on it before the task, and what they would do.
+RESERVED_NAMES = (
+    (r"RUN_KEY", "it holds the run's own key"),
+    (r"RUN_PACE", "it limits how fast the helper prints"),
+    (r"RUN_CALLS", "it tells the helper which calls to make"),
+    (r"RUN_(CODE|DATA)", "it holds the code of a %%dyno cell"),
+    (r"HEROKU_.*", "names that begin with HEROKU_ are reserved by Heroku"),
+    (r"__.*", "Heroku rejects names that begin with __"),
+    (r"DYNO|PORT", "Heroku sets it on every dyno"),
+    (r"PATH", "it would break the dyno's PATH, which locates its programs"),
+    (r"HOME", "it would break the dyno's HOME, which locates the app"),
+    (
+        r"PYTHON(PATH|HOME|STARTUP|BREAKPOINT|WARNINGS|INSPECT|USERBASE|EXECUTABLE|PLATLIBDIR)",
+        "it would make the dyno's Python run code other than the app's",
+    ),
+    (r"(LD|DYLD)_.*", "it would inject code into every program on the dyno"),
+    (r"ENV|BASH_(ENV|FUNC.*)|SHELLOPTS|BASHOPTS|PS4|PROMPT_COMMAND", "it would inject code into the dyno's shell"),
+    (r"IFS", "it would change how the dyno's shell reads its command"),
+    (
+        r"_|PPID|PS[12]|S?RANDOM|(OLD)?PWD|LINENO|SHLVL|HISTCMD|OPT(ERR|IND)|EPOCH(REALTIME|SECONDS)|COMP_WORDBREAKS|BASH(PID|_.*)?",
+        "the dyno's shell sets it, so the value would not arrive",
+    ),
+    (
+        r"NODE_OPTIONS|PERL5(LIB|OPT|DB)|RUBY(LIB|OPT)|(_|JDK_)JAVA_OPTIONS|JAVA_TOOL_OPTIONS",
+        "it would inject code into the dyno's programs",
+    ),
+    (r"(?i:(https?|ftp|wss?|socks|rsync|all|no)_proxy)", "it would send the dyno's requests through another host"),
+)
+_RESERVED = [(re.compile(pattern), reason) for pattern, reason in RESERVED_NAMES]
 
 
 def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from heroku_magic.widgets.sweep_values import SweepValues
 
 NO_MATH = "tex2jax_ignore mathjax_ignore"  # classes of text that MathJax leaves alone
-_SLIDER_STEPS = 100  # of a slider whose field has no step
 _DIGITS = 12  # of a slider's value, so that 0.30000000000000004 reads 0.3
 _MAX_ROWS = 6  # of a list to select from; it scrolls
 
@@ -186,7 +185,7 @@ def _(field: NumberField) -> _Entry:
     """An entry without limits: a value out of range is reported, not changed behind the user's back."""
     if field.type == "integer":
         return _Entry(ipywidgets.IntText(description=field.name, step=field.step or 1))
-    step = _step(field) if isinstance(field, SliderField) else field.step
+    step = field.slider_step if isinstance(field, SliderField) else field.step
     return _Entry(ipywidgets.FloatText(description=field.name, step=step))
 
 
@@ -225,7 +224,7 @@ def _(field: SecretField) -> _Entry:
 def _slider(field: SliderField, entry: Any) -> Any:
     """The slider that moves with a field's number entry."""
     kind = ipywidgets.IntSlider if field.type == "integer" else ipywidgets.FloatSlider
-    slider = kind(min=field.lowest, max=field.highest, step=_step(field), readout=False)
+    slider = kind(min=field.lowest, max=field.highest, step=field.slider_step, readout=False)
     slider.add_class("heroku-slider")
 
     def nearest() -> Any:
@@ -242,12 +241,6 @@ def _slider(field: SliderField, entry: Any) -> Any:
     entry.observe(on_entry, "value")
     slider.observe(on_slider, "value")
     return slider
-
-
-def _step(field: NumberField) -> float:
-    return field.step or (
-        1 if field.type == "integer" else ((field.highest or 0) - (field.lowest or 0)) / _SLIDER_STEPS
-    )
 
 
 def _iso(value: date | datetime | None) -> str:

@@ -31,6 +31,7 @@ SOURCES = {
     "": "none",
 }
 LARGEST = 2**53  # a browser's numbers are exact up to here
+_STEPS = 100  # of a slider whose field has no step
 _MAX_LABEL = 60  # characters
 _MAX_JSON_LINE = 200  # characters of JSON that stay on one line
 _NUMBERS = {"integer", "number"}
@@ -189,6 +190,11 @@ class NumberField(Field):
 
 class SliderField(NumberField):
     """A number between two limits, which may be narrower than those that the task declares."""
+
+    @property
+    def slider_step(self) -> float:
+        """The declared step, or one of many between the limits."""
+        return self.step or (1 if self.type == "integer" else ((self.highest or 0) - (self.lowest or 0)) / _STEPS)
 
     @property
     def hint(self) -> str:

@@ -1,0 +1,169 @@
+// One run of the task on one dyno: starts it, follows its log, knows how it ended, and stops it.
+
+import { ApiError, pause } from "./platform.js";
+import { RecordDecoder, RunKey, countRows } from "./records.js";
+
+const EXITED = /^Process exited with status (\d{1,3})$/;
+const ENDED = /^State changed from \S+ to (complete|crashed)$/;
+const PLATFORM_ERROR = /^Error [RHL]\d+ /;
+const GRACE = 1500; // milliseconds in which late lines may arrive after the exit
+const SILENCE = 15_000; // milliseconds after which the dyno is looked for
+const LOOKS = [0, 1000, 3000]; // milliseconds before each look for a dyno after a lost answer
+const NEAR = 5; // seconds before the time limit at which the limit is why a run ends
+const MOST_LINES = 5000;
+
+export class Run {
+  lines = [];
+  state = "starting";
+  dyno = null;
+  exit = null;
+  error = "";
+  notes = [];
+  isStopRequested = false;
+  isLeft = false;
+
+  // task: command, size, seconds and joins; mask: hides secrets in a text; onChange: called after every change.
+  constructor(platform, task, mask, onChange) {
+    Object.assign(this, { platform, task, mask, onChange, startedAt: Date.now(), over: new AbortController() });
+  }
+
+  async complete(env) {
+    try {
+      this.key = await RunKey.create();
+      this.decoder = new RecordDecoder(this.key, this.task);
+      this.dyno = await this.create({ ...env, RUN_KEY: this.key.text });
+      this.change("running");
+      if (this.isStopRequested) await this.stop();
+      await this.follow();
+      await this.recover();
+    } catch (error) {
+      this.error = this.mask(error.message);
+    }
+    this.endedAt = Date.now();
+    this.change("ended");
+  }
+
+  async stop() {
+    this.isStopRequested = true;
+    if (this.state === "ended") return;
+    this.change("stopping");
+    try {
+      if (this.dyno) await this.platform.stopDyno(this.dyno.name);
+    } catch (error) {
+      if (error.status !== 404) this.note(`The dyno could not be stopped: ${error.message}`);
+    }
+  }
+
+  // Stops the dyno when the page is closed; there is no time to wait for an answer.
+  leave() {
+    if (this.state === "ended") return;
+    this.isStopRequested = this.isLeft = true;
+    if (this.dyno) this.platform.stopDyno(this.dyno.name, { keepalive: true }).catch(() => {});
+  }
+
+  get seconds() {
+    return ((this.endedAt ?? Date.now()) - this.startedAt) / 1000;
+  }
+
+  get rowCount() {
+    return this.decoder?.parts.reduce((sum, part) => sum + countRows(part), 0) ?? 0;
+  }
+
+  // The exit status, from the platform or else from the task's own end record.
+  get status() {
+    return this.exit ?? this.decoder?.status ?? null;
+  }
+
+  get isTimedOut() {
+    return !this.isStopRequested && this.status !== 0 && this.seconds > this.task.seconds - NEAR;
+  }
+
+  // -- creating the dyno ------------------------------------------------------------------------------
+
+  // A create request is not repeated, because each one that arrives starts a dyno: the run's mark finds it instead.
+  async create(env) {
+    const mark = `#${this.key.run}`;
+    const body = { command: `${this.task.command}  ${mark}`, env, type: "run", time_to_live: this.task.seconds };
+    if (this.task.size) body.size = this.task.size;
+    try {
+      return await this.platform.createDyno(body);
+    } catch (error) {
+      const found = error.isUnclear && (await this.look(mark));
+      if (found) return found;
+      throw error;
+    }
+  }
+
+  async look(mark) {
+    for (const milliseconds of LOOKS) {
+      await pause(milliseconds);
+      const dynos = await this.platform.listDynos().catch(() => []);
+      const found = dynos.find(one => one.command.endsWith(mark));
+      if (found) return found;
+    }
+    return null;
+  }
+
+  // -- reading its log --------------------------------------------------------------------------------
+
+  async follow() {
+    let heardAt = Date.now();
+    for await (const lines of this.platform.follow(this.dyno.name, this.over.signal)) {
+      for (const line of lines) await this.take(line);
+      if (lines.length) heardAt = Date.now();
+      else if (Date.now() - heardAt > SILENCE && (await this.platform.isGone(this.dyno.name))) return;
+      this.onChange();
+    }
+    if (this.over.signal.aborted || (await this.platform.isGone(this.dyno.name))) return;
+    throw new ApiError("The log of the dyno cannot be read, so its result is unknown. Stop it with %heroku stop.");
+  }
+
+  async take({ source, dyno, message }) {
+    if (dyno !== this.dyno.name) return;
+    if (source === "app") {
+      const text = await this.decoder.feed(message);
+      if (text !== null) this.addLine(text);
+    } else if (EXITED.test(message)) {
+      this.exit = Number(EXITED.exec(message)[1]);
+      this.endSoon(this.decoder.isComplete ? 0 : GRACE);
+    } else if (ENDED.test(message)) {
+      this.endSoon(GRACE);
+    } else if (PLATFORM_ERROR.test(message)) {
+      this.note(message);
+    }
+    if (this.exit !== null && this.decoder.isComplete) this.endSoon(0);
+  }
+
+  endSoon(milliseconds) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.over.abort(), milliseconds);
+  }
+
+  // Reads missing records again, from the lines that the platform keeps.
+  async recover() {
+    for (const milliseconds of LOOKS) {
+      if (!this.decoder.problem || this.isLeft) return;
+      await pause(milliseconds);
+      for (const line of await this.platform.readBacklog(this.dyno.name)) {
+        if (line.dyno === this.dyno.name && line.source === "app" && line.message.includes("@hm1 ")) {
+          await this.decoder.feed(line.message);
+        }
+      }
+    }
+  }
+
+  addLine(text) {
+    this.lines.push(this.mask(text));
+    if (this.lines.length > MOST_LINES) this.lines.splice(0, this.lines.length - MOST_LINES);
+  }
+
+  note(text) {
+    this.notes.push(this.mask(text));
+    this.onChange();
+  }
+
+  change(state) {
+    if (state !== "running" || this.state === "starting") this.state = state;
+    this.onChange();
+  }
+}
