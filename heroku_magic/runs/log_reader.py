@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.api.error_codes import LOGPLEX, is_loss_report, lost, sentence
@@ -65,7 +66,7 @@ class RunLog:
         self.has_printed = self.misses_losses = False
         self.exited_at = ""
         self._key = key
-        self._mask = mask | Mask([key.secret])
+        self._own_mask = mask
         self._takes_rows = takes_rows
         if not takes_rows:
             self.decoder.close()  # a line of JSON is text then
@@ -78,6 +79,11 @@ class RunLog:
         self._is_whole = self._was_interrupted = self._has_discarded_rows = self._is_cut = False
         self._gap_since: float | None = None
         self._looked_for: set[tuple[int, int]] = set()
+
+    @cached_property
+    def _mask(self) -> Mask:
+        """What hides the secrets and the key."""
+        return self._own_mask | Mask([self._key.secret])
 
     def begin(self, dyno: Dyno) -> None:
         """Choose the dyno; other lines of its name belong to another, as Heroku reuses names."""

@@ -62,9 +62,17 @@ class _Lane:
     def room(self) -> int:
         """Return how many more calls it may get: as many as cover a round trip beside the one that runs."""
         longest = max(self.seconds, default=math.inf)
-        trip = max(self.dyno.round_trip, LEAST_ROUND_TRIP)
+        trip = self._round_trip()
         ahead = 0 if longest >= trip else min(MOST_AHEAD, math.ceil(trip / max(longest, 1e-6)))
         return 1 + ahead - len(self.calls)
+
+    def is_stuck(self) -> bool:
+        """Return whether the call that runs takes longer than a round trip, so that no call should wait behind it."""
+        oldest = next(iter([*self.calls]), None)
+        return oldest is not None and oldest.seconds_on_dyno() > self._round_trip()
+
+    def _round_trip(self) -> float:
+        return max(self.dyno.round_trip, LEAST_ROUND_TRIP)
 
 
 class WarmPool(Executor):
@@ -239,6 +247,7 @@ class WarmPool(Executor):
                     self._is_live = False
                     self._give_back()
                     break
+            self._recall()
             self._wake.wait(TICK)
         if self._is_closed:
             self._dynos.stop_owned(self)
@@ -320,8 +329,12 @@ class WarmPool(Executor):
 
     def _ended(self, lane: _Lane, future: PoolFuture, run: PoolRun) -> None:
         """Take note of the end of a call; in the thread that reads the dyno's connection."""
-        if run.seconds_on_dyno is not None:
-            lane.seconds.append(run.seconds_on_dyno)
+        if not run.done():  # it was recalled
+            with self._changed:
+                self._waiting.appendleft((future, lane.calls.pop(future)))
+            self._wake.set()
+            return
+        lane.seconds.append(run.seconds_on_dyno)
         error: Exception | None = run.failure()
         if run.failed_with == INITIALIZER_ERROR:
             self._broken = f"The initializer of the pool failed: {str(error).partition(': ')[2]}"
@@ -330,6 +343,14 @@ class WarmPool(Executor):
         with self._changed:
             lane.calls.pop(future, None)
         self._wake.set()
+
+    def _recall(self) -> None:
+        """Ask for calls back that wait behind one that takes longer than expected, while other dynos have none."""
+        with self._changed:
+            free = 0 if self._waiting else self._most - len([lane for lane in self._lanes if lane.calls])
+            stuck = [future for lane in self._lanes if lane.is_stuck() for future in [*lane.calls][1:]]
+        for future in stuck[: max(free, 0)]:
+            future.recall()
 
     def _give_back(self) -> None:
         """Let cells and other pools have the dynos that have no calls."""

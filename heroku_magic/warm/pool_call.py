@@ -37,6 +37,15 @@ class PoolFuture(CallFuture):
         if self.cancelled():
             run.cancel()
 
+    def seconds_on_dyno(self) -> float:
+        """Return how long the call has run by now; 0 before it begins."""
+        return 0.0 if (run := self._run) is None else run.seconds_on_dyno
+
+    def recall(self) -> None:
+        """Ask the dyno for the call back, unless it has begun."""
+        if (run := self._run) is not None:
+            run.recall()
+
     def running(self) -> bool:
         """Return whether the call is on a dyno and has not ended."""
         return self._run is not None and not self.done()
@@ -78,9 +87,14 @@ class PoolRun(Run):
             self._runner.send(dyno, on_done)
 
     @property
-    def seconds_on_dyno(self) -> float | None:
-        """How long a call has run that has ended; None if it never began."""
-        return getattr(self._runner, "seconds_on_dyno", None)
+    def seconds_on_dyno(self) -> float:
+        """How long the call has run by now; 0 before it begins."""
+        return self._runner.seconds() if isinstance(self._runner, PoolRunner) else 0.0
+
+    def recall(self) -> None:
+        """Ask for the call back, unless it has begun."""
+        if isinstance(self._runner, PoolRunner):
+            self._runner.recall()
 
     @property
     def failed_with(self) -> str:
@@ -103,7 +117,6 @@ class PoolRunner(Runner):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.seconds_on_dyno: float | None = None
         self._call: WarmCall | None = None
         self._on_done: Callable[[], None] = lambda: None
 
@@ -115,6 +128,16 @@ class PoolRunner(Runner):
         run.dyno, run.size, run.release = info.name, info.size, info.release.version
         self.log.begin(info)
         self._call = dyno.call(self.spec, self.key, self._receive, self._done)
+
+    def seconds(self) -> float:
+        """Return how long the call has run by now; 0 before it begins."""
+        begun_at = self._call.begun_at if self._call is not None else None
+        return 0.0 if begun_at is None else time.monotonic() - begun_at
+
+    def recall(self) -> None:
+        """Ask for the call back, unless it has begun."""
+        if self._call is not None:
+            self._call.stop(if_waiting=True)
 
     def cancel(self) -> None:
         """Stop the call; its dyno goes on."""
@@ -128,9 +151,11 @@ class PoolRunner(Runner):
         else:
             self._end(LogStreamError(f"{item} {self.spec.task} has no result."))
 
-    def _done(self) -> None:
-        if self._call is not None and self._call.begun_at is not None:
-            self.seconds_on_dyno = time.monotonic() - self._call.begun_at
+    def _done(self, status: int) -> None:
+        if self._call is not None and self._call.begun_at is None and not self.cancel_requested.is_set():
+            self._on_done()
+            return
+        self.log.life.read(f"Process exited with status {status}", time.monotonic())
         self.log.decoder.close()
         self._end(self._verdict())
 

@@ -33,6 +33,8 @@ class DynoConnection:
         tls.setblocking(False)
         self._tls = tls
         self._lock = threading.Lock()
+        self._reading = selectors.DefaultSelector()
+        self._reading.register(tls, selectors.EVENT_READ)
 
     def send(self, data: bytes) -> None:
         """Send everything; of several threads, one at a time. Raises OSError."""
@@ -56,7 +58,10 @@ class DynoConnection:
                     return self._tls.recv(READ_BYTES)
                 except ssl.SSLWantWriteError:
                     event = selectors.EVENT_WRITE
-            self._wait(event)
+            if event == selectors.EVENT_READ:
+                self._reading.select()
+            else:
+                self._wait(event)
 
     def end(self) -> None:
         """End the connection; the reading thread gets the end and then closes it."""
@@ -65,6 +70,7 @@ class DynoConnection:
 
     def close(self) -> None:
         """Free the descriptor. Another connection may get it, so that no thread may read any more."""
+        self._reading.close()
         self._tls.close()
 
     def _wait(self, event: int) -> None:

@@ -67,7 +67,8 @@ class WarmDyno:
         self._client, self._context, self._idle, self._on_change = client, context, idle, on_change
         self._guard = DynoGuard(client, spec, self.key.run, notify)
         self._writer, self._reader = ChannelWriter(self.key), ChannelReader(self.key)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._code = ""  # the program of the latest call
         self._connection: DynoConnection | None = None
         self._info: Dyno | None = None
         self._calls: dict[int, WarmCall] = {}  # in flight, in the order in which the dyno runs them
@@ -112,10 +113,10 @@ class WarmDyno:
     def _connect(self, url: Secret) -> None:
         self._connection, rest = connect(url, self._context)
         self._send("modules", server_modules())
-        self._send("ping", {"at": time.monotonic()})
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(HELLO_TIMEOUT) or self._ended.is_set():
             raise AttachFailed("The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`.")
+        self._send("ping", {"at": time.monotonic()})
         start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
 
     @property
@@ -185,31 +186,42 @@ class WarmDyno:
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def call(self, spec: RunSpec, key: RunKey, sink: Sink, on_done: Callable[[], None] | None = None) -> WarmCall:
+    def call(self, spec: RunSpec, key: RunKey, sink: Sink, on_done: Callable[[int], None] | None = None) -> WarmCall:
         """Send a call, which runs after those sent before.
 
-        sink: gets its lines as if they came from the dyno's log. on_done: called after the last one; None gives the
-        dyno back.
+        sink: gets its lines as if they came from the dyno's log. on_done: gets the exit status after what the call has
+        written, which then arrives at once, without the lines of the platform; None gives the dyno back.
         """
-        self.calls += 1
-        call = WarmCall(self, self.calls, key.run, sink, on_done or self.release)
-        self._calls[call.number] = call
+        call = WarmCall(self, key.run, sink, on_done)
         env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}
         env.pop("RUN_PACE", None)  # nothing is lost here, however fast it is sent
         env["RUN_KEY"] = key.env()
-        message = {"call": call.number, "task": spec.module, "timeout": spec.timeout, "env": env}
+        message = {"task": spec.module, "timeout": spec.timeout, "env": env}
         try:
-            self._send("call", message)
+            self._send_call(call, message)
         except OSError:
             self._calls.pop(call.number, None)
             self._end()
             raise LogStreamError(f"The connection to {self.dyno} is broken, so {spec.task} was not run.") from None
         return call
 
-    def stop_call(self, number: int) -> None:
-        """Ask for the end of a call."""
+    def _send_call(self, call: WarmCall, message: dict[str, Any]) -> None:
+        """Number and send a call, without a program that the dyno has already."""
+        with self._lock:
+            self.calls += 1
+            call.number = message["call"] = self.calls
+            self._calls[call.number] = call
+            code = message["env"].get("RUN_CODE")
+            if code is not None and code == self._code:
+                del message["env"]["RUN_CODE"]
+                message["same_code"] = True
+            self._code = code or self._code
+            self._send("call", message)
+
+    def stop_call(self, number: int, *, if_waiting: bool = False) -> None:
+        """Request the end of a call, or only that it does not begin."""
         with suppress(OSError):
-            self._send("stop", {"call": number})
+            self._send("recall" if if_waiting else "stop", {"call": number})
 
     def release(self) -> None:
         """Let the next call have the dyno."""
@@ -255,7 +267,7 @@ class WarmDyno:
                     call.lines.append(self._line(now, "app", line))
             elif (record := self._reader.read(line)) is not None:
                 self._act(now, *record)
-        if (call := self._running_call()) is not None:
+        if (call := self._running_call()) is not None and call.on_done is None:
             call.flush()
 
     def _running_call(self) -> WarmCall | None:
@@ -271,18 +283,23 @@ class WarmDyno:
             self.round_trip = time.monotonic() - message["at"]
         elif kind == "begin" and call is not None:
             call.begun_at = time.monotonic()
-            command = f"{STARTING}{marked(self.spec.task, call.run)}`"
-            call.lines += [self._line(now, "heroku", one) for one in (command, "State changed from starting to up")]
+            if call.on_done is None:
+                command = f"{STARTING}{marked(self.spec.task, call.run)}`"
+                call.lines += [self._line(now, "heroku", one) for one in (command, "State changed from starting to up")]
         elif kind == "text" and call is not None:
             lines = call.whole_lines(message["stream"], hide_keys(message["text"]))
             call.lines += [self._line(now, "app", one) for one in lines]
         elif kind == "done" and call is not None:
             del self._calls[call.number]
             call.lines += [self._line(now, "app", one) for one in call.rest()]
-            texts = f"Process exited with status {message['status']}", "State changed from up to complete"
-            call.lines += [self._line(now, "heroku", one) for one in texts]
-            call.flush()
-            call.on_done()
+            if call.on_done is None:
+                texts = f"Process exited with status {message['status']}", "State changed from up to complete"
+                call.lines += [self._line(now, "heroku", one) for one in texts]
+                call.flush()
+                self.release()
+            else:
+                call.flush()
+                call.on_done(message["status"])
 
     def _line(self, now: str, source: str, message: str) -> LogLine:
         return LogLine(now, source, self.dyno or "", message)
@@ -313,8 +330,8 @@ class WarmCall:
 
     gaps = 0
 
-    def __init__(self, dyno: WarmDyno, number: int, run: str, sink: Sink, on_done: Callable[[], None]) -> None:
-        self.number, self.run, self.sink, self.on_done = number, run, sink, on_done
+    def __init__(self, dyno: WarmDyno, run: str, sink: Sink, on_done: Callable[[int], None] | None) -> None:
+        self.number, self.run, self.sink, self.on_done = 0, run, sink, on_done
         self.begun_at: float | None = None
         self.lines: list[LogLine] = []  # that the sink gets next
         self._dyno = dyno
@@ -344,9 +361,9 @@ class WarmCall:
         """Return nothing: what was sent has arrived."""
         return []
 
-    def stop(self) -> None:
-        """End the call, not the dyno."""
-        self._dyno.stop_call(self.number)
+    def stop(self, *, if_waiting: bool = False) -> None:
+        """End the call, not the dyno. if_waiting: only if it has not begun."""
+        self._dyno.stop_call(self.number, if_waiting=if_waiting)
 
     def close(self) -> None:
         """Do nothing: the dyno stays for the next call."""

@@ -15,6 +15,7 @@ from workers import make_worker
 from heroku_magic import InvalidOptions, TaskFailed, connect
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import LogStreamError
+from heroku_magic.warm.warm_dyno import WarmDyno
 
 TASK = """
     from heroku_task import task
@@ -217,3 +218,60 @@ def test_a_pool_that_cannot_exist_is_refused(heroku, options, expected):
         heroku.pool(**options)
     with pytest.raises(TypeError, match="callable"):
         heroku.pool(initializer=3)
+
+
+@pytest.fixture
+def distant(embedded_heroku, use_as_heroku, tmp_path, monkeypatch):
+    """An app 0.2 s away, and how many calls each dyno had ahead at the moment of each call."""
+    folder = make_worker(tmp_path / "far")
+    use_as_heroku(embedded_heroku("--app", f"far={folder}", "--time", "round-trip=0.2"))
+    ahead, call = [], WarmDyno.call
+
+    def counted(dyno, *args, **options):
+        ahead.append(len(dyno._calls))
+        return call(dyno, *args, **options)
+
+    monkeypatch.setattr(WarmDyno, "call", counted)
+    heroku = connect("far", say=lambda _: None)
+    yield heroku, ahead
+    heroku.warm(0)
+
+
+def test_short_calls_are_sent_ahead_and_long_ones_are_not(distant):
+    heroku, ahead = distant
+    heroku.warm(2)
+    with heroku.pool(jobs=1) as pool:
+        assert list(pool.map(abs, range(60))) == [*range(60)]
+        assert 4 <= max(ahead) <= 32
+        ahead.clear()
+        assert list(pool.map(time.sleep, [0.4] * 4)) == [None] * 4
+        ahead.clear()
+        assert list(pool.map(time.sleep, [0.4] * 3)) == [None] * 3
+        assert max(ahead) == 0
+
+
+def test_calls_behind_a_long_one_move_to_another_dyno(distant):
+    heroku, ahead = distant
+    heroku.warm(2)
+    with heroku.pool(jobs=2) as pool:
+        list(pool.map(abs, range(30)))
+        ahead.clear()
+        long = pool.submit(time.sleep, 60)
+        short = [pool.submit(abs, n) for n in range(20)]
+        assert [one.result(30) for one in short] == [*range(20)]
+        assert not long.done()
+        long.cancel()
+
+
+def test_all_calls_on_a_dyno_that_breaks_are_named(distant):
+    heroku, _ = distant
+    (dyno,) = heroku.warm(1)
+    with heroku.pool(jobs=1) as pool:
+        list(pool.map(abs, range(20)))
+        calls = [pool.submit(time.sleep, 60) for _ in range(3)]
+        _wait_for(lambda: len(dyno._calls) > 1)
+        sent = len(dyno._calls)
+        heroku.stop(dyno.dyno)
+        for call in calls[:sent]:
+            assert "may have run" in str(call.exception(30))
+        pool.cancel()

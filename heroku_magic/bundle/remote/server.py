@@ -68,6 +68,7 @@ class _Front:
         self._parent_pid = 0
         self._idle, self._load, self._sources = idle, load, sources
         self._waiting: deque[Message] = deque()
+        self._code = ""  # the program of the latest call, which the next one may share
         self._call: _Call | None = None
         self._selector = selectors.DefaultSelector()
         self._last_call = time.monotonic()
@@ -102,9 +103,9 @@ class _Front:
         signal.alarm(SILENCE_SECONDS)  # strikes even while a write waits for the notebook
         for kind, message in self._receiver.feed(data):
             if kind == "call":
-                self._waiting.append(message)
-            elif kind == "stop":
-                self._stop(message["call"])
+                self._take_call(message)
+            elif kind in ("stop", "recall"):
+                self._stop(message["call"], may_run=kind == "stop")
             elif kind == "modules":
                 self._start_parent(message)
             elif kind == "ping":
@@ -204,8 +205,16 @@ class _Front:
         if len(call.unfinished) > MAX_UNFINISHED:  # not the helper's
             call.unfinished = b""
 
-    def _stop(self, number: int) -> None:
-        if self._call is not None and self._call.number == number:
+    def _take_call(self, message: Message) -> None:
+        """Queue a call, with the program of the call before if it is the same."""
+        if message.pop("same_code", False):
+            message["env"]["RUN_CODE"] = self._code
+        self._code = message["env"].get("RUN_CODE", self._code)
+        self._waiting.append(message)
+
+    def _stop(self, number: int, *, may_run: bool) -> None:
+        """End a call: one that runs only if it may be, any other before it begins."""
+        if may_run and self._call is not None and self._call.number == number:
             self._end_call(self._call)
         for message in [one for one in self._waiting if one["call"] == number]:
             self._waiting.remove(message)
