@@ -210,12 +210,16 @@ class HerokuClient:
         dyno = self._transport.send("POST", url, AttachedDyno, body=body, retry_if=is_safe_to_retry)
         return dyno, dyno.attach_url
 
-    def tls_context(self) -> ssl.SSLContext:
-        """Return what decides whether an attached dyno's certificate is trusted: an emulator has its own authority."""
+    def tls_authority(self) -> str | None:
+        """Return the certificate of the authority that an emulator has for itself, as PEM; None for Heroku."""
         address = parse(self.base_url)
         if address is None or not address.is_loopback:
-            return ssl.create_default_context()
-        return ssl.create_default_context(cadata=self._get("/emulator/authority", Authority).certificate)
+            return None
+        return self._get("/emulator/authority", Authority).certificate
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return what decides whether an attached dyno's certificate is trusted."""
+        return ssl.create_default_context(cadata=self.tls_authority())
 
     def stop_dyno(self, app: str, dyno: str) -> None:
         """Ask Heroku to stop a dyno: SIGTERM, 30 seconds, SIGKILL."""

@@ -51,6 +51,7 @@ class App(msgspec.Struct, frozen=True):
     created_at: str = ""
     released_at: str | None = None
     slug_size: int | None = None
+    git_url: str = ""
 
 
 class AccessToken(msgspec.Struct, frozen=True):
@@ -81,6 +82,7 @@ class Slug(msgspec.Struct, frozen=True):
     id: str
     size: int | None = None
     process_types: dict[str, str] = {}
+    commit: str | None = None
 
 
 class Identity(msgspec.Struct, frozen=True):

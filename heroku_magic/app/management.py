@@ -15,7 +15,9 @@ from heroku_magic.app.connection import AppConnection
 from heroku_magic.app.planner import Planner
 from heroku_magic.deploy.archive import pack
 from heroku_magic.deploy.checks import findings
+from heroku_magic.deploy.commit import pack_commit, read_commit
 from heroku_magic.deploy.deploy import Deploy
+from heroku_magic.deploy.git_deploy import GitDeploy
 from heroku_magic.errors import DeployRefused, Interrupted, InvalidOptions, NotFound
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.records import hide_keys
@@ -157,7 +159,9 @@ class ManagedApp(AppConnection):
         with deployed(self.of_new_app(account, app, self.settings), folder, allow) as heroku:
             yield heroku
 
-    def deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deployed:
+    def deploy(
+        self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = (), git: bool = False
+    ) -> Deployed:
         """Build a folder at Heroku, release it, and wait until that is done.
 
         A folder that the app already runs is not built again.
@@ -168,6 +172,9 @@ class ManagedApp(AppConnection):
             The worker folder.
         allow
             Paths in the folder that are sent although they look like secrets.
+        git
+            Push the folder's HEAD with `git push` instead of sending its files; of a folder inside a repository,
+            its `git subtree split`.
 
         Returns
         -------
@@ -181,13 +188,15 @@ class ManagedApp(AppConnection):
         BuildFailed
             With the build's output; the previous release stays active.
         """
-        deploy = self.start_deploy(folder, allow=allow)
+        deploy = self.start_deploy(folder, allow=allow, git=git)
         try:
             return deploy.result()
         except KeyboardInterrupt:
             raise Interrupted(deploy.give_up()) from None
 
-    def start_deploy(self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = ()) -> Deploy:
+    def start_deploy(
+        self, folder: str | os.PathLike[str] = "worker", *, allow: Iterable[str] = (), git: bool = False
+    ) -> Deploy:
         """Check and pack a folder and start to deploy it, as `deploy` does; `events()` of the result reports progress.
 
         Raises
@@ -196,19 +205,26 @@ class ManagedApp(AppConnection):
             Before anything is sent, listing every problem of the folder.
         """
         if self.settings.app is None:
-            folder = shown(self.settings.worker or shipped_worker())
+            served = shown(self.settings.worker or shipped_worker())
             raise InvalidOptions(
-                f"The embedded Heroku serves {folder} live: there is nothing to deploy. "
+                f"The embedded Heroku serves {served} live: there is nothing to deploy. "
                 "%heroku create makes an app to deploy to."
             )
-        archive = pack(Path(folder).expanduser().resolve(), allow=allow)
+        path = Path(folder).expanduser().resolve()
+        commit = read_commit(path) if git else None
+        archive = pack(path, allow=allow) if commit is None else pack_commit(commit, allow=allow)
         found = findings(archive.names, archive.texts)
-        if issues := [finding.text for finding in found if finding.is_certain]:
+        has_submodules = commit is not None and ".gitmodules" in archive.names  # a script may be in one of them
+        if issues := [finding.text for finding in found if finding.is_certain and not has_submodules]:
             raise DeployRefused(issues)
         for warning in [*archive.warnings, *(finding.text for finding in found)]:
             notify(warning)
         self._catalog.invalidate()
-        return Deploy(self.client, self.app, self.app_name, archive).start()
+        if commit is None:
+            return Deploy(self.client, self.app, self.app_name, archive).start()
+        for note in commit.notes:
+            notify(note)
+        return GitDeploy(self.client, self.app, self.app_name, archive, commit).start()
 
     def releases(self) -> list[Release]:
         """Return the app's releases, newest first."""

@@ -48,7 +48,9 @@ class DeployVerbs(VerbGroup):
     def _deploy_to(self, heroku: Heroku, line: ParsedLine) -> None:
         from heroku_magic.display import RunOutput
 
-        deploy = heroku.start_deploy(line.word or "worker", allow=line.options.get("allow", ()))
+        deploy = heroku.start_deploy(
+            line.word or "worker", allow=line.options.get("allow", ()), git=self._is_set(line, "git")
+        )
         output = RunOutput(deploy, quiet=self._is_set(line, "quiet"), verbose=self._is_set(line, "verbose"))
         try:
             output.follow()

@@ -62,7 +62,8 @@ def test_an_apps_info_as_json_has_the_dynos_and_no_addons(said):
 def test_an_app_is_created_and_destroyed(heroku, platform):
     created = heroku("apps:create", "fresh-one")
     assert "Creating fresh-one... done" in created.stderr
-    assert created.stdout.strip().endswith(f"| https://{platform.url.partition('://')[2]}/fresh-one.git")
+    web, git = (platform.get("/apps/fresh-one")[name] for name in ("web_url", "git_url"))
+    assert created.stdout.strip() == f"{web} | {git}"
     assert platform.get("/apps/fresh-one")["name"] == "fresh-one"
     wrong = heroku("apps:destroy", "-a", "fresh-one", "--confirm", "another", status=1)
     assert "did not match" in wrong.complaint

@@ -1,0 +1,102 @@
+"""The commit that a deploy with git pushes: a folder's part of its repository's HEAD."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heroku_magic.app_files.folders import suggest_folder
+from heroku_magic.deploy.archive import pack
+from heroku_magic.errors import DeployRefused
+from heroku_magic.text.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from heroku_magic.deploy.archive import Archive
+
+SHORT = 8  # digits of a commit, as Heroku's releases show it
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What is pushed. folder: where git runs; branch: its name, empty for a detached HEAD.
+
+    changes: the files of the folder that differ from HEAD.
+    """
+
+    folder: Path
+    id: str
+    branch: str
+    changes: int
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about what is pushed and what is not."""
+        source = f"branch {clean_line(self.branch)}" if self.branch else "a detached HEAD"
+        found = [f"Pushing {source}, commit {self.id[:SHORT]}"]
+        if self.changes == 1:
+            found.append("1 changed file is not in HEAD and is not pushed")
+        elif self.changes:
+            found.append(f"{self.changes} changed files are not in HEAD and are not pushed")
+        return found
+
+
+def read_commit(folder: Path) -> Commit:
+    """Return the commit of a folder: HEAD, or for a folder inside a repository its `git subtree split`.
+
+    Raises DeployRefused if there is none.
+    """
+    shown = clean_line(str(folder))
+    if not folder.is_dir():
+        raise DeployRefused([f"{shown} is not a folder.{suggest_folder(str(folder))}"])
+    root = Path(_git(folder, "rev-parse", "--show-toplevel", problem=f"{shown} is not in a git repository."))
+    head = _git(folder, "rev-parse", "--verify", "HEAD^{commit}", problem="The repository has no commit yet.")
+    prefix = _git(folder, "rev-parse", "--show-prefix")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", ".")
+    branch = _git(folder, "branch", "--show-current")
+    if prefix:
+        _git(root, "rev-parse", "--verify", f"HEAD:{prefix.rstrip('/')}", problem=f"HEAD has no files of {shown}.")
+        head = _git(root, "subtree", "split", "-q", f"--prefix={prefix.rstrip('/')}", "HEAD")
+    return Commit(root, head, branch, len(changes.split("\0")) if changes else 0)
+
+
+def pack_commit(commit: Commit, *, allow: Iterable[str] = ()) -> Archive:
+    """Return the archive of a commit's files, which are checked as those of a folder. Raises DeployRefused."""
+    with tempfile.TemporaryDirectory() as scratch:
+        files = Path(scratch).resolve() / "files"
+        files.mkdir()
+        environ = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_LFS_SKIP_SMUDGE": "1"}
+        _git(commit.folder, f"--work-tree={files}", "read-tree", "--reset", "-u", commit.id, environ=environ)
+        for ignored in files.rglob(".gitignore"):
+            ignored.unlink()  # git pushes what is committed, ignored or not
+        return pack(files, allow=allow)
+
+
+def _git(folder: Path, *arguments: str, problem: str = "", environ: Mapping[str, str] | None = None) -> str:
+    """Run git and return its output. Raises DeployRefused with the problem, or with git's last line."""
+    done = subprocess.run(
+        [_executable(), "-C", str(folder), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+        env={**os.environ, **(environ or {})},
+    )
+    if done.returncode:
+        last = clean_line((done.stderr.strip().splitlines() or ["it printed nothing"])[-1])
+        hint = " Commit the files to deploy, or deploy without --git."
+        raise DeployRefused([f"{problem}{hint}" if problem else f"git {arguments[0]} failed: {last}"])
+    return done.stdout.strip("\n\0")
+
+
+def _executable() -> str:
+    if found := shutil.which("git"):
+        return found
+    raise DeployRefused(["git was not found on PATH. Install it, or deploy without --git."])

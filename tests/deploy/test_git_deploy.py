@@ -1,0 +1,150 @@
+"""`deploy(folder, git=True)` pushes the folder's HEAD."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from heroku_magic import BuildFailed, DeployRefused, HerokuMagicError, account, connect, init
+from heroku_magic.deploy.commit import pack_commit, read_commit
+
+pytestmark = pytest.mark.usefixtures("processes")
+
+
+@pytest.fixture
+def messages():
+    return []
+
+
+@pytest.fixture
+def heroku(platform, messages):
+    account().create("shop")
+    return connect("shop", say=messages.append)
+
+
+@pytest.fixture
+def git(tmp_path, monkeypatch):
+    """A function that runs git in a new repository."""
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "me")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "me@invalid")
+
+    def run(*words):
+        done = subprocess.run(["git", *words], cwd=tmp_path / "repo", capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    (tmp_path / "repo").mkdir()
+    run("init", "--quiet", "--initial-branch=trunk")
+    return run
+
+
+@pytest.fixture
+def repo(git, tmp_path):
+    """A repository with one commit, whose root is a worker."""
+    return worker(git, tmp_path / "repo")
+
+
+def worker(git, folder):
+    init(folder)
+    (folder / "requirements.txt").write_text("")  # nothing to download
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "a worker")
+    return folder
+
+
+def test_head_is_pushed_built_and_run_and_what_is_not_in_it_is_counted(heroku, repo, git, messages):
+    (repo / "Procfile").write_text("task: python nothing.py\n")
+    (repo / "notes.txt").write_text("untracked")
+    (repo / "old.txt").write_text("ignored")
+    (repo / ".gitignore").write_text("old.txt\n")
+    done = heroku.deploy(repo, git=True)
+    commit = git("rev-parse", "HEAD")
+    assert (done.app, done.version, done.tasks, done.is_new) == ("shop", 2, ("task",), True)
+    assert f"Pushing branch trunk, commit {commit[:8]}" in messages
+    assert "3 changed files are not in HEAD and are not pushed" in messages
+    assert heroku.run(parameters={"n": 2})["result"].tolist() == [0, 1]
+    assert heroku.releases()[0].description == f"Deploy {commit[:8]}"
+
+    again = heroku.deploy(repo, git=True)
+    assert (again.version, again.is_new) == (2, False)
+
+
+def test_of_a_folder_inside_a_repository_its_subtree_is_pushed(heroku, git, tmp_path, messages):
+    folder = worker(git, tmp_path / "repo" / "apps" / "my worker")
+    (tmp_path / "repo" / "elsewhere.txt").write_text("a change outside of the folder")
+    git("checkout", "--quiet", "--detach")
+    done = heroku.deploy(folder, git=True)
+    assert done.tasks == ("task",)
+    assert any(message.startswith("Pushing a detached HEAD, commit ") for message in messages)
+    assert not any("not in HEAD" in message for message in messages)
+
+
+def test_a_broken_build_shows_its_output_and_changes_nothing(heroku, repo, git):
+    (repo / ".gitmodules").write_text('[submodule "lib"]\n\tpath = lib\n\turl = /no/such/repository\n')
+    git("add", "--all")
+    git("update-index", "--add", "--cacheinfo", f"160000,{git('rev-parse', 'HEAD')},lib")
+    git("commit", "--quiet", "--message", "a submodule that cannot be fetched")
+    with pytest.raises(BuildFailed, match=r"(?s)previous release stays active.*Push rejected to shop") as caught:
+        heroku.deploy(repo, git=True)
+    assert "The submodules cannot be fetched" in caught.value.output
+    assert [release.version for release in heroku.releases()] == [1]
+
+
+def test_commits_of_others_are_not_replaced(heroku, repo, git):
+    heroku.deploy(repo, git=True)
+    git("commit", "--quiet", "--amend", "--message", "another history")
+    with pytest.raises(HerokuMagicError, match=r"shop has commits on main that HEAD does not have.*--force"):
+        heroku.deploy(repo, git=True)
+
+
+def test_a_commit_that_the_app_had_before_a_rollback_is_not_silently_skipped(heroku, repo, git):
+    heroku.deploy(repo, git=True)
+    git("commit", "--quiet", "--allow-empty", "--message", "newer")
+    heroku.deploy(repo, git=True)
+    heroku.rollback(2)
+    with pytest.raises(HerokuMagicError, match="was pushed to shop before, and the app runs v4"):
+        heroku.deploy(repo, git=True)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "problem"),
+    [
+        (shutil.rmtree, "is not a folder"),
+        (lambda repo: shutil.rmtree(repo / ".git"), "is not in a git repository. Commit the files"),
+        (lambda repo: subprocess.run(["git", "update-ref", "-d", "HEAD"], cwd=repo, check=True), "has no commit yet"),
+    ],
+    ids=["no folder", "no repository", "no commit"],
+)
+def test_what_cannot_be_pushed_is_refused(repo, prepare, problem):
+    prepare(repo)
+    with pytest.raises(DeployRefused, match=problem):
+        read_commit(repo)
+
+
+def test_a_folder_without_committed_files_is_refused(repo):
+    init(repo / "fresh")
+    with pytest.raises(DeployRefused, match="HEAD has no files of"):
+        read_commit(repo / "fresh")
+
+
+def test_a_secret_in_head_is_refused_unless_it_is_allowed(repo, git):
+    (repo / ".env").write_text("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY\n")
+    git("add", "--force", ".env")
+    git("commit", "--quiet", "--message", "a mistake")
+    (repo / "Procfile").write_text("changed: true\n")
+    commit = read_commit(repo)
+    assert commit.notes[1:] == ["1 changed file is not in HEAD and is not pushed"]
+    with pytest.raises(DeployRefused, match=r"\.env"):
+        pack_commit(commit)
+    archive = pack_commit(commit, allow=[".env"])
+    assert ".env" in archive.names
+    assert archive.texts["Procfile"].startswith("task: python")
+    assert git("status", "--porcelain") == "M Procfile"
+
+
+def test_without_git_the_error_says_so(repo, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(DeployRefused, match="git was not found on PATH"):
+        read_commit(repo)
