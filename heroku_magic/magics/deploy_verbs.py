@@ -49,7 +49,7 @@ class DeployVerbs(VerbGroup):
         from heroku_magic.display import RunOutput
 
         deploy = heroku.start_deploy(
-            line.word or "worker", allow=line.options.get("allow", ()), git=self._is_set(line, "git")
+            line.word or "worker", allow=line.options.get("allow", ()), git="git" in line.options
         )
         output = RunOutput(deploy, quiet=self._is_set(line, "quiet"), verbose=self._is_set(line, "verbose"))
         try:
