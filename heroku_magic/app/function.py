@@ -79,6 +79,16 @@ class Function(Generic[P, T]):
         """
         return value(run_to_end(lambda: self.submit(*args, **kwargs)))  # type: ignore[no-any-return]  # what came through a log has no type
 
+    async def remote_async(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the function on a dyno as `remote` does, without blocking the event loop; cancelling stops the dyno."""
+        import asyncio
+
+        from heroku_magic.runs.event_loop import start_in_thread, wait_until_done
+
+        run = await start_in_thread(lambda: self.submit(*args, **kwargs))
+        await wait_until_done(run)
+        return await asyncio.to_thread(value, run)
+
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Run:
         """Start a call on a dyno and return its run at once.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle.minify import minify
+from heroku_magic.bundle.minify import minify, parse
 from heroku_magic.bundle.payload import encode
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
@@ -250,7 +250,7 @@ def _cloudpickle(*, can_pickle: bool) -> str:
     """Return the minified text of the installed cloudpickle, for apps that do not have it."""
     spec = importlib.util.find_spec("cloudpickle.cloudpickle")
     text = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
-    names = [one.name for one in ast.parse(text).body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
+    names = [one.name for one in parse(text).body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
     unused = _UNUSED if can_pickle else f"{_UNUSED}|{_ONLY_PICKLES}"
     return minify(text, [name for name in names if not re.search(unused, name)])
 

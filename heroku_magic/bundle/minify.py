@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_LOCK = threading.Lock()
 
 
 def minify(source: str, names: Iterable[str] | None = None) -> str:
@@ -20,11 +24,23 @@ def minify(source: str, names: Iterable[str] | None = None) -> str:
     >>> minify('import os\ndef f(n: int) -> int:\n    "Doc."\n    return n  # why\ndef g(): pass\n', ["f"])
     'import os\n\ndef f(n):\n return n'
     """
-    tree = _Minifier().visit(ast.parse(source))
+    tree = _Minifier().visit(parse(source))
     if names is not None:
         tree.body = _select(tree.body, set(names))
     text = ast.unparse(ast.fix_missing_locations(tree))
     return re.sub(r"(?m)^ +", lambda indent: " " * (len(indent[0]) // 4), text)
+
+
+def parse(source: str) -> ast.Module:
+    """Parse a module. Of several threads, one at a time.
+
+    Python 3.11 can fail with SystemError when two threads parse: https://github.com/python/cpython/issues/106905
+    """
+    with _LOCK:
+        for _ in range(3):
+            with suppress(SystemError):
+                return ast.parse(source)
+        return ast.parse(source)
 
 
 def _select(body: list[ast.stmt], names: set[str]) -> list[ast.stmt]:

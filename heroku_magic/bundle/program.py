@@ -10,6 +10,7 @@ import tokenize
 import warnings
 from dataclasses import dataclass
 
+from heroku_magic.bundle.minify import parse
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean_line
@@ -34,7 +35,7 @@ class Program:
         if not re.search("multiprocessing|Process", self.text):
             return ""
         kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        body = ast.parse(self.text).body
+        body = parse(self.text).body
         kept: list[ast.stmt] = [one for one in body if isinstance(one, kinds) or _is_constant(one)]
         return ast.unparse(ast.Module(kept, []))
 

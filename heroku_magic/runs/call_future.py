@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from concurrent.futures import Future
 from functools import partial
@@ -24,6 +23,8 @@ class CallFuture(Future[Any]):
         super().add_done_callback(self._call_back)
 
     def __await__(self) -> Generator[Any, None, Any]:
+        import asyncio
+
         return asyncio.wrap_future(self).__await__()
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:

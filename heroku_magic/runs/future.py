@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from heroku_magic.errors import HerokuMagicError
 from heroku_magic.runs.callbacks import call_in_turn
@@ -13,7 +13,7 @@ from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     import pandas as pd
     from typing_extensions import Self
@@ -47,6 +47,22 @@ class TableFuture(ABC, Generic[Error]):
 
     def _result_was_read(self) -> None:
         """Clean up what was kept only until somebody has the result."""
+
+    def __await__(self) -> Generator[Any, None, pd.DataFrame | None]:
+        """Wait for `result()` in an event loop. Cancelling that cancels the work; `asyncio.shield` prevents it."""
+        return self._result_in_loop().__await__()
+
+    async def _result_in_loop(self) -> pd.DataFrame | None:
+        import asyncio
+
+        from heroku_magic.runs.event_loop import wait_until_done
+
+        await wait_until_done(self)
+        return await asyncio.to_thread(self.result)  # a large table takes a while
+
+    @abstractmethod
+    def cancel(self) -> bool:
+        """Request the end of the work; return False if it has ended."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the work has ended.

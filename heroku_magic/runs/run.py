@@ -16,7 +16,7 @@ from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.snapshot import SAME_NAMES, RunSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     import pandas as pd
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from heroku_magic.runs.detached import Detached
     from heroku_magic.runs.dyno_guard import DynoGuard
     from heroku_magic.runs.spec import RunSpec
+
+EVENTS_TICK = 0.5  # seconds after which a thread that waits for events looks whether they are wanted
 
 
 class Run(TableFuture[HerokuMagicError]):
@@ -256,6 +258,12 @@ class Run(TableFuture[HerokuMagicError]):
 
     def __iter__(self) -> Iterator[Event]:
         return (event for event in self.events() if event is not None)
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        """Yield every event from the first one on, in an event loop; cancelling the wait for one cancels the run."""
+        from heroku_magic.runs.event_loop import iterate
+
+        return iterate(self, self.events(EVENTS_TICK))
 
     def events(self, timeout: float | None = None) -> Iterator[Event | None]:
         """Yield every event from the first one on, until about a second after the end.

@@ -1,0 +1,82 @@
+"""Waits for runs in an event loop without blocking it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from heroku_magic.runs.background import start_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+T = TypeVar("T")
+
+
+class Cancellable(Protocol):
+    """A run or a sweep."""
+
+    def cancel(self) -> bool:
+        """Request its end."""
+
+    def call_when_done(self, callback: Callable[[Any], None]) -> None:
+        """Call a function when it has ended, or at once."""
+
+
+async def wait_until_done(job: Cancellable) -> None:
+    """Wait for the end of a job; cancelling the wait cancels the job."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def end(_: Any) -> None:
+        with suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(ended.set)
+
+    job.call_when_done(end)
+    try:
+        await ended.wait()
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+
+
+async def start_in_thread(start: Callable[[], Cancellable]) -> Any:
+    """Return the job that a function starts, which may take a while; a cancelled wait cancels the job, too."""
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(lambda one: one.cancelled() or one.exception() or one.result().cancel())
+        raise
+
+
+async def iterate(job: Cancellable, items: Iterator[T | None]) -> AsyncIterator[T]:
+    """Yield the items of an iterator that blocks; cancelling the wait for one cancels the job.
+
+    items: has a None every now and then, so that its thread notices that nobody wants more.
+    """
+    loop, has_left = asyncio.get_running_loop(), threading.Event()
+    queue: asyncio.Queue[tuple[T, ...]] = asyncio.Queue()
+
+    def put(*item: T) -> None:
+        with suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(queue.put_nowait, item)
+
+    def read() -> None:
+        for item in items:
+            if has_left.is_set():
+                return
+            if item is not None:
+                put(item)
+        put()
+
+    start_thread(read, "heroku-events", lambda _: put())
+    try:
+        while item := await queue.get():
+            yield item[0]
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+    finally:
+        has_left.set()
