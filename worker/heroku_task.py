@@ -247,17 +247,13 @@ def progress(items: Iterable[T], total: int | None = None, text: str | None = No
 # -- sending records -------------------------------------------------------------------------------
 
 
-def _find_sha256() -> Any:
-    """Return the interpreter's own implementation of SHA-256, because hashlib would load OpenSSL."""
-    for module in ("_sha2", "_sha256", "hashlib"):
-        try:
-            return importlib.import_module(module).sha256
-        except ImportError:  # Python 3.12 replaced _sha256 by _sha2
-            continue
-    raise ImportError("this Python has no SHA-256")
-
-
-_sha256 = _find_sha256()
+# The interpreter's own implementation, because hashlib would load OpenSSL. Python 3.12 replaced _sha256 by _sha2.
+for _module in ("_sha2", "_sha256", "hashlib"):
+    try:
+        _sha256 = importlib.import_module(_module).sha256
+        break
+    except ImportError:
+        continue
 
 
 class _Sender:
@@ -266,9 +262,8 @@ class _Sender:
     def __init__(self, run_key: str, nonce: str | None = None) -> None:
         match = re.fullmatch(_RUN_KEY, run_key) if run_key else None
         self._run_id = match[1] if match else ""
-        key = (bytes.fromhex(match[2]) if match else b"").ljust(64, b"\0")
-        # The two hashes of an HMAC before its text: https://www.rfc-editor.org/rfc/rfc2104
-        self._inner, self._outer = (_sha256(bytes(byte ^ pad for byte in key)) for pad in (0x36, 0x5C))
+        key = bytes.fromhex(match[2] if match else "").ljust(64, b"\0")
+        self._hashes = [_sha256(bytes(byte ^ pad for byte in key)) for pad in (0x36, 0x5C)]
         self._nonce = nonce or os.urandom(4).hex()
         self._number = 0
         self.pid, self.thread = os.getpid(), _thread.get_ident()
@@ -456,8 +451,8 @@ class _Sender:
         self._send_text(kind, _pack(_to_json(header), body))
 
     def _mac(self, text: str) -> str:
-        """Return the first 24 hex digits of the HMAC-SHA256."""
-        inner, outer = self._inner.copy(), self._outer.copy()
+        """Return the first 24 hex digits of the HMAC-SHA256, https://www.rfc-editor.org/rfc/rfc2104."""
+        inner, outer = (one.copy() for one in self._hashes)
         inner.update(text.encode("ascii"))
         outer.update(inner.digest())
         return str(outer.hexdigest()[:24])
@@ -484,18 +479,12 @@ _to_json = json.JSONEncoder(separators=(",", ":")).encode
 _record_fd = 1  # the file descriptor that records are written to
 
 
-_level, _worth = 6, 0.95  # of zlib, for content that it reduces to less than this share
-
-
 def _pack(header: str, body: bytes) -> str:
     """Compress a JSON header and the bytes after it, as Base64."""
     import zlib
     from binascii import b2a_base64
 
-    data = header.encode("ascii") + b"\n" + body
-    sample = b"".join(data[at : at + 2000] for at in range(0, len(data), len(data) // 10))
-    is_worth_it = len(data) < MAX_BATCH_BYTES or len(zlib.compress(sample, 1)) < _worth * len(sample)
-    return b2a_base64(zlib.compress(data, _level if is_worth_it else 0), newline=False).decode("ascii")
+    return b2a_base64(zlib.compress(header.encode("ascii") + b"\n" + body, 6), newline=False).decode("ascii")
 
 
 def _unpack(text: str) -> str:

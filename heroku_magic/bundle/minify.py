@@ -1,7 +1,7 @@
 """Reduce a module's source to the code that some of its names need.
 
-A dyno's environment is small and nobody reads the source there, so docstrings, comments, annotations
-and unused definitions are removed.
+A dyno's environment is small and nobody reads the source there, so docstrings, comments, annotations,
+blank lines and unused definitions are removed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def minify(source: str, names: Iterable[str] | None = None) -> str:
     r"""Return a module's source with only the code that these names need; None keeps all definitions.
 
     >>> minify('import os\ndef f(n: int) -> int:\n    "Doc."\n    return n  # why\ndef g(): pass\n', ["f"])
-    'import os\n\ndef f(n):\n return n'
+    'import os\ndef f(n):\n return n'
     """
     tree = _Minifier().visit(parse(source))
     if names is not None:
         tree.body = _select(tree.body, set(names))
     text = ast.unparse(ast.fix_missing_locations(tree))
-    return re.sub(r"(?m)^ +", lambda indent: " " * (len(indent[0]) // 4), text)
+    return re.sub(r"(?m)^ +", lambda indent: " " * (len(indent[0]) // 4), re.sub(r"\n{2,}", "\n", text))
 
 
 def parse(source: str) -> ast.Module:
@@ -99,6 +99,8 @@ class _Minifier(ast.NodeTransformer):
 
 def _is_skipped_on_dyno(statement: ast.stmt) -> bool:
     """Whether a statement is only for type checkers, or runs only where the file is a script."""
+    if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+        return True
     if not isinstance(statement, ast.If):
         return False
     test = ast.unparse(statement.test)

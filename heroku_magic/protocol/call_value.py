@@ -10,16 +10,19 @@ from heroku_magic.protocol.typed_decoder import TAG, Decoder
 from heroku_magic.text.redact import NO_MASK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from heroku_magic.protocol.tables import Table
     from heroku_magic.text.redact import Mask
 
 
-def decode_row(row: Any, mask: Mask, *, allow_pickle: bool) -> dict[str, Any]:
+def decode_row(row: Any, mask: Mask, body: bytes | bytearray = b"", *, allow_pickle: bool) -> dict[str, Any]:
     """Return the row of a function's value with that value as it was on the dyno.
 
-    allow_pickle: whether a pickle is loaded, which can run any code. Raises ValueError for what cannot be decoded.
+    body: the bytes of the value that arrived before the row, unless the row has them. allow_pickle: whether a pickle is
+    loaded, which can run any code. Raises ValueError for what cannot be decoded.
     """
     if not isinstance(row, dict) or "value" not in row:
         raise ValueError("a row of a function has no value")
@@ -27,9 +30,10 @@ def decode_row(row: Any, mask: Mask, *, allow_pickle: bool) -> dict[str, Any]:
     if isinstance(form, dict) and form.get(TAG) == "pickle":
         if not allow_pickle:
             raise ValueError("the value is a pickle, which is loaded only with allow_pickle=True")
-        return {"value": _unpickle(a2b_base64(form["v"]))}
+        return {"value": _unpickle(a2b_base64(form["v"]) if "v" in form else body)}
 
-    return {"value": Decoder(a2b_base64(row.get("body", "")), _Builder(mask), mask.text).decode(form)}
+    own = a2b_base64(row["body"]) if "body" in row else body
+    return {"value": Decoder(own, _Builder(mask), mask.text).decode(form)}
 
 
 class _Builder:
@@ -38,7 +42,7 @@ class _Builder:
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
 
-    def __call__(self, chunks: list[tuple[dict[str, Any], bytes]]) -> pd.DataFrame:
+    def __call__(self, chunks: Iterable[tuple[dict[str, Any], bytes]]) -> pd.DataFrame:
         from heroku_magic.protocol.dataframe import frame
 
         table = frame([read_table(header, body).redacted(self._mask) for header, body in chunks], {})
@@ -61,7 +65,7 @@ def restore(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     return frame
 
 
-def _unpickle(data: bytes) -> Any:
+def _unpickle(data: bytes | bytearray) -> Any:
     import pickle
 
     try:

@@ -19,7 +19,7 @@ import pandas as pd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
 _OFFSET = re.compile(r"(?:UTC)?([+-])(\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?")
@@ -46,23 +46,30 @@ def masked(values: Any, mask: Any) -> Any:
 def series(column: Any) -> Any:
     """Return a column of a table as a Series.
 
-    column: has `head` (attributes as in the wire format), `values` (a list, or the bytes of numbers),
-    `mask` (bytes, if there are nulls), and `dictionary` (the column of the values that codes refer to, or None).
+    column: has `head` (attributes as in the wire format), `values` (a list, the bytes of numbers, or the bytes of each
+    chunk of them), `mask` (likewise, if there are nulls), and `dictionary` (the column of the values that codes refer
+    to, or None).
     """
     head = column.head
     if isinstance(column.values, list):
         result = _listed(column.values, head)
     elif column.dictionary is not None:
-        result = _decoded(np.frombuffer(column.values, dtype=head.numbers), column)
+        result = _decoded(_array(column.values, head.numbers), column)
     else:
-        numbers = np.frombuffer(column.values, dtype=head.numbers).copy()
+        numbers = _array(column.values, head.numbers)
         if head.mask:
-            result = masked(numbers, np.frombuffer(column.mask, dtype=bool).copy())
+            result = masked(numbers, _array(column.mask, "bool"))
         elif head.dtype.startswith(("datetime", "timedelta", "period")):
             result = _times(numbers, head.dtype)
         else:
             result = pd.Series(numbers)
     return _as_arrow(result, head.source) if head.source.endswith("[pyarrow]") else result
+
+
+def _array(chunks: bytes | tuple[bytes, ...], dtype: str) -> Any:
+    """Return bytes as an array of its own, which needs no other memory."""
+    parts = chunks if isinstance(chunks, tuple) else (chunks,)
+    return np.concatenate([np.frombuffer(part, dtype) for part in parts])
 
 
 def _listed(values: list[Any], head: Any) -> Any:
@@ -164,24 +171,28 @@ def read_label(label: Sequence[Any]) -> Any:
 # -- on the dyno: tables that the notebook sent, which are not checked -----------------------------
 
 
-def build_frame(chunks: list[tuple[dict[str, Any], bytes]]) -> Any:
-    """Return the DataFrame of chunks as (header, bytes), with numbers for labels."""
-    return _read_chunks([header for header, _ in chunks], _buffers(chunks))
+def build_frame(chunks: Iterable[tuple[dict[str, Any], bytes]], *, copy: bool = True) -> Any:
+    """Return the DataFrame of chunks as (header, bytes), with numbers for labels.
 
-
-def _buffers(chunks: list[tuple[dict[str, Any], bytes]]) -> Iterator[bytes]:
+    Its columns are joined as lists and bytes, before they have a dtype. copy: into common blocks.
+    """
+    parts, count = [], 0
     for header, body in chunks:
-        at = 0
-        for size in header["sizes"]:
-            yield body[at : at + size]
-            at += size
+        buffers = _buffers(header["sizes"], body)
+        parts.append([_read(head, header["rows"], buffers) for head in header["columns"]])
+        count += header["rows"]
+    pieces, columns = [*zip(*parts)], []  # noqa: B905 - new in Python 3.10
+    parts.clear()
+    while pieces:  # what has become a column is freed
+        columns.append(series(_join(pieces.pop(0))))
+    return pd.DataFrame(dict(enumerate(columns)), index=range(count), copy=copy)
 
 
-def _read_chunks(chunks: list[dict[str, Any]], buffers: Iterator[bytes]) -> Any:
-    """Return a table, whose columns are joined as lists and bytes, before they have a dtype."""
-    parts = [[_read(head, chunk["rows"], buffers) for head in chunk["columns"]] for chunk in chunks]
-    columns = [series(_join(pieces)) for pieces in zip(*parts)]  # noqa: B905 - new in Python 3.10
-    return pd.DataFrame(dict(enumerate(columns)), index=range(sum(chunk["rows"] for chunk in chunks)))
+def _buffers(sizes: list[int], body: bytes) -> Iterator[bytes]:
+    at = 0
+    for size in sizes:
+        yield body[at : at + size]
+        at += size
 
 
 def _read(head: dict[str, Any], rows: int, buffers: Iterator[bytes]) -> Any:
@@ -205,6 +216,6 @@ def _read(head: dict[str, Any], rows: int, buffers: Iterator[bytes]) -> Any:
 
 def _join(pieces: Sequence[Any]) -> Any:
     column, parts = pieces[0], [piece.values for piece in pieces]  # noqa: PD011 - not of pandas
-    column.values = [*chain.from_iterable(parts)] if isinstance(column.values, list) else b"".join(parts)
-    column.mask = b"".join(piece.mask for piece in pieces)
+    column.values = [*chain.from_iterable(parts)] if isinstance(column.values, list) else tuple(parts)
+    column.mask = tuple(piece.mask for piece in pieces)
     return column

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MAX_EXACT = 2**53  # a float represents every integer up to here
 _DTYPES = {bool: "bool", int: "int64", float: "float64"}
+_LARGE = 20_000_000  # bytes of a table whose columns are not copied into common blocks
+_MANY = 100  # columns from which on pandas warns about a table without such blocks
 _UNITS = ("s", "ms", "us", "ns")
 
 
@@ -35,7 +37,9 @@ def concat(
     for label in dict.fromkeys(label for _, table in tables for label in table):
         if label not in columns:
             columns[label] = join([(rows, table.get(label)) for rows, table in tables])
-    frame = pd.DataFrame(dict(enumerate(columns.values())), index=range(sum(rows for rows, _ in tables)))
+    is_large = len(columns) < _MANY and sum(column.memory_usage() for column in columns.values()) > _LARGE
+    index = range(sum(rows for rows, _ in tables))
+    frame = pd.DataFrame(dict(enumerate(columns.values())), index=index, copy=not is_large)
     frame.columns = label_index([*columns], names)
     return frame
 

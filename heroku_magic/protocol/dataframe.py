@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.protocol.tables import Table
+from heroku_magic.protocol.tables import Table, joined
 from heroku_magic.text.sanitize import LINE, clipped
 
 if TYPE_CHECKING:
@@ -38,11 +39,18 @@ def frame(
 
 def fault(parts: Sequence[Rows | Table]) -> str | None:
     """Return why the parts cannot become a DataFrame on this computer, or None."""
+    if all(isinstance(part, Table) and _is_plain(part) for part in parts):
+        return None
     try:
         frame(parts, {})
     except Exception as error:  # noqa: BLE001 - whatever pandas raises for a value
         return f"a table cannot be read here ({type(error).__name__}: {clipped(str(error), LINE)})"
     return None
+
+
+def _is_plain(part: Table) -> bool:
+    heads = [column.head for column in part.columns.values()]
+    return all(head.coding == "numbers" and head.dtype == head.numbers and head.label is None for head in heads)
 
 
 def partial_frame(parts: Sequence[Rows | Table], facts: Mapping[str, Any]) -> pd.DataFrame | None:
@@ -97,14 +105,24 @@ def _label(label: Label) -> Any:
 
 
 def _merged(parts: Iterable[Rows | Table]) -> list[list[Mapping[str, Any]] | Table]:
-    """Join consecutive rows, so that the dtype of a column depends on all of them."""
+    """Join consecutive rows, so that the dtype of a column depends on all of them, and chunks of a table."""
     merged: list[Any] = []
-    for part in parts:
-        if isinstance(part, Table):
-            merged.append(part)
-        elif merged and isinstance(merged[-1], list):
-            merged[-1].extend(part.rows)
+    for _, group in groupby(parts, type):
+        same: list[Any] = [*group]
+        if isinstance(same[0], Table):
+            merged += map(joined, _runs(same))
         else:
-            merged.append(list(part.rows))
+            merged.append([row for part in same for row in part.rows])
     # An empty list of rows only means that there is a table.
     return [part for part in merged if part] if len(merged) > 1 and any(merged) else merged[:1]
+
+
+def _runs(tables: Iterable[Any]) -> list[list[Table]]:
+    """Return tables in groups that continue each other."""
+    runs: list[list[Table]] = []
+    for table in tables:
+        if runs and table.continues(runs[-1][0]):
+            runs[-1].append(table)
+        else:
+            runs.append([table])
+    return runs

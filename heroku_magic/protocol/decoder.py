@@ -35,10 +35,11 @@ class RecordDecoder:
     joins: whether the results of several processes are one result, as of `a && b`. Otherwise the platform started the
     same command more than once, and the result comes from exactly one process, never from a mixture.
     doubt: why the result cannot be trusted whatever its records are, if the reader of the log knows a reason.
+    is_lossless: whether the lines come over a connection, where only the memory limits a file or a value.
     """
 
     def __init__(self, key: RunKey, mask: Mask = NO_MASK, *, allow_pickle: bool = False) -> None:
-        self.joins = False
+        self.joins = self.is_lossless = False
         self.doubt = ""
         self._key = key
         self._secrets = RecordSecrets(key, mask)
@@ -77,7 +78,8 @@ class RecordDecoder:
     def _take(self, record: re.Match[str], timestamp: str) -> list[Record]:
         nonce, number, kind, mac, payload = record.groups()
         process = self._processes.setdefault(
-            nonce, HelperProcess(self._secrets, self._memory, allow_pickle=self._allow_pickle)
+            nonce,
+            HelperProcess(self._secrets, self._memory, allow_pickle=self._allow_pickle, is_lossless=self.is_lossless),
         )
         process.note_time(timestamp)
         records = process.take(int(number), kind, mac, payload)

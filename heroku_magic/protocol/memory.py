@@ -41,12 +41,12 @@ class MemoryBudget:
     def charge_json(self, text: bytes) -> None:
         """Count rows, or other values, as JSON. Raises ResultTooLarge."""
         count = text.count
-        self._charge(len(text) + _OBJECT * count(b"{") + _LIST * count(b"[") + _VALUE * count(b","))
+        self.charge(len(text) + _OBJECT * count(b"{") + _LIST * count(b"[") + _VALUE * count(b","))
 
     def charge_table(self, size: int, rows: int, names: Iterable[str]) -> None:
         """Count a chunk of a table with its buffers' size. Raises ResultTooLarge."""
         columns = [*names]
-        self._charge(max(size, _CELL * rows * max(len(columns), 1)))
+        self.charge(max(size, _CELL * rows * max(len(columns), 1)))
         self._charge_cells(rows, columns)
 
     def charge_rows(self, rows: Sequence[Mapping[str, object]]) -> None:
@@ -59,7 +59,8 @@ class MemoryBudget:
         if self._rows * len(self._names) * _CELL > self._limit:
             self.exceed()
 
-    def _charge(self, size: int) -> None:
+    def charge(self, size: int) -> None:
+        """Count bytes. Raises ResultTooLarge."""
         if size > self.left:
             self.exceed()
         self._used += size

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 MAX_RECORD_BYTES = 64_000_000  # unpacked, so that a few short lines cannot fill the memory
 MAX_SMALL_BYTES = 2_000_000  # of a record that is read even after the limit of the result was exceeded
-MAX_FILE_BYTES = 5_000_000  # of all files of a run
+MAX_FILE_BYTES = 5_000_000  # of all files of a run, in a log
+RECEIVED = "bytes received"
 _SMALL = frozenset({"task", "failure", "end"})
 _KINDS: dict[str, type[Declaration | Progress | Metric | Failure | End]] = {
     "task": Declaration,
@@ -62,17 +63,18 @@ class RecordSecrets:
 class HelperProcess:
     """The records of one process of the task, ordered by number."""
 
-    def __init__(self, secrets: RecordSecrets, memory: MemoryBudget, *, allow_pickle: bool) -> None:
+    def __init__(self, secrets: RecordSecrets, memory: MemoryBudget, *, allow_pickle: bool, is_lossless: bool) -> None:
         self._secrets = secrets
         self._memory = memory
         self._allow_pickle = allow_pickle
+        self._is_lossless = is_lossless
         self._is_typed = False
         self._undecodable = ""
         self._next = 0
         self._held: dict[int, tuple[str, str, str]] = {}
         self._payloads: list[str] = []
         self._macs = hashlib.sha256()
-        self._file = bytearray()
+        self._file, self._body = bytearray(), bytearray()
         self._file_bytes = 0
         self._last: int | None = None
         self._unassigned: deque[Record] = deque()
@@ -143,7 +145,7 @@ class HelperProcess:
         self._store(record)
         return [record] if record is not None else []
 
-    def _read(self, kind: str, payload: str) -> Record | None:
+    def _read(self, kind: str, payload: str) -> Record | None:  # noqa: PLR0911 - one per kind
         """Parse a record by its kind; unknown kinds are not part of the result."""
         data = self._unpacked(kind, payload)
         text, _, body = data.partition(b"\n")
@@ -164,6 +166,8 @@ class HelperProcess:
             return read_table(header, body).redacted(mask)
         if kind == "file":
             return self._add_file(msgspec.convert(header, _FilePart), body)
+        if kind == "body":
+            return self._add_to_body(header["at"], body)
         if kind == "return":
             return self._check_order(msgspec.convert({"returns": header}, Returns))
         record = msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
@@ -184,18 +188,30 @@ class HelperProcess:
         """
         if payload.startswith(("[", "{")):
             return payload.encode("utf-8", "replace")
-        most = MAX_SMALL_BYTES if kind in _SMALL else min(MAX_RECORD_BYTES, self._memory.left + 1)
+        left = self._memory.left + 1
+        most = MAX_SMALL_BYTES if kind in _SMALL else left if self._is_lossless else min(MAX_RECORD_BYTES, left)
         unzip = zlib.decompressobj()
         data = unzip.decompress(a2b_base64(payload), most)
         if not unzip.eof:
-            if most < MAX_RECORD_BYTES and kind not in _SMALL:
+            if most == left and kind not in _SMALL:
                 self._memory.exceed()
             raise ValueError("the record is too large")
         return data
 
+    def _add_to_body(self, at: int, data: bytes) -> Progress:
+        """Add bytes to those of the value that a later row holds; the first ones begin another value."""
+        if at == 0:
+            self._body = bytearray()
+        if at != len(self._body):
+            raise ValueError("bytes of a value are missing")
+        self._memory.charge(len(data))
+        self._body += data
+        return Progress(len(self._body), None, RECEIVED)
+
     def _decode_values(self, rows: list[Any], mask: Mask) -> Rows:
+        body, self._body = self._body, bytearray()
         try:
-            return Rows([decode_row(row, mask, allow_pickle=self._allow_pickle) for row in rows], typed=True)
+            return Rows([decode_row(row, mask, body, allow_pickle=self._allow_pickle) for row in rows], typed=True)
         except ValueError as error:
             self._undecodable = clean_line(str(error)[:500])
             raise
@@ -206,13 +222,19 @@ class HelperProcess:
             raise ValueError("the calls are out of order")
         return returns
 
-    def _add_file(self, head: _FilePart, body: bytes) -> File | None:
+    def _add_file(self, head: _FilePart, body: bytes) -> File | Progress:
         self._file_bytes += len(body)
-        self._file = self._file + body if head.part else bytearray(body)
-        is_last = head.part + 1 == head.parts
-        if self._file_bytes > MAX_FILE_BYTES or (is_last and len(self._file) != head.size):
+        if self._is_lossless:
+            self._memory.charge(len(body))
+        if head.part == 0:
+            self._file = bytearray()
+        self._file += body
+        if head.part + 1 < head.parts:
+            return Progress(len(self._file), head.size, RECEIVED)
+        if (self._file_bytes > MAX_FILE_BYTES and not self._is_lossless) or len(self._file) != head.size:
             raise ValueError("the files are too large, or a file does not have its declared size")
-        return File(_file_name(head.name), bytes(self._file)) if is_last else None
+        content, self._file = self._file, bytearray()
+        return File(_file_name(head.name), bytes(content))
 
     def _store(self, record: Record | None) -> None:
         if isinstance(record, (Rows, Table)):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from heroku_magic.text.redact import Mask
 
@@ -74,18 +74,19 @@ class TableHeader(msgspec.Struct, frozen=True):
 class Column(msgspec.Struct, frozen=True):
     """One column of a chunk.
 
-    values: the bytes of the numbers, or a list for the coding `json`. mask: one byte per value, 1 for null.
+    values: the bytes of the numbers (of joined chunks: a tuple), or a list for the coding `json`. mask: one byte per
+    value, 1 for null (likewise).
     dictionary: the values that codes refer to.
     """
 
     head: ColumnHeader
-    values: bytes | list[Any]
-    mask: bytes | None = None
+    values: bytes | tuple[bytes, ...] | list[Any]
+    mask: bytes | tuple[bytes, ...] | None = None
     dictionary: Column | None = msgspec.field(default=None, name="of")
 
     def redacted(self, mask: Mask) -> Column:
         """Return the column with its secrets masked."""
-        values = self.values if isinstance(self.values, bytes) else mask.value(self.values)
+        values = mask.value(self.values) if isinstance(self.values, list) else self.values
         dictionary = None if self.dictionary is None else self.dictionary.redacted(mask)
         return msgspec.structs.replace(self, values=values, dictionary=dictionary)
 
@@ -104,12 +105,34 @@ class Table(msgspec.Struct, frozen=True):
     names: list[Label] = []
     call: dict[str, Any] | None = None
 
+    def continues(self, other: Table) -> bool:
+        """Whether both have the same columns of numbers, so that their bytes can be joined."""
+        heads, others = ([one.head for one in table.columns.values()] for table in (self, other))
+        are_numbers = all(head.coding == "numbers" and not head.source for head in heads)
+        return are_numbers and heads == others and self.names == other.names
+
     def redacted(self, mask: Mask) -> Table:
         """Return the chunk with its secrets masked."""
         if not mask:
             return self
         columns = {mask.text(name): column.redacted(mask) for name, column in self.columns.items()}
         return msgspec.structs.replace(self, columns=columns)
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """Return tables that continue each other as one table, without a copy of their bytes."""
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    columns = {
+        name: msgspec.structs.replace(
+            column,
+            values=tuple(table.columns[name].values for table in tables),
+            mask=column.mask and tuple(table.columns[name].mask for table in tables),
+        )
+        for name, column in first.columns.items()
+    }
+    return msgspec.structs.replace(first, length=sum(table.length for table in tables), columns=columns)
 
 
 def read_table(header: Any, body: bytes) -> Table:

@@ -11,7 +11,7 @@ from enum import Enum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, ClassVar
 
 TAG = "$"
@@ -21,7 +21,8 @@ _PURE_PATHS = ("PurePosixPath", "PureWindowsPath")
 class Decoder:
     """Decodes what an Encoder wrote. Raises ValueError for anything else.
 
-    build: makes a DataFrame of chunks as (header, bytes). read_text: applied to every text.
+    body: bytes, or what can be sliced like them. build: makes a DataFrame of chunks as (header, bytes). read_text:
+    applied to every text.
 
     >>> Decoder(b"", list).decode({"$": "tuple", "v": [1, {"$": "complex", "v": [0.0, 1.0]}]})
     (1, 1j)
@@ -29,8 +30,8 @@ class Decoder:
 
     def __init__(
         self,
-        body: bytes,
-        build: Callable[[list[tuple[dict[str, Any], bytes]]], Any],
+        body: Any,
+        build: Callable[[Iterable[tuple[dict[str, Any], bytes]]], Any],
         read_text: Callable[[str], str] = str,
     ) -> None:
         self._body = body
@@ -62,7 +63,7 @@ class Decoder:
             raise ValueError("an array of objects has no bytes")
         data = self._bytes(form)
         if form[TAG] == "number" and dtype.kind == "S":  # an array would drop its last zeros
-            return dtype.type(data)
+            return dtype.type(bytes(data))
         found = np.ndarray(form["shape"], dtype, data or b"\0", order=form["order"]).copy("K")
         return found if form[TAG] == "array" else found[()]
 
@@ -80,7 +81,7 @@ class Decoder:
         return np.str_(items[0]) if form["shape"] is None else np.array(items, form["dtype"]).reshape(form["shape"])
 
     def _table(self, form: Mapping[str, Any]) -> Any:
-        frame = self._build([(chunk, self._bytes(chunk)) for chunk in form["chunks"]])
+        frame = self._build((chunk, self._bytes(chunk)) for chunk in form["chunks"])
         self.restore_objects(frame, form["objects"])
         frame.index = self.decode(form["index"])
         frame.attrs.update(self.decode(form["attrs"]))
@@ -154,11 +155,15 @@ class Decoder:
         found, zone = pd.Timestamp(np.datetime64(form["v"], form["unit"])), form["zone"]
         return found if zone is None else found.tz_localize("UTC").tz_convert(_to_zone(zone))
 
-    def _bytes(self, form: Mapping[str, Any]) -> bytes:
+    def _bytes(self, form: Mapping[str, Any]) -> Any:
         data = self._body[form["at"] : form["at"] + form["size"]]
         if len(data) != form["size"] or form["at"] < 0:
             raise ValueError("some bytes of an array or a table are missing")
         return data
+
+    def _long(self, form: Mapping[str, Any]) -> Any:
+        data = bytes(self._bytes(form))
+        return data if form["of"] == "bytes" else self._read_text(data.decode("utf-8", "surrogatepass"))
 
     _BY_TAG: ClassVar[dict[str, Callable[[Decoder, Any], Any]]] = {
         "int": lambda _, form: int(form["v"], 16),
@@ -168,6 +173,7 @@ class Decoder:
         "frozenset": lambda self, form: frozenset(self._items(form)),
         "bytes": lambda _, form: _from_base64(form["v"]),
         "bytearray": lambda _, form: bytearray(_from_base64(form["v"])),
+        "long": _long,
         "complex": lambda _, form: complex(*form["v"]),
         "timedelta": lambda _, form: timedelta(*form["v"]),
         "date": lambda _, form: date.fromisoformat(form["v"]),

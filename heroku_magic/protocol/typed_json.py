@@ -29,22 +29,26 @@ _PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
 
 
 class Encoder:
-    """Encodes values; `body` collects the bytes of their arrays and tables.
+    """Encodes values; `body` collects the bytes of their arrays, tables and long texts.
 
-    chunks: writes a DataFrame as (rows, header, bytes), as the worker's helper does.
+    chunks: writes a DataFrame as (rows, header, bytes), as the worker's helper does. body: has a length, and `+=` adds
+    bytes to it.
 
     >>> encoder = Encoder(lambda frame: [])
     >>> encoder.encode({"a": (1, 2.5), 3: b"x"}, "value")
     {'$': 'dict', 'v': [['a', {'$': 'tuple', 'v': [1, 2.5]}], [3, {'$': 'bytes', 'v': 'eA=='}]]}
     """
 
-    def __init__(self, chunks: Callable[[Any], Iterable[tuple[int, dict[str, Any], bytes]]]) -> None:
-        self.body = bytearray()
+    def __init__(self, chunks: Callable[[Any], Iterable[tuple[int, dict[str, Any], bytes]]], body: Any = None) -> None:
+        self.body = bytearray() if body is None else body
         self._chunks = chunks
 
-    def encode(self, value: Any, place: str, depth: int = 0) -> Any:
+    def encode(self, value: Any, place: str, depth: int = 0) -> Any:  # noqa: PLR0911 - one per type
         """Return a value as JSON. Raises TypeError naming the type and the place, such as `value["a"][3]`."""
         kind = type(value)
+        if kind in (str, bytes) and len(value) > 100_000:  # then it is not copied into the JSON
+            data = value if kind is bytes else value.encode("utf-8", "surrogatepass")
+            return {TAG: "long", "of": kind.__name__, **self._append(data)}
         if kind in _JSON_TYPES:
             return value
         if kind is int:
