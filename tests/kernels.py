@@ -50,6 +50,9 @@ class Kernel:
         raise AssertionError(f"{text!r} was never shown")
 
 
+NOTICE = 'role="note"'
+
+
 class Output:
     """What a cell showed."""
 
@@ -57,7 +60,9 @@ class Output:
         self.messages = messages
 
     def of(self, kind):
-        return [message["content"] for message in self.messages if message["msg_type"] == kind]
+        """Return the contents of a kind of message, without notices."""
+        found = [message["content"] for message in self.messages if message["msg_type"] == kind]
+        return [content for content in found if NOTICE not in content.get("data", {}).get("text/html", "")]
 
     @property
     def text(self):

@@ -19,6 +19,7 @@ from heroku_magic.app.function import Decorator
 from heroku_magic.app.heroku import Heroku
 from heroku_magic.app.management import deployed, shown
 from heroku_magic.app.open_connections import open_connections
+from heroku_magic.display.notice import show_notice
 from heroku_magic.errors import ApiError, NotFound
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.runs.registry import places
@@ -46,7 +47,7 @@ def connect(
     pace: int | None = None,
     prices: Mapping[str, float] | None = None,
     config: Choice | None = None,
-    say: MessageCallback = print,
+    say: MessageCallback = show_notice,
 ) -> Heroku:
     """Return a connection to an app on Heroku, or to the embedded Heroku if no app is set anywhere.
 
@@ -98,7 +99,7 @@ def connect(
     return _connect_local(chosen, say) if chosen.is_local else _connect_remote(chosen, say)
 
 
-def account(*, say: MessageCallback = print) -> Account:
+def account(*, say: MessageCallback = show_notice) -> Account:
     """Return the account on Heroku if there is a token, otherwise the account of the embedded Heroku.
 
     Apps that are created on the embedded Heroku exist as long as this process.
@@ -131,7 +132,9 @@ def account(*, say: MessageCallback = print) -> Account:
     return Account(client, is_embedded=True, on_message=say)
 
 
-def create_temporary(*, region: str | None = None, stack: str | None = None, say: MessageCallback = print) -> Heroku:
+def create_temporary(
+    *, region: str | None = None, stack: str | None = None, say: MessageCallback = show_notice
+) -> Heroku:
     """Return a connection to a new app, which is destroyed when this process ends, if not before."""
     owner = account(say=say)
     return Heroku.of_new_app(owner, owner.create_temporary(region=region, stack=stack), Settings())
@@ -144,7 +147,7 @@ def temporary_app(
     region: str | None = None,
     stack: str | None = None,
     allow: Iterable[str] = (),
-    say: MessageCallback = print,
+    say: MessageCallback = show_notice,
 ) -> Iterator[Heroku]:
     """Deploy a folder to a new app for the duration of a `with` block.
 
@@ -216,7 +219,7 @@ def _shared(url: str, app: str, token: Secret, *, source: str, chosen: Settings,
     return connection
 
 
-def open_apps(say: MessageCallback = print) -> list[Heroku]:
+def open_apps(say: MessageCallback = show_notice) -> list[Heroku]:
     """Return the apps on the embedded Herokus of this process, and those that its runs went to, if they answer."""
     servers = {server.url: server for server in running()}
     went_to = {(place.host, place.app) for place in places().values()}

@@ -12,7 +12,7 @@ from heroku_magic.app.executor_app import ExecutorApp
 from heroku_magic.app.function import Decorator
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
-from heroku_magic.display.sweep_output import sweep_bundle
+from heroku_magic.display import job_display
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
 from heroku_magic.runs.options import RunOptions, SweepOptions, pick, split
@@ -277,7 +277,6 @@ class Heroku(ExecutorApp):
             ).start()
             if runner is not None:
                 sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.size))
-            sweep.draw = sweep_bundle
             _remember(sweep)
             return sweep
 
@@ -350,3 +349,4 @@ _last: Run | Sweep | None = None
 def _remember(run: Run | Sweep) -> None:
     global _last  # noqa: PLW0603 - `heroku_magic.last` is one value per process, by design
     _last = run
+    run.job_display = job_display

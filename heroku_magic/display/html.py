@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from heroku_magic.display import words
+from heroku_magic.display.attachments import MOST_BYTES, AttachmentEncoder
 from heroku_magic.display.run_view import MAX_LINES
 from heroku_magic.display.value_scale import COLOURS
 from heroku_magic.text import sgr
@@ -33,10 +34,11 @@ FINAL_LOG = 190_000
 _MARK_TONES = {words.MARKS[state]: words.TONES[state] for state in ("done", "failed", "running")}
 
 
-def run_html(view: RunView, *, final: bool, with_error: bool = False) -> str:
+def run_html(view: RunView, *, final: bool, with_error: bool = False, with_pictures: bool = False) -> str:
     """Draw a run as it is now; `final`: as it remains in the notebook.
 
-    with_error: include the text of the failure, where no exception shows it.
+    with_error: include the text of the failure, where no exception shows it. with_pictures: include pictures, where
+    no other output shows them.
     """
     is_open = final and view.log_is_result
     opening = [*_fitting(map(_line, view.first_lines()), FINAL_LOG // 2)] if is_open else []
@@ -46,12 +48,13 @@ def run_html(view: RunView, *, final: bool, with_error: bool = False) -> str:
     log = f"log, {words.quantity(view.line_count, 'line')}"
     fold = words.quantity(following, "more line") if opening else log
     if len(shown) < following:
-        log = fold = f"log, last {len(shown):,} of {view.line_count:,} lines; full log: run.logs()"
+        log = fold = f"log, last {len(shown):,} of {view.line_count:,} lines; full log: heroku_magic.last.logs()"
     return template("run.html.j2").render(
         view=view,
         words=words,
         final=final,
         error=view.error if with_error else "",
+        files=[*AttachmentEncoder(MOST_BYTES if final else 0).encode(view.files, with_pictures=with_pictures)],
         opening=opening,
         lines=shown,
         log=log,
@@ -64,7 +67,12 @@ def run_html(view: RunView, *, final: bool, with_error: bool = False) -> str:
 def sweep_html(view: SweepView) -> str:
     """Draw a sweep as a grid of cells, a progress bar and its failures; a final view has a timeline."""
     return template("sweep.html.j2").render(
-        view=view, tones=words.TONES, cells=words.CELL_STYLES, signs=words.SIGNS, colours=COLOURS
+        view=view,
+        tones=words.TONES,
+        cells=words.CELL_STYLES,
+        signs=words.SIGNS,
+        colours=COLOURS,
+        files_code=words.FILES_CODE,
     )
 
 

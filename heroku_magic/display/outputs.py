@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.display import words
-from heroku_magic.display.run_view import picture_type
+from heroku_magic.display.attachments import picture_type
 from heroku_magic.text import sgr
 
 if TYPE_CHECKING:
@@ -52,11 +52,13 @@ class NotebookOutput(Surface):
         *,
         quiet: bool = False,
         with_error: bool = False,
+        with_pictures: bool = False,
         handle: Any = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._quiet = quiet
         self._with_error = with_error
+        self._with_pictures = with_pictures
         self._clock = clock
         self._drawn_at = float("-inf")
         self._drawn_events = -1
@@ -82,7 +84,7 @@ class NotebookOutput(Surface):
         from heroku_magic.display.html import run_html
 
         bundle = {
-            "text/html": run_html(view, final=final, with_error=self._with_error),
+            "text/html": run_html(view, final=final, with_error=self._with_error, with_pictures=self._with_pictures),
             "text/plain": words.text(view, with_error=self._with_error),
         }
         self._handle.update(bundle, raw=True)

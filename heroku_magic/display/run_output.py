@@ -77,7 +77,9 @@ class RunOutput:
         self._shows_pictures = in_notebook() and not background
         self._surface: Surface
         if in_notebook():
-            self._surface = NotebookOutput(quiet=quiet, with_error=with_error, handle=handle)
+            self._surface = NotebookOutput(
+                quiet=quiet, with_error=with_error, with_pictures=not self._shows_pictures, handle=handle
+            )
         elif quiet or background:
             self._surface = FinalTerminalOutput(quiet=quiet, with_error=background)
         else:

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.log_lines import LogLine
+from heroku_magic.display.attachments import MOST_FILES, AttachmentEncoder, picture_type
 from heroku_magic.display.value_scale import sparkline
 from heroku_magic.protocol.records import Failure, File, Metric, Progress, Rows
 from heroku_magic.protocol.tables import Table
@@ -36,11 +37,9 @@ _MAX_FACT_LENGTH = 100
 _MAX_ERROR_LENGTH = 6_000
 _SPARKS = 20  # values of a metric that are drawn
 _MAX_METRICS = 8
-_MAX_FILES = 20
 
 # The lines of Heroku's own that a user should see: https://devcenter.heroku.com/articles/error-codes
 _NOTABLE = re.compile(r"Error [A-Z]\d|Stopping |.*\bcode=[A-Z]\d")
-_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 # The longest e-mail address that is masked, before and after its @.
 _BEFORE_AT, _AFTER_AT = 64, 640
 
@@ -156,9 +155,13 @@ class RunView:
     @property
     def file_names(self) -> list[str]:
         """The received files with their sizes, safe to show."""
-        named = [f"{self._safe(name)} ({_size(content)})" for name, content in islice(self.files.items(), _MAX_FILES)]
-        more = len(self.files) - len(named)
-        return [*named, f"and {more} more"] if more else named
+        named = [str(one) for one in AttachmentEncoder(0).encode(self.files, with_pictures=False)]
+        return [*named, f"and {self.more_files} more"] if self.more_files else named
+
+    @property
+    def more_files(self) -> int:
+        """How many files are not listed."""
+        return max(0, len(self.files) - MOST_FILES)
 
     def lines(self, last: int = MAX_LINES) -> list[str]:
         """Return the last lines of the log, oldest first, safe to show, without colours."""
@@ -272,15 +275,3 @@ class RunView:
         self.last_progress = now
         self.progress = progress
         self._facts["progress"] = self._safe(self._cut(progress.text or "", _MAX_FACT_LENGTH))
-
-
-def picture_type(content: bytes) -> str | None:
-    """Return the media type of a picture by its first bytes; None for other content. SVG may contain scripts."""
-    return next((kind for start, kind in _PICTURES.items() if content.startswith(start)), None)
-
-
-def _size(content: bytes) -> str:
-    size = len(content)
-    if size < 1_000:
-        return f"{size} B"
-    return f"{size / 1_000:.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"

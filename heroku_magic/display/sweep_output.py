@@ -30,8 +30,9 @@ _DRAWING_SHARE = 10
 class SweepOutput:
     """Where one sweep is shown. Created in the cell's own thread; drawn on from any thread.
 
-    quiet: show only failures and notes. background: print only the end in a terminal, where the user
-    is typing. handle: an existing display handle to draw in. measurer: what colours the cells by results.
+    quiet: show only failures and notes. background: print only the end in a terminal, where the user is typing.
+    with_error: show the failures at the end, because no exception will; with `background` they always are. handle: an
+    existing display handle to draw in. measurer: what colours the cells by results.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class SweepOutput:
         *,
         quiet: bool = False,
         background: bool = False,
+        with_error: bool = True,
         handle: Any = None,
         clock: Callable[[], float] = time.monotonic,
         cpu_clock: Callable[[], float] = time.thread_time,
@@ -51,6 +53,7 @@ class SweepOutput:
         self._clock, self._cpu_clock = clock, cpu_clock
         self._meter = RateMeter()
         self._handle: Any = handle or (empty_output() if in_notebook() else None)
+        self._with_error = with_error or background
         self._shows_only_end = quiet or (background and self._handle is None)
         self._seen: tuple[bytes, list[str]] = (b"", [])
         self._seen_at = float("-inf")
@@ -60,7 +63,6 @@ class SweepOutput:
 
     def follow(self) -> None:
         """Draw what happens until the sweep is over."""
-        self._sweep.is_followed = True
         self._refresh()
         while not self._sweep.wait(INTERVAL):
             self._refresh()
@@ -96,7 +98,10 @@ class SweepOutput:
 
     def _view(self, *, final: bool = False) -> SweepView:
         measure = self._measurer.measure() if self._measurer and (final or self._handle is not None) else None
-        return SweepView(self._sweep, None if final else self._meter, final=final, measure=measure)
+        with_errors = self._with_error or not final
+        return SweepView(
+            self._sweep, None if final else self._meter, final=final, measure=measure, with_errors=with_errors
+        )
 
     def _new_notes(self, view: SweepView) -> list[str]:
         """The notes that were not printed yet: a terminal keeps what is printed."""
@@ -108,9 +113,7 @@ class SweepOutput:
 
 
 def sweep_bundle(sweep: Sweep) -> dict[str, str]:
-    """Return a sweep as it is now, as HTML and as text; while a cell follows it, one line is enough."""
-    if sweep.is_followed and not sweep.done():
-        return {"text/plain": repr(sweep)}
+    """Return a sweep as it is now, as HTML and as text."""
     return _bundle(SweepView(sweep, final=sweep.done(), measure=sweep.measurer().measure()))
 
 

@@ -5,17 +5,28 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import cached_property
-from textwrap import dedent
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from heroku_magic.display import words
 from heroku_magic.display.cell_grid import CellGrid
 from heroku_magic.display.cell_table import CellPainter, arrange
 from heroku_magic.display.line_chart import LineChart
+from heroku_magic.display.sweep_runs import (
+    Extreme,
+    RunFile,
+    RunLines,
+    failure_summary,
+    files_of,
+    logs_of,
+    run_facts,
+    run_name,
+    safe,
+    value_text,
+)
 from heroku_magic.display.timeline import Timeline
 from heroku_magic.display.value_scale import ValueScale
 from heroku_magic.display.words import MARKS, SEPARATOR, SIGNS, duration, whole_seconds
 from heroku_magic.sweeps.outcomes import STATES
-from heroku_magic.text.sanitize import NAME, clean_line, clipped, mask_emails
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +37,9 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
 
 # Limits, in characters.
-_VALUE, _ERROR, _LOG_LINE, _LABEL, _NOTE = 30, 140, 100, 12, 160
+_LABEL, _NOTE = 12, 160
 _MAX_NOTES = 2
+_NAMED_FILES = 5
 # By whether the view is final.
 _MAX_FAILURES = {False: 3, True: 5}
 _MAX_LOG_LINES = {False: 2, True: 3}
@@ -35,8 +47,6 @@ _MAX_EXTREMES = {False: 3, True: 5}
 # Bytes of what the mouse shows over cells: a picture that is redrawn ten times per second stays small.
 _HOVER_BYTES = {False: 9_000, True: 90_000}
 _MANY_CELLS = 200  # beyond which the picture of a running sweep shows nothing under the mouse
-# No e-mail address that is masked is longer.
-_ADDRESS = 800
 _COUNT_ORDER = ("done", "running", "starting", "retried", "queued", "failed", "cancelled")
 _OVER = ("done", "failed", "cancelled")
 
@@ -61,34 +71,26 @@ class RateMeter:
         return (many - few) / (now - then) if many > few and now > then else None
 
 
-class FailureSummary(NamedTuple):
-    """A failed run: its parameters, its error, where and how often it was tried, and the end of its log."""
-
-    name: str
-    error: str
-    facts: str
-    log: list[str]
-
-
-class Extreme(NamedTuple):
-    """A run with one of the highest or lowest results: which of them, its parameters, its result, facts."""
-
-    rank: str
-    name: str
-    value: str
-    facts: str
-
-
 class SweepView:
-    """What there is to see of a sweep. final: as it remains in the notebook. measure: what colours its cells."""
+    """What there is to see of a sweep.
+
+    final: as it remains in the notebook. measure: what colours its cells. with_errors: whether failures are among it,
+    where no exception shows them.
+    """
 
     def __init__(
-        self, sweep: Sweep, meter: RateMeter | None = None, *, final: bool = False, measure: Measure | None = None
+        self,
+        sweep: Sweep,
+        meter: RateMeter | None = None,
+        *,
+        final: bool = False,
+        measure: Measure | None = None,
+        with_errors: bool = True,
     ) -> None:
         states, now = bytes(sweep.states), time.time()
         self.final = final
-        self.title = _safe(sweep.task)
-        self.names = _safe(", ".join(sweep.names))
+        self.title = safe(sweep.task)
+        self.names = safe(", ".join(sweep.names))
         self.total = len(states)
         self.counts = {state: count for state in _COUNT_ORDER if (count := states.count(STATES.index(state)))}
         self.over = sum(self.counts.get(state, 0) for state in _OVER)
@@ -97,10 +99,10 @@ class SweepView:
         self.scale = ValueScale.of(measure.values.values()) if measure and measure.values else None
         self.grid = CellGrid.of(states, [length for _, length in sweep.axes])
         notes = [*sweep.notes, *([measure.problem] if final and measure and measure.problem else [])]
-        self.notes = [_safe(note, _NOTE) for note in notes[-_MAX_NOTES:]]
-        failures = sweep.failures(_MAX_FAILURES[final])
-        self.failures = [_failure_summary(run, sweep.names, _MAX_LOG_LINES[final]) for run in failures]
-        self.more_failures = max(0, self.counts.get("failed", 0) - len(self.failures))
+        self.notes = [safe(note, _NOTE) for note in notes[-_MAX_NOTES:]]
+        failures = sweep.failures(_MAX_FAILURES[final]) if with_errors else []
+        self.failures = [failure_summary(run, sweep.names, _MAX_LOG_LINES[final]) for run in failures]
+        self.more_failures = max(0, self.counts.get("failed", 0) - len(self.failures)) if with_errors else 0
         self._sweep = sweep
         self._rate = meter.rate if meter else None
         began = sweep.started_at
@@ -134,7 +136,7 @@ class SweepView:
     def facts(self) -> list[str]:
         """Size, app, time and price, as far as they are known."""
         sweep = self._sweep
-        facts = [_safe(fact) for fact in (sweep.size, sweep.app) if fact]
+        facts = [safe(fact) for fact in (sweep.size, sweep.app) if fact]
         if self._seconds is not None:
             facts.append(duration(self._seconds) if self.is_over else whole_seconds(self._seconds))
         return facts + _price(sweep.dollars, sweep.expected_dollars, is_over=self.is_over)
@@ -153,12 +155,12 @@ class SweepView:
         run = self._sweep.slowest()
         if run is None or run.seconds is None:
             return ""
-        return f"{_run_name(run, self._sweep.names)} ({duration(run.seconds)})"
+        return f"{run_name(run, self._sweep.names)} ({duration(run.seconds)})"
 
     @property
     def measured(self) -> str:
         """What the colours and the picture show, as `mean of x over 10 rows`; empty where they show states."""
-        return _safe(self._measure.title) if self._measure and self.scale else ""
+        return safe(self._measure.title) if self._measure and self.scale else ""
 
     @cached_property
     def cells(self) -> CellTable:
@@ -187,12 +189,12 @@ class SweepView:
         outcome = measure.outcomes.get(run) if measure else None
         if measure is None or outcome is None:
             return ""
-        facts = [_run_name(outcome, self._sweep.names)]
+        facts = [run_name(outcome, self._sweep.names)]
         if self.scale and run in measure.values:
-            facts.append(f"{_safe(measure.name)} {self.scale.text(measure.values[run])}")
+            facts.append(f"{safe(measure.name)} {self.scale.text(measure.values[run])}")
         elif outcome.state != "done":
             facts.append(outcome.state)
-        return SEPARATOR.join([*facts, *_run_facts(outcome)])
+        return SEPARATOR.join([*facts, *run_facts(outcome)])
 
     @cached_property
     def chart(self) -> LineChart | None:
@@ -206,7 +208,7 @@ class SweepView:
         middle = self._axis_label(ends[(count - 1) // 2], 0) if is_even and count % 2 and count > 2 else ""
         labels = [self._axis_label(ends[0], 0), middle, self._axis_label(ends[-1], 0)]
         failed = [run for run, state in enumerate(self._states) if STATES[state] == "failed"]
-        return LineChart(self._measure.values, failed, at, self.scale, labels, self.measured, _safe(name))
+        return LineChart(self._measure.values, failed, at, self.scale, labels, self.measured, safe(name))
 
     @cached_property
     def extremes(self) -> list[Extreme]:
@@ -220,18 +222,42 @@ class SweepView:
         return [
             Extreme(
                 rank,
-                _run_name(measure.outcomes[run], self._sweep.names),
+                run_name(measure.outcomes[run], self._sweep.names),
                 scale.text(measure.values[run]),
-                SEPARATOR.join(_run_facts(measure.outcomes[run])),
+                SEPARATOR.join(run_facts(measure.outcomes[run])),
             )
             for rank, run in chosen
         ]
+
+    @cached_property
+    def logs(self) -> list[RunLines]:
+        """The ends of the logs of the first runs of a final view, those of failed ones first."""
+        return logs_of(self._over(), self._sweep.names)
+
+    @cached_property
+    def files(self) -> list[RunFile]:
+        """The files of a final view's runs, as many as are listed."""
+        return files_of(self._over(), self._sweep.names)
+
+    @property
+    def pictures(self) -> list[RunFile]:
+        """The files that are shown as pictures."""
+        return [one for one in self.files if one.file.picture]
+
+    @property
+    def more_files(self) -> int:
+        """How many files are not listed."""
+        return sum(len(run.files) for run in self._over()) - len(self.files)
+
+    def _over(self) -> list[Outcome]:
+        """Return the runs that are over, in the grid's order; none for a view that is drawn often."""
+        return sorted(self._sweep.known(), key=lambda run: run.place) if self.final else []
 
     @property
     def caption(self) -> str:
         """What the cells stand for."""
         if (swapped := self._is_swapped) is not None:
-            first, second = (_safe(names) for names, _ in self._sweep.axes)
+            first, second = (safe(names) for names, _ in self._sweep.axes)
             down, across = (second, first) if swapped else (first, second)
             return f"rows: {down}{SEPARATOR}columns: {across}"
         per_cell = self.grid.runs_per_cell
@@ -240,7 +266,7 @@ class SweepView:
         if not self.grid.is_labelled:
             return f"over {self.names}"
         (rows, _), *columns = self._sweep.axes
-        return f"rows: {_safe(rows)}{SEPARATOR}columns: {_safe(', '.join(names for names, _ in columns))}"
+        return f"rows: {safe(rows)}{SEPARATOR}columns: {safe(', '.join(names for names, _ in columns))}"
 
     @property
     def legend(self) -> list[tuple[str, str]]:
@@ -259,7 +285,7 @@ class SweepView:
         """Return the value that a run has on an axis."""
         combination = self._sweep.parameters(run)
         names = self._sweep.axes[axis][0].split(", ")
-        return _safe(", ".join(_value(combination.get(name)) for name in names), _LABEL)
+        return safe(", ".join(value_text(combination.get(name)) for name in names), _LABEL)
 
 
 def text(view: SweepView) -> str:
@@ -287,24 +313,17 @@ def details(view: SweepView) -> list[str]:
     """Return lines: failures with the ends of their logs, the slowest run, the times."""
     lines = []
     for run in view.failures:
-        lines += [f"✗ {run.name}: {run.error}{run.facts}", *(f"    {line}" for line in run.log)]
-    lines += [f"and {view.more_failures:,} more failed; sweep.runs() lists all"] if view.more_failures else []
+        lines += run.lines()
+    lines += (
+        [f"and {view.more_failures:,} more failed; heroku_magic.last.failures() lists all"]
+        if view.more_failures
+        else []
+    )
     lines += [f"slowest: {view.slowest}"] if view.slowest else []
+    files = ", ".join(f"{one.name}: {one.file}" for one in view.files[:_NAMED_FILES])
+    more = view.more_files + len(view.files[_NAMED_FILES:])
+    lines += [f"files: {files}{f', and {more:,} more' if more else ''} · {words.FILES_CODE}"] if files else []
     return [*lines, *([SEPARATOR.join(view.timeline.facts)] if view.timeline else [])]
-
-
-def _failure_summary(run: Outcome, names: Sequence[str], lines: int) -> FailureSummary:
-    error = _safe(str(run.error or "").strip().partition("\n")[0], _ERROR)
-    log = [_safe(line.rstrip(), _LOG_LINE) for line in run.log[-lines - 1 :]]
-    log = dedent("\n".join([line for line in log if line != error[:_LOG_LINE]][-lines:])).splitlines()
-    facts = [_safe(run.dyno)] if run.dyno else []
-    facts += [f"{run.attempts:,} attempts"] if run.attempts > 1 else []
-    return FailureSummary(_run_name(run, names), error, f" ({', '.join(facts)})" if facts else "", log)
-
-
-def _run_facts(run: Outcome) -> list[str]:
-    seconds = [] if run.seconds is None else [duration(run.seconds)]
-    return [*seconds, *([_safe(run.dyno)] if run.dyno else [])]
 
 
 def _spread(values: Sequence[Any]) -> tuple[list[float], bool]:
@@ -316,24 +335,6 @@ def _spread(values: Sequence[Any]) -> tuple[list[float], bool]:
     at = [(value - low) / (high - low) for value in numbers]
     steps = sorted(at)
     return at, all(abs(one - place / (len(at) - 1)) < 0.01 for place, one in enumerate(steps))
-
-
-def _run_name(run: Outcome, names: Sequence[str]) -> str:
-    """Name a run by the parameters that distinguish it."""
-    return _safe(", ".join(f"{name}={_value(run.parameters.get(name))}" for name in names), 2 * NAME)
-
-
-def _value(value: Any) -> str:
-    try:
-        shown = value if isinstance(value, str) else repr(value)
-    except RecursionError:
-        return "…"
-    return shown if len(shown) <= _VALUE else f"{shown[: _VALUE - 1]}…"
-
-
-def _safe(text: str, longest: int = NAME) -> str:
-    """Clean first and cut then, because visible escapes are longer."""
-    return clipped(clean_line(mask_emails(text[: longest + _ADDRESS])), longest)
 
 
 def _price(dollars: float | None, expected: float | None, *, is_over: bool) -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
 
 SEPARATOR = " · "
+FILES_CODE = "available in {one.place: one.files for one in heroku_magic.last.known()}"  # of a sweep
 _NEAR = 600.0  # seconds before its end at which a dyno's deadline is shown
 MARKS = {"running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
 # A run as a cell of its sweep.
@@ -74,7 +75,7 @@ def summary(view: RunView) -> str:
 
 def details(view: RunView) -> list[str]:
     """Return a line of the newest metrics and a line of the files, if there are any."""
-    files = f"files: {', '.join(view.file_names)} · available in run.files" if view.files else ""
+    files = f"files: {', '.join(view.file_names)} · available in heroku_magic.last.files" if view.files else ""
     return [line for line in (SEPARATOR.join(view.metrics), files) if line]
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import InvalidOptions, NotFound, SettingsError
 from heroku_magic.magics.verb_group import VerbGroup, table
+from heroku_magic.text.notifier import notify
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from heroku_magic.display.listing import Listing
     from heroku_magic.magics.parser import ParsedLine
 
 
@@ -29,21 +29,23 @@ class AccountVerbs(VerbGroup):
         except NothingTyped:
             if any(map(os.environ.get, ("HEROKU_API_KEY", "HEROKU_APP", "HEROKU_HOST"))):
                 raise  # cells would not run on the embedded Heroku
-            print("No token. Cells run on the embedded Heroku.")
+            notify("No token. Cells run on the embedded Heroku.")
             return
         until = f" until {datetime.fromtimestamp(done.ends_at).astimezone():%H:%M on %Y-%m-%d}" if done.ends_at else ""
-        print(f"Logged in to {done.host} as {clean_line(done.email)} by {done.source}{until}.")
+        notify(f"Logged in to {done.host} as {clean_line(done.email)} by {done.source}{until}.")
 
     def _logout(self, _: ParsedLine) -> None:
         from heroku_magic.accounts.login import logout
 
         source = logout()
         remaining = f" The token from {source} is still used." if source else ""
-        print(f"The notebook no longer has a token.{remaining}")
+        notify(f"The notebook no longer has a token.{remaining}")
 
     def _status(self, line: ParsedLine) -> None:
         from heroku_magic.accounts.settings import NoApp
         from heroku_magic.app.connect import account, open_apps
+        from heroku_magic.display.listing import facts_bundle
+        from heroku_magic.display.notice import show_bundle
 
         try:
             heroku = self._connect(line)
@@ -55,11 +57,9 @@ class AccountVerbs(VerbGroup):
         for other in others:
             if other is not heroku and (dynos := other.describe_dynos()):
                 facts[f"dynos of {other.app}"] = dynos
-        width = max(map(len, facts))
-        for name, value in facts.items():
-            print(f"{name:<{width}}  {clean_line(value)}")
+        show_bundle(facts_bundle(facts, "status"))
 
-    def _apps(self, _: ParsedLine) -> pd.DataFrame:
+    def _apps(self, _: ParsedLine) -> Listing:
         from heroku_magic.app.connect import account
 
         return table(
@@ -75,6 +75,9 @@ class AccountVerbs(VerbGroup):
                 )
                 for app in account().apps()
             ],
+            title="apps",
+            sentence="The account has no apps. %heroku create makes one.",
+            cell=lambda app: f"%heroku use {app.app}",
         )
 
     def _use(self, line: ParsedLine) -> None:
@@ -92,7 +95,7 @@ class AccountVerbs(VerbGroup):
         folder = connect(worker=word).settings.worker or Path(word)
         self.app, self.local, self.worker = None, False, str(folder)
         self._default_worker = folder
-        print(f"Cells run on the embedded Heroku from now on, with {shown(folder)}.")
+        notify(f"Cells run on the embedded Heroku from now on, with {shown(folder)}.")
 
     def _create(self, line: ParsedLine) -> None:
         from heroku_magic.app.connect import account
@@ -100,7 +103,7 @@ class AccountVerbs(VerbGroup):
         owner = account()
         app = owner.create(line.word, region=line.options.get("region"), stack=line.options.get("stack"))
         where = "on the embedded Heroku, for as long as this kernel lives" if owner.is_embedded else "on Heroku"
-        print(f"Created {app.name} {where}. It has no code yet and costs nothing. To deploy: %heroku deploy FOLDER")
+        notify(f"Created {app.name} {where}. It has no code yet and costs nothing. To deploy: %heroku deploy FOLDER")
         self._run_on(app.name)
 
     def _destroy(self, line: ParsedLine) -> None:
@@ -108,14 +111,12 @@ class AccountVerbs(VerbGroup):
 
         if line.options.get("leftovers"):
             removed = account().remove_leftovers()
-            print(next(removed, "Notebooks on this machine left nothing behind."))
-            for text in removed:
-                print(text)
+            notify("\n".join(removed) or "Notebooks on this machine left nothing behind.")
             return
         if line.word is None:
             raise InvalidOptions("Name the app to destroy: %heroku destroy NAME --confirm NAME")
         account().destroy(line.word, confirm=line.options.get("confirm", ""))
-        print(f"Destroyed {line.word}.")
+        notify(f"Destroyed {line.word}.")
         if self.app == line.word:
             self.app = None
 
@@ -131,4 +132,4 @@ class AccountVerbs(VerbGroup):
         else:
             names = [clean_line(name) for name in heroku.config()]
             width = max(map(len, names), default=0)
-            print("\n".join(f"{name:<{width}}  ***" for name in names) or f"{heroku.app_name} has no config vars.")
+            notify("\n".join(f"{name:<{width}}  ***" for name in names) or f"{heroku.app_name} has no config vars.")

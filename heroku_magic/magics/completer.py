@@ -10,14 +10,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
     from heroku_magic.magics.completion import Match, Matches
 
-    # Takes the text of a line up to the cursor, and whether it is the cell's first line.
-    Complete = Callable[[str, bool], Matches | None]
+    # Takes the text of a line up to the cursor, whether it is the cell's first line, and the other lines of the cell.
+    Complete = Callable[[str, bool, Sequence[str]], Matches | None]
 
 _NAME = "heroku_magic"
 _LONGEST_HINT = 20
@@ -51,7 +51,9 @@ def _as_matcher(complete: Complete, context: Any) -> Any:
     from IPython.core.completer import SimpleCompletion
 
     text = context.text_until_cursor
-    matches = _matches(complete, text, is_first_line=context.cursor_line == 0)
+    lines = context.full_text.split("\n")
+    others = [*lines[: context.cursor_line], *lines[context.cursor_line + 1 :]]
+    matches = _matches(complete, text, is_first_line=context.cursor_line == 0, others=others)
     if matches is None or not matches.found:
         return {"completions": []}
     return {
@@ -78,7 +80,7 @@ def _as_symbol(match: Match, replaces: int, symbol: str) -> str:
     return symbol[:more] + match.text if more >= 0 else match.text[-more:]
 
 
-def _matches(complete: Complete, text: str, *, is_first_line: bool) -> Matches | None:
+def _matches(complete: Complete, text: str, *, is_first_line: bool, others: Sequence[str] = ()) -> Matches | None:
     with suppress(Exception):
-        return complete(text, is_first_line)
+        return complete(text, is_first_line, others)
     return None

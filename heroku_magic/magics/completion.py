@@ -18,13 +18,15 @@ from heroku_magic.magics.expand import split
 from heroku_magic.text.sanitize import clean_line, clipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from heroku_magic.magics.commands import Option, Verb
     from heroku_magic.magics.completion_sources import CompletionSources
     from heroku_magic.protocol.task import Parameter
 
 _MAGIC = re.compile(r"\s*(?:[^%'\"#]*=\s*)?(?P<magic>%%?heroku|%%dyno)(?=\s)")
+_WORD = re.compile(r"\w*")
+_ASSIGNED = re.compile(r"(?P<name>\w+) *= *(?P<value>(?!=).*)")  # in the body of a cell
 _MOST = 300  # completions, because an app may have 10,000 names
 
 
@@ -87,6 +89,33 @@ def complete(text: str, sources: CompletionSources, *, is_first_line: bool = Tru
         return _matching(typed, (Match(verb.name, "verb") for verb in VERBS.values()))
     verb = cell or _verb(words.pop(0))
     return _of_line(_read(verb, words, typed), sources) if verb else None
+
+
+def complete_body(text: str, others: Sequence[str], sources: CompletionSources) -> Matches | None:
+    """Return the parameters and choices that fit into a line of the body of `%%heroku`; None elsewhere.
+
+    text: the line up to the cursor. others: the other lines of the cell, from the first one on.
+    """
+    first, *body = others
+    magic = _MAGIC.match(first)
+    if magic is None or magic["magic"] != "%%heroku":
+        return None
+    try:
+        line = _read(MAGICS["%%heroku"], split(first[magic.end() :]), "")
+    except InvalidOptions:
+        return None
+    declared = [one for one in _declared(line, sources) if not one.is_secret]
+    if assigned := _ASSIGNED.match(text):
+        literals = next((one.literals for one in declared if one.name == assigned["name"]), [])
+        typed = assigned["value"]
+        if typed.startswith('"'):
+            literals = [f'"{one[1:-1]}"' for one in literals if one[0] == "'" and '"' not in one]
+        return _matching(typed, (Match(one, "choice") for one in literals))
+    if not _WORD.fullmatch(text):
+        return None
+    given = {one.partition("=")[0] for values in line.used.values() for one in values}
+    given |= {match["name"] for match in map(_ASSIGNED.match, body) if match}
+    return _matching(text, (_as_match(one, " = ") for one in declared if one.name not in given))
 
 
 def _verb(name: str) -> Verb | None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import Interrupted, InvalidOptions
 from heroku_magic.magics.verb_group import VerbGroup, table
+from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from heroku_magic.app.heroku import Heroku
+    from heroku_magic.display.listing import Listing
     from heroku_magic.magics.parser import ParsedLine
 
 
@@ -22,11 +22,11 @@ class DeployVerbs(VerbGroup):
 
         folder = line.word or "worker"
         path = init(folder)
-        print(f"Created {folder}: {', '.join(file.name for file in sorted(path.iterdir()))}.")
+        notify(f"Created {folder}: {', '.join(file.name for file in sorted(path.iterdir()))}.")
         if not (self.local or self.worker or self._default_worker):
             self._serve_by_default(path)
         option = "" if path == self._default_worker and not self.app else f" --worker {folder}"
-        print(f"Try it on the embedded Heroku: %heroku run{option} --arg n=5")
+        notify(f"Try it on the embedded Heroku: %heroku run{option} --arg n=5")
 
     def _deploy(self, line: ParsedLine) -> None:
         if not line.options.get("temporary"):
@@ -43,7 +43,7 @@ class DeployVerbs(VerbGroup):
             heroku.account.discard(heroku.app)
             raise
         self._run_on(heroku.app)
-        print("It is destroyed when this kernel ends.")
+        notify("It is destroyed when this kernel ends.")
 
     def _deploy_to(self, heroku: Heroku, line: ParsedLine) -> None:
         from heroku_magic.display import RunOutput
@@ -58,16 +58,19 @@ class DeployVerbs(VerbGroup):
             raise Interrupted(deploy.give_up()) from None
         deploy.result()
 
-    def _releases(self, line: ParsedLine) -> pd.DataFrame:
+    def _releases(self, line: ParsedLine) -> Listing:
         return table(
             "version status description created current",
             [
                 (f"v{release.version}", release.status, release.description, release.created_at, release.current)
                 for release in self._connect(line).releases()
             ],
+            title="releases",
+            sentence="The app has no release yet. %heroku deploy FOLDER makes one.",
+            cell=lambda one: "" if one.current or one.status != "succeeded" else f"%heroku rollback {one.version}",
         )
 
     def _rollback(self, line: ParsedLine) -> None:
         heroku = self._connect(line)
         release = heroku.rollback(line.words[0])
-        print(f"Released v{release.version} of {heroku.app_name}, a copy of {line.words[0]}.")
+        notify(f"Released v{release.version} of {heroku.app_name}, a copy of {line.words[0]}.")

@@ -19,6 +19,7 @@ from heroku_magic.magics.help_text import help_text
 from heroku_magic.magics.parser import parse
 from heroku_magic.magics.run_verbs import RunVerbs
 from heroku_magic.runs.jobs import started_jobs, stop_all
+from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +82,7 @@ class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
 
     def _run_magic(self, line: str, cell: str | None, magic: str) -> Any:
         parsed: ParsedLine | None = None
-        with started_jobs() as jobs:
+        with started_jobs() as jobs, notifications_to(_show_notice):
             try:
                 parsed = parse(line, {**self._shell.user_ns, **_locals_of_caller()}, body=cell, magic=magic)
                 if parsed.help:
@@ -98,9 +99,9 @@ class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
                 stop_all(jobs)
                 raise
 
-    def complete(self, text: str, is_first_line: bool) -> Matches | None:
-        """Return what can complete a line's text, without waiting for anything."""
-        from heroku_magic.magics.completion import complete
+    def complete(self, text: str, is_first_line: bool, others: Sequence[str] = ()) -> Matches | None:
+        """Return what can complete a line's text, without waiting for anything. others: the other lines of the cell."""
+        from heroku_magic.magics.completion import complete, complete_body
 
         if self._completion_sources is None:
             from heroku_magic.magics.completion_sources import CompletionSources
@@ -109,7 +110,10 @@ class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
             self._completion_sources = CompletionSources(
                 self._choice, lambda: set(shell.user_ns) - set(shell.user_ns_hidden)
             )
-        return complete(text, self._completion_sources, is_first_line=is_first_line)
+        found = complete(text, self._completion_sources, is_first_line=is_first_line)
+        if found is not None or is_first_line or not others:
+            return found
+        return complete_body(text, others, self._completion_sources)
 
 
 def _interrupted(jobs: Sequence[StartedJob], *, starts_dyno: bool) -> Interrupted:
@@ -131,6 +135,12 @@ def _interrupted(jobs: Sequence[StartedJob], *, starts_dyno: bool) -> Interrupte
     )
 
 
+def _show_notice(message: str) -> None:
+    from heroku_magic.display.notice import show_notice
+
+    show_notice(message)
+
+
 def _locals_of_caller() -> Mapping[str, Any]:
     """Return the variables of the code that calls the magic: a function's locals, or the notebook's own.
 
@@ -148,6 +158,8 @@ def load(shell: InteractiveShell) -> None:
     magics = HerokuMagics(shell)
     shell.register_magics(magics)
     register(shell, magics.complete)
+    if "heroku_magic" not in shell.user_ns:  # messages name it
+        shell.push({"heroku_magic": sys.modules["heroku_magic"]}, interactive=False)  # type: ignore[no-untyped-call]  # no hints in IPython
     follow_notebook(magics._choice)  # noqa: SLF001 - the settings are the notebook's, not the group's
     shell.input_transformers_cleanup.insert(0, give_empty_body)
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import sys
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions, RunCancelled
 from heroku_magic.magics.verb_group import VerbGroup, table
 from heroku_magic.runs.jobs import stop_all
 from heroku_magic.runs.options import RunOptions, SweepOptions, from_command_line, option_names
+from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
-
     from heroku_magic.app.heroku import Heroku
     from heroku_magic.display import RunOutput
+    from heroku_magic.display.listing import Listing
     from heroku_magic.display.sweep_output import SweepOutput
     from heroku_magic.magics.parser import ParsedLine
-    from heroku_magic.protocol.task import Task
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.widgets import Form
@@ -42,7 +40,7 @@ class RunVerbs(VerbGroup):
         heroku = self._connect(line)
         options = {"code": line.code, **from_command_line(line.options, RunOptions, SweepOptions)}
         if line.options.get("dry_run"):
-            print(heroku.estimate(line.word, line.each, line.parameters, command=line.command, **options))
+            notify(str(heroku.estimate(line.word, line.each, line.parameters, command=line.command, **options)))
             return None
         if not line.each:
             return self._show(heroku.submit(line.word, line.parameters, command=line.command, **options), line)
@@ -126,10 +124,12 @@ class RunVerbs(VerbGroup):
 
         run = last()
         if run is None:
-            print("No run was started in this kernel yet.")
+            notify("No run was started in this kernel yet.")
         return run
 
     def _tasks(self, line: ParsedLine) -> None:
+        from heroku_magic.display.notice import show_bundle
+        from heroku_magic.display.task_list import task_bundle, tasks_bundle
         from heroku_magic.protocol.json_schema import did_you_mean
 
         tasks = self._connect(line).tasks()
@@ -138,27 +138,36 @@ class RunVerbs(VerbGroup):
             names = ", ".join(task.name for task in tasks) or "none"
             hint = did_you_mean(line.word, (task.name for task in tasks))
             raise InvalidOptions(f'There is no task "{line.word}".{hint} The app has: {names}.')
-        print("\n\n".join(task.help() if line.word else _summary(task) for task in chosen))
+        show_bundle(task_bundle(chosen[0]) if line.word else tasks_bundle(tasks))
 
-    def _ps(self, line: ParsedLine) -> pd.DataFrame:
-        from heroku_magic.runs.command_mark import run_id
+    def _ps(self, line: ParsedLine) -> Listing:
+        from heroku_magic.runs.command_mark import run_id, without_mark
 
         apps = self._open_apps(line)
+        dynos = [(dyno, run_id(dyno.command), heroku.app) for heroku in apps for dyno in heroku.dynos()]
         rows = [
-            (dyno.name, dyno.state, dyno.size, dyno.command, dyno.created_at, run_id(dyno.command), heroku.app)
-            for heroku in apps
-            for dyno in heroku.dynos()
+            (dyno.name, dyno.state, dyno.size, command, dyno.created_at, run, app)
+            for dyno, run, app in dynos
+            for command in [without_mark(dyno.command, run) if run else dyno.command]
         ]
-        columns = "dyno state size command since run app"
-        return table(columns, rows) if len(apps) > 1 else table(columns[:-4], [row[:-1] for row in rows])
+        names = [row[0] for row in rows]
 
-    def _warm(self, line: ParsedLine) -> pd.DataFrame | None:
+        def cell(dyno: Any) -> str:
+            if not isinstance(dyno.run, str):
+                return f"%heroku logs {dyno.dyno}"
+            return f"%heroku stop {dyno.dyno if names.count(dyno.dyno) == 1 else dyno.run}"
+
+        columns = ["dyno", "state", "size", "command", "since", "run", *(["app"] if len(apps) > 1 else [])]
+        shown = [row[: len(columns)] for row in rows]
+        return table(" ".join(columns), shown, title="dynos", sentence="No dyno is running.", cell=cell)
+
+    def _warm(self, line: ParsedLine) -> Listing | None:
         if line.word is not None and not line.word.isdecimal():
             raise InvalidOptions(f'"{line.word}" is not a number of dynos. Expected, for example, %heroku warm 2')
         given = {name: line.options[name] for name in ("size", "idle", "life") if name in line.options}
         dynos = self._connect(line).warm(None if line.word is None else int(line.word), **given)
         if not dynos:
-            print("No dyno is warm. The first cell with --warm boots one; %heroku warm N boots N.")
+            notify("No dyno is warm. The first cell with --warm boots one; %heroku warm N boots N.")
             return None
         return table(
             "dyno state size release calls seconds dollars",
@@ -166,6 +175,7 @@ class RunVerbs(VerbGroup):
                 (one.dyno, one.state, one.info.size, one.info.release.version, one.calls, one.seconds, one.dollars)
                 for one in dynos
             ],
+            title="warm dynos",
         )
 
     def _stop(self, line: ParsedLine) -> None:
@@ -174,7 +184,7 @@ class RunVerbs(VerbGroup):
         apps = self._open_apps(line)
         for heroku, dyno in [find_dyno(apps, wanted) for wanted in line.words]:
             name = heroku.stop(dyno.id, any_dyno=bool(line.options.get("any")))
-            print(f"Stopping {name}: SIGTERM now, SIGKILL after 30 s.")
+            notify(f"Stopping {name}: SIGTERM now, SIGKILL after 30 s.")
 
     def _logs(self, line: ParsedLine) -> None:
         from heroku_magic.magics.app_search import find_log
@@ -185,15 +195,16 @@ class RunVerbs(VerbGroup):
         for entry in log:
             print(clean_line(str(entry) if line.options.get("verbose") else mask_emails(str(entry))))
         if not log:
-            print(f"Heroku no longer has log lines of {dyno}. It keeps the app's last 1,500 lines.")
+            notify(f"Heroku no longer has log lines of {dyno}. It keeps the app's last 1,500 lines.")
 
     def _show(self, job: Run | Sweep, line: ParsedLine) -> Any:
         """Show a run or a sweep until it ends and return its table; with --bg return it at once."""
         if line.options.get("bg") or line.options.get("detach"):
             if name := line.options.get("out"):
                 job.call_when_done(self._binder(name))
-            output = self._output(job, line, is_background=True)
-            Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
+            from heroku_magic.display.job_display import follow_in_cell
+
+            follow_in_cell(job, self._output(job, line, is_background=True))
             return job
         self._watch(job, line)
         try:
@@ -241,10 +252,12 @@ class RunVerbs(VerbGroup):
         from heroku_magic.display.sweep_output import SweepOutput
         from heroku_magic.sweeps.sweep import Sweep
 
-        quiet = self._is_set(line, "quiet")
+        quiet, with_error = self._is_set(line, "quiet"), bool(line.options.get("no_raise"))
         if isinstance(job, Sweep):
-            return SweepOutput(job, quiet=quiet, background=is_background, measurer=job.measurer())
-        verbose, with_error = self._is_set(line, "verbose"), bool(line.options.get("no_raise"))
+            return SweepOutput(
+                job, quiet=quiet, background=is_background, with_error=with_error, measurer=job.measurer()
+            )
+        verbose = self._is_set(line, "verbose")
         return RunOutput(job, quiet=quiet, verbose=verbose, background=is_background, with_error=with_error)
 
     def _watch(self, job: Run | Sweep, line: ParsedLine) -> None:
@@ -292,8 +305,3 @@ def _abandoned(job: Run | Sweep) -> Interrupted | RunCancelled:
 
     message = f"Stopped following {job.id} before all its dynos were gone. {job.leftover_message()}"
     return RunCancelled(message, job) if isinstance(job, Run) else Interrupted(message)
-
-
-def _summary(task: Task) -> str:
-    lines = [f"{task.name}({task.signature})", task.summary, task.example]
-    return "\n    ".join(filter(None, lines))

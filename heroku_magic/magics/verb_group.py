@@ -9,16 +9,17 @@ from IPython.core.magic import Magics
 from traitlets import Bool, Dict, Float, Int, Unicode
 
 from heroku_magic.runs.options import LONGEST_TIMEOUT
+from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
     from heroku_magic.accounts.settings import Choice
     from heroku_magic.app.heroku import Heroku
+    from heroku_magic.display.listing import Listing
     from heroku_magic.magics.parser import ParsedLine
 
 
@@ -82,7 +83,7 @@ class VerbGroup(Magics):
         self._default_worker = folder
         if self.worker:
             self.worker = str(folder)
-        print(f"Cells without --worker or --app use {shown(folder)} from now on.")
+        notify(f"Cells without --worker or --app use {shown(folder)} from now on.")
 
     def _choice(self) -> Choice:
         """Return what the notebook's settings choose to run on."""
@@ -99,7 +100,7 @@ class VerbGroup(Magics):
     def _run_on(self, app: str) -> None:
         """Let cells run on this app."""
         self.app, self.local, self.worker = app, False, None
-        print(f"Cells run on {app} from now on.")
+        notify(f"Cells run on {app} from now on.")
 
     def _open_apps(self, line: ParsedLine) -> list[Heroku]:
         """Return the app that a line names, or the chosen one and all others that this kernel uses."""
@@ -121,9 +122,18 @@ class VerbGroup(Magics):
         return bool(line.options.get(name) or getattr(self, name))
 
 
-def table(columns: str, rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
-    """Return a DataFrame; columns: their names, separated by blanks."""
+def table(
+    columns: str,
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str,
+    sentence: str = "",
+    cell: Callable[[Any], str] = lambda _: "",
+) -> Listing:
+    """Return a table that shows itself; columns: their names, separated by blanks. For the others see `Listing.of`."""
+    from heroku_magic.display.listing import Listing
     from heroku_magic.protocol import dataframe
 
     names = columns.split()
-    return dataframe.table([dict(zip(names, row, strict=True)) for row in rows], names)
+    frame = dataframe.table([dict(zip(names, row, strict=True)) for row in rows], names)
+    return Listing.of(frame, title=title, sentence=sentence, cell=cell)

@@ -74,10 +74,17 @@ class Parameter:
     @property
     def choices(self) -> list[str]:
         """The values to choose from, each as typed after `NAME=`. Empty if any value is possible."""
+        return list(dict.fromkeys(text for text in map(_quoted_value, self._values) if text != "…"))
+
+    @property
+    def literals(self) -> list[str]:
+        """The same as Python writes them."""
+        return list(dict.fromkeys(map(repr, self._values)))
+
+    @property
+    def _values(self) -> list[Any]:
         kinds: list[Mapping[str, Any]] = [kind for kind in in_list(self.schema, "anyOf") if isinstance(kind, dict)]
-        kinds = kinds or [self.schema]
-        found = [choice for kind in kinds for choice in _choices(kind)]
-        return list(dict.fromkeys(text for text in map(_quoted_value, found[:_MAX_CHOICES]) if text != "…"))
+        return [choice for kind in kinds or [self.schema] for choice in _choices(kind)][:_MAX_CHOICES]
 
     def __str__(self) -> str:
         default = f" = {short(self.schema['default'])}" if "default" in self.schema else ""
@@ -171,6 +178,11 @@ class Task:
         return clipped(self._description.strip().partition("\n")[0], LINE)
 
     @property
+    def description(self) -> str:
+        """The description, safe to show."""
+        return clean(self._description[:_MAX_TEXT])
+
+    @property
     def _description(self) -> str:
         return str((self.schema or {}).get("description", ""))
 
@@ -191,7 +203,7 @@ class Task:
         rows = _help_rows(self.parameters[:_MAX_NAMES])
         if self.schema is None:
             rows = ["  It declares no parameters, so it accepts any and receives them as environment variables."]
-        head = [f"{clipped(self.name)}({self.signature})", clean(self._description[:_MAX_TEXT])]
+        head = [f"{clipped(self.name)}({self.signature})", self.description]
         tail = [f"runs:    {clipped(self.command, LINE)}", f"example: {self.example}"]
         wrong = [f"fault:   {fault}" for fault in self.faults[:_MAX_NAMES]]
         return "\n".join([*filter(None, head), *rows, *tail, *wrong])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from heroku_magic.errors import HerokuMagicError
 from heroku_magic.runs.callbacks import call_in_turn
@@ -21,10 +21,27 @@ if TYPE_CHECKING:
 Error = TypeVar("Error", bound=HerokuMagicError)
 
 
+class JobDisplay(Protocol):
+    """What shows a run or a sweep that is the value of a cell."""
+
+    def bundle(self, job: Any, /) -> dict[str, str]:
+        """Return the job as it is now, by media type."""
+
+    def failures_bundle(self, failures: Any, /) -> dict[str, str]:
+        """Return the failed runs of a sweep, by media type."""
+
+    def follow(self, job: Any, /) -> bool:
+        """Show the job in the current cell until it ends; return False if `bundle` can show all of it."""
+
+
 class TableFuture(ABC, Generic[Error]):
-    """The waiting half of a run or a sweep, whose result is a DataFrame."""
+    """The waiting half of a run or a sweep, whose result is a DataFrame.
+
+    job_display: what shows it as the value of a cell.
+    """
 
     id: str
+    job_display: JobDisplay | None = None
 
     def __init__(self, changed: threading.Condition) -> None:
         """Wait on `changed`, which the working thread notifies after every change."""
@@ -44,6 +61,13 @@ class TableFuture(ABC, Generic[Error]):
     @abstractmethod
     def _failure(self) -> Error | None:
         """Return the error of work that has ended, or None."""
+
+    def _ipython_display_(self) -> None:
+        if self.job_display is None or not self.job_display.follow(self):
+            raise NotImplementedError  # IPython then shows `_repr_mimebundle_`
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002
+        return self.job_display.bundle(self) if self.job_display else {"text/plain": repr(self)}
 
     def _result_was_read(self) -> None:
         """Clean up what was kept only until somebody has the result."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 STATES = ("queued", "starting", "running", "retried", "done", "failed", "cancelled")
 QUEUED, STARTING, RUNNING, RETRIED, DONE, FAILED, CANCELLED = range(len(STATES))
-LOG_LINES = 5  # of a failed run that are kept
+LOG_LINES, LOG_LINE_LENGTH = 20, 500  # of a run that are kept
+MOST_LOGS = 1_000  # of successful runs that are kept
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class Outcome:
     files
         The content of the files that its task emitted, by name.
     log
-        The last log lines of a failed run.
+        The last lines of its log; of a failed run those before its traceback.
     metrics
         The last value of each metric, by name.
     """
@@ -116,11 +117,10 @@ class Outcome:
         self.facts, self.parts, self.files = run.facts(), None if job.makes_calls else run.parts, run.files
         self.metrics = run.latest_metrics
         self.error = run.exception()
-        if self.error is not None:
-            self.log = _last_lines(run)
-        elif job.makes_calls:
+        self.log = _last_lines(run)
+        if self.error is None and job.makes_calls:
             self.error = ResultIncomplete(f"{run.task} ended without a result for this combination.", run)
-        else:
+        elif self.error is None:
             self.error = self._contradiction()
 
     def _contradiction(self) -> InvalidParameters | None:
@@ -193,6 +193,8 @@ class SweepState:
         if outcome.state == "failed":
             insort(self.failed, outcome, key=attrgetter("place"))
         elif outcome.state == "done":
+            if len(self.finished) > MOST_LOGS:
+                outcome.log = ()
             if (outcome.seconds or 0) > ((self.slowest and self.slowest.seconds) or 0):
                 self.slowest = outcome
             if release := outcome.facts.get("release"):
@@ -216,7 +218,7 @@ def count_states(states: bytes | bytearray) -> dict[str, int]:
 
 
 def _last_lines(run: Run) -> list[str]:
-    """Return what a failed task printed last before its traceback, which the error shows."""
-    printed = [line.message for line in run.latest_lines if line.source == "app"]
+    """Return what a task printed last, before a traceback, which the error shows."""
+    printed = [line.message[:LOG_LINE_LENGTH] for line in [*run.latest_lines] if line.source == "app"]
     begins = next((at for at, text in enumerate(printed) if text.startswith("Traceback (most recent call last)")), None)
     return printed[:begins][-LOG_LINES:]

@@ -13,6 +13,7 @@ from heroku_magic.protocol.dataframe import table
 from heroku_magic.runs.future import TableFuture
 from heroku_magic.runs.jobs import record_start
 from heroku_magic.sweeps.cost import DynoSpan, extra_spans
+from heroku_magic.sweeps.failures import Failures, describe_failures, first_line
 from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.measure import Measurer
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.plan import Plan
 
-NAMED = 5  # failures and dynos that a message names
+NAMED = 5  # dynos that a message names
 COLUMNS = ("run", "dyno", "state", "exit_status", "seconds", "dollars", "attempts", "error")  # of `runs()`
 
 
@@ -99,8 +100,6 @@ class Sweep(TableFuture[SweepFailed]):
         self.notes: list[str] = []
         self.started_at: float | None = None
         self.seconds: float | None = None
-        self.draw: Callable[[Sweep], dict[str, str]] | None = None
-        self.is_followed = False
         self._state = SweepState(len(plan), known)
         self._scheduler = Scheduler(
             plan,
@@ -130,9 +129,6 @@ class Sweep(TableFuture[SweepFailed]):
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in self.counts().items())
         return f"<Sweep {self.id} of {self.task} over {', '.join(self.names)}: {counts}>"
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002
-        return self.draw(self) if self.draw else {"text/plain": repr(self)}
 
     @property
     def is_detached(self) -> bool:
@@ -185,9 +181,9 @@ class Sweep(TableFuture[SweepFailed]):
         seconds = self._scheduler.seconds_to_come()
         return None if seconds is None else self._scheduler.cost.expected(seconds, self.size)
 
-    def failures(self, most: int | None = None) -> list[Outcome]:
+    def failures(self, most: int | None = None) -> Failures:
         """Return the outcomes of failed combinations in the grid's order, at most `most`."""
-        return self._state.failed[:most]
+        return Failures(self._state.failed[:most], self.names, self.job_display)
 
     def slowest(self) -> Outcome | None:
         """Return the outcome of the successful combination that took longest."""
@@ -292,7 +288,7 @@ class Sweep(TableFuture[SweepFailed]):
                 **(outcome.facts if outcome else {}),
                 "state": STATES[code],
                 "attempts": self._state.attempts(index),
-                "error": _first_line(outcome.error) if outcome else None,
+                "error": first_line(outcome.error) if outcome else None,
             }
             parameters = {name: column_value(value) for name, value in self.plan[index].items()}
             rows.append({**parameters, **{column: facts.get(name) for name, column in columns.items()}})
@@ -320,29 +316,11 @@ class Sweep(TableFuture[SweepFailed]):
 
     def _failure(self) -> SweepFailed | None:
         failed, done = self.failures(), self.counts().get("done", 0)
-        missing = len(self) - done - len(failed)
-        if not failed and not missing:
+        if done == len(self):
             return None
-        counts = [f"{len(failed)} of {len(self)} runs failed"] if failed else []
-        counts += [f"{missing} of {len(self)} runs were cancelled or not started"] if missing else []
-        reason = f" {self._scheduler.stop_reason}." if self._scheduler.stop_reason else ""
-        left = [f"{self.leftover_message()} Stopping them is tried again."] if self._scheduler.cost.leftovers() else []
-        resume = "%heroku resume runs what is missing"
-        kept = [f"{resume}. To use the results so far:"] if done else [f"No run has a result; {resume}."]
-        kept += [f"res = heroku_magic.last.partial   # {done:,} of {len(self):,} runs"] if done else []
-        return SweepFailed("\n".join([f"{', '.join(counts)}.{reason}", *left, *self._errors(failed), *kept]), self)
-
-    def _errors(self, failed: Sequence[Outcome]) -> list[str]:
-        """Return a line for each different error, with the first run that has it."""
-        alike: dict[str, list[Outcome]] = {}
-        for outcome in failed:
-            alike.setdefault(_first_line(outcome.error) or "", []).append(outcome)
-        lines = [
-            f"  {self.named(ones[0])}{f' and {len(ones) - 1} more' if len(ones) > 1 else ''}: {error}"
-            for error, ones in [*alike.items()][:NAMED]
-        ]
-        more = len(alike) - NAMED
-        return [*lines, f"  and {more} other errors (sweep.runs() lists all)"] if more > 0 else lines
+        left = f"{self.leftover_message()} Stopping them is tried again." if self._scheduler.cost.leftovers() else ""
+        text = describe_failures(failed, self.named, len(self), done, reason=self._scheduler.stop_reason, left=left)
+        return SweepFailed(text, self)
 
     def as_completed(self) -> Iterator[Outcome]:
         """Yield the outcome of each combination as soon as it has ended."""
@@ -390,7 +368,3 @@ class Sweep(TableFuture[SweepFailed]):
             if text not in self.notes:
                 self.notes.append(text)
             self._changed.notify_all()
-
-
-def _first_line(error: Exception | None) -> str | None:
-    return str(error).partition("\n")[0] if error else None

@@ -41,6 +41,9 @@ class Still:
     def failures(self, most):
         return self.failed[:most]
 
+    def known(self):
+        return []
+
     def slowest(self):
         return self.slow
 

@@ -90,7 +90,7 @@ def test_a_truncated_log_says_how_long_it_is_and_where_to_find_it(fed, say):
     end = StateChange("done", 0.0, exit_status=0, rows=1)
     view = fed(*(say(f"line {number}.") for number in range(5_000)), end)
     text = read(run_html(view, final=True)).text
-    assert "log, last 1,000 of 5,000 lines; full log: run.logs()" in text
+    assert "log, last 1,000 of 5,000 lines; full log: heroku_magic.last.logs()" in text
     assert text.count("line ") == 1_000
 
 
@@ -211,7 +211,7 @@ def test_the_size_is_bounded_for_any_content(fed, say, character, final, size):
     view = fed(*changes, *[say(long)] * 1_200, Rows([{}] * 99), Progress(10**18, 10**18 + 1, long), end)
     markup = run_html(view, final=final, with_error=final)
     assert len(markup.encode()) < size
-    assert "full log: run.logs()" in markup
+    assert "full log: heroku_magic.last.logs()" in markup
 
 
 def test_a_truncated_line_is_marked(fed, say):

@@ -156,7 +156,7 @@ def test_the_newest_metrics_and_the_files_are_visible():
 
     assert view.metrics == ["loss █▁ 0.25", "acc 0.333333"]
     assert view.file_names == ["plot.png (40 kB)", "<b>.txt (0 B)"]
-    assert details(view)[1] == "files: plot.png (40 kB), <b>.txt (0 B) · available in run.files"
+    assert details(view)[1] == "files: plot.png (40 kB), <b>.txt (0 B) · available in heroku_magic.last.files"
     assert "<b>.txt" not in run_html(view, final=True)
 
 

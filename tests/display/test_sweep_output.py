@@ -154,7 +154,7 @@ def test_failed_runs_are_shown_with_their_parameters_and_the_end_of_their_log():
     told = ["✗ region=us, seed=13: ValueError: no data (run.4821, 3 attempts)", "    two", "    three"]
     assert text(view).splitlines()[6:9] == told
     assert "✗ region=us, seed=13 ValueError: no data (run.4821, 3 attempts)" in text_of(sweep_html(view))
-    assert "and 1 more failed; sweep.runs() lists all" in text_of(sweep_html(view))
+    assert "and 1 more failed; heroku_magic.last.failures() lists all" in text_of(sweep_html(view))
 
 
 def test_an_indented_log_is_dedented():

@@ -77,6 +77,9 @@ def test_the_first_line_is_completed_above_a_body(shared):
     first = "%%heroku simulate --arg me"
 
     assert "method=" in shared.complete(f"{first}\npoints = 5\n", len(first))
+    body = "%%heroku simulate\npoints = 5\nme"
+    assert not IS_MATCHER or shared.complete(body) == ["method = "]
+    assert not IS_MATCHER or "'fast'" in shared.complete(f"{body}thod = ")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the embedded Heroku needs bash")

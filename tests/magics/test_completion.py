@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heroku_magic.magics.commands import VERBS
-from heroku_magic.magics.completion import Match, complete
+from heroku_magic.magics.completion import Match, complete, complete_body
 from heroku_magic.protocol.task import Task
 
 INT = {"type": "integer"}
@@ -187,3 +187,35 @@ def test_hostile_names_are_left_out_and_long_lists_are_cut():
 )
 def test_a_completion_shows_a_short_kind_instead_of_help(text, kind):
     assert {match.hint for match in complete(text, Facts()).found} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "found"),
+    [
+        ("%%heroku simulate", "", ["n = ", "method = ", "dry = "]),
+        ("%%heroku simulate", "me", ["method = "]),
+        ("%%heroku simulate --arg n=1", "", ["method = ", "dry = "]),
+        ("%%heroku simulate --size basic", "method = ", ["'naive'", "'fast'", "'a b'"]),
+        ("%%heroku simulate", "method='f", ["'fast'"]),
+        ("%%heroku simulate", 'method = "a', ['"a b"']),
+        ("%%heroku simulate", "dry = ", ["True", "False"]),
+        ("%%heroku simulate", "dry = T", ["True"]),
+        ("%%heroku simulate", "n = ", []),
+        ("%%heroku simulate", "n = me", []),
+        ("%%heroku simulate", "n == ", None),
+        ("%%heroku simulate", "  x.y", None),
+        ("%%heroku simulate --arg 'n", "", None),
+        ("%%heroku hello", "", []),
+        ("%%dyno", "", None),
+        ("x = 1", "", None),
+    ],
+)
+def test_the_body_of_a_cell_is_completed_as_its_line_is(first, line, found):
+    matches = complete_body(line, [first], Facts())
+    assert (None if matches is None else [match.text for match in matches.found]) == found
+
+
+def test_a_parameter_that_another_line_sets_is_not_offered():
+    assert [match.text for match in complete_body("", ["%%heroku simulate", "n=1", "dry = True"], Facts()).found] == [
+        "method = "
+    ]

@@ -57,7 +57,7 @@ def test_an_interrupt_stops_the_dyno(shared):
 
     assert errors[0]["ename"] == "RunCancelled"
     assert "cell was stopped" in errors[0]["evalue"]
-    assert "Empty DataFrame" in shared.run("%heroku ps").value
+    assert shared.run("%heroku ps").value == "No dyno is running."
 
 
 def test_a_failure_is_an_error_output_with_the_cells_own_line(shared):

@@ -134,7 +134,7 @@ def test_an_interrupt_stops_the_dyno_within_two_seconds(shared):
     errors = [message["content"] for message in messages if message["msg_type"] == "error"]
     assert errors[0]["ename"] == "RunCancelled"
     assert "was stopped" in errors[0]["evalue"]
-    assert "Empty DataFrame" in shared.run("%heroku ps").value
+    assert shared.run("%heroku ps").value == "No dyno is running."
 
 
 def test_a_second_interrupt_stops_waiting_and_reports_what_still_runs(shared):
@@ -255,7 +255,8 @@ def test_pictures_files_and_metrics_are_returned(shared):
     assert picture["image/png"].startswith("iVBORw0KGgo")
     summary = next(drawn["data"]["text/html"] for drawn in reversed(output.of("update_display_data")))
     assert re.search("loss [▁-█]+ 0.25", summary)
-    assert re.search(r"files: dot.png \(\d+ B\), Procfile \(\d+ B\)", summary)
+    link = r'<a download="{0}" href="data:application/octet-stream;base64,[\w+/=]+">{0}</a> \(\d+ B\)'
+    assert re.search(f"files: {link.format('dot.png')}, {link.format('Procfile')}", summary)
     run = "__import__('heroku_magic').last"
     assert shared.run(f"{run}.files['dot.png'][:4], {run}.metrics['value'].tolist()").value == (
         "(b'\\x89PNG', [0.5, 0.25])"

@@ -61,7 +61,7 @@ def test_ctrl_c_stops_the_dyno(terminal):
     terminal.sendintr()
     terminal.expect("RunCancelled: slow was stopped after")
     terminal.sendline("%heroku ps")
-    terminal.expect("Empty DataFrame")
+    terminal.expect("No dyno is running.")
 
 
 def test_help_shows_how_to_use_the_magic(terminal):

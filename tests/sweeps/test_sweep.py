@@ -279,7 +279,7 @@ def test_a_failed_sweep_fails_its_cell_and_does_not_bind_its_name(shell, capsys)
     done = shell.run_cell("%heroku run point --each seed={range(3)} --arg fail=1 --out df")
     assert isinstance(done.error_in_exec, SweepFailed)
     assert "df" not in shell.user_ns
-    assert "✗ seed=1: ValueError: seed 1 is bad" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("seed=1: ValueError: seed 1 is bad") == 1
     kept = shell.run_cell("%heroku run point --each seed={range(3)} --arg fail=1 --no-raise").result
     assert sorted(set(kept["seed"])) == [0, 2]
 

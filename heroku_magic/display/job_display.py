@@ -1,0 +1,79 @@
+"""Shows a run or a sweep that is the value of a cell: live as long as it runs."""
+
+from __future__ import annotations
+
+import sys
+from itertools import takewhile
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+from heroku_magic.display import words
+from heroku_magic.display.outputs import in_notebook
+from heroku_magic.display.run_output import RunOutput
+from heroku_magic.display.run_view import RunView
+from heroku_magic.display.sweep_output import SweepOutput, sweep_bundle
+from heroku_magic.display.sweep_runs import failure_summary
+from heroku_magic.sweeps.sweep import Sweep
+
+if TYPE_CHECKING:
+    from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.failures import Failures
+
+    Job: TypeAlias = Run | Sweep
+
+NO_FAILURE = "No run has failed."
+_MOST_FAILURES, _LOG_LINES = 100, 20
+
+_cells: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # the cell that follows a job, by job
+
+
+def bundle(job: Job) -> dict[str, str]:
+    """Return a run or a sweep as it is now, as HTML and as text."""
+    if isinstance(job, Sweep):
+        return sweep_bundle(job)
+    from heroku_magic.display.html import run_html
+
+    view = RunView()
+    for event in takewhile(lambda event: event is not None, job.events(timeout=0)):
+        view.feed(event)  # type: ignore[arg-type]  # None ends the iteration
+    html = run_html(view, final=view.is_final, with_error=True, with_pictures=True)
+    return {"text/html": html, "text/plain": words.text(view, with_error=True)}
+
+
+def failures_bundle(failures: Failures) -> dict[str, str]:
+    """Return the failed runs of a sweep, each with its error, facts and the end of its log."""
+    from heroku_magic.display.html import template
+
+    rows = [failure_summary(one, failures.names, _LOG_LINES) for one in failures[:_MOST_FAILURES]]
+    more = len(failures) - len(rows)
+    lines = [line for row in rows for line in row.lines()] + ([f"and {more:,} more"] if more else [])
+    html = template("failures.html.j2").render(rows=rows, names=", ".join(failures.names), more=more)
+    return {"text/plain": "\n".join(lines) or NO_FAILURE, "text/html": html if rows else NO_FAILURE}
+
+
+def follow(job: Job) -> bool:
+    """Show a job in the current cell until it ends, unless the cell shows it; return False if `bundle` is enough."""
+    if job.done() or not in_notebook():
+        return False
+    if _cells.get(job) != _cell():
+        follow_in_cell(job, _output(job))
+    return True
+
+
+def follow_in_cell(job: Job, output: RunOutput | SweepOutput) -> None:
+    """Draw a job on an output of the current cell, in a thread."""
+    _cells[job] = _cell()
+    Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
+
+
+def _output(job: Job) -> RunOutput | SweepOutput:
+    if isinstance(job, Sweep):
+        return SweepOutput(job, background=True, measurer=job.measurer())
+    return RunOutput(job, background=True)
+
+
+def _cell() -> int | None:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell.execution_count if shell else None

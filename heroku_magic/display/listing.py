@@ -1,0 +1,96 @@
+"""Tables of dynos, apps and releases that show themselves: with a cell to paste per row, or as a sentence if empty."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from heroku_magic.text.sanitize import clean_line, clipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_MOST = 200  # rows that are shown
+_LONGEST = 200  # characters of a text
+
+
+class Listing(pd.DataFrame):
+    """A DataFrame that is shown with times in local time and a cell to paste at the end of each row."""
+
+    _metadata = ["_sentence", "_title", "_cells"]  # noqa: RUF012 - pandas reads it
+    _sentence: str
+    _title: str
+    _cells: list[str]
+
+    @classmethod
+    def of(
+        cls, table: pd.DataFrame, *, title: str = "", sentence: str = "", cell: Callable[[Any], str] = lambda _: ""
+    ) -> Listing:
+        """Return a table as a listing.
+
+        title: what it lists. sentence: shown if it is empty. cell: returns what a user might do next with a row.
+        """
+        listing = cls(table)
+        listing._sentence = sentence
+        listing._title = title
+        listing._cells = [cell(row) for row in table.head(_MOST).itertuples(index=False)]
+        return listing
+
+    def __repr__(self) -> str:
+        """Return lines as wide as their contents, with the cells last."""
+        if self.empty and self._sentence:
+            return self._sentence
+        columns, rows = [*self.columns, *([""] if any(self._cells) else [])], self._shown()
+        widths = [max(len(line[at]) for line in [columns, *rows]) for at in range(len(columns))]
+        lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in [columns, *rows]]
+        return "\n".join([*lines, *self._more()])
+
+    def _repr_html_(self) -> str:
+        from heroku_magic.display.html import template
+
+        has_cells = any(self._cells)
+        rows = [(row[: len(row) - has_cells], row[-1] if has_cells else "") for row in self._shown()]
+        return template("listing.html.j2").render(
+            title=self._title, sentence=self._sentence, columns=self.columns, rows=rows, more=self._more()
+        )
+
+    def _shown(self) -> list[list[str]]:
+        rows = self.head(_MOST).itertuples(index=False)
+        has_cells = any(self._cells)
+        return [
+            [*map(shown_value, row), *([cell] if has_cells else [])]
+            for row, cell in zip(rows, self._cells, strict=True)
+        ]
+
+    def _more(self) -> list[str]:
+        return [f"and {len(self) - _MOST:,} more"] if len(self) > _MOST else []
+
+
+def facts_bundle(facts: Mapping[str, str], title: str) -> dict[str, str]:
+    """Return facts by name, a line each."""
+    from heroku_magic.display.html import template
+
+    safe = [(name, clean_line(value)) for name, value in facts.items()]
+    width = max(map(len, facts), default=0)
+    return {
+        "text/plain": "\n".join(f"{name:<{width}}  {value}" for name, value in safe),
+        "text/html": template("facts.html.j2").render(title=title, facts=safe),
+    }
+
+
+def shown_value(value: Any) -> str:
+    """Return a value of a table as safe text: times in local time, nothing for a missing one."""
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return ""
+    if value is True or value is False:
+        return "yes" if value else ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    if _TIME.fullmatch(text):
+        return f"{datetime.fromisoformat(text.replace('Z', '+00:00')).astimezone():%Y-%m-%d %H:%M}"
+    return clipped(clean_line(text), _LONGEST)
