@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import requests
 from web_page import served
 
 import heroku_magic
@@ -63,10 +68,21 @@ def pages(tmp_path_factory, worker):
         yield origin
 
 
+@pytest.fixture(scope="module")
+def heroku(pages, worker, processes):
+    """One embedded Heroku that accepts the pages, for all tests."""
+    command = [sys.executable, "-m", "heroku_magic.emulator", "--app", f"demo={worker}", "--allow-origin", pages]
+    with subprocess.Popen(
+        [*command, "--until-stdin-closes", "--parent", str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        exports = dict(re.findall(r"export (\w+)=(\S+)", os.read(process.stdout.fileno(), 65_536).decode()))
+        yield SimpleNamespace(url=exports["HEROKU_HOST"], token=exports["HEROKU_API_KEY"])
+        process.stdin.close()
+
+
 @pytest.fixture
-def open_page(web_page, pages, embedded_heroku, worker):
-    """Return a function that opens a page for an embedded Heroku, with app and key filled in."""
-    heroku = embedded_heroku("--app", f"demo={worker}", "--allow-origin", pages)
+def open_page(web_page, pages, heroku):
+    """Return a function that opens a page for the embedded Heroku, with app and key filled in."""
 
     def begin(name="draw.html"):
         page = web_page.page
@@ -76,7 +92,8 @@ def open_page(web_page, pages, embedded_heroku, worker):
         return page
 
     begin.heroku, begin.web_page = heroku, web_page
-    return begin
+    yield begin
+    put_faults(heroku, {})
 
 
 def labelled(page, name):
@@ -170,6 +187,115 @@ def test_a_task_without_a_declaration_has_rows_of_names_and_values(open_page):
     labelled(page, "Value 3").fill("x")
     page.get_by_role("button", name="Start").click()
     assert "Http_proxy cannot name a parameter: it would send" in page.get_by_role("alert").inner_text()
+
+
+def alert(page):
+    return page.locator("#error").inner_text()
+
+
+def test_errors_are_sentences(open_page):
+    page = open_page()
+    labelled(page, "Key").fill("wrong-key")
+    run(page)
+    assert alert(page) == "Heroku does not accept this key. Check it, or make a new one with %heroku login."
+    assert status(page).startswith("✗ did not start · ")
+    labelled(page, "Key").fill(open_page.heroku.token)
+    labelled(page, "App").fill("other app")
+    run(page)
+    assert alert(page) == 'The app "other app" was not found: Couldn\'t find that app.'
+    labelled(page, "App").fill("")
+    labelled(page, "n").fill("51")
+    labelled(page, "weights").fill('["a"]')
+    labelled(page, "token").fill("abc")
+    page.get_by_role("button", name="Start").click()
+    assert [text for text in page.locator(".fault").all_inner_texts() if text] == [
+        "✗ n is 51: expected a whole number from 1 up to 50.",
+        '✗ weights is ["a"]: expected a list (list[float]).',
+        "✗ token needs at least 4 characters, or it cannot be masked in the output.",
+        "✗ The app is missing: expected the name of a Heroku app.",
+    ]
+    assert page.evaluate("document.activeElement.id") == "value-0"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "api-url=https://evil.example", "api-url=http://127.0.0.1:{port}@evil.example", "api-url=http://127.0.0.1",
+        "api-url=http://127.0.0.1:{port}/apps", "api-url=", "api-url=http://127.0.0.1:70000",
+        "api-url=http://127.0.0.1:{port}&api-url=http://evil.example:80", "api-url=javascript:alert(1)",
+    ],
+)  # fmt: skip
+def test_a_page_with_another_address_says_so_and_starts_nothing(web_page, pages, query):
+    web_page.page.goto(f"{pages}/draw.html?{query.format(port=5001)}")
+    assert "is not an address of an embedded Heroku" in alert(web_page.page)
+    assert web_page.page.get_by_role("button", name="Start").is_disabled()
+
+
+def test_a_browser_that_cannot_check_results_starts_nothing(web_page, pages):
+    web_page.page.add_init_script("Object.defineProperty(crypto, 'subtle', {value: undefined})")
+    web_page.page.goto(f"{pages}/draw.html")
+    assert alert(web_page.page).startswith("This browser cannot check results here, so nothing can be started")
+    assert web_page.page.get_by_role("button", name="Start").is_disabled()
+
+
+def test_without_an_address_the_page_names_heroku(web_page, pages):
+    web_page.page.goto(f"{pages}/draw.html")
+    assert web_page.page.locator("#target").inner_text().startswith("Runs on https://api.heroku.com. The dyno ends")
+    assert web_page.page.locator("#start").is_enabled()
+
+
+def test_closing_the_page_stops_the_dyno_and_nothing_is_stored(open_page):
+    page = open_page()
+    bodies = []
+    page.on(
+        "request", lambda request: bodies.append(request.post_data_json) if request.url.endswith("/dynos") else None
+    )
+    labelled(page, "n").fill("50")
+    labelled(page, "every").fill("1")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("point 1").wait_for()
+    assert len(dynos(open_page.heroku)) == 1
+    assert [body["time_to_live"] for body in bodies if body] == [600]
+    assert page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])") == '[{},{},""]'
+    page.close(run_before_unload=True)
+    wait_until(lambda: dynos(open_page.heroku) == [])
+
+
+def dynos(heroku):
+    headers = {"Accept": "application/vnd.heroku+json; version=3", "Authorization": f"Bearer {heroku.token}"}
+    return requests.get(f"{heroku.url}/apps/demo/dynos", headers=headers, timeout=20).json()
+
+
+def wait_until(condition):
+    end = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < end, "the condition did not become true"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    ["reset-after-create", "json-500-after-create", "cut-stream", "double-lines", "drop-lines", "no-exit-line"],
+)
+def test_a_run_survives_faults_of_the_platform(open_page, faults):
+    page = open_page()
+    values = {faults: {"drop-lines": 0.2, "cut-stream": 0.5}.get(faults, 1)}
+    put_faults(open_page.heroku, values)
+    labelled(page, "n").fill("30")
+    labelled(page, "every").fill("0.01")
+    run(page)
+
+    assert status(page).startswith("✓ exit 0 · 30 rows verified · run.")
+    assert [line.split(",")[0] for line in csv(page).splitlines()[1:]] == [str(number) for number in range(30)]
+    assert page.get_by_role("log").inner_text().count("point 7\n") == (2 if faults == "double-lines" else 1)
+
+
+def put_faults(heroku, values):
+    headers = {"Accept": "application/vnd.heroku+json; version=3", "Authorization": f"Bearer {heroku.token}"}
+    answer = requests.put(
+        f"{heroku.url}/emulator/faults", headers=headers, json={"faults": values, "seed": 1}, timeout=20
+    )
+    assert answer.status_code == 200, answer.text
 
 
 def shot(page, folder, name):

@@ -4,13 +4,16 @@ const WHOLE = /^[+-]?\d+$/;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const MOST_BYTES = 32 * 1024;
 
-// Returns the variables and the sentences about what is wrong, by the number of the field.
-export function readFields(fields, form) {
+// Returns the variables and the sentences about what is wrong, by the number of the field. shortestSecret: its length.
+export function readFields(fields, form, shortestSecret) {
   const env = {};
   const faults = new Map();
   for (const field of fields) {
     try {
       const text = readField(field, form);
+      if (field.control === "secret" && text?.length < shortestSecret) {
+        throw new Error(`${field.name} needs at least ${shortestSecret} characters, or it cannot be masked in the output.`);
+      }
       if (text !== null) env[field.name] = text;
     } catch (error) {
       faults.set(field.id, error.message);
@@ -33,9 +36,6 @@ function readField(field, form) {
   }
   const value = valueOf(field, text);
   if (!fits(value, schema)) throw new Error(`${name} is ${shorten(text)}: expected ${field.expects}.`);
-  if (control === "secret" && text.length < field.shortest) {
-    throw new Error(`${name} needs at least ${field.shortest} characters, or it cannot be masked in the output.`);
-  }
   return control === "number" ? String(value) : text;
 }
 

@@ -48,7 +48,7 @@ function readForm() {
     name: row.querySelector(".name").value.trim(),
     value: row.querySelector(".value").value,
   }));
-  const { env, faults } = readFields(fields, form);
+  const { env, faults } = readFields(fields, form, shortestSecret);
   readRows(rows, reserved, env, faults);
   if (!element("app").value.trim()) faults.set("app", "The app is missing: expected the name of a Heroku app.");
   if (!element("key").value.trim()) faults.set("key", "The key is missing: expected an API key of Heroku.");
@@ -182,6 +182,7 @@ function sentences() {
     run.error,
     run.isLeft && "The dyno was stopped because this page was left.",
     run.isTimedOut && `The run reached its time limit of ${Number(minutes.toFixed(1))} min.`,
+    run.exit === null && run.status !== null && "The exit status is the task's own: Heroku's line about it did not come.",
     problem && `The rows cannot be trusted: ${problem}. Start again.`,
     ...run.notes,
   ].filter(Boolean);

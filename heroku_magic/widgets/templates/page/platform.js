@@ -21,8 +21,9 @@ export class ApiError extends Error {
 }
 
 export class Platform {
+  // sessions: how often the log was opened.
   constructor(url, app, key) {
-    Object.assign(this, { url, app, key });
+    Object.assign(this, { url, app, key, sessions: 0 });
   }
 
   createDyno(body) {
@@ -103,6 +104,7 @@ export class Platform {
     const history = new History();
     for (let failures = 0; !signal.aborted && failures < ATTEMPTS; ) {
       history.begin();
+      this.sessions++;
       let hasNews = false;
       for await (const lines of this.readSession(dyno, { tail: true, signal })) {
         const fresh = history.unseen(lines);

@@ -5,8 +5,10 @@ import { RecordDecoder, RunKey, countRows } from "./records.js";
 
 const EXITED = /^Process exited with status (\d{1,3})$/;
 const ENDED = /^State changed from \S+ to (complete|crashed)$/;
+const LINES_LOST = /^Error L1[0-3] /;
 const PLATFORM_ERROR = /^Error [RHL]\d+ /;
 const GRACE = 1500; // milliseconds in which late lines may arrive after the exit
+const PATIENCE = 4000; // milliseconds to wait for the platform's exit line after the task's own end mark
 const SILENCE = 15_000; // milliseconds after which the dyno is looked for
 const LOOKS = [0, 1000, 3000]; // milliseconds before each look for a dyno after a lost answer
 const NEAR = 5; // seconds before the time limit at which the limit is why a run ends
@@ -21,6 +23,7 @@ export class Run {
   notes = [];
   isStopRequested = false;
   isLeft = false;
+  hasLostLines = false;
 
   // task: command, size, seconds and joins; mask: hides secrets in a text; onChange: called after every change.
   constructor(platform, task, mask, onChange) {
@@ -119,6 +122,7 @@ export class Run {
   }
 
   async take({ source, dyno, message }) {
+    this.hasLostLines ||= LINES_LOST.test(message);
     if (dyno !== this.dyno.name) return;
     if (source === "app") {
       const text = await this.decoder.feed(message);
@@ -131,7 +135,7 @@ export class Run {
     } else if (PLATFORM_ERROR.test(message)) {
       this.note(message);
     }
-    if (this.exit !== null && this.decoder.isComplete) this.endSoon(0);
+    if (this.decoder.isComplete) this.endSoon(this.exit === null ? PATIENCE : 0);
   }
 
   endSoon(milliseconds) {
@@ -139,17 +143,25 @@ export class Run {
     this.timer = setTimeout(() => this.over.abort(), milliseconds);
   }
 
-  // Reads missing records again, from the lines that the platform keeps.
+  // Reads the log again from the lines that the platform keeps, if records are missing or its stream was broken.
   async recover() {
     for (const milliseconds of LOOKS) {
-      if (!this.decoder.problem || this.isLeft) return;
+      if (this.isLeft || !(this.decoder.problem || this.hasLostLines || this.platform.sessions > 1)) return;
       await pause(milliseconds);
-      for (const line of await this.platform.readBacklog(this.dyno.name)) {
-        if (line.dyno === this.dyno.name && line.source === "app" && line.message.includes("@hm1 ")) {
-          await this.decoder.feed(line.message);
-        }
-      }
+      this.hasLostLines = false;
+      this.platform.sessions = 0;
+      await this.reread(await this.platform.readBacklog(this.dyno.name));
     }
+  }
+
+  // The lines that the platform keeps replace those that arrived, unless they are fewer.
+  async reread(lines) {
+    const [texts, rows] = [this.lines, this.decoder.plainRows];
+    this.lines = [];
+    this.decoder.plainRows = [];
+    for (const line of lines) await this.take(line);
+    if (this.lines.length < texts.length) this.lines = texts;
+    if (this.decoder.plainRows.length < rows.length) this.decoder.plainRows = rows;
   }
 
   addLine(text) {
