@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import pickle
 from copy import deepcopy
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from heroku_magic.text.sanitize import clean
@@ -355,29 +354,6 @@ class TaskFailed(_RunError):
     run
         The run, with its `exit_status`, `logs()` and `files`.
     """
-
-
-def failure_of_type(kind: Any, failed: TaskFailed) -> TaskFailed:
-    """Return an error that also is an exception of a built-in type, so that `except ZeroDivisionError` catches it."""
-    try:
-        return _task_failed(kind)(str(failed), failed.run)
-    except TypeError:  # a type such as UnicodeDecodeError needs more than a message
-        return failed
-
-
-@cache
-def _task_failed(kind: Any) -> type[TaskFailed]:
-    names = {
-        "__module__": __name__,
-        "__doc__": TaskFailed.__doc__,
-        "__str__": Exception.__str__,  # a KeyError would quote its text
-        "__reduce__": lambda self: (_new_failure, (kind, self.args), HerokuMagicError.__reduce__(self)[2]),
-    }
-    return type(kind.__name__, (TaskFailed, kind), names)
-
-
-def _new_failure(kind: Any, args: tuple[Any, ...]) -> TaskFailed:
-    return _new(_task_failed(kind), args)
 
 
 class RunCancelled(_RunError):

@@ -10,7 +10,8 @@ from heroku_magic.app.warm_app import WarmApp
 from heroku_magic.runs.jobs import run_to_end
 from heroku_magic.runs.options import RunOptions, check_count, pick
 from heroku_magic.text.notifier import notifies_owner
-from heroku_magic.warm.pool import WarmPool, with_initializer
+from heroku_magic.warm.pool import WarmPool
+from heroku_magic.warm.pool_functions import with_initializer
 from heroku_magic.warm.warm_dynos import IDLE
 
 if TYPE_CHECKING:

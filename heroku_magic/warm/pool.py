@@ -16,6 +16,7 @@ from heroku_magic.errors import LogStreamError
 from heroku_magic.runs.background import start_thread
 from heroku_magic.text.notifier import keeps_notifications, notify
 from heroku_magic.warm.pool_call import PoolFuture, PoolRun
+from heroku_magic.warm.pool_functions import INITIALIZER_ERROR, for_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,9 +34,6 @@ LEAST_ROUND_TRIP = 0.005  # seconds, which include the work of both sides
 SAMPLES = 4  # latest calls of a dyno whose longest counts
 LOOKAHEAD = 4  # calls per dyno that `map` reads from an iterator before their results are wanted
 TICK = 0.1  # seconds between two looks at dynos that have calls waiting
-
-
-INITIALIZER_ERROR = "InitializerError"  # the type of the exception that `with_initializer` raises
 
 
 class CallPlanner(Protocol):
@@ -163,7 +161,7 @@ class WarmPool(Executor):
         deadline = None if timeout is None else time.monotonic() + timeout
         items: Iterator[Any] = zip(*iterables, strict=False)
         if chunksize > 1:
-            fn, items = _for_each(fn), _chunks(items, chunksize)
+            fn, items = for_each(fn), _chunks(items, chunksize)
         encode = self._planner.encoder_for(fn)
         futures: deque[PoolFuture] = deque()
         has_length = all(hasattr(one, "__len__") for one in iterables)
@@ -358,35 +356,6 @@ class WarmPool(Executor):
         self._lanes = [lane for lane in self._lanes if lane.calls]
         for lane in idle:
             lane.dyno.release()
-
-
-def with_initializer(
-    fn: Callable[..., Any], initializer: Callable[..., object], initargs: tuple[Any, ...]
-) -> Callable[..., Any]:
-    """Return a function that prepares its process first; it travels by value, so it uses nothing of this module."""
-
-    class InitializerError(Exception):
-        pass
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            initializer(*initargs)
-        except BaseException as error:
-            raise InitializerError(f"{type(error).__name__}: {error}") from error
-        return fn(*args, **kwargs)
-
-    call.__name__ = call.__qualname__ = getattr(fn, "__name__", type(fn).__name__)
-    return call
-
-
-def _for_each(fn: Callable[..., Any]) -> Callable[..., list[Any]]:
-    """Return a function of a chunk of arguments; it travels by value, so it uses nothing of this module."""
-
-    def call(chunk: Iterable[tuple[Any, ...]]) -> list[Any]:
-        return [fn(*args) for args in chunk]
-
-    call.__name__ = call.__qualname__ = getattr(fn, "__name__", type(fn).__name__)
-    return call
 
 
 def _chunks(items: Iterator[Any], size: int) -> Iterator[tuple[list[Any]]]:

@@ -8,10 +8,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.errors import HerokuMagicError, LogStreamError, TaskFailed, failure_of_type
+from heroku_magic.errors import HerokuMagicError, LogStreamError, TaskFailed
 from heroku_magic.runs.call_future import CallFuture
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.runner import Runner
+from heroku_magic.runs.typed_failure import failure_of_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable

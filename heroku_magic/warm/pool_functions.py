@@ -1,0 +1,39 @@
+"""Functions around the user's: they travel to the dyno by value, so they use nothing of this module."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+INITIALIZER_ERROR = "InitializerError"  # the type of the exception that `with_initializer` raises
+
+
+def with_initializer(
+    fn: Callable[..., Any], initializer: Callable[..., object], initargs: tuple[Any, ...]
+) -> Callable[..., Any]:
+    """Return a function that prepares its process first."""
+
+    class InitializerError(Exception):
+        pass
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            initializer(*initargs)
+        except BaseException as error:
+            raise InitializerError(f"{type(error).__name__}: {error}") from error
+        return fn(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = getattr(fn, "__name__", type(fn).__name__)
+    return call
+
+
+def for_each(fn: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """Return a function of a chunk of arguments."""
+
+    def call(chunk: Iterable[tuple[Any, ...]]) -> list[Any]:
+        return [fn(*args) for args in chunk]
+
+    call.__name__ = call.__qualname__ = getattr(fn, "__name__", type(fn).__name__)
+    return call
