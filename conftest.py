@@ -14,6 +14,8 @@ from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import PythonCodeBlockParser
 from sybil.parsers.rest import DocTestParser
 
+from heroku_magic.ledger import location
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 pytest_plugins = ["heroku_magic.emulator.pytest"]
 
 CONNECTS = re.compile(r"^\s*(>>>|\.\.\.) .*\bconnect\(", re.MULTILINE)
+
+
+def pytest_configure() -> None:
+    """Keep no history of tests: only those of the ledger choose a folder for it."""
+    location.start_folder = lambda: None
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from heroku_magic.app.connect import account, connect, function, temporary_app
     from heroku_magic.app.heroku import Heroku
     from heroku_magic.deploy.scaffold import init
+    from heroku_magic.display.recorded import get_run
     from heroku_magic.errors import (
         ApiError,
         BuildFailed,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         SweepFailed,
         TaskFailed,
     )
+    from heroku_magic.ledger.history import history
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.text.secret import Secret
@@ -60,6 +62,8 @@ _HOMES = {
     "account": "app.connect",
     "connect": "app.connect",
     "function": "app.connect",
+    "get_run": "display.recorded",
+    "history": "ledger.history",
     "init": "deploy.scaffold",
     "login": "accounts.login",
     "logout": "accounts.login",
@@ -90,6 +94,8 @@ __all__ = [
     "export_form",
     "form",
     "function",
+    "get_run",
+    "history",
     "init",
     "last",
     "load_ipython_extension",
@@ -103,7 +109,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for; `last` is the run or sweep that was started last, or None."""
     if name == "last":
-        from heroku_magic.app.heroku import last
+        from heroku_magic.app.recorded_app import last
 
         return last()
     if name in _HOMES:

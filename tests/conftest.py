@@ -86,10 +86,13 @@ def kernels():
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path_factory):
-    """No test sees the account, the home folder or the proxy of the machine that it runs on."""
+    """No test sees the account, the home folder or the proxy of the machine that it runs on, and no kernel a history."""
     for name in (*OURS, *PROXIES, "VIRTUAL_ENV"):  # IPython warns of another one than it runs in
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("HOME", str(home := tmp_path_factory.mktemp("home")))
+    profile = home / ".ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_config.py").write_text("get_config().HerokuMagics.history = False\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
 
 

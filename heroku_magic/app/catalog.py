@@ -81,6 +81,15 @@ class Catalog:
         declared = self._declarations(snapshot) if may_run else self._declared.get(snapshot.slug, {})
         return declared.get(chosen) or snapshot.undeclared(chosen)
 
+    def declared(self, name: str) -> Task | None:
+        """Return a task whose declared parameters are known already, without any request."""
+        return self._declared.get(self.slug, {}).get(name)
+
+    @property
+    def slug(self) -> str:
+        """The id of the code of the release that was seen last, without any request."""
+        return self._snapshot.slug if self._snapshot else ""
+
     def release(self) -> Release | None:
         """Return the release, None before the first one."""
         return self.refresh().release

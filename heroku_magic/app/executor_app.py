@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.executors import PoolPlanner, function_executor, task_executor
-from heroku_magic.app.warm_app import WarmApp
+from heroku_magic.app.recorded_app import RecordedApp
 from heroku_magic.runs.jobs import run_to_end
 from heroku_magic.runs.options import RunOptions, check_count, pick
 from heroku_magic.text.notifier import notifies_owner
@@ -17,20 +16,14 @@ from heroku_magic.warm.warm_dynos import IDLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from heroku_magic.runs.run import Run
-    from heroku_magic.runs.spec import RunSpec
     from heroku_magic.sweeps.executor import DynoExecutor
 
 POOL_JOBS = 4
 
 
 @notifies_owner
-class ExecutorApp(WarmApp):
+class ExecutorApp(RecordedApp):
     """An app whose dynos are the workers of executors."""
-
-    @abstractmethod
-    def _start(self, spec: RunSpec) -> Run:
-        """Start a run."""
 
     def pool(
         self,
@@ -107,6 +100,7 @@ class ExecutorApp(WarmApp):
         rows: bool = True,
         warm: bool = False,
         allow_pickle: bool = False,
+        history: bool = True,
     ) -> DynoExecutor | WarmPool:
         """Return a `concurrent.futures.Executor` whose calls run on dynos.
 
@@ -117,7 +111,7 @@ class ExecutorApp(WarmApp):
             are the task's parameters, in the order of their declaration or by name; each call returns a DataFrame.
         jobs
             Most dynos at the same time.
-        secrets, size, timeout, any_type, override, rows, allow_pickle
+        secrets, size, timeout, any_type, override, rows, allow_pickle, history
             As for `submit`.
         warm
             Return what `pool` returns.
@@ -134,7 +128,7 @@ class ExecutorApp(WarmApp):
             return jobs or self._planner.most_at_once(given or size)
 
         if task is None:
-            return function_executor(self.client, self._planner, options, most_at_once)
+            return function_executor(self.client, self._planner, options, most_at_once, self._record)
         named = self._catalog.task(task, any_type=any_type)
         return task_executor(
             self.client,
@@ -144,4 +138,5 @@ class ExecutorApp(WarmApp):
             most_at_once=most_at_once,
             call=lambda spec: run_to_end(lambda: self._start(spec)).result(),
             hidden=self._hidden,
+            on_start=self._record,
         )

@@ -77,14 +77,18 @@ class PoolPlanner:
 
 
 def function_executor(
-    client: HerokuClient, planner: Planner, options: RunOptions, most_at_once: Callable[[str | None], int]
+    client: HerokuClient,
+    planner: Planner,
+    options: RunOptions,
+    most_at_once: Callable[[str | None], int],
+    on_start: Callable[[Run], None],
 ) -> DynoExecutor:
-    """Return an executor that ships the functions that it gets."""
+    """Return an executor that ships the functions that it gets. on_start: gets each run."""
 
     def spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
         return planner.plan(None, bound(function, args, kwargs), replace(options, code=function, rows=True))
 
-    return DynoExecutor(client, spec, value, task=None, most_at_once=most_at_once)
+    return DynoExecutor(client, spec, value, task=None, most_at_once=most_at_once, on_start=on_start)
 
 
 def task_executor(
@@ -96,8 +100,12 @@ def task_executor(
     most_at_once: Callable[[str | None], int],
     call: Callable[[RunSpec], Any],
     hidden: set[Secret],
+    on_start: Callable[[Run], None],
 ) -> DynoExecutor:
-    """Return an executor of one task. call: runs its callable at once; hidden: collects the secrets of its runs."""
+    """Return an executor of one task. call: runs its callable at once; hidden: collects the secrets of its runs.
+
+    on_start: gets each run.
+    """
 
     def called(*args: Any, **kwargs: Any) -> Any:
         return call(spec(called, args, kwargs))
@@ -110,4 +118,6 @@ def task_executor(
         return made
 
     called.__name__ = called.__qualname__ = task.name
-    return DynoExecutor(client, spec, lambda run: run.partial, task=called, most_at_once=most_at_once)
+    return DynoExecutor(
+        client, spec, lambda run: run.partial, task=called, most_at_once=most_at_once, on_start=on_start
+    )

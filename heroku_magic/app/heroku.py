@@ -12,7 +12,6 @@ from heroku_magic.app.executor_app import ExecutorApp
 from heroku_magic.app.function import Decorator
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
-from heroku_magic.display import job_display
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
 from heroku_magic.runs.options import RunOptions, SweepOptions, pick, split
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.api.client import HerokuClient
-    from heroku_magic.runs.spec import RunSpec
     from heroku_magic.text.notifier import MessageCallback
 
 
@@ -113,6 +111,8 @@ class Heroku(ExecutorApp):
         max_cost: float | None = None,
         warm: bool = False,
         allow_pickle: bool = False,
+        history: bool = True,
+        inputs: Iterable[str] = (),
     ) -> Run:
         """Start a run of a task and return it at once, like `concurrent.futures.Executor.submit`.
 
@@ -147,6 +147,10 @@ class Heroku(ExecutorApp):
             Run on a dyno that stays for the next calls: the first one boots it. The timeout is then the call's.
         allow_pickle
             Let a function's value come back as a pickle: whoever can deploy to the app can run code on this computer.
+        history
+            False: the ledger does not keep the run.
+        inputs
+            Names of parameters that the ledger knows only by their hash.
 
         Returns
         -------
@@ -160,14 +164,6 @@ class Heroku(ExecutorApp):
         """
         options = pick(RunOptions, locals())
         return self._start(self._planner.plan(task, parameters or {}, options))
-
-    def _start(self, spec: RunSpec) -> Run:
-        self._hidden.update(spec.secrets.values())
-        with cancelled_on_error():
-            run = Run(self.client, spec, runner=self._runner(spec)).start()
-            run.call_when_done(self._planner.bundler.learn)
-            _remember(run)
-            return run
 
     def sweep(
         self,
@@ -196,12 +192,14 @@ class Heroku(ExecutorApp):
         rows: bool = True,
         warm: bool = False,
         allow_pickle: bool = False,
+        history: bool = True,
+        inputs: Iterable[str] = (),
     ) -> Sweep:
         """Start a run for each combination of values and return the sweep at once.
 
         Parameters
         ----------
-        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, allow_pickle
+        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, allow_pickle, history, inputs
             As for `submit`, for each run. Warm dynos, at most 8 without `jobs`, take one run after the other.
         each
             Values by parameter. A table or a list of dicts under a name that the task does not declare makes one run
@@ -277,7 +275,7 @@ class Heroku(ExecutorApp):
             ).start()
             if runner is not None:
                 sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.size))
-            _remember(sweep)
+            self._remember(sweep)
             return sweep
 
     def estimate(
@@ -334,19 +332,5 @@ class Heroku(ExecutorApp):
         secrets = {name: find(name) for name in detached.secrets}
         spec = detached.as_spec(self.app_name, secrets, is_local=self.settings.is_local)
         attached = Run(self.client, spec, detached).start()
-        _remember(attached)
+        self._remember(attached)
         return attached
-
-
-def last() -> Run | Sweep | None:
-    """Return the run or the sweep that was started last in this process."""
-    return _last
-
-
-_last: Run | Sweep | None = None
-
-
-def _remember(run: Run | Sweep) -> None:
-    global _last  # noqa: PLW0603 - `heroku_magic.last` is one value per process, by design
-    _last = run
-    run.job_display = job_display

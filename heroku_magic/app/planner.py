@@ -13,6 +13,7 @@ from heroku_magic.accounts.secret_sources import find
 from heroku_magic.accounts.tokens import end_of
 from heroku_magic.api import dyno_sizes
 from heroku_magic.app.bundler import Bundler
+from heroku_magic.app.run_request import describe_request
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.errors import ApiError, InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.protocol.environ import name_faults, to_env
@@ -53,7 +54,24 @@ class Planner:
 
         Raises InvalidOptions, SettingsError, or InvalidParameters listing every problem.
         """
-        return check_before_prompts(options, lambda: self._plan(task, parameters, options))
+        spec = check_before_prompts(options, lambda: self._plan(task, parameters, options))
+        return self.with_request(spec, task, parameters, options)
+
+    def with_request(
+        self, spec: RunSpec, task: str | None, parameters: Mapping[str, Any], options: RunOptions
+    ) -> RunSpec:
+        """Return a spec that says what was requested, for the ledger."""
+        declared = self._catalog.declared(spec.task) if options.code is options.command is None else None
+        request = describe_request(
+            task,
+            parameters,
+            options,
+            spec,
+            self._connection.settings,
+            slug=self._catalog.slug,
+            is_kept=declared is None or declared.keeps_history,
+        )
+        return replace(spec, request=request)
 
     def _plan(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> RunSpec:
         if options.code is not None:

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from heroku_magic.bundle.payload import parse_raw_text, table_chunks
-from heroku_magic.errors import InvalidOptions, InvalidParameters, NotFound
-from heroku_magic.protocol.typed_decoder import Decoder
-from heroku_magic.protocol.typed_json import Encoder
-from heroku_magic.protocol.values import RawText, plain
+from heroku_magic.errors import InvalidOptions, NotFound
+from heroku_magic.protocol.values import RawText
 from heroku_magic.runs import detached
 from heroku_magic.runs.command_mark import run_id
 from heroku_magic.runs.options import RunOptions, SweepOptions
 from heroku_magic.runs.registry import running_runs
 from heroku_magic.sweeps import journal
-from heroku_magic.sweeps.grid import Axis, Grid
-from heroku_magic.sweeps.journal import AxisRecord, Journal, JournalHeader
+from heroku_magic.sweeps.axis_record import read_axis, write_axis
+from heroku_magic.sweeps.grid import Grid
+from heroku_magic.sweeps.journal import Journal, JournalHeader
 from heroku_magic.sweeps.launcher import Job
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.notifier import notify
@@ -110,7 +108,7 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
         connection.client.base_url,
         first.app,
         first.task,
-        axes=[_write_axis(axis, is_exact="RUN_CODE" in first.env) for axis in plan.grid.axes],
+        axes=[write_axis(axis, is_exact="RUN_CODE" in first.env) for axis in plan.grid.axes],
         in_step=plan.grid.in_step,
         indices=None if isinstance(plan.indices, range) else [*plan.indices],
         env={name: text for name, text in shared.items() if not isinstance(text, Secret)},
@@ -120,34 +118,8 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
         takes_rows=first.takes_rows,
         is_detached=first.is_detached,
         options={**kept, "chunk": options.chunk_size},
+        request=first.request,
     )
-
-
-def _write_axis(axis: Axis, *, is_exact: bool) -> AxisRecord:
-    """Describe an axis: the values of cells and functions exactly, those of tasks as parameters."""
-    encoder = Encoder(table_chunks)
-
-    def written(name: str, value: Any) -> Any:
-        return encoder.encode(parse_raw_text(value), name) if is_exact else plain(value)
-
-    try:
-        rows = [{name: written(name, value) for name, value in axis[at].items()} for at in range(len(axis.values))]
-    except TypeError as error:
-        raise InvalidParameters([f"The sweep cannot be saved: {error}"]) from None
-    if encoder.body:
-        raise InvalidParameters(["The sweep cannot be saved: it has arrays or tables as parameters."])
-    typed = [(at, name) for at, row in enumerate(rows) for name, value in row.items() if isinstance(value, RawText)]
-    for at, name in typed:
-        rows[at][name] = str(rows[at][name])
-    values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
-    return AxisRecord([*axis.names], values, axis.are_rows, typed, is_exact)
-
-
-def _read_axis(axis: AxisRecord) -> Axis:
-    values = Decoder(b"", list).decode(axis.values) if axis.is_exact else [*axis.values]
-    for at, name in axis.typed:
-        values[at] = {**values[at], name: RawText(values[at][name])} if axis.are_rows else RawText(values[at])
-    return Axis(tuple(axis.names), values, axis.are_rows)
 
 
 def _read_options(terms: Mapping[str, Any]) -> SweepOptions:
@@ -164,7 +136,7 @@ def _plan(header: JournalHeader, connection: AppConnection, planner: SweepPlanne
         raise InvalidOptions(
             f"{header.sweep} is a sweep on {header.app} at {header.host}: choose it with --app {header.app}."
         )
-    made = Grid(tuple(map(_read_axis, header.axes)), header.in_step)
+    made = Grid(tuple(map(read_axis, header.axes)), header.in_step)
     options = RunOptions(
         secrets=header.secrets,
         size=header.size,
@@ -176,7 +148,8 @@ def _plan(header: JournalHeader, connection: AppConnection, planner: SweepPlanne
     )
     places = range(len(made)) if header.indices is None else header.indices
     fixed = {name: RawText(text) for name, text in header.env.items()}
-    return planner.plan_again(header.task, made, places, fixed, options=options, chunk=header.options["chunk"])
+    plan = planner.plan_again(header.task, made, places, fixed, options=options, chunk=header.options["chunk"])
+    return replace(plan, first=replace(plan.first, request=header.request))
 
 
 def _live_jobs(content: JournalContents, plan: Plan) -> list[Job]:

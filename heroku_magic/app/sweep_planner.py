@@ -44,7 +44,8 @@ class SweepPlanner:
     ) -> Plan:
         """Return the plan of a sweep. Raises as Planner.plan does."""
         options = replace(options, max_cost=None)  # the budget is for all runs together
-        return check_before_prompts(options, lambda: self._plan(task, each, parameters, options, sweep_options))
+        plan = check_before_prompts(options, lambda: self._plan(task, each, parameters, options, sweep_options))
+        return replace(plan, first=self._planner.with_request(plan.first, task, parameters, options))
 
     def _plan(
         self,

@@ -57,6 +57,7 @@ class AccountVerbs(VerbGroup):
         for other in others:
             if other is not heroku and (dynos := other.describe_dynos()):
                 facts[f"dynos of {other.app}"] = dynos
+        facts["today"] = _cost_of_today()
         show_bundle(facts_bundle(facts, "status"))
 
     def _apps(self, _: ParsedLine) -> Listing:
@@ -133,3 +134,12 @@ class AccountVerbs(VerbGroup):
             names = [clean_line(name) for name in heroku.config()]
             width = max(map(len, names), default=0)
             notify("\n".join(f"{name:<{width}}  ***" for name in names) or f"{heroku.app_name} has no config vars.")
+
+
+def _cost_of_today() -> str:
+    from heroku_magic.display.words import quantity
+    from heroku_magic.ledger.history import cost_since
+
+    midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    count, dollars = cost_since(midnight.timestamp())
+    return f"{quantity(count, 'run')}, ${dollars:.4f}" if count else "no runs in the history"

@@ -6,21 +6,14 @@ in front. An option of runs or sweeps is a field in `runs/options.py`.
 
 from __future__ import annotations
 
-import keyword
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.magics.option_values import age, lifetime, number, scopes, variable, variables
 from heroku_magic.runs.options import RunOptions, SweepOptions, command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-# https://devcenter.heroku.com/articles/oauth#scopes
-SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
-_DURATION = re.compile(r"(\d{1,8})([smhd]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -90,12 +83,12 @@ class Verb:
     @property
     def least(self) -> int:
         """The smallest number of words."""
-        return int(bool(self.words) and not self.words.startswith("["))
+        return sum(not word.startswith("[") and not word.endswith("]") for word in self.words.split())
 
     @property
     def most(self) -> int | None:
         """The largest number of words; None for no limit."""
-        return None if "…" in self.words else int(bool(self.words))
+        return None if "…" in self.words else max(self.least, int(bool(self.words)))
 
     @property
     def kind(self) -> str:
@@ -103,36 +96,9 @@ class Verb:
         return self.completes or self.words.partition(" ")[0].strip("[]…").lower()
 
 
-def _lifetime(text: str) -> int:
-    match = _DURATION.fullmatch(text)
-    if match is None or not 60 <= (seconds := int(match[1]) * _SECONDS[match[2]]) <= 366 * 86400:
-        raise ValueError("expected a time from a minute to a year, such as 30m, 8h or 2d")
-    return seconds
-
-
-def _scopes(text: str) -> list[str]:
-    scopes = [scope.strip() for scope in text.split(",")]
-    if unknown := [scope for scope in scopes if scope not in SCOPES]:
-        raise ValueError(f'"{unknown[0]}" is not a valid scope. Choose one or more of {", ".join(SCOPES)}')
-    return scopes
-
-
-def _variable(text: str) -> str:
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise ValueError("expected the name of a variable")
-    return text
-
-
-def _variables(text: str) -> list[str]:
-    try:
-        return [_variable(name.strip()) for name in text.split(",")]
-    except ValueError:
-        raise ValueError("expected names of variables, such as a,b without blanks; for a value use --arg") from None
-
-
 def _fields(kind: type[Any]) -> tuple[Option, ...]:
     """Return the options that the fields of a dataclass define."""
-    rows = [dict(row) for row in command_line(kind).values()]
+    rows = [{key: one for key, one in row.items() if key != "value"} for row in command_line(kind).values()]
     return tuple(Option(f"{', '.join(row.pop('names'))} {row.pop('metavar')}".rstrip(), **row) for row in rows)
 
 
@@ -140,7 +106,7 @@ HELP = Option("-h, --help", "show this help")
 _VERBOSE = Option("-v, --verbose", "also show Heroku's own log lines, timestamps and full tracebacks")
 _QUIET = Option("-q, --quiet", "show output only if something goes wrong")
 _OUT = Option(
-    "-o, --out NAME", "assign the DataFrame to NAME instead of showing it", convert=_variable, completes="variable"
+    "-o, --out NAME", "assign the DataFrame to NAME instead of showing it", convert=variable, completes="variable"
 )
 _BG = Option("--bg", "return a handle at once; the output keeps updating")
 _NO_RAISE = Option("--no-raise", "return the rows so far instead of raising an error")
@@ -185,7 +151,7 @@ _CODE = (
         "-i, --input NAME[,NAME…]",
         "notebook variables that the code uses, passed by value; small DataFrames too",
         many=True,
-        convert=_variables,
+        convert=variables,
         completes="variables",
     ),
     Option(
@@ -270,8 +236,8 @@ _TABLE = (
         (
             *_CONNECTED,
             Option("-s, --size SIZE", "dyno size, such as standard-2x"),
-            Option("--idle TIME", "stop a dyno after this time without a call (default: 5m)", convert=_lifetime),
-            Option("--life TIME", "stop a dyno after this time (default: 24h)", convert=_lifetime),
+            Option("--idle TIME", "stop a dyno after this time without a call (default: 5m)", convert=lifetime),
+            Option("--life TIME", "stop a dyno after this time (default: 24h)", convert=lifetime),
         ),
         ("%heroku warm 2", "%heroku warm", "%heroku warm 0"),
     ),
@@ -291,8 +257,33 @@ _TABLE = (
     ),
     Verb("last", "return the last run: its rows so far, log and exit status", (_VERBOSE,), ("run = %heroku last",)),
     Verb(
+        "history [TASK]",
+        "list the runs that this folder's kernels have made, newest first",
+        (
+            Option("--since TIME", "only those of the last, for example, 90s, 30m, 8h or 2d", convert=age),
+            Option("--failed", "only those that failed or were stopped"),
+            Option("--cached", "only those that were answered from an earlier run"),
+            Option("--limit N", "only the newest N", convert=number),
+            Option("--forget RUN", "delete a run or a sweep, or all, for good", many=True, completes="recorded"),
+            _VERBOSE,
+        ),
+        ("%heroku history", "%heroku history hello --since 2d", "%heroku history --failed --limit 5"),
+    ),
+    Verb(
+        "show RUN",
+        "show the whole output of an earlier run again: -1 is the last, -2 the one before",
+        (
+            Option("--export FILE", "write it to FILE as a page instead", completes="path"),
+            _OUT,
+            _VERBOSE,
+        ),
+        ("%heroku show -1", "df = %heroku show hm-7f3a2c90", "%heroku show -1 --export report.html"),
+        completes="recorded",
+        session="%heroku run hello\nrun = %heroku last\ndf = %heroku show {run.id}",
+    ),
+    Verb(
         "status",
-        "show the app, its dynos and log drains, the account, and leftovers of crashes",
+        "show the app, its dynos, what today cost, log drains, the account, and leftovers",
         _CONNECTED,
         ("%heroku status",),
     ),
@@ -300,10 +291,8 @@ _TABLE = (
         "login",
         "find or ask for a token and check it, or create a narrower one",
         (
-            Option("--scope SCOPES", "create a token with these scopes, such as identity,read", convert=_scopes),
-            Option(
-                "--expires TIME", "create a token that expires after, for example, 30m, 8h or 2d", convert=_lifetime
-            ),
+            Option("--scope SCOPES", "create a token with these scopes, such as identity,read", convert=scopes),
+            Option("--expires TIME", "create a token that expires after, for example, 30m, 8h or 2d", convert=lifetime),
             _VERBOSE,
         ),
         ("%heroku login", "%heroku login --scope identity,write-protected --expires 8h"),

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.api.dyno_sizes import DYNO_SIZES, HOURS_PER_MONTH
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, SCOPES, VERBS
+from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS
 from heroku_magic.magics.expand import split
+from heroku_magic.magics.option_values import SCOPES
 from heroku_magic.text.sanitize import clean_line, clipped
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ def _values(kind: str, typed: str, line: _Line, sources: CompletionSources) -> M
         "dyno": lambda: (Match(name, "dyno") for name in sources.dynos(line.where) if name not in line.words),
         "app": lambda: (Match(name, "app") for name in sources.apps()),
         "run": lambda: (Match(name, "run") for name in sources.runs()),
+        "recorded": lambda: (Match(name, hint) for name, hint in sources.recorded_runs()),
         **dict.fromkeys(("variable", "variables"), lambda: (Match(name, "variable") for name in sources.variables())),
         "secret": lambda: (_as_match(one, "") for one in _declared(line, sources) if one.is_secret),
         "size": _sizes,

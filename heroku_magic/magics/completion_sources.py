@@ -71,6 +71,15 @@ class CompletionSources:
 
         return [*(detached.run for detached in known()), *sorted(path.stem for path in FOLDER.glob("hs-*.jsonl"))]
 
+    def recorded_runs(self) -> list[tuple[str, str]]:
+        """Return the ids of the newest runs in the history, each with its task."""
+        from heroku_magic.ledger.database import Database
+        from heroku_magic.ledger.location import ledger_path
+
+        path = ledger_path()
+        newest = Database(path).select("sweep = ''", limit=20) if path else []
+        return [("-1", "the last run"), *((entry.run, entry.task) for entry in newest)] if newest else []
+
     def _update_apps(self) -> None:
         client = _client()
         self._apps = sorted(app.name for app in client.apps()) if client else []

@@ -11,11 +11,13 @@ from IPython.core.magic import cell_magic, line_cell_magic, magics_class, no_var
 
 from heroku_magic.accounts.settings import Choice, follow_notebook
 from heroku_magic.errors import HerokuMagicError, Interrupted
+from heroku_magic.ledger import location
 from heroku_magic.magics.account_verbs import AccountVerbs
 from heroku_magic.magics.commands import MAGICS
 from heroku_magic.magics.completer import register, unregister
 from heroku_magic.magics.deploy_verbs import DeployVerbs
 from heroku_magic.magics.help_text import help_text
+from heroku_magic.magics.history_verbs import HistoryVerbs
 from heroku_magic.magics.parser import parse
 from heroku_magic.magics.run_verbs import RunVerbs
 from heroku_magic.runs.jobs import started_jobs, stop_all
@@ -37,7 +39,7 @@ _NOT_THE_CALLER = frozenset({"heroku_magic", "IPython", "decorator", ""})
 
 
 @magics_class
-class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
+class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
     """Run tasks and code on Heroku from notebook cells; `%heroku --help` lists what you can do."""
 
     _completion_sources: CompletionSources | None = None
@@ -58,6 +60,7 @@ class HerokuMagics(RunVerbs, DeployVerbs, AccountVerbs):
             df = %heroku run TASK --arg n=10
             %heroku run -- python --version       run any command
             %heroku ps, stop, logs, last          dynos and runs
+            %heroku history, show                 earlier runs
             %heroku login, create, deploy, use    your apps
 
         The Tab key completes verbs, options, tasks, parameters and values. `%heroku --help` lists all
@@ -161,6 +164,7 @@ def load(shell: InteractiveShell) -> None:
     if "heroku_magic" not in shell.user_ns:  # messages name it
         shell.push({"heroku_magic": sys.modules["heroku_magic"]}, interactive=False)  # type: ignore[no-untyped-call]  # no hints in IPython
     follow_notebook(magics._choice)  # noqa: SLF001 - the settings are the notebook's, not the group's
+    location.follow_notebook(lambda: magics.history)
     shell.input_transformers_cleanup.insert(0, give_empty_body)
 
 
@@ -174,6 +178,7 @@ def unload(shell: InteractiveShell) -> None:
     shell.configurables[:] = [one for one in shell.configurables if type(one).__name__ != "HerokuMagics"]
     unregister(shell)
     follow_notebook(Choice)
+    location.follow_notebook()
     kept = [one for one in shell.input_transformers_cleanup if getattr(one, "__name__", "") != "give_empty_body"]
     shell.input_transformers_cleanup[:] = kept
 

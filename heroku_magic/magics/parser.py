@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _IN_BODY: Any = object()  # the values of an `--each NAME` without `=VALUES`
 _ARGUMENT = re.compile(rf"'?{VARIABLE_NAME.pattern}=")
+_NEGATIVE = re.compile(r"-\d+")  # counts runs from the last one
 _OPTION = re.compile(r"--?[A-Za-z]")
 _SHORT, _SIMILAR_SHORT = 3, 0.6  # one wrong letter of three
 _SIMILAR = 0.7  # difflib's default of 0.6 takes `login` for `logs` and `--jobs` for `--rows`
@@ -116,7 +117,7 @@ def _read(verb: Verb, words: list[str], command: str | None, namespace: Mapping[
     parsed = ParsedLine(verb, command=command)
     rest = iter(words)
     for word in rest:
-        if not word.startswith("-") or word == "-":
+        if not word.startswith("-") or word == "-" or (verb.kind == "recorded" and _NEGATIVE.fullmatch(word)):
             parsed.words.append(_plain(word, namespace))
             continue
         typed, equals, value = word.partition("=")

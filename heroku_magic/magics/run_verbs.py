@@ -39,14 +39,15 @@ class RunVerbs(VerbGroup):
             raise InvalidOptions(f"--{ignored[0].replace('_', '-')} is for sweeps. To start a sweep, use --each NAME.")
         heroku = self._connect(line)
         options = {"code": line.code, **from_command_line(line.options, RunOptions, SweepOptions)}
+        options["inputs"] = line.options.get("input", ())
         if line.options.get("dry_run"):
             notify(str(heroku.estimate(line.word, line.each, line.parameters, command=line.command, **options)))
             return None
         if not line.each:
-            return self._show(heroku.submit(line.word, line.parameters, command=line.command, **options), line)
+            return self._watch_job(heroku.submit(line.word, line.parameters, command=line.command, **options), line)
         if line.command is not None:
             raise InvalidOptions("--each is for tasks. A command after -- is a single run.")
-        return self._show(heroku.sweep(line.word, line.each, line.parameters, **options), line)
+        return self._watch_job(heroku.sweep(line.word, line.each, line.parameters, **options), line)
 
     _dyno = _run
 
@@ -93,10 +94,10 @@ class RunVerbs(VerbGroup):
         print(message(file, heroku))
 
     def _attach(self, line: ParsedLine) -> Any:
-        return self._show(self._connect(line).attach(line.words[0]), line)
+        return self._watch_job(self._connect(line).attach(line.words[0]), line)
 
     def _resume(self, line: ParsedLine) -> Any:
-        from heroku_magic.app.heroku import last
+        from heroku_magic.app.recorded_app import last
         from heroku_magic.sweeps.sweep import Sweep
 
         earlier = last()
@@ -105,7 +106,7 @@ class RunVerbs(VerbGroup):
             raise InvalidOptions(
                 "No sweep was started in this kernel yet. To continue one that --save recorded: %heroku resume FILE"
             )
-        return self._show(self._home(line, save).resume(save), line)
+        return self._watch_job(self._home(line, save).resume(save), line)
 
     def _home(self, line: ParsedLine, save: str | Sweep) -> Heroku:
         """Return the app that a line names, else the one that the sweep ran on, else the one that cells run on."""
@@ -120,7 +121,7 @@ class RunVerbs(VerbGroup):
         return self._connect(line)
 
     def _last(self, _: ParsedLine) -> Run | Sweep | None:
-        from heroku_magic.app.heroku import last
+        from heroku_magic.app.recorded_app import last
 
         run = last()
         if run is None:
@@ -197,7 +198,7 @@ class RunVerbs(VerbGroup):
         if not log:
             notify(f"Heroku no longer has log lines of {dyno}. It keeps the app's last 1,500 lines.")
 
-    def _show(self, job: Run | Sweep, line: ParsedLine) -> Any:
+    def _watch_job(self, job: Run | Sweep, line: ParsedLine) -> Any:
         """Show a run or a sweep until it ends and return its table; with --bg return it at once."""
         if line.options.get("bg") or line.options.get("detach"):
             if name := line.options.get("out"):

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics
-from traitlets import Bool, Dict, Float, Int, Unicode
+from traitlets import Bool, Dict, Float, Int, Unicode, Union
 
 from heroku_magic.runs.options import LONGEST_TIMEOUT
 from heroku_magic.text.notifier import notify
@@ -40,6 +40,12 @@ class VerbGroup(Magics):
         key_trait=Unicode(),
         value_trait=Float(),
         help="Dollars per month by dyno size, where you do not pay Heroku's list price.",
+    ).tag(config=True)
+    history = Union(
+        [Bool(), Unicode()],
+        default_value=None,
+        allow_none=True,
+        help="False: remember no runs. A folder: remember them in its folder .heroku. True: also in the home folder.",
     ).tag(config=True)
     quiet = Bool(default_value=False, help="Show no log and no status of runs that succeed.").tag(config=True)
     verbose = Bool(default_value=False, help="Show Heroku's own log lines, timestamps and full tracebacks.").tag(

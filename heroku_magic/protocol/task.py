@@ -107,6 +107,10 @@ class Task:
         Problems with the declaration.
     takes_calls
         Whether its helper can call it several times on one dyno, and is all that the command runs.
+    keeps_history
+        Whether its runs may be written to the ledger.
+    may_cache
+        Whether the notebook's setting may answer its calls from earlier runs.
 
     Examples
     --------
@@ -121,6 +125,8 @@ class Task:
     schema: Mapping[str, Any] | None
     faults: tuple[str, ...] = ()
     takes_calls: bool = False
+    keeps_history: bool = True
+    may_cache: bool = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], command: str) -> Task:
@@ -129,7 +135,12 @@ class Task:
         if error := row.get("error"):
             faults = (f"it cannot be read, so parameters are not checked: {clipped(str(error), LINE)}", *faults)
         takes_calls = row.get("calls") is True and runs_helper_only(command)
-        return cls(str(row.get("task", "")), command, schema, faults, takes_calls)
+        name, keeps_history, may_cache = (
+            str(row.get("task", "")),
+            row.get("history") is not False,
+            row.get("cache") is True,
+        )
+        return cls(name, command, schema, faults, takes_calls, keeps_history, may_cache)
 
     @property
     def parameters(self) -> list[Parameter]:

@@ -15,6 +15,7 @@ import msgspec
 from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.records import RUN_ID
+from heroku_magic.runs.request import RunRequest
 from heroku_magic.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Detached(msgspec.Struct, frozen=True):
     """One detached run, as its file stores it.
 
     key: the dyno's RUN_KEY. host: the API's base URL. timeout: seconds. secrets: the names of the
-    secret parameters, whose values are never stored. is_compound: see RunSpec.
+    secret parameters, whose values are never stored. is_compound, request: see RunSpec.
     """
 
     run: str
@@ -50,6 +51,7 @@ class Detached(msgspec.Struct, frozen=True):
     takes_rows: bool
     secrets: list[str] = []
     is_compound: bool = False
+    request: RunRequest = RunRequest()
 
     def as_spec(self, app_name: str, secrets: Mapping[str, Secret], *, is_local: bool) -> RunSpec:
         """Return what to follow: app_name is the name to show, secrets the values of the secret parameters."""
@@ -64,6 +66,7 @@ class Detached(msgspec.Struct, frozen=True):
             is_local=is_local,
             is_detached=True,
             is_compound=self.is_compound,
+            request=self.request,
         )
 
     def as_dyno(self) -> Dyno:
@@ -95,6 +98,7 @@ def save(spec: RunSpec, dyno: Dyno, key: RunKey, host: str, started_at: float) -
         takes_rows=spec.takes_rows,
         secrets=[*spec.secrets],
         is_compound=spec.is_compound,
+        request=spec.request,
     )
     folder = FOLDER.absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

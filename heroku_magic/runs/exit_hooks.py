@@ -19,9 +19,10 @@ class Step(IntEnum):
     """
 
     DYNOS = 1
-    APPS = 2
-    TOKENS = 3
-    SERVERS = 4
+    LEDGER = 2
+    APPS = 3
+    TOKENS = 4
+    SERVERS = 5
 
 
 _hooks: dict[Step, Callable[[], None]] = {}

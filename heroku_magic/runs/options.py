@@ -10,6 +10,7 @@ Fields that `%heroku` offers carry their command-line option as metadata, with t
 - `help`: one line
 - `convert`: makes the field's value of the text, or raises ValueError with what was expected
 - `many`: whether the option may be repeated; its values become a list
+- `value`: what a flag stands for, where that is not True
 - `completes`: the kind of value for completion, where `metavar` does not say it
 
 `command_line(RunOptions, SweepOptions)` yields these mappings, and `from_command_line()` turns the options of a line
@@ -110,7 +111,8 @@ class RunOptions:
     command: any command instead of a task. code: a cell's text or a function instead of a task. secrets: names of
     parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters may
     replace. warm: use a dyno that stays. rows: False collects no rows. detach: the run outlives this process. max_cost:
-    dollars at list price. allow_pickle: a function's value may come back as a pickle. dry_run: set by `estimate()`;
+    dollars at list price. allow_pickle: a function's value may come back as a pickle. history: whether the ledger keeps
+    the run. inputs: names of parameters of which it keeps only a hash. dry_run: set by `estimate()`;
     nothing may start, and nothing asks for secrets.
     """
 
@@ -143,6 +145,8 @@ class RunOptions:
         (), "--override", metavar="NAME", help="let a parameter replace the config var NAME", many=True
     )
     allow_pickle: bool = False
+    history: bool = _option(True, "--no-history", help="do not remember this run", value=False)
+    inputs: Iterable[str] = ()
     dry_run: bool = False
 
     def __post_init__(self) -> None:
@@ -235,5 +239,6 @@ def command_line(*kinds: type[Any]) -> dict[str, Mapping[str, Any]]:
 
 def from_command_line(options: Mapping[str, Any], *kinds: type[Any]) -> dict[str, Any]:
     """Return the keyword arguments that the options of a line stand for; options that are not set are left out."""
-    keys = {name: row["names"][-1].lstrip("-").replace("-", "_") for name, row in command_line(*kinds).items()}
-    return {name: options[key] for name, key in keys.items() if key in options}
+    rows = command_line(*kinds)
+    keys = {name: row["names"][-1].lstrip("-").replace("-", "_") for name, row in rows.items()}
+    return {name: rows[name].get("value", options[key]) for name, key in keys.items() if key in options}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import HerokuMagicError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.tables import Table
     from heroku_magic.runs.detached import Detached
     from heroku_magic.runs.dyno_guard import DynoGuard
+    from heroku_magic.runs.request import RunRequest
     from heroku_magic.runs.spec import RunSpec
 
 EVENTS_TICK = 0.5  # seconds after which a thread that waits for events looks whether they are wanted
@@ -133,6 +135,11 @@ class Run(TableFuture[HerokuMagicError]):
         return self._runner.client.base_url
 
     @property
+    def request(self) -> RunRequest:
+        """What was requested, as the ledger keeps it."""
+        return self._spec.request
+
+    @property
     def is_detached(self) -> bool:
         """Whether the run continues when this process ends."""
         return self._spec.is_detached
@@ -222,6 +229,8 @@ class Run(TableFuture[HerokuMagicError]):
 
     def facts(self) -> dict[str, Any]:
         """Return what `df.attrs["heroku"]` holds: small plain values such as the dyno and the price."""
+        if (recorded := self._runner.recorded_facts) is not None:
+            return {**recorded}
         started_at, seconds = self.started_at, self.seconds
         return {
             "run": self.id,
@@ -274,6 +283,15 @@ class Run(TableFuture[HerokuMagicError]):
             Seconds without a new event after which None is yielded; None waits as long as it takes.
         """
         return self._events.events(timeout)
+
+    @property
+    def event_count(self) -> int:
+        """The number of events so far."""
+        return len(self._events)
+
+    def past_events(self) -> Iterator[Event]:
+        """Yield the events so far."""
+        return takewhile(lambda event: event is not None, self._events.events(timeout=0))  # type: ignore[arg-type]
 
     # -- control ----------------------------------------------------------------------------------
 

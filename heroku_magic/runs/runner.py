@@ -53,6 +53,7 @@ class Runner:
 
     late = 1.0  # seconds to keep reading after the end
     place = ""  # of the output, if it is not in the app's log
+    recorded_facts: dict[str, Any] | None = None  # of a run that another process may have made
 
     def __init__(
         self,

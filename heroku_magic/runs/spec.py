@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH, dollars
+from heroku_magic.runs.request import RunRequest
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
 
@@ -21,8 +22,8 @@ class RunSpec:
     without the run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the
     time limit in seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs
     on the embedded Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a
-    function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module. prices:
-    dollars per month by dyno size.
+    function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module. request:
+    what the ledger keeps of it. prices: dollars per month by dyno size.
     """
 
     app: str
@@ -39,6 +40,7 @@ class RunSpec:
     allow_pickle: bool = False
     is_warm: bool = False
     module: str | None = None
+    request: RunRequest = field(default_factory=RunRequest, repr=False)
     prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH, repr=False)
 
     def price(self, size: str | None, seconds: float | None) -> float | None:

@@ -37,6 +37,8 @@ class DynoExecutor(Executor):
         What to pass to `submit` and `map` if the executor runs one task.
     most_at_once
         The largest number of concurrent dynos by dyno size.
+    on_start
+        Called with each run before it starts.
 
     Examples
     --------
@@ -57,10 +59,11 @@ class DynoExecutor(Executor):
         *,
         task: Callable[..., Any] | None,
         most_at_once: Callable[[str | None], int],
+        on_start: Callable[[Run], None] = lambda _: None,
     ) -> None:
         self.task = task
         self._make_spec = keeps_notifications(make_spec)
-        self._calls = _Calls(value_of, most_at_once)
+        self._calls = _Calls(value_of, most_at_once, on_start)
         self._launcher = Launcher(client, self._calls)
         self._start = keeps_notifications(self._launcher.start)
         self._is_started = False
@@ -121,8 +124,14 @@ class DynoExecutor(Executor):
 class _Calls(JobSource):
     """The calls of an executor in the order in which they were submitted."""
 
-    def __init__(self, value_of: Callable[[Run], Any], most_at_once: Callable[[str | None], int]) -> None:
+    def __init__(
+        self,
+        value_of: Callable[[Run], Any],
+        most_at_once: Callable[[str | None], int],
+        on_start: Callable[[Run], None],
+    ) -> None:
         super().__init__()
+        self._on_start = on_start
         self.is_over = threading.Event()
         self._value_of, self._most_at_once = value_of, most_at_once
         self._lock = threading.Lock()
@@ -168,6 +177,11 @@ class _Calls(JobSource):
             if self._futures[job].running() or self._futures[job].set_running_or_notify_cancel():
                 return job
             del self._futures[job]
+
+    def on_start(self, job: Job) -> None:
+        super().on_start(job)
+        if job.run is not None:
+            self._on_start(job.run)
 
     def on_refusal(self, job: Job) -> None:
         self.running.remove(job)

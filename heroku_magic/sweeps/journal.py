@@ -23,6 +23,8 @@ from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import Table
 from heroku_magic.protocol.typed_json import Encoder
+from heroku_magic.runs.request import RunRequest
+from heroku_magic.sweeps.axis_record import AxisRecord  # noqa: TC001 - msgspec reads it
 from heroku_magic.sweeps.outcomes import Outcome
 from heroku_magic.text.redact import NO_MASK
 
@@ -33,24 +35,11 @@ FOLDER = Path(".heroku", "sweeps")
 FORMAT = 1
 
 
-class AxisRecord(msgspec.Struct, frozen=True):
-    """An axis of the grid.
-
-    typed: the index and parameter of values that are text still to be parsed. is_exact: the values are typed JSON.
-    """
-
-    names: list[str]
-    values: list[Any]
-    are_rows: bool
-    typed: list[tuple[int, str]] = []
-    is_exact: bool = False
-
-
 class JournalHeader(msgspec.Struct, frozen=True):
     """The first line: what the sweep runs.
 
     indices: combinations of the grid that run; None for all. env: parameters that all runs share, as text.
-    secrets: names of secret parameters.
+    secrets: names of secret parameters. request: what the ledger keeps.
     """
 
     sweep: str
@@ -68,6 +57,7 @@ class JournalHeader(msgspec.Struct, frozen=True):
     is_detached: bool = msgspec.field(name="outlives")
     options: dict[str, Any] = msgspec.field(name="terms")
     format: int = FORMAT
+    request: RunRequest = RunRequest()
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -202,7 +192,7 @@ class Journal:
         is_typed = any(isinstance(part, Rows) and part.typed for part in parts)
         if is_typed:
             try:
-                rows = [_encode_value(row["value"]) for row in rows]
+                rows = [encode_value(row["value"]) for row in rows]
             except TypeError:
                 return
         packed = [msgspec.to_builtins(part) if isinstance(part, Table) else part.rows for part in parts]
@@ -265,7 +255,8 @@ def _header(line: dict[str, Any]) -> JournalHeader:
     return header
 
 
-def _encode_value(value: Any) -> dict[str, Any]:
+def encode_value(value: Any) -> dict[str, Any]:
+    """Return a function's value as typed JSON. Raises TypeError for a value that has no exact form."""
     encoder = Encoder(table_chunks)
     form = encoder.encode(value, "the value")
     return {"value": form, "body": _base64(bytes(encoder.body))}

@@ -93,6 +93,7 @@ class Sweep(TableFuture[SweepFailed]):
         self.task = plan.first.task
         self.app = plan.first.app_name
         self.host = client.base_url
+        self.request = plan.first.request
         self.names = plan.grid.names
         self.plan = plan
         self.options = options

@@ -64,6 +64,11 @@ class Mask:
         hidden_seen = seen if seen is hidden else self._hidden(seen, begins=begins, ends=ends)
         return hidden if hidden_seen == seen else hidden_seen
 
+    def occurs_in(self, data: bytes) -> bool:
+        """Return whether the bytes of a text have a secret, as far as it is not hidden by colours."""
+        lowered = data.lower()
+        return any(form.encode("utf-8", "surrogatepass") in lowered for form in self._forms)
+
     def clipped(self, text: str) -> str:
         """Return a text whose middle may have been cut out, with stars for secrets and for what is left of them."""
         first, *more = text.split(CLIPPED)

@@ -193,7 +193,7 @@ def test_values_of_numpy_and_pandas_arrive_plain(shell):
     ],
 )
 def test_bad_input_is_rejected_before_anything_starts(shell, cell, error, message):
-    from heroku_magic.app.heroku import last
+    from heroku_magic.app.recorded_app import last
 
     before = last()
     with pytest.raises(error, match=message):
@@ -377,7 +377,7 @@ def test_an_interrupt_between_the_start_and_the_display_stops_every_dyno_and_say
     heroku.tasks()
 
     if moment == "_remember":
-        monkeypatch.setattr("heroku_magic.app.heroku._remember", _interrupt)
+        monkeypatch.setattr("heroku_magic.app.heroku.Heroku._remember", _interrupt)
     else:
         monkeypatch.setattr("heroku_magic.magics.run_verbs.RunVerbs._output", _interrupt)
     error = shell.run_cell(cell).error_in_exec

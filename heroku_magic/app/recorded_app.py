@@ -1,0 +1,47 @@
+"""The part of `Heroku` that writes what it runs to the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heroku_magic.app.warm_app import WarmApp
+from heroku_magic.display import job_display
+from heroku_magic.ledger.recorder import recorder
+from heroku_magic.runs.jobs import cancelled_on_error
+from heroku_magic.runs.run import Run
+from heroku_magic.text.notifier import notifies_owner
+
+if TYPE_CHECKING:
+    from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.sweeps.sweep import Sweep
+
+
+@notifies_owner
+class RecordedApp(WarmApp):
+    """An app whose runs are remembered."""
+
+    def _start(self, spec: RunSpec) -> Run:
+        self._hidden.update(spec.secrets.values())
+        with cancelled_on_error():
+            run = Run(self.client, spec, runner=self._runner(spec)).start()
+            run.call_when_done(self._planner.bundler.learn)
+            self._remember(run)
+            return run
+
+    def _remember(self, job: Run | Sweep) -> None:
+        """Write a run or a sweep to the ledger when it ends, and make it the last one of this process."""
+        global _last  # noqa: PLW0603 - `heroku_magic.last` is one value per process, by design
+        _last = job
+        job.job_display = job_display
+        self._record(job)
+
+    def _record(self, job: Run | Sweep) -> None:
+        recorder.follow(job, {self.client.token, *self._hidden})
+
+
+def last() -> Run | Sweep | None:
+    """Return the run or the sweep that was started last in this process."""
+    return _last
+
+
+_last: Run | Sweep | None = None

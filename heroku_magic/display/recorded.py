@@ -1,0 +1,63 @@
+"""Shows runs and sweeps of the ledger as they were shown when they ran, in a cell or on a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heroku_magic.display import job_display
+from heroku_magic.display.html import template
+from heroku_magic.display.job_display import bundle
+from heroku_magic.display.outputs import in_notebook, print_lines
+from heroku_magic.display.run_output import RunOutput
+from heroku_magic.display.sweep_output import SweepOutput
+from heroku_magic.ledger.history import recorded_job
+from heroku_magic.sweeps.sweep import Sweep
+from heroku_magic.text.sgr import COLOURS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from heroku_magic.runs.run import Run
+
+MAX_ROWS = 1_000  # of a table on a page
+
+
+def get_run(run: str | int = -1) -> Run | Sweep:
+    """Return a run or a sweep that has ended, as it was at its end; no app is needed.
+
+    Parameters
+    ----------
+    run
+        An id (`hm-…`, `hs-…`), a unique beginning of one, or -1 for the last one, -2 for the one before, and so on.
+
+    Raises
+    ------
+    InvalidOptions
+        If there is no such run, or several.
+    """
+    job = recorded_job(run)
+    job.job_display = job_display
+    return job
+
+
+def show_again(job: Run | Sweep, *, verbose: bool) -> pd.DataFrame | None:
+    """Show a job that has ended in the current cell, and return the table that is shown below it."""
+    if isinstance(job, Sweep):
+        SweepOutput(job, measurer=job.measurer()).follow()
+        return job.partial
+    output = RunOutput(job, verbose=verbose, with_error=True)
+    output.follow()
+    if output.view.error and not in_notebook():
+        print_lines(output.view.error)
+    return job.partial if job.exception() is None else None
+
+
+def page(job: Run | Sweep) -> str:
+    """Return a job that has ended as a page of HTML, with its table and its pictures in it."""
+    table = job.partial
+    return template("page.html.j2").render(
+        title=f"{job.task} {job.id}",
+        body=bundle(job)["text/html"],
+        table="" if table is None else table.to_html(max_rows=MAX_ROWS, border=0),
+        colours=COLOURS,
+    )

@@ -1,0 +1,230 @@
+"""The SQLite file of the ledger: several processes write it at once, and a crash or a full disk leaves it intact."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from heroku_magic.ledger.entry import Entry, Payload
+from heroku_magic.ledger.location import is_network
+from heroku_magic.text.notifier import notify
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+PATIENCE = 30.0  # seconds to wait for another process that writes
+KEPT_SECONDS = 90 * 86400  # after which rows, logs and files go
+KEPT_BYTES = 200_000_000  # of rows, logs and files; the oldest ones go first
+DAMAGE = ("malformed", "not a database", "disk image")
+
+COLUMNS = Entry.__struct_fields__
+_CREATE = """
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, sweep TEXT NOT NULL, place INTEGER NOT NULL, task TEXT, app TEXT,
+    started REAL, seconds REAL, dollars REAL, exit_status INTEGER, state TEXT, rows INTEGER, error TEXT, cached TEXT,
+    key TEXT, parameters TEXT, details BLOB, UNIQUE (run, sweep, place)
+);
+CREATE INDEX by_start ON entries (started);
+CREATE INDEX by_sweep ON entries (sweep) WHERE sweep != '';
+CREATE INDEX by_key ON entries (key) WHERE key != '';
+CREATE TABLE payloads (
+    id INTEGER PRIMARY KEY REFERENCES entries ON DELETE CASCADE, at REAL NOT NULL, size INTEGER NOT NULL,
+    rows BLOB, log BLOB, files BLOB
+);
+CREATE INDEX by_age ON payloads (at, size);
+"""
+# Each script leads from one version of the schema to the next; `PRAGMA user_version` counts those that ran.
+MIGRATIONS = (_CREATE,)
+
+
+class NewerLedger(Exception):
+    """The file was written by a newer version of this package."""
+
+
+class Database:
+    """The file. Every method opens it anew, so that no other process and no fork is in the way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self) -> bool:
+        """Create the file unless it exists; return whether it was created. Raises OSError."""
+        folder = self.path.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (folder / ".gitignore").exists():
+            (folder / ".gitignore").write_text("*\n", encoding="ascii")
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
+    def write(self, entries: Iterable[tuple[Entry, Payload]]) -> None:
+        """Write entries in one transaction, each in place of one of the same run. Raises sqlite3.Error, OSError."""
+        written = [*entries]
+        self.create()
+        self._call(lambda connection: _write(connection, written))
+
+    def select(self, where: str = "1", values: Sequence[Any] = (), limit: int = -1) -> list[Entry]:
+        """Return the entries that match a condition, the newest first."""
+        columns = ", ".join(COLUMNS)
+        query = f"SELECT {columns} FROM entries WHERE {where} ORDER BY started DESC, id DESC LIMIT ?"  # noqa: S608
+        rows = self._read(query, (*values, limit))
+        return [Entry(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
+
+    def payload(self, entry: Entry) -> Payload | None:
+        """Return what an entry returned and logged; None if it is no longer kept."""
+        query = (
+            "SELECT payloads.rows, log, files FROM payloads JOIN entries USING (id)"
+            " WHERE run = ? AND sweep = ? AND place = ?"
+        )
+        found = self._read(query, (entry.run, entry.sweep, entry.place))
+        return Payload(rows=found[0][0], log=found[0][1], files=found[0][2]) if found else None
+
+    def cost_since(self, moment: float) -> tuple[int, float]:
+        """Return the number of runs and sweeps that started since then, and what they cost as far as it is known."""
+        query = "SELECT count(*), coalesce(sum(dollars), 0.0) FROM entries WHERE started >= ? AND sweep = ''"
+        found = self._read(query, (moment,))
+        return found[0] if found else (0, 0.0)
+
+    def forget(self, runs: Sequence[str] | None) -> int:
+        """Delete entries, with the runs of sweeps, or all; return how many runs and sweeps. Nothing of them is left."""
+        if not self.path.exists():
+            return 0
+
+        def delete(connection: sqlite3.Connection) -> int:
+            marks = ", ".join("?" * len(runs or ()))
+            where = f"run IN ({marks}) OR sweep IN ({marks})" if runs is not None else "1"
+            values = [*(runs or ()), *(runs or ())]
+            with _transaction(connection):
+                count = connection.execute(
+                    f"SELECT count(*) FROM entries WHERE sweep = '' AND ({where})",  # noqa: S608 - question marks only
+                    values,
+                ).fetchone()[0]
+                deleted = connection.execute(f"DELETE FROM entries WHERE {where}", values).rowcount  # noqa: S608
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return int(count or deleted)
+
+        return int(self._call(delete))
+
+    def prune(self) -> None:
+        """Delete rows, logs and files that are too old, and the oldest ones while there are too many bytes."""
+        self._call(_prune)
+
+    def _read(self, query: str, values: Sequence[Any]) -> list[Any]:
+        if not self.path.exists():
+            return []
+        return list(self._call(lambda connection: connection.execute(query, values).fetchall()))
+
+    def _call(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Do something with the file; a damaged one is set aside first, and a new one begun."""
+        import sqlite3
+
+        inode = self.path.stat().st_ino
+        try:
+            with self._open() as connection:
+                return work(connection)
+        except sqlite3.DatabaseError as error:
+            if not any(sign in str(error) for sign in DAMAGE):
+                raise
+        self._set_aside(inode)
+        with self._open() as connection:
+            return work(connection)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        import sqlite3
+
+        connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA secure_delete = ON")  # what is forgotten leaves the file
+            _migrate(connection, self.path)
+            yield connection
+        finally:
+            connection.close()
+
+    def _set_aside(self, inode: int) -> None:
+        """Rename a damaged file, unless another process has done so."""
+        with suppress(FileNotFoundError):
+            if self.path.stat().st_ino == inode:
+                kept = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+                self.path.rename(kept)
+                for suffix in ("-wal", "-shm", "-journal"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+                notify(f"{self.path} is damaged. It was renamed to {kept.name}, and a new history begins.")
+        self.create()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK") if connection.in_transaction else None
+        raise
+    connection.execute("COMMIT")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to this version of the schema. Raises NewerLedger."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise NewerLedger(f"{path} was written by a newer version of heroku_magic: upgrade this one.")
+    if version == len(MIGRATIONS):
+        return
+    if not version:
+        connection.execute("PRAGMA auto_vacuum = FULL")
+        _choose_journal(connection, path)
+    with _transaction(connection):
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        for script in MIGRATIONS[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _choose_journal(connection: sqlite3.Connection, path: Path) -> None:
+    import sqlite3
+
+    if is_network(path.parent):
+        return
+    with suppress(sqlite3.OperationalError):  # the file system has no shared memory: the rollback journal stays
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _write(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Payload]]) -> None:
+    names, marks = ", ".join(COLUMNS), ", ".join("?" * len(COLUMNS))
+    insert = f"INSERT OR REPLACE INTO entries ({names}) VALUES ({marks})"  # noqa: S608 - texts of this package
+    with _transaction(connection):
+        for entry, payload in entries:
+            if entry.key:  # a later answer replaces an earlier one
+                connection.execute("UPDATE entries SET key = '' WHERE key = ?", (entry.key,))
+            if entry.sweep:  # a resumed sweep has another run for a combination that failed
+                connection.execute("DELETE FROM entries WHERE sweep = ? AND place = ?", (entry.sweep, entry.place))
+            row = connection.execute(insert, msgspec.structs.astuple(entry)).lastrowid
+            if payload.size:
+                connection.execute(
+                    "INSERT INTO payloads VALUES (?, ?, ?, ?, ?, ?)",
+                    (row, entry.started, payload.size, payload.rows, payload.log, payload.files),
+                )
+
+
+def _prune(connection: sqlite3.Connection) -> None:
+    with _transaction(connection):
+        connection.execute("DELETE FROM payloads WHERE at < ?", (time.time() - KEPT_SECONDS,))
+        excess = connection.execute("SELECT coalesce(sum(size), 0) FROM payloads").fetchone()[0] - KEPT_BYTES
+        for row, size in connection.execute("SELECT id, size FROM payloads ORDER BY at, id").fetchall():
+            if excess <= 0:
+                break
+            connection.execute("DELETE FROM payloads WHERE id = ?", (row,))
+            excess -= size

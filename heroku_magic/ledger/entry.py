@@ -1,0 +1,137 @@
+"""One entry of the ledger: what was requested, how it ended, and what it returned."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from heroku_magic.protocol.call_value import decode_row
+from heroku_magic.protocol.records import Rows
+from heroku_magic.protocol.tables import Table
+from heroku_magic.runs.request import RunRequest  # noqa: TC001 - msgspec reads it
+from heroku_magic.sweeps.axis_record import AxisRecord  # noqa: TC001 - msgspec reads it
+from heroku_magic.sweeps.journal import encode_value
+from heroku_magic.text.redact import NO_MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LEVEL = 3  # of compression: fast enough for large tables
+_BINARY, _TEXT = b"m", b"j"
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """A row of the ledger. Its fields are the columns of the table `entries`.
+
+    run: the id of the run or the sweep. sweep, place: of a sweep's own runs, the sweep and the combination. cached: the
+    id of the run that answered. key: what a cached answer is found by; empty if it must not be one. details: the
+    compressed `Details`.
+    """
+
+    run: str
+    sweep: str = ""
+    place: int = -1
+    task: str = ""
+    app: str = ""
+    started: float = 0.0
+    seconds: float | None = None
+    dollars: float | None = None
+    exit_status: int | None = None
+    state: str = "done"
+    rows: int | None = None
+    error: str | None = None
+    cached: str = ""
+    key: str = ""
+    parameters: str = "{}"
+    details: bytes = b""
+
+
+class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What else an entry knows.
+
+    facts: as in `df.attrs["heroku"]`. host: the API's base URL. events: all but log lines and rows, as [type, fields].
+    versions: of this package, of Python here and on the dyno. metrics: of a sweep's run. axes, in_step, indices: of a
+    sweep, its grid and which combinations ran. lost: names of what was too large to keep, or has no exact form.
+    """
+
+    request: RunRequest
+    facts: dict[str, Any]
+    host: str = ""
+    release: int | None = None
+    slug: str = ""
+    size: str | None = None
+    dyno: str | None = None
+    attempts: int = 1
+    versions: dict[str, str] = {}
+    metrics: dict[str, float] = {}
+    axes: list[AxisRecord] = []
+    in_step: bool = False
+    indices: list[int] | None = None
+    plot: str | None = None
+    notes: list[str] = []
+    lost: list[str] = []
+    error_type: str = ""
+    was_evicted: bool = False
+
+
+class Payload(msgspec.Struct, kw_only=True):
+    """What makes an entry large, and what goes first: compressed rows, events with the log, and files."""
+
+    rows: bytes = b""
+    log: bytes = b""
+    files: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return len(self.rows) + len(self.log) + len(self.files)
+
+
+def pack(value: Any) -> bytes:
+    """Return a value compressed."""
+    return zlib.compress(_serialized(value), LEVEL)
+
+
+def _serialized(value: Any) -> bytes:
+    """Return a value as MessagePack, or as JSON where it has lone surrogates or integers above 64 bits."""
+    try:
+        return _BINARY + msgspec.msgpack.encode(value)
+    except (OverflowError, ValueError):
+        return _TEXT + json.dumps(msgspec.to_builtins(value)).encode("ascii")
+
+
+def unpack(data: bytes, kind: Any = Any) -> Any:
+    """Return the value that was packed."""
+    data = zlib.decompress(data)
+    if data[:1] == _BINARY:
+        return msgspec.msgpack.decode(data[1:], type=kind)
+    return msgspec.convert(json.loads(data[1:]), kind)
+
+
+def write_parts(parts: Sequence[Rows | Table]) -> bytes:
+    """Return rows and tables as bytes. Raises TypeError for a value that has no exact form."""
+    return _serialized([_form(part) for part in parts])
+
+
+def _form(part: Rows | Table) -> tuple[str, Any, bool]:
+    if isinstance(part, Table):
+        return ("table", part, True)
+    if part.typed:
+        return ("typed", [encode_value(row["value"]) for row in part.rows], part.verified)
+    return ("rows", part.rows, part.verified)
+
+
+def read_parts(data: bytes) -> list[Rows | Table] | None:
+    """Return the rows and tables of compressed bytes; None if there are none."""
+    return [_part(*form) for form in unpack(data)] if data else None
+
+
+def _part(kind: str, form: Any, verified: bool) -> Rows | Table:
+    if kind == "table":
+        return msgspec.convert(form, Table)
+    if kind == "typed":
+        return Rows([decode_row(row, NO_MASK, allow_pickle=False) for row in form], verified, typed=True)
+    return Rows(form, verified)

@@ -1,0 +1,166 @@
+"""Runs that the ledger remembers, with everything that a run has after its end."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.api.client import HerokuClient
+from heroku_magic.errors import HerokuMagicError, ResultIncomplete, RunCancelled, TaskFailed
+from heroku_magic.ledger.entry import Payload, read_parts, unpack
+from heroku_magic.ledger.records import read_events
+from heroku_magic.protocol.decoder import RecordDecoder
+from heroku_magic.protocol.process import length
+from heroku_magic.protocol.records import Declaration, End, Failure, File, RunKey
+from heroku_magic.runs.events import StateChange
+from heroku_magic.runs.run import Run
+from heroku_magic.runs.runner import Runner
+from heroku_magic.runs.spec import RunSpec
+from heroku_magic.text.secret import Secret
+
+if TYPE_CHECKING:
+    from heroku_magic.ledger.entry import Details, Entry
+    from heroku_magic.protocol.records import Call, Rows
+    from heroku_magic.protocol.tables import Table
+    from heroku_magic.runs.events import Event
+
+
+class RecordedResult(RecordDecoder):
+    """The result of a run as the ledger keeps it."""
+
+    def __init__(
+        self,
+        key: RunKey,
+        parts: list[Rows | Table] | None,
+        files: dict[str, bytes],
+        details: Details,
+        events: list[Event],
+    ) -> None:
+        super().__init__(key)
+        self._kept_parts, self._kept_files = parts, files
+        self._is_verified = bool(details.facts.get("verified"))
+        self._events = events
+
+    @property
+    def parts(self) -> list[Rows | Table] | None:
+        """The rows and tables; None without a table, or if they are no longer kept."""
+        return self._kept_parts
+
+    @property
+    def row_count(self) -> int | None:
+        """The number of rows; None without a table."""
+        return None if self._kept_parts is None else sum(map(length, self._kept_parts))
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files by name."""
+        return self._kept_files
+
+    @property
+    def failure(self) -> Failure | None:
+        """The exception that ended the task."""
+        return next((event for event in self._events if isinstance(event, Failure)), None)
+
+    @property
+    def end(self) -> End | None:
+        """The end mark."""
+        return next((event for event in reversed(self._events) if isinstance(event, End)), None)
+
+    @property
+    def calls(self) -> list[Call]:
+        """Empty: the calls of a shared dyno are entries of their own."""
+        return []
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether every row has provably arrived unchanged."""
+        return self._is_verified
+
+
+class RecordedRunner(Runner):
+    """Stands behind a run that has ended, possibly in another process."""
+
+    def __init__(
+        self, run: Run, *rest: Any, entry: Entry, details: Details, payload: Payload | None, **options: Any
+    ) -> None:
+        super().__init__(run, *rest, **options)
+        self._was_evicted = details.was_evicted
+        self.key = RunKey(entry.run, b"")
+        self.recorded_facts = details.facts
+        events = read_events(unpack(payload.log)) if payload and payload.log else []
+        files = unpack(payload.files, dict[str, bytes]) if payload and payload.files else {}
+        parts = read_parts(payload.rows) if payload else None
+        self.log.decoder = RecordedResult(self.key, parts, files, details, events)
+        self.log.declaration = next((event for event in events if isinstance(event, Declaration)), None)
+        self.events.add(*(events or [_summary(entry, details)]), *(File(*file) for file in files.items()))
+        if note := _missing(entry, details, payload):
+            self.events.add(StateChange(entry.state, entry.started + (entry.seconds or 0), note=note))
+        self.events.close()
+        run.dyno, run.size, run.release = details.dyno, details.size, details.release
+        run.started_at, run.seconds, run.exit_status = entry.started, entry.seconds, entry.exit_status
+        run.ends_at = next(
+            (event.ends_at for event in events if isinstance(event, StateChange) and event.ends_at), None
+        )
+        run.state, self.error = (
+            entry.state,
+            _error(entry, details, run, is_whole=parts is not None or entry.rows is None),
+        )
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the run's own time limit ended it, as far as that explains a killed process."""
+        return not self._was_evicted
+
+    def cancel(self) -> None:
+        """Do nothing: the run has ended."""
+
+
+def recorded_run(entry: Entry, details: Details, payload: Payload | None, host: str = "") -> Run:
+    """Return a run that has ended as it was at its end."""
+    spec = RunSpec(
+        entry.app,
+        entry.app,
+        entry.task,
+        entry.task,
+        {},
+        size=details.size,
+        takes_rows=entry.rows is not None,
+        request=details.request,
+    )
+    client = HerokuClient(host or details.host, Secret(""))
+    return Run(client, spec, runner=partial(RecordedRunner, entry=entry, details=details, payload=payload))
+
+
+def _error(entry: Entry, details: Details, run: Run, *, is_whole: bool) -> HerokuMagicError | None:
+    if entry.error is None:
+        return None if is_whole else ResultIncomplete(f"The rows of {entry.run} are not kept in the history.", run)
+    known = {"TaskFailed": TaskFailed, "RunCancelled": RunCancelled, "ResultIncomplete": ResultIncomplete}
+    kind = known.get(details.error_type)
+    return kind(entry.error, run) if kind else HerokuMagicError(entry.error)
+
+
+def _summary(entry: Entry, details: Details) -> StateChange:
+    """Return the end of a run whose events are no longer kept."""
+    return StateChange(
+        entry.state,
+        entry.started + (entry.seconds or 0.0),
+        task=entry.task,
+        app=entry.app,
+        dyno=details.dyno,
+        size=details.size,
+        release=details.release,
+        exit_status=entry.exit_status,
+        seconds=entry.seconds,
+        rows=entry.rows,
+        verified=details.facts.get("verified"),
+        error=entry.error,
+    )
+
+
+def _missing(entry: Entry, details: Details, payload: Payload | None) -> str:
+    """Return a sentence about what the ledger does not keep of a run; empty if it has everything."""
+    if details.lost:
+        return f"Not kept in the history, because of size, type or a secret: {', '.join(details.lost)}."
+    if payload is None and entry.rows:
+        return "The rows and the log are no longer kept: the history drops them after 90 days, or beyond 200 MB."
+    return ""

@@ -1,0 +1,99 @@
+"""Sweeps that the ledger remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from heroku_magic.api.client import HerokuClient
+from heroku_magic.errors import HerokuMagicError, InvalidOptions, SweepFailed
+from heroku_magic.ledger.entry import Details, Payload, read_parts, unpack
+from heroku_magic.ledger.records import read_events
+from heroku_magic.runs.options import SweepOptions
+from heroku_magic.runs.spec import RunSpec
+from heroku_magic.sweeps.axis_record import read_axis
+from heroku_magic.sweeps.grid import Grid
+from heroku_magic.sweeps.outcomes import CANCELLED, Outcome
+from heroku_magic.sweeps.plan import Plan
+from heroku_magic.sweeps.sweep import Sweep
+from heroku_magic.text.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from heroku_magic.ledger.entry import Entry
+
+
+class RecordedSweep(Sweep):
+    """A sweep that has ended, possibly in another process.
+
+    lost: the number of runs whose rows are not kept.
+    """
+
+    def __init__(self, entry: Entry, details: Details, outcomes: Sequence[Outcome], lost: int) -> None:
+        super().__init__(
+            HerokuClient(details.host, Secret("")),
+            recorded_plan(entry, details),
+            SweepOptions(plot=details.plot),
+            id=entry.run,
+        )
+        self._recorded_facts, self._recorded_dollars, self._recorded_size = details.facts, entry.dollars, details.size
+        self._lost = lost
+        for outcome in outcomes:
+            self._state.begin([outcome.place])
+            self._state.settle(outcome)
+        cancelled = [place for place, state in enumerate(self._state.states) if not state]
+        self._state.mark(cancelled, CANCELLED)
+        self.notes += details.notes
+        self.started_at, self.seconds = entry.started, entry.seconds or 0.0
+
+    @property
+    def size(self) -> str | None:
+        """The dyno size."""
+        return self._recorded_size
+
+    @property
+    def dollars(self) -> float | None:
+        """Cost in dollars at list price; None if the price is unknown."""
+        return self._recorded_dollars
+
+    def facts(self) -> dict[str, Any]:
+        """Return facts about the sweep as small plain values."""
+        return {**self._recorded_facts}
+
+    def _failure(self) -> SweepFailed | None:
+        lost = SweepFailed(f"The rows of {self._lost} of {len(self)} runs are not kept in the history.", self)
+        return super()._failure() or (lost if self._lost else None)
+
+    def start(self) -> NoReturn:
+        """Refuse: the sweep has ended."""
+        raise InvalidOptions(f"{self.id} has ended: %heroku rerun {self.id} runs it again.")
+
+
+def recorded_outcome(entry: Entry, details: Details, payload: Payload | None, parameters: Mapping[str, Any]) -> Outcome:
+    """Return how a combination of a sweep ended."""
+    events = read_events(unpack(payload.log)) if payload and payload.log else []
+    parts = read_parts(payload.rows) if payload and entry.state == "done" else None
+    return Outcome(
+        entry.place,
+        parameters,
+        entry.state,
+        details.attempts,
+        details.facts,
+        HerokuMagicError(entry.error) if entry.error else None,
+        parts,
+        unpack(payload.files, dict[str, bytes]) if payload and payload.files else {},
+        [event.message for event in events if hasattr(event, "message")],
+        details.metrics,
+    )
+
+
+def recorded_plan(entry: Entry, details: Details) -> Plan:
+    """Return the plan of a sweep, which can be shown but not run."""
+
+    def refuse(*_: Any) -> NoReturn:
+        raise InvalidOptions(f"{entry.run} has ended.")
+
+    grid = Grid(tuple(map(read_axis, details.axes)), details.in_step)
+    spec = RunSpec(entry.app, entry.app, entry.task, entry.task, {}, size=details.size, request=details.request)
+    indices = range(len(grid)) if details.indices is None else details.indices
+    return Plan(spec, grid, indices, refuse, lambda _: 1)

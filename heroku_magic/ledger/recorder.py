@@ -1,0 +1,202 @@
+"""Writes runs and sweeps to the ledger as they end, in a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from heroku_magic.ledger.database import Database, NewerLedger
+from heroku_magic.ledger.location import ledger_path
+from heroku_magic.ledger.records import run_record, sweep_record, sweep_run_record
+from heroku_magic.runs.exit_hooks import Step, at_end
+from heroku_magic.runs.run import Run
+from heroku_magic.text.notifier import keeps_notifications, notify
+from heroku_magic.text.redact import Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from heroku_magic.ledger.entry import Entry, Payload
+    from heroku_magic.sweeps.outcomes import Outcome
+    from heroku_magic.sweeps.sweep import Sweep
+    from heroku_magic.text.secret import Secret
+
+LATE = 1.2  # seconds after the end of a run in which its last lines arrive
+PATIENCE = 10.0  # seconds that a reader waits for runs that have ended
+BATCH = 100  # entries of one transaction
+PRUNED_AFTER = 20_000_000  # bytes that are written between two looks at the size of the file
+
+
+class Followed(NamedTuple):
+    """A run or sweep that will be written. report: sends a message to where it was started."""
+
+    path: Path
+    mask: Callable[[], Mask]
+    report: Callable[[str], None]
+
+
+class Item(NamedTuple):
+    """What is to be written, and where."""
+
+    followed: Followed
+    record: Callable[[], tuple[Entry, Payload]]
+    written: Callable[[], None]
+
+
+class Recorder:
+    """The runs of this process on their way to the ledger."""
+
+    def __init__(self) -> None:
+        self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._late: list[tuple[float, Run, int, Followed]] = []
+        self._changed = threading.Condition()
+        self._pending: dict[str, Run | Sweep] = {}
+        self._thread: threading.Thread | None = None
+        self._failed: set[Path] = set()
+        self._unpruned: dict[Path, int] = {}
+
+    def follow(self, job: Run | Sweep, hidden: Iterable[Secret]) -> None:
+        """Write a run or a sweep when it ends. hidden: texts that must not get into the file."""
+        path = ledger_path()
+        if path is None or not job.request.is_kept:
+            return
+        followed = Followed(path, partial(Mask, [*hidden]), keeps_notifications(notify))
+        try:
+            if Database(path).create():
+                notify(_notice(path))
+        except OSError as error:
+            self._report_failure(followed, error)
+            return
+        self._pending[job.id] = job
+        if isinstance(job, Run):
+            job.call_when_done(partial(self._run_ended, followed))
+        else:
+            threading.Thread(target=self._follow_sweep, args=(followed, job), daemon=True).start()
+
+    def flush(self, timeout: float = PATIENCE) -> None:
+        """Wait until everything that has ended is written."""
+        with self._changed:
+            self._changed.wait_for(lambda: not any(job.done() for job in [*self._pending.values()]), timeout)
+
+    def finish(self) -> None:
+        """Write what is left at the end of the process."""
+        self.flush()
+        late, self._late = self._late, []
+        for _, run, count, followed in late:
+            if run.event_count > count:
+                self._write([self._item(followed, run)])
+
+    # -- what ends ------------------------------------------------------------------------------------
+
+    def _run_ended(self, followed: Followed, run: Run) -> None:
+        self._put(self._item(followed, run))
+
+    def _item(self, followed: Followed, run: Run) -> Item:
+        return Item(followed, lambda: run_record(run, followed.mask()), partial(self._run_written, followed, run))
+
+    def _run_written(self, followed: Followed, run: Run) -> None:
+        if self._pending.pop(run.id, None) is not None:
+            self._late.append((time.monotonic() + LATE, run, run.event_count, followed))
+
+    def _follow_sweep(self, followed: Followed, sweep: Sweep) -> None:
+        """Write each run of a sweep as it ends, below an entry for the sweep."""
+        mask = followed.mask()
+
+        def put_sweep(written: Callable[[], None]) -> None:
+            self._put(Item(followed, lambda: sweep_record(sweep, mask), written))
+
+        for number, outcome in enumerate(sweep.as_completed()):
+            if not number:
+                put_sweep(_nothing)
+            self._put(self._item_of(followed, sweep, outcome, mask))
+        put_sweep(partial(self._sweep_written, sweep))
+
+    def _sweep_written(self, sweep: Sweep) -> None:
+        self._pending.pop(sweep.id, None)
+
+    def _item_of(self, followed: Followed, sweep: Sweep, outcome: Outcome, mask: Mask) -> Item:
+        return Item(followed, lambda: sweep_run_record(sweep, outcome, mask), _nothing)
+
+    # -- the thread -----------------------------------------------------------------------------------
+
+    def _put(self, item: Item) -> None:
+        self._items.put(item)
+        if self._thread is not None and self._thread.is_alive():  # a forked child has no threads
+            return
+        self._thread = threading.Thread(target=self._live, name="heroku_magic history", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is exiting
+            self._write(self._take())
+
+    def _live(self) -> None:
+        while True:
+            self._write(self._take())
+            self._check_late()
+
+    def _take(self) -> list[Item]:
+        """Wait for items, or until a run may have late lines."""
+        timeout = max(0.0, min(due for due, *_ in self._late) - time.monotonic()) if self._late else None
+        items: list[Item] = []
+        with suppress(queue.Empty):
+            items.append(self._items.get(timeout=timeout))
+            while len(items) < BATCH:
+                items.append(self._items.get_nowait())
+        return items
+
+    def _check_late(self) -> None:
+        now = time.monotonic()
+        due, self._late = [one for one in self._late if one[0] <= now], [one for one in self._late if one[0] > now]
+        self._write([self._item(followed, run) for _, run, count, followed in due if run.event_count > count])
+
+    def _write(self, items: list[Item]) -> None:
+        for path in dict.fromkeys(item.followed.path for item in items):
+            ours = [item for item in items if item.followed.path == path]
+            try:
+                self._write_to(path, ours)
+            except Exception as error:  # noqa: BLE001 - whatever prevents it, the runs go on
+                self._report_failure(ours[0].followed, error)
+        with self._changed:
+            for item in items:
+                item.written()
+            self._changed.notify_all()
+
+    def _write_to(self, path: Path, items: list[Item]) -> None:
+        database, records = Database(path), [item.record() for item in items]
+        database.write(records)
+        self._failed.discard(path)
+        unpruned = self._unpruned.get(path, PRUNED_AFTER) + sum(payload.size for _, payload in records)
+        self._unpruned[path] = unpruned if unpruned < PRUNED_AFTER else 0
+        if unpruned >= PRUNED_AFTER:
+            database.prune()
+
+    def _report_failure(self, followed: Followed, error: Exception) -> None:
+        """Report once that the ledger of a folder cannot be written."""
+        if followed.path in self._failed:
+            return
+        import sqlite3
+
+        self._failed.add(followed.path)
+        known = isinstance(error, OSError | sqlite3.Error | NewerLedger)
+        reason = getattr(error, "strerror", None) or str(error) if known else f"internal error, {type(error).__name__}"
+        followed.report(f"The history cannot be written to {followed.path}: {reason}. Runs are not affected.")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _notice(path: Path) -> str:
+    return (
+        f"Runs are kept in {path} from now on: parameters, code, rows, log and files, but no secrets. "
+        "`%heroku history` lists them; `%config HerokuMagics.history = False` (in Python: history=False) ends this."
+    )
+
+
+recorder = Recorder()
+at_end(Step.LEDGER, recorder.finish)

@@ -1,0 +1,281 @@
+"""Makes entries of runs and sweeps: bounded, masked, and complete enough to show them again."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+import zlib
+from collections import deque
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from heroku_magic.api.log_lines import LogLine
+from heroku_magic.bundle.payload import parse_raw_text
+from heroku_magic.errors import InvalidParameters
+from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, write_parts
+from heroku_magic.protocol.process import length
+from heroku_magic.protocol.records import Declaration, End, Failure, Metric, Progress, Returns, Rows
+from heroku_magic.protocol.tables import Table
+from heroku_magic.protocol.typed_json import TAG
+from heroku_magic.protocol.values import RawText
+from heroku_magic.runs.events import StateChange
+from heroku_magic.sweeps.axis_record import AxisRecord, write_axis
+from heroku_magic.text.sanitize import mask_emails, short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from heroku_magic.runs.events import Event
+    from heroku_magic.runs.request import RunRequest
+    from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.grid import Axis
+    from heroku_magic.sweeps.outcomes import Outcome
+    from heroku_magic.sweeps.sweep import Sweep
+    from heroku_magic.text.redact import Mask
+
+MAX_LINES = 10_000  # of a log, the last ones
+MAX_LINE = 20_000  # characters
+MAX_EVENTS = 20_000  # others, such as metrics
+MAX_FILES = 20_000_000  # bytes of all files of a run
+MAX_ERROR = 20_000  # characters
+EVENTS: tuple[type[Any], ...] = (LogLine, StateChange, Declaration, Progress, Metric, Failure, Returns, End)
+_KINDS = {kind: number for number, kind in enumerate(EVENTS)}
+
+
+def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
+    """Return the entry of a run that has ended."""
+    facts, request, error = run.facts(), run.request, run.exception()
+    lost: list[str] = []
+    payload = Payload(
+        rows=_rows(run.parts, mask, lost),
+        log=pack(write_events(run.past_events(), mask)),
+        files=_files(run.files, mask, lost),
+    )
+    details = Details(
+        request=_masked_request(request, mask),
+        facts=mask.value(facts),
+        host=run.host,
+        release=run.release,
+        slug=request.slug,
+        size=run.size,
+        dyno=run.dyno,
+        versions=versions(run.declaration),
+        lost=lost,
+        error_type=type(error).__name__ if error else "",
+        was_evicted=run.was_evicted,
+    )
+    entry = Entry(
+        run=run.id,
+        task=run.task,
+        app=run.app,
+        started=run.started_at or time.time(),
+        seconds=run.seconds,
+        dollars=facts["dollars"],
+        exit_status=run.exit_status,
+        state=run.state,
+        rows=None if run.parts is None else sum(map(length, run.parts)),
+        error=_text(str(error), mask) if error else None,
+        key=request.key if error is None and facts["verified"] and run.exit_status == 0 and not lost else "",
+        parameters=_shown(details.request),
+        details=pack(details),
+    )
+    return entry, payload
+
+
+def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
+    """Return the entry of a sweep, which may not have ended."""
+    error = sweep.exception() if sweep.done() else None
+    grid, indices = sweep.plan.grid, sweep.plan.indices
+    details = Details(
+        request=_masked_request(sweep.request, mask),
+        facts=mask.value(sweep.facts()),
+        host=sweep.host,
+        slug=sweep.request.slug,
+        size=sweep.size,
+        versions=versions(None),
+        axes=[_axis(axis, mask, is_exact=bool(sweep.request.code)) for axis in grid.axes],
+        in_step=grid.in_step,
+        indices=None if isinstance(indices, range) else [*indices],
+        plot=sweep.options.plot,
+        notes=[_text(note, mask) for note in sweep.notes],
+    )
+    entry = Entry(
+        run=sweep.id,
+        task=sweep.task,
+        app=sweep.app,
+        started=sweep.started_at or time.time(),
+        seconds=sweep.seconds,
+        dollars=sweep.dollars,
+        state=_sweep_state(sweep),
+        rows=sum(length(part) for outcome in sweep.known() for part in outcome.parts or ()) or None,
+        error=_text(str(error), mask) if error else None,
+        parameters=_shown(details.request, {name: f"{len(sweep)} values" for name in sweep.names}),
+        details=pack(details),
+    )
+    return entry, Payload()
+
+
+def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry, Payload]:
+    """Return the entry of one combination of a sweep."""
+    lost: list[str] = []
+    facts = outcome.facts
+    details = Details(
+        request=msgspec.structs.replace(_masked_request(sweep.request, mask), code="", bundle=""),
+        facts=mask.value(dict(facts)),
+        host=sweep.host,
+        release=facts.get("release"),
+        size=facts.get("size"),
+        dyno=facts.get("dyno"),
+        attempts=outcome.attempts,
+        metrics=dict(outcome.metrics),
+        lost=lost,
+        error_type=type(outcome.error).__name__ if outcome.error else "",
+    )
+    lines = [LogLine("", "app", str(outcome.dyno or ""), line) for line in outcome.log]
+    payload = Payload(
+        rows=_rows(outcome.parts, mask, lost),
+        log=pack(write_events(lines, mask)) if lines else b"",
+        files=_files(outcome.files, mask, lost),
+    )
+    shown = {name: shown_value(value) for name, value in outcome.parameters.items()}
+    entry = Entry(
+        run=str(facts.get("run", "")),
+        sweep=sweep.id,
+        place=outcome.place,
+        task=sweep.task,
+        app=sweep.app,
+        started=sweep.started_at or time.time(),
+        seconds=outcome.seconds,
+        dollars=facts.get("dollars"),
+        exit_status=facts.get("exit_status"),
+        state=outcome.state,
+        rows=None if outcome.parts is None else sum(map(length, outcome.parts)),
+        error=_text(str(outcome.error), mask) if outcome.error else None,
+        parameters=json.dumps(mask.value({**json.loads(_shown(details.request)), **shown})),
+        details=pack(details),
+    )
+    return entry, payload
+
+
+def write_events(events: Iterable[Event], mask: Mask) -> list[tuple[int, Event]]:
+    """Return the last lines and the other events but rows and files in order, masked as a cell shows them."""
+    lines: deque[tuple[int, Event]] = deque(maxlen=MAX_LINES)
+    others: deque[tuple[int, Event]] = deque(maxlen=MAX_EVENTS)
+    for number, event in enumerate(events):
+        if isinstance(event, LogLine):
+            lines.append((number, event))
+        elif type(event) in _KINDS:
+            others.append((number, event))
+    last = max((number for number, event in others if isinstance(event, Progress)), default=None)
+    kept = [(at, event) for at, event in others if not isinstance(event, Progress) or at == last]
+    ordered = sorted([*lines, *kept], key=lambda numbered: numbered[0])
+    return [(_KINDS[type(event)], _masked_event(event, mask)) for _, event in ordered]
+
+
+def read_events(events: Iterable[tuple[int, Any]]) -> list[Event]:
+    """Return the events that were written."""
+    return [msgspec.convert(form, EVENTS[kind]) for kind, form in events]
+
+
+def versions(declaration: Declaration | None) -> dict[str, str]:
+    """Return the versions of this package and of Python, here and on the dyno."""
+    on_dyno = {"python on the dyno": declaration.python} if declaration and declaration.python else {}
+    return {"heroku_magic": version("heroku-magic"), "python": platform.python_version(), **on_dyno}
+
+
+def shown_value(value: Any) -> Any:
+    """Return a parameter's value as JSON; what has no such form becomes text."""
+    value = parse_raw_text(value)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return short(value)
+    return value
+
+
+def _shown(request: RunRequest, more: Mapping[str, Any] | None = None) -> str:
+    """Return the parameters as a table of the history shows them: JSON by name, of inputs the hash."""
+    values = {name: _shown_form(form, is_raw=name in request.raw) for name, form in request.values.items()}
+    inputs = {name: f"sha256:{digest[:12]}" for name, digest in request.hashes.items() if name not in values}
+    return json.dumps({**values, **inputs, **(more or {})})
+
+
+def _shown_form(form: Any, *, is_raw: bool) -> Any:
+    if is_raw:
+        return parse_raw_text(RawText(form))
+    if isinstance(form, dict) and TAG in form:
+        return form.get("v") if isinstance(form.get("v"), str) else json.dumps(form)
+    return form
+
+
+def _rows(parts: Sequence[Rows | Table] | None, mask: Mask, lost: list[str]) -> bytes:
+    if parts is None:
+        return b""
+    try:
+        data = write_parts(parts)
+    except TypeError:
+        lost.append("rows")
+        return b""
+    if mask.occurs_in(data):
+        data = write_parts([_masked_part(part, mask) for part in parts])
+    return zlib.compress(data, LEVEL)
+
+
+def _masked_part(part: Rows | Table, mask: Mask) -> Rows | Table:
+    return part.redacted(mask) if isinstance(part, Table) else Rows(mask.value(part.rows), part.verified)
+
+
+def _files(files: Mapping[str, bytes], mask: Mask, lost: list[str]) -> bytes:
+    kept, size = {}, 0
+    for name, content in files.items():
+        size += len(content)
+        if size > MAX_FILES or mask.occurs_in(content):
+            lost.append(name)
+        else:
+            kept[name] = content
+    return pack(kept) if kept else b""
+
+
+def _masked_event(event: Event, mask: Mask) -> Event:
+    if isinstance(event, LogLine):
+        return event.with_message(_text(event.message[:MAX_LINE], mask))
+    if isinstance(event, StateChange):
+        note, error = (text and _text(text, mask) for text in (event.note, event.error))
+        return msgspec.structs.replace(event, note=note, error=error)
+    if isinstance(event, Failure):
+        hidden = event.redacted(mask)
+        message, traceback = mask_emails(hidden.message), mask_emails(hidden.traceback)
+        return msgspec.structs.replace(hidden, message=message, traceback=traceback)
+    return event
+
+
+def _masked_request(request: RunRequest, mask: Mask) -> RunRequest:
+    values, options = mask.value(request.values), mask.value(request.options)
+    return msgspec.structs.replace(
+        request, code=mask.text(request.code), bundle=mask.text(request.bundle), values=values, options=options
+    )
+
+
+def _text(text: str, mask: Mask) -> str:
+    return mask.text(mask_emails(text[:MAX_ERROR]))
+
+
+def _axis(axis: Axis, mask: Mask, *, is_exact: bool) -> AxisRecord:
+    """Return an axis as plain values; arrays and tables become text."""
+    try:
+        record = write_axis(axis, is_exact=is_exact)
+    except InvalidParameters:
+        rows = [{name: short(value) for name, value in axis[at].items()} for at in range(len(axis.values))]
+        values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
+        record = AxisRecord([*axis.names], values, axis.are_rows)
+    return msgspec.structs.replace(record, values=mask.value(record.values))
+
+
+def _sweep_state(sweep: Sweep) -> str:
+    counts = sweep.counts()
+    if not sweep.done():
+        return "running"
+    return next((state for state in ("failed", "cancelled") if counts.get(state)), "done")

@@ -1,0 +1,62 @@
+"""The verbs that look at earlier runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heroku_magic.errors import InvalidOptions
+from heroku_magic.magics.verb_group import VerbGroup
+from heroku_magic.text.notifier import notify
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from heroku_magic.magics.parser import ParsedLine
+    from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.sweep import Sweep
+
+
+class HistoryVerbs(VerbGroup):
+    """`history`, `show`."""
+
+    def _history(self, line: ParsedLine) -> pd.DataFrame | None:
+        from heroku_magic.display.words import quantity
+        from heroku_magic.ledger.history import as_table, entries, forget
+
+        options = line.options
+        if runs := options.get("forget"):
+            notify(f"Deleted {quantity(forget(runs), 'run')} from the history.")
+            return None
+        since = time.time() - options["since"] if "since" in options else None
+        found = entries(
+            line.word,
+            since=since,
+            failed="failed" in options,
+            cached="cached" in options,
+            limit=options.get("limit", -1),
+        )
+        return as_table(found, with_columns=line.word is not None)
+
+    def _show(self, line: ParsedLine) -> pd.DataFrame | None:
+        from heroku_magic.display.recorded import get_run, show_again
+
+        job = get_run(line.words[0])
+        if name := line.options.get("export"):
+            self._write_page(job, Path(name).expanduser())
+            return None
+        frame = show_again(job, verbose=self._is_set(line, "verbose"))
+        if variable := line.options.get("out"):
+            self._shell.user_ns[variable] = frame
+            return None
+        return frame
+
+    def _write_page(self, job: Run | Sweep, path: Path) -> None:
+        from heroku_magic.display.recorded import page
+
+        try:
+            path.write_text(page(job), encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise InvalidOptions(f"{path} cannot be written: {error.strerror or error}.") from None
+        notify(f"Wrote {path}.")

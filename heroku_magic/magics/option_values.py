@@ -1,0 +1,57 @@
+"""Makes the values of options of the text of a line; ValueError says what was expected."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+# https://devcenter.heroku.com/articles/oauth#scopes
+SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
+_DURATION = re.compile(r"(\d{1,8})([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def lifetime(text: str) -> int:
+    """Return the seconds of a time from a minute to a year."""
+    match = _DURATION.fullmatch(text)
+    if match is None or not 60 <= (seconds := int(match[1]) * _SECONDS[match[2]]) <= 366 * 86400:
+        raise ValueError("expected a time from a minute to a year, such as 30m, 8h or 2d")
+    return seconds
+
+
+def age(text: str) -> int:
+    """Return the seconds of a time."""
+    match = _DURATION.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise ValueError("expected a time, such as 90s, 30m, 8h or 2d")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def number(text: str) -> int:
+    """Return a whole number of at least 1."""
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) < 10**8:
+        raise ValueError("expected a whole number of at least 1")
+    return int(text)
+
+
+def scopes(text: str) -> list[str]:
+    """Return the scopes of a list."""
+    found = [scope.strip() for scope in text.split(",")]
+    if unknown := [scope for scope in found if scope not in SCOPES]:
+        raise ValueError(f'"{unknown[0]}" is not a valid scope. Choose one or more of {", ".join(SCOPES)}')
+    return found
+
+
+def variable(text: str) -> str:
+    """Return the name of a variable."""
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise ValueError("expected the name of a variable")
+    return text
+
+
+def variables(text: str) -> list[str]:
+    """Return the names of variables of a list."""
+    try:
+        return [variable(name.strip()) for name in text.split(",")]
+    except ValueError:
+        raise ValueError("expected names of variables, such as a,b without blanks; for a value use --arg") from None

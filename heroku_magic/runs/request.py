@@ -1,0 +1,34 @@
+"""What a user requested, in a form that the ledger can keep: it holds no secrets and no large inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The request of a run.
+
+    app, folder: where it ran; the embedded Heroku serves a folder. kind: "task", "command", "cell" or "function". task:
+    the name as it was given; None for the default. code: the text of a cell, a command or a function. bundle: a
+    function's program. values: parameters as typed JSON. raw: names whose values were typed on a line. hashes: of all
+    values; those without a value are inputs. secrets: names. options: those of the run that differ from their
+    defaults. slug: the id of the app's code, as far as it is known. key: what a cached answer is found by; empty if
+    there must be none. is_kept: whether the ledger may keep the run.
+    """
+
+    app: str = ""
+    folder: str = ""
+    kind: str = "task"
+    task: str | None = None
+    code: str = ""
+    bundle: str = ""
+    values: dict[str, Any] = {}
+    raw: list[str] = []
+    hashes: dict[str, str] = {}
+    secrets: list[str] = []
+    options: dict[str, Any] = {}
+    slug: str = ""
+    key: str = ""
+    is_kept: bool = True

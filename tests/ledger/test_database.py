@@ -1,0 +1,196 @@
+"""The ledger's file survives several writers, crashes, full disks and damage, and forgets what it has to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from heroku_magic.ledger import database as database_module
+from heroku_magic.ledger.database import Database, NewerLedger
+from heroku_magic.ledger.entry import Details, Entry, Payload, pack
+from heroku_magic.runs.request import RunRequest
+from heroku_magic.text.notifier import notifications_to
+
+WRITER = Path(__file__).with_name("writer.py")
+DETAILS = pack(Details(request=RunRequest(), facts={}))
+
+
+@pytest.fixture
+def database(tmp_path):
+    return Database(tmp_path / ".heroku" / "history.db")
+
+
+def _entry(number, **fields):
+    return Entry(run=f"hm-{number:08x}", started=time.time() + number / 1000, details=DETAILS, **fields)
+
+
+def _is_intact(path):
+    with sqlite3.connect(path) as connection:
+        found = connection.execute("PRAGMA integrity_check").fetchall()
+    connection.close()
+    return found == [("ok",)]
+
+
+def _start(database, name, count):
+    command = [sys.executable, str(WRITER), str(database.path), name, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_only_the_owner_can_read_the_file_and_git_ignores_the_folder(database):
+    database.write([(_entry(1), Payload(rows=b"1"))])
+
+    assert {stat.S_IMODE(path.stat().st_mode) for path in database.path.parent.glob("history.db*")} == {0o600}
+    assert (database.path.parent / ".gitignore").read_text() == "*\n"
+
+
+def test_two_processes_write_500_runs_each_at_once_and_none_is_lost(database, processes):
+    writers = [_start(database, name, 500) for name in ("a0", "b0")]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    for writer in writers:
+        writer.stdout.close()
+
+    runs = {entry.run for entry in database.select()}
+    assert runs == {f"hm-{name}{number:06x}" for name in ("a0", "b0") for number in range(500)}
+    assert _is_intact(database.path)
+
+
+def test_a_writer_that_is_killed_50_times_leaves_the_file_intact_and_loses_only_its_last_run(database, processes):
+    pids = []
+    for round_ in range(50):
+        pid = os.fork()
+        if not pid:
+            _write_until_killed(database, round_)
+        pids.append(pid)
+        written = 0
+        while written < 2:  # it is amid its next ones by now
+            written = len(database.select("task = ?", (str(round_),), limit=2))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+    assert _is_intact(database.path)
+    for round_ in range(50):
+        numbers = sorted(int(entry.run[-6:], 16) for entry in database.select("task = ?", (str(round_),)))
+        assert numbers == [*range(len(numbers))]
+
+
+def _write_until_killed(database, round_):
+    try:
+        number = 0
+        while True:
+            entry = Entry(run=f"hm-{round_:02x}{number:06x}", task=str(round_), started=number, details=DETAILS)
+            database.write([(entry, Payload(rows=os.urandom(20_000)))])
+            number += 1
+    finally:
+        os._exit(1)
+
+
+def test_an_entry_replaces_that_of_the_same_run_with_its_rows(database):
+    database.write([(_entry(1, state="failed"), Payload(rows=b"old", log=b"old"))])
+    database.write([(entry := _entry(1, state="done"), Payload(rows=b"new"))])
+
+    assert [one.state for one in database.select()] == ["done"]
+    assert database.payload(entry) == Payload(rows=b"new")
+    with sqlite3.connect(database.path) as connection:
+        assert connection.execute("SELECT count(*) FROM payloads").fetchone() == (1,)
+    connection.close()
+
+
+def test_a_resumed_sweep_replaces_the_run_of_a_combination(database):
+    failed = Entry(run="hm-00000001", sweep="hs-00000001", place=3, state="failed", details=DETAILS)
+    done = Entry(run="hm-00000002", sweep="hs-00000001", place=3, state="done", details=DETAILS)
+    database.write([(failed, Payload())])
+    database.write([(done, Payload())])
+
+    assert [one.run for one in database.select("sweep = ?", ("hs-00000001",))] == ["hm-00000002"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database at all" * 100])
+def test_a_damaged_file_is_set_aside_and_a_new_one_begun(database, damage):
+    database.write([(_entry(number), Payload(rows=bytes(5_000))) for number in range(200)])
+    content = database.path.read_bytes()
+    database.path.write_bytes(damage or content[:1024] + os.urandom(len(content) - 1024))
+    messages = []
+
+    with notifications_to(messages.append):
+        database.write([(_entry(7), Payload())])
+
+    assert [one.run for one in database.select()] == ["hm-00000007"]
+    (kept,) = database.path.parent.glob("history.db.damaged-*")
+    assert messages == [f"{database.path} is damaged. It was renamed to {kept.name}, and a new history begins."]
+    assert _is_intact(database.path)
+
+
+def test_a_file_of_a_newer_version_is_left_alone(database):
+    database.write([(_entry(1), Payload())])
+    with sqlite3.connect(database.path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    with pytest.raises(NewerLedger, match="newer version of heroku_magic"):
+        database.write([(_entry(2), Payload())])
+
+
+def test_an_older_file_is_brought_to_the_current_schema(database, monkeypatch):
+    database.write([(_entry(1), Payload(rows=b"kept"))])
+    added = "ALTER TABLE entries ADD COLUMN colour TEXT DEFAULT 'red'"
+    monkeypatch.setattr(database_module, "MIGRATIONS", (*database_module.MIGRATIONS, added))
+
+    (entry,) = database.select()
+
+    assert database.payload(entry) == Payload(rows=b"kept")
+    with sqlite3.connect(database.path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("SELECT colour FROM entries").fetchone() == ("red",)
+    connection.close()
+
+
+def test_rows_older_than_90_days_go_and_their_entries_stay(database):
+    old = Entry(run="hm-00000001", started=time.time() - 91 * 86400, rows=1, details=DETAILS)
+    database.write([(old, Payload(rows=b"old")), (new := _entry(2), Payload(rows=b"new"))])
+
+    database.prune()
+
+    assert [one.run for one in database.select()] == ["hm-00000002", "hm-00000001"]
+    assert (database.payload(old), database.payload(new)) == (None, Payload(rows=b"new"))
+
+
+def test_the_oldest_rows_go_first_beyond_the_limit_and_the_file_shrinks(database, monkeypatch):
+    monkeypatch.setattr(database_module, "KEPT_BYTES", 250_000)
+    entries = [_entry(number) for number in range(5)]
+    database.write([(entry, Payload(rows=os.urandom(100_000))) for entry in entries])
+    before = database.path.stat().st_size
+
+    database.prune()
+
+    assert [database.payload(entry) is None for entry in entries] == [True, True, True, False, False]
+    assert database.path.stat().st_size < before
+
+
+def test_what_is_forgotten_is_no_longer_in_the_file(database):
+    database.write([(_entry(1, task="a-private-name"), Payload()), (_entry(2), Payload())])
+    below = Entry(run="hm-00000003", sweep="hs-00000001", place=0, task="a-private-name", details=DETAILS)
+    database.write([(Entry(run="hs-00000001", details=DETAILS), Payload()), (below, Payload())])
+
+    assert database.forget(["hm-00000001", "hs-00000001"]) == 2
+
+    assert [one.run for one in database.select()] == ["hm-00000002"]
+    assert all(b"a-private-name" not in path.read_bytes() for path in database.path.parent.iterdir())
+    assert database.forget(None) == 1
+    assert database.select() == []
+
+
+def test_a_network_file_system_gets_a_rollback_journal(database, monkeypatch):
+    monkeypatch.setattr(database_module, "is_network", lambda folder: True)
+    database.write([(_entry(1), Payload())])
+
+    with sqlite3.connect(database.path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    connection.close()

@@ -1,0 +1,273 @@
+"""A run that the ledger remembers is the run as it was at its end."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+import pandas as pd
+import pytest
+from workers import make_worker
+
+import heroku_magic
+from heroku_magic import InvalidOptions, ResultIncomplete, Secret, TaskFailed, connect
+from heroku_magic.display.run_view import RunView
+from heroku_magic.ledger import location
+from heroku_magic.ledger.database import Database
+from heroku_magic.ledger.recorder import recorder
+
+TASKS = {
+    "table": """
+        from heroku_task import emit_file, metric, progress, task
+
+        @task
+        def table(n: int = 3, name: str = "x", rows: str = "r"):
+            for step in progress(range(n)):
+                metric("loss", 1 / (step + 1), step)
+                print("step", step, "by me@example.com")
+                yield {"step": step, "name": name, "big": 2**70 if step else None}
+            with open("plot.png", "wb") as file:
+                file.write(bytes([0x89]) + b"PNG" + bytes([13, 10, 26, 10]))
+            emit_file("plot.png")
+        """,
+    "broken": """
+        from heroku_task import task
+
+        @task
+        def broken():
+            yield {"i": 1}
+            raise ValueError("bad luck")
+        """,
+    "leaky": """
+        from heroku_task import Secret, task
+
+        @task
+        def leaky(KEY: Secret):
+            print("the key is", KEY.reveal() if hasattr(KEY, "reveal") else KEY)
+            return {"key": str(getattr(KEY, "reveal", lambda: KEY)())}
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def heroku(tmp_path_factory, processes):
+    return connect(worker=make_worker(tmp_path_factory.mktemp("app") / "worker", **TASKS), say=lambda _: None)
+
+
+def _drawn(run):
+    view = RunView()
+    for event in run.past_events():
+        view.feed(event)
+    return view
+
+
+def test_a_run_comes_back_with_its_rows_log_files_metrics_and_facts(heroku, ledger_folder):
+    run = heroku.submit("table", {"n": 3, "name": "Ada"})
+    expected = run.result()
+    again = heroku_magic.get_run(run.id)
+
+    pd.testing.assert_frame_equal(again.result(), expected)
+    assert again.result().attrs == expected.attrs
+    assert isinstance(again, heroku_magic.Run)
+    assert (again.state, again.exit_status, again.seconds, again.dyno) == ("done", 0, run.seconds, run.dyno)
+    assert again.files == run.files
+    assert again.logs() == "\n".join(f"step {step} by ***@***" for step in range(3))
+    pd.testing.assert_frame_equal(again.metrics, run.metrics)
+    assert again.facts() == run.facts()
+
+
+def test_a_run_looks_as_when_it_ran(heroku, ledger_folder):
+    from heroku_magic.display.html import run_html
+    from heroku_magic.display.words import text
+
+    run = heroku.submit("table", {"n": 2})
+    run.wait()
+    then, now = _drawn(run), _drawn(heroku_magic.get_run(-1))
+    assert text(now) == text(then)
+    assert run_html(now, final=True) == run_html(then, final=True)
+    assert "✓ exit 0" in text(now)
+
+
+def test_the_value_of_a_function_comes_back_exactly(heroku, ledger_folder):
+    def pair(x):
+        return {"a": (x, {1, 2}), "b": b"bytes"}
+
+    assert heroku.function(pair).remote(2 + 1j) == {"a": (2 + 1j, {1, 2}), "b": b"bytes"}
+    assert heroku_magic.get_run(-1).parts[0].rows[0]["value"] == {"a": (2 + 1j, {1, 2}), "b": b"bytes"}
+
+
+def test_a_failure_comes_back_as_the_same_error_with_its_rows(heroku, ledger_folder):
+    with pytest.raises(TaskFailed) as caught:
+        heroku.run("broken")
+    again = heroku_magic.get_run(-1)
+    with pytest.raises(TaskFailed) as caught_again:
+        again.result()
+    assert str(caught_again.value) == str(caught.value)
+    assert caught_again.value.partial["i"].tolist() == [1]
+    assert (again.state, again.exit_status) == ("failed", 1)
+
+
+def test_a_sweep_is_one_entry_with_its_runs_below(heroku, ledger_folder):
+    sweep = heroku.sweep("table", {"n": [1, 2], "name": ["a", "b"]}, jobs=2)
+    expected = sweep.result()
+    (row,) = heroku_magic.history().to_dict("records")
+    assert (row["run"], row["rows"], row["error"] is None or row["error"] != row["error"]) == (sweep.id, 6, True)
+    again = heroku_magic.get_run(sweep.id)
+    pd.testing.assert_frame_equal(again.result(), expected)
+    assert again.result().attrs == expected.attrs
+    assert again.axes == sweep.axes
+    assert again.facts() == sweep.facts()
+    pd.testing.assert_frame_equal(again.runs(), sweep.runs())
+    single = heroku_magic.get_run(sweep.runs()["run"][0])
+    assert single.result()["name"].tolist() == ["a"]
+
+
+def test_a_failed_sweep_keeps_its_failures(heroku, ledger_folder):
+    sweep = heroku.sweep(None, {"n": [1, 0]}, code="[{'x': 1 / n}]", jobs=1)
+    assert "ZeroDivisionError" in str(sweep.exception())
+    again = heroku_magic.get_run(-1)
+    assert again.counts() == {"done": 1, "failed": 1}
+    assert str(again.exception()).splitlines()[0] == str(sweep.exception()).splitlines()[0]
+
+
+def test_history_has_the_parameters_of_a_task_as_columns_and_renames_those_that_collide(heroku, ledger_folder):
+    heroku.run("table", {"n": 1, "rows": "many"})
+    heroku.run(code="1")
+    table = heroku_magic.history("table")
+    columns = ["run", "task", "app", "started", "seconds", "dollars", "exit_status", "rows", "cached", "error"]
+    assert [*table.columns] == [*columns, "n", "param_rows"]
+    assert table[["task", "exit_status", "rows", "n", "param_rows"]].to_numpy().tolist() == [["table", 0, 1, 1, "many"]]
+    everything = heroku_magic.history()
+    assert [*everything.columns] == [*columns, "parameters"]
+    assert everything["task"].tolist() == ["cell", "table"]
+    assert everything["parameters"].tolist() == [{}, {"n": 1, "rows": "many"}]
+
+
+def test_an_input_is_known_by_its_hash_only(heroku, ledger_folder):
+    heroku.run(code="[{'n': len(names)}]", parameters={"names": ["Grace Hopper"]}, inputs=["names"])
+    (parameters,) = heroku_magic.history()["parameters"]
+    assert parameters["names"].startswith("sha256:")
+    (entry,) = Database(location.ledger_path()).select()
+    from heroku_magic.ledger.history import details_of
+
+    assert "Grace" not in str(details_of(entry))
+
+
+def test_no_secret_and_no_token_is_in_the_bytes_of_the_file_compressed_or_not(heroku, ledger_folder):
+    key, token = "correct-horse-battery", heroku.client.token.reveal()
+    heroku.run("leaky", {"KEY": Secret(key)})
+    heroku.run(code=f"open('f.txt', 'w').write({token!r})\nprint({token!r}); emit_file('f.txt')\n[{{'x': {token!r}}}]")
+    with pytest.raises(TaskFailed):
+        heroku.run(code=f"raise ValueError({token!r})")
+    recorder.flush()
+
+    stored = b"".join(path.read_bytes() for path in (ledger_folder / ".heroku").iterdir())
+    database = Database(location.ledger_path())
+    for entry in database.select():
+        payload = database.payload(entry)
+        from heroku_magic.ledger.entry import unpack
+
+        parts = (entry.details, payload.rows, payload.log, payload.files)
+        stored += repr([unpack(part) for part in parts if part]).encode() + repr(entry).encode()
+    assert len(database.select()) == 3
+    for text in (key, token, key.upper(), key.encode().hex()):
+        assert text.encode() not in stored
+    assert heroku_magic.history()["parameters"].tolist()[-1] == {}
+
+
+def test_what_is_left_out_is_not_written(heroku, ledger_folder):
+    heroku.run(code="1", history=False)
+    recorder.flush()
+    assert not (ledger_folder / ".heroku").exists()
+    assert len(heroku_magic.history()) == 0
+    with pytest.raises(InvalidOptions, match="There is no run -1: the history has 0"):
+        heroku_magic.get_run(-1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_home", "expected"),
+    [
+        (None, False, "notebooks"),
+        (None, True, None),
+        (True, True, "notebooks"),
+        (False, False, None),
+        ("elsewhere", True, "elsewhere"),
+    ],
+)
+def test_the_setting_decides_where_the_ledger_is(ledger_folder, monkeypatch, setting, is_home, expected):
+    if is_home:
+        monkeypatch.setenv("HOME", str(ledger_folder))
+    elsewhere = ledger_folder.parent / "elsewhere"
+    monkeypatch.setattr(location, "_setting", lambda: str(elsewhere) if setting == "elsewhere" else setting)
+    path = location.ledger_path()
+    assert path == (expected and ledger_folder.parent / expected / ".heroku" / "history.db")
+
+
+def test_the_first_write_says_what_is_kept_and_where_and_how_to_switch_it_off(heroku, ledger_folder):
+    said = []
+    app = connect(worker=heroku.settings.worker, say=said.append)
+    app.run(code="1")
+    app.run(code="1")
+    app.on_message = lambda _: None
+    (message,) = said
+    assert message == (
+        f"Runs are kept in {ledger_folder / '.heroku' / 'history.db'} from now on: parameters, code, rows, log and files, "
+        "but no secrets. `%heroku history` lists them; `%config HerokuMagics.history = False` (in Python: history=False) "
+        "ends this."
+    )
+
+
+def test_a_full_disk_gives_one_line_and_the_result_is_still_there(heroku, ledger_folder, monkeypatch):
+    said = []
+    app = connect(worker=heroku.settings.worker, say=said.append)
+    app.run(code="1")
+    recorder.flush()
+    said.clear()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Database, "write", full)
+    assert app.run(code="[{'n': 1}]")["n"].tolist() == [1]
+    assert app.run(code="[{'n': 2}]")["n"].tolist() == [2]
+    recorder.flush()
+    app.on_message = lambda _: None
+    path = ledger_folder / ".heroku" / "history.db"
+    assert said == [f"The history cannot be written to {path}: No space left on device. Runs are not affected."]
+
+
+def test_rows_that_are_no_longer_kept_are_an_error_and_never_a_shorter_result(heroku, ledger_folder, monkeypatch):
+    heroku.run(code="[{'n': 1}]")
+    recorder.flush()
+    monkeypatch.setattr("heroku_magic.ledger.database.KEPT_BYTES", 0)
+    Database(location.ledger_path()).prune()
+    run = heroku_magic.get_run(-1)
+    with pytest.raises(ResultIncomplete, match="are not kept in the history"):
+        run.result()
+    assert "no longer kept" in " ".join(_drawn(run).notes)
+
+
+def test_a_run_is_found_by_its_number_and_by_a_unique_beginning(heroku, ledger_folder):
+    first = heroku.submit(code="1")
+    first.wait()
+    second = heroku.submit(code="2")
+    second.wait()
+    assert heroku_magic.get_run(-2).id == first.id
+    assert heroku_magic.get_run().id == second.id
+    at = next(at for at, (a, b) in enumerate(zip(first.id, second.id, strict=True)) if a != b)
+    beginning = first.id[:at]
+    assert heroku_magic.get_run(first.id[: len(beginning) + 1]).id == first.id
+    with pytest.raises(InvalidOptions, match=f'"{beginning}" is the beginning of 2 runs: {second.id}, {first.id}'):
+        heroku_magic.get_run(beginning)
+    with pytest.raises(InvalidOptions, match="There is no run -3: the history has 2"):
+        heroku_magic.get_run(-3)
+    with pytest.raises(InvalidOptions, match='There is no run "nonsense" in '):
+        heroku_magic.get_run("nonsense")
+
+
+def test_parameters_that_json_lacks_are_shown_as_text(heroku, ledger_folder):
+    heroku.run(code="1", parameters={"x": float("nan"), "y": (1, 2), "z": {"a": [None]}})
+    (parameters,) = heroku_magic.history()["parameters"]
+    assert json.dumps(parameters["z"]) == '{"a": [null]}'
+    assert set(parameters) == {"x", "y", "z"}
