@@ -6,6 +6,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
+from heroku_magic.display.call_display import watch
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.call_value import restore
 from heroku_magic.protocol.dataframe import frame
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
 
-OPTIONS = frozenset({"secrets", "size", "timeout", "override", "max_cost", "warm", "allow_pickle"})
+OPTIONS = frozenset({"secrets", "size", "timeout", "override", "max_cost", "warm", "allow_pickle", "quiet"})
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -50,7 +51,8 @@ class Function(Generic[P, T]):
         functools.update_wrapper(self, function)
         self.__wrapped__ = function
         self._caller = caller
-        self._options = options
+        self._options = {name: option for name, option in options.items() if name != "quiet"}
+        self._is_quiet = bool(options.get("quiet"))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function here, as if it were not decorated."""
@@ -60,7 +62,8 @@ class Function(Generic[P, T]):
         """Return the function bound to the instance whose method it is."""
         if instance is None:
             return self
-        return Function(self.__wrapped__.__get__(instance, owner), self._caller, self._options)
+        options = {**self._options, "quiet": self._is_quiet}
+        return Function(self.__wrapped__.__get__(instance, owner), self._caller, options)
 
     def __reduce__(self) -> str:
         """Pickle by name, as functions are: a process pool here finds the function in its module."""
@@ -77,7 +80,7 @@ class Function(Generic[P, T]):
         TaskFailed
             If the function raises; the message has its own traceback lines.
         """
-        return value(run_to_end(lambda: self.submit(*args, **kwargs)))  # type: ignore[no-any-return]  # what came through a log has no type
+        return value(run_to_end(lambda: self.submit(*args, **kwargs), self._watch))  # type: ignore[no-any-return]  # what came through a log has no type
 
     async def remote_async(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function on a dyno as `remote` does, without blocking the event loop; cancelling stops the dyno."""
@@ -100,6 +103,10 @@ class Function(Generic[P, T]):
         arguments = bound(self.__wrapped__, args, kwargs)
         return self._caller().submit(None, arguments, code=self.__wrapped__, **self._options)
 
+    def _watch(self, job: Run | Sweep) -> None:
+        if not self._is_quiet:
+            watch(job, is_warm=bool(self._options.get("warm")))
+
     def map(self, *iterables: Iterable[Any], jobs: int | None = None, chunk: int | Literal["auto"] = 1) -> list[T]:
         """Run the function for each item, like the built-in `map`, and return the values in order.
 
@@ -120,14 +127,12 @@ class Function(Generic[P, T]):
         rows = [bound(self.__wrapped__, row, {}) for row in zip(*iterables, strict=False)]
         if not rows:
             return []
-        sweep = self._caller().sweep(
-            None, {"arguments": rows}, code=self.__wrapped__, jobs=jobs, chunk=chunk, **self._options
+        sweep = run_to_end(
+            lambda: self._caller().sweep(
+                None, {"arguments": rows}, code=self.__wrapped__, jobs=jobs, chunk=chunk, **self._options
+            ),
+            self._watch,
         )
-        try:
-            sweep.wait()
-        except KeyboardInterrupt:
-            sweep.cancel()
-            sweep.wait()
         if error := sweep.exception():
             raise error.with_traceback(None)
         return [returned(outcome.parts, outcome.facts) for outcome in sorted(sweep.known(), key=lambda one: one.place)]
@@ -143,6 +148,8 @@ class Decorator:
     ----------
     secrets, size, timeout, override, max_cost, warm, allow_pickle
         As for `Heroku.submit`: `@function(size="standard-2x")`.
+    quiet
+        Show no live view of `remote` and `map` in the cell that calls them.
 
     Examples
     --------
@@ -171,6 +178,7 @@ class Decorator:
         max_cost: float | None = None,
         warm: bool = False,
         allow_pickle: bool = False,
+        quiet: bool = False,
     ) -> Callable[[Callable[P, T]], Function[P, T]]: ...
 
     def __call__(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:

@@ -56,24 +56,26 @@ def follow(job: Job) -> bool:
     """Show a job in the current cell until it ends, unless the cell shows it; return False if `bundle` is enough."""
     if job.done() or not in_notebook():
         return False
-    if _cells.get(job) != _cell():
-        follow_in_cell(job, _output(job))
+    if _cells.get(job) != current_cell():
+        follow_in_cell(job, output_of(job, background=True))
     return True
 
 
 def follow_in_cell(job: Job, output: RunOutput | SweepOutput) -> None:
     """Draw a job on an output of the current cell, in a thread."""
-    _cells[job] = _cell()
+    _cells[job] = current_cell()
     Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
 
 
-def _output(job: Job) -> RunOutput | SweepOutput:
+def output_of(job: Job, **options: Any) -> RunOutput | SweepOutput:
+    """Return the output of a run or a sweep in the current cell, with the options that both have."""
     if isinstance(job, Sweep):
-        return SweepOutput(job, background=True, measurer=job.measurer())
-    return RunOutput(job, background=True)
+        return SweepOutput(job, measurer=job.measurer(), **options)
+    return RunOutput(job, **options)
 
 
-def _cell() -> int | None:
+def current_cell() -> int | None:
+    """Return the number of the cell that runs."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell.execution_count if shell else None

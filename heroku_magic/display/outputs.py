@@ -5,6 +5,8 @@ A thread may only touch a display handle: whatever it prints lands in the cell t
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from binascii import b2a_base64
@@ -145,7 +147,8 @@ class TerminalOutput(Surface):
             self._print_notes(view)
             if view.last_line_changes > self._printed_changes:
                 print_lines(*map(self._text, islice(view.latest(), 1)))
-            print_lines(words.end_line(view) if self._is_started else words.summary(view), *words.details(view))
+            line = words.end_line if self._is_started else words.summary
+            print_lines(line(view, terminal_paint()), *words.details(view))
 
     def _print_notes(self, view: RunView) -> None:
         if (notes := view.notes) != self._printed_notes:
@@ -179,6 +182,41 @@ def show_pictures(view: RunView) -> None:
             display(data, raw=True)  # type: ignore[no-untyped-call]  # no hints in IPython
 
 
+class StatusLine:
+    """One line of a terminal that is redrawn in place."""
+
+    def __init__(self) -> None:
+        self._is_drawn = False
+
+    @property
+    def width(self) -> int:
+        """The most characters that fit into it."""
+        return shutil.get_terminal_size().columns - 1
+
+    def draw(self, line: str) -> None:
+        """Replace the line."""
+        self.clear()
+        print_lines(line, end="")
+        self._is_drawn = True
+
+    def clear(self) -> None:
+        """Erase the line, so that others can be printed in its place."""
+        if self._is_drawn:
+            print_lines("\r\x1b[2K", end="")
+        self._is_drawn = False
+
+
+def is_live_terminal() -> bool:
+    """Return whether what is printed goes to a terminal that can move its cursor."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def terminal_paint() -> words.Paint:
+    """Return what colours words on this terminal."""
+    # https://no-color.org
+    return words.painted if is_live_terminal() and not os.environ.get("NO_COLOR") else words.unpainted
+
+
 def in_notebook() -> bool:
     """Tell whether the caller's IPython has a kernel, so that a front end shows what is displayed."""
     ipython = sys.modules.get("IPython")
@@ -193,14 +231,14 @@ def empty_output() -> Any:
     return display(empty, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
 
 
-def print_lines(*lines: str) -> None:
+def print_lines(*lines: str, end: str = "\n") -> None:
     """Print lines on a terminal at once; what its encoding lacks is escaped."""
     for line in lines:
-        _print(line)
+        _print(line, end)
 
 
-def _print(line: str) -> None:
+def _print(line: str, end: str) -> None:
     try:
-        print(line, flush=True)  # noqa: T201 - a terminal's display is what is printed
+        print(line, end=end, flush=True)  # noqa: T201 - a terminal's display is what is printed
     except UnicodeEncodeError as error:
-        print(line.encode(error.encoding, "backslashreplace").decode(error.encoding), flush=True)  # noqa: T201
+        print(line.encode(error.encoding, "backslashreplace").decode(error.encoding), end=end, flush=True)  # noqa: T201

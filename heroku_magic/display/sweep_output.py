@@ -13,8 +13,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.display.outputs import INTERVAL, TERMINAL_INTERVAL, TICK, empty_output, in_notebook, print_lines
-from heroku_magic.display.sweep_view import RateMeter, SweepView, details, summary, text
+from heroku_magic.display.outputs import (
+    INTERVAL,
+    TERMINAL_INTERVAL,
+    TICK,
+    StatusLine,
+    empty_output,
+    in_notebook,
+    is_live_terminal,
+    print_lines,
+    terminal_paint,
+)
+from heroku_magic.display.sweep_view import RateMeter, SweepView, details, status_line, summary, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,22 +67,31 @@ class SweepOutput:
         self._shows_only_end = quiet or (background and self._handle is None)
         self._seen: tuple[bytes, list[str]] = (b"", [])
         self._seen_at = float("-inf")
-        self._interval = INTERVAL if self._handle is not None else TERMINAL_INTERVAL
+        self._status_line = StatusLine() if self._handle is None and is_live_terminal() else None
+        self._interval = INTERVAL if self._is_live else TERMINAL_INTERVAL
         self._pause = self._interval
         self._note_count = 0
 
+    @property
+    def _is_live(self) -> bool:
+        return self._handle is not None or self._status_line is not None
+
     def follow(self) -> None:
         """Draw what happens until the sweep is over."""
-        self._refresh()
-        while not self._sweep.wait(INTERVAL):
+        try:
             self._refresh()
+            while not self._sweep.wait(INTERVAL):
+                self._refresh()
+        finally:
+            if self._status_line is not None:
+                self._status_line.clear()
         view = self._view(final=True)
         if self._quiet and view.state == "done" and not view.notes:
             return
         if self._handle is not None:
             self._draw(view)
         else:
-            print_lines(summary(view), *details(view), *self._new_notes(view))
+            print_lines(summary(view, terminal_paint()), *details(view), *self._new_notes(view))
 
     def _refresh(self) -> None:
         """Draw or print what changed; without changes the elapsed time moves once per second."""
@@ -80,7 +99,7 @@ class SweepOutput:
         if self._shows_only_end or since < self._pause:
             return
         has_changed = seen != self._seen
-        if has_changed or (self._handle is not None and since >= TICK):
+        if has_changed or (self._is_live and since >= TICK):
             is_first = self._seen_at == float("-inf")
             self._seen, self._seen_at = seen, self._clock()
             began = self._cpu_clock()
@@ -93,6 +112,11 @@ class SweepOutput:
         self._meter.update(self._clock(), view.over)
         if self._handle is not None:
             self._draw(view)
+        elif self._status_line is not None:
+            if notes := self._new_notes(view):
+                self._status_line.clear()
+                print_lines(*notes)
+            self._status_line.draw(status_line(view, self._status_line.width, terminal_paint()))
         else:
             print_lines(f"{summary(view)} · {view.progress}", *self._new_notes(view))
 

@@ -25,13 +25,14 @@ from heroku_magic.display.sweep_runs import (
 )
 from heroku_magic.display.timeline import Timeline
 from heroku_magic.display.value_scale import ValueScale
-from heroku_magic.display.words import MARKS, SEPARATOR, SIGNS, duration, whole_seconds
+from heroku_magic.display.words import MARKS, SEPARATOR, SIGNS, duration, unpainted, whole_seconds
 from heroku_magic.sweeps.outcomes import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heroku_magic.display.cell_table import CellTable
+    from heroku_magic.display.words import Paint
     from heroku_magic.sweeps.measure import Measure
     from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.sweep import Sweep
@@ -296,10 +297,23 @@ def text(view: SweepView) -> str:
     return "\n".join([summary(view), *progress, *cells, *_results(view), *details(view), *view.notes])
 
 
-def summary(view: SweepView) -> str:
+def summary(view: SweepView, paint: Paint = unpainted) -> str:
     """Return one line, as `simulate × 100 ● 61 done · 39 queued · standard-1x · my-app · 1 min 12 s`."""
-    facts = SEPARATOR.join([*(words for _, words in view.counted), *view.facts])
-    return f"{view.title} × {view.total:,} {view.mark} {facts}"
+    facts = SEPARATOR.join([*(paint(*counted) for counted in view.counted), *view.facts])
+    return f"{view.title} × {view.total:,} {paint(view.state, view.mark)} {facts}"
+
+
+def status_line(view: SweepView, width: int, paint: Paint) -> str:
+    """Return as much of a running sweep as fits: first how far it is, then what needs attention, then facts."""
+    line = f"{safe(view.title, width // 3)} {paint(view.state, view.mark)} {view.progress}"
+    length = len(line) - len(paint(view.state, view.mark)) + len(view.mark)
+    counted = [one for one in view.counted[::-1] if one[0] not in {"done", "queued"}]
+    for state, text in [*counted, *(("", fact) for fact in view.facts[::-1])]:
+        length += len(SEPARATOR) + len(text)
+        if length > width:
+            break
+        line += SEPARATOR + paint(state, text)
+    return line
 
 
 def _results(view: SweepView) -> list[str]:

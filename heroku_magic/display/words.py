@@ -9,11 +9,15 @@ from heroku_magic.text import sgr
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import TypeIs
 
     from heroku_magic.display.run_view import RunView
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
+
+    Paint = Callable[[str, str], str]
 
 SEPARATOR = " · "
 FILES_CODE = "available in {one.place: one.files for one in heroku_magic.last.known()}"  # of a sweep
@@ -41,6 +45,8 @@ FILLS = {
     "cancelled": "#888888",
     "running": "#7766dd",
 }
+# Codes of a terminal.
+_TERMINAL_COLOURS = {"done": 32, "failed": 31, "retried": 33, "starting": 34, "running": 34, "cancelled": 90}
 # A sweep has up to a thousand cells, so every byte counts. A sign is visible where its colour is not enough.
 CELL_STYLES = {
     "queued": "background:#8883",
@@ -51,6 +57,17 @@ CELL_STYLES = {
     "failed": "background:#d33;color:#fff",
     "cancelled": "background:#8883;color:#888",
 }
+
+
+def unpainted(state: str, words: str) -> str:  # noqa: ARG001 - as `painted`
+    """Return words without a colour."""
+    return words
+
+
+def painted(state: str, words: str) -> str:
+    """Return words in the colour of a state, for a terminal."""
+    code = _TERMINAL_COLOURS.get(state)
+    return f"\x1b[{code}m{words}\x1b[0m" if code else words
 
 
 def text(view: RunView, *, with_error: bool = False) -> str:
@@ -68,9 +85,9 @@ def result_log(view: RunView) -> list[str]:
     return [*lines, *([f"… {quantity(more, 'more line')}"] if more else [])]
 
 
-def summary(view: RunView) -> str:
+def summary(view: RunView, paint: Paint = unpainted) -> str:
     """Return one line, as `simulate ✓ exit 0 · run.4821 · v12 · Standard-1X · embedded · 2.1 s`."""
-    return SEPARATOR.join([f"{title(view)} {mark(view)} {status(view)}", *facts(view)])
+    return SEPARATOR.join([_headline(view, paint), *facts(view)])
 
 
 def details(view: RunView) -> list[str]:
@@ -84,9 +101,13 @@ def start_line(view: RunView) -> str:
     return SEPARATOR.join([title(view), *_location(view), *_deadline(view), view.state])
 
 
-def end_line(view: RunView) -> str:
+def end_line(view: RunView, paint: Paint = unpainted) -> str:
     """Return what a terminal shows at the end of a run that had a start line, as `hello ✓ exit 0 · 0.1 s`."""
-    return SEPARATOR.join([f"{title(view)} {mark(view)} {status(view)}", *_result(view)])
+    return SEPARATOR.join([_headline(view, paint), *_result(view)])
+
+
+def _headline(view: RunView, paint: Paint) -> str:
+    return f"{title(view)} {paint(view.state, f'{mark(view)} {status(view)}')}"
 
 
 def as_of(now: float) -> str:

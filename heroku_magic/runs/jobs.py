@@ -61,17 +61,22 @@ def cancelled_on_error() -> Iterator[None]:
             raise
 
 
-def run_to_end(submit: Callable[[], Job]) -> Job:
-    """Start a run and wait for its end; an interrupt stops what was started and waits until it is gone."""
+def run_to_end(submit: Callable[[], Job], watch: Callable[[Job], None] = lambda _: None) -> Job:
+    """Start a run and wait for its end; an interrupt stops what was started and waits until it is gone.
+
+    watch: shows the run until it ends.
+    """
     job = None
     with started_jobs() as jobs:
         try:
             job = submit()
+            watch(job)
             job.wait()
         except KeyboardInterrupt:
             stop_all(jobs)
             if job is None:
                 raise
+            watch(job)
     return job
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -372,6 +373,54 @@ def test_a_terminal_prints_changes_every_two_seconds_and_the_summary(terminal, c
     assert len(told) == 4
     assert live[2].endswith("/s · 6 s left")
     assert end[1:3] == ["✗ region=us, seed=13: ValueError: no data (run.4821)", "    last words"]
+
+
+@pytest.fixture
+def live_terminal(terminal, monkeypatch):
+    """Make standard output a terminal of 80 columns, with these variables of the environment."""
+
+    def make(**env):
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        for name, value in {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "", **env}.items():
+            monkeypatch.setenv(name, value)
+
+    return make
+
+
+def unpainted(text):
+    return re.sub(r"\x1b\[\d+m", "", text)
+
+
+def test_a_live_terminal_redraws_one_line_of_eighty_columns(live_terminal, clock, capsys):
+    live_terminal()
+    facts = {"task": "a-task-with-quite-a-long-name", "app": "an-app-with-a-long-name", "size": "standard-1x"}
+    SweepOutput(Watched([*range(1, 101)], clock, **facts), clock=clock, cpu_clock=clock).follow()
+    *drawn, end = capsys.readouterr().out.split("\r\x1b[2K")
+    assert len(drawn) > 20
+    assert [line for line in drawn if "\n" in line or len(unpainted(line)) > 79] == []
+    assert unpainted(drawn[50]) == "a-task-with-quite-a-long-… ● 50/100 · 9.9/s · 5 s left · 1 min 12 s"
+    assert end.startswith("a-task-with-quite-a-long-name × 100 \x1b[32m✓\x1b[0m \x1b[32m100 done\x1b[0m")
+
+
+def test_a_note_is_printed_above_the_line_of_a_live_terminal(live_terminal, clock, capsys):
+    live_terminal()
+    SweepOutput(Watched([*range(1, 20)], clock, notes=["hold on"]), clock=clock).follow()
+    assert capsys.readouterr().out.count("hold on\n") == 1
+
+
+def test_an_interrupt_leaves_an_empty_line_of_a_live_terminal(live_terminal, clock, capsys):
+    live_terminal()
+    output = SweepOutput(Watched([1, KeyboardInterrupt(), 2], clock), clock=clock)
+    with pytest.raises(KeyboardInterrupt):
+        output.follow()
+    assert capsys.readouterr().out.endswith("\r\x1b[2K")
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_colours_are_left_out_where_they_are_not_wanted(live_terminal, clock, capsys, name, value):
+    live_terminal(**{name: value})
+    SweepOutput(Watched([50, 100], clock), clock=clock).follow()
+    assert "\x1b[3" not in capsys.readouterr().out
 
 
 def test_a_terminal_prints_each_note_once(terminal, clock, capsys):

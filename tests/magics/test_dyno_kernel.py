@@ -165,3 +165,46 @@ def test_tab_offers_options_and_variables(shared):
 
     assert "--input" in shared.complete("%%dyno --in")
     assert shared.complete("%%dyno -i thresh") == ["threshold"]
+
+
+FUNCTIONS = """
+import heroku_magic
+from threading import Thread
+
+@heroku_magic.function
+def double(x):
+    return 2 * x
+
+@heroku_magic.function(quiet=True)
+def triple(x):
+    return 3 * x
+"""
+
+
+def test_calls_of_functions_are_shown_in_the_cell_that_makes_them(shared):
+    shared.run(FUNCTIONS)
+    one, loop, all_ = map(shared.run, ["double.remote(2)", "[double.remote(n) for n in (1, 2)]", "double.map([1, 2])"])
+
+    assert [out.value for out in (one, loop, all_)] == ["4", "[2, 4]", "[2, 4]"]
+    assert "exit 0" in one.shown
+    assert len(loop.of("display_data")) == 1, "one place, whatever the number of calls"
+    assert "2 done" in all_.shown
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "triple.remote(2)",
+        "triple.map([1])",
+        "thread = Thread(target=double.remote, args=[1]); thread.start(); thread.join()",
+        *(
+            f"exec('double.remote(1)', {{'__name__': {name!r}, 'double': double}})"
+            for name in ("joblib.x", "_pytest.x")
+        ),
+    ],
+)
+def test_quiet_functions_and_calls_of_other_code_show_nothing(shared, code):
+    shared.run(FUNCTIONS)
+    out = shared.run(code)
+    assert out.error is None
+    assert out.of("display_data") == []
