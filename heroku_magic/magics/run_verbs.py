@@ -52,6 +52,7 @@ class RunVerbs(VerbGroup):
     _dyno = _run
 
     def _form(self, line: ParsedLine) -> Form | None:
+        from heroku_magic.display.outputs import in_notebook
         from heroku_magic.widgets.create import form
 
         if line.command is not None:
@@ -72,7 +73,8 @@ class RunVerbs(VerbGroup):
             line={**options, **({"rows": "none"} if "rows" in options else {})},
             **from_command_line(options, RunOptions, SweepOptions),
         )
-        shown.show()
+        if in_notebook():  # in a terminal, the value of the cell shows it
+            shown.show()
         return shown
 
     def _export(self, line: ParsedLine) -> None:

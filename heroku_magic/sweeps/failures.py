@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.sweeps.outcomes import Outcome
 
@@ -26,6 +26,9 @@ class Failures(list[Outcome]):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002
         return self._display.failures_bundle(self) if self._display else {"text/plain": repr(self)}
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(self._repr_mimebundle_()["text/plain"])  # IPython has its own text of lists
 
 
 def describe_failures(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from workers import make_worker
 
+import heroku_magic
 from heroku_magic.errors import SweepFailed
+from heroku_magic.sweeps.failures import Failures
 
 TASK = """
     from heroku_task import task
@@ -51,3 +53,25 @@ def test_without_any_result_the_error_offers_no_rows(shell):
     with pytest.raises(SweepFailed) as caught:
         shell.run_cell_magic("heroku", "half --each n", "n = [3, 7]")
     assert str(caught.value).splitlines()[-1] == "No run has a result; %heroku resume runs what is missing."
+
+
+def test_failures_show_themselves(shell, capsys):
+    with pytest.raises(SweepFailed):
+        shell.run_cell_magic("heroku", "half --each n", CELL)
+    failures = heroku_magic.last.failures()
+    bundle = failures._repr_mimebundle_()
+    assert bundle["text/plain"].startswith("✗ n=3: ValueError: no half of 3 (run.")
+    assert "raise ValueError(f&#34;no half of {n}&#34;)" in bundle["text/html"]
+    capsys.readouterr()
+    shell.run_cell("heroku_magic.last.failures()\n")
+    assert "✗ n=3: ValueError: no half of 3" in capsys.readouterr().out
+    assert Failures([], ["n"], failures._display)._repr_mimebundle_()["text/html"] == "No run has failed."
+
+
+def test_the_error_has_the_lines_of_the_source_once(shell, capsys):
+    with pytest.raises(SweepFailed) as caught:
+        shell.run_cell_magic("heroku", "half --each n", "n = [1, 3, 7]")
+    lines = str(caught.value).splitlines()
+    assert lines[:2] == ["2 of 3 runs failed.", "  n=3: ValueError: no half of 3"]
+    assert sum("→" in line for line in lines) == 2
+    assert "no half" not in capsys.readouterr().out.partition("✗")[2].partition("\n")[0]
