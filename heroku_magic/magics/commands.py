@@ -213,8 +213,8 @@ _TABLE = (
         "show a form for a task's parameters, with a Run/Stop button",
         (
             *(option for option in _RUN if option.name not in _NOT_IN_FORMS),
-            Option("--export FILE", "write the form into FILE instead: a web page (page.html)"),
-            Option("--api-url URL", "the embedded Heroku that the page uses instead of Heroku"),
+            Option("--export FILE", "write the form as a web page (page.html) or as an app for Voila (app.ipynb)"),
+            Option("--api-url URL", "the embedded Heroku that an exported page uses instead of Heroku"),
             Option("--force", "let --export replace a file"),
         ),
         (

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.widgets import Form
 
-# Options of the keyword arguments of `export_form`, and the others that count for a page.
-_OF_EXPORT = frozenset({"api_url", "size", "timeout", "any_type", "force"})
-_FOR_PAGES = _OF_EXPORT | {"export", "secret", "app", "remote", "local", "worker"}
 _SWEEP_ONLY = option_names(SweepOptions) - option_names(RunOptions)
 
 
@@ -80,20 +77,20 @@ class RunVerbs(VerbGroup):
     def _export(self, line: ParsedLine) -> None:
         from heroku_magic.widgets.export import export_form, message
 
-        ignored = [f"--{name.replace('_', '-')}" for name in line.options if name not in _FOR_PAGES]
-        if ignored or line.each:
-            raise InvalidOptions(f"{(ignored or ['--each'])[0]} has no effect on a page. Leave it out.")
-        options = {name: line.options[name] for name in _OF_EXPORT & line.options.keys()}
+        options = from_command_line(line.options, RunOptions, SweepOptions)
+        options |= {name: line.options[name] for name in ("api_url", "force") if name in line.options}
+        if ignored := line.options.keys() & {"out", "verbose", "dry_run"}:
+            raise InvalidOptions(f"--{min(ignored)} has no effect on a file. Leave it out.")
         heroku = self._connect(line)
         file = export_form(
             line.word,
             line.options["export"],
             line.parameters,
             heroku=heroku,
-            secrets=line.options.get("secret", ()),
+            each=line.each,
             **options,
         )
-        print(message(file, heroku))
+        print(message(file, heroku, options.get("max_cost")))
 
     def _attach(self, line: ParsedLine) -> Any:
         return self._watch_job(self._connect(line).attach(line.words[0]), line)

@@ -243,7 +243,7 @@ class Run(TableFuture[HerokuMagicError]):
             "started_at": started_at
             and datetime.fromtimestamp(started_at, timezone.utc).isoformat(timespec="microseconds"),
             "seconds": None if seconds is None else round(seconds, 3),
-            "dollars": self._dollars(),
+            "dollars": self.dollars,
             "verified": self._log.decoder.is_verified,
             "extra_dynos": [extra.dyno.name for extra in self.guard.extra_dynos()],
         }
@@ -253,7 +253,9 @@ class Run(TableFuture[HerokuMagicError]):
         """What may go on unseen, and is billed all the same."""
         return self._runner.guard
 
-    def _dollars(self) -> float | None:
+    @property
+    def dollars(self) -> float | None:
+        """Cost so far in dollars at list price; None if the price is unknown."""
         billed = self.guard.extra_seconds()
         if self.dyno is not None or not billed:
             billed.append((self.size, self.seconds))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.secret_sources import find, likely_source
+from heroku_magic.errors import InvalidOptions, SettingsError
 from heroku_magic.runs.options import RunOptions, option_names, split
 from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.spec import RunSpec
@@ -13,7 +15,7 @@ from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.text.notifier import notifications_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from heroku_magic.app.heroku import Heroku
     from heroku_magic.protocol.task import Task
@@ -58,7 +60,7 @@ def form(
     line : mapping, optional
         The options of the equal `%%heroku` line, for `Form.cell`.
     **options
-        The options of `Heroku.submit` and `Heroku.sweep`.
+        The options of `Heroku.submit` and `Heroku.sweep`; `max_cost` counts for all runs of the form together.
 
     Returns
     -------
@@ -86,12 +88,15 @@ def form(
     run_options, sweep_options = split(options)
     declared = connection.task(task, any_type=run_options.any_type)
 
+    budget = Budget(run_options.max_cost)
+
     def submit(
         values: Mapping[str, Any], sources: Mapping[str, str], swept: Mapping[str, Sequence[Any]]
     ) -> Run | Sweep:
         parameters = {**values, **{name: find(name, source) for name, source in sources.items()}}
-        with notifications_to(created.notify):
-            run = _start(connection, declared.name, parameters, swept, options)
+        with notifications_to(created.notify), budget.spending():
+            run = _start(connection, declared.name, parameters, swept, options | budget.options())
+        budget.add(run)
         if on_success is not None:
             run.add_done_callback(on_success)
         return run
@@ -102,6 +107,7 @@ def form(
         find_source=likely_source,
         show=partial(show, verbose=verbose),
         app_name=connection.app_name,
+        budget=budget.text,
     )
     created = Form(
         declared,
@@ -113,6 +119,45 @@ def form(
         options={name: value for name, value in (line or {}).items() if name not in _NOT_IN_A_CELL},
     )
     return created
+
+
+class Budget:
+    """Dollars that all runs of one form together may cost, at list price; None: any."""
+
+    def __init__(self, dollars: float | None) -> None:
+        self._dollars = dollars
+        self._runs: list[Run | Sweep] = []
+
+    @property
+    def text(self) -> str:
+        """The limit, as a form shows it; empty if there is none."""
+        return "" if self._dollars is None else f"at most ${self._dollars:,.2f} per session"
+
+    def add(self, run: Run | Sweep) -> None:
+        """Count a run."""
+        self._runs.append(run)
+
+    def options(self) -> dict[str, Any]:
+        """Return what is left as the option of a run. Raises SettingsError if nothing is."""
+        if self._dollars is None:
+            return {}
+        left = self._dollars - sum(run.dollars or 0.0 for run in self._runs)
+        if left <= 0:
+            raise self._spent()
+        return {"max_cost": left}
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Say that the budget is spent where a later run is refused because too little is left."""
+        try:
+            yield
+        except InvalidOptions as error:
+            if self._runs and "--max-cost" in str(error):
+                raise self._spent() from None
+            raise
+
+    def _spent(self) -> SettingsError:
+        return SettingsError(f"The runs of this session have cost their limit, {self.text}. Nothing was started.")
 
 
 def _start(
@@ -129,6 +174,21 @@ def _start(
     return connection.submit(task, parameters, **{name: options[name] for name in of_a_run})
 
 
+def spec_to_price(connection: Heroku, task: Task, size: str | None) -> RunSpec:
+    """Return a run of a task without parameters, whose price is known if its size is."""
+    settings = connection.settings
+    return RunSpec(
+        connection.app,
+        connection.app_name,
+        task.name,
+        task.name,
+        {},
+        size=size or settings.size,
+        is_local=settings.is_local,
+        prices=settings.prices,
+    )
+
+
 def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Run | Sweep | None) -> str:
     """Seconds and list price of so many runs, judged by the earlier runs of this process.
 
@@ -136,17 +196,7 @@ def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Ru
 
     Without a chosen size, the last run shows which one Heroku uses.
     """
-    settings = connection.settings
-    spec = RunSpec(
-        connection.app,
-        connection.app_name,
-        task.name,
-        task.name,
-        {},
-        size=size or settings.size or (last.size if last else None),
-        is_local=settings.is_local,
-        prices=settings.prices,
-    )
+    spec = spec_to_price(connection, task, size or connection.settings.size or (last.size if last else None))
     estimate = Estimate(spec, runs, measured=mean_duration(spec))
     seconds = "" if estimate.measured is None else f"about {_seconds(estimate.measured * runs)}"
     if spec.is_local:

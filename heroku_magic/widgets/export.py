@@ -1,21 +1,27 @@
-"""Writes the form of a task into a file for people without a notebook."""
+"""Writes the form of a task into a file for people without a notebook: a web page, or an app that Voila serves."""
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.management import shown
+from heroku_magic.app.planner import second_price
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.runs.options import split
+from heroku_magic.widgets.create import spec_to_price
+from heroku_magic.widgets.form_inputs import FormInputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from heroku_magic.app.heroku import Heroku
+    from heroku_magic.runs.spec import RunSpec
 
-PAGE = ".html"
+PAGE, NOTEBOOK = ".html", ".ipynb"
+_OF_PAGES = frozenset({"size", "timeout", "any_type"})
 
 
 def export_form(
@@ -23,41 +29,39 @@ def export_form(
     file: str | os.PathLike[str],
     parameters: Mapping[str, Any] | None = None,
     *,
+    each: Mapping[str, Any] | None = None,
     heroku: Heroku | None = None,
     secrets: Iterable[str] = (),
     api_url: str | None = None,
-    size: str | None = None,
-    timeout: int | None = None,
-    any_type: bool = False,
     force: bool = False,
+    **options: Any,
 ) -> Path:
-    """Write the form of a task as a web page, which runs the task from any browser.
+    """Write the form of a task as a web page (`.html`), or as an app that Voila serves (`.ipynb`).
 
-    The page is one file that needs no server and no Python. It asks for an app and a key, and contains neither a key
-    nor a secret.
+    The web page needs no server and no Python: it asks for an app and a key, and runs the task from any browser.
+    The app runs on the account of its server for everybody who can open it, so `max_cost` limits what a session of
+    it may cost. Neither file contains a key or a secret.
 
     Parameters
     ----------
     task : str or None
         The task's name; None for `task`, or the only candidate.
     file : str or path-like
-        The file to write, such as `page.html`.
+        The file to write, such as `page.html` or `app.ipynb`.
     parameters : mapping, optional
         What the form starts with, or what to choose from, as in `form`.
+    each : mapping, optional
+        What the form of an app sweeps over at first.
     heroku : Heroku, optional
         The app, from `connect()`; by default `connect()`.
     secrets : iterable of str, optional
         Parameters that are secrets, although the task does not say so.
     api_url : str, optional
-        The address of an embedded Heroku, such as `http://127.0.0.1:5001`; by default Heroku's.
-    size : str, optional
-        The dyno size.
-    timeout : int, optional
-        Seconds after which Heroku ends the dyno of a run; 600 by default.
-    any_type : bool, optional
-        Accept a process type that is not a task, such as `web`.
+        The embedded Heroku that a page uses, such as `http://127.0.0.1:5001`; by default Heroku.
     force : bool, optional
         Replace a file that exists.
+    **options
+        For an app the options of `form`. For a page `size`, `any_type` and `timeout`, which is 600 s by default.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def export_form(
     Raises
     ------
     InvalidOptions
-        If the file exists, or its name or the address is not valid.
+        If the file exists, if its name or an option is not valid, or if a value looks like a token.
     InvalidParameters
         If a value does not fit what the task declares.
 
@@ -76,57 +80,89 @@ def export_form(
     ::
 
         heroku_magic.export_form("simulate", "page.html", {"n": (1, 100)})
+        heroku_magic.export_form("simulate", "app.ipynb", max_cost=0.50)
     """
     from heroku_magic.app.connect import connect
-    from heroku_magic.runs.options import RunOptions
+    from heroku_magic.widgets.app_notebook import app_notebook, place
     from heroku_magic.widgets.web_page import TIME_LIMIT, check_api_url, web_page
 
     path = _path(file, force=force)
-    url = check_api_url(api_url)
-    limit = RunOptions(timeout=timeout).timeout or TIME_LIMIT
-    connection = heroku or connect()
-    declared = connection.task(task, any_type=any_type)
+    run_options, sweep_options = split(options)
+    _check_options(path, each, api_url, options)
+    url, connection = check_api_url(api_url), heroku or connect()
     settings = connection.settings
-    page = web_page(
-        declared,
-        _inputs(declared, parameters, secrets),
-        app="" if settings.is_local else connection.app_name,
-        api_url=url,
-        size=size or settings.size,
-        seconds=limit,
-    )
-    _refuse_secrets(page, connection)
-    return _write(path, page, force=force)
+    declared = connection.task(task, any_type=run_options.any_type)
+    hidden = list(secrets)
+    inputs = FormInputs(declared, parameters or {}, hidden, lambda _: "prompt", each=each, sweep_options=sweep_options)
+    if path.suffix.lower() == PAGE:
+        app = "" if settings.is_local else connection.app_name
+        size, seconds = run_options.size or settings.size, run_options.timeout or TIME_LIMIT
+        text = web_page(declared, inputs, app=app, api_url=url, size=size, seconds=seconds)
+    else:
+        _check_budget(run_options.max_cost, spec_to_price(connection, declared, run_options.size))
+        more = {"each": inputs.each, "secrets": hidden, **options}
+        text = app_notebook(inputs, parameters or {}, place(settings, path.parent), more)
+    _refuse_secrets(text, connection)
+    return _write(path, text, force=force)
 
 
-def message(file: Path, heroku: Heroku) -> str:
-    """Return what to do with a page that was written."""
-    size = f"{file.stat().st_size / 1000:.0f} kB"
-    lines = [f"{shown(file)} ({size}) runs the task from any browser. Whoever opens it needs a key of Heroku."]
-    if heroku.settings.is_local:
-        served = shlex.quote(f"demo={heroku.settings.worker}")
-        lines += [
-            "To try it without an account, paste this into a terminal; it prints the key:",
-            f"  python -m heroku_magic.emulator --app {served} --port 5001 --allow-origin null",
-            f"and open {file.resolve().as_uri()}?api-url=http://127.0.0.1:5001 with the app demo.",
+def message(file: Path, heroku: Heroku, max_cost: float | None) -> str:
+    """Return what to do with a file that was written."""
+    name, settings = shlex.quote(str(file)), heroku.settings
+    if file.suffix.lower() == NOTEBOOK:
+        cost = "" if max_cost is None else f", for at most ${max_cost:,.2f} per session"
+        account = "the embedded Heroku of this computer" if settings.is_local else "your account"
+        lines = [
+            f"{file} is an app. To serve it (after pip install voila):",
+            f"  voila {name}",
+            f"It runs on {account} for everybody who can open it{cost}.",
         ]
+    else:
+        size = f"{file.stat().st_size / 1000:.0f} kB"
+        lines = [f"{file} ({size}) runs the task from any browser. Whoever opens it needs a key of Heroku."]
+        if settings.is_local:
+            served = shlex.quote(f"demo={settings.worker}")
+            lines += [
+                "To try it without an account, paste this into a terminal; it prints the key:",
+                f"  python -m heroku_magic.emulator --app {served} --port 5001 --allow-origin null",
+                f"and open {file.resolve().as_uri()}?api-url=http://127.0.0.1:5001 with the app demo.",
+            ]
     return "\n".join(lines)
 
 
-def _inputs(task: Any, parameters: Mapping[str, Any] | None, secrets: Iterable[str]) -> Any:
-    from heroku_magic.widgets.form_inputs import FormInputs
-
-    return FormInputs(task, parameters or {}, secrets, lambda _: "prompt")
-
-
 def _path(file: str | os.PathLike[str], *, force: bool) -> Path:
-    """Return the file to write. Raises InvalidOptions if it must not or cannot be written."""
+    """Return the file to write. Raises InvalidOptions if it must not be written."""
     path = Path(file).expanduser()
-    if path.suffix.lower() != PAGE:
-        raise InvalidOptions(f'"{path}" is not the name of a page. Expected a name that ends in {PAGE}.')
+    if path.suffix.lower() not in {PAGE, NOTEBOOK}:
+        raise InvalidOptions(
+            f'"{path}" is neither a page nor a notebook. Expected a name that ends in {PAGE} or {NOTEBOOK}.'
+        )
     if os.path.lexists(path) and not force:
         raise InvalidOptions(f'"{path}" exists. Choose another name, or replace the file with --force (force=True).')
     return path
+
+
+def _check_options(path: Path, each: Mapping[str, Any] | None, api_url: str | None, options: Mapping[str, Any]) -> None:
+    """Raise InvalidOptions for an option that has no effect on this kind of file."""
+    if path.suffix.lower() == NOTEBOOK:
+        ignored, kind = ["api_url"] if api_url is not None else [], "an app: it runs where its server says"
+    else:
+        ignored, kind = [*(["each"] if each else []), *(options.keys() - _OF_PAGES)], "a page"
+    if ignored:
+        raise InvalidOptions(f"--{min(ignored).replace('_', '-')} has no effect on {kind}. Leave it out.")
+
+
+def _check_budget(budget: float | None, spec: RunSpec) -> None:
+    """Raise InvalidOptions unless there is a limit, which can be kept, of what a session on a real app may cost."""
+    if budget is None and not spec.is_local:
+        raise InvalidOptions(
+            "An app runs on the account of its server for everybody who can open it. "
+            "Limit what a session may cost with --max-cost DOLLARS (max_cost=...)."
+        )
+    if budget is not None and not 0 < budget < math.inf:
+        raise InvalidOptions(f"max_cost is {budget!r}: expected dollars, such as 0.5.")
+    if budget is not None:
+        second_price(spec)
 
 
 def _refuse_secrets(text: str, heroku: Heroku) -> None:

@@ -53,7 +53,7 @@ class FormBackend:
     """What a form needs of its app and its notebook.
 
     price: describes seconds and dollars of so many runs, given the last one; empty if unknown. find_source:
-    where a secret comes from at first. show: shows the form in the current cell.
+    where a secret comes from at first. show: shows the form in the current cell. budget: what its runs may cost.
     """
 
     submit: Submit
@@ -61,6 +61,7 @@ class FormBackend:
     find_source: Callable[[str], str] = lambda _: "prompt"
     show: Callable[[Form], None] = lambda _: None
     app_name: str = ""
+    budget: str = ""
 
 
 class Form:
@@ -112,7 +113,7 @@ class Form:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.task = task
-        self.app_name = backend.app_name
+        self.app_name, self.budget = backend.app_name, backend.budget
         self.inputs = FormInputs(task, values, secrets, backend.find_source, each=each, sweep_options=sweep_options)
         self.state = READY
         self.message = ""

@@ -206,6 +206,6 @@ class _NameValueRow:
 
 def _title(form: Form) -> str:
     app = f"on {form.app_name}" if form.app_name else ""
-    subtitle = " · ".join(filter(None, [app, form.task.summary]))
+    subtitle = " · ".join(filter(None, [app, form.task.summary, form.budget]))
     name = f"<b>{escape(form.task.name)}</b>"
     return f"<div class='{NO_MATH}'>{name} <span class='heroku-dim'>{escape(subtitle)}</span></div>"

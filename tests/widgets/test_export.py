@@ -10,12 +10,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 
 from heroku_magic import export_form
-from heroku_magic.errors import InvalidOptions, InvalidParameters
+from heroku_magic.accounts.settings import Settings
+from heroku_magic.errors import InvalidOptions, InvalidParameters, SettingsError
+from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.task import Task
+from heroku_magic.protocol.values import RawText
 from heroku_magic.text.secret import Secret
+from heroku_magic.widgets.create import Budget
+from heroku_magic.widgets.export import message
 from heroku_magic.widgets.web_page import MODULES, check_api_url
 
 TOKEN = "HRKU-" + "AAsecret" * 4
@@ -66,7 +72,8 @@ def heroku():
             name or "task", "python -m heroku_task draw", None if name == "open" else SCHEMA
         ),
         client=SimpleNamespace(token=Secret(TOKEN)),
-        settings=SimpleNamespace(is_local=False, size=None),
+        settings=Settings("calm-sea-1234", size="standard-1x"),
+        app="calm-sea-1234",
         app_name="calm-sea-1234",
     )
 
@@ -175,8 +182,8 @@ def test_a_file_is_replaced_only_by_force(export, elsewhere):
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        ("page.pdf", "is not the name of a page"),
-        ("page", "is not the name of a page"),
+        ("page.pdf", "is neither a page nor a notebook. Expected a name that ends in .html or .ipynb"),
+        ("page", "is neither a page nor a notebook"),
         ("nowhere/page.html", "cannot be written: No such file"),
         ("folder.html", "cannot be written: Is a directory"),
     ],
@@ -222,3 +229,91 @@ def test_a_secret_takes_no_value(export, elsewhere, parameters):
     with pytest.raises(InvalidParameters):
         export(parameters=parameters)
     assert not (elsewhere / "page.html").exists()
+
+
+def notebook_source(path):
+    (cell,) = json.loads(path.read_text())["cells"]
+    return "".join(cell["source"])
+
+
+def test_an_app_is_a_notebook_whose_only_cell_is_the_form(export, elsewhere):
+    nbformat.validate(nbformat.read(export(file="first.ipynb", max_cost=1), as_version=4))
+    path = export(
+        file="app.ipynb", parameters={"n": (1, 5), "label": RawText("7"), "seed": RawText("7")}, each={"method": ["naive", 5]},
+        secrets=["key"], max_cost=0.5, jobs=2, size="standard-2x",
+    )  # fmt: skip
+
+    assert notebook_source(path) == (
+        "import heroku_magic\n\nheroku_magic.form(\n    'draw',\n    {'n': (1, 5), 'label': '7', 'seed': 7},\n"
+        "    heroku=heroku_magic.connect('calm-sea-1234', size='standard-1x'),\n    each={'method': ['naive', 5]},\n"
+        "    secrets=['key'],\n    max_cost=0.5,\n    jobs=2,\n    size='standard-2x',\n)"
+    )
+    assert TOKEN not in path.read_text()
+    with pytest.raises(InvalidOptions, match="exists"):
+        export(file="app.ipynb", max_cost=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "An app runs on the account of its server for everybody who can open it. Limit what a session may cost"),
+        ({"max_cost": 0}, "max_cost is 0: expected dollars, such as 0.5"),
+        ({"max_cost": float("inf")}, "max_cost is inf: expected dollars"),
+        ({"max_cost": 1, "size": "eco"}, "the price of eco is not known in dollars"),
+        ({"max_cost": 1, "api_url": "http://localhost:5001"}, "--api-url has no effect on an app"),
+        ({"max_cost": 1, "parameters": {"label": TOKEN}}, "looks like a token"),
+    ],
+)
+def test_an_app_without_a_limit_that_can_be_kept_is_refused(export, elsewhere, options, said):
+    with pytest.raises(InvalidOptions, match=said):
+        export(file="app.ipynb", **options)
+    assert not (elsewhere / "app.ipynb").exists()
+
+
+@pytest.mark.parametrize("options", [{"max_cost": 1.0}, {"each": {"n": [1, 2]}}, {"jobs": 2}, {"warm": True}])
+def test_an_option_without_effect_on_a_page_is_refused(export, options):
+    with pytest.raises(InvalidOptions, match=f"--{min(options).replace('_', '-')} has no effect on a page"):
+        export(**options)
+
+
+def test_an_app_on_the_embedded_heroku_needs_no_limit_and_finds_its_folder(export, heroku, elsewhere):
+    (elsewhere / "apps").mkdir()
+    heroku.settings = Settings(worker=elsewhere / "myworker")
+    assert "connect(worker='../myworker')" in notebook_source(export(file="apps/app.ipynb"))
+    heroku.settings = Settings(worker=shipped_worker(), timeout=60)
+    assert "connect(local=True, timeout=60)" in notebook_source(export(file="app.ipynb", max_cost=0.1))
+
+
+def test_what_to_do_with_a_file_is_printed(export, heroku):
+    assert message(export(file="my app.ipynb", max_cost=0.5), heroku, 0.5).splitlines() == [
+        "my app.ipynb is an app. To serve it (after pip install voila):",
+        "  voila 'my app.ipynb'",
+        "It runs on your account for everybody who can open it, for at most $0.50 per session.",
+    ]
+    path = export()
+    assert message(path, heroku, None).endswith(
+        "runs the task from any browser. Whoever opens it needs a key of Heroku."
+    )
+    heroku.settings = Settings(worker=Path("/tmp/my worker"))
+    assert "--app 'demo=/tmp/my worker' --port 5001 --allow-origin null" in message(path, heroku, None)
+
+
+class Job:
+    def __init__(self, dollars):
+        self.dollars = dollars
+
+
+def test_all_runs_of_a_form_share_its_budget():
+    budget = Budget(0.5)
+    assert budget.text == "at most $0.50 per session"
+    budget.add(Job(0.2))
+    budget.add(Job(None))
+    assert budget.options() == {"max_cost": 0.3}
+    with pytest.raises(SettingsError, match="have cost their limit, at most"), budget.spending():
+        raise InvalidOptions("--max-cost 1e-09 is less than one second costs")
+    with pytest.raises(InvalidOptions, match="other"), budget.spending():
+        raise InvalidOptions("other")
+    budget.add(Job(0.3))
+    with pytest.raises(SettingsError, match="Nothing was started"):
+        budget.options()
+    assert (Budget(None).options(), Budget(None).text) == ({}, "")
