@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Function = _ast.FunctionDef
     Schema = dict[str, Any]
 
-__all__ = ["Secret", "emit", "emit_file", "metric", "progress", "task"]
+__all__ = ["Secret", "emit", "emit_file", "metric", "progress", "task", "warm_up"]
 
 MAX_LINE_BYTES = 4000  # below PIPE_BUF, so that a record is written in one piece
 MAX_BATCH_BYTES = 100_000  # of rows in one record
@@ -125,6 +125,23 @@ def task(function: F) -> F:
     {'n': 6}
     """
     function.__heroku_task__ = True  # type: ignore[attr-defined]  # functions accept attributes
+    return function
+
+
+def warm_up(function: Callable[[], None]) -> Callable[[], None]:
+    """Decorate a function without parameters that loads what all calls of a task share, such as a model.
+
+    It runs once per dyno, before the first call: keep what it loads in a global name, and only in memory. Connections
+    are opened in the task, because each call on a warm dyno is a process of its own.
+
+    Examples
+    --------
+    >>> @warm_up
+    ... def load():
+    ...     global model
+    ...     model = [0.5, 2.0]
+    """
+    function.__heroku_warm_up__ = True  # type: ignore[attr-defined]
     return function
 
 
@@ -1258,16 +1275,17 @@ def _run(work: Callable[[], int]) -> int:
 
 
 def _run_with_signals(work: Callable[[], int]) -> int:
-    signal.signal(signal.SIGTERM, _on_signal)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _on_signal)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_reset_signals)
-    if hasattr(signal, "pthread_kill"):
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        _thread.start_new_thread(_watch_signals, (reader,))
+    if signal.getsignal(signal.SIGTERM) is not _on_signal:  # or a call before has done this
+        signal.signal(signal.SIGTERM, _on_signal)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _on_signal)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_reset_signals)
+        if hasattr(signal, "pthread_kill"):
+            reader, writer = os.pipe()
+            os.set_blocking(writer, False)
+            signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+            _thread.start_new_thread(_watch_signals, (reader,))
     status = work()
     _join_threads()
     return status
@@ -1358,8 +1376,7 @@ def _run_task(name: str) -> int:
     """Run a task once, or once for each call in RUN_CALLS, and return the exit status."""
     schema = None
     try:
-        source = _Source(f"{name}.py")
-        schema = source.schema()
+        source, schema = _sources.get(name) or _read_source(name)
     finally:
         _sender.start(name, schema)
     function = _import_task(name)
@@ -1375,6 +1392,21 @@ def _run_task(name: str) -> int:
         return _call_each(call, json.loads(_unpack(_calls)))
     call()
     return 0
+
+
+_sources: dict[str, tuple[_Source, Schema]] = {}  # of the tasks that are prepared
+
+
+def _read_source(name: str) -> tuple[_Source, Schema]:
+    source = _Source(f"{name}.py")
+    return source, source.schema()
+
+
+def _prepare_task(name: str) -> None:
+    """Do what all calls of a task have in common, on a dyno that stays for them."""
+    source = _read_source(name)
+    _import_task(name)
+    _sources[name] = source
 
 
 def _call_each(call: Callable[[], None], calls: list[dict[str, str]]) -> int:
@@ -1431,6 +1463,10 @@ def _import_task(name: str) -> Callable[..., Any]:
     own = [value for value in marked.values() if value.__module__ == module.__name__]
     if len(own) != 1:
         raise TaskError(f"{name}.py needs exactly one function marked with heroku_task's @task, but has {len(own)}")
+    for value in [*vars(module).values()]:
+        if getattr(value, "__heroku_warm_up__", False) is True:
+            value()
+            value.__heroku_warm_up__ = False
     return own[0]  # type: ignore[no-any-return]  # only functions are marked
 
 

@@ -1,9 +1,10 @@
-"""The list price of each dyno size, and how many one-off dynos of that size an app may run at once.
+"""The list price of each dyno size, its memory, and how many one-off dynos of that size an app may run at once.
 
 One-off dynos are billed like any dyno, per second. Prices are those that the official CLI lists. Eco draws on a
 pool of hours, and Private and enterprise prices are a contract's, so their prices are unknown.
 
 https://www.heroku.com/pricing
+https://devcenter.heroku.com/articles/dyno-sizes
 https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
 """
 
@@ -19,22 +20,23 @@ HOURS_PER_MONTH = 720  # at most, that a month is billed
 
 
 class DynoSize(NamedTuple):
-    """The list price of a size (None if unknown) and its maximum number of concurrent one-off dynos."""
+    """The list price of a size (None if unknown), its most concurrent one-off dynos, and its memory."""
 
     dollars_per_month: float | None
     most_at_once: int
+    gigabytes: float = 0  # 0 if unknown
 
 
 DYNO_SIZES: Mapping[str, DynoSize] = {
-    "eco": DynoSize(None, 1),
-    "basic": DynoSize(7, 50),
-    "standard-1x": DynoSize(25, 50),
-    "standard-2x": DynoSize(50, 50),
-    "performance-m": DynoSize(250, 5),
-    "performance-l": DynoSize(500, 5),
-    "performance-l-ram": DynoSize(500, 5),
-    "performance-xl": DynoSize(750, 5),
-    "performance-2xl": DynoSize(1500, 5),
+    "eco": DynoSize(None, 1, 0.5),
+    "basic": DynoSize(7, 50, 0.5),
+    "standard-1x": DynoSize(25, 50, 0.5),
+    "standard-2x": DynoSize(50, 50, 1),
+    "performance-m": DynoSize(250, 5, 2.5),
+    "performance-l": DynoSize(500, 5, 14),
+    "performance-l-ram": DynoSize(500, 5, 30),
+    "performance-xl": DynoSize(750, 5, 62),
+    "performance-2xl": DynoSize(1500, 5, 126),
 }
 _OTHER = DynoSize(None, 5)
 DOLLARS_PER_MONTH: Mapping[str, float] = {
@@ -45,6 +47,11 @@ DOLLARS_PER_MONTH: Mapping[str, float] = {
 def most_at_once(size: str) -> int:
     """Return how many one-off dynos of a size an app may run at once."""
     return DYNO_SIZES.get(size.lower(), _OTHER).most_at_once
+
+
+def memory_bytes(size: str) -> int:
+    """Return the memory of a dyno of this size; 0 if unknown."""
+    return int(DYNO_SIZES.get(size.lower(), _OTHER).gigabytes * 1024**3)
 
 
 def dollars(size: str, seconds: float, prices: Mapping[str, float] = DOLLARS_PER_MONTH) -> float | None:

@@ -43,7 +43,7 @@ COMMAND = (
 RESERVED_NAMES = ("emit", "emit_file", "metric", "progress", "display")
 # The parts of the helper that the driver uses or a cell may import.
 _HELPER_NAMES = (
-    *("Secret", "emit", "emit_file", "metric", "progress", "task", "TaskError"),
+    *("Secret", "emit", "emit_file", "metric", "progress", "task", "warm_up", "TaskError"),
     *("_BUNDLED_FILES", "_as_dict", "_call_each", "_calls", "_chunks", "_exit_status", "_flush_streams"),
     *("_is_dataframe", "_join_threads", "_plain", "_run", "_sender", "_unpack"),
 )
@@ -200,10 +200,13 @@ class CallBundle(Bundle):
         return {**sizes, "cloudpickle": len(_compress(self._cloudpickle.encode()))}
 
 
-def server_env(idle: float) -> dict[str, str | Secret]:
-    """Return the environment of a dyno that serves calls until none has come for `idle` seconds."""
+def server_env(idle: float, *, keeps_state: bool = False) -> dict[str, str | Secret]:
+    """Return the environment of a dyno that serves calls until none has come for `idle` seconds.
+
+    keeps_state: all calls run in one process.
+    """
     modules = {name: sources("RemoteServer")[name] for name in _OF_SERVER}
-    start = f"server = load('heroku_server')\n{_RESTORE_PATH}server.main({idle!r}, load, sources)\n"
+    start = f"server = load('heroku_server')\n{_RESTORE_PATH}server.main({idle!r}, {keeps_state}, load, sources)\n"
     return {"RUN_CODE": _compress(f"{_DEFINE_LOAD}sources = {modules!r}\nload('heroku_task')\n{start}".encode())}
 
 
@@ -220,10 +223,10 @@ def sources(kind: str) -> dict[str, str]:
     """
     folder = Path(__file__).parents[1]
     paths = {
+        "heroku_task": shipped_worker() / "heroku_task.py",  # the longest first: then they compress best
         "heroku_columns": folder / "protocol" / "columns.py",
         "heroku_driver": folder / "bundle" / "remote" / "driver.py",
         "heroku_output": folder / "bundle" / "remote" / "output.py",
-        "heroku_task": shipped_worker() / "heroku_task.py",
         "heroku_typed_decoder": folder / "protocol" / "typed_decoder.py",
         **({"heroku_typed_json": folder / "protocol" / "typed_json.py"} if kind != "RemoteCell" else {}),
         **(
@@ -240,7 +243,10 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
         "heroku_output": ("show_open_figures", *outputs),
         "heroku_server": ("main",),
-        "heroku_task": (*_HELPER_NAMES, *(("_APP_FOLDER", "_run_task", "_Sender") if kind == "RemoteServer" else ())),
+        "heroku_task": (
+            *_HELPER_NAMES,
+            *(("_APP_FOLDER", "_prepare_task", "_run_task", "_Sender") if kind == "RemoteServer" else ()),
+        ),
     }
     return {name: minify(path.read_text(encoding="utf-8"), names.get(name)) for name, path in paths.items()}
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.api.dyno_sizes import memory_bytes
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.build import server_modules
 from heroku_magic.errors import ApiError, AttachFailed, LogStreamError, Unreachable
@@ -196,7 +197,8 @@ class WarmDyno:
         env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}
         env.pop("RUN_PACE", None)  # nothing is lost here, however fast it is sent
         env["RUN_KEY"] = key.env()
-        message = {"task": spec.module, "timeout": spec.timeout, "env": env}
+        limits = {"timeout": spec.timeout, "memory": memory_bytes(self.info.size)}
+        message = {"task": spec.module, "env": env, **limits}
         try:
             self._send_call(call, message)
         except OSError:
@@ -293,13 +295,20 @@ class WarmDyno:
             del self._calls[call.number]
             call.lines += [self._line(now, "app", one) for one in call.rest()]
             if call.on_done is None:
-                texts = f"Process exited with status {message['status']}", "State changed from up to complete"
-                call.lines += [self._line(now, "heroku", one) for one in texts]
+                call.lines += [self._line(now, "heroku", one) for one in self._last_lines(message)]
                 call.flush()
                 self.release()
             else:
                 call.flush()
                 call.on_done(message["status"])
+
+    def _last_lines(self, message: dict[str, Any]) -> list[str]:
+        """Return what Heroku would log at the end of a call; R15 if the call would have filled the dyno."""
+        texts = [f"Process exited with status {message['status']}", "State changed from up to complete"]
+        if not (used := message.get("used")):
+            return texts
+        share = used / memory_bytes(self.info.size)
+        return [f"Process running mem={used >> 20}M({share:.1%})", "Error R15 (Memory quota vastly exceeded)", *texts]
 
     def _line(self, now: str, source: str, message: str) -> LogLine:
         return LogLine(now, source, self.dyno or "", message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.api.dyno_sizes import DYNO_SIZES, dollars
+from heroku_magic.api.dyno_sizes import DYNO_SIZES, dollars, memory_bytes
 from heroku_magic.emulator.sizes import SIZES as EMULATED_SIZES
 
 
@@ -18,11 +18,14 @@ def test_an_unknown_price_is_not_guessed(size):
     assert dollars(size, 10) is None
 
 
-def test_the_embedded_heroku_has_the_same_prices_and_limits():
+def test_the_embedded_heroku_has_the_same_prices_limits_and_memory():
     priced = {name: size for name, size in DYNO_SIZES.items() if size.dollars_per_month is not None}
 
     assert {name: size.most_at_once for name, size in DYNO_SIZES.items()} == {
         name: size.one_offs for name, size in EMULATED_SIZES.items()
+    }
+    assert {name: memory_bytes(name) for name in DYNO_SIZES} == {
+        name: size.quota for name, size in EMULATED_SIZES.items()
     }
     assert {name: size.dollars_per_month for name, size in priced.items()} == {
         name: size.cents / 100 for name, size in EMULATED_SIZES.items() if name in priced

@@ -159,7 +159,7 @@ def test_cancelling_an_await_stops_the_call(heroku):
 def test_a_pool_uses_idle_dynos_and_stops_only_its_own(heroku):
     (kept,) = heroku.warm(1)
     with heroku.pool(jobs=2) as pool:
-        calls = [pool.submit(lambda: __import__("time").sleep(0.5)) for _ in range(2)]
+        calls = [pool.submit(lambda: __import__("time").sleep(3)) for _ in range(2)]
         _wait_for(lambda: sum(call.running() for call in calls) == 2)
         assert {dyno.state for dyno in heroku.warm()} == {"busy"}
         assert len(heroku.warm()) == 2

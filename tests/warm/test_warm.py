@@ -36,6 +36,9 @@ TASK = """
             os.kill(os.getpid(), 11)
         if how == "sleep":
             time.sleep(60)
+        if how == "memory":
+            held = b"x" * (480 << 20)
+            time.sleep(60)
         if how == "stubborn":
             import signal
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -69,12 +72,53 @@ STUCK = """
     @task
     def stuck(): ...
     """
+LOADED = """
+    import threading, time
+    from heroku_task import task, warm_up
+
+    @warm_up
+    def load():
+        global model
+        model = time.monotonic()
+        print("loaded")
+
+    @task
+    def loaded():
+        print("model", model)
+    """
+THREADED = """
+    import threading, time
+    from heroku_task import task
+    threading.Thread(target=time.sleep, args=(600,), name="keeper", daemon=True).start()
+    calls = []
+
+    @task
+    def threaded(how: str = ""):
+        calls.append(how)
+        if how == "crash":
+            import os
+            os._exit(7)
+        return [{"calls": len(calls)}]
+    """
+
+
+CONNECTED = THREADED.replace("threaded", "connected").replace(
+    'threading.Thread(target=time.sleep, args=(600,), name="keeper", daemon=True).start()',
+    "import socket; ends = socket.socketpair()",
+)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, processes):
     folder = make_worker(
-        tmp_path_factory.mktemp("warm") / "shop", {"other": "echo hi"}, count=TASK, stuck=STUCK, early=EARLY
+        tmp_path_factory.mktemp("warm") / "shop",
+        {"other": "echo hi"},
+        count=TASK,
+        stuck=STUCK,
+        early=EARLY,
+        loaded=LOADED,
+        threaded=THREADED,
+        connected=CONNECTED,
     )
     return embedded(folder)
 
@@ -250,9 +294,42 @@ def test_an_import_that_does_not_end_ends_with_the_timeout(heroku, server):
     assert len(heroku.run("count", warm=True)) == 3
 
     stuck = heroku.submit("stuck", warm=True, timeout=1)
-    with pytest.raises(LogStreamError, match="may have run"):
+    with pytest.raises(TaskFailed, match="the time limit of 1 s was reached"):
         stuck.result(30)
+    assert stuck.dyno == run.dyno
     assert len(heroku.run("count", warm=True)) == 3
+    assert [dyno.dyno for dyno in heroku.warm()] == [run.dyno]
+
+
+def test_a_call_that_fills_the_dyno_ends_and_says_so(heroku):
+    run = heroku.submit("count", {"how": "memory"}, warm=True)
+    with pytest.raises(TaskFailed, match="out of memory") as error:
+        run.result(60)
+    assert "try --size standard-2x" in str(error.value)
+    assert heroku.submit("count", warm=True).result(60).attrs["heroku"]["dyno"] == run.dyno
+
+
+def test_a_warm_up_runs_once_for_all_calls_and_also_on_a_dyno_of_its_own(heroku):
+    runs = [heroku.submit("loaded", warm=warm) for warm in (True, True, False)]
+    logs = [(run.result(60), run.logs())[1] for run in runs]
+    assert [log.count("loaded") for log in logs] == [1, 0, 1]
+    models = [re.search(r"model (\S+)", log)[1] for log in logs]
+    assert models[0] == models[1] != models[2]
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"), [("threaded", "has started the thread keeper"), ("connected", "has opened a connection")]
+)
+def test_calls_share_a_process_if_an_import_has_opened_what_a_fork_would_lose(heroku, task, reason):
+    first, second = (heroku.submit(task, warm=True) for _ in range(2))
+    assert [run.result(60)["calls"].tolist() for run in (first, second)] == [[1], [2]]
+    assert f"because an import {reason}" in first.logs()
+    assert "because an import" not in second.logs()
+
+    assert heroku.submit(task, {"how": "crash"}, warm=True).exception(60) is not None
+    third = heroku.run(task, warm=True)
+    assert third["calls"].tolist() == [1]
+    assert third.attrs["heroku"]["dyno"] == first.dyno
 
 
 def test_a_failed_call_does_not_point_to_a_log_that_lacks_it(heroku):

@@ -1,21 +1,23 @@
-"""Run the calls of an attached dyno, each in a forked child.
+"""Run the calls of an attached dyno.
 
-The parent loads what the calls need and forks. A child runs one call and ends with it, so that a crash or a changed
-global never reaches the next call.
+The process of this module loads what the calls need. It forks a child for each call, one ahead, so that no call waits
+for its fork, and a crash or a changed global never reaches the next call. Or it runs all calls itself and so keeps
+state: on demand, or because what it has imported does not survive a fork.
 """
 
 from __future__ import annotations
 
 import atexit
 import base64
-import contextlib
 import functools
 import gc
 import importlib
 import json
 import os
 import re
+import select
 import socket
+import stat
 import sys
 import zlib
 
@@ -27,117 +29,242 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     Message = dict[str, Any]
+    Load = Callable[[str], Any]
 
 READ_BYTES = 1 << 18
+REHEARSAL_SECONDS = 0.005  # without a call, after which there is time for one
+POLL_SECONDS = 0.05  # between two looks at a child that has closed its socket, but may run
+_NEEDS_PANDAS = "heroku_columns"  # it imports pandas, which most tasks do not need
 
 
 class Parent:
-    """Loads what calls need, and forks a child for each."""
+    """Loads what calls need, and runs each of them in a child or, if it keeps state, by itself.
 
-    def __init__(self, front: socket.socket, load: Callable[[str], Any], modules: Iterable[str]) -> None:
-        self._front = front
+    front: the socket of the process that owns the connection.
+    """
+
+    def __init__(self, front: socket.socket, load: Load, modules: Iterable[str], *, keeps_state: bool) -> None:
+        self._front, self._load, self._keeps_state = front, load, keeps_state
+        self._notice = ""  # why it keeps state although nobody wanted that
         self._environ = dict(os.environ)
+        self._task = ""  # the module that is imported
+        self._program: tuple[str, dict[str, Any], str] = "", {}, ""  # packed, its names, and the expression of a call
+        self._child: _Child | None = None  # runs a call
+        self._spare: _Child | None = None  # waits for the next one
+        self._ending: list[int] = []  # children whose calls have ended
         # Code that is imported has no key of the connection, and cannot emit: a call imports it again then.
         heroku_task._sender = heroku_task._Sender("")
         heroku_task._sender.has_ended = True
-        _prepare_modules(load, modules)
-        driver = load("heroku_driver")  # a child ends itself only after it has reported
+        _load_all(load, [one for one in modules if one != _NEEDS_PANDAS])
+        driver = load("heroku_driver")  # the process of a call ends itself only after it has reported
         driver.main = functools.partial(driver.main, end=int)
-        self._program: tuple[str, dict[str, Any], str] = "", {}, ""  # packed, its names, and the expression of a call
 
     def serve(self) -> int:
         """Run calls until the front ends; return the exit status."""
-        devnull = os.open(os.devnull, os.O_RDWR)
-        os.dup2(devnull, 0)
+        os.setpgid(0, 0)
+        _mute()
         while True:
-            for standard in (1, 2):
-                os.dup2(devnull, standard)
-            head, ends, _, _ = socket.recv_fds(self._front, 8, 3)
-            if not head:
-                return 0
-            message = json.loads(self._receive(int.from_bytes(head, "big")))
-            for standard, end in zip((1, 2), ends):  # noqa: B905 - new in Python 3.10
-                os.dup2(end, standard)
-                os.close(end)
-            self._run(message, ends[2])
+            if self._child is not None:
+                self._watch(self._child)
+            else:
+                received = _receive(self._front)
+                if received is None:
+                    return 0
+                message = json.loads(received[0])
+                if "imported" in message:
+                    self._share(message["imported"])
+                else:
+                    self._run(message, *received)
 
-    def _receive(self, size: int) -> bytes:
-        """Read a message of the front in full."""
-        parts = []
-        while size:
-            parts.append(self._front.recv(min(size, READ_BYTES)))
-            size -= len(parts[-1])
-        return b"".join(parts)
+    def _watch(self, child: _Child) -> None:
+        """Wait until a call has ended: then the front sends the next message, or the child has died."""
+        sockets = [self._front] if child.is_silent else [self._front, child.socket]
+        ready, _, _ = select.select(sockets, [], [], POLL_SECONDS if child.is_silent else None)
+        child.is_silent = child.is_silent or child.socket in ready
+        pid, status = os.waitpid(child.pid, os.WNOHANG)
+        if pid:
+            self._front.sendall(b"ended=%d:%d\n" % (child.call, status))
+        elif self._front in ready:
+            self._ending.append(child.pid)
+        if pid or self._front in ready:
+            child.socket.close()
+            self._child = None
 
-    def _run(self, message: Message, records: int) -> None:
-        program = self._prepare(message)
+    def _run(self, message: Message, body: bytes, ends: list[int]) -> None:
+        self._prepare(message, ends)
+        if self._keeps_state:
+            if self._notice:
+                os.write(ends[1], self._notice.encode())
+                self._notice = ""
+            self._front.sendall(b"kept=%d\n" % os.getpid())
+            self._call(message, ends)
+            _mute()
+            return
+        child = self._child = self._spare or self._fork()
+        self._front.sendall(b"pid=%d\n" % child.pid)
+        child.hand_over(message["call"], body, ends)
+        self._spare = None
+        self._ending = [pid for pid in self._ending if not os.waitpid(pid, os.WNOHANG)[0]]
+
+    def _fork(self) -> _Child:
         gc.freeze()  # or the child's collector would copy the pages of everything that it inherits
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.setpgid(0, 0)
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
             self._front.close()
-            os.close(reader)
-            _run_call(message, program, records, writer, {**self._environ, **message["env"]})
-        with contextlib.suppress(OSError):  # whichever process comes first; a child may have ended
-            os.setpgid(child, child)
-        os.close(writer)
-        os.close(records)
-        self._front.sendall(b"pid=%d\n" % child)
-        _, status = os.waitpid(child, 0)
-        os.set_blocking(reader, False)
-        try:
-            names = os.read(reader, READ_BYTES).decode().split()
-        except BlockingIOError:
-            names = []
-        os.close(reader)
-        self._front.sendall(b"status=%d\n" % _exit_status(status))
-        _prepare_modules(importlib.import_module, names)
+            self._wait_for_call(theirs)
+        theirs.close()
+        return _Child(pid, ours)
 
-    def _prepare(self, message: Message) -> tuple[dict[str, Any], str] | None:
+    def _wait_for_call(self, parent: socket.socket) -> NoReturn:
+        status = 1
+        try:
+            os.setpgid(0, 0)
+            if not select.select([parent], [], [], REHEARSAL_SECONDS)[0]:
+                self._rehearse()
+            if received := _receive(parent):
+                status = self._call(json.loads(received[0]), received[1])
+        finally:
+            os._exit(status)
+
+    def _rehearse(self) -> None:
+        """Run a cell of our own, because memory that a forked process uses for the first time is copied."""
+        text = f"{'import pandas; pandas.DataFrame(dict(n=[1]))' if 'pandas' in sys.modules else '[dict(n=1)]'}"
+        code = {"name": "rehearsal", "text": text, "definitions": "", "values": "{}", "secrets": [], "quiet": False}
+        driver, own = self._load("heroku_driver"), self._program
+        program = driver.RemoteCell(code, b"", self._load)
+        self._program = "", {"run": driver.main, "program": program}, "run(program)"
+        ends = [os.open(os.devnull, os.O_WRONLY) for _ in range(4)]
+        self._call({"task": None, "env": {"RUN_KEY": ""}}, ends)
+        self._program = own
+
+    def _prepare(self, message: Message, ends: list[int]) -> None:
         """Load the modules of a program, or import the module of a task, which all its calls share."""
-        task, text = message["task"], message["env"].pop("RUN_CODE", "")
+        task, text = message["task"], message["env"].get("RUN_CODE", "")
+        if task == self._task if task else text == self._program[0]:
+            return
+        for standard, end in zip((1, 2), ends):  # noqa: B905 - new in Python 3.10
+            os.dup2(end, standard)
         if task:
             folder = heroku_task._APP_FOLDER
             sys.path[:] = [folder, *(one for one in sys.path if one != folder)]
-            _prepare_modules(importlib.import_module, [task] if os.path.exists(f"{task}.py") else [])
-            return None
-        if text != self._program[0]:
+            _load_all(heroku_task._prepare_task, [task] if os.path.exists(f"{task}.py") else [])
+            self._task = task
+        else:
             source = zlib.decompress(base64.b85decode(text)).decode()
             head, _, call = source.rstrip("\n").rpartition("\n")
             namespace: dict[str, Any] = {"path": [*sys.path]}
             exec(compile(head, "<heroku_magic>", "exec", dont_inherit=True), namespace)
-            _prepare_modules(namespace["load"], namespace["sources"])
+            _load_all(namespace["load"], namespace["sources"])
             self._program = text, namespace, call
-        return self._program[1:]
-
-
-def _run_call(
-    message: Message, program: tuple[dict[str, Any], str] | None, records: int, report: int, environ: dict[str, str]
-) -> NoReturn:
-    """Run a call in this child, report the modules that it has imported, and end."""
-    status = 1
-    try:
-        key, heroku_task._calls = environ.pop("RUN_KEY"), environ.pop("RUN_CALLS", None)
-        os.environ.clear()
-        os.environ.update(environ)
-        known = set(sys.modules)
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the one of Python's start
-        heroku_task._record_fd, heroku_task._sender = records, heroku_task._Sender(key)
-        if program is None:
-            status = heroku_task._exit_status(lambda: heroku_task._run(lambda: heroku_task._run_task(message["task"])))
-        else:
-            status = eval(program[1], program[0])  # noqa: S307 - the notebook has signed it
-        atexit._run_exitfuncs()
-        names = {name.partition(".")[0] for name in set(sys.modules) - known}
-        os.write(report, " ".join(name for name in names if _is_installed(name)).encode()[:60_000])
-    finally:
         heroku_task._flush_streams()
-        os._exit(status)
+        _mute()
+        self._check_fork()
+
+    def _share(self, names: list[str]) -> None:
+        """Import what a call has imported, so that the next ones need not."""
+        if new := [name for name in names if name not in sys.modules]:
+            _load_all(importlib.import_module, new)
+            _load_all(self._load, [_NEEDS_PANDAS] if "pandas" in sys.modules else [])
+            self._check_fork()
+        if not self._keeps_state:
+            self._spare = self._spare or self._fork()
+
+    def _check_fork(self) -> None:
+        """Forget the spare child, which lacks the news; keep state if a fork would lose threads or share sockets."""
+        if self._spare is not None:
+            self._spare.socket.close()
+            self._ending.append(self._spare.pid)
+            self._spare = None
+        if not self._keeps_state and (reason := self._obstacle()):
+            self._keeps_state = True
+            self._notice = f"heroku_magic: calls share one process here and keep state, because an import {reason}.\n"
+
+    def _obstacle(self) -> str:
+        """Return what an import has opened that a forked child cannot use."""
+        threading = sys.modules.get("threading")
+        threads = threading.enumerate() if threading else []
+        names = [one.name for one in threads if one is not threading.main_thread()] if threading else []
+        if names:
+            return f"has started the thread {names[0]}"
+        for name in os.listdir("/dev/fd"):
+            try:
+                is_socket = stat.S_ISSOCK(os.fstat(int(name)).st_mode)
+            except OSError:  # the folder's own descriptor
+                continue
+            if is_socket and int(name) != self._front.fileno():
+                return "has opened a connection"
+        return ""
+
+    def _call(self, message: Message, ends: list[int]) -> int:
+        """Run a call in this process; report its exit status and the modules that it has imported."""
+        status, names, pid = 1, set(), os.getpid()
+        out, err, heroku_task._record_fd, report = ends
+        for standard, end in ((1, out), (2, err)):
+            os.dup2(end, standard)
+            os.close(end)
+        environ = {**self._environ, **message["env"]}
+        key, heroku_task._calls = environ.pop("RUN_KEY"), environ.pop("RUN_CALLS", None)
+        environ.pop("RUN_CODE", None)
+        try:
+            os.environ.clear()
+            os.environ.update(environ)
+            known = set(sys.modules)
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the one of Python's start
+            heroku_task._sender = heroku_task._Sender(key)
+            if message["task"]:
+                status = heroku_task._exit_status(
+                    lambda: heroku_task._run(lambda: heroku_task._run_task(message["task"]))
+                )
+            else:
+                status = eval(self._program[2], self._program[1])  # noqa: S307 - the notebook has signed it
+            if not self._keeps_state:
+                atexit._run_exitfuncs()
+            names = {name.partition(".")[0] for name in set(sys.modules) - known}
+        finally:
+            heroku_task._flush_streams()
+            if os.getpid() != pid:  # a process that the call has forked and not ended
+                os._exit(status)
+            shared = " ".join(name for name in names if _is_installed(name))
+            os.write(report, f"{status} {shared[:4000]}\n".encode())
+            os.close(report)
+            os.close(heroku_task._record_fd)
+        return status
 
 
-def _exit_status(status: int) -> int:
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+class _Child:
+    """A process for one call, as its parent sees it. is_silent: it has closed its socket, or has ended."""
+
+    def __init__(self, pid: int, connection: socket.socket) -> None:
+        self.pid, self.socket, self.call, self.is_silent = pid, connection, 0, False
+
+    def hand_over(self, call: int, body: bytes, ends: list[int]) -> None:
+        """Give it its call and the ends of the pipes that carry what it writes."""
+        self.call = call
+        socket.send_fds(self.socket, [len(body).to_bytes(8, "big")], ends)
+        self.socket.sendall(body)
+        for end in ends:
+            os.close(end)
+
+
+def _receive(connection: socket.socket) -> tuple[bytes, list[int]] | None:
+    """Read a message and the descriptors that come with it; None if there will be none."""
+    head, ends, _, _ = socket.recv_fds(connection, 8, 4)
+    if not head:
+        return None
+    size, parts = int.from_bytes(head, "big"), []
+    while size:
+        parts.append(connection.recv(min(size, READ_BYTES)))
+        size -= len(parts[-1])
+    return b"".join(parts), ends
+
+
+def _mute() -> None:
+    devnull = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(devnull, standard)
+    os.close(devnull)
 
 
 def _is_installed(name: str) -> bool:
@@ -146,7 +273,7 @@ def _is_installed(name: str) -> bool:
     return bool(re.search(r"[/\\]lib[/\\]python|site-packages", file))
 
 
-def _prepare_modules(load: Callable[[str], Any], names: Iterable[str]) -> None:
+def _load_all(load: Load, names: Iterable[str]) -> None:
     """Load modules for the calls to come. One that fails is left to the call, which reports the error."""
     for name in names:
         try:

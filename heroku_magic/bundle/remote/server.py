@@ -7,6 +7,7 @@ the user: that is the job of `calls.py`, in a process that this one starts and h
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import os
 import selectors
@@ -20,7 +21,7 @@ import heroku_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, NoReturn
 
     Message = dict[str, Any]
@@ -29,17 +30,30 @@ SILENCE_SECONDS = 60  # without a sign of the notebook, which pings every 15 s: 
 KILL_SECONDS = 2  # between SIGTERM and SIGKILL for a call that has to end
 READ_BYTES = 1 << 18
 MAX_UNFINISHED = 1 << 20  # of a line of records; none of the helper's has more than 4,000 bytes
-_STREAMS = ("out", "err", "records")  # of a call
+MEMORY_SHARE = 0.9  # of the dyno's memory, which one call may use
+_STREAMS = ("out", "err", "records", "report")  # of a call
+_LOOK_SECONDS = 0.2  # between two looks at its memory
 
 
-def main(idle: float, load: Callable[[str], Any], sources: dict[str, str]) -> NoReturn:
+def main(
+    idle: float,
+    keeps_state: bool,
+    load: Callable[[str], Any],
+    sources: dict[str, str],
+) -> NoReturn:
     """Serve until the notebook leaves or is silent, or until no call has come for `idle` seconds.
 
-    load: imports one of the modules in `sources`, which the notebook adds to.
+    keeps_state: all calls run in one process. load: imports one of the modules in `sources`, which the notebook adds
+    to.
     """
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, lambda *_: sys.exit(0))
-    front = _Front(heroku_task._sender, idle, load, sources)
+
+    def run_parent(connection: socket.socket, modules: dict[str, str]) -> int:
+        sources.update(modules)
+        return int(load("heroku_calls").Parent(connection, load, modules, keeps_state=keeps_state).serve())
+
+    front = _Front(heroku_task._sender, idle, run_parent)
     try:
         front.serve()
     finally:
@@ -54,19 +68,24 @@ class _Call:
         self.number = message["call"]
         self.limit = time.monotonic() + message["timeout"]
         self.pid = 0
+        self.is_kept = False  # its process is the one of the calls before
+        self.memory = message["memory"]  # the dyno's, in bytes; 0 if unknown
+        self.used = 0  # bytes, for which it was ended
         self.kill_at = float("inf")
         self.pipes: dict[str, int] = {}  # by what they carry
         self.decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("out", "err")}
         self.unfinished = b""  # a line of records
+        self.report = b""  # its exit status, and what it has imported
 
 
 class _Front:
-    def __init__(self, sender: Any, idle: float, load: Callable[[str], Any], sources: dict[str, str]) -> None:
+    def __init__(self, sender: Any, idle: float, run_parent: Callable[[socket.socket, dict[str, str]], int]) -> None:
         self._sender = sender
         self._receiver = _Receiver(sender)
-        self._parent, self._theirs = socket.socketpair()
+        self._idle, self._run_parent = idle, run_parent
+        self._modules: dict[str, str] = {}
+        self._parent: socket.socket | None = None
         self._parent_pid = 0
-        self._idle, self._load, self._sources = idle, load, sources
         self._waiting: deque[Message] = deque()
         self._code = ""  # the program of the latest call, which the next one may share
         self._call: _Call | None = None
@@ -78,7 +97,6 @@ class _Front:
         signal.alarm(SILENCE_SECONDS)
         self._sender.start("serve", None, python=sys.version.split()[0])
         self._selector.register(0, selectors.EVENT_READ, "client")
-        self._selector.register(self._parent, selectors.EVENT_READ, "parent")
         while self._call is not None or time.monotonic() - self._last_call <= self._idle:
             for selected, _ in self._selector.select(self._patience()):
                 if selected.data == "client":
@@ -95,7 +113,8 @@ class _Front:
         deadline = self._last_call + self._idle if call is None else min(call.limit, call.kill_at)
         if call is not None and call.kill_at < float("inf"):
             deadline = call.kill_at
-        return max(deadline - time.monotonic(), 0) + 0.01
+        wait = max(deadline - time.monotonic(), 0) + 0.01
+        return min(wait, _LOOK_SECONDS) if call is not None and call.memory else wait
 
     def _read_client(self) -> bool:
         """Read what the notebook has sent; return False once it has left."""
@@ -107,25 +126,30 @@ class _Front:
             elif kind in ("stop", "recall"):
                 self._stop(message["call"], may_run=kind == "stop")
             elif kind == "modules":
-                self._start_parent(message)
+                self._modules = message
+                self._start_parent()
             elif kind == "ping":
                 self._sender.send("pong", message)
         self._start_next()
         return bool(data)
 
-    def _start_parent(self, modules: dict[str, str]) -> None:
+    def _start_parent(self) -> socket.socket:
+        self._parent, theirs = socket.socketpair()
         self._parent_pid = os.fork()
         if self._parent_pid == 0:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+                signal.signal(number, signal.SIG_DFL)
             self._parent.close()
             self._selector.close()
-            self._sources.update(modules)
-            os._exit(self._load("heroku_calls").Parent(self._theirs, self._load, modules).serve())
-        self._theirs.close()
+            os._exit(self._run_parent(theirs, self._modules))
+        theirs.close()
+        self._selector.register(self._parent, selectors.EVENT_READ, "parent")
+        return self._parent
 
     def end(self) -> None:
         """End the call that runs, and the parent."""
         self.kill_call()
-        if self._parent_pid:
+        if self._parent is not None:
             os.kill(self._parent_pid, signal.SIGKILL)
 
     def _start_next(self) -> None:
@@ -140,38 +164,59 @@ class _Front:
             self._selector.register(reader, selectors.EVENT_READ, name)
             call.pipes[name] = reader
             ends.append(writer)
-        body = json.dumps(message).encode()
-        socket.send_fds(self._parent, [len(body).to_bytes(8, "big")], ends)
-        self._parent.sendall(body)
+        self._tell_parent(message, ends)
         for end in ends:
             os.close(end)
 
-    def _read_parent(self) -> None:
-        data = self._parent.recv(64)
-        call = self._call
-        if not data or call is None:
-            raise SystemExit("the process that starts calls has ended")
-        for line in data.decode().split():
-            name, _, number = line.partition("=")
-            if name == "pid":
-                call.pid = int(number)
-                self._sender.send("begin", {"call": call.number})
-                if call.kill_at < float("inf"):  # it was stopped before it began
-                    self.kill_call(signal.SIGTERM)
-            else:
-                self._finish(call, int(number))
+    def _tell_parent(self, message: Message, ends: list[int]) -> None:
+        body, parent = json.dumps(message).encode(), self._parent or self._start_parent()
+        with contextlib.suppress(OSError):  # it has ended, which reading from it shows
+            socket.send_fds(parent, [len(body).to_bytes(8, "big")], ends)
+            parent.sendall(body)
 
-    def _finish(self, call: _Call, status: int) -> None:
-        """Send what is left of a call, and its exit status."""
+    def _read_parent(self) -> None:
+        data = self._parent.recv(4096) if self._parent else b""
+        for line in data.decode().split():
+            name, _, value = line.partition("=")
+            if name == "ended":
+                number, _, status = value.partition(":")
+                if self._call is not None and self._call.number == int(number):  # it has not reported
+                    self._finish(self._call, _exit_status(int(status)))
+            elif self._call is not None:
+                self._begin(self._call, int(value), is_kept=name == "kept")
+        if not data:
+            self._lose_parent()
+
+    def _begin(self, call: _Call, pid: int, *, is_kept: bool) -> None:
+        call.pid, call.is_kept = pid, is_kept
+        self._sender.send("begin", {"call": call.number})
+        if call.kill_at < float("inf"):  # it was stopped before it began
+            self.kill_call(signal.SIGTERM)
+
+    def _lose_parent(self) -> None:
+        """Forget a parent that has ended, and with it the call that it ran or prepared."""
+        parent, self._parent = self._parent, None
+        if parent is not None:
+            self._selector.unregister(parent)
+            parent.close()
+            status = _exit_status(os.waitpid(self._parent_pid, 0)[1])
+            if self._call is not None:
+                self._finish(self._call, status)
+
+    def _finish(self, call: _Call, status: int, imported: Sequence[str] = ()) -> None:
+        """Send what is left of a call, and its exit status; let the parent get ready for the next one."""
         for name in [*call.pipes]:
-            while self._relay(name):
+            while name != "report" and self._relay(name):
                 continue
             self._close_pipe(call, name)
         if call.unfinished:
             _write_all(call.unfinished + b"\n")
-        self.kill_call()  # the programs that it has left behind
+        if not call.is_kept or call.kill_at < float("inf"):
+            self.kill_call()  # and the programs that it has left behind
         self._call, self._last_call = None, time.monotonic()
-        self._sender.send("done", {"call": call.number, "status": status})
+        self._sender.send("done", {"call": call.number, "status": status, "used": call.used})
+        if self._parent is not None:
+            self._tell_parent({"imported": imported}, [])
         self._start_next()
 
     def _relay(self, name: str) -> bool:
@@ -188,9 +233,20 @@ class _Front:
             return False
         if name == "records":
             self._pass_on(call, data)
+        elif name == "report":
+            self._read_report(call, data)
         elif text := call.decoders[name].decode(data):
             self._sender.send("text", {"stream": name, "text": text})
         return True
+
+    def _read_report(self, call: _Call, data: bytes) -> None:
+        """End a call that has reported its exit status; its process need not have ended."""
+        call.report += data
+        if call.report.endswith(b"\n"):
+            if not call.pid:
+                self._read_parent()
+            status, *names = call.report.decode().split()
+            self._finish(call, int(status), names)
 
     def _close_pipe(self, call: _Call, name: str) -> None:
         if (pipe := call.pipes.pop(name, None)) is not None:
@@ -222,12 +278,17 @@ class _Front:
 
     def _enforce_limits(self) -> None:
         call, now = self._call, time.monotonic()
-        if call is not None and now >= call.kill_at:
-            if not call.pid:  # what the call imports does not end, and the parent with it
-                sys.exit(0)
+        if call is None:
+            return
+        if now >= call.kill_at:
+            if not call.pid:  # what the call imports does not end
+                os.kill(self._parent_pid, signal.SIGKILL)
             self.kill_call()
-        elif call is not None and now >= call.limit and call.kill_at == float("inf"):
+        elif call.kill_at == float("inf") and now >= call.limit:
             self._end_call(call)
+        elif call.memory and (used := _memory_of(call.pid)) >= MEMORY_SHARE * call.memory:
+            call.used = used
+            self.kill_call()
 
     def _end_call(self, call: _Call) -> None:
         """Let a call clean up, but not for long."""
@@ -265,6 +326,21 @@ class _Receiver:
             if not kind.endswith("+"):
                 joined, self._parts = "".join(self._parts), []
                 yield kind, json.loads(joined if joined.startswith("{") else heroku_task._unpack(joined))
+
+
+def _memory_of(pid: int) -> int:
+    """Return the bytes that a process and its children have in memory; 0 where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as sizes, open(f"/proc/{pid}/task/{pid}/children", "rb") as children:
+            own = int(sizes.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            return own + sum(_memory_of(int(child)) for child in children.read().split())
+    except OSError:
+        return 0
+
+
+def _exit_status(status: int) -> int:
+    """Return what a shell makes of the status that wait(2) gives."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def _write_all(data: bytes) -> None:
