@@ -17,7 +17,7 @@ from heroku_magic.app.run_request import describe_request
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.errors import ApiError, InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.protocol.environ import name_faults, to_env
-from heroku_magic.protocol.helper import helper_task, runs_helper_only
+from heroku_magic.protocol.helper import helper_task, runs_helper_only, shipped_worker
 from heroku_magic.protocol.task import NOT_LOOKED_UP, check
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.spec import RunSpec
@@ -27,6 +27,7 @@ from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.app.catalog import Catalog
@@ -176,6 +177,7 @@ class Planner:
             is_local=settings.is_local,
             allow_pickle=options.allow_pickle,
             is_warm=options.warm,
+            requirements=_requirements(settings.worker),
             prices=settings.prices,
         )
         return spec if options.max_cost is None else _within_budget(spec, options.max_cost)
@@ -313,6 +315,11 @@ def _within_budget(spec: RunSpec, dollars: float) -> RunSpec:
             f"--max-cost {dollars:g} is less than one second of {spec.size} costs (${price:.2g}). Raise the limit."
         )
     return replace(spec, timeout=min(spec.timeout, int(dollars / price))) if price else spec
+
+
+def _requirements(folder: Path | None) -> Path | None:
+    """Return the file that lists the packages of a served folder; None for the shipped worker."""
+    return folder / "requirements.txt" if folder and folder != shipped_worker() else None
 
 
 def _title(command: str) -> str:

@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import FailedRun, ResultIncomplete, TaskFailed
+from heroku_magic.runs import missing_package
 from heroku_magic.runs.options import LONGEST_TIMEOUT
 from heroku_magic.runs.tracebacks import causes, failure_in
 from heroku_magic.text.excerpt import carets, numbered
@@ -18,23 +19,12 @@ from heroku_magic.text.sanitize import clean, clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from heroku_magic.protocol.records import Failure, SourceFrame
     from heroku_magic.runs.log_reader import RunLog
 
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
-# PyPI packages that are imported under another name.
-_PACKAGES = {
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "dotenv": "python-dotenv",
-    "PIL": "pillow",
-    "psycopg2": "psycopg2-binary",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
 _MEANING = {
     126: "the command is not executable",
     127: "the command was not found on the dyno",
@@ -46,12 +36,18 @@ _LONGEST = 2000  # characters of an exception's message
 
 
 def failure_of(
-    run: FailedRun, log: RunLog, output: Sequence[str], time_limit: int | None, *, place: str = ""
+    run: FailedRun,
+    log: RunLog,
+    output: Sequence[str],
+    time_limit: int | None,
+    *,
+    place: str = "",
+    requirements: Path | None = None,
 ) -> ResultIncomplete | TaskFailed | None:
     """Return the error of a run that has ended, or None after a success.
 
     output: the last lines of the task's output. time_limit: in seconds, if it was reached. place: where the
-    whole output is, if not in the app's log.
+    whole output is, if not in the app's log. requirements: the app's file, where it is known.
     """
     if not run.exit_status and log.decoder.failure is None and time_limit is None:
         problem = log.problem()
@@ -69,6 +65,7 @@ def failure_of(
         time_limit=time_limit,
         dyno=run.dyno or "",
         place=place,
+        requirements=requirements,
         troubles=[
             *(text for code, text in log.troubles.items() if code.startswith("R")),
             *filter(None, [log.disagreement()]),
@@ -88,12 +85,14 @@ def describe_failure(
     place: str = "",
     troubles: Sequence[str] = (),
     is_out_of_memory: bool = False,
+    requirements: Path | None = None,
 ) -> str:
     """Return the error's text: headline, source lines, remedy, where to find more.
 
     status: None if unknown. log: the last messages of the task. time_limit: in seconds, if it was
     reached. dyno: whose log has more. place: where there is more instead. troubles: explanations, such as of the error
-    codes that Heroku logged. is_out_of_memory: whether Heroku ended the dyno for its memory.
+    codes that Heroku logged. is_out_of_memory: whether Heroku ended the dyno for its memory. requirements: the app's
+    file, where it is known.
     """
     reason = "its time limit was reached" if time_limit is not None else "out of memory" if is_out_of_memory else ""
     ending = f"{task} {_outcome(status, reason)}"
@@ -113,7 +112,10 @@ def describe_failure(
     outcome = "" if headline == ending else ending
     places = [place] if place else ["rows so far: %heroku last", f"whole log: %heroku logs {dyno}"]
     footer = " · ".join(filter(None, [outcome, *places]))
-    lines = [headline, source, *troubles, remedy, _requirement(module), footer]
+    package = missing_package.remedy(module, requirements) if module else ""
+    lines = [headline, source, *troubles, remedy, package, footer]
+    if module and requirements:
+        lines.append(f"\n{missing_package.cell(module, requirements)}")
     return "\n".join(filter(None, lines))
 
 
@@ -142,14 +144,3 @@ def _source_lines(frames: Sequence[SourceFrame]) -> str:
             lines.append(numbered(number, text, is_failing=number == frame.line))
             lines += [carets(text, *frame.columns)] if frame.columns and number == frame.line else []
     return "\n".join(filter(None, lines))
-
-
-def _requirement(module: str | None) -> str:
-    if not module:
-        return ""
-    top = clean_line(module.partition(".")[0])
-    return (
-        f"The module {top!r} is not installed on the dyno. "
-        f"Add this line to the worker's requirements.txt: {_PACKAGES.get(top, top)}\n"
-        "(If it is your own file, put it into the worker's folder instead. `%heroku init` creates a folder.)"
-    )

@@ -12,6 +12,7 @@ from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class RunSpec:
     without the run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the
     time limit in seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs
     on the embedded Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a
-    function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module. request:
-    what the ledger keeps of it. prices: dollars per month by dyno size.
+    function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module.
+    requirements: the file of a served folder that lists the app's packages. request: what the ledger keeps of it.
+    prices: dollars per month by dyno size.
     """
 
     app: str
@@ -40,6 +42,7 @@ class RunSpec:
     allow_pickle: bool = False
     is_warm: bool = False
     module: str | None = None
+    requirements: Path | None = None
     request: RunRequest = field(default_factory=RunRequest, repr=False)
     prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH, repr=False)
 

@@ -9,8 +9,8 @@ from heroku_magic.runs.failures import describe_failure
 from heroku_magic.runs.tracebacks import failure_in
 
 
-def described(status=1, failure=None, log=(), time_limit=None):
-    return describe_failure("simulate", status, failure, log, time_limit=time_limit, dyno="run.4822")
+def described(status=1, failure=None, log=(), time_limit=None, **facts):
+    return describe_failure("simulate", status, failure, log, time_limit=time_limit, dyno="run.4822", **facts)
 
 
 def test_the_text_shows_exception_source_lines_and_where_to_look():
@@ -69,6 +69,26 @@ def test_a_missing_package_names_the_line_to_add(module, line):
     assert f"requirements.txt: {line}\n" in by_record
     assert f"requirements.txt: {line}\n" in by_log
     assert "If it is your own file, put it into the worker's folder instead" in by_record
+
+
+@pytest.mark.parametrize(
+    ("folder", "content", "cell"),
+    [
+        ("myworker", None, "%%writefile -a myworker/requirements.txt\npandas"),
+        ("myworker", "numpy\n", "%%writefile -a myworker/requirements.txt\npandas"),
+        ("myworker", "", "%%writefile -a myworker/requirements.txt\npandas"),
+        ("my worker", "numpy", '%%writefile -a "my worker/requirements.txt"\n\npandas'),
+    ],
+)
+def test_a_missing_package_of_a_known_folder_ends_with_a_cell_to_paste(tmp_path, monkeypatch, folder, content, cell):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / folder / "requirements.txt"
+    file.parent.mkdir()
+    if content is not None:
+        file.write_text(content)
+    text = described(log=["ModuleNotFoundError: No module named 'pandas.core'"], requirements=file)
+    assert text.endswith(f"\n\n{cell}")
+    assert f"To add it to {folder}/requirements.txt, run the cell below." in text
 
 
 def test_a_time_limit_is_named_instead_of_the_signal():

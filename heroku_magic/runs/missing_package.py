@@ -1,0 +1,60 @@
+"""What to do about a module that is missing on the dyno: the line to add, and a cell to paste that adds it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from heroku_magic.text.sanitize import clean_line
+
+# PyPI packages that are imported under another name.
+_PACKAGES = {
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "PIL": "pillow",
+    "psycopg2": "psycopg2-binary",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+
+
+def remedy(module: str, requirements: Path | None) -> str:
+    """Return a sentence about a missing module; requirements: the app's file, where it is known."""
+    top = clean_line(module.partition(".")[0])
+    missing = f"The module {top!r} is not installed on the dyno. "
+    if requirements is None:
+        return (
+            f"{missing}Add this line to the worker's requirements.txt: {_package(top)}\n"
+            "(If it is your own file, put it into the worker's folder instead. `%heroku init` creates a folder.)"
+        )
+    own = f"(If it is your own file, put it into {_shown(requirements.parent)} instead.)"
+    return f"{missing}To add it to {_shown(requirements)}, run the cell below.\n{own}"
+
+
+def cell(module: str, requirements: Path) -> str:
+    """Return the cell that adds the package to the file, on a line of its own even if the last one has no end."""
+    name = _shown(requirements)
+    package = _package(clean_line(module.partition(".")[0]))
+    gap = "" if _ends_with_line(requirements) else "\n"
+    quoted = f'"{name}"' if " " in name else name
+    return f"%%writefile -a {quoted}\n{gap}{package}"
+
+
+def _package(top: str) -> str:
+    return _PACKAGES.get(top, top)
+
+
+def _ends_with_line(file: Path) -> bool:
+    with suppress(OSError):
+        return file.read_bytes()[-1:] in {b"\n", b"\r", b""}
+    return True
+
+
+def _shown(path: Path) -> str:
+    """Return a path as a user would write it in a cell."""
+    with suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
