@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("processes")
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 # A form without a front end says so, and what it would ask for.
-ENDED = r"exit 0|✓ [\d,]+ done|deploy ✓ done|A form needs a notebook with a user"
+ENDED = r"exit 0|✓ [\d,]+ done|deploy ✓ done|A form needs a notebook and its kernel"
 NEED_AN_ACCOUNT = {"deploy.ipynb"}
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 

@@ -37,6 +37,10 @@ def test_the_wheel_contains_the_worker_and_no_stray_files(tmp_path):
     assert not [name for name in names if ".heroku/" in name or "__pycache__" in name]
 
 
+def test_the_readme_has_at_most_150_lines():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
 @pytest.mark.parametrize("name", heroku_magic.__all__)
 def test_each_public_name_exists_and_is_documented(name):
     value = getattr(heroku_magic, name)
@@ -54,6 +58,7 @@ def test_an_unknown_name_raises_an_attribute_error():
     [
         "README.md",
         "CHANGELOG.md",
+        "benchmarks/README.md",
         "worker/README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
@@ -62,7 +67,8 @@ def test_an_unknown_name_raises_an_attribute_error():
 )
 def test_relative_links_have_a_target(page):
     text = (ROOT / page).read_text()
-    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    found = re.findall(r'\]\(([^)#]+)|(?:src|srcset)="([^"]+)"', text)
+    links = [link for pair in found for link in pair if link and "://" not in link]
 
     assert not [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
 

@@ -1,4 +1,4 @@
-"""The README's "Heroku for your tests": the pytest plugin as another project uses it."""
+"""The pytest plugin as another project uses it: the example of the documentation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from conftest import ROOT
 pytestmark = pytest.mark.usefixtures("processes")
 
 
-def test_the_plugin_example_of_the_readme_passes_in_another_project(tmp_path):
-    (example,) = re.findall(r"```text\n# conftest.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    conftest, _, test = example.partition("# test_jobs.py\n")
-    (tmp_path / "conftest.py").write_text(conftest)
-    (tmp_path / "test_jobs.py").write_text(test)
+def test_the_plugin_example_of_the_documentation_passes_in_another_project(tmp_path):
+    page = (ROOT / "docs" / "howto" / "test-rig.md").read_text()
+    files = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, re.DOTALL))
+    assert files.keys() == {"conftest.py", "test_jobs.py"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "worker").mkdir()
     (tmp_path / "worker" / "Procfile").write_text("task: true\n")
     # Without our environment's other plugins, which take most of the time.

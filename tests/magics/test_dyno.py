@@ -68,7 +68,7 @@ def run(shell, text):
     return result.result
 
 
-def test_the_cell_of_the_readme(shell):
+def test_a_cell_uses_variables_of_the_notebook_and_emits_rows(shell):
     shell.user_ns.update(threshold=0.5, names=["ada", "grace"])
     cell = """\
         %%dyno -i threshold,names --arg n=1000 --out df

@@ -114,7 +114,7 @@ class Environment:
 
     async def _install(self, target: Path, folder: Path) -> None:
         """Install with uv where it is present and knows pip's settings; else, or if it fails, with pip."""
-        commands = await installer.commands(target, folder / "requirements.txt")
+        commands = await installer.commands(target)
         for command, variables in commands:
             last = await self._run(command, variables, folder)
             if last is None:

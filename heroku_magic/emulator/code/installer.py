@@ -88,8 +88,8 @@ def variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if _NEEDED.fullmatch(name)}
 
 
-async def commands(environment: Path, requirements: Path) -> list[tuple[list[str], dict[str, str]]]:
-    """Return commands that install, each with its variables; a later one is for when those before it fail.
+async def commands(environment: Path) -> list[tuple[list[str], dict[str, str]]]:
+    """Return commands that install in the folder where they run, each with its variables; a later one is for when those before it fail.
 
     uv comes first where it is present, unless pip has a setting that uv lacks.
     """
@@ -97,12 +97,12 @@ async def commands(environment: Path, requirements: Path) -> list[tuple[list[str
     needed = variables()
     has_pip = find_spec("pip") is not None
     pip = [sys.executable, "-c", _PIP, "--python", python] if has_pip else [python, "-I", "-c", _BOOTSTRAP]
-    found = [([*pip, "install", "-r", str(requirements)], {**needed, **_PIP_SETTINGS})]
+    found = [([*pip, "install", "-r", "requirements.txt"], {**needed, **_PIP_SETTINGS})]
     uv = shutil.which("uv", path=f"{needed.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}")
     if uv is not None:
         translated = _uv_variables(await _pip_settings() if has_pip else _pip_variables())
         if translated is not None:
-            command = [uv, "pip", "install", *_UV_OPTIONS, "--python", python, "-r", str(requirements)]
+            command = [uv, "pip", "install", *_UV_OPTIONS, "--python", python, "-r", "requirements.txt"]
             found.insert(0, (command, {**translated, **needed}))
     return found
 
