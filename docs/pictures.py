@@ -28,10 +28,11 @@ THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 CELLS = [
     "%load_ext heroku_magic\n%heroku run -q --arg n=1",
     "%%heroku mandelbrot --each row,column --plot none --out tiles",
-    "import numpy as np, matplotlib.pyplot as plt\n"
-    "lines = tiles.groupby('line')['brightness'].sum()\n"
-    "figure = plt.figure(figsize=(2.4, 2.4))\n"
-    "plt.imshow(np.log1p(np.array(lines.tolist())), cmap='twilight_shifted'); plt.axis('off');",
+    """\
+import numpy as np, matplotlib.pyplot as plt
+lines = tiles.groupby('line')['brightness'].sum()
+figure = plt.figure(figsize=(2.4, 2.4))
+plt.imshow(np.log1p(np.array(lines.tolist())), cmap='twilight_shifted'); plt.axis('off');""",
 ]
 BODY = "\nrow = range(8)\ncolumn = range(8)\npixels = 36"
 WIDTH, HEIGHT = 760, 640

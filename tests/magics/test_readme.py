@@ -41,5 +41,6 @@ def test_the_picture_is_an_animation_of_modest_size(theme):
     path = ROOT / "docs" / "images" / f"sweep-{theme}.webp"
 
     assert f'"docs/images/{path.name}"' in README
-    assert Image.open(path).n_frames > 10
+    with Image.open(path) as picture:
+        assert picture.n_frames > 10
     assert path.stat().st_size < 1_500_000

@@ -89,9 +89,10 @@ def variables() -> dict[str, str]:
 
 
 async def commands(environment: Path) -> list[tuple[list[str], dict[str, str]]]:
-    """Return commands that install in the folder where they run, each with its variables; a later one is for when those before it fail.
+    """Return commands that install the requirements.txt of the folder where they run, each with its variables.
 
-    uv comes first where it is present, unless pip has a setting that uv lacks.
+    A later one is for when those before it fail. uv comes first where it is present, unless pip has a setting that it
+    lacks.
     """
     python = str(environment / "bin" / "python")
     needed = variables()
