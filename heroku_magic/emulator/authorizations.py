@@ -88,6 +88,10 @@ class Authorizations:
                 return each
         raise not_found("authorization")
 
+    def regenerate(self, grant: Grant) -> None:
+        """Replace a token; the old one is useless at once."""
+        grant.token, grant.token_id, grant.created_at = _new_token(), new_id(), now()
+
     def revoke(self, grant: Grant) -> None:
         """Make a token useless."""
         self._all.remove(grant)

@@ -6,10 +6,14 @@ https://devcenter.heroku.com/articles/build-and-release-using-the-api
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from heroku_magic.emulator.code import procfile, tarball
 from heroku_magic.emulator.errors import BuildError, StartError
@@ -18,13 +22,14 @@ from heroku_magic.emulator.state import EMAIL, FAILED, SUCCEEDED, EmulatedBuild,
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from heroku_magic.emulator.code.blobs import Blob
     from heroku_magic.emulator.code.build_output import BuildOutput
     from heroku_magic.emulator.context import Context
     from heroku_magic.emulator.logs.logplex import Logplex
     from heroku_magic.emulator.releases import Releases
     from heroku_magic.emulator.state import EmulatedApp
 
+# Seconds that fetching a source may take: https://devcenter.heroku.com/articles/limits#build
+FETCH_PATIENCE = 900
 _HEX = re.compile(r"[0-9a-f]{40}$|[0-9a-f-]{36}$")
 
 
@@ -37,17 +42,57 @@ class BuildSource(Protocol):
 
 @dataclass
 class ArchiveSource:
-    """An archive that was put to a blob."""
+    """An archive in a file. checksum: its own; expected: the one that was announced, if any."""
 
-    blob: Blob
+    path: Path
     checksum: str | None
+    expected: str | None
 
     async def unpack(self, folder: Path, _output: BuildOutput) -> Path:
         """Unpack the archive, without a folder that wraps all files."""
-        if self.checksum and self.checksum.lower() != (self.blob.checksum or "").lower():
-            raise BuildError(f"The source archive's checksum is {self.blob.checksum}, not {self.checksum}.")
-        await asyncio.to_thread(tarball.unpack, self.blob.path, folder)
+        if self.expected and self.expected.lower() != (self.checksum or "").lower():
+            raise BuildError(f"The source archive's checksum is {self.checksum}, not {self.expected}.")
+        await asyncio.to_thread(tarball.unpack, self.path, folder)
         return tarball.without_wrapper(folder)
+
+
+@dataclass
+class FetchedSource:
+    """An archive at a URL of this machine. expected: the checksum that was announced, if any."""
+
+    url: str
+    expected: str | None
+
+    async def unpack(self, folder: Path, output: BuildOutput) -> Path:
+        """Fetch the archive and unpack it. Redirects could lead elsewhere and are not followed."""
+        archive, digest = folder.with_name(f"{folder.name}.tgz"), hashlib.sha256()
+        client = AsyncHTTPClient(force_instance=True, max_body_size=tarball.LARGEST)
+        try:
+            with archive.open("xb") as file:
+
+                def take(chunk: bytes) -> None:
+                    file.write(chunk)
+                    digest.update(chunk)
+
+                await client.fetch(
+                    self.url, streaming_callback=take, follow_redirects=False, request_timeout=FETCH_PATIENCE
+                )
+            checksum = f"SHA256:{digest.hexdigest()}"
+            return await ArchiveSource(archive, checksum, self.expected).unpack(folder, output)
+        except (OSError, ValueError, HTTPClientError) as error:
+            raise BuildError(f"The source cannot be fetched from {self.url.partition('?')[0]}: {error}") from None
+        finally:
+            client.close()
+            archive.unlink(missing_ok=True)
+
+
+def is_on_loopback(url: str) -> bool:
+    """Whether an HTTP URL is one of this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and parts.hostname in {"127.0.0.1", "localhost", "::1"}
 
 
 class Builds:

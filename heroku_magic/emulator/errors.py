@@ -93,6 +93,16 @@ def invalid_params(message: str) -> ErrorResponse:
     return ErrorResponse(422, "invalid_params", message)
 
 
+def not_done(what: str) -> ErrorResponse:
+    """Return the 422 for what Heroku can do and the emulator cannot."""
+    return invalid_params(f"The embedded Heroku does not do {what}.")
+
+
+def precondition_failed() -> ErrorResponse:
+    """Return the 412 for a resource that has changed since its ETag was read."""
+    return ErrorResponse(412, "precondition_failed", "The resource has changed: its ETag is not that of If-Match.")
+
+
 def above_limit(limit: int, size: str) -> ErrorResponse:
     """Return the 422 for one dyno too many."""
     return ErrorResponse(

@@ -123,6 +123,11 @@ class Fleet:
         for process in self._all():
             process.check_memory(used_by_group)
 
+    def log_metrics(self, used_by_group: dict[int, int]) -> None:
+        """Log the memory of each dyno: https://devcenter.heroku.com/articles/log-runtime-metrics."""
+        for process in self._all():
+            process.log_metrics(used_by_group)
+
     def _all(self) -> list[DynoProcess]:
         return [process for processes in self._processes.values() for process in processes]
 

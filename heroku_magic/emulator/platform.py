@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from heroku_magic.emulator.app_setups import AppSetup
     from heroku_magic.emulator.faults import Faults
     from heroku_magic.emulator.timings import Timings
 
 # https://devcenter.heroku.com/articles/limits: of a verified account
 MOST_APPS = 100
+METRICS = "log-runtime-metrics"
 _ADJECTIVES = [
     "calm",
     "dry",
@@ -65,6 +67,7 @@ class Platform:
         self.rate_limit = RequestBudget(requests_left)
         self.authorizations = Authorizations(self.token)
         self.apps: list[AppRuntime] = []
+        self.setups: dict[str, AppSetup] = {}
         self.stream_numbers = itertools.count()
         self._folders = {_checked_name(name): _checked_folder(folder) for name, folder in folders.items()}
         self._store = Store(state) if state is not None else None
@@ -128,6 +131,18 @@ class Platform:
         app.updated_at = now()
         self._save()
 
+    def set_feature(self, app: EmulatedApp, name: str, *, is_on: bool) -> None:
+        """Switch a feature of an app on or off."""
+        others = [each for each in app.features if each != name]
+        app.features = [*others, name] if is_on else others
+        app.updated_at = now()
+        self._save()
+
+    def set_buildpacks(self, app: EmulatedApp, buildpacks: list[str]) -> None:
+        """Replace the buildpacks of an app."""
+        app.buildpacks, app.updated_at = buildpacks, now()
+        self._save()
+
     async def delete(self, runtime: AppRuntime) -> None:
         """Delete an app at once; its dynos get the usual grace."""
         self.apps.remove(runtime)
@@ -156,6 +171,8 @@ class Platform:
                 used = memory_by_group()
                 for runtime in self.apps:
                     runtime.fleet.check_memory(used)
+                    if METRICS in runtime.app.features:
+                        runtime.fleet.log_metrics(used)
 
 
 def _checked_name(name: str) -> str:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.logs.logplex import Logplex
     from heroku_magic.emulator.state import EmulatedApp
 
+# https://devcenter.heroku.com/articles/config-vars: 64 kB of names and values
+LONGEST_CONFIG = 65_536
+
 
 class Releases:
     """Creates releases. live: the folder served as this app, if any.
@@ -132,6 +135,9 @@ class Releases:
     def set_config(self, changes: dict[str, str | None]) -> None:
         """Change config vars; a change creates a release."""
         self.refresh()
+        values = {**self._app.config, **changes}.items()
+        if sum(len(name) + len(value.encode()) for name, value in values if value is not None) > LONGEST_CONFIG:
+            raise invalid_params(f"Config vars are too large: at most {LONGEST_CONFIG} bytes of names and values.")
         if self._app.set_config(changes):
             names = [name for name, value in changes.items() if value is not None]
             verb = "Set" if names else "Remove"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator import descriptors
+from heroku_magic.emulator import descriptors, dyno_metadata
 from heroku_magic.emulator.builds import Builds
 from heroku_magic.emulator.code.repository import Repository
 from heroku_magic.emulator.errors import (
@@ -101,7 +101,7 @@ class AppRuntime:
         if request.attach:
             dyno.attach_url, client = self._context.rendezvous.open()
         self.logplex.log("app", "api", f"Starting process with command `{dyno.command}` by user {EMAIL}")
-        variables = {**self.releases.config, **request.env}
+        variables = {**self.releases.config, **dyno_metadata.variables(self.app, dyno), **request.env}
         self.fleet.start(dyno, code, slug.process_types, variables, time_to_live=request.time_to_live, client=client)
         return dyno
 
@@ -119,6 +119,12 @@ class AppRuntime:
         """
         if dyno.is_kept or dyno.type in {"run", "scheduler"}:
             self.stop(dyno)
+
+    def named(self, identity: str) -> list[EmulatedDyno]:
+        """Return a dyno by id or name, or all dynos of a process type."""
+        if identity in self.app.process_types:
+            return self.of_type(identity)
+        return [self.fleet.find(identity)]
 
     def of_type(self, kind: str) -> list[EmulatedDyno]:
         """Return the running dynos of a type, which may also be one without any."""
@@ -165,7 +171,13 @@ class AppRuntime:
         except ErrorResponse as error:
             self.logplex.log("heroku", dyno.name, f"Cannot be started: {error.body['message']}")
             return
-        self.fleet.start(dyno, code, slug.process_types, {**self.releases.config, **variables}, on_end=on_end)
+        self.fleet.start(
+            dyno,
+            code,
+            slug.process_types,
+            {**self.releases.config, **dyno_metadata.variables(self.app, dyno), **variables},
+            on_end=on_end,
+        )
 
     def _run_phase(self, release: EmulatedRelease, command: str) -> None:
         """Run the release phase in a dyno, with its output in the log and at a URL."""
@@ -180,7 +192,8 @@ class AppRuntime:
             self.releases.end_phase(release, status)
 
         code = self.releases.code(self.app.slugs[release.slug or ""])
-        self.fleet.start(dyno, code, {}, self.releases.config, on_end=end)
+        variables = {**self.releases.config, **dyno_metadata.variables(self.app, dyno)}
+        self.fleet.start(dyno, code, {}, variables, on_end=end)
 
 
 async def _wait_for_environment(code: SlugDir) -> None:

@@ -12,6 +12,7 @@ from tornado.web import Application
 
 from heroku_magic.emulator.descriptors import ListeningSocket, PlainSocket
 from heroku_magic.emulator.errors import StartError
+from heroku_magic.emulator.web import absent
 from heroku_magic.emulator.web.connections import BoundedServer
 from heroku_magic.emulator.web.git import LARGEST as LARGEST_PUSH
 from heroku_magic.emulator.web.git import GitNotFoundHandler
@@ -50,7 +51,7 @@ class Server:
         set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         self.git_url = f"https://127.0.0.1:{git.getsockname()[1]}"
-        api = self._application(TABLE, NotFoundHandler, self.url, self._origins)
+        api = self._application(TABLE, NotFoundHandler, self.url, self._origins, absent.ROUTES)
         self._serve(PlainSocket(listening), api, max_body_size=LARGEST_BODY)
         self._begin_at_first_connection(git)
 
@@ -83,10 +84,11 @@ class Server:
         fallback: type[LocalHandler],
         url: str,
         origins: frozenset[str] = frozenset(),
+        more: Iterable[Any] = (),
     ) -> Application:
         port = url.rpartition(":")[2]
         return Application(
-            list(table.items()),
+            [*table.items(), *more],
             default_handler_class=fallback,
             log_function=lambda _: None,  # a log of requests would hold the tokens in their paths
             platform=self._platform,

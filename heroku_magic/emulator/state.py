@@ -17,6 +17,11 @@ EMAIL = "notebook@embedded.invalid"
 STACKS = ("heroku-22", "heroku-24", "heroku-26")
 STACK = "heroku-24"
 REGIONS = ("us", "eu")
+# The labs that an app can switch on: https://devcenter.heroku.com/categories/labs
+FEATURES = {
+    "log-runtime-metrics": "Emit dyno resource usage information into app logs",
+    "runtime-dyno-metadata": "Provide metadata about the dyno and app in environment variables",
+}
 APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 
 PENDING, SUCCEEDED, FAILED = "pending", "succeeded", "failed"
@@ -153,6 +158,8 @@ class EmulatedApp:
     releases: list[EmulatedRelease] = field(default_factory=list)
     builds: list[EmulatedBuild] = field(default_factory=list)
     scales: dict[str, Scale] = field(default_factory=dict)
+    features: list[str] = field(default_factory=list)
+    buildpacks: list[str] = field(default_factory=list)
 
     @property
     def current(self) -> EmulatedRelease:

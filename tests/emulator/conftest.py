@@ -33,6 +33,7 @@ def platform_schema():
     properties = schema["definitions"]["app"]["definitions"]
     properties["web_url"]["pattern"] = r"^http://[a-z][a-z0-9-]{1,28}[a-z0-9]\.localhost:[0-9]+/$"
     properties["git_url"]["pattern"] = r"^https://127\.0\.0\.1:[0-9]+/[a-z][a-z0-9-]{1,28}[a-z0-9]\.git$"
+    del schema["definitions"]["domain"]["definitions"]["hostname"]["format"]  # it says that a host name is a URI
     return schema
 
 

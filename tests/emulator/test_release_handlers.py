@@ -263,7 +263,7 @@ def test_a_wrong_checksum_fails_the_build(app):
 
 
 def test_a_foreign_source_url_is_refused_and_nothing_is_fetched(app):
-    for url in ("http://127.0.0.1:9/x.tgz", "file:///etc/passwd", app.emulator.url + "/blobs/x"):
+    for url in ("http://192.0.2.1/x.tgz", "file:///etc/passwd", app.emulator.url + "/blobs/x"):
         refused = app.ask("POST", "/builds", 422, json={"source_blob": {"url": url}})
         assert "does not fetch sources from anywhere else" in refused["message"]
 

@@ -115,6 +115,15 @@ class DynoProcess:
         if self._process is not None:
             self._apply_quota(used_by_group.get(self._process.pid, 0))
 
+    def log_metrics(self, used_by_group: dict[int, int]) -> None:
+        """Log its memory as Heroku's lab does."""
+        if self._process is not None and not self._is_over:
+            used = used_by_group.get(self._process.pid, 0) / MEGABYTE
+            self._log(
+                f"source={self._dyno.name} dyno=heroku.{self._dyno.id} sample#memory_total={used:.2f}MB "
+                f"sample#memory_rss={used:.2f}MB sample#memory_quota={self._size.quota / MEGABYTE:.2f}MB"
+            )
+
     def _apply_quota(self, used: float) -> None:
         """Report memory above the quota, and kill far above it: https://devcenter.heroku.com/articles/dyno-memory-behavior."""
         quota = self._size.quota

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado.web import Finish, HTTPError, RequestHandler
 
@@ -16,7 +17,7 @@ from heroku_magic.emulator.authorizations import READ, WRITE
 from heroku_magic.emulator.web import cors, ranges, request_faults, requests, responses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from tornado.httputil import HTTPServerRequest
 
@@ -39,6 +40,11 @@ def sent_token(request: HTTPServerRequest) -> bytes:
         return b""
 
 
+def _etag(data: Any) -> str:
+    """Return the ETag that tornado gives a response."""
+    return f'"{hashlib.sha1(json.dumps(data).encode(), usedforsecurity=False).hexdigest()}"'
+
+
 class LocalHandler(RequestHandler):
     """A handler for programs on this machine only, and for web pages whose origins were named at the start."""
 
@@ -51,7 +57,10 @@ class LocalHandler(RequestHandler):
     def prepare(self) -> None:
         """Refuse a foreign name for our address (DNS rebinding) and requests from web pages that were not named."""
         headers = self.request.headers
-        if headers.get("Host", "") not in self.settings["hosts"]:
+        host = headers.get("Host", "")
+        if host.endswith(f".localhost:{self.url.rpartition(':')[2]}"):
+            raise errors.not_done("the routing of requests to web dynos")
+        if host not in self.settings["hosts"]:
             raise errors.forbidden("The embedded Heroku accepts requests to its own address only.")
         if "Origin" not in headers:
             return
@@ -106,6 +115,9 @@ class ApiHandler(LocalHandler):
 
     is_free = False
     is_spared = False
+    # What Heroku does by these methods, and the emulator does not.
+    absent: ClassVar[Mapping[str, str]] = {}
+    _is_comparing = False
     # The scopes for reading (GET) and for everything else; https://devcenter.heroku.com/articles/oauth#scopes
     reads = READ
     writes = WRITE
@@ -123,8 +135,34 @@ class ApiHandler(LocalHandler):
         if not self.is_free and not self.platform.rate_limit.spend():
             raise errors.rate_limited()
         self._set_rate_headers()
+        if self.request.method in self.absent:
+            raise errors.not_done(self.absent[self.request.method])
         if not self.is_spared:
             request_faults.strike(self, self.platform.faults)
+        if "If-Match" in self.request.headers:
+            self._check_precondition(self.request.headers["If-Match"])
+
+    def head(self, *arguments: str) -> Awaitable[None] | None:
+        """`HEAD`: the headers of a GET."""
+        return self.get(*arguments)
+
+    def respond(self, data: Any, status: int = 200) -> None:
+        """Respond with JSON, or keep it to compare its ETag."""
+        if self._is_comparing:
+            self._compared = _etag(data)
+        else:
+            super().respond(data, status)
+
+    def _check_precondition(self, wanted: str) -> None:
+        """Refuse a request for a resource that has another ETag: https://www.rfc-editor.org/rfc/rfc9110#name-if-match."""
+        if type(self).get is RequestHandler.get:
+            return
+        self._is_comparing, self._compared = True, ""
+        self.get(*self.path_args)
+        self._is_comparing = False
+        known = [each.strip().removeprefix("W/") for each in wanted.split(",")]
+        if "*" not in known and self._compared not in known:
+            raise errors.precondition_failed()
 
     def set_default_headers(self) -> None:
         """Report the remaining budget with every response."""

@@ -20,6 +20,7 @@ class AccountHandler(ApiHandler):
     """The account behind the token."""
 
     reads = IDENTITY
+    absent = dict.fromkeys(("PATCH", "DELETE"), "account changes")
 
     def get(self) -> None:
         """`GET /account`."""
@@ -70,41 +71,6 @@ class AppHandler(ApiHandler):
         response = self.app_json(runtime.app)
         await self.platform.delete(runtime)
         self.respond(response)
-
-
-class AddonsHandler(ApiHandler):
-    """The add-ons of an app."""
-
-    def get(self, app: str) -> None:
-        """`GET /apps/{app}/addons`: there are none."""
-        self.find_app(app)
-        self.respond_with_list([], "id", "name")
-
-
-class CollaboratorsHandler(ApiHandler):
-    """The users of an app."""
-
-    def get(self, app: str) -> None:
-        """`GET /apps/{app}/collaborators`."""
-        self.respond_with_list([responses.collaborator(self.find_app(app).app)], "id")
-
-
-class LogDrainsHandler(ApiHandler):
-    """The targets that an app's log is copied to."""
-
-    def get(self, app: str) -> None:
-        """`GET /apps/{app}/log-drains`: a log never leaves the machine, so the list is empty."""
-        self.find_app(app)
-        self.respond_with_list([], "id")
-
-
-class PipelineCouplingsHandler(ApiHandler):
-    """The pipeline of an app."""
-
-    def get(self, app: str) -> None:
-        """`GET /apps/{app}/pipeline-couplings`: there is none."""
-        self.find_app(app)
-        raise errors.not_found("pipeline coupling")
 
 
 class ConfigVarsHandler(ApiHandler):
@@ -210,9 +176,10 @@ class DynoHandler(ApiHandler):
         self.respond(responses.dyno(runtime.app, found))
 
     def delete(self, app: str, dyno: str) -> None:
-        """`DELETE /apps/{app}/dynos/{dyno}`: restarts it, which ends a one-off."""
+        """`DELETE /apps/{app}/dynos/{dyno or type}`: restarts it, which ends a one-off."""
         runtime = self.find_app(app)
-        runtime.restart(runtime.fleet.find(dyno))
+        for each in runtime.named(dyno):
+            runtime.restart(each)
         self.respond({}, 202)
 
 
@@ -220,9 +187,10 @@ class DynoStopHandler(ApiHandler):
     """The stop action of one dyno."""
 
     def post(self, app: str, dyno: str) -> None:
-        """`POST /apps/{app}/dynos/{dyno}/actions/stop`."""
+        """`POST /apps/{app}/dynos/{dyno or type}/actions/stop`."""
         runtime = self.find_app(app)
-        runtime.stop(runtime.fleet.find(dyno))
+        for each in runtime.named(dyno):
+            runtime.stop(each)
         self.respond({}, 202)
 
 

@@ -34,11 +34,29 @@ class AuthorizationHandler(ApiHandler):
         """`GET /oauth/authorizations/{id}`."""
         self.respond(responses.authorization(self.platform.authorizations.find(identity)))
 
+    def patch(self, identity: str) -> None:
+        """`PATCH /oauth/authorizations/{id}`: its description."""
+        grant = self.platform.authorizations.find(identity)
+        grant.description = requests.authorization_change(self.body()) or grant.description
+        self.respond(responses.authorization(grant))
+
     def delete(self, identity: str) -> None:
         """`DELETE /oauth/authorizations/{id}`: the token becomes useless."""
         grant = self.platform.authorizations.find(identity)
         self.platform.authorizations.revoke(grant)
         self.respond(responses.authorization(grant))
+
+
+class RegenerationHandler(ApiHandler):
+    """The action that replaces a token."""
+
+    reads = writes = GLOBAL
+
+    def post(self, identity: str) -> None:
+        """`POST /oauth/authorizations/{id}/actions/regenerate-tokens`; only this response shows the new token."""
+        grant = self.platform.authorizations.find(identity)
+        self.platform.authorizations.regenerate(grant)
+        self.respond(responses.authorization(grant, token=grant.token))
 
 
 class SessionHandler(ApiHandler):

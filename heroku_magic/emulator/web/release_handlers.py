@@ -6,15 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator import errors
+from heroku_magic.emulator.app_setups import AppSetup
 from heroku_magic.emulator.authorizations import READ_PROTECTED, WRITE_PROTECTED
-from heroku_magic.emulator.builds import ArchiveSource
+from heroku_magic.emulator.builds import ArchiveSource, FetchedSource, is_on_loopback
 from heroku_magic.emulator.web import requests, responses
 from heroku_magic.emulator.web.api import ApiHandler
 
 if TYPE_CHECKING:
-    from heroku_magic.emulator.code.blobs import Blob
+    from heroku_magic.emulator.builds import BuildSource
     from heroku_magic.emulator.runtime import AppRuntime
-    from heroku_magic.emulator.state import EmulatedRelease
+    from heroku_magic.emulator.state import EmulatedBuild, EmulatedRelease
 
 # Seconds for which the URLs of a source are valid.
 SOURCE_LIFE = 3600
@@ -106,7 +107,24 @@ class SourcesHandler(ApiHandler):
         self.respond(responses.source(self.url, blob), 201)
 
 
-class BuildsHandler(ApiHandler):
+class _SourceHandler(ApiHandler):
+    """A handler whose requests name the source of a build."""
+
+    def find_source(self, build: EmulatedBuild) -> BuildSource:
+        """Return the source of a URL. A client must not reach the network through this machine."""
+        url, prefix = build.source_url, responses.blob_url(self.url, "")
+        blob = self.platform.blobs.readable(url[len(prefix) :]) if url.startswith(prefix) else None
+        if blob is not None:
+            return ArchiveSource(blob.path, blob.checksum, build.checksum)
+        if not url.startswith(self.url) and is_on_loopback(url):
+            return FetchedSource(url, build.checksum)
+        raise errors.invalid_params(
+            "source_blob.url must be the get_url of a POST /sources, after its archive has been put, or the URL of an "
+            "archive on 127.0.0.1 or localhost. The embedded Heroku does not fetch sources from anywhere else."
+        )
+
+
+class BuildsHandler(_SourceHandler):
     """An app's builds."""
 
     writes = WRITE_PROTECTED
@@ -121,23 +139,41 @@ class BuildsHandler(ApiHandler):
         """`POST /apps/{app}/builds`: the response does not wait for the build."""
         runtime = self.find_app(app)
         build = requests.build_request(self.body())
-        runtime.builds.start(build, ArchiveSource(self._source(build.source_url), build.checksum))
+        runtime.builds.start(build, self.find_source(build))
         self.respond(responses.build(runtime.app, build, base=self.url), 201)
 
-    def _source(self, url: str) -> Blob:
-        """Return the source of a URL. Nothing is fetched: a client must not reach the network through this machine."""
-        prefix = responses.blob_url(self.url, "")
-        blob = self.platform.blobs.readable(url[len(prefix) :]) if url.startswith(prefix) else None
-        if blob is None:
-            raise errors.invalid_params(
-                "source_blob.url must be the get_url of a POST /sources, after its archive has been put. "
-                "The embedded Heroku does not fetch sources from anywhere else."
-            )
-        return blob
+
+class AppSetupsHandler(_SourceHandler):
+    """Apps that are created from a source with an app.json."""
+
+    writes = WRITE_PROTECTED
+
+    def post(self) -> None:
+        """`POST /app-setups`: the response does not wait for the build."""
+        request = requests.app_setup(self.body())
+        source = self.find_source(request.build)
+        runtime = self.platform.create(request.name, request.region, request.stack)
+        setup = AppSetup(runtime, request.build, source, request.env)
+        self.platform.setups[setup.id] = setup
+        runtime.builds.start(setup.build, setup)
+        self.respond(responses.app_setup(setup, base=self.url), 202)
+
+
+class AppSetupHandler(ApiHandler):
+    """One app setup."""
+
+    def get(self, setup: str) -> None:
+        """`GET /app-setups/{id}`."""
+        found = self.platform.setups.get(setup)
+        if found is None:
+            raise errors.not_found("app setup")
+        self.respond(responses.app_setup(found, base=self.url))
 
 
 class BuildHandler(ApiHandler):
     """One build."""
+
+    absent = dict.fromkeys(["DELETE"], "cancellation of builds")
 
     def get(self, app: str, build: str) -> None:
         """`GET /apps/{app}/builds/{build}`."""

@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from heroku_magic.emulator.authorizations import SCOPES, Grant
-from heroku_magic.emulator.errors import bad_request, invalid_params
+from heroku_magic.emulator.errors import bad_request, invalid_params, not_done
 from heroku_magic.emulator.formation import ScaleUpdate
 from heroku_magic.emulator.logs.logplex import BUFFER, Filter, LogplexSession
 from heroku_magic.emulator.runtime import DynoRequest
 from heroku_magic.emulator.sizes import DEFAULT, SIZES
 from heroku_magic.emulator.state import APP_NAME, REGIONS, STACK, STACKS, EmulatedBuild, EmulatedSlug, fixed_id
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from heroku_magic.emulator.web.fields import checked_text, flag, number, one_of, only, shown, string, text, texts
 
 LONGEST_LIFE = 86_400
-# The longest string that Linux allows in a process's arguments and environment (MAX_ARG_STRLEN).
-LONGEST_TEXT = 131_072 - 1
 # All variables together, well within the limit of a process.
 LONGEST_ENV = 1_000_000
 
 _NAME = re.compile(r"\w+", re.ASCII)
 _TYPE = re.compile(r"[-\w]{1,128}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_DIGITS = re.compile(r"[0-9]{1,9}")
 _RELATIVE = re.compile(r"[+-][0-9]{1,3}")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 # https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
@@ -42,6 +37,16 @@ class ReleaseRequest(NamedTuple):
     slug: str | None
     release: str | None
     description: str | None
+
+
+class AppSetupRequest(NamedTuple):
+    """An app to create, with config vars, from the source of a build."""
+
+    name: str | None
+    region: str
+    stack: str
+    env: dict[str, str]
+    build: EmulatedBuild
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -57,27 +62,27 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 def dyno_request(body: dict[str, Any]) -> DynoRequest:
     """Return the parameters of a dyno create."""
-    _only(body, "attach", "command", "env", "force_no_tty", "size", "time_to_live", "type")
+    only(body, "attach", "command", "env", "force_no_tty", "size", "time_to_live", "type")
     if "command" not in body:
         raise invalid_params("Require params: command.")
     return DynoRequest(
-        _text("command", body["command"]),
+        text("command", body["command"]),
         _env(body.get("env")),
         _size(body.get("size")),
         _type(body.get("type")),
         _seconds(body.get("time_to_live")),
-        attach=_flag(body, "attach"),
-        force_no_tty=_flag(body, "force_no_tty"),
+        attach=flag(body, "attach"),
+        force_no_tty=flag(body, "force_no_tty"),
     )
 
 
 def log_session(body: dict[str, Any]) -> LogplexSession:
     """Return the session of a log session create; `dyno` may also hold a process type."""
-    _only(body, "dyno", "dyno_name", "lines", "source", "tail", "type")
-    dyno, dyno_name, kind = (_string(body, name) for name in ("dyno", "dyno_name", "type"))
-    lines = _number("lines", body.get("lines", 100), most=10**9)
+    only(body, "dyno", "dyno_name", "lines", "source", "tail", "type")
+    dyno, dyno_name, kind = (string(body, name) for name in ("dyno", "dyno_name", "type"))
+    lines = number("lines", body.get("lines", 100), most=10**9)
     return LogplexSession(
-        Filter(dyno or dyno_name or kind, _string(body, "source")), min(lines, BUFFER), _flag(body, "tail")
+        Filter(dyno or dyno_name or kind, string(body, "source")), min(lines, BUFFER), flag(body, "tail")
     )
 
 
@@ -85,29 +90,31 @@ def config_changes(body: dict[str, Any]) -> dict[str, str | None]:
     """Return config vars to set, or to remove (None)."""
     for name in body:
         if not _NAME.fullmatch(name) or name.startswith(("__", "HEROKU_")):
-            raise invalid_params(f"Config var name {_shown(name)} is invalid: letters, digits and _ only.")
+            raise invalid_params(f"Config var name {shown(name)} is invalid: letters, digits and _ only.")
     return {name: None if value is None else _config(name, value) for name, value in body.items()}
 
 
 def app_request(body: dict[str, Any]) -> tuple[str | None, str, str]:
     """Return name, region and stack of an app create."""
-    _only(body, "feature_flags", "name", "region", "stack")
-    _texts(body, "feature_flags")
-    region = _one_of("region", body.get("region"), REGIONS) or REGIONS[0]
-    return _app_name(body.get("name")), region, _one_of("stack", body.get("stack"), STACKS) or STACK
+    only(body, "feature_flags", "name", "region", "stack")
+    texts(body, "feature_flags")
+    region = one_of("region", body.get("region"), REGIONS) or REGIONS[0]
+    return _app_name(body.get("name")), region, one_of("stack", body.get("stack"), STACKS) or STACK
 
 
 def app_changes(body: dict[str, Any]) -> dict[str, Any]:
     """Return name, maintenance and stack of an app update; None leaves a value as it is."""
-    _only(body, "build_stack", "maintenance", "name")
-    maintenance = _flag(body, "maintenance") if body.get("maintenance") is not None else None
-    stack = _one_of("build_stack", body.get("build_stack"), STACKS)
+    only(body, "build_stack", "maintenance", "name")
+    if type(body.get("maintenance")) is int and body["maintenance"] in {0, 1}:  # as heroku3 sends it
+        body["maintenance"] = bool(body["maintenance"])
+    maintenance = flag(body, "maintenance") if body.get("maintenance") is not None else None
+    stack = one_of("build_stack", body.get("build_stack"), STACKS)
     return {"name": _app_name(body.get("name")), "maintenance": maintenance, "stack": stack}
 
 
 def formation_updates(body: dict[str, Any]) -> list[ScaleUpdate]:
     """Return the updates of a formation batch update."""
-    _only(body, "updates")
+    only(body, "updates")
     updates = body.get("updates")
     if not isinstance(updates, list) or not all(isinstance(update, dict) for update in updates):
         raise invalid_params("updates must be an array of objects.")
@@ -116,7 +123,7 @@ def formation_updates(body: dict[str, Any]) -> list[ScaleUpdate]:
 
 def formation_update(body: dict[str, Any], kind: Any) -> ScaleUpdate:
     """Return one formation update; the size may be `size` or `dyno_size`, the quantity a number or "+1"."""
-    _only(body, "dyno_size", "quantity", "size", "type")
+    only(body, "dyno_size", "quantity", "size", "type")
     if not isinstance(kind, str) or not kind:
         raise invalid_params("type must be the name or id of a process type.")
     quantity = body.get("quantity")
@@ -127,55 +134,111 @@ def formation_update(body: dict[str, Any], kind: Any) -> ScaleUpdate:
 
 def release_request(body: dict[str, Any]) -> ReleaseRequest:
     """Return the parameters of a release create: `slug`, or `release` to roll back to."""
-    _only(body, "description", "oci_image", "release", "slug")
-    slug, release = _string(body, "slug"), _string(body, "release")
-    if _string(body, "oci_image"):
+    only(body, "description", "oci_image", "release", "slug")
+    slug, release = string(body, "slug"), string(body, "release")
+    if string(body, "oci_image"):
         raise invalid_params("oci_image is not supported: the embedded Heroku runs slugs only.")
     if release and not _UUID.fullmatch(release):
         raise invalid_params("release must be the id of a release.")
     if not slug and not release:
         raise invalid_params("Require params: slug.")
-    return ReleaseRequest(slug, release, _string(body, "description"))
+    return ReleaseRequest(slug, release, string(body, "description"))
 
 
 def slug_request(body: dict[str, Any]) -> EmulatedSlug:
     """Return the slug of a slug create."""
-    _only(body, "buildpack_provided_description", "checksum", "commit", "commit_description", "process_types", "stack")
+    only(body, "buildpack_provided_description", "checksum", "commit", "commit_description", "process_types", "stack")
     return EmulatedSlug(
         _process_types(body.get("process_types")),
-        _one_of("stack", body.get("stack"), STACKS) or STACK,
+        one_of("stack", body.get("stack"), STACKS) or STACK,
         _checksum(body),
-        _string(body, "commit"),
-        _string(body, "commit_description"),
-        _string(body, "buildpack_provided_description"),
+        string(body, "commit"),
+        string(body, "commit_description"),
+        string(body, "buildpack_provided_description"),
     )
 
 
 def build_request(body: dict[str, Any]) -> EmulatedBuild:
     """Return the build of a build create."""
-    _only(body, "buildpacks", "source_blob")
+    only(body, "buildpacks", "source_blob")
     source = body.get("source_blob")
     if not isinstance(source, dict):
         raise invalid_params("Require params: source_blob.")
-    _only(source, "checksum", "url", "version", "version_description")
-    url = _string(source, "url")
+    only(source, "checksum", "url", "version", "version_description")
+    url = string(source, "url")
     if not url:
         raise invalid_params("source_blob.url must be the get_url of a source.")
-    texts = _string(source, "version"), _string(source, "version_description")
+    texts = string(source, "version"), string(source, "version_description")
     return EmulatedBuild(url, *texts, _checksum(source), _buildpacks(body.get("buildpacks")))
+
+
+def app_filter(body: dict[str, Any]) -> set[str] | None:
+    """Return the ids of the apps to list, None for all."""
+    only(body, "in")
+    wanted = body.get("in") or {}
+    if not isinstance(wanted, dict):
+        raise invalid_params("in must be an object.")
+    only(wanted, "id")
+    return set(texts(wanted, "id")) if wanted.get("id") is not None else None
+
+
+def feature_change(body: dict[str, Any]) -> bool:
+    """Return whether a feature is switched on."""
+    only(body, "enabled")
+    if body.get("enabled") is None:
+        raise invalid_params("Require params: enabled.")
+    return flag(body, "enabled")
+
+
+def buildpack_updates(body: dict[str, Any]) -> list[str]:
+    """Return the names or URLs of buildpacks."""
+    only(body, "updates")
+    updates = body.get("updates")
+    if not isinstance(updates, list) or not all(isinstance(each, dict) for each in updates):
+        raise invalid_params("updates must be an array of objects.")
+    for each in updates:
+        only(each, "buildpack")
+    return [text("buildpack", each.get("buildpack")) for each in updates]
+
+
+def authorization_change(body: dict[str, Any]) -> str | None:
+    """Return the new description of an authorization."""
+    only(body, "client", "description")
+    if body.get("client") is not None:
+        raise not_done("OAuth clients")
+    return string(body, "description")
+
+
+def app_setup(body: dict[str, Any]) -> AppSetupRequest:
+    """Return the parameters of an app setup."""
+    only(body, "app", "overrides", "source_blob")
+    app, overrides, source = (_object(body, name) for name in ("app", "overrides", "source_blob"))
+    only(app, "locked", "name", "organization", "personal", "region", "space", "stack")
+    only(overrides, "buildpacks", "env")
+    settings = {name: value for name, value in app.items() if name in {"name", "region", "stack"}}
+    env = _object(overrides, "env")
+    build = build_request({"source_blob": source, "buildpacks": overrides.get("buildpacks")})
+    return AppSetupRequest(*app_request(settings), {name: _config(name, value) for name, value in env.items()}, build)
+
+
+def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise invalid_params(f"{name} must be an object.")
+    return value or {}
 
 
 def authorization_request(body: dict[str, Any]) -> Grant:
     """Return the grant of an authorization create; the official CLI sends seconds as text, and no scope for global."""
-    _only(body, "client", "description", "expires_in", "scope")
-    if _string(body, "client"):
+    only(body, "client", "description", "expires_in", "scope")
+    if string(body, "client"):
         raise invalid_params("client is not supported: the embedded Heroku has no OAuth clients.")
     seconds = body.get("expires_in")
-    seconds = None if seconds is None else _number("expires_in", seconds, most=10**9)
-    scopes = _texts(body, "scope") or ["global"]
+    seconds = None if seconds is None else number("expires_in", seconds, most=10**9)
+    scopes = texts(body, "scope") or ["global"]
     for scope in scopes:
-        _one_of("scope", scope, SCOPES)
-    return Grant(tuple(scopes), _string(body, "description") or Grant.description, seconds)
+        one_of("scope", scope, SCOPES)
+    return Grant(tuple(scopes), string(body, "description") or Grant.description, seconds)
 
 
 def _app_name(name: Any) -> str | None:
@@ -189,17 +252,8 @@ def _app_name(name: Any) -> str | None:
     return name
 
 
-def _one_of(name: str, value: Any, known: Sequence[str]) -> str | None:
-    if value is None:
-        return None
-    for each in known:
-        if isinstance(value, str) and value in {each, fixed_id(each)}:
-            return each
-    raise invalid_params(f"{name} must be one of {', '.join(known)}.")
-
-
 def _quantity(value: Any) -> int | None:
-    return None if value is None else _number("quantity", value, most=MOST_DYNOS)
+    return None if value is None else number("quantity", value, most=MOST_DYNOS)
 
 
 def _new_size(body: dict[str, Any]) -> str | None:
@@ -207,7 +261,7 @@ def _new_size(body: dict[str, Any]) -> str | None:
     if size is None:
         size = body.get("size")
     elif isinstance(size, dict):
-        _only(size, "id", "name")
+        only(size, "id", "name")
         size = size.get("name") or size.get("id")
     return None if size is None else _size(size)
 
@@ -218,14 +272,14 @@ def _process_types(types: Any) -> dict[str, str]:
     for kind, command in types.items():
         if not _TYPE.fullmatch(kind) or not isinstance(command, str):
             raise invalid_params(
-                f"process type {_shown(kind)} must have a name of letters, digits, - and _, and a command."
+                f"process type {shown(kind)} must have a name of letters, digits, - and _, and a command."
             )
-        _checked_text(kind, command)
+        checked_text(kind, command)
     return types
 
 
 def _checksum(body: dict[str, Any]) -> str | None:
-    checksum = _string(body, "checksum")
+    checksum = string(body, "checksum")
     if checksum and not _CHECKSUM.fullmatch(checksum):
         raise invalid_params("checksum must be `SHA256:` and 64 hexadecimal digits.")
     return checksum
@@ -237,51 +291,16 @@ def _buildpacks(value: Any) -> list[dict[str, str]] | None:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise invalid_params("buildpacks must be an array of objects.")
     for each in value:
-        _only(each, "name", "url")
-        _string(each, "name")
-        _string(each, "url")
+        only(each, "name", "url")
+        string(each, "name")
+        string(each, "url")
     return value
-
-
-def _texts(body: dict[str, Any], name: str) -> list[str]:
-    value = body.get(name)
-    if value is not None and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
-        raise invalid_params(f"{name} must be an array of strings.")
-    return value or []
 
 
 def _config(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise invalid_params(f"Config var {_shown(name)} must be a string.")
-    return _checked_text(name, value)
-
-
-def _only(body: dict[str, Any], *known: str) -> None:
-    if unknown := sorted(set(body) - set(known)):
-        raise invalid_params(f"Unknown params: {', '.join(map(_shown, unknown))}.")
-
-
-def _shown(name: str) -> str:
-    return ascii(name[:100])
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise invalid_params(f"{name} must be a string that is not empty.")
-    return _checked_text(name, value)
-
-
-def _checked_text(name: str, value: str) -> str:
-    """Refuse a string that cannot be passed to a process."""
-    try:
-        length = len(value.encode())
-    except UnicodeEncodeError:
-        raise invalid_params(f"{_shown(name)} is not valid Unicode text.") from None
-    if "\0" in value:
-        raise invalid_params(f"{_shown(name)} contains a NUL character.")
-    if length + len(name) >= LONGEST_TEXT:
-        raise invalid_params(f"{_shown(name)} is too long: {length} bytes of at most {LONGEST_TEXT}.")
-    return value
+        raise invalid_params(f"Config var {shown(name)} must be a string.")
+    return checked_text(name, value)
 
 
 def _env(env: Any) -> dict[str, str]:
@@ -291,7 +310,7 @@ def _env(env: Any) -> dict[str, str]:
         raise invalid_params("env must be an object.")
     for name in env:
         if not _NAME.fullmatch(name):
-            raise invalid_params(f"env name {_shown(name)} is invalid: letters, digits and _ only.")
+            raise invalid_params(f"env name {shown(name)} is invalid: letters, digits and _ only.")
     variables = {name: _variable(name, value) for name, value in env.items()}
     if sum(len(name) + len(value.encode()) for name, value in variables.items()) > LONGEST_ENV:
         raise invalid_params(f"env is too large: at most {LONGEST_ENV} bytes.")
@@ -303,8 +322,8 @@ def _variable(name: str, value: Any) -> str:
     if name in {"COLUMNS", "LINES"} and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, str):
-        return _checked_text(name, value)
-    raise invalid_params(f"{_shown(name)} must be a string.")
+        return checked_text(name, value)
+    raise invalid_params(f"{shown(name)} must be a string.")
 
 
 def _size(size: Any) -> str:
@@ -327,30 +346,7 @@ def _type(kind: Any) -> str:
 def _seconds(value: Any) -> int | None:
     if value is None:
         return None
-    seconds = _number("time_to_live", value, most=LONGEST_LIFE)
+    seconds = number("time_to_live", value, most=LONGEST_LIFE)
     if seconds < 1:
         raise invalid_params("time_to_live must be at least 1 second.")
     return seconds
-
-
-def _number(name: str, value: Any, *, most: int) -> int:
-    """Return a number; the official CLI sends some as text."""
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise invalid_params(f"{name} must be a whole number from 0 to {most}.")
-    return value
-
-
-def _flag(body: dict[str, Any], name: str) -> bool:
-    value = body.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise invalid_params(f"{name} must be true or false.")
-    return bool(value)
-
-
-def _string(body: dict[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise invalid_params(f"{name} must be a string.")
-    return value or None

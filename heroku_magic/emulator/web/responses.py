@@ -8,9 +8,13 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.emulator.state import EMAIL, STACK, fixed_id
+from heroku_magic.emulator.errors import not_found
+from heroku_magic.emulator.state import EMAIL, FEATURES, STACK, fixed_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from heroku_magic.emulator.app_setups import AppSetup
     from heroku_magic.emulator.authorizations import Grant
     from heroku_magic.emulator.code.blobs import Blob
     from heroku_magic.emulator.logs.logplex import LogplexSession
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_ARTICLES = {"runtime-dyno-metadata": "dyno-metadata"}
 _STACKS_SINCE = datetime(2022, 6, 1, tzinfo=timezone.utc)
 
 
@@ -149,7 +154,7 @@ def build(app: EmulatedApp, build: EmulatedBuild, *, base: str) -> Json:
     """Return a build."""
     return {
         "app": {"id": app.id},
-        "buildpacks": build.buildpacks,
+        "buildpacks": build.buildpacks or [_buildpack(each) for each in app.buildpacks or ["heroku/python"]],
         "created_at": when(build.created_at),
         "generation": "cedar",
         "id": build.id,
@@ -264,6 +269,95 @@ def dyno_size(size: Size) -> Json:
     }
 
 
+def region(name: str) -> Json:
+    """Return a region."""
+    country, locale = ("United States", "Virginia") if name == "us" else ("Europe", "Ireland")
+    since = when(_STACKS_SINCE)
+    return {
+        **_named(name),
+        "country": country,
+        "created_at": since,
+        "description": country,
+        "locale": locale,
+        "private_capable": False,
+        "provider": {"name": "amazon-web-services", "region": "us-east-1" if name == "us" else "eu-west-1"},
+        "updated_at": since,
+    }
+
+
+def generation() -> Json:
+    """Return the generation that the emulator behaves like."""
+    since = when(_STACKS_SINCE)
+    return {**_named("cedar"), "created_at": since, "updated_at": since}
+
+
+def feature(app: EmulatedApp, name: str) -> Json:
+    """Return a feature of an app."""
+    return {
+        "created_at": when(app.created_at),
+        "description": FEATURES[name],
+        "display_name": name.replace("-", " ").capitalize(),
+        "doc_url": f"https://devcenter.heroku.com/articles/{_ARTICLES.get(name, name)}",
+        "enabled": name in app.features,
+        "feedback_email": EMAIL,
+        "id": fixed_id(f"{name}.{app.id}"),
+        "name": name,
+        "state": "general",
+        "updated_at": when(app.updated_at),
+    }
+
+
+def buildpack_installations(app: EmulatedApp) -> list[Json]:
+    """Return the buildpacks of an app in their order."""
+    return [{"buildpack": _buildpack(each), "ordinal": number} for number, each in enumerate(app.buildpacks)]
+
+
+def domain(app: EmulatedApp) -> Json:
+    """Return the domain that every app has."""
+    since = when(app.created_at)
+    return {
+        "acm_status": None,
+        "acm_status_reason": None,
+        "app": _app(app),
+        "cname": None,
+        "created_at": since,
+        "hostname": f"{app.name}.localhost",
+        "id": fixed_id(f"domain.{app.id}"),
+        "kind": "heroku",
+        "sni_endpoint": None,
+        "status": "none",
+        "updated_at": since,
+    }
+
+
+def app_setup(setup: AppSetup, *, base: str) -> Json:
+    """Return an app setup."""
+    return {
+        "app": _app(setup.runtime.app),
+        "build": {
+            "id": setup.build.id,
+            "output_stream_url": output_url(base, setup.build.output),
+            "status": setup.build.status,
+        },
+        "created_at": when(setup.created_at),
+        "failure_message": setup.failure,
+        "id": setup.id,
+        "manifest_errors": setup.errors,
+        "postdeploy": None,
+        "resolved_success_url": None,
+        "status": setup.status,
+        "updated_at": when(setup.build.updated_at),
+    }
+
+
+def named(identity: str, known: Iterable[Json], kind: str) -> Json:
+    """Return an object by id or name, or raise a 404."""
+    for each in known:
+        if identity in {each["id"], each["name"]}:
+            return each
+    raise not_found(kind)
+
+
 def log_session(session: LogplexSession, url: str) -> Json:
     """Return a log session. Its URL is all that is needed to read the log."""
     created = when(session.created_at)
@@ -272,6 +366,15 @@ def log_session(session: LogplexSession, url: str) -> Json:
 
 def _named(name: str) -> Json:
     return {"id": fixed_id(name), "name": name}
+
+
+def _buildpack(name: str) -> Json:
+    """Return a buildpack by a URL, or by the name that Heroku's registry has for it."""
+    if name.startswith("urn:buildpack:"):
+        name = name.removeprefix("urn:buildpack:")
+    if "://" in name:
+        return {"name": name, "url": name}
+    return {"name": name, "url": f"https://buildpack-registry.s3.amazonaws.com/buildpacks/{name}.tgz"}
 
 
 def _app(app: EmulatedApp) -> Json:
