@@ -12,6 +12,7 @@ from heroku_magic.emulator.code.blobs import Blobs
 from heroku_magic.emulator.context import Context
 from heroku_magic.emulator.dynos.watch import memory_by_group
 from heroku_magic.emulator.errors import StartError, invalid_params, not_found
+from heroku_magic.emulator.journal import RequestJournal
 from heroku_magic.emulator.rate_limit import CAPACITY, RequestBudget
 from heroku_magic.emulator.runtime import AppRuntime
 from heroku_magic.emulator.state import APP_NAME, EmulatedApp, now, set_clock_ahead
@@ -65,6 +66,7 @@ class Platform:
         self.timings = timings
         self.faults = faults
         self.rate_limit = RequestBudget(requests_left)
+        self.journal = RequestJournal()
         self.authorizations = Authorizations(self.token)
         self.apps: list[AppRuntime] = []
         self.setups: dict[str, AppSetup] = {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
     from heroku_magic.emulator.authorizations import Grant
+    from heroku_magic.emulator.journal import JournalEntry
     from heroku_magic.emulator.platform import Platform
     from heroku_magic.emulator.runtime import AppRuntime
     from heroku_magic.emulator.state import EmulatedApp
@@ -118,6 +119,7 @@ class ApiHandler(LocalHandler):
     # What Heroku does by these methods, and the emulator does not.
     absent: ClassVar[Mapping[str, str]] = {}
     _is_comparing = False
+    _entry: JournalEntry | None = None
     # The scopes for reading (GET) and for everything else; https://devcenter.heroku.com/articles/oauth#scopes
     reads = READ
     writes = WRITE
@@ -125,6 +127,8 @@ class ApiHandler(LocalHandler):
     def prepare(self) -> None:
         """Check origin, token, version, scope and budget, in this order."""
         super().prepare()
+        if not self.request.path.startswith("/emulator/"):
+            self._entry = self.platform.journal.add(self.request)
         grant = self.platform.authorizations.for_token(sent_token(self.request))
         if grant is None:
             raise errors.unauthorized()
@@ -141,6 +145,11 @@ class ApiHandler(LocalHandler):
             request_faults.strike(self, self.platform.faults)
         if "If-Match" in self.request.headers:
             self._check_precondition(self.request.headers["If-Match"])
+
+    def on_finish(self) -> None:
+        """Note the status in the journal."""
+        if self._entry is not None:
+            self._entry.status = self.get_status()
 
     def head(self, *arguments: str) -> Awaitable[None] | None:
         """`HEAD`: the headers of a GET."""

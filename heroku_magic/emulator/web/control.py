@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import GLOBAL
 from heroku_magic.emulator.state import set_clock_ahead
@@ -42,6 +44,22 @@ class AuthorityHandler(ApiHandler):
     def get(self) -> None:
         """`GET /emulator/authority`."""
         self.respond({"certificate": self.platform.certificate.authority.read_text(encoding="ascii")})
+
+
+class JournalHandler(ApiHandler):
+    """The requests since the start; those to the emulator's own routes are left out."""
+
+    reads = writes = GLOBAL
+    is_free = is_spared = True
+
+    def get(self) -> None:
+        """`GET /emulator/journal`: method, path, body and status of each."""
+        self.respond([asdict(entry) for entry in self.platform.journal.entries])
+
+    def delete(self) -> None:
+        """`DELETE /emulator/journal`: forget them."""
+        self.platform.journal.entries.clear()
+        self.respond([])
 
 
 class RequestsHandler(ApiHandler):

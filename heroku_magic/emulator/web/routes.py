@@ -73,6 +73,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     "/oauth/sessions/~": oauth.SessionHandler,
     "/emulator/authority": control.AuthorityHandler,
     "/emulator/faults": control.FaultsHandler,
+    "/emulator/journal": control.JournalHandler,
     "/emulator/requests": control.RequestsHandler,
     "/filters/apps": fact_handlers.AppFilterHandler,
     "/generations": fact_handlers.GenerationsHandler,
