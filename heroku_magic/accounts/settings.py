@@ -39,7 +39,8 @@ _GIT_URL = re.compile(r"(?:(?:ssh://)?git@heroku\.com[:/]|https://git\.heroku\.c
 class Settings:
     """What a connection needs. `app` is None for the embedded Heroku, which serves `worker`.
 
-    is_embedded: the app was created on the embedded Heroku. prices: dollars per month by dyno size.
+    is_embedded: the app was created on the embedded Heroku. warm: runs use warm dynos where they can. prices: dollars
+    per month by dyno size.
     """
 
     app: str | None = None
@@ -49,6 +50,7 @@ class Settings:
     timeout: int = DEFAULT_TIMEOUT
     pace: int = DEFAULT_PACE
     is_embedded: bool = False
+    warm: bool = False
     prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH)
 
     @property
@@ -117,6 +119,7 @@ def resolve(
     timeout: int | None = None,
     pace: int | None = None,
     prices: Mapping[str, float] | None = None,
+    warm: bool = False,
 ) -> Settings:
     """Return the settings by these choices, the environment and git.
 
@@ -128,7 +131,7 @@ def resolve(
         raise SettingsError(f"timeout is {seconds}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
     known = {**DOLLARS_PER_MONTH, **{name.lower(): price for name, price in (prices or {}).items()}}
     pace = DEFAULT_PACE if pace is None else pace
-    settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=known)
+    settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=known, warm=warm)
     config = config or notebook_choice()
     for choice in (option, config):
         if choice.is_local:

@@ -46,6 +46,7 @@ def connect(
     timeout: int | None = None,
     pace: int | None = None,
     prices: Mapping[str, float] | None = None,
+    warm: bool = False,
     config: Choice | None = None,
     say: MessageCallback = show_notice,
 ) -> Heroku:
@@ -70,6 +71,8 @@ def connect(
         removes the limit. The embedded Heroku has none.
     prices
         Dollars per month by dyno size, if they differ from Heroku's list prices.
+    warm
+        Run tasks, cells and functions on warm dynos where that is possible, and otherwise on dynos of their own.
     config
         The notebook's configuration, for values that are not given here.
     say
@@ -93,7 +96,7 @@ def connect(
     """
     option = Choice(app=app, remote=remote, local=local, worker=worker)
     try:
-        chosen = settings_.resolve(option, config, size=size, timeout=timeout, pace=pace, prices=prices)
+        chosen = settings_.resolve(option, config, size=size, timeout=timeout, pace=pace, prices=prices, warm=warm)
     except NoApp:
         raise _no_app() from None
     return _connect_local(chosen, say) if chosen.is_local else _connect_remote(chosen, say)

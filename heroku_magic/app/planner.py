@@ -47,6 +47,7 @@ class Planner:
         self._connection = connection
         self._catalog = catalog
         self._config_names: dict[str, frozenset[str]] = {}
+        self.warm_idle = 0.0  # seconds that a warm dyno waits, and is billed, after its last call
         self.preflight = Preflight(connection.client, connection.app)
         self.bundler = Bundler(connection, catalog)
 
@@ -90,9 +91,9 @@ class Planner:
             return replace(spec, is_compound=not runs_helper_only(options.command))
         chosen, env = self._checked(task, values, options)
         spec = self._spec(chosen.name, chosen.name, env, options)
-        if options.warm:
+        if options.warm or (spec.is_warm and helper_task(chosen.command)):
             return replace(spec, module=warm_module(chosen))
-        return replace(spec, is_compound=not runs_helper_only(chosen.command))
+        return replace(spec, is_warm=False, is_compound=not runs_helper_only(chosen.command))
 
     def bundle(
         self, code: str | Callable[..., Any], values: Mapping[str, Any], names: Iterable[str], options: RunOptions
@@ -164,6 +165,7 @@ class Planner:
             env = {**env, "RUN_PACE": str(settings.pace)}
             if warning := self.preflight.check(timeout):
                 notify(warning)
+        falls_back = settings.warm and not (options.warm or options.detach or options.command is not None)
         spec = RunSpec(
             self._connection.app,
             self._connection.app_name,
@@ -176,11 +178,12 @@ class Planner:
             is_detached=options.detach,
             is_local=settings.is_local,
             allow_pickle=options.allow_pickle,
-            is_warm=options.warm,
+            is_warm=options.warm or falls_back,
+            falls_back=falls_back,
             requirements=_requirements(settings.worker),
             prices=settings.prices,
         )
-        return spec if options.max_cost is None else _within_budget(spec, options.max_cost)
+        return spec if options.max_cost is None else _within_budget(spec, options.max_cost, self.warm_idle)
 
     def _clashes(self, parameters: Mapping[str, Any], options: RunOptions) -> list[str]:
         """The parameters that would silently replace the app's config vars, as nothing declares them."""
@@ -307,14 +310,24 @@ def second_price(spec: RunSpec) -> float:
     return price
 
 
-def _within_budget(spec: RunSpec, dollars: float) -> RunSpec:
+def _within_budget(spec: RunSpec, dollars: float, warm_idle: float) -> RunSpec:
     """The spec, its timeout shortened to what the budget pays for."""
-    price = second_price(spec)
+    price, idle = second_price(spec), warm_idle if spec.is_warm else 0.0
+    if idle and price * (idle + 1) > dollars:
+        raise InvalidOptions(warm_refusal(dollars, price * idle, idle))
     if price > dollars:
         raise InvalidOptions(
             f"--max-cost {dollars:g} is less than one second of {spec.size} costs (${price:.2g}). Raise the limit."
         )
-    return replace(spec, timeout=min(spec.timeout, int(dollars / price))) if price else spec
+    return replace(spec, timeout=min(spec.timeout, int(dollars / price - idle))) if price else spec
+
+
+def warm_refusal(dollars: float, price: float, idle: float) -> str:
+    """Return why a budget is too small for a warm dyno."""
+    return (
+        f"--max-cost {dollars:g} is less than a warm dyno costs in the {idle:g} s that it waits after its last call "
+        f"(${price:.2g}). Raise the limit, leave out --warm, or let it wait for less time (%heroku warm 1 --idle 30)."
+    )
 
 
 def _requirements(folder: Path | None) -> Path | None:

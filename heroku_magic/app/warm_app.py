@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from heroku_magic.app.management import ManagedApp
+from heroku_magic.app.planner import second_price, warm_refusal
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.runs.options import LONGEST_TIMEOUT, check_count
 from heroku_magic.runs.runner import Runner
@@ -34,6 +35,7 @@ class WarmApp(ManagedApp):
     def __init__(self, client: HerokuClient, app: str, settings: Settings, on_message: MessageCallback = print) -> None:
         super().__init__(client, app, settings, on_message)
         self._warm = WarmDynos(client, self._release_number)
+        self._planner.warm_idle = self._warm.idle
 
     def warm(
         self, count: int | None = None, *, size: str | None = None, idle: float = IDLE, life: int = LONGEST_TIMEOUT
@@ -77,7 +79,7 @@ class WarmApp(ManagedApp):
         if count == 0:
             self._warm.stop()
         elif count:
-            self._warm.idle, self._warm.life = idle, life
+            self._warm.idle, self._warm.life = self._planner.warm_idle, _ = idle, life
             self._warm.scale(count, self._warm_spec(size))
         return self._warm.running()
 
@@ -117,8 +119,13 @@ class WarmApp(ManagedApp):
             return options, None
         self._refuse_too_many(options.jobs or 0, spec.size)
         jobs = min(options.jobs or MOST_IN_SWEEP, count)
+        budget = options.max_cost
+        if budget is not None:
+            idle_price = second_price(spec) * self._warm.idle  # of the dyno that stays
+            if (budget := budget - idle_price) <= 0:
+                raise InvalidOptions(warm_refusal(options.max_cost or 0.0, idle_price, self._warm.idle))
         self._warm.extend_for_sweep(spec.size, jobs)
-        return replace(options, jobs=jobs), self._runner(spec)
+        return replace(options, jobs=jobs, max_cost=budget), self._runner(spec)
 
     def _release_number(self) -> int | None:
         release = self._catalog.release()

@@ -47,6 +47,9 @@ class VerbGroup(Magics):
         allow_none=True,
         help="False: remember no runs. A folder: remember them in its folder .heroku. True: also in the home folder.",
     ).tag(config=True)
+    warm = Bool(
+        default_value=False, help="Keep the dynos of cells for the next ones, which then need no boot, as --warm does."
+    ).tag(config=True)
     quiet = Bool(default_value=False, help="Show no log and no status of runs that succeed.").tag(config=True)
     verbose = Bool(default_value=False, help="Show Heroku's own log lines, timestamps and full tracebacks.").tag(
         config=True
@@ -74,6 +77,7 @@ class VerbGroup(Magics):
             timeout=self.timeout,
             pace=self.pace,
             prices=self.prices,
+            warm=self.warm,
             config=self._choice(),
         )
         if "worker" in options and heroku.settings.worker:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 PATIENCE = 1.0  # seconds within which a thread whose start was interrupted shows that it runs
 
 
-def start_thread(work: Callable[[], None], name: str, on_failure: Callable[[BaseException], None]) -> None:
+def start_thread(work: Callable[[], object], name: str, on_failure: Callable[[BaseException], None]) -> None:
     """Start a daemon thread. on_failure: called if the thread does not run; an interrupt is raised again."""
     is_live = threading.Event()
 

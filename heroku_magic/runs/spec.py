@@ -24,8 +24,8 @@ class RunSpec:
     time limit in seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs
     on the embedded Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a
     function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module.
-    requirements: the file of a served folder that lists the app's packages. request: what the ledger keeps of it.
-    prices: dollars per month by dyno size.
+    falls_back: that is only a default, so a dyno of its own will do. requirements: the file of a served folder that
+    lists the app's packages. request: what the ledger keeps of it. prices: dollars per month by dyno size.
     """
 
     app: str
@@ -41,6 +41,7 @@ class RunSpec:
     is_compound: bool = False
     allow_pickle: bool = False
     is_warm: bool = False
+    falls_back: bool = False
     module: str | None = None
     requirements: Path | None = None
     request: RunRequest = field(default_factory=RunRequest, repr=False)

@@ -11,16 +11,21 @@ import selectors
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import AttachFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from heroku_magic.text.secret import Secret
 
 CONNECT_TIMEOUT = 5.0  # seconds: a closed port must not cost more
-GREETING_TIMEOUT = 30.0  # seconds, as long as Heroku itself waits for the other side (R13)
+GREETING_TIMEOUT = 30.0  # seconds after the dyno is up, as long as Heroku itself waits for the other side (R13)
+GREETING_LOOK = 5.0  # seconds between two looks whether it is up
+LONGEST_BOOT = 120.0
 MAX_GREETING = 100  # bytes
 READ_BYTES = 1 << 18
 _URL = re.compile(r"rendezvous://([a-z0-9.-]+):([0-9]{1,5})/(\S+)", re.IGNORECASE)
@@ -79,8 +84,13 @@ class DynoConnection:
             selector.select()
 
 
-def connect(url: Secret, context: ssl.SSLContext) -> tuple[DynoConnection, bytes]:
-    """Return a connection to the dyno, and what it has sent already. Raises AttachFailed."""
+def connect(
+    url: Secret, context: ssl.SSLContext, is_up: Callable[[], bool] = lambda: True
+) -> tuple[DynoConnection, bytes]:
+    """Return a connection to the dyno, and what it has sent already. Raises AttachFailed.
+
+    is_up: returns whether the dyno has booted.
+    """
     match = _URL.fullmatch(url.reveal())
     if match is None:
         scheme = url.reveal().partition(":")[0]
@@ -88,8 +98,10 @@ def connect(url: Secret, context: ssl.SSLContext) -> tuple[DynoConnection, bytes
         raise AttachFailed(f"Heroku offers another kind of connection ({scheme[:20]}://) to this dyno, {reason}.")
     host, port, secret = match[1], int(match[2]), match[3]
     try:
+        deadline = time.monotonic() + CONNECT_TIMEOUT
         plain = socket.create_connection((host, port), CONNECT_TIMEOUT)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.settimeout(max(deadline - time.monotonic(), 0.1))
         tls = context.wrap_socket(plain, server_hostname=host)
     except OSError as error:
         raise AttachFailed(
@@ -97,9 +109,9 @@ def connect(url: Secret, context: ssl.SSLContext) -> tuple[DynoConnection, bytes
             "Many networks block it: allow outgoing connections to it, or run without --warm."
         ) from None
     try:
-        tls.settimeout(GREETING_TIMEOUT)
+        tls.settimeout(GREETING_LOOK)
         tls.sendall(f"{secret}\r\n".encode())
-        rest = _read_greeting(tls)
+        rest = _read_greeting(tls, is_up)
     except OSError as error:
         tls.close()
         raise AttachFailed(f"The dyno did not answer ({error.strerror or type(error).__name__}).") from None
@@ -109,10 +121,17 @@ def connect(url: Secret, context: ssl.SSLContext) -> tuple[DynoConnection, bytes
     return DynoConnection(tls), rest
 
 
-def _read_greeting(tls: ssl.SSLSocket) -> bytes:
-    received = b""
+def _read_greeting(tls: ssl.SSLSocket, is_up: Callable[[], bool]) -> bytes:
+    received, began, up_at = b"", time.monotonic(), None
     while b"\n" not in received:
-        data = tls.recv(4096)
+        try:
+            data = tls.recv(4096)
+        except TimeoutError:
+            now = time.monotonic()
+            up_at = up_at or (now - GREETING_LOOK if is_up() else None)
+            if now >= (began + LONGEST_BOOT if up_at is None else up_at + GREETING_TIMEOUT):
+                raise
+            continue
         received += data
         if not data or len(received) > MAX_GREETING + 4096:
             break

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.api.dyno_sizes import memory_bytes
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.build import server_modules
-from heroku_magic.errors import ApiError, AttachFailed, LogStreamError, Unreachable
+from heroku_magic.errors import ApiError, AttachFailed, LogStreamError, NotFound, Unreachable
 from heroku_magic.protocol.channel import ChannelReader, ChannelWriter
 from heroku_magic.protocol.records import RunKey, hide_keys
 from heroku_magic.runs import registry
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from heroku_magic.warm.rendezvous import DynoConnection
 
 PING_INTERVAL = 15.0  # seconds; the dyno ends after 60 without a sign of the notebook
+SILENCE = 60.0  # seconds without a sign of the dyno after which its connection counts as broken
 HELLO_TIMEOUT = 30.0  # seconds from the connection to the first record, which a boot of Python precedes
 
 
@@ -112,13 +113,22 @@ class WarmDyno:
             raise
 
     def _connect(self, url: Secret) -> None:
-        self._connection, rest = connect(url, self._context)
+        self._connection, rest = connect(url, self._context, self._is_up)
         self._send("modules", server_modules())
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(HELLO_TIMEOUT) or self._ended.is_set():
             raise AttachFailed("The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`.")
         self._send("ping", {"at": time.monotonic()})
         start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
+
+    def _is_up(self) -> bool:
+        """Return whether the API says that the dyno has booted."""
+        try:
+            return self._client.dyno(self.spec.app, self.info.name).state != "starting"
+        except NotFound:
+            return True  # it has ended, or is not visible yet
+        except ApiError:
+            return False
 
     @property
     def info(self) -> Dyno:
@@ -169,9 +179,15 @@ class WarmDyno:
         if self._ended.is_set():
             return False
         self._end()
-        with suppress(ApiError):
-            self._guard.stop_own()
+        self._stop()
         return True
+
+    def _stop(self) -> None:
+        """Ask for the dyno's end, which that of its connection should bring anyway; again until it is gone."""
+        try:
+            self._guard.stop_own()
+        except ApiError:
+            start_thread(self._guard.stop_and_wait, f"heroku-stop-{self.id}", lambda _: None)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the connection has ended."""
@@ -240,10 +256,11 @@ class WarmDyno:
 
     def _ping(self) -> None:
         try:
-            while not self._ended.wait(PING_INTERVAL):
+            while not self._ended.wait(PING_INTERVAL) and time.monotonic() - self._heard_at < SILENCE:
                 self._send("ping", {"at": time.monotonic()})
         except OSError:
-            self._end()
+            pass  # the connection is broken
+        self._end()
 
     def _read(self, buffer: bytes) -> None:
         connection = self._connection
@@ -255,6 +272,7 @@ class WarmDyno:
                 if not data:
                     break
                 buffer += data
+                self._heard_at = time.monotonic()
         except (OSError, ValueError):  # the connection is broken, or what it carries
             return
         finally:
@@ -328,7 +346,10 @@ class WarmDyno:
         self._hello.set()
         if (connection := self._connection) is not None:
             connection.end()
-        for call in [*self._calls.values()]:
+        calls = [*self._calls.values()]
+        if calls:  # the dyno may not know that the connection is broken
+            start_thread(self._stop, f"heroku-stop-{self.id}", lambda _: None)
+        for call in calls:
             call.sink(LogStreamError(f"The connection to {self.dyno} broke during the call, which may have run."))
         registry.discard(self.id)
         self._on_change()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from heroku_magic.bundle.build import COMMAND, server_env
 from heroku_magic.runs.create_dyno import Stopped
 from heroku_magic.runs.options import LONGEST_TIMEOUT
 from heroku_magic.text.notifier import notify
+from heroku_magic.warm.boot import Boot
 from heroku_magic.warm.warm_dyno import WarmDyno
 
 if TYPE_CHECKING:
@@ -29,17 +31,19 @@ TICK = 0.2  # seconds between two looks at whether a waiting call was cancelled
 class WarmDynos:
     """What `warm=True` uses. `target`: how many dynos of a size calls may boot.
 
-    release: returns the number of the app's current release.
+    release: returns the number of the app's current release. has_failed: no connection could be made, so that calls
+    for which this is only the default run through the log.
     """
 
     def __init__(self, client: HerokuClient, release: Callable[[], int | None]) -> None:
         self.target: dict[str | None, int] = {}
         self._in_sweeps: dict[str | None, list[int]] = {}
-        self.idle, self.life = IDLE, LONGEST_TIMEOUT
+        self.idle, self.life, self.has_failed = IDLE, LONGEST_TIMEOUT, False
         self._client, self._release = client, release
         self._changed = threading.Condition()
         self._dynos: list[WarmDyno] = []
-        self._booting = 0
+        self._boots: dict[str | None, list[Boot]] = {}  # by size
+        self._has_named_price = False
 
     def running(self) -> list[WarmDyno]:
         """Return those that run."""
@@ -49,26 +53,35 @@ class WarmDynos:
 
     def acquire(self, spec: RunSpec, is_cancelled: Callable[[], bool]) -> WarmDyno:
         """Return an idle dyno for a call, booted if necessary. Raises Stopped, ApiError or AttachFailed."""
-        while not is_cancelled():
-            self._stop_outdated(self._release())
-            self._stop_idle(lambda idle: [one for one in idle if self._is_too_old(one, spec)])
-            with self._changed:
-                mine = self._of_size(spec.size)
-                if idle := [one for one in mine if not one.is_busy]:
-                    idle[0].is_busy = True
-                    return idle[0]
-                if len(mine) + self._booting < self._wanted(spec.size):
-                    self._booting += 1
-                    break
-                self._changed.wait(TICK)
-        else:
-            raise Stopped
+        own: Boot | None = None
+        other: Boot | None = None
         try:
-            return self._boot(spec)
+            while not is_cancelled():
+                self._stop_outdated(self._release())
+                self._stop_idle(lambda idle: [one for one in idle if self._is_too_old(one, spec)])
+                with self._changed:
+                    for dyno in [one for one in self._of_size(spec.size) if not one.is_busy][:1]:
+                        dyno.is_busy = True
+                        return dyno
+                    for boot in filter(None, (own, other)):
+                        if boot.error is not None:
+                            raise copy(boot.error)
+                    if own is not None and own.is_over:
+                        return own.take()
+                    own, other = self._boots_for(spec, own)
+                    self._changed.wait(TICK)
         finally:
-            with self._changed:
-                self._booting -= 1
-                self._changed.notify_all()
+            if own is not None:
+                own.let_go()
+        raise Stopped
+
+    def _boots_for(self, spec: RunSpec, own: Boot | None) -> tuple[Boot | None, Boot | None]:
+        """Return the boot that a call has started, which is a new one if it may, and another one that is under way."""
+        boots = self._boots_of(spec.size)
+        if own is None and len(self._of_size(spec.size)) + len(boots) < self._wanted(spec.size):
+            self._name_price(spec)
+            own = self._start_boot(spec)
+        return own, next(iter(boots), None)
 
     def lend(self, spec: RunSpec, owner: object) -> WarmDyno | None:
         """Return an idle dyno for calls of a pool, which gives it back with `release`; None if there is none."""
@@ -101,8 +114,22 @@ class WarmDynos:
         """Boot dynos of a size, or stop idle ones, until there are `count`; a call that runs is not interrupted."""
         self.target[spec.size] = count
         self._trim(spec.size)
-        for _ in range(count - len(self._of_size(spec.size))):
-            self._boot(spec).release()
+        with self._changed:
+            missing = count - len(self._of_size(spec.size)) - len(self._boots_of(spec.size))
+            boots = [self._start_boot(spec) for _ in range(missing)]
+        for boot in boots:
+            boot.let_go()
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: all(boot.is_over for boot in boots))
+        except KeyboardInterrupt:
+            del self.target[spec.size]
+            for boot in boots:
+                boot.cancel()
+            raise
+        for boot in boots:
+            if boot.error is not None:
+                raise boot.error
 
     def extend_for_sweep(self, size: str | None, count: int) -> None:
         """Let a sweep have `count` dynos of a size until `forget_sweep`."""
@@ -143,16 +170,45 @@ class WarmDynos:
         is_too_old = dyno.idle_left <= MARGIN or dyno.seconds_left <= min(spec.timeout, self.life / 2)
         return dyno.spec.size == spec.size and is_too_old
 
-    def _boot(self, spec: RunSpec, owner: object = None, idle: float | None = None) -> WarmDyno:
+    def _start_boot(self, spec: RunSpec) -> Boot:
+        """Start to boot a dyno, which any call may have then."""
+        boot = Boot(lambda boot: self._boot(spec, boot=boot), self._notify)
+        self._boots.setdefault(spec.size, []).append(boot)
+        return boot.start()
+
+    def _boots_of(self, size: str | None) -> list[Boot]:
+        """Return the boots of a size that are not over."""
+        self._boots[size] = [boot for boot in self._boots.get(size, ()) if not boot.is_over]
+        return self._boots[size]
+
+    def _name_price(self, spec: RunSpec) -> None:
+        """Name the price, before its first dyno, to a user who did not ask for this one."""
+        if not spec.falls_back or self._has_named_price:
+            return
+        self._has_named_price = True
+        hour = spec.price(spec.size, 3600)
+        price = f"for ${hour:.2g} per hour" if hour else "at the price of its size" if hour is None else "at no price"
+        notify(
+            f"A dyno boots for this cell and stays warm for the next ones, {price}, until no call has come for "
+            f"{_duration(self.idle)}. To end that: %config HerokuMagics.warm = False"
+        )
+
+    def _boot(
+        self, spec: RunSpec, owner: object = None, idle: float | None = None, boot: Boot | None = None
+    ) -> WarmDyno:
         idle = idle or self.idle
         own = replace(spec, task="warm dyno", command=COMMAND, env=server_env(idle), timeout=self.life, module=None)
         dyno = WarmDyno(self._client, own, self._client.tls_context(), idle=idle, on_change=self._notify, owner=owner)
         dyno.is_busy = True
+        if boot is not None:
+            boot.dyno = dyno
         began = time.monotonic()
         dyno.boot()
         with self._changed:
             self._dynos.append(dyno)
-        notify(f"{dyno.dyno} is warm after {time.monotonic() - began:.1f} s. {_idle_message(spec, idle)}")
+        notify(
+            f"{dyno.dyno} is warm after {time.monotonic() - began:.1f} s. {_idle_message(spec, dyno.info.size, idle)}"
+        )
         return dyno
 
     def _stop_outdated(self, release: int | None) -> None:
@@ -166,8 +222,12 @@ class WarmDynos:
             self._changed.notify_all()
 
 
-def _idle_message(spec: RunSpec, idle: float) -> str:
-    time_ = f"{idle / 60:g} min" if idle >= 60 else f"{idle:g} s"
-    price = spec.price(spec.size, idle)
+def _idle_message(spec: RunSpec, size: str, idle: float) -> str:
+    price = spec.price(size, idle)
     cost = f", at most ${price:.2g}" if price else ""
-    return f"It stops by itself after {time_} without a call{cost}; `%heroku warm 0` stops it now."
+    only = " It is an Eco dyno, of which an app has only one: other runs wait until it stops." * (size.lower() == "eco")
+    return f"It stops by itself after {_duration(idle)} without a call{cost}; `%heroku warm 0` stops it now.{only}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"

@@ -1,0 +1,71 @@
+"""The boot of a warm dyno in a thread of its own, so that whoever waits for it can stop waiting."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from heroku_magic.errors import AttachFailed
+from heroku_magic.runs.background import start_thread
+from heroku_magic.text.notifier import keeps_notifications
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heroku_magic.warm.warm_dyno import WarmDyno
+
+
+class Boot:
+    """A boot that has begun. error: why it failed, once it is over.
+
+    make: boots the dyno, which is for whoever started the boot until `let_go`. on_end: called at the end.
+    """
+
+    def __init__(self, make: Callable[[Boot], WarmDyno], on_end: Callable[[], None]) -> None:
+        self.dyno: WarmDyno | None = None
+        self.error: BaseException | None = None
+        self.is_over = self._is_cancelled = self._is_free = False
+        self._lock = threading.Lock()
+        self._make, self._on_end = make, on_end
+
+    def start(self) -> Boot:
+        """Start the thread."""
+        start_thread(keeps_notifications(self._live), "heroku-boot", self._end)
+        return self
+
+    def cancel(self) -> None:
+        """Stop the dyno, whether it is there or still boots."""
+        self._is_cancelled = True
+        if self.dyno is not None:
+            self.dyno.cancel()
+
+    def take(self) -> WarmDyno:
+        """Return the dyno, which `let_go` gives to nobody else then."""
+        if self.dyno is None:
+            raise AttachFailed("The dyno has not booted.")
+        dyno, self.dyno = self.dyno, None
+        return dyno
+
+    def let_go(self) -> None:
+        """Let any call have the dyno, now or once it is there."""
+        with self._lock:
+            self._is_free = True
+            if self.is_over and self.dyno is not None:
+                self.dyno.release()
+
+    def _live(self) -> None:
+        try:
+            dyno = self._make(self)
+            if self._is_cancelled:
+                dyno.cancel()
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            self._end(error)
+        else:
+            self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        with self._lock:
+            self.error, self.is_over = error, True
+            if self._is_free and self.dyno is not None:
+                self.dyno.release()
+        self._on_end()
