@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.app.management import ManagedApp
 from heroku_magic.app.planner import second_price, warm_refusal
-from heroku_magic.errors import InvalidOptions
+from heroku_magic.errors import ApiError, InvalidOptions
 from heroku_magic.runs.options import LONGEST_TIMEOUT, check_count
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.spec import RunSpec
@@ -128,5 +128,8 @@ class WarmApp(ManagedApp):
         return replace(options, jobs=jobs, max_cost=budget), self._runner(spec)
 
     def _release_number(self) -> int | None:
-        release = self._catalog.release()
+        try:
+            release = self._catalog.release()
+        except ApiError:  # a dyno that is there can go on without the API
+            return None
         return release.version if release else None

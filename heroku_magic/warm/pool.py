@@ -229,11 +229,27 @@ class WarmPool(Executor):
             self._waiting.append((future, spec))
             is_live, self._is_live = self._is_live, True
         if not is_live:
-            start_thread(self._live_notifying, "heroku-pool", self._give_up)
+            start_thread(self._live_notifying, "heroku-pool", self._break_down)
         self._wake.set()
         return future
 
     def _live(self) -> None:
+        try:
+            self._send_all()
+        except Exception as error:  # noqa: BLE001 - calls that nobody sends would be waited for forever
+            self._break_down(error)
+        if self._is_closed:
+            self._dynos.stop_owned(self)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _break_down(self, error: BaseException) -> None:
+        """End the calls that wait with an error; the next one starts the thread again."""
+        with self._changed:
+            self._is_live = False
+        self._give_up(error)
+
+    def _send_all(self) -> None:
         """Send calls until none is left."""
         while True:
             self._wake.clear()
@@ -244,13 +260,9 @@ class WarmPool(Executor):
                 if is_over:
                     self._is_live = False
                     self._give_back()
-                    break
+                    return
             self._recall()
             self._wake.wait(TICK)
-        if self._is_closed:
-            self._dynos.stop_owned(self)
-        with self._changed:
-            self._changed.notify_all()
 
     def _choose(self) -> tuple[_Lane, PoolFuture, RunSpec] | None:
         """Take the next call and a dyno that has room for it; boot dynos that are missing."""
@@ -279,7 +291,8 @@ class WarmPool(Executor):
         dyno = self._dynos.lend(spec, self)
         if dyno is not None:
             return self._open(dyno)
-        self._booting += 1
+        with self._changed:
+            self._booting += 1
         start_thread(keeps_notifications(partial(self._boot, spec)), "heroku-pool-boot", self._boot_failed)
         return None
 

@@ -143,6 +143,10 @@ class WarmDynos:
     def stop(self) -> int:
         """Stop all and return how many there were."""
         self.target.clear()
+        with self._changed:
+            boots = [boot for size in [*self._boots] for boot in self._boots_of(size)]
+        for boot in boots:
+            boot.cancel()
         return sum(one.cancel() for one in self.running())
 
     def _wanted(self, size: str | None) -> int:
