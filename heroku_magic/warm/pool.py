@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import BrokenExecutor, Executor
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from heroku_magic.errors import LogStreamError
 from heroku_magic.runs.background import start_thread
 from heroku_magic.text.notifier import keeps_notifications, notify
+from heroku_magic.warm.lane import Lane
 from heroku_magic.warm.pool_call import PoolFuture, PoolRun
 from heroku_magic.warm.pool_functions import INITIALIZER_ERROR, for_each
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from heroku_magic.warm.warm_dynos import WarmDynos
 
 
-MOST_AHEAD = 32  # calls that wait on a dyno while one runs
-LEAST_ROUND_TRIP = 0.005  # seconds, which include the work of both sides
-SAMPLES = 4  # latest calls of a dyno whose longest counts
 LOOKAHEAD = 4  # calls per dyno that `map` reads from an iterator before their results are wanted
 TICK = 0.1  # seconds between two looks at dynos that have calls waiting
 
@@ -47,30 +44,6 @@ class CallPlanner(Protocol):
 
     def task(self, pool: Executor, name: str | None) -> Callable[..., Any]:
         """Return a task as a function that a pool can run."""
-
-
-@dataclass(eq=False)
-class _Lane:
-    """A dyno and its calls in flight, the oldest first."""
-
-    dyno: WarmDyno
-    calls: dict[PoolFuture, RunSpec] = field(default_factory=dict)
-    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
-
-    def room(self) -> int:
-        """Return how many more calls it may get: as many as cover a round trip beside the one that runs."""
-        longest = max(self.seconds, default=math.inf)
-        trip = self._round_trip()
-        ahead = 0 if longest >= trip else min(MOST_AHEAD, math.ceil(trip / max(longest, 1e-6)))
-        return 1 + ahead - len(self.calls)
-
-    def is_stuck(self) -> bool:
-        """Return whether the call that runs takes longer than a round trip, so that no call should wait behind it."""
-        oldest = next(iter([*self.calls]), None)
-        return oldest is not None and oldest.seconds_on_dyno() > self._round_trip()
-
-    def _round_trip(self) -> float:
-        return max(self.dyno.round_trip, LEAST_ROUND_TRIP)
 
 
 class WarmPool(Executor):
@@ -103,7 +76,7 @@ class WarmPool(Executor):
         self._broken = ""
         self._changed = threading.Condition()
         self._waiting: deque[tuple[PoolFuture, RunSpec]] = deque()
-        self._lanes: list[_Lane] = []
+        self._lanes: list[Lane] = []
         self._booting = 0
         self._is_closed = self._is_live = False
         self._wake = threading.Event()
@@ -264,7 +237,7 @@ class WarmPool(Executor):
             self._recall()
             self._wake.wait(TICK)
 
-    def _choose(self) -> tuple[_Lane, PoolFuture, RunSpec] | None:
+    def _choose(self) -> tuple[Lane, PoolFuture, RunSpec] | None:
         """Take the next call and a dyno that has room for it; boot dynos that are missing."""
         with self._changed:
             while self._waiting and self._waiting[0][0].done():
@@ -282,7 +255,7 @@ class WarmPool(Executor):
         with self._changed:
             return lane, *self._waiting.popleft()
 
-    def _new_lane(self, spec: RunSpec) -> _Lane | None:
+    def _new_lane(self, spec: RunSpec) -> Lane | None:
         """Return a dyno that was idle, or start the boot of one, up to `jobs`."""
         with self._changed:
             self._lanes = [lane for lane in self._lanes if lane.dyno.running() or lane.calls]
@@ -296,9 +269,9 @@ class WarmPool(Executor):
         start_thread(keeps_notifications(partial(self._boot, spec)), "heroku-pool-boot", self._boot_failed)
         return None
 
-    def _open(self, dyno: WarmDyno) -> _Lane:
+    def _open(self, dyno: WarmDyno) -> Lane:
         with self._changed:
-            self._lanes.append(_Lane(dyno))
+            self._lanes.append(Lane(dyno))
             return self._lanes[-1]
 
     def _boot(self, spec: RunSpec) -> None:
@@ -329,7 +302,7 @@ class WarmPool(Executor):
         for future, _ in waiting:
             future.finish(partial(_throw, error))
 
-    def _send(self, lane: _Lane, future: PoolFuture, spec: RunSpec) -> None:
+    def _send(self, lane: Lane, future: PoolFuture, spec: RunSpec) -> None:
         lane.calls[future] = spec
         try:
             future.send(PoolRun(self._client, spec), lane.dyno, partial(self._ended, lane, future))
@@ -338,7 +311,7 @@ class WarmPool(Executor):
                 del lane.calls[future]
                 self._waiting.appendleft((future, spec))
 
-    def _ended(self, lane: _Lane, future: PoolFuture, run: PoolRun) -> None:
+    def _ended(self, lane: Lane, future: PoolFuture, run: PoolRun) -> None:
         """Take note of the end of a call; in the thread that reads the dyno's connection."""
         if not run.done():  # it was recalled
             with self._changed:
