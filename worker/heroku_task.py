@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from traceback import FrameSummary, TracebackException
     from types import FrameType
-    from typing import Any, TypeVar
+    from typing import Any, TypeVar, overload
 
     T = TypeVar("T")
     F = TypeVar("F", bound=Callable[..., Any])
@@ -102,7 +102,16 @@ class Secret(str):
         return "Secret(***)"
 
 
-def task(function: F) -> F:
+if TYPE_CHECKING:
+
+    @overload
+    def task(function: F) -> F: ...
+
+    @overload
+    def task(*, history: bool = ..., cache: bool = ...) -> Callable[[F], F]: ...
+
+
+def task(function: Any = None, *, history: bool = True, cache: bool = False) -> Any:  # noqa: ARG001 - read from the source
     """Mark the one function of a file that is the task.
 
     Parameters
@@ -110,11 +119,15 @@ def task(function: F) -> F:
     function : callable
         Its parameters are the task's parameters. Their annotations decide how environment variables
         are converted. README.md lists the supported types.
+    history : bool
+        False: notebooks do not remember the task's runs. Write it as a constant: it is read from the source.
+    cache : bool
+        True: a notebook may answer a call from an earlier run with the same parameters, if its user has set that.
 
     Returns
     -------
     callable
-        The same function.
+        The same function, or without a function a decorator.
 
     Examples
     --------
@@ -124,7 +137,9 @@ def task(function: F) -> F:
     >>> double(3)
     {'n': 6}
     """
-    function.__heroku_task__ = True  # type: ignore[attr-defined]  # functions accept attributes
+    if function is None:
+        return task  # the keywords are read from the source
+    function.__heroku_task__ = True
     return function
 
 
@@ -844,6 +859,13 @@ class _Source:
         self._names: dict[str, Any] = dict(filter(None, map(_binding, body)))
         self.function = _find_task(body, filename)
 
+    def flags(self) -> dict[str, bool]:
+        """Return what `@task(history=False, cache=True)` says, as far as it differs from the default."""
+        calls = [node for node in self.function.decorator_list if isinstance(node, _ast.Call)]
+        words = [word for call in calls if _decorator(call) == "task" for word in call.keywords]
+        given = {word.arg: word.value.value for word in words if isinstance(word.value, _ast.Constant)}
+        return {name: flag for name, flag in (("history", False), ("cache", True)) if given.get(name) is flag}
+
     def schema(self) -> Schema:
         """Return the JSON Schema of the function's parameters."""
         arguments = self.function.args
@@ -1014,13 +1036,18 @@ def _binding(node: _ast.stmt) -> tuple[str, Any] | None:
 def _find_task(body: list[_ast.stmt], filename: str) -> Function:
     """Return the one @task function of a file."""
     kinds = (_ast.FunctionDef, _ast.AsyncFunctionDef)
-    found = [node for node in body if isinstance(node, kinds) and "task" in map(_name_of, node.decorator_list)]
+    found = [node for node in body if isinstance(node, kinds) and "task" in map(_decorator, node.decorator_list)]
     if len(found) != 1:
         names = ", ".join(function.name for function in found) or "none"
         raise TaskError(f"{filename} needs exactly one function marked with @task; found: {names}")
     if isinstance(found[0], _ast.AsyncFunctionDef):
         raise TaskError(f"{found[0].name} is async: make it a plain function that calls asyncio.run()")
     return found[0]
+
+
+def _decorator(node: _ast.expr) -> str:
+    """Return the name of a decorator, with or without arguments."""
+    return _name_of(node.func if isinstance(node, _ast.Call) else node)
 
 
 def _parse_docstring(function: Function, names: list[str]) -> tuple[str, dict[str, str]]:
@@ -1601,11 +1628,12 @@ def _describe_task(name: str, command: str) -> dict[str, Any]:
     """Return the declaration of one task, from its source or from its file NAME.schema.json."""
     match = re.search(_COMMAND, command)
     try:
-        schema = _Source(f"{match[1]}.py").schema() if match else _read_schema_file(name)
+        source = _Source(f"{match[1]}.py") if match else None
+        schema, flags = (source.schema(), source.flags()) if source else (_read_schema_file(name), {})
     except (OSError, SyntaxError, ValueError, RecursionError, TaskError) as error:
         return {"task": name, "parameters": None, "error": f"{type(error).__name__}: {error}"}
     # `calls` says that this version of the helper supports RUN_CALLS.
-    return {"task": name, "parameters": schema, **({"calls": True} if match else {})}
+    return {"task": name, "parameters": schema, **({"calls": True} if match else {}), **flags}
 
 
 def _read_schema_file(name: str) -> Schema | None:

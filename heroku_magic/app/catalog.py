@@ -86,6 +86,11 @@ class Catalog:
         return self._declared.get(self.slug, {}).get(name)
 
     @property
+    def known_release(self) -> Release | None:
+        """The release that was seen last, without any request."""
+        return self._snapshot.release if self._snapshot else None
+
+    @property
     def slug(self) -> str:
         """The id of the code of the release that was seen last, without any request."""
         return self._snapshot.slug if self._snapshot else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts import settings as settings_
 from heroku_magic.accounts.apps import Account
@@ -19,9 +19,13 @@ from heroku_magic.app.function import Decorator
 from heroku_magic.app.heroku import Heroku
 from heroku_magic.app.management import deployed, shown
 from heroku_magic.app.open_connections import open_connections
+from heroku_magic.app.recorded_app import show_as_last
+from heroku_magic.app.run_cache import find_answer
 from heroku_magic.display.notice import show_notice
-from heroku_magic.errors import ApiError, NotFound
+from heroku_magic.errors import ApiError, NotFound, SettingsError
+from heroku_magic.ledger.location import caches_declared
 from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.runs.options import RunOptions, pick
 from heroku_magic.runs.registry import places
 from heroku_magic.text.notifier import notify
 
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heroku_magic.app.emulator_process import Embedded
+    from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.text.secret import Secret
 
@@ -182,7 +188,39 @@ def temporary_app(
         yield heroku
 
 
-function = Decorator(connect)
+class ChosenApp:
+    """The app that `connect()` chooses, connected to when the ledger has no answer."""
+
+    def submit(self, task: str | None, parameters: Mapping[str, Any], **options: Any) -> Run:
+        """Start a call, or return an earlier run that answers it."""
+        return answer_of_folder(task, parameters, options) or connect().submit(task, parameters, **options)
+
+    def sweep(self, *arguments: Any, **options: Any) -> Sweep:
+        """Start a call for each of several arguments."""
+        return connect().sweep(*arguments, **options)
+
+
+def answer_of_folder(
+    task: str | None, parameters: Mapping[str, Any], options: Mapping[str, Any], **where: Any
+) -> Run | None:
+    """Return an earlier run that answers a call on a served folder, without starting an embedded Heroku for it.
+
+    where: keyword arguments of `connect`. None: there is no such run, or the call goes to an app.
+    """
+    wanted, config = pick(RunOptions, options), where.pop("config", None)
+    if not wanted.wants_cache and not caches_declared():
+        return None
+    try:
+        chosen = settings_.resolve(Choice(**where), config)
+    except SettingsError:  # connecting reports it
+        return None
+    run = None if chosen.app else find_answer(task, parameters, wanted, chosen, lambda: None)
+    if run is not None:
+        show_as_last(run)
+    return run
+
+
+function = Decorator(ChosenApp)
 
 
 def _connect_local(chosen: Settings, say: MessageCallback) -> Heroku:

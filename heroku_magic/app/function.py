@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
 
-OPTIONS = frozenset({"secrets", "size", "timeout", "override", "max_cost", "warm", "allow_pickle", "quiet"})
+OPTIONS = frozenset(
+    {
+        *("secrets", "size", "timeout", "override", "max_cost", "warm", "allow_pickle", "quiet"),
+        *("cache", "max_age", "refresh", "history"),
+    }
+)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -146,7 +151,7 @@ class Decorator:
 
     Parameters
     ----------
-    secrets, size, timeout, override, max_cost, warm, allow_pickle
+    secrets, size, timeout, override, max_cost, warm, allow_pickle, cache, max_age, refresh, history
         As for `Heroku.submit`: `@function(size="standard-2x")`.
     quiet
         Show no live view of `remote` and `map` in the cell that calls them.
@@ -179,6 +184,10 @@ class Decorator:
         warm: bool = False,
         allow_pickle: bool = False,
         quiet: bool = False,
+        cache: bool | None = None,
+        max_age: float | None = None,
+        refresh: bool = False,
+        history: bool = True,
     ) -> Callable[[Callable[P, T]], Function[P, T]]: ...
 
     def __call__(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:

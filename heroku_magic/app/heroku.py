@@ -11,6 +11,7 @@ from heroku_magic.app import resume as resumption
 from heroku_magic.app.executor_app import ExecutorApp
 from heroku_magic.app.function import Decorator
 from heroku_magic.app.resume import ResumePlan
+from heroku_magic.app.run_cache import answered_outcomes
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
@@ -111,6 +112,9 @@ class Heroku(ExecutorApp):
         max_cost: float | None = None,
         warm: bool = False,
         allow_pickle: bool = False,
+        cache: bool | None = None,
+        max_age: float | None = None,
+        refresh: bool = False,
         history: bool = True,
         inputs: Iterable[str] = (),
     ) -> Run:
@@ -147,6 +151,13 @@ class Heroku(ExecutorApp):
             Run on a dyno that stays for the next calls: the first one boots it. The timeout is then the call's.
         allow_pickle
             Let a function's value come back as a pickle: whoever can deploy to the app can run code on this computer.
+        cache
+            An earlier run may answer, if its release, code and parameters are the same and it ended well. False: nor
+            may this one answer a later call. None: only if the task declares it and the notebook's setting says so.
+        max_age
+            As `cache`, with the seconds since the start of the earlier run at most.
+        refresh
+            Run, and let the result replace the earlier one.
         history
             False: the ledger does not keep the run.
         inputs
@@ -162,8 +173,8 @@ class Heroku(ExecutorApp):
         InvalidParameters, InvalidOptions, SettingsError
             Before a dyno is started, listing every problem of the parameters.
         """
-        options = pick(RunOptions, locals())
-        return self._start(self._planner.plan(task, parameters or {}, options))
+        options, given = pick(RunOptions, locals()), parameters or {}
+        return self._answer(task, given, options) or self._start(self._planner.plan(task, given, options))
 
     def sweep(
         self,
@@ -192,6 +203,9 @@ class Heroku(ExecutorApp):
         rows: bool = True,
         warm: bool = False,
         allow_pickle: bool = False,
+        cache: bool | None = None,
+        max_age: float | None = None,
+        refresh: bool = False,
         history: bool = True,
         inputs: Iterable[str] = (),
     ) -> Sweep:
@@ -199,7 +213,8 @@ class Heroku(ExecutorApp):
 
         Parameters
         ----------
-        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, allow_pickle, history, inputs
+        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, allow_pickle,
+        cache, max_age, refresh, history, inputs
             As for `submit`, for each run. Warm dynos, at most 8 without `jobs`, take one run after the other.
         each
             Values by parameter. A table or a list of dicts under a name that the task does not declare makes one run
@@ -243,7 +258,11 @@ class Heroku(ExecutorApp):
         estimate(plan, options, self.client.requests_left)  # refuses a budget that is too small
         name = f"hs-{token_hex(4)}"
         journal = resumption.open_journal(name, self, plan, options)
-        return self._start_sweep(ResumePlan(name, plan, options, journal, (), ()))
+        known = answered_outcomes(plan, run_options)
+        if journal is not None:
+            for outcome in known:
+                journal.record_outcome(outcome)
+        return self._start_sweep(ResumePlan(name, plan, options, journal, known, ()))
 
     def resume(self, save: str | os.PathLike[str] | Sweep) -> Sweep:
         """Continue a sweep that ended early: only the missing combinations are run. Its budget starts anew.

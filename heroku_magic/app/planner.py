@@ -13,7 +13,8 @@ from heroku_magic.accounts.secret_sources import find
 from heroku_magic.accounts.tokens import end_of
 from heroku_magic.api import dyno_sizes
 from heroku_magic.app.bundler import Bundler
-from heroku_magic.app.run_request import describe_request
+from heroku_magic.app.run_cache import environment_of
+from heroku_magic.app.run_request import describe_request, key_base
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.errors import ApiError, InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.protocol.environ import name_faults, to_env
@@ -63,15 +64,28 @@ class Planner:
         self, spec: RunSpec, task: str | None, parameters: Mapping[str, Any], options: RunOptions
     ) -> RunSpec:
         """Return a spec that says what was requested, for the ledger."""
-        declared = self._catalog.declared(spec.task) if options.code is options.command is None else None
+        is_task = options.code is options.command is None
+        declared = self._catalog.declared(spec.task) if is_task else None
+        is_declared = declared is not None and declared.schema is not None
+        if is_task and options.wants_cache and not (is_declared or options.dry_run):
+            raise InvalidOptions(
+                f"{spec.task} declares no parameters, so its runs cannot be cached: leave out --cache, or declare them "
+                "with a task of heroku_task or a file NAME.schema.json."
+            )
+        release, settings = self._catalog.known_release, self._connection.settings
+        environment = environment_of(settings, release, is_wanted=options.wants_cache)
+        is_cacheable = not spec.secrets and (is_declared or not is_task)
         request = describe_request(
             task,
             parameters,
             options,
             spec,
-            self._connection.settings,
-            slug=self._catalog.slug,
-            is_kept=declared is None or declared.keeps_history,
+            settings,
+            slug=environment if settings.app is None else self._catalog.slug,
+            release=release.version if release else 0,
+            base=key_base(task, options, environment) if is_cacheable else "",
+            may_cache=declared is not None and declared.may_cache,
+            is_kept=options.history and (declared is None or declared.keeps_history),
         )
         return replace(spec, request=request)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from heroku_magic.app.run_cache import find_answer
 from heroku_magic.app.warm_app import WarmApp
 from heroku_magic.display import job_display
 from heroku_magic.ledger.recorder import recorder
@@ -12,6 +13,9 @@ from heroku_magic.runs.run import Run
 from heroku_magic.text.notifier import notifies_owner
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heroku_magic.runs.options import RunOptions
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.sweeps.sweep import Sweep
 
@@ -28,15 +32,27 @@ class RecordedApp(WarmApp):
             self._remember(run)
             return run
 
+    def _answer(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> Run | None:
+        """Return an earlier run that answers a call; None if there is none."""
+        run = find_answer(task, parameters, options, self.settings, self._catalog.release)
+        if run is not None:
+            show_as_last(run)
+        return run
+
     def _remember(self, job: Run | Sweep) -> None:
         """Write a run or a sweep to the ledger when it ends, and make it the last one of this process."""
-        global _last  # noqa: PLW0603 - `heroku_magic.last` is one value per process, by design
-        _last = job
-        job.job_display = job_display
+        show_as_last(job)
         self._record(job)
 
     def _record(self, job: Run | Sweep) -> None:
         recorder.follow(job, {self.client.token, *self._hidden})
+
+
+def show_as_last(job: Run | Sweep) -> None:
+    """Make a job the last one of this process, and let it show itself."""
+    global _last  # noqa: PLW0603 - `heroku_magic.last` is one value per process, by design
+    _last = job
+    job.job_display = job_display
 
 
 def last() -> Run | Sweep | None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import json
-from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle.payload import parse_raw_text, table_chunks
-from heroku_magic.protocol.typed_json import TAG, Encoder
+from heroku_magic.ledger.cache_key import ValueForm, base_key, digest_of
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.options import RunOptions
 from heroku_magic.runs.request import RunRequest
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from heroku_magic.runs.spec import RunSpec
 
 RECORDED = ("size", "timeout", "rows", "any_type", "override", "max_cost", "warm", "allow_pickle")
+MANY_BYTES = 1_000_000  # of a value, beyond which its hash takes too long for a run that needs none
 
 
 def describe_request(
@@ -30,31 +28,27 @@ def describe_request(
     options: RunOptions,
     spec: RunSpec,
     settings: Settings,
-    *,
-    slug: str = "",
-    is_kept: bool = True,
+    **more: Any,
 ) -> RunRequest:
-    """Return what was requested. spec: the run that it became. slug: the id of the app's code."""
+    """Return what was requested. spec: the run that it became. more: other fields of the request."""
     secrets = [name for name in parameters if isinstance(parameters[name], Secret) or name in spec.secrets]
     shown = {name: value for name, value in parameters.items() if name not in secrets}
-    forms = {name: _Form(value) for name, value in shown.items()}
-    inputs = frozenset(options.inputs)
-    defaults = RunOptions()
+    kind, inputs, defaults = kind_of(options), frozenset(options.inputs), RunOptions()
+    forms = {name: ValueForm(value) for name, value in shown.items() if options.wants_cache or not is_large(value)}
     changed = {name: getattr(options, name) for name in RECORDED if getattr(options, name) != getattr(defaults, name)}
     return RunRequest(
         app=spec.app,
         folder=str(settings.worker or ""),
-        kind=kind_of(options),
+        kind=kind,
         task=task,
         code=_text(options.code) if options.code else options.command or "",
         bundle=str(spec.env["RUN_CODE"]) if callable(options.code) else "",
         values={name: one.value for name, one in forms.items() if one.is_small and name not in inputs},
         raw=[name for name, value in shown.items() if isinstance(value, RawText)],
-        hashes={name: one.digest for name, one in forms.items()},
+        hashes={name: digest_of(value, kind) if name in forms else "" for name, value in shown.items()},
         secrets=[*dict.fromkeys([*options.secrets, *secrets])],
         options={name: [*value] if name == "override" else value for name, value in changed.items()},
-        slug=slug,
-        is_kept=is_kept and options.history,
+        **more,
     )
 
 
@@ -65,32 +59,33 @@ def kind_of(options: RunOptions) -> str:
     return "cell" if isinstance(options.code, str) else "function"
 
 
-def hash_value(value: Any) -> str:
-    """Return the hash of a value, which is the same in every process; empty for a value without an exact form."""
-    return _Form(value).digest
+def key_base(task: str | None, options: RunOptions, environment: str) -> str:
+    """Return what all calls of a task or of some code have in common; empty if they cannot be cached."""
+    kind = kind_of(options)
+    if not environment or kind == "command" or options.cache is False or [*options.secrets]:
+        return ""
+    if kind == "function" and options.warm and not options.wants_cache:  # its pickle takes longer than a warm call
+        return ""
+    code = _pickle_hash(options.code) if callable(options.code) else options.code
+    return base_key(kind, code or task or "", environment, takes_rows=options.rows)
 
 
-class _Form:
-    """A value as typed JSON. is_small: it has neither arrays nor tables, and an exact form. digest: its hash."""
-
-    def __init__(self, value: Any) -> None:
-        encoder = Encoder(table_chunks)
-        self.value, self.digest, self.is_small = None, "", False
-        with suppress(TypeError, RecursionError):
-            form = encoder.encode(parse_raw_text(value), "value")
-            self.value = str(value) if isinstance(value, RawText) else form
-            self.digest = sha256(json.dumps(_canonical(form)).encode("ascii") + b"\n" + encoder.body).hexdigest()
-            self.is_small = not encoder.body
+def is_large(value: Any) -> bool:
+    """Return whether hashing a value takes longer than a run should wait for it."""
+    usage = getattr(value, "memory_usage", None)
+    if callable(usage) and hasattr(value, "columns"):
+        return int(usage(index=False).sum()) > MANY_BYTES
+    size = getattr(value, "nbytes", None)
+    if isinstance(size, int):
+        return size > MANY_BYTES
+    return isinstance(value, list | tuple | set | dict | str | bytes) and len(value) > MANY_BYTES // 10
 
 
-def _canonical(form: Any) -> Any:
-    """Return typed JSON with sets in an order that does not depend on the process."""
-    if isinstance(form, list):
-        return [_canonical(item) for item in form]
-    if not isinstance(form, dict):
-        return form
-    parts = {key: _canonical(item) for key, item in form.items()}
-    return {**parts, "v": sorted(parts["v"], key=json.dumps)} if parts.get(TAG) in {"set", "frozenset"} else parts
+def _pickle_hash(function: Callable[..., Any]) -> str:
+    from heroku_magic.bundle.pickler import pickle_function
+
+    call = pickle_function(function)
+    return sha256(call.data).hexdigest()
 
 
 def _text(code: str | Callable[..., Any]) -> str:

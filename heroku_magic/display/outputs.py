@@ -111,7 +111,7 @@ class TerminalOutput(Surface):
 
     def update(self, view: RunView) -> None:
         """Print what is new."""
-        if not self._is_started and view.fact("dyno"):
+        if not self._is_started and view.fact("dyno") and not view.cached:
             self._is_started = True
             print_lines(words.start_line(view))
         self._print_notes(view)

@@ -64,6 +64,7 @@ class RunView:
         self.rows_left = 0
         self.release: int | None = None
         self.ends_at: float | None = None
+        self.cached = ""
         self.progress: Progress | None = None
         self.first_progress = (0.0, 0)
         self.last_progress = (0.0, 0)
@@ -251,6 +252,7 @@ class RunView:
         if self._started_at is None:
             self._started_at = change.at
         self._dyno = change.dyno or self._dyno
+        self.cached = change.cached or self.cached
         for name in ("task", "app", "dyno", "size"):
             if value := getattr(change, name):
                 self._facts[name] = self._safe(self._cut(value, _MAX_FACT_LENGTH))

@@ -87,6 +87,8 @@ def result_log(view: RunView) -> list[str]:
 
 def summary(view: RunView, paint: Paint = unpainted) -> str:
     """Return one line, as `simulate ✓ exit 0 · run.4821 · v12 · Standard-1X · embedded · 2.1 s`."""
+    if view.cached:
+        return SEPARATOR.join([f"cached {view.cached}", _headline(view, paint), *_rows(view)])
     return SEPARATOR.join([_headline(view, paint), *facts(view)])
 
 

@@ -54,7 +54,8 @@ class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     facts: as in `df.attrs["heroku"]`. host: the API's base URL. events: all but log lines and rows, as [type, fields].
     versions: of this package, of Python here and on the dyno. metrics: of a sweep's run. axes, in_step, indices: of a
-    sweep, its grid and which combinations ran. lost: names of what was too large to keep, or has no exact form.
+    sweep, its grid and which combinations ran. lost: names of what was too large to keep, or has no exact form. source:
+    of an answered call, the run, sweep and combination that answered. cached: how a cell says so.
     """
 
     request: RunRequest
@@ -75,6 +76,8 @@ class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
     lost: list[str] = []
     error_type: str = ""
     was_evicted: bool = False
+    source: tuple[str, str, int] | None = None
+    cached: str = ""
 
 
 class Payload(msgspec.Struct, kw_only=True):

@@ -7,6 +7,8 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.database import Database
 from heroku_magic.ledger.entry import Details, Entry, unpack
@@ -72,8 +74,8 @@ def entries(
     limit: int = -1,
 ) -> list[Entry]:
     """Return the newest runs and sweeps. since: seconds since 1970. failed, cached: only such ones."""
-    database = _database()
-    if database is None:
+    ledger = database()
+    if ledger is None:
         return []
     conditions: list[tuple[str, list[Any]]] = [("sweep = ''", [])]
     conditions += [("task = ?", [task])] if task is not None else []
@@ -81,7 +83,7 @@ def entries(
     conditions += [("state NOT IN ('done', 'running')", [])] if failed else []
     conditions += [("cached != ''", [])] if cached else []
     values = [value for _, more in conditions for value in more]
-    return database.select(" AND ".join(condition for condition, _ in conditions), values, limit)
+    return ledger.select(" AND ".join(condition for condition, _ in conditions), values, limit)
 
 
 def as_table(found: Sequence[Entry], *, with_columns: bool) -> pd.DataFrame:
@@ -106,20 +108,20 @@ def as_table(found: Sequence[Entry], *, with_columns: bool) -> pd.DataFrame:
 
 def find(run: str | int) -> Entry:
     """Return the entry of a run or a sweep. Raises InvalidOptions unless there is exactly one."""
-    database, text = _database(), str(run).strip()
-    if database is None:
+    ledger, text = database(), str(run).strip()
+    if ledger is None:
         raise InvalidOptions("No history is kept here: %config HerokuMagics.history = True starts one.")
     if _NEGATIVE.fullmatch(text) and int(text):
-        found = database.select("sweep = ''", limit=-int(text))
+        found = ledger.select("sweep = ''", limit=-int(text))
         if len(found) == -int(text):
             return found[-1]
         raise InvalidOptions(f"There is no run {text}: the history has {len(found)}. %heroku history lists them.")
-    found = database.select("substr(run, 1, ?) = ?", (len(text), text)) if _BEGINNING.fullmatch(text) else []
+    found = ledger.select("substr(run, 1, ?) = ?", (len(text), text)) if _BEGINNING.fullmatch(text) else []
     found = [entry for entry in found if entry.run == text] or found
     names = [*dict.fromkeys(entry.run for entry in found)]
     shown = clean_line(text[:40])
     if not names:
-        raise InvalidOptions(f'There is no run "{shown}" in {database.path}. %heroku history lists those that it has.')
+        raise InvalidOptions(f'There is no run "{shown}" in {ledger.path}. %heroku history lists those that it has.')
     if len(names) > 1:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         raise InvalidOptions(f'"{shown}" is the beginning of {len(names)} runs: {", ".join(names[:5])}{more}.')
@@ -128,16 +130,16 @@ def find(run: str | int) -> Entry:
 
 def forget(runs: Sequence[str]) -> int:
     """Delete runs and sweeps, or all of them for "all", and return how many."""
-    database = _database()
-    if database is None:
+    ledger = database()
+    if ledger is None:
         return 0
-    return database.forget(None if [*runs] == ["all"] else [find(run).run for run in runs])
+    return ledger.forget(None if [*runs] == ["all"] else [find(run).run for run in runs])
 
 
 def cost_since(moment: float) -> tuple[int, float]:
     """Return the number of runs and sweeps since then, in seconds since 1970, and what they cost."""
-    database = _database()
-    return database.cost_since(moment) if database else (0, 0.0)
+    ledger = database()
+    return ledger.cost_since(moment) if ledger else (0, 0.0)
 
 
 def details_of(entry: Entry) -> Details:
@@ -147,24 +149,27 @@ def details_of(entry: Entry) -> Details:
 
 
 def payload_of(entry: Entry) -> Payload | None:
-    """Return the rows, log and files of an entry; None if they are no longer kept."""
-    database = _database()
-    return database.payload(entry) if database else None
+    """Return the rows, log and files of an entry, or of the run that answered it; None if they are no longer kept."""
+    ledger, source = database(), details_of(entry).source
+    if source is not None:
+        run, sweep, place = source
+        entry = msgspec.structs.replace(entry, run=run, sweep=sweep, place=place)
+    return ledger.payload(entry) if ledger else None
 
 
 def _sweep(entry: Entry) -> Sweep:
     from heroku_magic.ledger.recorded_sweep import RecordedSweep, recorded_outcome, recorded_plan
 
-    database, details = _database(), details_of(entry)
+    ledger, details = database(), details_of(entry)
     plan = recorded_plan(entry, details)
-    below = database.select("sweep = ?", (entry.run,)) if database else []
-    kept = [(one, database.payload(one) if database else None) for one in below]
+    below = ledger.select("sweep = ?", (entry.run,)) if ledger else []
+    kept = [(one, payload_of(one)) for one in below]
     outcomes = [recorded_outcome(one, details_of(one), payload, plan[one.place]) for one, payload in kept]
     lost = sum(one.rows is not None and (payload is None or not payload.rows) for one, payload in kept)
     return RecordedSweep(entry, details, sorted(outcomes, key=lambda one: one.place), lost)
 
 
-def _database() -> Database | None:
+def database() -> Database | None:
     """Return the ledger, after what has ended is written."""
     recorder.flush()
     path = ledger_path()

@@ -22,16 +22,27 @@ def _nothing_set() -> Setting:
 
 
 _setting: Callable[[], Setting] = _nothing_set
+_cache: Callable[[], bool] = lambda: False  # noqa: E731 - set by follow_notebook
 _first_folder = Path.cwd() if os.path.exists(os.curdir) else None  # noqa: PTH110 - a deleted folder has no path
 
 
-def follow_notebook(setting: Callable[[], Setting] = _nothing_set) -> None:
-    """Let the notebook's setting decide: a folder, True, False, or None, which writes anywhere but in the home folder.
+def _no_cache() -> bool:
+    return False
 
-    Without an argument, nothing is set any more.
+
+def follow_notebook(setting: Callable[[], Setting] = _nothing_set, cache: Callable[[], bool] = _no_cache) -> None:
+    """Let the notebook's settings decide. Without an argument, nothing is set any more.
+
+    setting: a folder, True, False, or None, which writes anywhere but in the home folder. cache: whether what declares
+    that it may be cached is.
     """
-    global _setting  # noqa: PLW0603 - a process has one notebook
-    _setting = setting
+    global _setting, _cache
+    _setting, _cache = setting, cache
+
+
+def caches_declared() -> bool:
+    """Return whether what declares that it may be cached is answered from the ledger."""
+    return _cache()
 
 
 def ledger_path() -> Path | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.errors import HerokuMagicError, ResultIncomplete, RunCancelled, TaskFailed
 from heroku_magic.ledger.entry import Payload, read_parts, unpack
@@ -92,7 +94,10 @@ class RecordedRunner(Runner):
         parts = read_parts(payload.rows) if payload else None
         self.log.decoder = RecordedResult(self.key, parts, files, details, events)
         self.log.declaration = next((event for event in events if isinstance(event, Declaration)), None)
-        self.events.add(*(events or [_summary(entry, details)]), *(File(*file) for file in files.items()))
+        events = events or [_summary(entry, details)]
+        if details.cached and isinstance(first := events[0], StateChange):
+            events[0] = msgspec.structs.replace(first, cached=details.cached)
+        self.events.add(*events, *(File(*file) for file in files.items()))
         if note := _missing(entry, details, payload):
             self.events.add(StateChange(entry.state, entry.started + (entry.seconds or 0), note=note))
         self.events.close()

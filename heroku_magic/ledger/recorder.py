@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.ledger.database import Database, NewerLedger
+from heroku_magic.ledger.entry import Payload
 from heroku_magic.ledger.location import ledger_path
 from heroku_magic.ledger.records import run_record, sweep_record, sweep_run_record
 from heroku_magic.runs.exit_hooks import Step, at_end
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from heroku_magic.ledger.entry import Entry, Payload
+    from heroku_magic.ledger.entry import Entry
     from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.text.secret import Secret
@@ -56,6 +57,7 @@ class Recorder:
         self._late: list[tuple[float, Run, int, Followed]] = []
         self._changed = threading.Condition()
         self._pending: dict[str, Run | Sweep] = {}
+        self._answers = 0
         self._thread: threading.Thread | None = None
         self._failed: set[Path] = set()
         self._unpruned: dict[Path, int] = {}
@@ -78,10 +80,25 @@ class Recorder:
         else:
             threading.Thread(target=self._follow_sweep, args=(followed, job), daemon=True).start()
 
+    def add(self, entry: Entry) -> None:
+        """Write an entry of a call that was answered from the ledger."""
+        path = ledger_path()
+        if path is not None:
+            with self._changed:
+                self._answers += 1
+            followed = Followed(path, Mask, keeps_notifications(notify))
+            self._put(Item(followed, lambda: (entry, Payload()), self._answer_written))
+
+    def _answer_written(self) -> None:
+        self._answers -= 1
+
     def flush(self, timeout: float = PATIENCE) -> None:
-        """Wait until everything that has ended is written."""
+        """Wait until everything that has ended is written, and every answer."""
         with self._changed:
-            self._changed.wait_for(lambda: not any(job.done() for job in [*self._pending.values()]), timeout)
+            self._changed.wait_for(self._is_written, timeout)
+
+    def _is_written(self) -> bool:
+        return not self._answers and not any(job.done() for job in [*self._pending.values()])
 
     def finish(self) -> None:
         """Write what is left at the end of the process."""

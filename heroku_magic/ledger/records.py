@@ -8,6 +8,7 @@ import time
 import zlib
 from collections import deque
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +16,9 @@ import msgspec
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.errors import InvalidParameters
+from heroku_magic.ledger.cache_key import digest_of, full_key
 from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, write_parts
+from heroku_magic.ledger.folder_hash import hash_folder
 from heroku_magic.protocol.process import length
 from heroku_magic.protocol.records import Declaration, End, Failure, Metric, Progress, Returns, Rows
 from heroku_magic.protocol.tables import Table
@@ -78,7 +81,7 @@ def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
         state=run.state,
         rows=None if run.parts is None else sum(map(length, run.parts)),
         error=_text(str(error), mask) if error else None,
-        key=request.key if error is None and facts["verified"] and run.exit_status == 0 and not lost else "",
+        key=_key(run, facts) if error is None and not lost else "",
         parameters=_shown(details.request),
         details=pack(details),
     )
@@ -133,13 +136,13 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
         metrics=dict(outcome.metrics),
         lost=lost,
         error_type=type(outcome.error).__name__ if outcome.error else "",
+        source=outcome.source,
     )
     lines = [LogLine("", "app", str(outcome.dyno or ""), line) for line in outcome.log]
-    payload = Payload(
-        rows=_rows(outcome.parts, mask, lost),
-        log=pack(write_events(lines, mask)) if lines else b"",
-        files=_files(outcome.files, mask, lost),
-    )
+    payload = Payload()
+    if outcome.source is None:
+        payload.rows, payload.files = _rows(outcome.parts, mask, lost), _files(outcome.files, mask, lost)
+        payload.log = pack(write_events(lines, mask)) if lines else b""
     shown = {name: shown_value(value) for name, value in outcome.parameters.items()}
     entry = Entry(
         run=str(facts.get("run", "")),
@@ -149,11 +152,13 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
         app=sweep.app,
         started=sweep.started_at or time.time(),
         seconds=outcome.seconds,
-        dollars=facts.get("dollars"),
+        dollars=facts.get("dollars") if outcome.source is None else 0.0,
         exit_status=facts.get("exit_status"),
         state=outcome.state,
         rows=None if outcome.parts is None else sum(map(length, outcome.parts)),
         error=_text(str(outcome.error), mask) if outcome.error else None,
+        cached=str(facts.get("cached", "")),
+        key="" if outcome.error or outcome.source or lost else _key_of(sweep, outcome),
         parameters=json.dumps(mask.value({**json.loads(_shown(details.request)), **shown})),
         details=pack(details),
     )
@@ -261,6 +266,29 @@ def _masked_request(request: RunRequest, mask: Mask) -> RunRequest:
 
 def _text(text: str, mask: Mask) -> str:
     return mask.text(mask_emails(text[:MAX_ERROR]))
+
+
+def _key(run: Run, facts: Mapping[str, Any]) -> str:
+    """Return what a cached answer is found by; empty unless the run ended well and is known to have run this code."""
+    request = run.request
+    ended_well = run.exit_status == 0 and facts["verified"]
+    is_current = request.release in {0, run.release} or bool(request.folder)
+    return full_key(request.base, request.hashes) if ended_well and is_current and _is_unchanged(request) else ""
+
+
+def _key_of(sweep: Sweep, outcome: Outcome) -> str:
+    """Return the same for a combination of a sweep."""
+    request, facts = sweep.request, outcome.facts
+    digests = {name: digest_of(value, request.kind) for name, value in outcome.parameters.items()}
+    ended_well = facts.get("exit_status") == 0 and facts.get("verified")
+    is_current = request.release in {0, facts.get("release")} or bool(request.folder)
+    is_cacheable = ended_well and is_current and _is_unchanged(request)
+    return full_key(request.base, {**request.hashes, **digests}) if is_cacheable else ""
+
+
+def _is_unchanged(request: RunRequest) -> bool:
+    """Return whether a served folder has the files that it had when the run was requested."""
+    return not request.folder or not request.base or hash_folder(Path(request.folder)) in request.slug
 
 
 def _axis(axis: Axis, mask: Mask, *, is_exact: bool) -> AxisRecord:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.magics.option_values import age, lifetime, number, scopes, variable, variables
-from heroku_magic.runs.options import RunOptions, SweepOptions, command_line
+from heroku_magic.magics.option_values import lifetime, number, scopes, variable, variables
+from heroku_magic.runs.options import RunOptions, SweepOptions, age, command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ WHERE = (
     Option("--local", "use the embedded Heroku, whatever app is set"),
     Option("--worker FOLDER", "the folder that the embedded Heroku serves (implies --local)"),
 )
-_RUN_OPTIONS = _fields(RunOptions)
+_RUN_OPTIONS = (*_fields(RunOptions), Option("--no-cache", "do not use the cache, nor write to it"))
 _RUN = (
     Option("-e, --arg NAME=VALUE", "set a parameter; $name or {expression} passes a Python value", many=True),
     *WHERE,

@@ -164,7 +164,7 @@ def load(shell: InteractiveShell) -> None:
     if "heroku_magic" not in shell.user_ns:  # messages name it
         shell.push({"heroku_magic": sys.modules["heroku_magic"]}, interactive=False)  # type: ignore[no-untyped-call]  # no hints in IPython
     follow_notebook(magics._choice)  # noqa: SLF001 - the settings are the notebook's, not the group's
-    location.follow_notebook(lambda: magics.history)
+    location.follow_notebook(lambda: magics.history, lambda: magics.cache)
     shell.input_transformers_cleanup.insert(0, give_empty_body)
 
 

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import keyword
-import re
+
+from heroku_magic.runs.options import DURATION, SECONDS
 
 # https://devcenter.heroku.com/articles/oauth#scopes
 SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
-_DURATION = re.compile(r"(\d{1,8})([smhd]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def lifetime(text: str) -> int:
     """Return the seconds of a time from a minute to a year."""
-    match = _DURATION.fullmatch(text)
-    if match is None or not 60 <= (seconds := int(match[1]) * _SECONDS[match[2]]) <= 366 * 86400:
+    match = DURATION.fullmatch(text)
+    if match is None or not 60 <= (seconds := int(match[1]) * SECONDS[match[2]]) <= 366 * 86400:
         raise ValueError("expected a time from a minute to a year, such as 30m, 8h or 2d")
     return seconds
-
-
-def age(text: str) -> int:
-    """Return the seconds of a time."""
-    match = _DURATION.fullmatch(text)
-    if match is None or not int(match[1]):
-        raise ValueError("expected a time, such as 90s, 30m, 8h or 2d")
-    return int(match[1]) * _SECONDS[match[2]]
 
 
 def number(text: str) -> int:

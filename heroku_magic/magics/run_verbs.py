@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions, RunCancelled
 from heroku_magic.magics.verb_group import VerbGroup, table
 from heroku_magic.runs.jobs import stop_all
-from heroku_magic.runs.options import RunOptions, SweepOptions, from_command_line, option_names
+from heroku_magic.runs.options import RunOptions, SweepOptions, from_command_line, option_names, pick
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from heroku_magic.app.heroku import Heroku
     from heroku_magic.display import RunOutput
@@ -34,9 +34,13 @@ class RunVerbs(VerbGroup):
             return self._form(line)
         if not line.each and (ignored := [name for name in line.options if name in _SWEEP_ONLY]):
             raise InvalidOptions(f"--{ignored[0].replace('_', '-')} is for sweeps. To start a sweep, use --each NAME.")
-        heroku = self._connect(line)
         options = {"code": line.code, **from_command_line(line.options, RunOptions, SweepOptions)}
         options["inputs"] = line.options.get("input", ())
+        if line.options.get("no_cache"):
+            options["cache"] = False
+        if (answer := self._answer(line, options)) is not None:
+            return self._watch_job(answer, line)
+        heroku = self._connect(line)
         if line.options.get("dry_run"):
             notify(str(heroku.estimate(line.word, line.each, line.parameters, command=line.command, **options)))
             return None
@@ -47,6 +51,19 @@ class RunVerbs(VerbGroup):
         return self._watch_job(heroku.sweep(line.word, line.each, line.parameters, **options), line)
 
     _dyno = _run
+
+    def _answer(self, line: ParsedLine, options: Mapping[str, Any]) -> Run | None:
+        """Return an earlier run that answers a line for a served folder: no embedded Heroku is needed for it."""
+        wanted = pick(RunOptions, options)
+        if line.each or line.command is not None or line.options.get("dry_run"):
+            return None
+        if not wanted.wants_cache and not self.cache:
+            return None
+        from heroku_magic.app.connect import answer_of_folder
+
+        where = {name: line.options.get(name) for name in ("app", "remote", "worker")}
+        local = bool(line.options.get("local"))
+        return answer_of_folder(line.word, line.parameters, options, **where, local=local, config=self._choice())
 
     def _form(self, line: ParsedLine) -> Form | None:
         from heroku_magic.display.outputs import in_notebook

@@ -50,6 +50,10 @@ class VerbGroup(Magics):
     warm = Bool(
         default_value=False, help="Keep the dynos of cells for the next ones, which then need no boot, as --warm does."
     ).tag(config=True)
+    cache = Bool(
+        default_value=False,
+        help="Answer calls of what declares cache=True from earlier runs, without --cache.",
+    ).tag(config=True)
     quiet = Bool(default_value=False, help="Show no log and no status of runs that succeed.").tag(config=True)
     verbose = Bool(default_value=False, help="Show Heroku's own log lines, timestamps and full tracebacks.").tag(
         config=True

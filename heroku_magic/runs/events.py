@@ -37,6 +37,8 @@ class StateChange(msgspec.Struct, frozen=True):
         A message to the user.
     error
         The full text of a failure.
+    cached
+        Of an answer from the ledger, where it comes from.
     """
 
     state: str
@@ -53,6 +55,7 @@ class StateChange(msgspec.Struct, frozen=True):
     verified: bool | None = None
     note: str | None = None
     error: str | None = None
+    cached: str | None = None
 
     @property
     def is_final(self) -> bool:

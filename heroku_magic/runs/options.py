@@ -20,6 +20,7 @@ Fields that `%heroku` offers carry their command-line option as metadata, with t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 LONGEST_TIMEOUT = 86400  # seconds: https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
+
+DURATION = re.compile(r"(\d{1,8})([smhd]?)")
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 T = TypeVar("T")
 
@@ -59,6 +63,14 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) < 10**8:
         raise ValueError("expected a whole number of at least 1")
     return int(text)
+
+
+def age(text: str) -> int:
+    """Return the seconds of a time such as `90s`, `30m`, `8h` or `2d`."""
+    match = DURATION.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise ValueError("expected a time, such as 90s, 30m, 8h or 2d")
+    return int(match[1]) * SECONDS[match[2]]
 
 
 def _retries(text: str) -> int:
@@ -111,9 +123,11 @@ class RunOptions:
     command: any command instead of a task. code: a cell's text or a function instead of a task. secrets: names of
     parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters may
     replace. warm: use a dyno that stays. rows: False collects no rows. detach: the run outlives this process. max_cost:
-    dollars at list price. allow_pickle: a function's value may come back as a pickle. history: whether the ledger keeps
-    the run. inputs: names of parameters of which it keeps only a hash. dry_run: set by `estimate()`;
-    nothing may start, and nothing asks for secrets.
+    dollars at list price. allow_pickle: a function's value may come back as a pickle. cache: an earlier run may answer;
+    False: neither that, nor may this one answer a later call; None: the notebook's setting decides. max_age: seconds
+    since that run, at most. refresh: run, and replace the earlier one. history: whether the ledger keeps the run.
+    inputs: names of parameters of which it keeps only a hash. dry_run: set by `estimate()`; nothing may start, and
+    nothing asks for secrets.
     """
 
     command: str | None = None
@@ -145,6 +159,15 @@ class RunOptions:
         (), "--override", metavar="NAME", help="let a parameter replace the config var NAME", many=True
     )
     allow_pickle: bool = False
+    cache: bool | None = _option(None, "--cache", help="answer from an earlier run with the same code and parameters")
+    max_age: float | None = _option(
+        None,
+        "--max-age",
+        metavar="TIME",
+        help="as --cache, from a run of the last, for example, 30m, 8h or 7d",
+        convert=age,
+    )
+    refresh: bool = _option(False, "--refresh", help="run again, and let the result replace the cached one")
     history: bool = _option(True, "--no-history", help="do not remember this run", value=False)
     inputs: Iterable[str] = ()
     dry_run: bool = False
@@ -154,8 +177,17 @@ class RunOptions:
         if self.timeout is not None and not 0 < self.timeout <= LONGEST_TIMEOUT:
             raise InvalidOptions(f"timeout is {self.timeout}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
         _check_dollars("max_cost", self.max_cost)
+        if self.max_age is not None and not (isinstance(self.max_age, int | float) and self.max_age > 0):
+            raise InvalidOptions(f"max_age is {self.max_age!r}: expected seconds.")
+        if self.cache is False and (self.refresh or self.max_age is not None):
+            raise InvalidOptions("--no-cache excludes --refresh and --max-age, which need the cache.")
         if self.warm and self.detach:
             raise InvalidOptions("warm and detach exclude each other: a warm dyno ends with this process.")
+
+    @property
+    def wants_cache(self) -> bool:
+        """Whether the call itself says that an earlier run may answer it, or that it replaces one."""
+        return bool(self.cache) or self.refresh or self.max_age is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,9 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     the name as it was given; None for the default. code: the text of a cell, a command or a function. bundle: a
     function's program. values: parameters as typed JSON. raw: names whose values were typed on a line. hashes: of all
     values; those without a value are inputs. secrets: names. options: those of the run that differ from their
-    defaults. slug: the id of the app's code, as far as it is known. key: what a cached answer is found by; empty if
-    there must be none. is_kept: whether the ledger may keep the run.
+    defaults. slug, release: the id of the app's code and its release number, as far as they are known. base: what
+    cached answers are found by, beside the hashes; empty if there must be none. may_cache: whether the task declares
+    that it may be cached. is_kept: whether the ledger may keep the run.
     """
 
     app: str = ""
@@ -30,5 +31,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     secrets: list[str] = []
     options: dict[str, Any] = {}
     slug: str = ""
-    key: str = ""
+    release: int = 0
+    base: str = ""
+    may_cache: bool = False
     is_kept: bool = True

@@ -54,6 +54,8 @@ class Outcome:
         The last lines of its log; of a failed run those before its traceback.
     metrics
         The last value of each metric, by name.
+    source
+        The run of the ledger that answered, if one did: its id, its sweep and its place there.
     """
 
     place: int
@@ -66,6 +68,7 @@ class Outcome:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     log: Sequence[str] = field(default=(), repr=False)
     metrics: Mapping[str, float] = field(default_factory=dict, repr=False)
+    source: tuple[str, str, int] | None = field(default=None, repr=False)
 
     @property
     def dyno(self) -> str | None:

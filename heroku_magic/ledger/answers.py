@@ -1,0 +1,100 @@
+"""Finds earlier runs that answer a call."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from heroku_magic.ledger.entry import Details, Entry, Payload, pack
+from heroku_magic.ledger.history import database, details_of
+from heroku_magic.ledger.recorded_run import recorded_run
+from heroku_magic.ledger.recorded_sweep import recorded_outcome
+from heroku_magic.ledger.recorder import recorder
+from heroku_magic.protocol.records import RunKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.outcomes import Outcome
+
+MOST_AT_ONCE = 500  # parameters of one query
+
+
+class Answer(NamedTuple):
+    """An earlier run with everything that it returned."""
+
+    entry: Entry
+    details: Details
+    payload: Payload
+
+
+def find_answers(keys: Iterable[str], max_age: float | None = None) -> dict[str, Answer]:
+    """Return the newest complete run for each key that has one. max_age: seconds since its start, at most."""
+    ledger, wanted = database(), [key for key in keys if key]
+    if ledger is None:
+        return {}
+    since = 0.0 if max_age is None else time.time() - max_age
+    found: dict[str, Answer] = {}
+    for start in range(0, len(wanted), MOST_AT_ONCE):
+        some = wanted[start : start + MOST_AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        for entry in ledger.select(f"key IN ({marks}) AND started >= ?", (*some, since)):
+            payload = ledger.payload(entry) or Payload()
+            if entry.rows is None or payload.rows:
+                found.setdefault(entry.key, Answer(entry, details_of(entry), payload))
+    return found
+
+
+def answered_run(answer: Answer, began: float) -> Run:
+    """Return an earlier run as the answer of a call, and remember that it was. began: when the call was made."""
+    entry, details, payload = answer
+    source = (entry.run, entry.sweep, entry.place)
+    facts = {**details.facts, "cached": entry.run}
+    told = msgspec.structs.replace(details, facts=facts, source=source, cached=describe_saving(entry, began))
+    hit = msgspec.structs.replace(
+        entry,
+        run=RunKey.new().run,
+        sweep="",
+        place=-1,
+        started=began,
+        seconds=time.time() - began,
+        dollars=0.0,
+        cached=entry.run,
+        key="",
+        details=pack(told),
+    )
+    recorder.add(hit)
+    return recorded_run(msgspec.structs.replace(entry, run=hit.run), told, payload)
+
+
+def answered_outcome(answer: Answer, place: int, parameters: Mapping[str, Any]) -> Outcome:
+    """Return an earlier run as a combination of a sweep."""
+    entry, details, payload = answer
+    facts = {**details.facts, "cached": entry.run}
+    told = msgspec.structs.replace(details, facts=facts, attempts=0)
+    outcome = recorded_outcome(msgspec.structs.replace(entry, place=place), told, payload, parameters)
+    outcome.source = (entry.run, entry.sweep, entry.place)
+    return outcome
+
+
+def describe_saving(entry: Entry, now: float) -> str:
+    """Return where an answer comes from, as `from hm-7f3a2c90 3 days ago · saved 41 s, $0.0004`."""
+    saved = [] if entry.seconds is None else [f"{entry.seconds:.{0 if entry.seconds >= 9.95 else 1}f} s"]
+    saved += [] if entry.dollars is None else [f"${entry.dollars:.4g}"]
+    return f"from {entry.run} {age_in_words(now - entry.started)} · saved {', '.join(saved)}"
+
+
+def age_in_words(seconds: float) -> str:
+    """Return how long ago something was.
+
+    >>> age_in_words(5), age_in_words(3700), age_in_words(3 * 86400)
+    ('5 seconds ago', '1 hour ago', '3 days ago')
+    """
+    units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+    size, unit = next((one for one in units if seconds >= one[0]), units[-1])
+    count = max(int(seconds // size), 0)
+    return f"{count} {unit}{'' if count == 1 else 's'} ago"

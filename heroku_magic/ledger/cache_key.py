@@ -1,0 +1,71 @@
+"""What a cached answer is found by: the environment, the code or task, and the hashes of all parameters."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from heroku_magic.bundle.payload import parse_raw_text, table_chunks
+from heroku_magic.protocol.typed_json import TAG, Encoder
+from heroku_magic.protocol.values import RawText, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ValueForm:
+    """A parameter's value as typed JSON.
+
+    value: the JSON, or the text of a value that was typed on a line. is_small: it has an exact form without arrays and
+    tables. digest: its hash, which is the same in every process; empty for a value without an exact form.
+    """
+
+    def __init__(self, value: Any) -> None:
+        encoder = Encoder(table_chunks)
+        self.value, self.digest, self.is_small = None, "", False
+        with suppress(TypeError, RecursionError):
+            form = encoder.encode(parse_raw_text(value), "value")
+            self.value = str(value) if isinstance(value, RawText) else form
+            self.digest = sha256(json.dumps(_canonical(form)).encode("ascii") + b"\n" + encoder.body).hexdigest()
+            self.is_small = not encoder.body
+
+
+def digest_of(value: Any, kind: str) -> str:
+    """Return the hash of a parameter: of a task, of the text that reaches the dyno, whatever its type is here."""
+    if kind == "task":
+        with suppress(TypeError):
+            return sha256(str(to_text(value, {})).encode()).hexdigest()
+    return ValueForm(value).digest
+
+
+def base_key(kind: str, code: str, environment: str, *, takes_rows: bool = True) -> str:
+    """Return what all calls of a task or of some code have in common."""
+    return _hash([_version(), kind, code, environment, takes_rows])
+
+
+def full_key(base: str, digests: Mapping[str, str]) -> str:
+    """Return the key of one call; empty if it must not be answered from the ledger."""
+    return _hash([base, sorted(digests.items())]) if base and all(digests.values()) else ""
+
+
+def _hash(parts: Any) -> str:
+    return sha256(json.dumps(parts).encode("ascii")).hexdigest()
+
+
+@cache
+def _version() -> str:
+    return version("heroku-magic")
+
+
+def _canonical(form: Any) -> Any:
+    """Return typed JSON with sets in an order that does not depend on the process."""
+    if isinstance(form, list):
+        return [_canonical(item) for item in form]
+    if not isinstance(form, dict):
+        return form
+    parts = {key: _canonical(item) for key, item in form.items()}
+    return {**parts, "v": sorted(parts["v"], key=json.dumps)} if parts.get(TAG) in {"set", "frozenset"} else parts

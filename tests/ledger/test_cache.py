@@ -1,0 +1,244 @@
+"""A call that ended well is answered from the ledger the next time, and no other call is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from workers import make_worker
+
+import heroku_magic
+from heroku_magic import InvalidOptions, Secret, TaskFailed, connect
+from heroku_magic.app.emulator_process import running
+from heroku_magic.display.job_display import bundle
+from heroku_magic.errors import Unreachable
+from heroku_magic.ledger import location
+from heroku_magic.ledger.recorder import recorder
+
+TASKS = {
+    "count": """
+        import random
+        from heroku_task import task
+
+        @task
+        def count(n: int = 3, word: str = "x"):
+            return [{"i": i, "word": word, "drawn": random.random()} for i in range(n)]
+        """,
+    "declares": """
+        import random
+        from heroku_task import task
+
+        @task(cache=True)
+        def declares(n: int = 3):
+            return {"n": n, "drawn": random.random()}
+        """,
+    "private": """
+        from heroku_task import task
+
+        @task(history=False)
+        def private():
+            return {"n": 1}
+        """,
+    "secretive": """
+        from heroku_task import Secret, task
+
+        @task
+        def secretive(KEY: Secret):
+            return {"n": 1}
+        """,
+}
+CELL = "import random\nbase = sum(values)\n[{'base': base, 'n': n, 'drawn': random.random()}]"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_worker(tmp_path_factory.mktemp("app") / "worker", {"plain": "echo hello"}, **TASKS)
+
+
+@pytest.fixture(scope="module")
+def heroku(folder, processes):
+    return connect(worker=folder, say=lambda _: None)
+
+
+def _cached(run):
+    assert run.exception() is None
+    return run.facts().get("cached")
+
+
+def test_the_second_call_is_answered_with_an_equal_table_and_says_so(heroku, ledger_folder):
+    first = heroku.submit("count", {"n": 3}, cache=True)
+    expected = first.result()
+    again = heroku.submit("count", {"n": 3}, cache=True)
+    table = again.result()
+
+    pd.testing.assert_frame_equal(table, expected)
+    facts = table.attrs["heroku"]
+    assert facts.pop("cached") == first.id
+    assert facts == expected.attrs["heroku"]
+    assert again.id != first.id
+    text = bundle(again)["text/plain"]
+    assert text.startswith(f"cached from {first.id} ")
+    assert f" ago · saved {first.seconds:.1f} s, $0 · count ✓ exit 0 · 3 rows verified" in text
+    assert "cached" not in bundle(first)["text/plain"]
+    assert heroku_magic.last is again
+    history = heroku_magic.history()
+    assert history["cached"].tolist() == [True, False]
+    assert history["dollars"].tolist()[0] == 0
+    assert bundle(heroku_magic.get_run(again.id))["text/plain"] == text
+
+
+@pytest.mark.parametrize("how", ["cell", "function", "task"])
+def test_only_the_same_call_is_answered(heroku, ledger_folder, how):
+    def draw(values, n):
+        import random
+
+        return {"base": sum(values), "n": n, "drawn": random.random()}
+
+    def call(parameters, code=CELL, **options):
+        if how == "task":
+            return heroku.submit(
+                "count", {"n": parameters["n"], "word": str(parameters["values"])}, cache=True, **options
+            )
+        return heroku.submit(code=code if how == "cell" else draw, parameters=parameters, cache=True, **options)
+
+    first = call({"values": [1, 2], "n": 1})
+    assert _cached(first) is None
+    assert _cached(call({"n": 1, "values": [1, 2]})) == first.id
+    assert _cached(call({"values": [1, 2], "n": 2})) is None
+    assert _cached(call({"values": (1, 2), "n": 1})) is None
+    if how == "cell":
+        assert _cached(call({"values": [1, 2], "n": 1.0})) is None
+        assert _cached(call({"values": [1, 2], "n": 1}, code=f"{CELL}  # changed")) is None
+        assert _cached(call({"values": [1, 2], "n": 1}, rows=False)) is None
+
+
+def test_a_changed_file_of_the_folder_is_another_environment(heroku, folder, ledger_folder):
+    first = heroku.submit("count", {"n": 1}, cache=True)
+    assert _cached(first) is None
+    recorder.flush()
+    helper = folder / "data.txt"
+    helper.write_text("a")
+    second = heroku.submit("count", {"n": 1}, cache=True)
+    assert _cached(second) is None
+    helper.write_text("b")  # the same size
+    assert _cached(heroku.submit("count", {"n": 1}, cache=True)) is None
+    helper.unlink()
+    assert _cached(heroku.submit("count", {"n": 1}, cache=True)) == first.id
+
+
+def test_refresh_replaces_no_cache_keeps_out_and_max_age_limits(heroku, ledger_folder):
+    first = heroku.submit("count", cache=True)
+    first.wait()
+    outside = heroku.submit("count", cache=False)
+    assert _cached(outside) is None
+    assert _cached(heroku.submit("count", cache=True)) == first.id
+    second = heroku.submit("count", refresh=True)
+    assert _cached(second) is None
+    assert _cached(heroku.submit("count", max_age=60)) == second.id
+    time.sleep(0.02)
+    assert _cached(heroku.submit("count", max_age=0.01)) is None
+    for options in ({"cache": False, "refresh": True}, {"cache": False, "max_age": 5}, {"max_age": 0}):
+        with pytest.raises(InvalidOptions):
+            heroku.submit("count", **options)
+
+
+def test_what_failed_or_took_a_secret_is_never_cached(heroku, ledger_folder):
+    for _ in range(2):
+        run = heroku.submit(code="1 / 0", cache=True)
+        assert isinstance(run.exception(), TaskFailed)
+        assert "cached" not in run.facts()
+        assert _cached(heroku.submit("secretive", {"KEY": Secret("correct-horse")}, cache=True)) is None
+        assert _cached(heroku.submit("secretive", {"KEY": "correct-horse"}, cache=True)) is None
+
+
+def test_a_command_and_an_undeclared_task_are_refused(heroku, ledger_folder):
+    with pytest.raises(InvalidOptions, match="A command cannot be cached"):
+        heroku.submit(command="echo hello", cache=True)
+    with pytest.raises(InvalidOptions, match="plain declares no parameters, so its runs cannot be cached"):
+        heroku.submit("plain", cache=True)
+
+
+def test_the_setting_applies_only_to_what_declares_it(heroku, ledger_folder, monkeypatch):
+    for task in ("declares", "count"):
+        heroku.submit(task).wait()
+        assert _cached(heroku.submit(task)) is None
+    monkeypatch.setattr(location, "_cache", lambda: True)
+    assert _cached(heroku.submit("declares")) is not None
+    assert _cached(heroku.submit("count")) is None
+    assert _cached(heroku.submit("declares", cache=False)) is None
+
+
+def test_a_task_can_keep_its_runs_out_of_the_history(heroku, ledger_folder):
+    heroku.run("private")
+    heroku.run("count")
+    assert heroku_magic.history()["task"].tolist() == ["count"]
+
+
+def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
+    small = heroku.sweep("count", {"n": [1, 2]}, {"word": "w"}, cache=True).result()
+    grown = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, cache=True)
+    table = grown.result()
+    pd.testing.assert_frame_equal(table[table["n"] < 3].reset_index(drop=True), small)
+    assert [outcome.source is not None for outcome in sorted(grown.known(), key=lambda one: one.place)] == [
+        True,
+        True,
+        False,
+    ]
+    assert grown.facts()["dynos"] == 1
+    assert _cached(heroku.submit("count", {"n": 3, "word": "w"}, cache=True)) is not None
+    whole = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, cache=True)
+    pd.testing.assert_frame_equal(whole.result(), table)
+    assert whole.facts()["dynos"] == 0
+    again = heroku_magic.get_run(whole.id)
+    pd.testing.assert_frame_equal(again.result(), table)
+
+
+def test_a_decorated_function_and_a_hit_on_a_folder_need_no_embedded_heroku(
+    heroku, folder, ledger_folder, monkeypatch, start_shell
+):
+    @heroku_magic.function(cache=True)
+    def draw(n):
+        import random
+
+        return {"n": n, "drawn": random.random()}
+
+    shell = start_shell(folder)
+    first = draw.remote(3)
+    shell.run_line_magic("heroku", "run count --arg n=2 --cache")
+    monkeypatch.setattr("heroku_magic.app.connect.embedded", lambda _: pytest.fail("an embedded Heroku was requested"))
+    assert draw.remote(3) == first
+    table = shell.run_line_magic("heroku", "run count --arg n=2 --cache")
+    assert table.attrs["heroku"]["cached"] in set(heroku_magic.history()["run"])
+    assert len(running()) == 1
+
+
+def test_without_an_answer_of_heroku_about_the_release_nothing_is_served_from_the_cache(
+    embedded_heroku, use_as_heroku, ledger_folder, monkeypatch
+):
+    worker = make_worker(ledger_folder / "worker", **TASKS)
+    use_as_heroku(embedded_heroku("--app", f"shop={worker}"))
+    said, requests = [], []
+    heroku = connect("shop", say=said.append)
+    first = heroku.submit("count", {"n": 1}, cache=True)
+    assert _cached(first) is None
+    send = heroku.client._transport.send
+    monkeypatch.setattr(
+        heroku.client._transport, "send", lambda *words, **more: requests.append(words) or send(*words, **more)
+    )
+    heroku._catalog._snapshot = replace(heroku._catalog._snapshot, taken_at=0.0)
+    for _ in range(2):
+        assert _cached(heroku.submit("count", {"n": 1}, cache=True)) == first.id
+    assert len(requests) == 1  # for the current release, which stays known for five seconds
+
+    def fail(*_, **__):
+        raise Unreachable("The Platform API does not answer.")
+
+    heroku._catalog.invalidate()
+    monkeypatch.setattr(heroku.client._transport, "send", fail)
+    with pytest.raises(Unreachable):
+        heroku.submit("count", {"n": 1}, cache=True)
+    assert said[-1] == (
+        "The cache is not used, because Heroku does not confirm the current release: The Platform API does not answer."
+    )
