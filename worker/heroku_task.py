@@ -111,7 +111,7 @@ if TYPE_CHECKING:
     def task(*, history: bool = ..., cache: bool = ...) -> Callable[[F], F]: ...
 
 
-def task(function: Any = None, *, history: bool = True, cache: bool = False) -> Any:  # noqa: ARG001 - read from the source
+def task(function: Any = None, **_: bool) -> Any:
     """Mark the one function of a file that is the task.
 
     Parameters
@@ -863,7 +863,11 @@ class _Source:
         """Return what `@task(history=False, cache=True)` says, as far as it differs from the default."""
         calls = [node for node in self.function.decorator_list if isinstance(node, _ast.Call)]
         words = [word for call in calls if _decorator(call) == "task" for word in call.keywords]
-        given = {word.arg: word.value.value for word in words if isinstance(word.value, _ast.Constant)}
+        given = {word.arg: getattr(word.value, "value", None) for word in words}
+        if unknown := [
+            name for name, flag in given.items() if name not in {"history", "cache"} or type(flag) is not bool
+        ]:
+            raise TaskError(f"@task({unknown[0]}=...): expected history=False or cache=True")
         return {name: flag for name, flag in (("history", False), ("cache", True)) if given.get(name) is flag}
 
     def schema(self) -> Schema:

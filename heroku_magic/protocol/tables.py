@@ -74,14 +74,13 @@ class TableHeader(msgspec.Struct, frozen=True):
 class Column(msgspec.Struct, frozen=True):
     """One column of a chunk.
 
-    values: the bytes of the numbers (of joined chunks: a tuple), or a list for the coding `json`. mask: one byte per
-    value, 1 for null (likewise).
-    dictionary: the values that codes refer to.
+    values: the bytes of the numbers, or a list for the coding `json`. mask: one byte per value, 1 for null. Of joined
+    chunks, which are never stored, both are tuples. dictionary: the values that codes refer to.
     """
 
     head: ColumnHeader
-    values: bytes | tuple[bytes, ...] | list[Any]
-    mask: bytes | tuple[bytes, ...] | None = None
+    values: bytes | list[Any]
+    mask: bytes | None = None
     dictionary: Column | None = msgspec.field(default=None, name="of")
 
     def redacted(self, mask: Mask) -> Column:

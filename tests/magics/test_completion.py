@@ -65,7 +65,7 @@ def texts(line, facts=None, **options):
         ("%heroku tasks h", ["hello"]),
         ("%heroku help logo", ["logout"]),
         ("%%heroku simulate --si", ["--size"]),
-        ("%%heroku simulate --no", ["--no-history", "--no-raise"]),
+        ("%%heroku simulate --no", ["--no-history", "--no-cache", "--no-raise"]),
         ("%%heroku simulate --size=standard", ["standard-1x", "standard-2x"]),
         ("%%heroku -s standard-2", ["standard-2x"]),
         ("%%heroku simulate --arg ", ["n=", "method=", "dry="]),
