@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OPTIONS = frozenset(
     {
-        *("secrets", "size", "timeout", "override", "max_cost", "warm", "allow_pickle", "quiet"),
+        *("secrets", "size", "timeout", "override", "max_cost", "warm", "isolate", "allow_pickle", "quiet"),
         *("cache", "max_age", "refresh", "history"),
     }
 )
@@ -151,7 +151,8 @@ class Decorator:
 
     Parameters
     ----------
-    secrets, size, timeout, override, max_cost, warm, allow_pickle, cache, max_age, refresh, history
+    secrets, size, timeout, override, max_cost, warm, isolate, allow_pickle, cache, max_age, refresh,
+    history
         As for `Heroku.submit`: `@function(size="standard-2x")`.
     quiet
         Show no live view of `remote` and `map` in the cell that calls them.
@@ -182,6 +183,7 @@ class Decorator:
         override: Iterable[str] = (),
         max_cost: float | None = None,
         warm: bool = False,
+        isolate: bool = True,
         allow_pickle: bool = False,
         quiet: bool = False,
         cache: bool | None = None,

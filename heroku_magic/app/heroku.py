@@ -111,6 +111,7 @@ class Heroku(ExecutorApp):
         detach: bool = False,
         max_cost: float | None = None,
         warm: bool = False,
+        isolate: bool = True,
         allow_pickle: bool = False,
         cache: bool | None = None,
         max_age: float | None = None,
@@ -149,6 +150,8 @@ class Heroku(ExecutorApp):
             Dollars at list price; limits the dyno's life.
         warm
             Run on a dyno that stays for the next calls: the first one boots it. The timeout is then the call's.
+        isolate
+            False keeps the state of Python from call to call, on warm dynos of their own.
         allow_pickle
             Let a function's value come back as a pickle: whoever can deploy to the app can run code on this computer.
         cache
@@ -202,6 +205,7 @@ class Heroku(ExecutorApp):
         override: Iterable[str] = (),
         rows: bool = True,
         warm: bool = False,
+        isolate: bool = True,
         allow_pickle: bool = False,
         cache: bool | None = None,
         max_age: float | None = None,
@@ -213,7 +217,7 @@ class Heroku(ExecutorApp):
 
         Parameters
         ----------
-        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, allow_pickle,
+        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, isolate, allow_pickle,
         cache, max_age, refresh, history, inputs
             As for `submit`, for each run. Warm dynos, at most 8 without `jobs`, take one run after the other.
         each
@@ -293,7 +297,7 @@ class Heroku(ExecutorApp):
                 self.client, plan, options, id=name, journal=journal, known=known, live=live, warm_runner=runner
             ).start()
             if runner is not None:
-                sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.size))
+                sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.kind))
             self._remember(sweep)
             return sweep
 

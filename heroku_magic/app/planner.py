@@ -194,6 +194,7 @@ class Planner:
             allow_pickle=options.allow_pickle,
             is_warm=options.warm or falls_back,
             falls_back=falls_back,
+            keeps_state=not options.isolate,
             requirements=_requirements(settings.worker),
             prices=settings.prices,
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.runs.spec import RunSpec
 
-RECORDED = ("size", "timeout", "rows", "any_type", "override", "max_cost", "warm", "allow_pickle")
+RECORDED = ("size", "timeout", "rows", "any_type", "override", "max_cost", "warm", "isolate", "allow_pickle")
 MANY_BYTES = 1_000_000  # of a value, beyond which its hash takes too long for a run that needs none
 
 

@@ -124,7 +124,7 @@ class WarmApp(ManagedApp):
             idle_price = second_price(spec) * self._warm.idle  # of the dyno that stays
             if (budget := budget - idle_price) <= 0:
                 raise InvalidOptions(warm_refusal(options.max_cost or 0.0, idle_price, self._warm.idle))
-        self._warm.extend_for_sweep(spec.size, jobs)
+        self._warm.extend_for_sweep(spec.kind, jobs)
         return replace(options, jobs=jobs, max_cost=budget), self._runner(spec)
 
     def _release_number(self) -> int | None:

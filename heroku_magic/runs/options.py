@@ -121,13 +121,14 @@ class RunOptions:
     """The options of one run beside its task and parameters; None means the connection's setting.
 
     command: any command instead of a task. code: a cell's text or a function instead of a task. secrets: names of
-    parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters may
-    replace. warm: use a dyno that stays. rows: False collects no rows. detach: the run outlives this process. max_cost:
-    dollars at list price. allow_pickle: a function's value may come back as a pickle. cache: an earlier run may answer;
-    False: neither that, nor may this one answer a later call; None: the notebook's setting decides. max_age: seconds
-    since that run, at most. refresh: run, and replace the earlier one. history: whether the ledger keeps the run.
-    inputs: names of parameters of which it keeps only a hash. dry_run: set by `estimate()`; nothing may start, and
-    nothing asks for secrets.
+    parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters
+    may replace. warm: use a dyno that stays. isolate: each of its calls has a process of its own. rows: False
+    collects no rows. detach: the run outlives this process. max_cost: dollars at list price. allow_pickle: a
+    function's value may come back as a pickle. cache: an earlier run may answer; False: neither that, nor may this
+    one answer a later call; None: the notebook's setting decides. max_age: seconds since that run, at most.
+    refresh: run, and replace the earlier one. history: whether the ledger keeps the run. inputs: names of
+    parameters of which it keeps only a hash. dry_run: set by `estimate()`; nothing may start, and nothing asks for
+    secrets.
     """
 
     command: str | None = None
@@ -151,6 +152,9 @@ class RunOptions:
     max_cost: float | None = _MAX_COST
     detach: bool = _option(False, "--detach", help="return a handle at once; the run goes on after the kernel ends")
     warm: bool = _option(False, "--warm", help="keep the dyno for the next calls, which then need no boot")
+    isolate: bool = _option(
+        True, "--no-isolate", help="with --warm: keep the state of Python from call to call", value=False
+    )
     rows: bool = _option(
         True, "--rows", metavar="none", help="collect no rows from the task's output", convert=_no_rows
     )
@@ -177,6 +181,8 @@ class RunOptions:
         if self.timeout is not None and not 0 < self.timeout <= LONGEST_TIMEOUT:
             raise InvalidOptions(f"timeout is {self.timeout}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
         _check_dollars("max_cost", self.max_cost)
+        if not self.isolate and not self.warm:
+            raise InvalidOptions("isolate=False keeps state on a warm dyno: add warm=True (--warm).")
         if self.max_age is not None and not (isinstance(self.max_age, int | float) and self.max_age > 0):
             raise InvalidOptions(f"max_age is {self.max_age!r}: expected seconds.")
         if self.cache is False and (self.refresh or self.max_age is not None):

@@ -24,7 +24,8 @@ class RunSpec:
     time limit in seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs
     on the embedded Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a
     function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module.
-    falls_back: that is only a default, so a dyno of its own will do. requirements: the file of a served folder that
+    falls_back: that is only a default, so a dyno of its own will do. keeps_state: the call runs in the process of the
+    calls before. requirements: the file of a served folder that
     lists the app's packages. request: what the ledger keeps of it. prices: dollars per month by dyno size.
     """
 
@@ -42,6 +43,7 @@ class RunSpec:
     allow_pickle: bool = False
     is_warm: bool = False
     falls_back: bool = False
+    keeps_state: bool = False
     module: str | None = None
     requirements: Path | None = None
     request: RunRequest = field(default_factory=RunRequest, repr=False)
@@ -52,6 +54,11 @@ class RunSpec:
         if self.is_local:
             return 0.0
         return dollars(size, seconds, self.prices) if size and seconds is not None else None
+
+    @property
+    def kind(self) -> tuple[str | None, bool]:
+        """What a warm dyno has to have in common with its calls: the size, and whether state stays."""
+        return self.size, self.keeps_state
 
     @property
     def secrets(self) -> dict[str, Secret]:

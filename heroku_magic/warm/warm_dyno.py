@@ -144,11 +144,10 @@ class WarmDyno:
 
     @property
     def state(self) -> str:
-        """`busy`, or `idle` with the minutes and seconds until the dyno ends by itself."""
-        if self.is_busy:
-            return "busy"
+        """`busy`, or `idle` with the minutes and seconds until the dyno ends by itself; and whether it keeps state."""
         left = max(int(min(self.idle_left, self.seconds_left)), 0)
-        return f"idle {left // 60}:{left % 60:02}"
+        state = "busy" if self.is_busy else f"idle {left // 60}:{left % 60:02}"
+        return f"{state}, keeps state" if self.spec.keeps_state else state
 
     @property
     def idle_left(self) -> float:

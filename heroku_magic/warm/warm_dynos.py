@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.spec import RunSpec
 
+    Kind = tuple[str | None, bool]  # of a dyno: its size, and whether it keeps state
+
 IDLE = 300.0  # seconds without a call after which a dyno ends
 MOST_IN_SWEEP = 8  # dynos that a sweep boots unless it says how many
 LONGEST_IDLE = 3600.0  # seconds: https://devcenter.heroku.com/articles/one-off-dynos#timeout
@@ -29,20 +31,20 @@ TICK = 0.2  # seconds between two looks at whether a waiting call was cancelled
 
 
 class WarmDynos:
-    """What `warm=True` uses. `target`: how many dynos of a size calls may boot.
+    """What `warm=True` uses. `target`: how many dynos of a kind calls may boot.
 
     release: returns the number of the app's current release. has_failed: no connection could be made, so that calls
     for which this is only the default run through the log.
     """
 
     def __init__(self, client: HerokuClient, release: Callable[[], int | None]) -> None:
-        self.target: dict[str | None, int] = {}
-        self._in_sweeps: dict[str | None, list[int]] = {}
+        self.target: dict[Kind, int] = {}
+        self._in_sweeps: dict[Kind, list[int]] = {}
         self.idle, self.life, self.has_failed = IDLE, LONGEST_TIMEOUT, False
         self._client, self._release = client, release
         self._changed = threading.Condition()
         self._dynos: list[WarmDyno] = []
-        self._boots: dict[str | None, list[Boot]] = {}  # by size
+        self._boots: dict[Kind, list[Boot]] = {}  # by kind
         self._has_named_price = False
 
     def running(self) -> list[WarmDyno]:
@@ -60,7 +62,7 @@ class WarmDynos:
                 self._stop_outdated(self._release())
                 self._stop_idle(lambda idle: [one for one in idle if self._is_too_old(one, spec)])
                 with self._changed:
-                    for dyno in [one for one in self._of_size(spec.size) if not one.is_busy][:1]:
+                    for dyno in [one for one in self._of_kind(spec.kind) if not one.is_busy][:1]:
                         dyno.is_busy = True
                         return dyno
                     for boot in filter(None, (own, other)):
@@ -77,8 +79,8 @@ class WarmDynos:
 
     def _boots_for(self, spec: RunSpec, own: Boot | None) -> tuple[Boot | None, Boot | None]:
         """Return the boot that a call has started, which is a new one if it may, and another one that is under way."""
-        boots = self._boots_of(spec.size)
-        if own is None and len(self._of_size(spec.size)) + len(boots) < self._wanted(spec.size):
+        boots = self._boots_of(spec.kind)
+        if own is None and len(self._of_kind(spec.kind)) + len(boots) < self._wanted(spec.kind):
             self._name_price(spec)
             own = self._start_boot(spec)
         return own, next(iter(boots), None)
@@ -88,7 +90,7 @@ class WarmDynos:
         self._stop_outdated(self._release())
         self._stop_idle(lambda idle: [one for one in idle if self._is_too_old(one, spec)])
         with self._changed:
-            idle = [one for one in self.running() if one.spec.size == spec.size and not one.is_busy]
+            idle = [one for one in self.running() if one.spec.kind == spec.kind and not one.is_busy]
             chosen = [one for one in idle if one.owner is owner] or [one for one in idle if one.owner is None]
             for one in chosen[:1]:
                 one.is_busy = True
@@ -112,10 +114,10 @@ class WarmDynos:
 
     def scale(self, count: int, spec: RunSpec) -> None:
         """Boot dynos of a size, or stop idle ones, until there are `count`; a call that runs is not interrupted."""
-        self.target[spec.size] = count
-        self._trim(spec.size)
+        self.target[spec.kind] = count
+        self._trim(spec.kind)
         with self._changed:
-            missing = count - len(self._of_size(spec.size)) - len(self._boots_of(spec.size))
+            missing = count - len(self._of_kind(spec.kind)) - len(self._boots_of(spec.kind))
             boots = [self._start_boot(spec) for _ in range(missing)]
         for boot in boots:
             boot.let_go()
@@ -123,7 +125,7 @@ class WarmDynos:
             with self._changed:
                 self._changed.wait_for(lambda: all(boot.is_over for boot in boots))
         except KeyboardInterrupt:
-            del self.target[spec.size]
+            del self.target[spec.kind]
             for boot in boots:
                 boot.cancel()
             raise
@@ -131,30 +133,30 @@ class WarmDynos:
             if boot.error is not None:
                 raise boot.error
 
-    def extend_for_sweep(self, size: str | None, count: int) -> None:
-        """Let a sweep have `count` dynos of a size until `forget_sweep`."""
-        self._in_sweeps.setdefault(size, []).append(count)
+    def extend_for_sweep(self, kind: Kind, count: int) -> None:
+        """Let a sweep have `count` dynos of a kind until `forget_sweep`."""
+        self._in_sweeps.setdefault(kind, []).append(count)
 
-    def forget_sweep(self, size: str | None) -> None:
+    def forget_sweep(self, kind: Kind) -> None:
         """Stop what the latest sweep has needed beyond the target; at least one dyno stays."""
-        self._in_sweeps[size].pop()
-        self._trim(size)
+        self._in_sweeps[kind].pop()
+        self._trim(kind)
 
     def stop(self) -> int:
         """Stop all and return how many there were."""
         self.target.clear()
         with self._changed:
-            boots = [boot for size in [*self._boots] for boot in self._boots_of(size)]
+            boots = [boot for kind in [*self._boots] for boot in self._boots_of(kind)]
         for boot in boots:
             boot.cancel()
         return sum(one.cancel() for one in self.running())
 
-    def _wanted(self, size: str | None) -> int:
-        return max(1, self.target.get(size, 1), *self._in_sweeps.get(size, ()))
+    def _wanted(self, kind: Kind) -> int:
+        return max(1, self.target.get(kind, 1), *self._in_sweeps.get(kind, ()))
 
-    def _trim(self, size: str | None) -> None:
-        surplus = max(len(self._of_size(size)) - self._wanted(size), 0)
-        self._stop_idle(lambda idle: [one for one in idle if one.spec.size == size and one.owner is None][:surplus])
+    def _trim(self, kind: Kind) -> None:
+        surplus = max(len(self._of_kind(kind)) - self._wanted(kind), 0)
+        self._stop_idle(lambda idle: [one for one in idle if one.spec.kind == kind and one.owner is None][:surplus])
 
     def _stop_idle(self, choose: Callable[[list[WarmDyno]], list[WarmDyno]]) -> list[WarmDyno]:
         """Stop the idle dynos that `choose` picks, which no call can take meanwhile, and return them."""
@@ -166,24 +168,24 @@ class WarmDynos:
             one.cancel()
         return chosen
 
-    def _of_size(self, size: str | None) -> list[WarmDyno]:
-        return [one for one in self.running() if one.spec.size == size and one.owner is None]
+    def _of_kind(self, kind: Kind) -> list[WarmDyno]:
+        return [one for one in self.running() if one.spec.kind == kind and one.owner is None]
 
     def _is_too_old(self, dyno: WarmDyno, spec: RunSpec) -> bool:
         """Return whether a dyno may end during a call. A timeout beyond a short life does not count in full."""
         is_too_old = dyno.idle_left <= MARGIN or dyno.seconds_left <= min(spec.timeout, self.life / 2)
-        return dyno.spec.size == spec.size and is_too_old
+        return dyno.spec.kind == spec.kind and is_too_old
 
     def _start_boot(self, spec: RunSpec) -> Boot:
         """Start to boot a dyno, which any call may have then."""
         boot = Boot(lambda boot: self._boot(spec, boot=boot), self._notify)
-        self._boots.setdefault(spec.size, []).append(boot)
+        self._boots.setdefault(spec.kind, []).append(boot)
         return boot.start()
 
-    def _boots_of(self, size: str | None) -> list[Boot]:
-        """Return the boots of a size that are not over."""
-        self._boots[size] = [boot for boot in self._boots.get(size, ()) if not boot.is_over]
-        return self._boots[size]
+    def _boots_of(self, kind: Kind) -> list[Boot]:
+        """Return the boots of a kind that are not over."""
+        self._boots[kind] = [boot for boot in self._boots.get(kind, ()) if not boot.is_over]
+        return self._boots[kind]
 
     def _name_price(self, spec: RunSpec) -> None:
         """Name the price, before its first dyno, to a user who did not ask for this one."""
@@ -201,7 +203,14 @@ class WarmDynos:
         self, spec: RunSpec, owner: object = None, idle: float | None = None, boot: Boot | None = None
     ) -> WarmDyno:
         idle = idle or self.idle
-        own = replace(spec, task="warm dyno", command=COMMAND, env=server_env(idle), timeout=self.life, module=None)
+        own = replace(
+            spec,
+            task="warm dyno",
+            command=COMMAND,
+            env=server_env(idle, keeps_state=spec.keeps_state),
+            timeout=self.life,
+            module=None,
+        )
         dyno = WarmDyno(self._client, own, self._client.tls_context(), idle=idle, on_change=self._notify, owner=owner)
         dyno.is_busy = True
         if boot is not None:

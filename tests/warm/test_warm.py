@@ -332,6 +332,34 @@ def test_calls_share_a_process_if_an_import_has_opened_what_a_fork_would_lose(he
     assert third.attrs["heroku"]["dyno"] == first.dyno
 
 
+def test_calls_that_are_not_isolated_share_their_state_on_a_dyno_of_their_own(heroku):
+    counts = [heroku.submit("count", {"n": 1}, warm=True, isolate=False) for _ in range(3)]
+    assert {re.search(r"out 1 (\d)", (run.result(60), run.logs())[1])[1] for run in counts} == {"1", "2", "3"}
+    other = heroku.submit("count", {"n": 1}, warm=True)
+    assert "out 1 1" in (other.result(60), other.logs())[1]
+    assert {run.dyno for run in counts} != {other.dyno}
+    assert sorted("keeps state" in dyno.state for dyno in heroku.warm()) == [False, True]
+
+    code = "import json\njson.calls = getattr(json, 'calls', 0) + 1\n[{'calls': json.calls}]"
+    tables = [heroku.run(code=code, warm=True, isolate=False) for _ in range(2)]
+    assert [table["calls"].tolist() for table in tables] == [[1], [2]]
+
+
+def test_a_call_that_ends_a_shared_process_loses_only_its_state(heroku):
+    first = heroku.submit("count", warm=True, isolate=False)
+    assert len(first.result(60)) == 3
+    for how, options in (("exit", {}), ("sleep", {"timeout": 1}), ("stubborn", {"timeout": 1})):
+        assert heroku.submit("count", {"how": how}, warm=True, isolate=False, **options).exception(60) is not None
+        run = heroku.submit("count", {"n": 1}, warm=True, isolate=False)
+        assert "out 1 1" in (run.result(60), run.logs())[1]
+        assert run.dyno == first.dyno
+
+
+def test_keeping_state_needs_a_warm_dyno(heroku):
+    with pytest.raises(InvalidOptions, match="add warm=True"):
+        heroku.submit("count", isolate=False)
+
+
 def test_a_failed_call_does_not_point_to_a_log_that_lacks_it(heroku):
     text = str(heroku.submit("count", {"how": "raise"}, warm=True).exception(60))
     assert "%heroku logs" not in text

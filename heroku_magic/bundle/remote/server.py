@@ -175,7 +175,9 @@ class _Front:
             parent.sendall(body)
 
     def _read_parent(self) -> None:
-        data = self._parent.recv(4096) if self._parent else b""
+        data = b""
+        with contextlib.suppress(ConnectionResetError):  # it has ended before it has read everything
+            data = self._parent.recv(4096) if self._parent else b""
         for line in data.decode().split():
             name, _, value = line.partition("=")
             if name == "ended":
@@ -211,11 +213,14 @@ class _Front:
             self._close_pipe(call, name)
         if call.unfinished:
             _write_all(call.unfinished + b"\n")
-        if not call.is_kept or call.kill_at < float("inf"):
+        has_to_end = not call.is_kept or call.kill_at < float("inf")
+        if has_to_end:
             self.kill_call()  # and the programs that it has left behind
         self._call, self._last_call = None, time.monotonic()
         self._sender.send("done", {"call": call.number, "status": status, "used": call.used})
-        if self._parent is not None:
+        if has_to_end and call.is_kept:
+            self._lose_parent()
+        elif self._parent is not None:
             self._tell_parent({"imported": imported}, [])
         self._start_next()
 
