@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.log_lines import LogLine
     from heroku_magic.runs.spec import RunSpec
-    from heroku_magic.warm.warm_dyno import WarmCall, WarmDyno
+    from heroku_magic.warm.warm_call import WarmCall
+    from heroku_magic.warm.warm_dyno import WarmDyno
 
 
 class PoolFuture(CallFuture):

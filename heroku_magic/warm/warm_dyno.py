@@ -25,6 +25,7 @@ from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 from heroku_magic.warm.rendezvous import connect
+from heroku_magic.warm.warm_call import WarmCall
 
 if TYPE_CHECKING:
     import ssl
@@ -83,12 +84,17 @@ class WarmDyno:
         """Create the dyno and connect to it. Raises ApiError or AttachFailed; then no dyno is left."""
         registry.add(self)
         try:
-            with self._guard.watched():
-                self._create()
+            self._create()
         except BaseException:
             self._end()
+            start_thread(self._watch, f"heroku-watch-{self.id}", lambda _: None)
             raise
         return self
+
+    def _watch(self) -> None:
+        """Look for what a failed boot has left behind, which may take minutes."""
+        with self._guard.watched():
+            return
 
     def _create(self) -> None:
         spec, env = self.spec, {**self.spec.env, "RUN_KEY": Secret(self.key.env())}
@@ -198,6 +204,8 @@ class WarmDyno:
 
     def outcome_message(self) -> str:
         """Return a sentence about what became of it."""
+        if self.dyno is None:
+            return "A warm dyno was about to boot."
         return f"The warm dyno {self.dyno} was stopped after {self.calls} call{'s' * (self.calls != 1)}."
 
     # -- calls ------------------------------------------------------------------------------------
@@ -208,7 +216,7 @@ class WarmDyno:
         sink: gets its lines as if they came from the dyno's log. on_done: gets the exit status after what the call has
         written, which then arrives at once, without the lines of the platform; None gives the dyno back.
         """
-        call = WarmCall(self, key.run, sink, on_done)
+        call = WarmCall(self.stop_call, key.run, sink, on_done)
         env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}
         env.pop("RUN_PACE", None)  # nothing is lost here, however fast it is sent
         env["RUN_KEY"] = key.env()
@@ -352,47 +360,3 @@ class WarmDyno:
             call.sink(LogStreamError(f"The connection to {self.dyno} broke during the call, which may have run."))
         registry.discard(self.id)
         self._on_change()
-
-
-class WarmCall:
-    """One call on a warm dyno, with the interface of a log stream."""
-
-    gaps = 0
-
-    def __init__(self, dyno: WarmDyno, run: str, sink: Sink, on_done: Callable[[int], None] | None) -> None:
-        self.number, self.run, self.sink, self.on_done = 0, run, sink, on_done
-        self.begun_at: float | None = None
-        self.lines: list[LogLine] = []  # that the sink gets next
-        self._dyno = dyno
-        self._unfinished: dict[str, list[str]] = {}  # lines of each stream, whose ends have not arrived
-
-    def flush(self) -> None:
-        """Pass on the lines that have arrived."""
-        if self.lines:
-            lines, self.lines = self.lines, []
-            self.sink(lines)
-
-    def whole_lines(self, stream: str, text: str) -> list[str]:
-        """Return the lines of a stream that a piece of its text completes."""
-        parts = self._unfinished.setdefault(stream, [])
-        parts.append(text)
-        if "\n" not in text:
-            return []
-        *lines, rest = "".join(parts).split("\n")
-        self._unfinished[stream] = [rest]
-        return lines
-
-    def rest(self) -> list[str]:
-        """Return the last line of each stream that did not end with a newline."""
-        return [line for parts in self._unfinished.values() if (line := "".join(parts))]
-
-    def backlog(self) -> list[LogLine]:
-        """Return nothing: what was sent has arrived."""
-        return []
-
-    def stop(self, *, if_waiting: bool = False) -> None:
-        """End the call, not the dyno. if_waiting: only if it has not begun."""
-        self._dyno.stop_call(self.number, if_waiting=if_waiting)
-
-    def close(self) -> None:
-        """Do nothing: the dyno stays for the next call."""
