@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.ledger.database import Database, NewerLedger
@@ -20,7 +21,6 @@ from heroku_magic.text.redact import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from heroku_magic.ledger.entry import Entry
     from heroku_magic.sweeps.outcomes import Outcome
@@ -209,8 +209,10 @@ def _nothing() -> None:
 
 
 def _notice(path: Path) -> str:
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path  # a saved notebook names no home folder
     return (
-        f"Runs are kept in {path} from now on: parameters, code, rows, log and files, but no secrets. "
+        f"Runs are kept in {shown} from now on: parameters, code, rows, log and files, but no secrets. "
         "`%heroku history` lists them; `%config HerokuMagics.history = False` (in Python: history=False) ends this."
     )
 

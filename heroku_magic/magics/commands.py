@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.magics.option_values import lifetime, number, scopes, variable, variables
+from heroku_magic.protocol.polars_frame import check_library
 from heroku_magic.runs.options import RunOptions, SweepOptions, age, command_line
 
 if TYPE_CHECKING:
@@ -108,6 +109,11 @@ _QUIET = Option("-q, --quiet", "show output only if something goes wrong")
 _OUT = Option(
     "-o, --out NAME", "assign the DataFrame to NAME instead of showing it", convert=variable, completes="variable"
 )
+_AS = Option(
+    "--as LIBRARY",
+    "the library of the DataFrame: pandas (the default), or polars if it is installed",
+    convert=check_library,
+)
 _BG = Option("--bg", "return a handle at once; the output keeps updating")
 _NO_RAISE = Option("--no-raise", "return the rows so far instead of raising an error")
 _APP = (
@@ -135,15 +141,16 @@ _RUN = (
     Option("--form", "show a form that starts with these values instead of running"),
     _BG,
     _OUT,
+    _AS,
     _QUIET,
     _VERBOSE,
     Option("-x, --exit-code", "fail if the exit status is not 0 (the default)"),
     _NO_RAISE,
 )
 _CONNECTED = (*WHERE, _VERBOSE)
-_FOLLOWED = (*WHERE, _OUT, _BG, _QUIET, _VERBOSE, _NO_RAISE)
+_FOLLOWED = (*WHERE, _OUT, _AS, _BG, _QUIET, _VERBOSE, _NO_RAISE)
 # A form starts many runs and never blocks the kernel, so how to wait for one run does not matter.
-_NOT_IN_FORMS = frozenset({"bg", "detach", "quiet", "exit_code", "no_raise", "form", "dry_run"})
+_NOT_IN_FORMS = frozenset({"bg", "detach", "as", "quiet", "exit_code", "no_raise", "form", "dry_run"})
 # A cell of code runs no process type and declares no parameters to draw a form of.
 _NOT_FOR_CODE = frozenset({"any_type", "form", "each"})
 _CODE = (
@@ -275,6 +282,7 @@ _TABLE = (
         (
             Option("--export FILE", "write it to FILE as a page instead", completes="path"),
             _OUT,
+            _AS,
             _VERBOSE,
         ),
         ("%heroku show -1", "df = %heroku show hm-7f3a2c90", "%heroku show -1 --export report.html"),

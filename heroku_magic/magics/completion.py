@@ -16,6 +16,7 @@ from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS
 from heroku_magic.magics.expand import split
 from heroku_magic.magics.option_values import SCOPES
+from heroku_magic.protocol.polars_frame import LIBRARIES
 from heroku_magic.text.sanitize import clean_line, clipped
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ def _values(kind: str, typed: str, line: _Line, sources: CompletionSources) -> M
         "size": _sizes,
         "verb": lambda: (Match(verb.name, "verb") for verb in VERBS.values()),
         "region": lambda: (Match("us", "United States"), Match("eu", "Europe")),
+        "library": lambda: (Match(name, "library") for name in LIBRARIES),
         "scopes": lambda: (Match(scope, "scope") for scope in SCOPES),
         "none": lambda: [Match("none")],
     }

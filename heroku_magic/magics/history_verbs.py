@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.verb_group import VerbGroup
+from heroku_magic.protocol.polars_frame import converted
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
     from heroku_magic.magics.parser import ParsedLine
     from heroku_magic.runs.run import Run
@@ -39,14 +41,14 @@ class HistoryVerbs(VerbGroup):
         )
         return as_table(found, with_columns=line.word is not None)
 
-    def _show(self, line: ParsedLine) -> pd.DataFrame | None:
+    def _show(self, line: ParsedLine) -> pd.DataFrame | pl.DataFrame | None:
         from heroku_magic.display.recorded import get_run, show_again
 
         job = get_run(line.words[0])
         if name := line.options.get("export"):
             self._write_page(job, Path(name).expanduser())
             return None
-        frame = show_again(job, verbose=self._is_set(line, "verbose"))
+        frame = converted(show_again(job, verbose=self._is_set(line, "verbose")), line.options.get("as", "pandas"))
         if variable := line.options.get("out"):
             self._shell.user_ns[variable] = frame
             return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions, RunCancelled
 from heroku_magic.magics.verb_group import VerbGroup, table
+from heroku_magic.protocol.polars_frame import converted
 from heroku_magic.runs.jobs import stop_all
 from heroku_magic.runs.options import RunOptions, SweepOptions, from_command_line, option_names, pick
 from heroku_magic.text.notifier import notify
@@ -218,7 +219,7 @@ class RunVerbs(VerbGroup):
         """Show a run or a sweep until it ends and return its table; with --bg return it at once."""
         if line.options.get("bg") or line.options.get("detach"):
             if name := line.options.get("out"):
-                job.call_when_done(self._binder(name))
+                job.call_when_done(self._binder(name, line.options.get("as", "pandas")))
             from heroku_magic.display.job_display import follow_in_cell
 
             follow_in_cell(job, self._output(job, line, is_background=True))
@@ -240,9 +241,10 @@ class RunVerbs(VerbGroup):
             self._shell.user_ns.pop(name, None)
             self._show_partial(job)
             raise error.with_traceback(None)
+        table = converted(job.partial, line.options.get("as", "pandas"))
         if not name:
-            return job.partial
-        self._shell.user_ns[name] = job.partial
+            return table
+        self._shell.user_ns[name] = table
         return None
 
     def _show_partial(self, job: Run | Sweep) -> None:
@@ -255,12 +257,15 @@ class RunVerbs(VerbGroup):
             display(rows)  # type: ignore[no-untyped-call]  # no hints in IPython
             self._shell.user_ns.setdefault("heroku_magic", sys.modules["heroku_magic"])
 
-    def _binder(self, name: str) -> Callable[[Run | Sweep], None]:
+    def _binder(self, name: str, library: str = "pandas") -> Callable[[Run | Sweep], None]:
         """Return a callback that assigns the table of a successful run to a variable."""
 
         def bind(job: Run | Sweep) -> None:
             if job.exception() is None:
-                self._shell.user_ns[name] = job.partial
+                try:
+                    self._shell.user_ns[name] = converted(job.partial, library)
+                except InvalidOptions as error:
+                    notify(str(error))
 
         return bind
 

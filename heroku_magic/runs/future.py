@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
-from heroku_magic.errors import HerokuMagicError
+from heroku_magic.errors import HerokuMagicError, InvalidOptions
 from heroku_magic.runs.callbacks import call_in_turn
 from heroku_magic.text.notifier import notifications_to
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     import pandas as pd
+    import polars as pl
     from typing_extensions import Self
 
 Error = TypeVar("Error", bound=HerokuMagicError)
@@ -127,17 +128,27 @@ class TableFuture(ABC, Generic[Error]):
             raise TimeoutError(message)
         return self._failure()
 
-    def result(self, timeout: float | None = None) -> pd.DataFrame | None:
+    @overload
+    def result(self, timeout: float | None = None, as_: Literal["pandas"] = "pandas") -> pd.DataFrame | None: ...
+
+    @overload
+    def result(self, timeout: float | None = None, *, as_: Literal["polars"]) -> pl.DataFrame | None: ...
+
+    def result(
+        self, timeout: float | None = None, as_: Literal["pandas", "polars"] = "pandas"
+    ) -> pd.DataFrame | pl.DataFrame | None:
         """Wait until the work has ended, and return its rows.
 
         Parameters
         ----------
         timeout
             Seconds to wait at most; None waits as long as it takes. It does not limit the dynos' life.
+        as_
+            The library of the DataFrame: `"pandas"`, or `"polars"` if it is installed.
 
         Returns
         -------
-        pandas.DataFrame or None
+        pandas.DataFrame, polars.DataFrame or None
             One row per row that the task emitted or returned; None without a table.
 
         Raises
@@ -148,9 +159,17 @@ class TableFuture(ABC, Generic[Error]):
             The work failed. The error's `partial` holds the rows received before.
         ApiError, LogStreamError, EmulatorError
             Heroku rejected a request, or the connection was lost.
+        InvalidOptions
+            polars is not installed, or has no exact type for a column.
         """
+        from heroku_magic.protocol.polars_frame import check_library, converted
+
+        try:
+            check_library(as_)
+        except ValueError as problem:
+            raise InvalidOptions(f"as_ is {as_!r}: {problem}.") from None
         error = self.exception(timeout)
-        table = None if error else self.partial
+        table = None if error else converted(self.partial, as_)
         self._result_was_read()
         if error:
             raise error.with_traceback(None)

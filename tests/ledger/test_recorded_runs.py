@@ -218,6 +218,14 @@ def test_the_first_write_says_what_is_kept_and_where_and_how_to_switch_it_off(he
     )
 
 
+def test_the_notice_of_a_ledger_below_the_current_folder_has_a_relative_path(heroku, ledger_folder, monkeypatch):
+    monkeypatch.chdir(ledger_folder)
+    said = []
+    connect(worker=heroku.settings.worker, say=said.append).run(code="1")
+    recorder.flush()
+    assert said[0].startswith("Runs are kept in .heroku/history.db from now on: ")
+
+
 def test_a_full_disk_gives_one_line_and_the_result_is_still_there(heroku, ledger_folder, monkeypatch):
     said = []
     app = connect(worker=heroku.settings.worker, say=said.append)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     import pandas as pd
+    import polars as pl
 
     from heroku_magic.runs.events import Event
 
@@ -31,6 +32,7 @@ last: Run | Sweep | None = heroku_magic.last
 sweep: Sweep = heroku.sweep("simulate", {"n": range(10)}, {"seed": 1}, jobs=5, chunk="auto", save="grid.jsonl")
 frames: list[pd.DataFrame | None] = [outcome.result() for outcome in sweep.as_completed()]
 whole: pd.DataFrame | None = sweep.result(timeout=60)
+as_polars: pl.DataFrame | None = run.result(as_="polars")
 table: pd.DataFrame = heroku.resume(sweep).runs()
 price: float | None = heroku.estimate("simulate", {"n": [1, 2]}).dollars
 with heroku.executor("simulate", jobs=2) as executor:
