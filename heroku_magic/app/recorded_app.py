@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.app.management import shown
+from heroku_magic.app.recorded_function import function_spec
 from heroku_magic.app.run_cache import find_answer
 from heroku_magic.app.warm_app import WarmApp
 from heroku_magic.display import job_display
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from heroku_magic.runs.options import RunOptions
+    from heroku_magic.runs.request import RunRequest
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.sweeps.sweep import Sweep
 
@@ -38,6 +41,19 @@ class RecordedApp(WarmApp):
         if run is not None:
             show_as_last(run)
         return run
+
+    def start_recorded_function(
+        self, name: str, request: RunRequest, parameters: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Run:
+        """Start a function again as it was sent before."""
+        return self._start(function_spec(self._planner, name, request, parameters, options))
+
+    def describe_code(self) -> str:
+        """Return what a run would run now, in words."""
+        if self.settings.app is None and self.settings.worker:
+            return f"{shown(self.settings.worker)} as it is now"
+        release = self._catalog.release()
+        return f"the current release v{release.version} of {self.app_name}" if release else self.app_name
 
     def _remember(self, job: Run | Sweep) -> None:
         """Write a run or a sweep to the ledger when it ends, and make it the last one of this process."""

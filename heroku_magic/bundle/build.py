@@ -200,6 +200,16 @@ class CallBundle(Bundle):
         return {**sizes, "cloudpickle": len(_compress(self._cloudpickle.encode()))}
 
 
+class RecordedCall(Bundle):
+    """A function as it was sent before. env: its program and the secrets of the new call."""
+
+    def _encode(self, values: Mapping[str, Any]) -> str:
+        from heroku_magic.bundle.pickler import pickle_arguments
+
+        hidden = [one.reveal() for one in self._env.values() if isinstance(one, Secret)]
+        return _compress(b"pickle\n" + pickle_arguments(values, hidden))
+
+
 def server_env(idle: float, *, keeps_state: bool = False) -> dict[str, str | Secret]:
     """Return the environment of a dyno that serves calls until none has come for `idle` seconds.
 

@@ -71,7 +71,7 @@ class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
     axes: list[AxisRecord] = []
     in_step: bool = False
     indices: list[int] | None = None
-    plot: str | None = None
+    sweep_options: dict[str, Any] = {}
     notes: list[str] = []
     lost: list[str] = []
     error_type: str = ""

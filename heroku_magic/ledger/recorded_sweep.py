@@ -33,7 +33,7 @@ class RecordedSweep(Sweep):
         super().__init__(
             HerokuClient(details.host, Secret("")),
             recorded_plan(entry, details),
-            SweepOptions(plot=details.plot),
+            SweepOptions(**details.sweep_options),
             id=entry.run,
         )
         self._recorded_facts, self._recorded_dollars, self._recorded_size = details.facts, entry.dollars, details.size

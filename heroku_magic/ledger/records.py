@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.text.redact import Mask
 
+SWEEP_OPTIONS = ("jobs", "chunk", "retries", "retry_tasks", "fail_fast", "max_cost", "plot")
 MAX_LINES = 10_000  # of a log, the last ones
 MAX_LINE = 20_000  # characters
 MAX_EVENTS = 20_000  # others, such as metrics
@@ -102,7 +103,7 @@ def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
         axes=[_axis(axis, mask, is_exact=bool(sweep.request.code)) for axis in grid.axes],
         in_step=grid.in_step,
         indices=None if isinstance(indices, range) else [*indices],
-        plot=sweep.options.plot,
+        sweep_options={name: getattr(sweep.options, name) for name in SWEEP_OPTIONS},
         notes=[_text(note, mask) for note in sweep.notes],
     )
     entry = Entry(

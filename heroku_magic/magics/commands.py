@@ -290,6 +290,27 @@ _TABLE = (
         session="%heroku run hello\nrun = %heroku last\ndf = %heroku show {run.id}",
     ),
     Verb(
+        "rerun RUN",
+        "run an earlier run or sweep again: its code and parameters on today's release",
+        (
+            Option(
+                "-e, --arg NAME=VALUE", "change a parameter; $name or {expression} passes a Python value", many=True
+            ),
+            *_FOLLOWED,
+        ),
+        ("df = %heroku rerun -1", "df = %heroku rerun hm-7f3a2c90 --arg n=20"),
+        completes="recorded",
+        session="%heroku run --arg n=10\nrun = %heroku last\ndf = %heroku rerun {run.id} --arg n=20",
+    ),
+    Verb(
+        "diff RUN RUN",
+        "show what differs between two earlier runs: parameters, code, release, tables",
+        (_VERBOSE,),
+        ("%heroku diff -2 -1",),
+        completes="recorded",
+        session="%heroku run --arg n=10\n%heroku run --arg n=20",
+    ),
+    Verb(
         "status",
         "show the app, its dynos, what today cost, log drains, the account, and leftovers",
         _CONNECTED,

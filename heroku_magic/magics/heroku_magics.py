@@ -60,7 +60,7 @@ class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
             df = %heroku run TASK --arg n=10
             %heroku run -- python --version       run any command
             %heroku ps, stop, logs, last          dynos and runs
-            %heroku history, show                 earlier runs
+            %heroku history, show, rerun, diff    earlier runs
             %heroku login, create, deploy, use    your apps
 
         The Tab key completes verbs, options, tasks, parameters and values. `%heroku --help` lists all

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class HistoryVerbs(VerbGroup):
-    """`history`, `show`."""
+    """`history`, `show`, `diff`."""
 
     def _history(self, line: ParsedLine) -> pd.DataFrame | None:
         from heroku_magic.display.words import quantity
@@ -53,6 +53,13 @@ class HistoryVerbs(VerbGroup):
             self._shell.user_ns[variable] = frame
             return None
         return frame
+
+    def _diff(self, line: ParsedLine) -> pd.DataFrame | None:
+        from heroku_magic.ledger.comparison import compare
+
+        text, cells = compare(*line.words)
+        print(text)
+        return cells
 
     def _write_page(self, job: Run | Sweep, path: Path) -> None:
         from heroku_magic.display.recorded import page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions, RunCancelled
@@ -112,6 +113,14 @@ class RunVerbs(VerbGroup):
 
     def _attach(self, line: ParsedLine) -> Any:
         return self._watch_job(self._connect(line).attach(line.words[0]), line)
+
+    def _rerun(self, line: ParsedLine) -> Any:
+        from heroku_magic.app.rerun import rerun, where
+        from heroku_magic.ledger.history import find
+
+        entry, is_elsewhere = find(line.words[0]), line.options.keys() & {"app", "remote", "local", "worker"}
+        heroku = self._connect(line if is_elsewhere else replace(line, options={**line.options, **where(entry)}))
+        return self._watch_job(rerun(heroku, entry, line.parameters, self._shell.user_ns), line)
 
     def _resume(self, line: ParsedLine) -> Any:
         from heroku_magic.app.recorded_app import last

@@ -181,7 +181,7 @@ def test_a_timeout_is_a_number_of_seconds_within_a_day(typed):
         ("%heroku -- ls", "A command needs a verb before it"),
         (
             "%heroku help nope",
-            'There is no verb "nope". The verbs are: run, attach, resume, form, tasks, ps, warm, stop, logs, last, history, show, status, login, ',
+            'There is no verb "nope". The verbs are: run, attach, resume, form, tasks, ps, warm, stop, logs, last, history, show, rerun, diff, status, login, ',
         ),
         ("%%heroku run simulate", "A cell takes no verb: %%heroku simulate"),
         ("%%heroku a b", "b: too many words. Set a parameter with --arg NAME=VALUE"),

@@ -1,0 +1,113 @@
+"""Runs again what the ledger remembers: the recorded code and parameters on today's release."""
+
+from __future__ import annotations
+
+import platform
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from heroku_magic.errors import InvalidOptions
+from heroku_magic.ledger.cache_key import digest_of
+from heroku_magic.ledger.history import details_of
+from heroku_magic.ledger.recorded_sweep import recorded_plan
+from heroku_magic.protocol.typed_decoder import Decoder
+from heroku_magic.protocol.values import RawText
+from heroku_magic.text.notifier import notify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heroku_magic.app.heroku import Heroku
+    from heroku_magic.ledger.entry import Details, Entry
+    from heroku_magic.runs.request import RunRequest
+    from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.sweep import Sweep
+
+
+def where(entry: Entry) -> dict[str, Any]:
+    """Return the arguments of `connect()` that lead to where a run ran."""
+    request = details_of(entry).request
+    return {"worker": request.folder} if request.folder else {"app": request.app or entry.app}
+
+
+def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: Mapping[str, Any]) -> Run | Sweep:
+    """Start a run or a sweep again. changes: parameters that are other ones. variables: where inputs are looked up.
+
+    Raises InvalidOptions naming the inputs that are not the same, or if it cannot be repeated.
+    """
+    details = details_of(entry)
+    request, is_sweep = details.request, entry.run.startswith("hs-")
+    parameters = {**_parameters(entry, request, changes, variables), **changes}
+    options: dict[str, Any] = {**request.options, "secrets": [name for name in request.secrets if name not in changes]}
+    options |= {
+        "inputs": [name for name in request.hashes if name not in request.values],
+        "refresh": bool(request.base),
+    }
+    at = datetime.fromtimestamp(entry.started).astimezone()
+    notify(
+        f"Running {entry.task} again with the code{' and parameters' if parameters or is_sweep else ''} of {entry.run} "
+        f"({at:%Y-%m-%d %H:%M}), on {heroku.describe_code()}."
+    )
+    if is_sweep:
+        return _sweep_again(heroku, entry, details, parameters, options)
+    if request.kind == "function":
+        _check_python(entry, details)
+        return heroku.start_recorded_function(entry.task, request, parameters, options)
+    code = request.code if request.kind == "cell" else None
+    command = request.code if request.kind == "command" else None
+    if command is not None:
+        options["refresh"] = False
+    return heroku.submit(request.task, parameters, code=code, command=command, **options)
+
+
+def _check_python(entry: Entry, details: Details) -> None:
+    """Raise InvalidOptions if a function was sent by another minor version of Python."""
+    then, here = details.versions.get("python", ""), platform.python_version()
+    if then.split(".")[:2] != here.split(".")[:2]:
+        raise InvalidOptions(f'"{entry.task}" was sent by Python {then}, and here is {here}: call the function again.')
+
+
+def _parameters(
+    entry: Entry, request: RunRequest, changes: Mapping[str, Any], variables: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the recorded parameters, and inputs from variables of the same content."""
+    decoder = Decoder(b"", list)
+    found = {
+        name: RawText(form) if name in request.raw else decoder.decode(form) for name, form in request.values.items()
+    }
+    issues = []
+    for name, digest in request.hashes.items():
+        if name in found or name in changes:
+            continue
+        if not digest:
+            issues.append(f'"{name}" was too large for a hash, or has no exact form')
+        elif name not in variables:
+            issues.append(f'"{name}" is known only by its hash, and there is no variable of that name')
+        elif digest_of(variables[name], request.kind) != digest:
+            issues.append(f'the variable "{name}" has another value than it had then')
+        else:
+            found[name] = variables[name]
+    if issues:
+        raise InvalidOptions(
+            f"{entry.run} cannot be repeated: {'; '.join(issues)}. --arg NAME={{NAME}} passes it as it is now."
+        )
+    return found
+
+
+def _sweep_again(
+    heroku: Heroku, entry: Entry, details: Details, parameters: Mapping[str, Any], options: Mapping[str, Any]
+) -> Sweep:
+    request = details.request
+    if request.kind == "function":
+        raise InvalidOptions(f"{entry.run} is a sweep of a function: call the function itself again.")
+    plan = recorded_plan(entry, details)
+    grid = plan.grid
+    if details.indices is not None or any(axis.are_rows for axis in grid.axes):
+        each, in_step = {"combinations": [plan[place] for place in range(len(plan))]}, False
+    else:
+        each, in_step = {axis.names[0]: [*axis.values] for axis in grid.axes}, grid.in_step
+    code = request.code if request.kind == "cell" else None
+    more = msgspec.to_builtins(details.sweep_options)
+    return heroku.sweep(request.task, each, parameters, code=code, zip=in_step, **more, **options)

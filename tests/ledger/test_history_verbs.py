@@ -1,0 +1,191 @@
+"""The verbs of the history, in the notebook's shell."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+from workers import make_worker
+
+import heroku_magic
+from heroku_magic import InvalidOptions
+
+TASKS = {
+    "count": """
+        from heroku_task import task
+
+        @task
+        def count(n: int = 3, word: str = "x"):
+            print("counting to", n)
+            return [{"i": i, "word": word} for i in range(n)]
+        """,
+    "secretive": """
+        from heroku_task import Secret, task
+
+        @task
+        def secretive(KEY: Secret, n: int = 1):
+            return {"length": len(str(KEY))}
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_worker(tmp_path_factory.mktemp("app") / "worker", **TASKS)
+
+
+@pytest.fixture
+def shell(start_shell, folder, ledger_folder):
+    return start_shell(folder)
+
+
+def _line(shell, line):
+    return shell.run_line_magic("heroku", line)
+
+
+def _error(shell, cell):
+    return str(shell.run_cell(cell).error_in_exec)
+
+
+def test_history_filters_and_forgets(shell, capsys):
+    _line(shell, "run count --arg n=1")
+    assert "ZeroDivisionError" in _error(shell, "%%dyno\n1 / 0")
+    _line(shell, "run count --arg n=2 --no-history")
+
+    assert _line(shell, "history")["task"].tolist() == ["cell", "count"]
+    assert _line(shell, "history --failed")["exit_status"].tolist() == [1]
+    assert _line(shell, "history --limit 1")["task"].tolist() == ["cell"]
+    assert len(_line(shell, "history --since 1d")) == 2
+    assert len(_line(shell, "history --cached")) == 0
+    assert _line(shell, "history count")["n"].tolist() == [1]
+    assert "expected a time, such as 90s" in _error(shell, "%heroku history --since yesterday")
+    _line(shell, "history --forget -1")
+    assert _line(shell, "history")["task"].tolist() == ["count"]
+    _line(shell, "history --forget all")
+    assert len(_line(shell, "history")) == 0
+    assert "Deleted 1 run from the history." in capsys.readouterr().out
+
+
+def test_show_repeats_the_output_and_returns_the_table(shell, capsys, tmp_path):
+    expected = _line(shell, "run count --arg n=2")
+    output = capsys.readouterr().out
+    again = _line(shell, "show -1")
+    assert capsys.readouterr().out.splitlines()[-2:] == output.splitlines()[-2:]
+    pd.testing.assert_frame_equal(again, expected)
+    _line(shell, "show -1 --out df")
+    pd.testing.assert_frame_equal(shell.user_ns["df"], expected)
+
+    page = tmp_path / "report.html"
+    _line(shell, f"show -1 --export {page}")
+    text = page.read_text()
+    assert re.search(r"count</b>.*✓ exit 0", text, re.DOTALL)
+    assert "counting to 2" in text
+    assert "<td>x</td>" in text
+
+    assert "ZeroDivisionError" in _error(shell, "%%dyno\n1 / 0")
+    capsys.readouterr()
+    assert _line(shell, "show -1") is None
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_rerun_takes_the_recorded_code_and_parameters_and_changes(shell, capsys):
+    _line(shell, "run count --arg n=2 --arg word=Ada")
+    first = heroku_magic.last
+    table = _line(shell, f"rerun {first.id}")
+    assert table["word"].tolist() == ["Ada", "Ada"]
+    assert "cached" not in table.attrs["heroku"]
+    message = f"Running count again with the code and parameters of {first.id} "
+    assert message in capsys.readouterr().out
+    assert len(_line(shell, "rerun -1 --arg n=3")) == 3
+    shell.run_cell("x = 5")
+    shell.run_cell_magic("dyno", "--arg k=7 --arg when={(1, 2)}", "[{'k': k, 'when': str(when)}]")
+    assert _line(shell, "rerun -1").to_dict("records") == [{"k": 7, "when": "(1, 2)"}]
+    _line(shell, "run -- echo hello")
+    assert _line(shell, "rerun -1") is None
+    assert heroku_magic.last.logs() == "hello"
+
+
+def test_rerun_never_reads_the_cache_and_replaces_it(shell):
+    first = _line(shell, "run count --cache")
+    again = _line(shell, "rerun -1")
+    assert "cached" not in again.attrs["heroku"]
+    hit = _line(shell, "run count --cache")
+    assert hit.attrs["heroku"]["cached"] == again.attrs["heroku"]["run"] != first.attrs["heroku"]["run"]
+
+
+def test_an_input_comes_from_the_variable_of_its_name_only_if_it_is_the_same(shell):
+    shell.run_cell("names = ['Ada', 'Grace']\ntags = {'a', 'b', (1, 2.5)}")
+    shell.run_cell_magic("dyno", "-i names,tags --arg k=1", "[{'n': len(names), 'k': k}]")
+    run = heroku_magic.last.id
+    assert _line(shell, f"rerun {run}")["n"].tolist() == [2]
+    shell.run_cell("names = ['Ada']; del tags")
+    assert _error(shell, f"%heroku rerun {run}") == (
+        f'{run} cannot be repeated: the variable "names" has another value than it had then; "tags" is known only by its '
+        "hash, and there is no variable of that name. --arg NAME={NAME} passes it as it is now."
+    )
+    assert _line(shell, f"rerun {run} --arg names={{names}} --arg tags=1")["n"].tolist() == [1]
+
+
+def test_a_function_and_a_sweep_are_repeated(shell):
+    shell.run_cell(
+        "import heroku_magic\n@heroku_magic.function\ndef add(a, b=1):\n    return {'sum': a + b}\nvalue = add.remote(2, b=3)"
+    )
+    assert shell.user_ns["value"] == {"sum": 5}
+    _line(shell, "rerun -1")
+    assert heroku_magic.last.parts[0].rows == [{"value": {"sum": 5}}]
+    _line(shell, "run count --arg word=w --each n={[1,2]} --jobs 1")
+    sweep = heroku_magic.last
+    again = _line(shell, f"rerun {sweep.id} --arg word=v")
+    assert again["word"].tolist() == ["v"] * 3
+    assert again["n"].tolist() == [1, 2, 2]
+
+
+def test_secrets_are_asked_for_again(shell, monkeypatch):
+    monkeypatch.setenv("KEY", "correct-horse")
+    _line(shell, "run secretive --secret KEY")
+    monkeypatch.setenv("KEY", "correct-horse-battery")
+    assert _line(shell, "rerun -1")["length"].tolist() == [len("correct-horse-battery")]
+
+
+def test_diff_says_what_differs(shell, capsys):
+    shell.run_cell_magic("dyno", "--arg n=2", "print('a')\n[{'i': i, 'n': 0} for i in range(n)]")
+    shell.run_cell_magic("dyno", "--arg n=2", "print('a')\n[{'i': i, 'n': i} for i in range(n)]")
+    shell.run_cell_magic("dyno", "--arg n=3", "print('a')\n[{'i': i, 'n': i} for i in range(n)]")
+    capsys.readouterr()
+
+    cells = _line(shell, "diff -3 -2")
+    text = capsys.readouterr().out
+    assert "-[{'i': i, 'n': 0} for i in range(n)]\n+[{'i': i, 'n': i} for i in range(n)]" in text
+    assert "table: 2 rows × 2 columns, 1 rows differ" in text
+    assert cells.to_dict("list") == {("n", "first"): [0], ("n", "second"): [1]}
+    assert _line(shell, "diff -2 -1") is None
+    text = capsys.readouterr().out
+    assert "parameter n: 2 → 3" in text
+    assert "table: 2 rows × 2 columns → 3 rows × 2 columns" in text
+    _line(shell, "diff -1 -1")
+    assert "table: equal, 3 rows × 2 columns" in capsys.readouterr().out
+    assert "%heroku diff expects RUN RUN" in _error(shell, "%heroku diff -1")
+
+
+def test_status_says_what_today_cost(shell, capsys):
+    _line(shell, "run count")
+    _line(shell, "status")
+    assert re.search(r"today +1 run, \$0\.0000", capsys.readouterr().out)
+
+
+def test_the_setting_switches_the_history_off(shell, ledger_folder):
+    shell.run_line_magic("config", "HerokuMagics.history = False")
+    _line(shell, "run count")
+    assert not (ledger_folder / ".heroku").exists()
+    assert "No history is kept here" in _error(shell, "%heroku show -1")
+    with pytest.raises(InvalidOptions, match="No history is kept here"):
+        heroku_magic.get_run()
+
+
+def test_completion_knows_the_runs(shell):
+    _line(shell, "run count")
+    run = heroku_magic.last.id
+    heroku_magic.history()
+    complete = shell.magics_manager.registry["HerokuMagics"].complete
+    assert [match.text for match in complete("%heroku show ", True).found] == ["-1", run]
