@@ -15,6 +15,8 @@ from heroku_magic.api.resources import (
     Authorization,
     Build,
     Dyno,
+    InstallationProgress,
+    InstallationReport,
     LogSession,
     NewSource,
     ProcessType,
@@ -209,6 +211,14 @@ class HerokuClient:
         url = rest.path("apps", app, "dynos")
         dyno = self._transport.send("POST", url, AttachedDyno, body=body, retry_if=is_safe_to_retry)
         return dyno, dyno.attach_url
+
+    def installation(self, app: str) -> InstallationProgress | None:
+        """Return how far an emulator's installation of an app's requirements is; None if there is none to wait for."""
+        return self._transport.send("POST", rest.path("emulator", "environments", app), InstallationReport).installing
+
+    def cancel_installation(self, app: str) -> None:
+        """End an emulator's installation of an app's requirements."""
+        self._transport.send("DELETE", rest.path("emulator", "environments", app), InstallationReport)
 
     def tls_authority(self) -> str | None:
         """Return the certificate of the authority that an emulator has for itself, as PEM; None for Heroku."""

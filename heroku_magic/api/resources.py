@@ -15,6 +15,20 @@ from heroku_magic.text.secret import Secret  # noqa: TC001 - msgspec reads the a
 ONE_OFF = "run"  # the process type of one-off dynos, and the part before the dot of their names
 
 
+class InstallationProgress(msgspec.Struct, frozen=True):
+    """The installation of an app's requirements on an emulator, with the last line of the installer."""
+
+    packages: int
+    line: str
+    seconds: float
+
+
+class InstallationReport(msgspec.Struct, frozen=True):
+    """What an emulator reports of an app's requirements; null if there is nothing to wait for."""
+
+    installing: InstallationProgress | None = None
+
+
 class AccountInfo(msgspec.Struct, frozen=True):
     """The account that the token belongs to."""
 

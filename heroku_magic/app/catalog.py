@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heroku_magic.display.call_display import watch_if_slow
 from heroku_magic.errors import NotFound
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.task import RESERVED_TYPES, Task, choose
@@ -149,9 +150,11 @@ class Catalog:
             {},
             timeout=DESCRIBE_TIMEOUT,
             is_local=connection.settings.is_local,
+            requirements=connection.requirements,
         )
         with cancelled_on_error():
             run = Run(connection.client, spec).start()
+            watch_if_slow(run)
             error = run.exception()
         if error is not None:
             reason = str(error).partition("\n")[0]  # the run ends with the whole error

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.apps import Account
+from heroku_magic.protocol.helper import shipped_worker
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.text.notifier import MessageCallback
@@ -38,3 +41,9 @@ class AppConnection:
     def __repr__(self) -> str:
         folder = f" serving {self.settings.worker}" if self.settings.worker else ""
         return f"<Heroku {self.app_name}{folder}>"
+
+    @property
+    def requirements(self) -> Path | None:
+        """The file that lists the packages of a served folder of the user's own; None for another app."""
+        folder = self.settings.worker
+        return folder / "requirements.txt" if folder and folder != shipped_worker() else None

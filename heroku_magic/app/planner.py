@@ -18,7 +18,7 @@ from heroku_magic.app.run_request import describe_request, key_base
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.errors import ApiError, InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.protocol.environ import name_faults, to_env
-from heroku_magic.protocol.helper import helper_task, runs_helper_only, shipped_worker
+from heroku_magic.protocol.helper import helper_task, runs_helper_only
 from heroku_magic.protocol.task import NOT_LOOKED_UP, check
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.spec import RunSpec
@@ -28,7 +28,6 @@ from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.app.catalog import Catalog
@@ -195,7 +194,7 @@ class Planner:
             is_warm=options.warm or falls_back,
             falls_back=falls_back,
             keeps_state=not options.isolate,
-            requirements=_requirements(settings.worker),
+            requirements=self._connection.requirements,
             prices=settings.prices,
         )
         return spec if options.max_cost is None else _within_budget(spec, options.max_cost, self.warm_idle)
@@ -343,11 +342,6 @@ def warm_refusal(dollars: float, price: float, idle: float) -> str:
         f"--max-cost {dollars:g} is less than a warm dyno costs in the {idle:g} s that it waits after its last call "
         f"(${price:.2g}). Raise the limit, leave out --warm, or let it wait for less time (%heroku warm 1 --idle 30)."
     )
-
-
-def _requirements(folder: Path | None) -> Path | None:
-    """Return the file that lists the packages of a served folder; None for the shipped worker."""
-    return folder / "requirements.txt" if folder and folder != shipped_worker() else None
 
 
 def _title(command: str) -> str:

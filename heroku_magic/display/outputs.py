@@ -132,10 +132,11 @@ class TerminalOutput(Surface):
 
     def tick(self, view: RunView) -> None:
         """Print the progress if it changed, at most every two seconds."""
-        if view.progress is None or self._clock() - self._progress_at < TERMINAL_INTERVAL:
+        progress = words.progress(view) or view.fact("activity")
+        if not progress or self._clock() - self._progress_at < TERMINAL_INTERVAL:
             return
         self._progress_at = self._clock()
-        if (progress := words.progress(view)) != self._progress:
+        if progress != self._progress:
             self._progress = progress
             self._is_log_last = False
             print_lines(progress)

@@ -34,6 +34,7 @@ OPEN_LINES = 20
 _MAX_NOTES = 4
 _MAX_NOTE_LENGTH = 500
 _MAX_FACT_LENGTH = 100
+_MAX_ACTIVITY_LENGTH = 150
 _MAX_ERROR_LENGTH = 6_000
 _SPARKS = 20  # values of a metric that are drawn
 _MAX_METRICS = 8
@@ -253,6 +254,7 @@ class RunView:
             self._started_at = change.at
         self._dyno = change.dyno or self._dyno
         self.cached = change.cached or self.cached
+        self._facts["activity"] = self._safe(self._cut(change.activity or "", _MAX_ACTIVITY_LENGTH))
         for name in ("task", "app", "dyno", "size"):
             if value := getattr(change, name):
                 self._facts[name] = self._safe(self._cut(value, _MAX_FACT_LENGTH))

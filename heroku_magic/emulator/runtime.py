@@ -147,6 +147,11 @@ class AppRuntime:
         for kind in ("slugs", "repositories"):
             await asyncio.to_thread(shutil.rmtree, self._context.home / kind / self.app.id, ignore_errors=True)
 
+    def current_code(self) -> SlugDir | None:
+        """Return the code that a dyno would run now; None if nothing is deployed."""
+        self.releases.refresh()
+        return None if self.app.slug is None else self.releases.code(self.app.slug)
+
     def _code(self) -> tuple[SlugDir, EmulatedSlug]:
         self.releases.refresh()
         slug = self.app.slug

@@ -35,6 +35,8 @@ class StateChange(msgspec.Struct, frozen=True):
         The number of rows; None without a table.
     note
         A message to the user.
+    activity
+        What is being done before there is a dyno; replaces what was reported before.
     error
         The full text of a failure.
     cached
@@ -54,6 +56,7 @@ class StateChange(msgspec.Struct, frozen=True):
     rows: int | None = None
     verified: bool | None = None
     note: str | None = None
+    activity: str | None = None
     error: str | None = None
     cached: str | None = None
 

@@ -21,6 +21,7 @@ from heroku_magic.runs.dyno_guard import DynoGuard
 from heroku_magic.runs.event_log import EventLog
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.failures import failure_of
+from heroku_magic.runs.installation import wait_for_installation
 from heroku_magic.runs.line_inbox import LineInbox
 from heroku_magic.runs.log_reader import RAN_TWICE, RunLog
 from heroku_magic.runs.run_clock import RunClock, seconds_between
@@ -175,6 +176,9 @@ class Runner:
                 raise Stopped  # noqa: TRY301 - it is worded below
             self._run.started_at = started_at = time.time()
             self._clock.start()
+            wait_for_installation(
+                self.client, spec, self.cancel_requested.wait, lambda text: self._change("requested", activity=text)
+            )
             dyno = self._creator.create()
         except Stopped as stopped:
             raise RunCancelled(f"{spec.task} was stopped {stopped}", self._run) from None

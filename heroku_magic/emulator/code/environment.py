@@ -11,9 +11,10 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.emulator.code import file_copy, install_failure, installer
 from heroku_magic.emulator.code.requirements import Requirements
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 _MOST_ERROR_LINES = 8
 # Of a checkout; an installed package has it in site-packages.
 _SHIPPED_WORKER = Path(__file__).resolve().parents[3] / "worker"
+
+
+class Installation(NamedTuple):
+    """A build in progress: how many requirements it has, what the installer printed last, and its age in seconds."""
+
+    packages: int
+    line: str
+    seconds: float
 
 
 class Environment:
@@ -56,6 +65,7 @@ class Environment:
         self._checkout = checkout
         self._build: tuple[Path, asyncio.Task[Path]] | None = None
         self._installer: asyncio.subprocess.Process | None = None
+        self._began_at, self._last_line = time.monotonic(), ""
 
     def ready(self) -> Path | None:
         """Return the environment if it exists, without waiting."""
@@ -69,7 +79,21 @@ class Environment:
             return target
         if self._build is None or self._build[0] != target or self._build[1].done():
             self._build = target, asyncio.ensure_future(self._make(target))
+            self._began_at, self._last_line = time.monotonic(), ""
         return await asyncio.shield(self._build[1])
+
+    def installation(self) -> Installation | None:
+        """Return how far a build is, started if necessary; None if the environment exists or cannot be built."""
+        if _is_complete(self._target()):
+            return None
+        build = self._build
+        if build is None or build[0] != self._target() or build[1].cancelled():
+            self._build = build = self._target(), asyncio.ensure_future(self._make(self._target()))
+            self._began_at, self._last_line = time.monotonic(), ""
+            build[1].add_done_callback(_retrieve)
+        if build[1].done():
+            return None
+        return Installation(self._requirements.recipe().count, self._last_line, time.monotonic() - self._began_at)
 
     def close(self) -> None:
         """End a build in progress."""
@@ -138,7 +162,8 @@ class Environment:
         with self._reaper.watching(process.pid):
             async for line in process.stdout:
                 self._log(line.rstrip(b"\n"))
-                last = [*last, line.decode("utf-8", "replace").rstrip()][-_MOST_ERROR_LINES:]
+                self._last_line = line.decode("utf-8", "replace").rstrip()
+                last = [*last, self._last_line][-_MOST_ERROR_LINES:]
             await process.wait()
         return last if process.returncode else None
 
@@ -151,6 +176,12 @@ def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
     return (
         home if is_writable and not is_installed else scratch() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     )
+
+
+def _retrieve(build: asyncio.Task[Path]) -> None:
+    """Mark the error of a build as seen: the next dyno's creation reports it."""
+    if not build.cancelled():
+        build.exception()
 
 
 def _is_complete(target: Path) -> bool:

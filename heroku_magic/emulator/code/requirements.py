@@ -48,6 +48,11 @@ class Recipe:
         """Whether there is nothing to install."""
         return not any(line for text in self.texts.values() for line in _lines(text))
 
+    @property
+    def count(self) -> int:
+        """How many requirements it has, without what they require themselves."""
+        return sum(line.option in {"", "e"} for text in self.texts.values() for line in _lines(text))
+
 
 class Requirements:
     """The requirements of one folder. files: returns its present files."""

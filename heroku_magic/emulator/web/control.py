@@ -62,6 +62,27 @@ class JournalHandler(ApiHandler):
         self.respond([])
 
 
+class EnvironmentHandler(ApiHandler):
+    """The installation of an app's requirements."""
+
+    reads = writes = GLOBAL
+    is_free = is_spared = True
+
+    def post(self, app: str) -> None:
+        """`POST /emulator/environments/{app}`: start it if necessary, and return how far it is."""
+        runtime = self.find_app(app)
+        code = runtime.current_code()
+        found = code.environment.installation() if code else None
+        self.respond({"installing": found._asdict() if found else None})
+
+    def delete(self, app: str) -> None:
+        """`DELETE /emulator/environments/{app}`: end it."""
+        code = self.find_app(app).current_code()
+        if code is not None:
+            code.environment.close()
+        self.respond({"installing": None})
+
+
 class RequestsHandler(ApiHandler):
     """How many requests of the budget were spent."""
 

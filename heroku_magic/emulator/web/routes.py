@@ -72,6 +72,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     f"/oauth/authorizations/{_NAME}/actions/regenerate-tokens": oauth.RegenerationHandler,
     "/oauth/sessions/~": oauth.SessionHandler,
     "/emulator/authority": control.AuthorityHandler,
+    f"/emulator/environments/{_NAME}": control.EnvironmentHandler,
     "/emulator/faults": control.FaultsHandler,
     "/emulator/journal": control.JournalHandler,
     "/emulator/requests": control.RequestsHandler,
