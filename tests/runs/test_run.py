@@ -223,7 +223,7 @@ def test_a_failed_task_raises_its_own_exception_with_its_lines(heroku):
 
 
 def test_a_missing_package_names_the_line_to_add(heroku):
-    with pytest.raises(TaskFailed, match=r"requirements\.txt: a_package_that_is_not_there"):
+    with pytest.raises(TaskFailed, match=r"%%writefile -a .*requirements\.txt\na_package_that_is_not_there$"):
         heroku.run("imports")
 
 
