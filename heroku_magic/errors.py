@@ -164,6 +164,10 @@ class InvalidParameters(_ListsIssues):
     """
 
 
+class InputTooLarge(InvalidParameters):
+    """The parameters do not fit into a dyno's environment, and their run cannot use an attached dyno instead."""
+
+
 class Interrupted(HerokuMagicError):
     """Ctrl-C was pressed before anything was started, or while waiting for work that continues.
 

@@ -294,8 +294,8 @@ class _Sender:
     def __init__(self, run_key: str, nonce: str | None = None) -> None:
         match = re.fullmatch(_RUN_KEY, run_key) if run_key else None
         self._run_id = match[1] if match else ""
-        key = bytes.fromhex(match[2] if match else "").ljust(64, b"\0")
-        self._hashes = [_sha256(bytes(byte ^ pad for byte in key)) for pad in (0x36, 0x5C)]
+        self._key = bytes.fromhex(match[2] if match else "").ljust(64, b"\0")
+        self._hashes = [_sha256(bytes(byte ^ pad for byte in self._key)) for pad in (0x36, 0x5C)]
         self._nonce = nonce or os.urandom(4).hex()
         self._number = 0
         self.pid, self.thread = os.getpid(), _thread.get_ident()
@@ -835,6 +835,7 @@ _JSON_TYPES = {
     "Dict": "object",
 }
 _FORMATS = {"date": "date", "datetime": "date-time"}
+_BINARY_FORMATS = {"DataFrame": "dataframe", "bytes": "binary", "Path": "path"}  # which only a connection carries
 # The keywords allowed in Annotated, and their values:
 # https://json-schema.org/draft/2020-12/json-schema-validation
 _NUMBER, _COUNT = "a number", "a whole number, 0 or more"
@@ -943,6 +944,8 @@ class _Source:
             return {"type": "string", "format": "password", "writeOnly": True}
         if name in _FORMATS:
             return {"type": "string", "format": _FORMATS[name]}
+        if name in _BINARY_FORMATS:
+            return {"format": _BINARY_FORMATS[name]}
         return {"type": _JSON_TYPES[name]} if name in _JSON_TYPES else {}
 
     def _constant_schema(self, annotation: Any) -> Schema:
@@ -1184,7 +1187,9 @@ def _convert(value: Any, schema: Schema, names: dict[str, Any]) -> Any:
         value = {key: _convert(item, schema.get("additionalProperties", {}), names) for key, item in value.items()}
     if not _is_within_limits(value, schema):
         raise ValueError(value)
-    return _convert_format(value, schema["format"]) if "format" in schema else value
+    if schema.get("format") == "dataframe":
+        raise ValueError(value)
+    return _convert_format(value, schema["format"]) if "format" in schema and kind else value
 
 
 _DAY = r"\d{4}-\d\d-\d\d"
@@ -1259,9 +1264,8 @@ def _type_expectation(schema: Schema) -> str:
     if "anyOf" in schema:
         return " or ".join(map(_expectation, schema["anyOf"]))
     if "format" in schema:
-        return {"date": "a date (YYYY-MM-DD)", "date-time": "a time (YYYY-MM-DDTHH:MM:SS)"}.get(
-            schema["format"], "text"
-        )
+        texts = {"date": "a date (YYYY-MM-DD)", "date-time": "a time (YYYY-MM-DDTHH:MM:SS)", "dataframe": "a DataFrame"}
+        return texts.get(schema["format"], "text")
     inner = schema.get("items") or schema.get("additionalProperties")
     items = f" (each {_expectation(inner)})" if inner else ""
     return _TYPE_TEXTS.get(schema.get("type", ""), "anything") + items

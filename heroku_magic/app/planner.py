@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from heroku_magic.accounts.secret_sources import find
 from heroku_magic.accounts.tokens import end_of
 from heroku_magic.api import dyno_sizes
+from heroku_magic.app.attachment import attached_spec, refuse_detached
 from heroku_magic.app.bundler import Bundler
 from heroku_magic.app.run_cache import environment_of
 from heroku_magic.app.run_request import describe_request, key_base
 from heroku_magic.bundle.build import COMMAND
-from heroku_magic.errors import ApiError, InvalidOptions, InvalidParameters, SettingsError
+from heroku_magic.bundle.payload import all_chunks
+from heroku_magic.errors import ApiError, InputTooLarge, InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.protocol.environ import name_faults, to_env
 from heroku_magic.protocol.helper import helper_task, runs_helper_only
+from heroku_magic.protocol.spool import Spool
 from heroku_magic.protocol.task import NOT_LOOKED_UP, check
-from heroku_magic.protocol.values import RawText
+from heroku_magic.protocol.task_values import add_values, move_long_texts, split
+from heroku_magic.protocol.typed_json import Encoder
+from heroku_magic.protocol.values import MAX_ENV_BYTES, RawText
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import discard, notifications_to, notify
 from heroku_magic.text.sanitize import clean_line
@@ -102,10 +107,10 @@ class Planner:
                 raise InvalidOptions("Give either a task or a command, not both.")
             spec = self._spec(_title(options.command), options.command, to_env(values), options)
             return replace(spec, is_compound=not runs_helper_only(options.command))
-        chosen, env = self._checked(task, values, options)
+        chosen, env, spool = self._checked(task, values, options)
         spec = self._spec(chosen.name, chosen.name, env, options)
-        if options.warm or (spec.is_warm and helper_task(chosen.command)):
-            return replace(spec, module=warm_module(chosen))
+        if spool is not None or options.warm or (spec.is_warm and helper_task(chosen.command)):
+            return attached_spec(replace(spec, module=warm_module(chosen)), spool)
         return replace(spec, is_warm=False, is_compound=not runs_helper_only(chosen.command))
 
     def bundle(
@@ -117,11 +122,15 @@ class Planner:
 
     def bundle_spec(self, bundle: Bundle, values: Mapping[str, Any], options: RunOptions) -> RunSpec:
         """Return the spec of a run of a bundle."""
-        env = bundle.build_env(values)
+        try:
+            env, spool = bundle.build_env(values), None
+        except InputTooLarge as excess:
+            refuse_detached(options, excess)
+            env, spool = bundle.build_call(values)
         secrets = {name: value for name, value in env.items() if isinstance(value, Secret)}
         if issues := self._clashes(secrets, options):
             raise InvalidParameters(issues)
-        return self._spec(bundle.name, COMMAND, env, options)
+        return attached_spec(self._spec(bundle.name, COMMAND, env, options), spool)
 
     def secrets(self, options: RunOptions, parameters: Mapping[str, Any]) -> dict[str, Secret]:
         """Return the values of the secret parameters; a dry run looks none up."""
@@ -149,8 +158,8 @@ class Planner:
 
     def _checked(
         self, name: str | None, parameters: Mapping[str, Any], options: RunOptions
-    ) -> tuple[Task, dict[str, str | Secret]]:
-        """The task, and the environment that carries its parameters."""
+    ) -> tuple[Task, dict[str, str | Secret], Spool | None]:
+        """The task, the environment that carries its parameters, and the values beside it, if any."""
         chosen = self.task(name, options)
         if issues := _typed_secrets(chosen, parameters):
             raise InvalidParameters(issues)
@@ -161,10 +170,10 @@ class Planner:
             issues = check(chosen, parameters)
         if chosen.schema is None:
             issues += self._clashes(parameters, options)
-        env = encode(parameters, chosen, issues)
+        env, spool = _encode_all(parameters, chosen, issues, options)
         for fault in chosen.faults:
             notify(f"The declaration of {chosen.name} is invalid: {fault}")
-        return chosen, env
+        return chosen, env, spool
 
     def _spec(self, task: str, command: str, env: Mapping[str, str | Secret], options: RunOptions) -> RunSpec:
         settings = self._connection.settings
@@ -299,10 +308,35 @@ def warm_module(task: Task) -> str:
     return module
 
 
+def _encode_all(
+    parameters: Mapping[str, Any], task: Task, issues: list[str], options: RunOptions
+) -> tuple[dict[str, str | Secret], Spool | None]:
+    """Return the dyno's environment, and what travels beside it. Raises InvalidParameters with all issues."""
+    small, beside = split(task, parameters)
+    spool = Spool()
+    issues = issues + add_values(
+        task, beside, spool, lambda value, name, into: Encoder(all_chunks, into).encode(value, name)
+    )
+    try:
+        env = encode(small, task, issues)
+    except InputTooLarge as excess:
+        refuse_detached(options, excess)
+        if helper_task(task.command) is None:
+            raise
+        env = to_env(small, task.schema, most=float("inf"))
+        move_long_texts(env, spool, MAX_ENV_BYTES)
+    if beside and options.detach:
+        raise InvalidOptions(f"{', '.join(beside)} travels over a connection to the dyno: leave out --detach.")
+    return env, spool if spool.values else None
+
+
 def encode(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict[str, str | Secret]:
     """Return the dyno's environment. Raises InvalidParameters with these issues and those of the encoding."""
     try:
         env = to_env(parameters, task.schema)
+    except InputTooLarge:
+        if not issues:
+            raise
     except InvalidParameters as error:
         issues = issues + [issue for issue in error.issues if issue not in issues]
     if issues:

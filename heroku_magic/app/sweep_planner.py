@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.planner import check_before_prompts, check_single_program, encode, second_price
 from heroku_magic.bundle.build import Bundle
-from heroku_magic.errors import InvalidOptions, InvalidParameters
+from heroku_magic.errors import InputTooLarge, InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
 from heroku_magic.protocol.task import check
+from heroku_magic.protocol.task_values import split
 from heroku_magic.runs.registry import mean_duration
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.sweeps.grid import Grid, grid, refuse_too_many, reservoir
@@ -108,11 +109,14 @@ class SweepPlanner:
         _check_each(lambda values, part: _issues(task, {**fixed, **values}, part), made, places)
         first = self._planner.plan(task.name, {**fixed, **made[places[0]]}, replace(options, secrets=()))
         shared = {name: value for name, value in first.env.items() if name not in made.names}
+        shared_values = {
+            name: value for name, value in fixed.items() if first.values is None or name not in first.values.values
+        }
 
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
             if makes_calls:
                 return replace(first, env=with_calls(shared, [to_env(one, task.schema) for one in combinations]))
-            return replace(first, env={**encode({**fixed, **combinations[0]}, task, []), **_pace(first)})
+            return replace(first, env={**encode({**shared_values, **combinations[0]}, task, []), **_pace(first)})
 
         return Plan(first, made, places, of, self._planner.most_at_once)
 
@@ -122,8 +126,13 @@ class SweepPlanner:
         first = self._planner.bundle_spec(bundle, made[places[0]], options)
 
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
-            env = bundle.build_batch_env(combinations) if makes_calls else bundle.build_env(combinations[0])
-            return replace(first, env={**env, **_pace(first)})
+            if makes_calls:
+                return replace(first, env={**bundle.build_batch_env(combinations), **_pace(first)})
+            try:
+                return replace(first, env={**bundle.build_env(combinations[0]), **_pace(first)})
+            except InputTooLarge:
+                env, values = bundle.build_call(combinations[0])
+                return replace(first, env=env, values=values, is_warm=True, is_once=first.is_once or not first.is_warm)
 
         return Plan(first, made, places, of, self._planner.most_at_once)
 
@@ -181,6 +190,8 @@ def _used(names: Sequence[str], made: Grid, places: Sequence[int]) -> Iterator[d
 def _bundle_issues(bundle: Bundle, values: Mapping[str, Any]) -> list[str]:
     try:
         bundle.build_env(values)
+    except InputTooLarge:  # its run may use an attached dyno
+        return []
     except InvalidParameters as error:
         return error.issues
     return []
@@ -189,7 +200,7 @@ def _bundle_issues(bundle: Bundle, values: Mapping[str, Any]) -> list[str]:
 def _issues(task: Task, parameters: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
     """The faults of one run's parameters: they do not fit the task, cannot be encoded, or are secrets that differ."""
     try:
-        env = encode(parameters, task, check(task, parameters))
+        env = encode(split(task, parameters)[0], task, check(task, parameters))
     except InvalidParameters as error:
         return error.issues
     secrets = [name for name in part if isinstance(env.get(name), Secret)]

@@ -115,8 +115,8 @@ class WarmApp(ManagedApp):
         self, spec: RunSpec, count: int, options: SweepOptions
     ) -> tuple[SweepOptions, Callable[..., Runner] | None]:
         """Return a sweep's options with the number of its warm dynos, and what drives its runs; None for cold ones."""
-        if not spec.is_warm:
-            return options, None
+        if not spec.is_warm or spec.is_once:
+            return options, self._runner(spec) if spec.is_warm else None
         self._refuse_too_many(options.jobs or 0, spec.size)
         jobs = min(options.jobs or MOST_IN_SWEEP, count)
         budget = options.max_cost

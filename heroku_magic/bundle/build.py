@@ -21,10 +21,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bundle.minify import minify, parse
-from heroku_magic.bundle.payload import encode
-from heroku_magic.errors import InvalidParameters
+from heroku_magic.bundle.payload import MAX_BYTES, encode, size_of
+from heroku_magic.errors import InputTooLarge, InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
 from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.protocol.spool import Spool
 from heroku_magic.protocol.values import LARGE_DATA_HINT, MAX_ENV_BYTES, plain
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import Secret
@@ -61,8 +62,9 @@ def load(name, optional=False):
 # Absolute paths, because a cell may change the current folder.
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
-_SERVER_FILES = {"heroku_server": "server.py", "heroku_calls": "calls.py"}
-_OF_SERVER = ("heroku_task", "heroku_server")
+_SERVER_FILES = {f"heroku_{name}": f"{name}.py" for name in ("server", "receiver", "calls", "transfer")}
+_OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver")
+MAX_CODE_BYTES = 8_000_000  # of a program for an attached dyno
 _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added later
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
 _ONLY_PICKLES = r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule)|_(reduce|getstate)$"
@@ -80,6 +82,7 @@ class Bundle:
 
     def __init__(self, name: str, env: Mapping[str, str | Secret]) -> None:
         self.name = name
+        self._hidden: list[str] = []
         self._env = {key: value for key, value in env.items() if key != "RUN_DATA"}
 
     def build_env(self, values: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
@@ -91,8 +94,27 @@ class Bundle:
         texts = [value.reveal() if isinstance(value, Secret) else value for value in env.values()]
         size = sum(len(text.encode()) for text in [*env, *texts]) + _RESERVED_BYTES
         if size > MAX_ENV_BYTES:
-            raise InvalidParameters([self._describe_excess(size, values or {})])
+            raise InputTooLarge([self._describe_excess(size, values or {})])
         return env
+
+    def build_call(self, values: Mapping[str, Any]) -> tuple[dict[str, str | Secret], Spool]:
+        """Return the environment of a call on an attached dyno, and the values that travel beside it.
+
+        Raises InvalidParameters for a value that cannot be encoded, and for a program that is too large.
+        """
+        env, spool = self._code_env(), Spool(self._hidden)
+        if len(str(env["RUN_CODE"])) > MAX_CODE_BYTES:
+            raise InvalidParameters([self._describe_excess(len(str(env["RUN_CODE"])), {})])
+        kind, data = self._spooled(values, spool)
+        spool.add("RUN_DATA", kind, data)
+        return env, spool
+
+    def _code_env(self) -> dict[str, str | Secret]:
+        return dict(self._env)
+
+    def _spooled(self, values: Mapping[str, Any], spool: Spool) -> tuple[str, bytes]:
+        """Return the kind and the content of the values, whose long parts a spool takes."""
+        return "json", encode(values, spool)[0].encode()
 
     def build_batch_env(self, batch: Sequence[Mapping[str, Any]]) -> dict[str, str | Secret]:
         """Return the environment of a run that runs the program once per mapping of values, in sequence."""
@@ -139,15 +161,35 @@ class CellBundle(Bundle):
         names = [*names]
         if issues := _name_issues([*values, *names, *secrets]):
             raise InvalidParameters(issues)
-        self._text, self._values = program.text, values
-        header, body = encode(values)
-        code = {"name": "cell", "text": program.text, "quiet": program.quiet, "secrets": sorted(secrets)}
-        code["definitions"] = program.definitions()
+        self._text, self._values, self._secrets = program.text, values, to_env(secrets)
+        self._code = {"name": "cell", "text": program.text, "quiet": program.quiet, "secrets": sorted(secrets)}
+        self._code["definitions"] = program.definitions()
+        self._excess: InputTooLarge | None = None
+        try:
+            header, body = encode(values)
+        except InputTooLarge as excess:
+            header, body, self._excess = "{}", b"", excess
         modules = dict(sources("RemoteCell"))
         if '"$"' not in header and not names:  # plain JSON needs no decoder
             del modules["heroku_typed_decoder"], modules["heroku_columns"]
-        run_code = _run_code("RemoteCell", {**code, "values": header}, body, modules)
-        super().__init__("cell", {"RUN_CODE": run_code, **to_env(secrets)})
+        super().__init__("cell", self._env_of(header, body, modules))
+
+    def build_env(self, values: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
+        """Return the environment of one run with the values that only this run has."""
+        if self._excess is not None:
+            raise self._excess
+        return super().build_env(values)
+
+    def _env_of(self, header: str, body: bytes, modules: Mapping[str, str]) -> dict[str, str | Secret]:
+        run_code = _run_code("RemoteCell", {**self._code, "values": header}, body, modules)
+        return {"RUN_CODE": run_code, **self._secrets}
+
+    def _code_env(self) -> dict[str, str | Secret]:
+        return self._env_of("{}", b"", sources("RemoteCell"))
+
+    def _spooled(self, values: Mapping[str, Any], spool: Spool) -> tuple[str, bytes]:
+        _refuse_tables(values)
+        return super()._spooled({**self._values, **values}, spool)
 
     def _encode(self, values: Mapping[str, Any]) -> str:
         _refuse_tables(values)
@@ -175,8 +217,8 @@ class CallBundle(Bundle):
     ) -> None:
         from heroku_magic.bundle.pickler import pickle_function
 
-        self._hidden = [*hidden, *(one.reveal() for one in secrets.values())]
-        self._call = pickle_function(function, self._hidden)
+        own = [*hidden, *(one.reveal() for one in secrets.values())]
+        self._call = pickle_function(function, own)
         self._cloudpickle = "" if has_cloudpickle else _cloudpickle(can_pickle=allow_pickle)
         name, python, modules = self._call.name, list(sys.version_info[:2]), sources("RemoteCall")
         if not has_cloudpickle:
@@ -187,10 +229,18 @@ class CallBundle(Bundle):
             **to_env(secrets),
         }
         super().__init__(name, env)
+        self._hidden = own
+
+    def _spooled(self, values: Mapping[str, Any], spool: Spool) -> tuple[str, bytes]:
+        from heroku_magic.bundle.pickler import pickle_arguments
+
+        return "pickle", pickle_arguments(values, self._hidden, spool)
 
     def _encode(self, values: Mapping[str, Any]) -> str:
         from heroku_magic.bundle.pickler import pickle_arguments
 
+        if (size := sum(map(size_of, values.values()))) > MAX_BYTES:
+            raise InputTooLarge([f'The arguments of "{self.name}" take {size:,} bytes. {LARGE_DATA_HINT}'])
         return _compress(b"pickle\n" + pickle_arguments(values, self._hidden))
 
     def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
@@ -250,6 +300,8 @@ def sources(kind: str) -> dict[str, str]:
     names = {
         "heroku_columns": ("build_frame",),
         "heroku_calls": ("Parent",),
+        "heroku_receiver": ("Receiver",),
+        "heroku_transfer": ("Transfer",),
         "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
         "heroku_output": ("show_open_figures", *outputs),
         "heroku_server": ("main",),

@@ -9,7 +9,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.errors import InvalidParameters
+from heroku_magic.errors import InputTooLarge, InvalidParameters
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.protocol.values import LARGE_DATA_HINT, RawText
@@ -18,7 +18,11 @@ from heroku_magic.text.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MAX_BYTES = 64_000_000  # in memory; more never fits into 32 kB, and finding that out by compression is slow
+    from heroku_magic.protocol.spool import Spool
+
+MAX_TABLE_BYTES = 64_000_000  # of a table that is held in memory once more
+MAX_DEPTH = 10  # of lists whose sizes are added
+MAX_BYTES = 16_000_000  # in memory; more hardly ever fits into 32 kB, and finding that out by compression is slow
 
 
 def parse_raw_text(value: Any) -> Any:
@@ -35,12 +39,14 @@ def parse_raw_text(value: Any) -> Any:
         return str(value)
 
 
-def encode(values: Mapping[str, Any]) -> tuple[str, bytes]:
-    """Return values by name as typed JSON, and the bytes of their arrays and tables.
+def encode(values: Mapping[str, Any], spool: Spool | None = None) -> tuple[str, bytes]:
+    """Return values by name as typed JSON, and the bytes of their arrays and tables unless a spool takes them.
 
-    Raises InvalidParameters naming every value that cannot be encoded exactly.
+    Raises InvalidParameters naming every value that cannot be encoded exactly, and InputTooLarge.
     """
-    encoder, forms, issues = Encoder(table_chunks), {}, []
+    if spool is None and (size := sum(map(size_of, values.values()))) > MAX_BYTES:
+        raise InputTooLarge([f"The values take {size:,} bytes. {LARGE_DATA_HINT}"])
+    encoder, forms, issues = Encoder(all_chunks, spool), {}, []
     for name, value in values.items():
         if fault := _fault(value):
             issues.append(f"{name}: {fault}")
@@ -51,14 +57,33 @@ def encode(values: Mapping[str, Any]) -> tuple[str, bytes]:
             issues.append(f"{error}, and cannot be passed exactly. Pass plain values, arrays or DataFrames.")
     if issues:
         raise InvalidParameters(issues)
-    return json.dumps(forms), bytes(encoder.body)
+    return json.dumps(forms), b"" if spool is not None else bytes(encoder.body)
+
+
+def size_of(value: Any, depth: int = 0) -> int:
+    """Return about how many bytes an array, a table, a text, or a list or dict of these takes; of others 0."""
+    if isinstance(value, str | bytes | bytearray):
+        return len(value)
+    if isinstance(value, list | tuple | dict):
+        items = value.values() if isinstance(value, dict) else value
+        return sum(size_of(item, depth + 1) for item in items) if depth < MAX_DEPTH else 0
+    usage = getattr(value, "memory_usage", None)
+    if type(value).__name__ in {"DataFrame", "Series"} and usage is not None:
+        return int(usage(index=True).sum() if value.ndim == 2 else usage(index=True))
+    size = getattr(value, "nbytes", 0)
+    return size if isinstance(size, int) else 0
 
 
 def table_chunks(table: Any) -> Iterable[tuple[int, dict[str, Any], bytes]]:
     """Yield the chunks of a DataFrame as the worker's helper writes them."""
-    if table.memory_usage(index=False).sum() + table.index.memory_usage() > MAX_BYTES:
+    if table.memory_usage(index=False).sum() + table.index.memory_usage() > MAX_TABLE_BYTES:
         message = f"a DataFrame of {len(table):,} rows is too large. {LARGE_DATA_HINT}"
         raise TypeError(message)
+    return all_chunks(table)
+
+
+def all_chunks(table: Any) -> Iterable[tuple[int, dict[str, Any], bytes]]:
+    """Yield the chunks of a DataFrame of any size."""
     return _helper()._chunks(table)  # type: ignore[no-any-return]  # noqa: SLF001 - the helper is part of this project
 
 
@@ -69,8 +94,6 @@ def _fault(value: Any) -> str | None:
     if isinstance(value, ModuleType | type) or inspect.isroutine(value):
         kind = "module" if isinstance(value, ModuleType) else "class" if isinstance(value, type) else "function"
         return f"a {kind} cannot be passed as a value. Import or define it in the code that runs on the dyno."
-    if getattr(value, "nbytes", 0) > MAX_BYTES:
-        return f"an array of {value.size:,} items is too large. {LARGE_DATA_HINT}"
     return None
 
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from heroku_magic.bundle.payload import table_chunks
+from heroku_magic.bundle.payload import all_chunks, table_chunks
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.text.sanitize import clean_line
@@ -34,10 +34,13 @@ from heroku_magic.text.sanitize import clean_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from heroku_magic.protocol.spool import Spool
+
 _OURS = "heroku_magic"
 _HELPER = "heroku_task"
 _NAMED_TYPES = frozenset({"NewType", "ParamSpec", "TypeVarTuple", "TypeAliasType"})
 _TABLES = frozenset({"DataFrame", "Series", "ndarray"})
+_LONG = 100_000  # characters or bytes from which on a text is not copied into the pickle
 _MAX_SOURCE_CHARS = 20_000  # for tracebacks, beside the code itself
 _OWN_NAMES = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})  # of the import system
 _CACHED = type(functools.lru_cache(len))
@@ -72,25 +75,29 @@ def pickle_function(function: Callable[..., Any], hidden: Iterable[str] = ()) ->
     return PickledCall(name, data, pickler.sources())
 
 
-def pickle_arguments(arguments: Mapping[str, Any], hidden: Iterable[str] = ()) -> bytes:
-    """Return the pickle of a call's arguments. Raises InvalidParameters naming each that cannot be pickled."""
+def pickle_arguments(arguments: Mapping[str, Any], hidden: Iterable[str] = (), spool: Spool | None = None) -> bytes:
+    """Return the pickle of a call's arguments. Raises InvalidParameters naming each that cannot be pickled.
+
+    spool: takes the bytes of arrays and tables, if given.
+    """
     try:
-        return _dumps(dict(arguments), hidden)[0]
+        return _dumps(dict(arguments), hidden, spool)[0]
     except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
         reason = _reason(error)
     faults = [(name, _fault(value, hidden)) for name, value in arguments.items()]
     raise InvalidParameters([f"{name}: {fault}" for name, fault in faults if fault] or [reason])
 
 
-def _dumps(value: Any, hidden: Iterable[str]) -> tuple[bytes, _Pickler]:
+def _dumps(value: Any, hidden: Iterable[str], spool: Spool | None = None) -> tuple[bytes, _Pickler]:
     file = io.BytesIO()
-    pickler = _Pickler(file)
+    pickler = _Pickler(file, spool)
     try:
         with _local_modules_by_value():
             pickler.dump(value)
     except Exception as error:
         raise _NotPicklable(_describe(error, pickler.latest)) from error
-    if any(text and text.encode() in file.getvalue() for text in hidden):
+    is_in_spool = spool is not None and spool.holds_hidden
+    if is_in_spool or any(text and text.encode() in file.getvalue() for text in hidden):
         raise _NotPicklable("It holds a secret, such as the API token. Pass secrets by name, with secrets=[...].")
     return file.getvalue(), pickler
 
@@ -102,8 +109,9 @@ class _NotPicklable(Exception):
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
     """Pickles by value what the dyno cannot import. latest: the object that was reduced last."""
 
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: io.BytesIO, spool: Spool | None = None) -> None:
         super().__init__(file, protocol=5)
+        self._spool = spool
         self.latest: Any = None
         self._functions: list[tuple[str, FunctionType]] = []
         self._labels: dict[CodeType, str] = {}
@@ -115,11 +123,14 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         """Encode tables and arrays as typed columns, so that the versions of pandas may differ."""
         if id(value) in self._tables:  # one table of two names is one table on the dyno
             return self._tables[id(value)][0]
-        if type(value).__name__ not in _TABLES or type(value).__module__.partition(".")[0] not in ("pandas", "numpy"):
+        is_long = self._spool is not None and type(value) in (bytes, str) and len(value) > _LONG
+        is_table = type(value).__name__ in _TABLES
+        if not is_long and not (is_table and type(value).__module__.partition(".")[0] in ("pandas", "numpy")):
             return None
-        encoder = Encoder(table_chunks)
+        encoder = Encoder(table_chunks if self._spool is None else all_chunks, self._spool)
         try:
-            pair = (encoder.encode(value, "a value"), bytes(encoder.body))
+            form = encoder.encode(value, "a value")
+            pair = (form, None if self._spool is not None else bytes(encoder.body))
         except TypeError:  # the columns hold objects: pickle can carry them
             pair = None
         self._tables[id(value)] = (pair, value)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.display.attachments import MOST_FILES, AttachmentEncoder, picture_type
 from heroku_magic.display.value_scale import sparkline
+from heroku_magic.protocol.process import RECEIVED
 from heroku_magic.protocol.records import Failure, File, Metric, Progress, Rows
 from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.events import FINAL, StateChange
@@ -96,6 +97,7 @@ class RunView:
         elif isinstance(event, Table):
             self.rows, self.rows_left = (self.rows or 0) + event.length, event.left
         elif isinstance(event, File):
+            self.progress = None if self.progress and self.progress.text == RECEIVED else self.progress
             self.files[event.name] = event.content
         elif isinstance(event, Failure):
             self._traceback = [self._kept(sgr.last_state(line)) for line in event.traceback.split("\n")]

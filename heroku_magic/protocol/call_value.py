@@ -55,7 +55,8 @@ def restore(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     if table.call is None:
         return frame
     call, attrs = table.call, frame.attrs
-    decoder = Decoder(a2b_base64(call["body"]), _Builder(NO_MASK))
+    body = a2b_base64(call["body"]) if isinstance(call["body"], str) else call["body"]
+    decoder = Decoder(body, _Builder(NO_MASK))
     if count := call["levels"]:
         frame = frame.iloc[:, count:]
         frame.index = decoder.decode(call["index"])

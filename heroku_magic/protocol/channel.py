@@ -6,6 +6,7 @@ missing record is the end of the connection.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import zlib
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.records import RunKey
 
 MAX_PART = 3900  # characters of a payload in one line, which has at most 4,000 bytes
+SMALL = 100_000  # bytes that are compressed in any case
+SAMPLE, WORTH = 2_000, 0.75  # bytes at a time that are compressed on trial, and the share of them that may be left
 MAX_MESSAGE_BYTES = 4_000_000  # unpacked, of one record of the dyno's server
 
 
@@ -30,25 +33,45 @@ class ChannelWriter:
     """Signs and numbers what is sent to the dyno."""
 
     def __init__(self, key: RunKey) -> None:
-        self._run = key.run
+        self._run = key.run.encode()
         self._key = bytes.fromhex(key.secret.reveal())
-        self._nonce = token_hex(4)
+        self._nonce = token_hex(4).encode()
         self._number = 0
+        self._macs = hashlib.sha256()
+
+    @property
+    def checksum(self) -> str:
+        """The first 24 hex digits of the SHA-256 of the MACs of all lines of values so far."""
+        return self._macs.hexdigest()[:24]
 
     def lines(self, kind: str, message: Mapping[str, Any]) -> bytes:
         """Return the lines of one record."""
-        text = json.dumps(message, separators=(",", ":"))
-        if len(text) > MAX_PART:
-            text = b2a_base64(zlib.compress(text.encode(), 1), newline=False).decode()
-        parts = [text[at : at + MAX_PART] for at in range(0, len(text), MAX_PART)]
-        kinds = [f"{kind}+"] * (len(parts) - 1) + [kind]
-        return b"".join(map(self._line, kinds, parts))
+        return b"".join(self.line(*part) for part in parts(kind, message))
 
-    def _line(self, kind: str, part: str) -> bytes:
+    def line(self, kind: str, part: bytes) -> bytes:
+        """Return the line of one part of a record; the parts of one kind must follow each other."""
         number, self._number = self._number, self._number + 1
-        signed = f"{self._run} {self._nonce} {number} {kind} {part}".encode()
-        mac = hmac.digest(self._key, signed, "sha256").hex()[:24]
-        return f"@hm1 {self._nonce} {number} {kind} {mac} {part}\n".encode()
+        signed = b"%s %s %d %s %s" % (self._run, self._nonce, number, kind.encode(), part)
+        mac = hmac.digest(self._key, signed, "sha256").hex()[:24].encode()
+        if kind.startswith("data"):
+            self._macs.update(mac)
+        return b"@hm1 %s %d %s %s %s\n" % (self._nonce, number, kind.encode(), mac, part)
+
+
+def parts(kind: str, message: Mapping[str, Any], body: bytes = b"") -> list[tuple[str, bytes]]:
+    """Return the kind and the payload of each line of a record; a body is compressed only where that pays."""
+    text = json.dumps(message, separators=(",", ":")).encode()
+    if body or len(text) > MAX_PART:
+        data = b"\n".join([text, body]) if body else text
+        text = b2a_base64(zlib.compress(data, 1 if compresses(data) else 0), newline=False)
+    pieces = [text[at : at + MAX_PART] for at in range(0, len(text), MAX_PART)]
+    return [*((f"{kind}+", piece) for piece in pieces[:-1]), (kind, pieces[-1])]
+
+
+def compresses(data: bytes) -> bool:
+    """Return whether compression pays: it takes longer than a fast network, unless the data shrinks well."""
+    sample = b"".join(data[at : at + SAMPLE] for at in range(0, len(data), max(len(data) // 8, SAMPLE)))
+    return len(data) < SMALL or len(zlib.compress(sample, 1)) < WORTH * len(sample)
 
 
 class ChannelReader:

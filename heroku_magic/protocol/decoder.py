@@ -77,10 +77,11 @@ class RecordDecoder:
 
     def _take(self, record: re.Match[str], timestamp: str) -> list[Record]:
         nonce, number, kind, mac, payload = record.groups()
-        process = self._processes.setdefault(
-            nonce,
-            HelperProcess(self._secrets, self._memory, allow_pickle=self._allow_pickle, is_lossless=self.is_lossless),
-        )
+        process = self._processes.get(nonce)
+        if process is None:
+            process = self._processes[nonce] = HelperProcess(
+                self._secrets, self._memory, allow_pickle=self._allow_pickle, is_lossless=self.is_lossless
+            )
         process.note_time(timestamp)
         records = process.take(int(number), kind, mac, payload)
         return records if self.joins or process is next(iter(self._processes.values())) else []

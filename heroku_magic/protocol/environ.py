@@ -8,7 +8,7 @@ import zlib
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.errors import InvalidParameters
+from heroku_magic.errors import InputTooLarge, InvalidParameters
 from heroku_magic.protocol.values import LARGE_DATA_HINT, MAX_ENV_BYTES, RawText, to_text
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import SHORTEST, Secret
@@ -50,11 +50,13 @@ RESERVED_NAMES = (
 _RESERVED = [(re.compile(pattern), reason) for pattern, reason in RESERVED_NAMES]
 
 
-def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
+def to_env(
+    parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = None, most: float = MAX_ENV_BYTES
+) -> dict[str, str | Secret]:
     """Return the environment variables that hold the parameters; `schema` is the task's declaration.
 
-    A Secret remains a Secret. Raises InvalidParameters listing every problem: a reserved name, a value that
-    cannot be encoded, or too many bytes in total.
+    A Secret remains a Secret. Raises InvalidParameters listing every problem, which are a reserved name or a value that
+    cannot be encoded, and InputTooLarge for nothing but more than `most` bytes in total.
     """
     declared = (schema or {}).get("properties")
     properties = declared if isinstance(declared, dict) else {}
@@ -70,9 +72,11 @@ def to_env(parameters: Mapping[str, Any], schema: Mapping[str, Any] | None = Non
             issues.append(f"{name}: {fault}")
         else:
             env.update({} if text is None else {name: text})
-    issues += _size_faults(env)
+    too_large = _size_faults(env) if most == MAX_ENV_BYTES else []
     if issues:
-        raise InvalidParameters(issues)
+        raise InvalidParameters(issues + too_large)
+    if too_large:
+        raise InputTooLarge(too_large)
     return env
 
 

@@ -32,6 +32,9 @@ _NAMES = {
     "null": "null",
     "date": "a date (YYYY-MM-DD)",
     "date-time": "a time (YYYY-MM-DDTHH:MM:SS)",
+    "dataframe": "a DataFrame",
+    "binary": "bytes",
+    "path": "a path of a file",
 }
 _TYPES = {
     "integer": "int",
@@ -42,6 +45,9 @@ _TYPES = {
     "date": "date",
     "date-time": "datetime",
     "password": "Secret",
+    "dataframe": "DataFrame",
+    "binary": "bytes",
+    "path": "Path",
 }
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # As the worker's helper reads it: a day, optionally with a time and a time zone.
@@ -73,8 +79,8 @@ def fits(value: Any, schema: Any, depth: int = 0) -> bool:
         value = read_text(value, kind)
     if (choices := in_list(schema, "enum")) and not any(_is_choice(value, choice, kind) for choice in choices):
         return False
-    if has_type is None:
-        return bool(choices) or _meets_limits(value, schema)
+    if has_type is None:  # a DataFrame is not a plain value
+        return bool(choices) or (schema.get("format") != "dataframe" and _meets_limits(value, schema))
     if not has_type(value) or not _meets_limits(value, schema):
         return False
     return all(fits(item, item_schema, depth + 1) for _, item, item_schema in _items(value, schema))
@@ -290,7 +296,7 @@ def _expected_type(schema: Mapping[str, Any], depth: int) -> str:
     if kinds and depth < _MAX_DEPTH:
         return " or ".join(expectation(kind, depth + 1) for kind in kinds)
     kind = str(schema.get("type"))
-    name = _NAMES.get(str(schema.get("format")) if kind == "string" else kind) or _NAMES.get(kind, "something else")
+    name = _NAMES.get(_format(schema)) or _NAMES.get(kind, "something else")
     return f"{name} ({clipped(type_text(schema), LINE)})" if schema.get("items") else name
 
 
@@ -308,7 +314,13 @@ def type_text(schema: Any, depth: int = 0) -> str:
     if kind == "object":
         values = schema.get("additionalProperties")
         return f"dict[str, {type_text(values, depth + 1)}]" if isinstance(values, dict) and values else "dict"
-    return _TYPES.get(str(schema.get("format")) if kind == "string" else kind) or _TYPES.get(kind, "Any")
+    return _TYPES.get(_format(schema)) or _TYPES.get(kind, "Any")
+
+
+def _format(schema: Mapping[str, Any]) -> str:
+    """Return the format of a text or of a value that is not plain JSON, or else the type."""
+    kind = schema.get("type")
+    return str(schema.get("format") if kind in {"string", None} else kind)
 
 
 _EXAMPLES = {

@@ -29,7 +29,7 @@ class MemoryBudget:
 
     def __init__(self) -> None:
         self.problem = ""
-        self._limit = _limit_in_mb() * 1_000_000
+        self._limit = limit_in_mb() * 1_000_000
         self._used = self._rows = 0
         self._names: set[str] = set()
 
@@ -74,6 +74,7 @@ class MemoryBudget:
         raise ResultTooLarge(self.problem)
 
 
-def _limit_in_mb() -> int:
+def limit_in_mb() -> int:
+    """Return how many MB the result of one run may have."""
     text = os.environ.get(SETTING, "")
     return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 10 else LIMIT_MB

@@ -163,6 +163,8 @@ class HelperProcess:
             return rows
         if kind == "table":
             self._charge_table(header, body)
+            if (call := header.get("call")) and not call.get("body"):
+                call["body"], self._body = self._body, bytearray()
             return read_table(header, body).redacted(mask)
         if kind == "file":
             return self._add_file(msgspec.convert(header, _FilePart), body)

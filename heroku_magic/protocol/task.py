@@ -335,6 +335,8 @@ def _list_fault(name: str) -> str:
 def _as_argument(parameter: Parameter) -> str:
     """Return the option that sets a parameter on a magic line."""
     name = clipped(parameter.name)
+    if "type" not in parameter.schema and parameter.schema.get("format") in {"dataframe", "binary", "path"}:
+        return f" --arg {name}={{{name}}}"
     return f" --secret {name}" if parameter.is_secret else f" --arg {name}={_quoted_value(example(parameter.schema))}"
 
 

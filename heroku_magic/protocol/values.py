@@ -24,6 +24,7 @@ LARGE_DATA_HINT = (
     "folder (`df.to_csv('worker/data.csv')`, then deploy), a table in the app's database "
     "(`df.to_sql('data', engine)`, read with DATABASE_URL), or a presigned URL of an object store as the parameter."
 )
+_MAX_ITEMS = 20_000_000  # of a list that becomes text
 _MAX_BITS = 13_000  # Python itself refuses to print integers of more than 4,300 digits
 _ZEROS = re.compile(r"\.?(?:000)+$")
 # The words that the worker's helper reads as booleans.
@@ -194,7 +195,7 @@ def _converters() -> tuple[tuple[Any, Any], ...]:
 
 def _check_size(value: Any, count: int) -> None:
     """Reject what cannot fit before it is built: every item takes at least one byte."""
-    if count > MAX_ENV_BYTES:
+    if count > _MAX_ITEMS:
         raise TypeError(f"{_type_name(value)} of {count:,} items is too large. {LARGE_DATA_HINT}")
 
 
@@ -202,7 +203,10 @@ def _from_library(value: Any) -> Any:
     """Convert a value of numpy or pandas."""
     bases = type(value).__mro__
     if any(base.__name__ == "DataFrame" for base in bases):
-        raise TypeError(f"a DataFrame cannot be passed as a parameter. {LARGE_DATA_HINT}")
+        raise TypeError(
+            "a DataFrame cannot be passed to a parameter that the task does not declare as pandas.DataFrame. "
+            f"{LARGE_DATA_HINT}"
+        )
     if type(value).__name__ == "NAType":
         raise TypeError(_missing("NA"))
     libraries = {base.__module__.partition(".")[0] for base in bases}

@@ -31,9 +31,13 @@ class LineInbox:
 
     def put(self, item: list[LogLine] | LogStreamError) -> None:
         """Add lines, or the reason why no more arrive."""
-        self._queue.put(item)
+        self.add(item)
         if BACKLOG_MIN < self._queue.qsize() < BACKLOG_MAX:
             time.sleep(READER_PAUSE)
+
+    def add(self, item: list[LogLine] | LogStreamError) -> None:
+        """Add lines, or the reason why no more arrive, for a reader that slows itself down."""
+        self._queue.put(item)
 
     def wake(self) -> None:
         """End a wait in `next`."""

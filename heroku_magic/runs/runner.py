@@ -344,7 +344,7 @@ class Runner:
         run = self._run
         run.exit_status = self.log.exit_status
         if self.cancel_requested.is_set():
-            dyno = f"{run.dyno} {'stays warm' if self.spec.is_warm else 'is gone'}"
+            dyno = f"{run.dyno} {'stays warm' if self.spec.is_warm and not self.spec.is_once else 'is gone'}"
             return RunCancelled(f"{run.task} was stopped after {self._elapsed() or 0:.1f} s; {dyno}.", run)
         output = [line.message for line in self.events.latest if line.source == "app"]
         limit = self.spec.timeout if self.is_overdue else None

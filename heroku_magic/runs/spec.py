@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from heroku_magic.protocol.spool import Spool
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -25,8 +27,9 @@ class RunSpec:
     on the embedded Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a
     function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module.
     falls_back: that is only a default, so a dyno of its own will do. keeps_state: the call runs in the process of the
-    calls before. requirements: the file of a served folder that
-    lists the app's packages. request: what the ledger keeps of it. prices: dollars per month by dyno size.
+    calls before. requirements: the file of a served folder that lists the app's packages. request: what the ledger
+    keeps of it. values: what travels over the connection to a warm dyno beside the environment. is_once: the dyno is
+    attached for this call alone. prices: dollars per month by dyno size.
     """
 
     app: str
@@ -47,6 +50,8 @@ class RunSpec:
     module: str | None = None
     requirements: Path | None = None
     request: RunRequest = field(default_factory=RunRequest, repr=False)
+    values: Spool | None = field(default=None, repr=False)
+    is_once: bool = False
     prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH, repr=False)
 
     def price(self, size: str | None, seconds: float | None) -> float | None:

@@ -7,17 +7,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import AttachFailed, HerokuMagicError, LogStreamError, RunCancelled
+from heroku_magic.protocol.records import Progress
 from heroku_magic.runs import registry
 from heroku_magic.runs.create_dyno import Stopped
+from heroku_magic.runs.line_inbox import READER_PAUSE
 from heroku_magic.runs.runner import Runner
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
+    from heroku_magic.api.log_lines import LogLine
     from heroku_magic.api.resources import Dyno
     from heroku_magic.runs.handle import DynoStream
     from heroku_magic.warm.warm_call import WarmCall
     from heroku_magic.warm.warm_dyno import WarmDyno
     from heroku_magic.warm.warm_dynos import WarmDynos
+
+
+MOST_WAITING = 40  # batches of lines
+SHOWN_EVERY = 0.1  # seconds
 
 
 class CallRunner(Runner):
@@ -28,9 +35,11 @@ class CallRunner(Runner):
 
     def __init__(self, *args: Any, dynos: WarmDynos, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.log.decoder.is_lossless = True
         self._dynos = dynos
         self._dyno: WarmDyno | None = None
         self._call: WarmCall | None = None
+        self._shown_at = time.monotonic()
 
     def _create(self) -> Dyno:
         if self.spec.falls_back and self._dynos.has_failed:
@@ -53,9 +62,9 @@ class CallRunner(Runner):
         self._run.started_at = time.time()
         self._clock.start()
         try:
-            dyno = self._dyno = self._dynos.acquire(self.spec, self._must_not_start)
+            self._dyno = dyno = self._dynos.acquire(self.spec, self._must_not_start)
             if self._must_not_start():
-                dyno.release()
+                self._let_go()
                 raise Stopped("before it was called.")  # noqa: TRY301 - it is worded below
         except Stopped as stopped:
             raise RunCancelled(f"{self.spec.task} was stopped {stopped}", self._run) from None
@@ -65,14 +74,41 @@ class CallRunner(Runner):
         self._dyno_id = ""  # the dyno is not this run's to stop
         return dyno.info
 
+    def _work(self) -> None:
+        try:
+            super()._work()
+        finally:
+            if self.spec.is_once:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Give the dyno back, or stop one that was attached for this call alone."""
+        if self._dyno is not None and self.spec.is_once:
+            self._dyno.cancel()
+        elif self._dyno is not None:
+            self._dyno.release()
+
     def _must_not_start(self) -> bool:
         return self.cancel_requested.is_set() or registry.is_ending()
 
     def _open_log(self, dyno: Dyno) -> DynoStream:
         if self._dyno is None:
             return super()._open_log(dyno)
-        self._call = self._dyno.call(self.spec, self.key, self._inbox.put)
+        self._call = self._dyno.call(self.spec, self.key, self._put, on_sent=self._sent)
         return self._call
+
+    def _put(self, item: list[LogLine] | LogStreamError) -> None:
+        """Hand lines over, and let the dyno wait while too many of them wait for this run's thread."""
+        while len(self._inbox) > MOST_WAITING and not self._run.done():
+            time.sleep(READER_PAUSE)
+        self._inbox.add(item)
+
+    def _sent(self, sent: int, size: int) -> bool:
+        """Show how much of the values was sent; return whether to go on."""
+        if sent == size or time.monotonic() - self._shown_at > SHOWN_EVERY:
+            self._shown_at = time.monotonic()
+            self.events.add(Progress(sent, size, "bytes sent"))
+        return not self.cancel_requested.is_set()
 
     def _stop_if_cancelled(self) -> None:
         if self._dyno is None:

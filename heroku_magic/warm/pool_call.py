@@ -119,6 +119,7 @@ class PoolRunner(Runner):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.log.decoder.is_lossless = True
         self._call: WarmCall | None = None
         self._on_done: Callable[[], None] = lambda: None
 

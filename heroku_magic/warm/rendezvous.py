@@ -27,7 +27,8 @@ GREETING_TIMEOUT = 30.0  # seconds after the dyno is up, as long as Heroku itsel
 GREETING_LOOK = 5.0  # seconds between two looks whether it is up
 LONGEST_BOOT = 120.0
 MAX_GREETING = 100  # bytes
-READ_BYTES = 1 << 18
+READ_BYTES = 1 << 14  # a record of TLS
+READ_RECORDS = 16
 _URL = re.compile(r"rendezvous://([a-z0-9.-]+):([0-9]{1,5})/(\S+)", re.IGNORECASE)
 
 
@@ -55,14 +56,20 @@ class DynoConnection:
             self._wait(event)
 
     def receive(self) -> bytes:
-        """Wait for data and return it; empty at the end. Raises OSError."""
+        """Wait for data and return all that is there, up to about 256 kB; empty at the end. Raises OSError."""
+        parts: list[bytes] = []
         while True:
             event = selectors.EVENT_READ
             with self._lock, suppress(ssl.SSLWantReadError):
                 try:
-                    return self._tls.recv(READ_BYTES)
+                    while len(parts) < READ_RECORDS:
+                        parts.append(self._tls.recv(READ_BYTES))
+                        if not parts[-1]:
+                            break
                 except ssl.SSLWantWriteError:
                     event = selectors.EVENT_WRITE
+            if parts:
+                return b"".join(parts)
             if event == selectors.EVENT_READ:
                 self._reading.select()
             else:

@@ -15,7 +15,8 @@ from heroku_magic.api.dyno_sizes import memory_bytes
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.build import server_modules
 from heroku_magic.errors import ApiError, AttachFailed, LogStreamError, NotFound, Unreachable
-from heroku_magic.protocol.channel import ChannelReader, ChannelWriter
+from heroku_magic.protocol.channel import ChannelReader
+from heroku_magic.protocol.memory import limit_in_mb
 from heroku_magic.protocol.records import RunKey, hide_keys
 from heroku_magic.runs import registry
 from heroku_magic.runs.background import start_thread
@@ -25,6 +26,8 @@ from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 from heroku_magic.warm.rendezvous import connect
+from heroku_magic.warm.send_window import FlowControl
+from heroku_magic.warm.uplink import Uplink
 from heroku_magic.warm.warm_call import WarmCall
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.log_stream import Sink
     from heroku_magic.api.resources import Dyno
+    from heroku_magic.protocol.spool import Spool
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.warm.rendezvous import DynoConnection
 
@@ -59,6 +63,7 @@ class WarmDyno:
         idle: float,
         on_change: Callable[[], None],
         owner: object = None,
+        flow: FlowControl | None = None,
     ) -> None:
         self.spec, self.owner = spec, owner
         self.key = RunKey.new()
@@ -69,8 +74,8 @@ class WarmDyno:
         self.is_busy = False
         self._client, self._context, self._idle, self._on_change = client, context, idle, on_change
         self._guard = DynoGuard(client, spec, self.key.run, notify)
-        self._writer, self._reader = ChannelWriter(self.key), ChannelReader(self.key)
-        self._lock = threading.RLock()
+        self._uplink, self._reader = Uplink(self.key, flow or FlowControl()), ChannelReader(self.key)
+        self._calling = threading.RLock()  # held for a call with its values
         self._code = ""  # the program of the latest call
         self._connection: DynoConnection | None = None
         self._info: Dyno | None = None
@@ -120,6 +125,7 @@ class WarmDyno:
 
     def _connect(self, url: Secret) -> None:
         self._connection, rest = connect(url, self._context, self._is_up)
+        self._uplink.connection = self._connection
         self._send("modules", server_modules())
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(HELLO_TIMEOUT) or self._ended.is_set():
@@ -210,32 +216,52 @@ class WarmDyno:
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def call(self, spec: RunSpec, key: RunKey, sink: Sink, on_done: Callable[[int], None] | None = None) -> WarmCall:
+    def call(
+        self,
+        spec: RunSpec,
+        key: RunKey,
+        sink: Sink,
+        on_done: Callable[[int], None] | None = None,
+        on_sent: Callable[[int, int], bool] = lambda _sent, _size: True,
+    ) -> WarmCall:
         """Send a call, which runs after those sent before.
 
         sink: gets its lines as if they came from the dyno's log. on_done: gets the exit status after what the call has
-        written, which then arrives at once, without the lines of the platform; None gives the dyno back.
+        written, which then arrives at once, without the lines of the platform; None gives the dyno back. on_sent: gets
+        how many bytes of the call's values were sent, and of how many; where it returns False the call is not made.
         """
         call = WarmCall(self.stop_call, key.run, sink, on_done)
         env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}
         env.pop("RUN_PACE", None)  # nothing is lost here, however fast it is sent
         env["RUN_KEY"] = key.env()
-        limits = {"timeout": spec.timeout, "memory": memory_bytes(self.info.size)}
-        message = {"task": spec.module, "env": env, **limits}
+        limits = {
+            "timeout": spec.timeout,
+            "memory": memory_bytes(self.info.size),
+            "most": limit_in_mb() * 1_000_000,
+        }
+        message = {"task": spec.module, "env": env, "values": spec.values.values if spec.values else {}, **limits}
         try:
-            self._send_call(call, message)
-        except OSError:
+            self._send_call(call, message, spec.values, on_sent)
+        except OSError as error:
             self._calls.pop(call.number, None)
             self._end()
-            raise LogStreamError(f"The connection to {self.dyno} is broken, so {spec.task} was not run.") from None
+            reason = f"is broken ({error})" if isinstance(error, TimeoutError) else "is broken"
+            raise LogStreamError(f"The connection to {self.dyno} {reason}, so {spec.task} was not run.") from None
         return call
 
-    def _send_call(self, call: WarmCall, message: dict[str, Any]) -> None:
+    def _send_call(
+        self, call: WarmCall, message: dict[str, Any], values: Spool | None, on_sent: Callable[[int, int], bool]
+    ) -> None:
         """Number and send a call, without a program that the dyno has already."""
-        with self._lock:
+        with self._calling:
             self.calls += 1
             call.number = message["call"] = self.calls
             self._calls[call.number] = call
+            if values is not None:
+                if not self._uplink.send_values(call.number, values, on_sent):
+                    self._send("stop", {"call": call.number})
+                    return
+                message["checksum"] = self._uplink.checksum
             code = message["env"].get("RUN_CODE")
             if code is not None and code == self._code:
                 del message["env"]["RUN_CODE"]
@@ -256,10 +282,7 @@ class WarmDyno:
     # -- the connection ---------------------------------------------------------------------------
 
     def _send(self, kind: str, message: dict[str, Any]) -> None:
-        with self._lock:
-            if self._connection is None:
-                raise OSError("the connection is closed")
-            self._connection.send(self._writer.lines(kind, message))
+        self._uplink.send(kind, message)
 
     def _ping(self) -> None:
         try:
@@ -306,6 +329,8 @@ class WarmDyno:
         call = self._calls.get(message.get("call", 0)) or self._running_call()
         if kind == "task":
             self._hello.set()
+        elif kind == "ack":
+            self._uplink.window.acknowledge(message["bytes"])
         elif kind == "pong":
             self.round_trip = time.monotonic() - message["at"]
         elif kind == "begin" and call is not None:
@@ -340,8 +365,8 @@ class WarmDyno:
 
     def _close(self) -> None:
         """Close the connection; only the thread that reads it may do so."""
-        with self._lock:
-            connection, self._connection = self._connection, None
+        self._uplink.close()
+        connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
@@ -351,6 +376,7 @@ class WarmDyno:
             return
         self._ended.set()
         self._hello.set()
+        self._uplink.window.close()
         if (connection := self._connection) is not None:
             connection.end()
         calls = [*self._calls.values()]

@@ -13,6 +13,7 @@ from heroku_magic.runs.create_dyno import Stopped
 from heroku_magic.runs.options import LONGEST_TIMEOUT
 from heroku_magic.text.notifier import notify
 from heroku_magic.warm.boot import Boot
+from heroku_magic.warm.send_window import FlowControl
 from heroku_magic.warm.warm_dyno import WarmDyno
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class WarmDynos:
         self._dynos: list[WarmDyno] = []
         self._boots: dict[Kind, list[Boot]] = {}  # by kind
         self._has_named_price = False
+        self._flow = FlowControl()
 
     def running(self) -> list[WarmDyno]:
         """Return those that run."""
@@ -55,6 +57,8 @@ class WarmDynos:
 
     def acquire(self, spec: RunSpec, is_cancelled: Callable[[], bool]) -> WarmDyno:
         """Return an idle dyno for a call, booted if necessary. Raises Stopped, ApiError or AttachFailed."""
+        if spec.is_once:
+            return self._boot(spec, owner=spec)
         own: Boot | None = None
         other: Boot | None = None
         try:
@@ -210,8 +214,17 @@ class WarmDynos:
             env=server_env(idle, keeps_state=spec.keeps_state),
             timeout=self.life,
             module=None,
+            values=None,
         )
-        dyno = WarmDyno(self._client, own, self._client.tls_context(), idle=idle, on_change=self._notify, owner=owner)
+        dyno = WarmDyno(
+            self._client,
+            own,
+            self._client.tls_context(),
+            idle=idle,
+            on_change=self._notify,
+            owner=owner,
+            flow=self._flow,
+        )
         dyno.is_busy = True
         if boot is not None:
             boot.dyno = dyno
@@ -219,9 +232,9 @@ class WarmDynos:
         dyno.boot()
         with self._changed:
             self._dynos.append(dyno)
-        notify(
-            f"{dyno.dyno} is warm after {time.monotonic() - began:.1f} s. {_idle_message(spec, dyno.info.size, idle)}"
-        )
+        if not spec.is_once:
+            began_message = f"{dyno.dyno} is warm after {time.monotonic() - began:.1f} s."
+            notify(f"{began_message} {_idle_message(spec, dyno.info.size, idle)}")
         return dyno
 
     def _stop_outdated(self, release: int | None) -> None:

@@ -56,6 +56,7 @@ class Parent:
         heroku_task._sender = heroku_task._Sender("")
         heroku_task._sender.has_ended = True
         _load_all(load, [one for one in modules if one != _NEEDS_PANDAS])
+        self._transfer = load("heroku_transfer")
         driver = load("heroku_driver")  # the process of a call ends itself only after it has reported
         driver.main = functools.partial(driver.main, end=int)
 
@@ -200,7 +201,8 @@ class Parent:
     def _call(self, message: Message, ends: list[int]) -> int:
         """Run a call in this process; report its exit status and the modules that it has imported."""
         status, names, pid = 1, set(), os.getpid()
-        out, err, heroku_task._record_fd, report = ends
+        out, err, heroku_task._record_fd, report, *file = ends
+        transfer = self._transfer.Transfer(file, message.get("values", {}), self._load)
         for standard, end in ((1, out), (2, err)):
             os.dup2(end, standard)
             os.close(end)
@@ -212,7 +214,7 @@ class Parent:
             os.environ.update(environ)
             known = set(sys.modules)
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the one of Python's start
-            heroku_task._sender = heroku_task._Sender(key)
+            transfer.install(key, message.get("most", 0))
             if message["task"]:
                 status = heroku_task._exit_status(
                     lambda: heroku_task._run(lambda: heroku_task._run_task(message["task"]))
@@ -226,6 +228,7 @@ class Parent:
             heroku_task._flush_streams()
             if os.getpid() != pid:  # a process that the call has forked and not ended
                 os._exit(status)
+            transfer.remove()
             shared = " ".join(name for name in names if _is_installed(name))
             os.write(report, f"{status} {shared[:4000]}\n".encode())
             os.close(report)
@@ -250,7 +253,7 @@ class _Child:
 
 def _receive(connection: socket.socket) -> tuple[bytes, list[int]] | None:
     """Read a message and the descriptors that come with it; None if there will be none."""
-    head, ends, _, _ = socket.recv_fds(connection, 8, 4)
+    head, ends, _, _ = socket.recv_fds(connection, 8, 5)
     if not head:
         return None
     size, parts = int.from_bytes(head, "big"), []

@@ -21,7 +21,7 @@ import heroku_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
     Message = dict[str, Any]
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SILENCE_SECONDS = 60  # without a sign of the notebook, which pings every 15 s: it sleeps or is gone
 KILL_SECONDS = 2  # between SIGTERM and SIGKILL for a call that has to end
 READ_BYTES = 1 << 18
+ACKNOWLEDGE_BYTES = 8_000  # of the notebook that are acknowledged together, at least
 MAX_UNFINISHED = 1 << 20  # of a line of records; none of the helper's has more than 4,000 bytes
 MEMORY_SHARE = 0.9  # of the dyno's memory, which one call may use
 _STREAMS = ("out", "err", "records", "report")  # of a call
@@ -53,7 +54,8 @@ def main(
         sources.update(modules)
         return int(load("heroku_calls").Parent(connection, load, modules, keeps_state=keeps_state).serve())
 
-    front = _Front(heroku_task._sender, idle, run_parent)
+    receiver = load("heroku_receiver").Receiver(heroku_task._sender)
+    front = _Front(heroku_task._sender, receiver, idle, run_parent)
     try:
         front.serve()
     finally:
@@ -79,14 +81,18 @@ class _Call:
 
 
 class _Front:
-    def __init__(self, sender: Any, idle: float, run_parent: Callable[[socket.socket, dict[str, str]], int]) -> None:
+    def __init__(
+        self, sender: Any, receiver: Any, idle: float, run_parent: Callable[[socket.socket, dict[str, str]], int]
+    ) -> None:
         self._sender = sender
-        self._receiver = _Receiver(sender)
+        self._receiver = receiver
         self._idle, self._run_parent = idle, run_parent
         self._modules: dict[str, str] = {}
         self._parent: socket.socket | None = None
         self._parent_pid = 0
         self._waiting: deque[Message] = deque()
+        self._files: dict[int, int] = {}  # with the values of calls that are still to begin
+        self._received = self._acknowledged = 0  # bytes of the notebook
         self._code = ""  # the program of the latest call, which the next one may share
         self._call: _Call | None = None
         self._selector = selectors.DefaultSelector()
@@ -120,9 +126,11 @@ class _Front:
         """Read what the notebook has sent; return False once it has left."""
         data = os.read(0, READ_BYTES)
         signal.alarm(SILENCE_SECONDS)  # strikes even while a write waits for the notebook
-        for kind, message in self._receiver.feed(data):
+        for kind, message, body in self._receiver.feed(data):
             if kind == "call":
                 self._take_call(message)
+            elif kind == "data":
+                self._keep(message["call"], body)
             elif kind in ("stop", "recall"):
                 self._stop(message["call"], may_run=kind == "stop")
             elif kind == "modules":
@@ -130,8 +138,24 @@ class _Front:
                 self._start_parent()
             elif kind == "ping":
                 self._sender.send("pong", message)
+        self._acknowledge(len(data))
         self._start_next()
         return bool(data)
+
+    def _acknowledge(self, size: int) -> None:
+        """Return the notebook its credits for what was read, before it has used up even the smallest window."""
+        self._received += size
+        if self._received - self._acknowledged >= ACKNOWLEDGE_BYTES:
+            self._acknowledged = self._received
+            self._sender.send("ack", {"bytes": self._received})
+
+    def _keep(self, number: int, body: bytes) -> None:
+        """Keep bytes for a call that is still to come in a file, which needs no memory."""
+        if number not in self._files:
+            path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"heroku-{os.getpid()}-{number}")  # noqa: S108
+            self._files[number] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            os.unlink(path)
+        _write_all(body, self._files[number])
 
     def _start_parent(self) -> socket.socket:
         self._parent, theirs = socket.socketpair()
@@ -164,6 +188,7 @@ class _Front:
             self._selector.register(reader, selectors.EVENT_READ, name)
             call.pipes[name] = reader
             ends.append(writer)
+        ends += [self._files.pop(call.number)] if call.number in self._files else []
         self._tell_parent(message, ends)
         for end in ends:
             os.close(end)
@@ -277,8 +302,13 @@ class _Front:
         """End a call: one that runs only if it may be, any other before it begins."""
         if may_run and self._call is not None and self._call.number == number:
             self._end_call(self._call)
-        for message in [one for one in self._waiting if one["call"] == number]:
-            self._waiting.remove(message)
+        waiting = [one for one in self._waiting if one["call"] == number]
+        if (file := self._files.pop(number, None)) is not None:
+            os.close(file)
+            waiting = waiting or [{"call": number}]  # its values were still on the way
+        for message in waiting:
+            if message in self._waiting:
+                self._waiting.remove(message)
             self._sender.send("done", {"call": number, "status": 128 + signal.SIGTERM})
 
     def _enforce_limits(self) -> None:
@@ -309,30 +339,6 @@ class _Front:
                 return
 
 
-class _Receiver:
-    """Checks and joins the records that the notebook sends."""
-
-    def __init__(self, sender: Any) -> None:
-        self._sender = sender
-        self._buffer = b""
-        self._parts: list[str] = []
-        self._next = 0
-
-    def feed(self, data: bytes) -> Iterator[tuple[str, Message]]:
-        """Yield the kind and the content of each record that is now complete."""
-        *lines, self._buffer = (self._buffer + data).split(b"\n") if b"\n" in data else ([self._buffer + data])
-        for line in lines:
-            nonce, number, kind, mac, text = line.decode("ascii").split(" ", 5)[1:]
-            signed = f"{self._sender._run_id} {nonce} {number} {kind} {text}"
-            if int(number) != self._next or self._sender._mac(signed) != mac:
-                raise SystemExit("a record of the notebook is damaged or missing")
-            self._next += 1
-            self._parts.append(text)
-            if not kind.endswith("+"):
-                joined, self._parts = "".join(self._parts), []
-                yield kind, json.loads(joined if joined.startswith("{") else heroku_task._unpack(joined))
-
-
 def _memory_of(pid: int) -> int:
     """Return the bytes that a process and its children have in memory; 0 where the system does not say."""
     try:
@@ -348,7 +354,7 @@ def _exit_status(status: int) -> int:
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _write_all(data: bytes) -> None:
+def _write_all(data: bytes, file: int = 1) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(1, view) :]
+        view = view[os.write(file, view) :]

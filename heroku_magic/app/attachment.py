@@ -1,0 +1,33 @@
+"""Decides which runs use an attached dyno because their input is too large for a dyno's environment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from heroku_magic.errors import InputTooLarge
+from heroku_magic.text.notifier import notify
+
+if TYPE_CHECKING:
+    from heroku_magic.protocol.spool import Spool
+    from heroku_magic.runs.options import RunOptions
+    from heroku_magic.runs.spec import RunSpec
+
+
+def refuse_detached(options: RunOptions, excess: InputTooLarge) -> None:
+    """Raise the error again for a run that cannot take a large input, because nothing stays connected to its dyno."""
+    if options.detach:
+        raise InputTooLarge([f"{issue} Without --detach it may be of any size." for issue in excess.issues])
+
+
+def attached_spec(spec: RunSpec, values: Spool | None) -> RunSpec:
+    """Return the spec of a run whose values, if any, travel over a connection, and say so."""
+    if values is None:
+        return spec
+    if not spec.is_warm:
+        size = f"{len(values) / 1e6:,.1f} MB" if len(values) > 100_000 else f"{len(values):,} bytes"
+        notify(
+            f"A dyno's environment of 32 kB cannot carry the input of {size}: {spec.task} runs on an attached dyno, "
+            "which ends with the run."
+        )
+    return replace(spec, values=values, is_warm=True, is_once=not spec.is_warm, falls_back=False)

@@ -1,0 +1,184 @@
+"""Let a call take values and send results of any size, which travel over the connection instead of a log.
+
+Values arrive in a file, which is mapped into memory: only what is read from it needs any. Results leave as they are
+encoded.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import shutil
+import sys
+import zlib
+from binascii import b2a_base64
+
+import heroku_task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    Places = Mapping[str, Mapping[str, Any]]
+
+SAMPLE, WORTH = 2_000, 0.75  # bytes at a time that are compressed on trial, and the share of them that may be left
+PART = heroku_task.MAX_LINE_BYTES - 100  # of the payload of a line
+COPY_BYTES = 1 << 20
+MANY_COLUMNS = 100  # from which on pandas warns about a table whose columns are not in common blocks
+
+
+class Transfer:
+    """What one call takes and sends.
+
+    file: has its values, if there are any. values: where in the file each is. load: imports our modules.
+    """
+
+    def __init__(self, file: list[int], values: Places, load: Callable[[str], Any]) -> None:
+        self._values, self._load = values, load
+        self._folders: list[str] = []
+        self._usual: list[tuple[Any, str, Any]] = []  # what was replaced
+        size = os.fstat(file[0]).st_size if file else 0
+        self._content = mmap.mmap(file[0], size, access=mmap.ACCESS_READ) if size else b""
+        for descriptor in file:
+            os.close(descriptor)
+
+    def install(self, key: str, most: int) -> None:
+        """Let the helper and the driver of this process use it. most: bytes that the notebook accepts as files."""
+        driver, decoder, encoder = map(self._load, ("heroku_driver", "heroku_typed_decoder", "heroku_typed_json"))
+        output, content = self._load("heroku_output"), self._content
+        heroku_task._sender = ConnectionSender(key)
+        self._set(heroku_task, "MAX_FILES_BYTES", most)
+        self._set(driver, "_MAX_BODY_BYTES", sys.maxsize)
+        self._wrap(heroku_task, "_read_arguments", self._read_arguments)
+        self._wrap(output, "to_base64", lambda usual, data: "" if isinstance(data, _Body) else usual(data))
+        self._wrap(encoder, "Encoder", lambda usual, chunks: usual(chunks, _Body()))
+        self._wrap(decoder, "Decoder", lambda usual, body, *more: usual(content if body is None else body, *more))
+        self._set(driver.RemoteProgram, "_build_table", lambda _, chunks: self._build_table(chunks))
+        if "RUN_DATA" in self._values:
+            self._set(driver.RemoteProgram, "read", lambda program, _: self._read_data(program))
+
+    def remove(self) -> None:
+        """Undo that, for the next call in this process, and remove the files that the call has taken."""
+        while self._usual:
+            setattr(*self._usual.pop())
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _set(self, owner: Any, name: str, value: Any) -> None:
+        self._usual.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
+    def _wrap(self, module: Any, name: str, function: Callable[..., Any]) -> None:
+        """Replace a function by one that gets it as its first argument."""
+        usual = getattr(module, name)
+        self._set(module, name, lambda *args: function(usual, *args))
+
+    def _read_arguments(self, usual: Callable[..., dict[str, Any]], schema: Any, names: Any) -> dict[str, Any]:
+        """Read the arguments of a task, some of which have arrived in the file."""
+        properties = schema["properties"]
+        ours = [name for name in properties if name in self._values]
+        left = {name: kind for name, kind in properties.items() if name not in ours}
+        required = [name for name in schema["required"] if name not in ours]
+        arguments = usual({**schema, "properties": left, "required": required}, names)
+        for name in ours:
+            value = self._load_value(self._values[name])
+            is_text = self._values[name]["kind"] == "text"
+            arguments[name] = heroku_task._read_text(value, properties[name], names) if is_text else value
+        return arguments
+
+    def _load_value(self, place: Mapping[str, Any]) -> Any:
+        if place["kind"] == "file":
+            return self._copy(place)
+        data = self._content[place["at"] : place["at"] + place["size"]]
+        if place["kind"] != "table":
+            return data.decode("utf-8") if place["kind"] == "text" else data
+        form = json.loads(data)
+        decoder = self._load("heroku_typed_decoder").Decoder
+        return decoder(None, self._build_table).decode(form)
+
+    def _copy(self, place: Mapping[str, Any]) -> Any:
+        """Return the path of a file of this call, with the name that it has in the notebook."""
+        from pathlib import Path
+        from tempfile import mkdtemp
+
+        self._folders.append(mkdtemp(prefix="heroku-"))
+        path = Path(self._folders[-1], place["name"])
+        with path.open("wb") as target:
+            for at in range(place["at"], place["at"] + place["size"], COPY_BYTES):
+                target.write(self._content[at : min(at + COPY_BYTES, place["at"] + place["size"])])
+        return path
+
+    def _read_data(self, program: Any) -> Any:
+        """Return the values of a cell or a function."""
+        place = self._values["RUN_DATA"]
+        data = self._content[place["at"] : place["at"] + place["size"]]
+        return dict(program._unpickle(data)) if place["kind"] == "pickle" else program._decode(data, None)
+
+    def _build_table(self, chunks: Any) -> Any:
+        return self._load("heroku_columns").build_frame(chunks, copy=False)
+
+
+class ConnectionSender(heroku_task._Sender):
+    """Writes whole records at once, and compresses only what shrinks well."""
+
+    def __init__(self, run_key: str) -> None:
+        super().__init__(run_key)
+        if "_hashlib" in sys.modules:  # as pandas loads it
+            fast_mac = sys.modules["heroku_receiver"].fast_mac
+            self._mac = fast_mac(self)  # type: ignore[method-assign]
+
+    def file(self, name: str, data: Any) -> None:
+        """Send a complete file. Raises ValueError if the notebook would refuse it."""
+        if self._file_bytes + len(data) > heroku_task.MAX_FILES_BYTES:
+            raise ValueError(
+                f"{name} is too large: the files of a run may have {heroku_task.MAX_FILES_BYTES:,} bytes in total. Set "
+                "the environment variable HEROKU_MAGIC_RESULT_MB of the notebook to a larger number"
+            )
+        super().file(name, memoryview(data))  # type: ignore[arg-type]  # its parts are not copied
+
+    def _send_text(self, kind: str, payload: str) -> None:
+        if len(payload) > PART and payload[0] in "[{":
+            payload = _pack(payload.encode("ascii"))
+        lines = []
+        for end in range(PART, len(payload) + PART, PART):
+            part = kind if end >= len(payload) else f"{kind}+"
+            text = payload[end - PART : end]
+            mac = self._mac(f"{self._run_id} {self._nonce} {self._number} {part} {text}")
+            self._checksum.update(mac.encode("ascii"))
+            lines.append(f"@hm1 {self._nonce} {self._number} {part} {mac} {text}")
+            self._number += 1
+        heroku_task._write("\n".join(lines))
+
+    def _send_packed(self, kind: str, header: Any, body: bytes) -> None:
+        self._send_text(kind, _pack(heroku_task._to_json(header).encode("ascii") + b"\n" + body))
+
+
+class _Body:
+    """Sends the bytes of a value as an encoder adds them."""
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bool__(self) -> bool:
+        return False  # nothing is left to be sent
+
+    def __iadd__(self, data: Any) -> Any:
+        sender, step = heroku_task._sender, heroku_task.CHUNK_BYTES
+        view = memoryview(data)
+        for at in range(0, len(view), step):
+            with sender:
+                sender._send_packed("body", {"at": self._size + at}, bytes(view[at : at + step]))
+        self._size += len(view)
+        return self
+
+
+def _pack(data: bytes) -> str:
+    """Compress a header and a body if that pays, as Base64."""
+    sample = b"".join(data[at : at + SAMPLE] for at in range(0, len(data), max(len(data) // 8, SAMPLE)))
+    pays = len(data) < heroku_task.MAX_BATCH_BYTES or len(zlib.compress(sample, 1)) < WORTH * len(sample)
+    return b2a_base64(zlib.compress(data, 1 if pays else 0), newline=False).decode("ascii")
