@@ -52,6 +52,7 @@ class Control:
         self._none: Any = None
         if field.may_be_absent:
             self._none = ipywidgets.Checkbox(description=f"no {field.name}", indent=False)
+            self._none.add_class("heroku-none")
             self._boxes.append(self._none)
         self._sweep = None if isinstance(field, SecretField) else SweepControl(field.name, form)
         self._note = ipywidgets.HTML()

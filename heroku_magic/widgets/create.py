@@ -82,7 +82,7 @@ def form(
     from heroku_magic.app.connect import connect
     from heroku_magic.widgets import Form
     from heroku_magic.widgets.form import FormBackend
-    from heroku_magic.widgets.form_view import show
+    from heroku_magic.widgets.form_view import is_voila, show
 
     connection = heroku or connect()
     run_options, sweep_options = split(options)
@@ -108,6 +108,7 @@ def form(
         show=partial(show, verbose=verbose),
         app_name=connection.app_name,
         budget=budget.text,
+        can_ask=not is_voila(),
     )
     created = Form(
         declared,

@@ -279,6 +279,13 @@ class SecretField(Field):
     options: tuple[str, ...] = ()
 
     @property
+    def hint(self) -> str:
+        """The parameter's help, and why there is nothing to type into."""
+        return " · ".join(
+            filter(None, [self.parameter.description, "not typed here: a form is saved with its notebook"])
+        )
+
+    @property
     def labels(self) -> list[str]:
         """The label of each source."""
         return [f"{SOURCES[one]} {self.name}" if one == "environment" else SOURCES[one] for one in self.options]
@@ -286,6 +293,14 @@ class SecretField(Field):
     def fault(self, content: Any) -> str:  # noqa: ARG002 - any source may be chosen
         """Return nothing: a secret is not checked before it is sent."""
         return ""
+
+
+def without_prompt(field: Field) -> Field:
+    """Return a field for where no cell can ask for a secret: it comes from the environment at first."""
+    if not isinstance(field, SecretField):
+        return field
+    options = tuple(one for one in field.options if one != "prompt")
+    return replace(field, options=options, start="environment" if field.start == "prompt" else field.start)
 
 
 def label(option: Any) -> str:

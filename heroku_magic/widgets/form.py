@@ -54,6 +54,7 @@ class FormBackend:
 
     price: describes seconds and dollars of so many runs, given the last one; empty if unknown. find_source:
     where a secret comes from at first. show: shows the form in the current cell. budget: what its runs may cost.
+    can_ask: whether the user can run a cell, which asks for secrets.
     """
 
     submit: Submit
@@ -62,6 +63,7 @@ class FormBackend:
     show: Callable[[Form], None] = lambda _: None
     app_name: str = ""
     budget: str = ""
+    can_ask: bool = True
 
 
 class Form:
@@ -114,7 +116,9 @@ class Form:
     ) -> None:
         self.task = task
         self.app_name, self.budget = backend.app_name, backend.budget
-        self.inputs = FormInputs(task, values, secrets, backend.find_source, each=each, sweep_options=sweep_options)
+        self.inputs = FormInputs(
+            task, values, secrets, backend.find_source, each=each, sweep_options=sweep_options, can_ask=backend.can_ask
+        )
         self.state = READY
         self.message = ""
         self.slot: OutputSlot | None = None
@@ -180,11 +184,21 @@ class Form:
     @property
     def status(self) -> str:
         """What the form is doing, how its last run ended, and what the next one takes, in one line."""
+        return " · ".join(filter(None, [self.run_status, self.note]))
+
+    @property
+    def run_status(self) -> str:
+        """What the form is doing, or how its last run ended."""
         if self.is_busy:
-            return " · ".join(filter(None, [f"● {self.state}", self.message]))
-        is_estimated = not self.inputs.faults and (self.each or not self.ended)
+            return f"● {self.state}"
+        return "" if self.message else self.ended
+
+    @property
+    def note(self) -> str:
+        """A message to the user, or else what the next run takes."""
+        is_estimated = not (self.is_busy or self.inputs.faults) and (self.each or not self.ended)
         estimate = self._backend.price(self.inputs.run_count, self.last) if is_estimated else ""
-        return self.message or " · ".join(filter(None, [self.ended, estimate]))
+        return self.message or estimate
 
     @property
     def result(self) -> pd.DataFrame | None:

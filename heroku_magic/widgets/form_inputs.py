@@ -10,7 +10,7 @@ from heroku_magic.runs.options import SweepOptions
 from heroku_magic.sweeps.grid import grid, refuse_too_many
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.widgets.field_factory import fields, sound, unknown
-from heroku_magic.widgets.fields import NOTHING, ChoiceField, Field, SecretField
+from heroku_magic.widgets.fields import NOTHING, ChoiceField, Field, SecretField, without_prompt
 from heroku_magic.widgets.sweep_values import SweepValues, first_sweep, sweep_values, too_many
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class FormInputs:
     """The contents of a task's fields, and the rows of name and text of an undeclared task.
 
     values, each: what the form starts with, and what it sweeps over. secrets: parameters whose values
-    come from elsewhere; find_source returns from where at first.
+    come from elsewhere; find_source returns from where at first. can_ask: whether a running cell can ask for them.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class FormInputs:
         *,
         each: Mapping[str, Any] | None = None,
         sweep_options: SweepOptions | None = None,
+        can_ask: bool = True,
     ) -> None:
         self.task = task
         self.rows: list[NameValue] = []
@@ -62,7 +63,8 @@ class FormInputs:
             self.rows = [NameValue(name, text) for name, text in values.items() if isinstance(text, str)]
             values = {name: one for name, one in values.items() if one is not None and not isinstance(one, str)}
         swept = _drawn(task, each or {})
-        self.fields = {field.name: field for field in fields(task, values, secrets, swept)}
+        found = fields(task, values, secrets, swept)
+        self.fields = {one.name: one if can_ask else without_prompt(one) for one in found}
         self.contents = {name: field.start for name, field in self.fields.items()}
         for name in self._secrets:
             if (source := find_source(name)) in {"environment", "keyring"}:

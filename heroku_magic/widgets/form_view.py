@@ -45,10 +45,10 @@ def show(form: Form, *, verbose: bool = False) -> None:
             record.update(now, raw=True)
 
     form.on_change(follow)
-    form.slot = OutputSlot(verbose=verbose, outputs=panel.outputs if _is_voila() else None)
+    form.slot = OutputSlot(verbose=verbose, outputs=panel.outputs if is_voila() else None)
 
 
-def _is_voila() -> bool:
+def is_voila() -> bool:
     """Whether Voila serves the page, which shows what a kernel displays later only inside of widgets.
 
     https://voila.readthedocs.io/en/stable/customize.html#accessing-the-voila-version

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from heroku_magic.widgets.controls import NO_MATH, Control
+from heroku_magic.widgets.fields import SecretField
+from heroku_magic.widgets.form import READY, RUNNING
 from heroku_magic.widgets.form_inputs import NameValue
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.widgets.form import Form
 
+_WIDEST_LABEL = 20  # characters
 _CLEAR_AFTER = 2.0  # seconds, within which a page has run a script
 # Pages that are not served by HTTPS or from this machine have no clipboard: there the text is selected.
 _COPY = """
@@ -64,7 +67,10 @@ class Panel:
         bar.add_class("heroku-bar")
         fields = [control.row for control in self._controls.values()]
         rows = [self._rows.box] if self._rows else []
-        head = ipywidgets.HTML(f"<style>{css}</style>{_title(self._form)}")
+        # As wide as the longest name, so that the help of each field stands beside it.
+        width = min(max(map(len, self._controls), default=0), _WIDEST_LABEL) + 4
+        css += f".{self._id} {{ --heroku-label: {width}ch }}"
+        head = ipywidgets.HTML(f"<style>{css}</style>{_title(self._form)}{_heading(self._form)}")
         box = ipywidgets.VBox([head, *fields, *rows, bar, self._cell, self._clipboard.box])
         box.add_class("heroku-form")
         box.add_class(self._id)
@@ -102,7 +108,7 @@ class Panel:
             self._rows.draw(form.inputs.rows)
         self._button.description = form.offer
         (self._button.add_class if form.is_busy else self._button.remove_class)("heroku-stop")
-        self._status.value = f'<span role="status" class="{NO_MATH}">{escape(faults.get("") or form.status)}</span>'
+        self._status.value = _status(form, faults.get("", ""))
         if self._cell.layout.display != "none":
             self._cell.value = form.cell
             self._cell.rows = min(12, form.cell.count("\n") + 1)
@@ -202,6 +208,20 @@ class _NameValueRow:
     def _show(self) -> None:
         self.text.layout.display = "none" if self.tick.value else None
         self.lines.layout.display = None if self.tick.value else "none"
+
+
+def _status(form: Form, fault: str) -> str:
+    """The status for everybody; of a run that is shown below, only for those who hear the page."""
+    is_shown_below = form.slot is not None and form.state in {READY, RUNNING}
+    run = f'<span class="heroku-heard">{escape(form.run_status)} </span>' if is_shown_below else escape(form.run_status)
+    text = escape(fault) or " ".join(filter(None, [run, escape(form.note)]))
+    return f'<span role="status" class="{NO_MATH}">{text}</span>'
+
+
+def _heading(form: Form) -> str:
+    """The heading of the boxes that let a field be swept."""
+    names = [name for name, field in form.inputs.fields.items() if not isinstance(field, SecretField)]
+    return '<div class="heroku-heading" aria-hidden="true">sweep</div>' if names else ""
 
 
 def _title(form: Form) -> str:

@@ -407,3 +407,45 @@ def test_fields_are_swept_by_keyboard_and_mouse_and_the_button_says_how_many_run
     assert labelled(form, "label").input_value() == "one", "the one value is still there"
     assert form.complaints == []
     assert form.errors == []
+
+
+SECRETIVE = """
+    from heroku_task import Secret, task
+
+    @task
+    def secretive(API_TOKEN: Secret):
+        print("the token is", API_TOKEN)
+        yield {"length": len(API_TOKEN)}
+    """
+SAVE_WIDGETS = "jupyterapp.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState')"
+
+
+def test_a_secret_is_in_no_byte_of_a_notebook_that_is_saved_with_its_widgets(lab):
+    home = lab.folder / "secretive"
+    make_worker(home / "worker", secretive=SECRETIVE)
+    secret = home / "token.txt"
+    secret.write_text("correct-horse-battery")
+    load = f"import os\nos.environ['API_TOKEN'] = open({str(secret)!r}).read()\n%load_ext heroku_magic"
+    lab.open(
+        "secretive.ipynb", [f"{load}\n%config HerokuMagics.worker = {str(home / 'worker')!r}", "%heroku form secretive"]
+    )
+    lab.run(0)
+    lab.run(1)
+    button(lab, "Run").wait_for()
+    assert labelled(lab, "API_TOKEN").evaluate("box => box.tagName") == "SELECT", "there is nothing to type into"
+    assert panel(lab).locator("input:not([type=checkbox])").count() == 0
+    button(lab, "Run").click()
+    settled(lab)
+    lab.page.wait_for_function("lab.area(1).querySelector('table.dataframe')")
+    button(lab, "Copy as cell").click()
+    shown_cell(lab)
+    lab.page.evaluate(SAVE_WIDGETS)
+    try:
+        saved = lab.save().read_bytes()
+    finally:
+        lab.page.evaluate(SAVE_WIDGETS)
+
+    states = json.loads(saved)["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    assert "API_TOKEN" in [model["state"].get("description") for model in states.values()]
+    assert b"the token is ***" in saved
+    assert b"correct-horse" not in saved

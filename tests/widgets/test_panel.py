@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
+from types import SimpleNamespace
 
 import ipywidgets
 import pytest
 from fakes import until
 
 from heroku_magic.protocol.task import Task
+from heroku_magic.widgets.controls import NO_MATH
+from heroku_magic.widgets.form_inputs import FormInputs
 from heroku_magic.widgets.panel import Panel
 
 PLAIN = Task("plain", "env", None)
@@ -306,3 +309,40 @@ def test_what_a_run_shows_goes_into_the_panel_where_a_page_has_no_cells(make):
     assert [output["data"] for output in log.box.outputs] == [{"text/plain": "line 2"}]
     assert table.box.outputs == ()
     assert {log.box, table.box} <= {*every(panel.box)}
+
+
+def test_where_no_cell_can_ask_a_secret_comes_from_the_environment_or_the_keyring():
+    schema = {
+        "properties": {"KEY": {"type": "string", "writeOnly": True}, "n": {"type": "integer"}},
+        "required": ["KEY"],
+    }
+    task = Task("plain", "env", schema)
+    inputs = FormInputs(task, {}, (), lambda _: "prompt", can_ask=False)
+    assert inputs.fields["KEY"].labels == ["environment variable KEY", "keyring"]
+    assert inputs.sources == {"KEY": "environment"}
+    assert FormInputs(task, {}, (), lambda _: "prompt").sources == {"KEY": "prompt"}
+
+
+def test_one_heading_stands_above_the_boxes_for_sweeps(make):
+    assert Page(make()).text.count(">sweep</div>") == 1
+    assert ">sweep</div>" not in Page(make({"NAME": "Ada"}, task=PLAIN)).text
+
+
+def test_the_status_of_a_run_that_is_shown_below_is_only_heard(make, runs):
+    form = make()
+    form.slot = SimpleNamespace(show=lambda run: None)
+    page = Page(form)
+    form.run()
+    until(lambda: form.state == "running")
+    assert '<span class="heroku-heard">● running </span>' in page.text
+    form.notify("Heroku is slow.")
+    assert '<span class="heroku-heard">● running </span> Heroku is slow.' in page.text
+    runs.started[0].end()
+    until(lambda: not form.is_busy)
+    assert '<span class="heroku-heard">✓ exit 0' in page.text
+
+
+def test_a_fault_and_what_a_run_takes_are_seen(make):
+    form = make(price=lambda count, last: "about 1 s, $0.01")
+    page = Page(form)
+    assert f'<span role="status" class="{NO_MATH}">about 1 s, $0.01</span>' in page.text
