@@ -141,3 +141,95 @@ def test_an_attached_command_gives_its_output(app):
     output, dyno = app.run_command("hello", printout=False, env={"NAME": "heroku3"})
     assert output.replace("\r\n", "\n") == "Hello heroku3!\n"
     assert dyno.attach_url.startswith("rendezvous://")
+
+
+NOTHING = "01234567-89ab-cdef-0123-456789abcdef"
+
+# What heroku3 reads, and how much of it there is at least.
+READS = {
+    "account": ("addon_services", "features", "invoices", "keys", "labs", "oauthclients"),
+    "app": ("buildpacks", "builds", "logdrains", "sni_endpoints", "transfers", "addons"),
+    "facts": ("collaborators", "domains", "features", "labs", "releases"),
+}
+# What the embedded Heroku does not do, by the method that asks for it.
+NOT_DONE = {
+    "add_collaborator": (("other@example.invalid",), "collaborators"),
+    "remove_collaborator": (("other@example.invalid",), "collaborators"),
+    "add_domain": (("www.example.invalid", None), "custom domains"),
+    "remove_domain": (("www.example.invalid",), "custom domains"),
+    "add_sni_endpoint": (("chain", "key"), "SNI endpoints"),
+    "update_sni_endpoint": (("one", "chain", "key"), "SNI endpoints"),
+    "remove_sni_endpoint": (("one",), "SNI endpoints"),
+    "create_logdrain": (("https://example.invalid",), "log drains"),
+    "remove_logdrain": (("one",), "log drains"),
+    "enable_acm": ((), "automated certificates"),
+    "disable_acm": ((), "automated certificates"),
+    "refresh_acm": ((), "automated certificates"),
+    "install_addon": (("heroku-redis:mini",), "add-ons"),
+    "remove_addon": (("redis",), "add-ons"),
+    "create_transfer": (("other@example.invalid",), "app transfers"),
+    "delete_transfer": (("one",), "app transfers"),
+}
+
+
+def test_lists_are_read(client, app):
+    for kind, names in READS.items():
+        for name in names:
+            found = list(getattr(client if kind == "account" else app, name)())
+            assert bool(found) is (kind == "facts"), name
+    assert list(client.addons("library")) == []
+    assert app.get_domain("library.localhost").hostname == "library.localhost"
+
+
+@pytest.mark.parametrize("method", NOT_DONE)
+def test_what_is_not_done_is_refused_by_one_sentence(app, method):
+    arguments, what = NOT_DONE[method]
+    with pytest.raises(requests.HTTPError) as refused:
+        getattr(app, method)(*arguments)
+    assert refused.value.response.json()["message"] == f"The embedded Heroku does not do {what}."
+
+
+def test_maintenance_features_and_buildpacks_are_changed(platform, app):
+    assert app.enable_maintenance_mode().maintenance is True
+    assert app.disable_maintenance_mode().maintenance is False
+    assert app.enable_feature("runtime-dyno-metadata").enabled is True
+    assert app.disable_feature("runtime-dyno-metadata").enabled is False
+    assert app.update_buildpacks(["heroku/python"])
+    (kept,) = platform.get("/apps/library/buildpack-installations")
+    assert kept["buildpack"]["name"] == "heroku/python"
+    app.update_buildpacks([])
+
+
+def test_authorizations_are_read_and_deleted(platform, client):
+    made = platform.ask("POST", "/oauth/authorizations", 201, json={"scope": ["read"]}).json()
+    assert client.oauthauthorization(made["id"]).id == made["id"]
+    assert made["id"] in {each.id for each in client.oauthauthorizations()}
+    assert client.oauthauthorization_delete(made["id"])
+
+
+def test_builds_and_setups_are_created(client, app):
+    url = "http://127.0.0.1:9/app.tgz"
+    assert app.create_build(url).status == "pending"
+    setup = client.create_appsetup({"url": url})
+    assert client.get_appsetup(setup.id).id == setup.id
+    client.app(setup.app.id).delete()
+    with pytest.raises(requests.HTTPError, match="404"):
+        app.create_release(NOTHING)
+
+
+def test_an_app_is_used_by_its_name(client):
+    assert client.update_appconfig("library", {"VIA": "name"}).to_dict()["VIA"] == "name"
+    assert "app[api]: Release" in client.get_app_log("library", lines=1500)
+    assert client.run_command_on_app("library", "true", printout=False, attach=False).type == "run"
+    assert client.app("library").restart()
+
+
+def test_what_heroku3_itself_cannot_do_is_known(client):
+    """These three look for an attribute that their class does not have, with Heroku too."""
+    for call in (
+        lambda: client.oauthauthorization_create(["read"]),
+        lambda: client.oauthclient_create("name", "https://example.invalid"),
+        lambda: client.oauthtoken_create("a", "b", "c"),
+    ):
+        with pytest.raises(AttributeError, match="_h"):
+            call()

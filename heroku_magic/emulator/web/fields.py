@@ -83,6 +83,13 @@ def flag(body: dict[str, Any], name: str) -> bool:
     return bool(value)
 
 
+def switch(body: dict[str, Any], name: str) -> bool:
+    """Return a field that is true or false, or 1 or 0 as heroku3 sends it."""
+    if type(body.get(name)) is int and body[name] in {0, 1}:
+        return bool(body[name])
+    return flag(body, name)
+
+
 def string(body: dict[str, Any], name: str) -> str | None:
     """Return a field that is a string, None if it is missing or empty."""
     value = body.get(name)

@@ -16,7 +16,18 @@ from heroku_magic.emulator.logs.logplex import BUFFER, Filter, LogplexSession
 from heroku_magic.emulator.runtime import DynoRequest
 from heroku_magic.emulator.sizes import DEFAULT, SIZES
 from heroku_magic.emulator.state import APP_NAME, REGIONS, STACK, STACKS, EmulatedBuild, EmulatedSlug, fixed_id
-from heroku_magic.emulator.web.fields import checked_text, flag, number, one_of, only, shown, string, text, texts
+from heroku_magic.emulator.web.fields import (
+    checked_text,
+    flag,
+    number,
+    one_of,
+    only,
+    shown,
+    string,
+    switch,
+    text,
+    texts,
+)
 
 LONGEST_LIFE = 86_400
 # All variables together, well within the limit of a process.
@@ -105,9 +116,7 @@ def app_request(body: dict[str, Any]) -> tuple[str | None, str, str]:
 def app_changes(body: dict[str, Any]) -> dict[str, Any]:
     """Return name, maintenance and stack of an app update; None leaves a value as it is."""
     only(body, "build_stack", "maintenance", "name")
-    if type(body.get("maintenance")) is int and body["maintenance"] in {0, 1}:  # as heroku3 sends it
-        body["maintenance"] = bool(body["maintenance"])
-    maintenance = flag(body, "maintenance") if body.get("maintenance") is not None else None
+    maintenance = switch(body, "maintenance") if body.get("maintenance") is not None else None
     stack = one_of("build_stack", body.get("build_stack"), STACKS)
     return {"name": _app_name(body.get("name")), "maintenance": maintenance, "stack": stack}
 
@@ -187,7 +196,7 @@ def feature_change(body: dict[str, Any]) -> bool:
     only(body, "enabled")
     if body.get("enabled") is None:
         raise invalid_params("Require params: enabled.")
-    return flag(body, "enabled")
+    return switch(body, "enabled")
 
 
 def buildpack_updates(body: dict[str, Any]) -> list[str]:
