@@ -97,6 +97,7 @@ class Slug(msgspec.Struct, frozen=True):
     size: int | None = None
     process_types: dict[str, str] = {}
     commit: str | None = None
+    buildpack_provided_description: str | None = None
 
 
 class Identity(msgspec.Struct, frozen=True):

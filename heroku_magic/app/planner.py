@@ -52,6 +52,7 @@ class Planner:
         self._connection = connection
         self._catalog = catalog
         self._config_names: dict[str, frozenset[str]] = {}
+        self._slug_with_python = ""
         self.warm_idle = 0.0  # seconds that a warm dyno waits, and is billed, after its last call
         self.preflight = Preflight(connection.client, connection.app)
         self.bundler = Bundler(connection, catalog)
@@ -94,6 +95,8 @@ class Planner:
         return replace(spec, request=request)
 
     def _plan(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> RunSpec:
+        if options.warm:
+            self.refuse_without_python()
         if options.code is not None:
             check_single_program(task, options)
             if isinstance(options.code, str):
@@ -145,6 +148,21 @@ class Planner:
     def task(self, name: str | None, options: RunOptions) -> Task:
         """Return a task by name, or the default one for None. A dry run does not run `describe`."""
         return self._catalog.task(name, any_type=options.any_type, may_run=not options.dry_run)
+
+    def refuse_without_python(self) -> None:
+        """Raise InvalidOptions if the app's code was built without Python, which a warm dyno needs."""
+        release = self._catalog.release()
+        if release is None or release.slug is None or release.slug.id == self._slug_with_python:
+            return
+        slug = self._connection.client.slug(self._connection.app, release.slug.id)
+        built = f"{slug.buildpack_provided_description or 'python'} {' '.join(slug.process_types.values())}"
+        if "python" not in built.lower():
+            raise InvalidOptions(
+                f"{self._connection.app_name} was built for {slug.buildpack_provided_description}, without Python, "
+                "which a warm dyno needs. Add the buildpack heroku/python and deploy again, or leave out --warm and "
+                "run a command: %heroku run -- COMMAND"
+            )
+        self._slug_with_python = release.slug.id
 
     def most_at_once(self, size: str | None) -> int:
         """Return how many dynos of a size may run at the same time: one as long as the size is unknown."""

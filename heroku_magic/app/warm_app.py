@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from heroku_magic.warm.warm_dyno import WarmDyno
 
 USUAL_SIZE = "standard-1x"
+
+
+def _with_state(dyno: re.Match[str], state: str | None) -> str:
+    return dyno[0] if state is None else f"{dyno[1]} ({dyno[2]}; warm: {state})"
 
 
 @notifies_owner
@@ -83,11 +88,22 @@ class WarmApp(ManagedApp):
             self._warm.scale(count, self._warm_spec(size))
         return self._warm.running()
 
+    def warm_states(self) -> dict[str, str]:
+        """Return the state, the calls and the cost of each warm dyno of this process, by the dyno's name."""
+        return {str(one.dyno): one.summary for one in self._warm.running()}
+
+    def describe_dynos(self) -> str:
+        """Return the names and states of the dynos that heroku_magic started, as text; empty if there are none."""
+        text, states = super().describe_dynos(), self.warm_states()
+        return re.sub(r"(run\.\d+) \((\w+)\)", lambda one: _with_state(one, states.get(one[1])), text)
+
     def _check_warm(self, count: int, size: str | None, idle: float) -> None:
         """Raise InvalidOptions for what no warm dynos can be."""
         if not 0 < idle <= LONGEST_IDLE:
             raise InvalidOptions(f"idle is {idle:g}: expected seconds, at most {LONGEST_IDLE:g}.")
         self._refuse_too_many(count, size)
+        if count:
+            self._planner.refuse_without_python()
 
     def _refuse_too_many(self, count: int, size: str | None) -> None:
         """Raise InvalidOptions if Heroku allows fewer dynos; a size that is not known may be one of the usual ones."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.widgets import Form
 
+CALL_PATIENCE = 2.0  # seconds that a call on a warm dyno has to end after an interrupt
 _SWEEP_ONLY = option_names(SweepOptions) - option_names(RunOptions)
 
 
@@ -171,9 +173,19 @@ class RunVerbs(VerbGroup):
         from heroku_magic.runs.command_mark import run_id, without_mark
 
         apps = self._open_apps(line)
+        warm = {(heroku.app, dyno): state for heroku in apps for dyno, state in heroku.warm_states().items()}
         dynos = [(dyno, run_id(dyno.command), heroku.app) for heroku in apps for dyno in heroku.dynos()]
         rows = [
-            (dyno.name, dyno.state, dyno.size, command, dyno.created_at, run, app)
+            (
+                dyno.name,
+                dyno.state,
+                dyno.size,
+                *[warm.get((app, dyno.name), "")] * bool(warm),
+                command,
+                dyno.created_at,
+                run,
+                app,
+            )
             for dyno, run, app in dynos
             for command in [without_mark(dyno.command, run) if run else dyno.command]
         ]
@@ -184,7 +196,16 @@ class RunVerbs(VerbGroup):
                 return f"%heroku logs {dyno.dyno}"
             return f"%heroku stop {dyno.dyno if names.count(dyno.dyno) == 1 else dyno.run}"
 
-        columns = ["dyno", "state", "size", "command", "since", "run", *(["app"] if len(apps) > 1 else [])]
+        columns = [
+            "dyno",
+            "state",
+            "size",
+            *["warm"] * bool(warm),
+            "command",
+            "since",
+            "run",
+            *(["app"] if len(apps) > 1 else []),
+        ]
         shown = [row[: len(columns)] for row in rows]
         return table(" ".join(columns), shown, title="dynos", sentence="No dyno is running.", cell=cell)
 
@@ -309,12 +330,30 @@ class RunVerbs(VerbGroup):
                 _leave(output)
                 raise Interrupted(_goes_on(job)) from None
             job.cancel()
-            output = output or self._output(job, line)
-            try:
-                output.follow()
-            except KeyboardInterrupt:
-                _leave(output)
-                raise _abandoned(job) from None
+            _follow_to_end(output or self._output(job, line), job)
+
+
+def _follow_to_end(output: RunOutput | SweepOutput, job: Run | Sweep) -> None:
+    """Wait for the end of what was cancelled. Another interrupt lets go, or stops the dyno of a warm call."""
+    if getattr(job, "is_warm", False):
+        print(f"The call is being stopped. An interrupt later than {CALL_PATIENCE:g} s from now stops its dyno, too.")
+        _follow_call(output, job, time.monotonic() + CALL_PATIENCE)
+        return
+    try:
+        output.follow()
+    except KeyboardInterrupt:
+        _leave(output)
+        raise _abandoned(job) from None
+
+
+def _follow_call(output: RunOutput | SweepOutput, job: Any, patient_until: float) -> None:
+    try:
+        output.follow()
+    except KeyboardInterrupt:
+        if time.monotonic() >= patient_until and not job.stop_warm_dyno():
+            _leave(output)
+            raise _abandoned(job) from None
+        _follow_call(output, job, patient_until)
 
 
 def _leave(output: RunOutput | SweepOutput | None) -> None:

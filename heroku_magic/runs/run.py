@@ -145,6 +145,11 @@ class Run(TableFuture[HerokuMagicError]):
         return self._spec.is_detached
 
     @property
+    def is_warm(self) -> bool:
+        """Whether it is a call on a warm dyno."""
+        return self._runner.spec.is_warm
+
+    @property
     def up_at(self) -> float | None:
         """When the dyno was up, in seconds since 1970; None while that is unknown."""
         changes = (event for event in self._events.others if isinstance(event, StateChange))
@@ -309,6 +314,10 @@ class Run(TableFuture[HerokuMagicError]):
             return False
         self._runner.cancel()
         return True
+
+    def stop_warm_dyno(self) -> bool:
+        """Stop the warm dyno of a call that does not end. Return False if there is none that runs."""
+        return self._runner.stop_warm_dyno()
 
     def wait_for_dyno(self, timeout: float | None = None) -> bool:
         """Wait until the dyno is created, when a detached run can be attached, or the run has ended.

@@ -117,6 +117,10 @@ class CallRunner(Runner):
             self._change("stopping")
             self._call.stop()
 
+    def stop_warm_dyno(self) -> bool:
+        """Stop the dyno, and the call with it."""
+        return self._dyno is not None and self._dyno.cancel()
+
     def _look_up(self, heard_at: float) -> None:
         if self._dyno is None:  # otherwise the connection reports the end of the dyno
             super()._look_up(heard_at)
@@ -124,4 +128,6 @@ class CallRunner(Runner):
     def _lost_log(self, error: LogStreamError) -> HerokuMagicError:
         if self._dyno is None:
             return super()._lost_log(error)
+        if self.cancel_requested.is_set():
+            return RunCancelled(f"{self.spec.task} was stopped, and its warm dyno {self._run.dyno} with it.", self._run)
         return LogStreamError(f"{error} {self.spec.task} has no result.")

@@ -162,6 +162,12 @@ class WarmDyno:
         return f"{state}, keeps state" if self.spec.keeps_state else state
 
     @property
+    def summary(self) -> str:
+        """Its state, its calls and what it has cost, as text."""
+        cost = f", ${self.dollars:.2g} so far" if self.dollars else ""
+        return f"{self.state}, {self.calls} call{'s' * (self.calls != 1)}{cost}"
+
+    @property
     def idle_left(self) -> float:
         """The seconds after which it ends by itself if no call comes."""
         return self._idle - (time.monotonic() - self.used_at)
