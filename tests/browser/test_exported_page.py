@@ -65,13 +65,14 @@ def pages(tmp_path_factory, worker):
     heroku_magic.export_form("draw", folder / "draw.html", heroku=heroku)
     heroku_magic.export_form("plain", folder / "plain.html", {"NAME": "Ada"}, heroku=heroku)
     with served(folder) as origin:
-        yield origin
+        yield SimpleNamespace(origin=origin, folder=folder)
 
 
 @pytest.fixture(scope="module")
 def heroku(pages, worker, processes):
     """One embedded Heroku that accepts the pages, for all tests."""
-    command = [sys.executable, "-m", "heroku_magic.emulator", "--app", f"demo={worker}", "--allow-origin", pages]
+    command = [sys.executable, "-m", "heroku_magic.emulator", "--app", f"demo={worker}", "--allow-origin", pages.origin]
+    command += ["--allow-origin", "null"]
     with subprocess.Popen(
         [*command, "--until-stdin-closes", "--parent", str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -84,9 +85,9 @@ def heroku(pages, worker, processes):
 def open_page(web_page, pages, heroku):
     """Return a function that opens a page for the embedded Heroku, with app and key filled in."""
 
-    def begin(name="draw.html"):
+    def begin(name="draw.html", *, is_file=False):
         page = web_page.page
-        page.goto(f"{pages}/{name}?api-url={heroku.url}")
+        page.goto(f"{pages.folder.as_uri() if is_file else pages.origin}/{name}?api-url={heroku.url}")
         page.get_by_label("App").fill("demo")
         page.get_by_label("Key").fill(heroku.token)
         return page
@@ -174,8 +175,8 @@ def test_stop_ends_the_dyno_and_the_button_keeps_the_keyboard(open_page):
     assert page.evaluate("document.activeElement.textContent") == "Start"
 
 
-def test_a_task_without_a_declaration_has_rows_of_names_and_values(open_page):
-    page = open_page("plain.html")
+def test_a_page_from_a_file_has_rows_of_names_and_values_for_a_task_without_a_declaration(open_page):
+    page = open_page("plain.html", is_file=True)
     assert labelled(page, "Value 1").input_value() == "Ada"
     labelled(page, "Name 2").fill("CITY")
     labelled(page, "Value 2").fill("Rome")
@@ -226,20 +227,20 @@ def test_errors_are_sentences(open_page):
     ],
 )  # fmt: skip
 def test_a_page_with_another_address_says_so_and_starts_nothing(web_page, pages, query):
-    web_page.page.goto(f"{pages}/draw.html?{query.format(port=5001)}")
+    web_page.page.goto(f"{pages.origin}/draw.html?{query.format(port=5001)}")
     assert "is not an address of an embedded Heroku" in alert(web_page.page)
     assert web_page.page.get_by_role("button", name="Start").is_disabled()
 
 
 def test_a_browser_that_cannot_check_results_starts_nothing(web_page, pages):
     web_page.page.add_init_script("Object.defineProperty(crypto, 'subtle', {value: undefined})")
-    web_page.page.goto(f"{pages}/draw.html")
+    web_page.page.goto(f"{pages.origin}/draw.html")
     assert alert(web_page.page).startswith("This browser cannot check results here, so nothing can be started")
     assert web_page.page.get_by_role("button", name="Start").is_disabled()
 
 
 def test_without_an_address_the_page_names_heroku(web_page, pages):
-    web_page.page.goto(f"{pages}/draw.html")
+    web_page.page.goto(f"{pages.origin}/draw.html")
     assert web_page.page.locator("#target").inner_text().startswith("Runs on https://api.heroku.com. The dyno ends")
     assert web_page.page.locator("#start").is_enabled()
 

@@ -471,3 +471,26 @@ def test_use_chooses_the_app_that_cells_run_on(shell, folder, monkeypatch, capsy
 def test_settings_complete(shell):
     assert "HerokuMagics" in shell.complete("HerokuM", "%config HerokuM")[1]
     assert "HerokuMagics.timeout" in "".join(shell.complete("HerokuMagics.ti", "%config HerokuMagics.ti")[1])
+
+
+def test_a_form_is_exported_and_what_has_no_effect_on_its_file_is_refused(shell, folder, elsewhere, capsys):
+    shell.run_line_magic("heroku", "form task --arg n={(1,50)} --export page.html --timeout 90")
+    printed = capsys.readouterr().out
+    assert "page.html (" in printed
+    assert "runs the task from any browser. Whoever opens it needs a key of Heroku." in printed
+    assert f"--app demo={folder} --port 5001 --allow-origin null" in printed
+    assert 'max="50"' in (elsewhere / "page.html").read_text()
+    assert "The dyno ends after 90 s at the latest" in (elsewhere / "page.html").read_text()
+    shell.run_line_magic("heroku", "form task --export app.ipynb --secret seed")
+    assert "To serve it (after pip install voila):\n  voila app.ipynb\n" in capsys.readouterr().out
+    assert "secrets=['seed']" in (elsewhere / "app.ipynb").read_text()
+    for line, said in (
+        ("form task --export page.html", "exists"),
+        ("form task --export other.html --out df", "--out has no effect on a file"),
+        ("form task --export other.html --each n={[1,2]}", "--each has no effect on a page"),
+        ("form task --export other.html --api-url http://evil.example:80", "not an address of an embedded Heroku"),
+        ("form task --api-url http://localhost:5001", "--api-url is for files"),
+    ):
+        with pytest.raises(InvalidOptions, match=said):
+            shell.run_line_magic("heroku", line)
+    assert not (elsewhere / "other.html").exists()
