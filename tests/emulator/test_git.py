@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -307,3 +308,33 @@ def test_a_tls_handshake_at_the_plain_port_ends_the_connection_at_once(heroku):
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(bytes.fromhex("160301020001000200"))
         assert connection.recv(100) == b""
+
+
+def test_without_git_the_error_names_what_is_missing(start, make_folder, tmp_path):
+    (tmp_path / "bash").symlink_to(shutil.which("bash"))
+    emulator = start(make_folder(), certificate=True, environ={"PATH": str(tmp_path)})
+    answer = requests.get(
+        f"https://{emulator.exports['HEROKU_GIT_HOST']}/demo.git/info/refs?service=git-receive-pack",
+        auth=("", emulator.token),
+        verify=emulator.exports["NODE_EXTRA_CA_CERTS"],
+        timeout=20,
+    )
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/plain")
+    assert "git was not found on the PATH of the embedded Heroku. Install git there" in answer.text
+
+
+def test_repositories_outlive_the_emulator_with_its_state(start, make_folder, tmp_path):
+    options = ("--state", str(tmp_path / "state"))
+    first = start(make_folder(), *options, certificate=True)
+    first.ask("POST", "/apps", 201, json={"name": "kept"})
+    tree = Clone(tmp_path / "kept", first, "kept")
+    tree.commit(**TASK)
+    tree.push()
+    first.process.stdin.close()
+    first.process.wait(10)
+    second = start(make_folder(), *options, certificate=True)
+    tree.environ |= second.exports
+    tree.url = second.get("/apps/kept")["git_url"]
+    assert tree.push() == "Everything up-to-date"
+    second.ask("DELETE", "/apps/kept")
+    assert list((tmp_path / "state" / "repositories").iterdir()) == []

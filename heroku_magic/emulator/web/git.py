@@ -46,6 +46,11 @@ class GitHandler(LocalHandler):
     def data_received(self, chunk: bytes) -> None:
         """Discard the body of a request that is refused."""
 
+    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
+        """Leave out what the client gets as a sentence."""
+        if not isinstance(error, errors.BuildError):
+            super().log_exception(kind, error, trace)
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write an error's sentence."""
         error = kwargs.get("exc_info", (None, None))[1]
