@@ -22,6 +22,7 @@ from heroku_magic.magics.parser import parse
 from heroku_magic.magics.run_verbs import RunVerbs
 from heroku_magic.runs.jobs import started_jobs, stop_all
 from heroku_magic.text.notifier import notifications_to
+from heroku_magic.warm import restart_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,6 +167,8 @@ def load(shell: InteractiveShell) -> None:
     follow_notebook(magics._choice)  # noqa: SLF001 - the settings are the notebook's, not the group's
     location.follow_notebook(lambda: magics.history, lambda: magics.cache)
     shell.input_transformers_cleanup.insert(0, give_empty_body)
+    if restarted := restart_note.message():
+        print(restarted)
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -317,7 +317,8 @@ class Run(TableFuture[HerokuMagicError]):
 
     def stop_warm_dyno(self) -> bool:
         """Stop the warm dyno of a call that does not end. Return False if there is none that runs."""
-        return self._runner.stop_warm_dyno()
+        stop = getattr(self._runner, "stop_warm_dyno", None)
+        return bool(stop and stop())
 
     def wait_for_dyno(self, timeout: float | None = None) -> bool:
         """Wait until the dyno is created, when a detached run can be attached, or the run has ended.

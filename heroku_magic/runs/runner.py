@@ -109,10 +109,6 @@ class Runner:
         self.cancel_requested.set()
         self._inbox.wake()
 
-    def stop_warm_dyno(self) -> bool:
-        """Stop the dyno that a call runs on; False for other runs."""
-        return False
-
     def forget(self) -> None:
         """Delete the file that another process would attach the run by."""
         if self._file is not None:

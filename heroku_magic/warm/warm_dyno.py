@@ -25,6 +25,7 @@ from heroku_magic.runs.dyno_guard import DynoGuard
 from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
+from heroku_magic.warm import restart_note
 from heroku_magic.warm.rendezvous import connect
 from heroku_magic.warm.send_window import FlowControl
 from heroku_magic.warm.uplink import Uplink
@@ -94,6 +95,7 @@ class WarmDyno:
             self._end()
             start_thread(self._watch, f"heroku-watch-{self.id}", lambda _: None)
             raise
+        restart_note.add(self.info.name)
         return self
 
     def _watch(self) -> None:
@@ -391,4 +393,6 @@ class WarmDyno:
         for call in calls:
             call.sink(LogStreamError(f"The connection to {self.dyno} broke during the call, which may have run."))
         registry.discard(self.id)
+        if self.dyno is not None and not registry.is_ending():
+            restart_note.discard(self.dyno)
         self._on_change()

@@ -1,0 +1,67 @@
+"""Remembers the warm dynos of this process, so that the next kernel in its folder can say that they have ended."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+FOLDER = Path(".heroku", "warm")
+
+_names: set[str] = set()
+_file: Path | None = None
+
+
+def add(dyno: str) -> None:
+    """Remember a dyno."""
+    _names.add(dyno)
+    _write()
+
+
+def discard(dyno: str) -> None:
+    """Forget a dyno that has ended before this process."""
+    _names.discard(dyno)
+    _write()
+
+
+def _write() -> None:
+    global _file  # noqa: PLW0603 - a process has one file, wherever it is by now
+    with suppress(OSError):
+        if not _names:
+            if _file is not None:
+                _file.unlink(missing_ok=True)
+            return
+        if _file is None:
+            folder = FOLDER.absolute()
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder.parent / ".gitignore").write_text("*\n", encoding="ascii")
+            _file = folder / str(os.getpid())
+        _file.write_text("\n".join(sorted(_names)), encoding="ascii")
+
+
+def message() -> str:
+    """Return, once, a sentence about the warm dynos of processes of this folder that have ended; empty if none had."""
+    names: list[str] = []
+    for file in FOLDER.glob("[0-9]*"):
+        with suppress(OSError, UnicodeDecodeError):
+            if not _is_running(int(file.name)):
+                names += file.read_text(encoding="ascii").split()
+                file.unlink()
+    count = len(names)
+    if not count:
+        return ""
+    return (
+        f"The kernel before this one has stopped {count} warm dyno{'s' * (count != 1)} at its end: {', '.join(names)}."
+    )
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere the question would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
