@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sphinx.application import Sphinx
 
-    from heroku_magic.magics.commands import Option, Verb
+    from heroku_magic.magics.verb import Option, Verb
 
 _MARK = re.compile(r"<!-- table: ([\w-]+) -->")
 _METHODS = ("get", "post", "put", "patch", "delete")

@@ -10,6 +10,7 @@ import platform
 import random
 import ssl
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import IO, Any, TypeVar
 
@@ -247,10 +248,15 @@ def _session(host: str, adapter: HTTPAdapter) -> requests.Session:
     """Return a session that sends no loopback request to a proxy, even if the environment names one."""
     session = requests.Session()
     session.trust_env = host not in LOOPBACK
-    session.headers["User-Agent"] = f"heroku-magic/{version('heroku-magic')} python/{platform.python_version()}"
+    session.headers["User-Agent"] = _user_agent()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+@cache
+def _user_agent() -> str:
+    return f"heroku-magic/{version('heroku-magic')} python/{platform.python_version()}"
 
 
 def _perform(send: Callable[[], requests.Response]) -> requests.Response:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from heroku_magic.ledger.entry import Details, Entry, Payload, pack
+from heroku_magic.ledger.entry import DamagedEntry, Details, Entry, Payload, pack
 from heroku_magic.ledger.history import database, details_of
 from heroku_magic.ledger.recorded_run import recorded_run
 from heroku_magic.ledger.recorded_sweep import recorded_outcome
@@ -45,7 +46,8 @@ def find_answers(keys: Iterable[str], max_age: float | None = None) -> dict[str,
         for entry in ledger.select(f"key IN ({marks}) AND started >= ?", (*some, since)):
             payload = ledger.payload(entry) or Payload()
             if entry.rows is None or payload.rows:
-                found.setdefault(entry.key, Answer(entry, details_of(entry), payload))
+                with suppress(DamagedEntry):
+                    found.setdefault(entry.key, Answer(entry, details_of(entry), payload))
     return found
 
 

@@ -44,7 +44,7 @@ def digest_of(value: Any, kind: str) -> str:
 
 def base_key(kind: str, code: str, environment: str, *, takes_rows: bool = True) -> str:
     """Return what all calls of a task or of some code have in common."""
-    return _hash([_version(), kind, code, environment, takes_rows])
+    return _hash([package_version(), kind, code, environment, takes_rows])
 
 
 def full_key(base: str, digests: Mapping[str, str]) -> str:
@@ -57,7 +57,8 @@ def _hash(parts: Any) -> str:
 
 
 @cache
-def _version() -> str:
+def package_version() -> str:
+    """Return the version of this package."""
     return version("heroku-magic")
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 PATIENCE = 30.0  # seconds to wait for another process that writes
 KEPT_SECONDS = 90 * 86400  # after which rows, logs and files go
 KEPT_BYTES = 200_000_000  # of rows, logs and files; the oldest ones go first
-DAMAGE = ("malformed", "not a database", "disk image")
+# In messages of SQLite. https://www.sqlite.org/rescode.html
+DAMAGE = ("malformed", "not a database", "disk image", "file format", "no such table", "no such column", "not decode")
 
 COLUMNS = Entry.__struct_fields__
 _CREATE = """
@@ -52,6 +53,14 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def hold_open(self) -> sqlite3.Connection:
+        """Return an idle connection: while one is open, others that close need not merge the write-ahead log."""
+        import sqlite3
+
+        connection = sqlite3.connect(self.path, check_same_thread=False)
+        connection.execute("PRAGMA user_version").fetchone()
+        return connection
 
     def create(self) -> bool:
         """Create the file unless it exists; return whether it was created. Raises OSError."""
@@ -131,6 +140,8 @@ class Database:
         try:
             with self._open() as connection:
                 return work(connection)
+        except UnicodeDecodeError:  # in a message about a damaged schema
+            pass
         except sqlite3.DatabaseError as error:
             if not any(sign in str(error) for sign in DAMAGE):
                 raise

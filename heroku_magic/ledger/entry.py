@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from heroku_magic.errors import HerokuMagicError
 from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import Table
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 LEVEL = 3  # of compression: fast enough for large tables
 _BINARY, _TEXT = b"m", b"j"
+
+
+class DamagedEntry(HerokuMagicError):
+    """An entry of the ledger cannot be read."""
 
 
 class Entry(msgspec.Struct, kw_only=True):
@@ -107,11 +112,14 @@ def _serialized(value: Any) -> bytes:
 
 
 def unpack(data: bytes, kind: Any = Any) -> Any:
-    """Return the value that was packed."""
-    data = zlib.decompress(data)
-    if data[:1] == _BINARY:
-        return msgspec.msgpack.decode(data[1:], type=kind)
-    return msgspec.convert(json.loads(data[1:]), kind)
+    """Return the value that was packed. Raises DamagedEntry."""
+    try:
+        data = zlib.decompress(data)
+        if data[:1] == _BINARY:
+            return msgspec.msgpack.decode(data[1:], type=kind)
+        return msgspec.convert(json.loads(data[1:]), kind)
+    except (zlib.error, msgspec.MsgspecError, ValueError):
+        raise DamagedEntry("This entry of the history is damaged: %heroku history --forget RUN removes it.") from None
 
 
 def write_parts(parts: Sequence[Rows | Table]) -> bytes:

@@ -20,6 +20,7 @@ from heroku_magic.text.notifier import keeps_notifications, notify
 from heroku_magic.text.redact import Mask
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable
 
     from heroku_magic.ledger.entry import Entry
@@ -61,6 +62,7 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._failed: set[Path] = set()
         self._unpruned: dict[Path, int] = {}
+        self._held_open: dict[Path, sqlite3.Connection] = {}
 
     def follow(self, job: Run | Sweep, hidden: Iterable[Secret]) -> None:
         """Write a run or a sweep when it ends. hidden: texts that must not get into the file."""
@@ -107,6 +109,8 @@ class Recorder:
         for _, run, count, followed in late:
             if run.event_count > count:
                 self._write([self._item(followed, run)])
+        while self._held_open:
+            self._held_open.popitem()[1].close()
 
     # -- what ends ------------------------------------------------------------------------------------
 
@@ -187,6 +191,8 @@ class Recorder:
         database, records = Database(path), [item.record() for item in items]
         database.write(records)
         self._failed.discard(path)
+        if path not in self._held_open:
+            self._held_open[path] = database.hold_open()
         unpruned = self._unpruned.get(path, PRUNED_AFTER) + sum(payload.size for _, payload in records)
         self._unpruned[path] = unpruned if unpruned < PRUNED_AFTER else 0
         if unpruned >= PRUNED_AFTER:

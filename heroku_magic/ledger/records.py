@@ -7,7 +7,6 @@ import platform
 import time
 import zlib
 from collections import deque
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import msgspec
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.errors import InvalidParameters
-from heroku_magic.ledger.cache_key import digest_of, full_key
+from heroku_magic.ledger.cache_key import digest_of, full_key, package_version
 from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, write_parts
 from heroku_magic.ledger.folder_hash import hash_folder
 from heroku_magic.protocol.process import length
@@ -189,7 +188,7 @@ def read_events(events: Iterable[tuple[int, Any]]) -> list[Event]:
 def versions(declaration: Declaration | None) -> dict[str, str]:
     """Return the versions of this package and of Python, here and on the dyno."""
     on_dyno = {"python on the dyno": declaration.python} if declaration and declaration.python else {}
-    return {"heroku_magic": version("heroku-magic"), "python": platform.python_version(), **on_dyno}
+    return {"heroku_magic": package_version(), "python": platform.python_version(), **on_dyno}
 
 
 def shown_value(value: Any) -> Any:

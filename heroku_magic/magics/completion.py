@@ -22,8 +22,8 @@ from heroku_magic.text.sanitize import clean_line, clipped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from heroku_magic.magics.commands import Option, Verb
     from heroku_magic.magics.completion_sources import CompletionSources
+    from heroku_magic.magics.verb import Option, Verb
     from heroku_magic.protocol.task import Parameter
 
 _MAGIC = re.compile(r"\s*(?:[^%'\"#]*=\s*)?(?P<magic>%%?heroku|%%dyno)(?=\s)")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.magics.commands import HELP, VERBS
 
 if TYPE_CHECKING:
-    from heroku_magic.magics.commands import Verb
+    from heroku_magic.magics.verb import Verb
 
 _WIDTH = 80
 _OVERVIEW = """\

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.cell import read_argument, read_body
-from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS, WHERE, Option, Verb
+from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS, WHERE
 from heroku_magic.magics.expand import expand, join_continued, look_up, spans, split, unquote
 from heroku_magic.protocol.environ import VARIABLE_NAME
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from heroku_magic.magics.verb import Option, Verb
 
 _IN_BODY: Any = object()  # the values of an `--each NAME` without `=VALUES`
 _ARGUMENT = re.compile(rf"'?{VARIABLE_NAME.pattern}=")

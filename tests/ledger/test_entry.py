@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from heroku_magic.bundle.payload import table_chunks
-from heroku_magic.ledger.entry import pack, read_parts, unpack, write_parts
+from heroku_magic.ledger.entry import DamagedEntry, pack, read_parts, unpack, write_parts
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import read_table
@@ -65,6 +65,12 @@ def test_values_of_functions_keep_their_types(value):
 def test_a_value_without_an_exact_form_is_refused():
     with pytest.raises(TypeError, match="is of type"):
         write_parts([Rows([{"value": object()}], typed=True)])
+
+
+@pytest.mark.parametrize("data", [b"", b"no zlib", zlib.compress(b"m\xc1"), zlib.compress(b"j{")])
+def test_a_damaged_entry_is_reported(data):
+    with pytest.raises(DamagedEntry, match="This entry of the history is damaged"):
+        unpack(data)
 
 
 def test_any_plain_value_can_be_packed():

@@ -67,6 +67,27 @@ def test_history_filters_and_forgets(shell, capsys):
     assert "Deleted 1 run from the history." in capsys.readouterr().out
 
 
+def test_the_table_expands_to_log_rows_and_pictures_and_ends_with_a_sum(shell):
+    shell.run_cell_magic(
+        "dyno",
+        "",
+        "print('<b>by me@example.com')\nopen('p.png', 'wb').write(bytes([137]) + b'PNG\\r\\n\\x1a\\n...')\n"
+        "emit_file('p.png')\n[{'a<b': 1}]",
+    )
+    assert "ZeroDivisionError" in _error(shell, "%%dyno\n1 / 0")
+    table = _line(shell, "history")
+    html, text = table._repr_html_(), repr(table)
+    seconds = table["seconds"].sum()
+    assert text.splitlines()[-1] == f"2 runs · {seconds:.1f} s · $0.0000"
+    assert f"<div>2 runs · {seconds:.1f} s · $0.0000</div>" in html
+    assert html.count("<details>") == 2
+    assert "&lt;b&gt;by ***@***" in html
+    assert "<th>a&lt;b</th>" in html
+    assert "data:image/png;base64,iVBORw0KGgouLi4=" in html
+    assert "ZeroDivisionError: division by zero</summary>" in html
+    assert type(table[table["exit_status"] == 1]) is pd.DataFrame
+
+
 def test_show_repeats_the_output_and_returns_the_table(shell, capsys, tmp_path):
     expected = _line(shell, "run count --arg n=2")
     output = capsys.readouterr().out

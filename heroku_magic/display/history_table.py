@@ -1,0 +1,97 @@
+"""The history as a table: in a notebook its entries expand to their log, rows and pictures."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from heroku_magic.display.attachments import picture_type
+from heroku_magic.display.listing import shown_value
+from heroku_magic.display.run_view import RunView
+from heroku_magic.display.words import duration, quantity
+from heroku_magic.ledger.history import as_table, recorded_job
+from heroku_magic.sweeps.sweep import Sweep
+from heroku_magic.text.sanitize import clean_line, mask_emails
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heroku_magic.ledger.entry import Entry
+
+MOST = 20  # entries that are drawn
+LINES, ROWS = 20, 5  # of the log and of the table of an entry
+PICTURE_BYTES = 1_000_000  # of all pictures together
+COLUMNS = ("run", "task", "started", "seconds", "dollars", "exit_status", "rows", "cached")
+
+
+class HistoryTable(pd.DataFrame):
+    """A table of entries, whose last line sums their seconds and dollars."""
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], *, with_columns: bool) -> HistoryTable:
+        """Return entries as a table. with_columns: each parameter has a column."""
+        return cls(as_table(entries, with_columns=with_columns))
+
+    def total(self) -> str:
+        """Return the number of entries and what they took, as `3 runs · 41.2 s · $0.0012`."""
+        return f"{quantity(len(self), 'run')} · {duration(self['seconds'].sum())} · ${self['dollars'].sum():.4f}"
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{self.total()}"
+
+    def _repr_html_(self) -> str:
+        from heroku_magic.display.html import template
+
+        pictures = _Pictures()
+        shown = [
+            (*[shown_value(value) for value in row], _Content.of(row[0], pictures))
+            for row in self.head(MOST)[[*COLUMNS]].itertuples(index=False, name=None)
+        ]
+        more = len(self) - len(shown)
+        return template("history.html.j2").render(
+            columns=COLUMNS, rows=shown, total=self.total(), more=f"and {more:,} more" if more else ""
+        )
+
+
+class _Content(NamedTuple):
+    """What an entry expands to."""
+
+    lines: list[str]
+    error: str
+    table: str
+    pictures: list[str]
+
+    @classmethod
+    def of(cls, run: str, pictures: _Pictures) -> _Content:
+        job = recorded_job(run)
+        frame = job.partial
+        table = "" if frame is None else frame.head(ROWS).to_html(border=0)
+        if isinstance(job, Sweep):
+            counts = ", ".join(f"{count:,} {state}" for state, count in job.counts().items())
+            return cls([counts], _first_line(job.exception()), table, [])
+        view = RunView()
+        for event in job.past_events():
+            view.feed(event)
+        return cls(view.lines(LINES), _first_line(job.exception()), table, pictures.of(view))
+
+
+class _Pictures:
+    """Encodes pictures within a limit for all of them together."""
+
+    def __init__(self) -> None:
+        self._left = PICTURE_BYTES
+
+    def of(self, view: RunView) -> list[str]:
+        found: list[str] = []
+        for content in view.files.values():
+            kind = picture_type(content)
+            if kind and len(content) <= self._left:
+                self._left -= len(content)
+                found.append(f"data:{kind};base64,{b2a_base64(content, newline=False).decode('ascii')}")
+        return found
+
+
+def _first_line(error: Any) -> str:
+    return clean_line(mask_emails(str(error).partition("\n")[0])) if error else ""
