@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from heroku_magic.api.log_lines import LogLine
-from heroku_magic.bundle.payload import parse_raw_text
+from heroku_magic.bundle.payload import parse_raw_text, size_of
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.ledger.cache_key import digest_of, full_key, package_version
 from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, write_parts
@@ -43,6 +43,7 @@ MAX_LINES = 10_000  # of a log, the last ones
 MAX_LINE = 20_000  # characters
 MAX_EVENTS = 20_000  # others, such as metrics
 MAX_FILES = 20_000_000  # bytes of all files of a run
+MAX_ROWS = 20_000_000  # bytes of its result
 MAX_ERROR = 20_000  # characters
 EVENTS: tuple[type[Any], ...] = (LogLine, StateChange, Declaration, Progress, Metric, Failure, Returns, End)
 _KINDS = {kind: number for number, kind in enumerate(EVENTS)}
@@ -219,6 +220,9 @@ def _shown_form(form: Any, *, is_raw: bool) -> Any:
 def _rows(parts: Sequence[Rows | Table] | None, mask: Mask, lost: list[str]) -> bytes:
     if parts is None:
         return b""
+    if sum(map(_size_of_part, parts)) > MAX_ROWS:
+        lost.append("rows")
+        return b""
     try:
         data = write_parts(parts)
     except TypeError:
@@ -227,6 +231,13 @@ def _rows(parts: Sequence[Rows | Table] | None, mask: Mask, lost: list[str]) -> 
     if mask.occurs_in(data):
         data = write_parts([_masked_part(part, mask) for part in parts])
     return zlib.compress(data, LEVEL)
+
+
+def _size_of_part(part: Rows | Table) -> int:
+    """Return about how many bytes the arrays, tables and texts in a part take."""
+    if isinstance(part, Table):
+        return sum(len(column.values) for column in part.columns.values())
+    return size_of(part.rows) if part.typed else 0
 
 
 def _masked_part(part: Rows | Table, mask: Mask) -> Rows | Table:

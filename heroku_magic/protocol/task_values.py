@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.spool import Spool
     from heroku_magic.protocol.task import Task
 
+UNKNOWN = {"anyOf": [{"format": "dataframe"}, {"format": "binary"}]}
 LONG = 1_000  # bytes from which on a text may travel beside the environment
 
 
@@ -38,9 +39,16 @@ def kind_of(schema: Any, value: Any) -> str:
 
 def split(task: Task, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the parameters that are environment variables, and those that travel beside them."""
-    schemas = {one.name: one.schema for one in task.parameters} if helper_task(task.command) else {}
+    schemas = _schemas(task, parameters) if helper_task(task.command) else {}
     beside = {name: value for name, value in parameters.items() if kind_of(schemas.get(name), value)}
     return {name: value for name, value in parameters.items() if name not in beside}, beside
+
+
+def _schemas(task: Task, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Return the declarations of parameters; the dyno checks values for those of an undeclared task."""
+    if task.schema is None:
+        return dict.fromkeys(names, UNKNOWN)
+    return {one.name: one.schema for one in task.parameters}
 
 
 def add_values(
@@ -50,7 +58,7 @@ def add_values(
     encode_table: Callable[[Any, str, Spool], Any],
 ) -> list[str]:
     """Add the values of a task that travel beside its environment; return what is wrong with them."""
-    schemas, issues = {one.name: one.schema for one in task.parameters}, []
+    schemas, issues = _schemas(task, values), []
     for name, value in values.items():
         kind = kind_of(schemas.get(name), value)
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from heroku_magic.warm.warm_dynos import WarmDynos
 
 
-MOST_WAITING = 40  # batches of lines
+MOST_WAITING = 10  # batches of lines
 SHOWN_EVERY = 0.1  # seconds
 
 

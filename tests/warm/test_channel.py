@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
-from heroku_magic.protocol.channel import BrokenChannel, ChannelReader, ChannelWriter
+from heroku_magic.protocol.channel import BrokenChannel, ChannelReader, ChannelWriter, compresses, parts
 from heroku_magic.protocol.records import RunKey
 
 KEY = RunKey("hm-0123abcd", bytes(range(32)))
@@ -47,3 +49,17 @@ def test_a_record_that_would_fill_the_memory_is_refused():
     sent = lines(ChannelWriter(KEY), "text", {"text": "a" * 5_000_000})
     with pytest.raises(BrokenChannel, match="too large"):
         [*map(ChannelReader(KEY).read, sent)]
+
+
+def test_only_what_shrinks_well_is_compressed():
+    noise = bytes((7919 * at * at + at // 3) % 256 for at in range(1000)) * 300
+    random = random_bytes(300_000)
+    sizes = [sum(len(part) for _, part in parts("data", {"call": 1}, body)) for body in (bytes(300_000), random)]
+    assert sizes[0] < 10_000
+    assert 400_000 <= sizes[1] <= 401_000
+    assert compresses(noise)
+    assert not compresses(random)
+
+
+def random_bytes(size):
+    return Random(1).randbytes(size)

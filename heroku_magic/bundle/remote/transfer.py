@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SAMPLE, WORTH = 2_000, 0.75  # bytes at a time that are compressed on trial, and the share of them that may be left
 PART = heroku_task.MAX_LINE_BYTES - 100  # of the payload of a line
+FORMATS = {"table": "dataframe", "bytes": "binary", "file": "path"}  # of parameters, by the kinds of values
 COPY_BYTES = 1 << 20
 MANY_COLUMNS = 100  # from which on pandas warns about a table whose columns are not in common blocks
 
@@ -78,7 +79,11 @@ class Transfer:
     def _read_arguments(self, usual: Callable[..., dict[str, Any]], schema: Any, names: Any) -> dict[str, Any]:
         """Read the arguments of a task, some of which have arrived in the file."""
         properties = schema["properties"]
-        ours = [name for name in properties if name in self._values]
+        ours = [*self._values]
+        for name in ours:
+            wanted, kinds = FORMATS.get(self._values[name]["kind"]), properties.get(name, {})
+            if name not in properties or wanted not in [None, *(one.get("format") for one in _alternatives(kinds))]:
+                raise heroku_task.TaskError(f"{name} is not declared as a parameter that takes such a value")
         left = {name: kind for name, kind in properties.items() if name not in ours}
         required = [name for name in schema["required"] if name not in ours]
         arguments = usual({**schema, "properties": left, "required": required}, names)
@@ -118,6 +123,10 @@ class Transfer:
 
     def _build_table(self, chunks: Any) -> Any:
         return self._load("heroku_columns").build_frame(chunks, copy=False)
+
+
+def _alternatives(schema: Any) -> list[Any]:
+    return [schema, *schema.get("anyOf", ())]
 
 
 class ConnectionSender(heroku_task._Sender):

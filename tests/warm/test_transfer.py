@@ -1,0 +1,206 @@
+"""Inputs and results of any size travel to a warm dyno and back, exactly."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sysconfig
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from workers import make_worker
+
+from heroku_magic import InvalidParameters, TaskFailed, connect
+from heroku_magic.app.emulator_process import embedded
+from heroku_magic.protocol.records import Progress
+from heroku_magic.text.secret import Secret
+
+# A dyno of the embedded Heroku has an environment without pandas.
+PACKAGES = sysconfig.get_paths()["purelib"]
+TAKE = """
+from hashlib import sha256
+from pathlib import Path
+from typing import Optional
+import pandas as pd
+from heroku_task import emit_file, task
+
+@task
+def take(
+    df: pd.DataFrame = None,
+    data: bytes = b"",
+    file: Path = Path("none"),
+    maybe: Optional[pd.DataFrame] = None,
+    text: str = "",
+    numbers: list[int] = (),
+):
+    is_file = isinstance(file, Path) and file.is_file()
+    if is_file:
+        emit_file(file)
+    columns = [] if df is None else [str(one) for one in df.dtypes]
+    yield {
+        "df": None if df is None else [len(df), float(df.iloc[:, 0].sum()), str(df.index[1]), *columns],
+        "data": [type(data).__name__, sha256(data).hexdigest()],
+        "file": [file.name, file.stat().st_size] if is_file else [type(file).__name__, str(file)],
+        "maybe": None if maybe is None else len(maybe),
+        "text": len(text),
+        "numbers": sum(numbers),
+    }
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, processes):
+    folder = make_worker(tmp_path_factory.mktemp("transfer") / "shop", {"other": "cat"}, take=TAKE)
+    return embedded(folder)
+
+
+@pytest.fixture
+def messages():
+    return []
+
+
+@pytest.fixture
+def heroku(server, use_as_heroku, messages):
+    use_as_heroku(server)
+    heroku = connect("shop", say=messages.append)
+    if "PYTHONPATH" not in heroku.config():
+        heroku.set_config("PYTHONPATH", Secret(PACKAGES))
+        messages.clear()
+    yield heroku
+    heroku.warm(0)
+
+
+def random_frame(megabytes):
+    values = np.random.default_rng(megabytes).integers(0, 256, megabytes * 1_000_000, dtype="uint8")
+    return pd.DataFrame(values.view("int64").reshape(-1, 5), columns=list("abcde"))
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_task_gets_tables_bytes_and_files_as_it_declares_them(heroku, messages, tmp_path, warm):
+    df = pd.DataFrame({"x": np.arange(100_000) / 3, "t": ["a", "é"] * 50_000}, pd.date_range("2024", periods=100_000))
+    data, content = os.urandom(2_000_000), os.urandom(3_000_000)
+    (tmp_path / "my model.bin").write_bytes(content)
+    values = {"df": df, "data": data, "file": tmp_path / "my model.bin", "maybe": df[:3], "text": "é" * 50_000}
+    run = heroku.submit("take", {**values, "numbers": [*range(20_000)]}, warm=warm)
+    (row,) = run.result(120).to_dict("records")
+
+    assert row["df"][:3] == [100_000, float(df["x"].sum()), "2024-01-02 00:00:00"]
+    assert row["data"] == ["bytes", hashlib.sha256(data).hexdigest()]
+    assert row["file"] == ["my model.bin", 3_000_000]
+    assert (row["maybe"], row["text"], row["numbers"]) == (3, 50_000, sum(range(20_000)))
+    assert run.files == {"my model.bin": content}
+    assert any(isinstance(event, Progress) and event.text == "bytes sent" for event in run)
+    assert ("attached dyno, which ends with the run" in "".join(map(str, messages))) is not warm
+    expected, deadline = [run.dyno] if warm else [], time.monotonic() + 10
+    while (left := [one.name for one in heroku.dynos()]) != expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == expected
+
+
+def test_text_for_a_path_stays_text_and_what_fits_the_environment_needs_no_connection(heroku, messages):
+    row = heroku.run("take", {"file": "a.csv", "text": "short"}).to_dict("records")[0]
+    assert row["file"] == ["str", "a.csv"]
+    assert heroku.run("take", {"file": Path("/does/not/exist")}).to_dict("records")[0]["file"][1] == "/does/not/exist"
+    assert "attached" not in "".join(map(str, messages))
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "expected"),
+    [
+        ("take", {"df": "text"}, "df is the text 'text': expected a DataFrame"),
+        ("take", {"text": pd.DataFrame({"a": [1]})}, "does not declare as pandas.DataFrame"),
+        ("other", {"x": "y" * 40_000}, "hold at most 32 kB"),
+    ],
+)
+def test_what_cannot_travel_is_refused_before_a_dyno_starts(heroku, task, values, expected):
+    with pytest.raises(InvalidParameters, match=expected):
+        heroku.submit(task, values)
+    assert heroku.dynos() == []
+
+
+def test_a_dry_run_says_that_the_dyno_is_attached(heroku, messages):
+    heroku.estimate("take", parameters={"data": os.urandom(200_000)})
+    (message,) = [text for text in map(str, messages) if "attached" in text]
+    assert message == (
+        "A dyno's environment of 32 kB cannot carry the input of 0.2 MB: take runs on an attached dyno, which ends "
+        "with the run."
+    )
+    assert heroku.dynos() == []
+
+
+def test_functions_and_cells_get_and_return_large_values_exactly(heroku):
+    df = random_frame(4)
+
+    @heroku.function(warm=True)
+    def echo(value):
+        return value
+
+    pd.testing.assert_frame_equal(echo.remote(df), df)
+    indexed = df[:100_000].set_index(pd.Index(np.random.default_rng(1).random(100_000), name="key"))
+    pd.testing.assert_frame_equal(echo.remote(indexed), indexed)
+    value = {
+        "bytes": os.urandom(1_000_000),
+        "text": "é\ud800" * 200_000,
+        "list": [*range(50_000)],
+        "zeros": b"\0" * 10**6,
+    }
+    assert echo.remote(value) == value
+
+    code = "[{'rows': len(df), 'sum': int(df['a'].sum() % 1000), 'size': len(data)}]"
+    (row,) = heroku.run(code=code, parameters={"df": df, "data": b"x" * 500_000}, warm=True).to_dict("records")
+    assert row == {"rows": len(df), "sum": int(df["a"].sum() % 1000), "size": 500_000}
+
+
+def test_a_call_that_is_cancelled_while_its_values_are_sent_leaves_the_dyno(heroku):
+    heroku.warm(1)
+    run = heroku.submit("take", {"data": os.urandom(30_000_000)}, warm=True)
+    deadline = time.monotonic() + 30
+    while run.progress is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    run.cancel()
+    run.wait(60)
+    assert run.cancelled()
+    assert heroku.run("take", {"data": b"abc"}, warm=True)["data"][0][1] == hashlib.sha256(b"abc").hexdigest()
+    assert [one.name for one in heroku.dynos()] == [run.dyno]
+
+
+def test_a_file_beyond_the_limit_is_refused_with_the_way_to_raise_it(heroku, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEROKU_MAGIC_RESULT_MB", "1")
+    (tmp_path / "large").write_bytes(bytes(1_500_000))
+    with pytest.raises(TaskFailed, match=r"1,000,000 bytes in total.*HEROKU_MAGIC_RESULT_MB"):
+        heroku.run("take", {"file": tmp_path / "large"}, warm=True)
+
+
+@pytest.mark.large
+def test_100_mb_there_and_back_are_exact_and_take_at_most_three_times_their_size_on_each_side(heroku):
+    df = random_frame(100)
+
+    @heroku.function(warm=True)
+    def echo(df):
+        from pathlib import Path
+
+        peak = next(line for line in Path("/proc/self/status").read_text().split("\n") if line.startswith("VmHWM"))
+        df.attrs["peak"] = int(peak.split()[1]) / 1000
+        return df
+
+    echo.remote(df[:10])
+    sizes, is_over = [_resident()], threading.Event()
+    watch = threading.Thread(target=lambda: [sizes.append(_resident()) for _ in iter(lambda: is_over.wait(0.02), True)])
+    watch.start()
+    result = echo.remote(df)
+    is_over.set()
+    watch.join()
+
+    peak = result.attrs.pop("peak")
+    result.attrs.clear()
+    pd.testing.assert_frame_equal(result, df)
+    assert max(sizes) - sizes[0] <= 300
+    assert peak <= 300 + 150  # Python with pandas takes about 100 MB
+
+
+def _resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
