@@ -77,7 +77,12 @@ def answered_outcomes(plan: Plan, options: RunOptions) -> list[Outcome]:
         own = {name: digest_of(value, request.kind) for name, value in plan[place].items()}
         by_key.setdefault(full_key(request.base, {**fixed, **own}), []).append(place)
     answers: dict[str, Answer] = find_answers(by_key, options.max_age)
-    return [answered_outcome(answer, place, plan[place]) for key, answer in answers.items() for place in by_key[key]]
+    found = [(answer, place) for key, answer in answers.items() for place in by_key[key]]
+    if found:
+        seconds = sum(answer.entry.seconds or 0.0 for answer, _ in found)
+        dollars = sum(answer.entry.dollars or 0.0 for answer, _ in found)
+        notify(f"cached {len(found):,} of {len(plan):,} runs · saved {seconds:.1f} s, ${dollars:.4g}")
+    return [answered_outcome(answer, place, plan[place]) for answer, place in found]
 
 
 def _key(task: str | None, parameters: Mapping[str, Any], options: RunOptions, environment: str) -> str:

@@ -104,8 +104,12 @@ def save(spec: RunSpec, dyno: Dyno, key: RunKey, host: str, started_at: float) -
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder.parent / ".gitignore").write_text("*\n", encoding="ascii")
     part = folder / f"{key.run}.part"
+    try:
+        data = msgspec.json.encode(detached)
+    except UnicodeEncodeError:  # half a character in a parameter: only the history misses it
+        data = msgspec.json.encode(msgspec.structs.replace(detached, request=RunRequest()))
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(detached))
+        file.write(data)
     return part.replace(path(key.run))
 
 

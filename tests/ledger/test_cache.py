@@ -16,6 +16,7 @@ from heroku_magic.display.job_display import bundle
 from heroku_magic.errors import Unreachable
 from heroku_magic.ledger import location
 from heroku_magic.ledger.recorder import recorder
+from heroku_magic.text.notifier import notifications_to
 
 TASKS = {
     "count": """
@@ -178,7 +179,10 @@ def test_a_task_can_keep_its_runs_out_of_the_history(heroku, ledger_folder):
 
 def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
     small = heroku.sweep("count", {"n": [1, 2]}, {"word": "w"}, cache=True).result()
-    grown = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, cache=True)
+    said = []
+    with notifications_to(said.append):
+        grown = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, cache=True)
+    assert [text.partition(" · saved ")[0] for text in said] == ["cached 2 of 3 runs"]
     table = grown.result()
     pd.testing.assert_frame_equal(table[table["n"] < 3].reset_index(drop=True), small)
     assert [outcome.source is not None for outcome in sorted(grown.known(), key=lambda one: one.place)] == [
