@@ -32,6 +32,7 @@ _AS = Option(
     convert=check_library,
 )
 _BG = Option("--bg", "return a handle at once; the output keeps updating")
+_NOTIFY = Option("--notify", "a browser notification, or a terminal's bell, if it ends after more than 30 s")
 _NO_RAISE = Option("--no-raise", "return the rows so far instead of raising an error")
 _APP = (
     Option("-a, --app NAME", "the Heroku app to use", completes="app"),
@@ -57,6 +58,7 @@ _RUN = (
     Option("--dry-run", "show what would run, for how long and at what cost; start nothing"),
     Option("--form", "show a form that starts with these values instead of running"),
     _BG,
+    _NOTIFY,
     _OUT,
     _AS,
     _QUIET,
@@ -65,9 +67,9 @@ _RUN = (
     _NO_RAISE,
 )
 _CONNECTED = (*WHERE, _VERBOSE)
-_FOLLOWED = (*WHERE, _OUT, _AS, _BG, _QUIET, _VERBOSE, _NO_RAISE)
+_FOLLOWED = (*WHERE, _OUT, _AS, _BG, _NOTIFY, _QUIET, _VERBOSE, _NO_RAISE)
 # A form starts many runs and never blocks the kernel, so how to wait for one run does not matter.
-_NOT_IN_FORMS = frozenset({"bg", "detach", "as", "quiet", "exit_code", "no_raise", "form", "dry_run"})
+_NOT_IN_FORMS = frozenset({"bg", "detach", "as", "notify", "quiet", "exit_code", "no_raise", "form", "dry_run"})
 # A cell of code runs no process type and declares no parameters to draw a form of.
 _NOT_FOR_CODE = frozenset({"any_type", "form", "each"})
 _CODE = (

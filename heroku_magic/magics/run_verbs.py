@@ -247,6 +247,10 @@ class RunVerbs(VerbGroup):
 
     def _watch_job(self, job: Run | Sweep, line: ParsedLine) -> Any:
         """Show a run or a sweep until it ends and return its table; with --bg return it at once."""
+        if line.options.get("notify"):
+            from heroku_magic.display.end_signal import signal_end
+
+            signal_end(job)
         if line.options.get("bg") or line.options.get("detach"):
             if name := line.options.get("out"):
                 job.call_when_done(self._binder(name, line.options.get("as", "pandas")))
