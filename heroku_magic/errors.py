@@ -165,7 +165,10 @@ class InvalidParameters(_ListsIssues):
 
 
 class InputTooLarge(InvalidParameters):
-    """The parameters do not fit into a dyno's environment, and their run cannot use an attached dyno instead."""
+    """The parameters do not fit into a dyno's environment, and their run cannot use an attached dyno instead.
+
+    Send less, leave out the option that the message names, or let the task read a file, a table or a URL.
+    """
 
 
 class Interrupted(HerokuMagicError):

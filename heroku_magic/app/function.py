@@ -151,9 +151,10 @@ class Decorator:
 
     Parameters
     ----------
-    secrets, size, timeout, override, max_cost, warm, isolate, allow_pickle, cache, max_age, refresh,
-    history
+    secrets, size, timeout, override, max_cost, warm, isolate, allow_pickle
         As for `Heroku.submit`: `@function(size="standard-2x")`.
+    cache, max_age, refresh, history
+        As for `Heroku.submit`, too.
     quiet
         Show no live view of `remote` and `map` in the cell that calls them.
 

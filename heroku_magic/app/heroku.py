@@ -217,9 +217,10 @@ class Heroku(ExecutorApp):
 
         Parameters
         ----------
-        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, isolate, allow_pickle,
-        cache, max_age, refresh, history, inputs
+        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, isolate, allow_pickle
             As for `submit`, for each run. Warm dynos, at most 8 without `jobs`, take one run after the other.
+        cache, max_age, refresh, history, inputs
+            As for `submit`, for each run.
         each
             Values by parameter. A table or a list of dicts under a name that the task does not declare makes one run
             per row.

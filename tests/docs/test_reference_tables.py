@@ -69,3 +69,14 @@ def test_each_environment_variable_that_is_read_is_on_its_page():
 
     assert {"HEROKU_APP", "RUN_DATA"} <= names
     assert not [name for name in names - OF_OTHERS if f"`{name}`" not in page]
+
+
+def test_the_names_of_a_parameter_entry_are_on_one_line():
+    """Sphinx reads each line as an entry of its own."""
+    sources = {path: path.read_text() for path in (ROOT / "heroku_magic").rglob("*.py")}
+    entries = {
+        path.name: re.findall(r"^ +(?:\w+, )+\w+,\n +\w+(?:, \w+)*\n +[A-Z]", text, re.MULTILINE)
+        for path, text in sources.items()
+    }
+
+    assert not {name: found for name, found in entries.items() if found}
