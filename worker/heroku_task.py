@@ -15,7 +15,7 @@ written to the log as numbered, authenticated records. README.md specifies their
 environment variable RUN_KEY, as in a shell, rows are printed as plain JSON lines.
 """
 
-# ruff: noqa: PERF203, SIM105 - contextlib would slow down the start of every dyno
+# ruff: noqa: PERF203 - contextlib would slow down the start of every dyno
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from __future__ import annotations
 import _ast
 import _thread
 import importlib
+import io
 import json
 import os
 import re
@@ -49,6 +50,7 @@ __all__ = ["Secret", "emit", "emit_file", "metric", "progress", "task", "warm_up
 
 MAX_LINE_BYTES = 4000  # below PIPE_BUF, so that a record is written in one piece
 MAX_BATCH_BYTES = 100_000  # of rows in one record
+BAR_SECONDS = 0.5  # between two states of a progress bar in the log
 CHUNK_BYTES = 1_000_000  # of a table or a file in one record, approximately
 MAX_FILES_BYTES = 5_000_000  # all files of a run together
 WORKER_GRACE_SECONDS = 3  # that a stopped task may wait for its threads and pools: Heroku allows 30 in total
@@ -294,6 +296,7 @@ class _Sender:
     def __init__(self, run_key: str, nonce: str | None = None) -> None:
         match = re.fullmatch(_RUN_KEY, run_key) if run_key else None
         self._run_id = match[1] if match else ""
+        self.has_key = bool(match)
         self._key = bytes.fromhex(match[2] if match else "").ljust(64, b"\0")
         self._hashes = [_sha256(bytes(byte ^ pad for byte in self._key)) for pad in (0x36, 0x5C)]
         self._nonce = nonce or os.urandom(4).hex()
@@ -312,7 +315,7 @@ class _Sender:
 
     def start(self, name: str, schema: Schema | None, **more: Any) -> None:
         """Send the declaration. With a key, rows are sent as records from here on."""
-        self.is_keyed = bool(self._run_id)
+        self.is_keyed = self.has_key
         self.send("task", {"task": name, "parameters": schema, **more})
 
     def end(self, status: int) -> None:
@@ -547,6 +550,61 @@ def _flush_streams() -> None:
             stream.flush()
         except (AttributeError, ValueError):  # closed by the task, or None
             continue
+
+
+class _BarStream(io.TextIOWrapper):
+    """A stream whose progress bars move in the log.
+
+    A bar overwrites its line with carriage returns, but the log carries only complete lines. So the line is sent as
+    it is, every BAR_SECONDS, and a return before all but the first one says that it replaces the line before.
+    """
+
+    _held, _sent_at, _mark = "", 0.0, ""
+    first: Any = None  # is kept: the end of the object would close the file
+
+    def write(self, text: str) -> int:
+        """Write complete lines and text without returns at once, and a bar now and then."""
+        with _bar_lock:
+            lines, newline, rest = (self._held + text).rpartition("\n")
+            if newline:
+                super().write(self._mark + lines.lstrip("\r") + "\n")
+                self._mark = ""
+            self._held = rest if "\r" in rest else ""
+            if self._held:
+                self._send_bar()
+            elif rest:
+                super().write(rest)
+        return len(text)
+
+    def end_bar(self) -> None:
+        """Send a bar that its task has not ended."""
+        with _bar_lock:
+            if self._held.strip():
+                self.write("\n")
+            self._held = ""
+
+    def _send_bar(self) -> None:
+        bar = self._held.rstrip("\r").rpartition("\r")[2]
+        if bar.strip() and time.monotonic() - self._sent_at >= BAR_SECONDS:
+            super().write(f"{self._mark}{bar}\n")
+            ending = "\r" if self._held.endswith("\r") else ""
+            self._held, self._mark, self._sent_at = f"\r{bar}{ending}", "\r", time.monotonic()
+
+
+_bar_lock = _thread.RLock()
+
+
+def _follow_bars() -> None:
+    """Let the progress bars on stderr move in the log."""
+    stream = sys.stderr
+    if _sender.has_key and type(stream) is io.TextIOWrapper:
+        bars = _BarStream(stream.buffer, stream.encoding, stream.errors, line_buffering=True)
+        _BarStream.first = sys.stderr = bars
+
+
+def _end_bars() -> None:
+    if isinstance(sys.stderr, _BarStream):
+        sys.stderr.end_bar()
 
 
 # Removed from the environment, so that a task that prints its environment does not print the key.
@@ -1298,6 +1356,7 @@ _LIMIT_TEXTS = {
 
 def _run(work: Callable[[], int]) -> int:
     """Call `work` and return its exit status. Every error becomes a failure record."""
+    _follow_bars()
     try:
         status = _run_with_signals(work)
     except BaseException as error:  # a task may raise anything, including SystemExit
@@ -1305,6 +1364,7 @@ def _run(work: Callable[[], int]) -> int:
             raise
         status = _report_failure(error)
     if os.getpid() == _sender.pid:
+        _end_bars()
         _sender.end(status)
     return status
 
@@ -1518,6 +1578,7 @@ def _report_failure(error: BaseException) -> int:
     _sender.flush()
     failure = _failure_record(error)
     try:
+        _end_bars()
         sys.stderr.write(failure["traceback"])
     except (AttributeError, ValueError, OSError):  # closed by the task; the record has the traceback, too
         pass
