@@ -555,8 +555,8 @@ def _flush_streams() -> None:
 class _BarStream(io.TextIOWrapper):
     """A stream whose progress bars move in the log.
 
-    A bar overwrites its line with carriage returns, but the log carries only complete lines. So the line is sent as
-    it is, every BAR_SECONDS, and a return before all but the first one says that it replaces the line before.
+    A bar overwrites its line with carriage returns, but the log carries only complete lines, and no returns. So the
+    line is sent as it is, every BAR_SECONDS; all but the first one begin with the codes that replace the line before.
     """
 
     _held, _sent_at, _mark = "", 0.0, ""
@@ -567,7 +567,7 @@ class _BarStream(io.TextIOWrapper):
         with _bar_lock:
             lines, newline, rest = (self._held + text).rpartition("\n")
             if newline:
-                super().write(self._mark + lines.lstrip("\r") + "\n")
+                super().write(self._mark + "".join(_last_state(line) + "\n" for line in lines.split("\n")))
                 self._mark = ""
             self._held = rest if "\r" in rest else ""
             if self._held:
@@ -584,14 +584,19 @@ class _BarStream(io.TextIOWrapper):
             self._held = ""
 
     def _send_bar(self) -> None:
-        bar = self._held.rstrip("\r").rpartition("\r")[2]
+        bar = _last_state(self._held)
         if bar.strip() and time.monotonic() - self._sent_at >= BAR_SECONDS:
             super().write(f"{self._mark}{bar}\n")
             ending = "\r" if self._held.endswith("\r") else ""
-            self._held, self._mark, self._sent_at = f"\r{bar}{ending}", "\r", time.monotonic()
+            self._held, self._mark, self._sent_at = f"\r{bar}{ending}", _UP, time.monotonic()
 
 
 _bar_lock = _thread.RLock()
+_UP = "\x1b[1A\x1b[2K"  # one line up, and erase it
+
+
+def _last_state(line: str) -> str:
+    return line.rstrip("\r").rpartition("\r")[2]
 
 
 def _follow_bars() -> None:

@@ -186,14 +186,16 @@ class RunView:
         return _NOTABLE.match(line.message) is not None
 
     def _keep(self, line: LogLine) -> None:
-        message = sgr.last_state(line.message) if "\r" in line.message else line.message
+        is_overwriting = line.message.startswith(("\r", sgr.OVERWRITES))
+        message = line.message.removeprefix(sgr.OVERWRITES)
+        message = sgr.last_state(message) if "\r" in message else message
         if self.verbose:
             text = str(line.with_message(message))
         elif line.source != "app":
             text = f"{line.source}: {message}"
         else:
             text = message
-            if line.message.startswith("\r") and self._lines:
+            if is_overwriting and self._lines:
                 self._replace_last(self._kept(message))
                 return
         self._lines.append(self._kept(text))

@@ -13,6 +13,7 @@ from heroku_magic.text.sanitize import escape
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+OVERWRITES = "\x1b[1A\x1b[2K"  # before a line that replaces the last one: up, and erase the line
 _SGR = re.compile(r"\x1b\[([0-9;]{0,40})m")
 COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _CUBE = (0, 95, 135, 175, 215, 255)

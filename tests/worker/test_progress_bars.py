@@ -10,6 +10,7 @@ from worker_app import RUN_KEY, WORKER
 
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.display.run_view import RunView
+from heroku_magic.text.sgr import OVERWRITES
 
 HEAD = """
 import sys, time
@@ -54,7 +55,8 @@ MOVES = 'write("\\r 0%|", "\\r40%|", "\\r50%|", "\\r60%|", "\\r80%|", pause=0.3)
 def test_a_bar_moves_in_the_log_in_place(lines):
     found = lines(MOVES, 'write("\\r100%|\\n")', 'write("after\\n")')
     assert found[:2] == ["start", " 0%|"]
-    assert all(line.startswith("\r") for line in found[2:-2])
+    assert all(line.startswith(OVERWRITES) for line in found[2:-2])
+    assert "\r" not in "".join(found), "an event stream of the log cannot carry it"
     assert 4 <= len(found) <= 7
     assert shown(found) == ["start", "100%|", "after", ""]
 
