@@ -64,6 +64,7 @@ _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
 _SERVER_FILES = {f"heroku_{name}": f"{name}.py" for name in ("server", "receiver", "calls", "transfer")}
 _OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver")
+PIECE = 500_000  # bytes
 MAX_CODE_BYTES = 8_000_000  # of a program for an attached dyno
 _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added later
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
@@ -122,6 +123,7 @@ class Bundle:
 
     def _encode(self, values: Mapping[str, Any]) -> str:
         header, body = encode(values)
+        _refuse_excess(body)
         return _compress(header.encode() + b"\n" + body) if body or len(header) > 200 else header
 
     def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
@@ -167,6 +169,7 @@ class CellBundle(Bundle):
         self._excess: InputTooLarge | None = None
         try:
             header, body = encode(values)
+            _refuse_excess(body)
         except InputTooLarge as excess:
             header, body, self._excess = "{}", b"", excess
         modules = dict(sources("RemoteCell"))
@@ -241,7 +244,9 @@ class CallBundle(Bundle):
 
         if (size := sum(map(size_of, values.values()))) > MAX_BYTES:
             raise InputTooLarge([f'The arguments of "{self.name}" take {size:,} bytes. {LARGE_DATA_HINT}'])
-        return _compress(b"pickle\n" + pickle_arguments(values, self._hidden))
+        data = pickle_arguments(values, self._hidden)
+        _refuse_excess(data)
+        return _compress(b"pickle\n" + data)
 
     def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
         sizes = {f'"{clean_line(name)}"': len(self._encode({name: value})) for name, value in values.items()}
@@ -357,6 +362,15 @@ def _name_issues(names: Sequence[str]) -> list[str]:
         elif name in RESERVED_NAMES:
             issues.append(f"{shown} is a function that every cell has on the dyno. Choose another name.")
     return issues
+
+
+def _refuse_excess(data: bytes) -> None:
+    """Raise InputTooLarge for data that cannot fit into an environment, as soon as its compression shows that."""
+    size = 0
+    for at in range(0, len(data) if len(data) > PIECE else 0, PIECE):
+        size += len(zlib.compress(data[at : at + PIECE], 1))
+        if size > 4 * MAX_ENV_BYTES:
+            raise InputTooLarge([f"The values take {len(data):,} bytes. {LARGE_DATA_HINT}"])
 
 
 def _compress(data: bytes) -> str:
