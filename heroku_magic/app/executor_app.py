@@ -33,6 +33,7 @@ class ExecutorApp(RecordedApp):
         *,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
+        allow_pickle: bool = False,
     ) -> WarmPool:
         """Return a `concurrent.futures.Executor` whose calls run on warm dynos, each in a process of its own.
 
@@ -49,6 +50,8 @@ class ExecutorApp(RecordedApp):
             Seconds without a call after which a dyno ends, at most 3,600.
         initializer, initargs
             A function, and its arguments, that is called in the process of each call before it.
+        allow_pickle
+            As for `submit`.
 
         Raises
         ------
@@ -64,7 +67,7 @@ class ExecutorApp(RecordedApp):
         >>> future.result()
         (3, 2)
         """
-        options = RunOptions(warm=True, size=size)
+        options = RunOptions(warm=True, size=size, allow_pickle=allow_pickle)
         return self._pool(options, jobs=jobs, idle=idle, initializer=initializer, initargs=initargs)
 
     def _pool(

@@ -37,3 +37,29 @@ def for_each(fn: Callable[..., Any]) -> Callable[..., list[Any]]:
 
     call.__name__ = call.__qualname__ = getattr(fn, "__name__", type(fn).__name__)
     return call
+
+
+def run_batch() -> Callable[[Callable[[], Any]], Any]:
+    """Return a function that calls its argument, so that all batches of calls share one program."""
+
+    def call(batch: Callable[[], Any]) -> Any:
+        return batch()
+
+    return call
+
+
+def versions_of(packages: Iterable[str]) -> Callable[[], dict[str, str]]:
+    """Return a function that gives the version of each package that is installed."""
+
+    def versions() -> dict[str, str]:
+        from importlib import metadata
+
+        found = {}
+        for name in packages:
+            try:
+                found[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:  # noqa: PERF203 - there are four
+                continue
+        return found
+
+    return versions

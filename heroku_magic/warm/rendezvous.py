@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 5.0  # seconds: a closed port must not cost more
 GREETING_TIMEOUT = 30.0  # seconds after the dyno is up, as long as Heroku itself waits for the other side (R13)
 GREETING_LOOK = 5.0  # seconds between two looks whether it is up
-LONGEST_BOOT = 120.0
+LONGEST_BOOT = 600.0  # the embedded Heroku may have to install packages first
 MAX_GREETING = 100  # bytes
 READ_BYTES = 1 << 14  # a record of TLS
 READ_RECORDS = 16

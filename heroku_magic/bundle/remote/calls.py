@@ -157,7 +157,8 @@ class Parent:
             head, _, call = source.rstrip("\n").rpartition("\n")
             namespace: dict[str, Any] = {"path": [*sys.path]}
             exec(compile(head, "<heroku_magic>", "exec", dont_inherit=True), namespace)
-            _load_all(namespace["load"], namespace["sources"])
+            unused = {"cloudpickle.cloudpickle"} if self._load("heroku_driver").HAS_CLOUDPICKLE else set()
+            _load_all(namespace["load"], namespace["sources"].keys() - unused)
             self._program = text, namespace, call
         heroku_task._flush_streams()
         _mute()

@@ -7,6 +7,7 @@ Python 3.9. The code runs in a fresh `__main__`, so its names cannot clash with 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import linecache
 import os
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _LAST = "_heroku_magic_last"  # temporarily holds the value of a cell's last expression
 _CELL_FILE, _FIRST_LINE = "<cell>", 2  # line 1 is `%%dyno` itself
 _MAX_BODY_BYTES = 40_000_000  # the notebook refuses records of more than 64,000,000 bytes, in Base64
+HAS_CLOUDPICKLE = importlib.util.find_spec("cloudpickle") is not None  # then it must not be mixed with the one sent
 _LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
 
 
@@ -159,9 +161,7 @@ class RemoteCall(RemoteProgram):
 
     def facts(self) -> dict[str, Any]:
         """Return that the value is typed JSON, and whether the app has cloudpickle."""
-        from importlib.util import find_spec
-
-        return {"typed": True, "cloudpickle": find_spec("cloudpickle") is not None}
+        return {"typed": True, "cloudpickle": HAS_CLOUDPICKLE}
 
     def check(self) -> None:
         """Raise TaskError on another Python than the one that pickled the function."""
@@ -200,7 +200,7 @@ class RemoteCall(RemoteProgram):
         import io
         import pickle
 
-        if self._load("cloudpickle.cloudpickle", optional=True):
+        if not HAS_CLOUDPICKLE and self._load("cloudpickle.cloudpickle", optional=True):
             sys.modules.setdefault("cloudpickle", sys.modules["cloudpickle.cloudpickle"])
         decoder, build = self._load("heroku_typed_decoder").Decoder, self._build_table
 
