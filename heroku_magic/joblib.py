@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from heroku_magic.warm.pool import WarmPool
 
 _COMPARED = ("joblib", "cloudpickle", "numpy", "scikit-learn")  # whose pickles another version may not read
+_POOLS: dict[tuple[Heroku, str | None, int], WarmPool] = {}  # which all `Parallel` of the process share
+_ON_DYNOS = ("builtins", "joblib", "numpy", "sklearn")  # modules whose warnings dynos know
 
 
 def register_heroku() -> None:
@@ -32,6 +34,8 @@ def register_heroku() -> None:
     Further options of the backend: `app` or `worker` (where; otherwise where the last `connect()`, `%heroku use` or
     cell ran), `size`, and `max_cost` (dollars at list price, above which no further work is sent). `n_jobs=-1` is the
     number of dynos that `%heroku warm` keeps.
+
+    As with joblib's other backends, `n_jobs=1` runs on this computer.
 
     Results are unpickled on this computer: whoever may deploy to the app, and every package in it, can then run code
     here. Tables and plain values come as data; exceptions come as text.
@@ -68,7 +72,6 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         self._size, self._max_cost = size, max_cost
         self._heroku: Heroku | None = None
         self._pool: WarmPool | None = None
-        self._jobs = 0
         self._run = run_batch()
         self.parallel: Any = None
 
@@ -87,15 +90,20 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         """Prepare for the calls of one `Parallel`. Raises InvalidOptions if a dyno has other versions of a package."""
         self.parallel = parallel
         jobs = self.effective_n_jobs(n_jobs)
-        if self._pool is None or jobs != self._jobs:
-            self._close()
-            self._pool, self._jobs = self._app().pool(jobs, self._size, allow_pickle=True), jobs
-            _compare(self._pool.submit(versions_of(_COMPARED)).result())
+        key = self._app(), self._size, jobs
+        self._pool = _POOLS.get(key)
+        if self._pool is None:
+            pool = self._app().pool(jobs, self._size, allow_pickle=True)
+            _compare(pool.submit(versions_of(_COMPARED)).result())
+            self._pool = _POOLS[key] = pool
         return jobs
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Future[Any]], None] | None = None) -> Future[Any]:
         """Send a batch."""
         self._check_cost()
+        for function, _, _ in getattr(func, "items", ()):
+            if filters := getattr(function, "warning_filters", None):  # of scikit-learn's `delayed`
+                function.warning_filters = [one for one in filters if one[2].__module__.partition(".")[0] in _ON_DYNOS]
         future: Future[Any] = self._open_pool().submit(self._run, func)
         if callback is not None:
             future.add_done_callback(callback)
@@ -122,10 +130,6 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         if self._pool is None:
             self.configure(self.default_n_jobs)
         return self._pool  # type: ignore[return-value]  # `configure` has set it
-
-    def _close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
 
     def _check_cost(self) -> None:
         spent = sum(dyno.dollars or 0.0 for dyno in self._app().warm() if dyno.owner is self._pool)
