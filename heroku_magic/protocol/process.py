@@ -39,6 +39,7 @@ MAX_SMALL_BYTES = 2_000_000  # of a record that is read even after the limit of 
 MAX_FILE_BYTES = 5_000_000  # of all files of a run, in a log
 RECEIVED = "bytes received"
 _SMALL = frozenset({"task", "failure", "end"})
+_JSON_COLUMN = re.compile(rb'"coding"\s*:\s*"json"')  # in the header of a table
 _KINDS: dict[str, type[Declaration | Progress | Metric | Failure | End]] = {
     "task": Declaration,
     "progress": Progress,
@@ -151,7 +152,8 @@ class HelperProcess:
         text, _, body = data.partition(b"\n")
         if kind not in _SMALL:
             self._memory.charge_json(text)
-        mask = self._secrets.mask_for(data)
+        is_binary = kind in {"file", "body"} or (kind == "table" and not _JSON_COLUMN.search(text))
+        mask = self._secrets.mask_for(text if is_binary else data)
         if kind == "rows" and self._is_typed:
             return self._decode_values(json.loads(text), mask)
         header = mask.value(json.loads(text))
