@@ -12,6 +12,7 @@ import joblib
 from joblib import register_parallel_backend
 from joblib._parallel_backends import AutoBatchingMixin, ParallelBackendBase
 
+from heroku_magic.api.dyno_sizes import money
 from heroku_magic.app.connect import connect
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.warm.pool_functions import run_batch, versions_of
@@ -134,7 +135,7 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
     def _check_cost(self) -> None:
         spent = sum(dyno.dollars or 0.0 for dyno in self._app().warm() if dyno.owner is self._pool)
         if self._max_cost is not None and spent >= self._max_cost:
-            raise InvalidOptions(f"The dynos have cost ${spent:.2g}, and max_cost is ${self._max_cost:g}.")
+            raise InvalidOptions(f"The dynos have cost {money(spent)}, and max_cost is ${self._max_cost:g}.")
 
 
 def _compare(theirs: dict[str, str]) -> None:

@@ -64,3 +64,16 @@ def dollars(size: str, seconds: float, prices: Mapping[str, float] = DOLLARS_PER
     """
     monthly = prices.get(size.lower())
     return None if monthly is None else monthly * seconds / (HOURS_PER_MONTH * 3600)
+
+
+def money(dollars: float) -> str:
+    """Return an amount in cents, or with two significant digits.
+
+    >>> money(12.341), money(0.00712), money(0.0000162)
+    ('$12.34', '$0.0071', 'less than $0.0001')
+    """
+    if dollars >= 0.1 or not dollars:
+        return f"${dollars:,.2f}"
+    if dollars < 0.0001:
+        return "less than $0.0001"
+    return f"${float(f'{dollars:.2g}'):.10f}".rstrip("0")

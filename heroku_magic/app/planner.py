@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from heroku_magic.accounts.secret_sources import find
 from heroku_magic.accounts.tokens import end_of
 from heroku_magic.api import dyno_sizes
+from heroku_magic.api.dyno_sizes import money
 from heroku_magic.app.attachment import attached_spec, refuse_detached
 from heroku_magic.app.bundler import Bundler
 from heroku_magic.app.run_cache import environment_of
@@ -383,7 +384,7 @@ def _within_budget(spec: RunSpec, dollars: float, warm_idle: float) -> RunSpec:
         raise InvalidOptions(warm_refusal(dollars, price * idle, idle))
     if price > dollars:
         raise InvalidOptions(
-            f"--max-cost {dollars:g} is less than one second of {spec.size} costs (${price:.2g}). Raise the limit."
+            f"--max-cost {dollars:g} is less than one second of {spec.size} costs ({money(price)}). Raise the limit."
         )
     return replace(spec, timeout=min(spec.timeout, int(dollars / price - idle))) if price else spec
 
@@ -392,7 +393,7 @@ def warm_refusal(dollars: float, price: float, idle: float) -> str:
     """Return why a budget is too small for a warm dyno."""
     return (
         f"--max-cost {dollars:g} is less than a warm dyno costs in the {idle:g} s that it waits after its last call "
-        f"(${price:.2g}). Raise the limit, leave out --warm, or let it wait for less time (%heroku warm 1 --idle 30)."
+        f"({money(price)}). Raise the limit, leave out --warm, or let it wait for less time (%heroku warm 1 --idle 30)."
     )
 
 

@@ -7,6 +7,7 @@ from collections import deque
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.api.dyno_sizes import money
 from heroku_magic.display import words
 from heroku_magic.display.cell_grid import CellGrid
 from heroku_magic.display.cell_table import CellPainter, arrange
@@ -353,19 +354,10 @@ def _spread(values: Sequence[Any]) -> tuple[list[float], bool]:
 
 def _price(dollars: float | None, expected: float | None, *, is_over: bool) -> list[str]:
     if is_over or not expected:
-        return [f"{_money(dollars)} at list price"] if dollars else []
+        return [f"{money(dollars)} at list price"] if dollars else []
     if dollars is None:
-        return [f"about {_money(expected)} in total"]
-    return [f"{_money(dollars)} of about {_money(expected)}"]
-
-
-def _money(dollars: float) -> str:
-    """Return `$12.34` or `$0.0071`: cents, or two significant digits."""
-    if dollars >= 0.1 or not dollars:
-        return f"${dollars:,.2f}"
-    if dollars < 0.0001:
-        return "less than $0.0001"
-    return f"${float(f'{dollars:.2g}'):.10f}".rstrip("0")
+        return [f"about {money(expected)} in total"]
+    return [f"{money(dollars)} of about {money(expected)}"]
 
 
 def _rate(rate: float) -> str:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.api.dyno_sizes import memory_bytes
+from heroku_magic.api.dyno_sizes import memory_bytes, money
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.build import server_modules
 from heroku_magic.errors import ApiError, AttachFailed, LogStreamError, NotFound, Unreachable
@@ -166,7 +166,7 @@ class WarmDyno:
     @property
     def summary(self) -> str:
         """Its state, its calls and what it has cost, as text."""
-        cost = f", ${self.dollars:.2g} so far" if self.dollars else ""
+        cost = f", {money(self.dollars)} so far" if self.dollars else ""
         return f"{self.state}, {self.calls} call{'s' * (self.calls != 1)}{cost}"
 
     @property

@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from heroku_magic.api.dyno_sizes import money
 from heroku_magic.bundle.build import COMMAND, server_env
 from heroku_magic.runs.create_dyno import Stopped
 from heroku_magic.runs.options import LONGEST_TIMEOUT
@@ -197,7 +198,7 @@ class WarmDynos:
             return
         self._has_named_price = True
         hour = spec.price(spec.size, 3600)
-        price = f"for ${hour:.2g} per hour" if hour else "at the price of its size" if hour is None else "at no price"
+        price = f"for {money(hour)} per hour" if hour else "at the price of its size" if hour is None else "at no price"
         notify(
             f"A dyno boots for this cell and stays warm for the next ones, {price}, until no call has come for "
             f"{_duration(self.idle)}. To end that: %config HerokuMagics.warm = False"
@@ -250,7 +251,7 @@ class WarmDynos:
 
 def _idle_message(spec: RunSpec, size: str, idle: float) -> str:
     price = spec.price(size, idle)
-    cost = f", at most ${price:.2g}" if price else ""
+    cost = f", at most {money(price)}" if price else ""
     only = " It is an Eco dyno, of which an app has only one: other runs wait until it stops." * (size.lower() == "eco")
     return f"It stops by itself after {_duration(idle)} without a call{cost}; `%heroku warm 0` stops it now.{only}"
 
