@@ -227,3 +227,17 @@ def start_shell(processes):
     if InteractiveShell.initialized():
         InteractiveShell.instance().run_line_magic("unload_ext", "heroku_magic")
         InteractiveShell.clear_instance()
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory, processes):
+    """The folder of an app whose dynos have the packages of this Python."""
+    import sysconfig
+
+    from workers import make_worker
+
+    from heroku_magic import Secret, connect
+
+    folder = make_worker(tmp_path_factory.mktemp("packed") / "app", {"other": "echo hi"})
+    connect(worker=folder, say=lambda _: None).set_config("PYTHONPATH", Secret(sysconfig.get_path("purelib")))
+    return folder

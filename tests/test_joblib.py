@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import sysconfig
-
 import pytest
-from workers import make_worker
 
 from heroku_magic import connect
-from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.text.secret import Secret
 
 joblib = pytest.importorskip("joblib")
 from heroku_magic import joblib as backend  # noqa: E402 - it needs joblib
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, processes):
-    """An app whose dynos have the packages of this Python."""
-    folder = make_worker(tmp_path_factory.mktemp("joblib") / "packed", {"other": "echo hi"})
-    embedded(folder)
-    connect(worker=folder, say=lambda _: None).set_config("PYTHONPATH", Secret(sysconfig.get_path("purelib")))
-    return folder
-
-
 @pytest.fixture
-def two_dynos(folder):
+def two_dynos(packed):
     backend.register_heroku()
-    with joblib.parallel_config(backend="heroku", n_jobs=2, worker=str(folder)):
+    with joblib.parallel_config(backend="heroku", n_jobs=2, worker=str(packed)):
         yield
-    connect(worker=folder, say=lambda _: None).warm(0)
+    connect(worker=packed, say=lambda _: None).warm(0)
 
 
 class Point:
@@ -75,10 +61,10 @@ def test_scikit_learn_searches_a_grid(two_dynos):
     assert search.best_params_ == {"max_depth": 3}
 
 
-def test_minus_one_is_the_number_of_warm_dynos(folder):
+def test_minus_one_is_the_number_of_warm_dynos(packed):
     backend.register_heroku()
-    heroku = connect(worker=folder, say=lambda _: None)
-    with joblib.parallel_config(backend="heroku", n_jobs=-1, worker=str(folder)):
+    heroku = connect(worker=packed, say=lambda _: None)
+    with joblib.parallel_config(backend="heroku", n_jobs=-1, worker=str(packed)):
         with pytest.raises(InvalidOptions, match="No dyno is warm"):
             joblib.Parallel()([joblib.delayed(abs)(-1)])
         warm = heroku.warm(2)
