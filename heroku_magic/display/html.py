@@ -6,6 +6,7 @@ dark page without knowing which it is. https://www.w3.org/TR/css-color-5/#color-
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ def sweep_html(view: SweepView) -> str:
         signs=words.SIGNS,
         colours=COLOURS,
         files_code=words.FILES_CODE,
+        as_of=words.as_of(time.time()),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -91,3 +92,9 @@ def test_equal_and_extreme_numbers_have_a_place_on_the_scale():
     assert ValueScale.of([1000.1, 1000.2]).text(1000.2) == "1000.2"
     assert sparkline([1.0, float("nan"), 2.0]) == "▁ █"
     assert sparkline([float("inf")]) == ""
+
+
+def test_only_a_live_picture_of_a_sweep_shows_when_it_was_drawn():
+    view = measured([("seed", 3)])
+    assert re.search(r"as of \d\d:\d\d:\d\d", sweep_html(view(final=False)))
+    assert "as of" not in sweep_html(view())
