@@ -18,6 +18,7 @@ FILES = (
     "load_ext",
     "first_run",
     "warm_run",
+    "warm_call",
     "transfer",
     "quota",
     "follow",
