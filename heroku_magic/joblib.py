@@ -43,11 +43,11 @@ def register_heroku() -> None:
 
     Examples
     --------
-    >>> import joblib
-    >>> register_heroku()
-    >>> with joblib.parallel_config(backend="heroku", n_jobs=2):
-    ...     joblib.Parallel()(joblib.delayed(pow)(n, 2) for n in range(4))
-    [0, 1, 4, 9]
+    With joblib in the app's requirements.txt::
+
+        register_heroku()
+        with joblib.parallel_config(backend="heroku", n_jobs=2):
+            joblib.Parallel()(joblib.delayed(pow)(n, 2) for n in range(4))
     """
     register_parallel_backend("heroku", HerokuBackend)
 

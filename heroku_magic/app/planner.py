@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from heroku_magic.accounts.secret_sources import find
 from heroku_magic.accounts.tokens import end_of
 from heroku_magic.api import dyno_sizes
-from heroku_magic.api.dyno_sizes import money
 from heroku_magic.app.attachment import attached_spec, refuse_detached
+from heroku_magic.app.budget import within_budget
 from heroku_magic.app.bundler import Bundler
 from heroku_magic.app.run_cache import environment_of
 from heroku_magic.app.run_request import describe_request, key_base
@@ -225,7 +225,7 @@ class Planner:
             requirements=self._connection.requirements,
             prices=settings.prices,
         )
-        return spec if options.max_cost is None else _within_budget(spec, options.max_cost, self.warm_idle)
+        return spec if options.max_cost is None else within_budget(spec, options.max_cost, self.warm_idle)
 
     def _clashes(self, parameters: Mapping[str, Any], options: RunOptions) -> list[str]:
         """The parameters that would silently replace the app's config vars, as nothing declares them."""
@@ -361,40 +361,6 @@ def encode(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict
     if issues:
         raise InvalidParameters(issues)
     return env
-
-
-def second_price(spec: RunSpec) -> float:
-    """Return the price of a second of the dyno in dollars. Raises InvalidOptions if it is unknown."""
-    price = spec.price(spec.size, 1.0)
-    if price is None and spec.size is None:
-        raise InvalidOptions("--max-cost needs a size whose price is known: give --size, such as --size standard-1x.")
-    if price is None:
-        raise InvalidOptions(
-            f"--max-cost: the price of {spec.size} is not known in dollars (Eco draws on a pool of hours, and Private "
-            "and enterprise prices depend on a contract). To set dollars per month: "
-            "%config HerokuMagics.prices = {'" + str(spec.size) + "': DOLLARS}"
-        )
-    return price
-
-
-def _within_budget(spec: RunSpec, dollars: float, warm_idle: float) -> RunSpec:
-    """The spec, its timeout shortened to what the budget pays for."""
-    price, idle = second_price(spec), warm_idle if spec.is_warm else 0.0
-    if idle and price * (idle + 1) > dollars:
-        raise InvalidOptions(warm_refusal(dollars, price * idle, idle))
-    if price > dollars:
-        raise InvalidOptions(
-            f"--max-cost {dollars:g} is less than one second of {spec.size} costs ({money(price)}). Raise the limit."
-        )
-    return replace(spec, timeout=min(spec.timeout, int(dollars / price - idle))) if price else spec
-
-
-def warm_refusal(dollars: float, price: float, idle: float) -> str:
-    """Return why a budget is too small for a warm dyno."""
-    return (
-        f"--max-cost {dollars:g} is less than a warm dyno costs in the {idle:g} s that it waits after its last call "
-        f"({money(price)}). Raise the limit, leave out --warm, or let it wait for less time (%heroku warm 1 --idle 30)."
-    )
 
 
 def _title(command: str) -> str:

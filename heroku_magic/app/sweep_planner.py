@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.planner import check_before_prompts, check_single_program, encode, second_price
+from heroku_magic.app.budget import second_price
+from heroku_magic.app.planner import check_before_prompts, check_single_program, encode
 from heroku_magic.bundle.build import Bundle
 from heroku_magic.errors import InputTooLarge, InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls

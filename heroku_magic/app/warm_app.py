@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from heroku_magic.app.budget import second_price, warm_refusal
 from heroku_magic.app.management import ManagedApp
-from heroku_magic.app.planner import second_price, warm_refusal
 from heroku_magic.errors import ApiError, InvalidOptions
 from heroku_magic.runs.options import LONGEST_TIMEOUT, check_count
 from heroku_magic.runs.runner import Runner

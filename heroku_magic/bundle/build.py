@@ -310,12 +310,20 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
         "heroku_output": ("show_open_figures", *outputs),
         "heroku_server": ("main",),
-        "heroku_task": (
-            *_HELPER_NAMES,
-            *(("_APP_FOLDER", "_prepare_task", "_run_task", "_Sender") if kind == "RemoteServer" else ()),
-        ),
+        "heroku_task": _task_names(kind),
     }
     return {name: minify(path.read_text(encoding="utf-8"), names.get(name)) for name, path in paths.items()}
+
+
+@cache
+def _task_without_bars(kind: str) -> str:
+    text = (shipped_worker() / "heroku_task.py").read_text(encoding="utf-8")
+    return minify(text, _task_names(kind), without=("_follow_bars", "_end_bars"))
+
+
+def _task_names(kind: str) -> tuple[str, ...]:
+    more = ("_APP_FOLDER", "_prepare_task", "_run_task", "_Sender") if kind == "RemoteServer" else ()
+    return (*_HELPER_NAMES, *more)
 
 
 @cache
@@ -329,8 +337,12 @@ def _cloudpickle(*, can_pickle: bool) -> str:
 
 
 def _run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[str, str]) -> str:
-    """Return the compressed source text that RUN_CODE carries."""
-    return _pack_program(f"driver.main(driver.{kind}({code!r}, {body!r}, load))\n", tuple(modules.items()))
+    """Return the compressed source text that RUN_CODE carries; a large one does without bars that move in the log."""
+    call = f"driver.main(driver.{kind}({code!r}, {body!r}, load))\n"
+    text = _pack_program(call, tuple(modules.items()))
+    if len(text) < MAX_ENV_BYTES / 2:
+        return text
+    return _pack_program(call, tuple({**modules, "heroku_task": _task_without_bars(kind)}.items()))
 
 
 @lru_cache(maxsize=16)

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 _LOCK = threading.Lock()
 
 
-def minify(source: str, names: Iterable[str] | None = None) -> str:
+def minify(source: str, names: Iterable[str] | None = None, without: Iterable[str] = ()) -> str:
     r"""Return a module's source with only the code that these names need; None keeps all definitions.
+
+    without: functions that are not called.
 
     >>> minify('import os\ndef f(n: int) -> int:\n    "Doc."\n    return n  # why\ndef g(): pass\n', ["f"])
     'import os\ndef f(n):\n return n'
     """
-    tree = _Minifier().visit(parse(source))
+    tree = _Minifier(without).visit(parse(source))
     if names is not None:
         tree.body = _select(tree.body, set(names))
     text = ast.unparse(ast.fix_missing_locations(tree))
@@ -68,7 +70,14 @@ def _defined_names(statement: ast.stmt) -> set[str]:
 
 
 class _Minifier(ast.NodeTransformer):
-    """Removes docstrings, annotations and code for type checkers."""
+    """Removes docstrings, annotations, code for type checkers, and calls of some functions."""
+
+    def __init__(self, without: Iterable[str]) -> None:
+        self._without = {*without}
+
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        call = node.value
+        return ast.Pass() if isinstance(call, ast.Call) and ast.unparse(call.func) in self._without else node
 
     def visit_Module(self, node: ast.Module) -> Any:
         node.body = [one for one in node.body if not _is_skipped_on_dyno(one)]

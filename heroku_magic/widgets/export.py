@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.planner import second_price
+from heroku_magic.app.budget import second_price
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.runs.options import split
 from heroku_magic.widgets.create import spec_to_price

@@ -65,7 +65,7 @@ def texts(line, facts=None, **options):
         ("%heroku tasks h", ["hello"]),
         ("%heroku help logo", ["logout"]),
         ("%%heroku simulate --si", ["--size"]),
-        ("%%heroku simulate --no", ["--no-history", "--no-cache", "--no-raise"]),
+        ("%%heroku simulate --no", ["--no-isolate", "--no-history", "--no-cache", "--notify", "--no-raise"]),
         ("%%heroku simulate --size=standard", ["standard-1x", "standard-2x"]),
         ("%%heroku -s standard-2", ["standard-2x"]),
         ("%%heroku simulate --arg ", ["n=", "method=", "dry="]),
@@ -115,7 +115,7 @@ def test_a_complete_line_offers_its_options():
     assert "--arg" in offered
     assert "--size" not in offered, "it was given"
     assert texts("%heroku apps ") == ["--verbose", "--help"]
-    assert texts("%%heroku simulate --arg n=1 --a") == ["--arg", "--app", "--any-type"]
+    assert texts("%%heroku simulate --arg n=1 --a") == ["--arg", "--app", "--any-type", "--as"]
 
 
 def test_every_verb_and_option_in_the_table_is_offered():

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from kernels import kernel
+from loops import run_loop
 from workers import make_worker
 
 from heroku_magic import RunCancelled, SweepFailed, TaskFailed, connect
@@ -47,7 +48,7 @@ def test_an_await_gives_the_result_and_lets_the_loop_go_on(heroku):
             ticks += 1
         return ticks, await waiting, await run, await heroku.sweep("wait", {"n": [1, 2]})
 
-    ticks, first, again, table = asyncio.run(main())
+    ticks, first, again, table = run_loop(main())
     assert ticks >= 5
     assert first["i"].tolist() == again["i"].tolist() == [0, 1]
     assert len(table) == 3
@@ -60,7 +61,7 @@ def test_an_await_raises_what_the_result_raises(heroku):
         with pytest.raises(SweepFailed):
             await heroku.sweep("wait", {"n": [-1]})
 
-    asyncio.run(main())
+    run_loop(main())
 
 
 @pytest.mark.parametrize("start", ["submit", "sweep"])
@@ -78,7 +79,7 @@ def test_cancelling_an_await_cancels_what_runs_and_a_shield_prevents_it(heroku, 
             await asyncio.wait_for(asyncio.shield(shielded), 0.2)
         return job, await shielded
 
-    job, table = asyncio.run(main())
+    job, table = run_loop(main())
     assert job.wait(30)
     assert isinstance(job.exception(), RunCancelled | SweepFailed)
     assert len(table) == 2
@@ -93,7 +94,7 @@ def test_events_arrive_in_an_async_for(heroku):
             break
         return seen
 
-    seen = asyncio.run(main())
+    seen = run_loop(main())
     assert [event.message for event in seen if type(event) is LogLine and event.source == "app"] == [
         "line 0",
         "line 1",
@@ -114,7 +115,7 @@ def test_cancelling_an_async_for_cancels_the_run(heroku):
             await asyncio.wait_for(read(), 0.3)
         return run
 
-    run = asyncio.run(main())
+    run = run_loop(main())
     assert run.wait(30)
     assert run.cancelled()
 
@@ -132,7 +133,7 @@ def test_a_function_is_awaited_and_cancelled(heroku):
             await asyncio.wait_for(slow.remote_async(60), 0.5)
         return values, time.monotonic() - began
 
-    values, seconds = asyncio.run(main())
+    values, seconds = run_loop(main())
     assert values == [{"slept": 0.1}, {"slept": 0}]
     assert seconds < 30
 

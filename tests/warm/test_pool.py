@@ -10,6 +10,7 @@ import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
 
 import pytest
+from loops import run_loop
 from workers import make_worker
 
 from heroku_magic import InvalidOptions, TaskFailed, connect
@@ -151,7 +152,7 @@ def test_cancelling_an_await_stops_the_call(heroku):
         return call, await pool.submit(abs, -3)
 
     with heroku.pool(jobs=1) as pool:
-        call, value = asyncio.run(give_up(pool))
+        call, value = run_loop(give_up(pool))
         assert call.cancelled()
         assert value == 3
 
