@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 MOST_AHEAD = 32  # calls that wait on a dyno while one runs
 LEAST_ROUND_TRIP = 0.005  # seconds, which include the work of both sides
-SAMPLES = 4  # latest calls of a dyno whose longest counts
 
 
 @dataclass(eq=False)
@@ -23,11 +21,10 @@ class Lane:
 
     dyno: WarmDyno
     calls: dict[PoolFuture, RunSpec] = field(default_factory=dict)
-    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
 
     def room(self) -> int:
         """Return how many more calls it may get: as many as cover a round trip beside the one that runs."""
-        longest = max(self.seconds, default=math.inf)
+        longest = max(self.dyno.latest_seconds, default=math.inf)
         trip = self._round_trip()
         ahead = 0 if longest >= trip else min(MOST_AHEAD, math.ceil(trip / max(longest, 1e-6)))
         return 1 + ahead - len(self.calls)

@@ -318,7 +318,7 @@ class WarmPool(Executor):
                 self._waiting.appendleft((future, lane.calls.pop(future)))
             self._wake.set()
             return
-        lane.seconds.append(run.seconds_on_dyno)
+        lane.dyno.latest_seconds.append(run.seconds_on_dyno)
         error: Exception | None = run.failure()
         if run.failed_with == INITIALIZER_ERROR:
             self._broken = f"The initializer of the pool failed: {str(error).partition(': ')[2]}"

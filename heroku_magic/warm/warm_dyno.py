@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,7 @@ class WarmDyno:
         self._guard = DynoGuard(client, spec, self.key.run, notify)
         self._uplink, self._reader = Uplink(self.key, flow or FlowControl()), ChannelReader(self.key)
         self._calling = threading.RLock()  # held for a call with its values
+        self.latest_seconds: deque[float] = deque(maxlen=4)  # of the latest calls of pools
         self._code = ""  # the program of the latest call
         self._connection: DynoConnection | None = None
         self._info: Dyno | None = None
