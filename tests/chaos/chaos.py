@@ -341,7 +341,14 @@ def mixture(random_: random.Random) -> dict[str, float]:
     return {name: random_.choice(FAULTS[name]) for name in names}
 
 
-def rounds(count: int, seed: int, report: Callable[[list[Outcome]], None] = lambda _: None) -> list[Outcome]:
+def rounds(
+    count: int,
+    seed: int,
+    report: Callable[[list[Outcome]], None] = lambda _: None,
+    *,
+    play: Callable[[Path, dict[str, float], int], list[Outcome]] = play,
+    mixture: Callable[[random.Random], dict[str, float]] = mixture,
+) -> list[Outcome]:
     """Play a number of rounds."""
     random_ = random.Random(seed)
     outcomes: list[Outcome] = []
@@ -356,7 +363,7 @@ def rounds(count: int, seed: int, report: Callable[[list[Outcome]], None] = lamb
 
 def table(outcomes: list[Outcome]) -> str:
     """Return a table of faults and outcomes; a run counts for each of its faults."""
-    kinds = ["exact", "repaired", "killed", "incomplete", "refused", "WRONG", "hung", "left"]
+    kinds = ["exact", "repaired", "killed", "incomplete", "refused", "WRONG", "hung", "left", "unnamed"]
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for outcome in outcomes:
         for name in (*outcome.faults, "(all)"):

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import random
 import sys
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from chaos import ANSWERS, FAULTS, LONGEST, PROCFILE, TASKS, Outcome, emulator, judge, remaining_dynos, table
-from workers import make_worker
+import chaos
+from chaos import ANSWERS, FAULTS, LONGEST, PROCFILE, Outcome, emulator, judge, remaining_dynos, table
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Iterator
 
     from heroku_magic import Heroku
@@ -141,17 +141,7 @@ def mixture(random_: random.Random) -> dict[str, float]:
     return {name: random_.choice({**FAULTS, **ATTACH_FAULTS}[name]) for name in names}
 
 
-def rounds(count: int, seed: int, report: Callable[[list[Outcome]], None] = lambda _: None) -> list[Outcome]:
-    """Play a number of rounds."""
-    random_ = random.Random(seed)
-    outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = make_worker(Path(temporary) / "app", PROCFILE, **TASKS)
-        for number in range(count):
-            played = play(folder, mixture(random_), seed * 10_000 + number)
-            report(played)
-            outcomes += played
-    return outcomes
+rounds = partial(chaos.rounds, play=play, mixture=mixture)
 
 
 def main() -> int:
