@@ -15,6 +15,7 @@ from joblib._parallel_backends import AutoBatchingMixin, ParallelBackendBase
 from heroku_magic.api.dyno_sizes import money
 from heroku_magic.app.connect import connect
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.runs.options import check_max_cost
 from heroku_magic.warm.pool_functions import run_batch, versions_of
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
     ) -> None:
         super().__init__(**options)
         self._connect = partial(connect, app, worker=worker)
+        check_max_cost(max_cost)
         self._size, self._max_cost = size, max_cost
         self._heroku: Heroku | None = None
         self._pool: WarmPool | None = None

@@ -81,3 +81,10 @@ def test_minus_one_is_the_number_of_warm_dynos(packed):
 def test_a_dyno_with_other_versions_is_refused(theirs, expected):
     with pytest.raises(InvalidOptions, match=expected):
         backend._compare(theirs)
+
+
+@pytest.mark.parametrize("limit", ["much", 0, -1, float("nan")])
+def test_a_limit_that_means_nothing_is_refused(limit):
+    backend.register_heroku()
+    with pytest.raises(InvalidOptions, match=r"max_cost is .*: expected dollars"):
+        joblib.parallel_config(backend="heroku", n_jobs=1, max_cost=limit)

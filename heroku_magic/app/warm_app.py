@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.app.budget import second_price, warm_refusal
 from heroku_magic.app.management import ManagedApp
 from heroku_magic.errors import ApiError, InvalidOptions
-from heroku_magic.runs.options import LONGEST_TIMEOUT, check_count
+from heroku_magic.runs.options import LONGEST_TIMEOUT, check_count, check_lifetime
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notifies_owner
@@ -79,8 +79,7 @@ class WarmApp(ManagedApp):
         check_count("count", count, 0)
         size = size or self.settings.size
         self._check_warm(count or 0, size, idle)
-        if not 0 < life <= LONGEST_TIMEOUT:
-            raise InvalidOptions(f"life is {life}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+        check_lifetime("life", life)
         if count == 0:
             self._warm.stop()
         elif count:

@@ -20,6 +20,7 @@ Fields that `%heroku` offers carry their command-line option as metadata, with t
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -44,9 +45,16 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         raise InvalidOptions(f"{name} is {value!r}: expected a whole number of at least {least}.")
 
 
-def _check_dollars(name: str, value: Any) -> None:
-    if value is not None and not isinstance(value, int | float):
-        raise InvalidOptions(f"{name} is {value!r}: expected dollars, such as 0.5.")
+def check_lifetime(name: str, value: float | None) -> None:
+    """Raise InvalidOptions unless the value is None or seconds that a dyno may live."""
+    if value is not None and not 0 < value <= LONGEST_TIMEOUT:
+        raise InvalidOptions(f"{name} is {value}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+
+
+def check_max_cost(value: Any) -> None:
+    """Raise InvalidOptions unless the value is None or an amount that a price can exceed."""
+    if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+        raise InvalidOptions(f"max_cost is {value!r}: expected dollars, such as 0.5.")
 
 
 # -- from text to a value ----------------------------------------------------------------------------
@@ -178,9 +186,8 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Check the values. Raises InvalidOptions."""
-        if self.timeout is not None and not 0 < self.timeout <= LONGEST_TIMEOUT:
-            raise InvalidOptions(f"timeout is {self.timeout}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
-        _check_dollars("max_cost", self.max_cost)
+        check_lifetime("timeout", self.timeout)
+        check_max_cost(self.max_cost)
         if not self.isolate and not self.warm:
             raise InvalidOptions("isolate=False keeps state on a warm dyno: add warm=True (--warm).")
         if self.max_age is not None and not (isinstance(self.max_age, int | float) and self.max_age > 0):
@@ -242,7 +249,7 @@ class SweepOptions:
         for name, least in (("jobs", 1), ("sample", 1), ("retries", 0)):
             check_count(name, getattr(self, name), least)
         check_count("chunk", self.chunk_size, 0)
-        _check_dollars("max_cost", self.max_cost)
+        check_max_cost(self.max_cost)
         if self.retry_tasks and not self.retries:
             raise InvalidOptions("retry_tasks has no effect without retries: set retries to the number of attempts.")
 

@@ -56,14 +56,17 @@ def test_a_budget_is_one_option_of_a_run_and_of_a_sweep():
         split({"sizes": "basic"})
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": 86401}, {"max_cost": "much"}])
+NO_LIMITS = [{"max_cost": value} for value in ("much", 0, -1, float("nan"), float("inf"))]
+
+
+@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": 86401}, *NO_LIMITS])
 def test_a_value_without_a_meaning_is_refused_for_a_run(options):
     with pytest.raises(InvalidOptions, match=f"{next(iter(options))} is .*: expected"):
         RunOptions(**options)
 
 
 @pytest.mark.parametrize(
-    "options", [{"jobs": 0}, {"retries": -1}, {"chunk": "all"}, {"sample": 0}, {"retry_tasks": True}]
+    "options", [{"jobs": 0}, {"retries": -1}, {"chunk": "all"}, {"sample": 0}, {"retry_tasks": True}, *NO_LIMITS]
 )
 def test_a_value_without_a_meaning_is_refused_for_a_sweep(options):
     with pytest.raises(InvalidOptions, match=next(iter(options))):
