@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.settings import DEFAULT_TIMEOUT
+from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.widgets.field_factory import sound
@@ -51,6 +52,11 @@ def _literal(inputs: FormInputs, name: str, value: Any) -> Any:
 
 def place(settings: Settings, folder: Path) -> str:
     """Return the arguments of `connect` for the same app, or for the same worker as seen from the notebook's folder."""
+    if settings.is_embedded:
+        raise InvalidOptions(
+            f"{settings.app} ends with this kernel, so no other notebook can run on it. "
+            "Choose its folder (%heroku use ./FOLDER) or an app on Heroku first."
+        )
     if not settings.is_local:
         words = [repr(settings.app)]
     elif settings.worker is None or settings.worker == shipped_worker():

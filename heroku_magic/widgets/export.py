@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 from pathlib import Path
@@ -121,7 +120,7 @@ def message(file: Path, heroku: Heroku, max_cost: float | None) -> str:
         size = f"{file.stat().st_size / 1000:.0f} kB"
         lines = [f"{file} ({size}) runs the task from any browser. Whoever opens it needs a key of Heroku."]
         if settings.is_local:
-            served = shlex.quote(f"demo={settings.worker}")
+            served = shlex.quote(f"demo={settings.worker or 'FOLDER'}")
             lines += [
                 "To try it without an account, paste this into a terminal; it prints the key:",
                 f"  python -m heroku_magic.emulator --app {served} --port 5001 --allow-origin null",
@@ -159,8 +158,6 @@ def _check_budget(budget: float | None, spec: RunSpec) -> None:
             "An app runs on the account of its server for everybody who can open it. "
             "Limit what a session may cost with --max-cost DOLLARS (max_cost=...)."
         )
-    if budget is not None and not 0 < budget < math.inf:
-        raise InvalidOptions(f"max_cost is {budget!r}: expected dollars, such as 0.5.")
     if budget is not None:
         second_price(spec)
 

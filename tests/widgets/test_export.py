@@ -296,6 +296,15 @@ def test_what_to_do_with_a_file_is_printed(export, heroku):
     )
     heroku.settings = Settings(worker=Path("/tmp/my worker"))
     assert "--app 'demo=/tmp/my worker' --port 5001 --allow-origin null" in message(path, heroku, None)
+    heroku.settings = Settings(app="squares", is_embedded=True)  # created there: its folder is not known
+    assert "--app demo=FOLDER --port 5001 --allow-origin null" in message(path, heroku, None)
+
+
+def test_an_app_of_this_kernel_alone_is_refused_for_a_notebook(export, heroku, elsewhere):
+    heroku.settings = Settings(app="squares", is_embedded=True)
+    with pytest.raises(InvalidOptions, match="squares ends with this kernel, so no other notebook can run on it"):
+        export(file="app.ipynb", max_cost=0.5)
+    assert not (elsewhere / "app.ipynb").exists()
 
 
 class Job:
