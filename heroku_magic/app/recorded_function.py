@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from heroku_magic.accounts.secret_sources import find
+from heroku_magic.app.run_request import describe_values
 from heroku_magic.bundle.build import RecordedCall
+from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.protocol.environ import to_env
 from heroku_magic.runs.options import RunOptions, pick
 
@@ -25,4 +29,7 @@ def function_spec(
     run_options = pick(RunOptions, options)
     secrets = {one: find(one) for one in run_options.secrets}
     bundle = RecordedCall(name, {"RUN_CODE": request.bundle, **to_env(secrets)})
-    return replace(planner.bundle_spec(bundle, parameters, run_options), request=request)
+    parameters = {name: parse_raw_text(value) for name, value in parameters.items()}
+    spec = planner.bundle_spec(bundle, parameters, run_options)
+    described = describe_values(parameters, request.kind, run_options)
+    return replace(spec, request=msgspec.structs.replace(request, **described))

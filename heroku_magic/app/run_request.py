@@ -33,8 +33,7 @@ def describe_request(
     """Return what was requested. spec: the run that it became. more: other fields of the request."""
     secrets = [name for name in parameters if isinstance(parameters[name], Secret) or name in spec.secrets]
     shown = {name: value for name, value in parameters.items() if name not in secrets}
-    kind, inputs, defaults = kind_of(options), frozenset(options.inputs), RunOptions()
-    forms = {name: ValueForm(value) for name, value in shown.items() if options.wants_cache or not is_large(value)}
+    kind, defaults = kind_of(options), RunOptions()
     changed = {name: getattr(options, name) for name in RECORDED if getattr(options, name) != getattr(defaults, name)}
     return RunRequest(
         app=spec.app,
@@ -43,13 +42,22 @@ def describe_request(
         task=task,
         code=_text(options.code) if options.code else options.command or "",
         bundle=str(spec.env["RUN_CODE"]) if callable(options.code) else "",
-        values={name: one.value for name, one in forms.items() if one.is_small and name not in inputs},
-        raw=[name for name, value in shown.items() if isinstance(value, RawText)],
-        hashes={name: digest_of(value, kind) if name in forms else "" for name, value in shown.items()},
+        **describe_values(shown, kind, options),
         secrets=[*dict.fromkeys([*options.secrets, *secrets])],
         options={name: [*value] if name == "override" else value for name, value in changed.items()},
         **more,
     )
+
+
+def describe_values(values: Mapping[str, Any], kind: str, options: RunOptions) -> dict[str, Any]:
+    """Return the fields of a request that describe parameters, none of which is a secret."""
+    inputs = frozenset(options.inputs)
+    forms = {name: ValueForm(value) for name, value in values.items() if options.wants_cache or not is_large(value)}
+    return {
+        "values": {name: one.value for name, one in forms.items() if one.is_small and name not in inputs},
+        "raw": [name for name, value in values.items() if isinstance(value, RawText)],
+        "hashes": {name: digest_of(value, kind) if name in forms else "" for name, value in values.items()},
+    }
 
 
 def kind_of(options: RunOptions) -> str:
@@ -62,7 +70,8 @@ def kind_of(options: RunOptions) -> str:
 def key_base(task: str | None, options: RunOptions, environment: str) -> str:
     """Return what all calls of a task or of some code have in common; empty if they cannot be cached."""
     kind = kind_of(options)
-    if not environment or kind == "command" or options.cache is False or [*options.secrets]:
+    keeps_out = options.cache is False or not options.isolate  # state of earlier calls may be in the result
+    if not environment or kind == "command" or keeps_out or [*options.secrets]:
         return ""
     if kind == "function" and options.warm and not options.wants_cache:  # its pickle takes longer than a warm call
         return ""
