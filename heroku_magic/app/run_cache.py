@@ -63,7 +63,7 @@ def find_answer(
     answer = find_answers([key], options.max_age).get(key) if key else None
     if answer is None or (is_declared and not answer.details.request.may_cache):
         return None
-    return answered_run(answer, began)
+    return answered_run(answer, began, is_kept=options.history)
 
 
 def answered_outcomes(plan: Plan, options: RunOptions) -> list[Outcome]:

@@ -51,8 +51,8 @@ def find_answers(keys: Iterable[str], max_age: float | None = None) -> dict[str,
     return found
 
 
-def answered_run(answer: Answer, began: float) -> Run:
-    """Return an earlier run as the answer of a call, and remember that it was. began: when the call was made."""
+def answered_run(answer: Answer, began: float, *, is_kept: bool) -> Run:
+    """Return an earlier run as the answer of a call. began: when that was. is_kept: the ledger keeps the call."""
     entry, details, payload = answer
     source = (entry.run, entry.sweep, entry.place)
     facts = {**details.facts, "cached": entry.run}
@@ -69,7 +69,8 @@ def answered_run(answer: Answer, began: float) -> Run:
         key="",
         details=pack(told),
     )
-    recorder.add(hit)
+    if is_kept:
+        recorder.add(hit)
     return recorded_run(msgspec.structs.replace(entry, run=hit.run), told, payload)
 
 
