@@ -218,8 +218,10 @@ def _write(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Payloa
     insert = f"INSERT OR REPLACE INTO entries ({names}) VALUES ({marks})"  # noqa: S608 - texts of this package
     with _transaction(connection):
         for entry, payload in entries:
-            if entry.key:  # a later answer replaces an earlier one
-                connection.execute("UPDATE entries SET key = '' WHERE key = ?", (entry.key,))
+            if entry.key:  # a later answer replaces an earlier one, even if that is written again with late lines
+                connection.execute(
+                    "UPDATE entries SET key = '' WHERE key = ? AND started <= ?", (entry.key, entry.started)
+                )
             if entry.sweep:  # a resumed sweep has another run for a combination that failed
                 connection.execute("DELETE FROM entries WHERE sweep = ? AND place = ?", (entry.sweep, entry.place))
             row = connection.execute(insert, msgspec.structs.astuple(entry)).lastrowid

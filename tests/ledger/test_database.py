@@ -103,6 +103,14 @@ def test_an_entry_replaces_that_of_the_same_run_with_its_rows(database):
     connection.close()
 
 
+def test_an_earlier_run_that_is_written_again_with_late_lines_does_not_replace_a_later_answer(database):
+    earlier, later = _entry(1, key="k"), _entry(2, key="k")
+    for entry in (earlier, later, earlier):
+        database.write([(entry, Payload())])
+
+    assert database.select("key = 'k'", limit=1) == [later]
+
+
 def test_a_resumed_sweep_replaces_the_run_of_a_combination(database):
     failed = Entry(run="hm-00000001", sweep="hs-00000001", place=3, state="failed", details=DETAILS)
     done = Entry(run="hm-00000002", sweep="hs-00000001", place=3, state="done", details=DETAILS)
