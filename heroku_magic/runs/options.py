@@ -190,6 +190,8 @@ class RunOptions:
         check_max_cost(self.max_cost)
         if not self.isolate and not self.warm:
             raise InvalidOptions("isolate=False keeps state on a warm dyno: add warm=True (--warm).")
+        if not self.isolate and self.wants_cache:
+            raise InvalidOptions("--no-isolate keeps state, so its calls cannot be cached: leave out --cache.")
         if self.max_age is not None and not (isinstance(self.max_age, int | float) and self.max_age > 0):
             raise InvalidOptions(f"max_age is {self.max_age!r}: expected seconds.")
         if self.cache is False and (self.refresh or self.max_age is not None):
