@@ -19,6 +19,7 @@ from heroku_magic.deploy.commit import pack_commit, read_commit
 from heroku_magic.deploy.deploy import Deploy
 from heroku_magic.deploy.git_deploy import GitDeploy
 from heroku_magic.errors import DeployRefused, Interrupted, InvalidOptions, NotFound
+from heroku_magic.ledger.folder_hash import note_config_change
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.records import hide_keys
 from heroku_magic.runs.command_mark import run_id
@@ -279,16 +280,21 @@ class ManagedApp(AppConnection):
         Heroku creates a release and restarts the dynos of the formation; one-off dynos are not affected.
         """
         self._config.set(name, value)
-        self._invalidate()
+        self._config_changed()
 
     def unset_config(self, *names: str) -> None:
         """Remove config vars. This creates a release, as `set_config` does."""
         self._config.unset(*names)
-        self._invalidate()
+        self._config_changed()
 
     @property
     def _config(self) -> ConfigVars:
         return ConfigVars(self.client, self.app, self.app_name)
+
+    def _config_changed(self) -> None:
+        if self.settings.worker:
+            note_config_change(self.settings.worker)
+        self._invalidate()
 
     def _invalidate(self) -> None:
         self._catalog.invalidate()

@@ -8,34 +8,68 @@ from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
 
+from heroku_magic.app_files.recipe import Recipe
 from heroku_magic.deploy.archive import included_files
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOTENV = ".env"  # the config vars of a served folder
 SETTLED = 0.1  # seconds after which a change leaves another time of modification, whatever the file system's clock is
 
 _known: dict[str, tuple[tuple[int, ...], str]] = {}  # by path: what identifies a content, and its hash
+_config_changes: dict[str, str] = {}  # by folder
 
 
 def hash_folder(folder: Path, most: int | None = None) -> str:
-    """Return the hash of all files that a dyno sees, with their names; empty if there are more than `most`."""
-    paths = [*islice(included_files(folder), None if most is None else most + 1)]
+    """Return the hash of the files, projects and config vars that a dyno finds; empty for more than `most` files."""
+    paths = [*islice(_paths(folder), None if most is None else most + 1)]
     if most is not None and len(paths) > most:
         return ""
-    total = sha256()
+    total = sha256(_config_stamp(folder).encode())
     for path in sorted(paths):
-        for name, digest in _entries(folder / path, path):
+        for name, digest in _entries(folder / path, path, (Path(os.path.realpath(folder)),)):
             total.update(f"{name}\0{digest}\0".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
-def _entries(file: Path, name: str) -> list[tuple[str, str]]:
-    """Return a file with its hash, or the files of a folder that is linked to."""
-    if file.is_dir():
-        real = Path(os.path.realpath(file))
-        if file.resolve().is_relative_to(Path(os.path.realpath(file.parent))):
-            return [(name, f"link {os.readlink(file)}")]  # noqa: PTH115 - the text itself
-        return [(f"{name}/{path}", _hash_file(real / path)) for path in sorted(included_files(real))]
-    return [(name, _hash_file(file))]
+def note_config_change(folder: Path) -> None:
+    """Remember that the config vars of a served folder were changed; they are in no file."""
+    _config_changes[os.path.realpath(folder)] = token_hex(8)
+
+
+def _paths(folder: Path) -> Iterator[str]:
+    """Yield the paths of an app's files, and of those outside its folder that its requirements name."""
+    yield from (path for path in included_files(folder) if path != DOTENV)
+    recipe, root = Recipe(folder, os.environ), folder.resolve()
+    for path in {*recipe.texts, *recipe.projects}:
+        if path.is_dir() and not path.is_relative_to(root):
+            yield from (str(path / name) for name in included_files(path))
+        elif not path.is_relative_to(root):
+            yield str(path)
+
+
+def _config_stamp(folder: Path) -> str:
+    """Return what changes with the config vars. It does not depend on their values, as these may be secrets."""
+    stamp: tuple[int, ...] = ()
+    with suppress(OSError):
+        stat = (folder / DOTENV).stat()
+        stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return f"{stamp} {_config_changes.get(os.path.realpath(folder))}"
+
+
+def _entries(file: Path, name: str, above: tuple[Path, ...]) -> list[tuple[str, str]]:
+    """Return a file with its hash, or the files of a folder that is linked to. above: folders that have the file."""
+    if not file.is_dir():
+        return [(name, _hash_file(file))]
+    real = Path(os.path.realpath(file))
+    if any(real.is_relative_to(one) or one.is_relative_to(real) for one in above):
+        return [(name, f"link {os.readlink(file)}")]  # noqa: PTH115 - the text itself
+    below = [(real / path, f"{name}/{path}") for path in sorted(included_files(real))]
+    return [entry for one, its_name in below for entry in _entries(one, its_name, (*above, real))]
 
 
 def _hash_file(file: Path) -> str:

@@ -12,10 +12,14 @@ from workers import make_worker
 import heroku_magic
 from heroku_magic import InvalidOptions, Secret, TaskFailed, connect
 from heroku_magic.app.emulator_process import running
+from heroku_magic.app.rerun import rerun
 from heroku_magic.display.job_display import bundle
 from heroku_magic.errors import Unreachable
 from heroku_magic.ledger import location
+from heroku_magic.ledger.folder_hash import hash_folder
+from heroku_magic.ledger.history import find
 from heroku_magic.ledger.recorder import recorder
+from heroku_magic.protocol.values import RawText
 from heroku_magic.text.notifier import notifications_to
 
 TASKS = {
@@ -127,6 +131,87 @@ def test_a_changed_file_of_the_folder_is_another_environment(heroku, folder, led
     assert _cached(heroku.submit("count", {"n": 1}, cache=True)) is None
     helper.unlink()
     assert _cached(heroku.submit("count", {"n": 1}, cache=True)) == first.id
+
+
+def test_config_vars_and_projects_beside_the_folder_are_part_of_the_environment(heroku, folder, ledger_folder):
+    (folder / ".gitignore").write_text(".env\n")
+    library = folder.parent / "library"
+    library.mkdir(exist_ok=True)
+
+    def change_dotenv(number):
+        (folder / ".env").write_text(f"COLOUR=red{number}\n")
+
+    def change_config(number):
+        heroku.set_config("COLOUR", Secret(f"red-{number}")) if number < 2 else heroku.unset_config("COLOUR")
+
+    def change_library(number):
+        (library / "module.py").write_text(f"x = {number}")
+        (folder / "requirements.txt").write_text("# one\n-e ../library\n")
+
+    def change_constraints(number):
+        (folder.parent / "limits.txt").write_text(f"wheel<{number + 90}\n")
+        (folder / "requirements.txt").write_text("-c ../limits.txt\n")
+
+    def change_linked(number):
+        (library / "below").mkdir(exist_ok=True)
+        (library / "below" / "data.txt").write_text(str(number))
+        if not number:
+            (folder.parent / "linked").mkdir()
+            (folder.parent / "linked" / "again").symlink_to(library / "below")
+            (folder / "linked").symlink_to(folder.parent / "linked")
+
+    for change in (change_dotenv, change_config, change_library, change_constraints, change_linked):
+        seen = set()
+        for number in range(3):
+            change(number)
+            seen.add(hash_folder(folder))
+            assert hash_folder(folder) in seen
+        assert len(seen) == 3, change.__name__
+    (folder / "linked").unlink()
+    for name in ("requirements.txt", ".env", ".gitignore"):
+        (folder / name).unlink()
+
+
+def test_a_call_after_a_change_of_a_config_var_runs(heroku, folder, ledger_folder):
+    code = "import os\n[{'colour': os.environ.get('COLOUR', '')}]"
+    colours = []
+    for colour in ("red1", "blue"):
+        heroku.set_config("COLOUR", Secret(colour))
+        for _ in range(2):
+            run = heroku.submit(code=code, cache=True)
+            colours.append((run.result()["colour"][0], "cached" in run.facts()))
+    heroku.unset_config("COLOUR")
+    assert colours == [("red1", False), ("red1", True), ("blue", False), ("blue", True)]
+
+
+def test_a_call_that_finds_the_state_of_others_is_not_cached(heroku, ledger_folder):
+    code = "calls = globals().get('calls', 0) + 1\n[{'calls': calls}]"
+    assert heroku.submit(code=code, warm=True, isolate=False).result()["calls"].tolist() == [1]
+    assert _cached(heroku.submit(code=code, cache=True)) is None
+    for options in ({"cache": True}, {"refresh": True}, {"max_age": 60}):
+        with pytest.raises(InvalidOptions, match="--no-isolate keeps state, so its calls cannot be cached"):
+            heroku.submit(code=code, warm=True, isolate=False, **options)
+
+
+def test_a_repeated_function_with_other_arguments_does_not_answer_the_first_call(heroku, ledger_folder):
+    def add(a, b):
+        return a + b
+
+    first = heroku.submit(code=add, parameters={"a": 1, "b": 2})
+    first.wait()
+    changed = rerun(heroku, find(-1), {"b": RawText("10")}, {})
+    assert changed.result() is not None
+    again = heroku.submit(code=add, parameters={"a": 1, "b": 2}, cache=True)
+    assert (again.parts[0].rows, _cached(again)) == ([{"value": 3}], first.id)
+    assert _cached(heroku.submit(code=add, parameters={"a": 1, "b": 10}, cache=True)) == changed.id
+    assert heroku_magic.history()["parameters"].tolist()[-2:] == [{"a": 1, "b": 10}, {"a": 1, "b": 2}]
+
+
+def test_an_answer_is_left_out_of_the_history_on_request(heroku, ledger_folder):
+    first = heroku.submit("count", cache=True)
+    first.wait()
+    assert _cached(heroku.submit("count", cache=True, history=False)) == first.id
+    assert heroku_magic.history()["run"].tolist() == [first.id]
 
 
 def test_refresh_replaces_no_cache_keeps_out_and_max_age_limits(heroku, ledger_folder):

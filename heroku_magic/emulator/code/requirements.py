@@ -1,7 +1,4 @@
-"""Everything that an app's environment is made from: requirements.txt, what it includes, and local projects.
-
-https://pip.pypa.io/en/stable/reference/requirements-file-format/
-"""
+"""Names an app's environment by everything that it is made from."""
 
 from __future__ import annotations
 
@@ -9,11 +6,9 @@ import hashlib
 import os
 import re
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from heroku_magic.app_files import requirements
+from heroku_magic.app_files.recipe import Recipe
 from heroku_magic.emulator.code import installer
 from heroku_magic.emulator.code.source_tree import SourceTree, stamp
 
@@ -23,35 +18,11 @@ if TYPE_CHECKING:
 
     from heroku_magic.emulator.code.source_tree import Files, Stamp
 
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_NAMED = re.compile(r"[\w.-]+\s*(?:\[[^]]*\])?\s*@\s*")
-_EXTRAS = re.compile(r"\[[^]]*\]$")
 # An editable project's modules are read where they are: only what its build reads counts.
 _BUILD_FILES = re.compile(
     r".*\.(toml|cfg|in|txt|c|cc|cpp|cxx|h|hpp|pyx|pxd|pyi|rs|f|f90|build)|(.*/)?(setup|__init__|__about__|_?version|"
     r"hatch_build|build)\.py|(.*/)?(README|LICENSE|CMakeLists)[^/]*"
 )
-
-
-@dataclass
-class Recipe:
-    """What an environment is made from.
-
-    texts: requirements and constraints by path. projects: local folders and archives; True: editable.
-    """
-
-    texts: dict[Path, bytes] = field(default_factory=dict)
-    projects: dict[Path, bool] = field(default_factory=dict)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to install."""
-        return not any(line for text in self.texts.values() for line in _lines(text))
-
-    @property
-    def count(self) -> int:
-        """How many requirements it has, without what they require themselves."""
-        return sum(line.option in {"", "e"} for text in self.texts.values() for line in _lines(text))
 
 
 class Requirements:
@@ -64,9 +35,7 @@ class Requirements:
 
     def recipe(self) -> Recipe:
         """Return what the environment is made from now."""
-        recipe = Recipe()
-        self._read(self._folder / "requirements.txt", recipe)
-        return recipe
+        return Recipe(self._folder, installer.variables())
 
     def key(self) -> str:
         """Return a name that changes with anything that the environment is made from."""
@@ -87,32 +56,6 @@ class Requirements:
     def _name(self, path: Path) -> str:
         """Return a path that is the same for every copy of the app."""
         return os.path.relpath(path, self._folder.resolve())
-
-    def _read(self, file: Path, recipe: Recipe) -> None:
-        file = file.resolve()
-        if file in recipe.texts:
-            return
-        try:
-            text = recipe.texts[file] = file.read_bytes()
-        except OSError:
-            return
-        for line in _lines(text):
-            if line.option in {"r", "c"}:
-                self._read(file.parent / line.value, recipe)
-            elif path := self._local(line.value if line.option else line.text, is_path=bool(line.option)):
-                recipe.projects[path] = recipe.projects.get(path, True) and line.option == "e"
-
-    def _local(self, requirement: str, *, is_path: bool) -> Path | None:
-        """Return the folder or archive that a requirement names, or None."""
-        text = re.split(r"\s*;\s|\s+--?[a-z]", requirement.strip("\"'"))[0]
-        url = _NAMED.sub("", text, count=1)
-        if url.startswith("file:"):
-            text, is_path = unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", url).partition("#")[0]), True
-        text = _EXTRAS.sub("", text.strip())
-        if not (is_path or "/" in text or text.startswith(".") or text.endswith((".whl", ".zip", ".gz", ".bz2"))):
-            return None
-        path = (self._folder / text).resolve()
-        return path if path.exists() else None
 
     def _project(self, path: Path, *, is_editable: bool) -> Iterator[str]:
         """Yield a line for each file of a project, or for an archive."""
@@ -141,11 +84,3 @@ class Requirements:
                 content = b""
             self._digests[path] = (found, hashlib.sha256(content).hexdigest())
         return self._digests[path][1]
-
-
-def _lines(data: bytes) -> Iterator[requirements.RequirementLine]:
-    """Yield the lines with variables replaced."""
-    return requirements.lines(
-        requirements.decoded(data),
-        lambda line: _VARIABLE.sub(lambda match: installer.variables().get(match[1]) or match[0], line),
-    )
