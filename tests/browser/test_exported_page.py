@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -289,6 +291,108 @@ def test_a_run_survives_faults_of_the_platform(open_page, faults):
     assert status(page).startswith("✓ exit 0 · 30 rows verified · run.")
     assert [line.split(",")[0] for line in csv(page).splitlines()[1:]] == [str(number) for number in range(30)]
     assert page.get_by_role("log").inner_text().count("point 7\n") == (2 if faults == "double-lines" else 1)
+
+
+@pytest.fixture
+def platform(web_page, pages):
+    """Open a page whose requests a function answers with (status, answer); return its page and the requests."""
+    requested = []
+
+    def begin(answer, name="plain.html"):
+        def handle(route):
+            request = route.request
+            path = urlsplit(request.url).path.removeprefix("/apps/demo")
+            requested.append((request.method, path))
+            status, body = answer(request.method, path)
+            text = body if isinstance(body, str) else json.dumps(body)
+            route.fulfill(status=status, body=text, headers={"Access-Control-Allow-Origin": "*"})
+
+        page = web_page.page
+        page.add_init_script(
+            "{ const wait = setTimeout; globalThis.setTimeout = (call, time) => wait(call, time / 50); }"
+        )
+        page.route("http://127.0.0.1:9/**", handle)
+        page.goto(f"{pages.origin}/{name}?api-url=http://127.0.0.1:9")
+        page.get_by_label("App").fill("demo")
+        page.get_by_label("Key").fill("a-key-of-the-account")
+        run(page)
+        return page
+
+    begin.requested = requested
+    return begin
+
+
+DYNO = {"name": "run.7", "command": "plain"}
+STOP = ("POST", "/dynos/run.7/actions/stop")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "sentence"),
+    [
+        (200, "The dyno run.7 was stopped."),
+        (404, None),
+        (403, "The dyno run.7 could not be stopped. It ends by itself after 10 min at the latest."),
+    ],
+)
+def test_a_dyno_whose_log_cannot_be_read_is_stopped_or_named(platform, refusal, sentence):
+    answers = {"/dynos": (201, DYNO), "/log-sessions": (403, {"message": "no logs for a-key-of-the-account"})}
+    page = platform(lambda _, path: answers.get(path, (refusal, {})))
+    assert alert(page).split("\n\n") == [
+        "This key may not do this: no logs for ***", *([sentence] if sentence else []),
+    ]  # fmt: skip
+    assert platform.requested.count(STOP) == 1
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_known"), [((200, []), True), ((403, {}), False), ((200, "{"), False), ((200, "[]\n<p>"), False)]
+)
+def test_a_dyno_that_may_have_started_is_mentioned(platform, listed, is_known):
+    page = platform(lambda method, _: (201, "{") if method == "POST" else listed)
+    assert status(page).startswith("✗ did not start · " if is_known else "✗ start unknown · ")
+    unknown = "A dyno may have started all the same. It ends by itself after 10 min at the latest."
+    assert alert(page).split("\n\n") == [
+        "The answer about the new dyno cannot be read.", *([] if is_known else [unknown]),
+    ]  # fmt: skip
+    assert platform.requested.count(("POST", "/dynos")) == 1
+
+
+def log_of(*messages):
+    return "".join(f"2026-01-02T03:04:05.{number:06}+00:00 {one}\n" for number, one in enumerate(messages))
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        (["heroku[run.7]: Starting process with command `plain`", 'app[run.7]: {"i": 2}'], "Heroku ran the task twice"),
+        (["heroku[logplex]: Error L10 (output buffer overflow): 5 messages dropped"], "lines of the log were lost"),
+        (["app[run.7]: Error L10 is what the task prints"], None),
+    ],
+)
+def test_printed_rows_that_may_be_wrong_are_not_trusted(platform, messages, reason):
+    start, row, end = (
+        "heroku[run.7]: Starting process with command `plain`",
+        'app[run.7]: {"i": 1}',
+        "heroku[run.7]: Process exited with status 0",
+    )
+    answers = {
+        "/dynos": (201, DYNO), "/log-sessions": (201, {"logplex_url": "http://127.0.0.1:9/log"}),
+        "/log": (200, log_of(start, row, *messages, end)),
+    }  # fmt: skip
+    page = platform(lambda _, path: answers.get(path, (404, {})))
+    assert alert(page).startswith(f"The rows cannot be trusted: {reason}") if reason else alert(page) == ""
+    assert status(page).startswith("✗ exit 0" if reason else "✓ exit 0 · 1 row, not verified")
+
+
+def test_a_log_shows_no_key_and_no_hidden_marks(platform):
+    answers = {
+        "/dynos": (201, DYNO), "/log-sessions": (201, {"logplex_url": "http://127.0.0.1:9/log"}),
+        "/log": (200, log_of(
+            f"app[run.7]: RUN_KEY=hm-0123abcd:{'5' * 64}", "app[run.7]: a\u202eb a-key-of-the-account",
+            "heroku[run.7]: Process exited with status 0",
+        )),
+    }  # fmt: skip
+    page = platform(lambda _, path: answers.get(path, (404, {})))
+    assert page.get_by_role("log").inner_text() == "RUN_KEY=hm-0123abcd:***\na\\u202eb ***"
 
 
 def put_faults(heroku, values):

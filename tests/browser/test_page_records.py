@@ -145,6 +145,59 @@ def test_a_file_arrives_in_parts_under_a_name_without_folders(decode):
     )
 
 
+def test_names_that_every_object_has_are_names_like_others(decode):
+    rows = '[{"constructor": 1, "__proto__": {"x": 2}}, {"toString": "a", "\\u0000n": 3}]'
+    assert decode(task(("rows", rows), rows=2))["csv"] == [
+        "constructor,__proto__,toString,\0n", '1,"{""x"":2}",,', ",,a,3",
+    ]  # fmt: skip
+    assert decode(['{"valueOf": 1}', '{"i": 2}'])["csv"] == ["valueOf,i", "1,", ",2"]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        ("rows", [None]), ("rows", ["text"]), ("rows", {"i": 1}), ("rows", "[" * 9000 + "]" * 9000), ("metric", {"name": "m", "value": "high"}),
+        ("progress", {"done": "half", "total": 2}), ("failure", {"type": "E", "message": "m", "frames": "none"}),
+        ("failure", {"type": "E"}), ("file", {"name": 7, "part": 0, "parts": 1, "size": 0}),
+        ("table", packed({"rows": 10**9, "columns": [], "sizes": []})), ("table", packed({"rows": -1, "columns": [], "sizes": []})),
+        ("table", packed({"rows": 1, "columns": [{"name": "a", "coding": "numbers", "dtype": "datetime64[years]", "numbers": "int64"}], "sizes": [8]}, bytes(8))),
+        ("table", packed({"rows": 1, "columns": [{"name": "a", "coding": "numbers", "dtype": "int8", "numbers": "constructor"}], "sizes": [1]}, b"1")),
+        ("table", packed({"rows": 1, "columns": [{"name": "a", "coding": "json"}] * 2, "sizes": [3, 3]}, b"[1][2]")),
+    ],
+)  # fmt: skip
+def test_a_signed_record_that_cannot_be_shown_is_damaged(decode, damaged):
+    assert decode(task(damaged))["problem"] == "records 1 cannot be read"
+
+
+def test_numbers_beyond_those_of_javascript_are_progress_and_metrics_too(decode):
+    found = decode(task(("progress", {"done": 1, "total": 2**60}), ("metric", {"name": "m", "value": 2**60})))
+    assert found["problem"] == ""
+
+
+def test_printed_rows_that_are_lost_are_reported(decode):
+    cut = '{"text": "' + "x" * 9990
+    assert decode(['{"i": 1}', cut, "{no row}"])["problem"] == (
+        "1 of them were cut, because a log line holds at most 10,000 bytes"
+    )
+    nested = '{"a": ' + "[" * 4900 + "]" * 4900 + "}"
+    assert decode([nested, '{"i": 1}'])["problem"] == "1 of the printed rows have too many levels"
+
+
+def test_what_a_page_shows_escapes_the_marks_that_a_notebook_escapes(decode, web_page):
+    from heroku_magic.text.sanitize import escape
+
+    decode([])
+    text = "a\u202eb\U000e0041\x9b\n\t\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
+    script = """async text => {
+      const { clean } = await import("/results.js");
+      const codes = Array.from({ length: 0x110000 }, (_, code) => code);
+      return [codes.filter(code => clean(String.fromCodePoint(code)) !== String.fromCodePoint(code)), clean(text)];
+    }"""
+    assert web_page.page.evaluate(script, text) == [
+        [code for code in range(0x110000) if escape(chr(code)) != chr(code)], escape(text),
+    ]  # fmt: skip
+
+
 TABLE = """
 import sys, numpy as np, pandas as pd
 sys.path.insert(0, %r)
@@ -158,7 +211,7 @@ f = pd.DataFrame({
     "o": pd.to_datetime(["2024-07-01"] * 3).tz_localize("UTC").tz_convert("+05:30"),
     "d": pd.to_timedelta([90061.25, -1, None], unit="s").astype("timedelta64[ms]"), "p": pd.PeriodIndex(["2024-02", "1969-12", "2024-03"], freq="M"),
     "q": pd.PeriodIndex(["2024Q2", "1969Q4", "1970Q1"], freq="Q"), "c": pd.Categorical(["x", None, "y"]),
-    "s": ["a", None, "b,c"], (1, "k"): [1, 2, 3], 5: [1, 2, 3], pd.Interval(0, 1): [1, 2, 3],
+    "s": ["a", None, "b,c"], (1, "k"): [1, 2, 3], 5: [1, 2, 3], "5": [4, 5, 6], pd.Interval(0, 1): [1, 2, 3],
 })
 sender = heroku_task._Sender(%r)
 sender.start("t", None)
@@ -177,8 +230,8 @@ def test_a_dataframe_arrives_with_its_values(decode):
 
     assert found["problem"] == ""
     assert found["csv"] == [
-        'i8,u64,f32,f16,f64,b,n,nb,t,z,o,d,p,q,c,s,"(1, k)",5,"(0, 1]"',
-        "1,18446744073709551615,0.1,0.5,0.1,true,1,true,2024-01-31 12:00:00.500000000,2024-07-01 00:00:00+02:00,2024-07-01 05:30:00+05:30,1 days 01:01:01.250,2024-02,2024Q2,x,a,1,1,1",
-        "-2,0,NaN,65504,1e+300,false,,,,2024-01-01 00:00:00+01:00,2024-07-01 05:30:00+05:30,-1 days 23:59:59,1969-12,1969Q4,,,2,2,2",
-        '3,1,2,5.9605e-8,Infinity,true,1152921504606846976,false,1969-12-31 23:59:59,,2024-07-01 05:30:00+05:30,,2024-03,1970Q1,y,"b,c",3,3,3',
+        'i8,u64,f32,f16,f64,b,n,nb,t,z,o,d,p,q,c,s,"(1, k)",5,5,"(0, 1]"',
+        "1,18446744073709551615,0.1,0.5,0.1,true,1,true,2024-01-31 12:00:00.500000000,2024-07-01 00:00:00+02:00,2024-07-01 05:30:00+05:30,1 days 01:01:01.250,2024-02,2024Q2,x,a,1,1,4,1",
+        "-2,0,NaN,65504,1e+300,false,,,,2024-01-01 00:00:00+01:00,2024-07-01 05:30:00+05:30,-1 days 23:59:59,1969-12,1969Q4,,,2,2,5,2",
+        '3,1,2,5.9605e-8,Infinity,true,1152921504606846976,false,1969-12-31 23:59:59,,2024-07-01 05:30:00+05:30,,2024-03,1970Q1,y,"b,c",3,3,6,3',
     ]

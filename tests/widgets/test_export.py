@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from base64 import b64encode
 from hashlib import sha256
@@ -16,9 +17,12 @@ import pytest
 from heroku_magic import export_form
 from heroku_magic.accounts.settings import Settings
 from heroku_magic.errors import InvalidOptions, InvalidParameters, SettingsError
+from heroku_magic.protocol import decoder, process
 from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.protocol.records import RUN_ID
 from heroku_magic.protocol.task import Task
-from heroku_magic.protocol.values import RawText
+from heroku_magic.protocol.values import MAX_ENV_BYTES, RawText
+from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.text.secret import Secret
 from heroku_magic.widgets.create import Budget
 from heroku_magic.widgets.export import message
@@ -165,6 +169,24 @@ def test_modules_share_no_name_and_each_follows_what_it_imports():
         names += re.findall(r"^(?:export )?(?:async )?(?:function\*? |class |const |let )(\w+)", source, re.MULTILINE)
     assert len(names) == len({*names})
     assert {path.stem for path in folder.glob("*.js")} == {*MODULES}
+
+
+def test_the_program_has_the_constants_of_the_protocol():
+    folder = Path(__file__).resolve().parents[2] / "heroku_magic" / "widgets" / "templates" / "page"
+    records, fields = (folder / "records.js").read_text(), (folder / "fields.js").read_text()
+
+    def number(name, source=records):
+        return math.prod(map(int, re.search(rf"const {name} = ([\d_* ]+);", source)[1].split("*")))
+
+    assert f"const RECORD = /{decoder._RECORD.pattern}/sy;" in records
+    assert f"const NEWER = /{decoder._NEWER.pattern}/;" in records
+    assert number("MOST_BYTES_OF_LINE") == decoder.MAX_LINE_BYTES
+    assert number("MOST_BYTES_OF_RECORD") == process.MAX_RECORD_BYTES
+    assert number("MOST_BYTES_OF_FILES") == process.MAX_FILE_BYTES
+    assert number("MOST_BYTES", fields) == MAX_ENV_BYTES
+    assert f'"{STARTING}"' in (folder / "run.js").read_text()
+    assert re.fullmatch(RUN_ID, "hm-0123abcd")
+    assert f"({RUN_ID}):" in (folder / "page.js").read_text()
 
 
 def test_a_file_is_replaced_only_by_force(export, elsewhere):

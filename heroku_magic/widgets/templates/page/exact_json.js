@@ -1,6 +1,7 @@
 // Reads JSON as Python's json module writes it: with NaN and Infinity, and with whole numbers of any length.
 
-const TOKEN = /"(?:[^"\\]|\\.)*"|-?Infinity|NaN|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+// A name, which a colon follows, stays as it is.
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"(?:\s*:)?|-?Infinity|NaN|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 // Marks a text that stands for a number; a text that begins with it already gets one more.
 const MARK = "\0";
 
@@ -9,7 +10,7 @@ export function parseJson(text) {
 }
 
 function quote(token) {
-  if (token.startsWith('"')) return token.startsWith('"\\u0000') ? `"\\u0000${token.slice(1)}` : token;
+  if (token.startsWith('"')) return token.startsWith('"\\u0000') && !token.endsWith(":") ? `"\\u0000${token.slice(1)}` : token;
   const isExact = Number.isFinite(Number(token)) && (/[.eE]/.test(token) || Number.isSafeInteger(Number(token)));
   return isExact ? token : `"\\u0000${token}"`;
 }

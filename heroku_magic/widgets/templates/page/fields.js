@@ -6,7 +6,7 @@ const MOST_BYTES = 32 * 1024;
 
 // Returns the variables and the sentences about what is wrong, by the number of the field. shortestSecret: its length.
 export function readFields(fields, form, shortestSecret) {
-  const env = {};
+  const env = Object.create(null); // a parameter may have the name of something that every object has
   const faults = new Map();
   for (const field of fields) {
     try {
@@ -98,8 +98,8 @@ function isMultiple(value, step) {
 function fitsItems(value, schema) {
   if (Array.isArray(value)) return value.every(item => fits(item, schema.items));
   if (typeof value !== "object" || value === null) return true;
-  const known = schema.properties ?? {};
-  return Object.entries(value).every(([name, item]) => fits(item, known[name] ?? schema.additionalProperties));
+  const known = new Map(Object.entries(schema.properties ?? {}));
+  return Object.entries(value).every(([name, item]) => fits(item, known.get(name) ?? schema.additionalProperties));
 }
 
 // Adds the rows of a task that declares no parameters; reserved: patterns of names that name no parameter.

@@ -3,12 +3,12 @@
 import { parseJson } from "./exact_json.js";
 import { readFields, readRows } from "./fields.js";
 import { Platform } from "./platform.js";
-import { csvOf, drawFailure, drawFile, drawTable, link, make } from "./results.js";
+import { clean, csvOf, drawFailure, drawFile, drawTable, link, make } from "./results.js";
 import { Run } from "./run.js";
 
 const LOCAL = /^http:\/\/(?:127\.0\.0\.1|localhost):([1-9]\d{0,4})$/;
 const SGR = /\x1b\[[0-9;]*m/g;
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
+const RUN_KEY = /(hm-[0-9a-f]{8}):[0-9a-f]{64}/gi;
 const SHOWN_LINES = 1000;
 const FRAME = 100; // milliseconds between two drawings
 
@@ -69,9 +69,10 @@ function showFaults(faults) {
 
 function secretMask(env) {
   const names = fields.filter(field => field.control === "secret").map(field => field.name);
-  const secrets = [element("key").value.trim(), ...names.map(name => env[name])];
-  const hidden = secrets.filter(text => text?.length >= shortestSecret).sort((a, b) => b.length - a.length);
-  return text => hidden.reduce((masked, secret) => masked.replaceAll(secret, "***"), text);
+  const secrets = [element("key").value.trim(), ...names.map(name => env[name])].filter(text => text?.length >= shortestSecret);
+  const asJson = secrets.map(text => JSON.stringify(text).slice(1, -1));
+  const hidden = [...secrets, ...asJson].sort((a, b) => b.length - a.length);
+  return text => hidden.reduce((masked, secret) => masked.replaceAll(secret, "***"), text).replace(RUN_KEY, "$1:***");
 }
 
 function start() {
@@ -81,6 +82,7 @@ function start() {
   mask = secretMask(env);
   element("error").replaceChildren();
   element("log").replaceChildren();
+  for (const one of element("result").querySelectorAll("a, img")) URL.revokeObjectURL(one.href || one.src);
   element("result").replaceChildren();
   element("output").hidden = false;
   drawnRows = -1;
@@ -119,8 +121,12 @@ function draw() {
   element("status").textContent = statusLine();
   drawProgress(isBusy);
   drawLog();
-  if (run.rowCount !== drawnRows && (drawnRows < 100 || !isBusy)) drawRows();
-  if (!isBusy) drawEnd();
+  try {
+    if (run.rowCount !== drawnRows && (drawnRows < 100 || !isBusy)) drawRows();
+    if (!isBusy) drawEnd();
+  } catch (error) {
+    element("error").replaceChildren(make("p", mask(`The result cannot be shown: ${error.message}`)));
+  }
 }
 
 function statusLine() {
@@ -133,19 +139,19 @@ function statusLine() {
   const exit = run.status === null ? "exit status unknown" : `exit ${run.status}`;
   const isVerified = run.decoder?.isComplete && !run.decoder.problem ? " verified" : run.rowCount ? ", not verified" : "";
   const isTable = run.decoder?.parts.length;
-  return [`${mark} ${run.dyno ? exit : "did not start"}`, isTable && rows + isVerified, name, seconds].filter(Boolean).join(" · ");
+  return [`${mark} ${run.dyno ? exit : run.mayRun ? "start unknown" : "did not start"}`, isTable && rows + isVerified, name, seconds].filter(Boolean).join(" · ");
 }
 
 function drawProgress(isBusy) {
   const { done, total, text } = run.decoder?.progress ?? {};
-  const metrics = [...(run.decoder?.metrics ?? [])].map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
+  const metrics = [...(run.decoder?.metrics ?? [])].map(([name, value]) => `${name} ${Number(Number(value).toPrecision(6))}`);
   const bar = element("progress");
   bar.hidden = !isBusy || done === undefined;
-  bar.max = total || 1;
-  if (total) bar.value = done;
+  bar.max = Number(total) || 1;
+  if (total) bar.value = Number(done);
   else bar.removeAttribute("value");
   const counted = bar.hidden ? "" : `${done}${total ? `/${total}` : ""} ${text ?? ""}`;
-  element("counted").textContent = mask([counted.trim(), ...metrics].filter(Boolean).join(" · "));
+  element("counted").textContent = clean(mask([counted.trim(), ...metrics].filter(Boolean).join(" · ")));
 }
 
 // A line shows what a terminal shows of it: what follows the last carriage return, here without colours.
@@ -153,7 +159,7 @@ function drawLog() {
   const box = element("log");
   const isAtEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 4;
   const texts = run.lines.slice(-SHOWN_LINES).map(line => line.replace(/\r+$/, "").split("\r").at(-1).replace(SGR, ""));
-  box.textContent = texts.join("\n").replace(CONTROL, one => (one === "\n" ? one : `\\x${one.charCodeAt(0).toString(16).padStart(2, "0")}`));
+  box.textContent = texts.map(clean).join("\n");
   box.hidden = !run.lines.length;
   if (isAtEnd) box.scrollTop = box.scrollHeight;
 }
@@ -169,7 +175,7 @@ function drawRows() {
 function drawEnd() {
   const { decoder } = run;
   const links = decoder?.parts.length ? [link("Download CSV", `${task.name}.csv`, csvOf(decoder.parts, mask), "text/csv")] : [];
-  const files = [...(decoder?.files ?? [])].map(([name, content]) => drawFile(name, content));
+  const files = [...(decoder?.files ?? [])].map(([name, content]) => drawFile(mask(name), content));
   element("result").replaceChildren(...links, ...files);
   element("error").replaceChildren(...sentences().map(text => make("p", text)));
   if (decoder?.failure) element("error").append(drawFailure(decoder.failure, mask));

@@ -5,6 +5,8 @@
 const LINE = /^(\S+) ([\w-]+)\[([^\]\s]*)\]: ?(.*)$/s;
 const BACKLOG = 1500;
 const ATTEMPTS = 4;
+const LONGEST_ANSWER = 40_000; // milliseconds; Heroku's router gives up after 30 s
+const LONGEST_BACKLOG = 60_000; // milliseconds that it may take
 const QUIET = 20_000; // milliseconds without a byte after which a dyno is looked for
 export const pause = milliseconds => new Promise(resolve => setTimeout(resolve, milliseconds));
 
@@ -26,8 +28,10 @@ export class Platform {
     Object.assign(this, { url, app, key, sessions: 0 });
   }
 
-  createDyno(body) {
-    return this.send("POST", "/dynos", body);
+  async createDyno(body) {
+    const dyno = await this.send("POST", "/dynos", body);
+    if (!dyno.name) throw new ApiError("The answer about the new dyno cannot be read.");
+    return dyno;
   }
 
   listDynos() {
@@ -36,7 +40,8 @@ export class Platform {
 
   // keepalive: the request goes on when the page is closed.
   stopDyno(name, { keepalive = false } = {}) {
-    return this.send("POST", `/dynos/${name}/actions/stop`, undefined, { keepalive });
+    const path = `/dynos/${name}/actions/stop`;
+    return keepalive ? this.send("POST", path, undefined, { keepalive }) : this.sendRepeatedly("POST", path);
   }
 
   async isGone(name) {
@@ -61,6 +66,7 @@ export class Platform {
       cache: "no-store",
       credentials: "omit",
       referrerPolicy: "no-referrer",
+      signal: AbortSignal.timeout(LONGEST_ANSWER),
       ...options,
     };
     const response = await fetch(`${this.url}/apps/${encodeURIComponent(this.app)}${path}`, request).catch(() => {
@@ -119,7 +125,7 @@ export class Platform {
 
   async readBacklog(dyno) {
     const lines = [];
-    for await (const some of this.readSession(dyno, { tail: false })) lines.push(...some);
+    for await (const some of this.readSession(dyno, { tail: false, signal: AbortSignal.timeout(LONGEST_BACKLOG) })) lines.push(...some);
     return lines;
   }
 

@@ -10,6 +10,18 @@ const NEWER = /@hm([2-9]|[1-9][0-9]{1,3}) [0-9a-f]{8} [0-9]{1,12} /;
 const MOST_BYTES_OF_RECORD = 64_000_000;
 const MOST_BYTES_OF_RESULT = 400_000_000;
 const MOST_BYTES_OF_FILES = 5_000_000;
+const MOST_BYTES_OF_LINE = 10_000; // Logplex cuts longer lines: https://devcenter.heroku.com/articles/limits#dynos
+const isText = value => typeof value === "string";
+const isNumber = value => ["number", "bigint"].includes(typeof value);
+const isFrame = ({ file, line, source = [] }) => isText(file) && isNumber(line) && Array.isArray(source) && source.every(Array.isArray);
+// What a record of a kind must contain.
+const SHAPES = new Map([
+  ["rows", rows => Array.isArray(rows) && rows.every(row => typeof row === "object" && row !== null && !Array.isArray(row))],
+  ["progress", ({ done, total, text }) => isNumber(done) && isNumber(total ?? 0) && isText(text ?? "")],
+  ["metric", ({ name, value }) => isText(name) && isNumber(value)],
+  ["failure", ({ type, message, frames = [] }) => isText(type) && isText(message) && Array.isArray(frames) && frames.every(isFrame)],
+  ["end", ({ status, rows, checksum }) => Number.isInteger(status) && Number.isInteger(rows) && isText(checksum)],
+]);
 
 export class RunKey {
   // A public id and a secret key, as the dyno receives them in RUN_KEY.
@@ -30,15 +42,16 @@ export class RunKey {
 
 export class RecordDecoder {
   // joins: several processes make one result, as of `a && b`; otherwise it comes from exactly one of them.
+  // doubt: why the result cannot be trusted whatever its records are, if the reader of the log knows a reason.
   constructor(key, { joins }) {
-    Object.assign(this, { key, joins, processes: new Map(), plainRows: [], newerVersion: "" });
+    Object.assign(this, { key, joins, processes: new Map(), plain: new PlainRows(), newerVersion: "", doubt: "" });
   }
 
   // Takes a message of the log, and returns what of it is text; null if all of it is a record.
   async feed(message) {
     const found = await this.find(message);
     if (!found) {
-      this.addPlainRow(message);
+      if (!this.isSigned) this.plain.feed(message.trim());
       return message;
     }
     const [, nonce, number, kind, mac, payload] = found;
@@ -57,16 +70,6 @@ export class RecordDecoder {
     return null;
   }
 
-  // A printed JSON object is a row, until the first record arrives. It is neither signed nor counted.
-  addPlainRow(message) {
-    if (this.processes.size || !message.trim().startsWith("{")) return;
-    try {
-      this.plainRows.push(parseJson(message));
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-    }
-  }
-
   get chosen() {
     const all = [...this.processes.values()];
     if (this.joins) return all;
@@ -82,7 +85,7 @@ export class RecordDecoder {
   }
 
   get parts() {
-    return this.isSigned ? this.chosen.flatMap(one => one.parts) : this.plainRows.length ? [this.plainRows] : [];
+    return this.isSigned ? this.chosen.flatMap(one => one.parts) : this.plain.rows.length ? [this.plain.rows] : [];
   }
 
   get status() {
@@ -108,8 +111,32 @@ export class RecordDecoder {
 
   // What is wrong with the result of a finished task; empty if nothing is.
   get problem() {
+    if (this.doubt) return this.doubt;
     if (!this.isSigned && this.newerVersion) return `the task uses version ${this.newerVersion} of the protocol`;
+    if (!this.isSigned) return this.plain.problem;
     return this.chosen.map(one => one.problem).find(Boolean) ?? "";
+  }
+}
+
+// Printed JSON objects are rows, until the first record arrives. They are neither signed nor counted.
+export class PlainRows {
+  rows = [];
+  cutLines = 0;
+  unreadable = 0;
+
+  feed(text) {
+    if (!text.startsWith("{")) return;
+    try {
+      this.rows.push(parseJson(text));
+    } catch (error) {
+      if (error instanceof RangeError) this.unreadable++; // its levels are too many
+      else this.cutLines += new Blob([text]).size >= MOST_BYTES_OF_LINE;
+    }
+  }
+
+  get problem() {
+    if (this.cutLines) return `${this.cutLines} of them were cut, because a log line holds at most 10,000 bytes`;
+    return this.unreadable ? `${this.unreadable} of the printed rows have too many levels` : "";
   }
 }
 
@@ -157,9 +184,10 @@ class HelperProcess {
 
   async read(kind, payload) {
     const { data, body } = await unpack(payload);
+    if (SHAPES.get(kind)?.(data) === false) throw new Error("the record lacks what it must contain");
     this.bytes += payload.length + body.length;
     if (this.bytes > MOST_BYTES_OF_RESULT) throw new Error("the result is too large");
-    if (kind === "rows") this.parts.push(rowsOf(data));
+    if (kind === "rows") this.parts.push(data);
     if (kind === "table") this.parts.push(readTable(data, body));
     if (kind === "file") this.addFile(data, body);
     if (kind === "metric") this.metrics.set(data.name, data.value);
@@ -207,11 +235,6 @@ class HelperProcess {
 // A part of a result is a list of rows, or a table of columns.
 export function countRows(part) {
   return Array.isArray(part) ? part.length : part.rows;
-}
-
-function rowsOf(data) {
-  if (!Array.isArray(data)) throw new Error("rows are a list");
-  return data;
 }
 
 // A payload is JSON, or Base64 of zlib of JSON, a newline and further bytes.

@@ -3,15 +3,35 @@
 import { writeJson } from "./exact_json.js";
 
 const SHOWN_ROWS = 100;
-const PICTURES = { png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg", gif: "image/gif", webp: "image/webp", svg: "image/svg+xml" };
+const PICTURES = new Map([
+  ["png", "image/png"], ["jpg", "image/jpeg"], ["jpeg", "image/jpeg"], ["gif", "image/gif"], ["webp", "image/webp"],
+  ["svg", "image/svg+xml"],
+]);
 
-// Yields the column names, then the values of each row; a value that is missing is null.
+// What may reorder or hide what a reader sees, as the notebook shows it: an escape each.
+const HOSTILE = new RegExp(
+  "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\p{Cs}\\ufffe\\uffff\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5" +
+    "\\u180b-\\u180f\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff9-\\ufffb\\u{1bca0}-\\u{1bca3}" +
+    "\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]",
+  "gu",
+);
+
+export function clean(text) {
+  return text.replace(HOSTILE, one => {
+    const code = one.codePointAt(0);
+    const hex = code.toString(16);
+    return code > 0xffff ? `\\U${hex.padStart(8, "0")}` : code > 0xff ? `\\u${hex.padStart(4, "0")}` : `\\x${hex.padStart(2, "0")}`;
+  });
+}
+
+// Yields the titles of the columns, then the values of each row; a value that is missing is null.
 export function* tableOf(parts) {
-  const names = [...new Set(parts.flatMap(namesOf))];
-  yield names;
+  const titles = new Map(parts.flatMap(titlesOf));
+  const names = [...titles.keys()];
+  yield [...titles.values()];
   for (const part of parts) {
     if (Array.isArray(part)) {
-      for (const row of part) yield names.map(name => row[name] ?? null);
+      for (const row of part) yield names.map(name => (Object.hasOwn(row, name) ? row[name] : null));
     } else {
       const columns = names.map(name => part.columns.find(column => column.name === name)?.value ?? (() => null));
       for (let row = 0; row < part.rows; row++) yield columns.map(value => value(row) ?? null);
@@ -19,8 +39,10 @@ export function* tableOf(parts) {
   }
 }
 
-function namesOf(part) {
-  return Array.isArray(part) ? [...new Set(part.flatMap(row => Object.keys(row)))] : part.columns.map(one => one.name);
+// Names that differ may have one title, as the labels 5 and "5" do.
+function titlesOf(part) {
+  if (!Array.isArray(part)) return part.columns.map(({ name, title }) => [name, title]);
+  return [...new Set(part.flatMap(row => Object.keys(row)))].map(name => [name, name]);
 }
 
 export function show(value) {
@@ -67,7 +89,7 @@ function drawRow(values, tag, mask) {
 }
 
 export function drawFile(name, content) {
-  const kind = PICTURES[name.split(".").at(-1).toLowerCase()];
+  const kind = PICTURES.get(name.split(".").at(-1).toLowerCase());
   const figure = make("figure");
   if (kind) {
     const picture = make("img");
@@ -99,6 +121,6 @@ export function drawFailure({ type, message, frames = [] }, mask) {
 
 export function make(tag, text = "") {
   const element = document.createElement(tag);
-  element.textContent = text;
+  element.textContent = clean(text);
   return element;
 }

@@ -1,8 +1,9 @@
 // One run of the task on one dyno: starts it, follows its log, knows how it ended, and stops it.
 
 import { ApiError, pause } from "./platform.js";
-import { RecordDecoder, RunKey, countRows } from "./records.js";
+import { PlainRows, RecordDecoder, RunKey, countRows } from "./records.js";
 
+const STARTING = "Starting process with command `";
 const EXITED = /^Process exited with status (\d{1,3})$/;
 const ENDED = /^State changed from \S+ to (complete|crashed)$/;
 const LINES_LOST = /^Error L1[0-3] /;
@@ -24,6 +25,8 @@ export class Run {
   isStopRequested = false;
   isLeft = false;
   hasLostLines = false;
+  mayRun = false; // a dyno that nobody could look for
+  starts = { starting: new Set(), exited: new Set() }; // the lines that report them
 
   // task: command, size, seconds and joins; mask: hides secrets in a text; onChange: called after every change.
   constructor(platform, task, mask, onChange) {
@@ -39,9 +42,13 @@ export class Run {
       if (this.isStopRequested) await this.stop();
       await this.follow();
       await this.recover();
+      this.judge();
     } catch (error) {
       this.error = this.mask(error.message);
+      await this.abandon();
     }
+    this.over.abort();
+    clearTimeout(this.timer);
     this.endedAt = Date.now();
     this.change("ended");
   }
@@ -55,6 +62,21 @@ export class Run {
     } catch (error) {
       if (error.status !== 404) this.note(`The dyno could not be stopped: ${error.message}`);
     }
+  }
+
+  // Stops a dyno whose run cannot be followed any more.
+  async abandon() {
+    if (!this.dyno || this.exit !== null) return;
+    try {
+      await this.platform.stopDyno(this.dyno.name);
+      this.note(`The dyno ${this.dyno.name} was stopped.`);
+    } catch (error) {
+      if (error.status !== 404) this.note(`The dyno ${this.dyno.name} could not be stopped. ${this.lastSecond}`);
+    }
+  }
+
+  get lastSecond() {
+    return `It ends by itself after ${Number((this.task.seconds / 60).toFixed(1))} min at the latest.`;
   }
 
   // Stops the dyno when the page is closed; there is no time to wait for an answer.
@@ -93,18 +115,22 @@ export class Run {
     } catch (error) {
       const found = error.isUnclear && (await this.look(mark));
       if (found) return found;
+      this.mayRun = found === undefined;
+      if (this.mayRun) this.note(`A dyno may have started all the same. ${this.lastSecond}`);
       throw error;
     }
   }
 
+  // Returns the dyno of a mark; null if there is none, and undefined if nobody can tell.
   async look(mark) {
+    let answer;
     for (const milliseconds of LOOKS) {
       await pause(milliseconds);
-      const dynos = await this.platform.listDynos().catch(() => []);
-      const found = dynos.find(one => one.command.endsWith(mark));
-      if (found) return found;
+      const dynos = await this.platform.listDynos().catch(() => undefined);
+      answer = Array.isArray(dynos) ? (dynos.find(one => one.command.endsWith(mark)) ?? null) : undefined;
+      if (answer) break;
     }
-    return null;
+    return answer;
   }
 
   // -- reading its log --------------------------------------------------------------------------------
@@ -118,16 +144,19 @@ export class Run {
       this.onChange();
     }
     if (this.over.signal.aborted || (await this.platform.isGone(this.dyno.name))) return;
-    throw new ApiError("The log of the dyno cannot be read, so its result is unknown. Stop it with %heroku stop.");
+    throw new ApiError("The log of the dyno cannot be read, so its result is unknown.");
   }
 
-  async take({ source, dyno, message }) {
-    this.hasLostLines ||= LINES_LOST.test(message);
+  async take({ text: line, source, dyno, message }) {
+    if (source !== "app") this.hasLostLines ||= LINES_LOST.test(message);
     if (dyno !== this.dyno.name) return;
     if (source === "app") {
       const text = await this.decoder.feed(message);
       if (text !== null) this.addLine(text);
+    } else if (message.startsWith(STARTING)) {
+      this.starts.starting.add(line);
     } else if (EXITED.test(message)) {
+      this.starts.exited.add(line);
       this.exit = Number(EXITED.exec(message)[1]);
       this.endSoon(this.decoder.isComplete ? 0 : GRACE);
     } else if (ENDED.test(message)) {
@@ -150,18 +179,35 @@ export class Run {
       await pause(milliseconds);
       this.hasLostLines = false;
       this.platform.sessions = 0;
-      await this.reread(await this.platform.readBacklog(this.dyno.name));
+      try {
+        await this.reread(await this.platform.readBacklog(this.dyno.name));
+      } catch (error) {
+        this.hasLostLines = true;
+        this.note(`The log could not be read again: ${error.message}`);
+      }
+    }
+  }
+
+  // Sets why the result cannot be trusted, although no record is missing.
+  judge() {
+    const { decoder, starts, task } = this;
+    const times = Math.max(starts.starting.size, starts.exited.size);
+    if (!decoder.isSigned && decoder.parts.length) {
+      if (times > 1) decoder.doubt = "Heroku ran the task twice, and only rows sent with heroku_task could be told apart";
+      else if (this.hasLostLines) decoder.doubt = "lines of the log were lost, and they may have contained rows";
+    } else if (times > 1 && decoder.processes.size > (task.joins ? 1 : times)) {
+      decoder.doubt = "Heroku ran the task twice, and the processes of its command line cannot be told apart";
     }
   }
 
   // The lines that the platform keeps replace those that arrived, unless they are fewer.
   async reread(lines) {
-    const [texts, rows] = [this.lines, this.decoder.plainRows];
+    const [texts, plain] = [this.lines, this.decoder.plain];
     this.lines = [];
-    this.decoder.plainRows = [];
+    this.decoder.plain = new PlainRows();
     for (const line of lines) await this.take(line);
     if (this.lines.length < texts.length) this.lines = texts;
-    if (this.decoder.plainRows.length < rows.length) this.decoder.plainRows = rows;
+    if (this.decoder.plain.rows.length < plain.rows.length) this.decoder.plain = plain;
   }
 
   addLine(text) {

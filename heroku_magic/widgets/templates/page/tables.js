@@ -8,18 +8,23 @@ const ARRAYS = {
   uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, uint64: BigUint64Array,
   float16: Uint16Array, float32: Float32Array, float64: Float64Array,
 };
+const MOST_EMPTY_ROWS = 1_000_000; // of a table without columns, which may claim any number
 const TIMES = /^(datetime64|timedelta64|period)\[/;
 
 // A column is a label and a function from a row's number to its value.
 export function readTable(header, body) {
   const { rows, sizes } = header;
+  if (!Number.isSafeInteger(rows) || rows < 0 || (!sizes.length && rows > MOST_EMPTY_ROWS)) throw new Error("not a number of rows");
   if (sizes.reduce((sum, size) => sum + size, 0) !== body.length) throw new Error("the buffers have another length");
   let at = 0;
   const buffers = sizes.map(size => body.slice(at, (at += size)));
   const columns = header.columns.map(head => ({
-    name: head.label ? formatLabel(head.label) : head.name,
+    name: head.name,
+    title: head.label ? formatLabel(head.label) : head.name,
     value: readColumn(head, rows, buffers),
   }));
+  if (rows) columns.forEach(({ value }) => value(0)); // what does not fit its dtype is damaged
+  if (new Set(columns.map(({ name }) => name)).size < columns.length) throw new Error("two columns have one name");
   if (buffers.length) throw new Error("the columns do not match the buffers");
   return { rows, columns };
 }

@@ -47,7 +47,9 @@ function formatPeriod(ordinal, unit) {
   if (["Y-DEC", "A-DEC"].includes(unit)) return String(1970 + ordinal);
   const name = { h: "H", min: "T", s: "S" }[unit] ?? unit;
   if (!(name in PERIODS_PER_DAY)) return `${ordinal} (${unit})`;
-  const text = new Date((ordinal / PERIODS_PER_DAY[name]) * 86_400_000).toISOString().replace("T", " ");
+  const date = new Date((ordinal / PERIODS_PER_DAY[name]) * 86_400_000);
+  if (Number.isNaN(date.getTime())) return `${ordinal} ${unit} since 1970`;
+  const text = date.toISOString().replace("T", " ");
   return text.slice(0, { D: 10, H: 13, T: 16, S: 19 }[name]) + (name === "H" ? ":00" : "");
 }
 
