@@ -66,7 +66,7 @@ def _check_python(entry: Entry, details: Details) -> None:
     """Raise InvalidOptions if a function was sent by another minor version of Python."""
     then, here = details.versions.get("python", ""), platform.python_version()
     if then.split(".")[:2] != here.split(".")[:2]:
-        raise InvalidOptions(f'"{entry.task}" was sent by Python {then}, and here is {here}: call the function again.')
+        raise InvalidOptions(f'"{entry.task}" was sent by Python {then}, but this is Python {here}. Call the function again.')
 
 
 def _parameters(
@@ -86,7 +86,7 @@ def _parameters(
         elif name not in variables:
             issues.append(f'"{name}" is known only by its hash, and there is no variable of that name')
         elif digest_of(variables[name], request.kind) != digest:
-            issues.append(f'the variable "{name}" has another value than it had then')
+            issues.append(f'the variable "{name}" has changed since')
         else:
             found[name] = variables[name]
     if issues:

@@ -95,7 +95,7 @@ class GitDeploy(Deploy):
         if any("[rejected]" in line for line in lines):
             raise HerokuMagicError(
                 f"{self._app_name} has commits on {branch} that HEAD does not have, so git refuses the push. "
-                f"If they are to be replaced: git push --force {url} {self._commit.id[:SHORT]}:refs/heads/{branch}"
+                f"To replace them: git push --force {url} {self._commit.id[:SHORT]}:refs/heads/{branch}"
             )
         raise HerokuMagicError(f"git push failed: {' '.join(lines[-2:]) or 'it printed nothing'}")
 

@@ -56,7 +56,7 @@ def answered_run(answer: Answer, began: float, *, is_kept: bool) -> Run:
     entry, details, payload = answer
     source = (entry.run, entry.sweep, entry.place)
     facts = {**details.facts, "cached": entry.run}
-    told = msgspec.structs.replace(details, facts=facts, source=source, cached=describe_saving(entry, began))
+    updated = msgspec.structs.replace(details, facts=facts, source=source, cached=describe_saving(entry, began))
     hit = msgspec.structs.replace(
         entry,
         run=RunKey.new().run,
@@ -67,19 +67,19 @@ def answered_run(answer: Answer, began: float, *, is_kept: bool) -> Run:
         dollars=0.0,
         cached=entry.run,
         key="",
-        details=pack(told),
+        details=pack(updated),
     )
     if is_kept:
         recorder.add(hit)
-    return recorded_run(msgspec.structs.replace(entry, run=hit.run), told, payload)
+    return recorded_run(msgspec.structs.replace(entry, run=hit.run), updated, payload)
 
 
 def answered_outcome(answer: Answer, place: int, parameters: Mapping[str, Any]) -> Outcome:
     """Return an earlier run as a combination of a sweep."""
     entry, details, payload = answer
     facts = {**details.facts, "cached": entry.run}
-    told = msgspec.structs.replace(details, facts=facts, attempts=0)
-    outcome = recorded_outcome(msgspec.structs.replace(entry, place=place), told, payload, parameters)
+    updated = msgspec.structs.replace(details, facts=facts, attempts=0)
+    outcome = recorded_outcome(msgspec.structs.replace(entry, place=place), updated, payload, parameters)
     outcome.source = (entry.run, entry.sweep, entry.place)
     return outcome
 

@@ -89,7 +89,7 @@ def _compare_tables(one: pd.DataFrame | None, other: pd.DataFrame | None) -> tup
     if cells.empty:
         pairs = [(name, one[name].dtype, other[name].dtype) for name in one]
         changed = [clean_line(f"{name}: {then} → {now}") for name, then, now in pairs if then != now]
-        return f"equal values of other types, {', '.join(changed)}", None
+        return f"equal values of different types, {', '.join(changed)}", None
     return f"{_shape(one)}, {len(cells):,} rows differ", cells
 
 

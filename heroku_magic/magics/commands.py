@@ -32,7 +32,7 @@ _AS = Option(
     convert=check_library,
 )
 _BG = Option("--bg", "return a handle at once; the output keeps updating")
-_NOTIFY = Option("--notify", "a browser notification, or a terminal's bell, if it ends after more than 30 s")
+_NOTIFY = Option("--notify", "show a browser notification, or ring the terminal's bell, if it takes more than 30 s")
 _NO_RAISE = Option("--no-raise", "return the rows so far instead of raising an error")
 _APP = (
     Option("-a, --app NAME", "the Heroku app to use", completes="app"),
@@ -186,11 +186,11 @@ _TABLE = (
         "history [TASK]",
         "list the runs that this folder's kernels have made, newest first",
         (
-            Option("--since TIME", "only those of the last, for example, 90s, 30m, 8h or 2d", convert=age),
-            Option("--failed", "only those that failed or were stopped"),
-            Option("--cached", "only those that were answered from an earlier run"),
-            Option("--limit N", "only the newest N", convert=number),
-            Option("--forget RUN", "delete a run or a sweep, or all, for good", many=True, completes="recorded"),
+            Option("--since TIME", "only runs at most this old, such as 90s, 30m, 8h or 2d", convert=age),
+            Option("--failed", "only runs that failed or were stopped"),
+            Option("--cached", "only runs that were answered from the cache"),
+            Option("--limit N", "at most the newest N runs", convert=number),
+            Option("--forget RUN", "delete a run or a sweep permanently; all deletes the whole history", many=True, completes="recorded"),
             _VERBOSE,
         ),
         ("%heroku history", "%heroku history hello --since 2d", "%heroku history --failed --limit 5"),
@@ -199,7 +199,7 @@ _TABLE = (
         "show RUN",
         "show the whole output of an earlier run again: -1 is the last, -2 the one before",
         (
-            Option("--export FILE", "write it to FILE as a page instead", completes="path"),
+            Option("--export FILE", "write it to FILE as a web page instead", completes="path"),
             _OUT,
             _AS,
             _VERBOSE,
@@ -240,7 +240,7 @@ _TABLE = (
         "find or ask for a token and check it, or create a narrower one",
         (
             Option("--scope SCOPES", "create a token with these scopes, such as identity,read", convert=scopes),
-            Option("--expires TIME", "create a token that expires after, for example, 30m, 8h or 2d", convert=lifetime),
+            Option("--expires TIME", "create a token that expires after this time, such as 30m, 8h or 2d", convert=lifetime),
             _VERBOSE,
         ),
         ("%heroku login", "%heroku login --scope identity,write-protected --expires 8h"),

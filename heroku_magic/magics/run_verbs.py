@@ -80,7 +80,7 @@ class RunVerbs(VerbGroup):
             self._export(line)
             return None
         if ignored := options.keys() & {"api_url", "force"}:
-            raise InvalidOptions(f"--{min(ignored).replace('_', '-')} is for files. Add --export FILE.")
+            raise InvalidOptions(f"--{min(ignored).replace('_', '-')} has an effect on files only. Add --export FILE.")
         shown = form(
             line.word,
             line.parameters,
@@ -338,7 +338,7 @@ class RunVerbs(VerbGroup):
 
 
 def _follow_to_end(output: RunOutput | SweepOutput, job: Run | Sweep) -> None:
-    """Wait for the end of what was cancelled. Another interrupt lets go, or stops the dyno of a warm call."""
+    """Wait for the end of what was cancelled. Another interrupt stops waiting, or stops the dyno of a warm call."""
     if getattr(job, "is_warm", False):
         print(f"The call is being stopped. An interrupt later than {CALL_PATIENCE:g} s from now stops its dyno, too.")
         _follow_call(output, job, time.monotonic() + CALL_PATIENCE)

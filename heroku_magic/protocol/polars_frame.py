@@ -61,7 +61,7 @@ def _exact(name: str, values: pd.Series) -> pl.Series:
         codes, kind = pl.Series(name, values.cat.codes.to_numpy()), pl.Enum([*dtype.categories])
         return codes.replace_strict(range(-1, len(dtype.categories)), [None, *dtype.categories], return_dtype=kind)
     if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype | pd.SparseDtype):
-        raise TypeError("there is nothing like it")
+        raise TypeError("polars has no such type")
     column = pl.from_pandas(values.to_frame(name), nan_to_null=False).to_series()
     if pd.api.types.is_object_dtype(dtype) and not all(map(_is_same, values, column.to_list())):
         raise TypeError("its values are of several types")

@@ -176,7 +176,7 @@ class RunOptions:
         None,
         "--max-age",
         metavar="TIME",
-        help="as --cache, from a run of the last, for example, 30m, 8h or 7d",
+        help="as --cache, but only from a run at most this old, such as 30m, 8h or 7d",
         convert=age,
     )
     refresh: bool = _option(False, "--refresh", help="run again, and let the result replace the cached one")

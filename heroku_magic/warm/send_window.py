@@ -46,7 +46,7 @@ class SendWindow:
                     acknowledged, deadline = self._acknowledged, time.monotonic() + PATIENCE
                 elif not self._changed.wait(deadline - time.monotonic()):
                     self._flow.most = FIRST
-                    raise TimeoutError(f"no acknowledgement came for {PATIENCE:g} s")
+                    raise TimeoutError(f"no acknowledgement for {PATIENCE:g} s")
 
     def sent(self, size: int) -> None:
         """Take note of bytes that were sent."""

@@ -118,7 +118,7 @@ def message(file: Path, heroku: Heroku, max_cost: float | None) -> str:
         ]
     else:
         size = f"{file.stat().st_size / 1000:.0f} kB"
-        lines = [f"{file} ({size}) runs the task from any browser. Whoever opens it needs a key of Heroku."]
+        lines = [f"{file} ({size}) runs the task from any browser. Whoever opens it needs a Heroku API key."]
         if settings.is_local:
             served = shlex.quote(f"demo={settings.worker or 'FOLDER'}")
             lines += [

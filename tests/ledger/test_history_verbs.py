@@ -142,7 +142,7 @@ def test_an_input_comes_from_the_variable_of_its_name_only_if_it_is_the_same(she
     assert _line(shell, f"rerun {run}")["n"].tolist() == [2]
     shell.run_cell("names = ['Ada']; del tags")
     assert _error(shell, f"%heroku rerun {run}") == (
-        f'{run} cannot be repeated: the variable "names" has another value than it had then; "tags" is known only by its '
+        f'{run} cannot be repeated: the variable "names" has changed since; "tags" is known only by its '
         "hash, and there is no variable of that name. --arg NAME={NAME} passes it as it is now."
     )
     assert _line(shell, f"rerun {run} --arg names={{names}} --arg tags=1")["n"].tolist() == [1]

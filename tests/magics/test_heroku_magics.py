@@ -477,7 +477,7 @@ def test_a_form_is_exported_and_what_has_no_effect_on_its_file_is_refused(shell,
     shell.run_line_magic("heroku", "form task --arg n={(1,50)} --export page.html --timeout 90")
     printed = capsys.readouterr().out
     assert "page.html (" in printed
-    assert "runs the task from any browser. Whoever opens it needs a key of Heroku." in printed
+    assert "runs the task from any browser. Whoever opens it needs a Heroku API key." in printed
     assert f"--app demo={folder} --port 5001 --allow-origin null" in printed
     assert 'max="50"' in (elsewhere / "page.html").read_text()
     assert "The dyno ends after 90 s at the latest" in (elsewhere / "page.html").read_text()
@@ -489,7 +489,7 @@ def test_a_form_is_exported_and_what_has_no_effect_on_its_file_is_refused(shell,
         ("form task --export other.html --out df", "--out has no effect on a file"),
         ("form task --export other.html --each n={[1,2]}", "--each has no effect on a page"),
         ("form task --export other.html --api-url http://evil.example:80", "not an address of an embedded Heroku"),
-        ("form task --api-url http://localhost:5001", "--api-url is for files"),
+        ("form task --api-url http://localhost:5001", "--api-url has an effect on files only"),
     ):
         with pytest.raises(InvalidOptions, match=said):
             shell.run_line_magic("heroku", line)

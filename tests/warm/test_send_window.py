@@ -39,7 +39,7 @@ def test_without_an_acknowledgement_the_next_connections_keep_the_first_window(m
     flow = FlowControl()
     window = SendWindow(flow)
     window.sent(FIRST)
-    with pytest.raises(TimeoutError, match="no acknowledgement came"):
+    with pytest.raises(TimeoutError, match="no acknowledgement for"):
         window.wait_for(FIRST)
 
     following = SendWindow(flow)

@@ -51,8 +51,8 @@ function readForm() {
   const { env, faults } = readFields(fields, form, shortestSecret);
   readRows(rows, reserved, env, faults);
   if (!element("app").value.trim()) faults.set("app", "The app is missing: expected the name of a Heroku app.");
-  if (!element("key").value.trim()) faults.set("key", "The key is missing: expected an API key of Heroku.");
-  else if (/[^\x21-\x7e]/.test(element("key").value.trim())) faults.set("key", "The key has characters that no key has.");
+  if (!element("key").value.trim()) faults.set("key", "The key is missing: expected a Heroku API key.");
+  else if (/[^\x21-\x7e]/.test(element("key").value.trim())) faults.set("key", "The key contains a character that is not valid in a key.");
   return { env, faults };
 }
 
@@ -188,7 +188,7 @@ function sentences() {
     run.error,
     run.isLeft && "The dyno was stopped because this page was left.",
     run.isTimedOut && `The run reached its time limit of ${Number(minutes.toFixed(1))} min.`,
-    run.exit === null && run.status !== null && "The exit status is the task's own: Heroku's line about it did not come.",
+    run.exit === null && run.status !== null && "The exit status is the task's own: Heroku's line about it is missing.",
     problem && `The rows cannot be trusted: ${problem}. Start again.`,
     ...run.notes,
   ].filter(Boolean);
