@@ -61,7 +61,7 @@ def test_scikit_learn_searches_a_grid(two_dynos):
     assert search.best_params_ == {"max_depth": 3}
 
 
-def test_minus_one_is_the_number_of_warm_dynos(packed):
+def test_n_jobs_of_minus_one_is_the_number_of_warm_dynos(packed):
     backend.register_heroku()
     heroku = connect(worker=packed, say=lambda _: None)
     with joblib.parallel_config(backend="heroku", n_jobs=-1, worker=str(packed)):

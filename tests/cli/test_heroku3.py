@@ -182,7 +182,7 @@ def test_lists_are_read(client, app):
 
 
 @pytest.mark.parametrize("method", NOT_DONE)
-def test_what_is_not_done_is_refused_by_one_sentence(app, method):
+def test_writing_an_absent_resource_is_refused_in_one_sentence(app, method):
     arguments, what = NOT_DONE[method]
     with pytest.raises(requests.HTTPError) as refused:
         getattr(app, method)(*arguments)
@@ -224,7 +224,7 @@ def test_an_app_is_used_by_its_name(client):
     assert client.app("library").restart()
 
 
-def test_what_heroku3_itself_cannot_do_is_known(client):
+def test_the_known_faults_of_heroku3_are_still_there(client):
     """These three look for an attribute that their class does not have, with Heroku too."""
     for call in (
         lambda: client.oauthauthorization_create(["read"]),

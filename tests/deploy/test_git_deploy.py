@@ -54,7 +54,7 @@ def worker(git, folder):
     return folder
 
 
-def test_head_is_pushed_built_and_run_and_what_is_not_in_it_is_counted(heroku, repo, git, messages):
+def test_head_is_pushed_built_and_run_and_other_changes_are_counted(heroku, repo, git, messages):
     (repo / "Procfile").write_text("task: python nothing.py\n")
     (repo / "notes.txt").write_text("untracked")
     (repo / "old.txt").write_text("ignored")
@@ -71,7 +71,7 @@ def test_head_is_pushed_built_and_run_and_what_is_not_in_it_is_counted(heroku, r
     assert (again.version, again.is_new) == (2, False)
 
 
-def test_of_a_folder_inside_a_repository_its_subtree_is_pushed(heroku, git, tmp_path, messages):
+def test_the_subtree_of_a_folder_inside_a_repository_is_pushed(heroku, git, tmp_path, messages):
     folder = worker(git, tmp_path / "repo" / "apps" / "my worker")
     (tmp_path / "repo" / "elsewhere.txt").write_text("a change outside of the folder")
     git("checkout", "--quiet", "--detach")

@@ -70,7 +70,7 @@ def test_a_terminal_rings_only_after_more_than_thirty_seconds(job, terminal, sec
     assert terminal.getvalue() == expected
 
 
-def test_what_is_no_terminal_gets_nothing(job, terminal, monkeypatch):
+def test_output_that_is_not_a_terminal_gets_no_bell(job, terminal, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr("sys.stdout", terminal)
     after(job, 60)

@@ -54,7 +54,7 @@ def test_a_running_run_only_names_its_files(fed):
     assert attributes(markup, "a") == attributes(markup, "img") == []
 
 
-def test_what_does_not_fit_is_named_with_its_size(fed):
+def test_a_file_beyond_the_limit_is_named_with_its_size(fed):
     markup = run_html(fed(File("model", bytes(900_000)), File("small", b"a"), DONE), final=True)
     assert len(markup.encode()) < 256_000
     assert [one["download"] for one in attributes(markup, "a")] == ["small"]
@@ -67,7 +67,7 @@ def test_hostile_names_stay_text(fed):
     assert attributes(markup, "a")[0].keys() == {"download", "href"}
 
 
-def test_the_limit_holds_for_all_files_together():
+def test_all_files_share_one_limit():
     files = {str(number): bytes(1_000) for number in range(15)}
     links = [one.link for one in AttachmentEncoder(10_000).encode(files, with_pictures=False)]
     assert sum(map(len, links)) <= 10_000
@@ -75,7 +75,7 @@ def test_the_limit_holds_for_all_files_together():
 
 
 @pytest.mark.parametrize(("size", "text"), [(12, "12 B"), (2_900, "3 kB"), (1_240_000, "1.2 MB")])
-def test_sizes_are_words(size, text):
+def test_sizes_are_shown_in_words(size, text):
     assert size_text(size) == text
 
 

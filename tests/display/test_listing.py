@@ -87,5 +87,5 @@ def test_one_task_is_shown_with_all_its_parameters():
         assert part in text
 
 
-def test_no_task_is_a_sentence():
+def test_an_app_without_tasks_is_described_in_a_sentence():
     assert tasks_bundle([])["text/html"] == "The app has no tasks. %heroku init creates a folder with one."

@@ -23,7 +23,7 @@ FACTS = """
 
 
 @pytest.mark.parametrize("path", LISTS.split())
-def test_what_the_account_has_none_of_is_an_empty_list(demo, path):
+def test_lists_of_absent_resources_are_empty(demo, path):
     assert demo.get(path) == []
     assert demo.get(path, headers={"Range": "id ..; max=1000"}) == []
 
@@ -54,7 +54,7 @@ def test_plain_facts_are_answered(demo, path):
         ("POST", "/test-runs", "test runs"),
     ],
 )
-def test_writing_it_is_refused_by_one_sentence(demo, method, path, what):
+def test_writing_an_absent_resource_is_refused_in_one_sentence(demo, method, path, what):
     refused = demo.ask(method, path, 422, json={"name": "mine"}).json()
     assert refused == {"id": "invalid_params", "message": f"The embedded Heroku does not do {what}."}
 
@@ -67,7 +67,7 @@ def published_links():
             yield link["method"], re.sub(r"\{[^}]*\}", "01234567-89ab-cdef-0123-456789abcdef", href)
 
 
-def test_no_published_link_is_called_a_wrong_verb(demo):
+def test_no_published_link_is_refused_for_its_http_verb(demo):
     effective = {("DELETE", "/apps/demo"), ("DELETE", "/apps/demo/dynos"), ("POST", "/apps")}
     wrong = []
     for method, path in sorted(set(published_links()) - effective):

@@ -232,7 +232,7 @@ def test_a_repository_of_fifty_megabytes_arrives_in_chunks(heroku, new):
     assert runs(heroku, app, "wc -c <data.bin") == ["50000000"]
 
 
-def test_the_token_is_the_way_in_and_is_kept_by_nobody(heroku, new, tmp_path):
+def test_git_needs_the_token_and_nothing_stores_it(heroku, new, tmp_path):
     store = tmp_path / "stored"
     config = tmp_path / "gitconfig"
     config.write_text(f"[credential]\n\thelper = store --file={store}\n")

@@ -74,7 +74,7 @@ def test_an_unknown_fault_is_an_error(heroku, wrong):
             pass
 
 
-def test_the_function_scoped_one_is_fresh(embedded_heroku, heroku):
+def test_the_fixture_of_a_test_starts_a_new_emulator(embedded_heroku, heroku):
     other = embedded_heroku("--app=demo=app", "--state", "kept")
     assert other.url != heroku.url
     assert len(other.requests) == 0

@@ -21,7 +21,7 @@ def test_all_bytes_can_be_read_in_any_range(sizes):
     assert b"".join(spool.read(3, len(expected) - 3)) == expected[3:-3]
 
 
-def test_each_value_has_its_place(tmp_path):
+def test_each_value_is_recorded_with_its_offset_and_size(tmp_path):
     (tmp_path / "a b.txt").write_bytes(b"content")
     spool = Spool()
     spool.add("one", "bytes", b"12345")
@@ -32,7 +32,7 @@ def test_each_value_has_its_place(tmp_path):
     }
 
 
-def test_a_text_that_must_not_travel_is_noticed():
+def test_a_secret_is_found_also_across_two_writes():
     spool = Spool(["hunter2"])
     spool += b"some hunter"
     assert not spool.holds_hidden
