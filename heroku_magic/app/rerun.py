@@ -66,7 +66,7 @@ def _check_python(entry: Entry, details: Details) -> None:
     """Raise InvalidOptions if a function was sent by another minor version of Python."""
     then, here = details.versions.get("python", ""), platform.python_version()
     if then.split(".")[:2] != here.split(".")[:2]:
-        raise InvalidOptions(f'"{entry.task}" was sent by Python {then}, but this is Python {here}. Call the function again.')
+        raise InvalidOptions(f'"{entry.task}" was sent by Python {then}, but this is {here}. Call the function again.')
 
 
 def _parameters(

@@ -190,7 +190,9 @@ _TABLE = (
             Option("--failed", "only runs that failed or were stopped"),
             Option("--cached", "only runs that were answered from the cache"),
             Option("--limit N", "at most the newest N runs", convert=number),
-            Option("--forget RUN", "delete a run or a sweep permanently; all deletes the whole history", many=True, completes="recorded"),
+            Option(
+                "--forget RUN", "delete a run or sweep permanently, or all of them", many=True, completes="recorded"
+            ),
             _VERBOSE,
         ),
         ("%heroku history", "%heroku history hello --since 2d", "%heroku history --failed --limit 5"),
@@ -240,7 +242,7 @@ _TABLE = (
         "find or ask for a token and check it, or create a narrower one",
         (
             Option("--scope SCOPES", "create a token with these scopes, such as identity,read", convert=scopes),
-            Option("--expires TIME", "create a token that expires after this time, such as 30m, 8h or 2d", convert=lifetime),
+            Option("--expires TIME", "create a token that expires after this time, such as 8h or 2d", convert=lifetime),
             _VERBOSE,
         ),
         ("%heroku login", "%heroku login --scope identity,write-protected --expires 8h"),
