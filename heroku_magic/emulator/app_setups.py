@@ -10,10 +10,11 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.emulator.errors import BuildError
+from heroku_magic.emulator.errors import BuildError, ErrorResponse
 from heroku_magic.emulator.state import FAILED, PENDING, new_id, now
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -28,12 +29,16 @@ _NOT_DONE = ("addons", "formation", "scripts")
 
 @dataclass
 class AppSetup:
-    """One setup, and the source of its build. env: config vars that come before those of the app.json."""
+    """One setup, and the source of its build. env: config vars that come before those of the app.json.
+
+    check: returns config vars, or raises an ErrorResponse if one of them is not valid.
+    """
 
     runtime: AppRuntime
     build: EmulatedBuild
     source: BuildSource
     env: dict[str, str]
+    check: Callable[[dict[str, Any]], dict[str, str | None]]
     errors: list[str] = field(default_factory=list)
     id: str = field(default_factory=new_id)
     created_at: datetime = field(default_factory=now)
@@ -54,12 +59,16 @@ class AppSetup:
         """Write the source's files, and set the config vars that its app.json declares."""
         root = await self.source.unpack(folder, output)
         manifest = self._manifest(root)
-        changes = {**self._declared(manifest.get("env") or {}), **self.env}
+        config = {**self._declared(manifest.get("env") or {}), **self.env}
+        if not self.errors:
+            try:
+                self.runtime.releases.set_config(self.check(config))
+            except ErrorResponse as error:
+                self.errors.append(error.body["message"].rstrip("."))
         if self.errors:
             raise BuildError(f"app.json: {self.errors[0]}")
         if unused := [name for name in _NOT_DONE if manifest.get(name)]:
             output.line(f" !     The embedded Heroku does not do the {' and '.join(unused)} of an app.json.")
-        self.runtime.releases.set_config(dict(changes))
         return root
 
     def _manifest(self, root: Path) -> dict[str, Any]:

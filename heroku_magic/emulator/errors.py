@@ -121,6 +121,11 @@ def no_descriptors() -> ErrorResponse:
     return ErrorResponse(422, "cannot_run_above_limit", message)
 
 
+def stopping() -> ErrorResponse:
+    """Return the 503 for a request while the emulator ends."""
+    return ErrorResponse(503, "service_unavailable", "The embedded Heroku is stopping.")
+
+
 def rate_limited() -> ErrorResponse:
     """Return the 429 for an exhausted request budget."""
     return ErrorResponse(

@@ -210,8 +210,18 @@ def test_an_app_is_set_up_from_a_source_with_a_manifest(heroku, web):
         ({}, "app.json not found"),
         ({"app__json": "["}, "app.json is not a JSON object, or its env is not one"),
         ({"app__json": json.dumps(MANIFEST)}, "config var ASKED is required and has no value"),
+        ({"app__json": '{"env": {"A=B": "1"}}'}, "Config var name 'A=B' is invalid: letters, digits and _ only"),
+        (
+            {"app__json": '{"env": {"HEROKU_A": "1"}}'},
+            "Config var name 'HEROKU_A' is invalid: letters, digits and _ only",
+        ),
+        ({"app__json": json.dumps({"env": {"A": "x\0"}})}, "'A' contains a NUL character"),
+        (
+            {"app__json": json.dumps({"env": {"A": "x" * 40_000, "B": "x" * 40_000}})},
+            "Config vars are too large: at most 65536 bytes of names and values",
+        ),
     ],
-    ids=["none", "no object", "no value"],
+    ids=["none", "no object", "no value", "no name", "reserved name", "NUL", "too large"],
 )
 def test_a_wrong_manifest_is_reported(heroku, web, files, error):
     url, served = web
@@ -224,5 +234,7 @@ def test_a_wrong_manifest_is_reported(heroku, web, files, error):
 def test_the_body_of_an_app_setup_is_checked(heroku):
     url = {"source_blob": {"url": "http://127.0.0.1:9/app.tgz"}}
     for wrong in ({}, {**url, "app": []}, {**url, "overrides": {"env": {"A": 1}}}, {**url, "app": {"name": "X"}}):
+        heroku.ask("POST", "/app-setups", 422, json=wrong)
+    for wrong in ({**url, "overrides": {"env": env}} for env in ({"A=B": "1"}, {"HEROKU_A": "1"}, {"A": None})):
         heroku.ask("POST", "/app-setups", 422, json=wrong)
     heroku.ask("GET", "/app-setups/nothing", 404)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import time
@@ -15,6 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import AttachClient, is_running, wait_until
+from heroku_magic.emulator.certificate import Certificate
+from heroku_magic.emulator.dynos.rendezvous import Rendezvous
+from heroku_magic.emulator.errors import ErrorResponse
+from heroku_magic.emulator.faults import Faults
 
 MARK = b"\xef\xbf\xbf heroku-command-exit-status: "
 EOT = b"\x04"
@@ -333,3 +338,15 @@ def test_no_descriptor_is_left_of_attached_dynos(attach, demo):
         client.rest()
         client.close()
     wait_until(lambda: count() <= before + 1)
+
+
+def test_no_url_is_given_out_while_the_emulator_stops(tmp_path):
+    async def attach():
+        rendezvous = Rendezvous(Certificate(lambda: tmp_path), Faults(), round_trip=0)
+        rendezvous.open()
+        rendezvous.close()
+        rendezvous.open()
+
+    with pytest.raises(ErrorResponse) as caught:
+        asyncio.run(attach())
+    assert (caught.value.status_code, caught.value.body["message"]) == (503, "The embedded Heroku is stopping.")

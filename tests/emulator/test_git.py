@@ -188,6 +188,43 @@ def test_pointers_of_git_lfs_stay_pointers_whatever_filters_the_user_has(heroku,
     assert runs(heroku, app, "cat data.bin") == pointer.splitlines()
 
 
+def test_attributes_of_the_user_do_not_change_the_files(start, make_folder, tmp_path):
+    (tmp_path / "home" / ".config" / "git").mkdir(parents=True)
+    (tmp_path / "home" / ".config" / "git" / "attributes").write_text("*.txt text eol=crlf\n")
+    heroku = start(make_folder(), certificate=True, environ={"HOME": str(tmp_path / "home")})
+    tree = Clone(tmp_path / "demo", heroku, "demo")
+    tree.commit(**{**TASK, "lines.txt": "one\ntwo\n"})
+    tree.push()
+    assert runs(heroku, "demo", "wc -c <lines.txt") == ["8"]
+
+
+@pytest.mark.parametrize(("pushed", "kind"), [("v1", "tag"), ("HEAD^{tree}", "tree"), ("HEAD:hello.py", "blob")])
+def test_what_git_does_not_accept_as_a_branch_is_not_released(heroku, new, pushed, kind):
+    app, tree = new()
+    tree.commit(**TASK)
+    tree("tag", "--annotate", "--message", "a release", "v1")
+    number = tree("rev-parse", pushed)
+    assert f"A branch takes commits only, not a {kind}." in tree.push(f"{number}:refs/heads/main", status=1)
+    assert [release["version"] for release in heroku.get(f"/apps/{app}/releases")] == [1]
+    assert "deployed to Heroku" in tree.push("v1^{}:refs/heads/main")
+
+
+def test_of_two_pushes_at_once_one_is_released_and_is_the_branch(heroku, new, tmp_path):
+    app, tree = new()
+    other = Clone(tmp_path / "other", heroku, app)
+    for each in (tree, other):
+        each.commit(str(each.folder), **TASK)
+    pushes = [
+        subprocess.Popen(["git", "push", "--quiet", each.url, "main"], cwd=each.folder, env=each.environ, stderr=-1)
+        for each in (tree, other)
+    ]
+    said = [push.communicate()[1] for push in pushes]
+    assert sorted(push.returncode for push in pushes) == [0, 1], said
+    _, release = heroku.get(f"/apps/{app}/releases")
+    commit = heroku.get(f"/apps/{app}/slugs/{release['slug']['id']}")["commit"]
+    assert tree("ls-remote", tree.url, "main").split() == [commit, "refs/heads/main"]
+
+
 @pytest.fixture
 def web(tmp_path):
     """A plain web server for a folder."""
@@ -220,6 +257,26 @@ def test_submodules_are_fetched_by_http_and_not_from_this_machine(heroku, new, w
     tree("config", "--file=.gitmodules", "submodule.vendor.url", str(library.folder))
     tree.commit()
     assert "remote:  !     The submodules cannot be fetched" in tree.push(status=1)
+
+
+def test_the_end_of_an_app_ends_the_fetch_of_a_submodule(heroku, new):
+    app, tree = new()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/library.git"
+        commit = tree.commit(**{**TASK, ".gitmodules": f'[submodule "lib"]\n\tpath = lib\n\turl = {url}\n'})
+        tree("update-index", "--add", "--cacheinfo", f"160000,{commit},lib")
+        tree("commit", "--quiet", "--message", "a submodule")
+        push = subprocess.Popen(["git", "push", tree.url, "main"], cwd=tree.folder, env=tree.environ, stderr=-1)
+        connection, _ = silent.accept()
+        wait_until(lambda: fetching(url))
+        heroku.ask("DELETE", f"/apps/{app}")
+        assert b"Push rejected" in push.communicate()[1]
+        wait_until(lambda: not fetching(url))
+        connection.close()
+
+
+def fetching(url):
+    return [each for each in psutil.process_iter(["cmdline"]) if url in (each.info["cmdline"] or ())]
 
 
 def test_a_repository_of_fifty_megabytes_arrives_in_chunks(heroku, new):

@@ -6,11 +6,13 @@ https://git-scm.com/docs/git-receive-pack
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.code import tarball
 from heroku_magic.emulator.code.installer import variables
+from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.errors import BuildError
 
 if TYPE_CHECKING:
@@ -36,12 +38,19 @@ done <"/dev/fd/${ANSWER}"
 exit 1
 """
 # The user's own settings must not change a push: a filter of git-lfs would replace the pointers that Heroku keeps.
+# HOME also has the attributes that git applies without any setting, and the passwords in .netrc.
 _SETTINGS = {
-    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "HOME": os.devnull,
+    "XDG_CONFIG_HOME": os.devnull,
+    "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
     # A build at Heroku has neither the user's SSH keys nor files of this machine to fetch submodules with.
     "GIT_ALLOW_PROTOCOL": "https:http:git",
+    # A server of a submodule that sends nothing for a minute does not keep a push waiting.
+    "GIT_HTTP_LOW_SPEED_LIMIT": "1",
+    "GIT_HTTP_LOW_SPEED_TIME": "60",
     "LC_ALL": "C.UTF-8",
 }
 
@@ -55,22 +64,25 @@ class Repository:
         self._reaper = reaper
 
     async def open(self) -> None:
-        """Create the repository if it does not exist, and write the hook of this version."""
-        if not (self.folder / "HEAD").exists():
-            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            await self._git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(self.folder))
-            await self._git("config", "receive.autogc", "false", within=self.folder)
+        """Create the repository with the hook of this version, unless it has it already."""
         hook = self.folder / "hooks" / "pre-receive"
+        if hook.exists() and hook.read_text(encoding="ascii") == _HOOK:
+            return
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(self.folder))
         hook.parent.mkdir(exist_ok=True)
-        hook.write_text(_HOOK, encoding="ascii")
-        hook.chmod(0o755)
+        # Half a hook would accept a push without a build.
+        part = hook.with_suffix(".part")
+        part.write_text(_HOOK, encoding="ascii")
+        part.chmod(0o755)
+        part.replace(hook)
 
     async def start(
         self, service: str, *options: str, environ: Mapping[str, str], pipes: tuple[int, ...] = ()
     ) -> asyncio.subprocess.Process:
         """Start one of git's two services, "upload-pack" or "receive-pack", for one request."""
         process = await asyncio.create_subprocess_exec(
-            *(_executable(), service, "--stateless-rpc", *options, str(self.folder)),
+            *(_executable(), "-c", "receive.autogc=false", service, "--stateless-rpc", *options, str(self.folder)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -105,6 +117,8 @@ class Repository:
         alternates.parent.mkdir(exist_ok=True)
         sources = {self.folder / "objects", self.folder / (quarantine or "objects")}
         alternates.write_text("".join(f"{source}\n" for source in sources), encoding="utf-8")
+        if (kind := await self._git("cat-file", "-t", commit, within=folder)) != "commit":
+            raise BuildError(f"A branch takes commits only, not a {kind}. Push TAG^{{}}:main for the commit of a tag.")
         await self._git("checkout", "--quiet", "--detach", commit, within=folder)
         subject = await self._git("show", "--no-patch", "--format=%s", commit, within=folder)
         if (folder / ".gitmodules").is_file():
@@ -133,7 +147,11 @@ class Repository:
             start_new_session=True,
         )
         with self._reaper.watching(process.pid):
-            output, errors = (part.decode("utf-8", "replace").strip() for part in await process.communicate())
+            try:
+                output, errors = (part.decode("utf-8", "replace").strip() for part in await process.communicate())
+            except asyncio.CancelledError:
+                kill_group(process.pid)
+                raise
         if process.returncode:
             raise BuildError(errors.splitlines()[-1] if errors else f"git {arguments[0]} failed")
         return output

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from heroku_magic.emulator.certificate import HOST
 from heroku_magic.emulator.descriptors import ListeningSocket
 from heroku_magic.emulator.dynos.connection import TlsConnection
+from heroku_magic.emulator.errors import stopping
 
 if TYPE_CHECKING:
     from heroku_magic.emulator.certificate import Certificate
@@ -50,11 +51,14 @@ class Rendezvous:
         self._listening: ListeningSocket | None = None
         self._awaited: dict[str, tuple[int, asyncio.Future[Client]]] = {}
         self._count = 0
+        self._is_closed = False
         self._strangers: dict[asyncio.Task[None], None] = {}
         self._hanging: set[asyncio.Task[None]] = set()
 
     def open(self) -> tuple[str, asyncio.Future[Client]]:
         """Return a URL that works once, and the future of its client; cancelling it makes the URL useless."""
+        if self._is_closed:
+            raise stopping()
         if self._listening is None:
             self._listening = ListeningSocket(_bound())
             self._listening.listen(BACKLOG)
@@ -72,6 +76,7 @@ class Rendezvous:
 
     def close(self) -> None:
         """Accept no more clients."""
+        self._is_closed = True
         if self._listening is not None:
             asyncio.get_running_loop().remove_reader(self._listening)
             self._listening.close()

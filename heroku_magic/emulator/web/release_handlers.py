@@ -153,7 +153,7 @@ class AppSetupsHandler(_SourceHandler):
         request = requests.app_setup(self.body())
         source = self.find_source(request.build)
         runtime = self.platform.create(request.name, request.region, request.stack)
-        setup = AppSetup(runtime, request.build, source, request.env)
+        setup = AppSetup(runtime, request.build, source, request.env, requests.config_changes)
         self.platform.setups[setup.id] = setup
         runtime.builds.start(setup.build, setup)
         self.respond(responses.app_setup(setup, base=self.url), 202)

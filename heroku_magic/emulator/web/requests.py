@@ -225,7 +225,7 @@ def app_setup(body: dict[str, Any]) -> AppSetupRequest:
     only(app, "locked", "name", "organization", "personal", "region", "space", "stack")
     only(overrides, "buildpacks", "env")
     settings = {name: value for name, value in app.items() if name in {"name", "region", "stack"}}
-    env = _object(overrides, "env")
+    env = config_changes(_object(overrides, "env"))
     build = build_request({"source_blob": source, "buildpacks": overrides.get("buildpacks")})
     return AppSetupRequest(*app_request(settings), {name: _config(name, value) for name, value in env.items()}, build)
 
