@@ -6,7 +6,7 @@ import os
 import resource
 import socket
 from contextlib import suppress
-from errno import EMFILE, ENFILE
+from errno import ECONNRESET, EMFILE, ENFILE
 from typing import Any
 
 # macOS has no hard limit that it would accept as a soft one.
@@ -76,5 +76,5 @@ class _PlainConnection(socket.socket):
         if self._is_fresh and size:
             self._is_fresh = False
             if buffer[0] == _TLS_HANDSHAKE:
-                raise ConnectionResetError
+                raise ConnectionResetError(ECONNRESET, os.strerror(ECONNRESET))  # tornado looks at the number
         return size
