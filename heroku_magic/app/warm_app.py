@@ -97,7 +97,7 @@ class WarmApp(ManagedApp):
         return re.sub(r"(run\.\d+) \((\w+)\)", lambda one: _with_state(one, states.get(one[1])), text)
 
     def _check_warm(self, count: int, size: str | None, idle: float) -> None:
-        """Raise InvalidOptions for what no warm dynos can be."""
+        """Raise InvalidOptions unless the app can have so many warm dynos."""
         if not 0 < idle <= LONGEST_IDLE:
             raise InvalidOptions(f"idle is {idle:g}: expected seconds, at most {LONGEST_IDLE:g}.")
         self._refuse_too_many(count, size)

@@ -1,4 +1,4 @@
-"""What a cached answer is found by: the environment, the code or task, and the hashes of all parameters."""
+"""The key of a cached answer: the environment, the code or task, and the hashes of all parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the values of options of the text of a line; ValueError says what was expected."""
+"""Converts the text of options to values; a ValueError says what was expected."""
 
 from __future__ import annotations
 

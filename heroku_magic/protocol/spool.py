@@ -1,4 +1,4 @@
-"""The values that a call takes along over its connection: their bytes, on disk beyond the first, and where each is."""
+"""Collects the values that travel over a call's connection, on disk beyond the first megabyte."""
 
 from __future__ import annotations
 

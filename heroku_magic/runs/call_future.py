@@ -1,4 +1,4 @@
-"""The future of a call on a dyno, whose done-callbacks hold up no other call."""
+"""The future of a call on a dyno, whose done-callbacks never delay another call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The boot of a warm dyno in a thread of its own, so that whoever waits for it can stop waiting."""
+"""Boots a warm dyno in a thread of its own, so that a call that is cancelled need not wait for it."""
 
 from __future__ import annotations
 

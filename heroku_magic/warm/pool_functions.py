@@ -1,4 +1,4 @@
-"""Functions around the user's: they travel to the dyno by value, so they use nothing of this module."""
+"""Wrappers of the user's functions. They travel to the dyno by value, so they use nothing of this module."""
 
 from __future__ import annotations
 

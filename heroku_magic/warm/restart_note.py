@@ -1,4 +1,4 @@
-"""Remembers the warm dynos of this process, so that the next kernel in its folder can say that they have ended."""
+"""Remembers the warm dynos of this process, so that the next kernel in its folder can report their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flow control toward a dyno: how much may be on its way that the dyno has not acknowledged."""
+"""Flow control toward a dyno: limits the bytes that it has not yet acknowledged."""
 
 from __future__ import annotations
 

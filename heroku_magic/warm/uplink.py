@@ -1,4 +1,4 @@
-"""The way to a warm dyno: records as lines, no more of them than the dyno has room for."""
+"""Sends records to a warm dyno as lines, no more at a time than its window allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handlers of what never changes, or follows from an app alone: regions, generations, domains, collaborators."""
+"""Handlers of resources that never change or follow from an app alone: regions, generations, domains, collaborators."""
 
 from __future__ import annotations
 
