@@ -155,16 +155,17 @@ class Heroku(ExecutorApp):
         allow_pickle
             Let a function's value come back as a pickle: whoever can deploy to the app can run code on this computer.
         cache
-            An earlier run may answer, if its release, code and parameters are the same and it ended well. False: nor
-            may this one answer a later call. None: only if the task declares it and the notebook's setting says so.
+            Answer from an earlier run that ended well with the same release, code and parameters, if there is one.
+            False: neither do that, nor let this run answer a later call. None: if the task declares it and the
+            notebook's setting says so.
         max_age
-            As `cache`, with the seconds since the start of the earlier run at most.
+            Accept only a run that started at most this many seconds ago; implies `cache`.
         refresh
-            Run, and let the result replace the earlier one.
+            Run in any case, and let the result replace the cached one.
         history
-            False: the ledger does not keep the run.
+            False keeps the run out of the history.
         inputs
-            Names of parameters that the ledger knows only by their hash.
+            Names of parameters of which the history keeps only a hash.
 
         Returns
         -------

@@ -30,10 +30,15 @@ def get_run(run: str | int = -1) -> Run | Sweep:
     run
         An id (`hm-…`, `hs-…`), a unique beginning of one, or -1 for the last one, -2 for the one before, and so on.
 
+    Returns
+    -------
+    Run or Sweep
+        With its result, log, files and facts.
+
     Raises
     ------
     InvalidOptions
-        If there is no such run, or several.
+        If no run has this id, or several have this beginning.
     """
     job = recorded_job(run)
     job.job_display = job_display
