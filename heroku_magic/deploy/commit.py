@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from heroku_magic.deploy.archive import Archive
 
 SHORT = 8  # digits of a commit, as Heroku's releases show it
+# What git sets for its hooks: `git rev-parse --local-env-vars` without the settings of the user.
+_OF_ONE_REPOSITORY = {
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ def read_commit(folder: Path) -> Commit:
     branch = _git(folder, "branch", "--show-current")
     if prefix:
         _git(root, "rev-parse", "--verify", f"HEAD:{prefix.rstrip('/')}", problem=f"HEAD has no files of {shown}.")
-        head = _git(root, "subtree", "split", "-q", f"--prefix={prefix.rstrip('/')}", "HEAD")
+        head = _split(root, prefix.rstrip("/"))
     return Commit(root, head, branch, len(changes.split("\0")) if changes else 0)
 
 
@@ -72,10 +86,31 @@ def pack_commit(commit: Commit, *, allow: Iterable[str] = ()) -> Archive:
         files = Path(scratch).resolve() / "files"
         files.mkdir()
         environ = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_LFS_SKIP_SMUDGE": "1"}
-        _git(commit.folder, f"--work-tree={files}", "read-tree", "--reset", "-u", commit.id, environ=environ)
+        reset = ("read-tree", "--reset", "-u", "--no-sparse-checkout", commit.id)
+        _git(commit.folder, f"--work-tree={files}", *reset, environ=environ)
         for ignored in files.rglob(".gitignore"):
             ignored.unlink()  # git pushes what is committed, ignored or not
         return pack(files, allow=allow)
+
+
+def git_environ() -> dict[str, str]:
+    """Return the environment of git in the repository of a folder, and in no other; reading changes nothing there."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_ONE_REPOSITORY} | {
+        "GIT_OPTIONAL_LOCKS": "0"
+    }
+
+
+def _split(root: Path, prefix: str) -> str:
+    """Return the commit that a folder has in a history of its own; git would leave its cache in the repository."""
+    cache = Path(_git(root, "rev-parse", "--absolute-git-dir")) / "subtree-cache"
+    others = set(cache.glob("*"))
+    try:
+        return _git(root, "subtree", "split", "-q", f"--prefix={prefix}", "HEAD")
+    finally:
+        for folder in set(cache.glob("*")) - others:
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # there is none, or it holds others
+            cache.rmdir()
 
 
 def _git(folder: Path, *arguments: str, problem: str = "", environ: Mapping[str, str] | None = None) -> str:
@@ -87,7 +122,7 @@ def _git(folder: Path, *arguments: str, problem: str = "", environ: Mapping[str,
         text=True,
         errors="surrogateescape",
         check=False,
-        env={**os.environ, **(environ or {})},
+        env={**git_environ(), **(environ or {})},
     )
     if done.returncode:
         last = clean_line((done.stderr.strip().splitlines() or ["it printed nothing"])[-1])

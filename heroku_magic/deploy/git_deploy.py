@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from heroku_magic.deploy.commit import SHORT, Commit
+from heroku_magic.deploy.commit import SHORT, Commit, git_environ
 from heroku_magic.deploy.deploy import Deploy, Deployed
 from heroku_magic.errors import DeployRefused, HerokuMagicError, Interrupted
 from heroku_magic.text.sanitize import clean_line
@@ -135,7 +135,7 @@ class GitDeploy(Deploy):
         # An empty helper removes the user's own, which would store the token.
         settings = [(f"credential.{site}.helper", ""), (f"credential.{site}.helper", _HELPER)]
         environ = {
-            **os.environ,
+            **git_environ(),
             "HEROKU_API_KEY": self._client.token.reveal(),
             "GIT_TERMINAL_PROMPT": "0",
             "LC_ALL": "C",

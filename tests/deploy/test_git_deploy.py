@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -142,6 +143,34 @@ def test_a_secret_in_head_is_refused_unless_it_is_allowed(repo, git):
     assert ".env" in archive.names
     assert archive.texts["Procfile"].startswith("task: python")
     assert git("status", "--porcelain") == "M Procfile"
+
+
+def test_files_outside_of_a_sparse_checkout_are_checked_too(repo, git):
+    (repo / "other").mkdir()
+    (repo / "other" / ".env").write_text("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY\n")
+    git("add", "--force", ".")
+    git("commit", "--quiet", "--message", "a mistake")
+    git("sparse-checkout", "set", "nothing")
+    with pytest.raises(DeployRefused, match=r"other/\.env"):
+        pack_commit(read_commit(repo))
+
+
+def test_reading_a_commit_leaves_the_repository_as_it_was(git, tmp_path, monkeypatch):
+    folder = worker(git, tmp_path / "repo" / "apps" / "worker")
+    os.utime(folder / "Procfile", (1, 1))  # git status would note it in the index
+    inside = tmp_path / "repo" / ".git"
+    before = {*inside.iterdir(), *inside.rglob("refs/**/*")}, (inside / "config").read_bytes()
+    index = (inside / "index").read_bytes()
+    # What a hook of another repository sees.
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "elsewhere" / "index"))
+    commit = read_commit(folder)
+    pack_commit(commit)
+    monkeypatch.delenv("GIT_DIR")
+    monkeypatch.delenv("GIT_INDEX_FILE")
+    assert (inside / "index").read_bytes() == index
+    assert ({*inside.iterdir(), *inside.rglob("refs/**/*")}, (inside / "config").read_bytes()) == before
+    assert git("ls-tree", "--name-only", commit.id).splitlines() == sorted(each.name for each in folder.iterdir())
 
 
 def test_without_git_the_error_says_so(repo, monkeypatch):
