@@ -356,6 +356,7 @@ class Heroku(ExecutorApp):
         detached = detached_.load(run, self.client.base_url, self.app)
         secrets = {name: find(name) for name in detached.secrets}
         spec = detached.as_spec(self.app_name, secrets, is_local=self.settings.is_local)
+        self._hidden.update(secrets.values())
         attached = Run(self.client, spec, detached).start()
         self._remember(attached)
         return attached

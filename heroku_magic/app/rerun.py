@@ -38,6 +38,8 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
     Raises InvalidOptions naming the inputs that are not the same, or if it cannot be repeated.
     """
     details = details_of(entry)
+    if details.request.is_masked:
+        raise InvalidOptions(f"{entry.run} cannot be repeated: its code contained a secret, which is not kept.")
     request, is_sweep = details.request, entry.run.startswith("hs-")
     parameters = {**_parameters(entry, request, changes, variables), **changes}
     options: dict[str, Any] = {**request.options, "secrets": [name for name in request.secrets if name not in changes]}
@@ -79,9 +81,11 @@ def _parameters(
     }
     issues = []
     for name, digest in request.hashes.items():
-        if name in found or name in changes:
+        if name in changes or (digest and name in found):
             continue
-        if not digest:
+        if name in found:
+            issues.append(f'"{name}" contained a secret, which is not kept')
+        elif not digest:
             issues.append(f'"{name}" was too large for a hash, or has no exact form')
         elif name not in variables:
             issues.append(f'"{name}" is known only by its hash, and there is no variable of that name')

@@ -7,6 +7,7 @@ import platform
 import time
 import zlib
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from heroku_magic.errors import InvalidParameters
 from heroku_magic.ledger.cache_key import digest_of, full_key, package_version
 from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, write_parts
 from heroku_magic.ledger.folder_hash import hash_folder
+from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.process import length
 from heroku_magic.protocol.records import Declaration, End, Failure, Metric, Progress, Returns, Rows
 from heroku_magic.protocol.tables import Table
@@ -25,6 +27,7 @@ from heroku_magic.protocol.typed_json import TAG
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.events import StateChange
 from heroku_magic.sweeps.axis_record import AxisRecord, write_axis
+from heroku_magic.sweeps.journal import encode_value
 from heroku_magic.text.sanitize import mask_emails, short
 
 if TYPE_CHECKING:
@@ -40,11 +43,10 @@ if TYPE_CHECKING:
 
 SWEEP_OPTIONS = ("jobs", "chunk", "retries", "retry_tasks", "fail_fast", "max_cost", "plot")
 MAX_LINES = 10_000  # of a log, the last ones
-MAX_LINE = 20_000  # characters
+MAX_TEXT = 20_000  # characters of a line or an error
 MAX_EVENTS = 20_000  # others, such as metrics
 MAX_FILES = 20_000_000  # bytes of all files of a run
 MAX_ROWS = 20_000_000  # bytes of its result
-MAX_ERROR = 20_000  # characters
 EVENTS: tuple[type[Any], ...] = (LogLine, StateChange, Declaration, Progress, Metric, Failure, Returns, End)
 _KINDS = {kind: number for number, kind in enumerate(EVENTS)}
 
@@ -73,7 +75,7 @@ def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
     )
     entry = Entry(
         run=run.id,
-        task=run.task,
+        task=mask.text(run.task),
         app=run.app,
         started=run.started_at or time.time(),
         seconds=run.seconds,
@@ -82,7 +84,7 @@ def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
         state=run.state,
         rows=None if run.parts is None else sum(map(length, run.parts)),
         error=_text(str(error), mask) if error else None,
-        key=_key(run, facts) if error is None and not lost else "",
+        key=_key(details.request, run, facts) if error is None and not lost else "",
         parameters=_shown(details.request),
         details=pack(details),
     )
@@ -125,16 +127,16 @@ def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
 def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry, Payload]:
     """Return the entry of one combination of a sweep."""
     lost: list[str] = []
-    facts = outcome.facts
+    facts, request = outcome.facts, _masked_request(sweep.request, mask)
     details = Details(
-        request=msgspec.structs.replace(_masked_request(sweep.request, mask), code="", bundle=""),
+        request=msgspec.structs.replace(request, code="", bundle=""),
         facts=mask.value(dict(facts)),
         host=sweep.host,
         release=facts.get("release"),
         size=facts.get("size"),
         dyno=facts.get("dyno"),
         attempts=outcome.attempts,
-        metrics=dict(outcome.metrics),
+        metrics=mask.value(dict(outcome.metrics)),
         lost=lost,
         error_type=type(outcome.error).__name__ if outcome.error else "",
         source=outcome.source,
@@ -159,7 +161,7 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
         rows=None if outcome.parts is None else sum(map(length, outcome.parts)),
         error=_text(str(outcome.error), mask) if outcome.error else None,
         cached=str(facts.get("cached", "")),
-        key="" if outcome.error or outcome.source or lost else _key_of(sweep, outcome),
+        key="" if outcome.error or outcome.source or lost or mask.value(shown) != shown else _key_of(request, outcome),
         parameters=json.dumps(mask.value({**json.loads(_shown(details.request)), **shown})),
         details=pack(details),
     )
@@ -205,7 +207,8 @@ def shown_value(value: Any) -> Any:
 def _shown(request: RunRequest, more: Mapping[str, Any] | None = None) -> str:
     """Return the parameters as a table of the history shows them: JSON by name, of inputs the hash."""
     values = {name: _shown_form(form, is_raw=name in request.raw) for name, form in request.values.items()}
-    inputs = {name: f"sha256:{digest[:12]}" for name, digest in request.hashes.items() if name not in values}
+    hashes = {name: digest for name, digest in request.hashes.items() if name not in values}
+    inputs = {name: f"sha256:{digest[:12]}" if digest else "(not kept)" for name, digest in hashes.items()}
     return json.dumps({**values, **inputs, **(more or {})})
 
 
@@ -223,14 +226,14 @@ def _rows(parts: Sequence[Rows | Table] | None, mask: Mask, lost: list[str]) -> 
     if sum(map(_size_of_part, parts)) > MAX_ROWS:
         lost.append("rows")
         return b""
-    try:
+    with suppress(TypeError):  # a value has no exact form
         data = write_parts(parts)
-    except TypeError:
-        lost.append("rows")
-        return b""
-    if mask.occurs_in(data):
-        data = write_parts([_masked_part(part, mask) for part in parts])
-    return zlib.compress(data, LEVEL)
+        if mask.occurs_in(data):
+            data = write_parts([_masked_part(part, mask) for part in parts])
+        if not mask.occurs_in(data):
+            return zlib.compress(data, LEVEL)
+    lost.append("rows")
+    return b""
 
 
 def _size_of_part(part: Rows | Table) -> int:
@@ -241,7 +244,11 @@ def _size_of_part(part: Rows | Table) -> int:
 
 
 def _masked_part(part: Rows | Table, mask: Mask) -> Rows | Table:
-    return part.redacted(mask) if isinstance(part, Table) else Rows(mask.value(part.rows), part.verified)
+    if isinstance(part, Table):
+        return part.redacted(mask)
+    if part.typed:
+        return Rows([decode_row(encode_value(row["value"]), mask, allow_pickle=False) for row in part.rows], typed=True)
+    return Rows(mask.value(part.rows), part.verified)
 
 
 def _files(files: Mapping[str, bytes], mask: Mask, lost: list[str]) -> bytes:
@@ -249,47 +256,57 @@ def _files(files: Mapping[str, bytes], mask: Mask, lost: list[str]) -> bytes:
     for name, content in files.items():
         size += len(content)
         if size > MAX_FILES or mask.occurs_in(content):
-            lost.append(name)
+            lost.append(mask.text(name))
         else:
-            kept[name] = content
+            kept[mask.text(name)] = content
     return pack(kept) if kept else b""
 
 
 def _masked_event(event: Event, mask: Mask) -> Event:
     if isinstance(event, LogLine):
-        return event.with_message(_text(event.message[:MAX_LINE], mask))
-    if isinstance(event, StateChange):
-        note, error = (text and _text(text, mask) for text in (event.note, event.error))
-        return msgspec.structs.replace(event, note=note, error=error)
+        return event.with_message(_text(event.message, mask))
     if isinstance(event, Failure):
         hidden = event.redacted(mask)
         message, traceback = mask_emails(hidden.message), mask_emails(hidden.traceback)
         return msgspec.structs.replace(hidden, message=message, traceback=traceback)
-    return event
+    if isinstance(event, StateChange):
+        note, error = (text and _text(text, mask) for text in (event.note, event.error))
+        event = msgspec.structs.replace(event, note=note, error=error)
+    masked: Event = msgspec.convert(mask.value(msgspec.to_builtins(event)), type(event))
+    return masked
 
 
 def _masked_request(request: RunRequest, mask: Mask) -> RunRequest:
-    values, options = mask.value(request.values), mask.value(request.options)
+    """Return a request with stars for secrets, and without hashes of what contained one."""
+    values, code, bundle = mask.value(request.values), mask.text(request.code), mask.text(request.bundle)
+    is_masked = (code, bundle) != (request.code, request.bundle)
+    masked = [name for name, value in request.values.items() if repr(values.get(name)) != repr(value)]
     return msgspec.structs.replace(
-        request, code=mask.text(request.code), bundle=mask.text(request.bundle), values=values, options=options
+        request,
+        code=code,
+        bundle=bundle,
+        values=values,
+        hashes={**request.hashes, **dict.fromkeys(masked, "")},
+        base="" if is_masked else request.base,
+        options=mask.value(request.options),
+        is_masked=is_masked,
     )
 
 
 def _text(text: str, mask: Mask) -> str:
-    return mask.text(mask_emails(text[:MAX_ERROR]))
+    return mask.text(mask_emails(text[:MAX_TEXT]), ends=len(text) <= MAX_TEXT)
 
 
-def _key(run: Run, facts: Mapping[str, Any]) -> str:
+def _key(request: RunRequest, run: Run, facts: Mapping[str, Any]) -> str:
     """Return what a cached answer is found by; empty unless the run ended well and is known to have run this code."""
-    request = run.request
     ended_well = run.exit_status == 0 and facts["verified"]
     is_current = request.release in {0, run.release} or bool(request.folder)
     return full_key(request.base, request.hashes) if ended_well and is_current and _is_unchanged(request) else ""
 
 
-def _key_of(sweep: Sweep, outcome: Outcome) -> str:
+def _key_of(request: RunRequest, outcome: Outcome) -> str:
     """Return the same for a combination of a sweep."""
-    request, facts = sweep.request, outcome.facts
+    facts = outcome.facts
     digests = {name: digest_of(value, request.kind) for name, value in outcome.parameters.items()}
     ended_well = facts.get("exit_status") == 0 and facts.get("verified")
     is_current = request.release in {0, facts.get("release")} or bool(request.folder)

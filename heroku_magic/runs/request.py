@@ -16,7 +16,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     values; those without a value are inputs. secrets: names. options: those of the run that differ from their
     defaults. slug, release: the id of the app's code and its release number, as far as they are known. base: what
     cached answers are found by, beside the hashes; empty if there must be none. may_cache: whether the task declares
-    that it may be cached. is_kept: whether the ledger may keep the run.
+    that it may be cached. is_kept: whether the ledger may keep the run. is_masked: the code contained a secret
+    that is left out. A value without a hash contained one, too.
     """
 
     app: str = ""
@@ -35,3 +36,4 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     base: str = ""
     may_cache: bool = False
     is_kept: bool = True
+    is_masked: bool = False

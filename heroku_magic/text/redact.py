@@ -67,6 +67,8 @@ class Mask:
     def occurs_in(self, data: bytes) -> bool:
         """Return whether the bytes of a text have a secret, as far as it is not hidden by colours."""
         lowered = data.lower()
+        if not all(map(str.isascii, self._forms)):  # letters that bytes do not have in lower case
+            lowered = _lower(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return any(form.encode("utf-8", "surrogatepass") in lowered for form in self._forms)
 
     def clipped(self, text: str) -> str:

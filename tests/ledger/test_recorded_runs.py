@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from hashlib import sha256
 
 import pandas as pd
 import pytest
@@ -12,10 +13,13 @@ from workers import make_worker
 
 import heroku_magic
 from heroku_magic import InvalidOptions, ResultIncomplete, Secret, TaskFailed, connect
+from heroku_magic.app.rerun import rerun
 from heroku_magic.display.run_view import RunView
 from heroku_magic.ledger import location
 from heroku_magic.ledger.database import Database
+from heroku_magic.ledger.entry import Payload, unpack
 from heroku_magic.ledger.recorder import recorder
+from heroku_magic.ledger.records import MAX_TEXT
 
 TASKS = {
     "table": """
@@ -174,6 +178,54 @@ def test_no_secret_and_no_token_is_in_the_bytes_of_the_file_compressed_or_not(he
     for text in (key, token, key.upper(), key.encode().hex()):
         assert text.encode() not in stored
     assert heroku_magic.history()["parameters"].tolist()[-1] == {}
+
+
+def test_no_secret_is_in_names_typed_values_errors_and_hashes(heroku, ledger_folder):
+    key = "Zebra-\u00c4RGER-7391"
+    half = len(key) // 2
+    heroku.run("leaky", {"KEY": Secret(key)})  # from now on, it is hidden in all runs of this connection
+    build = f"key = {key[:half]!r} + {key[half:]!r}\n"
+    heroku.submit(
+        code=f"{build}metric(key, 1.0)\nfor _ in progress(range(2), key): pass\n"
+        "open(key, 'w').write('x'); emit_file(key)\nopen('f', 'w').write(key); emit_file('f')\n[{key: [key]}]"
+    ).wait()
+    heroku.submit(code=f"{build}raise ValueError('y' * 1000 + key)").wait()
+    heroku.submit(code=f"{build}print('y' * {MAX_TEXT - half} + key)").wait()
+    heroku.submit(code=f"print({key!r})").wait()
+    heroku.submit(command=f"echo {key}").wait()
+    heroku.submit("table", {"name": f"by {key}"}).wait()
+    heroku.sweep("table", {"name": [key, "other"]}, {"n": 1}, jobs=2).wait()
+
+    def values(first, second):
+        key = first + second
+        return [(key, 1), {key}, {"a": key.encode(), key: 1j}, {(key, 2): 3}]
+
+    heroku.submit(code=values, parameters={"first": key[:half], "second": key[half:]}).wait()
+    recorder.flush()
+    database = Database(location.ledger_path())
+    stored = []
+    for entry in database.select():
+        payload = database.payload(entry) or Payload()
+        parts = (entry.details, payload.rows, payload.log, payload.files)
+        stored.append(repr(entry) + repr([unpack(part) for part in parts if part]))
+    assert len(stored) == 11
+    texts = {key, key[:-4], key.lower(), sha256(key.encode()).hexdigest(), *map(repr, (key.encode(), key))}
+    assert [(text, one) for one in stored for text in texts if text in one] == []
+    assert [entry.key for entry in database.select("parameters LIKE '%***%'") if entry.exit_status == 0] == [""] * 2
+    with pytest.raises(InvalidOptions, match="its code contained a secret, which is not kept"):
+        rerun(heroku, database.select("task LIKE 'echo%'")[0], {}, {})
+    with pytest.raises(InvalidOptions, match='"name" contained a secret, which is not kept'):
+        rerun(heroku, database.select("task = 'table' AND run LIKE 'hm-%' AND sweep = ''")[0], {}, {})
+
+
+def test_the_value_of_a_function_keeps_its_types_where_a_secret_is_hidden(heroku, ledger_folder):
+    token = heroku.client.token.reveal()
+
+    def pair(first, second):
+        return (first + second, {1, 2}, 1j)
+
+    heroku.submit(code=pair, parameters={"first": token[:9], "second": token[9:]}).wait()
+    assert heroku_magic.get_run(-1).parts[0].rows == [{"value": ("***", {1, 2}, 1j)}]
 
 
 def test_what_is_left_out_is_not_written(heroku, ledger_folder):
