@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -57,12 +58,18 @@ class Recorder:
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._late: list[tuple[float, Run, int, Followed]] = []
         self._changed = threading.Condition()
+        self._starting = threading.Lock()
         self._pending: dict[str, Run | Sweep] = {}
         self._answers = 0
         self._thread: threading.Thread | None = None
         self._failed: set[Path] = set()
         self._unpruned: dict[Path, int] = {}
         self._held_open: dict[Path, sqlite3.Connection] = {}
+
+    def begin_anew(self) -> None:
+        """Forget the parent's runs and locks after a fork."""
+        inherited = self._held_open  # https://www.sqlite.org/howtocorrupt.html: a child may not close them
+        vars(self).update(vars(Recorder()), _inherited=inherited)
 
     def follow(self, job: Run | Sweep, hidden: Iterable[Secret]) -> None:
         """Write a run or a sweep when it ends. hidden: texts that must not get into the file."""
@@ -147,13 +154,14 @@ class Recorder:
 
     def _put(self, item: Item) -> None:
         self._items.put(item)
-        if self._thread is not None and self._thread.is_alive():  # a forked child has no threads
-            return
-        self._thread = threading.Thread(target=self._live, name="heroku_magic history", daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError:  # the interpreter is exiting
-            self._write(self._take())
+        with self._starting:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            self._thread = threading.Thread(target=self._live, name="heroku_magic history", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:  # the interpreter is exiting
+                self._write(self._take())
 
     def _live(self) -> None:
         while True:
@@ -188,7 +196,7 @@ class Recorder:
             self._changed.notify_all()
 
     def _write_to(self, path: Path, items: list[Item]) -> None:
-        database, records = Database(path), [item.record() for item in items]
+        database, records = Database(path), [record for item in items if (record := self._record(item)) is not None]
         database.write(records)
         self._failed.discard(path)
         if path not in self._held_open:
@@ -197,6 +205,14 @@ class Recorder:
         self._unpruned[path] = unpruned if unpruned < PRUNED_AFTER else 0
         if unpruned >= PRUNED_AFTER:
             database.prune()
+
+    def _record(self, item: Item) -> tuple[Entry, Payload] | None:
+        """Return what is to be written; None for a run that cannot be, which leaves the others unaffected."""
+        try:
+            return item.record()
+        except Exception as error:  # noqa: BLE001 - it is reported
+            self._report_failure(item.followed, error)
+            return None
 
     def _report_failure(self, followed: Followed, error: Exception) -> None:
         """Report once that the ledger of a folder cannot be written."""
@@ -225,3 +241,4 @@ def _notice(path: Path) -> str:
 
 recorder = Recorder()
 at_end(Step.LEDGER, recorder.finish)
+os.register_at_fork(after_in_child=recorder.begin_anew)
