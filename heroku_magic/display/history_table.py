@@ -11,6 +11,7 @@ from heroku_magic.display.attachments import picture_type
 from heroku_magic.display.listing import shown_value
 from heroku_magic.display.run_view import RunView
 from heroku_magic.display.words import duration, quantity
+from heroku_magic.errors import HerokuMagicError
 from heroku_magic.ledger.history import as_table, recorded_job
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.sanitize import clean_line, mask_emails
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST = 20  # entries that are drawn
 LINES, ROWS = 20, 5  # of the log and of the table of an entry
+MAX_COLUMNS = 20  # of the table of an entry
 PICTURE_BYTES = 1_000_000  # of all pictures together
 COLUMNS = ("run", "task", "started", "seconds", "dollars", "exit_status", "rows", "cached")
 
@@ -65,9 +67,12 @@ class _Content(NamedTuple):
 
     @classmethod
     def of(cls, run: str, pictures: _Pictures) -> _Content:
-        job = recorded_job(run)
+        try:
+            job = recorded_job(run)
+        except HerokuMagicError as error:  # it was deleted since, or is damaged
+            return cls([], _first_line(error), "", [])
         frame = job.partial
-        table = "" if frame is None else frame.head(ROWS).to_html(border=0)
+        table = "" if frame is None else frame.head(ROWS).to_html(border=0, max_cols=MAX_COLUMNS)
         if isinstance(job, Sweep):
             counts = ", ".join(f"{count:,} {state}" for state, count in job.counts().items())
             return cls([counts], _first_line(job.exception()), table, [])

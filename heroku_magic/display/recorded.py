@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.runs.run import Run
 
-MAX_ROWS = 1_000  # of a table on a page
+MAX_ROWS, MAX_COLUMNS = 1_000, 100  # of a table on a page
 
 
 def get_run(run: str | int = -1) -> Run | Sweep:
@@ -63,6 +63,6 @@ def page(job: Run | Sweep) -> str:
     return template("page.html.j2").render(
         title=f"{job.task} {job.id}",
         body=bundle(job)["text/html"],
-        table="" if table is None else table.to_html(max_rows=MAX_ROWS, border=0),
+        table="" if table is None else table.to_html(max_rows=MAX_ROWS, max_cols=MAX_COLUMNS, border=0),
         colours=COLOURS,
     )

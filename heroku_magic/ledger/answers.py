@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from heroku_magic.ledger.database import UnreadableLedger
 from heroku_magic.ledger.entry import DamagedEntry, Details, Entry, Payload, pack
 from heroku_magic.ledger.history import database, details_of
 from heroku_magic.ledger.recorded_run import recorded_run
 from heroku_magic.ledger.recorded_sweep import recorded_outcome
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.protocol.records import RunKey
+from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +36,18 @@ class Answer(NamedTuple):
 
 
 def find_answers(keys: Iterable[str], max_age: float | None = None) -> dict[str, Answer]:
-    """Return the newest complete run for each key that has one. max_age: seconds since its start, at most."""
+    """Return the newest complete run for each key that has one. max_age: seconds since its start, at most.
+
+    A ledger that cannot be read has no answers, and a message says so.
+    """
+    try:
+        return _find_answers(keys, max_age)
+    except UnreadableLedger as error:
+        notify(f"The cache is not used. {error}")
+        return {}
+
+
+def _find_answers(keys: Iterable[str], max_age: float | None) -> dict[str, Answer]:
     ledger, wanted = database(), [key for key in keys if key]
     if ledger is None:
         return {}
@@ -42,9 +55,10 @@ def find_answers(keys: Iterable[str], max_age: float | None = None) -> dict[str,
     found: dict[str, Answer] = {}
     for start in range(0, len(wanted), MOST_AT_ONCE):
         some = wanted[start : start + MOST_AT_ONCE]
-        marks = ", ".join("?" * len(some))
-        for entry in ledger.select(f"key IN ({marks}) AND started >= ?", (*some, since)):
-            payload = ledger.payload(entry) or Payload()
+        condition = f"key IN ({', '.join('?' * len(some))}) AND started >= ?", (*some, since)
+        payloads = ledger.payloads(*condition)
+        for entry in ledger.select(*condition):
+            payload = payloads.get((entry.run, entry.sweep, entry.place)) or Payload()
             if entry.rows is None or payload.rows:
                 with suppress(DamagedEntry):
                     found.setdefault(entry.key, Answer(entry, details_of(entry), payload))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from heroku_magic.errors import HerokuMagicError
 from heroku_magic.ledger.entry import Entry, Payload
 from heroku_magic.ledger.location import is_network
 from heroku_magic.text.notifier import notify
@@ -44,7 +45,11 @@ CREATE INDEX by_age ON payloads (at, size);
 MIGRATIONS = (_CREATE,)
 
 
-class NewerLedger(Exception):
+class UnreadableLedger(HerokuMagicError):
+    """The file cannot be read; the message names it and the reason."""
+
+
+class NewerLedger(UnreadableLedger):
     """The file was written by a newer version of this package."""
 
 
@@ -89,12 +94,17 @@ class Database:
 
     def payload(self, entry: Entry) -> Payload | None:
         """Return what an entry returned and logged; None if it is no longer kept."""
-        query = (
-            "SELECT payloads.rows, log, files FROM payloads JOIN entries USING (id)"
-            " WHERE run = ? AND sweep = ? AND place = ?"
-        )
-        found = self._read(query, (entry.run, entry.sweep, entry.place))
-        return Payload(rows=found[0][0], log=found[0][1], files=found[0][2]) if found else None
+        key = (entry.run, entry.sweep, entry.place)
+        return self.payloads("run = ? AND sweep = ? AND place = ?", key).get(key)
+
+    def payloads(self, where: str, values: Sequence[Any]) -> dict[tuple[str, str, int], Payload]:
+        """Return what the entries that match a condition returned and logged, by run, sweep and place."""
+        columns = "run, sweep, place, payloads.rows, log, files"
+        found = self._read(f"SELECT {columns} FROM payloads JOIN entries USING (id) WHERE {where}", values)  # noqa: S608
+        return {
+            (run, sweep, place): Payload(rows=rows, log=log, files=files)
+            for run, sweep, place, rows, log, files in found
+        }
 
     def cost_since(self, moment: float) -> tuple[int, float]:
         """Return the number of runs and sweeps that started since then, and what they cost as far as it is known."""
@@ -104,6 +114,9 @@ class Database:
 
     def forget(self, runs: Sequence[str] | None) -> int:
         """Delete entries, with the runs of sweeps, or all; return how many runs and sweeps. Nothing of them is left."""
+        if runs is None:
+            for kept in self.path.parent.glob(f"{self.path.name}.damaged-*"):
+                kept.unlink(missing_ok=True)
         if not self.path.exists():
             return 0
 
@@ -128,9 +141,16 @@ class Database:
         self._call(_prune)
 
     def _read(self, query: str, values: Sequence[Any]) -> list[Any]:
+        import sqlite3
+
         if not self.path.exists():
             return []
-        return list(self._call(lambda connection: connection.execute(query, values).fetchall()))
+        try:
+            return list(self._call(lambda connection: connection.execute(query, values).fetchall()))
+        except FileNotFoundError:  # it was deleted just now
+            return []
+        except (sqlite3.Error, OSError) as error:
+            raise UnreadableLedger(f"The history in {self.path} cannot be read: {error}.") from None
 
     def _call(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Do something with the file; a damaged one is set aside first, and a new one begun."""

@@ -163,7 +163,8 @@ def _sweep(entry: Entry) -> Sweep:
     ledger, details = database(), details_of(entry)
     plan = recorded_plan(entry, details)
     below = ledger.select("sweep = ?", (entry.run,)) if ledger else []
-    kept = [(one, payload_of(one)) for one in below]
+    payloads = ledger.payloads("sweep = ?", (entry.run,)) if ledger else {}
+    kept = [(one, payloads.get((one.run, one.sweep, one.place)) or payload_of(one)) for one in below]
     outcomes = [recorded_outcome(one, details_of(one), payload, plan[one.place]) for one, payload in kept]
     lost = sum(one.rows is not None and (payload is None or not payload.rows) for one, payload in kept)
     return RecordedSweep(entry, details, sorted(outcomes, key=lambda one: one.place), lost)

@@ -138,8 +138,12 @@ class AccountVerbs(VerbGroup):
 
 def _cost_of_today() -> str:
     from heroku_magic.display.words import quantity
+    from heroku_magic.ledger.database import UnreadableLedger
     from heroku_magic.ledger.history import cost_since
 
     midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    count, dollars = cost_since(midnight.timestamp())
+    try:
+        count, dollars = cost_since(midnight.timestamp())
+    except UnreadableLedger as error:
+        return str(error)
     return f"{quantity(count, 'run')}, ${dollars:.4f}" if count else "no runs in the history"

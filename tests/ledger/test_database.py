@@ -136,6 +136,14 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(database, kept):
     assert _is_intact(database.path)
 
 
+def test_deleting_everything_deletes_damaged_files_too(database):
+    database.write([(_entry(1), Payload(rows=b"secret rows"))])
+    database.path.rename(database.path.with_name("history.db.damaged-20261129-120000"))
+
+    assert database.forget(None) == 0
+    assert [*database.path.parent.glob("history.db*")] == []
+
+
 def test_a_file_of_a_newer_version_is_left_alone(database):
     database.write([(_entry(1), Payload())])
     with sqlite3.connect(database.path) as connection:
@@ -144,6 +152,8 @@ def test_a_file_of_a_newer_version_is_left_alone(database):
 
     with pytest.raises(NewerLedger, match="newer version of heroku_magic"):
         database.write([(_entry(2), Payload())])
+    with pytest.raises(NewerLedger, match="newer version of heroku_magic"):
+        database.select()
 
 
 def test_an_older_file_is_brought_to_the_current_schema(database, monkeypatch):

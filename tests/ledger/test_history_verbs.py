@@ -88,6 +88,19 @@ def test_the_table_expands_to_log_rows_and_pictures_and_ends_with_a_sum(shell):
     assert type(table[table["exit_status"] == 1]) is pd.DataFrame
 
 
+def test_the_table_is_shown_after_an_entry_was_deleted_and_with_many_columns(shell):
+    shell.run_cell_magic("dyno", "", "[{f'c{n}': n for n in range(100)}]")
+    run = heroku_magic.last.id
+    shell.run_cell_magic("dyno", "", "print('kept')")
+    table = _line(shell, "history")
+    assert "<th>c99</th>" in table._repr_html_()
+    assert "<th>c50</th>" not in table._repr_html_()
+    _line(shell, f"history --forget {run}")
+    html = table._repr_html_()
+    assert f"There is no run &#34;{run}&#34;" in html
+    assert "kept" in html
+
+
 def test_show_repeats_the_output_and_returns_the_table(shell, capsys, tmp_path):
     expected = _line(shell, "run count --arg n=2")
     output = capsys.readouterr().out

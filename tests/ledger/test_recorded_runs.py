@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import signal
+import sqlite3
 from hashlib import sha256
 
 import pandas as pd
@@ -15,11 +18,14 @@ import heroku_magic
 from heroku_magic import InvalidOptions, ResultIncomplete, Secret, TaskFailed, connect
 from heroku_magic.app.rerun import rerun
 from heroku_magic.display.run_view import RunView
+from heroku_magic.errors import HerokuMagicError
 from heroku_magic.ledger import location
 from heroku_magic.ledger.database import Database
-from heroku_magic.ledger.entry import Payload, unpack
+from heroku_magic.ledger.entry import Details, Entry, Payload, pack, unpack
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.ledger.records import MAX_TEXT
+from heroku_magic.runs.request import RunRequest
+from heroku_magic.text.notifier import notifications_to
 
 TASKS = {
     "table": """
@@ -295,6 +301,69 @@ def test_a_full_disk_gives_one_line_and_the_result_is_still_there(heroku, ledger
     app.on_message = lambda _: None
     path = ledger_folder / ".heroku" / "history.db"
     assert said == [f"The history cannot be written to {path}: No space left on device. Runs are not affected."]
+
+
+def test_a_run_that_cannot_be_written_does_not_take_others_with_it(ledger_folder):
+    from heroku_magic.ledger.recorder import Followed, Item, Recorder
+    from heroku_magic.text.redact import Mask
+
+    said = []
+    path = location.ledger_path()
+    followed = Followed(path, Mask, said.append)
+    written = []
+
+    def fail():
+        raise TypeError
+
+    good = [
+        Entry(run=f"hm-0000000{number}", details=pack(Details(request=RunRequest(), facts={}))) for number in (1, 2)
+    ]
+    records = [lambda: (good[0], Payload()), fail, lambda: (good[1], Payload())]
+    own = Recorder()
+    own._write([Item(followed, record, lambda: written.append(1)) for record in records])
+    own.finish()
+    assert [entry.run for entry in Database(path).select()] == ["hm-00000002", "hm-00000001"]
+    assert said == [f"The history cannot be written to {path}: internal error, TypeError. Runs are not affected."]
+    assert len(written) == 3
+
+
+def test_a_forked_child_writes_although_its_parent_was_amid_a_write(ledger_folder, processes):
+    path = location.ledger_path()
+    Database(path).create()
+    entry = Entry(run="hm-00000001", details=pack(Details(request=RunRequest(), facts={})))
+    with recorder._changed, recorder._starting:
+        recorder._answers += 1
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            recorder.add(entry)
+            recorder.flush()
+            os._exit(0)
+        recorder._answers -= 1
+    assert os.waitpid(child, 0)[1] == 0
+    assert [one.run for one in Database(path).select()] == [entry.run]
+
+
+def test_a_history_that_cannot_be_read_is_named_and_does_not_stop_a_run(heroku, ledger_folder):
+    said = []
+    heroku.run(code="1")
+    recorder.flush()
+    path = location.ledger_path()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    message = f"{path} was written by a newer version of heroku_magic: upgrade this one."
+    with notifications_to(said.append):
+        assert heroku.submit(code="[{'n': 1}]", cache=True).result()["n"].tolist() == [1]
+    assert f"The cache is not used. {message}" in said
+    with pytest.raises(HerokuMagicError, match="newer version"):
+        heroku_magic.history()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(HerokuMagicError, match=re.escape(f"The history in {path} cannot be read: unable to open")):
+        heroku_magic.history()
+    path.rmdir()
+    assert len(heroku_magic.history()) == 0
 
 
 def test_rows_that_are_no_longer_kept_are_an_error_and_never_a_shorter_result(heroku, ledger_folder, monkeypatch):
