@@ -74,7 +74,7 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         check_max_cost(max_cost)
         self._size, self._max_cost = size, max_cost
         self._heroku: Heroku | None = None
-        self._pool: WarmPool | None = None
+        self._pool: WarmPool  # from `configure` on, which joblib calls first
         self._run = run_batch()
         self.parallel: Any = None
 
@@ -94,11 +94,11 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         self.parallel = parallel
         jobs = self.effective_n_jobs(n_jobs)
         key = self._app(), self._size, jobs
-        self._pool = _POOLS.get(key)
-        if self._pool is None:
+        if key not in _POOLS:
             pool = self._app().pool(jobs, self._size, allow_pickle=True)
             _compare(pool.submit(versions_of(_COMPARED)).result())
-            self._pool = _POOLS[key] = pool
+            _POOLS[key] = pool
+        self._pool = _POOLS[key]
         return jobs
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Future[Any]], None] | None = None) -> Future[Any]:
@@ -107,7 +107,7 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         for function, _, _ in getattr(func, "items", ()):
             if filters := getattr(function, "warning_filters", None):  # of scikit-learn's `delayed`
                 function.warning_filters = [one for one in filters if one[2].__module__.partition(".")[0] in _ON_DYNOS]
-        future: Future[Any] = self._open_pool().submit(self._run, func)
+        future: Future[Any] = self._pool.submit(self._run, func)
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -118,8 +118,7 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
 
     def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: ARG002 - joblib's signature
         """Cancel all batches, also those that run."""
-        if self._pool is not None:
-            self._pool.cancel()
+        self._pool.cancel()
 
     def terminate(self) -> None:
         """Keep the dynos for the next `Parallel`; they end by themselves."""
@@ -128,11 +127,6 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
     def _app(self) -> Heroku:
         self._heroku = self._heroku or self._connect()
         return self._heroku
-
-    def _open_pool(self) -> WarmPool:
-        if self._pool is None:
-            self.configure(self.default_n_jobs)
-        return self._pool  # type: ignore[return-value]  # `configure` has set it
 
     def _check_cost(self) -> None:
         spent = sum(dyno.dollars or 0.0 for dyno in self._app().warm() if dyno.owner is self._pool)

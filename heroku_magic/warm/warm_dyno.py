@@ -336,7 +336,7 @@ class WarmDyno:
 
     def _act(self, now: str, kind: str, message: dict[str, Any]) -> None:
         """Act on a record of the server; its call gets the lines that a dyno's log would have."""
-        call = self._calls.get(message.get("call", 0)) or self._running_call()
+        call = self._calls.get(message["call"]) if "call" in message else self._running_call()
         if kind == "task":
             self._hello.set()
         elif kind == "ack":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import subprocess
 import sys
@@ -102,6 +103,24 @@ THREADED = """
     """
 
 
+SEEDED = """
+    import random
+    from heroku_task import task
+    random.seed(7)
+
+    @task
+    def seeded():
+        return [{"x": random.random()}]
+    """
+FOLDERED = """
+    import os, tempfile
+    from heroku_task import task
+    folder = tempfile.TemporaryDirectory()
+
+    @task
+    def foldered():
+        return [{"exists": os.path.isdir(folder.name)}]
+    """
 CONNECTED = THREADED.replace("threaded", "connected").replace(
     'threading.Thread(target=time.sleep, args=(600,), name="keeper", daemon=True).start()',
     "import socket; ends = socket.socketpair()",
@@ -119,6 +138,8 @@ def server(tmp_path_factory, processes):
         loaded=LOADED,
         threaded=THREADED,
         connected=CONNECTED,
+        seeded=SEEDED,
+        foldered=FOLDERED,
     )
     return embedded(folder)
 
@@ -330,6 +351,23 @@ def test_calls_share_a_process_if_an_import_has_opened_what_a_fork_would_lose(he
     third = heroku.run(task, warm=True)
     assert third["calls"].tolist() == [1]
     assert third.attrs["heroku"]["dyno"] == first.dyno
+
+
+def test_calls_draw_other_random_numbers(packed):
+    heroku = connect(worker=packed, say=lambda _: None)
+    code = "import pandas, random, numpy\n[{'x': random.random(), 'y': float(numpy.random.rand())}]"
+    draws = [heroku.run(code=code, warm=True).iloc[0] for _ in range(4)]
+    assert len({row["x"] for row in draws}) == len({row["y"] for row in draws}) == 4
+    heroku.warm(0)
+
+
+def test_random_numbers_that_a_task_seeds_are_those_of_a_dyno_of_its_own(heroku):
+    seeded = [heroku.run("seeded", warm=warm)["x"].tolist() for warm in (False, True, True)]
+    assert seeded == [[random.Random(7).random()]] * 3
+
+
+def test_a_folder_of_an_import_outlives_the_first_call(heroku):
+    assert [heroku.run("foldered", warm=True)["exists"].tolist() for _ in range(3)] == [[True]] * 3
 
 
 def test_calls_that_are_not_isolated_share_their_state_on_a_dyno_of_their_own(heroku):

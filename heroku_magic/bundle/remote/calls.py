@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import base64
+import contextlib
 import functools
 import gc
 import importlib
@@ -16,6 +17,7 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import stat
 import sys
@@ -48,6 +50,7 @@ class Parent:
         self._notice = ""  # why it keeps state although nobody wanted that
         self._environ = dict(os.environ)
         self._task = ""  # the module that is imported
+        self._random_state: Any = None  # if it has seeded the random numbers
         self._program: tuple[str, dict[str, Any], str] = "", {}, ""  # packed, its names, and the expression of a call
         self._child: _Child | None = None  # runs a call
         self._spare: _Child | None = None  # waits for the next one
@@ -70,6 +73,7 @@ class Parent:
             else:
                 received = _receive(self._front)
                 if received is None:
+                    self._kill_children()
                     return 0
                 message = json.loads(received[0])
                 if "imported" in message:
@@ -91,6 +95,12 @@ class Parent:
             child.socket.close()
             self._child = None
 
+    def _kill_children(self) -> None:
+        """Leave no process behind when the front was killed and could not do this."""
+        for pid in [*self._ending, *([self._spare.pid] if self._spare else [])]:
+            with contextlib.suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+
     def _run(self, message: Message, body: bytes, ends: list[int]) -> None:
         self._prepare(message, ends)
         if self._keeps_state:
@@ -101,6 +111,8 @@ class Parent:
             self._call(message, ends)
             _mute()
             return
+        if self._spare is not None and os.waitpid(self._spare.pid, os.WNOHANG)[0]:
+            self._spare = None  # it was killed while it waited, as by the system for its memory
         child = self._child = self._spare or self._fork()
         self._front.sendall(b"pid=%d\n" % child.pid)
         child.hand_over(message["call"], body, ends)
@@ -115,6 +127,8 @@ class Parent:
             ours.close()
             self._front.close()
             self._wait_for_call(theirs)
+        with contextlib.suppress(OSError):  # whichever process comes first
+            os.setpgid(pid, pid)
         theirs.close()
         return _Child(pid, ours)
 
@@ -122,8 +136,10 @@ class Parent:
         status = 1
         try:
             os.setpgid(0, 0)
+            self._separate()
             if not select.select([parent], [], [], REHEARSAL_SECONDS)[0]:
-                self._rehearse()
+                with contextlib.suppress(Exception):  # whatever it is, the call comes across it, too
+                    self._rehearse()
             if received := _receive(parent):
                 status = self._call(json.loads(received[0]), received[1])
         finally:
@@ -131,14 +147,29 @@ class Parent:
 
     def _rehearse(self) -> None:
         """Run a cell of our own, because memory that a forked process uses for the first time is copied."""
-        text = f"{'import pandas; pandas.DataFrame(dict(n=[1]))' if 'pandas' in sys.modules else '[dict(n=1)]'}"
+        text = "import pandas; pandas.DataFrame({'n': [1]})" if "pandas" in sys.modules else "[{'n': 1}]"
         code = {"name": "rehearsal", "text": text, "definitions": "", "values": "{}", "secrets": [], "quiet": False}
         driver, own = self._load("heroku_driver"), self._program
         program = driver.RemoteCell(code, b"", self._load)
         self._program = "", {"run": driver.main, "program": program}, "run(program)"
         ends = [os.open(os.devnull, os.O_WRONLY) for _ in range(4)]
-        self._call({"task": None, "env": {"RUN_KEY": ""}}, ends)
-        self._program = own
+        try:
+            self._call({"task": None, "env": {"RUN_KEY": ""}}, ends, is_rehearsal=True)
+        finally:
+            self._program = own
+
+    def _separate(self) -> None:
+        """Give a child what a process of its own would have: other random numbers, unless an import has seeded them.
+
+        What the parent's objects do at the end, such as deleting a temporary folder, is left to the parent.
+        """
+        if self._random_state is not None:  # Python itself seeds anew in a child
+            sys.modules["random"].setstate(self._random_state)
+        mtrand = sys.modules.get("numpy.random.mtrand")
+        if mtrand is not None and getattr(mtrand._rand._bit_generator, "_seed_seq", None) is not None:
+            mtrand.seed()  # until `seed` is called, there is a sequence of seeds
+        if "weakref" in sys.modules:
+            sys.modules["weakref"].finalize._registry.clear()
 
     def _prepare(self, message: Message, ends: list[int]) -> None:
         """Load the modules of a program, or import the module of a task, which all its calls share."""
@@ -150,8 +181,7 @@ class Parent:
         if task:
             folder = heroku_task._APP_FOLDER
             sys.path[:] = [folder, *(one for one in sys.path if one != folder)]
-            _load_all(heroku_task._prepare_task, [task] if os.path.exists(f"{task}.py") else [])
-            self._task = task
+            self._prepare_task(task)
         else:
             source = zlib.decompress(base64.b85decode(text)).decode()
             head, _, call = source.rstrip("\n").rpartition("\n")
@@ -163,6 +193,21 @@ class Parent:
         heroku_task._flush_streams()
         _mute()
         self._check_fork()
+
+    def _prepare_task(self, task: str) -> None:
+        """Import the module of a task; note whether it seeds Python's random numbers."""
+        import random
+
+        usual, seeds = random.seed, [None]
+
+        def seed(a: Any = None, *more: Any) -> None:
+            seeds.append(a)
+            usual(a, *more)
+
+        random.seed = seed  # type: ignore[assignment]
+        _load_all(heroku_task._prepare_task, [task] if os.path.exists(f"{task}.py") else [])
+        random.seed = usual
+        self._task, self._random_state = task, None if seeds[-1] is None else random.getstate()
 
     def _share(self, names: list[str]) -> None:
         """Import what a call has imported, so that the next ones need not."""
@@ -199,7 +244,7 @@ class Parent:
                 return "has opened a connection"
         return ""
 
-    def _call(self, message: Message, ends: list[int]) -> int:
+    def _call(self, message: Message, ends: list[int], *, is_rehearsal: bool = False) -> int:
         """Run a call in this process; report its exit status and the modules that it has imported."""
         status, names, pid = 1, set(), os.getpid()
         out, err, heroku_task._record_fd, report, *file = ends
@@ -222,7 +267,7 @@ class Parent:
                 )
             else:
                 status = eval(self._program[2], self._program[1])  # noqa: S307 - the notebook has signed it
-            if not self._keeps_state:
+            if not self._keeps_state and not is_rehearsal:
                 atexit._run_exitfuncs()
             names = {name.partition(".")[0] for name in set(sys.modules) - known}
         finally:
@@ -261,6 +306,8 @@ def _receive(connection: socket.socket) -> tuple[bytes, list[int]] | None:
     while size:
         parts.append(connection.recv(min(size, READ_BYTES)))
         size -= len(parts[-1])
+        if not parts[-1]:  # the other side has ended meanwhile
+            return None
     return b"".join(parts), ends
 
 

@@ -92,6 +92,7 @@ class _Front:
         self._parent_pid = 0
         self._waiting: deque[Message] = deque()
         self._files: dict[int, int] = {}  # with the values of calls that are still to begin
+        self._recalled: set[int] = set()  # calls whose values may still be on the way
         self._received = self._acknowledged = 0  # bytes of the notebook
         self._code = ""  # the program of the latest call, which the next one may share
         self._call: _Call | None = None
@@ -151,6 +152,8 @@ class _Front:
 
     def _keep(self, number: int, body: bytes) -> None:
         """Keep bytes for a call that is still to come in a file, which needs no memory."""
+        if number in self._recalled:
+            return
         if number not in self._files:
             path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"heroku-{os.getpid()}-{number}")  # noqa: S108
             self._files[number] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -303,6 +306,7 @@ class _Front:
         if may_run and self._call is not None and self._call.number == number:
             self._end_call(self._call)
         waiting = [one for one in self._waiting if one["call"] == number]
+        self._recalled.add(number)
         if (file := self._files.pop(number, None)) is not None:
             os.close(file)
             waiting = waiting or [{"call": number}]  # its values were still on the way
