@@ -36,6 +36,7 @@ CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
 LONGEST_WAIT = 60  # seconds, in all, between the tries of one request
 TRIES = 4
+_CHANCE = random.SystemRandom()  # takes nothing from the generator that a notebook may have seeded
 QUOTA = 4500  # requests per hour: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
 
 
@@ -345,5 +346,5 @@ def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, RateLimited):
         # Many runs wait for one quota: their tries must not coincide.
-        return (error.retry_after or 2.0) + random.uniform(0, 1)  # noqa: S311 - no secret
-    return float(tenacity.wait_random_exponential(multiplier=0.2, max=4)(state))
+        return (error.retry_after or 2.0) + _CHANCE.uniform(0, 1)
+    return _CHANCE.uniform(0, tenacity.wait_exponential(multiplier=0.2, max=4)(state))

@@ -23,9 +23,9 @@ class CallFuture(Future[Any]):
         super().add_done_callback(self._call_back)
 
     def __await__(self) -> Generator[Any, None, Any]:
-        import asyncio
+        from heroku_magic.runs.event_loop import wait_for_future
 
-        return asyncio.wrap_future(self).__await__()
+        return wait_for_future(self).__await__()
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call a function when the call has ended, in a thread of its own, or at once if it already has."""

@@ -117,7 +117,7 @@ class DynoCreator:
                     raise
                 if seconds == SHORTEST_WAIT:
                     notify(f"{error.said} Waiting until one ends. Press Ctrl-C to give up.")
-            self._pause(random.uniform(seconds / 2, seconds))  # noqa: S311 - spreads the requests of several runs
+            self._pause(random.SystemRandom().uniform(seconds / 2, seconds))  # spreads the requests of several runs
             seconds = min(2 * seconds, LONGEST_WAIT)
 
     def _find(self) -> Dyno | None:

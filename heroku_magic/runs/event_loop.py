@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from heroku_magic.runs.background import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from concurrent.futures import Future
 
 T = TypeVar("T")
+TURN_SECONDS = 0.2
 
 
 class Cancellable(Protocol):
@@ -25,6 +27,25 @@ class Cancellable(Protocol):
         """Call a function when it has ended, or at once."""
 
 
+@contextmanager
+def hears_interrupts() -> Iterator[None]:
+    """Let the loop turn a few times a second.
+
+    On the Stop button, ipykernel schedules the end of an async cell in a way that does not wake a sleeping loop:
+    https://github.com/ipython/ipykernel/blob/main/ipykernel/ipkernel.py, `handle_sigint`.
+    """
+
+    async def turn() -> None:
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+
+    turning = asyncio.ensure_future(turn())
+    try:
+        yield
+    finally:
+        turning.cancel()
+
+
 async def wait_until_done(job: Cancellable) -> None:
     """Wait for the end of a job; cancelling the wait cancels the job."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -35,17 +56,25 @@ async def wait_until_done(job: Cancellable) -> None:
 
     job.call_when_done(end)
     try:
-        await ended.wait()
+        with hears_interrupts():
+            await ended.wait()
     except asyncio.CancelledError:
         job.cancel()
         raise
+
+
+async def wait_for_future(future: Future[T]) -> T:
+    """Wait for the result of a future of another thread; cancelling the wait cancels the future."""
+    with hears_interrupts():
+        return await asyncio.wrap_future(future)
 
 
 async def start_in_thread(start: Callable[[], Cancellable]) -> Any:
     """Return the job that a function starts, which may take a while; a cancelled wait cancels the job, too."""
     starting = asyncio.ensure_future(asyncio.to_thread(start))
     try:
-        return await asyncio.shield(starting)
+        with hears_interrupts():
+            return await asyncio.shield(starting)
     except asyncio.CancelledError:
         starting.add_done_callback(lambda one: one.cancelled() or one.exception() or one.result().cancel())
         raise
@@ -73,10 +102,15 @@ async def iterate(job: Cancellable, items: Iterator[T | None]) -> AsyncIterator[
 
     start_thread(read, "heroku-events", lambda _: put())
     try:
-        while item := await queue.get():
+        while item := await _next(queue):
             yield item[0]
     except asyncio.CancelledError:
         job.cancel()
         raise
     finally:
         has_left.set()
+
+
+async def _next(queue: asyncio.Queue[T]) -> T:
+    with hears_interrupts():
+        return await queue.get()

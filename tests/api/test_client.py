@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import random
 import re
 import ssl
 import traceback
@@ -130,6 +131,18 @@ def test_html_instead_of_json_is_retried_and_then_reported(api, client):
         client.app("example")
 
     assert len(api.requests) == 4
+
+
+def test_a_retry_takes_no_number_of_a_generator_that_the_notebook_has_seeded(api, client, no_waiting):
+    random.seed(1)
+    state = random.getstate()
+    api.answer(429, {"id": "rate_limit", "message": "Slow down."}, Retry_After="1")
+    api.answer(503, {"id": "unavailable", "message": "Down."})
+    api.answer(200, {"id": "1", "name": "example"})
+
+    assert client.app("example").name == "example"
+    assert len(no_waiting) == 2
+    assert random.getstate() == state
 
 
 def test_a_busy_api_is_retried_after_the_time_it_requests(api, no_waiting):

@@ -159,3 +159,28 @@ def test_a_notebook_awaits_and_the_stop_button_stops_the_run(folder, tmp_path):
         notebook.manager.interrupt_kernel()
         assert [message for _, message in notebook.messages(sent)]
         assert notebook.run("run.wait(30); print(run.state)", 60).text == "cancelled\n"
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("wait", ["await run", "await pool.submit(time.sleep, 60)", "await sleep.remote_async()"])
+def test_the_stop_button_ends_a_wait_in_which_nothing_happens(folder, tmp_path, wait):
+    with kernel(tmp_path) as notebook:
+        notebook.run(
+            f"""
+            import time
+            from heroku_magic import connect
+            heroku = connect(worker={str(folder)!r}, say=lambda _: None)
+            run = heroku.submit("wait", {{"seconds": 60}})
+            pool = heroku.pool(jobs=1)
+            sleep = heroku.function(lambda: time.sleep(60))
+            pool.submit(abs, -5).result()
+            """,
+            60,
+        )
+        sent = notebook.start(f"print('begun')\n{wait}")
+        notebook.wait_for_text(sent, "begun")
+        time.sleep(2)
+        notebook.manager.interrupt_kernel()
+        ended = [message["content"].get("ename") for _, message in notebook.messages(sent, 15)]
+        assert {"CancelledError", "KeyboardInterrupt", "RunCancelled"} & {*ended}
+        notebook.run("pool.shutdown(cancel_futures=True)", 60)
