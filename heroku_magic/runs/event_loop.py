@@ -36,7 +36,7 @@ def hears_interrupts() -> Iterator[None]:
     """
 
     async def turn() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - the loop has to turn, nothing is waited for
             await asyncio.sleep(TURN_SECONDS)
 
     turning = asyncio.ensure_future(turn())
