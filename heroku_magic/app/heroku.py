@@ -298,8 +298,8 @@ class Heroku(ExecutorApp):
             sweep = Sweep(
                 self.client, plan, options, id=name, journal=journal, known=known, live=live, warm_runner=runner
             ).start()
-            if runner is not None:
-                sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.kind))
+            if runner is not None and not plan.first.is_once:
+                sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.kind, options.jobs or 0))
             self._remember(sweep)
             return sweep
 

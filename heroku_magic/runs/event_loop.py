@@ -71,12 +71,22 @@ async def wait_for_future(future: Future[T]) -> T:
 
 async def start_in_thread(start: Callable[[], Cancellable]) -> Any:
     """Return the job that a function starts, which may take a while; a cancelled wait cancels the job, too."""
-    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    started: list[Cancellable] = []
+    has_left = threading.Event()
+
+    def begin() -> Cancellable:
+        started.append(start())
+        if has_left.is_set():
+            started[0].cancel()
+        return started[0]
+
     try:
         with hears_interrupts():
-            return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        starting.add_done_callback(lambda one: one.cancelled() or one.exception() or one.result().cancel())
+            return await asyncio.to_thread(begin)
+    except asyncio.CancelledError:  # the loop may end before the start does
+        has_left.set()
+        for job in started:
+            job.cancel()
         raise
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import AttachFailed
 from heroku_magic.runs.background import start_thread
+from heroku_magic.runs.create_dyno import Stopped
 from heroku_magic.text.notifier import keeps_notifications
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Boot:
-    """A boot that has begun. error: why it failed, once it is over.
+    """A boot that has begun. error: why it failed, once it is over; Stopped if it was cancelled.
 
     make: boots the dyno, which is for whoever started the boot until `let_go`. on_end: called at the end.
     """
@@ -59,7 +60,7 @@ class Boot:
             if self._is_cancelled:
                 dyno.cancel()
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
-            self._end(error)
+            self._end(Stopped("before its dyno had booted.") if self._is_cancelled else error)
         else:
             self._end(None)
 

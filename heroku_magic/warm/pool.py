@@ -308,8 +308,8 @@ class WarmPool(Executor):
             future.send(PoolRun(self._client, spec), lane.dyno, partial(self._ended, lane, future))
         except LogStreamError:  # the connection is broken, so that the dyno cannot have run it
             with self._changed:
-                del lane.calls[future]
-                self._waiting.appendleft((future, spec))
+                if lane.calls.pop(future, None) is not None:  # the end of the connection has not ended it
+                    self._waiting.appendleft((future, spec))
 
     def _ended(self, lane: Lane, future: PoolFuture, run: PoolRun) -> None:
         """Take note of the end of a call; in the thread that reads the dyno's connection."""

@@ -154,11 +154,17 @@ class PoolRunner(Runner):
         else:
             self._end(LogStreamError(f"{item} {self.spec.task} has no result."))
 
-    def _done(self, status: int) -> None:
-        if self._call is not None and self._call.begun_at is None and not self.cancel_requested.is_set():
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the call has reached its time limit, which begins when the dyno begins with the call."""
+        return self._clock.reaches_limit(self.seconds() or self._elapsed())
+
+    def _done(self, status: int | None) -> None:
+        if status is not None:
+            self.log.life.read(f"Process exited with status {status}", time.monotonic())
+        elif not self.cancel_requested.is_set():  # it was recalled
             self._on_done()
             return
-        self.log.life.read(f"Process exited with status {status}", time.monotonic())
         self.log.decoder.close()
         self._end(self._verdict())
 

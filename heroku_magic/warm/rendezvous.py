@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from heroku_magic.text.secret import Secret
 
 CONNECT_TIMEOUT = 5.0  # seconds: a closed port must not cost more
+WRITE_TIMEOUT = 10.0  # seconds within which the network takes something: a connection may be half-open
 GREETING_TIMEOUT = 30.0  # seconds after the dyno is up, as long as Heroku itself waits for the other side (R13)
 GREETING_LOOK = 5.0  # seconds between two looks whether it is up
 LONGEST_BOOT = 600.0  # the embedded Heroku may have to install packages first
@@ -43,7 +44,7 @@ class DynoConnection:
         self._reading.register(tls, selectors.EVENT_READ)
 
     def send(self, data: bytes) -> None:
-        """Send everything; of several threads, one at a time. Raises OSError."""
+        """Send everything; of several threads, one at a time. Raises OSError, also if nothing is taken for a while."""
         rest = memoryview(data)
         while rest:
             event = selectors.EVENT_WRITE
@@ -53,7 +54,8 @@ class DynoConnection:
                     continue
                 except ssl.SSLWantReadError:
                     event = selectors.EVENT_READ
-            self._wait(event)
+            if not self._wait(event, WRITE_TIMEOUT):
+                raise TimeoutError(f"nothing could be sent for {WRITE_TIMEOUT:g} s")
 
     def receive(self) -> bytes:
         """Wait for data and return all that is there, up to about 256 kB; empty at the end. Raises OSError."""
@@ -85,10 +87,10 @@ class DynoConnection:
         self._reading.close()
         self._tls.close()
 
-    def _wait(self, event: int) -> None:
+    def _wait(self, event: int, timeout: float | None = None) -> bool:
         with selectors.DefaultSelector() as selector:
             selector.register(self._tls, event)
-            selector.select()
+            return bool(selector.select(timeout))
 
 
 def connect(

@@ -17,7 +17,7 @@ class WarmCall:
     gaps = 0
 
     def __init__(
-        self, stop_call: Callable[..., None], run: str, sink: Sink, on_done: Callable[[int], None] | None
+        self, stop_call: Callable[..., None], run: str, sink: Sink, on_done: Callable[[int | None], None] | None
     ) -> None:
         self.number, self.run, self.sink, self.on_done = 0, run, sink, on_done
         self.begun_at: float | None = None

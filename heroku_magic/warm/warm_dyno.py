@@ -120,6 +120,8 @@ class WarmDyno:
         self._guard.use(self._info)
         self.dyno = self._info.name
         try:
+            if self._ended.is_set():
+                raise AttachFailed(f"{self.dyno} was stopped before it had booted.")  # noqa: TRY301 - stopped below
             self._connect(url)
         except BaseException as error:
             message = self._guard.stop_and_wait()
@@ -231,24 +233,21 @@ class WarmDyno:
         spec: RunSpec,
         key: RunKey,
         sink: Sink,
-        on_done: Callable[[int], None] | None = None,
+        on_done: Callable[[int | None], None] | None = None,
         on_sent: Callable[[int, int], bool] = lambda _sent, _size: True,
     ) -> WarmCall:
         """Send a call, which runs after those sent before.
 
-        sink: gets its lines as if they came from the dyno's log. on_done: gets the exit status after what the call has
-        written, which then arrives at once, without the lines of the platform; None gives the dyno back. on_sent: gets
-        how many bytes of the call's values were sent, and of how many; where it returns False the call is not made.
+        sink: gets its lines as if they came from the dyno's log. on_done: gets the exit status, or None if no process
+        had the call, after what the call has written, which then arrives at once, without the lines of the platform;
+        no `on_done` gives the dyno back. on_sent: gets how many bytes of the call's values were sent, and of how many;
+        where it returns False the call is not made.
         """
         call = WarmCall(self.stop_call, key.run, sink, on_done)
         env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}
         env.pop("RUN_PACE", None)  # nothing is lost here, however fast it is sent
         env["RUN_KEY"] = key.env()
-        limits = {
-            "timeout": spec.timeout,
-            "memory": memory_bytes(self.info.size),
-            "most": limit_in_mb() * 1_000_000,
-        }
+        limits = {"timeout": spec.timeout, "memory": memory_bytes(self.info.size), "most": limit_in_mb() * 1_000_000}
         message = {"task": spec.module, "env": env, "values": spec.values.values if spec.values else {}, **limits}
         try:
             self._send_call(call, message, spec.values, on_sent)
@@ -332,7 +331,7 @@ class WarmDyno:
 
     def _running_call(self) -> WarmCall | None:
         """Return the oldest call in flight: the dyno runs one after the other."""
-        return next(iter(self._calls.values()), None)
+        return next(iter([*self._calls.values()]), None)  # of a copy, as other threads add calls
 
     def _act(self, now: str, kind: str, message: dict[str, Any]) -> None:
         """Act on a record of the server; its call gets the lines that a dyno's log would have."""
@@ -360,7 +359,7 @@ class WarmDyno:
                 self.release()
             else:
                 call.flush()
-                call.on_done(message["status"])
+                call.on_done(message["status"] if "used" in message else None)
 
     def _last_lines(self, message: dict[str, Any]) -> list[str]:
         """Return what Heroku would log at the end of a call; R15 if the call would have filled the dyno."""

@@ -59,7 +59,7 @@ class WarmDynos:
     def acquire(self, spec: RunSpec, is_cancelled: Callable[[], bool]) -> WarmDyno:
         """Return an idle dyno for a call, booted if necessary. Raises Stopped, ApiError or AttachFailed."""
         if spec.is_once:
-            return self._boot(spec, owner=spec)
+            return self._boot_once(spec, is_cancelled)
         own: Boot | None = None
         other: Boot | None = None
         try:
@@ -81,6 +81,18 @@ class WarmDynos:
             if own is not None:
                 own.let_go()
         raise Stopped
+
+    def _boot_once(self, spec: RunSpec, is_cancelled: Callable[[], bool]) -> WarmDyno:
+        """Boot a dyno for one call, and stop it if the call is cancelled meanwhile."""
+        boot = Boot(lambda boot: self._boot(spec, owner=spec, boot=boot), self._notify).start()
+        while not boot.is_over:
+            if is_cancelled():
+                boot.cancel()
+            with self._changed:
+                self._changed.wait_for(lambda: boot.is_over, TICK)
+        if boot.error is not None:
+            raise copy(boot.error)
+        return boot.take()
 
     def _boots_for(self, spec: RunSpec, own: Boot | None) -> tuple[Boot | None, Boot | None]:
         """Return the boot that a call has started, which is a new one if it may, and another one that is under way."""
@@ -135,16 +147,16 @@ class WarmDynos:
                 boot.cancel()
             raise
         for boot in boots:
-            if boot.error is not None:
+            if boot.error is not None and not isinstance(boot.error, Stopped):
                 raise boot.error
 
     def extend_for_sweep(self, kind: Kind, count: int) -> None:
         """Let a sweep have `count` dynos of a kind until `forget_sweep`."""
         self._in_sweeps.setdefault(kind, []).append(count)
 
-    def forget_sweep(self, kind: Kind) -> None:
-        """Stop what the latest sweep has needed beyond the target; at least one dyno stays."""
-        self._in_sweeps[kind].pop()
+    def forget_sweep(self, kind: Kind, count: int) -> None:
+        """Stop what a sweep has needed beyond the target and other sweeps; at least one dyno stays."""
+        self._in_sweeps[kind].remove(count)
         self._trim(kind)
 
     def stop(self) -> int:
@@ -231,6 +243,7 @@ class WarmDynos:
             boot.dyno = dyno
         began = time.monotonic()
         dyno.boot()
+        self.has_failed = False
         with self._changed:
             self._dynos.append(dyno)
         if not spec.is_once:

@@ -128,6 +128,16 @@ def test_dynos_boot_at_the_same_time_and_a_call_that_waits_for_one_can_be_cancel
     assert heroku.warm() == []  # it still boots
 
 
+def test_cells_are_warm_again_once_a_dyno_could_be_attached(start):
+    heroku, _ = start(warm=True)
+    heroku._warm.has_failed = True
+    heroku.run("count")
+    assert heroku.warm() == []
+    (dyno,) = heroku.warm(1)
+    heroku.run("count")
+    assert dyno.calls == 1
+
+
 def test_the_notebook_setting_makes_cells_warm(start, start_shell, capsys):
     heroku, _ = start()
     shell = start_shell()

@@ -6,6 +6,8 @@ import asyncio
 import inspect
 import itertools
 import pickle
+import sys
+import threading
 import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
 
@@ -28,10 +30,32 @@ TASK = """
         return {"y": n**power}
     """
 
+FATAL = """
+    import os
+    from heroku_task import task
+
+    os._exit(9)
+
+    @task
+    def fatal(n: int):
+        return {"n": n}
+    """
+ENDLESS = """
+    import time
+    from heroku_task import task
+
+    time.sleep(600)
+
+    @task
+    def endless(n: int):
+        return {"n": n}
+    """
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, processes):
-    return embedded(make_worker(tmp_path_factory.mktemp("pool") / "shop", {"other": "echo hi"}, square=TASK))
+    folder = tmp_path_factory.mktemp("pool") / "shop"
+    return embedded(make_worker(folder, {"other": "echo hi"}, square=TASK, fatal=FATAL, endless=ENDLESS))
 
 
 @pytest.fixture
@@ -182,6 +206,56 @@ def test_a_dyno_that_breaks_ends_its_calls_with_an_error_and_is_replaced(heroku)
         assert "which may have run" in str(error)
         assert pool.submit(abs, -4).result(30) == 4
     assert heroku.warm() == []
+
+
+def test_a_call_that_dies_or_stays_in_an_import_ends_and_is_not_repeated(heroku):
+    with heroku.pool(jobs=1) as pool:
+        assert "exit status 9" in str(pool.submit(pool.task("fatal"), 1).exception(30))
+        assert [dyno.calls for dyno in heroku.warm()] == [1]
+        assert pool.submit(abs, -4).result(30) == 4
+    with heroku.executor("endless", warm=True, jobs=1, timeout=1) as executor:
+        assert "the time limit of 1 s was reached" in str(executor.submit(executor.task, 1).exception(30))
+        assert "the time limit of 1 s was reached" in str(executor.submit(time.sleep, 60).exception(30))
+
+
+def test_a_connection_that_breaks_while_a_call_is_sent_ends_the_call_once(heroku, monkeypatch):
+    send_call = WarmDyno._send_call
+
+    def broken(dyno, call, *rest):
+        monkeypatch.setattr(WarmDyno, "_send_call", send_call)
+        dyno._calls[call.number] = call
+        dyno._end()
+        raise BrokenPipeError
+
+    heroku.warm(1)
+    with heroku.pool(jobs=1) as pool:
+        monkeypatch.setattr(WarmDyno, "_send_call", broken)
+        first, second = pool.submit(abs, -1), pool.submit(abs, -2)
+        assert "may have run" in str(first.exception(30))
+        assert second.result(30) == 2
+
+
+def test_calls_are_added_while_others_end(heroku):
+    dyno = WarmDyno(heroku.client, heroku._warm_spec(None), None, idle=1, on_change=lambda: None)
+    usual, ended = sys.getswitchinterval(), threading.Event()
+
+    def add():
+        for number in itertools.cycle(range(50)):
+            dyno._calls[number] = None
+            dyno._calls.pop((number + 25) % 50, None)
+            if ended.is_set():
+                return
+
+    adding = threading.Thread(target=add)
+    sys.setswitchinterval(1e-6)
+    try:
+        adding.start()
+        for _ in range(20_000):
+            dyno._running_call()
+    finally:
+        sys.setswitchinterval(usual)
+        ended.set()
+        adding.join()
 
 
 def test_an_initializer_runs_before_each_call_and_breaks_the_pool_if_it_fails(heroku):

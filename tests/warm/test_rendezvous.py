@@ -9,7 +9,8 @@ import pytest
 
 from heroku_magic.errors import AttachFailed
 from heroku_magic.text.secret import Secret
-from heroku_magic.warm.rendezvous import connect
+from heroku_magic.warm import rendezvous
+from heroku_magic.warm.rendezvous import DynoConnection, connect
 
 
 def test_a_closed_port_is_named_and_the_secret_is_not():
@@ -20,6 +21,25 @@ def test_a_closed_port_is_named_and_the_secret_is_not():
         connect(Secret(f"rendezvous://127.0.0.1:{port}/s3cret"), ssl.create_default_context())
     assert "s3cret" not in str(caught.value)
     assert "without --warm" in str(caught.value)
+
+
+class Unread(socket.socket):
+    """A connection whose other side reads nothing."""
+
+    def send(self, data):
+        try:
+            return super().send(data)
+        except BlockingIOError:
+            raise ssl.SSLWantWriteError from None
+
+
+def test_a_connection_that_takes_nothing_more_is_an_error(monkeypatch):
+    monkeypatch.setattr(rendezvous, "WRITE_TIMEOUT", 0.1)
+    ours, theirs = socket.socketpair()
+    connection = DynoConnection(Unread(fileno=ours.detach()))
+    with theirs, pytest.raises(TimeoutError, match=r"nothing could be sent for 0\.1 s"):
+        connection.send(bytes(10_000_000))
+    connection.close()
 
 
 @pytest.mark.parametrize(
