@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from heroku_magic.protocol.json_schema import expectation, read_text
 from heroku_magic.protocol.task import Task, check
@@ -55,6 +55,7 @@ class Field:
     start: the first content; is_unset: it was not chosen by anybody. may_be_absent: a tick box can remove the value.
     """
 
+    control: ClassVar[str]  # the name of its control in a web page
     parameter: Parameter
     start: Any = None
     is_unset: bool = False
@@ -135,6 +136,7 @@ class Field:
 class TextField(Field):
     """A text of one line or several."""
 
+    control: ClassVar = "text"
     is_multiline: bool = False
 
     def _read(self, content: str) -> Any:
@@ -145,12 +147,14 @@ class TextField(Field):
 class DateField(Field):
     """A calendar; its content is the date as text."""
 
+    control: ClassVar = "date"
     list_example = "2024-12-24, 2024-12-31 or 2024-12-01..2024-12-24 by 7"
 
 
 class DateTimeField(DateField):
     """A calendar and a clock, without a time zone; its content is text."""
 
+    control: ClassVar = "moment"
     example = "2024-12-31T23:59"
     list_example = "2024-12-24T18:00, 2024-12-31T23:59"
 
@@ -158,6 +162,7 @@ class DateTimeField(DateField):
 class CheckField(Field):
     """A tick box."""
 
+    control: ClassVar = "check"
     choices = (False, True)
     blank = False
 
@@ -172,6 +177,7 @@ class CheckField(Field):
 class NumberField(Field):
     """A number that a browser represents exactly."""
 
+    control: ClassVar = "number"
     lowest: float | None = None
     highest: float | None = None
     step: float | None = None
@@ -207,6 +213,7 @@ class SliderField(NumberField):
 class LiteralField(Field):
     """A text that is read as on a `%heroku` line: for values of several types, or too large for a browser."""
 
+    control: ClassVar = "literal"
     step: float | None = None
 
     def _read(self, content: str) -> Any:
@@ -219,6 +226,8 @@ class LiteralField(Field):
 
 class JsonField(Field):
     """A list or a dict, as JSON."""
+
+    control: ClassVar = "json"
 
     @property
     def hint(self) -> str:
@@ -250,6 +259,7 @@ class JsonField(Field):
 class ChoiceField(Field):
     """One of several values; its content is an index, for values may be equal and yet of two types."""
 
+    control: ClassVar = "choice"
     options: tuple[Any, ...] = ()
 
     @property
@@ -276,6 +286,7 @@ class ChoiceField(Field):
 class SecretField(Field):
     """Where a secret comes from, one of SOURCES; no field contains the secret itself."""
 
+    control: ClassVar = "secret"
     options: tuple[str, ...] = ()
 
     @property

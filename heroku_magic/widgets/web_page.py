@@ -20,20 +20,7 @@ from heroku_magic.protocol.json_schema import expectation
 from heroku_magic.protocol.values import to_text
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import SHORTEST
-from heroku_magic.widgets.fields import (
-    CheckField,
-    ChoiceField,
-    DateField,
-    DateTimeField,
-    Field,
-    JsonField,
-    LiteralField,
-    NumberField,
-    SecretField,
-    SliderField,
-    TextField,
-    takes_null,
-)
+from heroku_magic.widgets.fields import ChoiceField, Field, SliderField, takes_null
 from heroku_magic.widgets.form_inputs import NameValue
 
 if TYPE_CHECKING:
@@ -44,18 +31,6 @@ API = "https://api.heroku.com"
 TIME_LIMIT = 600  # seconds of a run, unless the page's author chooses others
 # In this order each module follows those that it imports.
 MODULES = ("exact_json", "times", "tables", "records", "platform", "run", "fields", "results", "page")
-_CONTROLS: dict[type[Field], str] = {
-    CheckField: "check",
-    ChoiceField: "choice",
-    DateField: "date",
-    DateTimeField: "moment",
-    JsonField: "json",
-    LiteralField: "literal",
-    NumberField: "number",
-    SecretField: "secret",
-    SliderField: "number",
-    TextField: "text",
-}
 _LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost):([1-9][0-9]{0,4})/?")
 # A module's imports, comments and indentation, and the word that makes a definition available to other modules.
 _ONLY_IN_MODULES = re.compile(r"^(?:import .*;\n|\s*//.*\n| +|export )", re.MULTILINE)
@@ -113,7 +88,6 @@ def web_page(
         task=task,
         fields=fields,
         sliders=[isinstance(field, SliderField) for field in fields],
-        controls=[_CONTROLS[type(field)] for field in fields],
         rows=[] if is_declared else [*inputs.rows, NameValue("", "")],
         app=app,
         size=size,
@@ -159,7 +133,7 @@ def _field(number: int, field: Field, *, is_declared: bool) -> dict[str, Any]:
     return {
         "id": str(number),
         "name": field.name,
-        "control": _CONTROLS[type(field)],
+        "control": field.control,
         "schema": schema,
         "isRequired": field.parameter.is_required,
         "isUnset": field.is_unset,
