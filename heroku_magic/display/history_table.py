@@ -26,6 +26,7 @@ LINES, ROWS = 20, 5  # of the log and of the table of an entry
 MAX_COLUMNS = 20  # of the table of an entry
 PICTURE_BYTES = 1_000_000  # of all pictures together
 COLUMNS = ("run", "task", "started", "seconds", "dollars", "exit_status", "rows", "cached")
+_FORMATS = {"seconds": "{:.1f}", "dollars": "{:.4f}"}
 
 
 class HistoryTable(pd.DataFrame):
@@ -41,14 +42,15 @@ class HistoryTable(pd.DataFrame):
         return f"{quantity(len(self), 'run')} · {duration(self['seconds'].sum())} · ${self['dollars'].sum():.4f}"
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()}\n{self.total()}"
+        table = pd.DataFrame(self)
+        return f"{table.assign(started=table['started'].dt.floor('s'))}\n{self.total()}"
 
     def _repr_html_(self) -> str:
         from heroku_magic.display.html import template
 
         pictures = _Pictures()
         shown = [
-            (*[shown_value(value) for value in row], _Content.of(row[0], pictures))
+            (*map(_cell, COLUMNS, row), _Content.of(row[0], pictures))
             for row in self.head(MOST)[[*COLUMNS]].itertuples(index=False, name=None)
         ]
         more = len(self) - len(shown)
@@ -96,6 +98,10 @@ class _Pictures:
                 self._left -= len(content)
                 found.append(f"data:{kind};base64,{b2a_base64(content, newline=False).decode('ascii')}")
         return found
+
+
+def _cell(column: str, value: Any) -> str:
+    return _FORMATS[column].format(value) if column in _FORMATS and pd.notna(value) else shown_value(value)
 
 
 def _first_line(error: Any) -> str:

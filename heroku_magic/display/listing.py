@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -90,6 +90,9 @@ def shown_value(value: Any) -> str:
         return "yes" if value else ""
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, pd.Timestamp):
+        local = value if value.tz is None else datetime.fromtimestamp(value.timestamp(), timezone.utc).astimezone()
+        return f"{local:%Y-%m-%d %H:%M}"
     text = str(value)
     if _TIME.fullmatch(text):
         return f"{datetime.fromisoformat(text.replace('Z', '+00:00')).astimezone():%Y-%m-%d %H:%M}"

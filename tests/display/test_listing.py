@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from test_html import HOSTILE, attributes, read
 
-from heroku_magic.display.listing import Listing, facts_bundle
+from heroku_magic.display.listing import Listing, facts_bundle, shown_value
 from heroku_magic.display.task_list import task_bundle, tasks_bundle
 from heroku_magic.protocol.task import Task
 
@@ -41,6 +41,16 @@ def test_a_listing_keeps_its_values_and_what_is_made_of_it_is_a_usual_table():
     assert listing()["since"].tolist() == TABLE["since"].tolist()
     assert type(listing()[["dyno"]]) is pd.DataFrame
     assert type(listing().copy()) is pd.DataFrame
+
+
+def test_a_time_of_any_resolution_is_a_local_time_without_a_fraction(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC-2")
+    time.tzset()
+    moment = pd.Timestamp("2026-03-01T10:30:59.123456789Z")
+    assert shown_value(moment) == "2026-03-01 12:30"
+    assert shown_value(moment.tz_convert("Asia/Tokyo")) == "2026-03-01 12:30"
+    assert shown_value(pd.Timestamp("2026-03-01T10:30:59.5")) == "2026-03-01 10:30"
+    assert shown_value(pd.NaT) == ""
 
 
 def test_an_empty_listing_is_a_sentence():

@@ -78,8 +78,12 @@ def test_the_table_expands_to_log_rows_and_pictures_and_ends_with_a_sum(shell):
     table = _line(shell, "history")
     html, text = table._repr_html_(), repr(table)
     seconds = table["seconds"].sum()
+    with pd.option_context("display.max_columns", None):
+        assert f"{table['started'][0].floor('s')} " in repr(table)
     assert text.splitlines()[-1] == f"2 runs · {seconds:.1f} s · $0.0000"
     assert f"<div>2 runs · {seconds:.1f} s · $0.0000</div>" in html
+    cells = re.findall(r"<td style=[^>]*>([^<]*)</td>", html)
+    assert cells[2:5] == [f"{table['started'][0]:%Y-%m-%d %H:%M}", f"{table['seconds'][0]:.1f}", "0.0000"]
     assert html.count("<details>") == 2
     assert "&lt;b&gt;by ***@***" in html
     assert "<th>a&lt;b</th>" in html
