@@ -261,3 +261,5 @@ def _prune(connection: sqlite3.Connection) -> None:
                 break
             connection.execute("DELETE FROM payloads WHERE id = ?", (row,))
             excess -= size
+        # Without rows and files, an entry answers no call.
+        connection.execute("UPDATE entries SET key = '' WHERE key != '' AND id NOT IN (SELECT id FROM payloads)")

@@ -171,13 +171,14 @@ def test_an_older_file_is_brought_to_the_current_schema(database, monkeypatch):
 
 
 def test_rows_older_than_90_days_go_and_their_entries_stay(database):
-    old = Entry(run="hm-00000001", started=time.time() - 91 * 86400, rows=1, details=DETAILS)
-    database.write([(old, Payload(rows=b"old")), (new := _entry(2), Payload(rows=b"new"))])
+    old = Entry(run="hm-00000001", started=time.time() - 91 * 86400, rows=1, key="old", details=DETAILS)
+    database.write([(old, Payload(rows=b"old")), (new := _entry(2, key="new"), Payload(rows=b"new"))])
 
     database.prune()
 
     assert [one.run for one in database.select()] == ["hm-00000002", "hm-00000001"]
     assert (database.payload(old), database.payload(new)) == (None, Payload(rows=b"new"))
+    assert [one.key for one in database.select()] == ["new", ""]  # what is incomplete answers no call
 
 
 def test_the_oldest_rows_go_first_beyond_the_limit_and_the_file_shrinks(database, monkeypatch):
