@@ -309,6 +309,32 @@ def test_git_needs_the_token_and_nothing_stores_it(heroku, new, tmp_path):
     assert "This token has the scope read-protected" in tree.push("HEAD:other", status=128)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "info/refs?service=git-upload-pack"), ("POST", "git-upload-pack"), ("POST", "git-receive-pack")],
+)
+def test_no_page_no_other_name_and_no_stranger_gets_into_a_repository(start, make_folder, method, path):
+    heroku = start(make_folder(), "--allow-origin", "http://127.0.0.1:8000", certificate=True)
+    url = f"https://{heroku.exports['HEROKU_GIT_HOST']}/demo.git/{path}"
+    port = url.split("/")[2].partition(":")[2]
+    known = {"Authorization": f"Bearer {heroku.token}"}
+    for status, headers in (
+        (401, {}),
+        (401, {"Authorization": "Bearer wrong"}),
+        (401, {"Cookie": f"token={heroku.token}"}),
+        (403, {**known, "Host": f"rebound.example:{port}"}),
+        (403, {**known, "Origin": "null"}),
+        (403, {**known, "Origin": "https://pages.example"}),
+        (403, {**known, "Origin": "http://127.0.0.1:8000"}),
+    ):
+        answer = requests.request(
+            method, url, headers=headers, verify=heroku.exports["NODE_EXTRA_CA_CERTS"], timeout=20
+        )
+        assert (answer.status_code, answer.text[:2]) == (status, "!\t"), headers
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
 def test_an_unknown_app_is_reported_in_the_words_of_heroku(new):
     _, tree = new()
     tree.commit(**TASK)
