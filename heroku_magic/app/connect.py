@@ -21,11 +21,13 @@ from heroku_magic.app.management import deployed, shown
 from heroku_magic.app.open_connections import open_connections
 from heroku_magic.app.recorded_app import show_as_last
 from heroku_magic.app.run_cache import find_answer
+from heroku_magic.app.sweep_cache import find_sweep
 from heroku_magic.display.notice import show_notice
 from heroku_magic.errors import ApiError, NotFound, SettingsError
 from heroku_magic.ledger.location import caches_declared
+from heroku_magic.ledger.recorder import recorder
 from heroku_magic.protocol.helper import shipped_worker
-from heroku_magic.runs.options import RunOptions, pick
+from heroku_magic.runs.options import RunOptions, SweepOptions, pick
 from heroku_magic.runs.registry import places
 from heroku_magic.text.notifier import notify
 
@@ -195,9 +197,12 @@ class ChosenApp:
         """Start a call, or return an earlier run that answers it."""
         return answer_of_folder(task, parameters, options) or connect().submit(task, parameters, **options)
 
-    def sweep(self, *arguments: Any, **options: Any) -> Sweep:
-        """Start a call for each of several arguments."""
-        return connect().sweep(*arguments, **options)
+    def sweep(
+        self, task: str | None, each: Mapping[str, Any], parameters: Mapping[str, Any] | None = None, **options: Any
+    ) -> Sweep:
+        """Start a call for each of several arguments, or return a sweep that earlier runs answer as a whole."""
+        answered = answer_sweep_of_folder(task, each, parameters or {}, options)
+        return connect().sweep(task, each, parameters, **options) if answered is None else answered
 
 
 def answer_of_folder(
@@ -207,17 +212,37 @@ def answer_of_folder(
 
     where: keyword arguments of `connect`. None: there is no such run, or the call goes to an app.
     """
-    wanted, config = pick(RunOptions, options), where.pop("config", None)
-    if not wanted.wants_cache and not caches_declared():
+    wanted = pick(RunOptions, options)
+    folder = _folder_for(wanted, **where)
+    run = None if folder is None else find_answer(task, parameters, wanted, folder, lambda: None)
+    if run is not None:
+        show_as_last(run)
+    return run
+
+
+def answer_sweep_of_folder(
+    task: str | None, each: Mapping[str, Any], parameters: Mapping[str, Any], options: Mapping[str, Any], **where: Any
+) -> Sweep | None:
+    """Return a sweep on a served folder that earlier runs answer as a whole, as `answer_of_folder` does for a run."""
+    wanted, more = pick(RunOptions, options), pick(SweepOptions, options)
+    folder = _folder_for(wanted, **where)
+    call = task, each, parameters
+    sweep = None if folder is None else find_sweep(call, wanted, more, folder, lambda: None)
+    if sweep is not None:
+        show_as_last(sweep.start())
+        recorder.follow(sweep, ())
+    return sweep
+
+
+def _folder_for(options: RunOptions, config: Choice | None = None, **where: Any) -> Settings | None:
+    """Return the settings of a call on a served folder that the ledger may answer; None for any other call."""
+    if not options.wants_cache and not caches_declared():
         return None
     try:
         chosen = settings_.resolve(Choice(**where), config)
     except SettingsError:  # connecting reports it
         return None
-    run = None if chosen.app else find_answer(task, parameters, wanted, chosen, lambda: None)
-    if run is not None:
-        show_as_last(run)
-    return run
+    return None if chosen.app else chosen
 
 
 function = Decorator(ChosenApp)

@@ -11,7 +11,7 @@ from heroku_magic.app import resume as resumption
 from heroku_magic.app.executor_app import ExecutorApp
 from heroku_magic.app.function import Decorator
 from heroku_magic.app.resume import ResumePlan
-from heroku_magic.app.run_cache import answered_outcomes
+from heroku_magic.app.sweep_cache import answered_outcomes
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
@@ -260,7 +260,10 @@ class Heroku(ExecutorApp):
             Before a dyno is started, listing every problem of the values.
         """
         options, run_options = pick(SweepOptions, locals()), pick(RunOptions, locals())
-        plan = self._sweep_planner.plan(task, each, parameters or {}, run_options, options)
+        given = parameters or {}
+        if (answered := self._answer_sweep((task, each, given), run_options, options)) is not None:
+            return answered
+        plan = self._sweep_planner.plan(task, each, given, run_options, options)
         estimate(plan, options, self.client.requests_left)  # refuses a budget that is too small
         name = f"hs-{token_hex(4)}"
         journal = resumption.open_journal(name, self, plan, options)

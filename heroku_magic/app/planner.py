@@ -90,6 +90,7 @@ class Planner:
             slug=environment if settings.app is None else self._catalog.slug,
             release=release.version if release else 0,
             base=key_base(task, options, environment) if is_cacheable else "",
+            declared=[one.name for one in declared.parameters] if declared is not None and is_declared else None,
             may_cache=declared is not None and declared.may_cache,
             is_kept=options.history and (declared is None or declared.keeps_history),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.app.management import shown
 from heroku_magic.app.recorded_function import function_spec
 from heroku_magic.app.run_cache import find_answer
+from heroku_magic.app.sweep_cache import find_sweep
 from heroku_magic.app.warm_app import WarmApp
 from heroku_magic.display import job_display
 from heroku_magic.ledger.recorder import recorder
@@ -17,7 +18,7 @@ from heroku_magic.text.notifier import notifies_owner
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from heroku_magic.runs.options import RunOptions
+    from heroku_magic.runs.options import RunOptions, SweepOptions
     from heroku_magic.runs.request import RunRequest
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.sweeps.sweep import Sweep
@@ -41,6 +42,15 @@ class RecordedApp(WarmApp):
         if run is not None:
             show_as_last(run)
         return run
+
+    def _answer_sweep(
+        self, call: tuple[str | None, Mapping[str, Any], Mapping[str, Any]], options: RunOptions, more: SweepOptions
+    ) -> Sweep | None:
+        """Return a sweep that earlier runs answer as a whole; None if a combination is missing."""
+        sweep = find_sweep(call, options, more, self.settings, self._catalog.release, self.client)
+        if sweep is not None:
+            self._remember(sweep.start())
+        return sweep
 
     def start_recorded_function(
         self, name: str, request: RunRequest, parameters: Mapping[str, Any], options: Mapping[str, Any]

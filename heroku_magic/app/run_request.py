@@ -6,6 +6,8 @@ import inspect
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from heroku_magic.ledger.cache_key import ValueForm, base_key, digest_of
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.options import RunOptions
@@ -33,8 +35,7 @@ def describe_request(
     """Return what was requested. spec: the run that it became. more: other fields of the request."""
     secrets = [name for name in parameters if isinstance(parameters[name], Secret) or name in spec.secrets]
     shown = {name: value for name, value in parameters.items() if name not in secrets}
-    kind, defaults = kind_of(options), RunOptions()
-    changed = {name: getattr(options, name) for name in RECORDED if getattr(options, name) != getattr(defaults, name)}
+    kind = kind_of(options)
     return RunRequest(
         app=spec.app,
         folder=str(settings.worker or ""),
@@ -44,8 +45,21 @@ def describe_request(
         bundle=str(spec.env["RUN_CODE"]) if callable(options.code) else "",
         **describe_values(shown, kind, options),
         secrets=[*dict.fromkeys([*options.secrets, *secrets])],
-        options={name: [*value] if name == "override" else value for name, value in changed.items()},
+        options=_changed_options(options),
         **more,
+    )
+
+
+def describe_request_again(
+    request: RunRequest, parameters: Mapping[str, Any], options: RunOptions, settings: Settings
+) -> RunRequest:
+    """Return an earlier request of the same code or task with these parameters and options."""
+    return msgspec.structs.replace(
+        request,
+        folder=str(settings.worker or ""),
+        **describe_values(parameters, request.kind, options),
+        options=_changed_options(options),
+        is_kept=options.history,
     )
 
 
@@ -88,6 +102,13 @@ def is_large(value: Any) -> bool:
     if isinstance(size, int):
         return size > MANY_BYTES
     return isinstance(value, list | tuple | set | dict | str | bytes) and len(value) > MANY_BYTES // 10
+
+
+def _changed_options(options: RunOptions) -> dict[str, Any]:
+    """Return the recorded options that differ from their defaults."""
+    defaults = RunOptions()
+    changed = {name: getattr(options, name) for name in RECORDED if getattr(options, name) != getattr(defaults, name)}
+    return {name: [*value] if name == "override" else value for name, value in changed.items()}
 
 
 def _pickle_hash(function: Callable[..., Any]) -> str:

@@ -59,13 +59,13 @@ class SweepPlanner:
     ) -> Plan:
         if options.code is not None:
             check_single_program(task, options)
-            made, places = _combinations(each, None, sweep_options)
+            made, places = combinations(each, None, sweep_options)
             bundle = self._planner.bundle(options.code, parameters, made.names, options)
             return self._of_bundle(bundle, made, places, options, sweep_options.chunk_size)
         fixed = {**parameters, **self._planner.secrets(options, {**parameters, **each})}
         chosen = self._planner.task(task, options)
         declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
-        made, places = _combinations(each, declared, sweep_options)
+        made, places = combinations(each, declared, sweep_options)
         return self._of_task(chosen, made, places, fixed, options=options, chunk=sweep_options.chunk_size)
 
     def plan_again(
@@ -154,7 +154,7 @@ def _pace(spec: RunSpec) -> dict[str, str | Secret]:
     return {name: value for name, value in spec.env.items() if name == "RUN_PACE"}
 
 
-def _combinations(
+def combinations(
     each: Mapping[str, Any], declared: Sequence[str] | None, options: SweepOptions
 ) -> tuple[Grid, Sequence[int]]:
     """The grid, and which of its combinations are run."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from heroku_magic.runs.request import RunRequest
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.outcomes import Outcome
 
@@ -63,6 +64,15 @@ def _find_answers(keys: Iterable[str], max_age: float | None) -> dict[str, Answe
                 with suppress(DamagedEntry):
                     found.setdefault(entry.key, Answer(entry, details_of(entry), payload))
     return found
+
+
+def request_of(answer: Answer) -> RunRequest | None:
+    """Return the request behind an answer with its code, which for a sweep's runs is in the entry of the sweep."""
+    ledger = database() if answer.entry.sweep else None
+    if ledger is None:
+        return answer.details.request
+    entries = ledger.select("run = ? AND sweep = ''", (answer.entry.sweep,))
+    return details_of(entries[0]).request if entries else None
 
 
 def answered_run(answer: Answer, began: float, *, is_kept: bool) -> Run:

@@ -89,11 +89,15 @@ def recorded_outcome(entry: Entry, details: Details, payload: Payload | None, pa
 
 def recorded_plan(entry: Entry, details: Details) -> Plan:
     """Return the plan of a sweep, which can be shown but not run."""
-
-    def refuse(*_: Any) -> NoReturn:
-        raise InvalidOptions(f"{entry.run} has ended.")
-
     grid = Grid(tuple(map(read_axis, details.axes)), details.in_step)
     spec = RunSpec(entry.app, entry.app, entry.task, entry.task, {}, size=details.size, request=details.request)
-    indices = range(len(grid)) if details.indices is None else details.indices
+    return ended_plan(spec, grid, range(len(grid)) if details.indices is None else details.indices)
+
+
+def ended_plan(spec: RunSpec, grid: Grid, indices: Sequence[int]) -> Plan:
+    """Return a plan of which nothing is left to run."""
+
+    def refuse(*_: Any) -> NoReturn:
+        raise InvalidOptions(f"All runs of this sweep of {spec.task} have ended.")
+
     return Plan(spec, grid, indices, refuse, lambda _: 1)

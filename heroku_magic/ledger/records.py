@@ -118,6 +118,7 @@ def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
         state=_sweep_state(sweep),
         rows=sum(length(part) for outcome in sweep.known() for part in outcome.parts or ()) or None,
         error=_text(str(error), mask) if error else None,
+        cached=_only_answer(sweep),
         parameters=_shown(details.request, {name: f"{len(sweep)} values" for name in sweep.names}),
         details=pack(details),
     )
@@ -328,6 +329,13 @@ def _axis(axis: Axis, mask: Mask, *, is_exact: bool) -> AxisRecord:
         values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
         record = AxisRecord([*axis.names], values, axis.are_rows)
     return msgspec.structs.replace(record, values=mask.value(record.values))
+
+
+def _only_answer(sweep: Sweep) -> str:
+    """Return the id of a run that answered a sweep; empty if the sweep had a run of its own."""
+    known = sweep.known()
+    is_answered = len(known) == len(sweep) and all(outcome.source for outcome in known)
+    return str(known[0].facts["cached"]) if is_answered else ""
 
 
 def _sweep_state(sweep: Sweep) -> str:

@@ -56,18 +56,19 @@ class RunVerbs(VerbGroup):
 
     _dyno = _run
 
-    def _answer(self, line: ParsedLine, options: Mapping[str, Any]) -> Run | None:
-        """Return an earlier run that answers a line for a served folder: no embedded Heroku is needed for it."""
-        wanted = pick(RunOptions, options)
-        if line.each or line.command is not None or line.options.get("dry_run"):
+    def _answer(self, line: ParsedLine, options: Mapping[str, Any]) -> Run | Sweep | None:
+        """Return earlier runs that answer a line for a served folder: no embedded Heroku is needed for them."""
+        if line.command is not None or line.options.get("dry_run"):
             return None
-        if not wanted.wants_cache and not self.cache:
+        if not pick(RunOptions, options).wants_cache and not self.cache:
             return None
-        from heroku_magic.app.connect import answer_of_folder
+        from heroku_magic.app.connect import answer_of_folder, answer_sweep_of_folder
 
         where = {name: line.options.get(name) for name in ("app", "remote", "worker")}
-        local = bool(line.options.get("local"))
-        return answer_of_folder(line.word, line.parameters, options, **where, local=local, config=self._choice())
+        where |= {"local": bool(line.options.get("local")), "config": self._choice()}
+        if line.each:
+            return answer_sweep_of_folder(line.word, line.each, line.parameters, options, **where)
+        return answer_of_folder(line.word, line.parameters, options, **where)
 
     def _form(self, line: ParsedLine) -> Form | None:
         from heroku_magic.display.outputs import in_notebook

@@ -15,9 +15,9 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     function's program. values: parameters as typed JSON. raw: names whose values were typed on a line. hashes: of all
     values; those without a value are inputs. secrets: names. options: those of the run that differ from their
     defaults. slug, release: the id of the app's code and its release number, as far as they are known. base: what
-    cached answers are found by, beside the hashes; empty if there must be none. may_cache: whether the task declares
-    that it may be cached. is_kept: whether the ledger may keep the run. is_masked: the code contained a secret
-    that is left out. A value without a hash contained one, too.
+    cached answers are found by, beside the hashes; empty if there must be none. declared: the parameters that the task
+    declares. may_cache: whether it declares that it may be cached. is_kept: whether the ledger may keep the run.
+    is_masked: the code contained a secret that is left out. A value without a hash contained one, too.
     """
 
     app: str = ""
@@ -34,6 +34,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     slug: str = ""
     release: int = 0
     base: str = ""
+    declared: list[str] | None = None
     may_cache: bool = False
     is_kept: bool = True
     is_masked: bool = False

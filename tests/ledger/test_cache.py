@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import msgspec
 import pandas as pd
 import pytest
 from workers import make_worker
@@ -301,6 +302,53 @@ def test_a_decorated_function_and_a_hit_on_a_folder_need_no_embedded_heroku(
     table = shell.run_line_magic("heroku", "run count --arg n=2 --cache")
     assert table.attrs["heroku"]["cached"] in set(heroku_magic.history()["run"])
     assert len(running()) == 1
+
+
+def test_a_sweep_of_known_runs_needs_no_embedded_heroku_no_process_and_no_request(
+    folder, ledger_folder, monkeypatch, start_shell
+):
+    @heroku_magic.function(cache=True, quiet=True)
+    def draw(n, factor=1):
+        import random
+
+        return {"n": n * factor, "drawn": random.random()}
+
+    shell = start_shell(folder)
+    code = "import random\n[{'k': k, 'drawn': random.random()}]"
+    rows = pd.DataFrame({"n": [1, 2], "word": ["a", "b"]})
+    shell.user_ns["rows"] = rows
+
+    def sweep(more="", values=(1, 2)):
+        line = f"-q --cache --chunk 9 {more}"
+        lines = [f"run count {line} --arg word=w --each n={{{[*values]}}}", f"run count {line} --each runs={{rows}}"]
+        tables = [shell.run_line_magic("heroku", text) for text in lines]
+        tables.append(shell.run_cell_magic("dyno", f"{line} --each k={{{[*values]}}}", code))
+        return [*tables, pd.DataFrame(draw.map(values, [5] * len(values), chunk=9))]
+
+    first = sweep()
+
+    def fail(*_, **__):
+        pytest.fail("an embedded Heroku, a process or a connection was requested")
+
+    monkeypatch.setattr("heroku_magic.app.connect.embedded", fail)
+    monkeypatch.setattr("heroku_magic.app.emulator_process.subprocess.Popen", fail)
+    monkeypatch.setattr("heroku_magic.api.transport.Transport.send", fail)
+    for table, expected in zip(sweep(), first, strict=True):
+        pd.testing.assert_frame_equal(table, expected)
+    assert [*shell.run_line_magic("heroku", "history --cached")["run"].str[:3]] == ["hs-"] * 4
+    assert heroku_magic.last.facts()["dynos"] == 0
+    assert heroku_magic.get_run(-1).request.code.startswith("    @heroku_magic.function(cache=True")
+    assert msgspec.to_builtins(heroku_magic.get_run(-4).request)["values"] == {"word": "w"}
+    monkeypatch.setattr("heroku_magic.app.connect.embedded", _refuse_connection)
+    monkeypatch.setattr("heroku_magic.app.emulator_process.subprocess.Popen", _refuse_connection)
+    with pytest.raises(ConnectionError):  # a third value is missing
+        sweep(values=(1, 2, 3))
+    with pytest.raises(ConnectionError):
+        shell.run_line_magic("heroku", "run count -q --refresh --arg word=w --each n={[1,2]}")
+
+
+def _refuse_connection(*_, **__):
+    raise ConnectionError
 
 
 def test_without_an_answer_of_heroku_about_the_release_nothing_is_served_from_the_cache(
