@@ -19,7 +19,13 @@ _HELPER = (
 
 def api_exports(url: str, token: str) -> dict[str, str]:
     """Return the variables of a client of the API."""
-    return {"HEROKU_HOST": url, "HEROKU_API_KEY": token, "HEROKU_PARTICLEBOARD_URL": url}
+    return {
+        "HEROKU_HOST": url,
+        "HEROKU_API_KEY": token,
+        "HEROKU_PARTICLEBOARD_URL": url,
+        # The CLI adds the port of HEROKU_HOST. Without it, `heroku pg:backups` sends the token to Heroku's own host.
+        "HEROKU_DATA_HOST": "127.0.0.1",
+    }
 
 
 def tls_exports(git_url: str, authority: Path) -> dict[str, str]:

@@ -22,6 +22,13 @@ FEATURES = {
     "log-runtime-metrics": "Emit dyno resource usage information into app logs",
     "runtime-dyno-metadata": "Provide metadata about the dyno and app in environment variables",
 }
+# The features of Heroku that stay switched off here, and what they are.
+ABSENT_FEATURES = {
+    "http-session-affinity": "session affinity",
+    "preboot": "preboot",
+    "runtime-heroku-exec": "Heroku Exec",
+    "runtime-heroku-metrics": "language metrics",
+}
 APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 
 PENDING, SUCCEEDED, FAILED = "pending", "succeeded", "failed"

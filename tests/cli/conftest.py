@@ -1,7 +1,8 @@
 """One embedded Heroku for all tests of this folder, and its clients: the official CLI and plain requests.
 
-Commands that change nothing are parameters of the fixture `said`: they run beside the tests, a few at
-a time, for each costs a second of start-up. A test that changes something has an app of its own.
+Commands that need nothing of their test are parameters of the fixture `said`. They run beside the tests in the order of the
+tests, all in one process, for a process of its own costs a command a second; only an attached dyno reads the process's input.
+A test that changes something has an app of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PROCFILE = """\
 hello: echo "Hello ${NAME:-World}!"
 clock: exec sleep 600
 """
-APPS = ("demo", "idle", "vars", "scaled", "sized", "stopped", "restarted", "logged", "doomed", "library")
+APPS = ("demo", "idle", "vars", "scaled", "sized", "stopped", "restarted", "logged", "doomed", "library", "forms")
 # What the CLI would leave in a home folder.
 TRACES = (".netrc", ".gitconfig", ".config/heroku", ".config/git/config", ".cache/heroku", ".local/share/heroku")
 
@@ -77,15 +78,12 @@ def _split(line):
 
 @pytest.fixture(scope="session")
 def ahead(heroku, request):
-    lines = dict.fromkeys(filter(None, map(_said, request.session.items)))
+    jobs = {line: _split(line) for line in filter(None, map(_said, request.session.items))}
+    attached = {line: job for line, job in jobs.items() if job[0][0] == "run"}
     with ThreadPoolExecutor(2) as pool:
-        yield {line: pool.submit(_run, heroku, line) for line in lines}
+        results = {line: pool.submit(heroku, *words, status=None, **env) for line, (words, env) in attached.items()}
+        yield results | heroku.batch({line: job for line, job in jobs.items() if line not in attached})
         pool.shutdown(cancel_futures=True)
-
-
-def _run(heroku, line):
-    words, env = _split(line)
-    return heroku(*words, status=None, **env)
 
 
 @pytest.fixture

@@ -5,12 +5,14 @@ It is never the `heroku` of the user's PATH: that one has an account, and its ho
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import socketserver
 import subprocess
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,8 +82,12 @@ class Cli:
     def __init__(self, folder, exports, proxy):
         self.home = folder / "home"
         self.folder = folder / "no-repository"
+        self._batch_folder = folder / "batch"
         self.home.mkdir()
         self.folder.mkdir()
+        self._batch_folder.mkdir()
+        for name in ("server.crt", "server.key"):
+            (self._batch_folder / name).write_text("A certificate or its key.\n")
         # The banner about the terms of service is shown once a cache folder.
         banner = self.home / ".cache" / "heroku" / "terms-of-service"
         banner.parent.mkdir(parents=True)
@@ -122,6 +128,40 @@ class Cli:
             encoding="utf-8",
             errors="replace",
         )
+
+    def batch(self, jobs) -> dict[str, Future[Said]]:
+        """Run commands, in their order, in one process, in which each takes a fifth of its time; name -> (words, env)."""
+        results = {name: Future() for name in jobs}
+        reading, writing = os.pipe()
+        package = executable().resolve().parents[1]
+        process = subprocess.Popen(
+            ["node", "--no-warnings", str(Path(__file__).with_name("batch.mjs")), str(package), str(writing)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=self._batch_folder,
+            env=self.env,
+            pass_fds=[writing],
+            encoding="utf-8",
+        )
+        os.close(writing)
+        lines = [json.dumps({"words": words, "env": env}) for words, env in jobs.values()]
+        threading.Thread(target=_collect, args=(process, lines, reading, results), daemon=True).start()
+        return results
+
+
+def _collect(process, lines, reading, results):
+    """Give each command its result."""
+    process.stdin.write("\n".join(lines))
+    process.stdin.close()
+    with os.fdopen(reading, encoding="utf-8") as read:
+        for result, line in zip(results.values(), read, strict=False):
+            result.set_result(Said(**json.loads(line)))
+    error = process.stderr.read()
+    process.wait()
+    for result in results.values():
+        if not result.done():
+            result.set_exception(AssertionError(f"The process with all commands ended before this one: {error}"))
 
 
 class ClosedProxy:

@@ -18,7 +18,7 @@ LISTS = """
 """
 FACTS = """
 /account/delinquency /apps/demo/available-dyno-sizes /apps/demo/available-stacks /apps/demo/collaborators
-/apps/demo/domains /apps/demo/features /generations /regions /regions/eu /users/~ /generations/cedar
+/apps/demo/domains /apps/demo/features /apps/demo/usage /generations /regions /regions/eu /users/~ /generations/cedar
 """
 
 
@@ -26,6 +26,11 @@ FACTS = """
 def test_lists_of_absent_resources_are_empty(demo, path):
     assert demo.get(path) == []
     assert demo.get(path, headers={"Range": "id ..; max=1000"}) == []
+
+
+def test_the_deliveries_of_webhooks_are_sorted_by_their_number(demo):
+    headers = {"Range": "seq ..; order=desc,max=1000"}
+    assert demo.get("/apps/demo/webhook-deliveries", headers=headers) == []
 
 
 @pytest.mark.parametrize("path", FACTS.split())
@@ -52,6 +57,7 @@ def test_plain_facts_are_answered(demo, path):
         ("POST", "/oauth/clients", "OAuth clients"),
         ("DELETE", "/apps/demo/build-cache", "build caches"),
         ("POST", "/test-runs", "test runs"),
+        ("POST", "/apps/demo/dynos/web.1", "commands inside a running dyno"),
     ],
 )
 def test_writing_an_absent_resource_is_refused_in_one_sentence(demo, method, path, what):

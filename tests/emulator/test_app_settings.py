@@ -135,6 +135,19 @@ def test_dyno_metadata_appears_with_its_feature(heroku):
     heroku.ask("PATCH", "/apps/demo/features/http-end-to-end", 404, json={"enabled": True})
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("preboot", "preboot"), ("http-session-affinity", "session affinity"), ("runtime-heroku-exec", "Heroku Exec")],
+)
+def test_a_feature_of_heroku_that_has_no_effect_here_stays_off(heroku, name, what):
+    path = f"/apps/demo/features/{name}"
+    refused = heroku.ask("PATCH", path, 422, json={"enabled": True}).json()
+    assert refused["message"] == f"The embedded Heroku does not do {what}."
+    assert heroku.ask("PATCH", path, json={"enabled": False}).json()["enabled"] is False
+    assert heroku.get(path)["enabled"] is False
+    assert name not in {each["name"] for each in heroku.get("/apps/demo/features")}
+
+
 def test_runtime_metrics_are_logged_with_their_feature(heroku):
     heroku.ask("PATCH", "/apps/demo/features/log-runtime-metrics", json={"enabled": True})
     dyno = heroku.create("exec sleep 600")

@@ -92,7 +92,8 @@ def test_the_env_file_is_complete_and_readable_by_its_owner_alone(make_folder, t
 
     assert stat.S_IMODE(env.stat().st_mode) == 0o600
     names = [line.removeprefix("export ").partition("=")[0] for line in env.read_text().splitlines()]
-    clients = ["HEROKU_HOST", "HEROKU_API_KEY", "HEROKU_PARTICLEBOARD_URL", "NODE_EXTRA_CA_CERTS", "HEROKU_GIT_HOST"]
+    clients = ["HEROKU_HOST", "HEROKU_API_KEY", "HEROKU_PARTICLEBOARD_URL", "HEROKU_DATA_HOST"]
+    clients += ["NODE_EXTRA_CA_CERTS", "HEROKU_GIT_HOST"]
     settings = [f"GIT_CONFIG_{part}_{number}" for number in range(5) for part in ("KEY", "VALUE")]
     assert names == [*clients, "GIT_CONFIG_COUNT", *settings]
     assert printed.read_text() == ""

@@ -104,7 +104,7 @@ class EmptyListHandler(AbsentHandler):
     def get(self, *_: str) -> None:
         """`GET`: the empty list."""
         self._check_app()
-        self.respond_with_list([], "id", "name", "created_at", "updated_at")
+        self.respond_with_list([], "id", "name", "created_at", "updated_at", "seq")
 
 
 class ResolveHandler(AbsentHandler):

@@ -91,6 +91,15 @@ class DelinquencyHandler(ApiHandler):
         self.respond({"scheduled_suspension_time": None, "scheduled_deletion_time": None})
 
 
+class UsageHandler(ApiHandler):
+    """What the add-ons of an app used."""
+
+    def get(self, app: str) -> None:
+        """`GET /apps/{app}/usage`: nothing."""
+        found = self.find_app(app).app
+        self.respond({"id": found.id, "name": found.name, "addons": []})
+
+
 class DomainsHandler(ApiHandler):
     """The domains of an app."""
 

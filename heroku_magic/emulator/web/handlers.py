@@ -167,6 +167,8 @@ class DynosHandler(ApiHandler):
 class DynoHandler(ApiHandler):
     """One dyno."""
 
+    absent = dict.fromkeys(["POST"], "commands inside a running dyno")
+
     def get(self, app: str, dyno: str) -> None:
         """`GET /apps/{app}/dynos/{dyno}`."""
         runtime = self.find_app(app)

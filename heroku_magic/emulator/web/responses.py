@@ -295,7 +295,7 @@ def feature(app: EmulatedApp, name: str) -> Json:
     """Return a feature of an app."""
     return {
         "created_at": when(app.created_at),
-        "description": FEATURES[name],
+        "description": FEATURES.get(name, name),
         "display_name": name.replace("-", " ").capitalize(),
         "doc_url": f"https://devcenter.heroku.com/articles/{_ARTICLES.get(name, name)}",
         "enabled": name in app.features,

@@ -62,6 +62,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     f"{_APP}/slugs": release_handlers.SlugsHandler,
     f"{_APP}/slugs/{_NAME}": release_handlers.SlugHandler,
     f"{_APP}/sources": release_handlers.SourcesHandler,
+    f"{_APP}/usage": fact_handlers.UsageHandler,
     "/account/delinquency": fact_handlers.DelinquencyHandler,
     "/app-setups": release_handlers.AppSetupsHandler,
     f"/app-setups/{_NAME}": release_handlers.AppSetupHandler,

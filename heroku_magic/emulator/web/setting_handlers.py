@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from heroku_magic.emulator.state import FEATURES
+from heroku_magic.emulator import errors
+from heroku_magic.emulator.state import ABSENT_FEATURES, FEATURES
 from heroku_magic.emulator.web import requests, responses
 from heroku_magic.emulator.web.api import ApiHandler
 
@@ -27,12 +28,16 @@ class FeatureHandler(ApiHandler):
         """`PATCH /apps/{app}/features/{name or id}`."""
         name = self._find(app, feature)["name"]
         runtime = self.find_app(app)
-        self.platform.set_feature(runtime.app, name, is_on=requests.feature_change(self.body()))
+        is_on = requests.feature_change(self.body())
+        if is_on and name in ABSENT_FEATURES:
+            raise errors.not_done(ABSENT_FEATURES[name])
+        self.platform.set_feature(runtime.app, name, is_on=is_on)
         self.respond(responses.feature(runtime.app, name))
 
     def _find(self, app: str, feature: str) -> responses.Json:
         found = self.find_app(app).app
-        return responses.named(feature, (responses.feature(found, name) for name in FEATURES), "app feature")
+        names = [*FEATURES, *ABSENT_FEATURES]
+        return responses.named(feature, (responses.feature(found, name) for name in names), "app feature")
 
 
 class BuildpacksHandler(ApiHandler):
