@@ -305,7 +305,7 @@ def sources(kind: str) -> dict[str, str]:
     names = {
         "heroku_columns": ("build_frame",),
         "heroku_calls": ("Parent",),
-        "heroku_receiver": ("Receiver",),
+        "heroku_receiver": ("Receiver", "ReceivedValues"),
         "heroku_transfer": ("Transfer",),
         "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
         "heroku_output": ("show_open_figures", *outputs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+from contextlib import nullcontext
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,8 @@ def encode(values: Mapping[str, Any], spool: Spool | None = None) -> tuple[str, 
             issues.append(f"{name}: {fault}")
             continue
         try:
-            forms[name] = encoder.encode(parse_raw_text(value), name)
+            with nullcontext() if spool is None else spool.one_value():
+                forms[name] = encoder.encode(parse_raw_text(value), name)
         except TypeError as error:
             issues.append(f"{error}, and cannot be passed exactly. Pass plain values, arrays or DataFrames.")
     if issues:

@@ -18,7 +18,7 @@ import sys
 import sysconfig
 import threading
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -129,7 +129,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             return None
         encoder = Encoder(table_chunks if self._spool is None else all_chunks, self._spool)
         try:
-            form = encoder.encode(value, "a value")
+            with nullcontext() if self._spool is None else self._spool.one_value():
+                form = encoder.encode(value, "a value")
             pair = (form, None if self._spool is not None else bytes(encoder.body))
         except TypeError:  # the columns hold objects: pickle can carry them
             pair = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,54 @@ if TYPE_CHECKING:
 
 MEMORY = 1_000_000  # bytes that are kept in memory
 COPY_BYTES = 1 << 20
+LARGE = 1_000_000  # bytes beyond which calls share a value
+MOST_SHARED = 32  # values of one call, each of which is an open file on the dyno
+
+
+class Section:
+    """A section of a spool. digest: the SHA-256 of a value that calls may share; empty for all other bytes."""
+
+    def __init__(self) -> None:
+        self.digest = ""
+        self._start, self._size = bytearray(), 0
+        self._file: int | None = None
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, view: memoryview) -> None:
+        """Add bytes. Raises OSError where the disk is full."""
+        self._size += len(view)
+        if self._file is None and self._size <= MEMORY:
+            self._start += view
+        else:
+            self._write(view)
+
+    def read(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes of a range, in pieces of at most 1 MB."""
+        for at in range(start, end, COPY_BYTES):
+            size = min(COPY_BYTES, end - at)
+            yield bytes(self._start[at : at + size]) if self._file is None else os.pread(self._file, size, at)
+
+    def _write(self, view: memoryview) -> None:
+        if self._file is None:
+            self._file, path = tempfile.mkstemp(prefix="heroku-magic-")
+            Path(path).unlink()
+            weakref.finalize(self, os.close, self._file)
+            start, self._start = self._start, bytearray()
+            self._write(memoryview(start))
+        while view:
+            view = view[os.write(self._file, view) :]
+
+
+_LARGE_VALUES: weakref.WeakValueDictionary[str, Section] = weakref.WeakValueDictionary()  # of all spools, by digest
 
 
 class Spool:
     """Collects bytes with `+=`, and remembers in `values` where those of each value are.
 
-    hidden: texts that must not travel, such as the API token. Raises OSError where the disk is full.
+    sections: have the bytes, in order. hidden: texts that must not travel, such as the API token. Raises OSError where
+    the disk is full.
 
     >>> spool = Spool()
     >>> spool.add("data", "bytes", b"abc")
@@ -31,25 +75,47 @@ class Spool:
     def __init__(self, hidden: Iterable[str] = ()) -> None:
         self.values: dict[str, dict[str, Any]] = {}
         self.holds_hidden = False
+        self.sections = [Section()]
         self._hidden = [text.encode() for text in hidden if text]
-        self._start, self._size = bytearray(), 0
-        self._file: int | None = None
 
     def __len__(self) -> int:
-        return self._size
+        return sum(map(len, self.sections))
 
     def __bytes__(self) -> bytes:
-        return b"".join(self.read(0, self._size))
+        return b"".join(self.read(0, len(self)))
 
     def __iadd__(self, data: Any) -> Any:
-        view = memoryview(data).cast("B") if len(data) else memoryview(b"")
         self.holds_hidden |= any(text in data for text in self._hidden)
-        self._size += len(view)
-        if self._file is None and self._size <= MEMORY:
-            self._start += view
-        else:
-            self._write(view)
+        self.sections[-1].add(memoryview(data).cast("B") if len(data) else memoryview(b""))
         return self
+
+    @property
+    def shared(self) -> list[tuple[int, int, str]]:
+        """The offset, the size and the digest of each value that calls share."""
+        found, at = [], 0
+        for section in self.sections:
+            if section.digest:
+                found.append((at, len(section), section.digest))
+            at += len(section)
+        return found
+
+    @contextmanager
+    def one_value(self) -> Iterator[None]:
+        """Let what is added meanwhile be one value. Calls share a large one; what has failed leaves nothing behind."""
+        section = Section()
+        self.sections.append(section)
+        try:
+            yield
+        except BaseException:
+            self.sections.remove(section)
+            raise
+        if len(section) > LARGE and len(self.shared) < MOST_SHARED:
+            section.digest = _sha256(section)
+            self.sections[-1:] = [_LARGE_VALUES.setdefault(section.digest, section), Section()]
+        else:
+            self.sections.pop()
+            for data in section.read(0, len(section)):
+                self.sections[-1].add(memoryview(data))
 
     def add(self, name: str, kind: str, data: bytes, **more: Any) -> None:
         """Add a value that is complete. kind: how the dyno reads it."""
@@ -67,16 +133,13 @@ class Spool:
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes of a range, in pieces of at most 1 MB."""
-        for at in range(start, end, COPY_BYTES):
-            size = min(COPY_BYTES, end - at)
-            yield bytes(self._start[at : at + size]) if self._file is None else os.pread(self._file, size, at)
+        for section in self.sections:
+            yield from section.read(min(max(start, 0), len(section)), min(max(end, 0), len(section)))
+            start, end = start - len(section), end - len(section)
 
-    def _write(self, view: memoryview) -> None:
-        if self._file is None:
-            self._file, path = tempfile.mkstemp(prefix="heroku-magic-")
-            Path(path).unlink()
-            weakref.finalize(self, os.close, self._file)
-            start, self._start = self._start, bytearray()
-            self._write(memoryview(start))
-        while view:
-            view = view[os.write(self._file, view) :]
+
+def _sha256(section: Section) -> str:
+    digest = sha256()
+    for data in section.read(0, len(section)):
+        digest.update(data)
+    return digest.hexdigest()

@@ -62,12 +62,15 @@ def add_values(
     for name, value in values.items():
         kind = kind_of(schemas.get(name), value)
         try:
-            if kind == "file":
-                spool.add_file(name, value)
-            elif kind == "bytes":
-                spool.add(name, "bytes", bytes(value) if isinstance(value, memoryview) else value)
-            else:
-                spool.add(name, "table", json.dumps(encode_table(value, name, spool)).encode())
+            with spool.one_value():
+                if kind == "file":
+                    spool.add_file(name, value)
+                elif kind == "bytes":
+                    spool.add(name, "bytes", bytes(value) if isinstance(value, memoryview) else value)
+                else:
+                    form = encode_table(value, name, spool)
+            if kind == "table":
+                spool.add(name, kind, json.dumps(form).encode())
         except TypeError as error:
             issues.append(f"{error}, and cannot be passed exactly.")
         except OSError as error:

@@ -131,7 +131,7 @@ class WarmDyno:
 
     def _connect(self, url: Secret) -> None:
         self._connection, rest = connect(url, self._context, self._is_up)
-        self._uplink.connection = self._connection
+        self._uplink.open(self._connection, memory_bytes(self.info.size))
         self._send("modules", server_modules())
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(HELLO_TIMEOUT) or self._ended.is_set():
@@ -270,7 +270,7 @@ class WarmDyno:
                 if not self._uplink.send_values(call.number, values, on_sent):
                     self._send("stop", {"call": call.number})
                     return
-                message["checksum"] = self._uplink.checksum
+                message.update(checksum=self._uplink.checksum, shared=values.shared)
             code = message["env"].get("RUN_CODE")
             if code is not None and code == self._code:
                 del message["env"]["RUN_CODE"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 import pytest
 
-from heroku_magic.protocol.spool import MEMORY, Spool
+from heroku_magic.protocol.spool import LARGE, MEMORY, MOST_SHARED, Spool
+from heroku_magic.protocol.typed_json import Encoder
 
 
 @pytest.mark.parametrize("sizes", [[], [0, 5, 0], [MEMORY, 1], [400_000] * 9, [3 * MEMORY + 7]])
@@ -38,3 +40,43 @@ def test_a_secret_is_found_also_across_two_writes():
     assert not spool.holds_hidden
     spool += b"a hunter2 b"
     assert spool.holds_hidden
+
+
+def test_large_values_with_the_same_content_are_one_section_of_all_spools():
+    data = os.urandom(LARGE + 1)
+
+    def filled():
+        spool = Spool()
+        spool += b"own"
+        for value in (b"small", data, bytes(data), b"last"):
+            with spool.one_value():
+                spool += value[:1000]
+                spool += value[1000:]
+        return spool
+
+    one, two = filled(), filled()
+    digest = sha256(data).hexdigest()
+    assert one.shared == two.shared == [(8, LARGE + 1, digest), (LARGE + 9, LARGE + 1, digest)]
+    assert one.sections[1] is two.sections[1] is two.sections[3]
+    assert bytes(one) == b"ownsmall" + data + data + b"last"
+    assert b"".join(one.read(5, 12)) == b"all" + data[:4]
+    assert b"".join(one.read(LARGE + 8, LARGE + 11)) == data[-1:] + data[:2]
+
+
+def test_a_value_that_fails_leaves_nothing_behind():
+    spool = Spool()
+    spool += b"own"
+    with pytest.raises(TypeError), spool.one_value():
+        Encoder(list, spool).encode([b"x" * LARGE, object()], "a value")
+    assert bytes(spool) == b"own"
+    assert len(spool.sections) == 1
+
+
+def test_values_beyond_the_number_that_a_call_may_share_are_its_own():
+    spool = Spool()
+    for number in range(MOST_SHARED + 1):
+        with spool.one_value():
+            spool += bytes([number]) * (LARGE + 1)
+    assert len(spool.shared) == MOST_SHARED
+    assert len(spool) == (MOST_SHARED + 1) * (LARGE + 1)
+    assert b"".join(spool.read(len(spool) - 2, len(spool))) == bytes([MOST_SHARED]) * 2

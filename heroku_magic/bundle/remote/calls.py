@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 READ_BYTES = 1 << 18
 REHEARSAL_SECONDS = 0.005  # without a call, after which there is time for one
 POLL_SECONDS = 0.05  # between two looks at a child that has closed its socket, but may run
+MOST_FILES = 40  # of a call: its four pipes, its own values, and the values that it shares
 _NEEDS_PANDAS = "heroku_columns"  # it imports pandas, which most tasks do not need
 
 
@@ -247,8 +248,8 @@ class Parent:
     def _call(self, message: Message, ends: list[int], *, is_rehearsal: bool = False) -> int:
         """Run a call in this process; report its exit status and the modules that it has imported."""
         status, names, pid = 1, set(), os.getpid()
-        out, err, heroku_task._record_fd, report, *file = ends
-        transfer = self._transfer.Transfer(file, message.get("values", {}), self._load)
+        out, err, heroku_task._record_fd, report, *files = ends
+        transfer = self._transfer.Transfer(files, message.get("shared", []), message.get("values", {}), self._load)
         for standard, end in ((1, out), (2, err)):
             os.dup2(end, standard)
             os.close(end)
@@ -299,7 +300,7 @@ class _Child:
 
 def _receive(connection: socket.socket) -> tuple[bytes, list[int]] | None:
     """Read a message and the descriptors that come with it; None if there will be none."""
-    head, ends, _, _ = socket.recv_fds(connection, 8, 5)
+    head, ends, _, _ = socket.recv_fds(connection, 8, MOST_FILES)
     if not head:
         return None
     size, parts = int.from_bytes(head, "big"), []

@@ -1,16 +1,17 @@
-"""Read the records that the notebook sends: signed, numbered, and joined from their lines."""
+"""Read the records that the notebook sends: signed, numbered, and joined from their lines. Keep the values in them."""
 
 from __future__ import annotations
 
 import binascii
 import json
+import os
 import zlib
 
 import heroku_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     Message = dict[str, Any]
@@ -53,6 +54,48 @@ class Receiver:
         if message.pop("checksum", checksum) != checksum:
             raise SystemExit("a value of a call is damaged")
         return message, body
+
+
+class ReceivedValues:
+    """Keeps values in files, which need no memory: those of a call by its number, a shared one by its digest."""
+
+    def __init__(self) -> None:
+        self._files: dict[Any, _File] = {}
+
+    def add(self, owner: Any, data: bytes) -> None:
+        """Add bytes of a call or of a value that calls share."""
+        if owner not in self._files:
+            self._files[owner] = _File()
+        self._files[owner].write(data)
+
+    def drop(self, owners: Iterable[Any]) -> None:
+        """Forget values, but not for calls that have taken them."""
+        for owner in owners:
+            self._files.pop(owner, None)
+
+    def take(self, number: int, shared: list[Any]) -> list[_File]:
+        """Return the file of a call and those of the values that it shares; no files if it has no values."""
+        if number not in self._files and not shared:
+            return []
+        own = self._files.pop(number) if number in self._files else _File()
+        return [own, *(self._files[digest] for _, _, digest in shared)]
+
+
+class _File:
+    """A file that is gone as soon as nothing refers to it."""
+
+    def __init__(self) -> None:
+        path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"heroku-{os.getpid()}-values")  # noqa: S108
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        os.unlink(path)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
 
 
 def fast_mac(sender: Any) -> Callable[[str], str]:

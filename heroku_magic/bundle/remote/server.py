@@ -55,7 +55,7 @@ def main(
         return int(load("heroku_calls").Parent(connection, load, modules, keeps_state=keeps_state).serve())
 
     receiver = load("heroku_receiver").Receiver(heroku_task._sender)
-    front = _Front(heroku_task._sender, receiver, idle, run_parent)
+    front = _Front(heroku_task._sender, receiver, load("heroku_receiver").ReceivedValues(), idle, run_parent)
     try:
         front.serve()
     finally:
@@ -82,16 +82,22 @@ class _Call:
 
 class _Front:
     def __init__(
-        self, sender: Any, receiver: Any, idle: float, run_parent: Callable[[socket.socket, dict[str, str]], int]
+        self,
+        sender: Any,
+        receiver: Any,
+        values: Any,
+        idle: float,
+        run_parent: Callable[[socket.socket, dict[str, str]], int],
     ) -> None:
         self._sender = sender
-        self._receiver = receiver
+        self._receiver, self._values = receiver, values
         self._idle, self._run_parent = idle, run_parent
         self._modules: dict[str, str] = {}
         self._parent: socket.socket | None = None
         self._parent_pid = 0
         self._waiting: deque[Message] = deque()
-        self._files: dict[int, int] = {}  # with the values of calls that are still to begin
+        self._files: dict[int, list[Any]] = {}  # with the values of calls that are still to begin
+        self._latest = 0  # the number of the latest call that has arrived with its values
         self._recalled: set[int] = set()  # calls whose values may still be on the way
         self._received = self._acknowledged = 0  # bytes of the notebook
         self._code = ""  # the program of the latest call, which the next one may share
@@ -130,8 +136,10 @@ class _Front:
         for kind, message, body in self._receiver.feed(data):
             if kind == "call":
                 self._take_call(message)
-            elif kind == "data":
-                self._keep(message["call"], body)
+            elif kind == "data" and message.get("call") not in self._recalled:
+                self._values.add(message.get("value") or message["call"], body)
+            elif kind == "drop":
+                self._values.drop(message["values"])
             elif kind in ("stop", "recall"):
                 self._stop(message["call"], may_run=kind == "stop")
             elif kind == "modules":
@@ -150,16 +158,6 @@ class _Front:
             self._acknowledged = self._received
             self._sender.send("ack", {"bytes": self._received})
 
-    def _keep(self, number: int, body: bytes) -> None:
-        """Keep bytes for a call that is still to come in a file, which needs no memory."""
-        if number in self._recalled:
-            return
-        if number not in self._files:
-            path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"heroku-{os.getpid()}-{number}")  # noqa: S108
-            self._files[number] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            os.unlink(path)
-        _write_all(body, self._files[number])
-
     def _start_parent(self) -> socket.socket:
         self._parent, theirs = socket.socketpair()
         self._parent_pid = os.fork()
@@ -168,6 +166,7 @@ class _Front:
                 signal.signal(number, signal.SIG_DFL)
             self._parent.close()
             self._selector.close()
+            del self._values, self._files
             os._exit(self._run_parent(theirs, self._modules))
         theirs.close()
         self._selector.register(self._parent, selectors.EVENT_READ, "parent")
@@ -191,8 +190,8 @@ class _Front:
             self._selector.register(reader, selectors.EVENT_READ, name)
             call.pipes[name] = reader
             ends.append(writer)
-        ends += [self._files.pop(call.number)] if call.number in self._files else []
-        self._tell_parent(message, ends)
+        files = self._files.pop(call.number)
+        self._tell_parent(message, [*ends, *(file.descriptor for file in files)])
         for end in ends:
             os.close(end)
 
@@ -295,10 +294,14 @@ class _Front:
             call.unfinished = b""
 
     def _take_call(self, message: Message) -> None:
-        """Queue a call, with the program of the call before if it is the same."""
+        """Queue a call, with the program of the call before if it is the same, unless it was stopped on the way."""
         if message.pop("same_code", False):
             message["env"]["RUN_CODE"] = self._code
         self._code = message["env"].get("RUN_CODE", self._code)
+        if message["call"] in self._recalled:
+            return
+        self._latest = message["call"]
+        self._files[self._latest] = self._values.take(self._latest, message.get("shared", []))
         self._waiting.append(message)
 
     def _stop(self, number: int, *, may_run: bool) -> None:
@@ -306,13 +309,14 @@ class _Front:
         if may_run and self._call is not None and self._call.number == number:
             self._end_call(self._call)
         waiting = [one for one in self._waiting if one["call"] == number]
-        self._recalled.add(number)
-        if (file := self._files.pop(number, None)) is not None:
-            os.close(file)
-            waiting = waiting or [{"call": number}]  # its values were still on the way
+        if number > self._latest:  # its values are still on the way
+            waiting = [{"call": number}]
+            self._recalled.add(number)
+            self._values.drop([number])
         for message in waiting:
             if message in self._waiting:
                 self._waiting.remove(message)
+                del self._files[number]
             self._sender.send("done", {"call": number, "status": 128 + signal.SIGTERM})
 
     def _enforce_limits(self) -> None:
@@ -358,7 +362,7 @@ def _exit_status(status: int) -> int:
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _write_all(data: bytes, file: int = 1) -> None:
+def _write_all(data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(file, view) :]
+        view = view[os.write(1, view) :]

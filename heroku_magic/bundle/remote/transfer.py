@@ -33,17 +33,17 @@ MANY_COLUMNS = 100  # from which on pandas warns about a table whose columns are
 class Transfer:
     """What one call takes and sends.
 
-    file: has its values, if there are any. values: where in the file each is. load: imports our modules.
+    files: have its values, if there are any: the first one its own, the others one value each that calls share. shared:
+    where in the notebook's spool those are. values: where each argument is. load: imports our modules.
     """
 
-    def __init__(self, file: list[int], values: Places, load: Callable[[str], Any]) -> None:
+    def __init__(
+        self, files: list[int], shared: list[tuple[int, int, str]], values: Places, load: Callable[[str], Any]
+    ) -> None:
         self._values, self._load = values, load
         self._folders: list[str] = []
         self._usual: list[tuple[Any, str, Any]] = []  # what was replaced
-        size = os.fstat(file[0]).st_size if file else 0
-        self._content = mmap.mmap(file[0], size, access=mmap.ACCESS_READ) if size else b""
-        for descriptor in file:
-            os.close(descriptor)
+        self._content = _SpoolContent([*map(_mapped, files)], [(at, size) for at, size, _ in shared])
 
     def install(self, key: str, most: int) -> None:
         """Let the helper and the driver of this process use it. most: bytes that the notebook accepts as files."""
@@ -127,6 +127,34 @@ class Transfer:
 
 def _alternatives(schema: Any) -> list[Any]:
     return [schema, *schema.get("anyOf", ())]
+
+
+def _mapped(file: int) -> Any:
+    """Map a file into memory, read-only, so that a call cannot change what the next one gets."""
+    size = os.fstat(file).st_size
+    content = mmap.mmap(file, size, access=mmap.ACCESS_READ) if size else b""
+    os.close(file)
+    return content
+
+
+class _SpoolContent:
+    """What the notebook has in its spool: values of the call alone in the first part, each shared one in another.
+
+    places: the offset and the size of each shared one.
+    """
+
+    def __init__(self, parts: list[Any], places: list[tuple[int, int]]) -> None:
+        self._own = parts[0] if parts else b""
+        self._shared = [*zip(places, parts[1:])]  # noqa: B905 - new in Python 3.10
+
+    def __getitem__(self, span: slice) -> Any:
+        """Return the bytes of a range, all of which belong to one value."""
+        before = 0
+        for (at, size), content in self._shared:
+            if at <= span.start < at + size:
+                return content[span.start - at : span.stop - at]
+            before += size if at < span.start else 0
+        return self._own[span.start - before : span.stop - before]
 
 
 class ConnectionSender(heroku_task._Sender):
