@@ -10,6 +10,7 @@ from heroku_magic.accounts.secret_sources import find
 from heroku_magic.app import resume as resumption
 from heroku_magic.app.executor_app import ExecutorApp
 from heroku_magic.app.function import Decorator
+from heroku_magic.app.recorded_function import function_plan
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_cache import answered_outcomes
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.api.client import HerokuClient
+    from heroku_magic.sweeps.plan import Plan
     from heroku_magic.text.notifier import MessageCallback
 
 
@@ -272,6 +274,13 @@ class Heroku(ExecutorApp):
             for outcome in known:
                 journal.record_outcome(outcome)
         return self._start_sweep(ResumePlan(name, plan, options, journal, known, ()))
+
+    def start_recorded_sweep(self, recorded: Plan, parameters: Mapping[str, Any], **options: Any) -> Sweep:
+        """Start a sweep of a function again as it was sent before. parameters: the arguments that do not differ."""
+        run_options, sweep_options = split(options)
+        plan = function_plan(self._sweep_planner, recorded, parameters, run_options, sweep_options.chunk_size)
+        estimate(plan, sweep_options, self.client.requests_left)
+        return self._start_sweep(ResumePlan(f"hs-{token_hex(4)}", plan, sweep_options, None, (), ()))
 
     def resume(self, save: str | os.PathLike[str] | Sweep) -> Sweep:
         """Continue a sweep that ended early: only the missing combinations are run. Its budget starts anew.

@@ -78,8 +78,8 @@ class Planner:
                 f"{spec.task} declares no parameters, so its runs cannot be cached: leave out --cache, or declare them "
                 "with a task of heroku_task or a file NAME.schema.json."
             )
-        release, settings = self._catalog.known_release, self._connection.settings
-        environment = environment_of(settings, release, is_wanted=options.wants_cache)
+        settings = self._connection.settings
+        environment = environment_of(settings, self._catalog.known_release, is_wanted=options.wants_cache)
         is_cacheable = not spec.secrets and (is_declared or not is_task)
         request = describe_request(
             task,
@@ -87,14 +87,23 @@ class Planner:
             options,
             spec,
             settings,
-            slug=environment if settings.app is None else self._catalog.slug,
-            release=release.version if release else 0,
+            **self._code_facts(environment),
             base=key_base(task, options, environment) if is_cacheable else "",
             declared=[one.name for one in declared.parameters] if declared is not None and is_declared else None,
             may_cache=declared is not None and declared.may_cache,
             is_kept=options.history and (declared is None or declared.keeps_history),
         )
         return replace(spec, request=request)
+
+    def code_facts(self, options: RunOptions) -> dict[str, Any]:
+        """Return what a request says about the code that a run will find."""
+        settings, release = self._connection.settings, self._catalog.known_release
+        return self._code_facts(environment_of(settings, release, is_wanted=options.wants_cache))
+
+    def _code_facts(self, environment: str) -> dict[str, Any]:
+        release, is_folder = self._catalog.known_release, self._connection.settings.app is None
+        slug = environment if is_folder else self._catalog.slug
+        return {"slug": slug, "release": release.version if release else 0}
 
     def _plan(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> RunSpec:
         if options.warm:

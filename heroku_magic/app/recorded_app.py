@@ -12,13 +12,14 @@ from heroku_magic.app.warm_app import WarmApp
 from heroku_magic.display import job_display
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.runs.jobs import cancelled_on_error
+from heroku_magic.runs.options import RunOptions, pick
 from heroku_magic.runs.run import Run
 from heroku_magic.text.notifier import notifies_owner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from heroku_magic.runs.options import RunOptions, SweepOptions
+    from heroku_magic.runs.options import SweepOptions
     from heroku_magic.runs.request import RunRequest
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.sweeps.sweep import Sweep
@@ -56,7 +57,7 @@ class RecordedApp(WarmApp):
         self, name: str, request: RunRequest, parameters: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Run:
         """Start a function again as it was sent before."""
-        return self._start(function_spec(self._planner, name, request, parameters, options))
+        return self._start(function_spec(self._planner, name, request, parameters, pick(RunOptions, options)))
 
     def describe_code(self) -> str:
         """Return what a run would run now, in words."""

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from heroku_magic.app.run_request import recorded_values
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.cache_key import digest_of
 from heroku_magic.ledger.history import details_of
 from heroku_magic.ledger.recorded_sweep import recorded_plan
-from heroku_magic.protocol.typed_decoder import Decoder
-from heroku_magic.protocol.values import RawText
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
@@ -75,10 +74,7 @@ def _parameters(
     entry: Entry, request: RunRequest, changes: Mapping[str, Any], variables: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the recorded parameters, and inputs from variables of the same content."""
-    decoder = Decoder(b"", list)
-    found = {
-        name: RawText(form) if name in request.raw else decoder.decode(form) for name, form in request.values.items()
-    }
+    found = recorded_values(request)
     issues = []
     for name, digest in request.hashes.items():
         if name in changes or (digest and name in found):
@@ -104,9 +100,15 @@ def _sweep_again(
     heroku: Heroku, entry: Entry, details: Details, parameters: Mapping[str, Any], options: Mapping[str, Any]
 ) -> Sweep:
     request = details.request
-    if request.kind == "function":
-        raise InvalidOptions(f"{entry.run} is a sweep of a function: call the function itself again.")
+    if details.lost_axes:
+        raise InvalidOptions(
+            f"{entry.run} cannot be repeated, because the values of {', '.join(details.lost_axes)} are not kept: they "
+            "contained a secret, have no exact form, or are too large. Start the sweep again with these values."
+        )
     plan = recorded_plan(entry, details)
+    if request.kind == "function":
+        _check_python(entry, details)
+        return heroku.start_recorded_sweep(plan, parameters, **details.sweep_options, **options)
     grid = plan.grid
     if details.indices is not None or any(axis.are_rows for axis in grid.axes):
         each, in_step = {"combinations": [plan[place] for place in range(len(plan))]}, False

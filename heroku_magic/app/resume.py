@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from heroku_magic.app.run_request import recorded_values
+from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.errors import InvalidOptions, NotFound
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs import detached
@@ -148,8 +150,23 @@ def _plan(header: JournalHeader, connection: AppConnection, planner: SweepPlanne
     )
     places = range(len(made)) if header.indices is None else header.indices
     fixed = {name: RawText(text) for name, text in header.env.items()}
-    plan = planner.plan_again(header.task, made, places, fixed, options=options, chunk=header.options["chunk"])
+    arguments = _arguments(header)
+    chunk = header.options["chunk"]
+    plan = planner.plan_again(header.task, made, places, fixed, options=options, chunk=chunk, arguments=arguments)
     return replace(plan, first=replace(plan.first, request=header.request))
+
+
+def _arguments(header: JournalHeader) -> dict[str, Any]:
+    """Return the arguments of a function that do not differ. Raises InvalidOptions if the file does not hold them."""
+    request = header.request
+    if request.kind != "function":
+        return {}
+    if missing := [name for name in request.hashes if name not in request.values]:
+        raise InvalidOptions(
+            f"{header.sweep} cannot be continued from its file, which does not hold the argument {', '.join(missing)}: "
+            "arrays, tables and large values are not written. Continue the sweep itself, or start it again."
+        )
+    return {name: parse_raw_text(value) for name, value in recorded_values(request).items()}
 
 
 def _live_jobs(content: JournalContents, plan: Plan) -> list[Job]:

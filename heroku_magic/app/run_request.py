@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from heroku_magic.ledger.cache_key import ValueForm, base_key, digest_of
+from heroku_magic.protocol.typed_decoder import Decoder
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.options import RunOptions
 from heroku_magic.runs.request import RunRequest
@@ -71,6 +72,14 @@ def describe_values(values: Mapping[str, Any], kind: str, options: RunOptions) -
         "values": {name: one.value for name, one in forms.items() if one.is_small and name not in inputs},
         "raw": [name for name, value in values.items() if isinstance(value, RawText)],
         "hashes": {name: digest_of(value, kind) if name in forms else "" for name, value in values.items()},
+    }
+
+
+def recorded_values(request: RunRequest) -> dict[str, Any]:
+    """Return the values that a request keeps; inputs are not among them."""
+    decoder = Decoder(b"", list)
+    return {
+        name: RawText(form) if name in request.raw else decoder.decode(form) for name, form in request.values.items()
     }
 
 

@@ -31,10 +31,10 @@ MANY = 50_000  # values whose check takes seconds
 
 
 class SweepPlanner:
-    """Plans the sweeps of one app."""
+    """Plans the sweeps of one app. planner: of its runs."""
 
     def __init__(self, planner: Planner) -> None:
-        self._planner = planner
+        self.planner = planner
 
     def plan(
         self,
@@ -47,7 +47,7 @@ class SweepPlanner:
         """Return the plan of a sweep. Raises as Planner.plan does."""
         options = replace(options, max_cost=None)  # the budget is for all runs together
         plan = check_before_prompts(options, lambda: self._plan(task, each, parameters, options, sweep_options))
-        return replace(plan, first=self._planner.with_request(plan.first, task, parameters, options))
+        return replace(plan, first=self.planner.with_request(plan.first, task, parameters, options))
 
     def _plan(
         self,
@@ -60,10 +60,11 @@ class SweepPlanner:
         if options.code is not None:
             check_single_program(task, options)
             made, places = combinations(each, None, sweep_options)
-            bundle = self._planner.bundle(options.code, parameters, made.names, options)
-            return self._of_bundle(bundle, made, places, options, sweep_options.chunk_size)
-        fixed = {**parameters, **self._planner.secrets(options, {**parameters, **each})}
-        chosen = self._planner.task(task, options)
+            bundle = self.planner.bundle(options.code, parameters, made.names, options)
+            arguments = {} if isinstance(options.code, str) else parameters
+            return self.of_bundle(bundle, made, places, options, chunk=sweep_options.chunk_size, arguments=arguments)
+        fixed = {**parameters, **self.planner.secrets(options, {**parameters, **each})}
+        chosen = self.planner.task(task, options)
         declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
         made, places = combinations(each, declared, sweep_options)
         return self._of_task(chosen, made, places, fixed, options=options, chunk=sweep_options.chunk_size)
@@ -77,12 +78,17 @@ class SweepPlanner:
         *,
         options: RunOptions,
         chunk: int,
+        arguments: Mapping[str, Any],
     ) -> Plan:
-        """Return the plan of a sweep whose grid and encoded parameters come from a journal."""
-        values = {**fixed, **self._planner.secrets(options, {**fixed, **dict.fromkeys(made.names)})}
+        """Return the plan of a sweep whose grid and encoded parameters come from a journal.
+
+        arguments: those of a function that do not differ.
+        """
+        values = {**fixed, **self.planner.secrets(options, {**fixed, **dict.fromkeys(made.names)})}
         if "RUN_CODE" in fixed:
-            return self._of_bundle(Bundle(task, values), made, places, options, chunk)
-        return self._of_task(self._planner.task(task, options), made, places, values, options=options, chunk=chunk)
+            bundle = Bundle(task, values)
+            return self.of_bundle(bundle, made, places, options, chunk=chunk, arguments=arguments)
+        return self._of_task(self.planner.task(task, options), made, places, values, options=options, chunk=chunk)
 
     def _of_task(
         self,
@@ -100,15 +106,12 @@ class SweepPlanner:
                 f"--chunk calls a task many times in one dyno, but {task.name} does not support that: it is not a task "
                 "of heroku_task, or its app has an older heroku_task.py (copy the newer one into it and deploy)."
             )
-        if twice := [name for name in made.names if name in fixed]:
-            raise InvalidParameters(
-                [f"{name} is given twice, once by --each: give each parameter once." for name in twice]
-            )
+        _refuse_twice(made, fixed)
         count = min(sum(len(axis.values) for axis in made.axes), len(places) * len(made.axes))
         if count > MANY:
             notify(f"Checking {count:,} values before the first dyno starts")
         _check_each(lambda values, part: _issues(task, {**fixed, **values}, part), made, places)
-        first = self._planner.plan(task.name, {**fixed, **made[places[0]]}, replace(options, secrets=()))
+        first = self.planner.plan(task.name, {**fixed, **made[places[0]]}, replace(options, secrets=()))
         shared = {name: value for name, value in first.env.items() if name not in made.names}
         shared_values = {
             name: value for name, value in fixed.items() if first.values is None or name not in first.values.values
@@ -119,23 +122,41 @@ class SweepPlanner:
                 return replace(first, env=with_calls(shared, [to_env(one, task.schema) for one in combinations]))
             return replace(first, env={**encode({**shared_values, **combinations[0]}, task, []), **_pace(first)})
 
-        return Plan(first, made, places, of, self._planner.most_at_once)
+        return Plan(first, made, places, of, self.planner.most_at_once)
 
-    def _of_bundle(self, bundle: Bundle, made: Grid, places: Sequence[int], options: RunOptions, chunk: int) -> Plan:
+    def of_bundle(
+        self,
+        bundle: Bundle,
+        made: Grid,
+        places: Sequence[int],
+        options: RunOptions,
+        *,
+        chunk: int,
+        arguments: Mapping[str, Any],
+    ) -> Plan:
+        """Return the plan of a sweep of a cell or a function. arguments: those of a function that do not differ."""
         refuse_too_many(len(places), chunk)
-        _check_each(lambda values, _: _bundle_issues(bundle, values), made, places)
-        first = self._planner.bundle_spec(bundle, made[places[0]], options)
+        _refuse_twice(made, arguments)
+        _check_each(lambda values, _: _bundle_issues(bundle, {**arguments, **values}), made, places)
+        first = self.planner.bundle_spec(bundle, {**arguments, **made[places[0]]}, options)
 
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
+            calls = [{**arguments, **one} for one in combinations]
             if makes_calls:
-                return replace(first, env={**bundle.build_batch_env(combinations), **_pace(first)})
+                return replace(first, env={**bundle.build_batch_env(calls), **_pace(first)})
             try:
-                return replace(first, env={**bundle.build_env(combinations[0]), **_pace(first)})
+                return replace(first, env={**bundle.build_env(calls[0]), **_pace(first)})
             except InputTooLarge:
-                env, values = bundle.build_call(combinations[0])
+                env, values = bundle.build_call(calls[0])
                 return replace(first, env=env, values=values, is_warm=True, is_once=first.is_once or not first.is_warm)
 
-        return Plan(first, made, places, of, self._planner.most_at_once)
+        return Plan(first, made, places, of, self.planner.most_at_once)
+
+
+def _refuse_twice(made: Grid, fixed: Mapping[str, Any]) -> None:
+    """Raise InvalidParameters for a parameter that differs and is also given once for all runs."""
+    if twice := [name for name in made.names if name in fixed]:
+        raise InvalidParameters([f"{name} is given twice, once by --each: give each parameter once." for name in twice])
 
 
 def estimate(plan: Plan, options: SweepOptions, requests_left: int) -> Estimate:

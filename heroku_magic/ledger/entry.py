@@ -59,7 +59,8 @@ class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     facts: as in `df.attrs["heroku"]`. host: the API's base URL. events: all but log lines and rows, as [type, fields].
     versions: of this package, of Python here and on the dyno. metrics: of a sweep's run. axes, in_step, indices: of a
-    sweep, its grid and which combinations ran. lost: names of what was too large to keep, or has no exact form. source:
+    sweep, its grid and which combinations ran. lost_axes: names of parameters whose values in the grid are only shown.
+    lost: names of what was too large to keep, or has no exact form. source:
     of an answered call, the run, sweep and combination that answered. cached: how a cell says so.
     """
 
@@ -77,6 +78,7 @@ class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
     in_step: bool = False
     indices: list[int] | None = None
     sweep_options: dict[str, Any] = {}
+    lost_axes: list[str] = []
     notes: list[str] = []
     lost: list[str] = []
     error_type: str = ""

@@ -46,6 +46,7 @@ MAX_LINES = 10_000  # of a log, the last ones
 MAX_TEXT = 20_000  # characters of a line or an error
 MAX_EVENTS = 20_000  # others, such as metrics
 MAX_FILES = 20_000_000  # bytes of all files of a run
+MAX_AXIS = 1_000_000  # bytes of the texts among the values of a sweep
 MAX_ROWS = 20_000_000  # bytes of its result
 EVENTS: tuple[type[Any], ...] = (LogLine, StateChange, Declaration, Progress, Metric, Failure, Returns, End)
 _KINDS = {kind: number for number, kind in enumerate(EVENTS)}
@@ -95,6 +96,7 @@ def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
     """Return the entry of a sweep, which may not have ended."""
     error = sweep.exception() if sweep.done() else None
     grid, indices = sweep.plan.grid, sweep.plan.indices
+    axes = [_axis(axis, mask, is_exact=bool(sweep.request.code)) for axis in grid.axes]
     details = Details(
         request=_masked_request(sweep.request, mask),
         facts=mask.value(sweep.facts()),
@@ -102,7 +104,8 @@ def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
         slug=sweep.request.slug,
         size=sweep.size,
         versions=versions(None),
-        axes=[_axis(axis, mask, is_exact=bool(sweep.request.code)) for axis in grid.axes],
+        axes=[axis for axis, _ in axes],
+        lost_axes=[name for axis, is_whole in axes if not is_whole for name in axis.names],
         in_step=grid.in_step,
         indices=None if isinstance(indices, range) else [*indices],
         sweep_options={name: getattr(sweep.options, name) for name in SWEEP_OPTIONS},
@@ -320,15 +323,18 @@ def _is_unchanged(request: RunRequest) -> bool:
     return not request.folder or not request.base or hash_folder(Path(request.folder)) in request.slug
 
 
-def _axis(axis: Axis, mask: Mask, *, is_exact: bool) -> AxisRecord:
-    """Return an axis as plain values; arrays and tables become text."""
-    try:
+def _axis(axis: Axis, mask: Mask, *, is_exact: bool) -> tuple[AxisRecord, bool]:
+    """Return an axis as plain values, and whether it has them all: arrays, tables and large values become text."""
+    is_whole = False
+    with suppress(InvalidParameters):
         record = write_axis(axis, is_exact=is_exact)
-    except InvalidParameters:
+        is_whole = size_of(record.values) <= MAX_AXIS
+    if not is_whole:
         rows = [{name: short(value) for name, value in axis[at].items()} for at in range(len(axis.values))]
         values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
         record = AxisRecord([*axis.names], values, axis.are_rows)
-    return msgspec.structs.replace(record, values=mask.value(record.values))
+    masked = mask.value(record.values)
+    return msgspec.structs.replace(record, values=masked), is_whole and masked == record.values
 
 
 def _only_answer(sweep: Sweep) -> str:

@@ -13,11 +13,12 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from workers import make_worker
 
-from heroku_magic import InvalidOptions, connect
+from heroku_magic import InvalidOptions, InvalidParameters, connect
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import SweepFailed
 
@@ -135,6 +136,27 @@ def test_types_samples_tables_and_chunks_survive_the_file(heroku):
     assert back.equals(expected), "nothing was missing, so nothing was run again"
     sampled = heroku.sweep("step", {"seed": range(1000)}, sample=5, seed=3, save="sample.jsonl").result(60)
     assert heroku.resume("sample.jsonl").result(60).equals(sampled)
+
+
+def test_arguments_of_a_function_that_do_not_differ_reach_each_call_also_from_the_file(heroku, tmp_path):
+    def scale(n, factor=1, broken=".", offsets=()):
+        if n == 2 and Path(broken).is_file():
+            raise ValueError("broken")
+        return n * factor + sum(offsets)
+
+    broken = tmp_path / "broken"
+    broken.touch()
+    fixed = {"factor": 3, "broken": str(broken), "offsets": (1, 1)}
+    first = heroku.sweep(None, {"n": [1, 2]}, fixed, code=scale, save="scale.jsonl", chunk=2)
+    assert first.counts() == {"done": 1, "failed": 1} if first.wait(60) else False
+    broken.unlink()
+    assert heroku.resume("scale.jsonl").result(60)["value"].tolist() == [5, 8]
+    with pytest.raises(InvalidParameters, match="n is given twice, once by --each"):
+        heroku.sweep(None, {"n": [1, 2]}, {"n": 3}, code=scale)
+    offsets = {"offsets": np.ones(2)}
+    heroku.sweep(None, {"n": [1, 2]}, offsets, code=scale, save="arrays.jsonl", chunk=2).wait(60)
+    with pytest.raises(InvalidOptions, match="from its file, which does not hold the argument offsets"):
+        heroku.resume("arrays.jsonl")
 
 
 def test_the_file_holds_no_secret_and_it_is_found_again(heroku, monkeypatch, tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from workers import make_worker
@@ -177,6 +179,52 @@ def test_a_function_and_a_sweep_are_repeated(shell):
     again = _line(shell, f"rerun {sweep.id} --arg word=v")
     assert again["word"].tolist() == ["v"] * 3
     assert again["n"].tolist() == [1, 2, 2]
+
+
+def test_a_sweep_of_a_function_is_repeated_as_it_was_sent(shell):
+    shell.run_cell(
+        """
+        import heroku_magic
+        from dataclasses import dataclass
+
+        @heroku_magic.function(quiet=True)
+        def scale(n, factor=1, when=None):
+            return {"scaled": n * factor, "when": str(when)}
+
+        values = scale.map([1, 2], [5, 6], [(1, 2), {3}], chunk=2)
+        """
+    )
+    mapped = heroku_magic.last.id
+    del shell.user_ns["scale"]
+    again = _line(shell, f"rerun {mapped}")
+    assert again["value"].tolist() == shell.user_ns["values"]
+    assert again["value"].tolist() == [{"scaled": 5, "when": "(1, 2)"}, {"scaled": 12, "when": "{3}"}]
+
+    def double(n, factor=1):
+        return n * factor
+
+    heroku = heroku_magic.connect()
+    first = heroku.sweep(None, {"n": [1, 2, 3]}, {"factor": 2}, code=double, sample=2, seed=1, chunk="auto")
+    expected = first.result()
+    pd.testing.assert_frame_equal(_line(shell, f"rerun {first.id}"), expected, check_flags=False)
+    assert _line(shell, f"rerun {first.id} --arg factor=10")["value"].tolist() == [5 * n for n in expected["value"]]
+    assert heroku_magic.history()["parameters"].tolist()[0] == {"factor": 10, "n": "2 values"}
+
+
+def test_a_sweep_whose_values_are_not_kept_is_not_repeated_with_others(shell, monkeypatch):
+    def count(x):
+        return len(str(x)) // 100
+
+    monkeypatch.setenv("KEY", "correct-horse")
+    heroku = heroku_magic.connect()
+    _line(shell, "run secretive --secret KEY")
+    for values in ([np.ones(2), np.ones(2)], [Path, Path], ["a", "a correct-horse"], ["x" * 600_000] * 2):
+        sweep = heroku.sweep(None, {"x": values}, code=count, chunk=2)
+        sweep.wait()
+        assert _error(shell, f"%heroku rerun {sweep.id}") == (
+            f"{sweep.id} cannot be repeated, because the values of x are not kept: they contained a secret, have no "
+            "exact form, or are too large. Start the sweep again with these values."
+        )
 
 
 def test_secrets_are_asked_for_again(shell, monkeypatch):
