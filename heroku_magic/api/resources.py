@@ -91,12 +91,13 @@ class RateLimit(msgspec.Struct, frozen=True):
 
 
 class Slug(msgspec.Struct, frozen=True):
-    """The compiled code that a release runs. size: in bytes; null if Heroku does not report it."""
+    """The compiled code that a release runs. size: in bytes; it and the checksum are null if Heroku reports none."""
 
     id: str
     size: int | None = None
     process_types: dict[str, str] = {}
     commit: str | None = None
+    checksum: str | None = None
     buildpack_provided_description: str | None = None
 
 

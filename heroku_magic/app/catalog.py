@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from heroku_magic.display.call_display import watch_if_slow
-from heroku_magic.errors import NotFound
+from heroku_magic.errors import ApiError, NotFound
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.task import RESERVED_TYPES, Task, choose
 from heroku_magic.runs.jobs import cancelled_on_error
@@ -19,7 +21,7 @@ from heroku_magic.text.notifier import notify
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from heroku_magic.api.resources import ProcessType, Release
+    from heroku_magic.api.resources import ProcessType, Release, Slug
     from heroku_magic.app.connection import AppConnection
 
 FRESH = 5.0  # seconds between two requests for the current release
@@ -34,7 +36,6 @@ class Snapshot:
 
     release: Release | None
     types: Mapping[str, ProcessType]
-    taken_at: float
 
     @property
     def slug(self) -> str:
@@ -58,7 +59,11 @@ class Catalog:
 
     def __init__(self, connection: AppConnection) -> None:
         self._connection = connection
+        self._release: Release | None = None
+        self._requested_at = -inf
         self._snapshot: Snapshot | None = None
+        self._slugs: dict[str, Slug] = {}
+        self._checksums: dict[str, str] = {}
         self._declared: dict[str, dict[str, Task]] = {}
 
     def tasks(self) -> list[Task]:
@@ -89,36 +94,55 @@ class Catalog:
     @property
     def known_release(self) -> Release | None:
         """The release that was seen last, without any request."""
-        return self._snapshot.release if self._snapshot else None
+        return self._release
 
     @property
     def slug(self) -> str:
         """The id of the code of the release that was seen last, without any request."""
-        return self._snapshot.slug if self._snapshot else ""
+        return "" if self._release is None else self._release.slug.id if self._release.slug else self._release.id
+
+    def code(self) -> Slug | None:
+        """Return the slug of the release that was seen last, requested once; None if there is none."""
+        if self._release is None or self._release.slug is None:
+            return None
+        if self.slug not in self._slugs:
+            self._slugs[self.slug] = self._connection.client.slug(self._connection.app, self.slug)
+        return self._slugs[self.slug]
+
+    def checksum(self) -> str:
+        """Return the checksum of that slug, requested at most once; its id if Heroku gives none."""
+        if self.slug not in self._checksums:
+            slug = None
+            with suppress(ApiError):
+                slug = self.code()
+            self._checksums[self.slug] = slug.checksum if slug and slug.checksum else self.slug
+        return self._checksums[self.slug]
 
     def release(self) -> Release | None:
-        """Return the release, None before the first one."""
-        return self.refresh().release
+        """Return the release, requested again after `FRESH` seconds; None before the first one."""
+        now = time.monotonic()
+        if now - self._requested_at >= FRESH:
+            try:
+                self._release = self._connection.client.current_release(self._connection.app)
+            except NotFound:
+                raise self.unknown_app() from None
+            self._requested_at = now
+        return self._release
 
     def invalidate(self) -> None:
         """Forget the release, which may have changed."""
-        self._snapshot = None
+        self._requested_at, self._release, self._snapshot = -inf, None, None
 
     def refresh(self) -> Snapshot:
-        """Return the app's release and process types, requested again after `FRESH` seconds."""
-        known, now = self._snapshot, time.monotonic()
-        if known and now - known.taken_at < FRESH:
-            return known
-        try:
-            release = self._connection.client.current_release(self._connection.app)
-            if known and known.release and release and known.release.id == release.id:
-                types: Mapping[str, ProcessType] = known.types
-            else:
+        """Return the app's release and process types, which are requested once per release."""
+        release, known = self.release(), self._snapshot
+        if known is None or known.release is None or release is None or known.release.id != release.id:
+            try:
                 types = {kind.type: kind for kind in self._connection.client.formation(self._connection.app)}
-        except NotFound:
-            raise self.unknown_app() from None
-        self._snapshot = Snapshot(release, types, now)
-        return self._snapshot
+            except NotFound:
+                raise self.unknown_app() from None
+            self._snapshot = known = Snapshot(release, types)
+        return known
 
     def unknown_app(self) -> NotFound:
         """Return the error for an app that does not exist, listing the account's apps."""

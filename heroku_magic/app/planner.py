@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
@@ -78,16 +79,15 @@ class Planner:
                 f"{spec.task} declares no parameters, so its runs cannot be cached: leave out --cache, or declare them "
                 "with a task of heroku_task or a file NAME.schema.json."
             )
-        settings = self._connection.settings
-        environment = environment_of(settings, self._catalog.known_release, is_wanted=options.wants_cache)
+        environment = self._environment(options)
         is_cacheable = not spec.secrets and (is_declared or not is_task)
         request = describe_request(
             task,
             parameters,
             options,
             spec,
-            settings,
-            **self._code_facts(environment),
+            self._connection.settings,
+            **self._code_facts(environment, options),
             base=key_base(task, options, environment) if is_cacheable else "",
             declared=[one.name for one in declared.parameters] if declared is not None and is_declared else None,
             may_cache=declared is not None and declared.may_cache,
@@ -97,12 +97,19 @@ class Planner:
 
     def code_facts(self, options: RunOptions) -> dict[str, Any]:
         """Return what a request says about the code that a run will find."""
-        settings, release = self._connection.settings, self._catalog.known_release
-        return self._code_facts(environment_of(settings, release, is_wanted=options.wants_cache))
+        return self._code_facts(self._environment(options), options)
 
-    def _code_facts(self, environment: str) -> dict[str, Any]:
+    def _environment(self, options: RunOptions) -> str:
+        """Return what identifies the code that a run will find; empty if it is not known."""
+        settings = self._connection.settings
+        if settings.app is not None and self._catalog.known_release is None and _is_recorded(options):
+            with suppress(ApiError):  # the run does without
+                self._catalog.release()
+        return environment_of(settings, self._catalog.known_release, is_wanted=options.wants_cache)
+
+    def _code_facts(self, environment: str, options: RunOptions) -> dict[str, Any]:
         release, is_folder = self._catalog.known_release, self._connection.settings.app is None
-        slug = environment if is_folder else self._catalog.slug
+        slug = environment if is_folder else self._catalog.checksum() if _is_recorded(options) else ""
         return {"slug": slug, "release": release.version if release else 0}
 
     def _plan(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> RunSpec:
@@ -165,7 +172,9 @@ class Planner:
         release = self._catalog.release()
         if release is None or release.slug is None or release.slug.id == self._slug_with_python:
             return
-        slug = self._connection.client.slug(self._connection.app, release.slug.id)
+        slug = self._catalog.code()
+        if slug is None:
+            return
         built = f"{slug.buildpack_provided_description or 'python'} {' '.join(slug.process_types.values())}"
         if "python" not in built.lower():
             raise InvalidOptions(
@@ -249,6 +258,10 @@ class Planner:
             f"{name} is a config var of {self._connection.app_name}: --override {name} replaces it for this run."
             for name in sorted(self._config_names[key] & parameters.keys() - set(options.override))
         ]
+
+
+def _is_recorded(options: RunOptions) -> bool:
+    return options.history and not options.dry_run
 
 
 class Preflight:

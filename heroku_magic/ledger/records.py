@@ -66,7 +66,7 @@ def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
         facts=mask.value(facts),
         host=run.host,
         release=run.release,
-        slug=request.slug,
+        slug=request.slug if request.folder or request.release == run.release else "",
         size=run.size,
         dyno=run.dyno,
         versions=versions(run.declaration),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import msgspec
 import pandas as pd
@@ -12,13 +11,15 @@ from workers import make_worker
 
 import heroku_magic
 from heroku_magic import InvalidOptions, Secret, TaskFailed, connect
+from heroku_magic.api.resources import Slug
 from heroku_magic.app.emulator_process import running
+from heroku_magic.app.heroku import Heroku
 from heroku_magic.app.rerun import rerun
 from heroku_magic.display.job_display import bundle
 from heroku_magic.errors import Unreachable
 from heroku_magic.ledger import location
 from heroku_magic.ledger.folder_hash import hash_folder
-from heroku_magic.ledger.history import find
+from heroku_magic.ledger.history import details_of, find
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.protocol.values import RawText
 from heroku_magic.text.notifier import notifications_to
@@ -364,7 +365,7 @@ def test_without_an_answer_of_heroku_about_the_release_nothing_is_served_from_th
     monkeypatch.setattr(
         heroku.client._transport, "send", lambda *words, **more: requests.append(words) or send(*words, **more)
     )
-    heroku._catalog._snapshot = replace(heroku._catalog._snapshot, taken_at=0.0)
+    heroku = Heroku(heroku.client, "shop", heroku.settings, said.append)  # as in a new kernel
     for _ in range(2):
         assert _cached(heroku.submit("count", {"n": 1}, cache=True)) == first.id
     assert len(requests) == 1  # for the current release, which stays known for five seconds
@@ -379,3 +380,28 @@ def test_without_an_answer_of_heroku_about_the_release_nothing_is_served_from_th
     assert said[-1] == (
         "The cache is not used, because Heroku does not confirm the current release: The Platform API does not answer."
     )
+
+
+def test_the_checksum_of_an_apps_code_is_requested_once_and_kept_with_each_run(
+    embedded_heroku, use_as_heroku, ledger_folder, monkeypatch
+):
+    worker = make_worker(ledger_folder / "worker", **TASKS)
+    use_as_heroku(embedded_heroku("--app", f"shop={worker}"))
+    heroku, checksum, requests = connect("shop", say=lambda _: None), f"SHA256:{'0a' * 32}", []
+
+    def slug(app, name):
+        requests.append((app, name))
+        return Slug(name, checksum=checksum, process_types={"count": "python -m heroku_task count"})
+
+    monkeypatch.setattr(heroku.client, "slug", slug)
+    heroku.run(code="[{'n': 1}]", history=False)
+    assert not requests
+    first = heroku.submit(code="[{'n': 1}]")
+    for run in (first, heroku.submit("count"), heroku.submit(code="[{'n': 1}]", cache=True)):
+        assert run.exception() is None
+        details = details_of(find(run.id))
+        assert (details.slug, details.release) == (checksum, heroku.client.current_release("shop").version)
+    assert run.facts()["cached"] == first.id  # also a first cell knows the release on which it runs
+    assert len(requests) == 1
+    sweep = heroku.sweep(None, {"k": [1, 2]}, code="[{'n': 1}]", chunk=2)
+    assert (sweep.exception(), details_of(find(sweep.id)).slug, len(requests)) == (None, checksum, 1)
