@@ -9,7 +9,7 @@ import {join} from 'node:path'
 
 const root = process.argv[2]
 const {Config, execute, ux} = createRequire(join(root, 'package.json'))('@oclif/core')
-const PATIENCE = 20_000
+const PATIENCE = 45_000
 const results = Number(process.argv[3])
 const jobs = readFileSync(0, 'utf8').split('\n').filter(Boolean).map(line => JSON.parse(line))
 const environ = {...process.env}

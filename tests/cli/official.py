@@ -16,6 +16,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = Path(os.environ.get("HEROKU_CLI_HOME") or ROOT / ".ci" / "heroku-cli")
 OLDEST_NODE = 20
@@ -59,6 +61,17 @@ def _node_version() -> int:
     return int((re.findall(r"\d+", told.stdout) or ["0"])[0])
 
 
+def require(package: str) -> None:
+    """Skip a test without a package of node; fail it where the packages have to be there."""
+    if not (INSTALLED / "node_modules" / package).is_dir():
+        give_up(f"needs tests/cli/package.json installed in {INSTALLED}")
+
+
+def give_up(reason: str) -> None:
+    """Skip a test, or fail it where nothing may be skipped."""
+    (pytest.fail if os.environ.get("CI_REQUIRE_CLI") == "1" else pytest.skip)(reason)
+
+
 class Said(NamedTuple):
     """What a call of the CLI left: its exit status and its output."""
 
@@ -86,6 +99,7 @@ class Cli:
         self.home.mkdir()
         self.folder.mkdir()
         self._batch_folder.mkdir()
+        self._batches = []
         for name in ("server.crt", "server.key"):
             (self._batch_folder / name).write_text("A certificate or its key.\n")
         # The banner about the terms of service is shown once a cache folder.
@@ -145,9 +159,15 @@ class Cli:
             encoding="utf-8",
         )
         os.close(writing)
+        self._batches.append(process)
         lines = [json.dumps({"words": words, "env": env}) for words, env in jobs.values()]
         threading.Thread(target=_collect, args=(process, lines, reading, results), daemon=True).start()
         return results
+
+    def close(self):
+        """End the commands that nobody waits for."""
+        for process in self._batches:
+            process.kill()
 
 
 def _collect(process, lines, reading, results):

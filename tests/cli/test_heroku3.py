@@ -13,6 +13,7 @@ from heroku3.rendezvous import Rendezvous  # noqa: E402
 
 # heroku3 leaves its sockets to the garbage collector.
 pytestmark = [
+    pytest.mark.cli("heroku3"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -74,7 +75,7 @@ def test_an_app_is_created_renamed_and_deleted(platform, client):
     app = client.create_app(name="by-heroku3", stack_id_or_name=None, region_id_or_name="us")
     assert platform.get("/apps/by-heroku3")["id"] == app.id
     assert app.rename("by-heroku3-too").name == "by-heroku3-too"
-    assert client.app("by-heroku3-too").delete()
+    assert client.app("by-heroku3-too").destroy()
     platform.ask("GET", f"/apps/{app.id}", 404)
 
 
@@ -90,6 +91,8 @@ def test_config_vars_are_set_read_and_unset(platform, app):
 def test_releases_are_listed_and_rolled_back(platform, client):
     app = client.create_app(name="releases-of-heroku3", stack_id_or_name=None)
     platform.deploy(app.name, archive({"Procfile": "hello: echo hello"}))
+    slug = platform.get(f"/apps/{app.name}/releases")[-1]["slug"]["id"]
+    assert app.slug(slug).id == slug
     versions = [release.version for release in app.releases()]
     assert versions == list(range(1, len(versions) + 1))
     app.update_config({"SIZE": "small"})
@@ -134,6 +137,8 @@ def test_a_formation_is_scaled(platform, app):
     assert clock.resize("standard-2x").size == "Standard-2X"
     assert [each.quantity for each in app.batch_scale_formation_processes({"clock": 0})] == [0]
     wait_until(lambda: "clock.1" not in platform.dynos("library"))
+    assert app.scale_formation_process("clock", 0).quantity == 0
+    assert [each.size for each in app.batch_resize_formation_processes({"clock": "basic"})] == ["Basic"]
 
 
 @pytest.mark.usefixtures("trusting")
@@ -189,6 +194,14 @@ def test_writing_an_absent_resource_is_refused_in_one_sentence(app, method):
     assert refused.value.response.json()["message"] == f"The embedded Heroku does not do {what}."
 
 
+def test_oauth_clients_are_not_there(client):
+    with pytest.raises(requests.HTTPError, match="404"):
+        client.oauthclient(NOTHING)
+    with pytest.raises(requests.HTTPError) as refused:
+        client.oauthclient_delete(NOTHING)
+    assert refused.value.response.json()["message"] == "The embedded Heroku does not do OAuth clients."
+
+
 def test_maintenance_features_and_buildpacks_are_changed(platform, app):
     assert app.enable_maintenance_mode().maintenance is True
     assert app.disable_maintenance_mode().maintenance is False
@@ -222,6 +235,7 @@ def test_an_app_is_used_by_its_name(client):
     assert "app[api]: Release" in client.get_app_log("library", lines=1500)
     assert client.run_command_on_app("library", "true", printout=False, attach=False).type == "run"
     assert client.app("library").restart()
+    assert next(iter(client.stream_app_log("library", timeout=20)))
 
 
 def test_the_known_faults_of_heroku3_are_still_there(client):

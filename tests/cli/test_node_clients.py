@@ -7,7 +7,7 @@ import os
 import subprocess
 
 import pytest
-from official import INSTALLED, PATIENCE
+from official import INSTALLED, PATIENCE, require
 
 pytestmark = pytest.mark.cli("heroku-client, heroku-builds")
 
@@ -48,9 +48,7 @@ command.run(context)
 @pytest.fixture
 def node(platform, tmp_path):
     """A function that runs a script with the installed packages."""
-    if not (INSTALLED / "node_modules" / "heroku-client").is_dir():
-        required = os.environ.get("CI_REQUIRE_CLI") == "1"
-        (pytest.fail if required else pytest.skip)(f"needs tests/cli/package.json installed in {INSTALLED}")
+    require("heroku-client")
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
