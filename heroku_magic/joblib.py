@@ -97,6 +97,7 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         if key not in _POOLS:
             pool = self._app().pool(jobs, self._size, allow_pickle=True)
             _compare(pool.submit(versions_of(_COMPARED)).result())
+            pool.usage.discard()
             _POOLS[key] = pool
         self._pool = _POOLS[key]
         return jobs
@@ -121,7 +122,8 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         self._pool.cancel()
 
     def terminate(self) -> None:
-        """Keep the dynos for the next `Parallel`; they end by themselves."""
+        """Write the batches to the history, and keep the dynos for the next `Parallel`; they end by themselves."""
+        self._pool.usage.report("joblib")
         self.reset_batch_stats()
 
     def _app(self) -> Heroku:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic import connect
+from heroku_magic import connect, get_run, history
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.ledger import location
 
 joblib = pytest.importorskip("joblib")
 from heroku_magic import joblib as backend  # noqa: E402 - it needs joblib
@@ -24,13 +25,19 @@ class Point:
         self.x = x
 
 
-def test_values_of_any_type_come_back_in_order(two_dynos):
+def test_values_of_any_type_come_back_in_order_and_each_parallel_is_an_entry_of_the_history(
+    two_dynos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(location, "start_folder", lambda: tmp_path)
     assert joblib.Parallel()(joblib.delayed(pow)(n, 2) for n in range(40)) == [n * n for n in range(40)]
     points = joblib.Parallel()(joblib.delayed(Point)(n) for n in range(3))
     assert [(type(point), point.x) for point in points] == [(Point, 0), (Point, 1), (Point, 2)]
     results = joblib.Parallel(return_as="generator")(joblib.delayed(abs)(-n) for n in range(3))
     assert next(results) == 0
     assert list(results) == [1, 2]
+    entries = history("joblib")
+    assert (len(entries), entries["failed"].tolist(), entries["error"].isna().all()) == (3, [0, 0, 0], True)
+    assert get_run(-1).partial.columns.tolist() == ["function", "calls", "failed", "seconds"]
 
 
 def test_an_exception_comes_as_text_of_its_builtin_type_and_ends_the_other_calls(two_dynos):

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.executors import PoolPlanner, function_executor, task_executor
 from heroku_magic.app.recorded_app import RecordedApp
+from heroku_magic.ledger.recorder import recorder
 from heroku_magic.runs.jobs import run_to_end
 from heroku_magic.runs.options import RunOptions, check_count, pick
+from heroku_magic.runs.request import RunRequest
 from heroku_magic.text.notifier import notifies_owner
 from heroku_magic.warm.pool import WarmPool
 from heroku_magic.warm.pool_functions import with_initializer
+from heroku_magic.warm.pool_usage import PoolUsage
 from heroku_magic.warm.warm_dynos import IDLE
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ class ExecutorApp(RecordedApp):
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         allow_pickle: bool = False,
+        history: bool = True,
     ) -> WarmPool:
         """Return a `concurrent.futures.Executor` whose calls run on warm dynos, each in a process of its own.
 
@@ -52,6 +56,8 @@ class ExecutorApp(RecordedApp):
             A function, and its arguments, that is called in the process of each call before it.
         allow_pickle
             As for `submit`.
+        history
+            False keeps the pool out of the history, which has one entry for all of its calls.
 
         Raises
         ------
@@ -67,7 +73,7 @@ class ExecutorApp(RecordedApp):
         >>> future.result()
         (3, 2)
         """
-        options = RunOptions(warm=True, size=size, allow_pickle=allow_pickle)
+        options = RunOptions(warm=True, size=size, allow_pickle=allow_pickle, history=history)
         return self._pool(options, jobs=jobs, idle=idle, initializer=initializer, initargs=initargs)
 
     def _pool(
@@ -88,7 +94,11 @@ class ExecutorApp(RecordedApp):
             return fn if initializer is None else with_initializer(fn, initializer, initargs)
 
         planner = PoolPlanner(self._planner, self._catalog, options, prepare, self._hidden)
-        return WarmPool(self.client, self._warm, planner, jobs=jobs, idle=idle)
+        request = RunRequest(app=self.app, folder=str(self.settings.worker or ""), kind="pool")
+        usage = PoolUsage(request, self.app_name, self.client.base_url)
+        if options.history:
+            recorder.follow_pool(usage, lambda: {self.client.token, *self._hidden})
+        return WarmPool(self.client, self._warm, planner, jobs=jobs, idle=idle, usage=usage)
 
     def executor(
         self,

@@ -39,6 +39,8 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
     details = details_of(entry)
     if details.request.is_masked:
         raise InvalidOptions(f"{entry.run} cannot be repeated: its code contained a secret, which is not kept.")
+    if details.request.kind == "pool":
+        raise InvalidOptions(f"{entry.run} cannot be repeated: of a pool, the calls are only counted. Make them again.")
     request, is_sweep = details.request, entry.run.startswith("hs-")
     parameters = {**_parameters(entry, request, changes, variables), **changes}
     options: dict[str, Any] = {**request.options, "secrets": [name for name in request.secrets if name not in changes]}

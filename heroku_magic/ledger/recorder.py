@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from heroku_magic.ledger.database import Database, NewerLedger
 from heroku_magic.ledger.entry import Payload
 from heroku_magic.ledger.location import ledger_path
+from heroku_magic.ledger.pool_record import pool_record
 from heroku_magic.ledger.records import run_record, sweep_record, sweep_run_record
 from heroku_magic.runs.exit_hooks import Step, at_end
 from heroku_magic.runs.run import Run
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.text.secret import Secret
+    from heroku_magic.warm.pool_usage import PoolReport, PoolUsage
 
 LATE = 1.2  # seconds after the end of a run in which its last lines arrive
 PATIENCE = 10.0  # seconds that a reader waits for runs that have ended
@@ -61,6 +63,7 @@ class Recorder:
         self._starting = threading.Lock()
         self._pending: dict[str, Run | Sweep] = {}
         self._answers = 0
+        self._pools: list[PoolUsage] = []
         self._thread: threading.Thread | None = None
         self._failed: set[Path] = set()
         self._unpruned: dict[Path, int] = {}
@@ -73,15 +76,8 @@ class Recorder:
 
     def follow(self, job: Run | Sweep, hidden: Iterable[Secret]) -> None:
         """Write a run or a sweep when it ends. hidden: texts that must not get into the file."""
-        path = ledger_path()
-        if path is None or not job.request.is_kept:
-            return
-        followed = Followed(path, partial(Mask, [*hidden]), keeps_notifications(notify))
-        try:
-            if Database(path).create():
-                notify(_notice(path))
-        except OSError as error:
-            self._report_failure(followed, error)
+        followed = self._begin_following(hidden) if job.request.is_kept else None
+        if followed is None:
             return
         self._pending[job.id] = job
         if isinstance(job, Run):
@@ -89,14 +85,41 @@ class Recorder:
         else:
             threading.Thread(target=self._follow_sweep, args=(followed, job), daemon=True).start()
 
+    def follow_pool(self, usage: PoolUsage, hidden: Callable[[], Iterable[Secret]]) -> None:
+        """Write what the calls of a pool took when it reports that, at the latest at the end of this process."""
+        self._pools.append(usage)
+        usage.on_report = partial(self._pool_reported, hidden)
+
+    def _pool_reported(self, hidden: Callable[[], Iterable[Secret]], report: PoolReport) -> None:
+        if (followed := self._begin_following(hidden())) is not None:
+            self._put_at_once(Item(followed, lambda: pool_record(report, followed.mask()), self._answer_written))
+
+    def _begin_following(self, hidden: Iterable[Secret]) -> Followed | None:
+        """Return where and how to write; None if nothing is to be written, or nothing can be."""
+        path = ledger_path()
+        if path is None:
+            return None
+        followed = Followed(path, partial(Mask, [*hidden]), keeps_notifications(notify))
+        try:
+            if Database(path).create():
+                notify(_notice(path))
+        except OSError as error:
+            self._report_failure(followed, error)
+            return None
+        return followed
+
     def add(self, entry: Entry) -> None:
         """Write an entry of a call that was answered from the ledger."""
         path = ledger_path()
         if path is not None:
-            with self._changed:
-                self._answers += 1
             followed = Followed(path, Mask, keeps_notifications(notify))
-            self._put(Item(followed, lambda: (entry, Payload()), self._answer_written))
+            self._put_at_once(Item(followed, lambda: (entry, Payload()), self._answer_written))
+
+    def _put_at_once(self, item: Item) -> None:
+        """Write an entry that readers wait for."""
+        with self._changed:
+            self._answers += 1
+        self._put(item)
 
     def _answer_written(self) -> None:
         self._answers -= 1
@@ -111,6 +134,8 @@ class Recorder:
 
     def finish(self) -> None:
         """Write what is left at the end of the process."""
+        for usage in self._pools:
+            usage.report()
         self.flush()
         late, self._late = self._late, []
         for _, run, count, followed in late:

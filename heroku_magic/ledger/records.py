@@ -84,7 +84,7 @@ def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
         exit_status=run.exit_status,
         state=run.state,
         rows=None if run.parts is None else sum(map(length, run.parts)),
-        error=_text(str(error), mask) if error else None,
+        error=masked_text(str(error), mask) if error else None,
         key=_key(details.request, run, facts) if error is None and not lost else "",
         parameters=_shown(details.request),
         details=pack(details),
@@ -109,7 +109,7 @@ def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
         in_step=grid.in_step,
         indices=None if isinstance(indices, range) else [*indices],
         sweep_options={name: getattr(sweep.options, name) for name in SWEEP_OPTIONS},
-        notes=[_text(note, mask) for note in sweep.notes],
+        notes=[masked_text(note, mask) for note in sweep.notes],
     )
     entry = Entry(
         run=sweep.id,
@@ -120,7 +120,7 @@ def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
         dollars=sweep.dollars,
         state=_sweep_state(sweep),
         rows=sum(length(part) for outcome in sweep.known() for part in outcome.parts or ()) or None,
-        error=_text(str(error), mask) if error else None,
+        error=masked_text(str(error), mask) if error else None,
         cached=_only_answer(sweep),
         parameters=_shown(details.request, {name: f"{len(sweep)} values" for name in sweep.names}),
         details=pack(details),
@@ -163,7 +163,7 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
         exit_status=facts.get("exit_status"),
         state=outcome.state,
         rows=None if outcome.parts is None else sum(map(length, outcome.parts)),
-        error=_text(str(outcome.error), mask) if outcome.error else None,
+        error=masked_text(str(outcome.error), mask) if outcome.error else None,
         cached=str(facts.get("cached", "")),
         key="" if outcome.error or outcome.source or lost or mask.value(shown) != shown else _key_of(request, outcome),
         parameters=json.dumps(mask.value({**json.loads(_shown(details.request)), **shown})),
@@ -268,13 +268,13 @@ def _files(files: Mapping[str, bytes], mask: Mask, lost: list[str]) -> bytes:
 
 def _masked_event(event: Event, mask: Mask) -> Event:
     if isinstance(event, LogLine):
-        return event.with_message(_text(event.message, mask))
+        return event.with_message(masked_text(event.message, mask))
     if isinstance(event, Failure):
         hidden = event.redacted(mask)
         message, traceback = mask_emails(hidden.message), mask_emails(hidden.traceback)
         return msgspec.structs.replace(hidden, message=message, traceback=traceback)
     if isinstance(event, StateChange):
-        note, error = (text and _text(text, mask) for text in (event.note, event.error))
+        note, error = (text and masked_text(text, mask) for text in (event.note, event.error))
         event = msgspec.structs.replace(event, note=note, error=error)
     masked: Event = msgspec.convert(mask.value(msgspec.to_builtins(event)), type(event))
     return masked
@@ -297,7 +297,8 @@ def _masked_request(request: RunRequest, mask: Mask) -> RunRequest:
     )
 
 
-def _text(text: str, mask: Mask) -> str:
+def masked_text(text: str, mask: Mask) -> str:
+    """Return a text as a cell shows it, not too long."""
     return mask.text(mask_emails(text[:MAX_TEXT]), ends=len(text) <= MAX_TEXT)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.run import Run
     from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.warm.pool_usage import PoolUsage
     from heroku_magic.warm.warm_dyno import WarmDyno
     from heroku_magic.warm.warm_dynos import WarmDynos
 
@@ -59,6 +60,8 @@ class WarmPool(Executor):
         Most dynos at the same time.
     idle
         Seconds without a call after which a dyno ends.
+    usage
+        Counts the calls.
 
     Examples
     --------
@@ -69,7 +72,17 @@ class WarmPool(Executor):
     [1, 4, 9]
     """
 
-    def __init__(self, client: HerokuClient, dynos: WarmDynos, planner: CallPlanner, *, jobs: int, idle: float) -> None:
+    def __init__(
+        self,
+        client: HerokuClient,
+        dynos: WarmDynos,
+        planner: CallPlanner,
+        *,
+        jobs: int,
+        idle: float,
+        usage: PoolUsage,
+    ) -> None:
+        self.usage = usage
         self._client, self._dynos, self._planner = client, dynos, planner
         self._max_workers = self._most = jobs
         self._idle = idle
@@ -168,7 +181,7 @@ class WarmPool(Executor):
             with self._changed:
                 self._changed.wait_for(lambda: not self._is_live)
         if not self._is_live:
-            self._dynos.stop_owned(self)
+            self._close()
 
     def cancel(self) -> None:
         """Cancel all calls, also those that run."""
@@ -212,9 +225,13 @@ class WarmPool(Executor):
         except Exception as error:  # noqa: BLE001 - calls that nobody sends would be waited for forever
             self._break_down(error)
         if self._is_closed:
-            self._dynos.stop_owned(self)
+            self._close()
         with self._changed:
             self._changed.notify_all()
+
+    def _close(self) -> None:
+        self.usage.report()
+        self._dynos.stop_owned(self)
 
     def _break_down(self, error: BaseException) -> None:
         """End the calls that wait with an error; the next one starts the thread again."""
@@ -299,7 +316,8 @@ class WarmPool(Executor):
         """End the calls that wait with an error."""
         with self._changed:
             waiting, self._waiting = [*self._waiting], deque()
-        for future, _ in waiting:
+        for future, spec in waiting:
+            self.usage.count(spec.task, 0.0, error, None)
             future.finish(partial(_throw, error))
 
     def _send(self, lane: Lane, future: PoolFuture, spec: RunSpec) -> None:
@@ -323,6 +341,7 @@ class WarmPool(Executor):
         if run.failed_with == INITIALIZER_ERROR:
             self._broken = f"The initializer of the pool failed: {str(error).partition(': ')[2]}"
             self._give_up(error := BrokenExecutor(self._broken))
+        self.usage.count(run.task, run.seconds_on_dyno, None if future.cancelled() else error, lane.dyno)
         future.finish(partial(self._planner.value_of, run) if error is None else partial(_throw, error))
         with self._changed:
             lane.calls.pop(future, None)
