@@ -71,6 +71,12 @@ class Bundler:
         shown = {name: value for name, value in values.items() if name not in hidden}
         return CellBundle(self._checked(self._read(code)), shown, names, {**secrets, **hidden})
 
+    @property
+    def python(self) -> tuple[int, int]:
+        """The app's minor version of Python: that of the last run, else what a served folder requests, or this one."""
+        known = self._known() if self._last else None
+        return known.python if known else _requested_python(self._connection.settings.worker)[1]
+
     def learn(self, run: Run) -> None:
         """Remember what a finished run reported about its dyno."""
         declared = run.declaration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from heroku_magic.app.function import Decorator
 from heroku_magic.app.heroku import Heroku
 from heroku_magic.app.management import deployed, shown
 from heroku_magic.app.open_connections import open_connections
+from heroku_magic.app.packages import Target, resolve
 from heroku_magic.app.recorded_app import show_as_last
 from heroku_magic.app.run_cache import find_answer
 from heroku_magic.app.sweep_cache import find_sweep
@@ -214,7 +216,7 @@ def answer_of_folder(
     """
     wanted = pick(RunOptions, options)
     folder = _folder_for(wanted, **where)
-    run = None if folder is None else find_answer(task, parameters, wanted, folder, lambda: None)
+    run = None if folder is None else find_answer(task, parameters, _with_packages(wanted), folder, lambda: None)
     if run is not None:
         show_as_last(run)
     return run
@@ -227,7 +229,7 @@ def answer_sweep_of_folder(
     wanted, more = pick(RunOptions, options), pick(SweepOptions, options)
     folder = _folder_for(wanted, **where)
     call = task, each, parameters
-    sweep = None if folder is None else find_sweep(call, wanted, more, folder, lambda: None)
+    sweep = None if folder is None else find_sweep(call, _with_packages(wanted), more, folder, lambda: None)
     if sweep is not None:
         show_as_last(sweep.start())
         recorder.follow(sweep, ())
@@ -243,6 +245,10 @@ def _folder_for(options: RunOptions, config: Choice | None = None, **where: Any)
     except SettingsError:  # connecting reports it
         return None
     return None if chosen.app else chosen
+
+
+def _with_packages(options: RunOptions) -> RunOptions:
+    return replace(options, packages=resolve(options.packages, Target(sys.version_info[:2], is_here=True)))
 
 
 function = Decorator(ChosenApp)

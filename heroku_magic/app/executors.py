@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.function import Function, bound, returned, value
-from heroku_magic.app.planner import warm_module
+from heroku_magic.app.planner import python_task
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.sweeps.executor import DynoExecutor
 
@@ -66,7 +66,7 @@ class PoolPlanner:
     def task(self, pool: Executor, name: str | None) -> Callable[..., Any]:
         """Return a task as a function that a pool can run."""
         task = self._catalog.task(name, any_type=self._options.any_type)
-        warm_module(task)
+        python_task(task, "A warm dyno")
 
         def called(*args: Any, **kwargs: Any) -> Any:
             return pool.submit(called, *args, **kwargs).result()

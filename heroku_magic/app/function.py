@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 OPTIONS = frozenset(
     {
-        *("secrets", "size", "timeout", "override", "max_cost", "warm", "isolate", "allow_pickle", "quiet"),
-        *("cache", "max_age", "refresh", "history"),
+        *("secrets", "size", "timeout", "override", "packages", "max_cost", "warm", "isolate"),
+        *("allow_pickle", "quiet", "cache", "max_age", "refresh", "history"),
     }
 )
 P = ParamSpec("P")
@@ -151,7 +151,7 @@ class Decorator:
 
     Parameters
     ----------
-    secrets, size, timeout, override, max_cost, warm, isolate, allow_pickle
+    secrets, size, timeout, override, packages, max_cost, warm, isolate, allow_pickle
         As for `Heroku.submit`: `@function(size="standard-2x")`.
     cache, max_age, refresh, history
         As for `Heroku.submit`, too.
@@ -182,6 +182,7 @@ class Decorator:
         size: str | None = None,
         timeout: int | None = None,
         override: Iterable[str] = (),
+        packages: Iterable[str] = (),
         max_cost: float | None = None,
         warm: bool = False,
         isolate: bool = True,

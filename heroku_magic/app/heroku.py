@@ -109,6 +109,7 @@ class Heroku(ExecutorApp):
         timeout: int | None = None,
         any_type: bool = False,
         override: Iterable[str] = (),
+        packages: Iterable[str] = (),
         rows: bool = True,
         detach: bool = False,
         max_cost: float | None = None,
@@ -144,6 +145,8 @@ class Heroku(ExecutorApp):
             Accept a process type that is not a task, such as `web`.
         override
             Names of config vars that parameters may replace.
+        packages
+            Packages that the dyno installs first, such as `["pandas", "scipy>=1.10"]`. They are resolved here.
         rows
             False collects no rows.
         detach
@@ -179,7 +182,7 @@ class Heroku(ExecutorApp):
         InvalidParameters, InvalidOptions, SettingsError
             Before a dyno is started, listing every problem of the parameters.
         """
-        options, given = pick(RunOptions, locals()), parameters or {}
+        options, given = self._planner.with_packages(pick(RunOptions, locals())), parameters or {}
         return self._answer(task, given, options) or self._start(self._planner.plan(task, given, options))
 
     def sweep(
@@ -206,6 +209,7 @@ class Heroku(ExecutorApp):
         timeout: int | None = None,
         any_type: bool = False,
         override: Iterable[str] = (),
+        packages: Iterable[str] = (),
         rows: bool = True,
         warm: bool = False,
         isolate: bool = True,
@@ -220,7 +224,7 @@ class Heroku(ExecutorApp):
 
         Parameters
         ----------
-        task, code, detach, secrets, size, timeout, any_type, override, rows, warm, isolate, allow_pickle
+        task, code, detach, secrets, size, timeout, any_type, override, packages, rows, warm, isolate, allow_pickle
             As for `submit`, for each run. Warm dynos, at most 8 without `jobs`, take one run after the other.
         cache, max_age, refresh, history, inputs
             As for `submit`, for each run.
@@ -261,7 +265,8 @@ class Heroku(ExecutorApp):
         InvalidParameters, InvalidOptions, SettingsError
             Before a dyno is started, listing every problem of the values.
         """
-        options, run_options = pick(SweepOptions, locals()), pick(RunOptions, locals())
+        options = pick(SweepOptions, locals())
+        run_options = self._planner.with_packages(pick(RunOptions, locals()))
         given = parameters or {}
         if (answered := self._answer_sweep((task, each, given), run_options, options)) is not None:
             return answered
@@ -335,7 +340,8 @@ class Heroku(ExecutorApp):
             As `sweep` and `submit` do, also for a budget that is too small.
         """
         run_options, sweep_options = split(options)
-        run_options, left = replace(run_options, dry_run=True), self.client.requests_left
+        run_options = self._planner.with_packages(replace(run_options, dry_run=True))
+        left = self.client.requests_left
         if each:
             plan = self._sweep_planner.plan(task, each, parameters or {}, run_options, sweep_options)
             return estimate(plan, sweep_options, left)

@@ -16,9 +16,11 @@ from heroku_magic.api import dyno_sizes
 from heroku_magic.app.attachment import attached_spec, refuse_detached
 from heroku_magic.app.budget import within_budget
 from heroku_magic.app.bundler import Bundler
+from heroku_magic.app.packages import Target, resolve
 from heroku_magic.app.run_cache import environment_of
 from heroku_magic.app.run_request import describe_request, key_base
 from heroku_magic.bundle.build import COMMAND
+from heroku_magic.bundle.packages import add_packages
 from heroku_magic.bundle.payload import all_chunks
 from heroku_magic.errors import ApiError, InputTooLarge, InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.protocol.environ import name_faults, to_env
@@ -124,14 +126,17 @@ class Planner:
         if options.command is not None:
             if options.warm:
                 raise InvalidOptions("A warm dyno runs tasks, cells and functions, not commands: leave out --warm.")
+            if options.packages:
+                raise InvalidOptions("Packages are for tasks, cells and functions, not for commands: leave out --with.")
             if task is not None:
                 raise InvalidOptions("Give either a task or a command, not both.")
             spec = self._spec(_title(options.command), options.command, to_env(values), options)
             return replace(spec, is_compound=not runs_helper_only(options.command))
         chosen, env, spool = self._checked(task, values, options)
-        spec = self._spec(chosen.name, chosen.name, env, options)
+        command = f"python -m heroku_task {python_task(chosen, '--with')}" if options.packages else chosen.name
+        spec = self._spec(chosen.name, command, env, options)
         if spool is not None or options.warm or (spec.is_warm and helper_task(chosen.command)):
-            return attached_spec(replace(spec, module=warm_module(chosen)), spool)
+            return attached_spec(replace(spec, module=python_task(chosen, "--warm")), spool)
         return replace(spec, is_warm=False, is_compound=not runs_helper_only(chosen.command))
 
     def bundle(
@@ -166,6 +171,11 @@ class Planner:
     def task(self, name: str | None, options: RunOptions) -> Task:
         """Return a task by name, or the default one for None. A dry run does not run `describe`."""
         return self._catalog.task(name, any_type=options.any_type, may_run=not options.dry_run)
+
+    def with_packages(self, options: RunOptions) -> RunOptions:
+        """Return options whose packages are exact versions. Raises InvalidOptions if there are none."""
+        target = Target(self.bundler.python, is_here=self._connection.settings.is_local)
+        return replace(options, packages=resolve(options.packages, target))
 
     def refuse_without_python(self) -> None:
         """Raise InvalidOptions if the app's code was built without Python, which a warm dyno needs."""
@@ -225,6 +235,7 @@ class Planner:
             env = {**env, "RUN_PACE": str(settings.pace)}
             if warning := self.preflight.check(timeout):
                 notify(warning)
+        command, env = add_packages(command, env, [*options.packages])
         falls_back = settings.warm and not (options.warm or options.detach or options.command is not None)
         spec = RunSpec(
             self._connection.app,
@@ -241,6 +252,7 @@ class Planner:
             is_warm=options.warm or falls_back,
             falls_back=falls_back,
             keeps_state=not options.isolate,
+            packages=tuple(options.packages),
             requirements=self._connection.requirements,
             prices=settings.prices,
         )
@@ -340,12 +352,12 @@ def check_single_program(task: str | None, options: RunOptions) -> None:
         raise InvalidOptions("Give only one of these: code, a task or a command.")
 
 
-def warm_module(task: Task) -> str:
-    """Return the module of a task that a warm dyno can run. Raises InvalidOptions for another."""
+def python_task(task: Task, option: str) -> str:
+    """Return the module of a task in Python. Raises InvalidOptions for another one, which cannot have an option."""
     if (module := helper_task(task.command)) is None:
         raise InvalidOptions(
-            f"{task.name} runs `{clean_line(task.command[:80])}`. A warm dyno runs only Python tasks whose command is "
-            "`python -m heroku_task NAME`: leave out --warm."
+            f"{task.name} runs `{clean_line(task.command[:80])}`. {option} is for Python tasks whose command is "
+            f"`python -m heroku_task NAME`: leave out {option}."
         )
     return module
 

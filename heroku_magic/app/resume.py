@@ -18,6 +18,7 @@ from heroku_magic.runs import detached
 from heroku_magic.runs.command_mark import run_id
 from heroku_magic.runs.options import RunOptions, SweepOptions
 from heroku_magic.runs.registry import running_runs
+from heroku_magic.runs.spec import OF_EACH_DYNO
 from heroku_magic.sweeps import journal
 from heroku_magic.sweeps.axis_record import read_axis, write_axis
 from heroku_magic.sweeps.grid import Grid
@@ -103,7 +104,7 @@ def _path(save: str | os.PathLike[str]) -> Path:
 
 def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions) -> JournalHeader:
     first, names = plan.first, set(plan.grid.names)
-    shared = {name: text for name, text in first.env.items() if name not in names and name != "RUN_PACE"}
+    shared = {name: text for name, text in first.env.items() if name not in names | OF_EACH_DYNO}
     kept = {name: value for name, value in vars(options).items() if name not in _NOT_WRITTEN}
     return JournalHeader(
         sweep,
@@ -118,6 +119,7 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
         size=first.size,
         timeout=first.timeout,
         takes_rows=first.takes_rows,
+        packages=[*first.packages],
         is_detached=first.is_detached,
         options={**kept, "chunk": options.chunk_size},
         request=first.request,
@@ -146,6 +148,7 @@ def _plan(header: JournalHeader, connection: AppConnection, planner: SweepPlanne
         any_type=True,
         override=[*header.env, *made.names],
         rows=header.takes_rows,
+        packages=header.packages,
         detach=header.is_detached,
     )
     places = range(len(made)) if header.indices is None else header.indices

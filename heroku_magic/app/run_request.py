@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.runs.spec import RunSpec
 
-RECORDED = ("size", "timeout", "rows", "any_type", "override", "max_cost", "warm", "isolate", "allow_pickle")
+RECORDED = frozenset(
+    {"size", "timeout", "packages", "rows", "any_type", "override", "max_cost", "warm", "isolate", "allow_pickle"}
+)
 MANY_BYTES = 1_000_000  # of a value, beyond which its hash takes too long for a run that needs none
 
 
@@ -99,7 +101,7 @@ def key_base(task: str | None, options: RunOptions, environment: str) -> str:
     if kind == "function" and options.warm and not options.wants_cache:  # its pickle takes longer than a warm call
         return ""
     code = _pickle_hash(options.code) if callable(options.code) else options.code
-    return base_key(kind, code or task or "", environment, takes_rows=options.rows)
+    return base_key(kind, code or task or "", " ".join([environment, *options.packages]), takes_rows=options.rows)
 
 
 def is_large(value: Any) -> bool:
@@ -117,7 +119,7 @@ def _changed_options(options: RunOptions) -> dict[str, Any]:
     """Return the recorded options that differ from their defaults."""
     defaults = RunOptions()
     changed = {name: getattr(options, name) for name in RECORDED if getattr(options, name) != getattr(defaults, name)}
-    return {name: [*value] if name == "override" else value for name, value in changed.items()}
+    return {name: [*value] if name in {"override", "packages"} else value for name, value in changed.items()}
 
 
 def _pickle_hash(function: Callable[..., Any]) -> str:

@@ -13,6 +13,7 @@ from heroku_magic.protocol.environ import to_env, with_calls
 from heroku_magic.protocol.task import check
 from heroku_magic.protocol.task_values import split
 from heroku_magic.runs.registry import mean_duration
+from heroku_magic.runs.spec import OF_EACH_DYNO
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.sweeps.grid import Grid, grid, refuse_too_many, reservoir
 from heroku_magic.sweeps.plan import Plan
@@ -120,7 +121,7 @@ class SweepPlanner:
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
             if makes_calls:
                 return replace(first, env=with_calls(shared, [to_env(one, task.schema) for one in combinations]))
-            return replace(first, env={**encode({**shared_values, **combinations[0]}, task, []), **_pace(first)})
+            return replace(first, env={**encode({**shared_values, **combinations[0]}, task, []), **_own(first)})
 
         return Plan(first, made, places, of, self.planner.most_at_once)
 
@@ -143,9 +144,9 @@ class SweepPlanner:
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
             calls = [{**arguments, **one} for one in combinations]
             if makes_calls:
-                return replace(first, env={**bundle.build_batch_env(calls), **_pace(first)})
+                return replace(first, env={**bundle.build_batch_env(calls), **_own(first)})
             try:
-                return replace(first, env={**bundle.build_env(calls[0]), **_pace(first)})
+                return replace(first, env={**bundle.build_env(calls[0]), **_own(first)})
             except InputTooLarge:
                 env, values = bundle.build_call(calls[0])
                 return replace(first, env=env, values=values, is_warm=True, is_once=first.is_once or not first.is_warm)
@@ -171,8 +172,8 @@ def estimate(plan: Plan, options: SweepOptions, requests_left: int) -> Estimate:
     return made
 
 
-def _pace(spec: RunSpec) -> dict[str, str | Secret]:
-    return {name: value for name, value in spec.env.items() if name == "RUN_PACE"}
+def _own(spec: RunSpec) -> dict[str, str | Secret]:
+    return {name: value for name, value in spec.env.items() if name in OF_EACH_DYNO}
 
 
 def combinations(

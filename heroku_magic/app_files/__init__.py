@@ -1,1 +1,1 @@
-"""The files of an app that Heroku reads: Procfile and ignore files. The embedded Heroku reads them in the same way."""
+"""The files of an app that Heroku reads, and what installing its packages may see; shared with the embedded Heroku."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import sys
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator.code import file_copy, live_folder, procfile
+from heroku_magic.emulator.code import file_copy, installer, live_folder, procfile
 from heroku_magic.emulator.dynos.launch import Launch
 from heroku_magic.emulator.dynos.process import DynoProcess
 from heroku_magic.emulator.dynos.reaper import DYNO_ID, kill_strays
@@ -215,6 +216,10 @@ class Fleet:
         env = {"LANG": _LANG, "PYTHONUNBUFFERED": "true", **variables}
         path = env.get("PATH", f"/usr/local/bin:/usr/bin:/bin:{self._context.bash.parent}")
         env |= {"DYNO": dyno.name, DYNO_ID: dyno.id, "HOME": str(folder), "PATH": f"{environment / 'bin'}:{path}"}
+        if "RUN_SETUP" in env:  # it installs packages, which the next dynos find here
+            env["HEROKU_MAGIC_PACKAGES"] = json.dumps(
+                {"folder": str(environment.parent / "packages"), "settings": installer.settings()}
+            )
         bash = [str(self._context.bash), "--noprofile", "--norc", "-c"]
         if scripts := live_folder.start_up_scripts(folder):
             return Launch([*bash, _PROFILE, "bash", command, *scripts], folder, env)

@@ -21,7 +21,7 @@ from heroku_magic.magics.history_verbs import HistoryVerbs
 from heroku_magic.magics.parser import parse
 from heroku_magic.magics.run_verbs import RunVerbs
 from heroku_magic.runs.jobs import started_jobs, stop_all
-from heroku_magic.text.notifier import notifications_to
+from heroku_magic.text.notifier import notifications_to, notify
 from heroku_magic.warm import restart_note
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from heroku_magic.runs.jobs import StartedJob
 
 # Older versions of IPython wrap magics in generated functions, whose frames have no module name.
+_UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
 _VERB_HELP = re.compile(r"(%heroku [\w:]+) ?\?{1,2}")
 _NOT_THE_CALLER = frozenset({"heroku_magic", "IPython", "decorator", ""})
 
@@ -95,6 +96,9 @@ class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
                 return getattr(self, f"_{parsed.verb.name}")(parsed)
             except HerokuMagicError as error:
                 error.verbose = self.verbose or (parsed is not None and "verbose" in parsed.options)
+                name = _UNDEFINED.search(str(error))
+                if magic == "%%dyno" and name and name[1] in self._shell.user_ns:
+                    notify(f"{name[1]} is a variable of this notebook. To send it along: %%dyno -i {name[1]}")
                 raise
             except KeyboardInterrupt:  # its traceback would show frames that may hold a token
                 starts_dyno = cell is not None or parsed is None or parsed.verb.name == "run"

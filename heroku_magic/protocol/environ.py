@@ -25,6 +25,7 @@ RESERVED_NAMES = (
     (r"RUN_PACE", "it limits how fast the helper prints"),
     (r"RUN_CALLS", "it tells the helper which calls to make"),
     (r"RUN_(CODE|DATA)", "it holds the code of a %%dyno cell"),
+    (r"RUN_SETUP", "it holds the program that installs packages"),
     (r"HEROKU_.*", "names that begin with HEROKU_ are reserved by Heroku"),
     (r"__.*", "Heroku rejects names that begin with __"),
     (r"DYNO|PORT", "Heroku sets it on every dyno"),

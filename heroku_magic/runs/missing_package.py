@@ -24,14 +24,14 @@ _PACKAGES = {
 def remedy(module: str, requirements: Path | None) -> str:
     """Return a sentence about a missing module; requirements: the app's file, where it is known."""
     top = clean_line(module.partition(".")[0])
-    missing = f"The module {top!r} is not installed on the dyno. "
+    missing = f"The module {top!r} is not installed on the dyno. For this run alone: --with {_package(top)}\n"
     if requirements is None:
         return (
-            f"{missing}Add this line to the worker's requirements.txt: {_package(top)}\n"
+            f"{missing}For all runs, add this line to the worker's requirements.txt: {_package(top)}\n"
             "(If it is your own file, put it into the worker's folder instead. `%heroku init` creates a folder.)"
         )
     own = f"(If it is your own file, put it into {_shown(requirements.parent)} instead.)"
-    return f"{missing}To add it to {_shown(requirements)}, run the cell below.\n{own}"
+    return f"{missing}For all runs, add it to {_shown(requirements)} with the cell below.\n{own}"
 
 
 def cell(module: str, requirements: Path) -> str:

@@ -129,14 +129,14 @@ class RunOptions:
     """The options of one run beside its task and parameters; None means the connection's setting.
 
     command: any command instead of a task. code: a cell's text or a function instead of a task. secrets: names of
-    parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters
-    may replace. warm: use a dyno that stays. isolate: each of its calls has a process of its own. rows: False
-    collects no rows. detach: the run outlives this process. max_cost: dollars at list price. allow_pickle: a
-    function's value may come back as a pickle. cache: an earlier run may answer; False: neither that, nor may this
-    one answer a later call; None: the notebook's setting decides. max_age: seconds since that run, at most.
-    refresh: run, and replace the earlier one. history: whether the ledger keeps the run. inputs: names of
-    parameters of which it keeps only a hash. dry_run: set by `estimate()`; nothing may start, and nothing asks for
-    secrets.
+    parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters may
+    replace. packages: requirements that the dyno installs first. warm: use a dyno that stays. isolate: each of its
+    calls has a process of its own. rows: False collects no rows. detach: the run outlives this process. max_cost:
+    dollars at list price. allow_pickle: a function's value may come back as a pickle. cache: an earlier run may answer;
+    False: neither that, nor may this one answer a later call; None: the notebook's setting decides. max_age: seconds
+    since that run, at most. refresh: run, and replace the earlier one. history: whether the ledger keeps the run.
+    inputs: names of parameters of which it keeps only a hash. dry_run: set by `estimate()`; nothing may start, and
+    nothing asks for secrets.
     """
 
     command: str | None = None
@@ -163,6 +163,13 @@ class RunOptions:
     isolate: bool = _option(
         True, "--no-isolate", help="with --warm: keep the state of Python from call to call", value=False
     )
+    packages: Iterable[str] = _option(
+        (),
+        "--with",
+        metavar="REQUIREMENT",
+        help='install a package on the dyno first, such as pandas or "scipy>=1.10,<2"',
+        many=True,
+    )
     rows: bool = _option(
         True, "--rows", metavar="none", help="collect no rows from the task's output", convert=_no_rows
     )
@@ -188,6 +195,8 @@ class RunOptions:
         """Check the values. Raises InvalidOptions."""
         check_lifetime("timeout", self.timeout)
         check_max_cost(self.max_cost)
+        if isinstance(self.packages, str):
+            raise InvalidOptions(f"packages is {self.packages!r}: expected a list, such as [{self.packages!r}].")
         if not self.isolate and not self.warm:
             raise InvalidOptions("isolate=False keeps state on a warm dyno: add warm=True (--warm).")
         if not self.isolate and self.wants_cache:

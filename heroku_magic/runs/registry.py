@@ -88,6 +88,7 @@ class _Measured(NamedTuple):
     app: str
     task: str
     size: str | None
+    packages: tuple[str, ...]
 
 
 _runs: dict[str, RegisteredRun] = {}
@@ -147,13 +148,15 @@ def still_running(url: str) -> list[RegisteredRun]:
 def record_duration(spec: RunSpec, size: str | None, seconds: float) -> None:
     """Remember how long a successful run took, under the requested and the actual dyno size."""
     for each in {spec.size, size}:
-        durations = _durations.setdefault(_Measured(spec.app, spec.task, each), deque(maxlen=MEASURED_RUNS))
+        durations = _durations.setdefault(
+            _Measured(spec.app, spec.task, each, spec.packages), deque(maxlen=MEASURED_RUNS)
+        )
         durations.append(seconds)
 
 
 def mean_duration(spec: RunSpec) -> float | None:
     """Return the mean duration of such runs in seconds, boot included; None before the first."""
-    durations = _durations.get(_Measured(spec.app, spec.task, spec.size))
+    durations = _durations.get(_Measured(spec.app, spec.task, spec.size, spec.packages))
     return sum(durations) / len(durations) if durations else None
 
 

@@ -16,20 +16,25 @@ if TYPE_CHECKING:
 
     from heroku_magic.protocol.spool import Spool
 
+    Kind = tuple[str | None, bool, tuple[str, ...]]  # of a warm dyno: its size, whether it keeps state, its packages
+
+# Our variables of a dyno: how fast the helper may print, and the program that installs packages. Calls need neither.
+OF_EACH_DYNO = frozenset({"RUN_PACE", "RUN_SETUP"})
+
 
 @dataclass(frozen=True)
 class RunSpec:
     """What to run and how.
 
-    app_name and task are the names to show, such as "embedded". command: a process type or a command line,
-    without the run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the
-    time limit in seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs
-    on the embedded Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a
-    function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module.
-    falls_back: that is only a default, so a dyno of its own will do. keeps_state: the call runs in the process of the
-    calls before. requirements: the file of a served folder that lists the app's packages. request: what the ledger
-    keeps of it. values: what travels over the connection to a warm dyno beside the environment. is_once: the dyno is
-    attached for this call alone. prices: dollars per month by dyno size.
+    app_name and task are the names to show, such as "embedded". command: a process type or a command line, without the
+    run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the time limit in
+    seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs on the embedded
+    Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a function's value may be
+    unpickled. is_warm: it is a call on a warm dyno, which imports the task's module. falls_back: that is only a
+    default, so a dyno of its own will do. keeps_state: the call runs in the process of the calls before. packages:
+    exact versions that the dyno installs first. requirements: the file of a served folder that lists the app's
+    packages. request: what the ledger keeps of it. values: what travels over the connection to a warm dyno beside the
+    environment. is_once: the dyno is attached for this call alone. prices: dollars per month by dyno size.
     """
 
     app: str
@@ -47,6 +52,7 @@ class RunSpec:
     is_warm: bool = False
     falls_back: bool = False
     keeps_state: bool = False
+    packages: tuple[str, ...] = ()
     module: str | None = None
     requirements: Path | None = None
     request: RunRequest = field(default_factory=RunRequest, repr=False)
@@ -61,9 +67,9 @@ class RunSpec:
         return dollars(size, seconds, self.prices) if size and seconds is not None else None
 
     @property
-    def kind(self) -> tuple[str | None, bool]:
-        """What a warm dyno has to have in common with its calls: the size, and whether state stays."""
-        return self.size, self.keeps_state
+    def kind(self) -> Kind:
+        """What a warm dyno has to have in common with its calls: the size, whether state stays, and the packages."""
+        return self.size, self.keeps_state, self.packages
 
     @property
     def secrets(self) -> dict[str, Secret]:

@@ -39,7 +39,7 @@ class JournalHeader(msgspec.Struct, frozen=True):
     """The first line: what the sweep runs.
 
     indices: combinations of the grid that run; None for all. env: parameters that all runs share, as text.
-    secrets: names of secret parameters. request: what the ledger keeps.
+    secrets: names of secret parameters. packages: exact versions. request: what the ledger keeps.
     """
 
     sweep: str
@@ -57,6 +57,7 @@ class JournalHeader(msgspec.Struct, frozen=True):
     is_detached: bool = msgspec.field(name="outlives")
     options: dict[str, Any] = msgspec.field(name="terms")
     format: int = FORMAT
+    packages: list[str] = []
     request: RunRequest = RunRequest()
 
 

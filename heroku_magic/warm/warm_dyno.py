@@ -24,6 +24,7 @@ from heroku_magic.runs.background import start_thread
 from heroku_magic.runs.command_mark import marked
 from heroku_magic.runs.dyno_guard import DynoGuard
 from heroku_magic.runs.lifecycle import STARTING
+from heroku_magic.runs.spec import OF_EACH_DYNO
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 from heroku_magic.warm import restart_note
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 PING_INTERVAL = 15.0  # seconds; the dyno ends after 60 without a sign of the notebook
 SILENCE = 60.0  # seconds without a sign of the dyno after which its connection counts as broken
 HELLO_TIMEOUT = 30.0  # seconds from the connection to the first record, which a boot of Python precedes
+INSTALL_TIMEOUT = 600.0  # seconds instead, if packages are installed before
 
 
 class WarmDyno:
@@ -134,7 +136,7 @@ class WarmDyno:
         self._uplink.open(self._connection, memory_bytes(self.info.size))
         self._send("modules", server_modules())
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
-        if not self._hello.wait(HELLO_TIMEOUT) or self._ended.is_set():
+        if not self._hello.wait(INSTALL_TIMEOUT if self.spec.packages else HELLO_TIMEOUT) or self._ended.is_set():
             raise AttachFailed("The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`.")
         self._send("ping", {"at": time.monotonic()})
         start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
@@ -245,8 +247,7 @@ class WarmDyno:
         """
         call = WarmCall(self.stop_call, key.run, sink, on_done)
         env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}
-        env.pop("RUN_PACE", None)  # nothing is lost here, however fast it is sent
-        env["RUN_KEY"] = key.env()
+        env = {name: text for name, text in env.items() if name not in OF_EACH_DYNO} | {"RUN_KEY": key.env()}
         limits = {"timeout": spec.timeout, "memory": memory_bytes(self.info.size), "most": limit_in_mb() * 1_000_000}
         message = {"task": spec.module, "env": env, "values": spec.values.values if spec.values else {}, **limits}
         try:

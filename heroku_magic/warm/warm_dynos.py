@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.api.dyno_sizes import money
 from heroku_magic.bundle.build import COMMAND, server_env
+from heroku_magic.bundle.packages import add_packages
 from heroku_magic.runs.create_dyno import Stopped
 from heroku_magic.runs.options import LONGEST_TIMEOUT
 from heroku_magic.text.notifier import notify
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heroku_magic.api.client import HerokuClient
-    from heroku_magic.runs.spec import RunSpec
-
-    Kind = tuple[str | None, bool]  # of a dyno: its size, and whether it keeps state
+    from heroku_magic.runs.spec import Kind, RunSpec
 
 IDLE = 300.0  # seconds without a call after which a dyno ends
 MOST_IN_SWEEP = 8  # dynos that a sweep boots unless it says how many
@@ -220,11 +219,12 @@ class WarmDynos:
         self, spec: RunSpec, owner: object = None, idle: float | None = None, boot: Boot | None = None
     ) -> WarmDyno:
         idle = idle or self.idle
+        command, env = add_packages(COMMAND, server_env(idle, keeps_state=spec.keeps_state), spec.packages)
         own = replace(
             spec,
             task="warm dyno",
-            command=COMMAND,
-            env=server_env(idle, keeps_state=spec.keeps_state),
+            command=command,
+            env=env,
             timeout=self.life,
             module=None,
             values=None,

@@ -189,6 +189,16 @@ def test_a_missing_package_names_the_line_for_requirements(shell):
         run(shell, "%%dyno\nimport sklearn")
 
 
+def test_a_name_that_only_the_notebook_has_suggests_sending_it(shell, capsys):
+    shell.user_ns["limits"] = [1, 2]
+    with pytest.raises(TaskFailed, match="NameError"):
+        run(shell, "%%dyno\nprint(limits)")
+    assert "limits is a variable of this notebook. To send it along: %%dyno -i limits" in capsys.readouterr().out
+    with pytest.raises(TaskFailed, match="NameError"):
+        run(shell, "%%dyno\nprint(limit)")
+    assert "is a variable of this notebook" not in capsys.readouterr().out
+
+
 def test_twenty_values_make_twenty_rows(shell):
     shell.user_ns["seeds"] = range(20)
     df = run(shell, "%%dyno --each seeds --arg k=2\n{'double': k * seeds}")

@@ -88,7 +88,7 @@ def test_a_missing_package_of_a_known_folder_ends_with_a_cell_to_paste(tmp_path,
         file.write_text(content)
     text = described(log=["ModuleNotFoundError: No module named 'pandas.core'"], requirements=file)
     assert text.endswith(f"\n\n{cell}")
-    assert f"To add it to {folder}/requirements.txt, run the cell below." in text
+    assert f"For all runs, add it to {folder}/requirements.txt with the cell below." in text
 
 
 def test_a_time_limit_is_named_instead_of_the_signal():

@@ -12,6 +12,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from heroku_magic.app_files.installer_variables import installer_variables
+
 # `-m pip` would look for modules in the app's folder first.
 _PIP = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; import runpy; runpy.run_module('pip', run_name='__main__')"
@@ -29,11 +31,6 @@ _PIP_SETTINGS = {
 }
 # No hard links into uv's cache, no settings that pip would not read, and the best version of all indexes as for pip.
 _UV_OPTIONS = ("--no-config", "--link-mode=copy", "--compile-bytecode", "--index-strategy=unsafe-best-match")
-# What pip, uv and the builds of packages need of the notebook's environment, which also holds its tokens.
-_NEEDED = re.compile(
-    r"PATH|HOME|TMPDIR|LANG|LC_\w+|LD_LIBRARY_PATH|XDG_\w+|(?:PIP|UV)_\w+|SSL_CERT_(?:FILE|DIR)|(?:REQUESTS|CURL)_CA_BUNDLE"
-    r"|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy"
-)
 # uv's variable for a setting of pip, and what separates its values. https://docs.astral.sh/uv/reference/environment/
 _UV_VARIABLES = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
@@ -59,7 +56,9 @@ import os, sys
 home = os.path.join(os.environ.get("HOME", ""), ".heroku", "python")
 if "uninstall" in sys.argv[1:2]:
     sys.exit("pip uninstall: the packages of an app are those of its requirements.txt. Remove the line there.")
-os.environ.update(PIP_PREFIX=home, PIP_IGNORE_INSTALLED="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+os.environ.update(PIP_IGNORE_INSTALLED="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+if not any(one.startswith(("-t", "--target", "--prefix")) for one in sys.argv[1:]):
+    os.environ["PIP_PREFIX"] = home
 os.execv({python!r}, [{python!r}, "-I", "-c", {pip!r}, "--python", sys.executable, *sys.argv[1:]])
 """
 _PATH_OF_A_DYNO = (
@@ -83,9 +82,10 @@ def add_pip(environment: Path) -> None:
         script.chmod(0o755)
 
 
-def variables() -> dict[str, str]:
-    """Return the variables that installing a package needs."""
-    return {name: value for name, value in os.environ.items() if _NEEDED.fullmatch(name)}
+def settings() -> dict[str, str]:
+    """Return the settings of pip and uv, and of the connections that they make."""
+    found = installer_variables(os.environ)
+    return {name: value for name, value in found.items() if not re.fullmatch(r"PATH|HOME|TMPDIR|L\w+|XDG_\w+", name)}
 
 
 async def commands(environment: Path) -> list[tuple[list[str], dict[str, str]]]:
@@ -95,7 +95,7 @@ async def commands(environment: Path) -> list[tuple[list[str], dict[str, str]]]:
     lacks.
     """
     python = str(environment / "bin" / "python")
-    needed = variables()
+    needed = installer_variables(os.environ)
     has_pip = find_spec("pip") is not None
     pip = [sys.executable, "-c", _PIP, "--python", python] if has_pip else [python, "-I", "-c", _BOOTSTRAP]
     found = [([*pip, "install", "-r", "requirements.txt"], {**needed, **_PIP_SETTINGS})]
@@ -130,7 +130,7 @@ def move_editable(environment: Path, folder: Path) -> None:
 
 def _pip_variables() -> dict[str, str]:
     """Return those of pip's settings that are environment variables, for a Python without pip."""
-    names = (name for name in variables() if name.startswith("PIP_"))
+    names = (name for name in installer_variables(os.environ) if name.startswith("PIP_"))
     return {name[len("PIP_") :].lower().replace("_", "-"): os.environ[name] for name in names}
 
 
@@ -141,7 +141,7 @@ async def _pip_settings() -> dict[str, str]:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={**variables(), "PIP_QUIET": "0"},  # a quiet pip lists nothing
+        env={**installer_variables(os.environ), "PIP_QUIET": "0"},  # a quiet pip lists nothing
     )
     output, _ = await process.communicate()
     found: dict[str, tuple[int, str]] = {}

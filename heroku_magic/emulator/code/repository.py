@@ -10,8 +10,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from heroku_magic.app_files.installer_variables import installer_variables
 from heroku_magic.emulator.code import tarball
-from heroku_magic.emulator.code.installer import variables
 from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.errors import BuildError
 
@@ -86,7 +86,7 @@ class Repository:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env={**variables(), **_SETTINGS, **environ},
+            env={**installer_variables(os.environ), **_SETTINGS, **environ},
             cwd=self.folder,
             pass_fds=pipes,
             start_new_session=True,
@@ -142,7 +142,7 @@ class Repository:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**variables(), **_SETTINGS},
+            env={**installer_variables(os.environ), **_SETTINGS},
             cwd=within,
             start_new_session=True,
         )

@@ -8,8 +8,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from heroku_magic.app_files.installer_variables import installer_variables
 from heroku_magic.app_files.recipe import Recipe
-from heroku_magic.emulator.code import installer
 from heroku_magic.emulator.code.source_tree import SourceTree, stamp
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Requirements:
 
     def recipe(self) -> Recipe:
         """Return what the environment is made from now."""
-        return Recipe(self._folder, installer.variables())
+        return Recipe(self._folder, installer_variables(os.environ))
 
     def key(self) -> str:
         """Return a name that changes with anything that the environment is made from."""

@@ -1,0 +1,40 @@
+"""The command of a dyno that first installs packages of its run."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b85encode
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heroku_magic.app_files.installer_variables import NEEDED
+from heroku_magic.bundle.minify import minify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from heroku_magic.text.secret import Secret
+
+# With -I, modules of the app's folder do not replace Python's.
+_PREFIX = (
+    """python -I -c 'import base64,os,zlib;"""
+    """exec(zlib.decompress(base64.b85decode(os.environ.pop("RUN_SETUP"))))' """
+)
+
+
+def add_packages(
+    command: str, env: Mapping[str, str | Secret], packages: Sequence[str]
+) -> tuple[str, dict[str, str | Secret]]:
+    """Return a command and its environment, so that the dyno first installs these exact versions, if there are any."""
+    if not packages:
+        return command, dict(env)
+    return _PREFIX + command, {**env, "RUN_SETUP": _program(tuple(packages))}
+
+
+@lru_cache(maxsize=16)
+def _program(packages: tuple[str, ...]) -> str:
+    path = Path(__file__).parent / "remote" / "packages.py"
+    text = minify(path.read_text(encoding="utf-8"), ("install_and_run",))
+    program = f"{text}\ninstall_and_run({[*packages]!r}, {NEEDED!r})\n"
+    return b85encode(zlib.compress(program.encode(), 9)).decode("ascii")
