@@ -1,7 +1,7 @@
 """One embedded Heroku for all tests of this folder, and its clients: the official CLI and plain requests.
 
 Commands that need nothing of their test are parameters of the fixture `said`. They run beside the tests in the order of the
-tests, all in one process, for a process of its own costs a command a second; only an attached dyno reads the process's input.
+tests, all in one process, for a process of its own costs a command a second. Only `run` has its own.
 A test that changes something has an app of its own.
 """
 
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from official import Cli, ClosedProxy, give_up, missing
+from official import Cli, ClosedProxy, CommandProcess, give_up, missing, reads_input
 from platform_api import Platform
 
 PROCFILE = """\
@@ -74,7 +74,7 @@ def heroku(platform, traces_before, tmp_path_factory):
     proxy = ClosedProxy()
     cli = Cli(tmp_path_factory.mktemp("cli"), platform.exports, proxy.url)
     yield cli
-    cli.close()
+    cli.commands.end()
     proxy.close()
     assert proxy.asked == [], "the CLI asked for something outside of this machine"
     assert _traces() == traces_before, "the CLI wrote to the user's home folder"
@@ -91,12 +91,21 @@ def _split(line):
 
 
 @pytest.fixture(scope="session")
-def ahead(heroku, request):
-    jobs = {line: _split(line) for line in filter(None, map(_said, request.session.items))}
-    attached = {line: job for line, job in jobs.items() if job[0][0] == "run"}
+def ahead(heroku, request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ahead")
+    for name in ("server.crt", "server.key"):
+        (folder / name).write_text("A certificate or its key.\n")
+    commands = CommandProcess(heroku.env)
+    results = {}
     with ThreadPoolExecutor(2) as pool:
-        results = {line: pool.submit(heroku, *words, status=None, **env) for line, (words, env) in attached.items()}
-        yield results | heroku.batch({line: job for line, job in jobs.items() if line not in attached})
+        for line in filter(None, map(_said, request.session.items)):
+            words, env = _split(line)
+            if reads_input(words):
+                results[line] = pool.submit(heroku, *words, status=None, **env)
+            else:
+                results[line] = commands.submit(words, env, folder)
+        yield results
+        commands.end()
         pool.shutdown(cancel_futures=True)
 
 

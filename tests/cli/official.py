@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import re
 import shutil
 import socketserver
 import subprocess
 import threading
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,19 +91,56 @@ class Said(NamedTuple):
         return " ".join(self.stderr.replace("\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}", " ").split())
 
 
+class CommandProcess:
+    """The CLI as one process that runs one command after another, each in a fifth of the time that it takes by itself."""
+
+    def __init__(self, env):
+        jobs, self._jobs = os.pipe()
+        self._results, results = os.pipe()
+        script, package = Path(__file__).with_name("commands.mjs"), executable().resolve().parents[1]
+        self._process = subprocess.Popen(
+            ["node", "--no-warnings", str(script), str(package), str(jobs), str(results)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=env,
+            pass_fds=[jobs, results],
+            encoding="utf-8",
+        )
+        os.close(jobs)
+        os.close(results)
+        self._waiting = queue.SimpleQueue()
+        threading.Thread(target=self._collect, daemon=True).start()
+
+    def submit(self, words, env, folder) -> Future[Said]:
+        """Run a command in a folder after those that were submitted before."""
+        said = Future()
+        self._waiting.put(said)
+        os.write(self._jobs, json.dumps({"words": words, "env": env, "folder": str(folder)}).encode() + b"\n")
+        return said
+
+    def end(self):
+        """End the process, whatever it does."""
+        os.close(self._jobs)
+        self._process.kill()
+
+    def _collect(self):
+        with os.fdopen(self._results, encoding="utf-8") as results:
+            for result in results:
+                self._waiting.get().set_result(Said(**json.loads(result)))
+        error = self._process.communicate()[1]
+        while not self._waiting.empty():
+            self._waiting.get().set_exception(AssertionError(f"The process of all commands ended before: {error}"))
+
+
 class Cli:
     """The CLI, pointed at an embedded Heroku by environment variables alone."""
 
     def __init__(self, folder, exports, proxy):
         self.home = folder / "home"
         self.folder = folder / "no-repository"
-        self._batch_folder = folder / "batch"
         self.home.mkdir()
         self.folder.mkdir()
-        self._batch_folder.mkdir()
-        self._batches = []
-        for name in ("server.crt", "server.key"):
-            (self._batch_folder / name).write_text("A certificate or its key.\n")
         # The banner about the terms of service is shown once a cache folder.
         banner = self.home / ".cache" / "heroku" / "terms-of-service"
         banner.parent.mkdir(parents=True)
@@ -116,17 +155,17 @@ class Cli:
             "HEROKU_PARTICLEBOARD_URL": exports["HEROKU_HOST"],
             **exports,
         }
+        self.commands = CommandProcess(self.env)
 
     def __call__(self, *words, status=0, stdin="", **env):
         """Run a command to its end; `status` is what it must exit with, or None."""
-        process = self.start(*words, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, **env)
         try:
-            told = process.communicate(stdin or None, PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            told = process.communicate()
-            raise AssertionError(f"heroku {' '.join(words)} did not end: {told}") from None
-        said = Said(process.returncode, *told)
+            if stdin or reads_input(words):
+                said = self._run(words, stdin, env)
+            else:
+                said = self.commands.submit(words, env, self.folder).result(2 * PATIENCE)
+        except (subprocess.TimeoutExpired, FutureTimeout):
+            raise AssertionError(f"heroku {' '.join(words)} did not end") from None
         assert status in {None, said.status}, f"heroku {' '.join(words)}: {said}"
         return said
 
@@ -143,45 +182,21 @@ class Cli:
             errors="replace",
         )
 
-    def batch(self, jobs) -> dict[str, Future[Said]]:
-        """Run commands, in their order, in one process, in which each takes a fifth of its time; name -> (words, env)."""
-        results = {name: Future() for name in jobs}
-        reading, writing = os.pipe()
-        package = executable().resolve().parents[1]
-        process = subprocess.Popen(
-            ["node", "--no-warnings", str(Path(__file__).with_name("batch.mjs")), str(package), str(writing)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            cwd=self._batch_folder,
-            env=self.env,
-            pass_fds=[writing],
-            encoding="utf-8",
-        )
-        os.close(writing)
-        self._batches.append(process)
-        lines = [json.dumps({"words": words, "env": env}) for words, env in jobs.values()]
-        threading.Thread(target=_collect, args=(process, lines, reading, results), daemon=True).start()
-        return results
-
-    def close(self):
-        """End the commands that nobody waits for."""
-        for process in self._batches:
+    def _run(self, words, stdin, env):
+        """Run a command in a process of its own."""
+        process = self.start(*words, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, **env)
+        try:
+            told = process.communicate(stdin or None, PATIENCE)
+        except subprocess.TimeoutExpired:
             process.kill()
+            process.communicate()
+            raise
+        return Said(process.returncode, *told)
 
 
-def _collect(process, lines, reading, results):
-    """Give each command its result."""
-    process.stdin.write("\n".join(lines))
-    process.stdin.close()
-    with os.fdopen(reading, encoding="utf-8") as read:
-        for result, line in zip(results.values(), read, strict=False):
-            result.set_result(Said(**json.loads(line)))
-    error = process.stderr.read()
-    process.wait()
-    for result in results.values():
-        if not result.done():
-            result.set_exception(AssertionError(f"The process with all commands ended before this one: {error}"))
+def reads_input(words) -> bool:
+    """Report whether a command reads its process's standard input: an attached dyno does."""
+    return words[0] == "run"
 
 
 class ClosedProxy:

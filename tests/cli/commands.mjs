@@ -1,24 +1,25 @@
-// Runs many commands of the official CLI, one after another, in one process: starting node and the CLI takes a second each time.
+// Runs commands of the official CLI in one process, one after another: starting node and the CLI takes a second each time.
 //
-// node batch.mjs PACKAGE DESCRIPTOR < JOBS: each job is a line of JSON with `words` and `env`. Each result is a line of JSON with `status`,
-// `stdout` and `stderr`, written to the descriptor as soon as the command has ended.
+// node commands.mjs PACKAGE JOBS RESULTS, the last two being file descriptors. Each job is a line of JSON with `words`, `env` and
+// `folder`. Each result is a line of JSON with `status`, `stdout` and `stderr`, written as soon as the command has ended.
 
-import {readFileSync, writeSync} from 'node:fs'
+import {createReadStream, writeSync} from 'node:fs'
 import {createRequire} from 'node:module'
 import {join} from 'node:path'
+import {createInterface} from 'node:readline'
 
-const root = process.argv[2]
+const [root, jobs, results] = process.argv.slice(2)
 const {Config, execute, ux} = createRequire(join(root, 'package.json'))('@oclif/core')
 const PATIENCE = 45_000
-const results = Number(process.argv[3])
-const jobs = readFileSync(0, 'utf8').split('\n').filter(Boolean).map(line => JSON.parse(line))
 const environ = {...process.env}
+const exit = process.exit.bind(process)
 const config = await Config.load(join(root, 'package.json'))
 class Exit extends Error {}
 
 process.on('unhandledRejection', () => {})
 
-function run({words, env}) {
+function run({words, env, folder}) {
+  process.chdir(folder)
   process.env = {...environ, ...env}
   process.argv = [process.argv[0], join(root, 'bin', 'run.js'), ...words]
   process.exitCode = undefined
@@ -56,10 +57,13 @@ function run({words, env}) {
       end(code ?? process.exitCode ?? 0)
       throw new Exit()
     }
+
     execute({args: words, loadOptions: config}).then(() => end(process.exitCode ?? 0), crash)
   })
 }
 
-const exit = process.exit.bind(process)
-for (const job of jobs) writeSync(results, JSON.stringify(await run(job)) + '\n')
+for await (const line of createInterface({input: createReadStream('', {fd: Number(jobs)})})) {
+  writeSync(Number(results), JSON.stringify(await run(JSON.parse(line))) + '\n')
+}
+
 exit(0)
