@@ -33,16 +33,16 @@ def minify(source: str, names: Iterable[str] | None = None, without: Iterable[st
     return re.sub(r"(?m)^ +", lambda indent: " " * (len(indent[0]) // 4), re.sub(r"\n{2,}", "\n", text))
 
 
-def parse(source: str) -> ast.Module:
-    """Parse a module. Of several threads, one at a time.
+def parse(source: str, feature_version: tuple[int, int] | None = None) -> ast.Module:
+    """Parse a module, or one of an older version of Python. Of several threads, one at a time.
 
     Python 3.11 can fail with SystemError when two threads parse: https://github.com/python/cpython/issues/106905
     """
     with _LOCK:
         for _ in range(3):
             with suppress(SystemError):
-                return ast.parse(source)
-        return ast.parse(source)
+                return ast.parse(source, feature_version=feature_version)
+        return ast.parse(source, feature_version=feature_version)
 
 
 def _select(body: list[ast.stmt], names: set[str]) -> list[ast.stmt]:

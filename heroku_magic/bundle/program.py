@@ -59,7 +59,7 @@ def find_unsupported_syntax(program: Program, version: tuple[int, int]) -> str |
     if version > sys.version_info[:2]:
         return None
     try:
-        ast.parse(program.text, feature_version=version)
+        parse(program.text, feature_version=version)
     except SyntaxError as error:
         return _describe(error, program.text)
     return None

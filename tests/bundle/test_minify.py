@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heroku_magic.bundle.minify import minify
+from heroku_magic.bundle.minify import minify, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = '''
@@ -72,6 +72,7 @@ REMOTE = [
     "heroku_magic/bundle/remote/driver.py",
     "heroku_magic/bundle/remote/output.py",
     "heroku_magic/protocol/columns.py",
+    "heroku_magic/bundle/remote/packages.py",
     "heroku_magic/protocol/typed_decoder.py",
     "heroku_magic/protocol/typed_json.py",
 ]
@@ -79,11 +80,11 @@ REMOTE = [
 
 @pytest.mark.parametrize("path", REMOTE)
 def test_the_remote_modules_parse_on_python_3_9(path):
-    ast.parse(minify((ROOT / path).read_text()), feature_version=(3, 9))
+    parse(minify((ROOT / path).read_text()), feature_version=(3, 9))
 
 
 @pytest.mark.parametrize("path", REMOTE)
 def test_narrow_indentation_does_not_change_the_code(path):
     text = minify((ROOT / path).read_text())
-    assert ast.dump(ast.parse(text)) == ast.dump(ast.parse(ast.unparse(ast.parse(text))))
+    assert ast.dump(parse(text)) == ast.dump(parse(ast.unparse(parse(text))))
     assert minify(text) == text

@@ -6,8 +6,7 @@ import re
 from urllib.parse import unquote
 
 import pytest
-
-from conftest import platform_schema
+from emulators import platform_schema
 
 LISTS = """
 /account/app-transfers /account/credits /account/features /account/invoices /account/keys /addon-attachments

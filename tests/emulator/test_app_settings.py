@@ -10,8 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-
-from conftest import Emulator, wait_until
+from emulators import Emulator, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-
-from conftest import AttachClient, wait_until
+from emulators import AttachClient, wait_until
 
 GREETING = b"rendezvous\r\n"
 EOT = b"\x04"

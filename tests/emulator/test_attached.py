@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 import time
@@ -12,10 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from emulators import AttachClient, is_running, wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loops import run_loop
 
-from conftest import AttachClient, is_running, wait_until
 from heroku_magic.emulator.certificate import Certificate
 from heroku_magic.emulator.dynos.rendezvous import Rendezvous
 from heroku_magic.emulator.errors import ErrorResponse
@@ -348,5 +348,5 @@ def test_no_url_is_given_out_while_the_emulator_stops(tmp_path):
         rendezvous.open()
 
     with pytest.raises(ErrorResponse) as caught:
-        asyncio.run(attach())
+        run_loop(attach())
     assert (caught.value.status_code, caught.value.body["message"]) == (503, "The embedded Heroku is stopping.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import requests
+from emulators import ACCEPT, Emulator
 
-from conftest import ACCEPT, Emulator
 from heroku_magic.emulator.web.cors import read_origin
 
 PAGE = "http://127.0.0.1:8000"

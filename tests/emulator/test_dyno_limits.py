@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-
-from conftest import is_running, wait_until
+from emulators import is_running, wait_until
 
 HUNGRY = 'python -c "import time; hog = bytearray({} << 20); time.sleep(60)"'
 

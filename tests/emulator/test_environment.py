@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import zipfile
 
 import pytest
+from emulators import wait_until
+from loops import run_loop
 
-from conftest import wait_until
 from heroku_magic.emulator.code import installer
 from heroku_magic.emulator.code.requirements import Requirements
 from heroku_magic.emulator.code.source_tree import SourceTree
@@ -251,7 +251,7 @@ def test_an_installation_sees_only_the_variables_that_it_needs(tmp_path, monkeyp
     others = {"HEROKU_API_KEY": "token", "AWS_SECRET_ACCESS_KEY": "secret", "MY_PIP_TOKEN": "x", "PYTHONPATH": "/x"}
     monkeypatch.setattr(installer.os, "environ", {**needed, **others})
     monkeypatch.setattr(installer.shutil, "which", lambda *_, **__: None)
-    ((command, variables),) = asyncio.run(installer.commands(tmp_path / "env"))
+    ((command, variables),) = run_loop(installer.commands(tmp_path / "env"))
     assert command[-2:] == ["-r", "requirements.txt"], "as Heroku's buildpack says it, without our folder"
     assert {name: value for name, value in variables.items() if name not in installer._PIP_SETTINGS} == needed
 

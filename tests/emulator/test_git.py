@@ -15,8 +15,7 @@ from threading import Thread
 import psutil
 import pytest
 import requests
-
-from conftest import Emulator, wait_until
+from emulators import Emulator, wait_until
 
 pytestmark = pytest.mark.usefixtures("processes")
 

@@ -6,8 +6,7 @@ import base64
 
 import jsonschema
 import pytest
-
-from conftest import OVER, platform_schema
+from emulators import OVER, platform_schema
 
 SCHEMA = platform_schema()
 

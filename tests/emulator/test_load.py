@@ -7,10 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from emulators import OVER, Emulator, wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from conftest import OVER, Emulator, wait_until
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from emulators import OVER
+from loops import run_loop
 
-from conftest import OVER
 from heroku_magic.emulator.logs import logplex as module
 from heroku_magic.emulator.logs.logplex import Filter, Logplex, LogplexSession, Tail
 from heroku_magic.emulator.timings import Timings
@@ -71,7 +72,7 @@ def test_an_unopened_session_expires_after_five_minutes(monkeypatch):
         session.readers = 1
         return gone, logplex.session(session.token)
 
-    gone, read = asyncio.run(scenario())
+    gone, read = run_loop(scenario())
     assert gone is None
     assert read is not None
 
@@ -96,7 +97,7 @@ def test_a_reader_that_reads_nothing_loses_lines_and_learns_how_many(monkeypatch
         logplex.publish("app", "run.1", [b"after"])
         return taken, await tail.take(1)
 
-    taken, after = asyncio.run(scenario())
+    taken, after = run_loop(scenario())
     assert (taken.count(b"kept"), taken.count(b"newest")) == (95, 7)
     told, _, rest = taken.partition(b"\n\n")
     assert rest.startswith(b"id: 6\n")
@@ -213,4 +214,4 @@ def test_a_silent_tail_sends_heartbeats(monkeypatch):
         tail.close()
         return silence, await tail.take(0.01)
 
-    assert asyncio.run(scenario()) == (b"", None)
+    assert run_loop(scenario()) == (b"", None)

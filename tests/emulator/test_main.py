@@ -7,8 +7,7 @@ import subprocess
 import sys
 
 import pytest
-
-from conftest import ROOT, is_running, wait_until
+from emulators import ROOT, is_running, wait_until
 
 
 def run(*options):

@@ -9,9 +9,8 @@ import time
 
 import pytest
 import requests
+from emulators import ACCEPT
 from test_release_handlers import SAY, App, tarball
-
-from conftest import ACCEPT
 
 
 def test_an_app_is_created_changed_and_deleted(demo):

@@ -6,8 +6,7 @@ import re
 import signal
 
 import pytest
-
-from conftest import OVER, is_running, wait_until
+from emulators import OVER, is_running, wait_until
 
 
 def messages(lines):

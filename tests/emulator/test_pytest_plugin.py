@@ -8,8 +8,7 @@ import subprocess
 import sys
 
 import pytest
-
-from conftest import ROOT
+from emulators import ROOT
 
 pytestmark = pytest.mark.usefixtures("processes")
 

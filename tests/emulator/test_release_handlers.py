@@ -9,8 +9,7 @@ import time
 
 import pytest
 import requests
-
-from conftest import wait_until
+from emulators import wait_until
 
 
 def tarball(files=None, *members):

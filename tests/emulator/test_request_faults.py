@@ -6,8 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 import requests
-
-from conftest import wait_until
+from emulators import wait_until
 
 
 def test_a_429_or_a_page_of_html_replaces_the_response(faulty):

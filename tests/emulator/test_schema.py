@@ -15,10 +15,10 @@ from urllib.parse import unquote, urlsplit
 import jsonschema
 import pytest
 import requests
+from emulators import Emulator, platform_schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import Emulator, platform_schema
 from heroku_magic.emulator.web.absent import ROUTES as ABSENT
 
 SCHEMA = platform_schema()

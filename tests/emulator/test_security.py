@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from emulators import ACCEPT, Emulator, wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import ACCEPT, Emulator, wait_until
 from heroku_magic.emulator import descriptors
 from heroku_magic.emulator.web.api import ApiHandler
 from heroku_magic.emulator.web.routes import TABLE

@@ -8,11 +8,10 @@ import tarfile
 
 import pytest
 import requests
+from emulators import Emulator, wait_until
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
-
-from conftest import Emulator, wait_until
 
 NUMBERED = itertools.count(1)
 PROCFILE = b"clock: exec sleep 600\ntask: echo\n"

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from emulators import is_running, wait_until
+from loops import run_loop
 
-from conftest import is_running, wait_until
 from heroku_magic.emulator.code import file_copy
 from heroku_magic.emulator.code.bytecode import Bytecode
 from heroku_magic.emulator.code.live_folder import LiveFolder
@@ -149,7 +150,7 @@ def test_there_is_a_spare_for_each_free_one_off_and_at_most_eight(make_copies, w
         await copies._work
         assert filled(spares, made) or (made == 0 and not spares.exists())
 
-    asyncio.run(main())
+    run_loop(main())
 
 
 def test_a_spare_is_taken_once_and_only_for_the_state_it_was_made_of(make_copies, tmp_path):
@@ -174,7 +175,7 @@ def test_a_spare_is_taken_once_and_only_for_the_state_it_was_made_of(make_copies
         assert copies.take(tmp_path / "third")
         assert not copies.take(tmp_path / "fourth")
 
-    asyncio.run(main())
+    run_loop(main())
 
 
 def test_a_dyno_gets_the_spare_that_is_being_made(make_copies, monkeypatch, tmp_path):
@@ -194,7 +195,7 @@ def test_a_dyno_gets_the_spare_that_is_being_made(make_copies, monkeypatch, tmp_
         assert len(copied) == 2  # the spare that was taken, and its successor
         assert filled(spares, 1)
 
-    asyncio.run(main())
+    run_loop(main())
 
 
 def test_a_spare_made_while_the_folder_changes_is_discarded(make_copies, monkeypatch):
@@ -211,11 +212,11 @@ def test_a_spare_made_while_the_folder_changes_is_discarded(make_copies, monkeyp
         await copies._work
         assert list(spares.iterdir()) == []
 
-    asyncio.run(main())
+    run_loop(main())
 
 
 def test_a_folder_of_too_many_files_is_refused(make_copies, monkeypatch, tmp_path):
     monkeypatch.setattr("heroku_magic.emulator.code.working_copies.MOST_FILES", 3)
     _, copies, _ = make_copies(a="", b="", c="")
     with pytest.raises(BuildError, match="in 4 files"):
-        asyncio.run(copies.make(tmp_path / "copy"))
+        run_loop(copies.make(tmp_path / "copy"))

@@ -197,9 +197,11 @@ def test_a_secret_of_a_call_is_masked_when_its_log_is_read_again(heroku, monkeyp
 
 
 def test_an_internal_error_ends_every_future(heroku, monkeypatch):
-    monkeypatch.setattr("heroku_magic.sweeps.executor._Calls.poll", lambda _: 1 / 0)
+    are_submitted = threading.Event()
+    monkeypatch.setattr("heroku_magic.sweeps.executor._Calls.poll", lambda _: are_submitted.wait(30) and 1 / 0)
     executor = heroku.executor("square", jobs=1)
     futures = [executor.submit(executor.task, n, pause=60) for n in range(3)]
+    are_submitted.set()
     wait(futures, timeout=30)
     assert all(future.done() for future in futures)
     while heroku.dynos():

@@ -60,11 +60,15 @@ class Repository:
 
     def __init__(self, folder: Path, reaper: Reaper) -> None:
         self.folder = folder
-        self.is_pushed_to = asyncio.Lock()
+        self.is_pushed_to, self._is_created = asyncio.Lock(), asyncio.Lock()
         self._reaper = reaper
 
     async def open(self) -> None:
         """Create the repository with the hook of this version, unless it has it already."""
+        async with self._is_created:  # of two requests at once, one waits for the other
+            await self._create()
+
+    async def _create(self) -> None:
         hook = self.folder / "hooks" / "pre-receive"
         if hook.exists() and hook.read_text(encoding="ascii") == _HOOK:
             return
