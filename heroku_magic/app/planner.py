@@ -18,7 +18,7 @@ from heroku_magic.app.budget import within_budget
 from heroku_magic.app.bundler import Bundler
 from heroku_magic.app.packages import Target, resolve
 from heroku_magic.app.run_cache import environment_of
-from heroku_magic.app.run_request import describe_request, key_base
+from heroku_magic.app.run_request import describe_request, hash_code, key_base
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.bundle.packages import add_packages
 from heroku_magic.bundle.payload import all_chunks
@@ -81,7 +81,7 @@ class Planner:
                 f"{spec.task} declares no parameters, so its runs cannot be cached: leave out --cache, or declare them "
                 "with a task of heroku_task or a file NAME.schema.json."
             )
-        environment = self._environment(options)
+        environment, code_hash = self._environment(options), hash_code(options)
         is_cacheable = not spec.secrets and (is_declared or not is_task)
         request = describe_request(
             task,
@@ -90,7 +90,8 @@ class Planner:
             spec,
             self._connection.settings,
             **self._code_facts(environment, options),
-            base=key_base(task, options, environment) if is_cacheable else "",
+            code_hash=code_hash,
+            base=key_base(task, options, environment, code_hash) if is_cacheable else "",
             declared=[one.name for one in declared.parameters] if declared is not None and is_declared else None,
             may_cache=declared is not None and declared.may_cache,
             is_kept=options.history and (declared is None or declared.keeps_history),

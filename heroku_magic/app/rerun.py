@@ -11,7 +11,7 @@ import msgspec
 from heroku_magic.app.run_request import recorded_values
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.cache_key import digest_of
-from heroku_magic.ledger.history import details_of
+from heroku_magic.ledger.history import database, details_of, with_sweep
 from heroku_magic.ledger.recorded_sweep import recorded_plan
 from heroku_magic.text.notifier import notify
 
@@ -36,18 +36,23 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
 
     Raises InvalidOptions naming the inputs that are not the same, or if it cannot be repeated.
     """
-    details = details_of(entry)
-    if details.request.is_masked:
-        raise InvalidOptions(f"{entry.run} cannot be repeated: its code contained a secret, which is not kept.")
-    if details.request.kind == "pool":
-        raise InvalidOptions(f"{entry.run} cannot be repeated: of a pool, the calls are only counted. Make them again.")
+    whole = with_sweep(entry)
+    details = details_of(whole)
     request, is_sweep = details.request, entry.run.startswith("hs-")
-    parameters = {**_parameters(entry, request, changes, variables), **changes}
+    if request.is_masked:
+        raise InvalidOptions(f"{entry.run} cannot be repeated: its code contained a secret, which is not kept.")
+    if request.kind == "pool":
+        raise InvalidOptions(f"{entry.run} cannot be repeated: of a pool, the calls are only counted. Make them again.")
+    if details.lost_axes:
+        raise InvalidOptions(
+            f"{entry.run} cannot be repeated, because the values of {', '.join(details.lost_axes)} are not kept: they "
+            "contained a secret, have no exact form, or are too large. Start the sweep again with these values."
+        )
+    combination = _combination(entry, whole, details) if entry.sweep else {}
+    parameters = {**_parameters(entry, request, changes, variables), **combination, **changes}
     options: dict[str, Any] = {**request.options, "secrets": [name for name in request.secrets if name not in changes]}
-    options |= {
-        "inputs": [name for name in request.hashes if name not in request.values],
-        "refresh": bool(request.base),
-    }
+    options["inputs"] = [name for name in request.hashes if name not in request.values]
+    options |= {"refresh": True} if request.base else {"cache": False}
     at = datetime.fromtimestamp(entry.started).astimezone()
     notify(
         f"Running {entry.task} again with the code{' and parameters' if parameters or is_sweep else ''} of {entry.run} "
@@ -60,9 +65,17 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
         return heroku.start_recorded_function(entry.task, request, parameters, options)
     code = request.code if request.kind == "cell" else None
     command = request.code if request.kind == "command" else None
-    if command is not None:
-        options["refresh"] = False
     return heroku.submit(request.task, parameters, code=code, command=command, **options)
+
+
+def _combination(entry: Entry, whole: Entry, details: Details) -> Mapping[str, Any]:
+    """Return the parameters that only one run of a sweep has. whole: the sweep."""
+    ledger = database()
+    if ledger is not None and len(ledger.select("run = ? AND sweep = ?", (entry.run, entry.sweep))) > 1:
+        raise InvalidOptions(
+            f"{entry.run} ran several combinations of {entry.sweep}: %heroku rerun {entry.sweep} repeats them all."
+        )
+    return recorded_plan(whole, details)[entry.place]
 
 
 def _check_python(entry: Entry, details: Details) -> None:
@@ -102,11 +115,6 @@ def _sweep_again(
     heroku: Heroku, entry: Entry, details: Details, parameters: Mapping[str, Any], options: Mapping[str, Any]
 ) -> Sweep:
     request = details.request
-    if details.lost_axes:
-        raise InvalidOptions(
-            f"{entry.run} cannot be repeated, because the values of {', '.join(details.lost_axes)} are not kept: they "
-            "contained a secret, have no exact form, or are too large. Start the sweep again with these values."
-        )
     plan = recorded_plan(entry, details)
     if request.kind == "function":
         _check_python(entry, details)

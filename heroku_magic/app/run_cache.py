@@ -6,7 +6,9 @@ import platform
 import time
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.run_request import key_base, kind_of
+import msgspec
+
+from heroku_magic.app.run_request import hash_code, key_base, kind_of
 from heroku_magic.errors import ApiError, InvalidOptions
 from heroku_magic.ledger.answers import answered_run, find_answers
 from heroku_magic.ledger.cache_key import digest_of, full_key
@@ -47,11 +49,14 @@ def find_answer(
     began, kind = time.time(), kind_of(options)
     environment = cacheable_environment(parameters, options, settings, release)
     digests = {name: digest_of(value, kind) for name, value in parameters.items()} if environment else {}
-    key = full_key(key_base(task, options, environment), digests)
+    base = key_base(task, options, environment, hash_code(options)) if environment else ""
+    key = full_key(base, digests)
     answer = find_answers([key], options.max_age).get(key) if key else None
     if answer is None or (is_only_declared(options) and not answer.details.request.may_cache):
         return None
-    return answered_run(answer, began, is_kept=options.history)
+    request = msgspec.structs.replace(answer.details.request, folder=str(settings.worker or ""))
+    details = msgspec.structs.replace(answer.details, request=request)
+    return answered_run(answer._replace(details=details), began, is_kept=options.history)
 
 
 def cacheable_environment(

@@ -92,16 +92,28 @@ def kind_of(options: RunOptions) -> str:
     return "cell" if isinstance(options.code, str) else "function"
 
 
-def key_base(task: str | None, options: RunOptions, environment: str) -> str:
+def hash_code(options: RunOptions) -> str:
+    """Return the hash of a cell's or a command's text, or of a function with all that it uses; empty for a task."""
+    if callable(options.code):
+        if options.warm and not options.wants_cache:  # pickling it takes longer than a warm call
+            return ""
+        from heroku_magic.bundle.pickler import pickle_function
+
+        return sha256(pickle_function(options.code).data).hexdigest()
+    text = options.command if options.code is None else options.code
+    return "" if text is None else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key_base(task: str | None, options: RunOptions, environment: str, code_hash: str) -> str:
     """Return what all calls of a task or of some code have in common; empty if they cannot be cached."""
     kind = kind_of(options)
     keeps_out = options.cache is False or not options.isolate  # state of earlier calls may be in the result
     if not environment or kind == "command" or keeps_out or [*options.secrets]:
         return ""
-    if kind == "function" and options.warm and not options.wants_cache:  # its pickle takes longer than a warm call
+    if kind == "function" and not code_hash:
         return ""
-    code = _pickle_hash(options.code) if callable(options.code) else options.code
-    return base_key(kind, code or task or "", " ".join([environment, *options.packages]), takes_rows=options.rows)
+    environment = " ".join([environment, *options.packages])
+    return base_key(kind, code_hash or task or "", environment, takes_rows=options.rows)
 
 
 def is_large(value: Any) -> bool:
@@ -120,13 +132,6 @@ def _changed_options(options: RunOptions) -> dict[str, Any]:
     defaults = RunOptions()
     changed = {name: getattr(options, name) for name in RECORDED if getattr(options, name) != getattr(defaults, name)}
     return {name: [*value] if name in {"override", "packages"} else value for name, value in changed.items()}
-
-
-def _pickle_hash(function: Callable[..., Any]) -> str:
-    from heroku_magic.bundle.pickler import pickle_function
-
-    call = pickle_function(function)
-    return sha256(call.data).hexdigest()
 
 
 def _text(code: str | Callable[..., Any]) -> str:

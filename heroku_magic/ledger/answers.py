@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.database import UnreadableLedger
 from heroku_magic.ledger.entry import DamagedEntry, Details, Entry, Payload, pack
-from heroku_magic.ledger.history import database, details_of
+from heroku_magic.ledger.history import database, details_of, with_sweep
 from heroku_magic.ledger.recorded_run import recorded_run
 from heroku_magic.ledger.recorded_sweep import recorded_outcome
 from heroku_magic.ledger.recorder import recorder
@@ -68,11 +69,9 @@ def _find_answers(keys: Iterable[str], max_age: float | None) -> dict[str, Answe
 
 def request_of(answer: Answer) -> RunRequest | None:
     """Return the request behind an answer with its code, which for a sweep's runs is in the entry of the sweep."""
-    ledger = database() if answer.entry.sweep else None
-    if ledger is None:
-        return answer.details.request
-    entries = ledger.select("run = ? AND sweep = ''", (answer.entry.sweep,))
-    return details_of(entries[0]).request if entries else None
+    with suppress(InvalidOptions):
+        return details_of(with_sweep(answer.entry)).request
+    return None
 
 
 def answered_run(answer: Answer, began: float, *, is_kept: bool) -> Run:

@@ -6,7 +6,7 @@ import json
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heroku_magic.ledger.history import details_of, find, recorded_job
+from heroku_magic.ledger.history import details_of, find, recorded_job, with_sweep
 from heroku_magic.text.sanitize import clean, clean_line, short
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def compare(first: str | int, second: str | int) -> Comparison:
     one, other = (entry.run for entry in entries)
     details = details_of(entries[0]), details_of(entries[1])
     tables = _table(one), _table(other)
-    lines = [f"{one} → {other}", *_differences(entries, details), *_code(one, other, details)]
+    lines = [f"{one} → {other}", *_differences(entries, details), *_code(entries)]
     table, cells = _compare_tables(*tables)
     lines.append(f"table: {table}")
     return Comparison("\n".join(lines), cells)
@@ -62,9 +62,13 @@ def _changed_items(what: str, one: Mapping[str, Any], other: Mapping[str, Any]) 
         yield from _changed(f"{what} {clean_line(name)}", one.get(name, "(none)"), other.get(name, "(none)"))
 
 
-def _code(one: str, other: str, details: tuple[Details, Details]) -> list[str]:
-    first, second = (each.request.code.splitlines() for each in details)
-    return [clean(line) for line in unified_diff(first, second, one, other, lineterm="")]
+def _code(entries: tuple[Entry, Entry]) -> list[str]:
+    first, second = (details_of(with_sweep(entry)).request for entry in entries)
+    one, other = (entry.run for entry in entries)
+    lines = [*unified_diff(first.code.splitlines(), second.code.splitlines(), one, other, lineterm="")]
+    if not lines and first.code_hash != second.code_hash and first.code_hash and second.code_hash:
+        return ["code: the same text, but something that it uses differs"]
+    return [clean(line) for line in lines]
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -148,6 +148,19 @@ def details_of(entry: Entry) -> Details:
     return details
 
 
+def with_sweep(entry: Entry) -> Entry:
+    """Return the entry of the sweep that a run belongs to, which has the code; of any other run, the entry itself.
+
+    Raises InvalidOptions if the sweep was not written.
+    """
+    ledger = database() if entry.sweep else None
+    if ledger is None:
+        return entry
+    for sweep in ledger.select("run = ? AND sweep = ''", (entry.sweep,)):
+        return sweep
+    raise InvalidOptions(f"{entry.sweep}, the sweep of {entry.run}, is not in {ledger.path}.")
+
+
 def payload_of(entry: Entry) -> Payload | None:
     """Return the rows, log and files of an entry, or of the run that answered it; None if they are no longer kept."""
     ledger, source = database(), details_of(entry).source

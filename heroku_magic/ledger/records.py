@@ -133,7 +133,7 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
     lost: list[str] = []
     facts, request = outcome.facts, _masked_request(sweep.request, mask)
     details = Details(
-        request=msgspec.structs.replace(request, code="", bundle=""),
+        request=msgspec.structs.replace(request, code="", code_hash="", bundle=""),
         facts=mask.value(dict(facts)),
         host=sweep.host,
         release=facts.get("release"),
@@ -288,6 +288,7 @@ def _masked_request(request: RunRequest, mask: Mask) -> RunRequest:
     return msgspec.structs.replace(
         request,
         code=code,
+        code_hash="" if is_masked else request.code_hash,
         bundle=bundle,
         values=values,
         hashes={**request.hashes, **dict.fromkeys(masked, "")},

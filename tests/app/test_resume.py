@@ -148,7 +148,8 @@ def test_arguments_of_a_function_that_do_not_differ_reach_each_call_also_from_th
     broken.touch()
     fixed = {"factor": 3, "broken": str(broken), "offsets": (1, 1)}
     first = heroku.sweep(None, {"n": [1, 2]}, fixed, code=scale, save="scale.jsonl", chunk=2)
-    assert first.counts() == {"done": 1, "failed": 1} if first.wait(60) else False
+    assert first.exception(60) is not None
+    assert first.counts() == {"done": 1, "failed": 1}
     broken.unlink()
     assert heroku.resume("scale.jsonl").result(60)["value"].tolist() == [5, 8]
     with pytest.raises(InvalidParameters, match="n is given twice, once by --each"):

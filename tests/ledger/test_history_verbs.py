@@ -12,6 +12,7 @@ from workers import make_worker
 
 import heroku_magic
 from heroku_magic import InvalidOptions
+from heroku_magic.ledger import location
 
 TASKS = {
     "count": """
@@ -21,6 +22,13 @@ TASKS = {
         def count(n: int = 3, word: str = "x"):
             print("counting to", n)
             return [{"i": i, "word": word} for i in range(n)]
+        """,
+    "declares": """
+        from heroku_task import task
+
+        @task(cache=True)
+        def declares():
+            return {"n": 1}
         """,
     "secretive": """
         from heroku_task import Secret, task
@@ -154,6 +162,15 @@ def test_rerun_never_reads_the_cache_and_replaces_it(shell):
     assert hit.attrs["heroku"]["cached"] == again.attrs["heroku"]["run"] != first.attrs["heroku"]["run"]
 
 
+def test_rerun_does_not_read_the_cache_whatever_the_notebook_and_the_task_say(shell, monkeypatch):
+    _line(shell, "run declares")
+    _line(shell, "run declares --no-cache")
+    kept_out = heroku_magic.last.id
+    monkeypatch.setattr(location, "_cache", lambda: True)
+    assert "cached" in _line(shell, "run declares").attrs["heroku"]
+    assert "cached" not in _line(shell, f"rerun {kept_out}").attrs["heroku"]
+
+
 def test_an_input_comes_from_the_variable_of_its_name_only_if_it_is_the_same(shell):
     shell.run_cell("names = ['Ada', 'Grace']\ntags = {'a', 'b', (1, 2.5)}")
     shell.run_cell_magic("dyno", "-i names,tags --arg k=1", "[{'n': len(names), 'k': k}]")
@@ -211,6 +228,36 @@ def test_a_sweep_of_a_function_is_repeated_as_it_was_sent(shell):
     assert heroku_magic.history()["parameters"].tolist()[0] == {"factor": 10, "n": "2 values"}
 
 
+def test_a_run_of_a_sweep_is_repeated_and_compared_with_its_own_parameters(shell, capsys):
+    def double(n, factor=1):
+        return n * factor
+
+    heroku = heroku_magic.connect()
+    sweeps = [
+        heroku.sweep("count", {"n": [2, 1]}, {"word": "w"}, jobs=1),
+        heroku.sweep(None, {"k": [2, 1]}, {"word": "w"}, code="[{'k': k, 'word': word}]", jobs=1),
+        heroku.sweep(None, {"n": [2, 1]}, {"factor": 10}, code=double, jobs=1),
+    ]
+    assert [sweep.exception() for sweep in sweeps] == [None] * 3
+    last = [sweep.runs()["run"][1] for sweep in sweeps]
+    tables = [_line(shell, f"rerun {run} -q") for run in last]
+    assert tables[0].to_dict("records") == [{"i": 0, "word": "w"}]
+    assert tables[1].to_dict("records") == [{"k": 1, "word": "w"}]
+    assert tables[2]["value"].tolist() == [10]
+    assert _line(shell, f"rerun {last[1]} -q --arg k=7")["k"].tolist() == [7]
+    capsys.readouterr()
+    _line(shell, f"diff {last[1]} -1")
+    text = capsys.readouterr().out
+    assert "parameter k: 1 → 7" in text
+    assert "@@" not in text  # the code is the same
+    chunked = heroku.sweep(None, {"k": [1, 2]}, code="[{'k': k}]", chunk=2)
+    assert chunked.exception() is None
+    run = chunked.runs()["run"][0]
+    assert _error(shell, f"%heroku rerun {run}") == (
+        f"{run} ran several combinations of {chunked.id}: %heroku rerun {chunked.id} repeats them all."
+    )
+
+
 def test_a_sweep_whose_values_are_not_kept_is_not_repeated_with_others(shell, monkeypatch):
     def count(x):
         return len(str(x)) // 100
@@ -249,8 +296,12 @@ def test_diff_says_what_differs(shell, capsys):
     text = capsys.readouterr().out
     assert "parameter n: 2 → 3" in text
     assert "table: 2 rows × 2 columns → 3 rows × 2 columns" in text
+    shell.run_cell("import heroku_magic\nbase = 1\n@heroku_magic.function\ndef add(n):\n    return n + base")
+    shell.run_cell("first = add.remote(1); base = 2; second = add.remote(1)")
+    _line(shell, "diff -2 -1")
+    assert "\ncode: the same text, but something that it uses differs\n" in capsys.readouterr().out
     _line(shell, "diff -1 -1")
-    assert "table: equal, 3 rows × 2 columns" in capsys.readouterr().out
+    assert "table: equal, 1 rows × 1 columns" in capsys.readouterr().out
     assert "%heroku diff expects RUN RUN" in _error(shell, "%heroku diff -1")
 
 
