@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.accounts.secret_sources import find
-from heroku_magic.accounts.tokens import end_of
 from heroku_magic.api import dyno_sizes
 from heroku_magic.app.attachment import attached_spec, refuse_detached
 from heroku_magic.app.budget import within_budget
 from heroku_magic.app.bundler import Bundler
 from heroku_magic.app.packages import Target, resolve
+from heroku_magic.app.preflight import Preflight
 from heroku_magic.app.run_cache import environment_of
 from heroku_magic.app.run_request import describe_request, hash_code, key_base
 from heroku_magic.bundle.build import COMMAND
 from heroku_magic.bundle.packages import add_packages
 from heroku_magic.bundle.payload import all_chunks
-from heroku_magic.errors import ApiError, InputTooLarge, InvalidOptions, InvalidParameters, SettingsError
+from heroku_magic.errors import ApiError, InputTooLarge, InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import name_faults, to_env
 from heroku_magic.protocol.helper import helper_task, runs_helper_only
 from heroku_magic.protocol.spool import Spool
@@ -38,7 +36,6 @@ from heroku_magic.text.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from heroku_magic.api.client import HerokuClient
     from heroku_magic.app.catalog import Catalog
     from heroku_magic.app.connection import AppConnection
     from heroku_magic.bundle.build import Bundle
@@ -275,54 +272,6 @@ class Planner:
 
 def _is_recorded(options: RunOptions) -> bool:
     return options.history and not options.dry_run
-
-
-class Preflight:
-    """Checks once per connection whether the app's log can be read, and when the token expires."""
-
-    def __init__(self, client: HerokuClient, app: str) -> None:
-        self._client = client
-        self._app = app
-        self._is_checked = False
-        self._expires_at: float | None = None
-
-    def check(self, timeout: int) -> str | None:
-        """Return a warning if the token expires within `timeout` seconds.
-
-        Raises SettingsError for an app whose log cannot be read.
-        """
-        if not self._is_checked:
-            self._refuse_unreadable_log()
-            self._expires_at = self._expiry()
-            self._is_checked = True
-        if self._expires_at is None or time.time() + timeout < self._expires_at:
-            return None
-        at = datetime.fromtimestamp(self._expires_at).astimezone()
-        return (
-            f"Your token expires at {at:%H:%M on %Y-%m-%d}, before the time limit of this run. Until then the log and "
-            "Ctrl-C work; the dyno ends at its time limit. Get a new token with `heroku login`, or set a shorter "
-            "--timeout."
-        )
-
-    def _refuse_unreadable_log(self) -> None:
-        app = self._client.app(self._app)
-        if app.generation is not None and app.generation.name == "fir":
-            # https://devcenter.heroku.com/articles/generations
-            reason = "is of the Fir generation, whose log keeps no history to recover lost lines from"
-        elif app.space is not None and app.space.shield:
-            # https://devcenter.heroku.com/articles/private-space-logging
-            reason = "is in a Shield space, whose log cannot be read through the API"
-        else:
-            return
-        raise SettingsError(f"{app.name} {reason}. Use an app of the Cedar generation outside Shield spaces.")
-
-    def _expiry(self) -> float | None:
-        """When the token expires, in seconds since 1970; None: never, or unknown."""
-        try:
-            seconds = self._client.token_expires_in()
-        except ApiError:  # its scope is too narrow for the request, but login() remembers the tokens that it created
-            return end_of(self._client.base_url)
-        return None if seconds is None else time.time() + seconds
 
 
 def _typed_secrets(task: Task, parameters: Mapping[str, Any]) -> list[str]:

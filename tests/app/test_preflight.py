@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heroku_magic.api.client import HerokuClient
-from heroku_magic.app.planner import Preflight
+from heroku_magic.app.preflight import Preflight
 from heroku_magic.errors import SettingsError
 from heroku_magic.text.secret import Secret
 
