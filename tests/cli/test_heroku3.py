@@ -138,6 +138,7 @@ def test_a_formation_is_scaled(platform, app):
     assert [each.quantity for each in app.batch_scale_formation_processes({"clock": 0})] == [0]
     wait_until(lambda: "clock.1" not in platform.dynos("library"))
     assert app.scale_formation_process("clock", 0).quantity == 0
+    assert app.resize_formation_process("clock", "standard-1x").size == "Standard-1X"
     assert [each.size for each in app.batch_resize_formation_processes({"clock": "basic"})] == ["Basic"]
 
 
