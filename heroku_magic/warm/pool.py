@@ -63,6 +63,11 @@ class WarmPool(Executor):
     usage
         Counts the calls.
 
+    Attributes
+    ----------
+    check_dyno
+        Raises an error, with which calls fail, for a dyno that must not have them.
+
     Examples
     --------
     >>> from heroku_magic import connect
@@ -73,14 +78,7 @@ class WarmPool(Executor):
     """
 
     def __init__(
-        self,
-        client: HerokuClient,
-        dynos: WarmDynos,
-        planner: CallPlanner,
-        *,
-        jobs: int,
-        idle: float,
-        usage: PoolUsage,
+        self, client: HerokuClient, dynos: WarmDynos, planner: CallPlanner, *, jobs: int, idle: float, usage: PoolUsage
     ) -> None:
         self.usage = usage
         self._client, self._dynos, self._planner = client, dynos, planner
@@ -93,6 +91,7 @@ class WarmPool(Executor):
         self._booting = 0
         self._is_closed = self._is_live = False
         self._wake = threading.Event()
+        self.check_dyno: Callable[[WarmDyno], object] = lambda _: None
         self._live_notifying = keeps_notifications(self._live)
 
     # -- as an executor ---------------------------------------------------------------------------
@@ -270,7 +269,7 @@ class WarmPool(Executor):
         if lane is None:
             return None
         with self._changed:
-            return lane, *self._waiting.popleft()
+            return (lane, *self._waiting.popleft()) if self._waiting else None
 
     def _new_lane(self, spec: RunSpec) -> Lane | None:
         """Return a dyno that was idle, or start the boot of one, up to `jobs`."""
@@ -286,7 +285,14 @@ class WarmPool(Executor):
         start_thread(keeps_notifications(partial(self._boot, spec)), "heroku-pool-boot", self._boot_failed)
         return None
 
-    def _open(self, dyno: WarmDyno) -> Lane:
+    def _open(self, dyno: WarmDyno) -> Lane | None:
+        """Let calls have a dyno, unless it is not fit for them: then they fail."""
+        try:
+            self.check_dyno(dyno)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the calls fail with it
+            self._give_up(error)
+            (dyno.cancel if dyno.owner is self else dyno.release)()
+            return None
         with self._changed:
             self._lanes.append(Lane(dyno))
             return self._lanes[-1]

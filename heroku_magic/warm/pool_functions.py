@@ -46,20 +46,3 @@ def run_batch() -> Callable[[Callable[[], Any]], Any]:
         return batch()
 
     return call
-
-
-def versions_of(packages: Iterable[str]) -> Callable[[], dict[str, str]]:
-    """Return a function that gives the version of each package that is installed."""
-
-    def versions() -> dict[str, str]:
-        from importlib import metadata
-
-        found = {}
-        for name in packages:
-            try:
-                found[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:  # noqa: PERF203 - there are four
-                continue
-        return found
-
-    return versions

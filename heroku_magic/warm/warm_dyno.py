@@ -86,6 +86,7 @@ class WarmDyno:
         self._info: Dyno | None = None
         self._calls: dict[int, WarmCall] = {}  # in flight, in the order in which the dyno runs them
         self._hello, self._ended = threading.Event(), threading.Event()
+        self.versions: dict[str, str] = {}  # of Python and some packages, by name
         self._heard_at = time.monotonic()
 
     # -- the dyno ---------------------------------------------------------------------------------
@@ -134,11 +135,11 @@ class WarmDyno:
     def _connect(self, url: Secret) -> None:
         self._connection, rest = connect(url, self._context, self._is_up)
         self._uplink.open(self._connection, memory_bytes(self.info.size))
-        self._send("modules", server_modules())
+        self._uplink.send("modules", server_modules())
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(INSTALL_TIMEOUT if self.spec.packages else HELLO_TIMEOUT) or self._ended.is_set():
             raise AttachFailed("The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`.")
-        self._send("ping", {"at": time.monotonic()})
+        self._uplink.send("ping", {"at": time.monotonic()})
         start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
 
     def _is_up(self) -> bool:
@@ -269,7 +270,7 @@ class WarmDyno:
             self._calls[call.number] = call
             if values is not None:
                 if not self._uplink.send_values(call.number, values, on_sent):
-                    self._send("stop", {"call": call.number})
+                    self._uplink.send("stop", {"call": call.number})
                     return
                 message.update(checksum=self._uplink.checksum, shared=values.shared)
             code = message["env"].get("RUN_CODE")
@@ -277,12 +278,12 @@ class WarmDyno:
                 del message["env"]["RUN_CODE"]
                 message["same_code"] = True
             self._code = code or self._code
-            self._send("call", message)
+            self._uplink.send("call", message)
 
     def stop_call(self, number: int, *, if_waiting: bool = False) -> None:
         """Request the end of a call, or only that it does not begin."""
         with suppress(OSError):
-            self._send("recall" if if_waiting else "stop", {"call": number})
+            self._uplink.send("recall" if if_waiting else "stop", {"call": number})
 
     def release(self) -> None:
         """Let the next call have the dyno."""
@@ -291,13 +292,10 @@ class WarmDyno:
 
     # -- the connection ---------------------------------------------------------------------------
 
-    def _send(self, kind: str, message: dict[str, Any]) -> None:
-        self._uplink.send(kind, message)
-
     def _ping(self) -> None:
         try:
             while not self._ended.wait(PING_INTERVAL) and time.monotonic() - self._heard_at < SILENCE:
-                self._send("ping", {"at": time.monotonic()})
+                self._uplink.send("ping", {"at": time.monotonic()})
         except OSError:
             pass  # the connection is broken
         self._end()
@@ -338,6 +336,7 @@ class WarmDyno:
         """Act on a record of the server; its call gets the lines that a dyno's log would have."""
         call = self._calls.get(message["call"]) if "call" in message else self._running_call()
         if kind == "task":
+            self.versions = message["versions"]
             self._hello.set()
         elif kind == "ack":
             self._uplink.window.acknowledge(message["bytes"])

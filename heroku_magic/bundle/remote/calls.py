@@ -37,6 +37,7 @@ READ_BYTES = 1 << 18
 REHEARSAL_SECONDS = 0.005  # without a call, after which there is time for one
 POLL_SECONDS = 0.05  # between two looks at a child that has closed its socket, but may run
 MOST_FILES = 40  # of a call: its four pipes, its own values, and the values that it shares
+_PROCESS_POOLS = ("concurrent.futures.process", "joblib.externals.loky.process_executor", "loky.process_executor")
 _NEEDS_PANDAS = "heroku_columns"  # it imports pandas, which most tasks do not need
 
 
@@ -269,6 +270,7 @@ class Parent:
             else:
                 status = eval(self._program[2], self._program[1])  # noqa: S307 - the notebook has signed it
             if not self._keeps_state and not is_rehearsal:
+                _end_process_pools()
                 atexit._run_exitfuncs()
             names = {name.partition(".")[0] for name in set(sys.modules) - known}
         finally:
@@ -317,6 +319,13 @@ def _mute() -> None:
     for standard in (0, 1, 2):
         os.dup2(devnull, standard)
     os.close(devnull)
+
+
+def _end_process_pools() -> None:
+    """Let pools of processes end, as Python does at its exit: its functions for that wait for their processes."""
+    for name in _PROCESS_POOLS:
+        if name in sys.modules:
+            sys.modules[name]._python_exit()
 
 
 def _is_installed(name: str) -> bool:
