@@ -9,6 +9,7 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
+from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
 from heroku_magic.app_files.recipe import Recipe
@@ -29,9 +30,9 @@ def hash_folder(folder: Path, most: int | None = None) -> str:
     paths = [*islice(_paths(folder), None if most is None else most + 1)]
     if most is not None and len(paths) > most:
         return ""
-    total = sha256(_config_stamp(folder).encode())
+    total, above = sha256(_config_stamp(folder).encode()), (Path(os.path.realpath(folder)),)
     for path in sorted(paths):
-        for name, digest in _entries(folder / path, path, (Path(os.path.realpath(folder)),)):
+        for name, digest in _entries(folder / path, path, above):
             total.update(f"{name}\0{digest}\0".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
@@ -63,8 +64,12 @@ def _config_stamp(folder: Path) -> str:
 
 def _entries(file: Path, name: str, above: tuple[Path, ...]) -> list[tuple[str, str]]:
     """Return a file with its hash, or the files of a folder that is linked to. above: folders that have the file."""
-    if not file.is_dir():
-        return [(name, _hash_file(file))]
+    try:
+        stat = file.stat()
+    except OSError:
+        return [(name, "")]
+    if not S_ISDIR(stat.st_mode):
+        return [(name, _hash_file(file, stat))]
     real = Path(os.path.realpath(file))
     if any(real.is_relative_to(one) or one.is_relative_to(real) for one in above):
         return [(name, f"link {os.readlink(file)}")]  # noqa: PTH115 - the text itself
@@ -72,16 +77,14 @@ def _entries(file: Path, name: str, above: tuple[Path, ...]) -> list[tuple[str, 
     return [entry for one, its_name in below for entry in _entries(one, its_name, (*above, real))]
 
 
-def _hash_file(file: Path) -> str:
+def _hash_file(file: Path, stat: os.stat_result) -> str:
     """Return the hash of a file's content, read only if it may have changed since the last time."""
-    with suppress(OSError):
-        stat = file.stat()
-        stamp = (stat.st_ino, stat.st_dev, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode & 0o111)
-        path = str(file)
-        if (known := _known.get(path)) and known[0] == stamp:
-            return known[1]
-        with file.open("rb") as content:
-            digest = sha256(content.read() + bytes([stat.st_mode & 0o111 != 0])).hexdigest()
+    stamp = (stat.st_ino, stat.st_dev, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode & 0o111)
+    path = str(file)
+    if (known := _known.get(path)) and known[0] == stamp:
+        return known[1]
+    with suppress(OSError), file.open("rb") as content:
+        digest = sha256(content.read() + bytes([stat.st_mode & 0o111 != 0])).hexdigest()
         if time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED:
             _known[path] = (stamp, digest)
         return digest
