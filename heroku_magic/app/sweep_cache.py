@@ -19,7 +19,6 @@ from heroku_magic.ledger.location import caches_declared
 from heroku_magic.ledger.recorded_sweep import ended_plan
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.sweep import Sweep
-from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -46,7 +45,8 @@ def answered_outcomes(plan: Plan, options: RunOptions) -> list[Outcome]:
     for place, key in enumerate(_keys(request.base, request.kind, request.hashes, combinations_)):
         by_key.setdefault(key, []).append(place)
     answers = find_answers(by_key, options.max_age)
-    return _outcomes([(answer, place) for key, answer in answers.items() for place in by_key[key]], plan)
+    found = [(answer, place) for key, answer in answers.items() for place in by_key[key]]
+    return [answered_outcome(answer, place, plan[place]) for answer, place in found]
 
 
 def find_sweep(  # noqa: PLR0917
@@ -73,7 +73,7 @@ def find_sweep(  # noqa: PLR0917
         if request is not None:
             request = describe_request_again(request, parameters, options, settings)
             plan = ended_plan(_spec(answers[0], request, options, settings), grid, places)
-            known = _outcomes([(answer, place) for place, answer in enumerate(answers)], plan)
+            known = [answered_outcome(answer, place, plan[place]) for place, answer in enumerate(answers)]
             client = client or HerokuClient(answers[0].details.host, Secret(""))
             return Sweep(client, plan, sweep_options, id=f"hs-{token_hex(4)}", known=known)
     return None
@@ -124,14 +124,6 @@ def _keys(base: str, kind: str, fixed: Mapping[str, str], combinations: Iterable
     """Yield the key of each combination. fixed: the hashes of the parameters that do not differ."""
     for one in combinations:
         yield full_key(base, {**fixed, **{name: digest_of(value, kind) for name, value in one.items()}})
-
-
-def _outcomes(answered: Sequence[tuple[Answer, int]], plan: Plan) -> list[Outcome]:
-    if answered:
-        seconds = sum(answer.entry.seconds or 0.0 for answer, _ in answered)
-        dollars = sum(answer.entry.dollars or 0.0 for answer, _ in answered)
-        notify(f"cached {len(answered):,} of {len(plan):,} runs · saved {seconds:.1f} s, ${dollars:.4g}")
-    return [answered_outcome(answer, place, plan[place]) for answer, place in answered]
 
 
 def _spec(answer: Answer, request: RunRequest, options: RunOptions, settings: Settings) -> RunSpec:

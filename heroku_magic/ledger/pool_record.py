@@ -29,6 +29,7 @@ def pool_record(report: PoolReport, mask: Mask) -> tuple[Entry, Payload]:
         started=report.started_at,
         seconds=report.seconds,
         dollars=report.dollars,
+        exit_status=1 if failed else 0,  # as each of its calls has one
         state="failed" if failed else "done",
         rows=len(rows),
         error=masked_text(f"{failed:,} of {calls:,} calls failed. The first one: {report.error}", mask)

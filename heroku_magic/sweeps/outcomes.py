@@ -233,3 +233,12 @@ def _last_lines(run: Run) -> list[str]:
     printed = [line.message[:LOG_LINE_LENGTH] for line in [*run.latest_lines] if line.source == "app"]
     begins = next((at for at, text in enumerate(printed) if text.startswith("Traceback (most recent call last)")), None)
     return printed[:begins][-LOG_LINES:]
+
+
+def describe_answers(known: Iterable[Outcome], count: int) -> list[str]:
+    """Return how many of a sweep's runs were answered by earlier ones, as a note; nothing if none was."""
+    answered = [outcome for outcome in known if outcome.source is not None]
+    seconds = sum(outcome.seconds or 0.0 for outcome in answered)
+    dollars = sum(outcome.facts.get("dollars") or 0.0 for outcome in answered)
+    note = f"cached {len(answered):,} of {count:,} run{'s' * (count != 1)} · saved {seconds:.1f} s, ${dollars:.4g}"
+    return [note] if answered else []

@@ -16,7 +16,7 @@ from heroku_magic.sweeps.cost import DynoSpan, extra_spans
 from heroku_magic.sweeps.failures import Failures, describe_failures, first_line
 from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.measure import Measurer
-from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states
+from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states, describe_answers
 from heroku_magic.sweeps.result_table import column_value, grid_frame
 from heroku_magic.sweeps.scheduler import Scheduler
 from heroku_magic.sweeps.snapshot import SweepSnapshot, portable
@@ -98,7 +98,7 @@ class Sweep(TableFuture[SweepFailed]):
         self.plan = plan
         self.options = options
         self.journal = journal
-        self.notes: list[str] = []
+        self.notes = describe_answers(known, len(plan))
         self.started_at: float | None = None
         self.seconds: float | None = None
         self._state = SweepState(len(plan), known)

@@ -22,7 +22,6 @@ from heroku_magic.ledger.folder_hash import hash_folder
 from heroku_magic.ledger.history import details_of, find
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.protocol.values import RawText
-from heroku_magic.text.notifier import notifications_to
 
 TASKS = {
     "count": """
@@ -266,11 +265,11 @@ def test_a_task_can_keep_its_runs_out_of_the_history(heroku, ledger_folder):
 
 def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
     small = heroku.sweep("count", {"n": [1, 2]}, {"word": "w"}, cache=True).result()
-    said = []
-    with notifications_to(said.append):
-        grown = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, cache=True)
-    assert [text.partition(" · saved ")[0] for text in said] == ["cached 2 of 3 runs"]
+    grown = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, cache=True)
     table = grown.result()
+    assert [text.partition(" · saved ")[0] for text in grown.notes] == ["cached 2 of 3 runs"]
+    assert heroku_magic.get_run(grown.id).notes == grown.notes
+    assert bundle(heroku_magic.get_run(grown.id))["text/plain"].endswith(grown.notes[0])
     pd.testing.assert_frame_equal(table[table["n"] < 3].reset_index(drop=True), small)
     assert [outcome.source is not None for outcome in sorted(grown.known(), key=lambda one: one.place)] == [
         True,
