@@ -250,3 +250,22 @@ def test_the_body_of_an_app_setup_is_checked(heroku):
     for wrong in ({**url, "overrides": {"env": env}} for env in ({"A=B": "1"}, {"HEROKU_A": "1"}, {"A": None})):
         heroku.ask("POST", "/app-setups", 422, json=wrong)
     heroku.ask("GET", "/app-setups/nothing", 404)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("organization", "a-team", "teams"),
+        ("locked", True, "teams"),
+        ("space", "a-space", "spaces"),
+        ("internal_routing", True, "spaces"),
+    ],
+)
+def test_an_app_of_a_team_or_space_is_not_set_up(heroku, name, value, what):
+    source = {"source_blob": {"url": "http://127.0.0.1:9/app.tgz"}}
+    refused = heroku.ask("POST", "/app-setups", 422, json={**source, "app": {name: value}}).json()
+    assert refused["message"] == f"The embedded Heroku does not do {what}."
+    made = heroku.ask(
+        "POST", "/app-setups", 202, json={**source, "app": {name: None, "internal_routing": False}}
+    ).json()
+    heroku.ask("DELETE", f"/apps/{made['app']['name']}")

@@ -218,11 +218,18 @@ def authorization_change(body: dict[str, Any]) -> str | None:
     return string(body, "description")
 
 
+# The parameters of an app of a team, and what they need. Heroku's MCP server always sends the first.
+_OF_TEAMS = {"internal_routing": "spaces", "locked": "teams", "organization": "teams", "space": "spaces"}
+
+
 def app_setup(body: dict[str, Any]) -> AppSetupRequest:
     """Return the parameters of an app setup."""
     only(body, "app", "overrides", "source_blob")
     app, overrides, source = (_object(body, name) for name in ("app", "overrides", "source_blob"))
-    only(app, "locked", "name", "organization", "personal", "region", "space", "stack")
+    only(app, "personal", "name", "region", "stack", *_OF_TEAMS)
+    for name, what in _OF_TEAMS.items():
+        if app.get(name):
+            raise not_done(what)
     only(overrides, "buildpacks", "env")
     settings = {name: value for name, value in app.items() if name in {"name", "region", "stack"}}
     env = config_changes(_object(overrides, "env"))
