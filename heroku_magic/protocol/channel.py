@@ -85,8 +85,9 @@ class ChannelReader:
 
     def is_own(self, line: str) -> bool:
         """Return whether a line is one of the server, which sends the first one."""
-        self._nonce = self._nonce or line[5:13]
-        return line.startswith(f"@hm1 {self._nonce} ")
+        if not self._nonce and line.startswith("@hm1 "):
+            self._nonce = line[5:13]
+        return bool(self._nonce) and line.startswith(f"@hm1 {self._nonce} ")
 
     def read(self, line: str) -> tuple[str, dict[str, Any]] | None:
         """Return the kind and the content of the record that a line completes, if any. Raises BrokenChannel."""

@@ -106,7 +106,7 @@ def describe_failure(
         source, module = _source_lines(failure.frames), failure.missing
         source = "\n".join(filter(None, [source, *causes(failure.traceback)]))
     else:
-        headline = ending
+        headline = _installer_message(log) or ending
     if module is None:
         module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
     outcome = "" if headline == ending else ending
@@ -117,6 +117,12 @@ def describe_failure(
     if module and requirements:
         lines.append(f"\n{missing_package.cell(module, requirements)}")
     return "\n".join(filter(None, lines))
+
+
+def _installer_message(log: Sequence[str]) -> str:
+    """Return what `bundle/remote/packages.py` says about packages that it cannot install, which ends the dyno."""
+    begins = [at for at, line in enumerate(log) if line.startswith("The dyno cannot install ")]
+    return clean("\n".join(log[begins[-1] :])[:_LONGEST]) if begins else ""
 
 
 def _outcome(status: int | None, reason: str) -> str:

@@ -26,6 +26,7 @@ from heroku_magic.runs.dyno_guard import DynoGuard
 from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.runs.spec import OF_EACH_DYNO
 from heroku_magic.text.notifier import notify
+from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import Secret
 from heroku_magic.warm import restart_note
 from heroku_magic.warm.rendezvous import connect
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 PING_INTERVAL = 15.0  # seconds; the dyno ends after 60 without a sign of the notebook
 SILENCE = 60.0  # seconds without a sign of the dyno after which its connection counts as broken
 HELLO_TIMEOUT = 30.0  # seconds from the connection to the first record, which a boot of Python precedes
+NO_ANSWER = "The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`."
 INSTALL_TIMEOUT = 600.0  # seconds instead, if packages are installed before
 
 
@@ -72,13 +74,13 @@ class WarmDyno:
         self.spec, self.owner = spec, owner
         self.key = RunKey.new()
         self.id, self.app, self.is_detached = self.key.run, spec.app_name, False
-        self.calls, self.round_trip = 0, 0.0
+        self.calls, self.round_trip, self.is_busy = 0, 0.0, False
         self.dyno: str | None = None
         self.started_at = self.used_at = time.monotonic()
-        self.is_busy = False
         self._client, self._context, self._idle, self._on_change = client, context, idle, on_change
         self._guard = DynoGuard(client, spec, self.key.run, notify)
         self._uplink, self._reader = Uplink(self.key, flow or FlowControl()), ChannelReader(self.key)
+        self._early_lines: deque[LogLine] = deque(maxlen=4)  # printed before the first call
         self._calling = threading.RLock()  # held for a call with its values
         self.latest_seconds: deque[float] = deque(maxlen=4)  # of the latest calls of pools
         self._code = ""  # the program of the latest call
@@ -138,7 +140,7 @@ class WarmDyno:
         self._uplink.send("modules", server_modules())
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(INSTALL_TIMEOUT if self.spec.packages else HELLO_TIMEOUT) or self._ended.is_set():
-            raise AttachFailed("The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`.")
+            raise AttachFailed("".join(f"{clean_line(one.message)}\n" for one in self._early_lines) or NO_ANSWER)
         self._uplink.send("ping", {"at": time.monotonic()})
         start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
 
@@ -317,12 +319,12 @@ class WarmDyno:
             self._end()
             self._close()
 
-    def _take(self, lines: list[str]) -> None:
+    def _take(self, received: list[str]) -> None:
         now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
-        for line in lines:
+        for line in received:
             if not self._reader.is_own(line):
-                if (call := self._running_call()) is not None:
-                    call.lines.append(self._line(now, "app", line))
+                lines = call.lines if (call := self._running_call()) else self._early_lines
+                lines.append(self._line(now, "app", line))
             elif (record := self._reader.read(line)) is not None:
                 self._act(now, *record)
         if (call := self._running_call()) is not None and call.on_done is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import zipfile
 
@@ -13,6 +14,7 @@ import heroku_magic
 from heroku_magic import InvalidOptions, TaskFailed
 from heroku_magic.app import packages
 from heroku_magic.app.packages import Target, resolve, split
+from heroku_magic.errors import AttachFailed
 from heroku_magic.text.notifier import notifications_to
 
 HERE = Target(sys.version_info[:2], is_here=True)
@@ -143,6 +145,7 @@ def test_packages_are_installed_once_and_leave_no_trace_in_the_environment(herok
 
 
 def test_each_set_of_packages_has_warm_dynos_of_its_own(heroku):
+    shutil.rmtree(heroku.settings.worker / ".heroku" / "packages")  # so that a warm dyno installs, too
     code = "import os, tinypack\n[{'v': tinypack.VERSION, 'pid': os.getppid()}]"
     calls = [heroku.run(code=code, warm=True, packages=[one]) for one in ("tinypack", "tinypack<2", "tinypack")]
     assert [call["v"][0] for call in calls] == ["2.5", "1.0", "2.5"]
@@ -152,13 +155,15 @@ def test_each_set_of_packages_has_warm_dynos_of_its_own(heroku):
     heroku.warm(0)
 
 
-def test_packages_that_cannot_be_installed_end_the_run_with_the_words_of_the_installer(heroku, index, monkeypatch):
-    monkeypatch.setattr(packages, "_resolve", lambda wanted, target: ("gonepack==1.0",))
-    run = heroku.submit(code="1", packages=["gonepack"])
-    error = run.exception()
-    assert isinstance(error, TaskFailed)
-    assert "gonepack==1.0 cannot be installed:" in run.logs()
-    assert "No matching distribution found for gonepack==1.0" in f"{error}{run.logs()}"
+@pytest.mark.parametrize("warm", [False, True])
+def test_packages_that_cannot_be_installed_end_the_run_with_the_words_of_the_installer(heroku, monkeypatch, warm):
+    monkeypatch.setattr(packages, "_resolve", lambda *_: ("gonepack==1.0",))
+    run = heroku.submit(code="1", packages=["gonepack"], warm=warm)
+    text = str(run.exception())
+    assert text.startswith("The dyno cannot install gonepack==1.0:\n"), text
+    assert "No matching distribution found for gonepack==1.0" in text
+    assert isinstance(run.exception(), AttachFailed if warm else TaskFailed)
+    assert heroku.dynos() == []
 
 
 def test_a_command_and_a_task_in_another_language_have_no_packages(heroku):

@@ -75,7 +75,7 @@ def _install(packages: list[str], env: dict[str, str], target: Path) -> None:
             print(f"installed {count} in {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
             return
         last = [line for line in done.stdout.splitlines() if line.strip()][-_LAST_LINES:]
-    sys.exit("\n".join([f"{', '.join(packages)} cannot be installed:", *last]))
+    sys.exit("\n".join([f"The dyno cannot install {', '.join(packages)}:", *last]))
 
 
 def _installers(target: Path) -> Iterator[list[str]]:
