@@ -76,7 +76,7 @@ class WarmDyno:
         self.id, self.app, self.is_detached = self.key.run, spec.app_name, False
         self.calls, self.round_trip, self.is_busy = 0, 0.0, False
         self.dyno: str | None = None
-        self.started_at = self.used_at = time.monotonic()
+        self.started_at = self.used_at = self._heard_at = time.monotonic()
         self._client, self._context, self._idle, self._on_change = client, context, idle, on_change
         self._guard = DynoGuard(client, spec, self.key.run, notify)
         self._uplink, self._reader = Uplink(self.key, flow or FlowControl()), ChannelReader(self.key)
@@ -89,7 +89,6 @@ class WarmDyno:
         self._calls: dict[int, WarmCall] = {}  # in flight, in the order in which the dyno runs them
         self._hello, self._ended = threading.Event(), threading.Event()
         self.versions: dict[str, str] = {}  # of Python and some packages, by name
-        self._heard_at = time.monotonic()
 
     # -- the dyno ---------------------------------------------------------------------------------
 
