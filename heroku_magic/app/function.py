@@ -112,7 +112,13 @@ class Function(Generic[P, T]):
         if not self._is_quiet:
             watch(job, is_warm=bool(self._options.get("warm")))
 
-    def map(self, *iterables: Iterable[Any], jobs: int | None = None, chunk: int | Literal["auto"] = 1) -> list[T]:
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        jobs: int | None = None,
+        chunk: int | Literal["auto"] = 1,
+        warm: bool | None = None,
+    ) -> list[T]:
         """Run the function for each item, like the built-in `map`, and return the values in order.
 
         Parameters
@@ -123,6 +129,8 @@ class Function(Generic[P, T]):
             Most dynos at the same time; None: as many as the app allows.
         chunk
             Items that share a dyno, one after another; `"auto"` adapts this to the measured times.
+        warm
+            Whether warm dynos run the calls; None: as the decorator says.
 
         Raises
         ------
@@ -132,9 +140,10 @@ class Function(Generic[P, T]):
         rows = [bound(self.__wrapped__, row, {}) for row in zip(*iterables, strict=False)]
         if not rows:
             return []
+        options = self._options if warm is None else {**self._options, "warm": warm}
         sweep = run_to_end(
             lambda: self._caller().sweep(
-                None, {"arguments": rows}, code=self.__wrapped__, jobs=jobs, chunk=chunk, **self._options
+                None, {"arguments": rows}, code=self.__wrapped__, jobs=jobs, chunk=chunk, **options
             ),
             self._watch,
         )

@@ -218,14 +218,16 @@ class RunVerbs(VerbGroup):
         if not dynos:
             notify("No dyno is warm. The first cell with --warm boots one; %heroku warm N boots N.")
             return None
-        return table(
-            "dyno state size release calls seconds dollars",
-            [
-                (one.dyno, one.state, one.info.size, one.info.release.version, one.calls, one.seconds, one.dollars)
-                for one in dynos
-            ],
-            title="warm dynos",
-        )
+        has_packages = any(one.spec.packages for one in dynos)
+        rows = [
+            (
+                *(one.dyno, one.state, one.info.size, one.info.release.version, one.calls, one.seconds, one.dollars),
+                *[", ".join(one.spec.packages)] * has_packages,
+            )
+            for one in dynos
+        ]
+        columns = "dyno state size release calls seconds dollars" + " packages" * has_packages
+        return table(columns, rows, title="warm dynos")
 
     def _stop(self, line: ParsedLine) -> None:
         from heroku_magic.magics.app_search import find_dyno

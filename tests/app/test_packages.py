@@ -131,7 +131,9 @@ def test_a_cell_a_function_a_task_and_a_sweep_get_their_packages(heroku):
         return n, tinypack.VERSION, child.stdout.strip()
 
     assert version.remote(1) == (1, "2.5", "2.5")
-    assert version.map([1, 2]) == [(1, "2.5", "2.5"), (2, "2.5", "2.5")]
+    assert version.map([1, 2], jobs=1, warm=True) == [(1, "2.5", "2.5"), (2, "2.5", "2.5")]
+    assert [dyno.calls for dyno in heroku.warm()] == [2]
+    heroku.warm(0)
 
 
 def test_packages_are_installed_once_and_leave_no_trace_in_the_environment(heroku):
@@ -144,12 +146,15 @@ def test_packages_are_installed_once_and_leave_no_trace_in_the_environment(herok
     assert "install" not in second.logs()
 
 
-def test_each_set_of_packages_has_warm_dynos_of_its_own(heroku):
+def test_each_set_of_packages_has_warm_dynos_of_its_own(heroku, start_shell):
     shutil.rmtree(heroku.settings.worker / ".heroku" / "packages")  # so that a warm dyno installs, too
     code = "import os, tinypack\n[{'v': tinypack.VERSION, 'pid': os.getppid()}]"
     calls = [heroku.run(code=code, warm=True, packages=[one]) for one in ("tinypack", "tinypack<2", "tinypack")]
     assert [call["v"][0] for call in calls] == ["2.5", "1.0", "2.5"]
     assert calls[0]["pid"][0] == calls[2]["pid"][0] != calls[1]["pid"][0]
+    shell = start_shell(heroku.settings.worker)
+    shell.run_cell("listed = %heroku warm")
+    assert sorted(shell.user_ns["listed"]["packages"]) == ["smallpack==3.1, tinypack==2.5", "tinypack==1.0"]
     with pytest.raises(TaskFailed, match="No module named 'tinypack'"):
         heroku.run(code=code, warm=True)
     heroku.warm(0)
