@@ -97,9 +97,10 @@ def hash_code(options: RunOptions) -> str:
     if callable(options.code):
         if options.warm and not options.wants_cache:  # pickling it takes longer than a warm call
             return ""
+        from heroku_magic.bundle.pickle_hash import stable_hash
         from heroku_magic.bundle.pickler import pickle_function
 
-        return sha256(pickle_function(options.code).data).hexdigest()
+        return stable_hash(pickle_function(options.code).data)
     text = options.command if options.code is None else options.code
     return "" if text is None else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
