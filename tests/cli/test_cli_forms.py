@@ -288,6 +288,13 @@ def test_a_form_works_or_says_what_is_not_there(said, status, text):
     assert text in output if text else output.strip() == ""
 
 
+@pytest.mark.cli("ps:exec")
+def test_heroku_exec_is_refused_after_its_question(heroku):
+    said = heroku("ps:exec", "-a", "idle", status=IS_REFUSED, stdin="y\n")
+    assert "Do you want to continue?" in said.stdout
+    assert "The embedded Heroku does not do Heroku Exec." in said.complaint
+
+
 def test_fourteen_of_fifteen_forms_are_in_the_table():
     assert len(FORMS) >= 150
     assert 15 * len(LEFT_OUT) <= len(FORMS) + len(LEFT_OUT)
