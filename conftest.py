@@ -6,7 +6,7 @@ import os
 import re
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sybil import Sybil
@@ -28,6 +28,17 @@ CONNECTS = re.compile(r"^\s*(>>>|\.\.\.) .*\bconnect\(", re.MULTILINE)
 def pytest_configure() -> None:
     """Keep no history of tests: only those of the ledger choose a folder for it."""
     location.start_folder = lambda: None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let one process run all tests with a browser: several browsers at once starve one another on two cores."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="module")
