@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.function import Function, bound, returned, value
-from heroku_magic.app.planner import python_task
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.protocol.helper import helper_task
+from heroku_magic.runs.request import RunRequest
 from heroku_magic.sweeps.executor import DynoExecutor
+from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,8 +47,9 @@ class PoolPlanner:
         """Return a function that turns the arguments of a call into its run."""
         task: Task | None = getattr(fn, "heroku_task", None)
         if task is not None:
+            request = RunRequest(is_kept=task.keeps_history)
             return lambda args, kwargs: self._hide(
-                self._planner.plan(task.name, task.bind(args, kwargs), self._options)
+                replace(self._planner.plan_call(task.name, task.bind(args, kwargs), self._options), request=request)
             )
         fn = fn.__wrapped__ if isinstance(fn, Function) else fn
         options = replace(self._options, code=fn, rows=True)
@@ -66,7 +69,11 @@ class PoolPlanner:
     def task(self, pool: Executor, name: str | None) -> Callable[..., Any]:
         """Return a task as a function that a pool can run."""
         task = self._catalog.task(name, any_type=self._options.any_type)
-        python_task(task, "A warm dyno")
+        if helper_task(task.command) is None:
+            raise InvalidOptions(
+                f"{task.name} runs `{clean_line(task.command[:80])}`. A pool runs only Python tasks whose command is "
+                "`python -m heroku_task NAME`."
+            )
 
         def called(*args: Any, **kwargs: Any) -> Any:
             return pool.submit(called, *args, **kwargs).result()

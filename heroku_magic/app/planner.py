@@ -63,8 +63,11 @@ class Planner:
 
         Raises InvalidOptions, SettingsError, or InvalidParameters listing every problem.
         """
-        spec = check_before_prompts(options, lambda: self._plan(task, parameters, options))
-        return self.with_request(spec, task, parameters, options)
+        return self.with_request(self.plan_call(task, parameters, options), task, parameters, options)
+
+    def plan_call(self, task: str | None, parameters: Mapping[str, Any], options: RunOptions) -> RunSpec:
+        """Return the spec of a run that gets no entry of its own in the ledger. Raises as `plan` does."""
+        return check_before_prompts(options, lambda: self._plan(task, parameters, options))
 
     def with_request(
         self, spec: RunSpec, task: str | None, parameters: Mapping[str, Any], options: RunOptions

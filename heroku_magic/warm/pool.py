@@ -323,7 +323,7 @@ class WarmPool(Executor):
         with self._changed:
             waiting, self._waiting = [*self._waiting], deque()
         for future, spec in waiting:
-            self.usage.count(spec.task, 0.0, error, None)
+            self.usage.count(spec, 0.0, error, None)
             future.finish(partial(_throw, error))
 
     def _send(self, lane: Lane, future: PoolFuture, spec: RunSpec) -> None:
@@ -347,7 +347,7 @@ class WarmPool(Executor):
         if run.failed_with == INITIALIZER_ERROR:
             self._broken = f"The initializer of the pool failed: {str(error).partition(': ')[2]}"
             self._give_up(error := BrokenExecutor(self._broken))
-        self.usage.count(run.task, run.seconds_on_dyno, None if future.cancelled() else error, lane.dyno)
+        self.usage.count(run, run.seconds_on_dyno, None if future.cancelled() else error, lane.dyno)
         future.finish(partial(self._planner.value_of, run) if error is None else partial(_throw, error))
         with self._changed:
             lane.calls.pop(future, None)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from heroku_magic.runs.request import RunRequest
+    from heroku_magic.runs.run import Run
+    from heroku_magic.runs.spec import RunSpec
     from heroku_magic.warm.warm_dyno import WarmDyno
 
 
@@ -63,14 +65,16 @@ class PoolUsage:
         self._started_at = self._ended_at = 0.0
         self._error = ""
 
-    def count(self, name: str, seconds: float, error: BaseException | None, dyno: WarmDyno | None) -> None:
-        """Count a call that has ended. dyno: None if it did not get to one."""
+    def count(self, call: Run | RunSpec, seconds: float, error: BaseException | None, dyno: WarmDyno | None) -> None:
+        """Count a call that has ended, unless its task keeps out of the history. dyno: None if it got to none."""
+        if not call.request.is_kept:
+            return
         with self._lock:
             self._ended_at = time.time()
             self._started_at = self._started_at or self._ended_at - seconds
             if dyno is not None:
                 self._dynos[dyno] = self._dynos.get(dyno, 0.0) + seconds
-            usage = self._functions.get(name) or self._functions.setdefault(name, FunctionUsage())
+            usage = self._functions.get(call.task) or self._functions.setdefault(call.task, FunctionUsage())
             usage.calls += 1
             usage.seconds += seconds
             if error is not None:

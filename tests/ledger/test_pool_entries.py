@@ -16,6 +16,15 @@ from heroku_magic.ledger.recorder import recorder
 from heroku_magic.runs.request import RunRequest
 from heroku_magic.warm.pool_usage import PoolUsage
 
+PRIVATE = """
+    from heroku_task import task
+
+    @task(history=False)
+    def private():
+        return {"n": 1}
+    """
+SQUARE, CUBE = (SimpleNamespace(task=name, request=RunRequest()) for name in ("square", "cube"))
+
 
 class Dyno:
     """A dyno at ten cents per second that has lived for some seconds. owner: the pool that booted it."""
@@ -43,12 +52,12 @@ def test_a_dyno_of_the_pool_costs_its_life_once_and_a_lent_one_its_calls(usage, 
     own, lent, ended = Dyno("the pool", 50.0), Dyno(None, 1000.0), Dyno("the pool", 90.0, idle_left=-30.0)
     usage.report()
     for dyno in (own, lent, ended):
-        usage.count("square", 2.0, None, dyno)
-        usage.count("square", 3.0, None, dyno)
+        usage.count(SQUARE, 2.0, None, dyno)
+        usage.count(SQUARE, 3.0, None, dyno)
     usage.report("joblib")
     own.seconds = 70.0
-    usage.count("cube", 1.0, ValueError("bad"), own)
-    usage.count("cube", 0.0, TypeError("worse"), None)
+    usage.count(CUBE, 1.0, ValueError("bad"), own)
+    usage.count(CUBE, 0.0, TypeError("worse"), None)
     usage.report()
     assert [report.name for report in reports] == ["joblib", "pool"]
     assert [report.dollars for report in reports] == [pytest.approx(5.0 + 0.5 + 6.0), pytest.approx(2.0)]
@@ -57,7 +66,7 @@ def test_a_dyno_of_the_pool_costs_its_life_once_and_a_lent_one_its_calls(usage, 
         [{"calls": 2, "failed": 2, "seconds": 1.0}],
     ]
     assert [report.error for report in reports] == ["", "ValueError: bad"]
-    usage.count("check", 1.0, None, own)
+    usage.count(CUBE, 1.0, None, own)
     usage.discard()
     usage.report()
     assert len(reports) == 2
@@ -66,15 +75,15 @@ def test_a_dyno_of_the_pool_costs_its_life_once_and_a_lent_one_its_calls(usage, 
 def test_an_unknown_price_is_not_a_sum(usage, reports):
     dyno = Dyno(None, 10.0)
     dyno.spec = SimpleNamespace(price=lambda *_: None)
-    usage.count("square", 2.0, None, dyno)
-    usage.count("square", 2.0, None, Dyno(None, 10.0))
+    usage.count(SQUARE, 2.0, None, dyno)
+    usage.count(SQUARE, 2.0, None, Dyno(None, 10.0))
     usage.report()
     assert reports[0].dollars is None
 
 
 @pytest.fixture(scope="module")
 def heroku(tmp_path_factory, processes):
-    worker = make_worker(tmp_path_factory.mktemp("app") / "worker", {"plain": "echo hello"})
+    worker = make_worker(tmp_path_factory.mktemp("app") / "worker", private=PRIVATE)
     return connect(worker=worker, say=lambda _: None)
 
 
@@ -101,6 +110,10 @@ def test_a_pool_is_one_entry_with_a_row_per_function_once_it_is_shut_down(heroku
     assert "1 of 201 calls failed" in bundle(again)["text/plain"]
     with pytest.raises(InvalidOptions, match="cannot be repeated: of a pool, the calls are only counted"):
         rerun(heroku, find(row["run"]), {}, {})
+
+    with heroku.pool(jobs=1) as pool:
+        pool.submit(pool.task("private")).result()
+    assert heroku_magic.history()["run"].tolist() == [row["run"]]
 
     for history in (False, True):  # a pool that is never shut down is written at the end of the process
         executor = heroku.executor(jobs=1, warm=True, history=history)
