@@ -132,6 +132,7 @@ def test_there_is_no_release_of_that_number(said):
 
 
 @pytest.mark.cli("authorizations:create", "authorizations", "authorizations:info", "authorizations:revoke")
+@pytest.mark.cli("authorizations:update", "authorizations:rotate")
 def test_an_authorization_is_made_shown_and_revoked(heroku):
     made = heroku("authorizations:create", "-d", "for a test", "-e", "3600", "-s", "read,write")
     told = dict(re.findall(r"^([\w ]+):[ \t]+(.*)$", made.stdout, re.MULTILINE))
@@ -141,7 +142,11 @@ def test_an_authorization_is_made_shown_and_revoked(heroku):
     listed = heroku("authorizations").stdout
     assert re.search(rf"for a test\s+{told['ID']}\s+read,write", listed), listed
     assert told["ID"] in heroku("authorizations:info", told["ID"]).stdout
-    assert re.search("done, revoked .*for a test", heroku("authorizations:revoke", told["ID"]).stderr)
+    assert "Description: for another" in heroku("authorizations:update", told["ID"], "-d", "for another").stdout
+    rotated = heroku("authorizations:rotate", told["ID"]).stdout
+    assert re.search(r"^Token:\s+HRKU-", rotated, re.MULTILINE)
+    assert told["Token"] not in rotated
+    assert re.search("done, revoked .*for another", heroku("authorizations:revoke", told["ID"]).stderr)
     assert told["ID"] not in heroku("authorizations").stdout
     assert "not_found" in heroku("authorizations:info", told["ID"], status=2).complaint
 
