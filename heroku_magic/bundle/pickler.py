@@ -12,13 +12,14 @@ import functools
 import importlib.util
 import inspect
 import io
+import json
 import os
 import site
 import sys
 import sysconfig
 import threading
 import weakref
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -28,6 +29,7 @@ import cloudpickle
 
 from heroku_magic.bundle.payload import all_chunks, table_chunks
 from heroku_magic.errors import InvalidParameters
+from heroku_magic.protocol.spool import LARGE
 from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.text.sanitize import clean_line
 
@@ -102,6 +104,22 @@ def _dumps(value: Any, hidden: Iterable[str], spool: Spool | None = None) -> tup
     return file.getvalue(), pickler
 
 
+def _in_body(value: Any) -> tuple[Any, ...]:
+    encoder = Encoder(table_chunks)
+    return encoder.encode(value, "a value"), bytes(encoder.body)
+
+
+def _in_spool(value: Any, spool: Spool) -> tuple[Any, ...]:
+    """Return the form of a value whose bytes a spool takes, and no body. True: it is that of JSON, as it is long."""
+    with spool.one_value():
+        form = Encoder(all_chunks, spool).encode(value, "a value")
+    text = json.dumps(form, ensure_ascii=False)  # so that a secret in it is found
+    if len(text) <= LARGE:
+        return form, None
+    with spool.one_value():
+        return Encoder(all_chunks, spool).encode(text, "a value"), None, True
+
+
 class _NotPicklable(Exception):
     """A value cannot be pickled; the message is for the user."""
 
@@ -127,11 +145,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         is_table = type(value).__name__ in _TABLES
         if not is_long and not (is_table and type(value).__module__.partition(".")[0] in ("pandas", "numpy")):
             return None
-        encoder = Encoder(table_chunks if self._spool is None else all_chunks, self._spool)
         try:
-            with nullcontext() if self._spool is None else self._spool.one_value():
-                form = encoder.encode(value, "a value")
-            pair = (form, None if self._spool is not None else bytes(encoder.body))
+            pair = _in_body(value) if self._spool is None else _in_spool(value, self._spool)
         except TypeError:  # the columns hold objects: pickle can carry them
             pair = None
         self._tables[id(value)] = (pair, value)

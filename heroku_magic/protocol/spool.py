@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import weakref
@@ -76,7 +77,8 @@ class Spool:
         self.values: dict[str, dict[str, Any]] = {}
         self.holds_hidden = False
         self.sections = [Section()]
-        self._hidden = [text.encode() for text in hidden if text]
+        texts = {one for text in hidden if text for one in (text, json.dumps(text, ensure_ascii=False)[1:-1])}
+        self._hidden = [text.encode() for text in texts]
 
     def __len__(self) -> int:
         return sum(map(len, self.sections))

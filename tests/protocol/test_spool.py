@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from hashlib import sha256
 
@@ -80,3 +81,11 @@ def test_values_beyond_the_number_that_a_call_may_share_are_its_own():
     assert len(spool.shared) == MOST_SHARED
     assert len(spool) == (MOST_SHARED + 1) * (LARGE + 1)
     assert b"".join(spool.read(len(spool) - 2, len(spool))) == bytes([MOST_SHARED]) * 2
+
+
+def test_a_hidden_text_is_found_as_it_stands_in_json():
+    spool = Spool(['p"ä\n'])
+    spool += b'["p"]'
+    assert not spool.holds_hidden
+    spool += json.dumps(["x", 'p"ä\n'], ensure_ascii=False).encode()
+    assert spool.holds_hidden

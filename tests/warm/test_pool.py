@@ -350,3 +350,14 @@ def test_all_calls_on_a_dyno_that_breaks_are_named(distant):
         for call in calls[:sent]:
             assert "may have run" in str(call.exception(30))
         pool.cancel()
+
+
+def test_a_call_that_leaves_a_pool_of_processes_open_ends(heroku):
+    def squares():
+        from concurrent.futures import ProcessPoolExecutor
+
+        left_open = ProcessPoolExecutor(2)
+        return list(left_open.map(pow, range(4), [2] * 4))
+
+    with heroku.pool(jobs=1) as pool:
+        assert [future.result(30) for future in [pool.submit(squares) for _ in range(2)]] == [[0, 1, 4, 9]] * 2

@@ -75,6 +75,8 @@ def test_values_of_every_kind_are_shared(heroku, sizes):
         "bytes": random_array(3).tobytes(),
         "text": random_array(4).tobytes().hex()[:SIZE],
         "twice": [random_array(5), random_array(5)],
+        "texts": random_array(6).astype(str),
+        "objects": pd.DataFrame({"name": [*map(str, random_array(7))], "item": [(n,) for n in range(SIZE // 8)]}),
     }
 
     def check(values, small):
@@ -86,6 +88,7 @@ def test_values_of_every_kind_are_shared(heroku, sizes):
             (inside.flags.f_contiguous, inside.flags.writeable, int(inside.sum())),
             (len(values["bytes"]), values["text"][-5:]),
             int(second.sum()),
+            [str(values["texts"][-1]), str(values["texts"].dtype), values["objects"].iloc[-1].tolist()],
             small.tolist(),
         )
 
@@ -94,11 +97,12 @@ def test_values_of_every_kind_are_shared(heroku, sizes):
         (True, True, int(values["inside"][0]["deep"].sum())),
         (SIZE, values["text"][-5:]),
         int(values["twice"][1].sum()),
+        [str(random_array(6)[-1]), str(values["texts"].dtype), [str(random_array(7)[-1]), (SIZE // 8 - 1,)]],
         [1, 2],
     )
     with heroku.pool(jobs=1) as pool:
         assert pool.submit(check, values, np.array([1, 2])).result() == expected
-        assert copies(sizes) <= 5
+        assert 5 <= copies(sizes) <= 15  # texts shrink
         values["table"] = frame.copy()
         assert pool.submit(check, values, np.array([1, 2])).result() == expected
         assert copies(sizes) == 0

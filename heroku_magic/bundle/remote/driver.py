@@ -209,7 +209,9 @@ class RemoteCall(RemoteProgram):
         class Unpickler(pickle.Unpickler):
             def persistent_load(self, pair: Any) -> Any:
                 if id(pair) not in found:
-                    found[id(pair)] = pair, decoder(pair[1], build).decode(pair[0])
+                    form, body, *is_json = pair
+                    value = decoder(body, build).decode(form)
+                    found[id(pair)] = pair, decoder(body, build).decode(json.loads(value)) if is_json else value
                 return found[id(pair)][1]
 
         try:
