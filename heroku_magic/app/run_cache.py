@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from heroku_magic.app.run_request import hash_code, key_base, kind_of
+from heroku_magic.app.run_request import describe_request_again, hash_code, key_base, kind_of
 from heroku_magic.errors import ApiError, InvalidOptions
-from heroku_magic.ledger.answers import answered_run, find_answers
+from heroku_magic.ledger.answers import answered_run, find_answers, request_of
 from heroku_magic.ledger.cache_key import digest_of, full_key
 from heroku_magic.ledger.folder_hash import hash_folder
 from heroku_magic.ledger.location import caches_declared
@@ -55,6 +55,8 @@ def find_answer(
     if answer is None or (is_only_declared(options) and not answer.details.request.may_cache):
         return None
     request = msgspec.structs.replace(answer.details.request, folder=str(settings.worker or ""))
+    if answer.entry.sweep:  # its run has neither the code nor what all runs of the sweep share
+        request = describe_request_again(request_of(answer) or request, parameters, options, settings)
     details = msgspec.structs.replace(answer.details, request=request)
     return answered_run(answer._replace(details=details), began, is_kept=options.history)
 

@@ -285,6 +285,25 @@ def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
     pd.testing.assert_frame_equal(again.result(), table)
 
 
+def test_an_answer_from_a_run_of_a_sweep_is_repeated_as_the_call_itself(heroku, ledger_folder):
+    def scale(n, word="x"):
+        return f"{word}{n}"
+
+    calls = {
+        "task": ("count", {}),
+        "cell": (None, {"code": "[{'n': n, 'word': word}]"}),
+        "function": (None, {"code": scale}),
+    }
+    for task, code in calls.values():
+        assert heroku.sweep(task, {"n": [2, 1]}, {"word": "w"}, chunk=2, **code).exception() is None
+        hit = heroku.submit(task, {"n": 1, "word": "w"}, cache=True, **code)
+        assert _cached(hit) is not None
+        again = rerun(heroku, find(hit.id), {"word": "v"}, {})
+        assert _cached(again) is None
+        table = again.result()
+        assert [*table.get("word", table.get("value"))] == ["v" if "word" in table else "v1"]
+
+
 def test_a_decorated_function_and_a_hit_on_a_folder_need_no_embedded_heroku(
     heroku, folder, ledger_folder, monkeypatch, start_shell
 ):
@@ -396,6 +415,7 @@ def test_the_checksum_of_an_apps_code_is_requested_once_and_kept_with_each_run(
     heroku.run(code="[{'n': 1}]", history=False)
     assert not requests
     first = heroku.submit(code="[{'n': 1}]")
+    first.wait()
     for run in (first, heroku.submit("count"), heroku.submit(code="[{'n': 1}]", cache=True)):
         assert run.exception() is None
         details = details_of(find(run.id))
