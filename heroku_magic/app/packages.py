@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from heroku_magic.app_files.installer_variables import installer_variables
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.text.notifier import notify
-from heroku_magic.text.sanitize import clean_line
+from heroku_magic.text.sanitize import LINE, clean_line, clipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -100,7 +100,8 @@ def _resolve(wanted: Sequence[str], target: Target) -> tuple[str, ...]:
             continue
         if done.returncode == 0:
             return tuple(sorted(read(done.stdout)))
-        lines = [clean_line(line.strip()) for line in done.stderr.splitlines() if line.strip()]
+        said = [line.strip() for line in done.stderr.splitlines() if not line.startswith("WARNING")]
+        lines = [clipped(line, LINE) for line in said if line]
         failure = "\n".join(lines[-_LAST_LINES:])
     names, python = ", ".join(wanted), ".".join(map(str, target.python))
     where = "here" if target.is_here else "on Heroku"

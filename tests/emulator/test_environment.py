@@ -67,6 +67,19 @@ def test_the_scripts_on_a_dyno_s_path_are_the_app_s(start, make_folder):
     assert {path.split(b"/.heroku/")[0] for path in found} == {found[0].split(b"/.heroku/")[0]}
 
 
+def test_an_environment_whose_installer_is_gone_is_built_again(start, make_folder, tmp_path):
+    folder = make_folder()
+    gone = tmp_path / "venv" / "bin" / "python"  # of a notebook's environment that was deleted
+    assert start(folder).output("pip --version")
+    (finished,) = folder.glob(".heroku/*/complete")
+    assert finished.read_text() == sys.executable
+    finished.write_text(str(gone))
+    (finished.parent / "lib" / "stale").touch()
+    assert start(folder).output("pip --version")
+    assert finished.read_text() == sys.executable
+    assert not (finished.parent / "lib" / "stale").exists()
+
+
 def test_two_emulators_install_the_requirements_of_one_folder_once(start, make_folder):
     folder = make_folder(requirements__txt="-r more.txt\n", more__txt="./tiny-1.0-py3-none-any.whl\n")
     make_wheel(folder)

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sys
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,7 +114,7 @@ class Environment:
             async with _locked(target.with_suffix(".lock")):
                 if not _is_complete(target):
                     await self._fill(target)
-                    (target / "complete").touch()
+                    (target / "complete").write_text(sys.executable, encoding="utf-8")
         except OSError as error:
             raise BuildError(f"The app's Python environment could not be created: {error}") from None
         return target
@@ -185,8 +186,12 @@ def _retrieve(build: asyncio.Task[Path]) -> None:
 
 
 def _is_complete(target: Path) -> bool:
-    """Whether the build was finished, and the Python that it links to still exists."""
-    return (target / "complete").exists() and (target / "bin" / "python").exists()
+    """Whether the build was finished, and the Pythons that it links to and that runs its pip still exist."""
+    try:
+        installer = (target / "complete").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return bool(installer) and Path(installer).exists() and (target / "bin" / "python").exists()
 
 
 @asynccontextmanager
