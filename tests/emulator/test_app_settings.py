@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import json
 import tarfile
@@ -11,6 +13,8 @@ from threading import Thread
 
 import pytest
 from emulators import Emulator, wait_until
+
+from heroku_magic.emulator.builds import FetchedSource
 
 
 @pytest.fixture(scope="module")
@@ -269,3 +273,28 @@ def test_an_app_of_a_team_or_space_is_not_set_up(heroku, name, value, what):
         "POST", "/app-setups", 202, json={**source, "app": {name: None, "internal_routing": False}}
     ).json()
     heroku.ask("DELETE", f"/apps/{made['app']['name']}")
+
+
+def test_a_cancelled_build_leaves_no_error_of_its_fetch_in_the_log(tmp_path, caplog):
+    async def cancel_while_fetching():
+        is_reached, may_hang_up = asyncio.Event(), asyncio.Event()
+
+        async def hang_up(_, writer):
+            is_reached.set()
+            await may_hang_up.wait()
+            writer.close()
+
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/app.tgz"
+        build = asyncio.create_task(FetchedSource(url, None).unpack(tmp_path / "app", None))
+        await is_reached.wait()
+        build.cancel()
+        await asyncio.wait([build])
+        may_hang_up.set()
+        server.close()
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=10)
+        return build.cancelled()
+
+    assert asyncio.run(cancel_while_fetching())
+    gc.collect()
+    assert caplog.records == []
