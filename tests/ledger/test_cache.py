@@ -387,6 +387,8 @@ def test_without_an_answer_of_heroku_about_the_release_nothing_is_served_from_th
     for _ in range(2):
         assert _cached(heroku.submit("count", {"n": 1}, cache=True)) == first.id
     assert len(requests) == 1  # for the current release, which stays known for five seconds
+    sweep = Heroku(heroku.client, "shop", heroku.settings, said.append).sweep("count", {"n": [1]}, cache=True)
+    assert (sweep.exception(), len(sweep.notes), len(requests)) == (None, 1, 2)
 
     def fail(*_, **__):
         raise Unreachable("The Platform API does not answer.")
