@@ -6,8 +6,10 @@ import json
 import platform
 import time
 import zlib
+from base64 import b85decode
 from collections import deque
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -283,20 +285,26 @@ def _masked_event(event: Event, mask: Mask) -> Event:
 
 def _masked_request(request: RunRequest, mask: Mask) -> RunRequest:
     """Return a request with stars for secrets, and without hashes of what contained one."""
-    values, code, bundle = mask.value(request.values), mask.text(request.code), mask.text(request.bundle)
-    is_masked = (code, bundle) != (request.code, request.bundle)
+    values, code = mask.value(request.values), mask.text(request.code)
+    is_masked = code != request.code or mask.occurs_in(_program(request.bundle))
     masked = [name for name, value in request.values.items() if repr(values.get(name)) != repr(value)]
     return msgspec.structs.replace(
         request,
         code=code,
         code_hash="" if is_masked else request.code_hash,
-        bundle=bundle,
+        bundle="" if is_masked else request.bundle,
         values=values,
         hashes={**request.hashes, **dict.fromkeys(masked, "")},
         base="" if is_masked else request.base,
         options=mask.value(request.options),
         is_masked=is_masked,
     )
+
+
+@lru_cache(maxsize=4)  # all runs of a sweep have the same one
+def _program(bundle: str) -> bytes:
+    """Return the text of a function's program, with what travels in it; empty for none."""
+    return zlib.decompress(b85decode(bundle)) if bundle else b""
 
 
 def masked_text(text: str, mask: Mask) -> str:

@@ -22,6 +22,7 @@ from heroku_magic.errors import HerokuMagicError
 from heroku_magic.ledger import location
 from heroku_magic.ledger.database import Database
 from heroku_magic.ledger.entry import Details, Entry, Payload, pack, unpack
+from heroku_magic.ledger.history import find
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.ledger.records import MAX_TEXT
 from heroku_magic.runs.request import RunRequest
@@ -222,6 +223,25 @@ def test_no_secret_is_in_names_typed_values_errors_and_hashes(heroku, ledger_fol
         rerun(heroku, database.select("task LIKE 'echo%'")[0], {}, {})
     with pytest.raises(InvalidOptions, match='"name" contained a secret, which is not kept'):
         rerun(heroku, database.select("task = 'table' AND run LIKE 'hm-%' AND sweep = ''")[0], {}, {})
+
+
+def test_a_function_that_holds_a_text_which_is_hidden_is_kept_without_its_program_and_hashes(heroku, ledger_folder):
+    def functions(key):
+        known, table = {"of": [key]}, pd.DataFrame({"of": [key]})
+        return (lambda: len(known["of"][0])), (lambda text=key: len(text)), (lambda: len(table.columns))
+
+    for key in ("Walrus-battery-7", "Str\u00f6m-\u00c4RGER-7392"):
+        heroku.run("leaky", {"KEY": Secret(key)})
+        for function in functions(key):
+            run = heroku.submit(code=function)
+            run.wait()
+            request = heroku_magic.get_run(run.id).request
+            assert (request.is_masked, request.bundle, request.code_hash, request.base) == (True, "", "", "")
+            with pytest.raises(InvalidOptions, match="its code contained a secret, which is not kept"):
+                rerun(heroku, find(run.id), {}, {})
+    run = heroku.submit(code=lambda: 1)
+    run.wait()
+    assert heroku_magic.get_run(run.id).request.bundle
 
 
 def test_the_value_of_a_function_keeps_its_types_where_a_secret_is_hidden(heroku, ledger_folder):
