@@ -97,7 +97,7 @@ def ahead(heroku, request, tmp_path_factory):
         (folder / name).write_text("A certificate or its key.\n")
     commands = CommandProcess(heroku.env)
     results = {}
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         for line in filter(None, map(_said, request.session.items)):
             words, env = _split(line)
             if reads_input(words):
