@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import sysconfig
 import time
@@ -12,6 +13,7 @@ from heroku_magic import Secret, TaskFailed, connect, get_run, history
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.ledger import location
+from heroku_magic.protocol import call_value
 
 joblib = pytest.importorskip("joblib")
 from heroku_magic import joblib as backend  # noqa: E402 - it needs joblib
@@ -34,6 +36,19 @@ def two_dynos(heroku, packed):
 class Point:
     def __init__(self, x):
         self.x = x
+
+
+def test_only_results_that_need_it_are_unpickled(two_dynos, monkeypatch):
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    pickles, unpickle = [], call_value._unpickle
+    monkeypatch.setattr(call_value, "_unpickle", lambda data: (pickles.append(len(data)), unpickle(data))[1])
+    frame = pandas.DataFrame({"a": [1.5, None]}, index=["x", "y"])
+    values = [numpy.arange(3), frame, {"$": "pickle", "v": "AA=="}, (1, "é"), Point(4)]
+    results = joblib.Parallel(batch_size=5)(joblib.delayed(copy.copy)(value) for value in values)
+    assert results[0].tolist() == [0, 1, 2]
+    pandas.testing.assert_frame_equal(results[1], frame)
+    assert results[2:4] == values[2:4]
+    assert (type(results[4]), results[4].x, len(pickles)) == (Point, 4, 1)
 
 
 class Overheated(ValueError):

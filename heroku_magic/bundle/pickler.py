@@ -30,7 +30,7 @@ import cloudpickle
 from heroku_magic.bundle.payload import all_chunks, table_chunks
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.spool import LARGE
-from heroku_magic.protocol.typed_json import Encoder
+from heroku_magic.protocol.typed_json import TAG, Encoder
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -104,20 +104,22 @@ def _dumps(value: Any, hidden: Iterable[str], spool: Spool | None = None) -> tup
     return file.getvalue(), pickler
 
 
-def _in_body(value: Any) -> tuple[Any, ...]:
+def _in_body(value: Any) -> tuple[Any, bytes]:
     encoder = Encoder(table_chunks)
     return encoder.encode(value, "a value"), bytes(encoder.body)
 
 
-def _in_spool(value: Any, spool: Spool) -> tuple[Any, ...]:
-    """Return the form of a value whose bytes a spool takes, and no body. True: it is that of JSON, as it is long."""
+def _in_spool(value: Any, spool: Spool) -> tuple[Any, None]:
+    """Return the form of a value whose bytes a spool takes, or a reference to a long form, and no body."""
     with spool.one_value():
         form = Encoder(all_chunks, spool).encode(value, "a value")
-    text = json.dumps(form, ensure_ascii=False)  # so that a secret in it is found
+    text = json.dumps(form, ensure_ascii=False).encode("utf-8", "surrogatepass")  # so that a secret in it is found
     if len(text) <= LARGE:
         return form, None
     with spool.one_value():
-        return Encoder(all_chunks, spool).encode(text, "a value"), None, True
+        form = {TAG: "json", "at": len(spool), "size": len(text)}  # which only `bundle/remote/transfer.py` reads
+        spool += text
+    return form, None
 
 
 class _NotPicklable(Exception):

@@ -22,18 +22,22 @@ def decode_row(row: Any, mask: Mask, body: bytes | bytearray = b"", *, allow_pic
     """Return the row of a function's value with that value as it was on the dyno.
 
     body: the bytes of the value that arrived before the row, unless the row has them. allow_pickle: whether a pickle is
-    loaded, which can run any code. Raises ValueError for what cannot be decoded.
+    loaded, which can run any code; items of a list may be pickles, too. Raises ValueError for what cannot be decoded.
     """
     if not isinstance(row, dict) or "value" not in row:
         raise ValueError("a row of a function has no value")
-    form = row["value"]
-    if isinstance(form, dict) and form.get(TAG) == "pickle":
+    own = a2b_base64(row["body"]) if "body" in row else body
+    decoder = Decoder(own, _Builder(mask), mask.text)
+
+    def value_of(form: Any) -> Any:
+        if not isinstance(form, dict) or form.get(TAG) != "pickle":
+            return decoder.decode(form)
         if not allow_pickle:
             raise ValueError("the value is a pickle, which is loaded only with allow_pickle=True")
-        return {"value": _unpickle(a2b_base64(form["v"]) if "v" in form else body)}
+        return _unpickle(a2b_base64(form["v"]) if "v" in form else body)
 
-    own = a2b_base64(row["body"]) if "body" in row else body
-    return {"value": Decoder(own, _Builder(mask), mask.text).decode(form)}
+    form = row["value"]
+    return {"value": [value_of(item) for item in form] if isinstance(form, list) else value_of(form)}
 
 
 class _Builder:

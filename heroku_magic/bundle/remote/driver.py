@@ -209,9 +209,7 @@ class RemoteCall(RemoteProgram):
         class Unpickler(pickle.Unpickler):
             def persistent_load(self, pair: Any) -> Any:
                 if id(pair) not in found:
-                    form, body, *is_json = pair
-                    value = decoder(body, build).decode(form)
-                    found[id(pair)] = pair, decoder(body, build).decode(json.loads(value)) if is_json else value
+                    found[id(pair)] = pair, decoder(pair[1], build).decode(pair[0])
                 return found[id(pair)][1]
 
         try:
@@ -239,10 +237,13 @@ class RemoteCall(RemoteProgram):
                     f"{error}, and cannot be sent exactly. Return values of plain types, such as a dict or a "
                     "DataFrame; or call with allow_pickle=True if you trust whoever can deploy to the app"
                 ) from None
-            row = {"value": {"$": "pickle", "v": self._output.to_base64(sys.modules["cloudpickle"].dumps(value))}}
+            row = {"value": self._pickle(value, encoder)}
         if encoder.body:
             row["body"] = self._output.to_base64(encoder.body)
         heroku_task._sender.rows([row])
+
+    def _pickle(self, value: Any, _: Any) -> Any:
+        return {"$": "pickle", "v": self._output.to_base64(sys.modules["cloudpickle"].dumps(value))}
 
 
 def _check_size(body: bytes, name: str) -> None:

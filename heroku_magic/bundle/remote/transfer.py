@@ -55,8 +55,10 @@ class Transfer:
         self._wrap(heroku_task, "_read_arguments", self._read_arguments)
         self._wrap(output, "to_base64", lambda usual, data: "" if isinstance(data, _Body) else usual(data))
         self._wrap(encoder, "Encoder", lambda usual, chunks: usual(chunks, _Body()))
+        decoder.Decoder._BY_TAG["json"] = lambda self, form: self.decode(json.loads(self._bytes(form)))
         self._wrap(decoder, "Decoder", lambda usual, body, *more: usual(content if body is None else body, *more))
         self._set(driver.RemoteProgram, "_build_table", lambda _, chunks: self._build_table(chunks))
+        self._wrap(driver.RemoteCall, "_pickle", _pickle_items)
         if "RUN_DATA" in self._values:
             self._set(driver.RemoteProgram, "read", lambda program, _: self._read_data(program))
 
@@ -127,6 +129,19 @@ class Transfer:
 
 def _alternatives(schema: Any) -> list[Any]:
     return [schema, *schema.get("anyOf", ())]
+
+
+def _pickle_items(usual: Callable[..., Any], call: Any, value: Any, encoder: Any) -> Any:
+    """Pickle what a function returned; of a list, only the items that need it."""
+    if type(value) is not list:
+        return usual(call, value, encoder)
+    forms = []
+    for item in value:
+        try:
+            forms.append(encoder.encode(item, "an item"))
+        except TypeError:  # noqa: PERF203 - an item may be of any type
+            forms.append(usual(call, item, encoder))
+    return forms
 
 
 def _mapped(file: int) -> Any:
