@@ -58,7 +58,7 @@ if "uninstall" in sys.argv[1:2]:
     sys.exit("pip uninstall: the packages of an app are those of its requirements.txt. Remove the line there.")
 os.environ.update(PIP_IGNORE_INSTALLED="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
 if not any(one.startswith(("-t", "--target", "--prefix")) for one in sys.argv[1:]):
-    os.environ["PIP_PREFIX"] = home
+    os.environ.update(PIP_PREFIX=home)
 os.execv({python!r}, [{python!r}, "-I", "-c", {pip!r}, "--python", sys.executable, *sys.argv[1:]])
 """
 _PATH_OF_A_DYNO = (
