@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from heroku_magic import connect
+from heroku_magic import TaskFailed, connect
 from heroku_magic.api.dyno_sizes import memory_bytes
 from heroku_magic.warm import uplink
 from heroku_magic.warm.rendezvous import DynoConnection
@@ -38,6 +40,18 @@ def total_and_zero(array, offset=0):
     total = int(array[offset:].sum())
     array[:] = 0
     return total
+
+
+def overwrite_files_and_kill_the_parent(array):
+    import contextlib
+    import os
+    import signal
+
+    for file in range(3, 64):
+        with contextlib.suppress(OSError):
+            os.pwrite(file, bytes(16), 0)
+    os.kill(os.getppid(), signal.SIGKILL)
+    return int(array.sum())
 
 
 def copies(sizes):
@@ -106,6 +120,15 @@ def test_values_of_every_kind_are_shared(heroku, sizes):
         values["table"] = frame.copy()
         assert pool.submit(check, values, np.array([1, 2])).result() == expected
         assert copies(sizes) == 0
+
+
+def test_a_call_can_neither_change_the_value_nor_make_the_dyno_forget_it(heroku, sizes):
+    array = random_array(16)
+    with heroku.pool(jobs=1) as pool:
+        with contextlib.suppress(TaskFailed):  # unless it reports before the front has noticed
+            pool.submit(overwrite_files_and_kill_the_parent, array).result()
+        assert pool.submit(total_and_zero, array).result() == int(array.sum())
+    assert copies(sizes) == 1
 
 
 def test_a_cell_and_a_task_share_values_with_functions(heroku, sizes):

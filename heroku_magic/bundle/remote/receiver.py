@@ -82,19 +82,21 @@ class ReceivedValues:
 
 
 class _File:
-    """A file that is gone as soon as nothing refers to it."""
+    """A file that is gone as soon as nothing refers to it. descriptor: of the file to be read, as calls get it."""
 
     def __init__(self) -> None:
         path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"heroku-{os.getpid()}-values")  # noqa: S108
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self.descriptor = os.open(path, os.O_RDONLY)
         os.unlink(path)
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            view = view[os.write(self.descriptor, view) :]
+            view = view[os.write(self._writer, view) :]
 
     def __del__(self) -> None:
+        os.close(self._writer)
         os.close(self.descriptor)
 
 
