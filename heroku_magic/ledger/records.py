@@ -279,7 +279,8 @@ def _masked_event(event: Event, mask: Mask) -> Event:
     if isinstance(event, StateChange):
         note, error = (text and masked_text(text, mask) for text in (event.note, event.error))
         event = msgspec.structs.replace(event, note=note, error=error)
-    masked: Event = msgspec.convert(mask.value(msgspec.to_builtins(event)), type(event))
+    fields = {name: mask.value(value) for name, value in msgspec.to_builtins(event).items()}
+    masked: Event = msgspec.convert(fields, type(event))
     return masked
 
 
