@@ -145,8 +145,8 @@ class SweepView:
 
     @property
     def progress(self) -> str:
-        """How far the sweep is, as `61/100 · 0.9/s · 43 s left`."""
-        parts = [f"{self.over:,}/{self.total:,}"]
+        """How far the sweep is, as `61/100 · 0.9/s · 43 s left`, or what it waits for."""
+        parts = [f"{self.over:,}/{self.total:,}", *filter(None, [safe(self._sweep.activity, _NOTE)])]
         if self._rate:
             parts += [_rate(self._rate), f"{whole_seconds((self.total - self.over) / self._rate)} left"]
         return SEPARATOR.join(parts)

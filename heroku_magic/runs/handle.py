@@ -20,6 +20,7 @@ class RunHandle(FailedRun, Protocol):
     ends_at: float | None
     seconds: float | None
     state: str
+    activity: str
 
     def done(self) -> bool:
         """Return whether the run has ended."""

@@ -85,6 +85,7 @@ class Run(TableFuture[HerokuMagicError]):
         self.task = spec.task
         self.app = spec.app_name
         self.state = "requested"
+        self.activity = ""  # what it waits for before its dyno is requested
         self.dyno: str | None = None
         self.size: str | None = None
         self.release: int | None = None

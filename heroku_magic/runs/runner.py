@@ -80,11 +80,8 @@ class Runner:
         self.events = EventLog()
         self.error: HerokuMagicError | None = None
         self.cancel_requested = threading.Event()
-        self._run = run
-        self._detached = detached
-        self._shared_log = shared_log
-        self._on_exit = on_exit
-        self._on_end = on_end
+        self._run, self._detached, self._shared_log = run, detached, shared_log
+        self._on_exit, self._on_end = on_exit, on_end
         self._notify_owner = keeps_notifications(notify)
         self.guard = DynoGuard(client, spec, self.key.run, self._report)
         self._creator = DynoCreator(
@@ -382,6 +379,7 @@ class Runner:
         return StateChange(self._run.state, time.time(), **facts)
 
     def _change(self, state: str, **facts: Any) -> None:
+        self._run.activity = facts.get("activity", "")
         with self.events.changed:
             self.events.add(self._state_change(state, **facts))
 

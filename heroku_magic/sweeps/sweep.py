@@ -162,6 +162,11 @@ class Sweep(TableFuture[SweepFailed]):
                 states[index] = RUNNING
         return bytes(states)
 
+    @property
+    def activity(self) -> str:
+        """What its first runs wait for, such as the installation of packages; empty if for nothing."""
+        return next((run.activity for run in self._scheduler.runs() if run.activity), "")
+
     def counts(self) -> dict[str, int]:
         """Return the number of runs in each state that occurs, such as ``{"done": 6}``."""
         return count_states(self.states)

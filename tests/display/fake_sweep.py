@@ -18,6 +18,7 @@ class Still:
 
     task, app, size, notes, started_at, seconds = "simulate", "embedded", None, (), None, None
     dollars = expected_dollars = None
+    activity = ""
 
     def __init__(self, states=(), axes=(("seed", 0),), **facts):
         self.states = bytearray(CODE[state] for state in states)

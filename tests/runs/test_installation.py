@@ -10,8 +10,9 @@ import pytest
 
 from heroku_magic import connect
 from heroku_magic.api.resources import InstallationProgress
-from heroku_magic.display.html import run_html
+from heroku_magic.display.html import run_html, sweep_html
 from heroku_magic.display.run_view import RunView
+from heroku_magic.display.sweep_view import SweepView
 from heroku_magic.errors import RunCancelled, Unreachable
 from heroku_magic.runs.create_dyno import Stopped
 from heroku_magic.runs.events import StateChange
@@ -86,8 +87,9 @@ def test_the_view_shows_the_activity_until_the_dyno_exists():
     assert "installing" not in run_html(view, final=False)
 
 
-@pytest.mark.usefixtures("processes")
-def test_a_run_that_waits_for_packages_says_so_and_stops_at_once(tmp_path, monkeypatch):
+@pytest.fixture
+def slow_folder(tmp_path, monkeypatch):
+    """A folder whose packages take a minute to install."""
     folder, home = tmp_path / "slow", tmp_path / "bin"
     folder.mkdir()
     home.mkdir()
@@ -96,7 +98,26 @@ def test_a_run_that_waits_for_packages_says_so_and_stops_at_once(tmp_path, monke
     (home / "uv").write_text(UV.format(home=home))
     (home / "uv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{home}:{os.environ['PATH']}")
-    run = connect(worker=folder, say=lambda _: None).submit("hello")
+    return folder
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_sweep_that_waits_for_packages_says_so(slow_folder):
+    sweep = connect(worker=slow_folder, say=lambda _: None).sweep("hello", {"n": [1, 2, 3]})
+    deadline = time.monotonic() + 20
+    while "Downloading" not in sweep.activity and time.monotonic() < deadline:
+        time.sleep(0.05)
+    view = SweepView(sweep)
+    assert view.progress.startswith("0/3 · installing 2 packages · Downloading tiny · ")
+    assert "installing 2 packages · Downloading tiny" in sweep_html(view)
+    sweep.cancel()
+    sweep.wait(20)
+    assert sweep.activity == ""
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_run_that_waits_for_packages_says_so_and_stops_at_once(tmp_path, slow_folder):
+    run = connect(worker=slow_folder, say=lambda _: None).submit("hello")
     activities = (event.activity for event in run if isinstance(event, StateChange) and event.activity)
     assert next(one for one in activities if "Downloading" in one).startswith(
         "installing 2 packages · Downloading tiny"
@@ -106,7 +127,7 @@ def test_a_run_that_waits_for_packages_says_so_and_stops_at_once(tmp_path, monke
     assert isinstance(run.exception(10), RunCancelled)
     assert "was stopped while its packages were being installed" in str(run.exception())
     print(f"stopped after {time.monotonic() - began:.2f} s")
-    pid = int((home / "pid").read_text())
+    pid = int((tmp_path / "bin" / "pid").read_text())
     for _ in range(100):
         try:
             os.kill(pid, 0)
