@@ -319,6 +319,13 @@ class AttachFailed(HerokuMagicError):
     """
 
 
+class InstallFailed(HerokuMagicError):
+    """A warm dyno could not install the packages of `--with`.
+
+    The message has the last lines of its pip or uv. Correct the requirement, or add the package to the app.
+    """
+
+
 class LogStreamError(HerokuMagicError):
     """The log session was lost and could not be reopened.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from heroku_magic.app.function import Decorator
 from heroku_magic.app.heroku import Heroku
 from heroku_magic.app.management import deployed, shown
 from heroku_magic.app.open_connections import open_connections
-from heroku_magic.app.packages import Target, resolve
+from heroku_magic.app.packages import THIS_COMPUTER, resolve
 from heroku_magic.app.recorded_app import show_as_last
 from heroku_magic.app.run_cache import find_answer
 from heroku_magic.app.sweep_cache import find_sweep
@@ -248,7 +247,7 @@ def _folder_for(options: RunOptions, config: Choice | None = None, **where: Any)
 
 
 def _with_packages(options: RunOptions) -> RunOptions:
-    return replace(options, packages=resolve(options.packages, Target(sys.version_info[:2], is_here=True)))
+    return replace(options, packages=resolve(options.packages, THIS_COMPUTER))
 
 
 function = Decorator(ChosenApp)

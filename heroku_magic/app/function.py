@@ -57,6 +57,8 @@ class Function(Generic[P, T]):
         self.__wrapped__ = function
         self._caller = caller
         self._options = {name: option for name, option in options.items() if name != "quiet"}
+        if not isinstance(packages := options.get("packages", ()), str):  # which is refused when it is called
+            self._options["packages"] = tuple(packages)
         self._is_quiet = bool(options.get("quiet"))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:

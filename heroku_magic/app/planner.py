@@ -13,12 +13,12 @@ from heroku_magic.api import dyno_sizes
 from heroku_magic.app.attachment import attached_spec, refuse_detached
 from heroku_magic.app.budget import within_budget
 from heroku_magic.app.bundler import Bundler
-from heroku_magic.app.packages import Target, resolve
+from heroku_magic.app.packages import THIS_COMPUTER, Target, resolve
 from heroku_magic.app.preflight import Preflight
 from heroku_magic.app.run_cache import environment_of
 from heroku_magic.app.run_request import describe_request, hash_code, key_base
 from heroku_magic.bundle.build import COMMAND
-from heroku_magic.bundle.packages import add_packages
+from heroku_magic.bundle.packages import add_packages, bytes_for
 from heroku_magic.bundle.payload import all_chunks
 from heroku_magic.errors import ApiError, InputTooLarge, InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import name_faults, to_env
@@ -150,7 +150,7 @@ class Planner:
     def bundle_spec(self, bundle: Bundle, values: Mapping[str, Any], options: RunOptions) -> RunSpec:
         """Return the spec of a run of a bundle."""
         try:
-            env, spool = bundle.build_env(values), None
+            env, spool = bundle.build_env(values, reserved=bytes_for(tuple(options.packages))), None
         except InputTooLarge as excess:
             refuse_detached(options, excess)
             env, spool = bundle.build_call(values)
@@ -175,8 +175,10 @@ class Planner:
 
     def with_packages(self, options: RunOptions) -> RunOptions:
         """Return options whose packages are exact versions. Raises InvalidOptions if there are none."""
-        target = Target(self.bundler.python, is_here=self._connection.settings.is_local)
-        return replace(options, packages=resolve(options.packages, target))
+        return replace(options, packages=resolve(options.packages, self._target()))
+
+    def _target(self) -> Target:
+        return THIS_COMPUTER if self._connection.settings.is_local else Target(self.bundler.python, is_here=False)
 
     def refuse_without_python(self) -> None:
         """Raise InvalidOptions if the app's code was built without Python, which a warm dyno needs."""
@@ -236,7 +238,8 @@ class Planner:
             env = {**env, "RUN_PACE": str(settings.pace)}
             if warning := self.preflight.check(timeout):
                 notify(warning)
-        command, env = add_packages(command, env, [*options.packages])
+        python = self._target().dotted if options.packages else ""
+        command, env = add_packages(command, env, [*options.packages], python)
         falls_back = settings.warm and not (options.warm or options.detach or options.command is not None)
         spec = RunSpec(
             self._connection.app,
@@ -254,6 +257,7 @@ class Planner:
             falls_back=falls_back,
             keeps_state=not options.isolate,
             packages=tuple(options.packages),
+            python=python,
             requirements=self._connection.requirements,
             prices=settings.prices,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.app.budget import second_price
 from heroku_magic.app.planner import check_before_prompts, check_single_program, encode
 from heroku_magic.bundle.build import Bundle
+from heroku_magic.bundle.packages import bytes_for
 from heroku_magic.errors import InputTooLarge, InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
 from heroku_magic.protocol.task import check
@@ -140,13 +141,14 @@ class SweepPlanner:
         _refuse_twice(made, arguments)
         _check_each(lambda values, _: _bundle_issues(bundle, {**arguments, **values}), made, places)
         first = self.planner.bundle_spec(bundle, {**arguments, **made[places[0]]}, options)
+        reserved = bytes_for(first.packages)
 
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
             calls = [{**arguments, **one} for one in combinations]
             if makes_calls:
                 return replace(first, env={**bundle.build_batch_env(calls), **_own(first)})
             try:
-                return replace(first, env={**bundle.build_env(calls[0]), **_own(first)})
+                return replace(first, env={**bundle.build_env(calls[0], reserved=reserved), **_own(first)})
             except InputTooLarge:
                 env, values = bundle.build_call(calls[0])
                 return replace(first, env=env, values=values, is_warm=True, is_once=first.is_once or not first.is_warm)

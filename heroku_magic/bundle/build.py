@@ -86,14 +86,16 @@ class Bundle:
         self._hidden: list[str] = []
         self._env = {key: value for key, value in env.items() if key != "RUN_DATA"}
 
-    def build_env(self, values: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
+    def build_env(self, values: Mapping[str, Any] | None = None, *, reserved: int = 0) -> dict[str, str | Secret]:
         """Return the environment of one run with the values that only this run has: a function's are its arguments.
+
+        reserved: bytes that others will add.
 
         Raises InvalidParameters for a value that cannot be encoded, and for more than an environment can hold.
         """
         env = {**self._env, **({"RUN_DATA": self._encode(values)} if values else {})}
         texts = [value.reveal() if isinstance(value, Secret) else value for value in env.values()]
-        size = sum(len(text.encode()) for text in [*env, *texts]) + _RESERVED_BYTES
+        size = sum(len(text.encode()) for text in [*env, *texts]) + _RESERVED_BYTES + reserved
         if size > MAX_ENV_BYTES:
             raise InputTooLarge([self._describe_excess(size, values or {})])
         return env
@@ -177,11 +179,11 @@ class CellBundle(Bundle):
             del modules["heroku_typed_decoder"], modules["heroku_columns"]
         super().__init__("cell", self._env_of(header, body, modules))
 
-    def build_env(self, values: Mapping[str, Any] | None = None) -> dict[str, str | Secret]:
+    def build_env(self, values: Mapping[str, Any] | None = None, *, reserved: int = 0) -> dict[str, str | Secret]:
         """Return the environment of one run with the values that only this run has."""
         if self._excess is not None:
             raise self._excess
-        return super().build_env(values)
+        return super().build_env(values, reserved=reserved)
 
     def _env_of(self, header: str, body: bytes, modules: Mapping[str, str]) -> dict[str, str | Secret]:
         run_code = _run_code("RemoteCell", {**self._code, "values": header}, body, modules)

@@ -24,17 +24,25 @@ _PREFIX = (
 
 
 def add_packages(
-    command: str, env: Mapping[str, str | Secret], packages: Sequence[str]
+    command: str, env: Mapping[str, str | Secret], packages: Sequence[str], python: str
 ) -> tuple[str, dict[str, str | Secret]]:
-    """Return a command and its environment, so that the dyno first installs these exact versions, if there are any."""
+    """Return a command and its environment, so that the dyno first installs these exact versions, if there are any.
+
+    python: the minor version that they were resolved for.
+    """
     if not packages:
         return command, dict(env)
-    return _PREFIX + command, {**env, "RUN_SETUP": _program(tuple(packages))}
+    return _PREFIX + command, {**env, "RUN_SETUP": _program(tuple(packages), python)}
+
+
+def bytes_for(packages: Sequence[str]) -> int:
+    """Return how much of the dyno's environment the installation of packages takes."""
+    return len(f"RUN_SETUP{_program(tuple(packages), '3.10')}") if packages else 0
 
 
 @lru_cache(maxsize=16)
-def _program(packages: tuple[str, ...]) -> str:
+def _program(packages: tuple[str, ...], python: str) -> str:
     path = Path(__file__).parent / "remote" / "packages.py"
     text = minify(path.read_text(encoding="utf-8"), ("install_and_run",))
-    program = f"{text}\ninstall_and_run({[*packages]!r}, {NEEDED!r})\n"
+    program = f"{text}\ninstall_and_run({[*packages]!r}, {python!r}, {NEEDED!r})\n"
     return b85encode(zlib.compress(program.encode(), 9)).decode("ascii")

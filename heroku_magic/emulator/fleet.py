@@ -217,9 +217,8 @@ class Fleet:
         path = env.get("PATH", f"/usr/local/bin:/usr/bin:/bin:{self._context.bash.parent}")
         env |= {"DYNO": dyno.name, DYNO_ID: dyno.id, "HOME": str(folder), "PATH": f"{environment / 'bin'}:{path}"}
         if "RUN_SETUP" in env:  # it installs packages, which the next dynos find here
-            env["HEROKU_MAGIC_PACKAGES"] = json.dumps(
-                {"folder": str(environment.parent / "packages"), "settings": installer.settings()}
-            )
+            kept = {"folder": str(environment.parent / "packages"), **installer.for_dyno(environment)}
+            env["HEROKU_MAGIC_PACKAGES"] = json.dumps(kept)
         bash = [str(self._context.bash), "--noprofile", "--norc", "-c"]
         if scripts := live_folder.start_up_scripts(folder):
             return Launch([*bash, _PROFILE, "bash", command, *scripts], folder, env)

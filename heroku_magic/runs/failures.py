@@ -32,6 +32,7 @@ _MEANING = {
     137: "SIGKILL: out of memory, or it did not end within 30 s of SIGTERM",
     143: "SIGTERM: the dyno was stopped from outside",
 }
+NOT_INSTALLED = 7  # the exit status of `bundle/remote/packages.py`
 _LONGEST = 2000  # characters of an exception's message
 
 
@@ -106,7 +107,7 @@ def describe_failure(
         source, module = _source_lines(failure.frames), failure.missing
         source = "\n".join(filter(None, [source, *causes(failure.traceback)]))
     else:
-        headline = _installer_message(log) or ending
+        headline = (_installer_message(log) if status == NOT_INSTALLED else "") or ending
     if module is None:
         module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
     outcome = "" if headline == ending else ending

@@ -197,6 +197,7 @@ class RunOptions:
         check_max_cost(self.max_cost)
         if isinstance(self.packages, str):
             raise InvalidOptions(f"packages is {self.packages!r}: expected a list, such as [{self.packages!r}].")
+        object.__setattr__(self, "packages", tuple(self.packages))  # an iterator is read once
         if not self.isolate and not self.warm:
             raise InvalidOptions("isolate=False keeps state on a warm dyno: add warm=True (--warm).")
         if not self.isolate and self.wants_cache:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.api.dyno_sizes import memory_bytes, money
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.build import server_modules
-from heroku_magic.errors import ApiError, AttachFailed, LogStreamError, NotFound, Unreachable
+from heroku_magic.errors import ApiError, AttachFailed, InstallFailed, LogStreamError, NotFound, Unreachable
 from heroku_magic.protocol.channel import ChannelReader
 from heroku_magic.protocol.memory import limit_in_mb
 from heroku_magic.protocol.records import RunKey, hide_keys
@@ -47,9 +47,8 @@ if TYPE_CHECKING:
 
 PING_INTERVAL = 15.0  # seconds; the dyno ends after 60 without a sign of the notebook
 SILENCE = 60.0  # seconds without a sign of the dyno after which its connection counts as broken
-HELLO_TIMEOUT = 30.0  # seconds from the connection to the first record, which a boot of Python precedes
+HELLO_TIMEOUT, INSTALL_TIMEOUT = 30.0, 600.0  # seconds to the first record, without and with packages
 NO_ANSWER = "The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`."
-INSTALL_TIMEOUT = 600.0  # seconds instead, if packages are installed before
 
 
 class WarmDyno:
@@ -129,7 +128,7 @@ class WarmDyno:
             self._connect(url)
         except BaseException as error:
             message = self._guard.stop_and_wait()
-            if isinstance(error, AttachFailed):
+            if isinstance(error, AttachFailed | InstallFailed):
                 error.args = (f"{error} {message}",)
             raise
 
@@ -139,7 +138,8 @@ class WarmDyno:
         self._uplink.send("modules", server_modules())
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(INSTALL_TIMEOUT if self.spec.packages else HELLO_TIMEOUT) or self._ended.is_set():
-            raise AttachFailed("".join(f"{clean_line(one.message)}\n" for one in self._early_lines) or NO_ANSWER)
+            lines = "".join(f"{clean_line(one.message)}\n" for one in self._early_lines)
+            raise InstallFailed(lines) if "The dyno cannot install " in lines else AttachFailed(NO_ANSWER)
         self._uplink.send("ping", {"at": time.monotonic()})
         start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
 

@@ -219,7 +219,7 @@ class WarmDynos:
         self, spec: RunSpec, owner: object = None, idle: float | None = None, boot: Boot | None = None
     ) -> WarmDyno:
         idle = idle or self.idle
-        command, env = add_packages(COMMAND, server_env(idle, keeps_state=spec.keeps_state), spec.packages)
+        command, env = add_packages(COMMAND, server_env(idle, keeps_state=spec.keeps_state), spec.packages, spec.python)
         own = replace(
             spec,
             task="warm dyno",

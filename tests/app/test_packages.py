@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import string
 import sys
 import zipfile
 
@@ -12,9 +14,10 @@ from workers import make_worker
 
 import heroku_magic
 from heroku_magic import InvalidOptions, TaskFailed
-from heroku_magic.app import packages
+from heroku_magic.app import packages, planner
 from heroku_magic.app.packages import Target, resolve, split
-from heroku_magic.errors import AttachFailed
+from heroku_magic.errors import InstallFailed
+from heroku_magic.runs.options import RunOptions
 from heroku_magic.text.notifier import notifications_to
 
 HERE = Target(sys.version_info[:2], is_here=True)
@@ -53,7 +56,6 @@ def index(tmp_path_factory, processes):
         patch.setenv("PIP_FIND_LINKS", str(folder))
         patch.setenv("PIP_CONFIG_FILE", os.devnull)
         yield folder
-    packages._resolve.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +77,24 @@ def test_a_comma_separates_only_where_a_name_begins():
     assert split("scipy>=1.10,<2,!=1.11.0,numpy") == ["scipy>=1.10,<2,!=1.11.0", "numpy"]
     assert split("dask[array,dataframe]>=2024,polars") == ["dask[array,dataframe]>=2024", "polars"]
     assert split('tomli; python_version < "3.11"') == ['tomli; python_version < "3.11"']
+    assert split('a; python_version in "3.9, 3.10", b') == ['a; python_version in "3.9,3.10"', "b"]
 
 
 @pytest.mark.parametrize(
-    "text", ["", ",a", "a,", "a==", "-r x.txt", "./folder", "a @ https://example.com/a.whl", "a b"]
+    "text",
+    [
+        "",
+        ",a",
+        "a,",
+        "a==",
+        "-r x.txt",
+        "./folder",
+        "a @ https://example.com/a.whl",
+        "a b",
+        "a==1,26",
+        "a-1.0-py3-none-any.whl",
+        "a.tar.gz",
+    ],
 )
 def test_what_is_not_a_requirement_is_refused_by_name(text):
     with pytest.raises(InvalidOptions, match="is not the requirement of a package: expected a name"):
@@ -99,6 +115,33 @@ def test_requirements_become_exact_versions_of_them_and_of_what_they_need(index)
 def test_what_cannot_be_resolved_is_refused_with_the_words_of_the_resolver(index):
     with pytest.raises(InvalidOptions, match=r"(?s)tinypack>9: no versions .* Python 3\.\d+ here\..*tinypack>9"):
         resolve(["tinypack>9"], HERE)
+
+
+@pytest.mark.parametrize(
+    "setting", [("PIP_VERBOSE", "1"), ("PIP_USER", "1"), ("PIP_REQUIRE_VIRTUALENV", "1"), ("PIP_QUIET", "3")]
+)
+def test_settings_of_pip_that_only_change_its_output_do_not_matter(index, monkeypatch, setting):
+    monkeypatch.setenv(*setting)
+    assert resolve(["smallpack"], HERE) == ("smallpack==3.1",)
+
+
+def test_uv_resolves_for_the_platform_of_heroku(index, tmp_path, monkeypatch):
+    uv = tmp_path / "uv"
+    uv.write_text(f"""#!/bin/sh
+printf '%s ' "$@" > {tmp_path}/arguments
+cat > {tmp_path}/wanted
+echo 'numpy==2.4.1'
+echo 'acme==1!2.0+local'
+""")
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert resolve(["acme", "numpy<3"], Target((3, 12), is_here=False)) == ("acme==1!2.0+local", "numpy==2.4.1")
+    assert (tmp_path / "wanted").read_text() == "acme\nnumpy<3"
+    arguments = (tmp_path / "arguments").read_text()
+    assert "--python-version 3.12 --python-platform x86_64-manylinux_2_35 --no-build" in arguments
+    uv.write_text("#!/bin/sh\necho './acme-1.0-py3-none-any.whl'\n")
+    with pytest.raises(InvalidOptions, match="not an exact version"):
+        resolve(["acme"], Target((3, 12), is_here=False))
 
 
 def test_the_resolver_sees_no_token(index, monkeypatch):
@@ -147,7 +190,9 @@ def test_packages_are_installed_once_and_leave_no_trace_in_the_environment(herok
 
 
 def test_each_set_of_packages_has_warm_dynos_of_its_own(heroku, start_shell):
-    shutil.rmtree(heroku.settings.worker / ".heroku" / "packages")  # so that a warm dyno installs, too
+    shutil.rmtree(
+        heroku.settings.worker / ".heroku" / "packages", ignore_errors=True
+    )  # so that a warm dyno installs, too
     code = "import os, tinypack\n[{'v': tinypack.VERSION, 'pid': os.getppid()}]"
     calls = [heroku.run(code=code, warm=True, packages=[one]) for one in ("tinypack", "tinypack<2", "tinypack")]
     assert [call["v"][0] for call in calls] == ["2.5", "1.0", "2.5"]
@@ -167,8 +212,45 @@ def test_packages_that_cannot_be_installed_end_the_run_with_the_words_of_the_ins
     text = str(run.exception())
     assert text.startswith("The dyno cannot install gonepack==1.0:\n"), text
     assert "No matching distribution found for gonepack==1.0" in text
-    assert isinstance(run.exception(), AttachFailed if warm else TaskFailed)
+    assert isinstance(run.exception(), InstallFailed if warm else TaskFailed)
     assert heroku.dynos() == []
+
+
+def test_packages_for_another_python_are_refused_on_the_dyno(heroku, monkeypatch):
+    monkeypatch.setattr(planner, "THIS_COMPUTER", Target((3, 99), is_here=True))
+    monkeypatch.setattr(packages, "_resolve", lambda *_: ("tinypack==1.0",))
+    error = heroku.submit(code="1", packages=["tinypack"]).exception()
+    assert str(error).startswith(
+        "The dyno cannot install packages that were resolved for Python 3.99, as it has Python"
+    )
+
+
+def test_a_run_with_packages_does_not_tell_what_the_app_has(heroku, index):
+    wheel(index, "cloudpickle", "99.0")
+    (heroku.settings.worker / "Procfile").touch()  # another release
+
+    def f():
+        return 1
+
+    heroku.submit(code=f, packages=["cloudpickle==99.0"]).wait(60)
+    known = heroku._planner.bundler._known()
+    assert known is None or not known.has_cloudpickle
+
+
+def test_packages_count_toward_the_size_of_the_environment(heroku):
+    letters = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=22_000))
+    cells = (f"#{letters[:size]}\n1" for size in range(len(letters), 0, -400))
+    largest = next(cell for cell in cells if not heroku._planner.plan(None, {}, RunOptions(code=cell)).is_once)
+    options = heroku._planner.with_packages(RunOptions(code=largest, packages=["tinypack"]))
+    assert heroku._planner.plan(None, {}, options).is_once, "its input travels over a connection"
+    assert heroku.submit(code=largest, packages=["tinypack"]).result()["value"].tolist() == [1]
+
+
+def test_an_iterator_of_packages_is_read_once(heroku):
+    options = RunOptions(packages=iter(["tinypack"]))
+    assert options.packages == ("tinypack",)
+    function = heroku.function(packages=(one for one in ["tinypack"]))(lambda: __import__("tinypack").VERSION)
+    assert [function.remote(), function.remote()] == ["2.5", "2.5"]
 
 
 def test_a_command_and_a_task_in_another_language_have_no_packages(heroku):

@@ -19,38 +19,48 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Any, Iterator, NoReturn, Sequence
 
-KEPT = "HEROKU_MAGIC_PACKAGES"  # set by the embedded Heroku: a folder, and settings of the installer
+KEPT = "HEROKU_MAGIC_PACKAGES"  # set by the embedded Heroku: a folder, the installers, and their variables
+FAILED = 7  # the exit status of a dyno whose packages cannot be installed
 _LAST_LINES = 3
 
 
-def install_and_run(packages: Sequence[str], needed: str) -> None:
+def install_and_run(packages: Sequence[str], python: str, needed: str) -> None:
     """Install exact versions, such as `numpy==2.3.1`, and replace this process by the command of `sys.argv`.
 
-    needed: a pattern of the variables that the installer sees, as the environment also holds the run's key.
+    python: the minor version that they are for. needed: a pattern of the variables that the installer sees, as the
+    environment also holds the run's key.
     """
+    here = "{}.{}".format(*sys.version_info)
+    if here != python:
+        _fail(
+            f"packages that were resolved for Python {python}, as it has Python {here}. Run a cell without packages "
+            "first: then the notebook knows the app's Python."
+        )
     kept = json.loads(os.environ.pop(KEPT, "{}"))
     env = {name: value for name, value in os.environ.items() if re.fullmatch(needed, name)}
-    folder = _installed(sorted(packages), {**env, **kept.get("settings", {})}, kept.get("folder"))
+    folder = _installed(
+        sorted(packages), kept.get("installers", _installers()), {**env, **kept.get("variables", {})}, kept
+    )
     for name, path in (("PYTHONPATH", folder), ("PATH", folder / "bin")):
         os.environ[name] = os.pathsep.join(filter(None, [str(path), os.environ.get(name)]))
     os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the notebook's own command
 
 
-def _installed(packages: list[str], env: dict[str, str], kept: str | None) -> Path:
-    """Return a folder with the packages. kept: a folder for those of all dynos."""
-    if kept is None:
+def _installed(packages: list[str], installers: list[list[str]], env: dict[str, str], kept: dict[str, Any]) -> Path:
+    """Return a folder with the packages, which is kept for the next dynos where there is a place for it."""
+    if not kept:
         target = Path(tempfile.mkdtemp(prefix="packages-"))
-        _install(packages, env, target)
+        _install(packages, installers, env, target)
         return target
-    target = Path(kept) / hashlib.sha256(repr((packages, sys.version, sys.platform)).encode()).hexdigest()[:16]
+    facts = packages, sys.version, sys.executable, kept
+    target = Path(kept["folder"]) / hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(target.with_suffix(".lock")):
-        if not (target / "complete").exists():
-            shutil.rmtree(target, ignore_errors=True)  # a stopped dyno may have left a part
-            _install(packages, env, target)
-            (target / "complete").touch()
+        if not (complete := target.with_suffix(".complete")).exists():
+            _install(packages, installers, env, target)
+            complete.touch()
     return target
 
 
@@ -62,26 +72,39 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _install(packages: list[str], env: dict[str, str], target: Path) -> None:
-    """Install with uv where it is present, else or if it fails with pip; end with the last lines if both fail."""
-    last = ["The app has neither pip nor uv, which install packages. Add a line `uv` to its requirements.txt."]
+def _install(packages: list[str], installers: list[list[str]], env: dict[str, str], target: Path) -> None:
+    """Install with the first installer that succeeds; end with the last lines of the last one if none does."""
+    last = ["The app has neither pip nor uv. Add uv to its dependencies and deploy."]
     count, began = f"{len(packages)} package{'s' * (len(packages) != 1)}", time.monotonic()
     print(f"installing {count}", file=sys.stderr, flush=True)
-    for command in _installers(target):
+    for installer in installers:
+        shutil.rmtree(target, ignore_errors=True)  # a stopped dyno or another installer may have left a part
         done = subprocess.run(
-            [*command, *packages], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            [*installer, "--no-deps", "--target", str(target), *packages],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
         if done.returncode == 0:
             print(f"installed {count} in {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
             return
-        last = [line for line in done.stdout.splitlines() if line.strip()][-_LAST_LINES:]
-    sys.exit("\n".join([f"The dyno cannot install {', '.join(packages)}:", *last]))
+        said = done.stdout.decode("utf-8", "replace").splitlines()
+        last = [line for line in said if line.strip()][-_LAST_LINES:]
+    _fail("\n".join([f"{', '.join(packages)}:", *last]))
 
 
-def _installers(target: Path) -> Iterator[list[str]]:
-    """Yield the commands that install, without the packages."""
-    options = ["install", "--no-deps", "--target", str(target)]
+def _fail(reason: str) -> NoReturn:
+    print(f"The dyno cannot install {reason}", file=sys.stderr, flush=True)
+    sys.exit(FAILED)
+
+
+def _installers() -> list[list[str]]:
+    """Return the commands that install, without their options."""
+    found = []
     if uv := shutil.which("uv"):
-        yield [uv, "pip", *options, "--python", sys.executable, "--link-mode=copy"]
+        found.append([uv, "pip", "install", "--python", sys.executable])
     if importlib.util.find_spec("pip"):
-        yield [sys.executable, "-I", "-m", "pip", *options, "--disable-pip-version-check", "--no-input"]
+        found.append([sys.executable, "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"])
+    return found

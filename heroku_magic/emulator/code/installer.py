@@ -11,6 +11,7 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from heroku_magic.app_files.installer_variables import installer_variables
 
@@ -82,10 +83,17 @@ def add_pip(environment: Path) -> None:
         script.chmod(0o755)
 
 
-def settings() -> dict[str, str]:
-    """Return the settings of pip and uv, and of the connections that they make."""
-    found = installer_variables(os.environ)
-    return {name: value for name, value in found.items() if not re.fullmatch(r"PATH|HOME|TMPDIR|L\w+|XDG_\w+", name)}
+def for_dyno(environment: Path) -> dict[str, Any]:
+    """Return the installers that a dyno may use for packages of its own, and the variables that they see.
+
+    uv is only for a notebook without pip, whose settings it does not read.
+    """
+    needed, python = installer_variables(os.environ), str(environment / "bin" / "python")
+    uv = shutil.which("uv", path=f"{needed.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}")
+    commands = [[sys.executable, "-c", _PIP, "--python", python, "install"]] if find_spec("pip") else []
+    if not commands and uv:
+        commands = [[uv, "pip", "install", *_UV_OPTIONS, "--python", python]]
+    return {"installers": commands, "variables": {**needed, **_PIP_SETTINGS}}
 
 
 async def commands(environment: Path) -> list[tuple[list[str], dict[str, str]]]:
