@@ -2,8 +2,7 @@
 
 The second paragraph of each docstring is the remedy, which docs/reference/errors.md lists.
 
-`TaskFailed` (the user's task) is a sibling of the platform's errors, never a parent or a child, so
-that no `except` clause confuses the two.
+`TaskFailed` (the user's task) is a sibling of the platform's errors, so that no `except` clause confuses the two.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 E = TypeVar("E", bound="HerokuMagicError")
-
 _SHARED = frozenset({"run", "sweep", "__cause__"})  # what a deep copy of an error has in common with the original
 
 
@@ -112,8 +110,7 @@ class HerokuMagicError(Exception):
         if self.verbose:
             import traceback
 
-            lines = traceback.format_exception(type(self), self, self.__traceback__, chain=False)
-            return clean("".join(lines)).splitlines()
+            return clean("".join(traceback.format_exception(self, chain=False))).splitlines()
         return f"{type(self).__name__}: {self}".splitlines()
 
 
