@@ -7,6 +7,7 @@ import re
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import pytest
 from sybil import Sybil
@@ -31,12 +32,13 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Let one process run all tests with a browser: several browsers at once starve one another on two cores."""
+    """Let two processes run all tests with a browser: four browsers at once starve one another on two cores."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+            file = super()._split_scope(nodeid)
+            return f"browser {crc32(file.encode()) % 2}" if file.startswith("tests/browser/") else file
 
     return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 OURS = ("HEROKU_API_KEY", "HEROKU_APP", "HEROKU_HOST", "RUN_KEY")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy")
@@ -29,7 +30,9 @@ IMPLY_PROCESS = ("kernel", "browser", "cli", "chaos", "large")
 
 
 def pytest_configure():
-    """Let tests send Ctrl-C, which a process that a shell started in the background ignores."""
+    """Let tests send Ctrl-C, which a process that a shell started in the background ignores, and take their time."""
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.addaudithook(_guard)
 

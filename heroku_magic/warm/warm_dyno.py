@@ -86,8 +86,7 @@ class WarmDyno:
         self._connection: DynoConnection | None = None
         self._info: Dyno | None = None
         self._calls: dict[int, WarmCall] = {}  # in flight, in the order in which the dyno runs them
-        self._hello, self._ended = threading.Event(), threading.Event()
-        self.versions: dict[str, str] = {}  # of Python and some packages, by name
+        self._hello, self._ended, self.versions = threading.Event(), threading.Event(), dict[str, str]()  # by name
 
     # -- the dyno ---------------------------------------------------------------------------------
 
@@ -139,7 +138,8 @@ class WarmDyno:
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(INSTALL_TIMEOUT if self.spec.packages else HELLO_TIMEOUT) or self._ended.is_set():
             lines = "".join(f"{clean_line(one.message)}\n" for one in self._early_lines)
-            raise InstallFailed(lines) if "The dyno cannot install " in lines else AttachFailed(NO_ANSWER)
+            _, *text = lines.partition("The dyno cannot install ")
+            raise InstallFailed("".join(text)) if text[0] else AttachFailed(NO_ANSWER)
         self._uplink.send("ping", {"at": time.monotonic()})
         start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
 
