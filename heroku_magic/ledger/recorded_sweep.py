@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from heroku_magic.api.client import HerokuClient
+from heroku_magic.api.log_lines import LogLine
 from heroku_magic.errors import HerokuMagicError, InvalidOptions, SweepFailed
 from heroku_magic.ledger.entry import Details, Payload, read_parts, unpack
 from heroku_magic.ledger.records import read_events
@@ -82,7 +83,7 @@ def recorded_outcome(entry: Entry, details: Details, payload: Payload | None, pa
         HerokuMagicError(entry.error) if entry.error else None,
         parts,
         unpack(payload.files, dict[str, bytes]) if payload and payload.files else {},
-        [event.message for event in events if hasattr(event, "message")],
+        [event.message for event in events if isinstance(event, LogLine) and event.source == "app"],
         details.metrics,
     )
 

@@ -278,6 +278,11 @@ def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
     ]
     assert grown.facts()["dynos"] == 1
     assert _cached(heroku.submit("count", {"n": 3, "word": "w"}, cache=True)) is not None
+    alone = heroku.submit("count", {"n": 4, "word": "w"}, cache=True)
+    alone.result()
+    (answered,) = heroku.sweep("count", {"n": [4]}, {"word": "w"}, cache=True).known()
+    assert answered.source is not None
+    assert list(answered.log) == alone.logs().splitlines(), "what the task has printed, without Heroku's own lines"
     whole = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, cache=True)
     pd.testing.assert_frame_equal(whole.result(), table)
     assert whole.facts()["dynos"] == 0
