@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.app_files.installer_variables import installer_variables
+from heroku_magic.app_files.installer_variables import PIP_SETTINGS, installer_variables
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.sanitize import LINE, clean_line, clipped
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 MOST_SECONDS = 120
 MOST_SHOWN = 5  # packages in a message
 _LAST_LINES = 3
-# Settings of pip that would change its report, or refuse to make one.
-_PIP_SETTINGS = {
-    "PIP_VERBOSE": "0",
-    "PIP_USER": "0",
-    "PIP_REQUIRE_VIRTUALENV": "0",
-    "PIP_NO_INPUT": "1",
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-}
 # The versions of the C library that the Ubuntu of Heroku's current stacks is compatible with.
 # https://devcenter.heroku.com/articles/stack
 _GLIBC = (*(f"manylinux_2_{minor}_x86_64" for minor in range(35, 4, -1)), "manylinux2014_x86_64")
@@ -145,7 +137,7 @@ def _resolvers(wanted: Sequence[str], target: Target) -> list[_Resolver]:
             platforms = (f"--platform={name}" for name in _GLIBC)
             there = (*platforms, f"--python-version={target.dotted}", "--only-binary=:all:", "--target=.")
         options = ("--dry-run", "--ignore-installed", "--quiet", "--report=-", *there)
-        found.append(([sys.executable, "-m", "pip", "install", *options, *wanted], _PIP_SETTINGS, _read_report))
+        found.append(([sys.executable, "-m", "pip", "install", *options, *wanted], PIP_SETTINGS, _read_report))
     if uv := shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent)):
         there = () if target.is_here else ("--python-platform", "x86_64-manylinux_2_35", "--no-build")
         options = ("--no-config", "--no-header", "--no-annotate", "--quiet", "--python-version", target.dotted)

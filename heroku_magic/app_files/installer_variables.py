@@ -1,4 +1,4 @@
-"""Chooses the environment variables that pip and uv may see: what they need, and never the notebook's tokens."""
+"""Chooses the environment variables that pip and uv see: what they need, and never the notebook's tokens."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ NEEDED = (
     r"PATH|HOME|TMPDIR|LANG|LC_\w+|LD_LIBRARY_PATH|XDG_\w+|(?:PIP|UV)_\w+|SSL_CERT_(?:FILE|DIR)"
     r"|(?:REQUESTS|CURL)_CA_BUNDLE|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy"
 )
+
+# What a user's own settings of pip must not change: its output, and where it installs.
+PIP_SETTINGS = {
+    "PIP_QUIET": "0",
+    "PIP_VERBOSE": "0",
+    "PIP_USER": "0",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_REQUIRE_VIRTUALENV": "0",
+}
 
 
 def installer_variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -107,7 +107,7 @@ def describe_failure(
         source, module = _source_lines(failure.frames), failure.missing
         source = "\n".join(filter(None, [source, *causes(failure.traceback)]))
     else:
-        headline = (_installer_message(log) if status == NOT_INSTALLED else "") or ending
+        headline = (installer_message(log) if status == NOT_INSTALLED else "") or ending
     if module is None:
         module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
     outcome = "" if headline == ending else ending
@@ -120,7 +120,7 @@ def describe_failure(
     return "\n".join(filter(None, lines))
 
 
-def _installer_message(log: Sequence[str]) -> str:
+def installer_message(log: Sequence[str]) -> str:
     """Return what `bundle/remote/packages.py` says about packages that it cannot install, which ends the dyno."""
     begins = [at for at, line in enumerate(log) if line.startswith("The dyno cannot install ")]
     return clean("\n".join(log[begins[-1] :])[:_LONGEST]) if begins else ""

@@ -23,10 +23,10 @@ from heroku_magic.runs import registry
 from heroku_magic.runs.background import start_thread
 from heroku_magic.runs.command_mark import marked
 from heroku_magic.runs.dyno_guard import DynoGuard
+from heroku_magic.runs.failures import installer_message
 from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.runs.spec import OF_EACH_DYNO
 from heroku_magic.text.notifier import notify
-from heroku_magic.text.sanitize import clean_line
 from heroku_magic.text.secret import Secret
 from heroku_magic.warm import restart_note
 from heroku_magic.warm.rendezvous import connect
@@ -137,9 +137,8 @@ class WarmDyno:
         self._uplink.send("modules", server_modules())
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
         if not self._hello.wait(INSTALL_TIMEOUT if self.spec.packages else HELLO_TIMEOUT) or self._ended.is_set():
-            lines = "".join(f"{clean_line(one.message)}\n" for one in self._early_lines)
-            _, *text = lines.partition("The dyno cannot install ")
-            raise InstallFailed("".join(text)) if text[0] else AttachFailed(NO_ANSWER)
+            message = installer_message([line.message for line in self._early_lines])
+            raise InstallFailed(f"{message}\n") if message else AttachFailed(NO_ANSWER)
         self._uplink.send("ping", {"at": time.monotonic()})
         start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
 

@@ -266,7 +266,7 @@ def test_an_installation_sees_only_the_variables_that_it_needs(tmp_path, monkeyp
     monkeypatch.setattr(installer.shutil, "which", lambda *_, **__: None)
     ((command, variables),) = run_loop(installer.commands(tmp_path / "env"))
     assert command[-2:] == ["-r", "requirements.txt"], "as Heroku's buildpack says it, without our folder"
-    assert {name: value for name, value in variables.items() if name not in installer._PIP_SETTINGS} == needed
+    assert {name: value for name, value in variables.items() if name not in installer.PIP_SETTINGS} == needed
 
 
 BACKEND = """

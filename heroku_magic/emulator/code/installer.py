@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from heroku_magic.app_files.installer_variables import installer_variables
+from heroku_magic.app_files.installer_variables import PIP_SETTINGS, installer_variables
 
 # `-m pip` would look for modules in the app's folder first.
 _PIP = (
@@ -23,13 +23,6 @@ _BOOTSTRAP = (
     "import ensurepip, subprocess, sys; ensurepip.bootstrap(); "
     "sys.exit(subprocess.call([sys.executable, '-I', '-m', 'pip', *sys.argv[1:]]))"
 )
-# PIP_QUIET of the caller would empty the build's output.
-_PIP_SETTINGS = {
-    "PIP_QUIET": "0",
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    "PIP_NO_INPUT": "1",
-    "PIP_REQUIRE_VIRTUALENV": "0",
-}
 # No hard links into uv's cache, no settings that pip would not read, and the best version of all indexes as for pip.
 _UV_OPTIONS = ("--no-config", "--link-mode=copy", "--compile-bytecode", "--index-strategy=unsafe-best-match")
 # uv's variable for a setting of pip, and what separates its values. https://docs.astral.sh/uv/reference/environment/
@@ -93,7 +86,7 @@ def for_dyno(environment: Path) -> dict[str, Any]:
     commands = [[sys.executable, "-c", _PIP, "--python", python, "install"]] if find_spec("pip") else []
     if not commands and uv:
         commands = [[uv, "pip", "install", *_UV_OPTIONS, "--python", python]]
-    return {"installers": commands, "variables": {**needed, **_PIP_SETTINGS}}
+    return {"installers": commands, "variables": {**needed, **PIP_SETTINGS}}
 
 
 async def commands(environment: Path) -> list[tuple[list[str], dict[str, str]]]:
@@ -106,7 +99,7 @@ async def commands(environment: Path) -> list[tuple[list[str], dict[str, str]]]:
     needed = installer_variables(os.environ)
     has_pip = find_spec("pip") is not None
     pip = [sys.executable, "-c", _PIP, "--python", python] if has_pip else [python, "-I", "-c", _BOOTSTRAP]
-    found = [([*pip, "install", "-r", "requirements.txt"], {**needed, **_PIP_SETTINGS})]
+    found = [([*pip, "install", "-r", "requirements.txt"], {**needed, **PIP_SETTINGS})]
     uv = shutil.which("uv", path=f"{needed.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}")
     if uv is not None:
         translated = _uv_variables(await _pip_settings() if has_pip else _pip_variables())
