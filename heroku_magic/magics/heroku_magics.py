@@ -98,7 +98,7 @@ class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
                 error.verbose = self.verbose or (parsed is not None and "verbose" in parsed.options)
                 name = _UNDEFINED.search(str(error))
                 if magic == "%%dyno" and name and name[1] in self._shell.user_ns:
-                    notify(f"{name[1]} is a variable of this notebook. To send it along: %%dyno -i {name[1]}")
+                    notify(f'"{name[1]}" is a variable of this notebook. To send it along: `%%dyno -i {name[1]}`')
                 raise
             except KeyboardInterrupt:  # its traceback would show frames that may hold a token
                 starts_dyno = cell is not None or parsed is None or parsed.verb.name == "run"

@@ -193,7 +193,7 @@ def test_a_name_that_only_the_notebook_has_suggests_sending_it(shell, capsys):
     shell.user_ns["limits"] = [1, 2]
     with pytest.raises(TaskFailed, match="NameError"):
         run(shell, "%%dyno\nprint(limits)")
-    assert "limits is a variable of this notebook. To send it along: %%dyno -i limits" in capsys.readouterr().out
+    assert '"limits" is a variable of this notebook. To send it along: `%%dyno -i limits`' in capsys.readouterr().out
     with pytest.raises(TaskFailed, match="NameError"):
         run(shell, "%%dyno\nprint(limit)")
     assert "is a variable of this notebook" not in capsys.readouterr().out
