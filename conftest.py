@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,30 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return f"browser {crc32(file.encode()) % 2}" if file.startswith("tests/browser/") else file
 
     return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test with the marker `alone` run while the other processes of this checkout wait between two tests."""
+    with _turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextmanager
+def _turn(*, alone: bool) -> Iterator[None]:
+    """Enter the room through a door, where those who come later wait for one who wants the room alone."""
+    try:
+        from fcntl import LOCK_EX, LOCK_SH, LOCK_UN, flock
+    except ImportError:  # Windows
+        yield
+        return
+    here = Path(__file__).parent
+    with (here / "conftest.py").open() as door, (here / "pyproject.toml").open() as room:
+        flock(door, LOCK_EX)
+        flock(room, LOCK_EX if alone else LOCK_SH)
+        flock(door, LOCK_UN)
+        yield
+        flock(room, LOCK_UN)  # closing is not enough: a process that the test has forked may keep the file
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.text.sanitize import clean_line
@@ -37,12 +38,14 @@ def show(form: Form, *, verbose: bool = False) -> None:
     _display(_panel_bundle(form, panel))
     drawn = bundle(form)
     record = _display(drawn)
+    lock = threading.Lock()  # changes come from several threads; the last one must be drawn last
 
     def follow() -> None:
         nonlocal drawn
-        if (now := bundle(form)) != drawn:
-            drawn = now
-            record.update(now, raw=True)
+        with lock:
+            if (now := bundle(form)) != drawn:
+                drawn = now
+                record.update(now, raw=True)
 
     form.on_change(follow)
     form.slot = OutputSlot(verbose=verbose, outputs=panel.outputs if is_voila() else None)

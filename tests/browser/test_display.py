@@ -76,6 +76,7 @@ def outputs(file, cell):
     [(10_000, 2_000), (100_000, 20_000), (100_000, None)],
     ids=["10k", "100k", "100k-flat-out"],
 )
+@pytest.mark.alone
 def test_many_lines_stream_without_a_stall_and_end_complete(notebook, tmp_path, lines, pace):
     lab = notebook(f"show(Scripted({lines}, pace={pace}, text='line {{}} ' + 'x' * 90))")
     lab.look(1)

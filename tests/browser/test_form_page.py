@@ -51,7 +51,6 @@ def form(lab, request):
     errors = []
     lab.page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     lab.complaints.clear()
-    lab.page.set_default_timeout(15_000)
     load = f"%load_ext heroku_magic\n%config HerokuMagics.worker = {str(home / 'worker')!r}"
     lab.open(f"{name}.ipynb", [load, FORM, "df.to_dict()", "print('free')", "%heroku ps"])
     lab.run(0)
@@ -293,6 +292,7 @@ def test_after_restart_and_reload_the_record_is_readable_and_nothing_runs(form):
     button(form, "Run").click()
     form.wait_for_text(1, "epoch 4 ")
     assert dynos_with(b"n=400") != []
+    form.wait_for_text(1, "had not ended")
     form.save()
     form.page.evaluate("lab.panel().sessionContext.session.kernel.restart()")
     record = form.page.locator(".heroku-record").first

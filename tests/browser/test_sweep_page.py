@@ -36,6 +36,7 @@ def notebook(lab):
     return opened
 
 
+@pytest.mark.alone
 def test_a_thousand_runs_in_one_cell_are_exact_and_the_page_does_not_stall(notebook, tmp_path):
     lab = notebook(THOUSAND, EXACT)
     lab.look(1)

@@ -54,6 +54,7 @@ def shots(lab, tmp_path, name, cell=1):
         assert violations(lab) == []
 
 
+@pytest.mark.alone
 def test_a_thousand_changing_cells_do_not_stall_the_page(notebook, tmp_path):
     lab = notebook(f"SweepOutput({THOUSAND}).follow()")
     lab.look(1)

@@ -33,6 +33,7 @@ def shared(home, kernels):
         yield started
 
 
+@pytest.mark.alone
 def test_prints_arrive_while_the_cell_runs_and_rows_are_its_value(shared):
     cell = "%%dyno --arg n=3\nimport time\nfor i in range(n):\n    print('tick', i)\n    emit({'i': i})\n    time.sleep(0.3)"
     sent, arrivals = shared.start(cell), {}

@@ -291,6 +291,7 @@ def test_the_environment_of_a_task_and_its_children_lacks_the_key(heroku):
     assert "RUN_KEY" not in run.logs()
 
 
+@pytest.mark.alone
 def test_a_line_of_100_mb_succeeds_in_bounded_memory(folder):
     script = f"""
         import resource

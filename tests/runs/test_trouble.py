@@ -171,6 +171,7 @@ def test_a_run_waiting_for_capacity_can_be_cancelled(full):
         run.result(20)
 
 
+@pytest.mark.alone
 def test_one_lookup_detects_a_stale_stream_for_all_runs(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs import registry, runner
