@@ -91,6 +91,11 @@ class CallRunner(Runner):
     def _must_not_start(self) -> bool:
         return self.cancel_requested.is_set() or registry.is_ending()
 
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the dyno has ended the call because of its time limit."""
+        return super().is_overdue if self._call is None else self._call.is_overdue
+
     def _open_log(self, dyno: Dyno) -> DynoStream:
         if self._dyno is None:
             return super()._open_log(dyno)

@@ -156,8 +156,8 @@ class PoolRunner(Runner):
 
     @property
     def is_overdue(self) -> bool:
-        """Whether the call has reached its time limit, which begins when the dyno begins with the call."""
-        return self._clock.reaches_limit(self.seconds() or self._elapsed())
+        """Whether the dyno has ended the call because of its time limit."""
+        return self._call is not None and self._call.is_overdue
 
     def _done(self, status: int | None) -> None:
         if status is not None:

@@ -21,6 +21,7 @@ class WarmCall:
     ) -> None:
         self.number, self.run, self.sink, self.on_done = 0, run, sink, on_done
         self.begun_at: float | None = None
+        self.is_overdue = False  # the dyno has ended it because of its time limit
         self.lines: list[LogLine] = []  # that the sink gets next
         self._stop_call = stop_call
         self._unfinished: dict[str, list[str]] = {}  # lines of each stream, whose ends have not arrived

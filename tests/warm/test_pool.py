@@ -18,6 +18,7 @@ from workers import make_worker
 from heroku_magic import InvalidOptions, TaskFailed, connect
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import LogStreamError
+from heroku_magic.warm.pool_call import PoolRunner
 from heroku_magic.warm.warm_dyno import WarmDyno
 
 TASK = """
@@ -215,6 +216,12 @@ def test_a_call_that_dies_or_stays_in_an_import_ends_and_is_not_repeated(heroku)
         assert pool.submit(abs, -4).result(30) == 4
     with heroku.executor("endless", warm=True, jobs=1, timeout=1) as executor:
         assert "the time limit of 1 s was reached" in str(executor.submit(executor.task, 1).exception(30))
+        assert "the time limit of 1 s was reached" in str(executor.submit(time.sleep, 60).exception(30))
+
+
+def test_the_dyno_says_that_a_time_limit_ended_a_call_whatever_the_clocks_say(heroku, monkeypatch):
+    monkeypatch.setattr(PoolRunner, "seconds", lambda _: 0.1)
+    with heroku.executor("endless", warm=True, jobs=1, timeout=1) as executor:
         assert "the time limit of 1 s was reached" in str(executor.submit(time.sleep, 60).exception(30))
 
 

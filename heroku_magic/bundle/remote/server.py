@@ -75,6 +75,7 @@ class _Call:
         self.is_kept = False  # its process is the one of the calls before
         self.memory = message["memory"]  # the dyno's, in bytes; 0 if unknown
         self.used = 0  # bytes, for which it was ended
+        self.is_overdue = False  # it was ended because of its time limit
         self.kill_at = float("inf")
         self.pipes: dict[str, int] = {}  # by what they carry
         self.decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("out", "err")}
@@ -246,7 +247,9 @@ class _Front:
         if has_to_end:
             self.kill_call()  # and the programs that it has left behind
         self._call, self._last_call = None, time.monotonic()
-        self._sender.send("done", {"call": call.number, "status": status, "used": call.used})
+        self._sender.send(
+            "done", {"call": call.number, "status": status, "used": call.used, "overdue": call.is_overdue}
+        )
         if has_to_end and call.is_kept:
             self._lose_parent()
         elif self._parent is not None:
@@ -330,6 +333,7 @@ class _Front:
                 os.kill(self._parent_pid, signal.SIGKILL)
             self.kill_call()
         elif call.kill_at == float("inf") and now >= call.limit:
+            call.is_overdue = True
             self._end_call(call)
         elif call.memory and (used := _memory_of(call.pid)) >= MEMORY_SHARE * call.memory:
             call.used = used
