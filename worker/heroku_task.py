@@ -829,7 +829,7 @@ def _convert_arrow(series: Any, name: str) -> tuple[Schema, list[Any], list[byte
         dtype = "string" if source in ("string[pyarrow]", "large_string[pyarrow]") else ""
         head, arrays = {"coding": "json", "dtype": dtype}, [_plain(value, name) for value in series.tolist()]
     # A nested type has no name that a notebook could read.
-    return {**head, **({} if "<" in source or source == "null[pyarrow]" else {"source": source})}, arrays, []
+    return {**head, **({} if "<" in source else {"source": source})}, arrays, []
 
 
 def _zone_name(series: Any, name: str) -> str:

@@ -23,7 +23,8 @@ TAG = "$"
 _MAX_DEPTH = 200
 _MAX_BITS = 13_000  # Python refuses to print integers of more than 4,300 digits
 # The dtypes that the columns of a table keep; object columns, categories and others are encoded by themselves.
-_KEPT = r"bool(ean)?|[uU]?[iI]nt\d+|[fF]loat(16|32|64)|str|string|(datetime|timedelta)64\[.*|period.*|[^<]*\[pyarrow\]"
+_KEPT_ARROW = r"[^<]*(?<!_interval)(?<!_view)\[pyarrow\]"
+_KEPT = rf"bool(ean)?|[uU]?[iI]nt\d+|[fF]loat(16|32|64)|str|string|(datetime|timedelta)64\[.*|period.*|{_KEPT_ARROW}"
 _JSON_TYPES = frozenset({type(None), bool, float, str})
 _PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
 
@@ -112,11 +113,13 @@ class Encoder:
                 TAG: "texts",
                 "dtype": value.dtype.str,
                 "shape": shape if is_array else None,
-                "v": value.ravel().tolist(),
+                "v": value.ravel().tolist()
+                if is_array
+                else [str.__str__(value)],  # an array drops the last zeros of a text
             }
         if value.dtype.hasobject:
             return None
-        dtype = self.encode(numpy.lib.format.dtype_to_descr(value.dtype), place, depth)
+        dtype = self.encode(_dtype_description(value.dtype, place), place, depth)
         order = "F" if value.flags.fnc else "C"  # sums of floats depend on it
         kind, data = "array" if is_array else "number", self._append(value.tobytes(order))
         return {TAG: kind, "dtype": dtype, "shape": shape, "order": order, **data}
@@ -128,8 +131,8 @@ class Encoder:
         if value is pandas.NaT or value is pandas.NA:
             return {TAG: "missing", "v": "NaT" if value is pandas.NaT else "NA"}
         if type(value) in (pandas.Timestamp, pandas.Timedelta):
-            number = int(value.asm8.view("int64"))
-            return {TAG: type(value).__name__, "v": number, "unit": value.unit, "zone": _zone(value)}
+            number, fold = int(value.asm8.view("int64")), getattr(value, "fold", 0)
+            return {TAG: type(value).__name__, "v": number, "unit": value.unit, "zone": _zone(value), "fold": fold}
         if type(value) is pandas.RangeIndex:
             span = [value.start, value.stop, value.step]
             return {TAG: "RangeIndex", "v": span, "names": self._names(value, place)}
@@ -140,6 +143,8 @@ class Encoder:
         if isinstance(value, pandas.Index):
             frame, freq = pandas.DataFrame({0: value}), getattr(value, "freqstr", None)
             freq = None if isinstance(value, pandas.PeriodIndex) else freq
+            if freq and pandas.tseries.frequencies.to_offset(freq) != value.freq:
+                raise TypeError(f"{place} has the frequency {value.freq!r}")
             return {
                 TAG: "Index",
                 "v": self._table(frame, place, depth),
@@ -183,8 +188,10 @@ class Encoder:
             is_text = {*map(type, values)} == {str} and pandas.Series([""]).dtype == object  # the dtype of its text
             return None if is_text else [self.encode(value, f"an item of {place}", depth) for value in values]
         if str(dtype) == "category":
-            kept = re.fullmatch(_KEPT, str(dtype.categories.dtype))
-            categories = None if kept else self.encode(dtype.categories, f"the categories of {place}", depth)
+            labels = dtype.categories
+            is_plain = labels.name is None and getattr(labels, "freq", None) is None
+            kept = is_plain and re.fullmatch(_KEPT, str(labels.dtype))
+            categories = None if kept else self.encode(labels, f"the categories of {place}", depth)
             codes = column.cat.codes.to_numpy()
             return categories and {TAG: "category", "v": [self.encode(codes, place), categories, dtype.ordered]}
         if str(dtype).startswith("interval"):
@@ -201,6 +208,19 @@ class Encoder:
         location = {"at": len(self.body), "size": len(data)}
         self.body += data
         return location
+
+
+def _dtype_description(dtype: Any, place: str) -> Any:
+    """Return a dtype as a .npy file describes it. Raises TypeError for one that such a file does not keep."""
+    npy = sys.modules["numpy"].lib.format
+    try:
+        description = npy.dtype_to_descr(dtype)
+        found = npy.descr_to_dtype(description)
+    except ValueError:  # its fields overlap, or are in another order than in memory
+        found = None
+    if found != dtype or found.type is not dtype.type:
+        raise TypeError(f"{place} has the dtype {dtype}")
+    return description
 
 
 def _zone(value: Any) -> Any:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import sqrt as root
 from pathlib import Path
-from typing import NewType, ParamSpec
+from typing import ClassVar, NewType, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -505,6 +505,16 @@ def test_a_returned_table_keeps_labels_and_dtypes_that_rows_cannot_show(tmp_path
 
 
 @pytest.mark.usefixtures("processes")
+def test_a_returned_table_of_lone_surrogates_is_exact(tmp_path):
+    def make():
+        index = pd.Index(["\ud800", "i"], dtype=object)
+        return pd.DataFrame({"a": pd.Series(["\udfff", 1], dtype=object, index=index)})
+
+    found = result(tmp_path, make)
+    assert (found.index.tolist(), found["a"].tolist()) == (["\ud800", "i"], ["\udfff", 1])
+
+
+@pytest.mark.usefixtures("processes")
 def test_a_failure_has_the_line_numbers_of_the_file(tmp_path):
     dyno = call(tmp_path, fails, 0)
     first = fails.__code__.co_firstlineno
@@ -642,6 +652,18 @@ def test_a_value_that_is_not_exact_is_refused_unless_pickle_is_allowed(tmp_path)
     )
     assert "allow_pickle=True" in failure.message
     assert result(tmp_path, point, allow_pickle=True) == point()
+
+
+class Measured(pd.DataFrame):
+    """A table with more than its columns."""
+
+    _metadata: ClassVar = ["unit"]
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_subclass_of_a_table_is_refused(tmp_path):
+    failure = call(tmp_path, lambda: Measured({"a": [1]})).failure
+    assert "is of type test_pickler.Measured" in failure.message
 
 
 @pytest.mark.usefixtures("processes")

@@ -128,6 +128,7 @@ def test_any_combination_of_plain_values_is_exact(value):
         np.bool_(True),
         np.datetime64("2026-01-31T12", "h"),
         np.str_("text"),
+        np.str_("ends with \0"),
         np.bytes_(b"ends with \0"),
         np.arange(6, dtype=">i4").reshape(2, 3)[:, ::2],
         np.zeros((0, 3), dtype="float32"),
@@ -141,6 +142,7 @@ def test_any_combination_of_plain_values_is_exact(value):
         pd.Timestamp("9999-12-31").as_unit("s"),
         pd.Timestamp("2026-10-25 01:30", tz="UTC").tz_convert("Europe/Berlin"),
         pd.Timestamp("2026-01-31 12:00:00+05:30"),
+        pd.Timestamp("2026-10-25 02:30").replace(fold=1),
         pd.Timedelta("1 day 3 ns"),
         pd.NaT,
         pd.NA,
@@ -186,6 +188,12 @@ def test_an_offset_without_a_name_in_the_database_arrives_as_that_offset():
         (Secret("hunter2-hunter2"), "v is of type heroku_magic.text.secret.Secret"),
         (np.ma.masked_array([1], [True]), "v is of type numpy.ma"),
         (pd.DataFrame({"o": [object()]}), "an item of column 'o' of v is of type object"),
+        (np.zeros(2, dtype=[("a", "i4"), ("b", "i8")])[["b", "a"]], "v has the dtype {'names': ['b', 'a']"),
+        (np.rec.array([(1, 2)], names="a,b")[0], "v has the dtype (numpy.record, "),
+        (
+            pd.date_range("2026", periods=3, freq=pd.offsets.CustomBusinessDay(weekmask="Sun Mon")),
+            "v has the frequency <CustomBusinessDay>",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -253,6 +261,8 @@ TABLES = {
     "categories of tuples": pd.DataFrame(
         {"a": pd.Categorical([(3, 4)], pd.Index([(1, 2), (3, 4)], tupleize_cols=False), ordered=True)}
     ),
+    "named categories": pd.DataFrame({"a": pd.Categorical(["b"], pd.Index(["b"], name="letter"))}),
+    "regular categories": pd.DataFrame({"a": pd.Categorical(pd.date_range("2026", periods=2, freq="MS"))}),
     "categories of objects": pd.DataFrame({"a": pd.Categorical(["b", None], pd.Index(["b", "a"], dtype=object))}),
 }
 TABLES["attributes"] = pd.DataFrame({"a": [1]})
@@ -272,6 +282,23 @@ def test_a_table_keeps_its_labels_dtypes_and_attributes(table):
 def test_a_column_of_another_dtype_is_refused_by_name():
     with pytest.raises(TypeError, match=r"column 'a' of v has the dtype Sparse"):
         round_trip(pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}))
+
+
+@pytest.mark.parametrize("kind", ["null", "decimal256(40, 2)"])
+def test_a_column_of_arrow_keeps_its_type(kind):
+    pa = pytest.importorskip("pyarrow")
+    array = pa.array([None, None]) if kind == "null" else pa.array([Decimal("1.10"), None], pa.decimal256(40, 2))
+    table = pd.DataFrame({"a": pd.Series(pd.arrays.ArrowExtensionArray(array))})
+    pd.testing.assert_frame_equal(round_trip(table), table)
+    assert str(round_trip(table).dtypes["a"]) == f"{kind}[pyarrow]"
+
+
+@pytest.mark.parametrize("kind", ["month_day_nano_interval", "string_view"])
+def test_a_column_of_an_arrow_type_that_pandas_does_not_know_is_refused_by_name(kind):
+    pa = pytest.importorskip("pyarrow", minversion="16")
+    array = pa.array([], getattr(pa, kind)())
+    with pytest.raises(TypeError, match=rf"column 'a' of v has the dtype {kind}\[pyarrow\]"):
+        round_trip(pd.DataFrame({"a": pd.Series(pd.arrays.ArrowExtensionArray(array))}))
 
 
 def test_arrays_keep_their_order_in_memory():

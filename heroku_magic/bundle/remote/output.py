@@ -120,7 +120,12 @@ def _with_index_columns(table: Any, is_numbered: Any = None) -> Any:
     if getattr(table.columns, "nlevels", 1) == 1:
         # Categories and intervals do not accept another label.
         table = table.set_axis(table.columns.astype(object), axis=1)
-    return table.set_axis(index.set_names(names), axis=0).reset_index()
+    table = table.set_axis(index.set_names(names), axis=0)
+    try:
+        return table.reset_index()
+    except UnicodeEncodeError:  # pandas infers Arrow's text, which has no lone surrogates
+        with sys.modules["pandas"].option_context("future.infer_string", False):
+            return table.reset_index()
 
 
 def _free_name(name: Any, taken: list[Any]) -> Any:
@@ -147,7 +152,8 @@ def send_table(table: Any, encoder: Any) -> None:
         special = [at + index.nlevels for at in special]
         special += map(int, encoder.object_columns(shown.iloc[:, : index.nlevels], "the index"))
     for at in special:
-        shown.isetitem(at, [_as_json(item) for item in shown.iloc[:, at]])
+        values = [_as_json(item) for item in shown.iloc[:, at]]
+        shown.isetitem(at, pd.Series(values, dtype=object, index=shown.index))  # Arrow's text has no lone surrogates
     call["body"] = to_base64(encoder.body)
     heroku_task._sender.table(shown, call=call)
 
