@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 _HEROKU_HOSTS = ("heroku.com", "herokai.com", "herokuspace.com", "herokudev.com")
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*"
+_PORTS = range(1, 65_536)
 # The target may have what RFC 3986 allows in a path and a query: https://www.rfc-editor.org/rfc/rfc3986#section-3.3
 _URL = re.compile(
-    rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*)(?::(?P<port>[0-9]{{1,5}}))?"
+    rf"(?P<scheme>https?)://(?P<host>{_HOST})(?::(?P<port>[0-9]{{1,5}}))?"
     r"(?P<target>[/?](?:[\w.~!$&'()*+,;=:@/?-]|%[0-9a-f]{2})*)?",
     re.ASCII | re.IGNORECASE,
 )
+
+
+_ATTACH_URL = re.compile(rf"rendezvous://({_HOST}):([0-9]{{1,5}})/([!-~]+)", re.ASCII | re.IGNORECASE)
 
 
 class Address(NamedTuple):
@@ -48,7 +53,7 @@ def parse(url: str) -> Address | None:
     Address(origin='https://api.heroku.com:443', host='api.heroku.com', target=Secret(***))
     """
     match = _URL.fullmatch(url)
-    if match is None or int(match["port"] or 1) not in range(1, 65_536):
+    if match is None or int(match["port"] or 1) not in _PORTS:
         return None
     scheme, host, target = match["scheme"].lower(), match["host"].lower(), match["target"] or "/"
     port = f":{match['port']}" if match["port"] else ""
@@ -78,3 +83,11 @@ def sent_by_api(url: Secret) -> Address:
     if address is None or not (address.is_loopback or address.origin.startswith("https:")):
         raise ApiError("The API sent a URL that is not opened: expected a plain https URL without a user name.")
     return address
+
+
+def attach_address(url: Secret) -> tuple[str, int, Secret] | None:
+    """Return host, port and secret of a rendezvous URL that the API has sent, or None for any other text."""
+    match = _ATTACH_URL.fullmatch(url.reveal())
+    if match is None or int(match[2]) not in _PORTS:
+        return None
+    return match[1].lower(), int(match[2]), Secret(match[3])

@@ -202,7 +202,7 @@ class RecordDecoder:
         data = text.encode("utf-8", "replace")
         try:
             self._memory.charge_json(data)
-            row = self._secrets.mask_for(data).value(json.loads(text))
+            row = self._secrets.mask.value(json.loads(text))
             self._memory.charge_rows([row])
         except json.JSONDecodeError:
             self._cut_lines += len(data) >= MAX_LINE_BYTES

@@ -54,11 +54,12 @@ class RecordSecrets:
 
     def __init__(self, key: RunKey, mask: Mask) -> None:
         self._mask = mask
-        self._key = key.secret
+        self._key = Mask([key.secret])
+        self.mask = self._key | mask
 
     def mask_for(self, data: bytes) -> Mask:
         """Return the mask of a record; that of the key only if the record holds it, as most records are large."""
-        return self._mask | Mask([self._key]) if self._key.reveal().encode() in data.lower() else self._mask
+        return self.mask if self._key.occurs_in(data) else self._mask
 
 
 class HelperProcess:

@@ -1,16 +1,22 @@
-"""Writes a text as logs and error messages may show it: escaped, quoted or encoded."""
+"""Writes a text as logs and error messages may show it, escaped, quoted or encoded, and reads escapes back."""
 
 from __future__ import annotations
 
 import html
 import json
+import re
 import shlex
 from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote, quote_plus
 
 _JAVASCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"})
-_BEFORE_HEX = ("", ":", " ", "-", "\\x", "%", ", 0x")  # what tools write between two bytes
+_BEFORE_HEX = ("", ":", " ", "-", "_", ".", ",", ", ", "\\x", "%", "0x", " 0x", ", 0x", ",0x")  # between two bytes
 _BASE64_LINE = 76  # https://www.rfc-editor.org/rfc/rfc2045#section-6.8
+_HEX = "[0-9A-Fa-f]"
+_ESCAPES = re.compile(
+    rf"(?P<bytes>(?:(?:%|\\[xX]){_HEX}{{2}})+)|(?P<point>\\U(?:000{_HEX}|0010){_HEX}{{4}})|(?P<units>(?:\\[uU]{_HEX}{{4}})+)"
+    r"|(?P<octal>(?:\\[0-3][0-7]{2})+)|(?P<html>&#?[0-9A-Za-z]{1,31};)|\\(?P<one>[nrt\"'/\\])",
+)
 
 
 def escaped(text: str) -> set[str]:
@@ -35,10 +41,39 @@ def _html(text: str) -> set[str]:
     return forms | decimal | {"".join(c if c.isascii() else f"&#x{ord(c):x};" for c in one) for one in forms}
 
 
-def hexadecimal(text: str) -> set[str]:
-    """Return the bytes of a text as hexadecimal digits, together or apart."""
-    pairs = [f"{byte:02x}" for byte in text.encode("utf-8", "surrogatepass")]
-    return {between.join(pairs) for between in _BEFORE_HEX}
+def unescaped(text: str) -> str:
+    r"""Return a text with the escapes of URLs, HTML, JSON and Python read back.
+
+    >>> unescaped("%74o&#107;\\u0065n")
+    'token'
+    """
+    return _ESCAPES.sub(_character, text) if "%" in text or "&" in text or "\\" in text else text
+
+
+def _character(match: re.Match[str]) -> str:
+    """Return the characters of one or several escapes of one kind."""
+    code, kind = match[0], match.lastgroup
+    if kind == "html":
+        return html.unescape(code)
+    if kind == "one":
+        return {"n": "\n", "r": "\r", "t": "\t"}.get(code[1], code[1])
+    if kind == "octal":
+        data = bytes(int(digits, 8) for digits in code[1:].split("\\"))
+    else:
+        data = bytes.fromhex(re.sub(r"%|\\[xXuU]", "", code))
+    if kind in {"units", "point"}:
+        return data.decode("utf-16-be" if kind == "units" else "utf-32-be", "surrogatepass")
+    try:
+        return data.decode("utf-8")
+    except UnicodeError:
+        return data.decode("latin-1")
+
+
+def numbers(text: str) -> set[str]:
+    """Return the bytes of a text as hexadecimal digits, together or apart, and as decimal numbers."""
+    data = text.encode("utf-8", "surrogatepass")
+    decimal = {between.join(map(str, data)) for between in (",", ", ", " ")}
+    return decimal | {between.join(f"{byte:02x}" for byte in data) for between in _BEFORE_HEX}
 
 
 def base64(text: str) -> set[str]:

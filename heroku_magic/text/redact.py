@@ -7,10 +7,11 @@ formats of `text/encodings.py` write it. A transformed secret (encrypted, drawn,
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.text import encodings
-from heroku_magic.text.sanitize import visible
+from heroku_magic.text.sanitize import hidden, visible
 from heroku_magic.text.secret import SHORTEST
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ class Mask:
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         lines = {line for secret in secrets for line in _lines(secret.reveal())}
-        forms = {
-            _lower(form): False for line in lines for form in encodings.escaped(line) | encodings.hexadecimal(line)
-        }
+        forms = {_lower(form): False for line in lines for form in encodings.escaped(line) | encodings.numbers(line)}
         forms |= {_lower(form): True for line in lines for form in encodings.base64(line) if _lower(form) not in forms}
         self._forms = _ordered(forms)
 
@@ -57,12 +56,7 @@ class Mask:
 
         begins, ends: False if a line was cut there, so that a part of a secret may be missing.
         """
-        if not self._forms:
-            return text
-        hidden = self._hidden(text, begins=begins, ends=ends)
-        seen = visible(hidden)
-        hidden_seen = seen if seen is hidden else self._hidden(seen, begins=begins, ends=ends)
-        return hidden if hidden_seen == seen else hidden_seen
+        return hidden(text, partial(self._hidden, begins=begins, ends=ends)) if self._forms else text
 
     def occurs_in(self, data: bytes) -> bool:
         """Return whether the bytes of a text have a secret, as far as it is not hidden by colours."""

@@ -8,10 +8,13 @@ silently. The templates escape HTML.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.text.encodings import unescaped
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # The longest name and line that are shown, in characters.
 NAME, LINE = 60, 300
@@ -22,13 +25,20 @@ NAME, LINE = 60, 300
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff"
 _FORMATS = (
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
-    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\ufff0-\ufffb\U00013430-\U00013440\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _HOSTILE = re.compile(f"[{_CONTROLS}{_FORMATS}]")
 # Colours and cursor moves of a terminal: dropped, because they carry no text.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])")
-# What a terminal or a reader does not see: colours, the same in C1 form, overstruck characters, invisible ones.
-_UNSEEN = re.compile(f"{_ANSI.pattern}|\x9b[0-?]*[ -/]*[@-~]|.\b|[{_CONTROLS}{_FORMATS}\u200c\u200d\ufe00-\ufe0f]")
+# What a terminal or a reader does not see: control sequences of every kind, also in C1 form, and invisible characters.
+# https://www.ecma-international.org/publications-and-standards/standards/ecma-48/ (5.3 to 5.6)
+_STRING = r"[^\x07\x1b\x9c]{0,4096}(?:\x07|\x1b\\|\x9c)"
+_UNSEEN = re.compile(
+    rf"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f]){_STRING}|\x1b[ -/]*[0-~]"
+    f"|[{_CONTROLS}{_FORMATS}\u200c\u200d\ufe00-\ufe0f]"
+)
+_DEEPEST = 4  # escapes within escapes
+_OVERSTRUCK = re.compile("[^\b]\b")
 _EMAIL = re.compile(r"[\w.+-]{1,64}(?:@|%40|&#(?:64|x40);)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}", re.IGNORECASE)
 
 
@@ -58,7 +68,23 @@ def visible(text: str) -> str:
     >>> visible("\x1b[31mto\x1b[0mk\u200ben")
     'token'
     """
-    return text if text.isascii() and text.isprintable() else _UNSEEN.sub("", text)
+    if text.isascii() and text.isprintable():
+        return text
+    while "\b" in text and (shorter := _OVERSTRUCK.sub("", text)) != text:
+        text = shorter
+    return _UNSEEN.sub("", text)
+
+
+def hidden(text: str, hide: Callable[[str], str]) -> str:
+    """Return a text in which `hide` has hidden something, also if a reader sees it only without colours, or decoded."""
+    text = read = hide(text)
+    for _ in range(_DEEPEST):
+        if (seen := visible(read)) != text and (without := hide(seen)) != seen:
+            return without
+        escaped, read = read, unescaped(read)
+        if read == escaped:
+            break
+    return text
 
 
 def clean_line(text: str) -> str:
@@ -90,10 +116,7 @@ def mask_emails(text: str) -> str:
     >>> mask_emails("by user me@example.com")
     'by user ***@***'
     """
-    masked = _EMAIL.sub("***@***", text)
-    seen = visible(masked)
-    masked_seen = _EMAIL.sub("***@***", seen)
-    return masked if masked_seen == seen else masked_seen
+    return hidden(text, partial(_EMAIL.sub, "***@***"))
 
 
 def _visible(match: re.Match[str]) -> str:

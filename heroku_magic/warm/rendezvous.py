@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from heroku_magic.api.host import attach_address
 from heroku_magic.errors import AttachFailed
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ LONGEST_BOOT = 600.0  # the embedded Heroku may have to install packages first
 MAX_GREETING = 100  # bytes
 READ_BYTES = 1 << 14  # a record of TLS
 READ_RECORDS = 16
-_URL = re.compile(r"rendezvous://([a-z0-9.-]+):([0-9]{1,5})/(\S+)", re.IGNORECASE)
 
 
 class DynoConnection:
@@ -100,12 +100,11 @@ def connect(
 
     is_up: returns whether the dyno has booted.
     """
-    match = _URL.fullmatch(url.reveal())
-    if match is None:
-        scheme = url.reveal().partition(":")[0]
+    if (address := attach_address(url)) is None:
+        scheme = re.match(r"[a-z]{1,20}(?=://)|", url.reveal())[0]  # type: ignore[index]  # it always matches
         reason = "as apps in Private Spaces and of the Fir generation do" if scheme == "https" else "which is unknown"
-        raise AttachFailed(f"Heroku offers another kind of connection ({scheme[:20]}://) to this dyno, {reason}.")
-    host, port, secret = match[1], int(match[2]), match[3]
+        raise AttachFailed(f"Heroku offers another kind of connection ({scheme}://) to this dyno, {reason}.")
+    host, port, secret = address
     try:
         deadline = time.monotonic() + CONNECT_TIMEOUT
         plain = socket.create_connection((host, port), CONNECT_TIMEOUT)
@@ -119,7 +118,7 @@ def connect(
         ) from None
     try:
         tls.settimeout(GREETING_LOOK)
-        tls.sendall(f"{secret}\r\n".encode())
+        tls.sendall(f"{secret.reveal()}\r\n".encode())
         rest = _read_greeting(tls, is_up)
     except OSError as error:
         tls.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from base64 import b64encode
 
 import pytest
 from hypothesis import given
@@ -187,6 +188,30 @@ def test_the_key_is_masked_in_rows_as_in_text():
     assert rows_of(plain) == masked
     assert rows_of(signed) == masked
     assert hide_keys(f"RUN_KEY={KEY.env()} hm-0123abcd:12") == "RUN_KEY=hm-0123abcd:*** hm-0123abcd:12"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda key: b64encode(f"RUN_KEY={key}".encode()).decode(),
+        lambda key: key.encode().hex(" ").upper(),
+        lambda key: "".join(f"%{byte:02x}" for byte in key.encode()),
+    ],
+)
+def test_the_key_is_masked_in_rows_however_it_is_written(write):
+    rows = [{"env": write(SECRET.hex()), "n": 1}]
+
+    for lines in ([json.dumps(rows[0])], result_of(rows)):
+        (row,) = rows_of(read(lines)[0])
+        assert row["n"] == 1
+        assert "***" in row["env"]
+        assert len(row["env"]) < len("UlVOX0tFWT0*** ***")
+
+
+def test_the_key_is_masked_in_printed_rows_with_colours():
+    text = f"\x1b[1mRUN_KEY\x1b[0m={SECRET.hex()[:9]}\x1b[31m{SECRET.hex()[9:]}"
+
+    assert rows_of(read([json.dumps({"env": text})])[0]) == [{"env": "RUN_KEY=***"}]
 
 
 def test_a_secret_that_the_helper_cut_is_masked_in_a_failure():

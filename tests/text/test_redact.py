@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import pickle
+import re
 import shlex
 from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote, quote_plus
@@ -157,6 +158,16 @@ def test_nothing_is_left_of_a_secret_however_it_is_written(write):
         "\u202e",
         "x\x08",
         "\x1b[1m\x1b[4m",
+        "xy\x08\x08",
+        "\x1b(B",
+        "\x1b7",
+        "\x1b=",
+        "\x1b#8",
+        "\x1b%G",
+        "\x1bPq\x1b\\",
+        "\x1b_hidden\x1b\\",
+        "\x9d8;;http://x\x9c",
+        "\U00013430",
     ],
 )
 @pytest.mark.parametrize("at", [1, 7, len(TOKEN) - 1])
@@ -202,3 +213,40 @@ def test_a_mask_is_not_pickled():
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(MASK)
     assert "w0rd" not in repr(vars(Secret)) + repr(MASK)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda text: "".join(f"&#{ord(one)};" for one in text),
+        lambda text: "".join(f"&#X{ord(one):04X};" for one in text),
+        lambda text: "".join(one if one.isalnum() else f"&#x{ord(one):x};" for one in text),
+        lambda text: re.sub("(....)", r"\\u\1", text.encode("utf-16-be").hex()),
+        lambda text: re.sub("(....)", r"\\u\1", text.encode("utf-16-be").hex().upper()),
+        lambda text: "".join(one if one.isascii() and one.isalnum() else quote(one, safe="").lower() for one in text),
+        lambda text: "".join(f"%25{byte:02x}" for byte in text.encode()),
+        lambda text: "".join(f"\\{byte:03o}" for byte in text.encode()),
+        lambda text: repr(repr(repr(text))),
+        lambda text: json.dumps(json.dumps(json.dumps(text))),
+        lambda text: html.escape(html.escape(text)),
+        lambda text: json.dumps(repr(text.encode())),
+        lambda text: repr(f"{text[:4]}\x1b[1m{text[4:]}"),
+        lambda text: quote(b64encode(f"me>?:{text}".encode()).decode(), safe=""),
+        lambda text: text.encode().hex("_"),
+        lambda text: ",".join(f"0x{byte:02X}" for byte in text.encode()),
+        lambda text: str(list(text.encode())),
+    ],
+)
+@pytest.mark.parametrize("secret", [TOKEN, "hunter2", "back\\slash", "\U0001f511 key \xfc"])
+def test_a_secret_whose_characters_are_escaped_is_hidden(secret, write):
+    hidden = Mask([Secret(secret)]).text(f"<{write(secret)}>")
+
+    assert STARS in hidden
+    assert len(hidden.replace(STARS, "").strip("<>\"'\\[]")) <= len("bWU%%3D%3D")
+
+
+@pytest.mark.parametrize(
+    "text", ["20%|##| 33%7 \\d", "50%25 of \\x41 &amp; &nosuch; \\", "%", "\\Uffffffff &#99999999;"]
+)
+def test_a_text_with_escapes_but_without_a_secret_keeps_them(text):
+    assert MASK.text(text) is text

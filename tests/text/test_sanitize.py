@@ -57,4 +57,5 @@ def test_emails_are_masked():
     assert mask_emails("a @ b") == "a @ b"
     assert mask_emails("by me\x1b[1m@exa\u200bmple.com now") == "by ***@*** now"
     assert mask_emails("?user=me%40example.com&x, me&#64;EXAMPLE.com") == "?user=***@***&x, ***@***"
+    assert mask_emails("a&commat;example.com, b\\u0040example.com") == "***@***, ***@***"
     assert mask_emails("\x1b[1mno address\x1b[0m") == "\x1b[1mno address\x1b[0m"

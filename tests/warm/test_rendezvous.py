@@ -56,3 +56,28 @@ def test_a_server_without_tls_is_refused(api):
     port = api.url.rpartition(":")[2]
     with pytest.raises(AttachFailed, match="cannot be reached"):
         connect(Secret(f"rendezvous://127.0.0.1:{port}/s3cret"), ssl.create_default_context())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rendezvous://me@host.example:5000/s3cret",
+        "rendezvous://host.example\\@evil.example:5000/s3cret",
+        "rendezvous://\u017fsh.example:5000/s3cret",
+        "rendezvous://host..example:5000/s3cret",
+        "rendezvous://-host.example:5000/s3cret",
+        "rendezvous://host.example.:5000/s3cret",
+        "rendezvous://[::1]:5000/s3cret",
+        "rendezvous://host.example:0/s3cret",
+        "rendezvous://host.example:99999/s3cret",
+        "rendezvous://host.example:\u0665000/s3cret",
+        "rendezvous://host.example:5000/s3cret\r\nmore",
+        "rendezvous://host.example/s3cret",
+        "s3cret",
+    ],
+)
+def test_an_attach_url_that_is_not_plain_is_not_opened(url, monkeypatch):
+    monkeypatch.setattr(socket, "create_connection", lambda *_: pytest.fail("it was opened"))
+    with pytest.raises(AttachFailed, match="another kind of connection") as caught:
+        connect(Secret(url), ssl.create_default_context())
+    assert "s3cret" not in str(caught.value)
