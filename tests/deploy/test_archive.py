@@ -6,6 +6,7 @@ import hashlib
 import os
 import tarfile
 import threading
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,8 @@ SECRET_NAMES = """
 .ENV prod.env .envrc ID_RSA id_rsa.pem key.pem tls-key.pem server.key config/master.key .ssh/known x.ppk x.jks my.kdbx
 .npmrc .pypirc .git-credentials .pgpass .htpasswd .vault-token terraform.tfstate .terraformrc kubeconfig .kube/config
 .aws/credentials .AWS/Config home/.docker/config.json .config/gh/hosts.yml .databricks-connect .bash_history
+.Env~ prod.env~ deploy_rsa ssh_host_ed25519_key x.bcfks wg0.conf secring.gpg .authinfo docker-config.json .fly/config.yml
+prod.tfvars.json .vault_pass serviceAccountKey.json sftp-config.json FileZilla.xml rclone.conf kernel-1a.json .m2/settings.xml
 .ipython/history.sqlite .streamlit/secrets.toml secrets.yml Credentials.csv client_secret_1.json my-service-account.json
 """
 TOKENS = [
@@ -173,6 +176,22 @@ TOKENS = [
     "HEROKU_API_KEY=01234567-89ab-cdef-0123-456789abcdef",
     '"api_token": "01234567-89AB-CDEF-0123-456789ABCDEF"',
     ("HRKU-AA" + "h" * 58).encode("utf-16"),
+    "sk-ant-api03-" + "a1B-_d" * 15,
+    "whsec_" + "a1B2" * 8,
+    "xapp-1-A012345-6789-" + "a1" * 32,
+    "npm_" + "a1B2" * 9,
+    "gsk_" + "a1B2" * 13,
+    "GOCSPX-" + "a1B-" * 7,
+    "shpat_" + "a1b2" * 8,
+    "hvs." + "a1B-" * 24,
+    "dckr_pat_" + "a1B-" * 7,
+    "https://discord.com/api/webhooks/123456789012345678/" + "a1B-" * 17,
+    "AGE-SECRET-KEY-1" + "QP" * 29,
+    "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "    client-key-data: " + "TFMw" * 20,
+    "PrivateKey = " + "a1B2" * 10 + "abc=",
+    b64encode(b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl"),
+    b64encode(b"-----BEGIN PRIVATE KEY-----\nMIIE"),
     "#" * 1_000_001 + "\n-----BEGIN RSA PRIVATE KEY-----",
 ]
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"
@@ -216,6 +235,9 @@ def test_a_file_that_looks_like_a_secret_is_refused_unless_allowed(folder, name,
         ("model.py", "primary_key = '01234567-89ab-cdef-0123-456789abcdef'"),
         ("hash.txt", "sha1: da39a3ee5e6b4b0d3255bfef95601890afd80709 AKIA"),
         ("image.bin", bytes(range(256)) * 100),
+        ("cert.yml", b64encode(b"-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----\n")),
+        ("names.txt", "npm_config_cache_of_the_build_environment_2 secret_of_the_long_name_of_a_variable_in_code_1"),
+        ("hsv.py", "hvs.saturation_and_value_of_the_image, xai-explanations-of-a-model, sl.index"),
     ],
 )
 def test_samples_public_certificates_and_ordinary_files_are_accepted_in_silence(folder, name, content):
@@ -227,6 +249,8 @@ def test_samples_public_certificates_and_ordinary_files_are_accepted_in_silence(
 @pytest.mark.parametrize(
     ("name", "content", "warning"),
     [
+        ("gcp-key.json", "{}", "gcp-key.json may hold secrets by its name: if it does, name it in .slugignore."),
+        ("API_KEY.txt", "x", "API_KEY.txt may hold secrets by its name: if it does, name it in .slugignore."),
         ("env.sh", "A=1", "env.sh may hold secrets by its name: if it does, name it in .slugignore."),
         (
             "docs.md",
