@@ -37,8 +37,8 @@ docker-config.json .dockerconfigjson .m2/settings.xml settings-security.xml acce
 kubeconfig *.kubeconfig **/.docker/config.json **/.config/hub **/.cargo/credentials* **/.gem/credentials
 **/.composer/auth.json kaggle.json local.settings.json accesskeys.csv rootkey.csv wallet.dat .*_history history.sqlite
 credentials credentials.* credentials[-_]*.json *[-_.]credentials.json application_default_credentials.json
-client_secret*.json service[-_]account*.json *[-_]service[-_]account*.json *serviceaccount*.json *firebase-adminsdk*.json
-secret.* secrets.* .secrets .secrets.*
+client_secret*.json service[-_]account*.json *[-_]service[-_]account*.json *serviceaccount*.json
+*firebase-adminsdk*.json secret.* secrets.* .secrets .secrets.*
 !*.pub !*.py !*.ipynb !*.md !*.rst !*.html !*.js !*.ts !*.baseline
 !*.example !*.sample !*.template !*.dist !*.example.* !*.sample.* !*.template.* !example.* !sample.*
 """

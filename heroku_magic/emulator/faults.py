@@ -68,6 +68,8 @@ FAULTS = {
     "attach-7bit": (PROBABILITY, "the highest bit of each byte of an attached connection is lost"),
     "run-twice": (PROBABILITY, "the platform runs a one-off's command a second time"),
     "clock-skew": (OFFSET, "the platform's clock, in responses and log lines, is this much ahead"),
+    "log-skew": (OFFSET, "the clock of log lines is this much ahead of the API's"),
+    "reuse-names": (COUNT, "one-offs have so many names, as long as one is free; the log still has the older dynos"),
 }
 
 

@@ -115,7 +115,12 @@ TASKS = {
             pass
         """,
 }
-PROCFILE = {"plain": 'for i in $(seq 1 9); do echo "{\\"i\\": $i}"; done', "talks": "seq 1 400"}
+PROCFILE = {
+    "plain": 'for i in $(seq 1 9); do echo "{\\"i\\": $i}"; done',
+    "talks": "seq 1 400",
+    "piped": "python -m heroku_task fails | cat",
+    "both": "python -m heroku_task few && python -m heroku_task few",
+}
 
 
 class Answer(NamedTuple):
@@ -156,7 +161,9 @@ ANSWERS = {
     "nothing": Answer(None),
     "plain": Answer({"i": list(range(1, 10))}),
     "talks": Answer(None),
+    "piped": Answer({"i": [0, 1]}, 1),
 }
+ANSWERS["both"] = Answer({name: 2 * values for name, values in (ANSWERS["few"].columns or {}).items()})
 
 # The values that are drawn for each fault.
 FAULTS: dict[str, tuple[float, ...]] = {
@@ -184,6 +191,8 @@ FAULTS: dict[str, tuple[float, ...]] = {
     "over-memory": (0.3,),
     "run-twice": (0.3, 1),
     "clock-skew": (-30, 30),
+    "log-skew": (-300, 300),
+    "reuse-names": (4,),
 }
 # Faults that kill a dyno really make its task fail.
 KILLERS = {"dyno-killed", "over-memory"}

@@ -97,6 +97,14 @@ def test_with_retries_every_dyno_of_an_uncertain_create_is_stopped_and_billed(ap
         assert sum("is being stopped: a create request whose" in note for note in sweep.notes) == len(started) - 30
 
 
+def test_dynos_of_the_same_name_keep_their_rows_apart_whatever_the_clock_of_the_log(app):
+    with app({"reuse-names": 6, "log-skew": -120, "late-lines": 0.3}):
+        heroku = connect("shop", say=lambda _: None)
+        sweep = heroku.sweep("square", {"seed": range(40)}, jobs=4)
+        assert [*sweep.result(100).itertuples(index=False, name=None)] == expected(40)
+        assert len(set(sweep.runs()["dyno"])) <= 8
+
+
 def test_without_retries_failed_runs_are_counted_and_the_others_are_exact(app):
     with app({"dyno-killed": 0.3, "lose-lines": 0.02}, seed=5):
         heroku = connect("shop", say=lambda _: None)

@@ -40,7 +40,11 @@ ATTACH_FAULTS: dict[str, tuple[float, ...]] = {
     "attach-7bit": (1,),
 }
 # These make no difference to a warm call, which reads no log.
-OF_LOGS = frozenset(name for name in FAULTS if "line" in name or "stream" in name) | {"expired-session", "clock-skew"}
+OF_LOGS = frozenset(name for name in FAULTS if "line" in name or "stream" in name) | {
+    "expired-session",
+    "clock-skew",
+    "log-skew",
+}
 OTHERS = sorted(FAULTS.keys() - OF_LOGS - {"over-memory"})
 WARM_TASKS = [name for name in ANSWERS if name not in PROCFILE]
 SMALL_TASKS = [name for name in WARM_TASKS if name not in {"many", "table", "files"}]  # for one byte at a time

@@ -65,7 +65,7 @@ def test_the_clock_may_be_behind():
 
 
 def test_every_planned_fault_exists():
-    assert len(FAULTS) == 35
+    assert len(FAULTS) == 37
 
 
 @pytest.mark.parametrize("setting", ["boots=1", "boot", "boot=", "boot=-1", "boot=inf"])

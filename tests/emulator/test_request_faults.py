@@ -71,6 +71,16 @@ def test_the_platforms_clock_is_ahead(start, make_folder):
     assert line[:13].decode() == dyno["created_at"][:13]
 
 
+def test_the_clock_of_the_log_differs_from_that_of_the_api_and_names_are_used_again(start, make_folder):
+    emulator = start(make_folder(), "--fault", "log-skew=-600", "--fault", "reuse-names=1")
+    first, other = emulator.create("sleep 0.2"), emulator.create("true")
+    assert first["name"] == "run.1000" != other["name"]
+    lines = emulator.log(first)
+    behind = datetime.now(timezone.utc) - datetime.fromisoformat(lines[-1].split()[0].decode())
+    assert 590 < behind.total_seconds() < 610
+    wait_until(lambda: emulator.create("true")["name"] == "run.1000")
+
+
 def test_the_control_route_reports_the_faults_and_refuses_invalid_ones(start, make_folder):
     emulator = start(make_folder(), "--fault", "drop-lines=0.5", "--seed", "3")
     assert emulator.get("/emulator/faults") == {"seed": 3, "faults": {"drop-lines": 0.5}}

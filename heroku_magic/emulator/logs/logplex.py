@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.faults import Faults
@@ -82,7 +83,8 @@ class Logplex:
 
     def timestamp(self) -> bytes:
         """Return the current time as log lines write it, never before an earlier one."""
-        self._newest = max(self._newest, now().isoformat(timespec="microseconds").encode())
+        clock = now() + timedelta(seconds=self.faults["log-skew"])
+        self._newest = max(self._newest, clock.isoformat(timespec="microseconds").encode())
         return self._newest
 
     def publish(self, source: str, dyno: str, lines: list[bytes], when: bytes | None = None) -> None:
