@@ -58,8 +58,8 @@ class Fleet:
     def new_name(self, kind: str) -> str:
         """Return `run.NNNN` with a number not used lately, because the log still holds the lines of old dynos."""
         few = (f"{kind}.{1000 + number}" for number in range(int(self._context.faults["reuse-names"])))
-        if name := next((name for name in few if name not in self.dynos), None):
-            return name
+        if free := next((name for name in few if name not in self.dynos), None):
+            return free
         while (name := f"{kind}.{secrets.randbelow(9000) + 1000}") in self.dynos or name in self._names:
             pass
         self._names.append(name)
