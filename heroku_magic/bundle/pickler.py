@@ -217,20 +217,21 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         """Return the source of the pickled functions, as far as Python finds it."""
         found, size = [], 0
         for label, function in self._functions:
-            try:
-                lines, first = _source_lines(function.__code__)
-            except (OSError, TypeError, IndexError, SyntaxError):
-                continue
-            text = "".join(lines)
+            text, first = _source(function.__code__)
             size += len(text)
-            if size <= _MAX_SOURCE_CHARS:
+            if text and size <= _MAX_SOURCE_CHARS:
                 found.append((label, max(first, 1), text))
         return tuple(found)
 
 
 @functools.lru_cache(maxsize=256)
-def _source_lines(code: CodeType) -> tuple[list[str], int]:
-    return inspect.getsourcelines(code)
+def _source(code: CodeType) -> tuple[str, int]:
+    """Return the source of some code and its first line; no text if Python does not find it."""
+    try:
+        lines, first = inspect.getsourcelines(code)
+    except (OSError, TypeError, IndexError, SyntaxError):
+        return "", 0
+    return "".join(lines), first
 
 
 def _codes(function: FunctionType) -> Iterator[CodeType]:

@@ -30,9 +30,10 @@ def hash_folder(folder: Path, most: int | None = None) -> str:
     paths = [*islice(_paths(folder), None if most is None else most + 1)]
     if most is not None and len(paths) > most:
         return ""
-    total, above = sha256(_config_stamp(folder).encode()), (Path(os.path.realpath(folder)),)
+    root = Path(os.path.realpath(folder))
+    total, above = sha256(_config_stamp(root).encode()), (root,)
     for path in sorted(paths):
-        for name, digest in _entries(folder / path, path, above):
+        for name, digest in _entries(os.path.join(folder, path), path, above):  # noqa: PTH118 - Path is slow
             total.update(f"{name}\0{digest}\0".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
@@ -59,13 +60,13 @@ def _config_stamp(folder: Path) -> str:
     with suppress(OSError):
         stat = (folder / DOTENV).stat()
         stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    return f"{stamp} {_config_changes.get(os.path.realpath(folder))}"
+    return f"{stamp} {_config_changes.get(str(folder))}"
 
 
-def _entries(file: Path, name: str, above: tuple[Path, ...]) -> list[tuple[str, str]]:
+def _entries(file: str, name: str, above: tuple[Path, ...]) -> list[tuple[str, str]]:
     """Return a file with its hash, or the files of a folder that is linked to. above: folders that have the file."""
     try:
-        stat = file.stat()
+        stat = os.stat(file)  # noqa: PTH116
     except OSError:
         return [(name, "")]
     if not S_ISDIR(stat.st_mode):
@@ -73,19 +74,18 @@ def _entries(file: Path, name: str, above: tuple[Path, ...]) -> list[tuple[str, 
     real = Path(os.path.realpath(file))
     if any(real.is_relative_to(one) or one.is_relative_to(real) for one in above):
         return [(name, f"link {os.readlink(file)}")]  # noqa: PTH115 - the text itself
-    below = [(real / path, f"{name}/{path}") for path in sorted(included_files(real))]
+    below = [(str(real / path), f"{name}/{path}") for path in sorted(included_files(real))]
     return [entry for one, its_name in below for entry in _entries(one, its_name, (*above, real))]
 
 
-def _hash_file(file: Path, stat: os.stat_result) -> str:
+def _hash_file(file: str, stat: os.stat_result) -> str:
     """Return the hash of a file's content, read only if it may have changed since the last time."""
     stamp = (stat.st_ino, stat.st_dev, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode & 0o111)
-    path = str(file)
-    if (known := _known.get(path)) and known[0] == stamp:
+    if (known := _known.get(file)) and known[0] == stamp:
         return known[1]
-    with suppress(OSError), file.open("rb") as content:
+    with suppress(OSError), Path(file).open("rb") as content:
         digest = sha256(content.read() + bytes([stat.st_mode & 0o111 != 0])).hexdigest()
         if time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED:
-            _known[path] = (stamp, digest)
+            _known[file] = (stamp, digest)
         return digest
     return ""

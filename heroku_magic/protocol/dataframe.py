@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def _is_plain(part: Table) -> bool:
 
 def partial_frame(parts: Sequence[Rows | Table], facts: Mapping[str, Any]) -> pd.DataFrame | None:
     """Return the parts that can become a DataFrame as one; None if none can."""
-    if fault(parts) is None:
+    with suppress(Exception):  # as in `fault`, which would build it twice
         return frame(parts, facts)
     good = [part for part in parts if fault([part]) is None]
     return frame(good, facts) if good and fault(good) is None else None

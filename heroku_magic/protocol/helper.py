@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 # Words before `python` that neither repeat a command nor change its exit status.
@@ -16,6 +17,7 @@ _RUNS_HELPER_ONLY = re.compile(
 )
 
 
+@cache
 def shipped_worker() -> Path:
     """Return the path of the worker folder: inside an installed wheel, or next to the package in a checkout."""
     package = Path(__file__).resolve().parents[1]

@@ -21,6 +21,9 @@ _ESCAPES = re.compile(
 
 def escaped(text: str) -> set[str]:
     """Return a text as JSON, JavaScript, Python, shells, HTML and URLs write it, with the text itself."""
+    cases = {text, text.upper(), text.lower(), text.casefold()}
+    if text.isascii() and text.isalnum():  # such as a run's key: nothing escapes these characters
+        return cases
     data = text.encode("utf-8", "surrogatepass")
     as_json = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
     as_json |= {one.replace("/", "\\/") for one in as_json}
@@ -30,7 +33,6 @@ def escaped(text: str) -> set[str]:
     python |= {one.replace("'", "\\'") for one in python}
     shell = {shlex.quote(text)[1:-1] if "'" in text else text, text.replace("'", "'\\''")}
     url = {quote(data, safe=safe) for safe in ("", "/", "!~*'()", ";,/?:@&=+$!~*'()#")} | {quote_plus(data)}
-    cases = {text, text.upper(), text.lower(), text.casefold()}
     return cases | as_json | twice | python | shell | _html(text) | url | {quote(one) for one in url}
 
 

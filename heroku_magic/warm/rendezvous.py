@@ -60,22 +60,28 @@ class DynoConnection:
     def receive(self) -> bytes:
         """Wait for data and return all that is there, up to about 256 kB; empty at the end. Raises OSError."""
         parts: list[bytes] = []
+        event, is_waiting = selectors.EVENT_READ, self._holds_nothing()
         while True:
-            event = selectors.EVENT_READ
+            if is_waiting and event == selectors.EVENT_READ:
+                self._reading.select()
+            elif is_waiting:
+                self._wait(event)
+            event, is_waiting = selectors.EVENT_READ, True
             with self._lock, suppress(ssl.SSLWantReadError):
                 try:
                     while len(parts) < READ_RECORDS:
                         parts.append(self._tls.recv(READ_BYTES))
-                        if not parts[-1]:
+                        if len(parts[-1]) < READ_BYTES and not self._tls.pending():
                             break
                 except ssl.SSLWantWriteError:
                     event = selectors.EVENT_WRITE
             if parts:
                 return b"".join(parts)
-            if event == selectors.EVENT_READ:
-                self._reading.select()
-            else:
-                self._wait(event)
+
+    def _holds_nothing(self) -> bool:
+        """Return whether all that has arrived of the latest record was read, so that only the socket has more."""
+        with self._lock:
+            return not self._tls.pending()
 
     def end(self) -> None:
         """End the connection; the reading thread gets the end and then closes it."""

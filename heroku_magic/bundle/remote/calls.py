@@ -13,6 +13,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import itertools
 import json
 import os
 import re
@@ -57,6 +58,10 @@ class Parent:
         self._child: _Child | None = None  # runs a call
         self._spare: _Child | None = None  # waits for the next one
         self._ending: list[int] = []  # children whose calls have ended
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the one of Python's start
+        heroku_task._follow_bars()
+        # Linux wakes up the main thread for a signal, and the front kills what goes on, so no thread has to watch.
+        heroku_task._watches_signals = sys.platform != "linux"
         # Code that is imported has no key of the connection, and cannot emit: a call imports it again then.
         heroku_task._sender = heroku_task._Sender("")
         heroku_task._sender.has_ended = True
@@ -254,14 +259,15 @@ class Parent:
         for standard, end in ((1, out), (2, err)):
             os.dup2(end, standard)
             os.close(end)
-        environ = {**self._environ, **message["env"]}
+        environ = dict(message["env"])
         key, heroku_task._calls = environ.pop("RUN_KEY"), environ.pop("RUN_CALLS", None)
         environ.pop("RUN_CODE", None)
         try:
-            os.environ.clear()
+            if self._keeps_state:  # nothing of the call before stays in the environment
+                os.environ.clear()
+                os.environ.update(self._environ)
             os.environ.update(environ)
-            known = set(sys.modules)
-            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the one of Python's start
+            latest = next(reversed(sys.modules))
             transfer.install(key, message.get("most", 0))
             if message["task"]:
                 status = heroku_task._exit_status(
@@ -272,7 +278,9 @@ class Parent:
             if not self._keeps_state and not is_rehearsal:
                 _end_process_pools()
                 atexit._run_exitfuncs()
-            names = {name.partition(".")[0] for name in set(sys.modules) - known}
+            new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
+            with contextlib.suppress(RuntimeError):  # a thread that goes on is importing
+                names = {name.partition(".")[0] for name in new}
         finally:
             heroku_task._flush_streams()
             if os.getpid() != pid:  # a process that the call has forked and not ended
