@@ -33,6 +33,7 @@ def pytest_configure():
     """Let tests send Ctrl-C, which a process that a shell started in the background ignores, and take their time."""
     settings.register_profile("patient", deadline=None)
     settings.load_profile("patient")
+    sys.modules["rfc3987_syntax"] = None  # jsonschema would make 38 parsers of it, for seconds, and no test needs one
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.addaudithook(_guard)
 

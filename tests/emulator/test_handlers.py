@@ -7,6 +7,7 @@ import base64
 import jsonschema
 import pytest
 from emulators import OVER, platform_schema
+from schema_formats import FORMATS
 
 SCHEMA = platform_schema()
 
@@ -30,7 +31,7 @@ def inlined(node, depth=0):
 def check(answer, resource):
     """An answer has all the fields of its resource, no others, and each is of its type."""
     schema = inlined({"type": ["object"], "properties": SCHEMA["definitions"][resource]["properties"]})
-    jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker()).validate(answer)
+    jsonschema.Draft4Validator(schema, format_checker=FORMATS).validate(answer)
     assert set(answer) == set(schema["properties"])
 
 

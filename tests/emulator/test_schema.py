@@ -7,10 +7,8 @@ import itertools
 import json
 import re
 import tarfile
-import uuid
-from datetime import datetime
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import jsonschema
 import pytest
@@ -18,6 +16,7 @@ import requests
 from emulators import Emulator, platform_schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schema_formats import FORMATS
 
 from heroku_magic.emulator.web.absent import ROUTES as ABSENT
 
@@ -139,29 +138,6 @@ def inlined(node, *, strict, within=""):
         whole["properties"] = {**whole["properties"], **extra}
         whole["additionalProperties"] = False
     return whole
-
-
-FORMATS = jsonschema.FormatChecker(formats=())
-
-
-@FORMATS.checks("uuid", raises=ValueError)
-def is_uuid(value):
-    return not isinstance(value, str) or str(uuid.UUID(value)) == value
-
-
-@FORMATS.checks("date-time", raises=ValueError)
-def is_moment(value):
-    return not isinstance(value, str) or bool(datetime.strptime(value, "%Y-%m-%dT%H:%M:%S%z"))
-
-
-@FORMATS.checks("uri")
-def is_uri(value):
-    return not isinstance(value, str) or all(urlsplit(value)[:2])
-
-
-@FORMATS.checks("email")
-def is_email(value):
-    return not isinstance(value, str) or bool(re.fullmatch(r"[^@\s]+@[^@\s]+", value))
 
 
 def validator(node, *, strict=False):
