@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
 import zipfile
 from collections import Counter
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -88,14 +90,25 @@ def test_the_paths_that_a_page_names_exist(page):
     assert not [path for path in paths if not any((home / path).exists() for home in homes)]
 
 
+@cache
+def nodes_by_module():
+    """The nodes of each module of the package that import something or define a class."""
+    found = {}
+    for path in (ROOT / "heroku_magic").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        nodes = ast.walk(ast.parse(path.read_text()))
+        found[name] = [node for node in nodes if isinstance(node, ast.ImportFrom | ast.ClassDef)]
+    return found
+
+
 def imports_by_module():
     """The modules that each module of the package imports, for type checking too; its own lazy `__init__` apart."""
-    files = {path: path.relative_to(ROOT).with_suffix("") for path in (ROOT / "heroku_magic").rglob("*.py")}
-    names = {".".join(name.parts).removesuffix(".__init__"): path for path, name in files.items()}
-    imported = {}
-    for name, path in names.items():
-        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
-        found = {one for node in nodes for alias in node.names for one in (f"{node.module}.{alias.name}", node.module)}
+    names, imported = nodes_by_module(), {}
+    for name, nodes in names.items():
+        imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        found = {
+            one for node in imports for alias in node.names for one in (f"{node.module}.{alias.name}", node.module)
+        }
         # A package's own __init__ is imported with each of its modules, and may import them.
         imported[name] = {one for one in found & names.keys() if not name.startswith(f"{one}.") and one != name}
     return {name: found for name, found in imported.items() if name != "heroku_magic"}
@@ -108,8 +121,8 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 def test_no_two_classes_have_the_same_name():
-    trees = [ast.parse(path.read_text()) for path in (ROOT / "heroku_magic").rglob("*.py")]
-    counts = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    nodes = itertools.chain(*nodes_by_module().values())
+    counts = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef))
 
     assert not [name for name, count in counts.items() if count > 1]
 

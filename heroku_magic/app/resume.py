@@ -120,6 +120,9 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
         timeout=first.timeout,
         takes_rows=first.takes_rows,
         packages=[*first.packages],
+        warm=first.is_warm and not (first.falls_back or first.is_once),  # otherwise the setting or the size decides
+        isolate=not first.keeps_state,
+        allow_pickle=first.allow_pickle,
         is_detached=first.is_detached,
         options={**kept, "chunk": options.chunk_size},
         request=first.request,
@@ -149,6 +152,9 @@ def _plan(header: JournalHeader, connection: AppConnection, planner: SweepPlanne
         override=[*header.env, *made.names],
         rows=header.takes_rows,
         packages=header.packages,
+        warm=header.warm,
+        isolate=header.isolate,
+        allow_pickle=header.allow_pickle,
         detach=header.is_detached,
     )
     places = range(len(made)) if header.indices is None else header.indices

@@ -58,6 +58,9 @@ class JournalHeader(msgspec.Struct, frozen=True):
     options: dict[str, Any] = msgspec.field(name="terms")
     format: int = FORMAT
     packages: list[str] = []
+    warm: bool = False
+    isolate: bool = True
+    allow_pickle: bool = False
     request: RunRequest = RunRequest()
 
 

@@ -87,6 +87,7 @@ def test_a_long_line_is_not_joined_with_a_line_of_another_time_or_dyno():
     assert messages(HEAD + b"x" * PIECE + b"\n", other + b"y\n") == ["x" * PIECE, "y"]
 
 
+@pytest.mark.large
 @given(
     st.lists(st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"").replace(b"\0", b"")), max_size=8),
     st.lists(st.integers(min_value=1, max_value=60), max_size=30),
@@ -121,6 +122,7 @@ def cut(body: bytes, places: list[int]) -> list[bytes]:
     return [body[start:end] for start, end in pairwise(at)]
 
 
+@pytest.mark.large
 @given(STREAMS, st.lists(st.integers(min_value=0), max_size=20), st.booleans())
 def test_any_bytes_yield_the_same_lines_in_one_chunk_and_in_many(body, places, is_sse):
     form = SSE if is_sse else "text/plain"

@@ -429,6 +429,7 @@ def histories(draw):
     return log, sessions
 
 
+@pytest.mark.large
 @given(histories())
 def test_every_line_arrives_once_and_in_order_however_often_the_stream_is_opened(history):
     log, sessions = history

@@ -96,6 +96,16 @@ def test_a_file_goes_on_in_another_kernel(heroku, folder, tmp_path):
     assert told.stdout.split() == [*str([seed * 10 for seed in range(10)]).split(), first.id, str(made)]
 
 
+def test_a_file_keeps_the_options_of_its_runs(heroku, folder, tmp_path):
+    first = stopped(heroku, 4, 2, save=tmp_path / "warm.jsonl", warm=True, isolate=False)
+    before = first.partial["dyno"].tolist()
+    first.journal.close()
+    again = connect(worker=folder, say=lambda _: None).resume(tmp_path / "warm.jsonl")
+    assert again.result(60)["x"].tolist() == [0, 10, 20, 30]
+    assert {*again.result()["dyno"]} == {*before}
+    assert (again.plan.first.is_warm, again.plan.first.keeps_state) == (True, True)
+
+
 def test_a_budget_that_begins_anew_is_told(heroku, folder):
     said = []
     first = stopped(heroku, 4, 2, max_cost=1)

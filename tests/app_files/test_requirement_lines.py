@@ -32,6 +32,7 @@ def pip_reader():
     return pytest.importorskip("pip._internal.req.req_file")
 
 
+@pytest.mark.large
 @given(st.text(alphabet="ab-=#\\\n\r \t\f'\"", max_size=60))
 @example("a\\\n #b\nc")
 def test_lines_are_those_of_pip(pip_reader, text):

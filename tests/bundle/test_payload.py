@@ -69,6 +69,7 @@ def decoded(values):
     return {name: Decoder(body, columns.build_frame).decode(form) for name, form in json.loads(text).items()}
 
 
+@pytest.mark.large
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(LABELS, COLUMNS, max_size=4), INDEXES)
 def test_any_small_table_makes_the_round_trip_unchanged(columns, index):

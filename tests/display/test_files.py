@@ -111,6 +111,7 @@ def test_the_log_of_each_run_is_one_click_away_failed_ones_first():
     assert text.count("last\n") + text.count("\nlast") >= 2
 
 
+@pytest.mark.large
 def test_the_logs_of_a_large_sweep_are_bounded():
     large = sweep({"f" * 300: bytes(90_000)}, log=["x" * 500] * 20, states=["done"] * 1_000)
     view = SweepView(large, final=True)

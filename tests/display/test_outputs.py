@@ -272,6 +272,7 @@ def test_without_ipython_there_is_no_notebook(monkeypatch):
     assert not in_notebook()
 
 
+@pytest.mark.large
 def test_a_hundred_thousand_lines_at_full_speed_are_shown_with_few_updates(cell, history, replay, say):
     start, *_, end = history("done")
     show(replay([start, *[say("x" * 100)] * 100_000, end]))

@@ -93,6 +93,7 @@ def test_the_error_keeps_its_lines_and_nothing_hostile(fed):
     assert view.error == "ValueError: no\n  by ***@***\\u202e"
 
 
+@pytest.mark.large
 def test_the_texts_of_a_state_change_are_bounded(fed):
     long = "x" * 100_000
     view = fed(*(StateChange("up", 0.0, task=long, note=f"{n}{long}", error=long) for n in range(50)))

@@ -228,6 +228,7 @@ def test_the_size_is_bounded_for_any_content(count, character):
     assert len(sweep_html(SweepView(sweep, final=True)).encode()) < 256_000
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("state", STATES)
 def test_a_thousand_cells_of_any_state_fit(state):
     assert len(sweep_html(SweepView(running([state] * 1_000, (("seed", 1_000),)))).encode()) < 52_000

@@ -31,6 +31,7 @@ def answer(read, given_body):
         return error
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("read", [dyno_request, log_session, config_changes])
 @given(body=st.dictionaries(names, anything, max_size=4))
 def test_any_body_is_accepted_or_an_error_below_500(read, body):

@@ -225,6 +225,7 @@ def test_a_secret_that_the_helper_cut_is_masked_in_a_failure():
     assert decoder.failure.frames[0].source == [(1, "x" * 291 + "***"), (2, "hunter2")]
 
 
+@pytest.mark.large
 @given(st.integers(0, 12), st.randoms(use_true_random=False))
 def test_reordered_and_duplicated_lines_give_the_exact_rows(count, random):
     rows = [{"i": i} for i in range(count)]
@@ -248,6 +249,7 @@ def test_a_lost_line_never_passes_for_a_complete_result(count, random):
     assert decoder.end is None
 
 
+@pytest.mark.large
 @given(
     st.lists(st.integers(), max_size=8),
     st.lists(st.text(max_size=30) | st.just('{"a": 1}'), max_size=6),
@@ -270,6 +272,7 @@ def test_loss_duplication_reordering_noise_and_forgery_never_give_a_wrong_result
         assert not decoder.is_verified
 
 
+@pytest.mark.large
 @given(st.lists(st.none() | st.integers(0, 4), max_size=12), st.randoms(use_true_random=False))
 def test_rows_are_assigned_to_the_calls_that_sent_them_however_they_are_batched(counts, random):
     lines, waiting, returns, sent = [record(0, "task", {"task": "t", "parameters": None})], [], [], 0

@@ -275,6 +275,7 @@ KINDS = st.one_of(
 )
 
 
+@pytest.mark.large
 @given(JSONS)
 @settings(deadline=None)
 def test_values_of_an_undeclared_task_are_restored_by_json(value):
@@ -295,6 +296,7 @@ def helper():
     return module
 
 
+@pytest.mark.large
 @given(pair=KINDS)
 @settings(deadline=None)
 def test_the_helper_decodes_exactly_the_original_value(helper, pair):

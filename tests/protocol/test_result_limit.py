@@ -56,6 +56,7 @@ def decoder(monkeypatch):
     return RecordDecoder(KEY)
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_result_beyond_the_limit_is_refused_and_the_task_s_own_error_is_kept(decoder, name):
     lines = [record(number, kind, data) for number, (kind, data) in enumerate(BOMBS[name])]

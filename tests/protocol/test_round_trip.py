@@ -131,6 +131,7 @@ def test_a_value_of_a_declared_type_arrives_unchanged(helper, source, pair):
     assert same(argument, value)
 
 
+@pytest.mark.large
 @given(value=TEXT.filter(lambda text: len(text) >= 4), optional=st.booleans())
 @settings(deadline=None)
 def test_a_declared_secret_arrives_unchanged_and_is_hidden(helper, source, value, optional):

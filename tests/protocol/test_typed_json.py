@@ -91,6 +91,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.large
 @given(VALUES)
 @settings(max_examples=200, deadline=None)
 def test_any_combination_of_plain_values_is_exact(value):
@@ -306,6 +307,7 @@ def test_arrays_keep_their_order_in_memory():
     assert round_trip(np.ones((2, 3))).flags.c_contiguous
 
 
+@pytest.mark.large
 def test_many_small_arrays_and_times_take_time_in_proportion():
     many = [*pd.date_range("2026-01-01", periods=10_000, tz="Asia/Tokyo"), *[np.zeros(1000)] * 2000]
 

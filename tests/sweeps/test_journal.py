@@ -64,6 +64,7 @@ def same(one, other):
     return json.dumps(one) == json.dumps(other)  # NaN is NaN there
 
 
+@pytest.mark.large
 @given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=4))
 def test_rows_are_read_back_unchanged(tmp_path_factory, rows):
     journal = begin(tmp_path_factory.mktemp("journal") / "s.jsonl")

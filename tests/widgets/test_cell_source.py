@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,7 @@ def read(text):
     return parse(line.removeprefix("%%heroku "), {}, body=body)
 
 
+@pytest.mark.large
 @given(st.dictionaries(NAMES, VALUES, max_size=4), OPTIONS)
 def test_the_cell_has_the_same_values_and_options(values, options):
     parsed = read(cell("simulate", values, ["KEY"], options))
@@ -47,6 +49,7 @@ def test_the_cell_has_the_same_values_and_options(values, options):
     assert parsed.options["secret"] == ["KEY"]
 
 
+@pytest.mark.large
 @given(
     st.dictionaries(NAMES, st.lists(VALUES, min_size=1, max_size=3), min_size=1, max_size=3),
     st.dictionaries(st.sampled_from(["a", "_b", "if"]), VALUES, max_size=2),
