@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from types import FunctionType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
+from heroku_magic.text.sanitize import clean
+
 P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Any])
@@ -18,8 +20,8 @@ _callback: ContextVar[MessageCallback | None] = ContextVar("heroku_magic_notific
 
 
 def notify(message: str) -> None:
-    """Send one sentence to the user."""
-    (_callback.get() or print)(message)
+    """Send one sentence to the user, safe to show whatever names it contains."""
+    (_callback.get() or print)(clean(message))
 
 
 def discard(message: str) -> None:

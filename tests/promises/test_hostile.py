@@ -22,7 +22,10 @@ from heroku_magic.display.words import progress, text
 ROOT = Path(__file__).resolve().parents[2]
 
 # Control characters but tab and newline, C1, bidi and invisible marks, the separators that break lines.
-RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+RAW = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U00013430\U000e0001-\U000e01ef]"
+)
 PLAIN = {"div", "b", "span", "progress", "pre", "details", "summary"}
 
 MARKUP = "</pre></details><script>alert(1)</script><img src=x onerror=alert(1)> {{ 7 * 7 }}"
@@ -34,6 +37,7 @@ CONTROLS = {
     "sequences cut in two": "\x1b[\x1b[31m31m \x1b]0;\x1b]0;t\x07 \x1b",
     "C1": "\x9b31m\x9d0;title\x9c\x85\x90q\x9c",
     "U+202E": "\u202etxt.exe\u202c \u2066\u2069 \u200f\u061c",
+    "invisible": "to\u200bk\xade\u180en\U000e0041\u3164\ufff9\u2062\U00013430",
     "U+2028": "before\u2028after\u2029\x0b\x0c\x1c\x1d\x1e",
     "NUL": "a\x00b\x00\x00",
     "an overwritten line": "password: right\rpassword: wrong\b\b\x7f",

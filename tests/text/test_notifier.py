@@ -87,3 +87,12 @@ def test_a_caller_that_redirects_messages_gets_those_of_a_connection(messages):
 def test_the_signature_and_the_docstring_of_a_method_stay_visible():
     assert str(inspect.signature(Connection.run)) == "(self, task, *, size=None)"
     assert Connection.run.__doc__ == "Run it."
+
+
+def test_a_message_is_safe_to_show(messages, capsys):
+    with notifications_to(messages.append):
+        notify("The app \x1b[2Jmy\u200b-app\u202e is\ngone.")
+    notify("my\xad-app\x07")
+
+    assert messages == ["The app my\\u200b-app\\u202e is\ngone."]
+    assert capsys.readouterr().out == "my\\xad-app\\x07\n"
