@@ -102,7 +102,7 @@ class LogStream:
         self._sink = sink
         self._longest_age = longest_age
         self._now = now
-        self._closed = threading.Event()
+        self._closed, self._opened = threading.Event(), threading.Event()
         self._session: _Session | None = None
         self._history = _History()
         self._patience: float = QUIET
@@ -130,6 +130,10 @@ class LogStream:
         self._thread.start()
         self._watch.start()
         return self
+
+    def wait_until_open(self, timeout: float) -> bool:
+        """Wait for the first session, and return whether it is open."""
+        return self._opened.wait(timeout)
 
     def close(self) -> None:
         """Stop following the log without waiting for a blocked read."""
@@ -169,6 +173,7 @@ class LogStream:
         """Read one session to its end; return whether it was useful: it sent a new line, or lasted."""
         opened = self._client.create_log_session(self._app, dyno=self._dyno)
         session = self._session = _Session(self._client.open_log(opened), self._now)
+        self._opened.set()
         self._online.restart()
         self._history.begin()
         news = self._read_lines(session)

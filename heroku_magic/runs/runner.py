@@ -122,9 +122,9 @@ class Runner:
 
     def _work(self) -> None:
         try:
+            self._watch_losses()
             dyno = self._attach(self._detached) if self._detached else self._create()
             self._stream = self._open_log(dyno)
-            self._watch_losses()
             self.guard.check_for_extras()
             self._follow(dyno)
             self.guard.own_ended()
@@ -266,6 +266,7 @@ class Runner:
         if self.spec.takes_rows and self.spec.is_compound:
             own = LossStream(self.client, self.spec.app, self._inbox.put)
             self._losses = self._shared_log.watch_losses() if self._shared_log is not None else own.start()
+            self._losses.wait_until_open(self.cancel_requested.is_set)
 
     def _take(self, lines: list[LogLine]) -> None:
         """Turn lines into events."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 import requests
 from workers import make_worker
 
 from heroku_magic import RunCancelled, TaskFailed, connect
+from heroku_magic.api import loss_stream
+from heroku_magic.api.client import HerokuClient
+from heroku_magic.api.error_codes import SHIPPER
 from heroku_magic.app.emulator_process import embedded
-from heroku_magic.errors import ResultIncomplete
+from heroku_magic.errors import NotFound, ResultIncomplete
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +87,37 @@ def test_losses_among_more_lines_than_heroku_keeps_fail_single_runs_and_sweeps(h
     sweep.wait(60)
     assert sweep.counts() == {"failed": 2}
     assert all("lines of its log were lost" in str(outcome.error) for outcome in sweep.failures())
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_a_dyno_waits_for_the_stream_of_losses_that_it_may_need(heroku, monkeypatch, sweep):
+    create = HerokuClient.create_log_session
+
+    def slow(client, app, *, dyno, **options):
+        if dyno == SHIPPER:
+            time.sleep(1)
+        return create(client, app, dyno=dyno, **options)
+
+    monkeypatch.setattr(HerokuClient, "create_log_session", slow)
+    heroku.faults(lose_lines=0.001, seed=22)  # early ones only, which the log history no longer shows at the end
+    run = heroku.sweep("long", {"k": [1]}) if sweep else heroku.submit("long")
+
+    assert "lines of its log were lost" in str(run.exception(60))
+
+
+def test_a_long_output_whose_reports_of_losses_cannot_be_read_is_doubtful(heroku, monkeypatch):
+    create = HerokuClient.create_log_session
+
+    def failing(client, app, *, dyno, **options):
+        if dyno == SHIPPER:
+            raise NotFound("no such log", status=404)
+        return create(client, app, dyno=dyno, **options)
+
+    monkeypatch.setattr(HerokuClient, "create_log_session", failing)
+    monkeypatch.setattr(loss_stream, "OPENING", 0.1)
+
+    assert "reports of lost lines could not be read" in str(heroku.submit("long").exception(60))
+    assert len(heroku.run("plain")) == 50
 
 
 def test_a_long_output_without_losses_is_a_result(heroku):
