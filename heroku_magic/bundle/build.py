@@ -295,7 +295,14 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_driver": folder / "bundle" / "remote" / "driver.py",
         "heroku_output": folder / "bundle" / "remote" / "output.py",
         "heroku_typed_decoder": folder / "protocol" / "typed_decoder.py",
-        **({"heroku_typed_json": folder / "protocol" / "typed_json.py"} if kind != "RemoteCell" else {}),
+        **(
+            {
+                "heroku_typed_json": folder / "protocol" / "typed_json.py",
+                "heroku_classes": folder / "bundle" / "remote" / "classes.py",
+            }
+            if kind != "RemoteCell"
+            else {}
+        ),
         **(
             {name: folder / "bundle" / "remote" / file for name, file in _SERVER_FILES.items()}
             if kind == "RemoteServer"
@@ -307,6 +314,7 @@ def sources(kind: str) -> dict[str, str]:
     names = {
         "heroku_columns": ("build_frame",),
         "heroku_calls": ("Parent",),
+        "heroku_classes": ("ClassMaker",),
         "heroku_receiver": ("Receiver", "ReceivedValues"),
         "heroku_transfer": ("Transfer",),
         "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),

@@ -21,6 +21,7 @@ import threading
 import weakref
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import EnumMeta
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from heroku_magic.bundle.payload import all_chunks, table_chunks
+from heroku_magic.bundle.remote.classes import MEMBERS
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.spool import LARGE
 from heroku_magic.protocol.typed_json import TAG, Encoder
@@ -45,6 +47,7 @@ _TABLES = frozenset({"DataFrame", "Series", "ndarray"})
 _LONG = 100_000  # characters or bytes from which on a text is not copied into the pickle
 _MAX_SOURCE_CHARS = 20_000  # for tracebacks, beside the code itself
 _OWN_NAMES = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})  # of the import system
+_OF_MEMBER = frozenset({"_name_", "_value_", "_sort_order_", "__objclass__"})  # the class sets them
 _CACHED = type(functools.lru_cache(len))
 _LOCK = threading.Lock()  # cloudpickle's list of modules that travel by value is global
 
@@ -179,7 +182,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             reduced = super().reducer_override(value)
             if isinstance(value, FunctionType) and reduced is not NotImplemented:
                 self._remember(value)
-            return reduced
+            is_enum = isinstance(value, EnumMeta) and reduced is not NotImplemented
+            return _reduce_enum(value, reduced) if is_enum else reduced
         return super().reducer_override(value)
 
     def _by_import(self, value: Any) -> Any:
@@ -277,6 +281,23 @@ def _rebuild(value: Any) -> Any:
         parts = [getattr(value, one) for one in ("__supertype__", "__value__") if hasattr(value, one)]
         return kind, (value.__name__, *parts)
     return None
+
+
+def _reduce_enum(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return how to rebuild an Enum with its aliases, and with what its `__new__` and `__init__` gave the members."""
+    (make, args, (state, slots), *rest), named = reduced, kind.__members__
+    members = {name: (_new_arguments(one, kind._member_type_), one.value) for name, one in named.items()}
+    state = {name: item for name, item in state.items() if name not in named}
+    state[MEMBERS] = {name: {k: v for k, v in vars(one).items() if k not in _OF_MEMBER} for name, one in named.items()}
+    return (make, (*args[:3], members, *args[4:]), (state, slots), *rest)
+
+
+def _new_arguments(member: Any, data_type: Any) -> tuple[Any, ...]:
+    if data_type.__new__ is object.__new__:
+        return ()
+    if hasattr(data_type, "__getnewargs__"):
+        return tuple(data_type.__getnewargs__(member))
+    return member.value if isinstance(member.value, tuple) else (member.value,)
 
 
 def _refuse_private(value: Any) -> None:

@@ -124,21 +124,19 @@ def _as_arrow(values: Any, source: str) -> Any:
     name = source[: -len("[pyarrow]")]
     try:
         pa: Any = importlib.import_module("pyarrow")
-        if name == "null":
-            return pd.Series(pd.arrays.ArrowExtensionArray(pa.nulls(len(values))))
         if decimal := re.fullmatch(r"(decimal\d+)\((\d+), (-?\d+)\)", name):
-            kind = getattr(pa, decimal[1])(int(decimal[2]), int(decimal[3]))
+            kind = getattr(pa, decimal[1], None)(int(decimal[2]), int(decimal[3]))
         elif moment := re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", name):
             kind = pa.timestamp(moment[1], moment[2])
         else:
             kind = pa.type_for_alias(name)
         if values.dtype.kind in "biufmM":
             return values.astype(pd.ArrowDtype(kind))
-        parse = time.fromisoformat if name.startswith(("time32", "time64")) else str  # Arrow does not parse times
+        parse = time.fromisoformat if name.startswith(("time", "null")) else str  # Arrow does not parse times
         items = [None if null else parse(value) for value, null in zip(values, values.isna())]  # noqa: B905 - new in Python 3.10
         array = pa.array(items, kind) if parse is not str else pa.array(items, pa.string()).cast(kind)
         return pd.Series(pd.arrays.ArrowExtensionArray(array))
-    except (ImportError, AttributeError, TypeError, ValueError, NotImplementedError):
+    except (ImportError, TypeError, ValueError, NotImplementedError):
         return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import copy
+import enum
 import functools
 import importlib
 import json
@@ -261,6 +262,89 @@ def _(_: list):
 
 describe(3)  # fills the cache of the dispatcher
 
+
+class Shape:
+    known: ClassVar = []
+
+    def __init_subclass__(cls, corners):
+        cls.corners = corners
+        Shape.known.append(cls.__name__)
+
+
+class Square(Shape, corners=4):
+    pass
+
+
+class Counting(type):
+    made: ClassVar = []
+
+    def __new__(cls, name, bases, space):
+        cls.made.append(name)
+        return super().__new__(cls, name, bases, space)
+
+    def __init__(cls, name, bases, space):
+        super().__init__(name, bases, space)
+        cls.inits = getattr(cls, "inits", 0) + 1
+
+
+class Counted(metaclass=Counting):
+    pass
+
+
+class CountedAgain(Counted):
+    pass
+
+
+def uses_hooked_classes():
+    """Creating a class has effects, which travel and do not happen again."""
+    return Square.corners, Shape.known, CountedAgain.inits, Counting.made
+
+
+class Planet(enum.Enum):
+    EARTH = (6, 3)
+    TERRA = EARTH
+    MARS = (2, 1)
+
+    def __init__(self, mass, radius):
+        self.mass = mass
+        self.radius = radius
+
+    @property
+    def density(self):
+        return self.mass / self.radius
+
+
+class Unit(bytes, enum.Enum):
+    def __new__(cls, value, label):
+        unit = bytes.__new__(cls, [value])
+        unit._value_ = value
+        unit.label = label
+        return unit
+
+    METRE = (0, "m")
+    SECOND = (1, "s")
+
+
+class Corner(tuple, enum.Enum):  # noqa: SLOT001 - Enum has no slots
+    ORIGIN = ((0, 0),)
+
+
+class Rights(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+    ALL = 3
+
+
+def uses_enums():
+    """Members have aliases, names of combinations, and attributes of their own."""
+    return {
+        "aliases": (Planet.TERRA.name, [*Planet.__members__], Planet["TERRA"] is Planet.EARTH),
+        "attributes": (Planet.MARS.mass, Planet.EARTH.density, Planet((2, 1)).name),
+        "data": (bytes(Unit.SECOND), Unit.SECOND.value, Unit(0).label, Corner.ORIGIN == (0, 0)),
+        "flags": (Rights.ALL.name, [*Rights.__members__], int(Rights.READ | Rights.WRITE), Rights(1).name),
+    }
+
+
 UserId = NewType("UserId", int)
 P = ParamSpec("P")
 
@@ -328,6 +412,8 @@ exec("def ghost(x):\n    return x + 1\n", GHOST)  # a function without source
         (shares_a_variable(), (), 2),
         (describes, (1,), 14),
         (quotes, (), "\n    a\n        b"),
+        (uses_hooked_classes, (), uses_hooked_classes()),
+        (uses_enums, (), uses_enums()),
         (takes_strange, (), {1}),
         (max, ([Decimal(3), Decimal(10)],), Decimal(10)),
         (copy.copy, ((1, (2, None)),), (1, (2, None))),

@@ -204,9 +204,13 @@ class RemoteCall(RemoteProgram):
             sys.modules.setdefault("cloudpickle", sys.modules["cloudpickle.cloudpickle"])
         decoder, build = self._load("heroku_typed_decoder").Decoder, self._build_table
 
+        classes = self._load("heroku_classes").ClassMaker()
         found: dict[int, Any] = {}  # by the identity of a pair, which the pickle keeps
 
         class Unpickler(pickle.Unpickler):
+            def find_class(self, module: str, name: str) -> Any:
+                return classes.replace(name, super().find_class(module, name))
+
             def persistent_load(self, pair: Any) -> Any:
                 if id(pair) not in found:
                     found[id(pair)] = pair, decoder(pair[1], build).decode(pair[0])

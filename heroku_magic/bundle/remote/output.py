@@ -115,23 +115,16 @@ def _with_index_columns(table: Any, is_numbered: Any = None) -> Any:
         return table
     names: list[Any] = []
     for level, name in enumerate(index.names):
-        unnamed = "index" if len(index.names) == 1 else f"level_{level}"
-        names.append(_free_name(unnamed if name is None else name, [*table.columns, *names]))
+        label = ("index" if len(index.names) == 1 else f"level_{level}") if name is None else name
+        while label in [*table.columns, *names]:
+            label = f"{label}_index"
+        names.append(label)
     if getattr(table.columns, "nlevels", 1) == 1:
         # Categories and intervals do not accept another label.
         table = table.set_axis(table.columns.astype(object), axis=1)
-    table = table.set_axis(index.set_names(names), axis=0)
-    try:
-        return table.reset_index()
-    except UnicodeEncodeError:  # pandas infers Arrow's text, which has no lone surrogates
-        with sys.modules["pandas"].option_context("future.infer_string", False):
-            return table.reset_index()
-
-
-def _free_name(name: Any, taken: list[Any]) -> Any:
-    while name in taken:
-        name = f"{name}_index"
-    return name
+    # pandas may infer text, and Arrow's has no lone surrogates.
+    with sys.modules["pandas"].option_context("mode.string_storage", "python"):
+        return table.set_axis(index.set_names(names), axis=0).reset_index()
 
 
 def send_table(table: Any, encoder: Any) -> None:

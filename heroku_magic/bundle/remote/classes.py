@@ -1,0 +1,78 @@
+"""Rebuild the classes of a pickle on the dyno as they were, without running their hooks a second time.
+
+What `__init_subclass__`, a metaclass or the `__init__` of an Enum did is part of the state that travels.
+"""
+
+from __future__ import annotations
+
+import types
+from functools import partial
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+MEMBERS = "$members"  # in the state of an Enum: the attributes of its members by name
+_OF_METACLASS = ("__new__", "__init__", "__prepare__")
+
+
+class ClassMaker:
+    """Takes the place of cloudpickle's functions that make classes."""
+
+    def __init__(self) -> None:
+        self._made: list[type] = []
+
+    def replace(self, name: str, function: Any) -> Any:
+        """Return what to call in place of a function of cloudpickle."""
+        if name == "_make_skeleton_class":
+            return partial(self._make, function)
+        if name == "_make_skeleton_enum":
+            return partial(self._make_enum, function)
+        return partial(_set_state, function) if name == "_class_setstate" else function
+
+    def _make(self, make: Callable[..., type], kind: type, name: str, bases: Sequence[Any], *rest: Any) -> type:
+        hooks = [*self._hooks(kind, _OF_METACLASS), *self._hooks(type(kind), ("__call__",))]
+        for base in types.resolve_bases(bases):
+            hooks += self._hooks(base, ("__init_subclass__",))
+        for owner, hook, _ in hooks:
+            type.__delattr__(owner, hook)
+        try:
+            made = make(kind, name, bases, *rest)
+        finally:
+            for owner, hook, function in hooks:
+                type.__setattr__(owner, hook, function)
+        self._made.append(made)
+        return made
+
+    def _hooks(self, kind: type, names: Sequence[str]) -> Iterator[tuple[type, str, Any]]:
+        """Yield the methods of these names of the classes that have travelled."""
+        for owner in kind.__mro__:
+            if any(owner is one for one in self._made):
+                yield from ((owner, name, vars(owner)[name]) for name in names if name in vars(owner))
+
+    def _make_enum(self, make: Callable[..., type], bases: Sequence[type], *rest: Any) -> type:
+        """Make an Enum of members as (arguments of its data type, value)."""
+        name, qualname, members, module, tracker, extra = rest
+
+        def build(_: type, name: str, bases: Sequence[type]) -> type:
+            return make(bases, name, qualname, {"__new__": _new_member, **members}, module, tracker, extra)
+
+        return self._make(build, type(bases[-1]), name, bases)
+
+
+def _new_member(kind: Any, *given: Any) -> Any:
+    arguments, value = given[0] if len(given) == 1 else given  # one tuple, if the data type is tuple
+    member = kind._member_type_.__new__(kind, *arguments)
+    member._value_ = value
+    return member
+
+
+def _set_state(set_state: Callable[..., Any], kind: Any, state: tuple[dict[str, Any], Any]) -> Any:
+    members = state[0].pop(MEMBERS, None)
+    if members is not None and "__new_member__" not in state[0]:
+        type.__delattr__(kind, "__new_member__")
+    set_state(kind, state)
+    for name, attributes in (members or {}).items():
+        vars(kind.__members__[name]).update(attributes)
+    return kind
