@@ -153,7 +153,7 @@ class Decoder:
         if form[TAG] == "Timedelta":
             return pd.Timedelta(np.timedelta64(form["v"], form["unit"]))
         found, zone = pd.Timestamp(np.datetime64(form["v"], form["unit"])), form["zone"]
-        return found.replace(fold=form["fold"]) if zone is None else found.tz_localize("UTC").tz_convert(_to_zone(zone))
+        return found if zone is None else found.tz_localize("UTC").tz_convert(_to_zone(zone))
 
     def _bytes(self, form: Mapping[str, Any]) -> Any:
         data = self._body[form["at"] : form["at"] + form["size"]]

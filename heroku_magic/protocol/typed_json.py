@@ -131,8 +131,8 @@ class Encoder:
         if value is pandas.NaT or value is pandas.NA:
             return {TAG: "missing", "v": "NaT" if value is pandas.NaT else "NA"}
         if type(value) in (pandas.Timestamp, pandas.Timedelta):
-            number, fold = int(value.asm8.view("int64")), getattr(value, "fold", 0)
-            return {TAG: type(value).__name__, "v": number, "unit": value.unit, "zone": _zone(value), "fold": fold}
+            number = int(value.asm8.view("int64"))
+            return {TAG: type(value).__name__, "v": number, "unit": value.unit, "zone": _zone(value)}
         if type(value) is pandas.RangeIndex:
             span = [value.start, value.stop, value.step]
             return {TAG: "RangeIndex", "v": span, "names": self._names(value, place)}
@@ -226,6 +226,8 @@ def _dtype_description(dtype: Any, place: str) -> Any:
 def _zone(value: Any) -> Any:
     """Return the IANA key of a time's zone, or else its offset in seconds and its name; None without a zone."""
     if getattr(value, "tzinfo", None) is None:
+        if type(value).__name__ == "Timestamp" and value.fold:  # with a zone, the instant tells it
+            raise TypeError("a Timestamp without a time zone has fold=1")
         return None
     is_named = type(value.tzinfo).__name__ == "ZoneInfo" or type(value.tzinfo).__module__.startswith("pytz")
     key = getattr(value.tzinfo, "key", getattr(value.tzinfo, "zone", None))  # zone: of pytz, which pandas 2.0 uses

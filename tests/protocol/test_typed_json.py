@@ -143,7 +143,6 @@ def test_any_combination_of_plain_values_is_exact(value):
         pd.Timestamp("9999-12-31").as_unit("s"),
         pd.Timestamp("2026-10-25 01:30", tz="UTC").tz_convert("Europe/Berlin"),
         pd.Timestamp("2026-01-31 12:00:00+05:30"),
-        pd.Timestamp("2026-10-25 02:30").replace(fold=1),
         pd.Timedelta("1 day 3 ns"),
         pd.NaT,
         pd.NA,
@@ -190,6 +189,7 @@ def test_an_offset_without_a_name_in_the_database_arrives_as_that_offset():
         (np.ma.masked_array([1], [True]), "v is of type numpy.ma"),
         (pd.DataFrame({"o": [object()]}), "an item of column 'o' of v is of type object"),
         (np.zeros(2, dtype=[("a", "i4"), ("b", "i8")])[["b", "a"]], "v has the dtype {'names': ['b', 'a']"),
+        (pd.Timestamp("2026-10-25 02:30").replace(fold=1), "a Timestamp without a time zone has fold=1"),
         (np.rec.array([(1, 2)], names="a,b")[0], "v has the dtype (numpy.record, "),
         (
             pd.date_range("2026", periods=3, freq=pd.offsets.CustomBusinessDay(weekmask="Sun Mon")),

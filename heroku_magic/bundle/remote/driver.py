@@ -288,11 +288,6 @@ def _remember(file: str, first: int, text: str) -> str:
     """Keep a piece of source for tracebacks; return it with the line numbers of its file."""
     # Python ends lines only at these characters; `splitlines` would split at others, too.
     source = "\n" * (first - 1) + text.replace("\r\n", "\n").replace("\r", "\n")
-    entry: Any = linecache.cache.get(file)
-    known = entry[2] if entry else []
-    lines = [f"{line}\n" for line in source.split("\n")]
-    known = known + ["\n"] * (len(lines) - len(known))
-    known[first - 1 : len(lines)] = lines[first - 1 :]
-    linecache.cache[file] = (len(source), None, known, file)
+    linecache.cache[file] = (len(source), None, [f"{line}\n" for line in source.split("\n")], file)
     heroku_task._BUNDLED_FILES.add(file)
     return source

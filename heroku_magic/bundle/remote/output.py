@@ -97,7 +97,7 @@ def _is_row(value: Any) -> bool:
 
 def _as_frame(value: Any) -> Any:
     """Return a Series, an Index or a DataFrame as a DataFrame; None for anything else."""
-    if hasattr(value, "to_frame") and hasattr(value, "nlevels"):  # an Index
+    if hasattr(value, "nlevels"):  # an Index
         return (value if value.nlevels > 1 or value.name is not None else value.rename("value")).to_frame(index=False)
     if hasattr(value, "to_frame") and hasattr(value, "index"):  # a Series, whose index may be its only key
         table = value.to_frame("value" if value.name is None else value.name)
