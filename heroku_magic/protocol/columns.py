@@ -125,7 +125,7 @@ def _as_arrow(values: Any, source: str) -> Any:
     try:
         pa: Any = importlib.import_module("pyarrow")
         if decimal := re.fullmatch(r"(decimal\d+)\((\d+), (-?\d+)\)", name):
-            kind = getattr(pa, decimal[1], None)(int(decimal[2]), int(decimal[3]))
+            kind = getattr(pa, decimal[1])(int(decimal[2]), int(decimal[3]))
         elif moment := re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", name):
             kind = pa.timestamp(moment[1], moment[2])
         else:
@@ -136,7 +136,7 @@ def _as_arrow(values: Any, source: str) -> Any:
         items = [None if null else parse(value) for value, null in zip(values, values.isna())]  # noqa: B905 - new in Python 3.10
         array = pa.array(items, kind) if parse is not str else pa.array(items, pa.string()).cast(kind)
         return pd.Series(pd.arrays.ArrowExtensionArray(array))
-    except (ImportError, TypeError, ValueError, NotImplementedError):
+    except (ImportError, AttributeError, TypeError, ValueError, NotImplementedError):
         return values
 
 
