@@ -90,14 +90,17 @@ def test_the_paths_that_a_page_names_exist(page):
     assert not [path for path in paths if not any((home / path).exists() for home in homes)]
 
 
+KINDS = (ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 @cache
 def nodes_by_module():
-    """The nodes of each module of the package that import something or define a class."""
+    """The nodes of each module of the package that import something, or define a class or a function."""
     found = {}
     for path in (ROOT / "heroku_magic").rglob("*.py"):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         nodes = ast.walk(ast.parse(path.read_text()))
-        found[name] = [node for node in nodes if isinstance(node, ast.ImportFrom | ast.ClassDef)]
+        found[name] = [node for node in nodes if isinstance(node, KINDS)]
     return found
 
 
@@ -125,6 +128,13 @@ def test_no_two_classes_have_the_same_name():
     counts = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef))
 
     assert not [name for name, count in counts.items() if count > 1]
+
+
+def test_no_function_has_a_body_of_more_than_40_lines():
+    functions = [node for node in itertools.chain(*nodes_by_module().values()) if hasattr(node, "args")]
+    bodies = [(node.name, node.body[ast.get_docstring(node) is not None :]) for node in functions]
+
+    assert not [name for name, body in bodies if body and body[-1].end_lineno - body[0].lineno >= 40]
 
 
 def test_no_module_has_more_than_400_lines():

@@ -134,25 +134,12 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
     """Return the entry of one combination of a sweep."""
     lost: list[str] = []
     facts, request = outcome.facts, _masked_request(sweep.request, mask)
-    details = Details(
-        request=msgspec.structs.replace(request, code="", code_hash="", bundle=""),
-        facts=mask.value(dict(facts)),
-        host=sweep.host,
-        release=facts.get("release"),
-        size=facts.get("size"),
-        dyno=facts.get("dyno"),
-        attempts=outcome.attempts,
-        versions=versions(None),
-        metrics=mask.value(dict(outcome.metrics)),
-        lost=lost,
-        error_type=type(outcome.error).__name__ if outcome.error else "",
-        source=outcome.source,
-    )
     lines = [LogLine("", "app", str(outcome.dyno or ""), line) for line in outcome.log]
     payload = Payload()
     if outcome.source is None:
         payload.rows, payload.files = _rows(outcome.parts, mask, lost), _files(outcome.files, mask, lost)
         payload.log = pack(write_events(lines, mask)) if lines else b""
+    details = _sweep_run_details(sweep, outcome, request, mask, lost)
     shown = {name: shown_value(value) for name, value in outcome.parameters.items()}
     entry = Entry(
         run=str(facts.get("run", "")),
@@ -173,6 +160,24 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
         details=pack(details),
     )
     return entry, payload
+
+
+def _sweep_run_details(sweep: Sweep, outcome: Outcome, request: RunRequest, mask: Mask, lost: list[str]) -> Details:
+    facts = outcome.facts
+    return Details(
+        request=msgspec.structs.replace(request, code="", code_hash="", bundle=""),
+        facts=mask.value(dict(facts)),
+        host=sweep.host,
+        release=facts.get("release"),
+        size=facts.get("size"),
+        dyno=facts.get("dyno"),
+        attempts=outcome.attempts,
+        versions=versions(None),
+        metrics=mask.value(dict(outcome.metrics)),
+        lost=lost,
+        error_type=type(outcome.error).__name__ if outcome.error else "",
+        source=outcome.source,
+    )
 
 
 def write_events(events: Iterable[Event], mask: Mask) -> list[tuple[int, Event]]:

@@ -87,7 +87,6 @@ def form(
     connection = heroku or connect()
     run_options, sweep_options = split(options)
     declared = connection.task(task, any_type=run_options.any_type)
-
     budget = Budget(run_options.max_cost)
 
     def submit(
