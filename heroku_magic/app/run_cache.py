@@ -46,7 +46,7 @@ def find_answer(
     release: Callable[[], Release | None],
 ) -> Run | None:
     """Return an earlier run that answers a call; None if there is none. release: requests the app's current release."""
-    began, kind = time.time(), kind_of(options)
+    began, kind = time.monotonic(), kind_of(options)
     environment = cacheable_environment(parameters, options, settings, release)
     digests = {name: digest_of(value, kind) for name, value in parameters.items()} if environment else {}
     base = key_base(task, options, environment, hash_code(options)) if environment else ""
@@ -58,7 +58,7 @@ def find_answer(
     if answer.entry.sweep:  # its run has neither the code nor what all runs of the sweep share
         request = describe_request_again(request_of(answer) or request, parameters, options, settings)
     details = msgspec.structs.replace(answer.details, request=request)
-    return answered_run(answer._replace(details=details), began, is_kept=options.history)
+    return answered_run(answer._replace(details=details), time.monotonic() - began, is_kept=options.history)
 
 
 def cacheable_environment(

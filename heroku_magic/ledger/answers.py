@@ -74,9 +74,10 @@ def request_of(answer: Answer) -> RunRequest | None:
     return None
 
 
-def answered_run(answer: Answer, began: float, *, is_kept: bool) -> Run:
-    """Return an earlier run as the answer of a call. began: when that was. is_kept: the ledger keeps the call."""
+def answered_run(answer: Answer, seconds: float, *, is_kept: bool) -> Run:
+    """Return an earlier run as the answer of a call that took some seconds. is_kept: the ledger keeps the call."""
     entry, details, payload = answer
+    began = time.time() - seconds
     source = (entry.run, entry.sweep, entry.place)
     facts = {**details.facts, "cached": entry.run}
     updated = msgspec.structs.replace(details, facts=facts, source=source, cached=describe_saving(entry, began))
@@ -86,7 +87,7 @@ def answered_run(answer: Answer, began: float, *, is_kept: bool) -> Run:
         sweep="",
         place=-1,
         started=began,
-        seconds=time.time() - began,
+        seconds=seconds,
         dollars=0.0,
         cached=entry.run,
         key="",

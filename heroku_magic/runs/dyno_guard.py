@@ -96,6 +96,11 @@ class DynoGuard:
         return own is not None and (dyno.id == own.id or (own.id == own.name == dyno.name))
 
     @property
+    def own_seconds(self) -> float:
+        """How long ago the dyno that the run uses was requested."""
+        return time.monotonic() - self._own_began
+
+    @property
     def had_lost_response(self) -> bool:
         """Whether a create request may have started another dyno."""
         return self._lost_at is not None

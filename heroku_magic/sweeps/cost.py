@@ -182,7 +182,7 @@ class CostMeter:
         total = self._plus_extra(self.dollars, [run.guard for run in running if run.guard not in self._guards])
         for run in running:
             if run.dyno is not None and run.started_at is not None and not run.done():
-                total = self._plus(total, run.size, time.time() - run.started_at)
+                total = self._plus(total, run.size, run.guard.own_seconds)
         return total
 
     def expected(self, seconds: float, size: str | None) -> float | None:

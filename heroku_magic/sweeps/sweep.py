@@ -100,6 +100,7 @@ class Sweep(TableFuture[SweepFailed]):
         self.journal = journal
         self.notes = describe_answers(known, len(plan))
         self.started_at: float | None = None
+        self._began = time.monotonic()
         self.seconds: float | None = None
         self._state = SweepState(len(plan), known)
         self._scheduler = Scheduler(
@@ -116,7 +117,7 @@ class Sweep(TableFuture[SweepFailed]):
 
     def start(self) -> Sweep:
         """Start the runs in the background and return the sweep."""
-        self.started_at = time.time()
+        self.started_at, self._began = time.time(), time.monotonic()
         record_start(self)
         with notifications_to(self._note):
             self._launcher.start(f"heroku-{self.id}")
@@ -366,7 +367,7 @@ class Sweep(TableFuture[SweepFailed]):
         if self.journal is not None:
             self.journal.close()
         with self._changed:
-            self.seconds = time.time() - (self.started_at or time.time())
+            self.seconds = time.monotonic() - self._began
         self._call_back()
 
     def _note(self, text: str) -> None:

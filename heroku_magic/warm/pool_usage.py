@@ -62,7 +62,7 @@ class PoolUsage:
     def _begin(self) -> None:
         self._functions: dict[str, FunctionUsage] = {}
         self._dynos: dict[WarmDyno, float] = {}
-        self._started_at = self._ended_at = 0.0
+        self._started_at = self._began = self._ended = 0.0
         self._error = ""
 
     def count(self, call: Run | RunSpec, seconds: float, error: BaseException | None, dyno: WarmDyno | None) -> None:
@@ -70,8 +70,9 @@ class PoolUsage:
         if not call.request.is_kept:
             return
         with self._lock:
-            self._ended_at = time.time()
-            self._started_at = self._started_at or self._ended_at - seconds
+            self._ended = time.monotonic()
+            if not self._functions:
+                self._started_at, self._began = time.time() - seconds, self._ended - seconds
             if dyno is not None:
                 self._dynos[dyno] = self._dynos.get(dyno, 0.0) + seconds
             usage = self._functions.get(call.task) or self._functions.setdefault(call.task, FunctionUsage())
@@ -104,7 +105,7 @@ class PoolUsage:
             self._host,
             self._request,
             self._started_at,
-            self._ended_at - self._started_at,
+            self._ended - self._began,
             None if None in prices else sum(price or 0.0 for price in prices),
             self._functions,
             [*self._dynos],

@@ -419,6 +419,16 @@ def test_a_budget_stops_a_running_sweep(priced):
     assert priced.dynos() == []
 
 
+def test_a_computer_whose_time_is_set_changes_neither_the_cost_nor_the_duration_of_a_sweep(priced, monkeypatch):
+    real, shift = time.time, iter(range(0, 10**9, 7200))
+    monkeypatch.setattr(time, "time", lambda: real() + next(shift))
+    sweep = priced.sweep("point", {"seed": range(3)}, {"pause": 0.2}, max_cost=300.0)
+    sweep.result(60)
+
+    assert sweep.seconds < 60
+    assert sweep.dollars < 60
+
+
 @pytest.mark.parametrize(("size", "message"), [("eco", "the price of eco is not known"), (None, "give --size")])
 @pytest.mark.usefixtures("processes")
 def test_a_budget_needs_a_price(folder, monkeypatch, tmp_path, size, message):
