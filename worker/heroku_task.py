@@ -1381,7 +1381,7 @@ def _run_with_signals(work: Callable[[], int]) -> int:
             signal.signal(signal.SIGINT, _on_signal)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_reset_signals)
-        if _watches_signals:
+        if hasattr(signal, "pthread_kill"):
             reader, writer = os.pipe()
             os.set_blocking(writer, False)
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -1410,9 +1410,6 @@ def _on_second_signal(number: int, frame: FrameType | None) -> None:
 def _interruption(number: int) -> BaseException:
     is_term = number == signal.SIGTERM
     return Terminated("the dyno was stopped (SIGTERM)") if is_term else KeyboardInterrupt()
-
-
-_watches_signals = hasattr(signal, "pthread_kill")
 
 
 def _watch_signals(reader: int) -> None:

@@ -134,8 +134,7 @@ class PoolRunner(Runner):
 
     def seconds(self) -> float:
         """Return how long the call has run by now; 0 before it begins."""
-        begun_at = self._call.begun_at if self._call is not None else None
-        return 0.0 if begun_at is None else time.monotonic() - begun_at
+        return 0.0 if self._call is None else self._call.elapsed()
 
     def recall(self) -> None:
         """Ask for the call back, unless it has begun."""

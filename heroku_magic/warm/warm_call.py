@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,10 +22,17 @@ class WarmCall:
     ) -> None:
         self.number, self.run, self.sink, self.on_done = 0, run, sink, on_done
         self.begun_at: float | None = None
+        self.seconds: float | None = None  # that it has taken on the dyno, once it has ended
         self.is_overdue = False  # the dyno has ended it because of its time limit
         self.lines: list[LogLine] = []  # that the sink gets next
         self._stop_call = stop_call
         self._unfinished: dict[str, list[str]] = {}  # lines of each stream, whose ends have not arrived
+
+    def elapsed(self) -> float:
+        """Return how long it has run by now; 0 before it begins."""
+        if self.seconds is not None:
+            return self.seconds
+        return 0.0 if self.begun_at is None else time.monotonic() - self.begun_at
 
     def flush(self) -> None:
         """Pass on the lines that have arrived."""

@@ -352,7 +352,7 @@ class WarmDyno:
             call.lines += [self._line(now, "app", one) for one in lines]
         elif kind == "done" and call is not None:
             del self._calls[call.number]
-            call.is_overdue = message.get("overdue", False)
+            call.is_overdue, call.seconds = message.get("overdue", False), message.get("seconds")
             call.lines += [self._line(now, "app", one) for one in call.rest()]
             if call.on_done is None:
                 call.lines += [self._line(now, "heroku", one) for one in self._last_lines(message)]

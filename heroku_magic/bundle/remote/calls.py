@@ -22,6 +22,8 @@ import signal
 import socket
 import stat
 import sys
+import time
+import warnings
 import zlib
 
 import heroku_task
@@ -54,21 +56,20 @@ class Parent:
         self._environ = dict(os.environ)
         self._task = ""  # the module that is imported
         self._random_state: Any = None  # if it has seeded the random numbers
-        self._program: tuple[str, dict[str, Any], str] = "", {}, ""  # packed, its names, and the expression of a call
+        self._program: tuple[str, Any] = "", None  # packed, and ready to run
         self._child: _Child | None = None  # runs a call
         self._spare: _Child | None = None  # waits for the next one
         self._ending: list[int] = []  # children whose calls have ended
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the one of Python's start
         heroku_task._follow_bars()
-        # Linux wakes up the main thread for a signal, and the front kills what goes on, so no thread has to watch.
-        heroku_task._watches_signals = sys.platform != "linux"
         # Code that is imported has no key of the connection, and cannot emit: a call imports it again then.
         heroku_task._sender = heroku_task._Sender("")
         heroku_task._sender.has_ended = True
         _load_all(load, [one for one in modules if one != _NEEDS_PANDAS])
         self._transfer = load("heroku_transfer")
         driver = load("heroku_driver")  # the process of a call ends itself only after it has reported
-        driver.main = functools.partial(driver.main, end=int)
+        self._run_program = functools.partial(driver.main, end=int)
+        driver.main, driver._compile = _itself, functools.lru_cache(maxsize=2)(driver._compile)
 
     def serve(self) -> int:
         """Run calls until the front ends; return the exit status."""
@@ -144,7 +145,9 @@ class Parent:
         try:
             os.setpgid(0, 0)
             self._separate()
-            if not select.select([parent], [], [], REHEARSAL_SECONDS)[0]:
+            began = time.monotonic()
+            is_idle = not select.select([parent], [], [], REHEARSAL_SECONDS)[0]
+            if is_idle and time.monotonic() - began < 2 * REHEARSAL_SECONDS:  # otherwise the processor is busy
                 with contextlib.suppress(Exception):  # whatever it is, the call comes across it, too
                     self._rehearse()
             if received := _receive(parent):
@@ -157,8 +160,7 @@ class Parent:
         text = "import pandas; pandas.DataFrame({'n': [1]})" if "pandas" in sys.modules else "[{'n': 1}]"
         code = {"name": "rehearsal", "text": text, "definitions": "", "values": "{}", "secrets": [], "quiet": False}
         driver, own = self._load("heroku_driver"), self._program
-        program = driver.RemoteCell(code, b"", self._load)
-        self._program = "", {"run": driver.main, "program": program}, "run(program)"
+        self._program = "", driver.RemoteCell(code, b"", self._load)
         ends = [os.open(os.devnull, os.O_WRONLY) for _ in range(4)]
         try:
             self._call({"task": None, "env": {"RUN_KEY": ""}}, ends, is_rehearsal=True)
@@ -196,7 +198,10 @@ class Parent:
             exec(compile(head, "<heroku_magic>", "exec", dont_inherit=True), namespace)
             unused = {"cloudpickle.cloudpickle"} if self._load("heroku_driver").HAS_CLOUDPICKLE else set()
             _load_all(namespace["load"], namespace["sources"].keys() - unused)
-            self._program = text, namespace, call
+            program = eval(call, namespace)  # noqa: S307 - the notebook has signed it
+            self._program = text, program
+            if isinstance(program, self._load("heroku_driver").RemoteCell):
+                _compile(program.code["text"], self._load("heroku_driver"))
         heroku_task._flush_streams()
         _mute()
         self._check_fork()
@@ -269,12 +274,14 @@ class Parent:
             os.environ.update(environ)
             latest = next(reversed(sys.modules))
             transfer.install(key, message.get("most", 0))
+            if sys.platform == "linux" and not self._keeps_state:
+                _handle_signals()
             if message["task"]:
                 status = heroku_task._exit_status(
                     lambda: heroku_task._run(lambda: heroku_task._run_task(message["task"]))
                 )
             else:
-                status = eval(self._program[2], self._program[1])  # noqa: S307 - the notebook has signed it
+                status = self._run_program(self._program[1])
             if not self._keeps_state and not is_rehearsal:
                 _end_process_pools()
                 atexit._run_exitfuncs()
@@ -320,6 +327,28 @@ def _receive(connection: socket.socket) -> tuple[bytes, list[int]] | None:
         if not parts[-1]:  # the other side has ended meanwhile
             return None
     return b"".join(parts), ends
+
+
+def _compile(text: str, driver: Any) -> None:
+    """Compile a cell once, unless there is a warning or an error to show: then each call does."""
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("error")
+        driver._compile(text)
+
+
+def _handle_signals() -> None:
+    """Let signals interrupt the call, without a thread that watches whether they do, which the helper starts.
+
+    Linux wakes up the main thread first, and the front kills a call that goes on.
+    """
+    signal.signal(signal.SIGTERM, heroku_task._on_signal)
+    signal.signal(signal.SIGINT, heroku_task._on_signal)
+    os.register_at_fork(after_in_child=heroku_task._reset_signals)
+
+
+def _itself(program: Any) -> Any:
+    """Return a program, which is to run later."""
+    return program
 
 
 def _mute() -> None:

@@ -138,7 +138,8 @@ class RemoteCell(RemoteProgram):
             file.write(self.code["definitions"])
             file.flush()
             names["__file__"] = file.name
-        value = _execute(self.code["text"], names)
+        exec(_compile(self.code["text"]), names)
+        value = names.pop(_LAST, None)
         if not self.code["quiet"]:
             self._output.show(value)
 
@@ -261,16 +262,13 @@ def _fresh_main() -> Names:
 
 
 def _other_threads() -> list[Any]:
-    if "threading" not in sys.modules:
-        return []
-    import threading
-
-    found = threading.enumerate()
+    threading: Any = sys.modules.get("threading")
+    found = threading.enumerate() if threading else ()
     return [one for one in found if one is not threading.current_thread() and not one.daemon]
 
 
-def _execute(text: str, names: Names) -> Any:
-    """Run a cell with its author's line numbers; return the value of its last expression."""
+def _compile(text: str) -> types.CodeType:
+    """Compile a cell with its author's line numbers; it stores the value of its last expression as `_LAST`."""
     source = _remember(_CELL_FILE, _FIRST_LINE, text)
     try:
         tree: Any = ast.parse(source, _CELL_FILE)
@@ -280,8 +278,7 @@ def _execute(text: str, names: Names) -> Any:
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         target = ast.copy_location(ast.Name(_LAST, ast.Store()), tree.body[-1])
         tree.body[-1] = ast.copy_location(ast.Assign([target], tree.body[-1].value), tree.body[-1])
-    exec(compile(tree, _CELL_FILE, "exec", dont_inherit=True), names)
-    return names.pop(_LAST, None)
+    return compile(tree, _CELL_FILE, "exec", dont_inherit=True)
 
 
 def _remember(file: str, first: int, text: str) -> str:

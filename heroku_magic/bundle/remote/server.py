@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     Message = dict[str, Any]
+    RunParent = Callable[[socket.socket, dict[str, str]], int]
 
 SILENCE_SECONDS = 60  # without a sign of the notebook, which pings every 15 s: it sleeps or is gone
 KILL_SECONDS = 2  # between SIGTERM and SIGKILL for a call that has to end
@@ -35,15 +36,11 @@ MAX_UNFINISHED = 1 << 20  # of a line of records; none of the helper's has more 
 MEMORY_SHARE = 0.9  # of the dyno's memory, which one call may use
 _STREAMS = ("out", "err", "records", "report")  # of a call
 _PACKAGES = "joblib|cloudpickle|numpy|scikit_learn"  # whose pickles another version may not read
+ANNOUNCE_SECONDS = 0.005  # that the begin of a call waits for what the call writes, to travel with it
 _LOOK_SECONDS = 0.2  # between two looks at its memory
 
 
-def main(
-    idle: float,
-    keeps_state: bool,
-    load: Callable[[str], Any],
-    sources: dict[str, str],
-) -> NoReturn:
+def main(idle: float, keeps_state: bool, load: Callable[[str], Any], sources: dict[str, str]) -> NoReturn:
     """Serve until the notebook leaves or is silent, or until no call has come for `idle` seconds.
 
     keeps_state: all calls run in one process. load: imports one of the modules in `sources`, which the notebook adds
@@ -52,12 +49,16 @@ def main(
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, lambda *_: sys.exit(0))
 
+    write = heroku_task._write
+
     def run_parent(connection: socket.socket, modules: dict[str, str]) -> int:
+        heroku_task._write = write
         sources.update(modules)
         return int(load("heroku_calls").Parent(connection, load, modules, keeps_state=keeps_state).serve())
 
     receiver = load("heroku_receiver").Receiver(heroku_task._sender)
     front = _Front(heroku_task._sender, receiver, load("heroku_receiver").ReceivedValues(), idle, run_parent)
+    heroku_task._write = front.enqueue
     try:
         front.serve()
     finally:
@@ -69,12 +70,12 @@ class _Call:
     """A call that runs: its pipes, its process and when it has to end."""
 
     def __init__(self, message: Message) -> None:
-        self.number = message["call"]
+        self.number, self.began_at = message["call"], 0.0
         self.limit = time.monotonic() + message["timeout"]
         self.pid = 0
         self.is_kept = False  # its process is the one of the calls before
         self.memory = message["memory"]  # the dyno's, in bytes; 0 if unknown
-        self.used = 0  # bytes, for which it was ended
+        self.used, self.look_at = 0, time.monotonic() + _LOOK_SECONDS  # bytes, for which it was ended; the next look
         self.is_overdue = False  # it was ended because of its time limit
         self.kill_at = float("inf")
         self.pipes: dict[str, int] = {}  # by what they carry
@@ -84,15 +85,9 @@ class _Call:
 
 
 class _Front:
-    def __init__(
-        self,
-        sender: Any,
-        receiver: Any,
-        values: Any,
-        idle: float,
-        run_parent: Callable[[socket.socket, dict[str, str]], int],
-    ) -> None:
+    def __init__(self, sender: Any, receiver: Any, values: Any, idle: float, run_parent: RunParent) -> None:
         self._sender = sender
+        self._outbox: list[bytes] = []  # lines that travel together
         self._receiver, self._values = receiver, values
         self._idle, self._run_parent = idle, run_parent
         self._modules: dict[str, str] = {}
@@ -114,7 +109,8 @@ class _Front:
         self._sender.start("serve", None, versions={"Python": sys.version.split()[0], **_versions()})
         self._selector.register(0, selectors.EVENT_READ, "client")
         while self._call is not None or time.monotonic() - self._last_call <= self._idle:
-            for selected, _ in self._selector.select(self._patience()):
+            ready = self._selector.select(self._patience())
+            for selected, _ in ready:
                 if selected.data == "client":
                     if not self._read_client():
                         return
@@ -123,6 +119,18 @@ class _Front:
                 else:
                     self._relay(selected.data)
             self._enforce_limits()
+            self._flush(may_wait=bool(ready))
+
+    def enqueue(self, text: str) -> None:
+        """Send a line together with the next ones."""
+        self._outbox.append(text.encode("ascii") + b"\n")
+
+    def _flush(self, *, may_wait: bool) -> None:
+        """Send what is in the outbox, unless it is only the begin of a call."""
+        is_begin = len(self._outbox) == 1 and b" begin " in self._outbox[0]
+        if not (is_begin and may_wait):
+            _write_all(b"".join(self._outbox))
+            self._outbox.clear()
 
     def _patience(self) -> float:
         call = self._call
@@ -130,6 +138,8 @@ class _Front:
         if call is not None and call.kill_at < float("inf"):
             deadline = call.kill_at
         wait = max(deadline - time.monotonic(), 0) + 0.01
+        if self._outbox:
+            return ANNOUNCE_SECONDS
         return min(wait, _LOOK_SECONDS) if call is not None and call.memory else wait
 
     def _read_client(self) -> bool:
@@ -220,7 +230,7 @@ class _Front:
             self._lose_parent()
 
     def _begin(self, call: _Call, pid: int, *, is_kept: bool) -> None:
-        call.pid, call.is_kept = pid, is_kept
+        call.pid, call.is_kept, call.began_at = pid, is_kept, time.monotonic()
         self._sender.send("begin", {"call": call.number})
         if call.kill_at < float("inf"):  # it was stopped before it began
             self.kill_call(signal.SIGTERM)
@@ -242,14 +252,14 @@ class _Front:
                 continue
             self._close_pipe(call, name)
         if call.unfinished:
-            _write_all(call.unfinished + b"\n")
+            self._outbox.append(call.unfinished + b"\n")
         has_to_end = not call.is_kept or call.kill_at < float("inf")
         if has_to_end:
             self.kill_call()  # and the programs that it has left behind
         self._call, self._last_call = None, time.monotonic()
-        self._sender.send(
-            "done", {"call": call.number, "status": status, "used": call.used, "overdue": call.is_overdue}
-        )
+        seconds = self._last_call - call.began_at if call.began_at else 0.0
+        facts = {"status": status, "used": call.used, "overdue": call.is_overdue, "seconds": seconds}
+        self._sender.send("done", {"call": call.number, **facts})
         if has_to_end and call.is_kept:
             self._lose_parent()
         elif self._parent is not None:
@@ -294,7 +304,7 @@ class _Front:
         """Send whole lines of records as they are, because the call has signed them."""
         whole, newline, call.unfinished = (call.unfinished + data).rpartition(b"\n")
         if newline:
-            _write_all(whole + newline)
+            self._outbox.append(whole + newline)
         if len(call.unfinished) > MAX_UNFINISHED:  # not the helper's
             call.unfinished = b""
 
@@ -335,9 +345,11 @@ class _Front:
         elif call.kill_at == float("inf") and now >= call.limit:
             call.is_overdue = True
             self._end_call(call)
-        elif call.memory and (used := _memory_of(call.pid)) >= MEMORY_SHARE * call.memory:
-            call.used = used
-            self.kill_call()
+        elif call.memory and now >= call.look_at:
+            call.look_at = now + _LOOK_SECONDS
+            if (used := _memory_of(call.pid)) >= MEMORY_SHARE * call.memory:
+                call.used = used
+                self.kill_call()
 
     def _end_call(self, call: _Call) -> None:
         """Let a call clean up, but not for long."""
