@@ -86,7 +86,7 @@ def data(status: int, headers: Mapping[str, str], body: bytes, expected: type[T]
 def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_MASK) -> ApiError:
     """Return the error of a response: Heroku's own sentence, which may repeat a secret, then what to do.
 
-    After a 5xx or a 408 it is uncertain whether the request took effect, whoever sent it: Unreachable.
+    After a 5xx, a 408 or a redirect it is uncertain whether the request took effect, whoever sent it: Unreachable.
     """
     try:
         said = json.loads(body)
@@ -114,8 +114,8 @@ def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_
 
 
 def is_uncertain(status: int) -> bool:
-    """Return whether a status leaves open whether the request took effect."""
-    return status >= 500 or status == 408
+    """Return whether the status of an error leaves open whether the request took effect."""
+    return status >= 500 or status == 408 or status < 400
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -44,7 +44,7 @@ def is_transient(error: BaseException) -> bool:
     """Return whether an error is temporary, so that a request that may safely arrive twice can be retried."""
     if isinstance(error, RateLimited):
         return (error.retry_after or 0) <= LONGEST_WAIT
-    return isinstance(error, Unreachable) and (error.status < 300 or rest.is_uncertain(error.status))
+    return isinstance(error, Unreachable) and rest.is_uncertain(error.status)
 
 
 def is_safe_to_retry(error: BaseException) -> bool:

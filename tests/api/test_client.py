@@ -198,7 +198,7 @@ def test_an_outage_that_heroku_describes_is_reported_in_its_words_and_says_where
 
 
 @pytest.mark.parametrize("answer", ["hang up", b"<html>", {"id": "internal_server_error", "message": "Oh."}, {}, []])
-@pytest.mark.parametrize("status", [500, 503, 599, 408])
+@pytest.mark.parametrize("status", [500, 503, 599, 408, 302, 307, 304])
 def test_a_create_whose_response_was_lost_is_never_sent_twice(api, client, answer, status):
     api.hang_up() if answer == "hang up" else api.answer(status, answer)
 
