@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets
 
-from heroku_magic.text.sanitize import clean
+from heroku_magic.text.sanitize import clean, clean_line
 from heroku_magic.widgets.fields import (
     CheckField,
     ChoiceField,
@@ -51,7 +51,7 @@ class Control:
             self._boxes.append(_slider(field, self._entry.widget))
         self._none: Any = None
         if field.may_be_absent:
-            self._none = ipywidgets.Checkbox(description=f"no {field.name}", indent=False)
+            self._none = ipywidgets.Checkbox(description=f"no {clean_line(field.name)}", indent=False)
             self._none.add_class("heroku-none")
             self._boxes.append(self._none)
         self._sweep = None if isinstance(field, SecretField) else SweepControl(field.name, form)
@@ -111,7 +111,9 @@ class SweepControl:
         self._entry: Any = None
         # Created in their final state: each change after that is a message, and forms may be long.
         self._box = ipywidgets.HBox(layout={"display": "none"}, _dom_classes=("heroku-each",))
-        self._tick = ipywidgets.Checkbox(description=f"sweep {name}", indent=False, _dom_classes=("heroku-sweep",))
+        self._tick = ipywidgets.Checkbox(
+            description=f"sweep {clean_line(name)}", indent=False, _dom_classes=("heroku-sweep",)
+        )
         self._tick.observe(self._on_tick, "value")
         self.boxes = [self._box, self._tick]
 
@@ -165,35 +167,39 @@ class _Entry(NamedTuple):
 
 @singledispatch
 def _entry(field: Field) -> _Entry:
-    return _Entry(ipywidgets.Text(description=field.name, placeholder=field.example, continuous_update=False))
+    return _Entry(
+        ipywidgets.Text(description=clean_line(field.name), placeholder=field.example, continuous_update=False)
+    )
 
 
 @_entry.register(TextField)
 @_entry.register(JsonField)
 def _(field: TextField | JsonField) -> _Entry:
     if isinstance(field, JsonField) or field.is_multiline:
-        return _Entry(ipywidgets.Textarea(description=field.name, rows=3, placeholder=field.example))
-    return _Entry(ipywidgets.Text(description=field.name, continuous_update=False))
+        return _Entry(ipywidgets.Textarea(description=clean_line(field.name), rows=3, placeholder=field.example))
+    return _Entry(ipywidgets.Text(description=clean_line(field.name), continuous_update=False))
 
 
 @_entry.register(CheckField)
 def _(field: CheckField) -> _Entry:
-    return _Entry(ipywidgets.Checkbox(description=field.name))
+    return _Entry(ipywidgets.Checkbox(description=clean_line(field.name)))
 
 
 @_entry.register(NumberField)
 def _(field: NumberField) -> _Entry:
     """An entry without limits: a value out of range is reported, not changed behind the user's back."""
     if field.type == "integer":
-        return _Entry(ipywidgets.IntText(description=field.name, step=field.step or 1))
+        return _Entry(ipywidgets.IntText(description=clean_line(field.name), step=field.step or 1))
     step = field.slider_step if isinstance(field, SliderField) else field.step
-    return _Entry(ipywidgets.FloatText(description=field.name, step=step))
+    return _Entry(ipywidgets.FloatText(description=clean_line(field.name), step=step))
 
 
 @_entry.register(DateField)
 def _(field: DateField) -> _Entry:
     return _Entry(
-        ipywidgets.DatePicker(description=field.name), _iso, lambda text: date.fromisoformat(text) if text else None
+        ipywidgets.DatePicker(description=clean_line(field.name)),
+        _iso,
+        lambda text: date.fromisoformat(text) if text else None,
     )
 
 
@@ -202,7 +208,7 @@ def _(field: DateTimeField) -> _Entry:
     """Ipywidgets 7 has no calendar with a clock: there it is text."""
     if not hasattr(ipywidgets, "NaiveDatetimePicker"):
         return _entry.dispatch(Field)(field)
-    picker = ipywidgets.NaiveDatetimePicker(description=field.name)
+    picker = ipywidgets.NaiveDatetimePicker(description=clean_line(field.name))
     return _Entry(picker, _iso, lambda text: datetime.fromisoformat(text) if text else None)
 
 
@@ -212,13 +218,13 @@ def _(field: ChoiceField) -> _Entry:
     options = [(label, index) for index, label in enumerate(field.labels)]
     if field.start == -1:
         options.insert(0, ("choose …", -1))
-    return _Entry(ipywidgets.Dropdown(description=field.name, options=options, value=options[0][1]))
+    return _Entry(ipywidgets.Dropdown(description=clean_line(field.name), options=options, value=options[0][1]))
 
 
 @_entry.register(SecretField)
 def _(field: SecretField) -> _Entry:
     options = [(label, index) for index, label in enumerate(field.labels)]
-    dropdown = ipywidgets.Dropdown(description=field.name, options=options, value=0)
+    dropdown = ipywidgets.Dropdown(description=clean_line(field.name), options=options, value=0)
     return _Entry(dropdown, field.options.__getitem__, field.options.index)
 
 

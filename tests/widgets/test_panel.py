@@ -346,3 +346,25 @@ def test_a_fault_and_what_a_run_takes_are_seen(make):
     form = make(price=lambda count, last: "about 1 s, $0.01")
     page = Page(form)
     assert f'<span role="status" class="{NO_MATH}">about 1 s, $0.01</span>' in page.text
+
+
+def test_invisible_characters_of_a_declaration_are_visible_in_its_form(make):
+    hidden = "to\u200bk\xade\u180en\U000e0041\u3164\u202e"
+    about = {"description": hidden}
+    properties = {
+        f"x{hidden}": {"type": "integer", **about},
+        "t": {"type": "string", "default": hidden, **about},
+        "c": {"enum": [f"a{hidden}", "b"], "default": "b", **about},
+        "many": {"enum": [f"{hidden}{number}" for number in range(60)]},
+        "day": {"type": "string", "format": "date", **about},
+        "bad": {"type": "integer", "default": hidden},
+    }
+    task = Task("draw", "draw", {"description": f"{hidden}.\n\n{hidden}", "properties": properties})
+    shown = []
+    for widget in every(Page(make(task=task)).panel.box):
+        shown += [getattr(widget, name, "") for name in ("description", "tooltip", "_options_labels")]
+        shown += [widget.value] if isinstance(widget, ipywidgets.HTML) else []
+
+    text = "".join(str(one) for one in shown)
+    assert hidden.encode("ascii", "backslashreplace").decode() in text.replace("\\\\", "\\")
+    assert not set(hidden) - set("token") & set(text)
