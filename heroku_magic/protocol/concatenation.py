@@ -112,8 +112,10 @@ def _join_categories(pieces: Sequence[tuple[int, Any]], known: Sequence[Any]) ->
     kinds = [isinstance(one, pd.CategoricalDtype) and (one.ordered, one.categories.dtype) for one in dtypes]
     if kinds.count(kinds[0]) < len(kinds) or not all(one.categories.equals(dtypes[0].categories) for one in dtypes):
         return join([(rows, None if piece is None else _without_categories(piece)) for rows, piece in pieces])
-    codes = [
-        np.full(rows, -1) if piece is None or _is_void(piece) else piece.cat.codes.to_numpy() for rows, piece in pieces
+    codes = [np.empty(0, dtype="int8")] + [
+        np.full(rows, -1) if piece is None or _is_void(piece) else piece.cat.codes.to_numpy()
+        for rows, piece in pieces
+        if rows
     ]
     return pd.Series(pd.Categorical.from_codes(np.concatenate(codes), dtypes[0].categories, dtypes[0].ordered))
 
@@ -177,7 +179,7 @@ def _numbers(piece: Any) -> Any:
     """Return the numbers of a column as numpy's, with zeros for nulls."""
     if not _is_masked(piece.dtype):
         return piece.to_numpy()
-    return piece.to_numpy(dtype=piece.dtype.numpy_dtype, na_value=0)
+    return piece.to_numpy(dtype=piece.dtype.numpy_dtype, na_value=False if piece.dtype.kind == "b" else 0)
 
 
 def _common_time(known: Sequence[Any], dtypes: Sequence[Any]) -> Any:

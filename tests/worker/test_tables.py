@@ -254,3 +254,21 @@ def test_text_with_a_lone_surrogate_joins_arrows_nullable_text(nullable_first):
     texts = [value for value in joined.tolist() if value is not pd.NA]
     assert texts == ["ab\ud83d"]
     assert joined.isna().sum() == 1
+
+
+@pytest.mark.parametrize("other", [[7], [2.5], ["x"], [None]])
+def test_arrows_booleans_with_nulls_join_any_column(other):
+    pytest.importorskip("pyarrow", reason="pandas may be installed without it", exc_type=ImportError)
+    from heroku_magic.protocol.concatenation import join
+
+    joined = join([(2, pd.Series([True, None], dtype="bool[pyarrow]")), (1, pd.Series(other, dtype=object))])
+    assert [None if value is pd.NA else value for value in joined.tolist()] == [True, None, *other]
+
+
+def test_categories_join_a_run_without_rows():
+    from heroku_magic.protocol.concatenation import join
+
+    letters = pd.Series(pd.Categorical(["b", "a"], ["a", "b"], ordered=True))
+    joined = join([(0, pd.Series([], dtype="int64")), (2, letters), (0, letters[:0])])
+    pd.testing.assert_series_equal(joined, letters)
+    pd.testing.assert_series_equal(join([(0, letters[:0]), (0, letters[:0])]), letters[:0])
