@@ -14,11 +14,11 @@ import inspect
 import io
 import json
 import os
+import random
 import site
 import sys
 import sysconfig
 import threading
-import weakref
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import EnumMeta
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from heroku_magic.bundle.payload import all_chunks, table_chunks
-from heroku_magic.bundle.remote.classes import MEMBERS
+from heroku_magic.bundle.reducers import reduce_enum, reduce_standard
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.spool import LARGE
 from heroku_magic.protocol.typed_json import TAG, Encoder
@@ -42,13 +42,10 @@ if TYPE_CHECKING:
 
 _OURS = "heroku_magic"
 _HELPER = "heroku_task"
-_NAMED_TYPES = frozenset({"NewType", "ParamSpec", "TypeVarTuple", "TypeAliasType"})
 _TABLES = frozenset({"DataFrame", "Series", "ndarray"})
 _LONG = 100_000  # characters or bytes from which on a text is not copied into the pickle
 _MAX_SOURCE_CHARS = 20_000  # for tracebacks, beside the code itself
 _OWN_NAMES = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})  # of the import system
-_OF_MEMBER = frozenset({"_name_", "_value_", "_sort_order_", "__objclass__"})  # the class sets them
-_CACHED = type(functools.lru_cache(len))
 _LOCK = threading.Lock()  # cloudpickle's list of modules that travel by value is global
 
 
@@ -77,7 +74,8 @@ def pickle_function(function: Callable[..., Any], hidden: Iterable[str] = ()) ->
     except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
         culprit = _find_culprit(function, hidden) or f"an object of type {type(function).__name__}"
         raise InvalidParameters([f'"{name}" uses {culprit}: {_reason(error)} Create it inside {name}.']) from None
-    return PickledCall(name, data, pickler.sources())
+    sources = [one for one in pickler.sources() if not any(text and text in one[2] for text in hidden)]  # in comments
+    return PickledCall(name, data, tuple(sources))
 
 
 def pickle_arguments(arguments: Mapping[str, Any], hidden: Iterable[str] = (), spool: Spool | None = None) -> bytes:
@@ -173,7 +171,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             return rebuild, tuple(label if one == "<dynamic-code>" else one for one in args)  # of cloudpickle 3.1
         if getattr(kind, "is_heroku_function", False):
             return copy.copy, (value.__wrapped__,)  # a copy of a function is the function itself
-        if (rebuilt := _rebuild(value)) or (rebuilt := self._by_import(value)):
+        if (rebuilt := reduce_standard(value)) or (rebuilt := self._by_import(value)):
             return rebuilt
         _refuse_private(value)
         if isinstance(value, ModuleType) and _is_local(value):  # as a state, because modules import each other
@@ -183,7 +181,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             if isinstance(value, FunctionType) and reduced is not NotImplemented:
                 self._remember(value)
             is_enum = isinstance(value, EnumMeta) and reduced is not NotImplemented
-            return _reduce_enum(value, reduced) if is_enum else reduced
+            return reduce_enum(value, reduced) if is_enum else reduced
         return super().reducer_override(value)
 
     def _by_import(self, value: Any) -> Any:
@@ -197,7 +195,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         if module.__name__ not in self._singletons:
             self._singletons[module.__name__] = {id(one): name for name, one in [*vars(module).items()]}
         found = self._singletons[module.__name__].get(id(value))
-        return (getattr, (module, found)) if found else None
+        return (getattr, (module, found)) if found else _shared_generator(value)
 
     def _remember(self, function: FunctionType) -> None:
         """Name the function's code, and all code in it, for tracebacks: `<f>`, and `<f 2>` for another f."""
@@ -266,38 +264,21 @@ def _is_local_name(name: str) -> bool:
     return spec is not None and _is_local_file(name, spec.origin)
 
 
-def _rebuild(value: Any) -> Any:
-    """Return how to rebuild objects of the standard library that pickle sends only by name, or not at all."""
-    kind = type(value)
-    if kind is _CACHED:  # pickle would send only its name
-        options = value.cache_parameters().values()
-        return _CACHED, (value.__wrapped__, *options, functools._CacheInfo), vars(value)  # noqa: SLF001
-    if kind is functools.cached_property:  # before Python 3.12 it has a lock
-        state = {name: one for name, one in vars(value).items() if name != "lock"}
-        return functools.cached_property, (value.func,), state
-    if kind is weakref.WeakKeyDictionary and all(isinstance(key, type) for key in value):  # of singledispatch
-        return weakref.WeakKeyDictionary, (dict(value),)
-    if kind.__module__ == "typing" and kind.__name__ in _NAMED_TYPES:  # pickle would send only its name
-        parts = [getattr(value, one) for one in ("__supertype__", "__value__") if hasattr(value, one)]
-        return kind, (value.__name__, *parts)
+def _shared_generator(value: Any) -> Any:
+    """Refer to a generator that an installed module has made; with its state all dynos would draw the same numbers."""
+    if not isinstance(value, random.Random) and not type(value).__module__.startswith("numpy.random"):
+        return None
+    for name, module in [*sys.modules.items()]:
+        if (
+            name != "__main__"
+            and isinstance(module, ModuleType)
+            and getattr(module, "__file__", None)
+            and not _is_local(module)
+        ):
+            for attribute, one in [*vars(module).items()]:
+                if one is value:
+                    return getattr, (module, attribute)
     return None
-
-
-def _reduce_enum(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return how to rebuild an Enum with its aliases, and with what its `__new__` and `__init__` gave the members."""
-    (make, args, (state, slots), *rest), named = reduced, kind.__members__
-    members = {name: (_new_arguments(one, kind._member_type_), one.value) for name, one in named.items()}
-    state = {name: item for name, item in state.items() if name not in named}
-    state[MEMBERS] = {name: {k: v for k, v in vars(one).items() if k not in _OF_MEMBER} for name, one in named.items()}
-    return (make, (*args[:3], members, *args[4:]), (state, slots), *rest)
-
-
-def _new_arguments(member: Any, data_type: Any) -> tuple[Any, ...]:
-    if data_type.__new__ is object.__new__:
-        return ()
-    if hasattr(data_type, "__getnewargs__"):
-        return tuple(data_type.__getnewargs__(member))
-    return member.value if isinstance(member.value, tuple) else (member.value,)
 
 
 def _refuse_private(value: Any) -> None:

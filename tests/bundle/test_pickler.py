@@ -15,6 +15,7 @@ import os
 import pickle
 import posixpath as paths
 import random
+import secrets
 import sys
 import threading
 import time
@@ -676,6 +677,24 @@ def test_the_token_never_travels():
         CallBundle(uses_it, hidden=[token])
     with pytest.raises(InvalidParameters, match="holder: It holds a secret"):
         pickle_arguments({"holder": holder}, [token])
+
+
+def test_source_with_the_token_in_a_comment_does_not_travel():
+    def uses_none():
+        return 1  # not c0ffee00-1234
+
+    assert any("c0ffee00" in text for _, _, text in pickle_function(uses_none).sources)
+    assert not pickle_function(uses_none, ["c0ffee00-1234"]).sources
+
+
+def test_generators_that_an_installed_module_has_made_travel_by_import(monkeypatch):
+    generators = {"shared": random.Random(4), "array": np.random.default_rng(4)}
+    for name, generator in generators.items():
+        monkeypatch.setattr(pytest, name, generator, raising=False)
+    for generator in generators.values():
+        (found, _) = pickle.loads(pickle_function(generator.random).data)
+        assert found.__self__ is generator
+    assert pickle.loads(pickle_function(secrets.choice).data)[0]([5]) == 5
 
 
 def ends_the_process():

@@ -1,0 +1,50 @@
+"""How to rebuild objects that cloudpickle sends only by name, not at all, or not as they are."""
+
+from __future__ import annotations
+
+import functools
+import random
+import weakref
+from typing import Any
+
+from heroku_magic.bundle.remote.classes import MEMBERS
+
+_NAMED_TYPES = frozenset({"NewType", "ParamSpec", "TypeVarTuple", "TypeAliasType"})
+_OF_MEMBER = frozenset({"_name_", "_value_", "_sort_order_", "__objclass__"})  # the class sets them
+_CACHED = type(functools.lru_cache(len))
+
+
+def reduce_standard(value: Any) -> Any:
+    """Return how to rebuild objects of the standard library that pickle sends only by name, or not at all."""
+    kind = type(value)
+    if kind is _CACHED:  # pickle would send only its name
+        options = value.cache_parameters().values()
+        return _CACHED, (value.__wrapped__, *options, functools._CacheInfo), vars(value)  # noqa: SLF001
+    if kind is functools.cached_property:  # before Python 3.12 it has a lock
+        state = {name: one for name, one in vars(value).items() if name != "lock"}
+        return functools.cached_property, (value.func,), state
+    if kind is weakref.WeakKeyDictionary and all(isinstance(key, type) for key in value):  # of singledispatch
+        return weakref.WeakKeyDictionary, (dict(value),)
+    if kind.__module__ == "typing" and kind.__name__ in _NAMED_TYPES:  # pickle would send only its name
+        parts = [getattr(value, one) for one in ("__supertype__", "__value__") if hasattr(value, one)]
+        return kind, (value.__name__, *parts)
+    if kind is random.SystemRandom:  # it has no state
+        return kind, ()
+    return None
+
+
+def reduce_enum(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return how to rebuild an Enum with its aliases, and with what its `__new__` and `__init__` gave the members."""
+    (make, args, (state, slots), *rest), named = reduced, kind.__members__
+    members = {name: (_new_arguments(one, kind._member_type_), one.value) for name, one in named.items()}
+    state = {name: item for name, item in state.items() if name not in named}
+    state[MEMBERS] = {name: {k: v for k, v in vars(one).items() if k not in _OF_MEMBER} for name, one in named.items()}
+    return (make, (*args[:3], members, *args[4:]), (state, slots), *rest)
+
+
+def _new_arguments(member: Any, data_type: Any) -> tuple[Any, ...]:
+    if data_type.__new__ is object.__new__:
+        return ()
+    if hasattr(data_type, "__getnewargs__"):
+        return tuple(data_type.__getnewargs__(member))
+    return member.value if isinstance(member.value, tuple) else (member.value,)
