@@ -11,6 +11,7 @@ from fakes import SIMULATE, FakeSweep, until
 
 from heroku_magic.errors import InvalidParameters, SettingsError
 from heroku_magic.protocol.task import Task
+from heroku_magic.widgets import form_view
 from heroku_magic.widgets.form_view import bundle, text
 
 PLAIN = Task("plain", "env", None)
@@ -49,6 +50,30 @@ def test_the_button_runs_then_stops_and_is_ready_again(make, runs):
     assert runs.started[0].is_cancelled
     assert form.status == "■ cancelled, exit 143 · 2.1 s"
     assert len(runs.started) == 1
+
+
+def test_the_record_shows_the_last_state_if_two_threads_change_it(make, monkeypatch):
+    drawn, entered, is_overtaken = [], threading.Event(), threading.Event()
+
+    def slow(form):
+        message = form.message
+        if message == "first":
+            entered.set()
+            is_overtaken.wait(0.2)
+        return {"text/plain": message}
+
+    monkeypatch.setattr("IPython.get_ipython", lambda: types.SimpleNamespace(kernel=None))
+    monkeypatch.setattr(form_view, "bundle", slow)
+    update = lambda now, raw: drawn.append(now["text/plain"]) or is_overtaken.set()  # noqa: E731
+    monkeypatch.setattr(form_view, "_display", lambda _: types.SimpleNamespace(update=update))
+    form_view.show(form := make())
+    thread = threading.Thread(target=form.notify, args=["first"])
+    thread.start()
+    entered.wait(10)
+    form.notify("last")
+    thread.join()
+
+    assert drawn[-1] == "last"
 
 
 def test_a_run_that_is_still_being_requested_is_stopped_as_soon_as_it_exists(make, runs):
