@@ -560,15 +560,20 @@ class _BarStream(io.TextIOWrapper):
     """
 
     _held, _sent_at, _mark = "", 0.0, ""
-    first: Any = None  # is kept: the end of the object would close the file
+    originals: Any = ()  # are kept: the end of an object would close its file
+    moving: _BarStream | None = None  # whose bar is the last line of the log
 
     def write(self, text: str) -> int:
         """Write complete lines and text without returns at once, and a bar now and then."""
+        if not self._held and not _BarStream.moving and "\r" not in text:
+            return super().write(text)
         with _bar_lock:
             lines, newline, rest = (self._held + text).rpartition("\n")
             if newline:
+                self._begin_line()
                 super().write(self._mark + "".join(_last_state(line) + "\n" for line in lines.split("\n")))
                 self._mark = ""
+                _BarStream.moving = None
             self._held = rest if "\r" in rest else ""
             if self._held:
                 self._send_bar()
@@ -586,9 +591,16 @@ class _BarStream(io.TextIOWrapper):
     def _send_bar(self) -> None:
         bar = _last_state(self._held)
         if bar.strip() and time.monotonic() - self._sent_at >= BAR_SECONDS:
+            self._begin_line()
             super().write(f"{self._mark}{bar}\n")
             ending = "\r" if self._held.endswith("\r") else ""
             self._held, self._mark, self._sent_at = f"\r{bar}{ending}", _UP, time.monotonic()
+            _BarStream.moving = self
+
+    def _begin_line(self) -> None:
+        """Replace the last line of the log only if it is this stream's bar."""
+        if _BarStream.moving is not self:
+            self._mark = ""
 
 
 _bar_lock = _thread.RLock()
@@ -600,16 +612,19 @@ def _last_state(line: str) -> str:
 
 
 def _follow_bars() -> None:
-    """Let the progress bars on stderr move in the log."""
-    stream = sys.stderr
-    if _sender.has_key and type(stream) is io.TextIOWrapper:
-        bars = _BarStream(stream.buffer, stream.encoding, stream.errors, line_buffering=True)
-        _BarStream.first = sys.stderr = bars
+    """Let progress bars move in the log."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if _sender.has_key and type(stream) is io.TextIOWrapper:
+            bars = _BarStream(stream.buffer, stream.encoding, stream.errors, line_buffering=True)
+            _BarStream.originals += (stream, bars)
+            setattr(sys, name, bars)
 
 
 def _end_bars() -> None:
-    if isinstance(sys.stderr, _BarStream):
-        sys.stderr.end_bar()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, _BarStream):
+            stream.end_bar()
 
 
 # Removed from the environment, so that a task that prints its environment does not print the key.

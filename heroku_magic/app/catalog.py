@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from heroku_magic.display.call_display import watch_if_slow
-from heroku_magic.errors import ApiError, NotFound
+from heroku_magic.errors import ApiError, NotFound, Refused
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.task import RESERVED_TYPES, Task, choose
 from heroku_magic.runs.jobs import cancelled_on_error
@@ -180,6 +180,8 @@ class Catalog:
             run = Run(connection.client, spec).start()
             watch_if_slow(run)
             error = run.exception()
+        if isinstance(error, Refused) and connection.settings.is_local:  # so would be any run
+            raise error
         if error is not None:
             reason = str(error).partition("\n")[0]  # the run ends with the whole error
             notify(f"The parameters of the tasks could not be read, so they are not checked before the start: {reason}")

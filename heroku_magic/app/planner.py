@@ -28,6 +28,7 @@ from heroku_magic.protocol.task import NOT_LOOKED_UP, check
 from heroku_magic.protocol.task_values import add_values, move_long_texts, split
 from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.protocol.values import MAX_ENV_BYTES, RawText
+from heroku_magic.runs.options import ExactVersions, RunOptions
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import discard, notifications_to, notify
 from heroku_magic.text.sanitize import clean_line
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from heroku_magic.app.connection import AppConnection
     from heroku_magic.bundle.build import Bundle
     from heroku_magic.protocol.task import Task
-    from heroku_magic.runs.options import RunOptions
 
 T = TypeVar("T")
 _looks_up_secrets: ContextVar[bool] = ContextVar("heroku_magic_looks_up_secrets", default=True)
@@ -132,13 +132,16 @@ class Planner:
             if task is not None:
                 raise InvalidOptions("Give either a task or a command, not both.")
             spec = self._spec(_title(options.command), options.command, to_env(values), options)
-            return replace(spec, is_compound=not runs_helper_only(options.command))
+            is_compound = not runs_helper_only(options.command)
+            return replace(spec, is_compound=is_compound, accepts_packages=False)
         chosen, env, spool = self._checked(task, values, options)
         command = f"python -m heroku_task {python_task(chosen, '--with')}" if options.packages else chosen.name
         spec = self._spec(chosen.name, command, env, options)
         if spool is not None or options.warm or (spec.is_warm and helper_task(chosen.command)):
             return attached_spec(replace(spec, module=python_task(chosen, "--warm")), spool)
-        return replace(spec, is_warm=False, is_compound=not runs_helper_only(chosen.command))
+        accepts_packages = helper_task(chosen.command) is not None
+        is_compound = not runs_helper_only(chosen.command)
+        return replace(spec, is_warm=False, is_compound=is_compound, accepts_packages=accepts_packages)
 
     def bundle(
         self, code: str | Callable[..., Any], values: Mapping[str, Any], names: Iterable[str], options: RunOptions
@@ -175,6 +178,8 @@ class Planner:
 
     def with_packages(self, options: RunOptions) -> RunOptions:
         """Return options whose packages are exact versions. Raises InvalidOptions if there are none."""
+        if isinstance(options.packages, ExactVersions):
+            return options
         return replace(options, packages=resolve(options.packages, self._target()))
 
     def _target(self) -> Target:

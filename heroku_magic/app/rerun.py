@@ -13,6 +13,7 @@ from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.cache_key import digest_of
 from heroku_magic.ledger.history import database, details_of, with_sweep
 from heroku_magic.ledger.recorded_sweep import recorded_plan
+from heroku_magic.runs.options import ExactVersions
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
     combination = _combination(entry, whole, details) if entry.sweep else {}
     parameters = {**_parameters(entry, request, changes, variables), **combination, **changes}
     options: dict[str, Any] = {**request.options, "secrets": [name for name in request.secrets if name not in changes]}
+    options["packages"] = ExactVersions(request.options.get("packages", ()))
     options["inputs"] = [name for name in request.hashes if name not in request.values]
     options |= {"refresh": True} if request.base else {"cache": False}
     at = datetime.fromtimestamp(entry.started).astimezone()

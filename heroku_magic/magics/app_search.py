@@ -44,6 +44,11 @@ def find_log(apps: Sequence[Heroku], wanted: str) -> list[LogLine]:
     if place is not None:
         homes = [heroku for heroku in apps if (heroku.client.base_url, heroku.app) == (place.host, place.app)]
         return homes[0].logs(place.dyno) if homes else []
+    if wanted.startswith("hs-"):
+        raise InvalidOptions(
+            f"{clean_line(wanted)} is a sweep, and each of its runs has a log of its own: `%heroku show "
+            f"{clean_line(wanted)}` lists them, and `%heroku logs RUN` shows one."
+        )
     if wanted.startswith("hm-"):
         heroku, dyno = find_dyno(apps, wanted)
         return heroku.logs(dyno.name)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.protocol.records import Failure, SourceFrame
     from heroku_magic.runs.log_reader import RunLog
+    from heroku_magic.runs.spec import RunSpec
 
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _MEANING = {
@@ -42,13 +43,13 @@ def failure_of(
     output: Sequence[str],
     time_limit: int | None,
     *,
+    spec: RunSpec,
     place: str = "",
-    requirements: Path | None = None,
 ) -> ResultIncomplete | TaskFailed | None:
     """Return the error of a run that has ended, or None after a success.
 
     output: the last lines of the task's output. time_limit: in seconds, if it was reached. place: where the
-    whole output is, if not in the app's log. requirements: the app's file, where it is known.
+    whole output is, if not in the app's log.
     """
     if not run.exit_status and log.decoder.failure is None and time_limit is None:
         problem = log.problem()
@@ -66,7 +67,9 @@ def failure_of(
         time_limit=time_limit,
         dyno=run.dyno or "",
         place=place,
-        requirements=requirements,
+        requirements=spec.requirements,
+        accepts_packages=spec.accepts_packages,
+        has_rows=bool(log.decoder.row_count),
         troubles=[
             *(text for code, text in log.troubles.items() if code.startswith("R")),
             *filter(None, [log.disagreement()]),
@@ -87,13 +90,16 @@ def describe_failure(
     troubles: Sequence[str] = (),
     is_out_of_memory: bool = False,
     requirements: Path | None = None,
+    accepts_packages: bool = True,
+    has_rows: bool = True,
 ) -> str:
     """Return the error's text: headline, source lines, remedy, where to find more.
 
     status: None if unknown. log: the last messages of the task. time_limit: in seconds, if it was
     reached. dyno: whose log has more. place: where there is more instead. troubles: explanations, such as of the error
     codes that Heroku logged. is_out_of_memory: whether Heroku ended the dyno for its memory. requirements: the app's
-    file, where it is known.
+    file, where it is known. accepts_packages: whether the run could have packages of its own. has_rows: whether it has
+    sent any.
     """
     reason = "its time limit was reached" if time_limit is not None else "out of memory" if is_out_of_memory else ""
     ending = f"{task} {_outcome(status, reason)}"
@@ -111,9 +117,10 @@ def describe_failure(
     if module is None:
         module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
     outcome = "" if headline == ending else ending
-    places = [place] if place else ["rows so far: %heroku last", f"whole log: %heroku logs {dyno}"]
+    rows = "rows so far: %heroku last" if has_rows else ""
+    places = [place] if place else [rows, f"whole log: %heroku logs {dyno}"]
     footer = " · ".join(filter(None, [outcome, *places]))
-    package = missing_package.remedy(module, requirements) if module else ""
+    package = missing_package.remedy(module, requirements, accepts_packages=accepts_packages) if module else ""
     lines = [headline, source, *troubles, remedy, package, footer]
     if module and requirements:
         lines.append(f"\n{missing_package.cell(module, requirements)}")

@@ -21,17 +21,24 @@ _PACKAGES = {
 }
 
 
-def remedy(module: str, requirements: Path | None) -> str:
-    """Return a sentence about a missing module; requirements: the app's file, where it is known."""
+def remedy(module: str, requirements: Path | None, *, accepts_packages: bool) -> str:
+    """Return a sentence about a missing module.
+
+    requirements: the app's file, where it is known. accepts_packages: whether the run could have packages of its own.
+    """
     top = clean_line(module.partition(".")[0])
-    missing = f"The module {top!r} is not installed on the dyno. For this run alone: --with {_package(top)}\n"
+    missing, every = f"The module {top!r} is not installed on the dyno.", "Add"
+    if accepts_packages:
+        missing, every = f"{missing} For this run alone: --with {_package(top)}\n", "For all runs, add"
+    else:
+        missing += " "
     if requirements is None:
         return (
-            f"{missing}For all runs, add this line to the worker's requirements.txt: {_package(top)}\n"
+            f"{missing}{every} this line to the worker's requirements.txt: {_package(top)}\n"
             "(If it is your own file, put it into the worker's folder instead. `%heroku init` creates a folder.)"
         )
     own = f"(If it is your own file, put it into {_shown(requirements.parent)} instead.)"
-    return f"{missing}For all runs, add it to {_shown(requirements)} with the cell below.\n{own}"
+    return f"{missing}{every} it to {_shown(requirements)} with the cell below.\n{own}"
 
 
 def cell(module: str, requirements: Path) -> str:

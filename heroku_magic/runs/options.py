@@ -124,6 +124,12 @@ _MAX_COST = _option(
 # -- the options -------------------------------------------------------------------------------------
 
 
+class ExactVersions(tuple[str, ...]):
+    """Packages with all that they need, in exact versions that an earlier run installed."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """The options of one run beside its task and parameters; None means the connection's setting.
@@ -197,7 +203,8 @@ class RunOptions:
         check_max_cost(self.max_cost)
         if isinstance(self.packages, str):
             raise InvalidOptions(f"packages is {self.packages!r}: expected a list, such as [{self.packages!r}].")
-        object.__setattr__(self, "packages", tuple(self.packages))  # an iterator is read once
+        if not isinstance(self.packages, ExactVersions):
+            object.__setattr__(self, "packages", tuple(self.packages))  # an iterator is read once
         if not self.isolate and not self.warm:
             raise InvalidOptions("isolate=False keeps state on a warm dyno: add warm=True (--warm).")
         if not self.isolate and self.wants_cache:

@@ -346,7 +346,7 @@ class Runner:
             return RunCancelled(f"{run.task} was stopped after {self._elapsed() or 0:.1f} s; {dyno}.", run)
         output = [line.message for line in self.events.latest if line.source == "app"]
         limit = self.spec.timeout if self.is_overdue else None
-        error = failure_of(run, self.log, output, limit, place=self.place, requirements=self.spec.requirements)
+        error = failure_of(run, self.log, output, limit, spec=self.spec, place=self.place)
         if error is not None and self.log.decoder.failure is None and (failure := failure_in(output)):
             self.events.add(failure)  # as the worker's helper sends it
         return error

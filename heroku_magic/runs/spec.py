@@ -32,10 +32,10 @@ class RunSpec:
     Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a function's value may be
     unpickled. is_warm: it is a call on a warm dyno, which imports the task's module. falls_back: that is only a
     default, so a dyno of its own will do. keeps_state: the call runs in the process of the calls before. packages:
-    exact versions that the dyno installs first. python: the minor version that they are for. requirements: the file of
-    a served folder that lists the app's packages. request: what the ledger keeps of it. values: what travels over the
-    connection to a warm dyno beside the environment. is_once: the dyno is attached for this call alone. prices: dollars
-    per month by dyno size.
+    exact versions that the dyno installs first. accepts_packages: whether there can be any, which a command does not
+    allow. python: the minor version that they are for. requirements: the file of a served folder that lists the app's
+    packages. request: what the ledger keeps of it. values: what travels over the connection to a warm dyno beside the
+    environment. is_once: the dyno is attached for this call alone. prices: dollars per month by dyno size.
     """
 
     app: str
@@ -54,6 +54,7 @@ class RunSpec:
     falls_back: bool = False
     keeps_state: bool = False
     packages: tuple[str, ...] = ()
+    accepts_packages: bool = True
     python: str = ""
     module: str | None = None
     requirements: Path | None = None

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import (
     EmulatorError,
+    InstallFailed,
     InvalidParameters,
     LogStreamError,
     RunCancelled,
     TaskFailed,
     Unreachable,
 )
+from heroku_magic.runs.failures import NOT_INSTALLED
 from heroku_magic.sweeps.cost import CostMeter
 from heroku_magic.sweeps.launcher import Job, JobSource
 from heroku_magic.sweeps.outcomes import CANCELLED, RETRIED, Outcome
@@ -114,7 +116,8 @@ class Scheduler(JobSource):
         if job.makes_calls and job.calls_read == len(job.indices):
             self._queue.measure(job.run.seconds or 0.0, [call.returned.seconds for call in job.run.calls])
         left = job.indices[job.calls_read :]
-        if len(left) > 1 and job.run.died_mid_task and not self.is_stopping:
+        error = job.run.exception()
+        if len(left) > 1 and job.run.died_mid_task and not (self.is_stopping or self._lacks_packages(error)):
             # Output is delayed, so it is unknown which call killed the dyno. Halving the rest isolates it.
             self._requeue(self._unsettled(left), self._queue.split)
             left = ()
@@ -127,7 +130,6 @@ class Scheduler(JobSource):
             self.cost.add(job.run)
             self._attempts_ended += len(job.indices)
             self._changed.notify_all()
-        error = job.run.exception()
         if not self._may_go_on_unseen(error):
             job.run.forget()
         self._stop_without_answers(error)
@@ -239,15 +241,22 @@ class Scheduler(JobSource):
             notify(f"The app was deployed during the sweep: its rows come from releases {versions}.")
         if outcome.state == "failed" and self.options.fail_fast:
             self.stop("It stopped at the first failure (--fail-fast)")
-        elif outcome.attempts and isinstance(outcome.error, InvalidParameters):
+        elif self._lacks_packages(outcome.error) or (outcome.attempts and isinstance(outcome.error, InvalidParameters)):
             self.stop("It stopped because the other runs would fail in the same way")
 
     def _may_retry(self, outcome: Outcome) -> bool:
         if self.is_stopping or self.state.new_attempts(outcome.place) > self.options.retries:
             return False
         if isinstance(outcome.error, TaskFailed):
-            return self.options.retry_tasks or outcome.error.run.was_evicted
+            lacks_packages = self._lacks_packages(outcome.error)
+            return self.options.retry_tasks or outcome.error.run.was_evicted or lacks_packages
         return not isinstance(outcome.error, RunCancelled | InvalidParameters | None)
+
+    def _lacks_packages(self, error: HerokuMagicError | None) -> bool:
+        """Return whether a dyno could not install the packages of the sweep."""
+        if not isinstance(error, TaskFailed):
+            return isinstance(error, InstallFailed)
+        return bool(self.plan.first.packages) and error.run.exit_status == NOT_INSTALLED
 
     def _may_go_on_unseen(self, error: HerokuMagicError | None) -> bool:
         """Return whether a detached run may still run, so that attaching the sweep can take it up."""

@@ -16,7 +16,10 @@ import heroku_magic
 from heroku_magic import InvalidOptions, TaskFailed
 from heroku_magic.app import packages, planner
 from heroku_magic.app.packages import Target, resolve, split
+from heroku_magic.app.rerun import rerun
 from heroku_magic.errors import InstallFailed
+from heroku_magic.ledger import location
+from heroku_magic.ledger.history import find
 from heroku_magic.runs.options import RunOptions
 from heroku_magic.text.notifier import notifications_to
 
@@ -270,3 +273,22 @@ def test_a_resumed_sweep_installs_the_same_versions(heroku, tmp_path):
     resumed = heroku.resume(file)
     assert resumed.exception() is not None
     assert [one.parts[0].rows[0]["version"] for one in resumed.known() if one.state == "done"] == ["1.0"]
+
+
+def test_a_run_is_repeated_with_its_exact_versions_without_resolving_them_again(heroku, tmp_path, monkeypatch):
+    monkeypatch.setattr(location, "start_folder", lambda: tmp_path)
+    first = heroku.submit("version", packages=["tinypack<2"])
+    assert first.result()["version"].tolist() == ["1.0"]
+
+    monkeypatch.setattr(packages, "_resolve", None)
+    with notifications_to(lambda _: None):
+        again = rerun(heroku, find(first.id), {}, {})
+    assert again.result()["version"].tolist() == ["1.0"]
+
+
+def test_a_sweep_whose_packages_cannot_be_installed_ends_after_the_first_runs(heroku, monkeypatch):
+    monkeypatch.setattr(packages, "_resolve", lambda *_: ("gonepack==1.0",))
+    sweep = heroku.sweep("version", {"name": ["tinypack"] * 6}, packages=["gonepack"], jobs=1)
+    text = str(sweep.exception())
+    assert text.count("No matching distribution found for gonepack==1.0") == 1
+    assert sum(one.state == "failed" for one in sweep.known()) == 1

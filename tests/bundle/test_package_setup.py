@@ -65,3 +65,29 @@ def test_a_failure_has_a_status_of_its_own_and_names_the_reason(tmp_path, instal
     assert reason in installer_message(done.stderr.splitlines())
     assert done.stdout == ""
     assert not [*tmp_path.glob("kept/*.complete")]
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_dyno_that_waits_for_the_installation_of_another_one_says_so(tmp_path):
+    held = tmp_path / "held"
+    with packages._locked(held, "1 package"):
+        command = f"from {packages.__name__} import *; from {packages.__name__} import _locked\nwith _locked(Path({str(held)!r}), '2 packages'): pass"
+        waiting = subprocess.Popen([sys.executable, "-c", command], stderr=subprocess.PIPE, text=True)
+        line = waiting.stderr.readline()
+    assert line == "waiting for another dyno, which installs 2 packages\n"
+    with waiting:
+        assert waiting.wait() == 0
+
+
+def test_packages_that_were_not_used_for_the_longest_time_are_removed_unless_a_dyno_may_still_use_them(tmp_path):
+    count = packages._MOST_SETS + 3
+    for age in range(count):
+        folder = tmp_path / f"set{age}"
+        folder.mkdir()
+        mark = folder.with_suffix(".complete")
+        mark.touch()
+        hours = 0 if age < packages._MOST_SETS + 1 else 100 + age
+        os.utime(mark, (mark.stat().st_mtime - hours * 3600 - age,) * 2)
+    packages._remove_old(tmp_path)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {f"set{age}" for age in range(count - 2)}
+    assert not (tmp_path / f"set{count - 1}.complete").exists()

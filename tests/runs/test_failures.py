@@ -151,3 +151,16 @@ def test_hostile_text_is_harmless():
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\x07" not in text
+
+
+def test_packages_of_one_run_are_suggested_only_where_a_run_may_have_them():
+    failure = Failure("ModuleNotFoundError", "No module named 'numpy'", missing="numpy")
+    of_task, of_command = described(failure=failure), described(failure=failure, accepts_packages=False)
+    assert "For this run alone: --with numpy\nFor all runs, add this line" in of_task
+    assert "--with" not in of_command
+    assert "is not installed on the dyno. Add this line to the worker's requirements.txt: numpy\n" in of_command
+
+
+def test_rows_are_mentioned_only_if_there_are_any():
+    assert described(has_rows=False).endswith("exit status 1\nwhole log: %heroku logs run.4822")
+    assert "rows so far" in described()

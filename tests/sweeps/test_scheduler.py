@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from heroku_magic.errors import InvalidParameters, TaskFailed
 from heroku_magic.protocol.records import Call, Return, Rows
 from heroku_magic.runs.dyno_guard import GuardedDyno
+from heroku_magic.runs.failures import NOT_INSTALLED
 from heroku_magic.runs.options import SweepOptions
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.grid import Axis, Grid
@@ -33,6 +35,7 @@ class Ended:
     latest_lines = ()
     files = latest_metrics = {}  # noqa: RUF012 - nobody writes it
     was_evicted = died_mid_task = False
+    exit_status = 0
 
     def __init__(self, calls=(), error=None, seconds=10.0):
         self.calls, self.error, self.seconds = [*calls], error, seconds
@@ -299,3 +302,28 @@ def test_extra_dynos_count_towards_the_cost_limit():
     job.run.guard = Guard(("basic", 12.0))
     scheduler.poll()
     assert scheduler.stop_reason == "It has cost $12, the limit set by --max-cost"
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_packages_that_cannot_be_installed_are_tried_again_and_then_stop_the_sweep(chunk):
+    scheduler = scheduler_of(9, retries=1, chunk=chunk)
+    scheduler.plan = replace(scheduler.plan, first=replace(ORDER, packages=("gonepack==1.0",)))
+    dynos = 0
+    while not scheduler.is_finished():
+        run = Ended()
+        run.exit_status, run.died_mid_task = NOT_INSTALLED, True
+        run.error = TaskFailed("The dyno cannot install gonepack==1.0", run)
+        scheduler.on_end(begun(scheduler, run))
+        dynos += 1
+    assert dynos <= 9 // chunk + chunk + 1
+    assert scheduler.stop_reason == "It stopped because the other runs would fail in the same way"
+    assert [one.attempts for one in scheduler.state.failed][:1] == [2]
+
+
+def test_a_task_that_ends_with_the_same_status_does_not_stop_the_sweep():
+    scheduler = scheduler_of(2)
+    run = Ended()
+    run.exit_status = NOT_INSTALLED
+    run.error = TaskFailed("step ended with exit status 7", run)
+    scheduler.on_end(begun(scheduler, run))
+    assert not scheduler.is_finished()

@@ -1,4 +1,4 @@
-"""Progress bars on stderr, which overwrite their line: what reaches the log while they move."""
+"""Progress bars, which overwrite their line: what reaches the log while they move."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from heroku_magic.text.sgr import OVERWRITES
 HEAD = """
 import sys, time
 from heroku_task import task
-def write(*texts, pause=0.0):
+def write(*texts, pause=0.0, to=sys.stderr.name):
+    stream = sys.stderr if to == sys.stderr.name else sys.stdout
     for text in texts:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        stream.write(text)
+        stream.flush()
         time.sleep(pause)
 
 @task
@@ -31,13 +32,14 @@ def bars():
 def lines(tmp_path, processes):
     """Run the body of a task, and return the lines on its stderr."""
 
-    def run(*body, key=RUN_KEY):
+    def run(*body, key=RUN_KEY, is_one_log=False):
         (tmp_path / "heroku_task.py").write_bytes((WORKER / "heroku_task.py").read_bytes())
         (tmp_path / "bars.py").write_text(HEAD + "".join(f"    {line}\n" for line in body))
         command = [sys.executable, "-m", "heroku_task", "bars"]
         env = {"RUN_KEY": key, "PYTHONUNBUFFERED": "true"}
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False)
-        return done.stderr.decode().split("\n")
+        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT if is_one_log else subprocess.PIPE}
+        done = subprocess.run(command, cwd=tmp_path, env=env, check=False, **both)
+        return (done.stdout if is_one_log else done.stderr).decode().split("\n")
 
     return run
 
@@ -87,3 +89,25 @@ def test_a_task_may_replace_and_restore_its_streams(lines):
 
 def test_a_task_that_is_run_by_hand_keeps_its_stream(lines):
     assert lines('write("\\r 0%|", "\\r40%|", pause=0.6)', key="") == ["start", "\r 0%|\r40%|"]
+
+
+def of_one_log(lines, *body):
+    """Return what is shown of a task whose streams are one log, as on a dyno."""
+    return [line for line in shown(lines(*body, is_one_log=True)) if line and not line.startswith("@hm1 ")]
+
+
+def test_a_bar_on_stdout_moves_as_one_on_stderr_does(lines):
+    assert of_one_log(
+        lines, 'write("\\r 0%", "\\r50%", "\\r100%", pause=0.6, to="out")', 'write("\\nend\\n", to="out")'
+    ) == [
+        "start",
+        "100%",
+        "end",
+    ]
+
+
+def test_a_line_printed_beside_a_moving_bar_is_kept(lines):
+    step = 'write("\\r{0}/3", pause=0.6); write("at {0}\\n", to="out")'
+    found = of_one_log(lines, *map(step.format, range(1, 4)), 'write("\\n")')
+    assert [line for line in found if line.startswith("at")] == ["at 1", "at 2", "at 3"]
+    assert found[-1] == "3/3"

@@ -24,6 +24,8 @@ from typing import Any, Iterator, NoReturn, Sequence
 KEPT = "HEROKU_MAGIC_PACKAGES"  # set by the embedded Heroku: a folder, the installers, and their variables
 FAILED = 7  # the exit status of a dyno whose packages cannot be installed
 _LAST_LINES = 3
+_MOST_SETS = 8  # of packages that are kept, and those of dynos that may still run
+_LONGEST_LIFE = 86400 + 3600  # seconds that a dyno runs at most
 
 
 def install_and_run(packages: Sequence[str], python: str, needed: str) -> None:
@@ -57,25 +59,44 @@ def _installed(packages: list[str], installers: list[list[str]], env: dict[str, 
     facts = packages, sys.version, sys.executable, kept
     target = Path(kept["folder"]) / hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(target.with_suffix(".lock")):
+    with _locked(target.with_suffix(".lock"), _count(packages)):
         if not (complete := target.with_suffix(".complete")).exists():
             _install(packages, installers, env, target)
-            complete.touch()
+        complete.touch()  # its time says when the packages were last used
+    _remove_old(target.parent)
     return target
 
 
+def _remove_old(folder: Path) -> None:
+    """Remove the packages that were not used for the longest time."""
+    marks = sorted(folder.glob("*.complete"), key=lambda mark: mark.stat().st_mtime)
+    for mark in marks[:-_MOST_SETS]:
+        with _locked(mark.with_suffix(".lock"), "packages"):
+            if time.time() - mark.stat().st_mtime > _LONGEST_LIFE:
+                mark.unlink()
+                shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
+
+
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, what: str) -> Iterator[None]:
     """Let one dyno install at a time; the others find its packages."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another dyno, which installs {what}", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _count(packages: Sequence[str]) -> str:
+    return f"{len(packages)} package{'s' * (len(packages) != 1)}"
 
 
 def _install(packages: list[str], installers: list[list[str]], env: dict[str, str], target: Path) -> None:
     """Install with the first installer that succeeds; end with the last lines of the last one if none does."""
     last = ["The app has neither pip nor uv. Add uv to its dependencies and deploy."]
-    count, began = f"{len(packages)} package{'s' * (len(packages) != 1)}", time.monotonic()
+    count, began = _count(packages), time.monotonic()
     print(f"installing {count}", file=sys.stderr, flush=True)
     for installer in installers:
         shutil.rmtree(target, ignore_errors=True)  # a stopped dyno or another installer may have left a part
