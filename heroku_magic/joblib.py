@@ -100,7 +100,9 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         kind = self._size or app.settings.size, False, ()  # as the pool wants them
         warm = sum(dyno.owner is None and dyno.spec.kind == kind for dyno in app.warm())
         if not warm:
-            raise InvalidOptions("No dyno is warm that n_jobs could count. Give a number, such as n_jobs=4.")
+            raise InvalidOptions(
+                "n_jobs=-1 stands for all warm dynos, and there are none. Give a number, such as n_jobs=4."
+            )
         return max(warm + 1 + (n_jobs or -1), 1)
 
     def configure(self, n_jobs: int | None = -1, parallel: Any = None, **options: Any) -> int:

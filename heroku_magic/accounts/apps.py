@@ -56,7 +56,7 @@ class Leftovers:
             names = ", ".join(self.elsewhere)
             parts.append(f"of other machines, perhaps in use: {names} (%heroku destroy NAME --confirm NAME)")
         if self.tokens is None:
-            parts.append("tokens are unknown: this one's scope is too narrow")
+            parts.append("tokens: unknown, because this one's scope does not allow listing them")
         return "; ".join(parts) or "none"
 
 
@@ -178,7 +178,7 @@ class Account:
         except NotFound:
             _temporary.pop(name, None)
         except ApiError as error:
-            notify(f"{name} could not be destroyed: {error} It is tried again when this process ends.")
+            notify(f"{name} could not be destroyed: {error} heroku_magic tries again when this process ends.")
 
     def leftovers(self) -> Leftovers:
         """Return what crashed processes of this machine left at Heroku."""
@@ -203,16 +203,20 @@ class Account:
     def _found(self, name: str | None, lost: Unreachable) -> App:
         """Return the app of a create whose response was lost."""
         if name is None:
-            raise Unreachable(f"{lost} An app may have been created all the same: %heroku apps shows it.")
+            raise Unreachable(f"{lost} An app may have been created nevertheless. %heroku apps would list it.")
         try:
             app = self.client.app(name)
         except NotFound:
             raise Unreachable(f"{lost} No app {name} was created.") from None
         except ApiError:
-            raise Unreachable(f"{lost} Whether {name} was created is unknown: %heroku apps shows it.") from None
+            raise Unreachable(
+                f"{lost} It is not known whether {name} was created. %heroku apps would list it."
+            ) from None
         if app.slug_size is None:
             return app
-        raise Refused(f"There was an app {name} before, with code in it: %heroku use {name}, or another name.")
+        raise Refused(
+            f"The app {name} already exists and has code. Use it with %heroku use {name}, or choose another name."
+        )
 
     def _destroy(self, name: str) -> None:
         app = self.client.app(name)
@@ -221,7 +225,7 @@ class Account:
         except NotFound:
             pass  # the response to a first try was lost
         except Unreachable as error:
-            said = f"{error} Whether {app.name} was destroyed is unknown: %heroku apps shows it."
+            said = f"{error} It is not known whether {app.name} was destroyed. If not, %heroku apps lists it."
             raise Unreachable(said) from None
         _temporary.pop(app.name, None)
 
@@ -235,11 +239,11 @@ def temporary(url: str) -> list[str]:
 
 
 def unless_forbidden(fact: Callable[[], str]) -> str:
-    """Return a fact, or that the token's scope is too narrow for it; so one fact hides no other."""
+    """Return a fact, or that the token may not read it, so that the other facts are still shown."""
     try:
         return fact()
     except Forbidden:
-        return "unknown: the token's scope is too narrow"
+        return "unknown: the token's scope does not allow reading them"
 
 
 def describe_drains(count: int) -> str:

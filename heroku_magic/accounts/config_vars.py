@@ -41,10 +41,12 @@ class ConfigVars:
     def unset(self, *names: str) -> None:
         """Remove config vars; none if one of them does not exist."""
         if not names:
-            raise InvalidOptions("Which one? %heroku config --unset NAME")
+            raise InvalidOptions("Name the config var to remove: %heroku config --unset NAME")
         known = self.names()
         if unknown := [name for name in names if name not in known]:
-            raise InvalidOptions(f"{clean_line(', '.join(unknown)[:200])}: not a config var of {self._app_name}.")
+            raise InvalidOptions(
+                f"{self._app_name} has no config var {clean_line(', '.join(unknown)[:200])}. %heroku config lists them."
+            )
         self._change(dict.fromkeys(names))
 
     def _change(self, values: Mapping[str, Secret | None]) -> None:
@@ -59,11 +61,11 @@ def _check(name: str) -> None:
     shown = clean_line(before[:60])
     if equals:
         raise InvalidOptions(
-            f"A value on the line stays in the notebook and in the history: take it out, and choose another one if it "
-            f"is a secret. %heroku config {shown} asks for it with a hidden prompt."
+            f"A value on the line stays in the notebook and in the history. Remove it, and if it is a secret, replace "
+            f"it. %heroku config {shown} prompts for it without showing it."
         )
     if not _NAME.fullmatch(name):
         raise InvalidOptions(
-            f"{shown!r} is not a valid name of a config var. Use letters, digits and _, beginning with neither a "
-            "digit nor __ nor HEROKU_."
+            f"{shown!r} is not a valid name of a config var. Use letters, digits and _. It cannot begin with "
+            "a digit, __ or HEROKU_."
         )

@@ -134,8 +134,8 @@ def _drop_token(url: str) -> None:
     made = _made.get(url)
     if made and (needing := [*(run.id for run in still_running(url)), *temporary(url)]):
         raise SettingsError(
-            f"Without the token {', '.join(needing)} would be out of reach: wait for runs or stop them, and "
-            "destroy temporary apps first (%heroku stop, %heroku destroy)."
+            f"The token is still needed for {', '.join(needing)}. Wait for runs or stop them, and destroy temporary "
+            "apps, before you log out (%heroku stop, %heroku destroy)."
         )
     forget(url)
     if made is None:
@@ -146,7 +146,7 @@ def _drop_token(url: str) -> None:
     except ApiError as error:
         at = datetime.fromtimestamp(made.ends_at).astimezone()
         raise Unreachable(
-            f"The token is forgotten here, but it could not be revoked: {error.said} It ends by itself at "
+            f"The token is forgotten here, but it could not be revoked: {error.said} It expires at "
             f"{at:%H:%M on %Y-%m-%d}; in a new kernel %heroku destroy --leftovers revokes it."
         ) from None
 
@@ -164,7 +164,7 @@ def _checked(url: str) -> tuple[Secret, str, str]:
         try:
             return token, source, _email(url, token, source)
         except Unauthorized:
-            said = f"The token of {source} is not accepted: it is wrong, expired or revoked. "
+            said = f"The token from {source} was rejected: it is wrong, expired or revoked. "
     try:
         typed = read(ask(f"{said}API key", instead=said + _INSTEAD).reveal(), "the prompt")
     except NothingTyped as error:
@@ -181,8 +181,8 @@ def _email(url: str, token: Secret, source: str) -> str:
         if error.id != "forbidden":
             raise
         raise Forbidden(
-            f"{error.said} The token of {source} is good, but too narrow to tell whose it is: login needs one with "
-            "the scope identity or global.",
+            f"{error.said} The token from {source} is valid, but its scope does not show whose it is. Log in "
+            "with a token of the scope identity or global.",
             status=error.status,
             id=error.id,
         ) from None
@@ -197,12 +197,12 @@ def _narrowed(broad: HerokuClient, scope: tuple[str, ...], seconds: int) -> floa
         raise
     except Forbidden as error:
         raise Forbidden(
-            f"{error.said} Only a token of the scope global makes others: log in without --scope and --expires.",
+            f"{error.said} Only a token with the scope global can create others. Log in without --scope and --expires.",
             status=error.status,
             id=error.id,
         ) from None
     if made.access_token is None:
-        raise HerokuMagicError("Heroku made an authorization without a token: try again.")
+        raise HerokuMagicError("Heroku created an authorization without a token. Try again.")
     ends_at = time.time() + (made.access_token.expires_in or seconds)
     keep(broad.base_url, Kept(made.access_token.token, f"%heroku login ({', '.join(scope)})", ends_at))
     _made[broad.base_url] = _Made(broad, made.id, ends_at)

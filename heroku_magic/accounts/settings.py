@@ -88,7 +88,7 @@ class Choice:
     def __post_init__(self) -> None:
         if self.is_remote and self.is_local:
             raise SettingsError(
-                "An app and the embedded Heroku exclude each other: give --app (or --remote), "
+                "An app and the embedded Heroku cannot be combined. Give --app (or --remote), "
                 "or --local (or --worker), not both."
             )
 

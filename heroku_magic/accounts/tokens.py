@@ -81,8 +81,8 @@ def find_token(url: str) -> tuple[Secret, str]:
     if urlsplit(url).hostname == "api.heroku.com" and (token := _cli_token()):
         return token, "heroku auth:token"
     raise NoToken(
-        f"No token for {urlsplit(url).netloc}: `%heroku login` asks for one, or set HEROKU_API_KEY, or log in with the "
-        "official CLI (`heroku login`) in a terminal. Without an account use --local."
+        f"There is no token for {urlsplit(url).netloc}. Run `%heroku login`, set HEROKU_API_KEY, or log in with the "
+        "official CLI (`heroku login`) in a terminal. Without an account, use --local."
     )
 
 
@@ -98,7 +98,7 @@ def read(text: str, source: str) -> Secret:
 def _living(kept: Kept) -> Secret:
     if kept.ends_at is not None and time.time() >= kept.ends_at:
         at = datetime.fromtimestamp(kept.ends_at).astimezone()
-        raise SettingsError(f"The token of {kept.source} expired at {at:%H:%M on %Y-%m-%d}: log in again.")
+        raise SettingsError(f"The token from {kept.source} expired at {at:%H:%M on %Y-%m-%d}. Log in again.")
     return kept.token
 
 

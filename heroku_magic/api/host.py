@@ -81,7 +81,7 @@ def sent_by_api(url: Secret) -> Address:
     """Return the address of a log, an output or an upload. Raises ApiError for a URL that is not safe to open."""
     address = parse(url.reveal())
     if address is None or not (address.is_loopback or address.origin.startswith("https:")):
-        raise ApiError("The API sent a URL that is not opened: expected a plain https URL without a user name.")
+        raise ApiError("The API sent a URL that is not safe to open. Expected a plain https URL without a user name.")
     return address
 
 

@@ -48,7 +48,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 _REMEDY_BY_ID = {
     "cannot_run_above_limit": "Wait until one ends, or stop one: `%heroku ps` lists them.",
-    "two_factor": "Heroku demands a second factor here: log in with the official CLI in a terminal (`heroku login`), "
+    "two_factor": "Heroku requires a second factor here: log in with the official CLI in a terminal (`heroku login`), "
     "or set HEROKU_API_KEY to a token of `heroku authorizations:create`.",
     "delinquent": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
     "verification_needed": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
@@ -57,8 +57,8 @@ _REMEDY = {
     401: "The token is wrong, expired or revoked: check HEROKU_API_KEY, or let %heroku login ask for another one.",
     402: "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
     403: "The token is valid but may not do this: use one with the necessary scope (%heroku login --scope).",
-    409: "Heroku is not ready for this, for example just after a release: try again in some seconds.",
-    429: "The account's requests of this hour are used up: wait some minutes.",
+    409: "Heroku is not ready for this, for example just after a release. Try again in a few seconds.",
+    429: "The account's requests for this hour are used up. Wait a few minutes.",
 }
 _OUTAGE = "The API may be down for a moment: check https://status.heroku.com and try again."
 

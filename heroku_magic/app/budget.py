@@ -33,7 +33,7 @@ def within_budget(spec: RunSpec, dollars: float, warm_idle: float) -> RunSpec:
         raise InvalidOptions(warm_refusal(dollars, price * idle, idle))
     if price > dollars:
         raise InvalidOptions(
-            f"--max-cost {dollars:g} is less than one second of {spec.size} costs ({money(price)}). Raise the limit."
+            f"--max-cost {dollars:g} is less than one second on {spec.size} costs ({money(price)}). Raise the limit."
         )
     return replace(spec, timeout=min(spec.timeout, int(dollars / price - idle))) if price else spec
 

@@ -119,7 +119,7 @@ def task_executor(
 
     def spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
         if function is not called:
-            raise InvalidOptions(f"This executor runs the task {task.name}: give executor.task to submit() or map().")
+            raise InvalidOptions(f"This executor runs the task {task.name}: pass executor.task to submit() or map().")
         made = planner.plan(task.name, task.bind(args, kwargs), options)
         hidden.update(made.secrets.values())
         return made

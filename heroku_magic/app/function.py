@@ -209,7 +209,7 @@ class Decorator:
         """Return the Function, or a decorator with these options."""
         if unknown := sorted(options.keys() - OPTIONS):
             known = ", ".join(sorted(OPTIONS))
-            raise InvalidOptions(f"{', '.join(unknown)}: not an option of a function. The options are {known}.")
+            raise InvalidOptions(f'"{unknown[0]}" is not an option of a function. Choose from {known}.')
         if function is None:
             return lambda function: Function(function, self._caller, options)
         return Function(function, self._caller, options)

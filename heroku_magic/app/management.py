@@ -267,7 +267,9 @@ class ManagedApp(AppConnection):
             If `confirm` is not the app's name, or the app is a folder that the embedded Heroku serves.
         """
         if self.settings.app is None:
-            raise InvalidOptions("The embedded Heroku's app is a folder of yours: it ends with this process.")
+            raise InvalidOptions(
+                "The embedded Heroku serves a folder of yours, which cannot be destroyed. It stops with this process."
+            )
         self.account.destroy(self.app, confirm=confirm)
 
     def config(self) -> list[str]:

@@ -167,7 +167,7 @@ def _exact(pin: str) -> str:
 def _show(pins: Sequence[str], wanted: Sequence[str]) -> None:
     more = f" and {len(pins) - MOST_SHOWN} more" if len(pins) > MOST_SHOWN else ""
     shown = ", ".join(pin.replace("==", " ") for pin in _named_first(pins, wanted)[:MOST_SHOWN])
-    notify(f"The dyno gets {shown or 'no packages: none of them is for its platform'}{more}.")
+    notify(f"The dyno gets {shown or 'no packages: none is for its platform'}{more}.")
 
 
 def _named_first(pins: Sequence[str], wanted: Sequence[str]) -> list[str]:

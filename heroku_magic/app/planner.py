@@ -289,8 +289,8 @@ def _is_recorded(options: RunOptions) -> bool:
 def _typed_secrets(task: Task, parameters: Mapping[str, Any]) -> list[str]:
     """Return a message for each declared secret whose value is on the line of a cell."""
     return [
-        f"{one.name} is a secret, and a value on the line stays in the notebook and in the history: take it out, and "
-        f"choose another one. --secret {one.name} asks for it with a hidden prompt."
+        f"{one.name} is a secret, and a value on the line stays in the notebook and in the history. Remove it, and "
+        f"replace the secret. --secret {one.name} prompts for it without showing it."
         for one in task.parameters
         if one.is_secret and isinstance(parameters.get(one.name), RawText)
     ]

@@ -43,7 +43,9 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
     if request.is_masked:
         raise InvalidOptions(f"{entry.run} cannot be repeated: its code contained a secret, which is not kept.")
     if request.kind == "pool":
-        raise InvalidOptions(f"{entry.run} cannot be repeated: of a pool, the calls are only counted. Make them again.")
+        raise InvalidOptions(
+            f"{entry.run} cannot be repeated, because the history only counts the calls of a pool. Call them again."
+        )
     if details.lost_axes:
         raise InvalidOptions(
             f"{entry.run} cannot be repeated, because the values of {', '.join(details.lost_axes)} are not kept: they "

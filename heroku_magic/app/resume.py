@@ -65,14 +65,16 @@ def plan_resume(save: str | os.PathLike[str] | Sweep, connection: AppConnection,
     """Return what is missing of a sweep, given itself, its file or its id. Raises InvalidOptions."""
     if isinstance(save, Sweep):
         if not save.done():
-            raise InvalidOptions(f"{save.id} is not over: wait for it, or stop it first (cancel()).")
+            raise InvalidOptions(f"{save.id} has not ended. Wait for it, or stop it first (cancel()).")
         if save.journal is not None:
             save.journal.reopen()
         return ResumePlan(save.id, save.plan, save.options, save.journal, save.known(), ())
     path = _path(save)
     content = journal.read(path)
     if any(run.running() and run.id in content.runs for run in running_runs()):
-        raise InvalidOptions(f"{content.header.sweep} runs in this kernel: wait for it, or stop it first (cancel()).")
+        raise InvalidOptions(
+            f"{content.header.sweep} is still running in this kernel. Wait for it, or stop it first (cancel())."
+        )
     file = Journal(path)
     content = file.reopen()
     try:
@@ -172,8 +174,8 @@ def _arguments(header: JournalHeader) -> dict[str, Any]:
         return {}
     if missing := [name for name in request.hashes if name not in request.values]:
         raise InvalidOptions(
-            f"{header.sweep} cannot be continued from its file, which does not hold the argument {', '.join(missing)}: "
-            "arrays, tables and large values are not written. Continue the sweep itself, or start it again."
+            f"{header.sweep} cannot be continued from its file, which lacks the argument {', '.join(missing)}. "
+            "Arrays, tables and large values are not written. Continue the sweep itself, or start it again."
         )
     return {name: parse_raw_text(value) for name, value in recorded_values(request).items()}
 

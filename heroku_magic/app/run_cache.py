@@ -68,7 +68,7 @@ def cacheable_environment(
     if options.refresh or options.dry_run or not (options.wants_cache or is_only_declared(options)):
         return ""
     if options.wants_cache and kind_of(options) == "command":
-        raise InvalidOptions("A command cannot be cached: leave out --cache. Tasks, cells and functions can.")
+        raise InvalidOptions("Only tasks, cells and functions can be cached, not commands. Leave out --cache.")
     if any(isinstance(value, Secret) for value in parameters.values()):
         return ""
     try:

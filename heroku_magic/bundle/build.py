@@ -70,9 +70,7 @@ _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added l
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
 _ONLY_PICKLES = r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule)|_(reduce|getstate)$"
 _CODE_HINT = "Move the code that rarely changes into a module of the app (%heroku deploy) and import it."
-_CLOUDPICKLE_HINT = (
-    "Add a line `cloudpickle` to the app's requirements.txt and deploy it: then that package does not travel along."
-)
+_CLOUDPICKLE_HINT = "Add a line `cloudpickle` to the app's requirements.txt and deploy it: then each call sends less."
 
 
 class Bundle:

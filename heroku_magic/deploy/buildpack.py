@@ -78,7 +78,7 @@ def _package_findings(app: AppFiles) -> Iterator[Finding]:
         files = ", ".join(found)
         yield Finding(f"Heroku's Python buildpack accepts one file of packages, but there are {files}: keep one.")
     if not _is_json(app.texts.get("Pipfile.lock", "{}")):
-        yield Finding("Pipfile.lock is not valid JSON: run `pipenv lock` to write it anew.")
+        yield Finding("Pipfile.lock is not valid JSON: run `pipenv lock` to write it again.")
     for name in ("poetry.lock", "uv.lock"):
         if name in app.names and "pyproject.toml" not in app.names:
             yield Finding(f"There is a {name} without the pyproject.toml that it locks.")

@@ -66,7 +66,7 @@ class Deployed:
 
     def __str__(self) -> str:
         if not self.is_new:
-            return f"Nothing to do: v{self.version} of {self.app} was built from this very folder."
+            return f"Nothing to do: v{self.version} of {self.app} was built from exactly this folder."
         size = f" · slug {_in_bytes(self.slug_size)}" if self.slug_size else ""
         heavy = ", ".join(f"{name} {_in_bytes(size)}" for name, size in self.heaviest[:3])
         return (

@@ -69,7 +69,7 @@ class GitDeploy(Deploy):
         if current is None or slug is None or slug.commit != self._commit.id:
             running = f"v{current.version}" if current else "no release"
             raise HerokuMagicError(
-                f"Commit {self._commit.id[:SHORT]} was pushed to {self._app_name} before, and the app runs {running}, "
+                f"Commit {self._commit.id[:SHORT]} was already pushed to {self._app_name}, but the app runs {running}, "
                 "which is not built from it. %heroku rollback releases it again; a new commit, or a deploy without "
                 "--git, builds it again."
             )

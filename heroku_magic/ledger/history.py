@@ -124,7 +124,7 @@ def find(run: str | int) -> Entry:
         raise InvalidOptions(f'There is no run "{shown}" in {ledger.path}. %heroku history lists those that it has.')
     if len(names) > 1:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        raise InvalidOptions(f'"{shown}" is the beginning of {len(names)} runs: {", ".join(names[:5])}{more}.')
+        raise InvalidOptions(f'"{shown}" matches {len(names)} runs: {", ".join(names[:5])}{more}.')
     return min(found, key=lambda entry: (bool(entry.sweep), entry.place))
 
 

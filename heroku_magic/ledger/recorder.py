@@ -260,7 +260,7 @@ def _notice(path: Path) -> str:
     shown = path.relative_to(here) if path.is_relative_to(here) else path  # a saved notebook names no home folder
     return (
         f"Runs are kept in {shown} from now on: parameters, code, rows, log and files, but no secrets. "
-        "`%heroku history` lists them; `%config HerokuMagics.history = False` (in Python: history=False) ends this."
+        "`%heroku history` lists them; `%config HerokuMagics.history = False` (in Python: history=False) stops this."
     )
 
 

@@ -239,7 +239,7 @@ _TABLE = (
     ),
     Verb(
         "login",
-        "find or ask for a token and check it, or create a narrower one",
+        "find or prompt for a token and check it, or create a more restricted one",
         (
             Option("--scope SCOPES", "create a token with these scopes, such as identity,read", convert=scopes),
             Option("--expires TIME", "create a token that expires after this time, such as 8h or 2d", convert=lifetime),

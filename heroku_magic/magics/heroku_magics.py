@@ -131,14 +131,14 @@ def _interrupted(jobs: Sequence[StartedJob], *, starts_dyno: bool) -> Interrupte
         stop_all(jobs)
     if live:
         outcomes = [
-            f"{job.id} is detached and goes on: %heroku attach {job.id}" if job.is_detached else job.outcome_message()
+            f"{job.id} is detached and continues: %heroku attach {job.id}" if job.is_detached else job.outcome_message()
             for job in live
         ]
         return Interrupted(" ".join(["Interrupted.", *outcomes]))
     return Interrupted(
         "Interrupted before a dyno was started; nothing was left running."
         if starts_dyno
-        else "Interrupted. Heroku may have carried out the request all the same. Check with %heroku apps and "
+        else "Interrupted. Heroku may have carried out the request nevertheless. Check with %heroku apps and "
         "%heroku status."
     )
 

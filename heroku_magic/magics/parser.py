@@ -248,7 +248,7 @@ def _too_many(verb: Verb, words: list[str]) -> InvalidOptions:
         hint = f"%heroku {verb.name} takes one {verb.words.strip('[]')}, for example: {verb.examples[0]}"
     else:
         app = " To choose an app, use --app NAME." if WHERE[0] in verb.options else ""
-        hint = f"%heroku {verb.name} takes none.{app} %heroku {verb.name} --help lists its options."
+        hint = f"%heroku {verb.name} takes no argument.{app} %heroku {verb.name} --help lists its options."
     return InvalidOptions(f"{extra}: too many words. {hint}")
 
 

@@ -133,7 +133,7 @@ class RunVerbs(VerbGroup):
         save = line.word or (earlier if isinstance(earlier, Sweep) else None)
         if save is None:
             raise InvalidOptions(
-                "No sweep was started in this kernel yet. To continue one that --save recorded: %heroku resume FILE"
+                "No sweep has been started in this kernel. To continue one recorded with --save: %heroku resume FILE"
             )
         return self._watch_job(self._home(line, save).resume(save), line)
 
@@ -154,7 +154,7 @@ class RunVerbs(VerbGroup):
 
         run = last()
         if run is None:
-            notify("No run was started in this kernel yet.")
+            notify("No run has been started in this kernel yet.")
         return run
 
     def _tasks(self, line: ParsedLine) -> None:
@@ -373,7 +373,7 @@ def _goes_on(job: Run | Sweep) -> str:
     dyno = getattr(job, "dyno", None)
     how = f"`%heroku stop {dyno}`" if dyno else "call .cancel() on `%heroku last`"
     return (
-        f"Stopped following {job.id}, which goes on. To follow it again: `%heroku attach {job.id}`. To stop it: {how}."
+        f"Stopped following {job.id}, which continues. Follow it again: `%heroku attach {job.id}`. To stop it: {how}."
     )
 
 

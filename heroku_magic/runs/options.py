@@ -116,7 +116,7 @@ _MAX_COST = _option(
     None,
     "--max-cost",
     metavar="DOLLARS",
-    help="refuse or stop whatever would cost more at list price",
+    help="refuse or stop anything that would cost more at list price",
     convert=_dollars,
 )
 
@@ -164,7 +164,7 @@ class RunOptions:
         convert=_seconds,
     )
     max_cost: float | None = _MAX_COST
-    detach: bool = _option(False, "--detach", help="return a handle at once; the run goes on after the kernel ends")
+    detach: bool = _option(False, "--detach", help="return a handle at once; the run continues after the kernel ends")
     warm: bool = _option(False, "--warm", help="keep the dyno for the next calls, which then need no boot")
     isolate: bool = _option(
         True, "--no-isolate", help="with --warm: keep the state of Python from call to call", value=False
@@ -212,9 +212,9 @@ class RunOptions:
         if self.max_age is not None and not (isinstance(self.max_age, int | float) and self.max_age > 0):
             raise InvalidOptions(f"max_age is {self.max_age!r}: expected seconds.")
         if self.cache is False and (self.refresh or self.max_age is not None):
-            raise InvalidOptions("--no-cache excludes --refresh and --max-age, which need the cache.")
+            raise InvalidOptions("--no-cache cannot be combined with --refresh or --max-age, which need the cache.")
         if self.warm and self.detach:
-            raise InvalidOptions("warm and detach exclude each other: a warm dyno ends with this process.")
+            raise InvalidOptions("warm and detach cannot be combined: a warm dyno ends with this process.")
 
     @property
     def wants_cache(self) -> bool:
@@ -241,7 +241,7 @@ class SweepOptions:
         1,
         "--chunk",
         metavar="K",
-        help="run K combinations per dyno; auto: as many as a boot is worth",
+        help="run K combinations per dyno; auto: as many as the boot time justifies",
         convert=_chunk,
     )
     retries: int = _option(

@@ -216,7 +216,7 @@ class Runner:
                 self.log.life.mark_gone(time.monotonic())  # it has ended by itself
         except ApiError as error:
             message = f"{self._run.dyno} could not be stopped: {error}\n{self._run.leftover_message()}"
-            raise RunCancelled(f"{message} Stopping it is tried again until then.", self._run) from None
+            raise RunCancelled(f"{message} heroku_magic keeps trying to stop it until then.", self._run) from None
 
     def _look_up(self, heard_at: float) -> None:
         """Check after a long silence whether the dyno still exists: the log may have lost its last lines."""

@@ -325,7 +325,11 @@ class Sweep(TableFuture[SweepFailed]):
         failed, done = self.failures(), self.counts().get("done", 0)
         if done == len(self):
             return None
-        left = f"{self.leftover_message()} Stopping them is tried again." if self._scheduler.cost.leftovers() else ""
+        left = (
+            f"{self.leftover_message()} They are stopped as soon as possible."
+            if self._scheduler.cost.leftovers()
+            else ""
+        )
         text = describe_failures(failed, self.named, len(self), done, reason=self._scheduler.stop_reason, left=left)
         return SweepFailed(text, self)
 

@@ -313,7 +313,7 @@ class WarmPool(Executor):
             left = len(self._lanes) + self._booting
             self._most = left or self._max_workers
         if left:
-            notify(f"{error} The pool goes on with {left}.")
+            notify(f"{error} The pool continues with {left}.")
         else:
             self._give_up(error)
         self._wake.set()

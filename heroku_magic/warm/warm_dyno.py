@@ -226,7 +226,7 @@ class WarmDyno:
     def outcome_message(self) -> str:
         """Return a sentence about what became of it."""
         if self.dyno is None:
-            return "A warm dyno was about to boot."
+            return "A warm dyno was stopped before it had booted."
         return f"The warm dyno {self.dyno} was stopped after {self.calls} call{'s' * (self.calls != 1)}."
 
     # -- calls ------------------------------------------------------------------------------------

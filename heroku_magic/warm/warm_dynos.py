@@ -211,8 +211,8 @@ class WarmDynos:
         hour = spec.price(spec.size, 3600)
         price = f"for {money(hour)} per hour" if hour else "at the price of its size" if hour is None else "at no price"
         notify(
-            f"A dyno boots for this cell and stays warm for the next ones, {price}, until no call has come for "
-            f"{_duration(self.idle)}. To end that: %config HerokuMagics.warm = False"
+            f"A dyno boots for this cell and stays warm for the next ones, {price}. It stops after "
+            f"{_duration(self.idle)} without a call. To turn this off: %config HerokuMagics.warm = False"
         )
 
     def _boot(

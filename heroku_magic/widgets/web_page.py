@@ -49,7 +49,7 @@ def check_api_url(url: str | None) -> str:
     match = _LOCAL.fullmatch(url)
     if match is None or int(match[2]) > 65_535:
         raise InvalidOptions(
-            f'"{clean_line(url)}" is not an address of an embedded Heroku. '
+            f'"{clean_line(url)}" is not the address of an embedded Heroku. '
             "Expected http://127.0.0.1:PORT or http://localhost:PORT."
         )
     return url.rstrip("/")

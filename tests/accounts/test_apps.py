@@ -97,7 +97,7 @@ def test_an_app_is_found_by_name_when_the_response_to_its_creation_is_lost(scrip
 def test_an_app_that_existed_before_is_not_mistaken_for_the_requested_one(scripted):
     scripted.hang_up()
     scripted.answer(200, {"id": "1", "name": "shop", "slug_size": 4_000_000})
-    with pytest.raises(Refused, match="There was an app shop before"):
+    with pytest.raises(Refused, match="The app shop already exists and has code"):
         account().create("shop")
 
 
@@ -113,7 +113,9 @@ def test_a_destroy_without_any_response_has_an_unknown_outcome(scripted):
     scripted.answer(200, {"id": "1", "name": "shop"})
     for _ in range(4):
         scripted.hang_up()
-    with pytest.raises(Unreachable, match="Whether shop was destroyed is unknown: %heroku apps shows it"):
+    with pytest.raises(
+        Unreachable, match=r"It is not known whether shop was destroyed\. If not, %heroku apps lists it"
+    ):
         account().destroy("shop", confirm="shop")
 
 
@@ -131,7 +133,7 @@ def test_a_create_that_never_arrived_reports_that_nothing_was_created(scripted):
 
 def test_a_lost_create_without_a_name_reports_where_to_look(scripted):
     scripted.hang_up()
-    with pytest.raises(Unreachable, match="may have been created all the same: %heroku apps shows it"):
+    with pytest.raises(Unreachable, match="may have been created nevertheless"):
         account().create()
     assert len(scripted.requests) == 1, "the create is never repeated"
 
@@ -145,13 +147,13 @@ def test_without_a_token_the_embedded_herokus_account_is_used(shell, capsys):
     assert heroku.settings.is_local
     assert "shop" in [app.name for app in account().apps()]
     shell.run_cell("%heroku destroy shop --confirm shop")
-    with pytest.raises(SettingsError, match="No token"):
+    with pytest.raises(SettingsError, match="There is no token"):
         connect("shop")
 
 
 def test_a_host_without_a_token_is_an_error_and_not_the_embedded_heroku(scripted, monkeypatch):
     monkeypatch.delenv("HEROKU_API_KEY")
-    with pytest.raises(SettingsError, match="No token"):
+    with pytest.raises(SettingsError, match="There is no token"):
         account()
 
 
@@ -198,4 +200,4 @@ def test_an_interrupt_reports_that_the_outcome_is_unknown(scripted, shell, monke
     monkeypatch.setattr("requests.Session.request", interrupt)
     error = shell.run_cell(f"%heroku {line}").error_in_exec
     assert isinstance(error, Interrupted)
-    assert "may have carried out the request all the same. Check with %heroku apps" in str(error)
+    assert "may have carried out the request nevertheless. Check with %heroku apps" in str(error)

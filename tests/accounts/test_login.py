@@ -67,7 +67,7 @@ def test_a_rejected_token_is_reported_and_another_one_is_requested(platform, typ
     monkeypatch.setenv("HEROKU_API_KEY", "long-gone")
     typed.append(platform.token)
     assert login().source == "the login of this notebook"
-    assert typed == ["The token of HEROKU_API_KEY is not accepted: it is wrong, expired or revoked. API key: "]
+    assert typed == ["The token from HEROKU_API_KEY was rejected: it is wrong, expired or revoked. API key: "]
 
 
 def test_a_rejected_typed_token_is_not_kept(platform, typed):
@@ -107,14 +107,16 @@ def test_a_limited_token_cannot_create_another_token(logged_in, monkeypatch):
     token = narrow("identity")
     monkeypatch.setenv("HEROKU_API_KEY", token)
     assert login().source == "HEROKU_API_KEY"
-    with pytest.raises(Forbidden, match="Only a token of the scope global makes others") as caught:
+    with pytest.raises(Forbidden, match="Only a token with the scope global can create others") as caught:
         login(scope=["read"], expires=600)
     assert token not in str(caught.value)
 
 
 def test_a_token_that_may_not_read_its_owner_is_reported(logged_in, monkeypatch):
     monkeypatch.setenv("HEROKU_API_KEY", narrow("read"))
-    with pytest.raises(Forbidden, match="The token of HEROKU_API_KEY is good, but too narrow to tell whose it is"):
+    with pytest.raises(
+        Forbidden, match="The token from HEROKU_API_KEY is valid, but its scope does not show whose it is"
+    ):
         login()
 
 
@@ -127,7 +129,7 @@ def test_an_expired_token_is_reported_where_no_prompt_is_possible(logged_in, mon
         client.revoke(authorization.id)
     else:
         time.sleep(1.1)
-    with pytest.raises(SettingsError, match="The token of HEROKU_API_KEY is not accepted: it is wrong, expired or"):
+    with pytest.raises(SettingsError, match="The token from HEROKU_API_KEY was rejected: it is wrong, expired or"):
         login()
 
 
@@ -140,7 +142,7 @@ def test_a_token_is_not_revoked_while_runs_need_it(embedded_heroku, monkeypatch,
     login(scope=["identity", "write-protected"], expires=600)
     run = connect("shop").submit()
     for verb in (logout, login):
-        with pytest.raises(SettingsError, match=f"{run.id} would be out of reach"):
+        with pytest.raises(SettingsError, match=f"The token is still needed for {run.id}"):
             verb()
     run.cancel()
     assert run.wait(40)
@@ -167,7 +169,7 @@ def test_a_failed_revocation_is_reported_with_the_expiry_of_the_token(api, monke
     scripted_login(api, monkeypatch)
     for _ in range(4):
         api.hang_up()
-    with pytest.raises(Unreachable, match=r"it could not be revoked: .* It ends by itself at \d\d:\d\d on"):
+    with pytest.raises(Unreachable, match=r"it could not be revoked: .* It expires at \d\d:\d\d on"):
         logout()
     assert logout() == "HEROKU_API_KEY", "it is forgotten all the same"
 

@@ -42,7 +42,7 @@ def test_the_sources_of_the_app_name_have_an_order(monkeypatch):
 
 
 def test_an_app_together_with_the_embedded_heroku_is_an_error():
-    with pytest.raises(SettingsError, match="exclude each other"):
+    with pytest.raises(SettingsError, match="cannot be combined"):
         Choice(app="x", local=True)
 
 

@@ -30,8 +30,8 @@ def test_the_status_lists_the_facts_about_an_account(platform):
 def test_a_token_of_limited_scope_hides_only_what_it_may_not_read(platform):
     login(scope=["read"], expires=600)
     facts = connect("shop").status()
-    assert facts["API"] == "unknown: the token's scope is too narrow"
-    assert facts["leftovers"] == "tokens are unknown: this one's scope is too narrow"
+    assert facts["API"] == "unknown: the token's scope does not allow reading them"
+    assert facts["leftovers"] == "tokens: unknown, because this one's scope does not allow listing them"
     assert facts["our dynos"] == facts["log drains"] == "none"
     assert facts["apps"] == "1 (at most 100 of its own)"
     assert facts["token"].startswith("%heroku login (read) until ")

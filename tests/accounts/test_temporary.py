@@ -108,7 +108,7 @@ def test_a_failed_destroy_is_reported_and_hides_no_error(platform, monkeypatch):
         fail(heroku)
     (heroku,) = opened
     assert f"{heroku.app} could not be destroyed: The Platform API does not answer" in messages[-1]
-    assert messages[-1].endswith("It is tried again when this process ends.")
+    assert messages[-1].endswith("heroku_magic tries again when this process ends.")
     heroku.client._transport.base_url = platform.url
     heroku.on_message = pytest.fail
     heroku.account.discard(heroku.app)

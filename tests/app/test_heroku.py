@@ -79,7 +79,7 @@ def test_a_wrong_token_says_where_to_look(account, monkeypatch):
 def test_an_app_without_a_token_says_how_to_give_one(account, monkeypatch):
     monkeypatch.delenv("HEROKU_API_KEY")
 
-    with pytest.raises(SettingsError, match=r"No token for 127\.0\.0\.1.*HEROKU_API_KEY"):
+    with pytest.raises(SettingsError, match=r"There is no token for 127\.0\.0\.1.*HEROKU_API_KEY"):
         connect("shop-eu")
 
 

@@ -1,4 +1,4 @@
-"""resumption: a sweep that ended early goes on, in the same kernel or in a new one, with what is missing."""
+"""A sweep that ended early continues with what is missing, in the same kernel or in a new one."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_what_was_done_is_kept_and_only_the_rest_is_run(heroku):
 
 def test_a_sweep_that_is_not_over_is_not_run_beside_itself(heroku):
     sweep = heroku.sweep("step", {"seed": range(3)}, {"pause": 0.5})
-    with pytest.raises(InvalidOptions, match=f"{sweep.id} is not over: wait for it, or stop it first"):
+    with pytest.raises(InvalidOptions, match=f"{sweep.id} has not ended. Wait for it, or stop it first"):
         heroku.resume(sweep)
     assert sweep.result(30)["x"].tolist() == [0, 10, 20]
 
@@ -270,7 +270,7 @@ def test_a_file_whose_sweep_runs_in_this_kernel_is_not_run_beside_it(heroku):
     sweep = heroku.sweep("step", {"seed": range(3)}, {"pause": 0.5}, save="s.jsonl")
     while not sweep.counts().get("running"):
         pass
-    with pytest.raises(InvalidOptions, match=f"{sweep.id} runs in this kernel: wait for it"):
+    with pytest.raises(InvalidOptions, match=f"{sweep.id} is still running in this kernel. Wait for it"):
         heroku.resume("s.jsonl")
     assert sweep.result(30)["x"].tolist() == [0, 10, 20]
 
@@ -299,7 +299,7 @@ def test_a_sweep_that_goes_on_is_not_resumed(heroku):
     for what in (sweep, "s.jsonl"):
         with pytest.raises(
             InvalidOptions,
-            match=r"is not over|runs in this kernel|is in use: its sweep is still running|goes on already",
+            match=r"has not ended|is still running in this kernel|is in use: its sweep is still running|goes on already",
         ):
             heroku.resume(what)
     assert sweep.result(60)["x"].tolist() == [0, 10, 20, 30]

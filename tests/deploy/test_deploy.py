@@ -82,7 +82,7 @@ def test_an_unchanged_folder_is_not_built_again(heroku, folder):
     heroku.deploy(folder)
     second = heroku.deploy(folder)
     assert (second.version, second.is_new) == (2, False)
-    assert str(second) == "Nothing to do: v2 of shop was built from this very folder."
+    assert str(second) == "Nothing to do: v2 of shop was built from exactly this folder."
     assert len(heroku.client.builds("shop")) == 1
 
     heroku.set_config("A", Secret("value"))
@@ -318,7 +318,7 @@ def test_a_beginners_first_steps_work_in_cells(platform, tmp_path, capsys):
     shell.run_cell("%heroku rollback v2\n%heroku destroy shop --confirm shop")
     out = capsys.readouterr().out
     assert "Released v2 of shop · tasks: task" in out
-    assert "Nothing to do: v2 of shop was built from this very folder." in out
+    assert "Nothing to do: v2 of shop was built from exactly this folder." in out
     assert "Released v3 of shop, a copy of v2." in out
     assert "Destroyed shop." in out
     assert json.dumps(platform.token) not in out

@@ -105,7 +105,7 @@ def test_a_commit_that_the_app_had_before_a_rollback_is_not_silently_skipped(her
     git("commit", "--quiet", "--allow-empty", "--message", "newer")
     heroku.deploy(repo, git=True)
     heroku.rollback(2)
-    with pytest.raises(HerokuMagicError, match="was pushed to shop before, and the app runs v4"):
+    with pytest.raises(HerokuMagicError, match="was already pushed to shop, but the app runs v4"):
         heroku.deploy(repo, git=True)
 
 

@@ -108,7 +108,7 @@ def test_a_pool_is_one_entry_with_a_row_per_function_once_it_is_shut_down(heroku
         {"function": "invert", "calls": 1, "failed": 1},
     ]
     assert "1 of 201 calls failed" in bundle(again)["text/plain"]
-    with pytest.raises(InvalidOptions, match="cannot be repeated: of a pool, the calls are only counted"):
+    with pytest.raises(InvalidOptions, match="cannot be repeated, because the history only counts the calls of a pool"):
         rerun(heroku, find(row["run"]), {}, {})
 
     with heroku.pool(jobs=1) as pool:

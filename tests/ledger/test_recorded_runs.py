@@ -292,7 +292,7 @@ def test_the_first_write_says_what_is_kept_and_where_and_how_to_switch_it_off(he
     assert message == (
         f"Runs are kept in {ledger_folder / '.heroku' / 'history.db'} from now on: parameters, code, rows, log and files, "
         "but no secrets. `%heroku history` lists them; `%config HerokuMagics.history = False` (in Python: history=False) "
-        "ends this."
+        "stops this."
     )
 
 
@@ -407,7 +407,7 @@ def test_a_run_is_found_by_its_number_and_by_a_unique_beginning(heroku, ledger_f
     at = next(at for at, (a, b) in enumerate(zip(first.id, second.id, strict=True)) if a != b)
     beginning = first.id[:at]
     assert heroku_magic.get_run(first.id[: len(beginning) + 1]).id == first.id
-    with pytest.raises(InvalidOptions, match=f'"{beginning}" is the beginning of 2 runs: {second.id}, {first.id}'):
+    with pytest.raises(InvalidOptions, match=f'"{beginning}" matches 2 runs: {second.id}, {first.id}'):
         heroku_magic.get_run(beginning)
     with pytest.raises(InvalidOptions, match="There is no run -3: the history has 2"):
         heroku_magic.get_run(-3)

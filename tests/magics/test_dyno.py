@@ -520,7 +520,7 @@ def test_arguments_that_do_not_fit_start_nothing(mine, monkeypatch):
         mine.remote()
     with pytest.raises(InvalidParameters, match=r"x: an object of type _thread\.lock cannot be pickled"):
         mine.remote(threading.Lock())
-    with pytest.raises(InvalidOptions, match="sise: not an option of a function"):
+    with pytest.raises(InvalidOptions, match='"sise" is not an option of a function'):
         heroku_magic.function(sise="basic")
 
 

@@ -242,7 +242,7 @@ def test_a_large_result_arrives_exactly_and_fast_output_is_not_lost(heroku):
 @pytest.mark.parametrize(
     ("task", "options", "expected"),
     [
-        ("count", {"detach": True}, "exclude each other"),
+        ("count", {"detach": True}, "cannot be combined"),
         (None, {"command": "ls"}, "not commands"),
         ("other", {}, "runs `echo hi`.*python -m heroku_task NAME"),
     ],

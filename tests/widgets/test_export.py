@@ -231,7 +231,7 @@ def test_an_embedded_heroku_may_take_the_place_of_heroku(url):
 )  # fmt: skip
 def test_a_page_sends_its_key_to_no_other_address(export, elsewhere, url):
     with pytest.raises(
-        InvalidOptions, match=r"is not an address of an embedded Heroku. Expected http://127\.0\.0\.1:PORT"
+        InvalidOptions, match=r"is not the address of an embedded Heroku. Expected http://127\.0\.0\.1:PORT"
     ):
         export(api_url=url)
     assert not (elsewhere / "page.html").exists()
