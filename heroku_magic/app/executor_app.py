@@ -8,13 +8,12 @@ from heroku_magic.app.executors import PoolPlanner, function_executor, task_exec
 from heroku_magic.app.recorded_app import RecordedApp
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.runs.jobs import run_to_end
-from heroku_magic.runs.options import RunOptions, check_count, pick
+from heroku_magic.runs.options import WARM_IDLE, RunOptions, check_count, pick
 from heroku_magic.runs.request import RunRequest
 from heroku_magic.text.notifier import notifies_owner
 from heroku_magic.warm.pool import WarmPool
 from heroku_magic.warm.pool_functions import with_initializer
 from heroku_magic.warm.pool_usage import PoolUsage
-from heroku_magic.warm.warm_dynos import IDLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +31,7 @@ class ExecutorApp(RecordedApp):
         self,
         jobs: int = POOL_JOBS,
         size: str | None = None,
-        idle: float = IDLE,
+        idle: float = WARM_IDLE,
         *,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
@@ -81,7 +80,7 @@ class ExecutorApp(RecordedApp):
         options: RunOptions,
         *,
         jobs: int,
-        idle: float = IDLE,
+        idle: float = WARM_IDLE,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
     ) -> WarmPool:

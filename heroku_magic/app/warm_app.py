@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from heroku_magic.app.budget import second_price, warm_refusal
 from heroku_magic.app.management import ManagedApp
 from heroku_magic.errors import ApiError, InvalidOptions
-from heroku_magic.runs.options import LONGEST_TIMEOUT, check_count, check_lifetime
+from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE, check_count, check_lifetime
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notifies_owner
 from heroku_magic.warm.call_runner import CallRunner
-from heroku_magic.warm.warm_dynos import IDLE, LONGEST_IDLE, MOST_IN_SWEEP, WarmDynos
+from heroku_magic.warm.warm_dynos import LONGEST_IDLE, MOST_IN_SWEEP, WarmDynos
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class WarmApp(ManagedApp):
         self._planner.warm_idle = self._warm.idle
 
     def warm(
-        self, count: int | None = None, *, size: str | None = None, idle: float = IDLE, life: int = LONGEST_TIMEOUT
+        self, count: int | None = None, *, size: str | None = None, idle: float = WARM_IDLE, life: int = LONGEST_TIMEOUT
     ) -> list[WarmDyno]:
         """Keep `count` dynos warm for calls with `warm=True`, and return all warm dynos.
 

@@ -11,7 +11,7 @@ from typing import Any
 from heroku_magic.magics.option_values import lifetime, number, scopes, variable, variables
 from heroku_magic.magics.verb import Option, Verb
 from heroku_magic.protocol.polars_frame import check_library
-from heroku_magic.runs.options import RunOptions, SweepOptions, age, command_line
+from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE, RunOptions, SweepOptions, age, command_line
 
 
 def _fields(kind: type[Any]) -> tuple[Option, ...]:
@@ -162,8 +162,14 @@ _TABLE = (
         (
             *_CONNECTED,
             Option("-s, --size SIZE", "dyno size, such as standard-2x"),
-            Option("--idle TIME", "stop a dyno after this time without a call (default: 5m)", convert=lifetime),
-            Option("--life TIME", "stop a dyno after this time (default: 24h)", convert=lifetime),
+            Option(
+                "--idle TIME",
+                f"stop a dyno after this time without a call (default: {WARM_IDLE / 60:g}m)",
+                convert=lifetime,
+            ),
+            Option(
+                "--life TIME", f"stop a dyno after this time (default: {LONGEST_TIMEOUT // 3600}h)", convert=lifetime
+            ),
         ),
         ("%heroku warm 2", "%heroku warm", "%heroku warm 0"),
     ),

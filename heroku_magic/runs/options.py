@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
+DEFAULT_TIMEOUT = 3600  # seconds
+WARM_IDLE = 300.0  # seconds without a call after which a warm dyno ends
 LONGEST_TIMEOUT = 86400  # seconds: https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
 
 DURATION = re.compile(r"(\d{1,8})([smhd]?)")
@@ -160,7 +162,7 @@ class RunOptions:
         None,
         "--timeout",
         metavar="SECONDS",
-        help="longest life of the dyno, boot included (default: 3600)",
+        help=f"longest life of the dyno, boot included (default: {DEFAULT_TIMEOUT})",
         convert=_seconds,
     )
     max_cost: float | None = _MAX_COST

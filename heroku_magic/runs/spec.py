@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH, dollars
+from heroku_magic.runs.options import DEFAULT_TIMEOUT
 from heroku_magic.runs.request import RunRequest
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
@@ -44,7 +45,7 @@ class RunSpec:
     command: str
     env: Mapping[str, str | Secret] = field(repr=False)
     size: str | None = None
-    timeout: int = 3600
+    timeout: int = DEFAULT_TIMEOUT
     takes_rows: bool = True
     is_detached: bool = False
     is_local: bool = False

@@ -12,7 +12,7 @@ from heroku_magic.api.dyno_sizes import money
 from heroku_magic.bundle.build import COMMAND, server_env
 from heroku_magic.bundle.packages import add_packages
 from heroku_magic.runs.create_dyno import Stopped
-from heroku_magic.runs.options import LONGEST_TIMEOUT
+from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE
 from heroku_magic.text.notifier import notify
 from heroku_magic.warm.boot import Boot
 from heroku_magic.warm.send_window import FlowControl
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.spec import Kind, RunSpec
 
-IDLE = 300.0  # seconds without a call after which a dyno ends
 MOST_IN_SWEEP = 8  # dynos that a sweep boots unless it says how many
 LONGEST_IDLE = 3600.0  # seconds: https://devcenter.heroku.com/articles/one-off-dynos#timeout
 MARGIN = 2.0  # seconds before its end within which an idle dyno gets no call any more
@@ -41,7 +40,7 @@ class WarmDynos:
     def __init__(self, client: HerokuClient, release: Callable[[], int | None]) -> None:
         self.target: dict[Kind, int] = {}
         self._in_sweeps: dict[Kind, list[int]] = {}
-        self.idle, self.life, self.has_failed = IDLE, LONGEST_TIMEOUT, False
+        self.idle, self.life, self.has_failed = WARM_IDLE, LONGEST_TIMEOUT, False
         self._client, self._release = client, release
         self._changed = threading.Condition()
         self._dynos: list[WarmDyno] = []

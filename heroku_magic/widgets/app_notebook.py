@@ -6,10 +6,10 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.accounts.settings import DEFAULT_TIMEOUT
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.values import RawText, plain
+from heroku_magic.runs.options import DEFAULT_TIMEOUT
 from heroku_magic.widgets.field_factory import sound
 
 if TYPE_CHECKING:

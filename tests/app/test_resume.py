@@ -166,7 +166,7 @@ def test_arguments_of_a_function_that_do_not_differ_reach_each_call_also_from_th
         heroku.sweep(None, {"n": [1, 2]}, {"n": 3}, code=scale)
     offsets = {"offsets": np.ones(2)}
     heroku.sweep(None, {"n": [1, 2]}, offsets, code=scale, save="arrays.jsonl", chunk=2).wait(60)
-    with pytest.raises(InvalidOptions, match="from its file, which does not hold the argument offsets"):
+    with pytest.raises(InvalidOptions, match="from its file, which lacks the argument offsets"):
         heroku.resume("arrays.jsonl")
 
 
