@@ -52,7 +52,7 @@ def test_unsetting_an_unknown_config_var_is_refused_and_changes_nothing(platform
     with pytest.raises(InvalidOptions, match="shop has no config var GONE"):
         heroku.unset_config("KEPT", "GONE")
     assert heroku.config() == ["KEPT"]
-    with pytest.raises(InvalidOptions, match="Which one"):
+    with pytest.raises(InvalidOptions, match="Name the config var to remove"):
         heroku.unset_config()
 
 

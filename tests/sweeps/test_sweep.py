@@ -548,7 +548,7 @@ def test_invalid_numbers_are_refused(heroku, options):
 def test_resume_without_a_previous_sweep_is_refused(shell, monkeypatch):
     monkeypatch.setattr("heroku_magic.app.recorded_app._last", None)
     error = shell.run_cell("%heroku resume").error_in_exec
-    assert "No sweep was started in this kernel yet" in str(error)
+    assert "No sweep has been started in this kernel" in str(error)
 
 
 def test_a_background_sweep_binds_its_name_when_it_is_done(shell):
