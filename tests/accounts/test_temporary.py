@@ -213,7 +213,7 @@ def test_a_line_magic_with_a_failed_deploy_leaves_no_app(platform, shell, folder
 
 def test_a_token_is_not_revoked_while_a_temporary_app_needs_it(platform):
     login(scope=["identity", "write-protected"], expires=600)
-    with temporary_app(say=quiet) as heroku, pytest.raises(SettingsError, match="The token is still needed for hm-temp-"):
+    with temporary_app(say=quiet) as heroku, pytest.raises(SettingsError, match="still needed for hm-temp-"):
         logout()
     assert logout() == "HEROKU_API_KEY"
     with pytest.raises(NotFound):
