@@ -314,7 +314,7 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_calls": ("Parent",),
         "heroku_classes": ("ClassMaker",),
         "heroku_receiver": ("Receiver", "ReceivedValues"),
-        "heroku_transfer": ("Transfer",),
+        "heroku_transfer": ("Transfer", "prepare"),
         "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
         "heroku_output": ("show_open_figures", *outputs),
         "heroku_server": ("main",),

@@ -67,6 +67,7 @@ class Parent:
         heroku_task._sender.has_ended = True
         _load_all(load, [one for one in modules if one != _NEEDS_PANDAS])
         self._transfer = load("heroku_transfer")
+        self._transfer.prepare(load)
         driver = load("heroku_driver")  # the process of a call ends itself only after it has reported
         self._run_program = functools.partial(driver.main, end=int)
         driver.main, driver._compile = _itself, functools.lru_cache(maxsize=2)(driver._compile)
@@ -273,7 +274,7 @@ class Parent:
                 os.environ.update(self._environ)
             os.environ.update(environ)
             latest = next(reversed(sys.modules))
-            transfer.install(key, message.get("most", 0))
+            transfer.begin(key, message.get("most", 0))
             if sys.platform == "linux" and not self._keeps_state:
                 _handle_signals()
             if message["task"]:
@@ -292,7 +293,7 @@ class Parent:
             heroku_task._flush_streams()
             if os.getpid() != pid:  # a process that the call has forked and not ended
                 os._exit(status)
-            transfer.remove()
+            transfer.end()
             shared = " ".join(name for name in names if _is_installed(name))
             os.write(report, f"{status} {shared[:4000]}\n".encode())
             os.close(report)

@@ -42,41 +42,19 @@ class Transfer:
     ) -> None:
         self._values, self._load = values, load
         self._folders: list[str] = []
-        self._usual: list[tuple[Any, str, Any]] = []  # what was replaced
         self._content = _SpoolContent([*map(_mapped, files)], [(at, size) for at, size, _ in shared])
 
-    def install(self, key: str, most: int) -> None:
-        """Let the helper and the driver of this process use it. most: bytes that the notebook accepts as files."""
-        driver, decoder, encoder = map(self._load, ("heroku_driver", "heroku_typed_decoder", "heroku_typed_json"))
-        output, content = self._load("heroku_output"), self._content
+    def begin(self, key: str, most: int) -> None:
+        """Read and send for this call from now on. most: bytes that the notebook accepts as files."""
         heroku_task._sender = ConnectionSender(key)
-        self._set(heroku_task, "MAX_FILES_BYTES", most)
-        self._set(driver, "_MAX_BODY_BYTES", sys.maxsize)
-        self._wrap(heroku_task, "_read_arguments", self._read_arguments)
-        self._wrap(output, "to_base64", lambda usual, data: "" if isinstance(data, _Body) else usual(data))
-        self._wrap(encoder, "Encoder", lambda usual, chunks: usual(chunks, _Body()))
-        decoder.Decoder._BY_TAG["json"] = lambda self, form: self.decode(json.loads(self._bytes(form)))
-        self._wrap(decoder, "Decoder", lambda usual, body, *more: usual(content if body is None else body, *more))
-        self._set(driver.RemoteProgram, "_build_table", lambda _, chunks: self._build_table(chunks))
-        self._wrap(driver.RemoteCall, "_pickle", _pickle_items)
-        if "RUN_DATA" in self._values:
-            self._set(driver.RemoteProgram, "read", lambda program, _: self._read_data(program))
+        heroku_task.MAX_FILES_BYTES = most
+        _current[:] = [self]
 
-    def remove(self) -> None:
-        """Undo that, for the next call in this process, and remove the files that the call has taken."""
-        while self._usual:
-            setattr(*self._usual.pop())
+    def end(self) -> None:
+        """Forget the values, and remove the files that the call has taken."""
+        _current.clear()
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
-
-    def _set(self, owner: Any, name: str, value: Any) -> None:
-        self._usual.append((owner, name, getattr(owner, name)))
-        setattr(owner, name, value)
-
-    def _wrap(self, module: Any, name: str, function: Callable[..., Any]) -> None:
-        """Replace a function by one that gets it as its first argument."""
-        usual = getattr(module, name)
-        self._set(module, name, lambda *args: function(usual, *args))
 
     def _read_arguments(self, usual: Callable[..., dict[str, Any]], schema: Any, names: Any) -> dict[str, Any]:
         """Read the arguments of a task, some of which have arrived in the file."""
@@ -117,14 +95,42 @@ class Transfer:
                 target.write(self._content[at : min(at + COPY_BYTES, place["at"] + place["size"])])
         return path
 
-    def _read_data(self, program: Any) -> Any:
+    def _read_data(self, usual: Callable[..., Any], program: Any, text: str) -> Any:
         """Return the values of a cell or a function."""
+        if "RUN_DATA" not in self._values:
+            return usual(program, text)
         place = self._values["RUN_DATA"]
         data = self._content[place["at"] : place["at"] + place["size"]]
         return dict(program._unpickle(data)) if place["kind"] == "pickle" else program._decode(data, None)
 
     def _build_table(self, chunks: Any) -> Any:
         return self._load("heroku_columns").build_frame(chunks, copy=False)
+
+
+_current: list[Transfer] = []  # of the call that runs
+
+
+def prepare(load: Callable[[str], Any]) -> None:
+    """Let the helper and the driver of this process use the transfer of the call that runs."""
+    driver, decoder, encoder, output = map(
+        load, ("heroku_driver", "heroku_typed_decoder", "heroku_typed_json", "heroku_output")
+    )
+    driver._MAX_BODY_BYTES = sys.maxsize
+    driver.RemoteProgram._build_table = lambda _, chunks: _current[0]._build_table(chunks)
+    decoder.Decoder._BY_TAG["json"] = lambda self, form: self.decode(json.loads(self._bytes(form)))
+    # Each call has another transfer.
+    _wrap(heroku_task, "_read_arguments", lambda *args: _current[0]._read_arguments(*args))  # noqa: PLW0108
+    _wrap(driver.RemoteProgram, "read", lambda *args: _current[0]._read_data(*args))  # noqa: PLW0108
+    _wrap(driver.RemoteCall, "_pickle", _pickle_items)
+    _wrap(output, "to_base64", lambda usual, data: "" if isinstance(data, _Body) else usual(data))
+    _wrap(encoder, "Encoder", lambda usual, chunks: usual(chunks, _Body()))
+    _wrap(decoder, "Decoder", lambda usual, body, *more: usual(_current[0]._content if body is None else body, *more))
+
+
+def _wrap(owner: Any, name: str, function: Callable[..., Any]) -> None:
+    """Replace a function by one that gets it as its first argument."""
+    usual = getattr(owner, name)
+    setattr(owner, name, lambda *args: function(usual, *args))
 
 
 def _alternatives(schema: Any) -> list[Any]:
