@@ -43,15 +43,17 @@ def races(*, quick: bool) -> list[Race]:
         Side("fork pool, one process per call", partial(fork_map, items=items), Aim(ratio=1.5)),
         Side("loky", partial(loky_map, items=items), missing=missing_package("loky")),
         Side("ipyparallel, balanced", partial(engine_map, items=items), Aim(1), missing_package("ipyparallel")),
-        Side("Lithops localhost", partial(lithops_map, items=items), missing=missing_package("lithops")),
     ]
+    slow = [Side("Lithops localhost", partial(lithops_map, items=items), missing=missing_package("lithops"))]
+    mapped = Side(f"{WORKERS} warm dynos", partial(map_, items=items))
     kept = Side("isolate=False", partial(cell, calls=calls, isolate=False))
     isolated = Side("isolated", partial(cell, calls=calls), Aim(alone=0.7))
     return [
         *(_cell_race(share, calls, repeats, quick=quick) for share in SHARES),
         Race("warm cell that keeps state, p50", "ms", kept, [isolated], repeats),
         *(_function_race(share, calls, repeats) for share in SHARES),
-        Race(f"map of {items:,} calls", "s", Side(f"{WORKERS} warm dynos", partial(map_, items=items)), many, repeats),
+        Race(f"map of {items:,} calls", "s", mapped, many, repeats),
+        Race(f"map of {items:,} calls, once", "s", mapped, [] if quick else slow, repeats=1, warm_ups=0),
         *(race for trip in TRIPS for race in _far_races(trip, calls // 5, items)),
     ]
 
