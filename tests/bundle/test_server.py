@@ -14,7 +14,7 @@ import pytest
 
 from heroku_magic.bundle.build import COMMAND, CellBundle, server_env, server_modules
 from heroku_magic.bundle.program import read_cell
-from heroku_magic.protocol.channel import ChannelWriter
+from heroku_magic.protocol.channel import ChannelReader, ChannelWriter
 from heroku_magic.protocol.records import RunKey
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
@@ -35,25 +35,47 @@ def wait_for(condition, seconds=20):
     assert condition()
 
 
+def start(key, folder, mark="OF_THIS_TEST=1"):
+    path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
+    env = {"PATH": path, **server_env(20), "RUN_KEY": key.env(), **dict([mark.split("=")])}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}  # as on a dyno
+    return subprocess.Popen(["/bin/sh", "-c", f"exec {COMMAND}"], env=env, cwd=folder, **pipes)
+
+
+def call_of(number, text):
+    env = {**CellBundle(read_cell(text), {}).build_env(), "RUN_KEY": RunKey.new().env()}
+    return {"call": number, "task": None, "timeout": 900, "memory": 0, "env": env}
+
+
+@pytest.mark.usefixtures("processes")
+def test_each_call_of_a_cell_shows_its_warning_and_reports_its_duration(tmp_path):
+    key, found = RunKey.new(), {"text": [], "done": []}
+    writer, reader = ChannelWriter(key), ChannelReader(key)
+    with start(key, tmp_path) as server:
+        try:
+            server.stdin.write(writer.lines("modules", server_modules()))
+            for number in (1, 2):
+                server.stdin.write(writer.lines("call", call_of(number, "import time\ntime.sleep(0.05)\n'' is 1")))
+            server.stdin.flush()
+            while len(found["done"]) < 2:
+                line = server.stdout.readline().decode().rstrip("\n")
+                if reader.is_own(line) and (record := reader.read(line)) is not None:
+                    found.setdefault(record[0], []).append(record[1])
+        finally:
+            server.kill()
+    assert "".join(one["text"] for one in found["text"]).count("SyntaxWarning") == 2
+    assert all(one["status"] == 0 and one["seconds"] >= 0.05 for one in found["done"])
+
+
 @pytest.mark.parametrize("end", ["kill", "leave", "terminate"])
 @pytest.mark.usefixtures("processes")
 def test_no_process_of_a_call_outlives_the_server(tmp_path, end):
     key, mark = RunKey.new(), f"OF_THIS_TEST={os.getpid()}-{end}"
     writer = ChannelWriter(key)
-    path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
-    env = {"PATH": path, **server_env(20), "RUN_KEY": key.env(), **dict([mark.split("=")])}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}  # as on a dyno
-    with subprocess.Popen(["/bin/sh", "-c", f"exec {COMMAND}"], env=env, cwd=tmp_path, **pipes) as server:
+    with start(key, tmp_path, mark) as server:
         try:
             server.stdin.write(writer.lines("modules", server_modules()))
-            cell = CellBundle(read_cell("import time\nprint('begun', flush=True)\ntime.sleep(600)"), {}).build_env()
-            call = {
-                "call": 1,
-                "task": None,
-                "timeout": 900,
-                "memory": 0,
-                "env": {**cell, "RUN_KEY": RunKey.new().env()},
-            }
+            call = call_of(1, "import time\nprint('begun', flush=True)\ntime.sleep(600)")
             server.stdin.write(writer.lines("call", call))
             server.stdin.flush()
             while b"begun" not in server.stdout.readline():
