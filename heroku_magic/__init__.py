@@ -107,7 +107,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for; `last` is the run or sweep that was started last, or None."""
+    """Import a public name when it is first used; `last` is the run or sweep that was started last, or None."""
     if name == "last":
         from heroku_magic.app.recorded_app import last
 

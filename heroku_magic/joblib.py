@@ -40,9 +40,9 @@ _ON_DYNOS = ("builtins", "joblib", "numpy", "sklearn")  # modules whose warnings
 def register_heroku() -> None:
     """Make `joblib.parallel_config(backend="heroku", n_jobs=8)` run on warm dynos.
 
-    Further options of the backend: `app` or `worker` (where; otherwise where the last `connect()`, `%heroku use` or
+    Further options of the backend: `app` or `worker` (by default where the last `connect()`, `%heroku use` or
     cell ran), `size`, and `max_cost` (dollars at list price from then on, above which no further work is sent).
-    `n_jobs=-1`, the default, is the number of dynos that `%heroku warm` has up.
+    `n_jobs=-1`, the default, is the number of dynos that `%heroku warm` keeps.
 
     As with joblib's other backends, `n_jobs=1` runs on this computer.
 

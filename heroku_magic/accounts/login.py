@@ -1,4 +1,4 @@
-"""Logs in and out: finds or requests a token, checks it, and creates a narrower one that is revoked at the end."""
+"""Logs in and out: finds or requests a token, checks it, and can create a more restricted one, revoked at the end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _INSTEAD = "Set HEROKU_API_KEY before the kernel starts (https://dashboard.herok
 class Login:
     """Who is logged in where, with which token; scope is empty if login did not create it.
 
-    ends_at: seconds since 1970; None if the token does not expire, or that is unknown.
+    ends_at: seconds since 1970; None if the token does not expire, or if that is unknown.
     """
 
     email: str

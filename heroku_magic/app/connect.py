@@ -1,4 +1,4 @@
-"""Connects to an app on Heroku or on the embedded Heroku, as arguments, configuration and environment say."""
+"""Connects to an app on Heroku or on the embedded Heroku, as arguments, configuration and environment specify."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def connect(
     Raises
     ------
     SettingsError
-        If the app or the token is not clear; nothing is guessed.
+        If it is not clear which app or token to use. Neither is guessed.
 
     Examples
     --------

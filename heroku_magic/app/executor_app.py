@@ -119,7 +119,7 @@ class ExecutorApp(RecordedApp):
         Parameters
         ----------
         task
-            None: the executor sends the functions that it gets. A task: its callable is `executor.task`; its arguments
+            None: the executor sends the functions passed to it. A task: its callable is `executor.task`; its arguments
             are the task's parameters, in the order of their declaration or by name; each call returns a DataFrame.
         jobs
             Most dynos at the same time.

@@ -90,7 +90,7 @@ def function_executor(
     most_at_once: Callable[[str | None], int],
     on_start: Callable[[Run], None],
 ) -> DynoExecutor:
-    """Return an executor that ships the functions that it gets. on_start: gets each run."""
+    """Return an executor that sends the functions passed to it. on_start: gets each run."""
 
     def spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
         return planner.plan(None, bound(function, args, kwargs), replace(options, code=function, rows=True))

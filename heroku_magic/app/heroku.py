@@ -150,7 +150,7 @@ class Heroku(ExecutorApp):
         rows
             False collects no rows.
         detach
-            The run goes on when this process ends; `attach` returns to it.
+            The run continues when this process ends; `attach` returns to it.
         max_cost
             Dollars at list price; limits the dyno's life.
         warm
@@ -288,7 +288,7 @@ class Heroku(ExecutorApp):
         return self._start_sweep(ResumePlan(f"hs-{token_hex(4)}", plan, sweep_options, None, (), ()))
 
     def resume(self, save: str | os.PathLike[str] | Sweep) -> Sweep:
-        """Continue a sweep that ended early: only the missing combinations are run. Its budget starts anew.
+        """Continue a sweep that ended early: only the missing combinations are run. Its budget starts again.
 
         Runs that `detach` left alive are followed again, as far as the app's last 1,500 log lines reach.
 
@@ -300,7 +300,7 @@ class Heroku(ExecutorApp):
         Raises
         ------
         InvalidOptions
-            If the sweep is not over, or the file cannot be used.
+            If the sweep has not ended, or the file cannot be used.
         """
         missing = resumption.plan_resume(save, self, self._sweep_planner)
         if budget := missing.options.max_cost:
@@ -367,7 +367,7 @@ class Heroku(ExecutorApp):
         Raises
         ------
         InvalidOptions
-            If this folder holds no such run of the app; the message lists those that it holds.
+            If this folder has no such run of the app. The message lists the ones it has.
         """
         if resumption.ID.fullmatch(run):
             return self.resume(run)

@@ -49,7 +49,7 @@ S = TypeVar("S", bound="ManagedApp")
 
 @notifies_owner
 class ManagedApp(AppConnection):
-    """What can be seen of an app and done to it, besides running tasks."""
+    """An app that can be inspected and changed, besides running tasks."""
 
     def __init__(self, client: HerokuClient, app: str, settings: Settings, on_message: MessageCallback = print) -> None:
         super().__init__(client, app, settings, on_message)
@@ -254,7 +254,7 @@ class ManagedApp(AppConnection):
         return self.client.rollback(self.app, found.id)
 
     def destroy(self, *, confirm: str) -> None:
-        """Destroy the app and everything that belongs to it, for good.
+        """Destroy the app and everything that belongs to it, permanently.
 
         Parameters
         ----------

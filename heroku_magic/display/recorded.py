@@ -38,7 +38,7 @@ def get_run(run: str | int = -1) -> Run | Sweep:
     Raises
     ------
     InvalidOptions
-        If no run has this id, or several have this beginning.
+        If no run has this id, or if several begin with it.
     """
     job = recorded_job(run)
     job.job_display = job_display

@@ -45,7 +45,7 @@ class SentRequest(NamedTuple):
 
 
 class RequestLog(Sequence[SentRequest]):
-    """The requests that clients have sent, oldest first; it is read anew whenever it is used."""
+    """The requests that clients have sent, oldest first; it is read again at each use."""
 
     def __init__(self, heroku: EmbeddedHeroku) -> None:
         self._heroku = heroku
@@ -79,7 +79,7 @@ class RequestLog(Sequence[SentRequest]):
         method, path
             Patterns as of a shell: `"/apps/*/dynos"`.
         **fields
-            What the body has to hold, among others: `command="task"`.
+            Fields that the body must contain: `command="task"`.
 
         Examples
         --------
@@ -117,7 +117,7 @@ class EmbeddedHeroku(NamedTuple):
 
     @property
     def requests(self) -> RequestLog:
-        """What clients have requested of the API."""
+        """The requests that clients have sent to the API."""
         return RequestLog(self)
 
     @contextmanager

@@ -155,7 +155,7 @@ _TABLE = (
         _CONNECTED,
         ("%heroku tasks", "%heroku tasks bootstrap"),
     ),
-    Verb("ps", "list the dynos, and which run each of ours belongs to", _CONNECTED, ("%heroku ps",)),
+    Verb("ps", "list the dynos, with the run of each one started here", _CONNECTED, ("%heroku ps",)),
     Verb(
         "warm [N]",
         "keep N dynos for calls with --warm, or list them; 0 stops them",

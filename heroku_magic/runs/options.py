@@ -8,7 +8,7 @@ Fields that `%heroku` offers carry their command-line option as metadata, with t
 - `names`: the spellings, the long one last, such as `("-s", "--size")`
 - `metavar`: what the help calls the value; empty for a flag
 - `help`: one line
-- `convert`: makes the field's value of the text, or raises ValueError with what was expected
+- `convert`: converts the text to the field's value, or raises ValueError saying what was expected
 - `many`: whether the option may be repeated; its values become a list
 - `value`: what a flag stands for, where that is not True
 - `completes`: the kind of value for completion, where `metavar` does not say it
@@ -143,8 +143,8 @@ class RunOptions:
     dollars at list price. allow_pickle: a function's value may come back as a pickle. cache: an earlier run may answer;
     False: neither that, nor may this one answer a later call; None: the notebook's setting decides. max_age: seconds
     since that run, at most. refresh: run, and replace the earlier one. history: whether the ledger keeps the run.
-    inputs: names of parameters of which it keeps only a hash. dry_run: set by `estimate()`; nothing may start, and
-    nothing asks for secrets.
+    inputs: names of parameters of which it keeps only a hash. dry_run: set by `estimate()`; nothing starts, and no
+    secret is requested.
     """
 
     command: str | None = None
@@ -220,7 +220,7 @@ class RunOptions:
 
     @property
     def wants_cache(self) -> bool:
-        """Whether the call itself says that an earlier run may answer it, or that it replaces one."""
+        """Whether the options of the call request an answer from the cache, or replace one."""
         return bool(self.cache) or self.refresh or self.max_age is not None
 
 

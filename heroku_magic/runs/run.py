@@ -256,7 +256,7 @@ class Run(TableFuture[HerokuMagicError]):
 
     @property
     def guard(self) -> DynoGuard:
-        """What may go on unseen, and is billed all the same."""
+        """Looks for dynos that may still run, and be billed, without being noticed."""
         return self._runner.guard
 
     @property
@@ -338,7 +338,7 @@ class Run(TableFuture[HerokuMagicError]):
             return self._changed.wait_for(lambda: self.dyno is not None or self.done(), timeout)
 
     def forget(self) -> None:
-        """Delete what another process would need to attach the run."""
+        """Delete the file from which another process could attach the run."""
         self._runner.forget()
 
     def leftover_message(self) -> str:

@@ -134,7 +134,7 @@ class Sweep(TableFuture[SweepFailed]):
 
     @property
     def is_detached(self) -> bool:
-        """Whether its dynos go on when this process ends."""
+        """Whether its dynos continue when this process ends."""
         return self.plan.first.is_detached
 
     def parameters(self, index: int) -> Mapping[str, Any]:
@@ -165,7 +165,7 @@ class Sweep(TableFuture[SweepFailed]):
 
     @property
     def activity(self) -> str:
-        """What its first runs wait for, such as the installation of packages; empty if for nothing."""
+        """What its first runs are waiting for, such as the installation of packages; empty if nothing."""
         return next((run.activity for run in self._scheduler.runs() if run.activity), "")
 
     def counts(self) -> dict[str, int]:
@@ -363,7 +363,7 @@ class Sweep(TableFuture[SweepFailed]):
         return True
 
     def known(self) -> list[Outcome]:
-        """Return the outcomes so far, from which another sweep can go on."""
+        """Return the outcomes so far, from which another sweep can continue."""
         with self._changed:
             return [*self._state.finished]
 

@@ -66,7 +66,7 @@ class WarmPool(Executor):
     Attributes
     ----------
     check_dyno
-        Raises an error, with which calls fail, for a dyno that must not have them.
+        Raises an error for a dyno that must not run calls; they fail with this error.
 
     Examples
     --------
@@ -134,7 +134,7 @@ class WarmPool(Executor):
         fn
             The function, which is sent as it is now.
         *iterables
-            The arguments of each call. What has no length, such as a generator, is read as the results are.
+            The arguments of each call. An iterable without a length, such as a generator, is read as results are taken.
         timeout
             Seconds from now after which waiting for a value raises TimeoutError.
         chunksize
