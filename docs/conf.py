@@ -41,7 +41,7 @@ default_role = "literal"  # docstrings write code in single backticks
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-# Each page with code is executed anew, in a folder of its own; a cell that fails stops the build.
+# Each page with code is executed again, in a folder of its own; a cell that fails stops the build.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True

@@ -146,7 +146,7 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         return future.result()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: ARG002 - joblib's signature
-        """Cancel the batches of this backend, also those that run; others may use the same dynos."""
+        """Cancel the batches of this backend, running ones too; others may use the same dynos."""
         for future in [*self._sent]:
             future.cancel()
 

@@ -1,7 +1,7 @@
 """Tags temporary apps and tokens with this machine and process, so that a later run can clean up after a crash.
 
 The tag is part of a token's description or an app's name. It identifies the machine, its boot and its container,
-each of which numbers its processes anew: whether those of another one still run is unknown, so their apps and
+each of which numbers its own processes: whether those of another container still run is unknown, so their apps and
 tokens are left alone.
 """
 

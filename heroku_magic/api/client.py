@@ -113,7 +113,7 @@ class HerokuClient:
         return len(self._transport.get_list(rest.path("apps", app, "log-drains"), list[Any]))
 
     def set_config_vars(self, app: str, values: Mapping[str, Secret | None]) -> None:
-        """Set config vars, or unset those that are None; Heroku creates a release and restarts the formation."""
+        """Set config vars, or unset them where it is None; Heroku creates a release and restarts the formation."""
         self._transport.send("PATCH", rest.path("apps", app, "config-vars"), Any, body=values)
 
     def config_vars(self, app: str) -> dict[str, str | None]:

@@ -1,6 +1,6 @@
 """The list price of each dyno size, its memory, and how many one-off dynos of that size an app may run at once.
 
-One-off dynos are billed like any dyno, per second. Prices are those that the official CLI lists. Eco draws on a
+One-off dynos are billed like any dyno, per second. The prices are from the official CLI's list. Eco draws on a
 pool of hours, and Private and enterprise prices are a contract's, so their prices are unknown.
 
 https://www.heroku.com/pricing

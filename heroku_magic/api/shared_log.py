@@ -61,7 +61,7 @@ class SharedLog:
         return self._stream.gaps
 
     def follow(self, dyno: str, sink: Sink) -> DynoLog:
-        """Pass the lines of a dyno's name to a sink, including those that arrived before, and reports of lost lines."""
+        """Pass the lines of a dyno's name to a sink, including earlier ones, and reports of lost lines."""
         follower = DynoLog(self, dyno, sink)
         with self._lock:
             self._followers.setdefault(dyno, []).append(follower)

@@ -291,7 +291,7 @@ def _shared(url: str, app: str, token: Secret, *, source: str, chosen: Settings,
 
 
 def open_apps(say: MessageCallback = show_notice) -> list[Heroku]:
-    """Return the apps on the embedded Herokus of this process, and those that its runs went to, if they answer."""
+    """Return the apps on the embedded Herokus of this process, and the apps that its runs used, if they answer."""
     servers = {server.url: server for server in running()}
     went_to = {(place.host, place.app) for place in places().values()}
     found = [

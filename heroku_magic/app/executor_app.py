@@ -40,7 +40,7 @@ class ExecutorApp(RecordedApp):
     ) -> WarmPool:
         """Return a `concurrent.futures.Executor` whose calls run on warm dynos, each in a process of its own.
 
-        It takes idle dynos of `warm()` before it boots others, and stops those that it has booted at the end of a
+        It takes idle dynos of `warm()` before it boots others, and stops the dynos that it has booted at the end of a
         `with`, in `shutdown()`, after `idle` seconds without a call, or with this process.
 
         Parameters

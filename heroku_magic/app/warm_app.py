@@ -50,7 +50,7 @@ class WarmApp(ManagedApp):
         Parameters
         ----------
         count
-            How many dynos of this size to keep; those that are missing are booted, those beyond it are stopped. 0 stops
+            How many dynos of this size to keep: missing ones are booted, surplus ones are stopped. 0 stops
             all dynos of all sizes; None changes nothing.
         size
             The dyno size; None is the connection's.
@@ -64,7 +64,7 @@ class WarmApp(ManagedApp):
         InvalidOptions
             If a number is out of range, or more dynos are wanted than may run at once.
         ApiError, AttachFailed
-            If a dyno could not be booted; none of those that failed is left.
+            If a dyno could not be booted; no failed dyno is left running.
 
         Examples
         --------
@@ -145,6 +145,6 @@ class WarmApp(ManagedApp):
     def _release_number(self) -> int | None:
         try:
             release = self._catalog.release()
-        except ApiError:  # a dyno that is there can go on without the API
+        except ApiError:  # an existing dyno can continue without the API
             return None
         return release.version if release else None

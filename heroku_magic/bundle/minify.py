@@ -46,7 +46,7 @@ def parse(source: str, feature_version: tuple[int, int] | None = None) -> ast.Mo
 
 
 def _select(body: list[ast.stmt], names: set[str]) -> list[ast.stmt]:
-    """Return the statements that define the names and their dependencies, and those that define nothing."""
+    """Return the statements that define the names and their dependencies, and the statements that define nothing."""
     kept: set[int] = set()
     while True:
         found = [index for index, one in enumerate(body) if index not in kept and _is_needed(one, names)]

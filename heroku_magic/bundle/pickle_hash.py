@@ -91,7 +91,7 @@ def _take(code: pickletools.OpcodeInfo, stack: list[_Node], marks: list[int]) ->
 
 
 def _digest(node: _Node, seen: dict[_Node, int]) -> bytes:
-    """Return the hash of an object. seen: the numbers of those that have one, as objects may refer to each other."""
+    """Return the hash of an object. seen: the numbers of hashed objects, as objects may refer to each other."""
     if node in seen:
         return b"object %d" % seen[node]
     if node.parts or node.name.startswith("EMPTY_"):

@@ -109,7 +109,7 @@ def _split(root: Path, prefix: str) -> str:
     finally:
         for folder in set(cache.glob("*")) - others:
             shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):  # there is none, or it holds others
+        with suppress(OSError):  # it does not exist, or holds other files
             cache.rmdir()
 
 

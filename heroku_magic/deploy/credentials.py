@@ -1,6 +1,6 @@
 """Recognizes files that hold secrets, by their usual names and by the shapes of tokens.
 
-The shapes that detect-secrets knows are its own; those that it lacks are here.
+detect-secrets finds most shapes; the shapes that it lacks are here.
 https://github.com/Yelp/detect-secrets
 """
 
@@ -89,7 +89,7 @@ _PREFIXED = {
         pscale_pw_:32 xapp-:40 sl.:100""",
 }
 
-# Detectors of detect-secrets whose shapes belong to one issuer, and those that also match other texts.
+# Detectors of detect-secrets whose shapes belong to one issuer, and detectors that also match other texts.
 _CERTAIN = (
     ("aws", "AWSKeyDetector"),
     ("azure_storage_key", "AzureStorageKeyDetector"),

@@ -16,7 +16,7 @@ class Finding(NamedTuple):
 
 
 class AppFiles(NamedTuple):
-    """An app's files. names: all paths; texts: the content of those that the checks read."""
+    """An app's files. names: all paths; texts: the content of the files that the checks read."""
 
     names: frozenset[str]
     texts: Mapping[str, str]

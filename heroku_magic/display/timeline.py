@@ -196,7 +196,7 @@ def _load(bars: Sequence[_Bar]) -> list[tuple[float, int]]:
 
 
 def _thinned(load: Sequence[tuple[float, int]], seconds: float) -> list[tuple[float, int]]:
-    """The curve in a bounded number of steps, each the highest of those that it replaces."""
+    """The curve in a bounded number of steps, each the highest of the steps that it replaces."""
     if len(load) <= _MAX_STEPS:
         return [*load]
     steps, level, index = [], 0, 0

@@ -58,7 +58,7 @@ class ValueScale:
 
 
 def sparkline(values: Iterable[float]) -> str:
-    """Return numbers as a line of bars; those that are not finite are blanks.
+    """Return numbers as a line of bars; numbers that are not finite are blanks.
 
     >>> sparkline([1, 2, 4, 8])
     '▁▂▄█'

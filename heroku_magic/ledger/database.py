@@ -41,7 +41,7 @@ CREATE TABLE payloads (
 );
 CREATE INDEX by_age ON payloads (at, size);
 """
-# Each script leads from one version of the schema to the next; `PRAGMA user_version` counts those that ran.
+# Each script leads from one version of the schema to the next; `PRAGMA user_version` counts the scripts that have run.
 MIGRATIONS = (_CREATE,)
 
 
@@ -54,7 +54,7 @@ class NewerLedger(UnreadableLedger):
 
 
 class Database:
-    """The file. Every method opens it anew, so that no other process and no fork is in the way."""
+    """The file. Every method opens it again, so that other processes and forks cause no trouble."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

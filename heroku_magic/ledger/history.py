@@ -121,7 +121,7 @@ def find(run: str | int) -> Entry:
     names = [*dict.fromkeys(entry.run for entry in found)]
     shown = clean_line(text[:40])
     if not names:
-        raise InvalidOptions(f'There is no run "{shown}" in {ledger.path}. %heroku history lists those that it has.')
+        raise InvalidOptions(f'There is no run "{shown}" in {ledger.path}. %heroku history lists the runs.')
     if len(names) > 1:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         raise InvalidOptions(f'"{shown}" matches {len(names)} runs: {", ".join(names[:5])}{more}.')

@@ -213,7 +213,7 @@ class Recorder:
             ours = [item for item in items if item.followed.path == path]
             try:
                 self._write_to(path, ours)
-            except Exception as error:  # noqa: BLE001 - whatever prevents it, the runs go on
+            except Exception as error:  # noqa: BLE001 - whatever prevents it, the runs continue
                 self._report_failure(ours[0].followed, error)
         with self._changed:
             for item in items:

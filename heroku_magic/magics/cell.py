@@ -1,4 +1,4 @@
-"""Read the parameters that a cell's body assigns, and those that the line sets with `--arg NAME=VALUE`.
+"""Read the parameters that a cell's body assigns, and the parameters that the line sets with `--arg NAME=VALUE`.
 
 A body holds only assignments. All of them are compiled before the first one is evaluated, in a copy of
 the notebook's variables.

@@ -103,7 +103,7 @@ class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
             except KeyboardInterrupt:  # its traceback would show frames that may hold a token
                 starts_dyno = cell is not None or parsed is None or parsed.verb.name == "run"
                 raise _interrupted(jobs, starts_dyno=starts_dyno) from None
-            except Exception:  # of the display, for example: what nobody sees must not go on
+            except Exception:  # of the display, for example: a run that nobody sees must not continue
                 stop_all(jobs)
                 raise
 

@@ -322,7 +322,7 @@ class RunVerbs(VerbGroup):
     def _watch(self, job: Run | Sweep, line: ParsedLine) -> None:
         """Show a run or a sweep until it ends. One interrupt stops its dynos and waits for them; a second one lets go.
 
-        A detached run is meant to go on, so the first interrupt lets go of it.
+        A detached run is meant to continue, so the first interrupt only stops following it.
         """
         output = None
         try:

@@ -38,7 +38,7 @@ def kind_of(schema: Any, value: Any) -> str:
 
 
 def split(task: Task, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters that are environment variables, and those that travel beside them."""
+    """Return the parameters that are environment variables, and the parameters that travel beside them."""
     schemas = _schemas(task, parameters) if helper_task(task.command) else {}
     beside = {name: value for name, value in parameters.items() if kind_of(schemas.get(name), value)}
     return {name: value for name, value in parameters.items() if name not in beside}, beside

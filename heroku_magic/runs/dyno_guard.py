@@ -1,4 +1,4 @@
-"""Finds and stops dynos that a run leaves running: those of lost create requests, and those that could not be stopped.
+"""Finds and stops dynos that a run leaves running: dynos of lost create requests, and dynos that could not be stopped.
 
 A create request whose response was lost may take effect at any later time, even when the run has its dyno or has
 ended. A dyno counts as stopped only when it is no longer listed.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WATCH = 180.0  # seconds during which a lost create request may still start a dyno
 STOP_AGAIN = 45.0  # seconds after which a dyno that is still listed is stopped again: Heroku grants it 30
 STOP_RETRY = 1.0  # seconds after which a stop that failed is tried again
-STOP_PATIENCE = 15.0  # seconds for which the run waits for a stop to succeed; afterwards the guard goes on alone
+STOP_PATIENCE = 15.0  # seconds for which the run waits for a stop to succeed; afterwards the guard continues alone
 NOT_FOUND = 3  # 404 responses before a dyno counts as gone: a new one may not be visible yet
 WATCH_INTERVAL = 2.0  # seconds between two checks after the end of the run
 MISSES = 2  # lists of dynos, some seconds apart, that must lack a dyno that was never listed
@@ -194,7 +194,7 @@ class DynoGuard:
                     self._stop_again(guarded, now)
 
     def check_for_extras(self, dynos: Iterable[Dyno] | None = None) -> None:
-        """Stop dynos of lost create requests; if they cannot be listed, report it and let the run go on."""
+        """Stop dynos of lost create requests; if they cannot be listed, report it and let the run continue."""
         if self.had_lost_response:
             try:
                 self.check(dynos)
@@ -211,7 +211,7 @@ class DynoGuard:
                 self.check_for_extras(dynos)
 
     def check_at_end(self, backlog: Callable[[], list[LogLine]]) -> None:
-        """Check for dynos of lost create requests, including those that have ended. backlog: returns the app's log."""
+        """Check for dynos of lost create requests, including ended ones. backlog: returns the app's log."""
         if not self.had_lost_response:
             return
         self.check_for_extras()

@@ -19,7 +19,7 @@ class StartedJob(Protocol):
 
     @property
     def is_detached(self) -> bool:
-        """Whether it goes on when this process ends."""
+        """Whether it continues when this process ends."""
 
     def done(self) -> bool:
         """Return whether it has ended."""

@@ -25,7 +25,7 @@ class Lifecycle:
     """What is known about the end of a dyno. All times are seconds of one monotonic clock.
 
     exit_status: from the exit line, None until it arrives.
-    is_compound: the command line may go on after the task's end mark, so only silence shows that nothing follows.
+    is_compound: the command line may continue after the task's end mark, so only silence shows that nothing follows.
     """
 
     def __init__(self, *, is_compound: bool = False) -> None:

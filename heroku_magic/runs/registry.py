@@ -57,16 +57,16 @@ class RegisteredRun(Protocol):
 
 
 class WatchedDynos(Protocol):
-    """The dynos of a run that may go on after it."""
+    """The dynos of a run that may outlive it."""
 
     def is_settled(self) -> bool:
         """Return whether there are none."""
 
     def check(self) -> None:
-        """Stop those that are listed. Raises ApiError."""
+        """Stop the listed dynos. Raises ApiError."""
 
     def leftover_message(self) -> str:
-        """Return a sentence about those that may still run; empty if none is known."""
+        """Return a sentence about the dynos that may still run; empty if none is known."""
 
 
 class _Listing(NamedTuple):
@@ -92,7 +92,7 @@ class _Measured(NamedTuple):
 
 
 _runs: dict[str, RegisteredRun] = {}
-_places: dict[str, Place] = {}  # by run, also of those that have ended
+_places: dict[str, Place] = {}  # by run, ended runs included
 _watched: dict[str, WatchedDynos] = {}
 _is_ending = threading.Event()
 _durations: dict[_Measured, deque[float]] = {}

@@ -317,7 +317,7 @@ class Run(TableFuture[HerokuMagicError]):
         return True
 
     def stop_warm_dyno(self) -> bool:
-        """Stop the warm dyno of a call that does not end. Return False if there is none that runs."""
+        """Stop the warm dyno of a call that does not end. Return False if none is running."""
         stop = getattr(self._runner, "stop_warm_dyno", None)
         return bool(stop and stop())
 

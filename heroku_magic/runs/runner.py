@@ -153,7 +153,7 @@ class Runner:
         return LogStream(self.client, self.spec.app, dyno.name, self._inbox.put).start()
 
     def _fail(self, error: HerokuMagicError) -> None:
-        """End the run with an error. A dyno that would go on unseen is stopped; one that can be attached is left."""
+        """End the run with an error. A dyno that would continue unseen is stopped; one that can be attached is left."""
         is_left = isinstance(error, LogStreamError | EmulatorError | NotFound | RunCancelled)
         try:
             if self._dyno_id and not (is_left or self._file) and not self.log.life.is_over(time.monotonic()):

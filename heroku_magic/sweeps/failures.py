@@ -34,7 +34,7 @@ class Failures(list[Outcome]):
 def describe_failures(
     failed: Sequence[Outcome], named: Callable[[Outcome], str], total: int, done: int, *, reason: str, left: str
 ) -> str:
-    """Return the text of a sweep's error: what failed and why, what is left, and how to go on.
+    """Return the text of a sweep's error: what failed and why, what is left, and how to continue.
 
     named: returns the parameters of a run. reason: why the sweep stopped. left: which dynos are left.
     """

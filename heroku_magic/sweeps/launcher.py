@@ -132,7 +132,7 @@ class Launcher:
                 with suppress(queue.Empty):
                     self._settle(self._inbox.get(timeout=TICK))
                 self._jobs.poll()
-        except Exception as error:  # noqa: BLE001 - after any error no dyno may go on, and no caller may wait forever
+        except Exception as error:  # noqa: BLE001 - after any error no dyno may continue, and no caller may wait forever
             self._give_up(error)
         finally:
             if self._log is not None:

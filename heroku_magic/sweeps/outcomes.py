@@ -1,4 +1,4 @@
-"""The state of each combination of a sweep, and the outcome of those that ended."""
+"""The state of each combination of a sweep, and the outcomes so far."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ class SweepState:
     @property
     def retried(self) -> int:
         """Number of combinations that were tried more than once."""
-        # A copy is made in one step, so that the writer may go on meanwhile.
+        # A copy is made in one step, so that the writer can continue meanwhile.
         return sum(count > 1 for count in [*self._attempts.values()])
 
 

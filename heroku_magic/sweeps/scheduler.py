@@ -179,7 +179,7 @@ class Scheduler(JobSource):
     # -- which combinations are next ----------------------------------------------------------------
 
     def _can_pay(self) -> bool:
-        """Return whether the budget allows one more dyno of average cost beside those that run."""
+        """Return whether the budget allows one more dyno of average cost beside the running ones."""
         limit, dynos = self.options.max_cost, len(self.cost.spans)
         if limit is None or not dynos or self.cost.dollars is None:
             return True
@@ -270,7 +270,7 @@ class Scheduler(JobSource):
             self.stop("It stopped because Heroku does not answer")
 
     def _write(self, write: Callable[[Journal], object]) -> None:
-        """Write to the journal; if that fails, the sweep goes on without it."""
+        """Write to the journal; if that fails, the sweep continues without it."""
         if self._journal is None:
             return
         try:

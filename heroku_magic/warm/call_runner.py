@@ -109,7 +109,7 @@ class CallRunner(Runner):
         self._inbox.add(item)
 
     def _sent(self, sent: int, size: int) -> bool:
-        """Show how much of the values was sent; return whether to go on."""
+        """Show how much of the values was sent; return whether to continue."""
         if sent == size or time.monotonic() - self._shown_at > SHOWN_EVERY:
             self._shown_at = time.monotonic()
             self.events.add(Progress(sent, size, "bytes sent"))

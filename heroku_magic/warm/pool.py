@@ -183,7 +183,7 @@ class WarmPool(Executor):
             self._close()
 
     def cancel(self) -> None:
-        """Cancel all calls, also those that run."""
+        """Cancel all calls, running ones too."""
         with self._changed:
             futures = [future for future, _ in self._waiting] + [one for lane in self._lanes for one in [*lane.calls]]
         for future in futures:

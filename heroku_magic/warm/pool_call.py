@@ -142,7 +142,7 @@ class PoolRunner(Runner):
             self._call.stop(if_waiting=True)
 
     def cancel(self) -> None:
-        """Stop the call; its dyno goes on."""
+        """Stop the call; its dyno continues."""
         self.cancel_requested.set()
         if self._call is not None:
             self._call.stop()

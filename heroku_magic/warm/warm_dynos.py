@@ -49,7 +49,7 @@ class WarmDynos:
         self._flow = FlowControl()
 
     def running(self) -> list[WarmDyno]:
-        """Return those that run."""
+        """Return the running dynos."""
         with self._changed:
             self._dynos = [one for one in self._dynos if one.running()]
             return [*self._dynos]

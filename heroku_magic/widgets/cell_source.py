@@ -48,7 +48,7 @@ def _each(each: Mapping[str, Any], inline: Mapping[str, Any]) -> list[str]:
 
 
 def _split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Separate the values that a body can assign from those that only the line can pass."""
+    """Separate the values that a body can assign from the values that only the line can pass."""
     assigned = {name: value for name, value in values.items() if _is_assignable(name)}
     return assigned, {name: value for name, value in values.items() if name not in assigned}
 

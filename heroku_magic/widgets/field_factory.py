@@ -119,7 +119,7 @@ def _read(parameter: Parameter, text: RawText) -> Any:
 def _parameters(
     task: Task, values: Mapping[str, Any], hidden: list[str], swept: Mapping[str, Sequence[Any]]
 ) -> list[Parameter]:
-    """The declared parameters; of an undeclared task, those that were given."""
+    """The declared parameters; of an undeclared task, the given ones."""
     if task.schema is None:
         types = {**{name: _inferred(value) for name, value in values.items()}, **_common(swept)}
         secret = [Parameter(name, {"writeOnly": True}, is_required=True) for name in hidden]

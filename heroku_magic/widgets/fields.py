@@ -195,7 +195,7 @@ class NumberField(Field):
 
 
 class SliderField(NumberField):
-    """A number between two limits, which may be narrower than those that the task declares."""
+    """A number between two limits, which may be narrower than the task's own."""
 
     @property
     def slider_step(self) -> float:

@@ -140,7 +140,7 @@ class Form:
     def value(self) -> dict[str, Any]:
         """The current values by name, without secrets and without what is swept.
 
-        Setting some values keeps the others; those that are set are no longer swept.
+        Setting some values keeps the others. Fields that are set are no longer swept.
 
         Raises
         ------

@@ -80,7 +80,7 @@ def text(form: Form) -> str:
 
 
 def _ended(form: Form) -> str:
-    """How the last run ended; the record may outlive the kernel, so it cannot say that a run goes on."""
+    """How the last run ended; the record may outlive the kernel, so it cannot say that a run continues."""
     return "had not ended when this was written" if form.is_busy else form.ended
 
 

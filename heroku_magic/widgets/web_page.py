@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 API = "https://api.heroku.com"
 TIME_LIMIT = 600  # seconds of a run, unless the page's author chooses others
-# In this order each module follows those that it imports.
+# In this order each module follows the modules that it imports.
 MODULES = ("exact_json", "times", "tables", "records", "platform", "run", "fields", "results", "page")
 _LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost):([1-9][0-9]{0,4})/?")
 # A module's imports, comments and indentation, and the word that makes a definition available to other modules.

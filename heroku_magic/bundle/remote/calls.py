@@ -173,7 +173,7 @@ class Parent:
 
         What the parent's objects do at the end, such as deleting a temporary folder, is left to the parent.
         """
-        if self._random_state is not None:  # Python itself seeds anew in a child
+        if self._random_state is not None:  # Python seeds its own generator again in a child
             sys.modules["random"].setstate(self._random_state)
         mtrand = sys.modules.get("numpy.random.mtrand")
         if mtrand is not None and getattr(mtrand._rand._bit_generator, "_seed_seq", None) is not None:
@@ -287,7 +287,7 @@ class Parent:
                 _end_process_pools()
                 atexit._run_exitfuncs()
             new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
-            with contextlib.suppress(RuntimeError):  # a thread that goes on is importing
+            with contextlib.suppress(RuntimeError):  # a thread that continues is importing
                 names = {name.partition(".")[0] for name in new}
         finally:
             heroku_task._flush_streams()
@@ -340,7 +340,7 @@ def _compile(text: str, driver: Any) -> None:
 def _handle_signals() -> None:
     """Let signals interrupt the call, without a thread that watches whether they do, which the helper starts.
 
-    Linux wakes up the main thread first, and the front kills a call that goes on.
+    Linux wakes up the main thread first, and the front kills a call that continues.
     """
     signal.signal(signal.SIGTERM, heroku_task._on_signal)
     signal.signal(signal.SIGINT, heroku_task._on_signal)
