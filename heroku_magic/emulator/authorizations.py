@@ -72,7 +72,7 @@ class Authorizations:
         self._all.append(grant)
 
     def valid(self) -> list[Grant]:
-        """Return those that have not expired."""
+        """Return the authorizations that have not expired."""
         return [each for each in self._all if not each.is_expired]
 
     def for_token(self, token: bytes) -> Grant | None:

@@ -110,7 +110,7 @@ class Builds:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, build: EmulatedBuild, source: BuildSource) -> BuildOutput:
-        """Begin a build, which goes on after the response; return its output."""
+        """Begin a build, which continues after the response; return its output."""
         output = self._context.new_output()
         build.output, build.stack = output.token, self._app.stack
         self._app.builds.append(build)

@@ -31,7 +31,7 @@ def api_exports(url: str, token: str) -> dict[str, str]:
 def tls_exports(git_url: str, authority: Path) -> dict[str, str]:
     """Return the variables of what connects by TLS: attached dynos of the official CLI, and git.
 
-    Git's settings are for this URL only and are added to those that the environment has already.
+    Git's settings are for this URL only and are added to the settings in the environment.
     https://git-scm.com/docs/git-config#ENVIRONMENT
     """
     url = f"{git_url}/"

@@ -47,7 +47,7 @@ FAULTS = {
     "cut-upload": (COUNT, "the upload of an archive breaks off this many times"),
     "cut-output": (COUNT, "the output of a build breaks off in the middle of a line this many times"),
     "conflict-after-release": (COUNT, "this many dyno creates after a release get a 409"),
-    "dyno-not-visible": (COUNT, "the first requests for a new dyno, this many, get a 404"),
+    "dyno-not-visible": (COUNT, "this many of the first requests for a new dyno get a 404"),
     "rate-limit": (PROBABILITY, "a request gets a 429"),
     "html-503": (PROBABILITY, "a request gets a 503 with an HTML page"),
     "json-500": (PROBABILITY, "a request gets a 500 with Heroku's own JSON"),
@@ -63,13 +63,16 @@ FAULTS = {
     "attach-silent": (PROBABILITY, "an attached connection is half-open within two seconds: nothing more arrives"),
     "attach-tail": (COUNT, "this many bytes of an attached dyno's output are lost if it ends within 0.1 s of them"),
     "attach-empty": (PROBABILITY, "the output of an attached dyno is lost"),
-    "attach-stall": (PROBABILITY, "an attached dyno reads no more after 30 kB of input without output in between"),
+    "attach-stall": (PROBABILITY, "an attached dyno stops reading after 30 kB of input without output in between"),
     "attach-chop": (PROBABILITY, "the bytes of an attached connection arrive one by one"),
     "attach-7bit": (PROBABILITY, "the highest bit of each byte of an attached connection is lost"),
     "run-twice": (PROBABILITY, "the platform runs a one-off's command a second time"),
-    "clock-skew": (OFFSET, "the platform's clock, in responses and log lines, is this much ahead"),
+    "clock-skew": (OFFSET, "the platform's clock is this much ahead, in responses and log lines"),
     "log-skew": (OFFSET, "the clock of log lines is this much ahead of the API's"),
-    "reuse-names": (COUNT, "one-offs have so many names, as long as one is free; the log still has the older dynos"),
+    "reuse-names": (
+        COUNT,
+        "one-offs share this many names while one is free; the log keeps the lines of earlier dynos",
+    ),
 }
 
 

@@ -122,7 +122,7 @@ class EmbeddedHeroku(NamedTuple):
 
     @contextmanager
     def faults(self, *, seed: int = 0, **values: float) -> Iterator[None]:
-        """Turn faults on for the duration of a `with` block, instead of those that were on.
+        """Turn faults on for the duration of a `with` block, in place of all others.
 
         Parameters
         ----------

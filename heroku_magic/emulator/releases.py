@@ -82,7 +82,7 @@ class Releases:
 
     @property
     def config(self) -> dict[str, str]:
-        """The config vars: those of a live folder's .env, overridden by those that were set."""
+        """The config vars: a live folder's .env, overridden by the config vars that were set."""
         code = self._live_code if self._app.slug is not None and self._app.slug.is_live else None
         return {**(code.dotenv if code else {}), **self._app.config}
 
@@ -208,7 +208,7 @@ class Releases:
         if self._live_code is None:
             raise invalid_params("This app's folder is no longer served. Start the embedded Heroku with --app.")
         if not self._live_code.folder.is_dir():
-            raise invalid_params(f"This app's folder does not exist any more: {self._live_code.folder}")
+            raise invalid_params(f"This app's folder no longer exists: {self._live_code.folder}")
         return self._live_code
 
     def _log(self, line: bytes) -> None:

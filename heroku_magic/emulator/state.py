@@ -224,7 +224,7 @@ class EmulatedApp:
         return fixed_id(f"{kind}.{self.id}")
 
     def set_config(self, changes: dict[str, str | None]) -> bool:
-        """Set config vars, remove those that are None, and return whether anything changed."""
+        """Set config vars, remove them where the value is None, and return whether anything changed."""
         before = dict(self.config)
         self.config.update({name: value for name, value in changes.items() if value is not None})
         for name in [name for name, value in changes.items() if value is None]:

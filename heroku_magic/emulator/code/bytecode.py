@@ -1,4 +1,4 @@
-"""The compiled modules of a served folder: its own, and those that its dynos compiled, compiled again here.
+"""The compiled modules of a served folder: its own, and modules that its dynos compiled, compiled again here.
 
 Nothing that a dyno wrote is used but the names of the modules that it imported.
 """

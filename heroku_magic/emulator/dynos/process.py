@@ -195,7 +195,7 @@ class DynoProcess:
             self._later(moment + 0.2, self._apply_quota, 2 * self._size.quota)
 
     def _hang_up(self, times: int = 0) -> None:
-        """The client has left: send SIGHUP a few times; a process that ignores it goes on."""
+        """The client has left: send SIGHUP a few times; a process that ignores it continues."""
         if self._is_over or self._process is None:
             return
         if times == HANGUPS:

@@ -118,7 +118,7 @@ class Logplex:
         self.publish(source, dyno, cut(text.encode("utf-8", "replace")))
 
     def open_session(self, session: LogplexSession) -> None:
-        """Add a session, and forget those that have expired."""
+        """Add a session, and forget expired ones."""
         session.used_at = clock = asyncio.get_running_loop().time()
         self._sessions = {old.token: old for old in self._sessions.values() if not self._is_expired(old, clock)}
         self._sessions[session.token] = session

@@ -71,7 +71,9 @@ class GitHandler(LocalHandler):
             raise errors.unauthorized()
         self.trust()
         if not _SCOPES[service].intersection(grant.scope):
-            raise errors.forbidden(f"This token has the scope {', '.join(grant.scope)}, which does not allow it.")
+            raise errors.forbidden(
+                f"This token has the scope {', '.join(grant.scope)}, which does not allow this request."
+            )
 
     def find_app(self, name: str) -> AppRuntime:
         """Return an app by name, in the words of Heroku's git if there is none."""
@@ -153,7 +155,7 @@ class ServiceHandler(GitHandler):
         self.set_header("Content-Type", f"application/x-git-{service}-result")
         process.stdin.close()
         while chunk := await process.stdout.read(CHUNK):
-            with suppress(StreamClosedError):  # the push goes on without its client, as at Heroku
+            with suppress(StreamClosedError):  # the push continues without its client, as at Heroku
                 self.write(chunk)
                 await self.flush()
         await self._repository.end(process)
