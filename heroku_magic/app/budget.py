@@ -35,7 +35,9 @@ def within_budget(spec: RunSpec, dollars: float, warm_idle: float) -> RunSpec:
         raise InvalidOptions(
             f"--max-cost {dollars:g} is less than one second on {spec.size} costs ({money(price)}). Raise the limit."
         )
-    return replace(spec, timeout=min(spec.timeout, int(dollars / price - idle))) if price else spec
+    if not price:
+        return spec
+    return replace(spec, timeout=min(spec.timeout, int(dollars / price - idle)), counts_boot=True)
 
 
 def warm_refusal(dollars: float, price: float, idle: float) -> str:

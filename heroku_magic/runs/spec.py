@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH, dollars
@@ -29,14 +29,15 @@ class RunSpec:
 
     app_name and task are the names to show, such as "embedded". command: a process type or a command line, without the
     run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the time limit in
-    seconds, boot included. is_detached: the run continues when this process ends. is_local: it runs on the embedded
-    Heroku. is_compound: the command line may do more than run the helper once. allow_pickle: a function's value may be
-    unpickled. is_warm: it is a call on a warm dyno, which imports the task's module. falls_back: that is only a
-    default, so a dyno of its own will do. keeps_state: the call runs in the process of the calls before. packages:
-    exact versions that the dyno installs first. accepts_packages: whether there can be any, which a command does not
-    allow. python: the minor version that they are for. requirements: the file of a served folder that lists the app's
-    packages. request: what the ledger keeps of it. values: what travels over the connection to a warm dyno beside the
-    environment. is_once: the dyno is attached for this call alone. prices: dollars per month by dyno size.
+    seconds, boot included. counts_boot: so it is for a call on a warm dyno, too, as a budget pays for the boot.
+    is_detached: the run continues when this process ends. is_local: it runs on the embedded Heroku. is_compound: the
+    command line may do more than run the helper once. allow_pickle: a function's value may be unpickled. is_warm: it is
+    a call on a warm dyno, which imports the task's module. falls_back: that is only a default, so a dyno of its own
+    will do. keeps_state: the call runs in the process of the calls before. packages: exact versions that the dyno
+    installs first. accepts_packages: whether there can be any, which a command does not allow. python: the minor
+    version that they are for. requirements: the file of a served folder that lists the app's packages. request: what
+    the ledger keeps of it. values: what travels over the connection to a warm dyno beside the environment. is_once: the
+    dyno is attached for this call alone. prices: dollars per month by dyno size.
     """
 
     app: str
@@ -46,6 +47,7 @@ class RunSpec:
     env: Mapping[str, str | Secret] = field(repr=False)
     size: str | None = None
     timeout: int = DEFAULT_TIMEOUT
+    counts_boot: bool = False
     takes_rows: bool = True
     is_detached: bool = False
     is_local: bool = False
@@ -63,6 +65,10 @@ class RunSpec:
     values: Spool | None = field(default=None, repr=False)
     is_once: bool = False
     prices: Mapping[str, float] = field(default_factory=lambda: DOLLARS_PER_MONTH, repr=False)
+
+    def after_boot(self, seconds: float) -> RunSpec:
+        """Return the spec of a call that has waited for its dyno, with what is left of a limit that counts this."""
+        return replace(self, timeout=max(1, int(self.timeout - seconds))) if self.counts_boot else self
 
     def price(self, size: str | None, seconds: float | None) -> float | None:
         """Return the list price of a dyno's seconds in dollars; None if unknown, 0 on the embedded Heroku."""

@@ -59,7 +59,7 @@ class CallRunner(Runner):
         return super()._create()
 
     def _acquire(self) -> Dyno:
-        self._run.started_at = time.time()
+        self._run.started_at, began = time.time(), time.monotonic()
         self._clock.start()
         try:
             self._dyno = dyno = self._dynos.acquire(self.spec, self._must_not_start)
@@ -69,6 +69,7 @@ class CallRunner(Runner):
         except Stopped as stopped:
             raise RunCancelled(f"{self.spec.task} was stopped {stopped}", self._run) from None
         self._clock.start()  # the time limit is the call's, without the boot
+        self.spec = self.spec.after_boot(min(time.monotonic() - began, dyno.seconds))
         self._use(dyno.info, time.time())
         self.log.life.skip_late_lines()  # nothing arrives after the end
         self._dyno_id = ""  # the dyno is not this run's to stop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from workers import make_worker
@@ -10,6 +11,7 @@ from workers import make_worker
 from heroku_magic import InvalidOptions, RunCancelled, connect
 from heroku_magic.errors import AttachFailed
 from heroku_magic.runs.events import StateChange
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.warm import rendezvous
 from heroku_magic.warm.warm_dyno import WarmDyno
 
@@ -97,18 +99,24 @@ def test_an_eco_dyno_is_said_to_be_the_only_one(start):
         heroku.warm(2)
 
 
-def test_idle_seconds_count_toward_the_budget(start):
+def test_idle_seconds_and_the_boot_count_toward_the_budget(start, monkeypatch):
     heroku, _ = start(size="standard-1x")
     with pytest.raises(InvalidOptions, match=r"a warm dyno costs in the 300 s that it waits.*\(\$0.0029\)"):
         heroku.submit("count", warm=True, max_cost=0.002)
     with pytest.raises(InvalidOptions, match="300 s that it waits"):
         heroku.sweep("count", {"n": [1, 2]}, warm=True, max_cost=0.0028)
     assert heroku.dynos() == []
-    # 400 s of Standard-1X cost $0.00386. The call's limit begins when the dyno begins with the call.
-    assert heroku.estimate("count", warm=True, max_cost=0.00386).order.timeout == 100
+    # 400 s of Standard-1X cost $0.00386, which also pays for the boot, and so for an installation of packages.
+    spec = heroku.estimate("count", warm=True, max_cost=0.00386).order
+    assert (spec.timeout, spec.after_boot(60.5).timeout, spec.after_boot(200).timeout) == (100, 39, 1)
+    assert heroku.estimate("count", warm=True).order.after_boot(60).timeout == 3600
     run = heroku.submit("count", warm=True, max_cost=0.00386)
     assert len(run.result(60)) == 3
     assert run.ends_at - run.started_at >= 98
+    monkeypatch.setattr(RunSpec, "after_boot", lambda spec, _: replace(spec, timeout=50))
+    run = heroku.submit("count", warm=True, max_cost=0.00386)
+    assert len(run.result(60)) == 3
+    assert run.ends_at - run.started_at < 98
 
 
 def test_dynos_boot_at_the_same_time_and_a_call_that_waits_for_one_can_be_cancelled(start, monkeypatch):
