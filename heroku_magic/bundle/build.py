@@ -221,11 +221,15 @@ class CallBundle(Bundle):
         from heroku_magic.bundle.pickler import pickle_function
 
         own = [*hidden, *(one.reveal() for one in secrets.values())]
-        self._call = pickle_function(function, own)
+        # Both do not fit into the environment.
+        self._keeps_classes = has_cloudpickle or not allow_pickle
+        self._call = pickle_function(function, own, keeps_classes=self._keeps_classes)
         self._cloudpickle = "" if has_cloudpickle else _cloudpickle(can_pickle=allow_pickle)
         name, python, modules = self._call.name, list(sys.version_info[:2]), sources("RemoteCall")
         if not has_cloudpickle:
             modules = {**modules, "cloudpickle.cloudpickle": self._cloudpickle}
+        if not self._keeps_classes:
+            modules = {key: text for key, text in modules.items() if key != "heroku_classes"}
         code = {"name": name, "python": python, "sources": self._call.sources, "allow_pickle": allow_pickle}
         env = {
             "RUN_CODE": _run_code("RemoteCall", code, self._call.data, modules),
@@ -237,14 +241,14 @@ class CallBundle(Bundle):
     def _spooled(self, values: Mapping[str, Any], spool: Spool) -> tuple[str, bytes]:
         from heroku_magic.bundle.pickler import pickle_arguments
 
-        return "pickle", pickle_arguments(values, self._hidden, spool)
+        return "pickle", pickle_arguments(values, self._hidden, spool, keeps_classes=self._keeps_classes)
 
     def _encode(self, values: Mapping[str, Any]) -> str:
         from heroku_magic.bundle.pickler import pickle_arguments
 
         if (size := sum(map(size_of, values.values()))) > MAX_BYTES:
             raise InputTooLarge([f'The arguments of "{self.name}" take {size:,} bytes. {LARGE_DATA_HINT}'])
-        data = pickle_arguments(values, self._hidden)
+        data = pickle_arguments(values, self._hidden, keeps_classes=self._keeps_classes)
         _refuse_excess(data)
         return _compress(b"pickle\n" + data)
 
@@ -287,25 +291,16 @@ def sources(kind: str) -> dict[str, str]:
     kind: "RemoteCell", "RemoteCall" or "RemoteServer", which runs both of them and tasks.
     """
     folder = Path(__file__).parents[1]
+    remote = folder / "bundle" / "remote"
+    of_calls = {"heroku_typed_json": folder / "protocol" / "typed_json.py", "heroku_classes": remote / "classes.py"}
     paths = {
         "heroku_task": shipped_worker() / "heroku_task.py",  # the longest first: then they compress best
         "heroku_columns": folder / "protocol" / "columns.py",
-        "heroku_driver": folder / "bundle" / "remote" / "driver.py",
-        "heroku_output": folder / "bundle" / "remote" / "output.py",
+        "heroku_driver": remote / "driver.py",
+        "heroku_output": remote / "output.py",
         "heroku_typed_decoder": folder / "protocol" / "typed_decoder.py",
-        **(
-            {
-                "heroku_typed_json": folder / "protocol" / "typed_json.py",
-                "heroku_classes": folder / "bundle" / "remote" / "classes.py",
-            }
-            if kind != "RemoteCell"
-            else {}
-        ),
-        **(
-            {name: folder / "bundle" / "remote" / file for name, file in _SERVER_FILES.items()}
-            if kind == "RemoteServer"
-            else {}
-        ),
+        **(of_calls if kind != "RemoteCell" else {}),
+        **({name: remote / file for name, file in _SERVER_FILES.items()} if kind == "RemoteServer" else {}),
     }
     cell, call = ("display", "show"), ("send_table", "to_base64")
     outputs = {"RemoteCell": cell, "RemoteCall": call}.get(kind, cell + call)
@@ -339,7 +334,12 @@ def _cloudpickle(*, can_pickle: bool) -> str:
     """Return the minified text of the installed cloudpickle, for apps that do not have it."""
     spec = importlib.util.find_spec("cloudpickle.cloudpickle")
     text = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
-    names = [one.name for one in parse(text).body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
+    tree = parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "not PYPY":
+            node.orelse = []  # dynos run CPython
+    text = ast.unparse(tree)
+    names = [one.name for one in tree.body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
     unused = _UNUSED if can_pickle else f"{_UNUSED}|{_ONLY_PICKLES}"
     return minify(text, [name for name in names if not re.search(unused, name)])
 

@@ -58,19 +58,22 @@ class PickledCall:
     sources: tuple[tuple[str, int, str], ...] = field(default=(), repr=False)
 
 
-def pickle_function(function: Callable[..., Any], hidden: Iterable[str] = ()) -> PickledCall:
+def pickle_function(
+    function: Callable[..., Any], hidden: Iterable[str] = (), *, keeps_classes: bool = True
+) -> PickledCall:
     """Return the pickle of a function, and of the local modules that it imports when it is called.
 
-    hidden: texts that must not travel, such as the API token. Raises InvalidParameters naming what the function
+    hidden: texts that must not travel, such as the API token. keeps_classes: whether the program on the dyno rebuilds
+    classes with `remote/classes.py`. Raises InvalidParameters naming what the function
     uses and cannot be pickled.
     """
     name = getattr(function, "__name__", type(function).__name__)
     modules: dict[str, ModuleType] = {}
     try:
-        data, pickler = _dumps((function, modules), hidden)
+        data, pickler = _dumps((function, modules), hidden, keeps_classes=keeps_classes)
         while found := {name: one for name, one in pickler.imported_modules() if name not in modules}:
             modules.update(found)
-            data, pickler = _dumps((function, modules), hidden)
+            data, pickler = _dumps((function, modules), hidden, keeps_classes=keeps_classes)
     except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
         culprit = _find_culprit(function, hidden) or f"an object of type {type(function).__name__}"
         raise InvalidParameters([f'"{name}" uses {culprit}: {_reason(error)} Create it inside {name}.']) from None
@@ -78,22 +81,26 @@ def pickle_function(function: Callable[..., Any], hidden: Iterable[str] = ()) ->
     return PickledCall(name, data, tuple(sources))
 
 
-def pickle_arguments(arguments: Mapping[str, Any], hidden: Iterable[str] = (), spool: Spool | None = None) -> bytes:
+def pickle_arguments(
+    arguments: Mapping[str, Any], hidden: Iterable[str] = (), spool: Spool | None = None, *, keeps_classes: bool = True
+) -> bytes:
     """Return the pickle of a call's arguments. Raises InvalidParameters naming each that cannot be pickled.
 
     spool: takes the bytes of arrays and tables, if given.
     """
     try:
-        return _dumps(dict(arguments), hidden, spool)[0]
+        return _dumps(dict(arguments), hidden, spool, keeps_classes=keeps_classes)[0]
     except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
         reason = _reason(error)
     faults = [(name, _fault(value, hidden)) for name, value in arguments.items()]
     raise InvalidParameters([f"{name}: {fault}" for name, fault in faults if fault] or [reason])
 
 
-def _dumps(value: Any, hidden: Iterable[str], spool: Spool | None = None) -> tuple[bytes, _Pickler]:
+def _dumps(
+    value: Any, hidden: Iterable[str], spool: Spool | None = None, *, keeps_classes: bool = True
+) -> tuple[bytes, _Pickler]:
     file = io.BytesIO()
-    pickler = _Pickler(file, spool)
+    pickler = _Pickler(file, spool, keeps_classes=keeps_classes)
     try:
         with _local_modules_by_value():
             pickler.dump(value)
@@ -130,8 +137,9 @@ class _NotPicklable(Exception):
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
     """Pickles by value what the dyno cannot import. latest: the object that was reduced last."""
 
-    def __init__(self, file: io.BytesIO, spool: Spool | None = None) -> None:
+    def __init__(self, file: io.BytesIO, spool: Spool | None = None, *, keeps_classes: bool = True) -> None:
         super().__init__(file, protocol=5)
+        self._keeps_classes = keeps_classes
         self._spool = spool
         self.latest: Any = None
         self._functions: list[tuple[str, FunctionType]] = []
@@ -180,7 +188,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             reduced = super().reducer_override(value)
             if isinstance(value, FunctionType) and reduced is not NotImplemented:
                 self._remember(value)
-            is_enum = isinstance(value, EnumMeta) and reduced is not NotImplemented
+            is_enum = self._keeps_classes and isinstance(value, EnumMeta) and reduced is not NotImplemented
             return reduce_enum(value, reduced) if is_enum else reduced
         return super().reducer_override(value)
 

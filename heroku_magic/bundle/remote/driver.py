@@ -205,12 +205,14 @@ class RemoteCall(RemoteProgram):
             sys.modules.setdefault("cloudpickle", sys.modules["cloudpickle.cloudpickle"])
         decoder, build = self._load("heroku_typed_decoder").Decoder, self._build_table
 
-        classes = self._load("heroku_classes").ClassMaker()
+        travelled = self._load("heroku_classes", optional=True)
+        classes = travelled and travelled.ClassMaker()
         found: dict[int, Any] = {}  # by the identity of a pair, which the pickle keeps
 
         class Unpickler(pickle.Unpickler):
             def find_class(self, module: str, name: str) -> Any:
-                return classes.replace(name, super().find_class(module, name))
+                found = super().find_class(module, name)
+                return classes.replace(name, found) if classes else found
 
             def persistent_load(self, pair: Any) -> Any:
                 if id(pair) not in found:
