@@ -32,7 +32,7 @@ class ClassMaker:
         return partial(_set_state, function) if name == "_class_setstate" else function
 
     def _make(self, make: Callable[..., type], kind: type, name: str, bases: Sequence[Any], *rest: Any) -> type:
-        hooks = [*self._hooks(kind, _OF_METACLASS), *self._hooks(type(kind), ("__call__",))]
+        hooks = [*self._hooks(kind, _OF_METACLASS)]
         for base in types.resolve_bases(bases):
             hooks += self._hooks(base, ("__init_subclass__",))
         for owner, hook, _ in hooks:
@@ -69,10 +69,8 @@ def _new_member(kind: Any, *given: Any) -> Any:
 
 
 def _set_state(set_state: Callable[..., Any], kind: Any, state: tuple[dict[str, Any], Any]) -> Any:
-    members = state[0].pop(MEMBERS, None)
-    if members is not None and "__new_member__" not in state[0]:
-        type.__delattr__(kind, "__new_member__")
+    members = state[0].pop(MEMBERS, {})
     set_state(kind, state)
-    for name, attributes in (members or {}).items():
+    for name, attributes in members.items():
         vars(kind.__members__[name]).update(attributes)
     return kind
