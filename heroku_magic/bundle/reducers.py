@@ -10,7 +10,7 @@ from typing import Any
 from heroku_magic.bundle.remote.classes import MEMBERS
 
 _NAMED_TYPES = frozenset({"NewType", "ParamSpec", "TypeVarTuple", "TypeAliasType"})
-_OF_MEMBER = frozenset({"_name_", "_value_", "_sort_order_", "__objclass__"})  # the class sets them
+_OF_MEMBER = frozenset({"_name_", "_value_", "_sort_order_", "_inverted_", "__objclass__"})  # the class sets them
 _CACHED = type(functools.lru_cache(len))
 
 
@@ -40,6 +40,12 @@ def reduce_enum(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     state = {name: item for name, item in state.items() if name not in named}
     state[MEMBERS] = {name: {k: v for k, v in vars(one).items() if k not in _OF_MEMBER} for name, one in named.items()}
     return (make, (*args[:3], members, *args[4:]), (state, slots), *rest)
+
+
+def is_plain_enum(kind: Any) -> bool:
+    """Whether cloudpickle alone keeps an Enum: no aliases, and no attributes or data that its `__new__` gave."""
+    has_new = any("__new_member__" in vars(one) and one.__module__ != "enum" for one in kind.__mro__)
+    return not has_new and len(kind.__members__) == len([*kind]) and all(vars(one).keys() <= _OF_MEMBER for one in kind)
 
 
 def _new_arguments(member: Any, data_type: Any) -> tuple[Any, ...]:

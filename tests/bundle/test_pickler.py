@@ -771,6 +771,15 @@ def test_a_subclass_of_a_table_is_refused(tmp_path):
     assert "is of type test_pickler.Measured" in failure.message
 
 
+def test_an_enum_that_cloudpickle_changes_is_refused_where_nothing_else_fits():
+    for kind in (Planet, Unit, Rights):
+        with pytest.raises(InvalidParameters, match=rf"the members of {kind.__name__} have aliases or attributes"):
+            CallBundle(lambda kind=kind: kind, allow_pickle=True)
+        CallBundle(lambda kind=kind: kind, allow_pickle=True, has_cloudpickle=True)
+    plain = enum.Enum("plain", "A B", module=__name__)
+    CallBundle(lambda: plain, allow_pickle=True)
+
+
 @pytest.mark.usefixtures("processes")
 def test_a_pickle_is_not_loaded_without_permission(tmp_path):
     def point():
