@@ -74,8 +74,9 @@ def _character(match: re.Match[str]) -> str:
 def numbers(text: str) -> set[str]:
     """Return the bytes of a text as hexadecimal digits, together or apart, and as decimal numbers."""
     data = text.encode("utf-8", "surrogatepass")
-    decimal = {between.join(map(str, data)) for between in (",", ", ", " ")}
-    return decimal | {between.join(f"{byte:02x}" for byte in data) for between in _BEFORE_HEX}
+    decimal, pairs = [str(byte) for byte in data], [f"{byte:02x}" for byte in data]
+    texts = {between.join(decimal) for between in (",", ", ", " ")}
+    return texts | {between.join(pairs) for between in _BEFORE_HEX}
 
 
 def base64(text: str) -> set[str]:
