@@ -28,6 +28,7 @@ INTERVAL = 0.1
 TICK = 1.0
 # A terminal keeps what is printed, so progress is printed less often there.
 TERMINAL_INTERVAL = 2.0
+TRACEBACK = "Traceback (most recent call last)"  # its first line
 
 
 class Surface:
@@ -94,7 +95,10 @@ class NotebookOutput(Surface):
 
 
 class TerminalOutput(Surface):
-    """Plain prints: a line at the start, each log line as it arrives, a line at the end."""
+    """Plain prints: a line at the start, each log line as it arrives, a line at the end.
+
+    A traceback waits until it is known whether the task has failed with it: then the error shows what matters of it.
+    """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -103,6 +107,8 @@ class TerminalOutput(Surface):
         self._printed_lines = 0
         self._printed_notes: list[str] = []
         self._printed_changes = 0
+        self._held: list[str] = []  # lines from the beginning of a traceback on
+        self._held_at = 0.0
         self._can_overwrite = sys.stdout.isatty()
         self._text = sgr.for_terminal if self._can_overwrite else sgr.plain
         self._is_log_last = False
@@ -122,16 +128,35 @@ class TerminalOutput(Surface):
         """Print new lines, and a last line that was overwritten: in its place, or where that is impossible, once."""
         new, self._printed_lines = view.line_count - self._printed_lines, view.line_count
         if view.last_line_changes > self._printed_changes and (new or self._can_overwrite):
+            self._print_held()
             self._printed_changes = view.last_line_changes
             new += 1
             if self._can_overwrite and self._is_log_last:
                 print("\x1b[1A\x1b[2K", end="")  # noqa: T201 - up, and erase the line
         if new > 0:
-            print_lines(*map(self._text, [*islice(view.latest(), new)][::-1]))
+            self._print_or_hold([*islice(view.latest(), new)][::-1])
+
+    def _print_or_hold(self, lines: list[str]) -> None:
+        begins = (index for index, line in enumerate(lines) if line.startswith(TRACEBACK))
+        first = 0 if self._held else next(begins, len(lines))
+        if lines[first:] and not self._held:
+            self._held_at = self._clock()
+        self._held += lines[first:]
+        self._print_log_lines(lines[:first])
+
+    def _print_held(self) -> None:
+        lines, self._held = self._held, []
+        self._print_log_lines(lines)
+
+    def _print_log_lines(self, lines: list[str]) -> None:
+        if lines:
+            print_lines(*map(self._text, lines))
             self._is_log_last = True
 
     def tick(self, view: RunView) -> None:
-        """Print the progress if it changed, at most every two seconds."""
+        """Print the progress if it changed, at most every two seconds; and a traceback after which the task goes on."""
+        if not view.has_failed and self._clock() - self._held_at >= TERMINAL_INTERVAL:
+            self._print_held()
         progress = words.progress(view) or view.fact("activity")
         if not progress or self._clock() - self._progress_at < TERMINAL_INTERVAL:
             return
@@ -146,8 +171,9 @@ class TerminalOutput(Surface):
         if not self._is_finished:
             self._is_finished = True
             self._print_notes(view)
-            if view.last_line_changes > self._printed_changes:
-                print_lines(*map(self._text, islice(view.latest(), 1)))
+            dropped = self._printed_lines - view.line_count
+            missing = max(len(self._held) - dropped, view.last_line_changes > self._printed_changes)
+            self._print_log_lines([*islice(view.latest(), missing)][::-1])
             line = words.end_line if self._is_started else words.summary
             print_lines(line(view, terminal_paint()), *words.details(view))
 

@@ -117,6 +117,11 @@ class RunView:
         return self.state == "done"
 
     @property
+    def has_failed(self) -> bool:
+        """Whether an exception is known to have ended the task."""
+        return bool(self._traceback)
+
+    @property
     def log_is_result(self) -> bool:
         """Whether the run succeeded and its log is all that it returned: no rows and no picture."""
         return self.succeeded and self.rows is None and not any(map(picture_type, self.files.values()))

@@ -12,7 +12,7 @@ import pytest
 
 from heroku_magic.display import RunOutput, run_output, show
 from heroku_magic.display.outputs import INTERVAL, NotebookOutput, TerminalOutput, in_notebook, print_lines
-from heroku_magic.protocol.records import Progress
+from heroku_magic.protocol.records import Failure, Progress
 from heroku_magic.runs.events import StateChange
 
 
@@ -220,6 +220,34 @@ def test_a_file_gets_the_last_state_of_a_line(terminal, replay, say, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "red \\x1b[2J"
     assert lines[2:-1] == ["0/3", "3/3"]
+
+
+TRACEBACK = ["Traceback (most recent call last):", '  File "x.py", line 1, in <module>', "ValueError: bad"]
+
+
+@pytest.mark.parametrize("is_told_early", [True, False])
+def test_a_terminal_leaves_the_traceback_of_a_failure_to_the_error(terminal, replay, say, capsys, is_told_early):
+    failure = Failure("ValueError", "bad", [], traceback="\n".join(TRACEBACK))
+    lines = [say("before"), *map(say, TRACEBACK), say("beside")]
+    events = [failure, *lines] if is_told_early else [*lines, failure]
+    end = StateChange("failed", 0.0, exit_status=1, error="ValueError: bad")
+    show(replay([StateChange("up", 0.0, dyno="run.4821"), *events, end]))
+    assert capsys.readouterr().out.splitlines()[1:3] == ["before", "beside"]
+
+
+def test_a_terminal_shows_the_traceback_after_which_a_task_goes_on(terminal, clock, fed, say, capsys):
+    view, output = fed(), TerminalOutput(clock=clock)
+    for line in [*TRACEBACK, "one"]:
+        view.feed(say(line))
+        output.update(view)
+    assert TRACEBACK[0] not in capsys.readouterr().out
+    clock.now += 2
+    view.feed(say("two"))
+    output.update(view)
+    view.feed(say("three"))
+    output.update(view)
+    output.finish(view)
+    assert capsys.readouterr().out.splitlines()[:6] == [*TRACEBACK, "one", "two", "three"]
 
 
 def test_a_terminal_moves_its_last_line(terminal, replay, say, capsys, monkeypatch):
