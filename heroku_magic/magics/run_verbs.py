@@ -221,12 +221,14 @@ class RunVerbs(VerbGroup):
         has_packages = any(one.spec.packages for one in dynos)
         rows = [
             (
-                *(one.dyno, one.state, one.info.size, one.info.release.version, one.calls, one.seconds, one.dollars),
+                *(one.dyno, one.state, one.info.size, one.info.release.version, one.calls),
+                f"{one.memory >> 20} MB" if one.memory else "",  # unknown before the first ping, and on macOS
+                *(one.seconds, one.dollars),
                 *[", ".join(one.spec.packages)] * has_packages,
             )
             for one in dynos
         ]
-        columns = "dyno state size release calls seconds dollars" + " packages" * has_packages
+        columns = "dyno state size release calls memory seconds dollars" + " packages" * has_packages
         return table(columns, rows, title="warm dynos")
 
     def _stop(self, line: ParsedLine) -> None:

@@ -56,7 +56,7 @@ class WarmDyno:
 
     spec: of the dyno itself; its timeout is the dyno's longest life. idle: seconds without a call after which it ends.
     on_change: called after each change of the state. owner: the pool that it was booted for, if any. round_trip: the
-    seconds that a message and its answer take.
+    seconds that a message and its answer take. memory: bytes of all its processes at the last ping.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class WarmDyno:
         self.spec, self.owner = spec, owner
         self.key = RunKey.new()
         self.id, self.app, self.is_detached = self.key.run, spec.app_name, False
-        self.calls, self.round_trip, self.is_busy = 0, 0.0, False
+        self.calls, self.round_trip, self.memory, self.is_busy = 0, 0.0, 0, False
         self.dyno: str | None = None
         self.started_at = self.used_at = self._heard_at = time.monotonic()
         self._client, self._context, self._idle, self._on_change = client, context, idle, on_change
@@ -341,7 +341,7 @@ class WarmDyno:
         elif kind == "ack":
             self._uplink.window.acknowledge(message["bytes"])
         elif kind == "pong":
-            self.round_trip = time.monotonic() - message["at"]
+            self.round_trip, self.memory = time.monotonic() - message["at"], message["memory"]
         elif kind == "begin" and call is not None:
             call.begun_at = time.monotonic()
             if call.on_done is None:

@@ -31,6 +31,7 @@ def heroku(server, use_as_heroku):
     heroku = connect("shop", say=lambda _: None, size="standard-1x")
     yield heroku
     heroku.warm(0)
+    wait_for(lambda: heroku.dynos() == [])
 
 
 def wait_for(condition):

@@ -159,7 +159,7 @@ class _Front:
                 self._modules = message
                 self._start_parent()
             elif kind == "ping":
-                self._sender.send("pong", message)
+                self._sender.send("pong", {**message, "memory": _memory_of(os.getpid())})
         self._acknowledge(len(data))
         self._start_next()
         return bool(data)
