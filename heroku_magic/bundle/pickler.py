@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from heroku_magic.bundle.payload import all_chunks, table_chunks
-from heroku_magic.bundle.reducers import is_plain_enum, reduce_enum, reduce_standard
+from heroku_magic.bundle.reducers import reduce_enum, reduce_standard, what_changes
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.spool import LARGE
 from heroku_magic.protocol.typed_json import TAG, Encoder
@@ -188,18 +188,17 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             reduced = super().reducer_override(value)
             if isinstance(value, FunctionType) and reduced is not NotImplemented:
                 self._remember(value)
-            is_enum = isinstance(value, EnumMeta) and reduced is not NotImplemented
-            return self._enum(value, reduced) if is_enum else reduced
+            is_class = isinstance(value, type) and reduced is not NotImplemented
+            return self._class(value, reduced) if is_class else reduced
         return super().reducer_override(value)
 
-    def _enum(self, kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _class(self, kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
         if self._keeps_classes:
-            return reduce_enum(kind, reduced)
-        if not is_plain_enum(kind):
-            raise _NotPicklable(
-                f"the members of {kind.__name__} have aliases or attributes. Call without allow_pickle, or add a line "
-                "`cloudpickle` to the app's requirements.txt and deploy it."
-            )
+            return reduce_enum(kind, reduced) if isinstance(kind, EnumMeta) else reduced
+        by_value = super().reducer_override
+        if reason := what_changes(kind, lambda one: by_value(one) is not NotImplemented):
+            remedy = "add a line `cloudpickle` to the app's requirements.txt and deploy it"
+            raise _NotPicklable(f"{reason}. Call without allow_pickle, or {remedy}.")
         return reduced
 
     def _by_import(self, value: Any) -> Any:

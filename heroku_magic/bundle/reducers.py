@@ -5,9 +5,13 @@ from __future__ import annotations
 import functools
 import random
 import weakref
-from typing import Any
+from enum import EnumMeta
+from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle.remote.classes import MEMBERS
+from heroku_magic.bundle.remote.classes import MEMBERS, OF_METACLASS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NAMED_TYPES = frozenset({"NewType", "ParamSpec", "TypeVarTuple", "TypeAliasType"})
 _OF_MEMBER = frozenset({"_name_", "_value_", "_sort_order_", "_inverted_", "__objclass__"})  # the class sets them
@@ -42,8 +46,22 @@ def reduce_enum(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     return (make, (*args[:3], members, *args[4:]), (state, slots), *rest)
 
 
-def is_plain_enum(kind: Any) -> bool:
-    """Whether cloudpickle alone keeps an Enum: no aliases, and no attributes or data that its `__new__` gave."""
+def what_changes(kind: Any, travels: Callable[[type], bool]) -> str:
+    """Return what cloudpickle alone would change of a class, for a message; empty if it keeps the class.
+
+    travels: whether a class goes by value, so that its methods run on the dyno while other classes are made.
+    """
+    if isinstance(kind, EnumMeta) and not _is_plain_enum(kind):
+        return f"the members of {kind.__name__} have aliases or attributes"
+    owners = [(one, ("__init_subclass__",)) for one in kind.__mro__[1:]]
+    owners += [(one, OF_METACLASS) for one in type(kind).__mro__]
+    hooks = ((one, name) for one, names in owners for name in names if name in vars(one))
+    ran = next((f"{one.__name__}.{name}" for one, name in hooks if travels(one)), "")
+    return f"{ran} has made the class {kind.__name__} and would run again on the dyno" if ran else ""
+
+
+def _is_plain_enum(kind: Any) -> bool:
+    """Whether an Enum has no aliases, and no attributes or data that its `__new__` gave."""
     has_new = any("__new_member__" in vars(one) and one.__module__ != "enum" for one in kind.__mro__)
     return not has_new and len(kind.__members__) == len([*kind]) and all(vars(one).keys() <= _OF_MEMBER for one in kind)
 

@@ -780,6 +780,37 @@ def test_an_enum_that_cloudpickle_changes_is_refused_where_nothing_else_fits():
     CallBundle(lambda: plain, allow_pickle=True)
 
 
+class Numbered(type):
+    """Counts the classes that it makes."""
+
+    def __init__(cls, *args):
+        super().__init__(*args)
+        cls.number = 1
+
+
+class Plugin:
+    """Keeps a list of its subclasses."""
+
+    known: ClassVar = []
+
+    def __init_subclass__(cls):
+        Plugin.known.append(cls.__name__)
+
+
+@pytest.mark.parametrize(
+    ("base", "options", "hook"),
+    [(Plugin, {}, r"Plugin\.__init_subclass__"), (object, {"metaclass": Numbered}, r"Numbered\.__init__")],
+)
+def test_a_class_whose_hook_would_run_again_is_refused_where_nothing_else_fits(base, options, hook):
+    class Sub(base, **options):
+        pass
+
+    with pytest.raises(InvalidParameters, match=f"{hook} has made the class Sub and would run again on the dyno"):
+        CallBundle(lambda: Sub, allow_pickle=True)
+    CallBundle(lambda: Sub, allow_pickle=True, has_cloudpickle=True)
+    CallBundle(lambda: Plugin, allow_pickle=True)
+
+
 @pytest.mark.usefixtures("processes")
 def test_a_pickle_is_not_loaded_without_permission(tmp_path):
     def point():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MEMBERS = "$members"  # in the state of an Enum: the attributes of its members by name
-_OF_METACLASS = ("__new__", "__init__", "__prepare__")
+OF_METACLASS = ("__new__", "__init__", "__prepare__")
 
 
 class ClassMaker:
@@ -32,7 +32,7 @@ class ClassMaker:
         return partial(_set_state, function) if name == "_class_setstate" else function
 
     def _make(self, make: Callable[..., type], kind: type, name: str, bases: Sequence[Any], *rest: Any) -> type:
-        hooks = [*self._hooks(kind, _OF_METACLASS)]
+        hooks = [*self._hooks(kind, OF_METACLASS)]
         for base in types.resolve_bases(bases):
             hooks += self._hooks(base, ("__init_subclass__",))
         for owner, hook, _ in hooks:
