@@ -68,6 +68,8 @@ def parse(line: str, namespace: Mapping[str, Any], *, body: str | None = None, m
         first_line = 2 + count - body.count("\n")  # the magic's own line is line 1, as the notebook counts
     line, command = _cut_command(line, namespace)
     words = split(line)
+    if words and words[-1] == "\\":
+        raise InvalidOptions("A backslash continues a line only as its last character. Remove the blanks after it.")
     if body is not None:
         parsed = _checked(_read(MAGICS[magic], words, command, namespace, form=magic), is_cell=True)
         return parsed if parsed.help else _with_values(parsed, body, namespace, first_line)

@@ -346,6 +346,12 @@ def test_a_continued_line_passes_its_values_and_leaves_the_code():
     assert parsed.code == "n + 1 \\\n+ 2\n"
 
 
+@pytest.mark.parametrize("line", ["run boot \\ ", "run boot --arg n=1 \\\t", "ps \\  "])
+def test_a_backslash_before_blanks_has_a_hint(line):
+    with pytest.raises(InvalidOptions, match="only as its last character. Remove the blanks after it"):
+        parse(line, {})
+
+
 def test_a_continued_line_may_be_the_entire_cell():
     alone = parse("--arg n=1 \\", {}, body="")
     assert (alone.words, alone.parameters) == ([], {"n": "1"})
