@@ -348,7 +348,7 @@ def test_a_continued_line_passes_its_values_and_leaves_the_code():
 
 @pytest.mark.parametrize("line", ["run boot \\ ", "run boot --arg n=1 \\\t", "ps \\  "])
 def test_a_backslash_before_blanks_has_a_hint(line):
-    with pytest.raises(InvalidOptions, match="only as its last character. Remove the blanks after it"):
+    with pytest.raises(InvalidOptions, match=r"only as its last character\. Remove the blanks after it"):
         parse(line, {})
 
 
