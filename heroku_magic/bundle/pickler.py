@@ -64,8 +64,7 @@ def pickle_function(
     """Return the pickle of a function, and of the local modules that it imports when it is called.
 
     hidden: texts that must not travel, such as the API token. keeps_classes: whether the program on the dyno rebuilds
-    classes with `remote/classes.py`. Raises InvalidParameters naming what the function
-    uses and cannot be pickled.
+    classes with `remote/classes.py`. Raises InvalidParameters naming what the function uses and cannot be pickled.
     """
     name = getattr(function, "__name__", type(function).__name__)
     modules: dict[str, ModuleType] = {}
