@@ -126,7 +126,7 @@ def test_scikit_learn_searches_a_grid(two_dynos):
 
 def test_n_jobs_of_minus_one_is_the_number_of_warm_dynos(heroku, packed):
     with joblib.parallel_config(backend="heroku", n_jobs=-1, worker=str(packed)):
-        with pytest.raises(InvalidOptions, match="No dyno is warm"):
+        with pytest.raises(InvalidOptions, match="stands for all warm dynos, and there are none"):
             joblib.Parallel()([joblib.delayed(abs)(-1)])
         warm = heroku.warm(2)
         assert joblib.Parallel()([joblib.delayed(abs)(-1)] * 4) == [1] * 4

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LARGEST_PORT = 65_535
 LARGEST_BODY = 4 * 1024 * 1024
+SEND_BUFFER = 64 * 1024
 # Seconds that dynos get to end when the emulator itself stops.
 END_PATIENCE = 2.0
 # Seconds in which log readers may fetch the last lines.
@@ -103,6 +104,8 @@ class Server:
     def _serve(self, listening: ListeningSocket, application: Application, **options: Any) -> None:
         # Accepted connections inherit it; without it a log line may wait for the next one.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # What overfills the buffer of a slow reader is sent again after up to a second, which then counts as silence.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         timeout = self._platform.timings.request
         server = BoundedServer(
             application,

@@ -114,7 +114,7 @@ def test_the_token_of_a_login_comes_first_until_logout(monkeypatch):
 def test_an_expired_token_is_not_sent():
     keep(URL, Kept(Secret("kept"), "%heroku login (identity)", time.time() - 1))
     try:
-        with pytest.raises(SettingsError, match=r"of %heroku login \(identity\) expired at .*: log in again"):
+        with pytest.raises(SettingsError, match=r"from %heroku login \(identity\) expired at .*\. Log in again"):
             find_token(URL)
         assert end_of(URL) < time.time()
     finally:

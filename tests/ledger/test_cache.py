@@ -241,7 +241,7 @@ def test_what_failed_or_took_a_secret_is_never_cached(heroku, ledger_folder):
 
 
 def test_a_command_and_an_undeclared_task_are_refused(heroku, ledger_folder):
-    with pytest.raises(InvalidOptions, match="A command cannot be cached"):
+    with pytest.raises(InvalidOptions, match="can be cached, not commands"):
         heroku.submit(command="echo hello", cache=True)
     with pytest.raises(InvalidOptions, match="plain declares no parameters, so its runs cannot be cached"):
         heroku.submit("plain", cache=True)

@@ -488,7 +488,7 @@ def test_a_form_is_exported_and_what_has_no_effect_on_its_file_is_refused(shell,
         ("form task --export page.html", "exists"),
         ("form task --export other.html --out df", "--out has no effect on a file"),
         ("form task --export other.html --each n={[1,2]}", "--each has no effect on a page"),
-        ("form task --export other.html --api-url http://evil.example:80", "not an address of an embedded Heroku"),
+        ("form task --export other.html --api-url http://evil.example:80", "is not the address of an embedded Heroku"),
         ("form task --api-url http://localhost:5001", "--api-url has an effect on files only"),
     ):
         with pytest.raises(InvalidOptions, match=said):

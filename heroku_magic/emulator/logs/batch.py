@@ -46,17 +46,11 @@ class Batch(NamedTuple):
     def events(self) -> bytes:
         """Return the lines as `text/event-stream`, one event per line."""
         head = b"\ndata: " + self._head()
-        return b"".join(
-            [
-                b"id: %d%b%b\n\n" % (number, head, _last_state(line))
-                for number, line in enumerate(self.lines, self.first)
-            ]
+        text = b"".join(
+            [b"id: %d%b%b\n\n" % (number, head, line) for number, line in enumerate(self.lines, self.first)]
         )
+        # A lone CR ends a line of an event stream and would split an event: a blank replaces it.
+        return text.replace(b"\r", b" ")
 
     def _head(self) -> bytes:
         return b"%b %b[%b]: " % (self.when, self.source.encode(), self.dyno.encode())
-
-
-def _last_state(line: bytes) -> bytes:
-    """Return what a terminal shows of a line, as a lone CR would split its event."""
-    return line.rstrip(b"\r").rpartition(b"\r")[2]
