@@ -53,10 +53,9 @@ def what_changes(kind: Any, travels: Callable[[type], bool]) -> str:
     """
     if isinstance(kind, EnumMeta) and not _is_plain_enum(kind):
         return f"the members of {kind.__name__} have aliases or attributes"
-    owners = [(one, ("__init_subclass__",)) for one in kind.__mro__[1:]]
-    owners += [(one, OF_METACLASS) for one in type(kind).__mro__]
-    hooks = ((one, name) for one, names in owners for name in names if name in vars(one))
-    ran = next((f"{one.__name__}.{name}" for one, name in hooks if travels(one)), "")
+    hooks = [(one, "__init_subclass__") for one in kind.__mro__[1:]]
+    hooks += [(one, name) for one in type(kind).__mro__ for name in OF_METACLASS]
+    ran = next((f"{one.__name__}.{name}" for one, name in hooks if name in vars(one) and travels(one)), "")
     return f"{ran} has made the class {kind.__name__} and would run again on the dyno" if ran else ""
 
 
