@@ -285,9 +285,12 @@ def test_a_column_of_another_dtype_is_refused_by_name():
         round_trip(pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}))
 
 
+NO_ARROW = "pandas may be installed without pyarrow, or pyarrow may need a newer NumPy"
+
+
 @pytest.mark.parametrize("kind", ["null", "decimal256(40, 2)"])
 def test_a_column_of_arrow_keeps_its_type(kind):
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow", reason=NO_ARROW, exc_type=ImportError)
     array = pa.array([None, None]) if kind == "null" else pa.array([Decimal("1.10"), None], pa.decimal256(40, 2))
     table = pd.DataFrame({"a": pd.Series(pd.arrays.ArrowExtensionArray(array))})
     pd.testing.assert_frame_equal(round_trip(table), table)
@@ -296,7 +299,7 @@ def test_a_column_of_arrow_keeps_its_type(kind):
 
 @pytest.mark.parametrize("kind", ["month_day_nano_interval", "string_view"])
 def test_a_column_of_an_arrow_type_that_pandas_does_not_know_is_refused_by_name(kind):
-    pa = pytest.importorskip("pyarrow", minversion="16")
+    pa = pytest.importorskip("pyarrow", minversion="16", reason=NO_ARROW, exc_type=ImportError)
     array = pa.array([], getattr(pa, kind)())
     with pytest.raises(TypeError, match=rf"column 'a' of v has the dtype {kind}\[pyarrow\]"):
         round_trip(pd.DataFrame({"a": pd.Series(pd.arrays.ArrowExtensionArray(array))}))

@@ -175,7 +175,6 @@ def test_a_file_beyond_the_limit_is_refused_with_the_way_to_raise_it(heroku, mon
         heroku.run("take", {"file": tmp_path / "large"}, warm=True)
 
 
-@pytest.mark.large
 @pytest.mark.alone
 def test_100_mb_there_and_back_are_exact_and_take_at_most_three_times_their_size_on_each_side(heroku):
     df = random_frame(100)
