@@ -514,6 +514,7 @@ def test_any_fault_of_our_own_stops_the_dyno_and_calls_the_callbacks(heroku, mon
         run.result(timeout=20)
     assert heroku.dynos() == []
     wait_for(lambda: calls == [run])
+    wait_for(lambda: f"heroku-{run.id}" not in {thread.name for thread in threading.enumerate()})
 
 
 def test_a_thread_that_the_system_refuses_is_the_error_of_its_run(heroku, monkeypatch):
