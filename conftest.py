@@ -53,19 +53,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @contextmanager
 def _turn(*, alone: bool) -> Iterator[None]:
-    """Enter the room through a door, where those who come later wait for one who wants the room alone."""
+    """Hold a lock, which a test that runs alone does not share. Tests that come later wait behind it in a queue."""
     try:
         from fcntl import LOCK_EX, LOCK_SH, LOCK_UN, flock
     except ImportError:  # Windows
         yield
         return
     here = Path(__file__).parent
-    with (here / "conftest.py").open() as door, (here / "pyproject.toml").open() as room:
-        flock(door, LOCK_EX)
-        flock(room, LOCK_EX if alone else LOCK_SH)
-        flock(door, LOCK_UN)
+    with (here / "conftest.py").open() as queue, (here / "pyproject.toml").open() as lock:
+        flock(queue, LOCK_EX)
+        flock(lock, LOCK_EX if alone else LOCK_SH)
+        flock(queue, LOCK_UN)
         yield
-        flock(room, LOCK_UN)  # closing is not enough: a process that the test has forked may keep the file
+        flock(lock, LOCK_UN)  # closing is not enough: a process that the test has forked may keep the file
 
 
 @pytest.fixture(scope="module")

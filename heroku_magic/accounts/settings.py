@@ -21,12 +21,11 @@ from heroku_magic.api.host import base_url
 from heroku_magic.app_files.folders import suggest_folder
 from heroku_magic.errors import SettingsError
 from heroku_magic.protocol.helper import shipped_worker
-from heroku_magic.runs.options import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-DEFAULT_PACE = 200  # records per second, an estimate of what a dyno's log shipper and a tail's buffer can sustain
 NOTHING_SET = "nothing set"  # the source of an app that is not chosen anywhere
 
 # https://devcenter.heroku.com/articles/platform-api-reference#app

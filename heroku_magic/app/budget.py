@@ -33,7 +33,8 @@ def within_budget(spec: RunSpec, dollars: float, warm_idle: float) -> RunSpec:
         raise InvalidOptions(warm_refusal(dollars, price * idle, idle))
     if price > dollars:
         raise InvalidOptions(
-            f"--max-cost {dollars:g} is less than one second on {spec.size} costs ({money(price)}). Raise the limit."
+            f"--max-cost {dollars:g} is less than the price of one second on {spec.size} ({money(price)}). "
+            "Raise the limit."
         )
     if not price:
         return spec

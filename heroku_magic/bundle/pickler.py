@@ -74,7 +74,10 @@ def pickle_function(
             modules.update(found)
             data, pickler = _dumps((function, modules), hidden, keeps_classes=keeps_classes)
     except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
-        culprit = _find_culprit(function, hidden) or f"an object of type {type(function).__name__}"
+        culprit = (
+            _find_culprit(function, hidden, keeps_classes=keeps_classes)
+            or f"an object of type {type(function).__name__}"
+        )
         raise InvalidParameters([f'"{name}" uses {culprit}: {_reason(error)} Create it inside {name}.']) from None
     sources = [one for one in pickler.sources() if not any(text and text in one[2] for text in hidden)]  # in comments
     return PickledCall(name, data, tuple(sources))
@@ -91,7 +94,7 @@ def pickle_arguments(
         return _dumps(dict(arguments), hidden, spool, keeps_classes=keeps_classes)[0]
     except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
         reason = _reason(error)
-    faults = [(name, _fault(value, hidden)) for name, value in arguments.items()]
+    faults = [(name, _fault(value, hidden, keeps_classes=keeps_classes)) for name, value in arguments.items()]
     raise InvalidParameters([f"{name}: {fault}" for name, fault in faults if fault] or [reason])
 
 
@@ -360,7 +363,7 @@ def _installed() -> tuple[str, ...]:
     return tuple({f"{path}{os.sep}" for one in found for path in (one, str(Path(one).resolve()))})
 
 
-def _find_culprit(function: Any, hidden: Iterable[str], depth: int = 0) -> str | None:
+def _find_culprit(function: Any, hidden: Iterable[str], *, keeps_classes: bool, depth: int = 0) -> str | None:
     """Return the name and type of the first variable of a function that cannot be pickled."""
     inner = inspect.unwrap(function) if callable(function) else function
     try:
@@ -368,16 +371,17 @@ def _find_culprit(function: Any, hidden: Iterable[str], depth: int = 0) -> str |
     except (TypeError, ValueError):
         return None
     for name, value in {**variables.nonlocals, **variables.globals}.items():
-        if value is function or not _fault(value, hidden):
+        if value is function or not _fault(value, hidden, keeps_classes=keeps_classes):
             continue
-        deeper = _find_culprit(value, hidden, depth + 1) if isinstance(value, FunctionType) and depth < 5 else None
+        is_function = isinstance(value, FunctionType) and depth < 5
+        deeper = _find_culprit(value, hidden, keeps_classes=keeps_classes, depth=depth + 1) if is_function else None
         return f'{deeper}, through "{name}"' if deeper else f'"{clean_line(name)}" ({type(value).__name__})'
     return None
 
 
-def _fault(value: Any, hidden: Iterable[str]) -> str | None:
+def _fault(value: Any, hidden: Iterable[str], *, keeps_classes: bool) -> str | None:
     try:
-        _dumps(value, hidden)
+        _dumps(value, hidden, keeps_classes=keeps_classes)
     except _NotPicklable as error:
         return _reason(error)
     return None

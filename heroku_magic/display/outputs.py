@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.display import words
 from heroku_magic.display.attachments import picture_type
+from heroku_magic.runs.tracebacks import FIRST_LINE
 from heroku_magic.text import sgr
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ INTERVAL = 0.1
 TICK = 1.0
 # A terminal keeps what is printed, so progress is printed less often there.
 TERMINAL_INTERVAL = 2.0
-TRACEBACK = "Traceback (most recent call last)"  # its first line
+# A traceback is held back so long; longer if it is known to be the failure's, which the error will show.
+TRACEBACK_INTERVAL, FAILURE_INTERVAL = 2.0, 10.0
 
 
 class Surface:
@@ -137,7 +139,7 @@ class TerminalOutput(Surface):
             self._print_or_hold([*islice(view.latest(), new)][::-1])
 
     def _print_or_hold(self, lines: list[str]) -> None:
-        begins = (index for index, line in enumerate(lines) if line.startswith(TRACEBACK))
+        begins = (index for index, line in enumerate(lines) if line.startswith(FIRST_LINE))
         first = 0 if self._held else next(begins, len(lines))
         if lines[first:] and not self._held:
             self._held_at = self._clock()
@@ -154,8 +156,8 @@ class TerminalOutput(Surface):
             self._is_log_last = True
 
     def tick(self, view: RunView) -> None:
-        """Print the progress if it changed, at most every two seconds; and a traceback after which the task goes on."""
-        if not view.has_failed and self._clock() - self._held_at >= TERMINAL_INTERVAL:
+        """Print a traceback if the task continues, and the progress if it changed, at most every two seconds."""
+        if self._clock() - self._held_at >= (FAILURE_INTERVAL if view.has_failed else TRACEBACK_INTERVAL):
             self._print_held()
         progress = words.progress(view) or view.fact("activity")
         if not progress or self._clock() - self._progress_at < TERMINAL_INTERVAL:

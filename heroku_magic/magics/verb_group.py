@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics
 from traitlets import Bool, Dict, Float, Int, Unicode, Union
 
-from heroku_magic.runs.options import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ class VerbGroup(Magics):
     timeout = Int(
         DEFAULT_TIMEOUT, min=1, max=LONGEST_TIMEOUT, help="Longest life of a dyno in seconds, boot included."
     ).tag(config=True)
-    pace = Int(200, min=0, help="Most records per second that a task may print; 0 for no limit.").tag(config=True)
+    pace = Int(DEFAULT_PACE, min=0, help="Most records per second that a task may print; 0 for no limit.").tag(
+        config=True
+    )
     prices = Dict(
         key_trait=Unicode(),
         value_trait=Float(),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 DEFAULT_TIMEOUT = 3600  # seconds
+DEFAULT_PACE = 200  # records per second, an estimate of what a dyno's log shipper and a tail's buffer can sustain
 WARM_IDLE = 300.0  # seconds without a call after which a warm dyno ends
 LONGEST_TIMEOUT = 86400  # seconds: https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
 

@@ -12,7 +12,7 @@ from heroku_magic.text.sanitize import clean_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_BEGIN = "Traceback (most recent call last)"
+FIRST_LINE = "Traceback (most recent call last)"
 _EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning)\b(?:: .*)?")
 _FRAME = re.compile(r'  File "(.+)", line (\d+)(?:, in (.+))?')
 _CARETS = re.compile(r"    [ ~^]*\^[ ~^]*")
@@ -24,7 +24,7 @@ _MAX_CAUSES, _LONGEST = 4, 300
 
 def failure_in(log: Sequence[str]) -> Failure | None:
     """Return the exception of the last traceback in a log, or None."""
-    begins = [index for index, line in enumerate(log) if line.startswith(_BEGIN)]
+    begins = [index for index, line in enumerate(log) if line.startswith(FIRST_LINE)]
     end = next((index for index in reversed(range(len(log))) if _EXCEPTION.fullmatch(log[index])), -1)
     begins = [index for index in begins if index < end]
     if not begins:
@@ -50,7 +50,7 @@ def causes(traceback: str) -> list[str]:
     found = []
     for text, sentence in zip(parts[-3::-2], parts[-2::-2], strict=False):
         lines = text.splitlines()
-        headline = next((line for line in lines if line[:1].strip() and not line.startswith(_BEGIN)), "")
+        headline = next((line for line in lines if line[:1].strip() and not line.startswith(FIRST_LINE)), "")
         verb = "caused by" if sentence.startswith("The above") else "while handling"
         frame = next((match for match in map(_FRAME.match, reversed(lines)) if match), None)
         where = f"  ({_HOME.sub('', frame[1], count=1)}:{frame[2]})" if frame else ""

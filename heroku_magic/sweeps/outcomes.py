@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import InvalidParameters, ResultIncomplete, TaskFailed
 from heroku_magic.protocol.dataframe import fault, frame
 from heroku_magic.runs.failures import describe_failure
+from heroku_magic.runs.tracebacks import FIRST_LINE
 from heroku_magic.sweeps.result_table import contradiction
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def count_states(states: bytes | bytearray) -> dict[str, int]:
 def _last_lines(run: Run) -> list[str]:
     """Return what a task printed last, before a traceback, which the error shows."""
     printed = [line.message[:LOG_LINE_LENGTH] for line in [*run.latest_lines] if line.source == "app"]
-    begins = next((at for at, text in enumerate(printed) if text.startswith("Traceback (most recent call last)")), None)
+    begins = next((at for at, text in enumerate(printed) if text.startswith(FIRST_LINE)), None)
     return printed[:begins][-LOG_LINES:]
 
 

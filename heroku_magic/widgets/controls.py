@@ -165,39 +165,42 @@ class _Entry(NamedTuple):
     show: Callable[[Any], Any] = lambda content: content
 
 
+def _named(kind: Any, field: Field, **options: Any) -> Any:
+    """Return a widget with the field's name, safe to show."""
+    return kind(description=clean_line(field.name), **options)
+
+
 @singledispatch
 def _entry(field: Field) -> _Entry:
-    return _Entry(
-        ipywidgets.Text(description=clean_line(field.name), placeholder=field.example, continuous_update=False)
-    )
+    return _Entry(_named(ipywidgets.Text, field, placeholder=field.example, continuous_update=False))
 
 
 @_entry.register(TextField)
 @_entry.register(JsonField)
 def _(field: TextField | JsonField) -> _Entry:
     if isinstance(field, JsonField) or field.is_multiline:
-        return _Entry(ipywidgets.Textarea(description=clean_line(field.name), rows=3, placeholder=field.example))
-    return _Entry(ipywidgets.Text(description=clean_line(field.name), continuous_update=False))
+        return _Entry(_named(ipywidgets.Textarea, field, rows=3, placeholder=field.example))
+    return _Entry(_named(ipywidgets.Text, field, continuous_update=False))
 
 
 @_entry.register(CheckField)
 def _(field: CheckField) -> _Entry:
-    return _Entry(ipywidgets.Checkbox(description=clean_line(field.name)))
+    return _Entry(_named(ipywidgets.Checkbox, field))
 
 
 @_entry.register(NumberField)
 def _(field: NumberField) -> _Entry:
     """An entry without limits: a value out of range is reported, not changed behind the user's back."""
     if field.type == "integer":
-        return _Entry(ipywidgets.IntText(description=clean_line(field.name), step=field.step or 1))
+        return _Entry(_named(ipywidgets.IntText, field, step=field.step or 1))
     step = field.slider_step if isinstance(field, SliderField) else field.step
-    return _Entry(ipywidgets.FloatText(description=clean_line(field.name), step=step))
+    return _Entry(_named(ipywidgets.FloatText, field, step=step))
 
 
 @_entry.register(DateField)
 def _(field: DateField) -> _Entry:
     return _Entry(
-        ipywidgets.DatePicker(description=clean_line(field.name)),
+        _named(ipywidgets.DatePicker, field),
         _iso,
         lambda text: date.fromisoformat(text) if text else None,
     )
@@ -208,7 +211,7 @@ def _(field: DateTimeField) -> _Entry:
     """Ipywidgets 7 has no calendar with a clock: there it is text."""
     if not hasattr(ipywidgets, "NaiveDatetimePicker"):
         return _entry.dispatch(Field)(field)
-    picker = ipywidgets.NaiveDatetimePicker(description=clean_line(field.name))
+    picker = _named(ipywidgets.NaiveDatetimePicker, field)
     return _Entry(picker, _iso, lambda text: datetime.fromisoformat(text) if text else None)
 
 
@@ -218,13 +221,13 @@ def _(field: ChoiceField) -> _Entry:
     options = [(label, index) for index, label in enumerate(field.labels)]
     if field.start == -1:
         options.insert(0, ("choose …", -1))
-    return _Entry(ipywidgets.Dropdown(description=clean_line(field.name), options=options, value=options[0][1]))
+    return _Entry(_named(ipywidgets.Dropdown, field, options=options, value=options[0][1]))
 
 
 @_entry.register(SecretField)
 def _(field: SecretField) -> _Entry:
     options = [(label, index) for index, label in enumerate(field.labels)]
-    dropdown = ipywidgets.Dropdown(description=clean_line(field.name), options=options, value=0)
+    dropdown = _named(ipywidgets.Dropdown, field, options=options, value=0)
     return _Entry(dropdown, field.options.__getitem__, field.options.index)
 
 

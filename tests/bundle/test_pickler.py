@@ -805,8 +805,11 @@ def test_a_class_whose_hook_would_run_again_is_refused_where_nothing_else_fits(b
     class Sub(base, **options):
         pass
 
-    with pytest.raises(InvalidParameters, match=f"{hook} has made the class Sub and would run again on the dyno"):
+    reason = f"{hook} has made the class Sub and would run again on the dyno"
+    with pytest.raises(InvalidParameters, match=rf'uses "Sub" \(.*{reason}'):
         CallBundle(lambda: Sub, allow_pickle=True)
+    with pytest.raises(InvalidParameters, match=f"kind: {reason}"):
+        CallBundle(lambda kind: kind, allow_pickle=True).build_env({"kind": Sub})
     CallBundle(lambda: Sub, allow_pickle=True, has_cloudpickle=True)
     CallBundle(lambda: Plugin, allow_pickle=True)
 

@@ -250,6 +250,19 @@ def test_a_terminal_shows_the_traceback_after_which_a_task_goes_on(terminal, clo
     assert capsys.readouterr().out.splitlines()[:6] == [*TRACEBACK, "one", "two", "three"]
 
 
+def test_a_terminal_goes_on_if_the_dyno_does_after_the_failure_of_its_task(terminal, clock, fed, say, capsys):
+    view, output = fed(Failure("ValueError", "bad", [], traceback="\n".join(TRACEBACK))), TerminalOutput(clock=clock)
+    for seconds, line in enumerate([*TRACEBACK, "one"]):
+        clock.now += seconds
+        view.feed(say(line))
+        output.update(view)
+    assert capsys.readouterr().out == ""
+    clock.now += 5
+    view.feed(say("two"))
+    output.update(view)
+    assert capsys.readouterr().out.splitlines() == [*TRACEBACK, "one", "two"]
+
+
 def test_a_terminal_moves_its_last_line(terminal, replay, say, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     end = StateChange("done", 0.0, exit_status=0)

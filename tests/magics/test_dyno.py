@@ -397,10 +397,12 @@ def test_unloading_removes_the_magic(shell):
     assert shell.find_cell_magic("dyno") is not None
 
 
-def test_a_background_run_assigns_its_table_at_the_end(shell):
-    handle = run(shell, "%%dyno --bg --out later\nimport time\ntime.sleep(0.3)\n{'a': 1}")
+def test_a_background_run_assigns_its_table_at_the_end(shell, tmp_path):
+    wait = f"import os, time\nwhile not os.path.exists({str(tmp_path / 'go')!r}):\n    time.sleep(0.02)\n"
+    handle = run(shell, f"%%dyno --bg --out later\n{wait}{{'a': 1}}")
     assert "later" not in shell.user_ns
 
+    (tmp_path / "go").touch()
     handle.wait(30)
     until = time.monotonic() + 10
     while "later" not in shell.user_ns and time.monotonic() < until:

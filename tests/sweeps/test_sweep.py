@@ -449,7 +449,7 @@ def test_the_budget_of_a_single_run_limits_its_dynos_life(priced):
     run = priced.submit("point", {"seed": 1, "pause": 60}, max_cost=2.0)
     with pytest.raises(TaskFailed, match="the time limit of 2 s was reached"):
         run.result(60)
-    with pytest.raises(InvalidOptions, match="is less than one second on basic costs"):
+    with pytest.raises(InvalidOptions, match="is less than the price of one second on basic"):
         priced.submit("point", {"seed": 1}, max_cost=0.5)
 
 
