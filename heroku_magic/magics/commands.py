@@ -43,7 +43,7 @@ WHERE = (
     Option("--local", "use the embedded Heroku, whatever app is set"),
     Option("--worker FOLDER", "the folder that the embedded Heroku serves (implies --local)"),
 )
-_RUN_OPTIONS = (*_fields(RunOptions), Option("--no-cache", "do not use the cache, nor write to it"))
+_RUN_OPTIONS = (*_fields(RunOptions), Option("--no-cache", "neither use the cache nor write to it"))
 _RUN = (
     Option("-e, --arg NAME=VALUE", "set a parameter; $name or {expression} passes a Python value", many=True),
     *WHERE,
