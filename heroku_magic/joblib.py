@@ -17,10 +17,10 @@ import joblib
 from joblib import register_parallel_backend
 from joblib._parallel_backends import AutoBatchingMixin, ParallelBackendBase
 
-from heroku_magic.api.dyno_sizes import money
 from heroku_magic.app.connect import connect
 from heroku_magic.app.open_connections import open_connections
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.platform_facts.dyno_sizes import money
 from heroku_magic.runs.options import check_max_cost
 from heroku_magic.warm.pool_functions import run_batch
 

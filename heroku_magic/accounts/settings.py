@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.tokens import is_kept
-from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.api.host import base_url
-from heroku_magic.app_files.folders import suggest_folder
 from heroku_magic.errors import SettingsError
+from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH
+from heroku_magic.platform_facts.folders import suggest_folder
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 

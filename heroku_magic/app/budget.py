@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from heroku_magic.api.dyno_sizes import money
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.platform_facts.dyno_sizes import money
 
 if TYPE_CHECKING:
     from heroku_magic.runs.spec import RunSpec

@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.app_files.installer_variables import PIP_SETTINGS, installer_variables
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.platform_facts.installer_variables import PIP_SETTINGS, installer_variables
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.sanitize import LINE, clean_line, clipped
 

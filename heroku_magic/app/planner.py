@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.accounts.secret_sources import find
-from heroku_magic.api import dyno_sizes
 from heroku_magic.app.attachment import attached_spec, refuse_detached
 from heroku_magic.app.budget import within_budget
 from heroku_magic.app.bundler import Bundler
@@ -21,6 +20,7 @@ from heroku_magic.bundle.build import COMMAND
 from heroku_magic.bundle.packages import add_packages, bytes_for
 from heroku_magic.bundle.payload import all_chunks
 from heroku_magic.errors import ApiError, InputTooLarge, InvalidOptions, InvalidParameters
+from heroku_magic.platform_facts import dyno_sizes
 from heroku_magic.protocol.environ import name_faults, to_env
 from heroku_magic.protocol.helper import helper_task, runs_helper_only
 from heroku_magic.protocol.spool import Spool

@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heroku_magic.app_files.installer_variables import NEEDED
 from heroku_magic.bundle.minify import minify
+from heroku_magic.platform_facts.installer_variables import NEEDED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

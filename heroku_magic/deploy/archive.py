@@ -20,11 +20,11 @@ from importlib.util import decode_source
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from heroku_magic.app_files import requirements
-from heroku_magic.app_files.folders import suggest_folder
-from heroku_magic.app_files.ignore_rules import IgnoreRules
 from heroku_magic.deploy.credentials import secret_in
 from heroku_magic.errors import DeployRefused
+from heroku_magic.platform_facts import requirements
+from heroku_magic.platform_facts.folders import suggest_folder
+from heroku_magic.platform_facts.ignore_rules import IgnoreRules
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:

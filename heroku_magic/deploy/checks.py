@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.app_files.procfile import lines as procfile_lines
-from heroku_magic.app_files.procfile import process_types
 from heroku_magic.deploy import buildpack, requirements, syntax
 from heroku_magic.deploy.commands import scripts, uses_python
 from heroku_magic.deploy.findings import AppFiles, Finding
+from heroku_magic.platform_facts.procfile import lines as procfile_lines
+from heroku_magic.platform_facts.procfile import process_types
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from heroku_magic.app_files.procfile import Line
     from heroku_magic.deploy.commands import Script
+    from heroku_magic.platform_facts.procfile import Line
 
 
 class Process(NamedTuple):

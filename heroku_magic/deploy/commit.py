@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heroku_magic.app_files.folders import suggest_folder
 from heroku_magic.deploy.archive import pack
 from heroku_magic.errors import DeployRefused
+from heroku_magic.platform_facts.folders import suggest_folder
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from heroku_magic.app_files.requirements import lines
 from heroku_magic.deploy.findings import Finding
+from heroku_magic.platform_facts.requirements import lines
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from collections import deque
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.api.dyno_sizes import money
 from heroku_magic.display import words
 from heroku_magic.display.cell_grid import CellGrid
 from heroku_magic.display.cell_table import CellPainter, arrange
@@ -27,6 +26,7 @@ from heroku_magic.display.sweep_runs import (
 from heroku_magic.display.timeline import Timeline
 from heroku_magic.display.value_scale import ValueScale
 from heroku_magic.display.words import MARKS, SEPARATOR, SIGNS, duration, unpainted, whole_seconds
+from heroku_magic.platform_facts.dyno_sizes import money
 from heroku_magic.sweeps.outcomes import STATES
 
 if TYPE_CHECKING:

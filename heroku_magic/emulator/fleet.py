@@ -15,7 +15,7 @@ from heroku_magic.emulator.dynos.launch import Launch
 from heroku_magic.emulator.dynos.process import DynoProcess
 from heroku_magic.emulator.dynos.reaper import DYNO_ID, kill_strays
 from heroku_magic.emulator.errors import BuildError, not_found
-from heroku_magic.emulator.sizes import DEFAULT, SIZES
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT, DYNO_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,7 @@ class Fleet:
         sizes = [dyno.size for dyno in self.dynos.values() if not dyno.is_kept]
         if self._context.one_offs is not None:
             return self._context.one_offs - len(sizes)
-        return SIZES[size.lower()].one_offs - sizes.count(size)
+        return DYNO_SIZES[size.lower()].most_at_once - sizes.count(size)
 
     def make_spares(self, code: SlugDir) -> None:
         """Make spare copies of a served folder in the background, one per free one-off."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.errors import invalid_params
-from heroku_magic.emulator.sizes import DEFAULT
 from heroku_magic.emulator.state import EMAIL, EmulatedDyno, Scale, now
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -23,8 +23,8 @@ from heroku_magic.emulator.fleet import Fleet
 from heroku_magic.emulator.formation import Formation
 from heroku_magic.emulator.logs.logplex import Logplex
 from heroku_magic.emulator.releases import Releases
-from heroku_magic.emulator.sizes import DEFAULT, SIZES
 from heroku_magic.emulator.state import EMAIL, EmulatedDyno
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT, DYNO_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +161,7 @@ class AppRuntime:
 
     def _check_limit(self, size: str) -> None:
         if self.fleet.free_one_offs(size) <= 0:
-            raise above_limit(self._context.one_offs or SIZES[size.lower()].one_offs, size)
+            raise above_limit(self._context.one_offs or DYNO_SIZES[size.lower()].most_at_once, size)
         starting = sum(dyno.state == "starting" for dyno in self.fleet.dynos.values())
         if descriptors.left() < DESCRIPTORS_IN_RESERVE + DESCRIPTORS_PER_DYNO * starting:
             raise no_descriptors()

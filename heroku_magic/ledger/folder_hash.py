@@ -12,8 +12,8 @@ from secrets import token_hex
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
-from heroku_magic.app_files.recipe import Recipe
 from heroku_magic.deploy.archive import included_files
+from heroku_magic.platform_facts.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

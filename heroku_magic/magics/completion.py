@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heroku_magic.api.dyno_sizes import DYNO_SIZES, HOURS_PER_MONTH
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS
 from heroku_magic.magics.expand import split
 from heroku_magic.magics.option_values import SCOPES
+from heroku_magic.platform_facts.dyno_sizes import DYNO_SIZES, HOURS_PER_MONTH
 from heroku_magic.protocol.polars_frame import LIBRARIES
 from heroku_magic.text.sanitize import clean_line, clipped
 
@@ -196,8 +196,8 @@ def _values(kind: str, typed: str, line: _Line, sources: CompletionSources) -> M
 
 def _sizes() -> Iterable[Match]:
     for name, size in DYNO_SIZES.items():
-        dollars = size.dollars_per_month
-        yield Match(name, f"${dollars / HOURS_PER_MONTH:.3f}/h" if dollars else "from the monthly pool of hours")
+        price = "from the monthly pool of hours" if size.is_pooled else f"${size.dollars / HOURS_PER_MONTH:.3f}/h"
+        yield Match(name, price)
 
 
 def _parameters(typed: str, line: _Line, sources: CompletionSources, ending: str) -> Matches:

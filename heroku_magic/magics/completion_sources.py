@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.accounts.settings import worker_folder
 from heroku_magic.accounts.tokens import is_kept
 from heroku_magic.api.host import base_url
-from heroku_magic.app_files.procfile import process_types
+from heroku_magic.platform_facts.procfile import process_types
 from heroku_magic.protocol.task import RESERVED_TYPES, Task
 from heroku_magic.text.notifier import discard, notifications_to
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH, dollars
+from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH, dollars
 from heroku_magic.runs.options import DEFAULT_TIMEOUT
 from heroku_magic.runs.request import RunRequest
 from heroku_magic.text.redact import Mask

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.api.dyno_sizes import READ_ON
+from heroku_magic.platform_facts.dyno_sizes import READ_ON
 from heroku_magic.sweeps.throttle import REFILL, RESERVE
 
 if TYPE_CHECKING:

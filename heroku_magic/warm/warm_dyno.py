@@ -12,10 +12,10 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.api.dyno_sizes import memory_bytes, money
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.build import server_modules
 from heroku_magic.errors import ApiError, AttachFailed, InstallFailed, LogStreamError, NotFound, Unreachable
+from heroku_magic.platform_facts.dyno_sizes import memory_bytes, money
 from heroku_magic.protocol.channel import ChannelReader
 from heroku_magic.protocol.memory import limit_in_mb
 from heroku_magic.protocol.records import RunKey, hide_keys

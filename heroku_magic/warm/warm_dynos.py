@@ -8,9 +8,9 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from heroku_magic.api.dyno_sizes import money
 from heroku_magic.bundle.build import COMMAND, server_env
 from heroku_magic.bundle.packages import add_packages
+from heroku_magic.platform_facts.dyno_sizes import money
 from heroku_magic.runs.create_dyno import Stopped
 from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE
 from heroku_magic.text.notifier import notify

@@ -7,8 +7,8 @@ from workers import make_worker
 
 from heroku_magic import InvalidOptions, InvalidParameters, SettingsError
 from heroku_magic.accounts.settings import worker_folder
-from heroku_magic.app_files.folders import suggest_folder
 from heroku_magic.magics.parser import parse
+from heroku_magic.platform_facts.folders import suggest_folder
 from heroku_magic.text.secret import Secret
 
 

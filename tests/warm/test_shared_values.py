@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from heroku_magic import TaskFailed, connect
-from heroku_magic.api.dyno_sizes import memory_bytes
+from heroku_magic.platform_facts.dyno_sizes import memory_bytes
 from heroku_magic.warm import uplink
 from heroku_magic.warm.rendezvous import DynoConnection
 

@@ -10,8 +10,8 @@ import pytest
 from kernels import kernel
 from workers import make_worker
 
-from heroku_magic.api.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.magics.parser import parse
+from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.protocol.task import Task
 from heroku_magic.runs import registry
 from heroku_magic.runs.spec import RunSpec

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from heroku_magic.app_files.installer_variables import PIP_SETTINGS, installer_variables
+from heroku_magic.platform_facts.installer_variables import PIP_SETTINGS, installer_variables
 
 # `-m pip` would look for modules in the app's folder first.
 _PIP = (

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heroku_magic.app_files.procfile import process_types
 from heroku_magic.emulator.errors import StartError
+from heroku_magic.platform_facts.procfile import process_types
 
 if TYPE_CHECKING:
     from pathlib import Path

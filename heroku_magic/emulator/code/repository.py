@@ -10,10 +10,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from heroku_magic.app_files.installer_variables import installer_variables
 from heroku_magic.emulator.code import tarball
 from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.errors import BuildError
+from heroku_magic.platform_facts.installer_variables import installer_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

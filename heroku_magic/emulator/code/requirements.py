@@ -8,9 +8,9 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from heroku_magic.app_files.installer_variables import installer_variables
-from heroku_magic.app_files.recipe import Recipe
 from heroku_magic.emulator.code.source_tree import SourceTree, stamp
+from heroku_magic.platform_facts.installer_variables import installer_variables
+from heroku_magic.platform_facts.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from heroku_magic.app_files.ignore_rules import FILES, IgnoreRules
+from heroku_magic.platform_facts.ignore_rules import FILES, IgnoreRules
 
 # Bounds the cost of a look at a folder that is not an app, such as a home folder.
 MOST_FILES = 50_000

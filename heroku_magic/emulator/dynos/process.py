@@ -16,7 +16,7 @@ from heroku_magic.emulator.dynos.attached import Attached
 from heroku_magic.emulator.dynos.log_output import LogOutput
 from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.dynos.watch import group_members, when_child_ends
-from heroku_magic.emulator.sizes import SIZES
+from heroku_magic.platform_facts.dyno_sizes import DYNO_SIZES
 
 if TYPE_CHECKING:
     import subprocess
@@ -65,7 +65,7 @@ class DynoProcess:
         self._number = number
         self._client = client
         self._on_end = on_end
-        self._size = SIZES[dyno.size.lower()]
+        self._size = DYNO_SIZES[dyno.size.lower()]
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._process: subprocess.Popen[bytes] | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import ANY, IDENTITY
-from heroku_magic.emulator.sizes import SIZES
 from heroku_magic.emulator.state import EMAIL, REGIONS, STACKS, fixed_id
 from heroku_magic.emulator.web import requests, responses
 from heroku_magic.emulator.web.api import ApiHandler
+from heroku_magic.platform_facts.dyno_sizes import DYNO_SIZES
 
 
 class RegionsHandler(ApiHandler):
@@ -65,7 +65,7 @@ class AvailableSizesHandler(ApiHandler):
     def get(self, app: str) -> None:
         """`GET /apps/{app}/available-dyno-sizes`: all of them."""
         self.find_app(app)
-        self.respond_with_list([responses.dyno_size(size) for size in SIZES.values()], "id", "name")
+        self.respond_with_list([responses.dyno_size(size) for size in DYNO_SIZES.values()], "id", "name")
 
 
 class UserHandler(ApiHandler):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import ANY, IDENTITY, READ_PROTECTED, WRITE_PROTECTED
-from heroku_magic.emulator.sizes import SIZES
 from heroku_magic.emulator.state import STACKS
 from heroku_magic.emulator.web import request_faults, requests, responses
 from heroku_magic.emulator.web.api import ApiHandler
+from heroku_magic.platform_facts.dyno_sizes import DYNO_SIZES
 
 if TYPE_CHECKING:
     from heroku_magic.emulator.runtime import AppRuntime
@@ -225,7 +225,7 @@ class DynoSizesHandler(ApiHandler):
 
     def get(self) -> None:
         """`GET /dyno-sizes`."""
-        self.respond_with_list([responses.dyno_size(size) for size in SIZES.values()], "id", "name")
+        self.respond_with_list([responses.dyno_size(size) for size in DYNO_SIZES.values()], "id", "name")
 
 
 class DynoSizeHandler(ApiHandler):
@@ -235,7 +235,7 @@ class DynoSizeHandler(ApiHandler):
 
     def get(self, size: str) -> None:
         """`GET /dyno-sizes/{size}`."""
-        for each in map(responses.dyno_size, SIZES.values()):
+        for each in map(responses.dyno_size, DYNO_SIZES.values()):
             if size == each["id"] or size.lower() == each["name"].lower():
                 self.respond(each)
                 return

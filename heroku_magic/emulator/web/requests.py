@@ -14,7 +14,6 @@ from heroku_magic.emulator.errors import bad_request, invalid_params, not_done
 from heroku_magic.emulator.formation import ScaleUpdate
 from heroku_magic.emulator.logs.logplex import BUFFER, Filter, LogplexSession
 from heroku_magic.emulator.runtime import DynoRequest
-from heroku_magic.emulator.sizes import DEFAULT, SIZES
 from heroku_magic.emulator.state import APP_NAME, REGIONS, STACK, STACKS, EmulatedBuild, EmulatedSlug, fixed_id
 from heroku_magic.emulator.web.fields import (
     checked_text,
@@ -28,6 +27,7 @@ from heroku_magic.emulator.web.fields import (
     text,
     texts,
 )
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT, DYNO_SIZES
 
 LONGEST_LIFE = 86_400
 # All variables together, well within the limit of a process.
@@ -345,10 +345,10 @@ def _variable(name: str, value: Any) -> str:
 def _size(size: Any) -> str:
     if size is None:
         return DEFAULT
-    for each in SIZES.values():
+    for each in DYNO_SIZES.values():
         if isinstance(size, str) and (size.lower() == each.name.lower() or size == fixed_id(each.name)):
             return each.name
-    raise invalid_params(f"No such dyno size. Sizes are: {', '.join(SIZES)}.")
+    raise invalid_params(f"No such dyno size. Sizes are: {', '.join(DYNO_SIZES)}.")
 
 
 def _type(kind: Any) -> str:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.authorizations import Grant
     from heroku_magic.emulator.code.blobs import Blob
     from heroku_magic.emulator.logs.logplex import LogplexSession
-    from heroku_magic.emulator.sizes import Size
     from heroku_magic.emulator.state import (
         EmulatedApp,
         EmulatedBuild,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
         EmulatedSlug,
         Scale,
     )
+    from heroku_magic.platform_facts.dyno_sizes import DynoSize
 
 Json = dict[str, Any]
 
@@ -253,18 +253,18 @@ def dyno(app: EmulatedApp, dyno: EmulatedDyno) -> Json:
     }
 
 
-def dyno_size(size: Size) -> Json:
+def dyno_size(size: DynoSize) -> Json:
     """Return a dyno size."""
     return {
         "architecture": "amd64",
         "compute": size.compute,
-        "cost": {"cents": size.cents, "unit": "month"},
-        "dedicated": size.dedicated,
+        "cost": {"cents": 100 * size.dollars, "unit": "month"},
+        "dedicated": size.is_dedicated,
         "generation": _named("cedar"),
         "id": fixed_id(size.name),
         "memory": size.memory,
         "name": size.name,
-        "precise_dyno_units": size.cents / 2500,
+        "precise_dyno_units": size.dollars / 25,
         "private_space_only": False,
     }
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heroku_magic.app_files.procfile import process_types
 from heroku_magic.emulator.code import procfile
+from heroku_magic.platform_facts.procfile import process_types
 
 HELPER = Path(__file__).parents[2] / "worker" / "heroku_task.py"
 

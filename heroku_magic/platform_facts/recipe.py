@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from heroku_magic.app_files import requirements
+from heroku_magic.platform_facts import requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

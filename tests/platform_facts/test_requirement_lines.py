@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from heroku_magic.app_files.requirements import decoded, lines
+from heroku_magic.platform_facts.requirements import decoded, lines
 
 
 @pytest.mark.parametrize(

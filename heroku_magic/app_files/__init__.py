@@ -1,1 +1,0 @@
-"""The files of an app that Heroku reads, and what installing its packages may see; shared with the embedded Heroku."""
