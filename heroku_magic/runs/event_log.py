@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from heroku_magic.api.log_lines import LogLine
+from heroku_magic.runs.background import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,7 @@ class EventLog:
         position = 0
         while True:
             with self.changed:
-                self.changed.wait_for(partial(self._has_more, position), timeout)
+                wait_for(self.changed, partial(self._has_more, position), timeout)
                 fresh, is_closed = self.since(position), self._is_closed
             position += len(fresh)
             if not fresh and is_closed:

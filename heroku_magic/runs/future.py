@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
+from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.callbacks import call_in_turn
 from heroku_magic.text.notifier import notifications_to
 
@@ -103,7 +104,7 @@ class TableFuture(ABC, Generic[Error]):
             Whether the work has ended.
         """
         with self._changed:
-            return self._changed.wait_for(self.done, timeout)
+            return wait_for(self._changed, self.done, timeout)
 
     def exception(self, timeout: float | None = None) -> Error | None:
         """Wait until the work has ended, and return its error.

@@ -10,6 +10,7 @@ from heroku_magic.errors import HerokuMagicError
 from heroku_magic.protocol.dataframe import partial_frame, table
 from heroku_magic.protocol.records import Metric, Progress
 from heroku_magic.runs import registry
+from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.events import FINAL, Event, StateChange
 from heroku_magic.runs.future import TableFuture
 from heroku_magic.runs.jobs import record_start
@@ -335,7 +336,7 @@ class Run(TableFuture[HerokuMagicError]):
             Whether the dyno is created or the run has ended.
         """
         with self._changed:
-            return self._changed.wait_for(lambda: self.dyno is not None or self.done(), timeout)
+            return wait_for(self._changed, lambda: self.dyno is not None or self.done(), timeout)
 
     def forget(self) -> None:
         """Delete the file from which another process could attach the run."""

@@ -7,6 +7,7 @@ from collections import deque
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.runs.background import SIGNAL_INTERVAL
 from heroku_magic.runs.call_future import CallFuture
 from heroku_magic.sweeps.launcher import Job, JobSource, Launcher
 from heroku_magic.text.notifier import keeps_notifications
@@ -106,7 +107,8 @@ class DynoExecutor(Executor):
         self._calls.close(cancel_waiting=cancel_futures)
         self._launcher.wake()
         if wait and self._is_started:
-            self._calls.is_over.wait()
+            while not self._calls.is_over.wait(SIGNAL_INTERVAL):
+                continue
 
     def cancel(self) -> None:
         """Stop all dynos, and cancel the calls that have not started."""

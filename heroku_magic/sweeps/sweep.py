@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import SweepFailed
 from heroku_magic.protocol.dataframe import table
+from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.future import TableFuture
 from heroku_magic.runs.jobs import record_start
 from heroku_magic.sweeps.cost import DynoSpan, extra_spans
@@ -338,7 +339,7 @@ class Sweep(TableFuture[SweepFailed]):
         seen = 0
         while True:
             with self._changed:
-                self._changed.wait_for(partial(self._has_more_than, seen))
+                wait_for(self._changed, partial(self._has_more_than, seen))
                 fresh = self._state.finished[seen:]
             if not fresh:
                 return

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from heroku_magic.errors import LogStreamError
-from heroku_magic.runs.background import start_thread
+from heroku_magic.runs.background import start_thread, wait_for
 from heroku_magic.text.notifier import keeps_notifications, notify
 from heroku_magic.warm.lane import Lane
 from heroku_magic.warm.pool_call import PoolFuture, PoolRun
@@ -178,7 +178,7 @@ class WarmPool(Executor):
         self._wake.set()
         if wait:
             with self._changed:
-                self._changed.wait_for(lambda: not self._is_live)
+                wait_for(self._changed, lambda: not self._is_live)
         if not self._is_live:
             self._close()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.bundle.build import COMMAND, server_env
 from heroku_magic.bundle.packages import add_packages
 from heroku_magic.platform_facts.dyno_sizes import money
+from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.create_dyno import Stopped
 from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE
 from heroku_magic.text.notifier import notify
@@ -138,7 +139,7 @@ class WarmDynos:
             boot.let_go()
         try:
             with self._changed:
-                self._changed.wait_for(lambda: all(boot.is_over for boot in boots))
+                wait_for(self._changed, lambda: all(boot.is_over for boot in boots))
         except KeyboardInterrupt:
             del self.target[spec.kind]
             for boot in boots:

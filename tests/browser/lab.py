@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 PATIENCE = 60.0
+LOOK = 50  # milliseconds between two looks at what a test waits for
 # Nothing but loopback addresses can be reached.
 FLAGS = [
     "--no-sandbox",
@@ -117,7 +118,7 @@ class Lab:
         self._opened += 1
         url = f"{self.url}lab/workspaces/w{self._opened}/tree/{name}?token={self.token}"
         self.page.goto(url)
-        self.page.wait_for_function("window.lab?.ready()")
+        self.wait_until("window.lab?.ready()")
 
     def run(self, cell: int, *, wait: bool = True, timeout: float = PATIENCE) -> None:
         """Click into a cell and press Ctrl+Enter; wait until it is no longer running."""
@@ -130,12 +131,16 @@ class Lab:
 
     def wait(self, *, timeout: float = PATIENCE) -> None:
         """Wait until the cell that was run last is no longer running."""
-        self.page.wait_for_function(self._awaited, timeout=timeout * 1000)
+        self.wait_until(self._awaited, timeout=timeout)
 
     def wait_for_text(self, cell: int, text: str, *, timeout: float = PATIENCE) -> None:
         """Wait until a cell's output shows a text."""
         shows = "([cell, text]) => lab.area(cell).textContent.includes(text)"
-        self.page.wait_for_function(shows, arg=[cell, text], timeout=timeout * 1000)
+        self.wait_until(shows, [cell, text], timeout=timeout)
+
+    def wait_until(self, condition: str, arg=None, *, timeout: float = PATIENCE) -> None:
+        """Wait until a JavaScript expression is true, without making the page draw 60 times per second."""
+        self.page.wait_for_function(condition, arg=arg, polling=LOOK, timeout=timeout * 1000)
 
     def text(self, cell: int) -> str:
         """Return the text of a cell's output, on screen or not."""
@@ -158,7 +163,7 @@ class Lab:
         self.page.evaluate("lab.panel().context.model.dirty = true")
         self.page.locator(".jp-Notebook:visible").first.focus()
         self.page.keyboard.press("Control+s")
-        self.page.wait_for_function("!lab.panel().context.model.dirty")
+        self.wait_until("!lab.panel().context.model.dirty")
         return self.folder / self._name
 
     def theme(self, name: str) -> None:

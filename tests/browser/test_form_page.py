@@ -95,7 +95,7 @@ def settled(lab, cell=1):
 
 
 def shown_cell(lab):
-    lab.page.wait_for_function("document.querySelector('.heroku-cell textarea').value")
+    lab.wait_until("document.querySelector('.heroku-cell textarea').value")
     return labelled(lab, "Cell").input_value()
 
 
@@ -207,7 +207,7 @@ def test_the_slider_moves_by_mouse_with_its_entry(form):
     value = "document.querySelector('.heroku-form input[type=number]').value"
     box = panel(form).locator(".heroku-slider .noUi-target").first.bounding_box()
     form.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    form.page.wait_for_function(f"Math.abs({value} - 250) < 15")
+    form.wait_until(f"Math.abs({value} - 250) < 15")
     form.page.wait_for_selector(".heroku-slider .noUi-state-tap", state="detached")  # it glides there
     handle = panel(form).locator(".heroku-slider .noUi-handle").first.bounding_box()
     form.page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
@@ -215,7 +215,7 @@ def test_the_slider_moves_by_mouse_with_its_entry(form):
     form.page.mouse.move(box["x"] + box["width"] - 1, handle["y"], steps=5)
     form.page.mouse.up()
 
-    form.page.wait_for_function(f"{value} > 480")
+    form.wait_until(f"{value} > 480")
 
 
 def test_a_fault_appears_at_its_field_while_typing(form):
@@ -243,7 +243,7 @@ def test_axe_finds_nothing_in_either_theme(form, tmp_path, width):
     labelled(form, "weights").fill("[1]")
     button(form, "Run").click()
     settled(form)
-    form.page.wait_for_function("lab.area(1).querySelector('table.dataframe')")
+    form.wait_until("lab.area(1).querySelector('table.dataframe')")
     for theme in ("Light", "Dark"):
         form.theme(f"JupyterLab {theme}")
         assert violations(form) == []
@@ -298,7 +298,7 @@ def test_after_restart_and_reload_the_record_is_readable_and_nothing_runs(form):
     record.wait_for(state="visible")
     assert not panel(form).is_visible(), "a form that is dead is not shown"
     form.page.reload()
-    form.page.wait_for_function("window.lab?.ready()")
+    form.wait_until("window.lab?.ready()")
     record.wait_for(state="visible")
     form.page.wait_for_timeout(1500)
 
@@ -436,7 +436,7 @@ def test_a_secret_is_in_no_byte_of_a_notebook_that_is_saved_with_its_widgets(lab
     assert panel(lab).locator("input:not([type=checkbox])").count() == 0
     button(lab, "Run").click()
     settled(lab)
-    lab.page.wait_for_function("lab.area(1).querySelector('table.dataframe')")
+    lab.wait_until("lab.area(1).querySelector('table.dataframe')")
     button(lab, "Copy as cell").click()
     shown_cell(lab)
     lab.page.evaluate(SAVE_WIDGETS)

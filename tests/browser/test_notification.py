@@ -16,7 +16,7 @@ def test_a_run_with_notify_asks_first_and_then_notifies_once(lab):
     lab.page.evaluate(RECORDER)
     lab.run(0)
     lab.run(1)
-    lab.page.wait_for_function("window.notes.length > 0")
+    lab.wait_until("window.notes.length > 0")
 
     ((title, body),) = lab.page.evaluate("window.notes")
     assert title == "heroku_magic"

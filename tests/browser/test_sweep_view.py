@@ -108,10 +108,10 @@ def test_a_notebook_that_is_not_trusted_keeps_cells_colours_and_picture(notebook
     lab.open("strange.ipynb", ["1"])
     (lab.folder / "strange.ipynb").write_text(json.dumps(saved | {"cells": [shown]}))
     lab.page.reload()
-    lab.page.wait_for_function("window.lab?.ready()")
+    lab.wait_until("window.lab?.ready()")
     assert lab.page.evaluate("lab.cell(0).model.trusted") is False
     lab.page.evaluate("lab.area(0).querySelector('details').open = true")
-    lab.page.wait_for_function("lab.area(0).querySelector('img').naturalWidth > 0")
+    lab.wait_until("lab.area(0).querySelector('img').naturalWidth > 0")
     lab.screenshot(tmp_path / "untrusted.png", cell=0)
     look = "getComputedStyle(lab.area(0).querySelector('pre b'))"
     assert lab.page.evaluate(f"[{look}.backgroundColor, {look}.width]") == ["rgb(34, 153, 85)", "11px"]

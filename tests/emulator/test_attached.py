@@ -194,6 +194,7 @@ def test_a_client_that_leaves_unread_input_behind_causes_a_sighup_too(attach, de
     assert "Process exited with status 129" in heroku_lines(demo, dyno)
 
 
+@pytest.mark.alone
 def test_a_round_trip_delays_bytes_but_not_those_behind_them(start, make_folder, attach):
     emulator = start(make_folder(), "--time", "round-trip=0.2", certificate=True)
     client, _ = attach("cat", force_no_tty=True, emulator=emulator)
@@ -212,6 +213,7 @@ def test_a_round_trip_delays_bytes_but_not_those_behind_them(start, make_folder,
     client.close()
 
 
+@pytest.mark.alone
 def test_a_round_trip_does_not_limit_the_throughput(start, make_folder, attach):
     emulator = start(make_folder(), "--time", "round-trip=0.1", certificate=True)
     client, _ = attach("sha256sum", force_no_tty=True, emulator=emulator)

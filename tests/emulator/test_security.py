@@ -230,6 +230,18 @@ def test_600_connections_of_strangers_keep_no_client_out(start, make_folder):
         assert log.until(b"to complete")
 
 
+def test_many_clients_may_connect_before_the_first_request(demo):
+    request = f"GET /apps/demo HTTP/1.1\r\nHost: 127.0.0.1:{port(demo)}\r\nAuthorization: Bearer {demo.token}\r\n"
+    request += f"Accept: {ACCEPT}\r\n\r\n"
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port(demo)), timeout=20)) for _ in range(150)
+        ]
+        for client in clients:
+            client.sendall(request.encode())
+        assert {client.recv(15) for client in clients} == {b"HTTP/1.1 200 OK"}
+
+
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux to limit another process")
 def test_dynos_beyond_the_file_descriptors_are_refused_and_the_others_work(start, make_folder, tmp_path):
     emulator = start(make_folder(), "--one-offs", "500")

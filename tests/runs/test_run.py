@@ -466,6 +466,14 @@ def test_an_interrupt_in_python_stops_the_dyno(heroku):
     assert heroku.dynos() == []
 
 
+def test_an_interrupt_that_the_system_gives_another_thread_stops_the_dyno(heroku):
+    threading.Timer(0.5, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)).start()
+    with pytest.raises(RunCancelled):
+        heroku.run("slow", {"seconds": 3_000.0})
+
+    assert heroku.dynos() == []
+
+
 def wait_for(condition, seconds=10):
     deadline = time.monotonic() + seconds
     while not condition():

@@ -123,7 +123,7 @@ def test_the_button_is_run_then_stop_and_never_disabled(make, runs):
     button.click()
     until(lambda: form.state == "running")
     assert (button.description, button.disabled, "heroku-stop" in button._dom_classes) == ("Stop", False, True)
-    assert "● running" in page.text
+    until(lambda: "● running" in page.text)
     runs.started[0].end()
     until(lambda: form.state == "ready")
 

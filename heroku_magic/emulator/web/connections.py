@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
 
 if TYPE_CHECKING:
     from tornado.iostream import IOStream
 
 MOST_STRANGERS = 100
+GRACE = 1.0  # seconds for the first request of clients that connect at the same moment
 
 
 class BoundedServer(HTTPServer):
-    """Closes the oldest connection without a token when there are too many."""
+    """Closes the oldest connections without a token when there are too many."""
 
     def initialize(self, *args: Any, **options: Any) -> None:
         """Set the server up, as tornado does instead of a constructor."""
@@ -24,10 +26,14 @@ class BoundedServer(HTTPServer):
         """Serve a new connection."""
         self._strangers[stream] = None
         if len(self._strangers) > MOST_STRANGERS:
+            IOLoop.current().call_later(GRACE, self._close_oldest)
+        super().handle_stream(stream, address)
+
+    def _close_oldest(self) -> None:
+        while len(self._strangers) > MOST_STRANGERS:
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
             oldest.close()
-        super().handle_stream(stream, address)
 
     def trust(self, stream: IOStream) -> None:
         """Keep a connection: a request on it had a token."""
