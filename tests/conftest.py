@@ -118,6 +118,14 @@ _stop_servers_of_module = pytest.fixture(_stop_new_servers, autouse=True, scope=
 _stop_servers_of_test = pytest.fixture(_stop_new_servers, autouse=True)
 
 
+@pytest.fixture(scope="module")
+def shared_server(folder, processes):
+    """One embedded Heroku for all tests of a module that use the app in its fixture `folder`."""
+    from heroku_magic.app.emulator_process import embedded
+
+    return embedded(folder)
+
+
 class ScriptedApi:
     """An HTTP server on loopback that sends queued responses and records the requests."""
 

@@ -54,9 +54,9 @@ def server(folder, use_as_heroku, processes):
     return use_as_heroku(embedded(folder))
 
 
-def stopped(heroku, count, done, **options):
+def stopped(heroku, count, done, *, jobs=2, **options):
     """A sweep that was stopped after some runs."""
-    sweep = heroku.sweep("step", {"seed": range(count)}, {"pause": 0.05}, jobs=2, **options)
+    sweep = heroku.sweep("step", {"seed": range(count)}, {"pause": 0.05}, jobs=jobs, **options)
     for number, _ in enumerate(sweep.as_completed(), 1):
         if number == done:
             sweep.cancel()
@@ -97,7 +97,7 @@ def test_a_file_goes_on_in_another_kernel(heroku, folder, tmp_path):
 
 
 def test_a_file_keeps_the_options_of_its_runs(heroku, folder, tmp_path):
-    first = stopped(heroku, 4, 2, save=tmp_path / "warm.jsonl", warm=True, isolate=False)
+    first = stopped(heroku, 4, 2, save=tmp_path / "warm.jsonl", warm=True, isolate=False, jobs=1)
     before = first.partial["dyno"].tolist()
     first.journal.close()
     again = connect(worker=folder, say=lambda _: None).resume(tmp_path / "warm.jsonl")

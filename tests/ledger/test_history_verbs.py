@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def shell(start_shell, folder, ledger_folder):
+def shell(start_shell, folder, shared_server, ledger_folder):
     return start_shell(folder)
 
 

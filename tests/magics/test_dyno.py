@@ -19,7 +19,6 @@ import pytest
 
 import heroku_magic
 from heroku_magic import InvalidOptions, InvalidParameters, RunCancelled, Secret, TaskFailed, connect
-from heroku_magic.app.emulator_process import embedded
 from heroku_magic.bundle.build import COMMAND, CellBundle
 from heroku_magic.bundle.program import read_cell
 from heroku_magic.errors import SweepFailed
@@ -47,7 +46,7 @@ def with_pandas(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(folder, processes):
+def heroku(folder, shared_server):
     return connect(worker=folder, say=lambda _: None)
 
 
@@ -57,7 +56,7 @@ def analyst(with_pandas, processes):
 
 
 @pytest.fixture
-def shell(start_shell, folder):
+def shell(start_shell, folder, shared_server):
     return start_shell(folder)
 
 
@@ -262,9 +261,9 @@ def test_the_largest_input_that_fits_arrives(heroku):
 
 
 @pytest.fixture
-def shop(folder, monkeypatch, tmp_path, processes):
+def shop(shared_server, monkeypatch, tmp_path):
     """The same app as if it was on Heroku: by a host and a token."""
-    server = embedded(folder)
+    server = shared_server
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("HEROKU_HOST", server.url)

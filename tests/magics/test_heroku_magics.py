@@ -64,7 +64,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def shell(start_shell, folder):
+def shell(start_shell, folder, shared_server):
     (folder / "show.sh").write_text('printf "V=<%s>\\n" "$V"\n')
     return start_shell(folder)
 

@@ -122,7 +122,7 @@ def folder(tmp_path_factory, processes):
 
 
 @pytest.fixture
-def heroku(folder, monkeypatch, processes):
+def heroku(folder, monkeypatch, shared_server):
     monkeypatch.setattr("heroku_magic.runs.runner.Runner.late", 0.1)
     return connect(worker=folder, say=lambda _: None)
 
@@ -345,7 +345,7 @@ def test_an_attacked_notebook_is_saved_without_control_characters(folder):
 
 
 @pytest.fixture
-def shell(start_shell, folder):
+def shell(start_shell, folder, shared_server):
     return start_shell(folder)
 
 

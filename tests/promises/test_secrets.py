@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(folder, monkeypatch, processes):
+def heroku(folder, monkeypatch, shared_server):
     monkeypatch.setenv("KEY", VALUE)
     return connect(worker=folder, say=lambda _: None)
 

@@ -52,12 +52,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def heroku(folder, processes):
+def heroku(folder, shared_server):
     return connect(worker=folder, say=lambda _: None)
 
 
 @pytest.fixture
-def shell(start_shell, folder):
+def shell(start_shell, folder, shared_server):
     return start_shell(folder)
 
 
