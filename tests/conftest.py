@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -39,7 +40,7 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(items):
-    """Mark tests by the fixtures they use, and run browser tests last.
+    """Mark tests by the fixtures they use and those that draw hundreds of examples, and run browser tests last.
 
     Browser tests are slow, and Playwright keeps an event loop in this thread until the end.
     """
@@ -47,6 +48,8 @@ def pytest_collection_modifyitems(items):
         for fixture, marker in MARKED_BY.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
+        if hasattr(getattr(item, "obj", None), "hypothesis"):
+            item.add_marker("large")
         if any(item.get_closest_marker(marker) for marker in IMPLY_PROCESS):
             item.add_marker("process")
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
@@ -88,16 +91,26 @@ def kernels():
     """Request this in whatever starts a Jupyter kernel."""
 
 
+_homes = itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch, tmp_path_factory):
+def clean_environment(request, monkeypatch, tmp_path_factory):
     """No test sees the account, the home folder or the proxy of the machine that it runs on, and no kernel a history."""
     for name in (*OURS, *PROXIES, "VIRTUAL_ENV"):  # IPython warns of another one than it runs in
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(home := tmp_path_factory.mktemp("home")))
-    profile = home / ".ipython" / "profile_default"
-    profile.mkdir(parents=True)
-    (profile / "ipython_config.py").write_text("get_config().HerokuMagics.history = False\n")
+    monkeypatch.setenv("HOME", str(home := tmp_path_factory.getbasetemp() / f"home{next(_homes)}"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    if request.node.get_closest_marker("process") or "home" in request.fixturenames:
+        profile = home / ".ipython" / "profile_default"
+        profile.mkdir(parents=True)
+        (profile / "ipython_config.py").write_text("get_config().HerokuMagics.history = False\n")
+
+
+@pytest.fixture
+def home(clean_environment):
+    """The home folder of a test; tests that start no process have none unless they request this."""
+    return Path.home()
 
 
 def _stop_new_servers():

@@ -46,9 +46,11 @@ class Dyno:
         return self.decoder.failure
 
 
-def pythons():
-    """Yield the installed Pythons, among them the oldest supported one if it is installed."""
-    for minor in range(9, 15):
-        path = shutil.which(f"python3.{minor}")
-        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
-            yield path
+OTHERS = [f"3.{minor}" for minor in range(9, 15)]  # Pythons that a dyno may have
+
+
+def find_python(version):
+    """Return the path of an installed Python of this version, or None."""
+    path = shutil.which(f"python{version}")
+    works = path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
+    return path if works else None

@@ -117,6 +117,7 @@ def imports_by_module():
     return {name: found for name, found in imported.items() if name != "heroku_magic"}
 
 
+@pytest.mark.large
 def test_no_modules_import_each_other_in_a_circle():
     imported = imports_by_module()
 

@@ -18,24 +18,24 @@ URL = "https://api.heroku.com"
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
-def test_the_environments_token_comes_first(monkeypatch, elsewhere):
-    write_netrc("machine api.heroku.com login me password from-netrc")
+def test_the_environments_token_comes_first(home, monkeypatch, elsewhere):
+    write_netrc(home, "machine api.heroku.com login me password from-netrc")
     assert find_token("https://api.heroku.com") == (Secret("from-netrc"), "netrc")
 
     monkeypatch.setenv("HEROKU_API_KEY", "from-environment")
     assert find_token("https://api.heroku.com") == (Secret("from-environment"), "HEROKU_API_KEY")
 
 
-def test_netrc_is_searched_for_the_api_host_with_or_without_its_port():
-    write_netrc("machine 127.0.0.1:5000 login me password with-port\ndefault login any password other")
+def test_netrc_is_searched_for_the_api_host_with_or_without_its_port(home):
+    write_netrc(home, "machine 127.0.0.1:5000 login me password with-port\ndefault login any password other")
 
     assert find_token("http://127.0.0.1:5000")[0] == Secret("with-port")
     with pytest.raises(SettingsError, match="HEROKU_API_KEY"):
         find_token("http://127.0.0.1:5001")
 
 
-def test_an_invalid_netrc_is_named_and_not_quoted():
-    write_netrc("machine api.heroku.com login me pass wörd-secret")
+def test_an_invalid_netrc_is_named_and_not_quoted(home):
+    write_netrc(home, "machine api.heroku.com login me pass wörd-secret")
 
     with pytest.raises(SettingsError, match="cannot be read as netrc") as caught:
         find_token("https://api.heroku.com")
@@ -129,9 +129,7 @@ def test_a_missing_token_reports_how_to_log_in(monkeypatch):
     forget_cli()
 
 
-def write_netrc(text):
-    from pathlib import Path
-
-    path = Path.home() / ".netrc"
+def write_netrc(home, text):
+    path = home / ".netrc"
     path.write_text(text + "\n")
     path.chmod(0o600)

@@ -29,7 +29,7 @@ from typing import ClassVar, NewType, ParamSpec
 import numpy as np
 import pandas as pd
 import pytest
-from dynos import Dyno, pythons
+from dynos import OTHERS, Dyno, find_python
 from numpy.linalg import norm
 
 import heroku_magic
@@ -827,7 +827,7 @@ def test_a_pickle_is_not_loaded_without_permission(tmp_path):
 @pytest.mark.usefixtures("processes")
 def test_another_minor_version_of_python_is_refused_before_the_function_runs(tmp_path):
     here = ".".join(map(str, sys.version_info[:2]))
-    other = next((path for path in pythons() if not path.endswith(f"python{here}")), None)
+    other = next(filter(None, (find_python(version) for version in OTHERS if version != here)), None)
     if other is None:
         pytest.skip("no other Python is installed")
 

@@ -102,7 +102,7 @@ def test_a_size_is_offered_with_its_price(shared):
 
 
 @pytest.fixture
-def shell():
+def shell(home):
     config = Config()
     config.HistoryManager.enabled = False
     InteractiveShell.clear_instance()
