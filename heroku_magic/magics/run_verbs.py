@@ -171,6 +171,7 @@ class RunVerbs(VerbGroup):
         show_bundle(task_bundle(chosen[0]) if line.word else tasks_bundle(tasks))
 
     def _ps(self, line: ParsedLine) -> Listing:
+        from heroku_magic.bundle.build import COMMAND
         from heroku_magic.runs.command_mark import run_id, without_mark
 
         apps = self._open_apps(line)
@@ -182,7 +183,7 @@ class RunVerbs(VerbGroup):
                 dyno.state,
                 dyno.size,
                 *[warm.get((app, dyno.name), "")] * bool(warm),
-                command,
+                "code of a notebook" if command.endswith(COMMAND) else command,
                 dyno.created_at,
                 run,
                 app,

@@ -260,6 +260,15 @@ def test_the_largest_input_that_fits_arrives(heroku):
     assert heroku.submit(code="text", parameters={"text": text}).result(60)["value"].tolist() == [text]
 
 
+def test_the_list_of_dynos_does_not_show_how_code_travels(shell):
+    shell.run_cell("%%dyno --warm\n1").raise_error()
+    dynos = repr(shell.run_line_magic("heroku", "ps"))
+    shell.run_line_magic("heroku", "warm 0")
+
+    assert "code of a notebook" in dynos
+    assert "base64" not in dynos
+
+
 @pytest.fixture
 def shop(shared_server, monkeypatch, tmp_path):
     """The same app as if it was on Heroku: by a host and a token."""
