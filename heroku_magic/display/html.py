@@ -74,6 +74,7 @@ def sweep_html(view: SweepView) -> str:
         signs=words.SIGNS,
         colours=COLOURS,
         files_code=words.FILES_CODE,
+        notes=[*map(words.with_commands, view.notes)],
         as_of=words.as_of(time.time()),
     )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from heroku_magic.display.outputs import in_notebook, print_lines
+from heroku_magic.display.words import with_commands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_COMMAND = re.compile(r"`([^`\n]+)`")
 
 
 def show_notice(message: str) -> None:
@@ -18,12 +16,9 @@ def show_notice(message: str) -> None:
     if not in_notebook():
         print_lines(message)
         return
-    from markupsafe import escape
-
     # A front end breaks plain text in the middle of words.
-    html = _COMMAND.sub(r"<code>\1</code>", str(escape(message)))
     attributes = 'class="tex2jax_ignore mathjax_ignore" role="note" style="white-space:pre-line;overflow-wrap:anywhere"'
-    show_bundle({"text/plain": message, "text/html": f"<div {attributes}>{html}</div>"})
+    show_bundle({"text/plain": message, "text/html": f"<div {attributes}>{with_commands(message)}</div>"})
 
 
 def show_bundle(bundle: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from heroku_magic.text.sanitize import clean_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from markupsafe import Markup
     from typing_extensions import TypeIs
 
     from heroku_magic.display.run_view import RunView
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     Paint = Callable[[str, str], str]
 
 SEPARATOR = " · "
+_COMMAND = re.compile(r"`([^`\n]+)`")
 FILES_CODE = "available in {one.place: one.files for one in heroku_magic.last.known()}"  # of a sweep
 _NEAR = 600.0  # seconds before its end at which a dyno's deadline is shown
 MARKS = {"running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
@@ -254,3 +257,10 @@ def _counts(view: RunView) -> str:
         return ""
     done, total = view.progress.done, view.progress.total
     return f"{done:,}" if total is None else f"{done:,}/{total:,}"
+
+
+def with_commands(message: str) -> Markup:
+    """Return a message as HTML, with its commands, which stand between backticks, as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(message))))  # noqa: S704 - it is escaped

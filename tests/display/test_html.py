@@ -188,6 +188,12 @@ def test_the_error_is_drawn_only_where_no_exception_shows_it(history, fed):
     assert "ZeroDivisionError: float division by zero\n" in read(run_html(view, final=True, with_error=True)).text
 
 
+def test_a_command_in_a_note_is_code(fed):
+    note = "run.1 is warm; `%heroku warm 0 <now>` stops it."
+    markup = run_html(fed(StateChange("up", 0.0, task="hello", note=note)), final=True)
+    assert "run.1 is warm; <code>%heroku warm 0 &lt;now&gt;</code> stops it." in markup
+
+
 @pytest.mark.parametrize("final", [False, True])
 def test_hostile_text_stays_text(fed, say, final):
     state = "failed" if final else "up"
