@@ -95,16 +95,18 @@ TASKS = {
             return pd.DataFrame({{"i": range(30_000), "x": [i / 7 for i in range(30_000)], "w": words, "n": whole}})
         """,
     "files": """
-        import random
+        import os, random, tempfile
         from heroku_task import emit_file, metric, task
 
         @task
         def files():
-            for name in ("a.bin", "b.bin"):
-                with open("/tmp/" + name, "wb") as file:
-                    file.write(random.Random(name).randbytes(200_000))
-                emit_file("/tmp/" + name)
-                metric("files", 1)
+            with tempfile.TemporaryDirectory() as folder:  # a dyno of the emulator may have twins on this machine
+                for name in ("a.bin", "b.bin"):
+                    path = os.path.join(folder, name)
+                    with open(path, "wb") as file:
+                        file.write(random.Random(name).randbytes(200_000))
+                    emit_file(path)
+                    metric("files", 1)
             yield {"i": 1}
         """,
     "nothing": """
