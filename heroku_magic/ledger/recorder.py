@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LATE = 1.2  # seconds after the end of a run in which its last lines arrive
 PATIENCE = 10.0  # seconds that a reader waits for runs that have ended
 BATCH = 100  # entries of one transaction
+COLLECTING = 0.05  # seconds in which entries join a transaction, which takes longer than a call on a warm dyno
 PRUNED_AFTER = 20_000_000  # bytes that are written between two looks at the size of the file
 
 
@@ -199,8 +200,9 @@ class Recorder:
         items: list[Item] = []
         with suppress(queue.Empty):
             items.append(self._items.get(timeout=timeout))
+            until = time.monotonic() + COLLECTING
             while len(items) < BATCH:
-                items.append(self._items.get_nowait())
+                items.append(self._items.get(timeout=max(until - time.monotonic(), 0.0)))
         return items
 
     def _check_late(self) -> None:
