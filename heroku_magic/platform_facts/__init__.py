@@ -1,1 +1,1 @@
-"""What the client and the embedded Heroku both know: an app's files, dyno sizes, prices. What one of them does is not."""
+"""What the client and the embedded Heroku both know: an app's files, dyno sizes, prices. No behaviour of either."""
