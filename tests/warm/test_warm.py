@@ -383,6 +383,14 @@ def test_calls_that_are_not_isolated_share_their_state_on_a_dyno_of_their_own(he
     assert [table["calls"].tolist() for table in tables] == [[1], [2]]
 
 
+def test_calls_that_share_their_state_do_not_share_their_environment(heroku):
+    looks = "import os\n[{'n': os.environ.get('n'), 'left': os.environ.get('LEFT')}]"
+    heroku.run("count", {"n": 1}, warm=True, isolate=False)  # its parameter is in the environment
+    heroku.run(code="import os\nos.environ['LEFT'] = 'here'", warm=True, isolate=False)
+    table = heroku.run(code=looks, warm=True, isolate=False)
+    assert table.to_dict("records") == [{"n": None, "left": None}]
+
+
 def test_a_call_that_ends_a_shared_process_loses_only_its_state(heroku):
     first = heroku.submit("count", warm=True, isolate=False)
     assert len(first.result(60)) == 3
