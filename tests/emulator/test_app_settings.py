@@ -294,7 +294,9 @@ def test_a_cancelled_build_leaves_no_error_of_its_fetch_in_the_log(tmp_path, cap
         may_hang_up.set()
         server.close()
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=10)
-        for _ in range(20):  # the end of the connection ends the fetch in later turns of the loop
+        descriptors, turns = asyncio.get_running_loop()._selector.get_map(), 0
+        while len(descriptors) > 1 or turns < 20:  # the end of the connection ends the fetch in later turns of the loop
+            turns = 0 if len(descriptors) > 1 else turns + 1
             await asyncio.sleep(0.01)
         return build.cancelled()
 
