@@ -15,7 +15,7 @@ from heroku_magic.emulator.dynos.launch import Launch
 from heroku_magic.emulator.dynos.process import DynoProcess
 from heroku_magic.emulator.dynos.reaper import DYNO_ID, kill_strays
 from heroku_magic.emulator.errors import BuildError, not_found
-from heroku_magic.platform_facts.dyno_sizes import DEFAULT, DYNO_SIZES
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE, DYNO_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ class Fleet:
         if self._ended:
             self._kill_strays()
 
-    def free_one_offs(self, size: str = DEFAULT) -> int:
+    def free_one_offs(self, size: str = DEFAULT_SIZE) -> int:
         """How many more one-off dynos of a size may start."""
         sizes = [dyno.size for dyno in self.dynos.values() if not dyno.is_kept]
         if self._context.one_offs is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.errors import invalid_params
 from heroku_magic.emulator.state import EMAIL, EmulatedDyno, Scale, now
-from heroku_magic.platform_facts.dyno_sizes import DEFAULT
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ class Formation:
     def scale(self, kind: str) -> Scale:
         """Return the scale of a process type: a first deploy starts one web dyno, a live folder none."""
         is_web = kind == "web" and self._app.slug is not None and not self._app.slug.is_live
-        return self._app.scales.setdefault(kind, Scale(int(is_web), DEFAULT))
+        return self._app.scales.setdefault(kind, Scale(int(is_web), DEFAULT_SIZE))
 
     def update(self, updates: Sequence[ScaleUpdate]) -> list[str]:
         """Change scales, all or none; return the process types."""

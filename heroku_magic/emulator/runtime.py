@@ -24,7 +24,7 @@ from heroku_magic.emulator.formation import Formation
 from heroku_magic.emulator.logs.logplex import Logplex
 from heroku_magic.emulator.releases import Releases
 from heroku_magic.emulator.state import EMAIL, EmulatedDyno
-from heroku_magic.platform_facts.dyno_sizes import DEFAULT, DYNO_SIZES
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE, DYNO_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,7 +188,7 @@ class AppRuntime:
         """Run the release phase in a dyno, with its output in the log and at a URL."""
         output = self._context.new_output()
         release.output = output.token
-        dyno = EmulatedDyno(self.fleet.new_name("release"), "release", command, DEFAULT, release)
+        dyno = EmulatedDyno(self.fleet.new_name("release"), "release", command, DEFAULT_SIZE, release)
         self.logplex.copies[dyno.name] = output.write
 
         def end(status: int) -> None:

@@ -1,1 +1,1 @@
-"""What the client and the embedded Heroku both know: an app's files, dyno sizes, prices. No behaviour of either."""
+"""Facts of Heroku: how it reads an app's files, dyno sizes, prices. What client and emulator do is not here."""

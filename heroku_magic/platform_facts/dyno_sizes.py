@@ -44,7 +44,7 @@ class DynoSize:
         return int(self.memory * _GIGABYTE)
 
 
-DEFAULT = "Standard-1X"
+DEFAULT_SIZE = "Standard-1X"
 
 _SIZES = (
     DynoSize("Eco", 0.5, 5, 1, most_at_once=1, is_pooled=True),
@@ -61,7 +61,7 @@ _SIZES = (
 DYNO_SIZES: Mapping[str, DynoSize] = {size.name.lower(): size for size in _SIZES}
 # Of the sizes that are billed per second.
 DOLLARS_PER_MONTH: Mapping[str, float] = {name: size.dollars for name, size in DYNO_SIZES.items() if not size.is_pooled}
-_OTHER_AT_ONCE = 5
+_OTHER_AT_ONCE = 5  # of a size that is not in the table
 
 
 def most_at_once(size: str) -> int:

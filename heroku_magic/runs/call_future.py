@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.callbacks import call_in_turn
 
 if TYPE_CHECKING:
@@ -26,6 +27,20 @@ class CallFuture(Future[Any]):
         from heroku_magic.runs.event_loop import wait_for_future
 
         return wait_for_future(self).__await__()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the call's value once it has ended; Ctrl-C arrives meanwhile."""
+        self._wait(timeout)
+        return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return the call's error, or None, once it has ended; Ctrl-C arrives meanwhile."""
+        self._wait(timeout)
+        return super().exception(0)
+
+    def _wait(self, timeout: float | None) -> None:
+        with self._condition:
+            wait_for(self._condition, self.done, timeout)
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call a function when the call has ended, in a thread of its own, or at once if it already has."""

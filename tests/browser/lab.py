@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 PATIENCE = 60.0
-LOOK = 50  # milliseconds between two looks at what a test waits for
 # Nothing but loopback addresses can be reached.
 FLAGS = [
     "--no-sandbox",
@@ -147,8 +146,8 @@ class Lab:
         self.wait_until(shows, [cell, text], timeout=timeout)
 
     def wait_until(self, condition: str, arg=None, *, timeout: float = PATIENCE) -> None:
-        """Wait until a JavaScript expression is true, without making the page draw 60 times per second."""
-        self.page.wait_for_function(condition, arg=arg, polling=LOOK, timeout=timeout * 1000)
+        """Wait until a JavaScript expression or a function of `arg` is true."""
+        self.page.wait_for_function(condition, arg=arg, timeout=timeout * 1000)
 
     def text(self, cell: int) -> str:
         """Return the text of a cell's output, on screen or not."""

@@ -250,6 +250,11 @@ def test_hostile_text_stays_text():
         assert set(markup + text(SweepView(sweep))).isdisjoint("\x1b\u202e\u2028\x9b")
 
 
+def test_a_command_in_a_note_is_code():
+    markup = sweep_html(SweepView(running(notes=["Dynos are warm; `%heroku warm 0 <now>` stops them."])))
+    assert "Dynos are warm; <code>%heroku warm 0 &lt;now&gt;</code> stops them." in markup
+
+
 def test_email_addresses_are_masked():
     bad = outcome({"seed": "me@example.com"}, "by me@example.com", log=["to me@example.com"])
     sweep = running(failed=[bad], slow=bad, notes=["x" * 150 + " me@example.com"])

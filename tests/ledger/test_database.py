@@ -16,6 +16,7 @@ import pytest
 from heroku_magic.ledger import database as database_module
 from heroku_magic.ledger.database import Database, NewerLedger
 from heroku_magic.ledger.entry import Details, Entry, Payload, pack
+from heroku_magic.ledger.recorder import recorder
 from heroku_magic.runs.request import RunRequest
 from heroku_magic.text.notifier import notifications_to
 
@@ -90,6 +91,22 @@ def _write_until_killed(database, round_):
             number += 1
     finally:
         os._exit(1)
+
+
+def test_entries_that_end_shortly_after_each_other_are_one_transaction(ledger_folder, monkeypatch):
+    written, write = [], Database.write
+    monkeypatch.setattr("heroku_magic.ledger.recorder.COLLECTING", 2.0)
+
+    def counted(self, entries):
+        written.append(len(entries := [*entries]))
+        write(self, entries)
+
+    monkeypatch.setattr(Database, "write", counted)
+    for number in range(3):
+        recorder.add(_entry(number))
+        time.sleep(0.1)
+    recorder.flush()
+    assert written == [3]
 
 
 def test_an_entry_replaces_that_of_the_same_run_with_its_rows(database):

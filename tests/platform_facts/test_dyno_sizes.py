@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heroku_magic.emulator.web.responses import dyno_size
-from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH, DYNO_SIZES, dollars, memory_bytes
+from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH, DYNO_SIZES, dollars, memory_bytes, most_at_once
 
 
 def test_a_month_costs_the_monthly_price():
@@ -18,13 +18,16 @@ def test_an_unknown_price_is_not_guessed(size):
     assert dollars(size, 10) is None
 
 
-def test_the_embedded_heroku_has_the_same_prices_limits_and_memory():
-    reported = {name: dyno_size(size) for name, size in DYNO_SIZES.items()}
+@pytest.mark.parametrize(("size", "cents", "gigabytes"), [("eco", 500, 0.5), ("performance-l-ram", 50_000, 30)])
+def test_the_embedded_heroku_reports_the_prices_and_the_memory_that_are_counted(size, cents, gigabytes):
+    reported = dyno_size(DYNO_SIZES[size])
 
-    for name, size in reported.items():
-        assert size["name"].lower() == name
-        assert size["memory"] * 1024**3 == memory_bytes(name)
-        assert size["cost"] == {"cents": 100 * DYNO_SIZES[name].dollars, "unit": "month"}
-    assert {name: size["cost"]["cents"] / 100 for name, size in reported.items() if name in DOLLARS_PER_MONTH} == (
-        DOLLARS_PER_MONTH
-    )
+    assert reported["cost"] == {"cents": cents, "unit": "month"}
+    assert reported["memory"] == gigabytes
+    assert memory_bytes(size) == gigabytes * 1024**3
+    assert DOLLARS_PER_MONTH.get(size) == (None if size == "eco" else cents / 100)
+
+
+@pytest.mark.parametrize(("size", "count"), [("Eco", 1), ("basic", 50), ("Performance-M", 5), ("private-s", 5)])
+def test_a_size_limits_how_many_one_off_dynos_run_at_once(size, count):
+    assert most_at_once(size) == count

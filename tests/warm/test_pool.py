@@ -6,10 +6,12 @@ import asyncio
 import inspect
 import itertools
 import pickle
+import signal
 import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import TimeoutError as FutureTimeout
 
 import pytest
 from loops import run_loop
@@ -88,6 +90,19 @@ def test_the_signatures_are_those_of_an_executor(heroku):
     assert [ours[name].default for name in ("initializer", "initargs")] == [known["initializer"].default, ()]
     pool.shutdown()
     assert heroku.warm() == []
+
+
+@pytest.mark.parametrize("method", ["result", "exception"])
+def test_an_interrupt_that_the_system_gives_another_thread_reaches_whoever_waits_for_a_call(heroku, method):
+    with heroku.pool(jobs=1) as pool:
+        call = pool.submit(lambda: __import__("time").sleep(3_000))
+        _wait_for(call.running)
+        threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            getattr(call, method)()
+        with pytest.raises(FutureTimeout):  # another class before Python 3.11
+            getattr(call, method)(0.01)
+        assert call.cancel()
 
 
 def test_values_arrive_in_order_and_exactly(heroku):

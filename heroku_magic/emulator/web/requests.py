@@ -27,7 +27,7 @@ from heroku_magic.emulator.web.fields import (
     text,
     texts,
 )
-from heroku_magic.platform_facts.dyno_sizes import DEFAULT, DYNO_SIZES
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE, DYNO_SIZES
 
 LONGEST_LIFE = 86_400
 # All variables together, well within the limit of a process.
@@ -344,7 +344,7 @@ def _variable(name: str, value: Any) -> str:
 
 def _size(size: Any) -> str:
     if size is None:
-        return DEFAULT
+        return DEFAULT_SIZE
     for each in DYNO_SIZES.values():
         if isinstance(size, str) and (size.lower() == each.name.lower() or size == fixed_id(each.name)):
             return each.name
