@@ -32,6 +32,8 @@ LIVE_LINES = 200
 LIVE_LOG = 46_000
 FINAL_LOG = 190_000
 
+# Black, grey and white are each unreadable on a light or on a dark page; there they are the page's own text, grey dimmed.
+_NEUTRAL = {0: "", 7: "", 8: "color:color-mix(in srgb,currentColor 74%,transparent)", 15: ""}
 _MARK_TONES = {words.MARKS[state]: words.TONES[state] for state in ("done", "failed", "running")}
 
 
@@ -106,6 +108,9 @@ def _span(span: sgr.Span) -> Markup:
     classes = [f"ansi-{name}" for name in ("bold", "underline") if name in span.flags]
     classes += ["ansi-inverse"] if span.flags >= {"inverse"} and colour is background is None else []
     styles = []
+    if background is None and colour in _NEUTRAL:
+        styles += filter(None, [_NEUTRAL[colour]])
+        colour = None
     for value, part, name in ((colour, "fg", "color"), (background, "bg", "background-color")):
         if isinstance(value, int):
             classes.append(f"ansi-{sgr.COLOURS[value % 8]}{'-intense' if value > 7 else ''}-{part}")

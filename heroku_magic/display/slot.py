@@ -50,6 +50,6 @@ def _table_bundle(table: pd.DataFrame) -> dict[str, Any]:
 
     data, _ = get_ipython().display_formatter.format(table)
     html = data.get("text/html", "").replace("<th></th>", "<td></td>", 1)
-    attributes = 'class="tex2jax_ignore mathjax_ignore" tabindex="0" role="region" aria-label="result"'
+    attributes = 'class="tex2jax_ignore mathjax_ignore" tabindex="0" role="group" aria-label="result"'
     box = f'<div {attributes} style="overflow:auto">{html}</div>'
     return {"text/plain": data["text/plain"], **({"text/html": box} if html else {})}

@@ -36,9 +36,14 @@ class FailureSummary(NamedTuple):
     log: list[str]
     more: list[str]  # lines of the error, such as those of its source
 
+    @property
+    def place(self) -> str:
+        """The facts as they stand behind the error."""
+        return f" ({self.facts})" if self.facts else ""
+
     def lines(self) -> list[str]:
         """Return the failure as lines of text."""
-        return [f"✗ {self.name}: {self.error}{self.facts}", *(f"    {line}" for line in self.log)]
+        return [f"✗ {self.name}: {self.error}{self.place}", *(f"    {line}" for line in self.log)]
 
 
 class RunLines(NamedTuple):
@@ -92,7 +97,7 @@ def failure_summary(run: Outcome, names: Sequence[str], lines: int) -> FailureSu
     facts = [safe(run.dyno)] if run.dyno else []
     facts += [f"{run.attempts:,} attempts"] if run.attempts > 1 else []
     more = [safe(line, _LOG_LINE) for line in explanation(run.error)]
-    return FailureSummary(run_name(run, names), error, f" ({', '.join(facts)})" if facts else "", log, more)
+    return FailureSummary(run_name(run, names), error, ", ".join(facts), log, more)
 
 
 def run_facts(run: Outcome) -> list[str]:

@@ -320,7 +320,8 @@ def status_line(view: SweepView, width: int, paint: Paint) -> str:
 def _results(view: SweepView) -> list[str]:
     """Return what the signs of results mean, and the highest and the lowest of them."""
     scale = view.scale
-    lines = [f"{view.measured}: {scale.text(scale.low)} ▁▂▃▄▅▆▇█ {scale.text(scale.high)}"] if scale else []
+    to_high = f" ▁▂▃▄▅▆▇█ {scale.text(scale.high)}" if scale and scale.high > scale.low else ""
+    lines = [f"{view.measured}: {scale.text(scale.low)}{to_high}"] if scale else []
     return lines + [f"{one.rank} {one.name}: {one.value} ({one.facts})" for one in view.extremes]
 
 

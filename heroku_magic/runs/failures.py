@@ -35,6 +35,7 @@ _MEANING = {
 }
 NOT_INSTALLED = 7  # the exit status of `bundle/remote/packages.py`
 _LONGEST = 2000  # characters of an exception's message
+_COLUMNS = 78  # of the last lines, which hold commands: a terminal of 80 columns, and a sweep indents them by two
 
 
 def failure_of(
@@ -119,7 +120,7 @@ def describe_failure(
     outcome = "" if headline == ending else ending
     rows = "rows so far: %heroku last" if has_rows else ""
     places = [place] if place else [rows, f"whole log: %heroku logs {dyno}"]
-    footer = " · ".join(filter(None, [outcome, *places]))
+    footer = _filled([outcome, *places])
     package = missing_package.remedy(module, requirements, accepts_packages=accepts_packages) if module else ""
     lines = [headline, source, *troubles, remedy, package, footer]
     if module and requirements:
@@ -131,6 +132,17 @@ def installer_message(log: Sequence[str]) -> str:
     """Return what `bundle/remote/packages.py` says about packages that it cannot install, which ends the dyno."""
     begins = [at for at, line in enumerate(log) if line.startswith("The dyno cannot install ")]
     return clean("\n".join(log[begins[-1] :])[:_LONGEST]) if begins else ""
+
+
+def _filled(parts: Sequence[str]) -> str:
+    """Join parts that are not empty, in as many lines as a narrow terminal needs; no part is broken."""
+    lines: list[str] = []
+    for part in filter(None, parts):
+        if lines and len(f"{lines[-1]} · {part}") <= _COLUMNS:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    return "\n".join(lines)
 
 
 def _outcome(status: int | None, reason: str) -> str:

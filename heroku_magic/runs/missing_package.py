@@ -29,13 +29,13 @@ def remedy(module: str, requirements: Path | None, *, accepts_packages: bool) ->
     top = clean_line(module.partition(".")[0])
     missing, every = f"The module {top!r} is not installed on the dyno.", "Add"
     if accepts_packages:
-        missing, every = f"{missing} For this run alone: --with {_package(top)}\n", "For all runs, add"
+        missing, every = f"{missing}\nFor this run alone: --with {_package(top)}\n", "For all runs, add"
     else:
         missing += " "
     if requirements is None:
         return (
             f"{missing}{every} this line to the worker's requirements.txt: {_package(top)}\n"
-            "(If it is your own file, put it into the worker's folder instead. `%heroku init` creates a folder.)"
+            "(If it is your own file, put it into the worker's folder instead.\n`%heroku init` creates a folder.)"
         )
     own = f"(If it is your own file, put it into {_shown(requirements.parent)} instead.)"
     return f"{missing}{every} it to {_shown(requirements)} with the cell below.\n{own}"

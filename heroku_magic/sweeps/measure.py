@@ -213,7 +213,7 @@ def _has_mean(digest: ColumnDigest) -> bool:
 def _title(name: str, rows: Iterable[int]) -> str:
     counts = sorted(set(rows))
     several = [count for count in counts if count > 1]
-    parts = [name] * (1 in counts) + [f"last {name} of the metric"] * (0 in counts)
+    parts = [name] * (1 in counts) + [f"last {name}"] * (0 in counts)
     if several:
         least = f"{several[0]:,} to " if several[0] < several[-1] else ""
         parts.append(f"mean of {name} over {least}{several[-1]:,} rows")

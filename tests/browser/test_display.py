@@ -101,8 +101,8 @@ def test_the_live_box_stays_scrolled_to_its_end(notebook, tmp_path):
         lab.theme(f"JupyterLab {theme}")
         lab.screenshot(tmp_path / f"live-{theme.lower()}.png", cell=1)
         assert min(lab.page.evaluate(CONTRASTS)) >= 4.5
-    box = "lab.area(1).querySelector('[role=region]')"
-    line = "lab.area(1).querySelector('[role=region] pre')"
+    box = "lab.area(1).querySelector('[role=group]')"
+    line = "lab.area(1).querySelector('[role=group] pre')"
     gap = lab.page.evaluate(f"{box}.getBoundingClientRect().bottom - {line}.getBoundingClientRect().bottom")
     assert 0 <= gap < 10
     assert lab.page.evaluate(f"{box}.scrollHeight > {box}.clientHeight")

@@ -64,7 +64,7 @@ def test_a_file_beyond_the_limit_is_named_with_its_size(fed):
 def test_hostile_names_stay_text(fed):
     markup = run_html(fed(File(HOSTILE, b"a"), DONE), final=True)
     assert {tag for tag, _ in read(markup).tags}.isdisjoint({"script", "img"})
-    assert attributes(markup, "a")[0].keys() == {"download", "href"}
+    assert attributes(markup, "a")[0].keys() == {"download", "href", "style"}
 
 
 def test_all_files_share_one_limit():

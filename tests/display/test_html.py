@@ -134,6 +134,9 @@ def test_a_long_log_that_is_the_result_shows_its_beginning_and_its_end(fed, say)
         ("\x1b[4;44mlink\x1b[24;49m.", '<span class="ansi-underline ansi-blue-bg">link</span>.'),
         ("\x1b[7mx", '<span class="ansi-inverse">x</span>'),
         ("\x1b[7;33mx", '<span class="ansi-yellow-bg">x</span>'),
+        ("\x1b[30ma\x1b[37mb\x1b[97mc", "<span>a</span><span>b</span><span>c</span>"),
+        ("\x1b[90mx", '<span style="color:color-mix(in srgb,currentColor 74%,transparent)">x</span>'),
+        ("\x1b[90;41mx", '<span class="ansi-black-intense-fg ansi-red-bg">x</span>'),
         ("\x1b[38;5;208mx", '<span style="color:rgb(255,135,0)">x</span>'),
         ("\x1b[48;2;1;2;999mx", '<span style="background-color:rgb(1,2,255)">x</span>'),
         ("\x1b[38;5mx\x1b[38my\x1b[38;5;999mz\x1b[99999999999999999999mw", None),
@@ -227,5 +230,5 @@ def test_a_truncated_line_is_marked(fed, say):
 def test_the_scrolling_box_is_focusable_and_labelled(fed, say):
     markup = run_html(fed(StateChange("up", 0.0, task="simulate"), say("hello"), Progress(1, 2)), final=False)
     (box,) = [attributes for tag, attributes in read(markup).tags if "tabindex" in attributes]
-    assert (box["tabindex"], box["role"], box["aria-label"]) == ("0", "region", "simulate, log, 1 line")
+    assert (box["tabindex"], box["role"], box["aria-label"]) == ("0", "group", "simulate, log, 1 line")
     assert attributes(markup, "progress")[0]["aria-label"] == "simulate, progress"

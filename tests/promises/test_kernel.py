@@ -255,7 +255,7 @@ def test_pictures_files_and_metrics_are_returned(shared):
     assert picture["image/png"].startswith("iVBORw0KGgo")
     summary = next(drawn["data"]["text/html"] for drawn in reversed(output.of("update_display_data")))
     assert re.search("loss [▁-█]+ 0.25", summary)
-    link = r'<a download="{0}" href="data:application/octet-stream;base64,[\w+/=]+">{0}</a> \(\d+ B\)'
+    link = r'<a download="{0}" href="data:application/octet-stream;base64,[\w+/=]+" style="[^"]+">{0}</a> \(\d+ B\)'
     assert re.search(f"files: {link.format('dot.png')}, {link.format('Procfile')}", summary)
     run = "__import__('heroku_magic').last"
     assert shared.run(f"{run}.files['dot.png'][:4], {run}.metrics['value'].tolist()").value == (

@@ -21,7 +21,8 @@ def test_the_text_shows_exception_source_lines_and_where_to_look():
         "  simulate.py:14  in simulate",
         "      13 |     for i in range(n):",
         "  →   14 |         x = 1 / 0",
-        "simulate ended with exit status 1 · rows so far: %heroku last · whole log: %heroku logs run.4822",
+        "simulate ended with exit status 1 · rows so far: %heroku last",
+        "whole log: %heroku logs run.4822",
     ]
 
 
@@ -128,7 +129,7 @@ ValueError: no config"""
 
 
 def test_the_error_of_a_script_has_its_source_lines_and_its_causes():
-    assert described(log=SCRIPT.splitlines()).splitlines()[:-1] == [
+    assert described(log=SCRIPT.splitlines()).splitlines()[:-2] == [
         "ValueError: no config",
         "  main.py:9  in <module>",
         "  →    9 | load()",
@@ -164,3 +165,13 @@ def test_packages_of_one_run_are_suggested_only_where_a_run_may_have_them():
 def test_rows_are_mentioned_only_if_there_are_any():
     assert described(has_rows=False).endswith("exit status 1\nwhole log: %heroku logs run.4822")
     assert "rows so far" in described()
+
+
+def test_no_command_is_broken_at_the_edge_of_a_narrow_terminal():
+    failure = Failure("ModuleNotFoundError", "No module named 'beautifulsoup4'", missing="beautifulsoup4")
+    for text in (described(), described(143, time_limit=3600), described(failure=failure)):
+        assert max(len(line) for line in text.splitlines() if "%heroku" in line or "--with" in line) <= 78
+    assert described(143, time_limit=3600).splitlines()[-2:] == [
+        "simulate ended with exit status 143 (its time limit was reached)",
+        "rows so far: %heroku last · whole log: %heroku logs run.4822",
+    ]

@@ -70,7 +70,7 @@ def test_the_title_names_how_the_rows_of_a_run_become_one_number():
 
 def test_a_metric_counts_before_the_mean_of_several_rows_and_after_a_single_row():
     made = measure(ended([{"x": 1.0}, {"x": 4.0}], metrics={"x": 9.0}), "x")
-    assert (made.title, made.values) == ("last x of the metric", {0: 9.0})
+    assert (made.title, made.values) == ("last x", {0: 9.0})
     assert measure(ended([{"x": 1.0}], metrics={"x": 9.0}), "x").values == {0: 1.0}
     assert measure(ended([], metrics={"loss": 0.5}), "loss").values == {0: 0.5}
 
