@@ -32,7 +32,7 @@ LIVE_LINES = 200
 LIVE_LOG = 46_000
 FINAL_LOG = 190_000
 
-# Black, grey and white are each unreadable on a light or on a dark page; there they are the page's own text, grey dimmed.
+# Black, grey and white are each unreadable on a light or on a dark page. They become the page's own text, grey dimmed.
 _NEUTRAL = {0: "", 7: "", 8: "color:color-mix(in srgb,currentColor 74%,transparent)", 15: ""}
 _MARK_TONES = {words.MARKS[state]: words.TONES[state] for state in ("done", "failed", "running")}
 
