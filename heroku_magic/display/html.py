@@ -107,7 +107,7 @@ def _span(span: sgr.Span) -> Markup:
         colour, background = background, colour
     classes = [f"ansi-{name}" for name in ("bold", "underline") if name in span.flags]
     classes += ["ansi-inverse"] if span.flags >= {"inverse"} and colour is background is None else []
-    styles = []
+    styles: list[str] = []
     if background is None and colour in _NEUTRAL:
         styles += filter(None, [_NEUTRAL[colour]])
         colour = None
