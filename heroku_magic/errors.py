@@ -8,10 +8,12 @@ The second paragraph of each docstring is the remedy, which docs/reference/error
 from __future__ import annotations
 
 import pickle
+import traceback
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from heroku_magic.text.sanitize import clean
+from heroku_magic.text.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,10 +110,8 @@ class HerokuMagicError(Exception):
     def _render_traceback_(self) -> list[str] | None:
         """Return what IPython shows for the exception (a hook of IPython's)."""
         if self.verbose:
-            import traceback
-
             return clean("".join(traceback.format_exception(self, chain=False))).splitlines()
-        return f"{type(self).__name__}: {self}".splitlines()
+        return wrapped(f"{type(self).__name__}: {self}")
 
 
 def _new(error: type[E], args: tuple[Any, ...]) -> E:

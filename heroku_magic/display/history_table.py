@@ -49,13 +49,14 @@ class HistoryTable(pd.DataFrame):
         from heroku_magic.display.html import template
 
         pictures = _Pictures()
+        columns = [name for name in COLUMNS if name != "cached" or self["cached"].any()]
         shown = [
-            (*map(_cell, COLUMNS, row), _Content.of(row[0], pictures))
-            for row in self.head(MOST)[[*COLUMNS]].itertuples(index=False, name=None)
+            (*map(_cell, columns, row), _Content.of(row[0], pictures))
+            for row in self.head(MOST)[columns].itertuples(index=False, name=None)
         ]
         more = len(self) - len(shown)
         return template("history.html.j2").render(
-            columns=COLUMNS, rows=shown, total=self.total(), more=f"and {more:,} more" if more else ""
+            columns=columns, rows=shown, total=self.total(), more=f"and {more:,} more" if more else ""
         )
 
 

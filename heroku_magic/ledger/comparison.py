@@ -53,7 +53,8 @@ def _differences(entries: tuple[Entry, Entry], details: tuple[Details, Details])
 
 def _changed(what: str, one: Any, other: Any) -> Iterator[str]:
     if one != other:
-        shown = [text if len(text) <= 200 else short(text) for text in (clean_line(str(one)), clean_line(str(other)))]
+        texts = ["(none)" if value is None else clean_line(str(value)) for value in (one, other)]
+        shown = [text if len(text) <= 200 else short(text) for text in texts]
         yield f"{what}: {shown[0]} → {shown[1]}"
 
 
@@ -94,9 +95,10 @@ def _compare_tables(one: pd.DataFrame | None, other: pd.DataFrame | None) -> tup
         pairs = [(name, one[name].dtype, other[name].dtype) for name in one]
         changed = [clean_line(f"{name}: {then} → {now}") for name, then, now in pairs if then != now]
         return f"equal values of different types, {', '.join(changed)}", None
-    return f"{_shape(one)}, {len(cells):,} rows differ", cells
+    differing = "1 row differs" if len(cells) == 1 else f"{len(cells):,} rows differ"
+    return f"{_shape(one)}, {differing}", cells
 
 
 def _shape(table: pd.DataFrame) -> str:
     rows, columns = table.shape
-    return f"{rows:,} rows × {columns:,} columns"
+    return f"{rows:,} row{'s' * (rows != 1)} × {columns:,} column{'s' * (columns != 1)}"

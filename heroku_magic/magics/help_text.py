@@ -1,4 +1,4 @@
-"""The help of the verbs, as text of 80 columns."""
+"""The help of the verbs, as text that fits into a narrow notebook and a terminal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from heroku_magic.magics.commands import HELP, VERBS
+from heroku_magic.text.wrapping import WIDTH
 
 if TYPE_CHECKING:
     from heroku_magic.magics.verb import Verb
 
-_WIDTH = 80
 _OVERVIEW = """\
 %%heroku [TASK] [options] runs a task; the cell's body sets its parameters.
 %%dyno [options] runs the cell's own code. The verbs of %heroku:
@@ -35,7 +35,7 @@ def help_text(verb: Verb, *, is_cell: bool) -> str:
     examples = verb.cell_examples if is_cell else (verb.session, *verb.examples)
     blocks = [
         f"{verb.magic} {words}" if is_cell else f"%heroku {verb.usage}",
-        textwrap.fill(verb.summary, _WIDTH, initial_indent="  ", subsequent_indent="  "),
+        textwrap.fill(verb.summary, WIDTH, initial_indent="  ", subsequent_indent="  "),
         verb.body if is_cell else "",
         options,
         *(textwrap.indent(example, "  ") for example in examples),
@@ -46,4 +46,4 @@ def help_text(verb: Verb, *, is_cell: bool) -> str:
 def _row(left: str, right: str, width: int) -> str:
     """Return two columns; the right one wraps below itself."""
     indent = " " * (width + 3)
-    return textwrap.fill(right, _WIDTH, initial_indent=f"  {left:<{width}} ", subsequent_indent=indent)
+    return textwrap.fill(right, WIDTH, initial_indent=f"  {left:<{width}} ", subsequent_indent=indent)

@@ -290,7 +290,7 @@ def test_diff_says_what_differs(shell, capsys):
     cells = _line(shell, "diff -3 -2")
     text = capsys.readouterr().out
     assert "-[{'i': i, 'n': 0} for i in range(n)]\n+[{'i': i, 'n': i} for i in range(n)]" in text
-    assert "table: 2 rows × 2 columns, 1 rows differ" in text
+    assert "table: 2 rows × 2 columns, 1 row differs" in text
     assert cells.to_dict("list") == {("n", "first"): [0], ("n", "second"): [1]}
     assert _line(shell, "diff -2 -1") is None
     text = capsys.readouterr().out
@@ -301,7 +301,7 @@ def test_diff_says_what_differs(shell, capsys):
     _line(shell, "diff -2 -1")
     assert "\ncode: the same text, but something that it uses differs\n" in capsys.readouterr().out
     _line(shell, "diff -1 -1")
-    assert "table: equal, 1 rows × 1 columns" in capsys.readouterr().out
+    assert "table: equal, 1 row × 1 column" in capsys.readouterr().out
     assert "%heroku diff expects RUN RUN" in _error(shell, "%heroku diff -1")
 
 

@@ -14,7 +14,7 @@ from heroku_magic.magics.heroku_magics import give_empty_body
 def test_help_fits_80_columns_and_shows_every_option_and_an_example(verb, is_cell):
     text = help_text(VERBS[verb], is_cell=is_cell)
 
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(len, text.splitlines())) <= 78
     assert "%heroku" in text
     if verb == "help":
         assert all(f"%heroku {name}" in text for name in VERBS)
@@ -26,7 +26,7 @@ def test_help_fits_80_columns_and_shows_every_option_and_an_example(verb, is_cel
 def test_the_help_of_a_cell_of_code_fits_80_columns_and_shows_every_option_and_an_example():
     text = help_text(DYNO, is_cell=True)
 
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(len, text.splitlines())) <= 78
     assert all(name in text for option in DYNO.options for name in option.names)
     assert DYNO.cell_examples[0].splitlines()[0] in text
 
