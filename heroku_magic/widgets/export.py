@@ -118,13 +118,14 @@ def message(file: Path, heroku: Heroku, max_cost: float | None) -> str:
         ]
     else:
         size = f"{file.stat().st_size / 1000:.0f} kB"
-        lines = [f"{file} ({size}) runs the task from any browser. Whoever opens it needs a Heroku API key."]
+        lines = [f"{file} ({size}) runs the task from any browser.", "Whoever opens it needs a Heroku API key."]
         if settings.is_local:
             served = shlex.quote(f"demo={settings.worker or 'FOLDER'}")
             lines += [
                 "To try it without an account, paste this into a terminal; it prints the key:",
                 f"  python -m heroku_magic.emulator --app {served} --port 5001 --allow-origin null",
-                f"and open {file.resolve().as_uri()}?api-url=http://127.0.0.1:5001 with the app demo.",
+                "and open this address with the app demo:",
+                f"  {file.resolve().as_uri()}?api-url=http://127.0.0.1:5001",
             ]
     return "\n".join(lines)
 

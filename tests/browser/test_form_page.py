@@ -254,6 +254,27 @@ def test_axe_finds_nothing_in_either_theme(form, tmp_path, width):
     )
 
 
+# Of each field, how far the middle of its tick box is from that of its entry, and the tick box's left edge.
+TICKS = """[...document.querySelectorAll('.heroku-field:has(.heroku-sweep)')].map(field => {
+    const middle = box => box.top + box.height / 2;
+    const tick = field.querySelector('.heroku-sweep input').getBoundingClientRect();
+    const entry = field.querySelector(':is(input:not([type=checkbox]), select, textarea)');
+    return [entry ? Math.abs(middle(tick) - middle(entry.getBoundingClientRect())) : 0, Math.round(tick.left)];
+})"""
+
+
+@pytest.mark.parametrize("width", [1400, 800])
+def test_the_tick_boxes_are_a_column_and_each_is_in_line_with_its_field(form, tmp_path, width):
+    form.page.set_viewport_size({"width": width, "height": 1300})
+    form.page.evaluate("jupyterapp.shell.collapseLeft()")
+    form.page.wait_for_timeout(300)
+    picture(form, tmp_path, f"ticks-{width}")
+    ticks = form.page.evaluate(TICKS)
+    assert len(ticks) == 8
+    assert max(distance for distance, _ in ticks) < 8
+    assert len({left for _, left in ticks}) == 1
+
+
 def violations(lab):
     """The findings of axe-core in the form's own output, on a page that does not clip the notebook."""
     from axe_playwright_python.sync_playwright import Axe

@@ -477,7 +477,7 @@ def test_a_form_is_exported_and_what_has_no_effect_on_its_file_is_refused(shell,
     shell.run_line_magic("heroku", "form task --arg n={(1,50)} --export page.html --timeout 90")
     printed = capsys.readouterr().out
     assert "page.html (" in printed
-    assert "runs the task from any browser. Whoever opens it needs a Heroku API key." in printed
+    assert "runs the task from any browser.\nWhoever opens it needs a Heroku API key." in printed
     assert f"--app demo={folder} --port 5001 --allow-origin null" in printed
     assert 'max="50"' in (elsewhere / "page.html").read_text()
     assert "The dyno ends after 90 s at the latest" in (elsewhere / "page.html").read_text()

@@ -314,7 +314,7 @@ def test_what_to_do_with_a_file_is_printed(export, heroku):
     ]
     path = export()
     assert message(path, heroku, None).endswith(
-        "runs the task from any browser. Whoever opens it needs a Heroku API key."
+        "runs the task from any browser.\nWhoever opens it needs a Heroku API key."
     )
     heroku.settings = Settings(worker=Path("/tmp/my worker"))
     assert "--app 'demo=/tmp/my worker' --port 5001 --allow-origin null" in message(path, heroku, None)
