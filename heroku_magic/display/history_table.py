@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from heroku_magic.display.attachments import picture_type
-from heroku_magic.display.listing import shown_value
+from heroku_magic.display.listing import aligned, shown_value
 from heroku_magic.display.run_view import RunView
 from heroku_magic.display.words import duration, quantity
 from heroku_magic.errors import HerokuMagicError
-from heroku_magic.ledger.history import as_table, recorded_job
+from heroku_magic.ledger.history import as_table, nothing_found, recorded_job
 from heroku_magic.sweeps.sweep import Sweep
-from heroku_magic.text.sanitize import clean_line, mask_emails
+from heroku_magic.text.sanitize import clean_line, clipped, mask_emails
+from heroku_magic.text.wrapping import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST = 20  # entries that are drawn
 LINES, ROWS = 20, 5  # of the log and of the table of an entry
+_LONGEST_CELL = 22  # characters, in a terminal
 MAX_COLUMNS = 20  # of the table of an entry
 PICTURE_BYTES = 1_000_000  # of all pictures together
 COLUMNS = ("run", "task", "started", "seconds", "dollars", "exit_status", "rows", "cached")
@@ -42,22 +44,32 @@ class HistoryTable(pd.DataFrame):
         return f"{quantity(len(self), 'run')} · {duration(self['seconds'].sum())} · ${self['dollars'].sum():.4f}"
 
     def __repr__(self) -> str:
-        table = pd.DataFrame(self)
-        return f"{table.assign(started=table['started'].dt.floor('s'))}\n{self.total()}"
+        if self.empty:
+            return nothing_found()
+        columns, rows = self._shown()
+        heading, *lines = aligned([columns, *([clipped(cell, _LONGEST_CELL) for cell in row] for row in rows)])
+        return "\n".join([heading, *map(_with_error, lines, self["error"]), *self._more(), self.total()])
 
     def _repr_html_(self) -> str:
         from heroku_magic.display.html import template
 
+        if self.empty:
+            return nothing_found()
         pictures = _Pictures()
-        columns = [name for name in COLUMNS if name != "cached" or self["cached"].any()]
-        shown = [
-            (*map(_cell, columns, row), _Content.of(row[0], pictures))
-            for row in self.head(MOST)[columns].itertuples(index=False, name=None)
-        ]
-        more = len(self) - len(shown)
+        columns, rows = self._shown()
+        shown = [(*row, _Content.of(row[0], pictures)) for row in rows]
         return template("history.html.j2").render(
-            columns=columns, rows=shown, total=self.total(), more=f"and {more:,} more" if more else ""
+            columns=columns, rows=shown, total=self.total(), more="".join(self._more())
         )
+
+    def _shown(self) -> tuple[list[str], list[list[str]]]:
+        """Return the names of the columns that are shown, and the cells of the first rows."""
+        columns = [name for name in COLUMNS if name != "cached" or self["cached"].any()]
+        rows = self.head(MOST)[columns].itertuples(index=False, name=None)
+        return columns, [[*map(_cell, columns, row)] for row in rows]
+
+    def _more(self) -> list[str]:
+        return [f"and {len(self) - MOST:,} more"] if len(self) > MOST else []
 
 
 class _Content(NamedTuple):
@@ -103,6 +115,10 @@ class _Pictures:
 
 def _cell(column: str, value: Any) -> str:
     return _FORMATS[column].format(value) if column in _FORMATS and pd.notna(value) else shown_value(value)
+
+
+def _with_error(line: str, error: Any) -> str:
+    return line if pd.isna(error) else f"{line}\n    {clipped(_first_line(error), WIDTH - 4)}"
 
 
 def _first_line(error: Any) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from heroku_magic.text.sanitize import clean_line, clipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _MOST = 200  # rows that are shown
@@ -45,9 +45,7 @@ class Listing(pd.DataFrame):
         if self.empty and self._sentence:
             return self._sentence
         columns, rows = [*self.columns, *([""] if any(self._cells) else [])], self._shown()
-        widths = [max(len(line[at]) for line in [columns, *rows]) for at in range(len(columns))]
-        lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in [columns, *rows]]
-        return "\n".join([*lines, *self._more()])
+        return "\n".join([*aligned([columns, *rows]), *self._more()])
 
     def _repr_html_(self) -> str:
         from heroku_magic.display.html import template
@@ -68,6 +66,12 @@ class Listing(pd.DataFrame):
 
     def _more(self) -> list[str]:
         return [f"and {len(self) - _MOST:,} more"] if len(self) > _MOST else []
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines whose columns are as wide as their contents."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def facts_bundle(facts: Mapping[str, str], title: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("run", "task", "app", "started", "seconds", "dollars", "exit_status", "rows", "cached", "error")
 _DTYPES = {"seconds": "float64", "dollars": "float64", "exit_status": "Int64", "rows": "Int64", "cached": "bool"}
+_NOT_KEPT = "No history is kept here: %config HerokuMagics.history = True starts one."
 _BEGINNING = re.compile(r"h[ms]?-?[0-9a-f]{0,8}")
 _NEGATIVE = re.compile(r"-\d{1,9}")
 
@@ -86,6 +87,11 @@ def entries(
     return ledger.select(" AND ".join(condition for condition, _ in conditions), values, limit)
 
 
+def nothing_found() -> str:
+    """Return a sentence for an empty list of runs."""
+    return _NOT_KEPT if database() is None else "The history has no such run."
+
+
 def as_table(found: Sequence[Entry], *, with_columns: bool) -> pd.DataFrame:
     """Return entries as a table. with_columns: each parameter has a column."""
     import pandas as pd
@@ -110,7 +116,7 @@ def find(run: str | int) -> Entry:
     """Return the entry of a run or a sweep. Raises InvalidOptions unless there is exactly one."""
     ledger, text = database(), str(run).strip()
     if ledger is None:
-        raise InvalidOptions("No history is kept here: %config HerokuMagics.history = True starts one.")
+        raise InvalidOptions(_NOT_KEPT)
     if _NEGATIVE.fullmatch(text) and int(text):
         found = ledger.select("sweep = ''", limit=-int(text))
         if len(found) == -int(text):

@@ -67,7 +67,8 @@ def test_history_filters_and_forgets(shell, capsys):
     assert _line(shell, "history --failed")["exit_status"].tolist() == [1]
     assert _line(shell, "history --limit 1")["task"].tolist() == ["cell"]
     assert len(_line(shell, "history --since 1d")) == 2
-    assert len(_line(shell, "history --cached")) == 0
+    nothing = _line(shell, "history --cached")
+    assert (len(nothing), repr(nothing), nothing._repr_html_()) == (0, *["The history has no such run."] * 2)
     assert _line(shell, "history count")["n"].tolist() == [1]
     assert "expected a time, such as 90s" in _error(shell, "%heroku history --since yesterday")
     _line(shell, "history --forget -1")
@@ -88,8 +89,10 @@ def test_the_table_expands_to_log_rows_and_pictures_and_ends_with_a_sum(shell):
     table = _line(shell, "history")
     html, text = table._repr_html_(), repr(table)
     seconds = table["seconds"].sum()
-    with pd.option_context("display.max_columns", None):
-        assert f"{table['started'][0].floor('s')} " in repr(table)
+    assert text.splitlines()[0].split() == ["run", "task", "started", "seconds", "dollars", "exit_status", "rows"]
+    assert f"{table['started'][0]:%Y-%m-%d %H:%M}" in text
+    assert text.splitlines()[2] == "    ZeroDivisionError: division by zero"
+    assert max(map(len, text.splitlines())) <= 78
     assert text.splitlines()[-1] == f"2 runs · {seconds:.1f} s · $0.0000"
     assert f"<div>2 runs · {seconds:.1f} s · $0.0000</div>" in html
     cells = re.findall(r"<td style=[^>]*>([^<]*)</td>", html)
@@ -316,6 +319,7 @@ def test_the_setting_switches_the_history_off(shell, ledger_folder):
     _line(shell, "run count")
     assert not (ledger_folder / ".heroku").exists()
     assert "No history is kept here" in _error(shell, "%heroku show -1")
+    assert repr(_line(shell, "history")).startswith("No history is kept here")
     with pytest.raises(InvalidOptions, match="No history is kept here"):
         heroku_magic.get_run()
 
