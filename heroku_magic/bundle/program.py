@@ -9,6 +9,7 @@ import sys
 import tokenize
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 
 from heroku_magic.bundle.minify import parse
 from heroku_magic.errors import InvalidParameters
@@ -16,6 +17,7 @@ from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean_line
 
 CELL_FILE = "<cell>"  # its file name in tracebacks
+_CELLS = 64  # that are known, because many a cell runs again and again
 FIRST_LINE = 2  # line 1 is `%%dyno` itself, as the notebook's line numbers count
 
 
@@ -40,6 +42,7 @@ class Program:
         return ast.unparse(ast.Module(kept, []))
 
 
+@lru_cache(maxsize=_CELLS)
 def read_cell(body: str, *, is_final: bool = True) -> Program:
     r"""Return a cell's body as a program. Raises InvalidParameters for invalid Python.
 
@@ -54,6 +57,7 @@ def read_cell(body: str, *, is_final: bool = True) -> Program:
     return Program(body, quiet=_ends_with_semicolon(body))
 
 
+@lru_cache(maxsize=_CELLS)
 def find_unsupported_syntax(program: Program, version: tuple[int, int]) -> str | None:
     """Return a message about syntax that this version of Python does not support; None where none is found."""
     if version > sys.version_info[:2]:

@@ -51,12 +51,18 @@ class RunView:
 
     Its facts are the latest of all StateChanges. `line_count` counts all visible log lines, of which the
     last 1,000 are kept. Stored texts are untrusted: read them through `lines`, `fact`, `notes` and
-    `error`. clock: seconds since 1970.
+    `error`. clock: seconds since 1970. timer: seconds that no change of the computer's time affects.
     """
 
-    def __init__(self, *, verbose: bool = False, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        verbose: bool = False,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.verbose = verbose
-        self.clock = clock
+        self.clock, self._timer = clock, timer
         self.event_count = 0
         self.line_count = 0
         self.state = "requested"
@@ -74,7 +80,7 @@ class RunView:
         self._metrics: dict[str, deque[float]] = {}
         self._facts: dict[str, str] = {}
         self._dyno: str | None = None
-        self._started_at: float | None = None
+        self._began: float | None = None
         self._seconds: float | None = None
         self._notes: deque[str] = deque(maxlen=_MAX_NOTES)
         self._error = ""
@@ -134,9 +140,9 @@ class RunView:
     @property
     def seconds(self) -> float | None:
         """The time from the request to the end, or until now."""
-        if self._seconds is not None or self._started_at is None:
+        if self._seconds is not None or self._began is None:
             return self._seconds
-        return max(0.0, self.clock() - self._started_at)
+        return self._timer() - self._began
 
     @property
     def notes(self) -> list[str]:
@@ -259,8 +265,8 @@ class RunView:
         if change.state not in {self.state, "stopping", *FINAL}:
             self.progress = None  # it belongs to the previous step; a final state keeps it, to show how far the run got
         self.state = change.state
-        if self._started_at is None:
-            self._started_at = change.at
+        if self._began is None:  # the request may be older than the view
+            self._began = self._timer() - max(0.0, self.clock() - change.at)
         self._dyno = change.dyno or self._dyno
         self.cached = change.cached or self.cached
         self._facts["activity"] = self._safe(self._cut(change.activity or "", _MAX_ACTIVITY_LENGTH))
@@ -283,7 +289,7 @@ class RunView:
         self._drop_traceback()
 
     def _advance(self, progress: Progress) -> None:
-        now = (self.clock(), progress.done)
+        now = (self._timer(), progress.done)
         if self.progress is None:
             self.first_progress = now
         self.last_progress = now

@@ -89,7 +89,7 @@ class SweepView:
         measure: Measure | None = None,
         with_errors: bool = True,
     ) -> None:
-        states, now = bytes(sweep.states), time.time()
+        states = bytes(sweep.states)
         self.final = final
         self.title = safe(sweep.task)
         self.names = safe(", ".join(sweep.names))
@@ -107,10 +107,9 @@ class SweepView:
         self.more_failures = max(0, self.counts.get("failed", 0) - len(self.failures)) if with_errors else 0
         self._sweep = sweep
         self._rate = meter.rate if meter else None
-        began = sweep.started_at
-        self._seconds = max(0.0, now - began) if sweep.seconds is None and began is not None else sweep.seconds
-        end = now if began is None or sweep.seconds is None else began + sweep.seconds
-        self.timeline = Timeline(sweep.spans(), began, end) if final else None
+        self._seconds = sweep.age if sweep.seconds is None else sweep.seconds
+        end = time.time() if sweep.started_at is None else sweep.started_at + (self._seconds or 0.0)
+        self.timeline = Timeline(sweep.spans(), sweep.started_at, end) if final else None
 
     @property
     def is_over(self) -> bool:

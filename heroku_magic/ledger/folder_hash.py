@@ -27,13 +27,13 @@ _config_changes: dict[str, str] = {}  # by folder
 
 def hash_folder(folder: Path, most: int | None = None) -> str:
     """Return the hash of the files, projects and config vars that a dyno finds; empty for more than `most` files."""
-    paths = [*islice(_paths(folder), None if most is None else most + 1)]
+    root = Path(os.path.realpath(folder))
+    paths = [*islice(_paths(root), None if most is None else most + 1)]
     if most is not None and len(paths) > most:
         return ""
-    root = Path(os.path.realpath(folder))
     total, above = sha256(_config_stamp(root).encode()), (root,)
     for path in sorted(paths):
-        for name, digest in _entries(os.path.join(folder, path), path, above):  # noqa: PTH118 - Path is slow
+        for name, digest in _entries(os.path.join(root, path), path, above):  # noqa: PTH118 - Path is slow
             total.update(f"{name}\0{digest}\0".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
@@ -46,11 +46,11 @@ def note_config_change(folder: Path) -> None:
 def _paths(folder: Path) -> Iterator[str]:
     """Yield the paths of an app's files, and of those outside its folder that its requirements name."""
     yield from (path for path in included_files(folder) if path != DOTENV)
-    recipe, root = Recipe(folder, os.environ), folder.resolve()
+    recipe = Recipe(folder, os.environ)
     for path in {*recipe.texts, *recipe.projects}:
-        if path.is_dir() and not path.is_relative_to(root):
+        if path.is_dir() and not path.is_relative_to(folder):
             yield from (str(path / name) for name in included_files(path))
-        elif not path.is_relative_to(root):
+        elif not path.is_relative_to(folder):
             yield str(path)
 
 

@@ -82,5 +82,5 @@ def is_network(folder: Path) -> bool:
 
 def _is_home(folder: Path) -> bool:
     with suppress(OSError, RuntimeError):
-        return folder.resolve() == Path.home().resolve()
+        return folder.samefile(Path.home())
     return False

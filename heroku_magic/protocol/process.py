@@ -28,11 +28,11 @@ from heroku_magic.protocol.records import (
     RunKey,
 )
 from heroku_magic.protocol.tables import Table, read_table
-from heroku_magic.text.redact import Mask
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from heroku_magic.protocol.memory import MemoryBudget
+    from heroku_magic.text.redact import Mask
 
 MAX_RECORD_BYTES = 64_000_000  # unpacked, so that a few short lines cannot fill the memory
 MAX_SMALL_BYTES = 2_000_000  # of a record that is read even after the limit of the result was exceeded
@@ -53,13 +53,12 @@ class RecordSecrets:
     """What has to be hidden in records: the secret parameters, and the key, which a task's environment holds."""
 
     def __init__(self, key: RunKey, mask: Mask) -> None:
-        self._mask = mask
-        self._key = Mask([key.secret])
-        self.mask = self._key | mask
+        self._mask, self._key = mask, key
+        self.mask = key.mask | mask
 
     def mask_for(self, data: bytes) -> Mask:
         """Return the mask of a record; that of the key only if the record holds it, as most records are large."""
-        return self.mask if self._key.occurs_in(data) else self._mask
+        return self.mask if self._key.mask.occurs_in(data) else self._mask
 
 
 class HelperProcess:

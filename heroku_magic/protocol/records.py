@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hmac
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import msgspec
 
 from heroku_magic.protocol.tables import Table
+from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
-
-if TYPE_CHECKING:
-    from heroku_magic.text.redact import Mask
 
 LONGEST_SOURCE_LINE = 300  # characters; the helper cuts longer ones
 
@@ -175,6 +174,11 @@ class RunKey:
 
     def __repr__(self) -> str:
         return f"RunKey({self.run!r})"
+
+    @cached_property
+    def mask(self) -> Mask:
+        """The mask that hides the key."""
+        return Mask([self.secret])
 
     def env(self) -> str:
         """Return the value of the dyno's environment variable RUN_KEY."""

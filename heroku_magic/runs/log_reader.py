@@ -83,7 +83,7 @@ class RunLog:
     @cached_property
     def _mask(self) -> Mask:
         """What hides the secrets and the key."""
-        return self._own_mask | Mask([self._key.secret])
+        return self._own_mask | self._key.mask
 
     def begin(self, dyno: Dyno) -> None:
         """Choose the dyno; other lines of its name belong to another, as Heroku reuses names."""

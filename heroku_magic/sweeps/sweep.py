@@ -156,6 +156,11 @@ class Sweep(TableFuture[SweepFailed]):
     # -- how it stands --------------------------------------------------------------------------------
 
     @property
+    def age(self) -> float | None:
+        """Seconds since the start, which no change of the computer's time affects; None before it."""
+        return None if self.started_at is None else time.monotonic() - self._began
+
+    @property
     def states(self) -> bytes:
         """A byte per combination: the index of its state in `outcomes.STATES`."""
         states = bytearray(self._state.states)

@@ -47,6 +47,8 @@ class Mask:
         return bool(self._forms)
 
     def __or__(self, other: Mask) -> Mask:
+        if not (self and other):
+            return self or other
         both = Mask()
         both._forms = _ordered({**other._forms, **self._forms})
         return both

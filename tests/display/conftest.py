@@ -71,7 +71,7 @@ def fed(clock):
     """Create a view and feed it events."""
 
     def make(*events, **options):
-        view = RunView(clock=clock, **options)
+        view = RunView(**{"clock": clock, "timer": clock, **options})
         for event in events:
             view.feed(event)
         return view

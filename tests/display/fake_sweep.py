@@ -30,6 +30,10 @@ class Still:
     def __len__(self):
         return len(self.states)
 
+    @property
+    def age(self):
+        return None if self.started_at is None else time.time() - self.started_at
+
     def parameters(self, place):
         found = {}
         for name, length in reversed(self.axes):
@@ -97,6 +101,10 @@ class Playing(Still):
     @states.setter
     def states(self, states):
         """Ignore it: the states follow from the plan."""
+
+    @property
+    def age(self):
+        return self.at()
 
     @property
     def seconds(self):

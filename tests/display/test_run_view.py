@@ -111,6 +111,13 @@ def test_time_runs_until_the_run_reports_its_duration(fed, clock):
     assert view.seconds == 11.5
 
 
+def test_a_change_of_the_computers_time_leaves_the_time_of_a_run_alone(fed, clock):
+    seconds = iter([100.0, 107.0])
+    view = fed(StateChange("requested", clock.now - 2), timer=lambda: next(seconds))
+    clock.now -= 3600
+    assert view.seconds == 9  # two before the view was there, and seven since
+
+
 def test_time_stops_at_the_end_even_without_a_reported_duration(fed, clock):
     view = fed(StateChange("requested", clock.now))
     clock.now += 3

@@ -80,6 +80,13 @@ def test_the_rows_of_all_combinations_are_in_the_grids_order(heroku):
     assert sweep.counts() == {"done": 10}
 
 
+def test_a_change_of_the_computers_time_leaves_the_age_of_a_sweep_alone(heroku, monkeypatch):
+    sweep = heroku.sweep("point", {"seed": [1]}, {"pause": 30.0})
+    monkeypatch.setattr(time, "time", lambda now=time.time: now() + 3600)
+    assert 0 < sweep.age < 60
+    sweep.cancel()
+
+
 def test_the_error_of_a_sweep_keeps_its_outcomes_in_a_pickle(heroku):
     sweep = heroku.sweep("point", {"seed": range(3), "region": ["eu"]}, {"fail": 1}, jobs=3)
     error = sweep.exception(60)
