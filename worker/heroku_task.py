@@ -295,9 +295,9 @@ class _Sender:
 
     def __init__(self, run_key: str, nonce: str | None = None) -> None:
         match = re.fullmatch(_RUN_KEY, run_key) if run_key else None
-        self._run_id = match[1] if match else ""
+        self._run_id, key = match.groups() if match else ("", "")
         self.has_key = bool(match)
-        self._key = bytes.fromhex(match[2] if match else "").ljust(64, b"\0")
+        self._key = bytes.fromhex(key).ljust(64, b"\0")
         self._hashes = [_sha256(bytes(byte ^ pad for byte in self._key)) for pad in (0x36, 0x5C)]
         self._nonce = nonce or os.urandom(4).hex()
         self._number = 0
@@ -497,8 +497,8 @@ class _RateLimiter:
     """Limits the lines per second to RUN_PACE, because Heroku drops lines of a dyno that prints too fast."""
 
     def __init__(self, lines_per_second: str) -> None:
-        is_limited = lines_per_second.isdigit() and int(lines_per_second)
-        self._interval = 1 / int(lines_per_second) if is_limited else 0.0
+        rate = int(lines_per_second) if lines_per_second.isdigit() else 0
+        self._interval = 1 / rate if rate else 0.0
         self._free_at = 0.0
 
     def wait(self) -> None:
@@ -829,7 +829,7 @@ def _convert_category(series: Any, name: str) -> tuple[Schema, list[Any], list[b
 def _convert_arrow(series: Any, name: str) -> tuple[Schema, list[Any], list[bytes]]:
     """Convert a column of Arrow's types as the nearest type of pandas; `source` has Arrow's own."""
     source, kind, numpy_name = str(series.dtype), series.dtype.kind, str(series.dtype.numpy_dtype)
-    if kind in ("b", "i", "u", "f"):
+    if kind in "biuf":
         numbers = "float32" if numpy_name == "float16" else numpy_name
         dtype = {"b": "boolean", "u": f"UI{numbers[2:]}"}.get(kind, numbers.capitalize())
         head, arrays, _ = _convert_nullable(series, dtype, numbers)
@@ -1395,8 +1395,7 @@ def _run_with_signals(work: Callable[[], int]) -> int:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _on_signal)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_reset_signals)
-        if hasattr(signal, "pthread_kill"):
+            _spare_children()
             reader, writer = os.pipe()
             os.set_blocking(writer, False)
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -1429,9 +1428,8 @@ def _interruption(number: int) -> BaseException:
 
 def _watch_signals(reader: int) -> None:
     """Wake the main thread up for a signal, in case the system has delivered it to another thread."""
-    number = ord(os.read(reader, 1))
-    while signal.getsignal(number) not in (_on_signal, _on_second_signal):
-        number = ord(os.read(reader, 1))
+    while signal.getsignal(number := ord(os.read(reader, 1))) not in (_on_signal, _on_second_signal):
+        pass
     while signal.getsignal(number) is _on_signal and not _sender.has_ended:
         time.sleep(0.05)
         signal.pthread_kill(_sender.thread, number)
@@ -1470,12 +1468,27 @@ _WAITS = {
 }
 
 
-def _reset_signals() -> None:
-    """Restore the default handlers in a child process, which Pool.terminate() relies on."""
-    signal.set_wakeup_fd(-1)
-    for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-        if signal.getsignal(number) in (_on_signal, _on_second_signal):
-            signal.signal(number, default)
+def _spare_children() -> None:
+    """Restore the default handlers in child processes, which Pool.terminate() relies on.
+
+    A new process forgets a signal that comes before its handlers are restored: such a signal waits.
+    """
+    held = _thread._local()  # noqa: SLF001 - `threading` takes time to import
+
+    def hold() -> None:
+        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+
+    def reset() -> None:
+        signal.set_wakeup_fd(-1)
+        for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+            if signal.getsignal(number) in (_on_signal, _on_second_signal):
+                signal.signal(number, default)
+        release()
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=reset)
 
 
 def _join_threads() -> None:

@@ -59,6 +59,7 @@ def load(name, optional=False):
         exec(compile(sources[name], module.__file__, "exec", dont_inherit=True), vars(module))
     return sys.modules[name]
 """
+_NOT_RAW = re.compile(r"'''|['\\]\Z|\r")  # cannot be in a raw string
 # Absolute paths, because a cell may change the current folder.
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
@@ -274,9 +275,9 @@ def server_env(idle: float, *, keeps_state: bool = False) -> dict[str, str | Sec
 
     keeps_state: all calls run in one process.
     """
-    modules = {name: sources("RemoteServer")[name] for name in _OF_SERVER}
-    start = f"server = load('heroku_server')\n{_RESTORE_PATH}server.main({idle!r}, {keeps_state}, load, sources)\n"
-    return {"RUN_CODE": _compress(f"{_DEFINE_LOAD}sources = {modules!r}\nload('heroku_task')\n{start}".encode())}
+    modules = tuple((name, sources("RemoteServer")[name]) for name in _OF_SERVER)
+    load = f"load('heroku_task')\nserver = load('heroku_server')\n{_RESTORE_PATH}"
+    return {"RUN_CODE": _pack_program(f"{load}server.main({idle!r}, {keeps_state}, load, sources)\n", modules)}
 
 
 def server_modules() -> dict[str, str]:
@@ -294,10 +295,10 @@ def sources(kind: str) -> dict[str, str]:
     remote = folder / "bundle" / "remote"
     of_calls = {"heroku_typed_json": folder / "protocol" / "typed_json.py", "heroku_classes": remote / "classes.py"}
     paths = {
-        "heroku_task": shipped_worker() / "heroku_task.py",  # the longest first: then they compress best
-        "heroku_columns": folder / "protocol" / "columns.py",
+        "heroku_task": shipped_worker() / "heroku_task.py",  # in the order in which they compress best
         "heroku_driver": remote / "driver.py",
         "heroku_output": remote / "output.py",
+        "heroku_columns": folder / "protocol" / "columns.py",
         "heroku_typed_decoder": folder / "protocol" / "typed_decoder.py",
         **(of_calls if kind != "RemoteCell" else {}),
         **({name: remote / file for name, file in _SERVER_FILES.items()} if kind == "RemoteServer" else {}),
@@ -346,7 +347,7 @@ def _cloudpickle(*, can_pickle: bool) -> str:
 
 def _run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[str, str]) -> str:
     """Return the compressed source text that RUN_CODE carries; a large one does without bars that move in the log."""
-    call = f"driver.main(driver.{kind}({code!r}, {body!r}, load))\n"
+    call = f"{_LOAD_MODULES}driver.main(driver.{kind}({code!r}, {body!r}, load))\n"
     text = _pack_program(call, tuple(modules.items()))
     if len(text) < MAX_ENV_BYTES / 2:
         return text
@@ -354,8 +355,10 @@ def _run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[
 
 
 @lru_cache(maxsize=16)
-def _pack_program(call: str, modules: tuple[tuple[str, str], ...]) -> str:
-    return _compress(f"{_DEFINE_LOAD}sources = {dict(modules)!r}\n{_LOAD_MODULES}{call}".encode())
+def _pack_program(start: str, modules: tuple[tuple[str, str], ...]) -> str:
+    """Return compressed code with the texts of modules, as they are if possible, because escapes compress less well."""
+    texts = [f"{name!r}:" + (repr(text) if _NOT_RAW.search(text) else f"r'''{text}'''") for name, text in modules]
+    return _compress(f"{_DEFINE_LOAD}sources = {{{','.join(texts)}}}\n{start}".encode())
 
 
 def _refuse_tables(values: Mapping[str, Any]) -> None:

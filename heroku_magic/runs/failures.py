@@ -148,7 +148,7 @@ def _filled(parts: Sequence[str]) -> str:
 def _outcome(status: int | None, reason: str) -> str:
     """Return how a task ended; reason: what is known beyond the exit status."""
     if status is None:
-        return "ended with an unknown exit status (no exit line arrived)"
+        return "ended with an unknown exit status"
     meaning = reason or _MEANING.get(status) or _signal(status)
     return f"ended with exit status {status}" + (f" ({meaning})" if meaning else "")
 

@@ -127,10 +127,12 @@ class RunLog:
 
     @property
     def exit_status(self) -> int | None:
-        """The status other than 0 where the exit line and the task's own report differ."""
+        """The status other than 0 where the exit line and the task's own report differ; None if it is unknown."""
         shown, own = self.life.exit_status, self.decoder.status
         if self._is_repeated and own is not None:
             return own  # the exit line may be that of the other process
+        if own is None and self.decoder.failure is not None:
+            return shown or None  # a 0 is not the task's
         return shown or own or (None if shown is own is None else 0)
 
     def disagreement(self) -> str | None:
@@ -142,7 +144,7 @@ class RunLog:
             reason = "" if shown else ", as it does more than run the task (`…; …`, `| …`, `|| …`)"
             return f"The task itself ended with exit status {own}, but the dyno's command line with {shown}{reason}."
         if self.decoder.failure is not None and not shown:
-            return "The task reported this failure, although the exit status is 0."
+            return "The exit status 0 is that of the dyno's command line; the task's own was lost on its way."
         return None
 
     @property

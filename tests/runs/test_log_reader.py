@@ -249,6 +249,9 @@ FAILURE = {"type": "ValueError", "message": "as it should"}
         (failed(status=0), 0, 0, True),
         (keyed(2), None, 0, False),
         (failed(), None, 1, False),
+        (failed()[:-1], 0, None, True),
+        (failed()[:-1], 1, 1, False),
+        (failed()[:-1], None, None, False),
         ([], None, None, False),
     ],
 )

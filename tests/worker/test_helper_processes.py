@@ -596,6 +596,20 @@ def test_a_child_process_is_killed_by_sigterm(app):
     assert app.task(body(*lines, head="import os, signal")).run().rows == [{"status": signal.SIGTERM}]
 
 
+def test_a_child_is_ended_by_a_signal_however_soon_it_comes(app):
+    lines = [
+        "statuses = set()",
+        "for _ in range(200):",
+        "    pid = os.fork()",
+        "    if pid == 0:",
+        "        os.execlp('sleep', 'sleep', '60')",
+        "    os.kill(pid, signal.SIGTERM)",
+        "    statuses.add(os.waitpid(pid, 0)[1])",
+        "yield {'statuses': sorted(statuses)}",
+    ]
+    assert app.task(body(*lines, head="import os, signal")).run().rows == [{"statuses": [signal.SIGTERM]}]
+
+
 def test_a_child_that_is_started_during_the_clean_up_is_killed_by_sigterm(app):
     lines = [
         "try:",

@@ -344,7 +344,7 @@ def _handle_signals() -> None:
     """
     signal.signal(signal.SIGTERM, heroku_task._on_signal)
     signal.signal(signal.SIGINT, heroku_task._on_signal)
-    os.register_at_fork(after_in_child=heroku_task._reset_signals)
+    heroku_task._spare_children()
 
 
 def _itself(program: Any) -> Any:
