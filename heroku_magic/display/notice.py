@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from heroku_magic.display.outputs import in_notebook, print_lines
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def show_notice(message: str) -> None:
     """Show a message to the user."""
     if not in_notebook():
-        print_lines("\n".join(wrapped(message)))
+        print_lines("\n".join(wrapped(message)) if sys.stdout.isatty() else message)
         return
     # A front end breaks plain text in the middle of words.
     attributes = 'class="tex2jax_ignore mathjax_ignore" role="note" style="white-space:pre-line;overflow-wrap:anywhere"'

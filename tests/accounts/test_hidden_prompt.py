@@ -29,6 +29,18 @@ def test_without_a_terminal_the_error_names_the_alternative(monkeypatch):
         ask("Token", instead="Set HEROKU_API_KEY.")
 
 
+def test_a_kernel_whose_front_end_has_no_prompt_says_so(monkeypatch):
+    from IPython.core.error import StdinNotImplementedError
+
+    def refuse(prompt):
+        raise StdinNotImplementedError(prompt)
+
+    monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
+    monkeypatch.setattr(getpass, "getpass", refuse)
+    with pytest.raises(SettingsError, match=r"^Value of KEY: no prompt is possible here\. Set it\.$"):
+        ask("Value of KEY", instead="Set it.")
+
+
 @pytest.mark.parametrize("typed", ["", "  "])
 def test_empty_input_is_an_error(monkeypatch, typed):
     monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)

@@ -177,6 +177,8 @@ def test_the_lines_of_the_tracebacks_are_not_shown_beside_the_error(fed, say):
 def test_a_live_picture_shows_when_it_was_drawn(fed, clock):
     drawn = datetime.fromtimestamp(clock.now).astimezone().strftime("as of %H:%M:%S")
     assert drawn in run_html(fed(), final=False)
+    started = fed(StateChange("starting", 0.0, dyno="run.1", app="shop"))
+    assert f'·</span> <span style="white-space:nowrap">{drawn}</span>' in run_html(started, final=False)
     assert drawn in run_html(fed(), final=True)  # nobody watches it any more
     assert "as of" not in run_html(fed(DONE), final=True)
 
