@@ -46,7 +46,7 @@ def test_results_are_shown_by_colour_and_by_mouse_in_light_and_dark_themes(lab, 
     (lab.folder / "other.ipynb").write_text((lab.folder / "strange.ipynb").read_text())
     lab.page.reload()
     lab.wait_until("window.lab?.ready()")
-    assert lab.page.evaluate("lab.cell(0).model.trusted") is False
+    lab.wait_until("lab.cell(0).model.trusted === false")
     assert lab.page.evaluate("lab.area(0).querySelector('pre b').title").startswith("y=1, x=0 · height 4.5")
     assert (
         lab.page.evaluate("getComputedStyle(lab.area(0).querySelector('pre b')).backgroundColor") != "rgba(0, 0, 0, 0)"

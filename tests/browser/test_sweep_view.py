@@ -109,7 +109,7 @@ def test_a_notebook_that_is_not_trusted_keeps_cells_colours_and_picture(notebook
     (lab.folder / "strange.ipynb").write_text(json.dumps(saved | {"cells": [shown]}))
     lab.page.reload()
     lab.wait_until("window.lab?.ready()")
-    assert lab.page.evaluate("lab.cell(0).model.trusted") is False
+    lab.wait_until("lab.cell(0).model.trusted === false")
     lab.page.evaluate("lab.area(0).querySelector('details').open = true")
     lab.wait_until("lab.area(0).querySelector('img').naturalWidth > 0")
     lab.screenshot(tmp_path / "untrusted.png", cell=0)
