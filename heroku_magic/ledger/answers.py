@@ -57,7 +57,7 @@ def _find_answers(keys: Iterable[str], max_age: float | None) -> dict[str, Answe
     found: dict[str, Answer] = {}
     for start in range(0, len(wanted), MOST_AT_ONCE):
         some = wanted[start : start + MOST_AT_ONCE]
-        condition = f"key IN ({', '.join('?' * len(some))}) AND started >= ?", (*some, since)
+        condition = f"key IN ({', '.join('?' * len(some))}) AND key != '' AND started >= ?", (*some, since)
         payloads = ledger.payloads(*condition)
         for entry in ledger.select(*condition):
             payload = payloads.get((entry.run, entry.sweep, entry.place)) or Payload()

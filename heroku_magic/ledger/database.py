@@ -25,6 +25,8 @@ KEPT_BYTES = 200_000_000  # of rows, logs and files; the oldest ones go first
 # In messages of SQLite. https://www.sqlite.org/rescode.html
 DAMAGE = ("malformed", "not a database", "disk image", "file format", "no such table", "no such column", "not decode")
 
+# With the condition of its index, because SQLite otherwise reads all entries: https://www.sqlite.org/partialindex.html
+OF_SWEEP = "sweep = ? AND sweep != ''"
 COLUMNS = Entry.__struct_fields__
 _CREATE = """
 CREATE TABLE entries (
@@ -240,10 +242,11 @@ def _write(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Payloa
         for entry, payload in entries:
             if entry.key:  # a later answer replaces an earlier one, even if that is written again with late lines
                 connection.execute(
-                    "UPDATE entries SET key = '' WHERE key = ? AND started <= ?", (entry.key, entry.started)
+                    "UPDATE entries SET key = '' WHERE key = ? AND key != '' AND started <= ?",
+                    (entry.key, entry.started),
                 )
             if entry.sweep:  # a resumed sweep has another run for a combination that failed
-                connection.execute("DELETE FROM entries WHERE sweep = ? AND place = ?", (entry.sweep, entry.place))
+                connection.execute(f"DELETE FROM entries WHERE {OF_SWEEP} AND place = ?", (entry.sweep, entry.place))  # noqa: S608
             row = connection.execute(insert, msgspec.structs.astuple(entry)).lastrowid
             if payload.size:
                 connection.execute(

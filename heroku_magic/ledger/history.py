@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from heroku_magic.errors import InvalidOptions
-from heroku_magic.ledger.database import Database
+from heroku_magic.ledger.database import OF_SWEEP, Database
 from heroku_magic.ledger.entry import Details, Entry, unpack
 from heroku_magic.ledger.location import ledger_path
 from heroku_magic.ledger.recorder import recorder
@@ -181,8 +181,8 @@ def _sweep(entry: Entry) -> Sweep:
 
     ledger, details = database(), details_of(entry)
     plan = recorded_plan(entry, details)
-    below = ledger.select("sweep = ?", (entry.run,)) if ledger else []
-    payloads = ledger.payloads("sweep = ?", (entry.run,)) if ledger else {}
+    below = ledger.select(OF_SWEEP, (entry.run,)) if ledger else []
+    payloads = ledger.payloads(OF_SWEEP, (entry.run,)) if ledger else {}
     kept = [(one, payloads.get((one.run, one.sweep, one.place)) or payload_of(one)) for one in below]
     outcomes = [recorded_outcome(one, details_of(one), payload, plan[one.place]) for one, payload in kept]
     lost = sum(one.rows is not None and (payload is None or not payload.rows) for one, payload in kept)

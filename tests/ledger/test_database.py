@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from heroku_magic.ledger import answers
 from heroku_magic.ledger import database as database_module
-from heroku_magic.ledger.database import Database, NewerLedger
+from heroku_magic.ledger.database import OF_SWEEP, Database, NewerLedger
 from heroku_magic.ledger.entry import Details, Entry, Payload, pack
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.runs.request import RunRequest
@@ -50,6 +51,32 @@ def test_only_the_owner_can_read_the_file_and_git_ignores_the_folder(database):
 
     assert {stat.S_IMODE(path.stat().st_mode) for path in database.path.parent.glob("history.db*")} == {0o600}
     assert (database.path.parent / ".gitignore").read_text() == "*\n"
+
+
+def test_what_a_write_and_a_look_up_read_does_not_grow_with_the_ledger(tmp_path, monkeypatch):
+    steps, connect = [0], sqlite3.connect
+
+    def count():
+        steps[0] += 1
+
+    def counting(*args, **kwargs):
+        connection = connect(*args, **kwargs)
+        connection.set_progress_handler(count, 1)
+        return connection
+
+    def steps_beside(others):
+        database = Database(tmp_path / str(others) / "history.db")
+        database.write([(_entry(n, key=f"k{n}", sweep=f"hs-{n}"), Payload(rows=b"1")) for n in range(others)])
+        steps[0] = 0
+        database.write([(_entry(others, key="k1", sweep="hs-1"), Payload(rows=b"1"))])
+        assert [one.run for one in database.select(OF_SWEEP, ("hs-1",))] == [f"hm-{others:08x}"]
+        with monkeypatch.context() as patch:
+            patch.setattr(answers, "database", lambda: database)
+            answers.find_answers(["k1", "k2"])
+        return steps[0]
+
+    monkeypatch.setattr(sqlite3, "connect", counting)
+    assert steps_beside(3_000) < 1.2 * steps_beside(30)
 
 
 def test_two_processes_write_500_runs_each_at_once_and_none_is_lost(database, processes):
