@@ -43,8 +43,12 @@ CREATE TABLE payloads (
 );
 CREATE INDEX by_age ON payloads (at, size);
 """
+_FIND_PLACES = """
+DROP INDEX by_sweep;
+CREATE INDEX by_place ON entries (sweep, place) WHERE sweep != '';
+"""
 # Each script leads from one version of the schema to the next; `PRAGMA user_version` counts the scripts that have run.
-MIGRATIONS = (_CREATE,)
+MIGRATIONS = (_CREATE, _FIND_PLACES)
 
 
 class UnreadableLedger(HerokuMagicError):
