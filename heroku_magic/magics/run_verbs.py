@@ -241,13 +241,18 @@ class RunVerbs(VerbGroup):
             notify(f"Stopping {name}: SIGTERM now, SIGKILL after 30 s.")
 
     def _logs(self, line: ParsedLine) -> None:
+        from heroku_magic.display.words import quantity
         from heroku_magic.magics.app_search import find_log
+        from heroku_magic.protocol.decoder import is_record
         from heroku_magic.text.sanitize import clean_line, mask_emails
 
-        (dyno,) = line.words
+        (dyno,), is_verbose = line.words, line.options.get("verbose")
         log = find_log(self._open_apps(line), dyno)
-        for entry in log:
-            print(clean_line(str(entry) if line.options.get("verbose") else mask_emails(str(entry))))
+        shown = [entry for entry in log if is_verbose or not is_record(entry.message)]
+        for entry in shown:
+            print(clean_line(str(entry) if is_verbose else mask_emails(str(entry))))
+        if hidden := len(log) - len(shown):
+            notify(f"Not shown: {quantity(hidden, 'line')} with rows, progress and the like. --verbose shows all.")
         if not log:
             notify(f"Heroku no longer has log lines of {dyno}. It keeps the app's last 1,500 lines.")
 

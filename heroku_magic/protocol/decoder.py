@@ -27,6 +27,11 @@ _RECORD = re.compile(r"@hm1 ([0-9a-f]{8}) ([0-9]{1,12}) ([a-z]{1,16}\+?) ([0-9a-
 _NEWER = re.compile(r"@hm([2-9]|[1-9][0-9]{1,3}) [0-9a-f]{8} [0-9]{1,12} ")
 
 
+def is_record(message: str) -> bool:
+    """Whether a line of a log has the form of a record; only a decoder knows whether it is one."""
+    return _RECORD.match(message) is not None
+
+
 class RecordDecoder:
     """Decodes one run's records from its log lines, in order and each once, whatever order the lines arrive in.
 

@@ -33,8 +33,14 @@ def test_a_listing_is_a_table_with_a_cell_to_paste_per_row():
         "web.1  2026-03-01 10:30        %heroku stop web.1",
     ]
     markup = listing()._repr_html_()
-    assert [one["style"] for one in attributes(markup, "code")] == ["user-select:all;white-space:nowrap"] * 2
+    assert [one["style"] for one in attributes(markup, "code")] == ["user-select:all"] * 2
     assert "%heroku stop web.1" in read(markup).text
+
+
+def test_names_and_times_are_not_broken_at_their_hyphens():
+    markup = listing()._repr_html_()
+    for word in ("2026-03-01", "10:30", "hm-1"):
+        assert f'<span style="white-space:nowrap">{word}</span>' in markup
 
 
 def test_a_listing_keeps_its_values_and_what_is_made_of_it_is_a_usual_table():

@@ -278,6 +278,21 @@ def test_logs_shows_a_dynos_log_again(shell, capsys):
     assert "Process exited with status 0" in out
 
 
+def test_logs_shows_the_records_of_a_task_only_to_who_wants_all(shell, capsys):
+    run(shell, "%heroku run --arg n=2 -q")
+    dyno = run(shell, "%heroku last").dyno
+    capsys.readouterr()
+    run(shell, f"%heroku logs {dyno}")
+    out = capsys.readouterr().out
+    assert "@hm1" not in out
+    assert "Process exited with status 0" in out
+    assert re.search(r"Not shown: \d+ lines with rows, progress and the like\. --verbose shows all\.", out)
+    run(shell, f"%heroku logs {dyno} --verbose")
+    out = capsys.readouterr().out
+    assert "@hm1" in out
+    assert "Not shown" not in out
+
+
 def test_tasks_shows_their_parameters(shell, capsys):
     run(shell, "%heroku tasks")
     assert "n: int = 10, seed: int = 0" in capsys.readouterr().out
