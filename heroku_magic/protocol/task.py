@@ -262,8 +262,9 @@ def choose(name: str | None, types: Mapping[str, tuple[str, int]], *, any_type: 
     if name is None:
         return _default_type(candidates, types)
     if name not in types:
-        known = f"The app has: {listed(types)}. To run any command: %heroku run -- COMMAND"
-        raise InvalidOptions(f"There is no task {short(name)}.{did_you_mean(name, types)} {known}")
+        known = f"The app has: {listed(types)}" if types else "The app has none; %heroku deploy FOLDER deploys some"
+        hint = f"{did_you_mean(name, types)} {known}. To run any command: %heroku run -- COMMAND"
+        raise InvalidOptions(f"There is no task {short(name)}.{hint}")
     if name not in candidates and not any_type:
         why = "its name is reserved, or the app keeps it running"
         raise InvalidOptions(f"{clipped(name)} is not a task: {why}. To run it anyway, add --any-type.")

@@ -372,6 +372,7 @@ def test_the_task_is_the_named_one_or_the_only_candidate(name, there, chosen):
         (None, {}, "no process types at all"),
         ("taks", types("task"), "There is no task 'taks'. Did you mean task?"),
         ("x", types("task"), "The app has: task."),
+        ("x", {}, "There is no task 'x'. The app has none; %heroku deploy FOLDER deploys some. To run any command"),
         ("web", types("web"), "--any-type"),
         ("describe", types("describe"), "--any-type"),
         ("worker", types(worker=2), "--any-type"),
