@@ -22,7 +22,7 @@ from heroku_magic.bundle.payload import all_chunks
 from heroku_magic.errors import ApiError, InputTooLarge, InvalidOptions, InvalidParameters
 from heroku_magic.platform_facts import dyno_sizes
 from heroku_magic.protocol.environ import name_faults, to_env
-from heroku_magic.protocol.helper import helper_task, runs_helper_only
+from heroku_magic.protocol.helper import helper_task, runs_helper_only, starts_task
 from heroku_magic.protocol.spool import Spool
 from heroku_magic.protocol.task import NOT_LOOKED_UP, check
 from heroku_magic.protocol.task_values import add_values, move_long_texts, split
@@ -132,16 +132,14 @@ class Planner:
             if task is not None:
                 raise InvalidOptions("Give either a task or a command, not both.")
             spec = self._spec(_title(options.command), options.command, to_env(values), options)
-            is_compound = not runs_helper_only(options.command)
-            return replace(spec, is_compound=is_compound, accepts_packages=False)
+            return replace(_of_command(spec, options.command), accepts_packages=False)
         chosen, env, spool = self._checked(task, values, options)
         command = f"python -m heroku_task {python_task(chosen, '--with')}" if options.packages else chosen.name
         spec = self._spec(chosen.name, command, env, options)
         if spool is not None or options.warm or (spec.is_warm and helper_task(chosen.command)):
             return attached_spec(replace(spec, module=python_task(chosen, "--warm")), spool)
         accepts_packages = helper_task(chosen.command) is not None
-        is_compound = not runs_helper_only(chosen.command)
-        return replace(spec, is_warm=False, is_compound=is_compound, accepts_packages=accepts_packages)
+        return replace(_of_command(spec, chosen.command), is_warm=False, accepts_packages=accepts_packages)
 
     def bundle(
         self, code: str | Callable[..., Any], values: Mapping[str, Any], names: Iterable[str], options: RunOptions
@@ -257,6 +255,7 @@ class Planner:
             takes_rows=options.rows,
             is_detached=options.detach,
             is_local=settings.is_local,
+            sends_records=True,
             allow_pickle=options.allow_pickle,
             is_warm=options.warm or falls_back,
             falls_back=falls_back,
@@ -358,6 +357,11 @@ def encode(parameters: Mapping[str, Any], task: Task, issues: list[str]) -> dict
     if issues:
         raise InvalidParameters(issues)
     return env
+
+
+def _of_command(spec: RunSpec, command: str) -> RunSpec:
+    """Return a spec with what its command line says about the helper."""
+    return replace(spec, is_compound=not runs_helper_only(command), sends_records=starts_task(command))
 
 
 def _title(command: str) -> str:

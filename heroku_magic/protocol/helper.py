@@ -11,10 +11,11 @@ _PREFIXES = (
     r"(?:exec|time|env|nice|ddtrace-run|opentelemetry-instrument|newrelic-admin +run-program"
     r"|(?:uv|poetry|pipenv|pdm|hatch|rye) +run)"
 )
-_RUNS_HELPER_ONLY = re.compile(
+_HELPER = (
     rf" *(?:(?:\w+=[^\s;&|<>()`$\\]*|{_PREFIXES}) +)*[\w./-]*python[\d.]*(?: +-(?:[WX] +)?[\w=:.]+)*? +-m +heroku_task"
-    r"(?: +(?P<task>[\w.=-]+))*(?: +2>&1)? *"
 )
+_STARTS_TASK = re.compile(rf"[ {{(]*{_HELPER} +\w")
+_RUNS_HELPER_ONLY = re.compile(rf"{_HELPER}(?: +(?P<task>[\w.=-]+))*(?: +2>&1)? *")
 
 
 @cache
@@ -34,6 +35,17 @@ def runs_helper_only(command: str) -> bool:
     False
     """
     return _RUNS_HELPER_ONLY.fullmatch(command) is not None
+
+
+def starts_task(command: str) -> bool:
+    """Return whether a command line begins with a task of the helper, which sends records whatever comes after it.
+
+    >>> starts_task("python -m heroku_task simulate > /dev/null; true")
+    True
+    >>> starts_task("make data && python -m heroku_task simulate")
+    False
+    """
+    return _STARTS_TASK.match(command) is not None
 
 
 def helper_task(command: str) -> str | None:

@@ -31,7 +31,7 @@ class Detached(msgspec.Struct, frozen=True):
     """One detached run, as its file stores it.
 
     key: the dyno's RUN_KEY. host: the API's base URL. timeout: seconds. secrets: the names of the
-    secret parameters, whose values are never stored. is_compound, request: see RunSpec.
+    secret parameters, whose values are never stored. is_compound, sends_records, request: see RunSpec.
     """
 
     run: str
@@ -51,6 +51,7 @@ class Detached(msgspec.Struct, frozen=True):
     takes_rows: bool
     secrets: list[str] = []
     is_compound: bool = False
+    sends_records: bool = False
     request: RunRequest = RunRequest()
 
     def as_spec(self, app_name: str, secrets: Mapping[str, Secret], *, is_local: bool) -> RunSpec:
@@ -66,6 +67,7 @@ class Detached(msgspec.Struct, frozen=True):
             is_local=is_local,
             is_detached=True,
             is_compound=self.is_compound,
+            sends_records=self.sends_records,
             request=self.request,
         )
 
@@ -98,6 +100,7 @@ def save(spec: RunSpec, dyno: Dyno, key: RunKey, host: str, started_at: float) -
         takes_rows=spec.takes_rows,
         secrets=[*spec.secrets],
         is_compound=spec.is_compound,
+        sends_records=spec.sends_records,
         request=spec.request,
     )
     folder = FOLDER.absolute()

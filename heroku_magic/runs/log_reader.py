@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MANY = 20  # lines in one batch from which on they are checked together
 GAP = 2.0  # seconds after which a missing record is no longer just late
 MAX_EARLY_LINES = 20_000  # that are kept until the dyno's first line shows whose they are
+NO_RECORDS = (
+    "nothing that heroku_task sends has arrived. Its command line must not redirect standard output, as `> FILE` does"
+)
 RAN_TWICE = (
     "Heroku ran this dyno's command twice, as it does in very rare instances, so its side effects may have happened "
     "twice. The result is that of one process."
@@ -46,7 +49,8 @@ class RunLog:
     """What one dyno's log says: `decoder` has the result, `life` knows when the run is over.
 
     exited_at: when the dyno exited, as Heroku's log writes it; empty while unknown. is_compound: the command line may
-    do more than run the helper once. misses_losses: reports of lost lines cannot be read.
+    do more than run the helper once. sends_records: it begins with the helper. misses_losses: reports of lost lines
+    cannot be read.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class RunLog:
         mask: Mask = NO_MASK,
         allow_pickle: bool = False,
         is_compound: bool = False,
+        sends_records: bool = False,
     ) -> None:
         self.decoder = RecordDecoder(key, mask, allow_pickle=allow_pickle)
         self.decoder.joins = is_compound
@@ -67,7 +72,7 @@ class RunLog:
         self.exited_at = ""
         self._key = key
         self._own_mask = mask
-        self._takes_rows = takes_rows
+        self._takes_rows, self._sends_records = takes_rows, sends_records
         if not takes_rows:
             self.decoder.close()  # a line of JSON is text then
         self._window = LogWindow(key.run)
@@ -212,7 +217,8 @@ class RunLog:
         """Return what is wrong with the result of a task that has ended, or None."""
         if not self._takes_rows:
             return None
-        if (problem := self.decoder.problem()) or self.decoder.is_signed:
+        problem = self.decoder.problem() or (NO_RECORDS if self._sends_records and not self.decoder.is_signed else None)
+        if problem or self.decoder.is_signed:
             return problem or self._table_fault()
         # What was only lost on its way to this notebook is in the backlog.
         count = sum(

@@ -76,6 +76,7 @@ class Runner:
             mask=spec.mask,
             allow_pickle=spec.allow_pickle,
             is_compound=spec.is_compound,
+            sends_records=spec.sends_records,
         )
         self.events = EventLog()
         self.error: HerokuMagicError | None = None

@@ -27,17 +27,18 @@ OF_EACH_DYNO = frozenset({"RUN_PACE", "RUN_SETUP"})
 class RunSpec:
     """What to run and how.
 
-    app_name and task are the names to show, such as "embedded". command: a process type or a command line, without the
-    run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the time limit in
-    seconds, boot included. counts_boot: so it is for a call on a warm dyno, too, as a budget pays for the boot.
-    is_detached: the run continues when this process ends. is_local: it runs on the embedded Heroku. is_compound: the
-    command line may do more than run the helper once. allow_pickle: a function's value may be unpickled. is_warm: it is
-    a call on a warm dyno, which imports the task's module. falls_back: that is only a default, so a dyno of its own
-    will do. keeps_state: the call runs in the process of the calls before. packages: exact versions that the dyno
-    installs first. accepts_packages: whether there can be any, which a command does not allow. python: the minor
-    version that they are for. requirements: the file of a served folder that lists the app's packages. request: what
-    the ledger keeps of it. values: what travels over the connection to a warm dyno beside the environment. is_once: the
-    dyno is attached for this call alone. prices: dollars per month by dyno size.
+    app_name and task are the names to show, such as "embedded". command: a process type or a command line, without
+    the run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the time limit
+    in seconds, boot included. counts_boot: so it is for a call on a warm dyno, too, as a budget pays for the boot.
+    is_detached: the run continues when this process ends. is_local: it runs on the embedded Heroku. is_compound:
+    the command line may do more than run the helper once. sends_records: it begins with the helper. allow_pickle: a
+    function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module.
+    falls_back: that is only a default, so a dyno of its own will do. keeps_state: the call runs in the process of
+    the calls before. packages: exact versions that the dyno installs first. accepts_packages: whether there can be
+    any, which a command does not allow. python: the minor version that they are for. requirements: the file of a
+    served folder that lists the app's packages. request: what the ledger keeps of it. values: what travels over the
+    connection to a warm dyno beside the environment. is_once: the dyno is attached for this call alone. prices:
+    dollars per month by dyno size.
     """
 
     app: str
@@ -52,6 +53,7 @@ class RunSpec:
     is_detached: bool = False
     is_local: bool = False
     is_compound: bool = False
+    sends_records: bool = False
     allow_pickle: bool = False
     is_warm: bool = False
     falls_back: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from workers import make_worker
 
-from heroku_magic import TaskFailed, connect
+from heroku_magic import ResultIncomplete, TaskFailed, connect
 from heroku_magic.app.emulator_process import embedded
 
 DRAWS = """
@@ -26,11 +26,18 @@ ENDINGS = {
     "block": "; true; }",
 }
 HEADS = {"block": "{ "}
+SILENT = {
+    "nowhere": "python -m heroku_task draws > /dev/null; true",
+    "file": "python -m heroku_task draws > rows.txt",
+    "group": "(python -m heroku_task draws --bad || true)",
+    "missing": "no/such/python -m heroku_task draws; true",
+}
 
 
 @pytest.fixture(scope="module")
 def heroku(tmp_path_factory, processes):
     procfile = {name: f"{HEADS.get(name, '')}python -m heroku_task draws{end}" for name, end in ENDINGS.items()}
+    procfile |= SILENT
     procfile["both"] = "python -m heroku_task draws && python -m heroku_task more"
     procfile["loop"] = "for _ in 1 2 3; do python -m heroku_task draws; done"
     procfile["worse"] = "python -m heroku_task draws; exit 3"
@@ -73,3 +80,15 @@ def test_the_rows_of_all_processes_of_a_line_arrive_in_order(heroku, task, who):
     assert df["who"].tolist() == who
     assert df["i"].tolist() == [0, 1, 2] * (len(who) // 3)
     assert df.attrs["heroku"]["verified"]
+
+
+@pytest.mark.parametrize("task", SILENT)
+def test_a_task_of_the_helper_whose_records_do_not_arrive_is_no_success(heroku, task):
+    with pytest.raises(
+        ResultIncomplete, match=r"nothing that heroku_task sends has arrived\. Its command line must not"
+    ):
+        heroku.run(task)
+
+
+def test_a_line_that_need_not_run_its_task_may_send_nothing(heroku):
+    assert heroku.run(command="false && python -m heroku_task draws; true") is None
