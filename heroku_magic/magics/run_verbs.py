@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions, RunCancelled
 from heroku_magic.magics.verb_group import VerbGroup, table
 from heroku_magic.protocol.polars_frame import converted
-from heroku_magic.runs.jobs import stop_all
+from heroku_magic.runs.jobs import stop_all, wait_for_stop
 from heroku_magic.runs.options import RunOptions, SweepOptions, from_command_line, option_names, pick
 from heroku_magic.text.notifier import notify
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.widgets import Form
 
-CALL_PATIENCE = 2.0  # seconds that a call on a warm dyno has to end after an interrupt
 _SWEEP_ONLY = option_names(SweepOptions) - option_names(RunOptions)
 
 
@@ -349,26 +347,12 @@ class RunVerbs(VerbGroup):
 
 
 def _follow_to_end(output: RunOutput | SweepOutput, job: Run | Sweep) -> None:
-    """Wait for the end of what was cancelled. Another interrupt stops waiting, or stops the dyno of a warm call."""
-    if getattr(job, "is_warm", False):
-        print(f"The call is being stopped. An interrupt later than {CALL_PATIENCE:g} s from now stops its dyno, too.")
-        _follow_call(output, job, time.monotonic() + CALL_PATIENCE)
-        return
+    """Show the end of what was cancelled."""
     try:
-        output.follow()
+        wait_for_stop(job, output.follow)
     except KeyboardInterrupt:
         _leave(output)
         raise _abandoned(job) from None
-
-
-def _follow_call(output: RunOutput | SweepOutput, job: Any, patient_until: float) -> None:
-    try:
-        output.follow()
-    except KeyboardInterrupt:
-        if time.monotonic() >= patient_until and not job.stop_warm_dyno():
-            _leave(output)
-            raise _abandoned(job) from None
-        _follow_call(output, job, patient_until)
 
 
 def _leave(output: RunOutput | SweepOutput | None) -> None:

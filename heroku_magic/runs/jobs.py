@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 STOP_TIMEOUT = 60.0  # seconds to wait for a stop: Heroku grants a process 30
+CALL_PATIENCE = 2.0  # seconds that a call on a warm dyno has to end, before an interrupt stops its dyno
 
 
 class StartedJob(Protocol):
@@ -84,8 +89,25 @@ def stop_all(jobs: Sequence[StartedJob]) -> list[StartedJob]:
     """Cancel what has not ended and is not detached, wait for it, and return it."""
     live = [job for job in jobs if not job.is_detached and job.cancel()]
     for job in live:
-        job.wait(STOP_TIMEOUT)
+        wait_for_stop(job, partial(job.wait, STOP_TIMEOUT))
     return live
+
+
+def wait_for_stop(job: StartedJob, wait: Callable[[], object]) -> None:
+    """Wait for the end of what was cancelled. An interrupt lets go, but first stops the dyno of a warm call."""
+    stop_dyno = getattr(job, "stop_warm_dyno", None) if getattr(job, "is_warm", False) else None
+    if stop_dyno:
+        notify(f"The call is being stopped. An interrupt later than {CALL_PATIENCE:g} s from now stops its dyno, too.")
+    patient_until = time.monotonic() + CALL_PATIENCE
+    while True:
+        try:
+            wait()
+        except KeyboardInterrupt:  # noqa: PERF203 - it waits
+            is_early = stop_dyno and time.monotonic() < patient_until
+            if not is_early and not (stop_dyno and stop_dyno()):
+                raise
+        else:
+            return
 
 
 def record_start(job: StartedJob) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import threading
 import time
 
 import pytest
@@ -13,6 +16,7 @@ from heroku_magic.api.resources import Slug
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import Interrupted
 from heroku_magic.magics import run_verbs
+from heroku_magic.runs import jobs
 
 SLOW = "import time\ntime.sleep(1)\n[{'square': n * n}]"
 STUBBORN = (
@@ -97,7 +101,7 @@ class Followed:
 def test_a_later_interrupt_stops_the_dyno_if_the_call_has_had_its_time(
     monkeypatch, capsys, patience, has_dyno, stopped
 ):
-    monkeypatch.setattr(run_verbs, "CALL_PATIENCE", patience)
+    monkeypatch.setattr(jobs, "CALL_PATIENCE", patience)
     call = Followed(3, has_dyno)
     if has_dyno:
         run_verbs._follow_to_end(call, call)
@@ -106,6 +110,23 @@ def test_a_later_interrupt_stops_the_dyno_if_the_call_has_had_its_time(
             run_verbs._follow_to_end(call, call)
     assert call.stopped == stopped
     assert f"An interrupt later than {patience} s from now stops its dyno, too." in capsys.readouterr().out
+
+
+def test_a_later_interrupt_of_a_script_stops_the_dyno_of_a_call_that_does_not_end(heroku, monkeypatch):
+    monkeypatch.setattr(jobs, "CALL_PATIENCE", 0)
+    told = []
+    heroku = connect("shop", say=told.append, size="standard-1x")
+
+    def interrupt_twice():
+        wait_for(lambda: [dyno for dyno in heroku.warm() if dyno.state == "busy"])
+        os.kill(os.getpid(), signal.SIGINT)
+        wait_for(lambda: "An interrupt later than 0 s from now stops its dyno, too." in " ".join(map(str, told)))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_twice, daemon=True).start()
+    with pytest.raises(RunCancelled, match=r"and its warm dyno run\.\d+ with it"):
+        heroku.run(code=STUBBORN, warm=True)
+    assert heroku.warm() == []
 
 
 def test_only_retries_repeat_the_call_of_a_dyno_that_breaks(heroku):
