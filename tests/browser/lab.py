@@ -147,7 +147,7 @@ class Lab:
 
     def wait_until(self, condition: str, arg=None, *, timeout: float = PATIENCE) -> None:
         """Wait until a JavaScript expression or a function of `arg` is true."""
-        self.page.wait_for_function(condition, arg=arg, timeout=timeout * 1000)
+        self.page.wait_for_function(condition, arg=arg, timeout=timeout * 1000, polling=50)
 
     def text(self, cell: int) -> str:
         """Return the text of a cell's output, on screen or not."""

@@ -114,18 +114,24 @@ def test_a_later_interrupt_stops_the_dyno_if_the_call_has_had_its_time(
 
 def test_a_later_interrupt_of_a_script_stops_the_dyno_of_a_call_that_does_not_end(heroku, monkeypatch):
     monkeypatch.setattr(jobs, "CALL_PATIENCE", 0)
-    told = []
+    told, runs = [], []
     heroku = connect("shop", say=told.append, size="standard-1x")
 
+    def submit():
+        runs.append(heroku.submit(code=STUBBORN, warm=True))
+        return runs[0]
+
     def interrupt_twice():
-        wait_for(lambda: [dyno for dyno in heroku.warm() if dyno.state == "busy"])
+        wait_for(lambda: runs and "begun" in runs[0].logs())
         os.kill(os.getpid(), signal.SIGINT)
         wait_for(lambda: "An interrupt later than 0 s from now stops its dyno, too." in " ".join(map(str, told)))
-        os.kill(os.getpid(), signal.SIGINT)
+        if not runs[0].done():  # the dyno ends it after 2 s
+            os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt_twice, daemon=True).start()
+    run = jobs.run_to_end(submit)
     with pytest.raises(RunCancelled, match=r"and its warm dyno run\.\d+ with it"):
-        heroku.run(code=STUBBORN, warm=True)
+        run.result(0)
     assert heroku.warm() == []
 
 
