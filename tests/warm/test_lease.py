@@ -17,6 +17,7 @@ from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import Interrupted
 from heroku_magic.magics import run_verbs
 from heroku_magic.runs import jobs
+from heroku_magic.text.notifier import notifications_to
 
 SLOW = "import time\ntime.sleep(1)\n[{'square': n * n}]"
 STUBBORN = (
@@ -115,7 +116,6 @@ def test_a_later_interrupt_stops_the_dyno_if_the_call_has_had_its_time(
 def test_a_later_interrupt_of_a_script_stops_the_dyno_of_a_call_that_does_not_end(heroku, monkeypatch):
     monkeypatch.setattr(jobs, "CALL_PATIENCE", 0)
     told, runs = [], []
-    heroku = connect("shop", say=told.append, size="standard-1x")
 
     def submit():
         runs.append(heroku.submit(code=STUBBORN, warm=True))
@@ -129,7 +129,8 @@ def test_a_later_interrupt_of_a_script_stops_the_dyno_of_a_call_that_does_not_en
             os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt_twice, daemon=True).start()
-    run = jobs.run_to_end(submit)
+    with notifications_to(told.append):
+        run = jobs.run_to_end(submit)
     with pytest.raises(RunCancelled, match=r"and its warm dyno run\.\d+ with it"):
         run.result(0)
     assert heroku.warm() == []
