@@ -21,7 +21,7 @@ from heroku_magic.errors import SettingsError
 from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.platform_facts.folders import suggest_folder
 from heroku_magic.protocol.helper import shipped_worker
-from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, is_lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,8 +125,8 @@ def resolve(
     a token or a host without an app.
     """
     seconds = DEFAULT_TIMEOUT if timeout is None else timeout
-    if not 0 < seconds <= LONGEST_TIMEOUT:
-        raise SettingsError(f"timeout is {seconds}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+    if not is_lifetime(seconds):
+        raise SettingsError(f"timeout is {seconds!r}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
     known = {**DOLLARS_PER_MONTH, **{name.lower(): price for name, price in (prices or {}).items()}}
     pace = DEFAULT_PACE if pace is None else pace
     settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=known, warm=warm)

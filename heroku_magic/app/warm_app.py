@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.app.budget import second_price, warm_refusal
 from heroku_magic.app.management import ManagedApp
 from heroku_magic.errors import ApiError, InvalidOptions
-from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE, check_count, check_lifetime
+from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE, check_count, check_lifetime, is_lifetime
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notifies_owner
@@ -98,8 +98,8 @@ class WarmApp(ManagedApp):
 
     def _check_warm(self, count: int, size: str | None, idle: float) -> None:
         """Raise InvalidOptions unless the app can have so many warm dynos."""
-        if not 0 < idle <= LONGEST_IDLE:
-            raise InvalidOptions(f"idle is {idle:g}: expected seconds, at most {LONGEST_IDLE:g}.")
+        if not is_lifetime(idle, LONGEST_IDLE):
+            raise InvalidOptions(f"idle is {idle!r}: expected seconds, at most {LONGEST_IDLE:g}.")
         self._refuse_too_many(count, size)
         if count:
             self._planner.refuse_without_python()

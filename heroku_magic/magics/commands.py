@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from heroku_magic.magics.option_values import lifetime, number, scopes, variable, variables
+from heroku_magic.magics.option_values import number, scopes, token_lifetime, variable, variables
 from heroku_magic.magics.verb import Option, Verb
 from heroku_magic.protocol.polars_frame import check_library
-from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE, RunOptions, SweepOptions, age, command_line
+from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE, RunOptions, SweepOptions, age, command_line, lifetime
 
 
 def _fields(kind: type[Any]) -> tuple[Option, ...]:
@@ -248,7 +248,11 @@ _TABLE = (
         "find or prompt for a token and check it, or create a more restricted one",
         (
             Option("--scope SCOPES", "create a token with these scopes, such as identity,read", convert=scopes),
-            Option("--expires TIME", "create a token that expires after this time, such as 8h or 2d", convert=lifetime),
+            Option(
+                "--expires TIME",
+                "create a token that expires after this time, such as 8h or 2d",
+                convert=token_lifetime,
+            ),
             _VERBOSE,
         ),
         ("%heroku login", "%heroku login --scope identity,write-protected --expires 8h"),

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import keyword
 
-from heroku_magic.runs.options import DURATION, SECONDS
+from heroku_magic.runs.options import duration
 
 # https://devcenter.heroku.com/articles/oauth#scopes
 SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
 
 
-def lifetime(text: str) -> int:
+def token_lifetime(text: str) -> int:
     """Return the seconds of a time from a minute to a year."""
-    match = DURATION.fullmatch(text)
-    if match is None or not 60 <= (seconds := int(match[1]) * SECONDS[match[2]]) <= 366 * 86400:
-        raise ValueError("expected a time from a minute to a year, such as 30m, 8h or 2d")
-    return seconds
+    return duration(text, 60, 366 * 86400, "a time from a minute to a year, such as 30m, 8h or 2d")
 
 
 def number(text: str) -> int:

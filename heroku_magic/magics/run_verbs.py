@@ -14,7 +14,7 @@ from heroku_magic.runs.options import RunOptions, SweepOptions, from_command_lin
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from heroku_magic.app.heroku import Heroku
     from heroku_magic.display import RunOutput
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from heroku_magic.magics.parser import ParsedLine
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
+    from heroku_magic.warm.warm_dyno import WarmDyno
     from heroku_magic.widgets import Form
 
 _SWEEP_ONLY = option_names(SweepOptions) - option_names(RunOptions)
@@ -210,25 +211,20 @@ class RunVerbs(VerbGroup):
         return table(" ".join(columns), shown, title="dynos", sentence="No dyno is running.", cell=cell)
 
     def _warm(self, line: ParsedLine) -> Listing | None:
+        from heroku_magic.display.words import quantity
+
         if line.word is not None and not line.word.isdecimal():
             raise InvalidOptions(f'"{line.word}" is not a number of dynos. Expected, for example, %heroku warm 2')
         given = {name: line.options[name] for name in ("size", "idle", "life") if name in line.options}
-        dynos = self._connect(line).warm(None if line.word is None else int(line.word), **given)
-        if not dynos:
+        heroku = self._connect(line)
+        before = heroku.warm()
+        dynos = heroku.warm(None if line.word is None else int(line.word), **given)
+        stopped = [str(one.dyno) for one in before if one not in dynos]
+        if stopped:
+            notify(f"{quantity(len(stopped), 'warm dyno')} stopped: {', '.join(stopped)}.")
+        elif not dynos:
             notify("No dyno is warm. The first cell with --warm boots one; %heroku warm N boots N.")
-            return None
-        has_packages = any(one.spec.packages for one in dynos)
-        rows = [
-            (
-                *(one.dyno, one.state, one.info.size, one.info.release.version, one.calls),
-                f"{one.memory >> 20} MB" if one.memory else "",  # unknown before the first ping, and on macOS
-                *(one.seconds, one.dollars),
-                *[", ".join(one.spec.packages)] * has_packages,
-            )
-            for one in dynos
-        ]
-        columns = "dyno state size release calls memory seconds dollars" + " packages" * has_packages
-        return table(columns, rows, title="warm dynos")
+        return _warm_table(dynos) if dynos else None
 
     def _stop(self, line: ParsedLine) -> None:
         from heroku_magic.magics.app_search import find_dyno
@@ -374,3 +370,19 @@ def _abandoned(job: Run | Sweep) -> Interrupted | RunCancelled:
 
     message = f"Stopped following {job.id} before all its dynos were gone. {job.leftover_message()}"
     return RunCancelled(message, job) if isinstance(job, Run) else Interrupted(message)
+
+
+def _warm_table(dynos: Sequence[WarmDyno]) -> Listing:
+    """Return what warm dynos do and cost."""
+    has_packages = any(one.spec.packages for one in dynos)
+    rows = [
+        (
+            *(one.dyno, one.state, one.info.size, one.info.release.version, one.calls),
+            f"{one.memory >> 20} MB" if one.memory else "",  # unknown before the first ping, and on macOS
+            *(one.seconds, one.dollars),
+            *[", ".join(one.spec.packages)] * has_packages,
+        )
+        for one in dynos
+    ]
+    columns = "dyno state size release calls memory seconds dollars" + " packages" * has_packages
+    return table(columns, rows, title="warm dynos")

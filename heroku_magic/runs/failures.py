@@ -108,7 +108,7 @@ def describe_failure(
     source, module, remedy = "", None, ""
     if time_limit is not None:
         headline = f"the time limit of {time_limit} s was reached, so Heroku ended the task"
-        remedy = f"Set a longer one with --timeout SECONDS (at most {LONGEST_TIMEOUT})."
+        remedy = f"Set a longer one with --timeout TIME (at most {LONGEST_TIMEOUT // 3600}h)."
     elif failure is not None and not (is_out_of_memory and failure.type == "Terminated"):
         headline = clean(f"{failure.type}: {failure.message}".rstrip(": ")[:_LONGEST])
         source, module = _source_lines(failure.frames), failure.missing

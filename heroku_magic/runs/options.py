@@ -36,8 +36,8 @@ DEFAULT_PACE = 200  # records per second, an estimate of what a dyno's log shipp
 WARM_IDLE = 300.0  # seconds without a call after which a warm dyno ends
 LONGEST_TIMEOUT = 86400  # seconds: https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
 
-DURATION = re.compile(r"(\d{1,8})([smhd]?)")
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_TIME = re.compile(r"([0-9]{1,8})([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 T = TypeVar("T")
 
@@ -48,10 +48,15 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         raise InvalidOptions(f"{name} is {value!r}: expected a whole number of at least {least}.")
 
 
-def check_lifetime(name: str, value: float | None) -> None:
+def is_lifetime(value: Any, most: float = LONGEST_TIMEOUT) -> bool:
+    """Return whether a value is a number of seconds that a dyno may live."""
+    return isinstance(value, int | float) and 0 < value <= most
+
+
+def check_lifetime(name: str, value: Any) -> None:
     """Raise InvalidOptions unless the value is None or seconds that a dyno may live."""
-    if value is not None and not 0 < value <= LONGEST_TIMEOUT:
-        raise InvalidOptions(f"{name} is {value}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
+    if value is not None and not is_lifetime(value):
+        raise InvalidOptions(f"{name} is {value!r}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
 
 
 def check_max_cost(value: Any) -> None:
@@ -63,25 +68,28 @@ def check_max_cost(value: Any) -> None:
 # -- from text to a value ----------------------------------------------------------------------------
 
 
-def _seconds(text: str) -> int:
-    digits = text.lstrip("0")
-    if not text.isascii() or not digits.isdecimal() or len(digits) > 5 or int(digits) > LONGEST_TIMEOUT:
-        raise ValueError(f"expected whole seconds from 1 to {LONGEST_TIMEOUT} (24 hours)")
-    return int(digits)
+def duration(text: str, least: int, most: float, expected: str) -> int:
+    """Return the seconds of a time such as `90`, `90s`, `30m`, `8h` or `2d`."""
+    match = _TIME.fullmatch(text)
+    if match is None or not least <= (seconds := int(match[1]) * _SECONDS[match[2]]) <= most:
+        raise ValueError(f"expected {expected}")
+    return seconds
+
+
+def lifetime(text: str) -> int:
+    """Return the seconds that a dyno may live."""
+    return duration(text, 1, LONGEST_TIMEOUT, "a time from a second to 24 hours, such as 90s, 30m or 8h")
+
+
+def age(text: str) -> int:
+    """Return the seconds that a run may be old."""
+    return duration(text, 1, math.inf, "a time, such as 90s, 30m, 8h or 2d")
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) < 10**8:
         raise ValueError("expected a whole number of at least 1")
     return int(text)
-
-
-def age(text: str) -> int:
-    """Return the seconds of a time such as `90s`, `30m`, `8h` or `2d`."""
-    match = DURATION.fullmatch(text)
-    if match is None or not int(match[1]):
-        raise ValueError("expected a time, such as 90s, 30m, 8h or 2d")
-    return int(match[1]) * SECONDS[match[2]]
 
 
 def _retries(text: str) -> int:
@@ -162,9 +170,9 @@ class RunOptions:
     timeout: int | None = _option(
         None,
         "--timeout",
-        metavar="SECONDS",
-        help=f"longest life of the dyno, boot included (default: {DEFAULT_TIMEOUT})",
-        convert=_seconds,
+        metavar="TIME",
+        help=f"longest life of the dyno, boot included, such as 90s or 30m (default: {DEFAULT_TIMEOUT // 3600}h)",
+        convert=lifetime,
     )
     max_cost: float | None = _MAX_COST
     detach: bool = _option(False, "--detach", help="return a handle at once; the run continues after the kernel ends")

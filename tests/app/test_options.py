@@ -59,7 +59,7 @@ def test_a_budget_is_one_option_of_a_run_and_of_a_sweep():
 NO_LIMITS = [{"max_cost": value} for value in ("much", 0, -1, float("nan"), float("inf"))]
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": 86401}, *NO_LIMITS])
+@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": 86401}, {"timeout": "5m"}, *NO_LIMITS])
 def test_a_value_without_a_meaning_is_refused_for_a_run(options):
     with pytest.raises(InvalidOptions, match=f"{next(iter(options))} is .*: expected"):
         RunOptions(**options)

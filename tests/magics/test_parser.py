@@ -90,6 +90,9 @@ def test_splitting_loses_only_blanks(line):
         ("%%heroku --rows none", [], {"rows": False}),
         ("%%heroku --timeout 60", [], {"timeout": 60}),
         ("%%heroku --timeout 0060", [], {"timeout": 60}),
+        ("%%heroku --timeout 2s", [], {"timeout": 2}),
+        ("%%heroku --timeout 5m", [], {"timeout": 300}),
+        ("%heroku warm 1 --idle 30 --life 8h", ["1"], {"idle": 30, "life": 28800}),
         (f"%%heroku --timeout={LONGEST_TIMEOUT}", [], {"timeout": LONGEST_TIMEOUT}),
         ("%%heroku --override A --override B", [], {"override": ["A", "B"]}),
         ("%heroku stop run.1 run.2 --any", ["run.1", "run.2"], {"any": True}),
@@ -166,9 +169,12 @@ def test_a_malformed_line_is_rejected_with_a_hint(line, message):
     assert message in error(line, empty="", size="basic")
 
 
-@pytest.mark.parametrize("typed", ["0", "-5", "1.5", "1e3", "x", "86401", "9" * 5000, "²", "٣", "1_000", "+60"])
-def test_a_timeout_is_a_number_of_seconds_within_a_day(typed):
-    assert "expected whole seconds from 1 to 86400 (24 hours)" in error(f"%%heroku --timeout {typed}")
+@pytest.mark.parametrize("option", ["%%heroku --timeout", "%heroku warm 1 --idle", "%heroku warm 1 --life"])
+@pytest.mark.parametrize(
+    "typed", ["0", "0m", "-5", "1.5", "1e3", "x", "s", "5w", "86401", "25h", "9" * 5000, "²", "٣", "1_000", "+60"]
+)
+def test_a_dyno_lives_for_a_time_within_a_day(option, typed):
+    assert "expected a time from a second to 24 hours, such as 90s, 30m or 8h" in error(f"{option} {typed}")
 
 
 @pytest.mark.parametrize(

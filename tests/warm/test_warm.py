@@ -537,6 +537,8 @@ def test_a_cell_boots_a_warm_dyno_and_the_verb_lists_and_stops_it(server, start_
     assert "is warm after" in capsys.readouterr().out
 
     shell.run_cell("%heroku warm 0")
+    assert capsys.readouterr().out.strip() == f"1 warm dyno stopped: {shell.user_ns['listed']['dyno'][0]}."
+    shell.run_cell("%heroku warm 0")
     assert "No dyno is warm." in capsys.readouterr().out
     shell.run_cell("%heroku warm many")
     assert '"many" is not a number of dynos' in capsys.readouterr().out
