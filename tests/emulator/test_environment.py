@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import zipfile
 
 import pytest
@@ -78,6 +79,26 @@ def test_an_environment_whose_installer_is_gone_is_built_again(start, make_folde
     assert start(folder).output("pip --version")
     assert finished.read_text() == sys.executable
     assert not (finished.parent / "lib" / "stale").exists()
+
+
+def test_of_many_environments_those_stay_that_were_used_last_or_may_be_in_use(start, make_folder):
+    folder = make_folder(requirements__txt="# nothing\n")
+    for number in range(12):
+        mark = folder / ".heroku" / f"old{number:02}" / "complete"
+        mark.parent.mkdir(parents=True)
+        mark.write_text(sys.executable)
+        days = 3 if number else 1
+        os.utime(mark, (time.time() - days * 86_400 + number,) * 2)
+    emulator = start(folder)
+    emulator.output("python --version")
+    (built,) = set(folder.glob(".heroku/*/complete")) - set(folder.glob(".heroku/old*/complete"))
+    kept = sorted(mark.parent.name for mark in folder.glob(".heroku/old*/complete"))
+    assert kept == ["old00", *(f"old{number:02}" for number in range(6, 12))]
+    assert not (folder / ".heroku" / "old01").exists()
+
+    os.utime(built, (0, 0))
+    emulator.output("python --version")
+    assert time.time() - built.stat().st_mtime < 60
 
 
 def test_two_emulators_install_the_requirements_of_one_folder_once(start, make_folder):

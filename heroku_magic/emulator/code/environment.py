@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.dynos.reaper import Reaper
 
 _MOST_ERROR_LINES = 8
+_MOST_KEPT = 8  # environments of a folder, and those of dynos that may still run
+_UNUSED_SECONDS = 2 * 86_400  # a dyno lives for one day at most
 # Of a checkout; an installed package has it in site-packages.
 _SHIPPED_WORKER = Path(__file__).resolve().parents[3] / "worker"
 
@@ -71,13 +73,13 @@ class Environment:
     def ready(self) -> Path | None:
         """Return the environment if it exists, without waiting."""
         target = self._target()
-        return target if _is_complete(target) else None
+        return _used(target) if _is_complete(target) else None
 
     async def built(self) -> Path:
         """Return the environment, building it if necessary; concurrent callers wait for the same build."""
         target = self._target()
         if _is_complete(target):
-            return target
+            return _used(target)
         if self._build is None or self._build[0] != target or self._build[1].done():
             self._build = target, asyncio.ensure_future(self._make(target))
             self._began_at, self._last_line = time.monotonic(), ""
@@ -115,6 +117,7 @@ class Environment:
                 if not _is_complete(target):
                     await self._fill(target)
                     (target / "complete").write_text(sys.executable, encoding="utf-8")
+                    await asyncio.to_thread(_remove_unused, target.parent)
         except OSError as error:
             raise BuildError(f"The app's Python environment could not be created: {error}") from None
         return target
@@ -192,6 +195,22 @@ def _is_complete(target: Path) -> bool:
     except FileNotFoundError:
         return False
     return bool(installer) and Path(installer).exists() and (target / "bin" / "python").exists()
+
+
+def _used(target: Path) -> Path:
+    """Return an environment, and note by the time of its mark that it is needed."""
+    with suppress(OSError):  # the folder need not be writable any more
+        os.utime(target / "complete")
+    return target
+
+
+def _remove_unused(home: Path) -> None:
+    """Remove the environments that were not used for the longest time, their marks first."""
+    marks = sorted(home.glob("*/complete"), key=lambda mark: mark.stat().st_mtime)
+    for mark in marks[:-_MOST_KEPT]:
+        if time.time() - mark.stat().st_mtime > _UNUSED_SECONDS:
+            mark.unlink()
+            shutil.rmtree(mark.parent, ignore_errors=True)
 
 
 @asynccontextmanager
