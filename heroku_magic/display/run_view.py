@@ -285,7 +285,8 @@ class RunView:
             self._notes.append(note)
         if change.error:
             self._error = self._cut(change.error, _MAX_ERROR_LENGTH)
-            self._notes = deque((note for note in self._notes if note not in self._error), maxlen=_MAX_NOTES)
+            kept = (note for note in self._notes if note not in self._error and note != change.withdraws)
+            self._notes = deque(kept, maxlen=_MAX_NOTES)
         self._drop_traceback()
 
     def _advance(self, progress: Progress) -> None:

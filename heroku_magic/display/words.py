@@ -217,9 +217,16 @@ def _result(view: RunView) -> list[str]:
     parts = []
     if view.seconds is not None:
         parts.append(duration(view.seconds) if view.is_final else whole_seconds(view.seconds))
-    if view.is_final and not view.succeeded and view.progress is not None:
-        parts.append(f"at {_counts(view)}")
+    if view.is_final and not view.succeeded and not _is_behind(view):
+        parts += [f"at {counts}"] if (counts := _counts(view)) else []
     return parts + _rows(view)
+
+
+def _is_behind(view: RunView) -> bool:
+    """Return whether a task that yields a row per step got further than its last progress, which waits for 0.1 s."""
+    if view.progress is None or view.rows is None:
+        return False
+    return view.progress.done < view.rows <= (view.progress.total or view.rows)
 
 
 def _rows(view: RunView) -> list[str]:

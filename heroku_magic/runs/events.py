@@ -35,6 +35,8 @@ class StateChange(msgspec.Struct, frozen=True):
         The number of rows; None without a table.
     note
         A message to the user.
+    withdraws
+        An earlier note, which is not shown any more.
     activity
         What is being done before there is a dyno; replaces what was reported before.
     error
@@ -56,6 +58,7 @@ class StateChange(msgspec.Struct, frozen=True):
     rows: int | None = None
     verified: bool | None = None
     note: str | None = None
+    withdraws: str | None = None
     activity: str | None = None
     error: str | None = None
     cached: str | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
+_LATE = 0.8  # share of the time limit after which the user is warned
+
 
 class RunClock:
     """The age of a run in seconds, and its time limit. The age is None before the start."""
@@ -21,9 +23,14 @@ class RunClock:
         """Return the age at a time of the monotonic clock, or now."""
         return None if self._began is None else (at or time.monotonic()) - self._began
 
-    def has_used(self, share: float) -> bool:
-        """Return whether the run has used a share of its time limit."""
-        return (self.age() or 0.0) > share * self._limit
+    def is_late(self) -> bool:
+        """Return whether the run has used most of its time limit."""
+        return (self.age() or 0.0) > _LATE * self._limit
+
+    @property
+    def warning(self) -> str:
+        """What to tell the user of a late run."""
+        return f"The dyno has used {_LATE:.0%} of its time limit of {self._limit} s; --timeout extends it."
 
     def reaches_limit(self, age: float | None) -> bool:
         """Return whether a run that ended at this age, or has reached it, was ended by its time limit."""

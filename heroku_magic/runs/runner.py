@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up
 BACKLOG_RETRY = 30.0  # seconds until the backlog is read again after a failure
 QUIET = 60.0  # seconds without output after which the user gets a hint
-WARNING = 0.8  # share of the time limit after which the user is warned
 
 
 class Runner:
@@ -300,9 +299,8 @@ class Runner:
 
     def _warn(self) -> None:
         """Warn once that the time limit is near, and once that nothing was printed."""
-        if self._clock.has_used(WARNING):
-            limit = self.spec.timeout
-            self._note_once(f"The dyno has used {WARNING:.0%} of its time limit of {limit} s; --timeout extends it.")
+        if self._clock.is_late():
+            self._note_once(self._clock.warning)
         if self._run.state == "up" and (self._clock.age() or 0) > QUIET and not self.log.has_printed:
             self._note_once("The dyno is up but has not printed anything. Is its output buffered (see `python -u`)?")
 
@@ -369,6 +367,7 @@ class Runner:
             rows=self.log.decoder.row_count if self.spec.takes_rows else None,
             verified=self.log.decoder.is_verified,
             error=str(error) if error else None,
+            withdraws=self._clock.warning if self.is_overdue else None,
             note="no exit line arrived; the exit status is the one that the task reported" if is_own_status else None,
         )
         self._on_end()

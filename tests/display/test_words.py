@@ -100,3 +100,17 @@ def test_progress_has_a_rate_and_a_time_left(fed, clock, steps, words):
 
 def test_without_progress_there_is_no_progress_text(fed):
     assert progress(fed()) == ""
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "words"),
+    [
+        (0, 10, "3 rows kept in .partial"),
+        (0, None, "3 rows kept in .partial"),
+        (3, 10, "at 3/10 · 3 rows kept in .partial"),
+        (1, 2, "at 1/2 · 3 rows kept in .partial"),  # several rows per step
+    ],
+)
+def test_the_last_progress_of_a_failed_run_is_left_out_if_more_rows_arrived(fed, done, total, words):
+    view = fed(Progress(done, total), StateChange("failed", 0.0, dyno="run.1", exit_status=1, seconds=0.1, rows=3))
+    assert text(view) == f"run ✗ failed, exit 1 · run.1 · 0.1 s · {words}"

@@ -558,10 +558,17 @@ def notes_of(run):
     return [event.note for event in run if isinstance(event, StateChange) and event.note]
 
 
-def test_a_time_limit_is_announced_before_it_is_reached(heroku):
-    run = heroku.submit(command="while true; do echo on; sleep 0.1; done", timeout=2)
+def test_a_time_limit_is_announced_until_it_is_reached(heroku):
+    from heroku_magic.display.run_view import RunView
 
-    assert "The dyno has used 80% of its time limit of 2 s; --timeout extends it." in notes_of(run)
+    run, view, warning = heroku.submit(command="while true; do echo on; sleep 0.1; done", timeout=2), RunView(), False
+    for event in run:
+        view.feed(event)
+        warning |= view.notes == ["The dyno has used 80% of its time limit of 2 s; --timeout extends it."]
+
+    assert warning
+    assert "the time limit of 2 s was reached" in view.error
+    assert view.notes == []
 
 
 def test_a_dyno_without_output_is_reported(heroku, monkeypatch):
