@@ -169,7 +169,7 @@ class Catalog:
         spec = RunSpec(
             connection.app,
             connection.app_name,
-            "describe",
+            "Reading parameters",
             "describe",
             {},
             timeout=DESCRIBE_TIMEOUT,

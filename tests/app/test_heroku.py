@@ -47,6 +47,18 @@ def test_a_run_on_an_account_is_the_same_run(account):
     assert any("describe" in line for line in said), "a dyno that costs money is told of"
 
 
+def test_reading_the_parameters_is_shown_in_words_if_it_takes_long(processes, elsewhere, monkeypatch, capsys):
+    import IPython  # noqa: F401 - it shows runs only where IPython is loaded
+
+    monkeypatch.setattr("heroku_magic.display.call_display._MOMENT", 0.0)
+    folder = make_worker(elsewhere / "slow", task="import heroku_task\n\n@heroku_task.task\ndef main(n: int): ...")
+    connect(worker=folder, say=lambda _: None).tasks()
+
+    out = capsys.readouterr().out
+    assert out.startswith("Reading parameters · run.")
+    assert "describe" not in out
+
+
 def test_a_task_on_an_account_is_told_its_pace(account):
     assert (
         connect("shop-eu", pace=123, say=lambda _: None).run(command='echo "{\\"pace\\": $RUN_PACE}"')["pace"][0] == 123

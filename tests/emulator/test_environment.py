@@ -49,6 +49,15 @@ def test_pip_on_a_dyno_lists_the_packages_of_the_app(start, make_folder, pip):
     assert emulator.output(f"{pip} list --format freeze") == [b"tiny==1.0"]
 
 
+def test_a_package_that_the_requirements_no_longer_name_is_gone(start, make_folder):
+    folder = make_folder(requirements__txt="./tiny-1.0-py3-none-any.whl\n")
+    make_wheel(folder)
+    emulator = start(folder, environ=OFFLINE)
+    assert emulator.output("pip list --format freeze") == [b"tiny==1.0"]
+    (folder / "requirements.txt").write_text("# nothing\n")
+    assert emulator.output("pip list --format freeze") == []
+
+
 def test_what_a_dyno_installs_is_gone_with_it(start, make_folder):
     folder = make_folder()
     make_wheel(folder)
