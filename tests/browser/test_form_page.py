@@ -320,6 +320,7 @@ def test_after_restart_and_reload_the_record_is_readable_and_nothing_runs(form):
     record = form.page.locator(".heroku-record").first
     record.wait_for(state="visible")
     assert not panel(form).is_visible(), "a form that is dead is not shown"
+    assert form.page.locator(".jupyter-widgets-disconnected:visible").count() == 0, "nor are marks of its widgets"
     form.page.reload()
     form.wait_until("window.lab?.ready()")
     record.wait_for(state="visible")
