@@ -71,6 +71,7 @@ def failure_of(
         requirements=spec.requirements,
         accepts_packages=spec.accepts_packages,
         has_rows=bool(log.decoder.row_count),
+        has_budget=spec.counts_boot,
         troubles=[
             *(text for code, text in log.troubles.items() if code.startswith("R")),
             *filter(None, [log.disagreement()]),
@@ -93,6 +94,7 @@ def describe_failure(
     requirements: Path | None = None,
     accepts_packages: bool = True,
     has_rows: bool = True,
+    has_budget: bool = False,
 ) -> str:
     """Return the error's text: headline, source lines, remedy, where to find more.
 
@@ -100,7 +102,7 @@ def describe_failure(
     reached. dyno: whose log has more. place: where there is more instead. troubles: explanations, such as of the error
     codes that Heroku logged. is_out_of_memory: whether Heroku ended the dyno for its memory. requirements: the app's
     file, where it is known. accepts_packages: whether the run could have packages of its own. has_rows: whether it has
-    sent any.
+    sent any. has_budget: whether `--max-cost` limits the time, too.
     """
     reason = "its time limit was reached" if time_limit is not None else "out of memory" if is_out_of_memory else ""
     ending = f"{task} {_outcome(status, reason)}"
@@ -108,7 +110,8 @@ def describe_failure(
     source, module, remedy = "", None, ""
     if time_limit is not None:
         headline = f"the time limit of {time_limit} s was reached, so Heroku ended the task"
-        remedy = f"Set a longer one with --timeout TIME (at most {LONGEST_TIMEOUT // 3600}h)."
+        budget = ", and raise --max-cost" if has_budget else ""
+        remedy = f"Set a longer one with --timeout TIME (at most {LONGEST_TIMEOUT // 3600}h){budget}."
     elif failure is not None and not (is_out_of_memory and failure.type == "Terminated"):
         headline = clean(f"{failure.type}: {failure.message}".rstrip(": ")[:_LONGEST])
         source, module = _source_lines(failure.frames), failure.missing

@@ -97,6 +97,8 @@ def test_a_time_limit_is_named_instead_of_the_signal():
 
     assert text.startswith("the time limit of 2 s was reached")
     assert "--timeout" in text
+    assert "--max-cost" not in text
+    assert "(at most 24h), and raise --max-cost." in described(143, time_limit=2, has_budget=True)
 
 
 def test_a_dyno_that_used_too_much_memory_is_not_said_to_be_stopped_from_outside():
