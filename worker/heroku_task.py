@@ -38,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from traceback import FrameSummary, TracebackException
-    from types import FrameType
+    from types import CodeType, FrameType
     from typing import Any, TypeVar, overload
 
     T = TypeVar("T")
@@ -1408,6 +1408,8 @@ def _run_with_signals(work: Callable[[], int]) -> int:
 def _on_signal(number: int, frame: FrameType | None) -> None:
     """Interrupt the task. Once it has finished, do nothing, so that the end record is complete."""
     while frame is not None and frame.f_code is not _run_with_signals.__code__:
+        if frame.f_code in _fork_hooks:  # Python ignores what they raise; _watch_signals sends the signal again
+            return
         frame = frame.f_back
     if frame is not None:
         # A handler instead of SIG_IGN, which programs that the task starts while it cleans up would inherit.
@@ -1468,6 +1470,9 @@ _WAITS = {
 }
 
 
+_fork_hooks: set[CodeType] = set()
+
+
 def _spare_children() -> None:
     """Restore the default handlers in child processes, which Pool.terminate() relies on.
 
@@ -1476,18 +1481,24 @@ def _spare_children() -> None:
     held = _thread._local()  # noqa: SLF001 - `threading` takes time to import
 
     def hold() -> None:
-        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
 
     def release() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
 
     def reset() -> None:
         signal.set_wakeup_fd(-1)
-        for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-            if signal.getsignal(number) in (_on_signal, _on_second_signal):
-                signal.signal(number, default)
+        ours = [
+            one for one in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(one) in (_on_signal, _on_second_signal)
+        ]
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
         release()
+        if signal.SIGINT in ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    _fork_hooks.update(hook.__code__ for hook in (hold, release, reset))
     os.register_at_fork(before=hold, after_in_parent=release, after_in_child=reset)
 
 

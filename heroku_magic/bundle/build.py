@@ -59,7 +59,7 @@ def load(name, optional=False):
         exec(compile(sources[name], module.__file__, "exec", dont_inherit=True), vars(module))
     return sys.modules[name]
 """
-_NOT_RAW = re.compile(r"'''|['\\]\Z|\r")  # cannot be in a raw string
+_NOT_RAW = re.compile(r"'''|['\\]\Z|[\r\0\ud800-\udfff]")  # cannot be in a raw string
 # Absolute paths, because a cell may change the current folder.
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"

@@ -17,7 +17,7 @@ from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean_line
 
 CELL_FILE = "<cell>"  # its file name in tracebacks
-_CELLS = 64  # that are known, because many a cell runs again and again
+_CELLS = 64  # whose checks are remembered, because many a cell runs again and again
 FIRST_LINE = 2  # line 1 is `%%dyno` itself, as the notebook's line numbers count
 
 

@@ -118,7 +118,7 @@ def _cell(column: str, value: Any) -> str:
 
 
 def _with_error(line: str, error: Any) -> str:
-    return line if pd.isna(error) else f"{line}\n    {clipped(_first_line(error), WIDTH - 4)}"
+    return line if pd.isna(error) or not error else f"{line}\n    {clipped(_first_line(error), WIDTH - 4)}"
 
 
 def _first_line(error: Any) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def show_notice(message: str) -> None:
     """Show a message to the user."""
     if not in_notebook():
-        print_lines("\n".join(wrapped(message)) if sys.stdout.isatty() else message)
+        print_lines("\n".join(wrapped(message)) if getattr(sys.stdout, "isatty", bool)() else message)
         return
     # A front end breaks plain text in the middle of words.
     attributes = 'class="tex2jax_ignore mathjax_ignore" role="note" style="white-space:pre-line;overflow-wrap:anywhere"'

@@ -44,8 +44,8 @@ CREATE TABLE payloads (
 CREATE INDEX by_age ON payloads (at, size);
 """
 _FIND_PLACES = """
-DROP INDEX by_sweep;
-CREATE INDEX by_place ON entries (sweep, place) WHERE sweep != '';
+DROP INDEX IF EXISTS by_sweep;
+CREATE INDEX IF NOT EXISTS by_place ON entries (sweep, place) WHERE sweep != '';
 """
 # Each script leads from one version of the schema to the next; `PRAGMA user_version` counts the scripts that have run.
 MIGRATIONS = (_CREATE, _FIND_PLACES)
@@ -227,7 +227,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         for script in MIGRATIONS[version:]:
             for statement in filter(str.strip, script.split(";")):
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA user_version = {max(version, len(MIGRATIONS))}")
 
 
 def _choose_journal(connection: sqlite3.Connection, path: Path) -> None:

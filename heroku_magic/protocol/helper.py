@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from functools import cache
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 # Words before `python` that neither repeat a command nor change its exit status.
@@ -14,7 +16,12 @@ _PREFIXES = (
 _HELPER = (
     rf" *(?:(?:\w+=[^\s;&|<>()`$\\]*|{_PREFIXES}) +)*[\w./-]*python[\d.]*(?: +-(?:[WX] +)?[\w=:.]+)*? +-m +heroku_task"
 )
-_STARTS_TASK = re.compile(rf"[ {{(]*{_HELPER} +\w")
+# What may stand before `python` in the first command of a line, which then runs whatever comes after it.
+_BEFORE = re.compile(
+    r"\w+=.*|-\S*|[\d.]+[smhd]?|exec|time|env|nice|ionice|timeout|nohup|stdbuf|run|uv|poetry|pipenv|pdm|hatch|rye"
+    r"|ddtrace-run|opentelemetry-instrument|newrelic-admin|run-program"
+)
+_STARTS_TASK = re.compile(r"\S*python[\d.]*(?: -(?:[WX] )?[\w=:.]+)*? -m heroku_task \w.*")
 _RUNS_HELPER_ONLY = re.compile(rf"{_HELPER}(?: +(?P<task>[\w.=-]+))*(?: +2>&1)? *")
 
 
@@ -40,12 +47,19 @@ def runs_helper_only(command: str) -> bool:
 def starts_task(command: str) -> bool:
     """Return whether a command line begins with a task of the helper, which sends records whatever comes after it.
 
-    >>> starts_task("python -m heroku_task simulate > /dev/null; true")
+    >>> starts_task("nice -n 5 python -m heroku_task simulate > /dev/null; true")
     True
     >>> starts_task("make data && python -m heroku_task simulate")
     False
     """
-    return _STARTS_TASK.match(command) is not None
+    words = shlex.shlex(command.lstrip(" ({"), posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    try:
+        first = [*takewhile(lambda word: word.strip("();<>|&"), words)]
+    except ValueError:  # a quote that is not closed
+        return False
+    rest = [*dropwhile(_BEFORE.fullmatch, first)]
+    return _STARTS_TASK.fullmatch(" ".join(rest)) is not None
 
 
 def helper_task(command: str) -> str | None:

@@ -94,7 +94,10 @@ def stop_all(jobs: Sequence[StartedJob]) -> list[StartedJob]:
 
 
 def wait_for_stop(job: StartedJob, wait: Callable[[], object]) -> None:
-    """Wait for the end of what was cancelled. An interrupt lets go, but first stops the dyno of a warm call."""
+    """Wait for the end of what was cancelled. An interrupt ends the wait.
+
+    Of a warm call it ends nothing before CALL_PATIENCE has passed, and then first stops the dyno.
+    """
     stop_dyno = getattr(job, "stop_warm_dyno", None) if getattr(job, "is_warm", False) else None
     if stop_dyno:
         notify(f"The call is being stopped. An interrupt later than {CALL_PATIENCE:g} s from now stops its dyno, too.")

@@ -29,7 +29,8 @@ MANY = 20  # lines in one batch from which on they are checked together
 GAP = 2.0  # seconds after which a missing record is no longer just late
 MAX_EARLY_LINES = 20_000  # that are kept until the dyno's first line shows whose they are
 NO_RECORDS = (
-    "nothing that heroku_task sends has arrived. Its command line must not redirect standard output, as `> FILE` does"
+    "nothing that heroku_task sends has arrived. Either it did not start, or its command line redirects its standard "
+    "output (`> FILE`, `| COMMAND`). `--rows none` runs it for its log alone"
 )
 RAN_TWICE = (
     "Heroku ran this dyno's command twice, as it does in very rare instances, so its side effects may have happened "
@@ -217,9 +218,13 @@ class RunLog:
         """Return what is wrong with the result of a task that has ended, or None."""
         if not self._takes_rows:
             return None
-        problem = self.decoder.problem() or (NO_RECORDS if self._sends_records and not self.decoder.is_signed else None)
-        if problem or self.decoder.is_signed:
+        if (problem := self.decoder.problem()) or self.decoder.is_signed:
             return problem or self._table_fault()
+        problem = self._loss()
+        return NO_RECORDS if problem is None and self._sends_records else problem
+
+    def _loss(self) -> str | None:
+        """Return why rows without numbers are missing or cannot be told apart, or None."""
         # What was only lost on its way to this notebook is in the backlog.
         count = sum(
             lost(line.message) * times

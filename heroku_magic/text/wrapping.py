@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import textwrap
 
+_BLANK = "\0"  # stands for one where no line may end
 WIDTH = 78  # columns of an output of JupyterLab in a window of 800 pixels
 _INDENT = re.compile(r" *(?:- )?")
 # Commands and assignments to paste, and lines of source with their number or carets.
-_AS_IS = re.compile(r"%|\w+ = |[ →]*\d* \| ")
+_AS_IS = re.compile(r" *(?:%|\$ |>>> |python |pip )|\w+ = |[ →]*\d* \| ")
+_WHOLE = re.compile(r"`[^`]+`|\"[^\"]+\"|%%?\w+(?: [^\s.,;)]+)*")  # commands and names in a sentence
 
 
 def wrapped(message: str) -> list[str]:
@@ -24,12 +26,14 @@ def _parts(line: str) -> list[str]:
     if len(line) <= WIDTH or _AS_IS.match(line):
         return [line]
     indent = " " * len(_INDENT.match(line)[0])  # type: ignore[index]  # the pattern matches every line
-    return textwrap.wrap(
-        line,
+    parts = textwrap.wrap(
+        _WHOLE.sub(lambda match: match[0].replace(" ", _BLANK), line),
         WIDTH,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
         replace_whitespace=False,
         drop_whitespace=True,
+        expand_tabs=False,
     )
+    return [part.replace(_BLANK, " ") for part in parts]

@@ -96,10 +96,17 @@ def test_of_many_environments_those_stay_that_were_used_last_or_may_be_in_use(st
         mark = folder / ".heroku" / f"old{number:02}" / "complete"
         mark.parent.mkdir(parents=True)
         mark.write_text(sys.executable)
-        days = 3 if number else 1
+        (mark.parent / "pyvenv.cfg").touch()
+        days = 31 if number else 29
         os.utime(mark, (time.time() - days * 86_400 + number,) * 2)
+    own = folder / ".heroku" / "data" / "complete"  # of the user
+    own.parent.mkdir()
+    own.touch()
+    os.utime(own, (0, 0))
     emulator = start(folder)
     emulator.output("python --version")
+    assert own.exists()
+    own.unlink()
     (built,) = set(folder.glob(".heroku/*/complete")) - set(folder.glob(".heroku/old*/complete"))
     kept = sorted(mark.parent.name for mark in folder.glob(".heroku/old*/complete"))
     assert kept == ["old00", *(f"old{number:02}" for number in range(6, 12))]

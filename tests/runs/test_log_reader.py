@@ -402,3 +402,17 @@ def test_lines_of_the_next_dyno_of_the_same_name_are_ignored(log):
     )
     assert log.exit_status == 0
     assert log.decoder.parts == [Rows([{"i": 1}], verified=False)]
+
+
+@pytest.mark.parametrize(
+    ("live", "problem"),
+    [
+        (["Process exited with status 0"], "its log was not followed from its first line on"),
+        ([STARTED, "Process exited with status 0"], "nothing that heroku_task sends has arrived"),
+    ],
+)
+def test_lost_lines_are_named_before_a_line_that_redirects_its_output_is_suspected(live, problem):
+    log = RunLog(KEY, takes_rows=True, sends_records=True)
+    log.begin(DYNO)
+    log.take(heroku(*live))
+    assert problem in log.problem()

@@ -40,3 +40,9 @@ def test_an_error_in_a_cell_is_wrapped_and_its_message_is_not():
     error = InvalidParameters([WORDS.strip()])
     assert max(map(len, error._render_traceback_())) <= WIDTH
     assert str(error) == WORDS.strip()
+
+
+@pytest.mark.parametrize("whole", ["`pip install heroku_magic`", '"a name"', "%heroku run -- python x.py"])
+@pytest.mark.parametrize("before", range(WIDTH - 30, WIDTH, 3))
+def test_a_command_in_a_sentence_stays_in_one_line(whole, before):
+    assert any(whole in line for line in wrapped(f"{'x ' * (before // 2)}{whole}, {WORDS}"))

@@ -596,18 +596,41 @@ def test_a_child_process_is_killed_by_sigterm(app):
     assert app.task(body(*lines, head="import os, signal")).run().rows == [{"status": signal.SIGTERM}]
 
 
-def test_a_child_is_ended_by_a_signal_however_soon_it_comes(app):
+def test_a_signal_that_comes_while_the_task_forks_interrupts_it(app):
+    lines = [
+        "change = signal.pthread_sigmask",
+        "def change_after_a_signal(how, signals):",
+        "    if how == signal.SIG_SETMASK:",
+        "        os.kill(os.getpid(), signal.SIGTERM)",
+        "    return change(how, signals)",
+        "signal.pthread_sigmask = change_after_a_signal",
+        "pid = os.fork()",
+        "if not pid:",
+        "    os._exit(0)",
+        "signal.pthread_sigmask = change",
+        "try:",
+        "    time.sleep(20)",
+        "finally:",
+        "    yield {'child': os.waitpid(pid, 0)[1], 'blocked': [*map(int, change(signal.SIG_BLOCK, []))]}",
+    ]
+    result = app.task(body(*lines, head="import os, signal")).run()
+    assert result.rows == [{"child": signal.SIGTERM, "blocked": []}]
+    assert result.status == 143
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_child_is_ended_by_a_signal_however_soon_it_comes(app, number):
     lines = [
         "statuses = set()",
         "for _ in range(200):",
         "    pid = os.fork()",
         "    if pid == 0:",
         "        os.execlp('sleep', 'sleep', '60')",
-        "    os.kill(pid, signal.SIGTERM)",
+        f"    os.kill(pid, signal.{number})",
         "    statuses.add(os.waitpid(pid, 0)[1])",
         "yield {'statuses': sorted(statuses)}",
     ]
-    assert app.task(body(*lines, head="import os, signal")).run().rows == [{"statuses": [signal.SIGTERM]}]
+    assert app.task(body(*lines, head="import os, signal")).run().rows == [{"statuses": [getattr(signal, number)]}]
 
 
 def test_a_child_that_is_started_during_the_clean_up_is_killed_by_sigterm(app):

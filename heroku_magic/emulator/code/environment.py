@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.dynos.reaper import Reaper
 
 _MOST_ERROR_LINES = 8
-_MOST_KEPT = 8  # environments of a folder, and those of dynos that may still run
-_UNUSED_SECONDS = 2 * 86_400  # a dyno lives for one day at most
+_MOST_KEPT = 8  # environments of a folder, beside those that were used in the last month
+_UNUSED_SECONDS = 30 * 86_400  # the dynos that use it have ended with their kernel
 # Of a checkout; an installed package has it in site-packages.
 _SHIPPED_WORKER = Path(__file__).resolve().parents[3] / "worker"
 
@@ -206,11 +206,16 @@ def _used(target: Path) -> Path:
 
 def _remove_unused(home: Path) -> None:
     """Remove the environments that were not used for the longest time, their marks first."""
-    marks = sorted(home.glob("*/complete"), key=lambda mark: mark.stat().st_mtime)
-    for mark in marks[:-_MOST_KEPT]:
-        if time.time() - mark.stat().st_mtime > _UNUSED_SECONDS:
-            mark.unlink()
-            shutil.rmtree(mark.parent, ignore_errors=True)
+    used: dict[Path, float] = {}
+    for mark in home.glob("*/complete"):
+        with suppress(OSError):  # another emulator has removed it just now
+            if (mark.parent / "pyvenv.cfg").is_file() and not mark.parent.is_symlink():
+                used[mark] = mark.stat().st_mtime
+    for mark in sorted(used, key=used.__getitem__)[:-_MOST_KEPT]:
+        if time.time() - used[mark] > _UNUSED_SECONDS:
+            with suppress(OSError):
+                mark.unlink()
+                shutil.rmtree(mark.parent)
 
 
 @asynccontextmanager
