@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from heroku_magic.app.budget import second_price, warm_refusal
 from heroku_magic.app.management import ManagedApp
 from heroku_magic.errors import ApiError, InvalidOptions
-from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE, check_count, check_lifetime, is_lifetime
+from heroku_magic.runs.options import LONGEST_IDLE, LONGEST_TIMEOUT, WARM_IDLE, check_count, check_lifetime, is_lifetime
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notifies_owner
 from heroku_magic.warm.call_runner import CallRunner
-from heroku_magic.warm.warm_dynos import LONGEST_IDLE, MOST_IN_SWEEP, WarmDynos
+from heroku_magic.warm.warm_dynos import MOST_IN_SWEEP, WarmDynos
 
 if TYPE_CHECKING:
     from collections.abc import Callable

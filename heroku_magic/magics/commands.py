@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from heroku_magic.magics.option_values import number, scopes, token_lifetime, variable, variables
+from heroku_magic.magics.option_values import idle_time, number, scopes, token_lifetime, variable, variables
 from heroku_magic.magics.verb import Option, Verb
 from heroku_magic.protocol.polars_frame import check_library
 from heroku_magic.runs.options import LONGEST_TIMEOUT, WARM_IDLE, RunOptions, SweepOptions, age, command_line, lifetime
@@ -165,7 +165,7 @@ _TABLE = (
             Option(
                 "--idle TIME",
                 f"stop a dyno after this time without a call (default: {WARM_IDLE / 60:g}m)",
-                convert=lifetime,
+                convert=idle_time,
             ),
             Option(
                 "--life TIME", f"stop a dyno after this time (default: {LONGEST_TIMEOUT // 3600}h)", convert=lifetime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 
-from heroku_magic.runs.options import duration
+from heroku_magic.runs.options import LONGEST_IDLE, duration
 
 # https://devcenter.heroku.com/articles/oauth#scopes
 SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
@@ -13,6 +13,11 @@ SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protec
 def token_lifetime(text: str) -> int:
     """Return the seconds of a time from a minute to a year."""
     return duration(text, 60, 366 * 86400, "a time from a minute to a year, such as 30m, 8h or 2d")
+
+
+def idle_time(text: str) -> int:
+    """Return the seconds that a warm dyno may wait for a call."""
+    return duration(text, 1, LONGEST_IDLE, "a time from a second to an hour, such as 90s or 30m")
 
 
 def number(text: str) -> int:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from heroku_magic.errors import InvalidOptions
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 3600  # seconds
 DEFAULT_PACE = 200  # records per second, an estimate of what a dyno's log shipper and a tail's buffer can sustain
 WARM_IDLE = 300.0  # seconds without a call after which a warm dyno ends
+LONGEST_IDLE = 3600.0  # seconds: https://devcenter.heroku.com/articles/one-off-dynos#timeout
 LONGEST_TIMEOUT = 86400  # seconds: https://devcenter.heroku.com/articles/platform-api-reference#dyno-create
 
 _TIME = re.compile(r"([0-9]{1,8})([smhd]?)")
@@ -50,7 +52,7 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 def is_lifetime(value: Any, most: float = LONGEST_TIMEOUT) -> bool:
     """Return whether a value is a number of seconds that a dyno may live."""
-    return isinstance(value, int | float) and 0 < value <= most
+    return isinstance(value, Real) and 0 < value <= most  # type: ignore[operator]  # mypy knows no order of Real
 
 
 def check_lifetime(name: str, value: Any) -> None:

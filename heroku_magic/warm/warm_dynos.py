@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from heroku_magic.runs.spec import Kind, RunSpec
 
 MOST_IN_SWEEP = 8  # dynos that a sweep boots unless it says how many
-LONGEST_IDLE = 3600.0  # seconds: https://devcenter.heroku.com/articles/one-off-dynos#timeout
 MARGIN = 2.0  # seconds before its end within which an idle dyno gets no call any more
 TICK = 0.2  # seconds between two looks at whether a waiting call was cancelled
 

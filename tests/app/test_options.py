@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from heroku_magic import Heroku, InvalidOptions
@@ -71,3 +72,14 @@ def test_a_value_without_a_meaning_is_refused_for_a_run(options):
 def test_a_value_without_a_meaning_is_refused_for_a_sweep(options):
     with pytest.raises(InvalidOptions, match=next(iter(options))):
         SweepOptions(**options)
+
+
+@pytest.mark.parametrize("seconds", [60, 60.5, np.int64(60), np.float32(60)])
+def test_any_number_is_a_time(seconds):
+    assert RunOptions(timeout=seconds).timeout == seconds
+
+
+@pytest.mark.parametrize("seconds", [0, -1, "60", 10**400, np.int64(0), np.nan])
+def test_what_is_no_time_is_refused(seconds):
+    with pytest.raises(InvalidOptions, match="expected seconds from 1 to 86400"):
+        RunOptions(timeout=seconds)

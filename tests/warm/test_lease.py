@@ -113,6 +113,7 @@ def test_a_later_interrupt_stops_the_dyno_if_the_call_has_had_its_time(
     assert f"An interrupt later than {patience} s from now stops its dyno, too." in capsys.readouterr().out
 
 
+@pytest.mark.alone
 def test_a_later_interrupt_of_a_script_stops_the_dyno_of_a_call_that_does_not_end(heroku, monkeypatch):
     monkeypatch.setattr(jobs, "CALL_PATIENCE", 0)
     told, runs = [], []
