@@ -124,6 +124,7 @@ def test_no_modules_import_each_other_in_a_circle():
     tuple(TopologicalSorter(imported).static_order())  # raises CycleError, which names the circle
 
 
+@pytest.mark.large
 def test_no_two_classes_have_the_same_name():
     nodes = itertools.chain(*nodes_by_module().values())
     counts = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef))

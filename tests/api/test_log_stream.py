@@ -133,6 +133,7 @@ def test_the_same_text_twice_in_one_session_is_two_lines():
         assert collect(logs, 3) == numbered(1, 1, 2)
 
 
+@pytest.mark.large
 def test_a_log_that_cannot_be_followed_raises_an_error_instead_of_hanging(monkeypatch):
     monkeypatch.setattr("threading.Event.wait", lambda self, timeout=None: self.is_set())
     with Logs(status=404) as logs, pytest.raises(LogStreamError, match="could not be followed"):
@@ -158,11 +159,13 @@ def test_the_backlog_is_read_to_its_end():
         assert [one.message for one in backlog(logs.client, "app", "run.1")] == numbered(1, 2, 3)
 
 
+@pytest.mark.large
 def test_a_backlog_that_breaks_off_is_read_again():
     with Logs([text(1), None], [text(1, 2)]) as logs:
         assert [one.message for one in backlog(logs.client, "app", "run.1")] == numbered(1, 2)
 
 
+@pytest.mark.large
 def test_a_backlog_that_breaks_off_every_time_is_an_error(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with Logs(*[[text(1), None]] * 6) as logs, pytest.raises(LogStreamError, match="failed repeatedly"):
@@ -307,6 +310,7 @@ def test_a_line_resets_the_patience_and_a_slow_task_gets_more(monkeypatch):
     assert patience == [60, 480, 60, 140, 840]
 
 
+@pytest.mark.large
 def test_hours_without_a_line_are_not_a_failure(monkeypatch):
     scripts = [[text(1)] for _ in range(2 * log_stream.MAX_ATTEMPTS)]
     with Following(monkeypatch, *scripts, [text(1, 2)]) as following:

@@ -84,6 +84,7 @@ def here():
     return ".".join(map(str, sys.version_info[:2]))
 
 
+@pytest.mark.large
 def test_a_function_is_refused_if_the_last_run_reported_another_minor_version():
     made, _ = bundler()
     made.learn(ran("3.9.18"))

@@ -78,11 +78,13 @@ REMOTE = [
 ]
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("path", REMOTE)
 def test_the_remote_modules_parse_on_python_3_9(path):
     parse(minify((ROOT / path).read_text()), feature_version=(3, 9))
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("path", REMOTE)
 def test_narrow_indentation_does_not_change_the_code(path):
     text = minify((ROOT / path).read_text())

@@ -93,6 +93,7 @@ def test_two_tables_and_a_plain_value_can_be_combined():
     assert found["n"] == 3
 
 
+@pytest.mark.large
 def test_a_table_of_several_chunks_arrives_complete():
     df = pd.DataFrame({"x": np.zeros(300_000), "w": ["word"] * 300_000})
 

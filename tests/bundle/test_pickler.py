@@ -771,6 +771,7 @@ def test_a_subclass_of_a_table_is_refused(tmp_path):
     assert "is of type test_pickler.Measured" in failure.message
 
 
+@pytest.mark.large
 def test_an_enum_that_cloudpickle_changes_is_refused_where_nothing_else_fits():
     for kind in (Planet, Unit, Rights):
         with pytest.raises(InvalidParameters, match=rf"the members of {kind.__name__} have aliases or attributes"):

@@ -276,6 +276,7 @@ def test_an_app_of_a_team_or_space_is_not_set_up(heroku, name, value, what):
     heroku.ask("DELETE", f"/apps/{made['app']['name']}")
 
 
+@pytest.mark.large
 def test_a_cancelled_build_leaves_no_error_of_its_fetch_in_the_log(tmp_path, caplog):
     async def cancel_while_fetching():
         is_reached, may_hang_up = asyncio.Event(), asyncio.Event()

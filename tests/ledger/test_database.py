@@ -120,6 +120,7 @@ def _write_until_killed(database, round_):
         os._exit(1)
 
 
+@pytest.mark.large
 def test_entries_that_end_shortly_after_each_other_are_one_transaction(ledger_folder, monkeypatch):
     written, write = [], Database.write
     monkeypatch.setattr("heroku_magic.ledger.recorder.COLLECTING", 2.0)

@@ -110,6 +110,7 @@ def test_dynos_of_this_process_are_known_at_once_and_others_after_a_fetch(folder
         run.cancel()
 
 
+@pytest.mark.large
 def test_nothing_is_fetched_twice_in_ten_seconds_and_failures_are_silent(api, monkeypatch, capsys):
     monkeypatch.setenv("HEROKU_HOST", api.url)
     monkeypatch.setenv("HEROKU_API_KEY", "token")

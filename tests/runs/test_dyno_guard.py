@@ -171,6 +171,7 @@ def test_a_stop_is_tried_again_for_a_while_and_then_by_the_guard_alone(guard, pl
     assert guard.messages[-1] == "run.1 is gone."
 
 
+@pytest.mark.large
 def test_the_guard_goes_on_after_the_run_until_nothing_is_left(guard, platform, monkeypatch):
     monkeypatch.setattr(dyno_guard, "WATCH", 0.3)
     monkeypatch.setattr(dyno_guard, "WATCH_INTERVAL", 0.02)

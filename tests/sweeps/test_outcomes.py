@@ -88,6 +88,7 @@ def test_an_outcome_returns_its_rows_or_raises_its_error():
     assert (outcome(0).dyno, outcome(0).seconds, outcome(0).exception()) == ("run.1", 1.0, None)
 
 
+@pytest.mark.large
 def test_the_state_can_be_read_while_it_is_written():
     sweep = SweepState(200_000)
     before = sys.getswitchinterval()

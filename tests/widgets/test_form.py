@@ -14,6 +14,8 @@ from heroku_magic.protocol.task import Task
 from heroku_magic.widgets import form_view
 from heroku_magic.widgets.form_view import bundle, text
 
+pytestmark = pytest.mark.large  # most wait for a click's thread
+
 PLAIN = Task("plain", "env", None)
 SECRET = Task("plain", "env", {"properties": {"KEY": {"type": "string", "writeOnly": True}}, "required": ["KEY"]})
 

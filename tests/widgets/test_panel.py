@@ -116,6 +116,7 @@ def test_a_fault_replaces_the_help_until_it_is_corrected(make):
     assert "points &lt;b&gt;to&lt;/b&gt; draw · a whole number from 1 up to 100" in page.text
 
 
+@pytest.mark.large
 def test_the_button_is_run_then_stop_and_never_disabled(make, runs):
     form = make()
     page = Page(form)
