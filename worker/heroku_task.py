@@ -1395,7 +1395,7 @@ def _run_with_signals(work: Callable[[], int]) -> int:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _on_signal)
         if hasattr(os, "register_at_fork"):
-            _spare_children()
+            _restore_signals_in_children()
             reader, writer = os.pipe()
             os.set_blocking(writer, False)
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -1473,10 +1473,10 @@ _WAITS = {
 _fork_hooks: set[CodeType] = set()
 
 
-def _spare_children() -> None:
+def _restore_signals_in_children() -> None:
     """Restore the default handlers in child processes, which Pool.terminate() relies on.
 
-    A new process forgets a signal that comes before its handlers are restored: such a signal waits.
+    Python drops a signal that reaches a new process before then, so signals wait until the handlers are restored.
     """
     held = _thread._local()  # noqa: SLF001 - `threading` takes time to import
 

@@ -30,7 +30,7 @@ def ask(prompt: str, *, instead: str) -> Secret:
     try:
         typed = getpass.getpass(f"{prompt}: ")
     except Exception as error:  # noqa: BLE001 - each front end refuses in its own way, and frames may hold the text
-        is_impossible = isinstance(error, NotImplementedError)  # as IPython's own error is
+        is_impossible = isinstance(error, NotImplementedError)  # IPython raises a subclass
         reason = "no prompt is possible here" if is_impossible else type(error).__name__
     else:
         if typed.strip():

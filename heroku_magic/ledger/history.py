@@ -89,7 +89,7 @@ def entries(
 
 def nothing_found() -> str:
     """Return a sentence for an empty list of runs."""
-    return _NOT_KEPT if database() is None else "The history has no such run."
+    return _NOT_KEPT if database() is None else "The history has no run to show."
 
 
 def as_table(found: Sequence[Entry], *, with_columns: bool) -> pd.DataFrame:

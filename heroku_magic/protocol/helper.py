@@ -8,18 +8,16 @@ from functools import cache
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
-# Words before `python` that neither repeat a command nor change its exit status.
-_PREFIXES = (
-    r"(?:exec|time|env|nice|ddtrace-run|opentelemetry-instrument|newrelic-admin +run-program"
-    r"|(?:uv|poetry|pipenv|pdm|hatch|rye) +run)"
-)
+_WRAPPERS = r"exec|time|env|nice|ddtrace-run|opentelemetry-instrument"
+_RUNNERS = r"uv|poetry|pipenv|pdm|hatch|rye"
+# What may stand before `python`, and neither repeats a command nor changes its exit status.
+_PREFIXES = rf"(?:{_WRAPPERS}|newrelic-admin +run-program|(?:{_RUNNERS}) +run)"
 _HELPER = (
     rf" *(?:(?:\w+=[^\s;&|<>()`$\\]*|{_PREFIXES}) +)*[\w./-]*python[\d.]*(?: +-(?:[WX] +)?[\w=:.]+)*? +-m +heroku_task"
 )
-# What may stand before `python` in the first command of a line, which then runs whatever comes after it.
+# One word that may stand before `python` in the first command of a line, which then runs whatever comes after it.
 _BEFORE = re.compile(
-    r"\w+=.*|-\S*|[\d.]+[smhd]?|exec|time|env|nice|ionice|timeout|nohup|stdbuf|run|uv|poetry|pipenv|pdm|hatch|rye"
-    r"|ddtrace-run|opentelemetry-instrument|newrelic-admin|run-program"
+    rf"\w+=.*|-\S*|[\d.]+[smhd]?|{_WRAPPERS}|ionice|timeout|nohup|stdbuf|newrelic-admin|run-program|{_RUNNERS}|run"
 )
 _STARTS_TASK = re.compile(r"\S*python[\d.]*(?: -(?:[WX] )?[\w=:.]+)*? -m heroku_task \w.*")
 _RUNS_HELPER_ONLY = re.compile(rf"{_HELPER}(?: +(?P<task>[\w.=-]+))*(?: +2>&1)? *")

@@ -16,6 +16,7 @@ from heroku_magic.runs.options import LONGEST_TIMEOUT
 from heroku_magic.runs.tracebacks import causes, failure_in
 from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean, clean_line
+from heroku_magic.text.wrapping import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,6 @@ _MEANING = {
 }
 NOT_INSTALLED = 7  # the exit status of `bundle/remote/packages.py`
 _LONGEST = 2000  # characters of an exception's message
-_COLUMNS = 78  # of the last lines, which hold commands: a terminal of 80 columns, and a sweep indents them by two
 
 
 def failure_of(
@@ -141,7 +141,7 @@ def _filled(parts: Sequence[str]) -> str:
     """Join parts that are not empty, in as many lines as a narrow terminal needs; no part is broken."""
     lines: list[str] = []
     for part in filter(None, parts):
-        if lines and len(f"{lines[-1]} · {part}") <= _COLUMNS:
+        if lines and len(f"{lines[-1]} · {part}") <= WIDTH:
             lines[-1] += f" · {part}"
         else:
             lines.append(part)

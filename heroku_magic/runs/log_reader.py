@@ -29,8 +29,8 @@ MANY = 20  # lines in one batch from which on they are checked together
 GAP = 2.0  # seconds after which a missing record is no longer just late
 MAX_EARLY_LINES = 20_000  # that are kept until the dyno's first line shows whose they are
 NO_RECORDS = (
-    "nothing that heroku_task sends has arrived. Either it did not start, or its command line redirects its standard "
-    "output (`> FILE`, `| COMMAND`). `--rows none` runs it for its log alone"
+    "nothing that heroku_task sends has arrived. Either it did not start, or the command line redirects its standard "
+    "output (`> FILE`, `| COMMAND`). With `--rows none`, only the log of such a run counts"
 )
 RAN_TWICE = (
     "Heroku ran this dyno's command twice, as it does in very rare instances, so its side effects may have happened "

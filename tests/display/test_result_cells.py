@@ -46,7 +46,7 @@ def test_two_axes_are_a_labelled_heatmap_with_numbers():
     assert cells[5]["title"] == "region=us, n=1 · failed · 2.0 s · run.4821"
 
 
-def test_results_that_are_all_equal_are_said_once_and_have_no_scale():
+def test_results_that_are_all_equal_are_shown_once_without_a_scale():
     view = measured([("region", 2), ("n", 3)], value=lambda _: 1.5)()
     assert "loss: 1.5" in text(view).splitlines()
     assert read(sweep_html(view)).text.count("loss: 1.5") == 1

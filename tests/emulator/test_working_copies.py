@@ -6,6 +6,7 @@ import asyncio
 import os
 import py_compile
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -181,14 +182,19 @@ def test_a_spare_is_taken_once_and_only_for_the_state_it_was_made_of(make_copies
 def test_a_dyno_gets_the_spare_that_is_being_made(make_copies, monkeypatch, tmp_path):
     async def main():
         _, copies, spares = make_copies()
-        copied = []
+        copied, is_seen = [], threading.Event()
         copy_file = file_copy.copy_file
-        monkeypatch.setattr(
-            file_copy, "copy_file", lambda source, target: copied.append(target) or copy_file(source, target)
-        )
+
+        def copy_once_seen(source, target):
+            is_seen.wait(30)
+            copied.append(target)
+            return copy_file(source, target)
+
+        monkeypatch.setattr(file_copy, "copy_file", copy_once_seen)
         copies.fill(1)
         while copies._underway is None:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.001)
+        is_seen.set()
         await copies.make(tmp_path / "copy")
         await copies._work
         assert (tmp_path / "copy" / "Procfile").exists()

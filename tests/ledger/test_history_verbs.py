@@ -68,7 +68,7 @@ def test_history_filters_and_forgets(shell, capsys):
     assert _line(shell, "history --limit 1")["task"].tolist() == ["cell"]
     assert len(_line(shell, "history --since 1d")) == 2
     nothing = _line(shell, "history --cached")
-    assert (len(nothing), repr(nothing), nothing._repr_html_()) == (0, *["The history has no such run."] * 2)
+    assert (len(nothing), repr(nothing), nothing._repr_html_()) == (0, *["The history has no run to show."] * 2)
     assert _line(shell, "history count")["n"].tolist() == [1]
     assert "expected a time, such as 90s" in _error(shell, "%heroku history --since yesterday")
     _line(shell, "history --forget -1")

@@ -278,7 +278,7 @@ def test_logs_shows_a_dynos_log_again(shell, capsys):
     assert "Process exited with status 0" in out
 
 
-def test_logs_shows_the_records_of_a_task_only_to_who_wants_all(shell, capsys):
+def test_logs_shows_the_records_of_a_task_only_with_verbose(shell, capsys):
     run(shell, "%heroku run --arg n=2 -q")
     dyno = run(shell, "%heroku last").dyno
     capsys.readouterr()

@@ -344,7 +344,7 @@ def _handle_signals() -> None:
     """
     signal.signal(signal.SIGTERM, heroku_task._on_signal)
     signal.signal(signal.SIGINT, heroku_task._on_signal)
-    heroku_task._spare_children()
+    heroku_task._restore_signals_in_children()
 
 
 def _itself(program: Any) -> Any:
