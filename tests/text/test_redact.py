@@ -87,6 +87,7 @@ def test_masks_can_be_combined_and_do_not_show_secrets():
     both = MASK | Mask([Secret("hunter22")])
     assert both.text(f"{SECRET} hunter22") == "*** ***"
     assert "hunter" not in repr(both) + str(both)
+    assert (MASK | Mask()).text(SECRET) == (Mask() | MASK).text(SECRET) == "***"
 
 
 TOKEN = "Zq81-xXyY/77p=QrS'\"<ü>"

@@ -77,9 +77,9 @@ class Environment:
 
     async def built(self) -> Path:
         """Return the environment, building it if necessary; concurrent callers wait for the same build."""
+        if (environment := self.ready()) is not None:
+            return environment
         target = self._target()
-        if _is_complete(target):
-            return _used(target)
         if self._build is None or self._build[0] != target or self._build[1].done():
             self._build = target, asyncio.ensure_future(self._make(target))
             self._began_at, self._last_line = time.monotonic(), ""
