@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from contextlib import contextmanager
@@ -30,6 +31,11 @@ CONNECTS = re.compile(r"^\s*(>>>|\.\.\.) .*\bconnect\(", re.MULTILINE)
 def pytest_configure() -> None:
     """Keep no history of tests: only those of the ledger choose a folder for it."""
     location.start_folder = lambda: None
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector the thousands of tests that it would look through each time."""
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

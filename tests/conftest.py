@@ -149,6 +149,7 @@ class ScriptedApi:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each response waits 40 ms for an acknowledgement of its headers
 
             def answer(self):
                 length = int(self.headers.get("Content-Length") or 0)
@@ -174,7 +175,7 @@ class ScriptedApi:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.001}, daemon=True)
         self.thread.start()
 
     def answer(self, status, data=None, **headers):

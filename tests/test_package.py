@@ -132,6 +132,7 @@ def test_no_two_classes_have_the_same_name():
     assert not [name for name, count in counts.items() if count > 1]
 
 
+@pytest.mark.large
 def test_no_function_has_a_body_of_more_than_40_lines():
     functions = [node for node in itertools.chain(*nodes_by_module().values()) if hasattr(node, "args")]
     bodies = [(node.name, node.body[ast.get_docstring(node) is not None :]) for node in functions]

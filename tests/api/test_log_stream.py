@@ -35,6 +35,7 @@ class Logs:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each response waits 40 ms for an acknowledgement of its headers
 
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
@@ -68,7 +69,7 @@ class Logs:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.001}, daemon=True).start()
 
     def __enter__(self):
         self.client = HerokuClient(self.url, Secret("token"))
