@@ -79,18 +79,28 @@ def pack(folder: Path, *, allow: Iterable[str] = ()) -> Archive:
     return package
 
 
-def included_files(folder: Path, prefix: str = "", rules: IgnoreRules | None = None) -> Iterator[str]:
-    """Yield the paths of all files and links that are not ignored, with `/` between their parts."""
+def included_files(
+    folder: Path, prefix: str = "", rules: IgnoreRules | None = None, looked_at: list[str] | None = None
+) -> Iterator[str]:
+    """Yield the paths of all files and links that are not ignored, with `/` between their parts.
+
+    looked_at: gets the paths of the folders that decide what is yielded, beside the ignore files.
+    """
+    if looked_at is not None:
+        looked_at.append(os.path.join(folder, prefix))  # noqa: PTH118 - Path is slow
     rules = rules.below(prefix, folder / prefix) if rules else IgnoreRules.of_root(folder)
-    for entry in os.scandir(folder / prefix):
-        is_folder = entry.is_dir(follow_symlinks=False)
-        name = entry.name + "/" * is_folder
-        if rules.ignores(name):
-            continue
-        if not is_folder:
-            yield prefix + name
-        elif not (Path(entry.path) / "pyvenv.cfg").exists():
-            yield from included_files(folder, prefix + name, rules)
+    with os.scandir(folder / prefix) as entries:
+        for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            name = entry.name + "/" * is_folder
+            if rules.ignores(name):
+                continue
+            if not is_folder:
+                yield prefix + name
+            elif not (Path(entry.path) / "pyvenv.cfg").exists():
+                yield from included_files(folder, prefix + name, rules, looked_at)
+            elif looked_at is not None:
+                looked_at.append(entry.path)
 
 
 class _Packer:

@@ -6,6 +6,7 @@ distinguish null from NaN: https://pandas.pydata.org/docs/user_guide/integer_na.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,10 +39,17 @@ def concat(
         if label not in columns:
             columns[label] = join([(rows, table.get(label)) for rows, table in tables])
     is_large = len(columns) < _MANY and sum(column.memory_usage() for column in columns.values()) > _LARGE
-    index = range(sum(rows for rows, _ in tables))
+    index = None if columns else range(sum(rows for rows, _ in tables))
     frame = pd.DataFrame(dict(enumerate(columns.values())), index=index, copy=not is_large)
-    frame.columns = label_index([*columns], names)
+    is_text = names[0] is None and all(type(label) is str for label in columns)
+    # A view, because the name of an index can be changed.
+    frame.columns = _text_index(tuple(columns)).view() if is_text else label_index([*columns], names)
     return frame
+
+
+@lru_cache(maxsize=64)  # building the index takes as long as the rest of a small table
+def _text_index(labels: tuple[str, ...]) -> Any:
+    return label_index([*labels], (None,))
 
 
 def _padded(label: Any, names: Sequence[Any]) -> Any:

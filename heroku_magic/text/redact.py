@@ -28,13 +28,10 @@ _BASE64 = re.compile(r"[\w+/=-]*", re.ASCII)
 class Mask:
     """Replaces the values of some secrets with stars."""
 
-    __slots__ = ("_forms",)
+    __slots__ = ("_known_forms", "_lines", "_shortest")
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        lines = {line for secret in secrets for line in _lines(secret.reveal())}
-        forms = {_lower(form): False for line in lines for form in encodings.escaped(line) | encodings.numbers(line)}
-        forms |= {_lower(form): True for line in lines for form in encodings.base64(line) if _lower(form) not in forms}
-        self._forms = _ordered(forms)
+        self._keep({line for secret in secrets for line in _lines(secret.reveal())})
 
     def __repr__(self) -> str:
         return f"<Mask of {len(self._forms)} texts>"
@@ -44,13 +41,13 @@ class Mask:
         raise TypeError(message)
 
     def __bool__(self) -> bool:
-        return bool(self._forms)
+        return bool(self._lines)
 
     def __or__(self, other: Mask) -> Mask:
         if not (self and other):
             return self or other
         both = Mask()
-        both._forms = _ordered({**other._forms, **self._forms})
+        both._keep(self._lines | other._lines)
         return both
 
     def text(self, text: str, *, begins: bool = True, ends: bool = True) -> str:
@@ -58,10 +55,15 @@ class Mask:
 
         begins, ends: False if a line was cut there, so that a part of a secret may be missing.
         """
-        return hidden(text, partial(self._hidden, begins=begins, ends=ends)) if self._forms else text
+        is_whole = begins and ends
+        if not self._lines or (is_whole and len(text) < self._shortest):  # decoding lengthens no text
+            return text
+        return hidden(text, partial(self._hidden, begins=begins, ends=ends))
 
     def occurs_in(self, data: bytes) -> bool:
         """Return whether the bytes of a text have a secret, as far as it is not hidden by colours."""
+        if not self._lines or len(data) < self._shortest:
+            return False
         lowered = data.lower()
         if not all(map(str.isascii, self._forms)):  # letters that bytes do not have in lower case
             lowered = _lower(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
@@ -78,7 +80,7 @@ class Mask:
 
     def value(self, value: Any) -> Any:
         """Return a JSON value with stars for secrets in its texts."""
-        if not self._forms:
+        if not self._lines:
             return value
         if isinstance(value, str):
             return self.text(value)
@@ -87,6 +89,23 @@ class Mask:
         if isinstance(value, dict):
             return {self.text(name): self.value(item) for name, item in value.items()}
         return value
+
+    def _keep(self, lines: set[str]) -> None:
+        """Keep the lines of secrets. Most texts are shorter than each of them, and need none of their forms."""
+        self._lines = lines
+        self._shortest = min(map(len, lines), default=0)
+        self._known_forms: dict[str, bool] | None = None
+
+    @property
+    def _forms(self) -> dict[str, bool]:
+        """What to look for, and whether it is Base64; the longest one first, as a secret may be a part of another."""
+        if self._known_forms is None:
+            forms = {_lower(one): True for line in self._lines for one in encodings.base64(line)}
+            for line in self._lines:
+                forms |= {_lower(one): False for one in encodings.escaped(line) | encodings.numbers(line)}
+            found = sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
+            self._known_forms = {form: forms[form] for form in found}
+        return self._known_forms
 
     def _hidden(self, text: str, *, begins: bool, ends: bool) -> str:
         lowered = _lower(text)
@@ -113,11 +132,6 @@ class Mask:
         heads = (form[:at] for form in self._forms for at in range(SHORTEST, len(form)))
         found = max((head for head in heads if lowered.endswith(head)), key=len, default="")
         return text[: -len(found)] + STARS if found else text
-
-
-def _ordered(forms: dict[str, bool]) -> dict[str, bool]:
-    """Return the forms, the longest one first, as a secret may be a part of another one."""
-    return {form: forms[form] for form in sorted(forms, key=len, reverse=True) if len(form) >= SHORTEST}
 
 
 def _lines(value: str) -> list[str]:

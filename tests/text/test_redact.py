@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.protocol.tables import Column, ColumnHeader, Table
+from heroku_magic.text import encodings
 from heroku_magic.text.redact import CLIPPED, STARS, Mask
 from heroku_magic.text.sanitize import visible
 from heroku_magic.text.secret import SHORTEST, Secret
@@ -33,6 +34,15 @@ def test_a_secret_is_hidden_in_every_common_encoding(write):
     hidden = MASK.text(f"<{write(SECRET)}>")
     assert "w0rd" not in hidden
     assert "***" in hidden
+
+
+@given(secrets)
+def test_each_form_of_a_secret_is_hidden_where_nothing_else_is(secret):
+    mask, line = Mask([Secret(secret)]), secret.strip()
+    forms = encodings.escaped(line) | encodings.numbers(line) | encodings.base64(line) if len(line) >= SHORTEST else []
+
+    assert [form for form in forms if STARS not in mask.text(form)] == []
+    assert [form for form in forms if not mask.occurs_in(form.encode("utf-8", "surrogatepass"))] == []
 
 
 @given(secrets, st.text(max_size=50), st.text(max_size=50))
