@@ -82,5 +82,5 @@ def is_network(folder: Path) -> bool:
 
 def _is_home(folder: Path) -> bool:
     with suppress(OSError, RuntimeError):
-        return folder.samefile(Path.home())
+        return os.path.samefile(folder, os.path.expanduser("~"))  # noqa: PTH111, PTH121 - Path is slow
     return False

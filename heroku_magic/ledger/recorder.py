@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -100,9 +100,9 @@ class Recorder:
         path = ledger_path()
         if path is None:
             return None
-        followed = Followed(path, partial(Mask, [*hidden]), keeps_notifications(notify))
+        followed = Followed(path, partial(_mask, frozenset(hidden)), keeps_notifications(notify))
         try:
-            if Database(path).create():
+            if path not in self._held_open and Database(path).create():
                 notify(_notice(path))
         except OSError as error:
             self._report_failure(followed, error)
@@ -223,7 +223,11 @@ class Recorder:
             self._changed.notify_all()
 
     def _write_to(self, path: Path, items: list[Item]) -> None:
-        database, records = Database(path), [record for item in items if (record := self._record(item)) is not None]
+        database, records = Database(path), []
+        for item in items:
+            if (record := self._record(item)) is not None:
+                records.append(record)
+            time.sleep(0)  # or a call that runs meanwhile waits for all of them
         database.write(records)
         self._failed.discard(path)
         if path not in self._held_open:
@@ -251,6 +255,11 @@ class Recorder:
         known = isinstance(error, OSError | sqlite3.Error | NewerLedger)
         reason = getattr(error, "strerror", None) or str(error) if known else f"internal error, {type(error).__name__}"
         followed.report(f"The history cannot be written to {followed.path}: {reason}. Runs are not affected.")
+
+
+@lru_cache(maxsize=8)  # most runs of a process have the same secrets
+def _mask(hidden: frozenset[Secret]) -> Mask:
+    return Mask(hidden)
 
 
 def _nothing() -> None:
