@@ -63,7 +63,7 @@ _NOT_RAW = re.compile(r"'''|['\\]\Z|[\r\0\ud800-\udfff]")  # cannot be in a raw 
 # Absolute paths, because a cell may change the current folder.
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
-_SERVER_FILES = {f"heroku_{name}": f"{name}.py" for name in ("server", "receiver", "calls", "transfer")}
+_SERVER_FILES = {f"heroku_{name}": f"{name}.py" for name in ("server", "receiver", "calls", "transfer", "rehearsal")}
 _OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver")
 PIECE = 500_000  # bytes
 MAX_CODE_BYTES = 8_000_000  # of a program for an attached dyno

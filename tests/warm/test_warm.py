@@ -121,6 +121,15 @@ FOLDERED = """
     def foldered():
         return [{"exists": os.path.isdir(folder.name)}]
     """
+SURROUNDED = """
+    import os
+    from heroku_task import task
+    before = {*os.environ}
+
+    @task
+    def surrounded():
+        yield {"new": sorted({*os.environ} - before)}
+    """
 CONNECTED = THREADED.replace("threaded", "connected").replace(
     'threading.Thread(target=time.sleep, args=(600,), name="keeper", daemon=True).start()',
     "import socket; ends = socket.socketpair()",
@@ -140,6 +149,7 @@ def server(tmp_path_factory, processes):
         connected=CONNECTED,
         seeded=SEEDED,
         foldered=FOLDERED,
+        surrounded=SURROUNDED,
     )
     return embedded(folder)
 
@@ -368,6 +378,23 @@ def test_random_numbers_that_a_task_seeds_are_those_of_a_dyno_of_its_own(heroku)
 
 def test_a_folder_of_an_import_outlives_the_first_call(heroku):
     assert [heroku.run("foldered", warm=True)["exists"].tolist() for _ in range(3)] == [[True]] * 3
+
+
+def test_an_error_shows_the_cell_that_raised_it_after_other_cells_have_run(heroku):
+    def shown(code):
+        with pytest.raises(TaskFailed) as failed:
+            heroku.run(code=code, warm=True)
+        time.sleep(0.05)  # for a rehearsal of the next call
+        return [line in str(failed.value) for line in ("| one = 1 / 0", "| two = 2 / 0")]
+
+    codes = ["one = 1 / 0", "one = 1 / 0", "two = 2 / 0", "one = 1 / 0"]
+    assert [shown(code) for code in codes] == [[True, False], [True, False], [False, True], [True, False]]
+
+
+def test_a_rehearsal_leaves_nothing_in_the_environment_of_a_call(heroku):
+    for _ in range(3):
+        assert heroku.run("surrounded", warm=True)["new"].tolist() == [[]]
+        time.sleep(0.05)
 
 
 def test_calls_that_are_not_isolated_share_their_state_on_a_dyno_of_their_own(heroku):

@@ -7,6 +7,8 @@ state: on demand, or because what it has imported does not survive a fork.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # the functions of `signal` raise an error inside for each handler
+import _socket
 import atexit
 import base64
 import contextlib
@@ -14,7 +16,7 @@ import functools
 import gc
 import importlib
 import itertools
-import json
+import marshal
 import os
 import re
 import select
@@ -60,6 +62,7 @@ class Parent:
         self._child: _Child | None = None  # runs a call
         self._spare: _Child | None = None  # waits for the next one
         self._ending: list[int] = []  # children whose calls have ended
+        self._rehearsal: Any = None  # after the first call
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the one of Python's start
         heroku_task._follow_bars()
         # Code that is imported has no key of the connection, and cannot emit: a call imports it again then.
@@ -84,7 +87,7 @@ class Parent:
                 if received is None:
                     self._kill_children()
                     return 0
-                message = json.loads(received[0])
+                message = marshal.loads(received[0])  # noqa: S302 - it is the front's
                 if "imported" in message:
                     self._share(message["imported"])
                 else:
@@ -130,43 +133,31 @@ class Parent:
 
     def _fork(self) -> _Child:
         gc.freeze()  # or the child's collector would copy the pages of everything that it inherits
-        ours, theirs = socket.socketpair()
+        ours, theirs = _socket.socketpair()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._front.close()
+            os.close(self._front.detach())
             self._wait_for_call(theirs)
         with contextlib.suppress(OSError):  # whichever process comes first
             os.setpgid(pid, pid)
         theirs.close()
         return _Child(pid, ours)
 
-    def _wait_for_call(self, parent: socket.socket) -> NoReturn:
+    def _wait_for_call(self, parent: Any) -> NoReturn:
         status = 1
         try:
             os.setpgid(0, 0)
             self._separate()
             began = time.monotonic()
-            is_idle = not select.select([parent], [], [], REHEARSAL_SECONDS)[0]
+            is_idle = self._rehearsal is not None and not select.select([parent], [], [], REHEARSAL_SECONDS)[0]
             if is_idle and time.monotonic() - began < 2 * REHEARSAL_SECONDS:  # otherwise the processor is busy
                 with contextlib.suppress(Exception):  # whatever it is, the call comes across it, too
-                    self._rehearse()
+                    self._rehearsal.run()
             if received := _receive(parent):
-                status = self._call(json.loads(received[0]), received[1])
+                status = self._call(marshal.loads(received[0]), received[1])  # noqa: S302
         finally:
             os._exit(status)
-
-    def _rehearse(self) -> None:
-        """Run a cell of our own, because memory that a forked process uses for the first time is copied."""
-        text = "import pandas; pandas.DataFrame({'n': [1]})" if "pandas" in sys.modules else "[{'n': 1}]"
-        code = {"name": "rehearsal", "text": text, "definitions": "", "values": "{}", "secrets": [], "quiet": False}
-        driver, own = self._load("heroku_driver"), self._program
-        self._program = "", driver.RemoteCell(code, b"", self._load)
-        ends = [os.open(os.devnull, os.O_WRONLY) for _ in range(4)]
-        try:
-            self._call({"task": None, "env": {"RUN_KEY": ""}}, ends, is_rehearsal=True)
-        finally:
-            self._program = own
 
     def _separate(self) -> None:
         """Give a child what a process of its own would have: other random numbers, unless an import has seeded them.
@@ -183,7 +174,7 @@ class Parent:
 
     def _prepare(self, message: Message, ends: list[int]) -> None:
         """Load the modules of a program, or import the module of a task, which all its calls share."""
-        task, text = message["task"], message["env"].get("RUN_CODE", "")
+        task, text = message["task"], message["env"].get("RUN_CODE", self._program[0])
         if task == self._task if task else text == self._program[0]:
             return
         for standard, end in zip((1, 2), ends):  # noqa: B905 - new in Python 3.10
@@ -229,6 +220,10 @@ class Parent:
             _load_all(self._load, [_NEEDS_PANDAS] if "pandas" in sys.modules else [])
             self._check_fork()
         if not self._keeps_state:
+            if self._rehearsal is None:
+                self._rehearsal = self._load("heroku_rehearsal").Rehearsal(self._call, self._load)
+                self._rehearsal.run_before_fork()
+                _mute()
             self._spare = self._spare or self._fork()
 
     def _check_fork(self) -> None:
@@ -257,8 +252,15 @@ class Parent:
                 return "has opened a connection"
         return ""
 
-    def _call(self, message: Message, ends: list[int], *, is_rehearsal: bool = False) -> int:
-        """Run a call in this process; report its exit status and the modules that it has imported."""
+    def _set_environ(self, environ: dict[str, str]) -> None:
+        if self._keeps_state:  # nothing of the call before stays
+            os.environ.clear()
+            environ = {**self._environ, **environ}
+        for name, text in environ.items():  # in a forked process, `update` would touch more memory
+            os.environ[name] = text
+
+    def _call(self, message: Message, ends: list[int], rehearsal: Any = None) -> int:
+        """Run a call, or a rehearsal, in this process; report its exit status and the modules that it has imported."""
         status, names, pid = 1, set(), os.getpid()
         out, err, heroku_task._record_fd, report, *files = ends
         transfer = self._transfer.Transfer(files, message.get("shared", []), message.get("values", {}), self._load)
@@ -269,10 +271,7 @@ class Parent:
         key, heroku_task._calls = environ.pop("RUN_KEY"), environ.pop("RUN_CALLS", None)
         environ.pop("RUN_CODE", None)
         try:
-            if self._keeps_state:  # nothing of the call before stays in the environment
-                os.environ.clear()
-                os.environ.update(self._environ)
-            os.environ.update(environ)
+            self._set_environ(environ)
             latest = next(reversed(sys.modules))
             transfer.begin(key, message.get("most", 0))
             if sys.platform == "linux" and not self._keeps_state:
@@ -282,8 +281,8 @@ class Parent:
                     lambda: heroku_task._run(lambda: heroku_task._run_task(message["task"]))
                 )
             else:
-                status = self._run_program(self._program[1])
-            if not self._keeps_state and not is_rehearsal:
+                status = self._run_program(rehearsal or self._program[1])
+            if not self._keeps_state and rehearsal is None:
                 _end_process_pools()
                 atexit._run_exitfuncs()
             new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
@@ -304,7 +303,7 @@ class Parent:
 class _Child:
     """A process for one call, as its parent sees it. is_silent: it has closed its socket, or has ended."""
 
-    def __init__(self, pid: int, connection: socket.socket) -> None:
+    def __init__(self, pid: int, connection: Any) -> None:
         self.pid, self.socket, self.call, self.is_silent = pid, connection, 0, False
 
     def hand_over(self, call: int, body: bytes, ends: list[int]) -> None:
@@ -332,6 +331,7 @@ def _receive(connection: socket.socket) -> tuple[bytes, list[int]] | None:
 
 def _compile(text: str, driver: Any) -> None:
     """Compile a cell once, unless there is a warning or an error to show: then each call does."""
+    driver._remember(driver._CELL_FILE, driver._FIRST_LINE, text)  # which compiling does, but it may be compiled
     with warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("error")
         driver._compile(text)
@@ -342,9 +342,10 @@ def _handle_signals() -> None:
 
     Linux wakes up the main thread first, and the front kills a call that continues.
     """
-    signal.signal(signal.SIGTERM, heroku_task._on_signal)
-    signal.signal(signal.SIGINT, heroku_task._on_signal)
-    heroku_task._restore_signals_in_children()
+    if _signal.getsignal(signal.SIGTERM) is not heroku_task._on_signal:  # otherwise a rehearsal has done it
+        _signal.signal(signal.SIGTERM, heroku_task._on_signal)
+        _signal.signal(signal.SIGINT, heroku_task._on_signal)
+        heroku_task._restore_signals_in_children()
 
 
 def _itself(program: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import json
+import marshal
 import os
 import re
 import selectors
@@ -72,8 +72,7 @@ class _Call:
     def __init__(self, message: Message) -> None:
         self.number, self.began_at = message["call"], 0.0
         self.limit = time.monotonic() + message["timeout"]
-        self.pid = 0
-        self.is_kept = False  # its process is the one of the calls before
+        self.pid, self.is_kept = 0, False  # kept: its process is the one of the calls before
         self.memory = message["memory"]  # the dyno's, in bytes; 0 if unknown
         self.used, self.look_at = 0, time.monotonic() + _LOOK_SECONDS  # bytes, for which it was ended; the next look
         self.is_overdue = False  # it was ended because of its time limit
@@ -92,7 +91,7 @@ class _Front:
         self._idle, self._run_parent = idle, run_parent
         self._modules: dict[str, str] = {}
         self._parent: socket.socket | None = None
-        self._parent_pid = 0
+        self._parent_pid, self._loaded = 0, ""  # and the program that it has
         self._waiting: deque[Message] = deque()
         self._files: dict[int, list[Any]] = {}  # with the values of calls that are still to begin
         self._latest = 0  # the number of the latest call that has arrived with its values
@@ -172,6 +171,7 @@ class _Front:
             self._sender.send("ack", {"bytes": self._received})
 
     def _start_parent(self) -> socket.socket:
+        self._loaded = ""
         self._parent, theirs = socket.socketpair()
         self._parent_pid = os.fork()
         if self._parent_pid == 0:
@@ -209,7 +209,12 @@ class _Front:
             os.close(end)
 
     def _tell_parent(self, message: Message, ends: list[int]) -> None:
-        body, parent = json.dumps(message).encode(), self._parent or self._start_parent()
+        parent = self._parent or self._start_parent()
+        if code := message.get("env", {}).get("RUN_CODE"):
+            if code == self._loaded:
+                del message["env"]["RUN_CODE"]
+            self._loaded = code
+        body = marshal.dumps(message)
         with contextlib.suppress(OSError):  # it has ended, which reading from it shows
             socket.send_fds(parent, [len(body).to_bytes(8, "big")], ends)
             parent.sendall(body)
@@ -260,6 +265,7 @@ class _Front:
         seconds = self._last_call - call.began_at if call.began_at else 0.0
         facts = {"status": status, "used": call.used, "overdue": call.is_overdue, "seconds": seconds}
         self._sender.send("done", {"call": call.number, **facts})
+        self._flush(may_wait=False)
         if has_to_end and call.is_kept:
             self._lose_parent()
         elif self._parent is not None:
@@ -359,10 +365,8 @@ class _Front:
     def kill_call(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the processes of the call."""
         if self._call is not None and self._call.pid:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._call.pid, number)
-            except ProcessLookupError:
-                return
 
 
 def _versions() -> dict[str, str]:
