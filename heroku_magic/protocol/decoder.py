@@ -191,6 +191,8 @@ class RecordDecoder:
 
     def _chosen(self) -> list[HelperProcess]:
         """Return the processes whose records are the result, in the order in which they started."""
+        if len(self._processes) <= 1:  # nearly always, and this is asked after each line
+            return [*self._processes.values()]
         if self.joins:
             return self._in_order()
         complete = [process for process in self._processes.values() if process.end and not process.missing()]
