@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,7 +167,8 @@ def git_apps(folder: Path | None = None) -> dict[str, str]:
 
     Only the one that `git config heroku.remote` picks, if it picks one.
     """
-    lines = _git("config", "--get-regexp", r"^(heroku\.remote|remote\..*\.url)$", cwd=folder)
+    here = Path(folder or Path.cwd())
+    lines = _git_remotes(here, _git_state(here))
     entries = [line.split(" ", 1) for line in lines.splitlines() if " " in line]
     picked = next((value for key, value in entries if key == "heroku.remote"), None)
     apps = {}
@@ -203,9 +204,30 @@ def _refuse_git_alone() -> None:
         )
 
 
-def _git(*arguments: str, cwd: Path | None) -> str:
+def _git_state(folder: Path) -> tuple[object, ...]:
+    """Return what changes with the git configuration of a folder, which so need not be read again for each cell."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path is slow
+    files = [f"{one}/.git/config" for one in (folder, *folder.parents)]
+    files += [f"{os.environ.get('GIT_DIR', folder)}/config", os.environ.get("GIT_CONFIG_GLOBAL", "")]
+    files += [f"{home}/.gitconfig", f"{home}/.config/git/config", "/etc/gitconfig"]
+    names = [name for name in os.environ if name.startswith(("GIT_", "PATH", "XDG_"))]
+    return (*map(_stamp, files), *((name, os.environ[name]) for name in names))
+
+
+def _stamp(file: str) -> object:
+    try:
+        stat = os.stat(file)  # noqa: PTH116
+    except NotADirectoryError:  # in a worktree, whose configuration is elsewhere: what is returned equals nothing
+        return object()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=8)
+def _git_remotes(folder: Path, state: tuple[object, ...]) -> str:  # noqa: ARG001 - a part of the key
     git = shutil.which("git")
     if git is None:
         return ""
-    answer = subprocess.run([git, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=10)
-    return answer.stdout
+    command = [git, "config", "--get-regexp", r"^(heroku\.remote|remote\..*\.url)$"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=10).stdout

@@ -65,7 +65,7 @@ class NotebookOutput(Surface):
         self._with_error = with_error
         self._with_pictures = with_pictures
         self._clock = clock
-        self._drawn_at = float("-inf")
+        self._drawn_at = clock()  # so that a run that ends at once is drawn once
         self._drawn_events = -1
         self._handle: Any = handle or empty_output()
 

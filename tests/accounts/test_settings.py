@@ -73,6 +73,51 @@ def test_two_git_remotes_are_listed_unless_git_config_selects_one():
     assert git_apps() == {"staging": "shop-test"}
 
 
+def test_git_is_asked_again_only_after_a_change(monkeypatch):
+    runs, run = [], subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *args, **options: runs.append(args) or run(*args, **options))
+    git_remotes(production="git@heroku.com:shop-eu.git")
+    runs.clear()
+    assert [git_apps() for _ in range(3)] == [{"production": "shop-eu"}] * 3
+    assert len(runs) == 1
+
+    run(["git", "remote", "set-url", "production", "git@heroku.com:shop-us.git"], check=True)
+    assert git_apps() == {"production": "shop-us"}
+    run(["git", "remote", "remove", "production"], check=True)
+    assert git_apps() == {}
+
+
+def test_the_git_configuration_of_a_folder_above_counts(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert git_apps() == {}
+    monkeypatch.chdir(tmp_path)
+    git_remotes(production="git@heroku.com:shop-eu.git")
+    monkeypatch.chdir(tmp_path / "below")
+    assert git_apps() == {"production": "shop-eu"}
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert git_apps() == {}
+
+
+def test_a_remote_of_all_repositories_is_noticed(tmp_path, monkeypatch):
+    file = tmp_path / "gitconfig"
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(file))
+    assert git_apps() == {}
+    file.write_text('[remote "shop"]\nurl = git@heroku.com:shop-eu.git\n')
+    assert git_apps() == {"shop": "shop-eu"}
+
+
+def test_a_changed_remote_is_noticed_in_a_worktree(tmp_path, monkeypatch):
+    git_remotes(production="git@heroku.com:shop-eu.git")
+    author = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    subprocess.run(["git", *author, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    subprocess.run(["git", "worktree", "add", "-q", "tree"], check=True)
+    monkeypatch.chdir("tree")
+    assert git_apps() == {"production": "shop-eu"}
+    subprocess.run(["git", "remote", "remove", "production"], check=True)
+    assert git_apps() == {}
+
+
 def test_an_unknown_git_remote_lists_the_known_ones():
     git_remotes(production="git@heroku.com:shop-eu.git")
 

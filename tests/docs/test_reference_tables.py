@@ -18,7 +18,8 @@ from heroku_magic.magics.commands import DYNO, VERBS
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 # What any program reads, and what another program sets for us to read.
-OF_OTHERS = {"HOME", "MPLBACKEND", "SERVER_SOFTWARE", "GIT_CONFIG_COUNT", "GIT_SSL_CAINFO", "PYTEST_CURRENT_TEST"}
+OF_OTHERS = {"HOME", "MPLBACKEND", "SERVER_SOFTWARE", "PYTEST_CURRENT_TEST"}
+OF_OTHERS |= {"GIT_CONFIG_COUNT", "GIT_CONFIG_GLOBAL", "GIT_SSL_CAINFO"}
 
 
 def all_errors(kind=errors.HerokuMagicError):
