@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Option:
     convert: Callable[[str], Any] = str
     completes: str = ""
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """All spellings, the long one last."""
         return tuple(spelling.partition(" ")[0] for spelling in self.usage.split(", "))
