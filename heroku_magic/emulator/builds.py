@@ -78,7 +78,7 @@ class FetchedSource:
                     self.url, streaming_callback=take, follow_redirects=False, request_timeout=FETCH_PATIENCE
                 )
                 # tornado logs the error of a fetch that was cancelled. This one ends by itself after a cancelled build.
-                fetching.add_done_callback(asyncio.Future.exception)
+                fetching.add_done_callback(lambda ended: ended.exception())
                 await asyncio.shield(fetching)
             checksum = f"SHA256:{digest.hexdigest()}"
             return await ArchiveSource(archive, checksum, self.expected).unpack(folder, output)
