@@ -100,6 +100,7 @@ class Run(TableFuture[HerokuMagicError]):
         self._log = self._runner.log
         self._spec = spec
         self._frame: pd.DataFrame | None = None
+        self._frame_rows: int | None = None
         super().__init__(self._events.changed)
 
     def __repr__(self) -> str:
@@ -181,8 +182,10 @@ class Run(TableFuture[HerokuMagicError]):
     @property
     def partial(self) -> pd.DataFrame | None:
         """The rows received so far as a DataFrame; None without a table."""
-        if self._frame is None or not self.done():
+        count = self._log.decoder.row_count  # which late lines may raise after the end
+        if self._frame is None or not self.done() or count != self._frame_rows:
             self._frame = None if self.parts is None else partial_frame(self.parts, self.facts())
+            self._frame_rows = count
         return self._frame
 
     @property

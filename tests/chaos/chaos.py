@@ -308,7 +308,8 @@ def judge_error(task: str, run: Run, error: Exception, faults: dict[str, float])
         return "incomplete"
     status = ANSWERS[task].status
     if run.exit_status == status and status:
-        return "exact" if is_equal(run, ANSWERS[task]) or not run.facts()["verified"] else "WRONG"
+        was_verified = run.facts()["verified"]  # asked first, because late lines may still bring rows
+        return "exact" if is_equal(run, ANSWERS[task]) or not was_verified else "WRONG"
     is_killed = run.exit_status == 137 and KILLERS & faults.keys()
     return "killed" if is_killed else "incomplete" if run.exit_status is None else "WRONG"
 

@@ -222,6 +222,16 @@ def test_a_failed_task_raises_its_own_exception_with_its_lines(heroku):
     assert caught.value.run.exit_status == 1
 
 
+def test_rows_of_lines_that_arrive_after_the_end_are_among_the_partial_ones(heroku):
+    run = heroku.submit("broken")
+    run.exception(60)
+    before = run.partial
+    assert run.partial is before
+
+    run.parts[-1].rows.append({"i": 2})
+    assert run.partial.to_dict("records") == [{"i": 0}, {"i": 1}, {"i": 2}]
+
+
 def test_a_missing_package_names_the_line_to_add(heroku):
     with pytest.raises(TaskFailed, match=r"%%writefile -a .*requirements\.txt\na_package_that_is_not_there$"):
         heroku.run("imports")
