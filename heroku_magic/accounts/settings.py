@@ -167,7 +167,10 @@ def git_apps(folder: Path | None = None) -> dict[str, str]:
 
     Only the one that `git config heroku.remote` picks, if it picks one.
     """
-    here = Path(folder or Path.cwd())
+    try:
+        here = folder or Path.cwd()
+    except FileNotFoundError:  # it was deleted
+        return {}
     lines = _git_remotes(here, _git_state(here))
     entries = [line.split(" ", 1) for line in lines.splitlines() if " " in line]
     picked = next((value for key, value in entries if key == "heroku.remote"), None)
@@ -180,6 +183,7 @@ def git_apps(folder: Path | None = None) -> dict[str, str]:
 
 
 def _app_of_remote(remote: str) -> str:
+    _git_remotes.cache_clear()  # money goes there, and a file that git's configuration includes may have changed
     apps = git_apps()
     if remote not in apps:
         known = ", ".join(f"{name} ({app})" for name, app in apps.items()) or "none"
@@ -205,7 +209,7 @@ def _refuse_git_alone() -> None:
 
 
 def _git_state(folder: Path) -> tuple[object, ...]:
-    """Return what changes with the git configuration of a folder, which so need not be read again for each cell."""
+    """Return what changes with the git configuration of a folder, so that not each cell starts git."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path is slow
     files = [f"{one}/.git/config" for one in (folder, *folder.parents)]
     files += [f"{os.environ.get('GIT_DIR', folder)}/config", os.environ.get("GIT_CONFIG_GLOBAL", "")]

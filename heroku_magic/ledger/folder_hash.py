@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from contextlib import suppress
@@ -54,7 +55,8 @@ def hash_folder(folder: Path, most: int | None = None) -> str:
     files = _stamps(os.path.join(root, path) for path in paths)  # noqa: PTH118
     stamps = {**_stamps(looked_at), **files}
     has_folder = any(stamp and S_ISDIR(stamp[0]) for stamp in files.values())  # that a link names
-    if not has_folder and max(time for stamp in stamps.values() for time in stamp[-2:]) < (began - SETTLED) * 1e9:
+    changed_at = max((at for stamp in stamps.values() for at in stamp[-2:]), default=math.inf)
+    if not has_folder and changed_at < (began - SETTLED) * 1e9:
         _known_folders[root] = _KnownFolder(facts, stamps, total.hexdigest())
     return total.hexdigest()
 

@@ -23,7 +23,16 @@ def _nothing_set() -> Setting:
 
 _setting: Callable[[], Setting] = _nothing_set
 _cache: Callable[[], bool] = lambda: False  # noqa: E731 - set by follow_notebook
-_first_folder = Path.cwd() if os.path.exists(os.curdir) else None  # noqa: PTH110 - a deleted folder has no path
+
+
+def _current_folder() -> Path | None:
+    """Return the current folder; None if it was deleted."""
+    with suppress(FileNotFoundError):
+        return Path.cwd()
+    return None
+
+
+_first_folder = _current_folder()
 
 
 def _no_cache() -> bool:

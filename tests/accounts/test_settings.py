@@ -107,12 +107,31 @@ def test_a_remote_of_all_repositories_is_noticed(tmp_path, monkeypatch):
     assert git_apps() == {"shop": "shop-eu"}
 
 
+def test_a_named_remote_is_looked_up_each_time(tmp_path):
+    git_remotes()
+    included = tmp_path / "included"
+    subprocess.run(["git", "config", "include.path", str(included)], check=True)
+    for app in ("shop-eu", "shop-us"):
+        included.write_text(f'[remote "production"]\nurl = git@heroku.com:{app}.git\n')
+        assert resolve(Choice(remote="production")).app == app
+
+
+def test_a_deleted_folder_has_no_remotes(tmp_path, monkeypatch):
+    (tmp_path / "deleted").mkdir()
+    monkeypatch.chdir(tmp_path / "deleted")
+    (tmp_path / "deleted").rmdir()
+    with pytest.raises(SettingsError, match="No git remote 'production'"):
+        resolve(Choice(remote="production"))
+
+
 def test_a_changed_remote_is_noticed_in_a_worktree(tmp_path, monkeypatch):
+    (tmp_path / "repository").mkdir()
+    monkeypatch.chdir(tmp_path / "repository")
     git_remotes(production="git@heroku.com:shop-eu.git")
     author = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
     subprocess.run(["git", *author, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    subprocess.run(["git", "worktree", "add", "-q", "tree"], check=True)
-    monkeypatch.chdir("tree")
+    subprocess.run(["git", "worktree", "add", "-q", "../tree"], check=True)
+    monkeypatch.chdir(tmp_path / "tree")
     assert git_apps() == {"production": "shop-eu"}
     subprocess.run(["git", "remote", "remove", "production"], check=True)
     assert git_apps() == {}

@@ -84,6 +84,15 @@ def test_at_most_ten_updates_a_second(cell, fed, say, clock):
     assert 90 <= len(cell.drawn) <= 102
 
 
+def test_a_run_that_ends_at_once_is_drawn_once(cell, fed, say, clock):
+    view, output = fed(), NotebookOutput(clock=clock)
+    view.feed(say("x"))
+    output.update(view)
+    assert [one["text/html"] for one in cell.drawn] == [""]
+    output.finish(view)
+    assert len(cell.drawn) == 2
+
+
 def test_the_latest_event_is_drawn_while_nothing_happens(cell, fed, say, clock):
     view, output = fed(), NotebookOutput(clock=clock)
     output.update(view)

@@ -33,6 +33,7 @@ def folder(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (app / "link.txt").symlink_to(tmp_path / "target.txt")
+    os.utime(app / "task.py", (OLD, OLD))
     return app
 
 

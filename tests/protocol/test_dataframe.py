@@ -49,6 +49,12 @@ def test_no_rows_give_an_empty_table():
     assert df.attrs["heroku"] == {"run": "hm-1"}
 
 
+def test_the_name_of_one_tables_columns_is_not_that_of_the_next():
+    first, second = (frame([Rows([{"i": 1}])], {}) for _ in range(2))
+    first.columns.name = "mine"
+    assert (second.columns.name, frame([Rows([{"i": 1}])], {}).columns.name) == (None, None)
+
+
 def test_the_frame_keeps_its_own_copy_of_the_facts():
     facts = {"run": "hm-1"}
     df = frame([Rows([{"a": 1}])], facts)

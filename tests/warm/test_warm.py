@@ -391,6 +391,14 @@ def test_an_error_shows_the_cell_that_raised_it_after_other_cells_have_run(herok
     assert [shown(code) for code in codes] == [[True, False], [True, False], [False, True], [True, False]]
 
 
+def test_a_cell_that_has_ended_the_process_that_keeps_state_can_run_again(heroku, tmp_path):
+    code = f"import os, pathlib\nmark = pathlib.Path({str(tmp_path / 'mark')!r})\nis_second = mark.exists()\nmark.touch()\n"
+    code += "is_second or os._exit(3)\n[{'n': 1}]"
+    with pytest.raises(TaskFailed, match="exit status 3"):
+        heroku.run(code=code, warm=True, isolate=False)
+    assert heroku.run(code=code, warm=True, isolate=False)["n"].tolist() == [1]
+
+
 def test_a_rehearsal_leaves_nothing_in_the_environment_of_a_call(heroku):
     for _ in range(3):
         assert heroku.run("surrounded", warm=True)["new"].tolist() == [[]]

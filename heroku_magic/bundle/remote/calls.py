@@ -7,8 +7,6 @@ state: on demand, or because what it has imported does not survive a fork.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # the functions of `signal` raise an error inside for each handler
-import _socket
 import atexit
 import base64
 import contextlib
@@ -133,18 +131,18 @@ class Parent:
 
     def _fork(self) -> _Child:
         gc.freeze()  # or the child's collector would copy the pages of everything that it inherits
-        ours, theirs = _socket.socketpair()
+        ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            os.close(self._front.detach())
+            self._front.close()
             self._wait_for_call(theirs)
         with contextlib.suppress(OSError):  # whichever process comes first
             os.setpgid(pid, pid)
         theirs.close()
         return _Child(pid, ours)
 
-    def _wait_for_call(self, parent: Any) -> NoReturn:
+    def _wait_for_call(self, parent: socket.socket) -> NoReturn:
         status = 1
         try:
             os.setpgid(0, 0)
@@ -303,7 +301,7 @@ class Parent:
 class _Child:
     """A process for one call, as its parent sees it. is_silent: it has closed its socket, or has ended."""
 
-    def __init__(self, pid: int, connection: Any) -> None:
+    def __init__(self, pid: int, connection: socket.socket) -> None:
         self.pid, self.socket, self.call, self.is_silent = pid, connection, 0, False
 
     def hand_over(self, call: int, body: bytes, ends: list[int]) -> None:
@@ -331,7 +329,7 @@ def _receive(connection: socket.socket) -> tuple[bytes, list[int]] | None:
 
 def _compile(text: str, driver: Any) -> None:
     """Compile a cell once, unless there is a warning or an error to show: then each call does."""
-    driver._remember(driver._CELL_FILE, driver._FIRST_LINE, text)  # which compiling does, but it may be compiled
+    driver._remember(driver._CELL_FILE, driver._FIRST_LINE, text)  # which `driver._compile` does only for a new text
     with warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("error")
         driver._compile(text)
@@ -342,9 +340,9 @@ def _handle_signals() -> None:
 
     Linux wakes up the main thread first, and the front kills a call that continues.
     """
-    if _signal.getsignal(signal.SIGTERM) is not heroku_task._on_signal:  # otherwise a rehearsal has done it
-        _signal.signal(signal.SIGTERM, heroku_task._on_signal)
-        _signal.signal(signal.SIGINT, heroku_task._on_signal)
+    if signal.getsignal(signal.SIGTERM) is not heroku_task._on_signal:  # otherwise a rehearsal has done it
+        signal.signal(signal.SIGTERM, heroku_task._on_signal)
+        signal.signal(signal.SIGINT, heroku_task._on_signal)
         heroku_task._restore_signals_in_children()
 
 
