@@ -231,6 +231,7 @@ def test_600_connections_of_strangers_keep_no_client_out(start, make_folder):
         assert log.until(b"to complete")
 
 
+@pytest.mark.alone  # each request has to arrive within the time that the server gives to connections without a token
 def test_many_clients_may_connect_before_the_first_request(demo):
     request = f"GET /apps/demo HTTP/1.1\r\nHost: 127.0.0.1:{port(demo)}\r\nAuthorization: Bearer {demo.token}\r\n"
     request += f"Accept: {ACCEPT}\r\n\r\n"
