@@ -97,10 +97,13 @@ _homes = itertools.count()
 @pytest.fixture(autouse=True)
 def clean_environment(request, monkeypatch, tmp_path_factory):
     """No test sees the account, the home folder or the proxy of the machine that it runs on, and no kernel a history."""
+    from heroku_magic.accounts import settings as choices
+
     for name in (*OURS, *PROXIES, "VIRTUAL_ENV"):  # IPython warns of another one than it runs in
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home := tmp_path_factory.getbasetemp() / f"home{next(_homes)}"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setattr(choices, "_notebook", choices._notebook)  # no later test follows the notebook of this one
     if request.node.get_closest_marker("process") or "home" in request.fixturenames:
         profile = home / ".ipython" / "profile_default"
         profile.mkdir(parents=True)
