@@ -42,7 +42,9 @@ _OVERRIDES = {
 # The panel is the notebook in front; seen() is what arrived on the page since look() was called.
 _PAGE = """
 window.lab = {
-  isUsable() { return !!window.jupyterapp && !document.querySelector('.jp-Dialog') },
+  // A page that was reloaded may bring the notebook of its address to the front at any time.
+  isUsable() { return !!window.jupyterapp && !document.querySelector('.jp-Dialog')
+                      && performance.getEntriesByType('navigation')[0].type !== 'reload' },
   async open(path) {
     for (const w of [...jupyterapp.shell.widgets('main')]) { if (w.context) w.context.model.dirty = false; w.dispose() }
     await jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook', kernel: {name: 'python3'}});
@@ -115,12 +117,16 @@ class Lab:
         shutil.rmtree(self._private, ignore_errors=True)
 
     def open(self, name: str, cells: list[str]) -> None:
-        """Write a notebook of code cells, open it in place of all others, wait for its kernel.
+        """Write a notebook of code cells, and show it."""
+        (self.folder / name).write_text(json.dumps(_notebook(cells)))
+        self.show(name)
+
+    def show(self, name: str) -> None:
+        """Open a notebook in place of all others, and wait for its kernel.
 
         The page is loaded only if nothing usable is there: that takes the processor 7 seconds.
         """
         self._name = name
-        (self.folder / name).write_text(json.dumps(_notebook(cells)))
         if self.page.evaluate("!!window.lab?.isUsable()"):
             self.page.evaluate("path => lab.open(path)", name)
         else:

@@ -105,10 +105,8 @@ def test_a_notebook_that_is_not_trusted_keeps_cells_colours_and_picture(notebook
     lab.wait_for_text(1, "timeline")
     saved = json.loads(lab.save().read_text())
     shown = saved["cells"][1] | {"source": "1"}  # what was never run here is not trusted
-    lab.open("strange.ipynb", ["1"])
     (lab.folder / "strange.ipynb").write_text(json.dumps(saved | {"cells": [shown]}))
-    lab.page.reload()
-    lab.wait_until("window.lab?.ready()")
+    lab.show("strange.ipynb")
     lab.wait_until("lab.cell(0).model.trusted === false")
     lab.page.evaluate("lab.area(0).querySelector('details').open = true")
     lab.wait_until("lab.area(0).querySelector('img').naturalWidth > 0")
