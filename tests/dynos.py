@@ -12,13 +12,14 @@ from heroku_magic.bundle.build import COMMAND
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.decoder import RecordDecoder
 from heroku_magic.protocol.records import RunKey
+from heroku_magic.text.redact import NO_MASK
 from heroku_magic.text.secret import Secret
 
 
 class Dyno:
     """What a process with such an environment did: `decoder`, the other lines of its log, its exit status."""
 
-    def __init__(self, env, folder, python=sys.executable, *, allow_pickle=False):
+    def __init__(self, env, folder, python=sys.executable, *, allow_pickle=False, mask=NO_MASK):
         key = RunKey.new()
         given = {name: value.reveal() if isinstance(value, Secret) else value for name, value in env.items()}
         words = shlex.split(COMMAND)
@@ -31,7 +32,7 @@ class Dyno:
             encoding="utf-8",
             check=False,
         )
-        self.decoder, self.log, self.status = RecordDecoder(key, allow_pickle=allow_pickle), [], done.returncode
+        self.decoder, self.log, self.status = RecordDecoder(key, mask, allow_pickle=allow_pickle), [], done.returncode
         for line in done.stdout.splitlines():
             text, _ = self.decoder.feed(line)
             self.log += [] if text is None else [text]

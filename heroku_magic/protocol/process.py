@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from heroku_magic.protocol.call_value import decode_row
+from heroku_magic.protocol.call_value import decode_row, redacted
 from heroku_magic.protocol.records import (
     Call,
     Declaration,
@@ -156,6 +156,8 @@ class HelperProcess:
         mask = self._secrets.mask_for(text if is_binary else data)
         if kind == "rows" and self._is_typed:
             return self._decode_values(json.loads(text), mask)
+        if kind == "table":
+            return self._read_table(json.loads(text), body, mask)
         header = mask.value(json.loads(text))
         if kind == "task":
             self._is_typed = header.get("typed") is True
@@ -163,11 +165,6 @@ class HelperProcess:
             rows = msgspec.convert({"rows": header}, Rows)
             self._memory.charge_rows(rows.rows)
             return rows
-        if kind == "table":
-            self._charge_table(header, body)
-            if (call := header.get("call")) and not call.get("body"):
-                call["body"], self._body = self._body, bytearray()
-            return read_table(header, body).redacted(mask)
         if kind == "file":
             return self._add_file(msgspec.convert(header, _FilePart), body)
         if kind == "body":
@@ -176,6 +173,16 @@ class HelperProcess:
             return self._check_order(msgspec.convert({"returns": header}, Returns))
         record = msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
         return record.redacted(mask) if isinstance(record, Failure) else record
+
+    def _read_table(self, header: dict[str, Any], body: bytes, mask: Mask) -> Table:
+        call = header.pop("call", None)
+        header = mask.value(header)
+        self._charge_table(header, body)
+        if call:
+            if not call.get("body"):
+                call["body"], self._body = self._body, bytearray()
+            header["call"] = redacted(call, mask)
+        return read_table(header, body).redacted(mask)
 
     def _charge_table(self, header: dict[str, Any], body: bytes) -> None:
         columns = header["columns"]

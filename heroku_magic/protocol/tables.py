@@ -139,7 +139,7 @@ def read_table(header: Any, body: bytes) -> Table:
     declared = msgspec.convert(header, TableHeader)
     if sum(declared.sizes) != len(body) or min(declared.sizes, default=0) < 0 or declared.rows < 0:
         raise ValueError("the buffers do not have their declared length")
-    buffers = _buffers(declared.sizes, body)
+    buffers = split_buffers(declared.sizes, body)
     for label in [*declared.names, *(head.label for head in declared.columns if head.label is not None)]:
         _check_label(label)
     columns = {head.name: _column(head, declared.rows, buffers) for head in declared.columns}
@@ -167,7 +167,8 @@ def _check_label(label: Label) -> None:
         raise ValueError("an unknown type of label")
 
 
-def _buffers(sizes: list[int], body: bytes) -> Iterator[bytes]:
+def split_buffers(sizes: list[int], body: bytes) -> Iterator[bytes]:
+    """Yield the buffers of a chunk, which follow each other in its body."""
     offset = 0
     for size in sizes:
         yield body[offset : offset + size]

@@ -182,7 +182,7 @@ class Decoder:
         "Enum": _enum,
         "Decimal": lambda _, form: _decimal(form["v"]),
         "UUID": lambda _, form: _uuid(form["v"]),
-        "Path": lambda _, form: _path(form),
+        "Path": lambda self, form: _path(self.decode(form["v"]), form["pure"]),
         "array": _array,
         "number": _array,
         "objects": _objects,
@@ -212,10 +212,10 @@ def _uuid(text: str) -> Any:
     return UUID(text)
 
 
-def _path(form: Mapping[str, Any]) -> Any:
+def _path(text: str, pure: str) -> Any:
     import pathlib
 
-    return getattr(pathlib, form["pure"] if form["pure"] in _PURE_PATHS else "Path")(form["v"])
+    return getattr(pathlib, pure if pure in _PURE_PATHS else "Path")(text)
 
 
 def _unknown(kind: Any) -> Any:

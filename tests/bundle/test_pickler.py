@@ -37,6 +37,7 @@ from heroku_magic.app.function import bound, returned
 from heroku_magic.bundle.build import CallBundle
 from heroku_magic.bundle.pickler import pickle_arguments, pickle_function
 from heroku_magic.errors import InvalidParameters
+from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
 
 FACTOR = 3
@@ -589,6 +590,27 @@ def test_a_returned_table_keeps_labels_and_dtypes_that_rows_cannot_show(tmp_path
     found, table = result(tmp_path, make), make()
     pd.testing.assert_frame_equal(found, table)
     assert found.attrs["unit"] == ("m", 2)
+
+
+@pytest.mark.usefixtures("processes")
+def test_no_part_of_a_returned_table_shows_a_secret_and_the_rest_is_exact(tmp_path):
+    def make(secret):
+        index = pd.MultiIndex.from_arrays([pd.Categorical([secret, "i"]), [0.5, 1]], names=[secret, None])
+        objects = [{secret: b"\xff" + secret.encode()}, {"long": 9000 * ["other"], "moment": np.datetime64(7, "s")}]
+        table = pd.DataFrame({secret: [True, False], "b": objects}, index=index)
+        table.attrs.update(unit=(secret, Decimal("1.10")), at=1, size=np.arange(3), long=secret + 100_000 * "x")
+        return table
+
+    text = "hunter2-hunter2"
+    bundle = CallBundle(make, {})
+    dyno = Dyno(bundle.build_env({"secret": text}), tmp_path, mask=Mask([Secret(text)]))
+    assert dyno.decoder.problem() is None, dyno.errors
+    found, expected = returned(dyno.decoder.parts, {}), make("***")
+    expected["b"] = [{"***": b"\xff" + text.encode()}, expected["b"].iloc[1]]  # bytes are data, not text to show
+
+    assert repr(found.attrs) == repr({**expected.attrs, "heroku": {}})
+    found.attrs = expected.attrs = {}
+    pd.testing.assert_frame_equal(found, expected)
 
 
 @pytest.mark.usefixtures("processes")

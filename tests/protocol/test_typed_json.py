@@ -241,6 +241,7 @@ def test_secrets_in_nested_tables_and_arrays_are_masked():
     text = np.array(["a hunter2-hunter2"])
     value = [text, ("hunter2-hunter2",), {"hunter2-hunter2": 1}, pd.Series(["hunter2-hunter2"])]
     assert "hunter2" not in str(round_trip(value, mask))
+    assert round_trip(pathlib.Path("/hunter2-hunter2"), mask) == pathlib.Path("/***")
     assert round_trip(b"hunter2-hunter2", mask) == b"hunter2-hunter2"  # bytes are data, not text to show
 
 
