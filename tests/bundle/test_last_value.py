@@ -21,6 +21,8 @@ import pandas as pd
 
 day = pd.Timestamp("2026-01-31")
 show = sys.modules["heroku_output"].show  # what a cell does with its last value
+loop = []
+loop.append(loop)
 df = pd.DataFrame({"city": ["a", "b", "a"], "x": [1, 2, 3], "day": [day] * 3})
 """
 
@@ -68,6 +70,7 @@ SHOWN = [
     ("df.set_index('day').x.resample('D')", "Resampler"),
     ("df.groupby(pd.cut(df.x, [0, 2, 3]), observed=True).x.sum()", "(0, 2]    3"),
     ("pd.DataFrame({'x': [object()]})", "<object object"),
+    ("pd.DataFrame({'x': [loop]})", "[[...]]"),
     ("pd.concat([df, df], axis=1)", "city  x        day city"),
     ("map(str, [1])", "<map object"),
     ("itertools.count()", "count(0)"),
@@ -101,6 +104,15 @@ def test_a_value_that_cannot_be_sent_is_shown(tmp_path):
     assert dyno.decoder.parts is None
     for log, (expression, shown) in zip(logs, SHOWN, strict=True):
         assert shown in log, expression
+
+
+def test_no_row_is_sent_of_a_table_of_polars_that_is_shown(tmp_path):
+    pytest.importorskip("polars")
+    table = "import polars as pl\npl.DataFrame({'count': [1, 2], 'data': [None, b'y']})"
+    dyno = Dyno(CellBundle(read_cell(table), {}).build_env(), tmp_path)
+
+    assert dyno.decoder.parts is None
+    assert 'b"y"' in "\n".join(dyno.log)
 
 
 def test_an_error_inside_a_generator_is_the_cells_error(tmp_path):

@@ -56,27 +56,31 @@ def _emit(value: Any) -> bool:
     """Send a value as the table; return whether it is one. Raises TypeError for rows whose values cannot be sent."""
     if isinstance(value, Iterator):
         first = next(value, _NOTHING)
-        rows: Any = [] if first is _NOTHING else chain([first], value)
         is_table = first is _NOTHING or _is_row(first)
-    else:
-        rows = _as_table(value)
-        is_table = rows is not _NOTHING
-    if is_table:
-        try:
-            heroku_task.emit(rows)
-        except TypeError:
-            if isinstance(rows, (list, chain)) or heroku_task._sender.has_table:
-                raise
-            return False  # a DataFrame with a column that cannot be sent
-    return is_table
+        if is_table:
+            heroku_task.emit([] if first is _NOTHING else chain([first], value))
+        return is_table
+    table = _as_table(value)
+    if table is _NOTHING:
+        return False
+    if isinstance(table, list):
+        heroku_task.emit(table)
+        return True
+    try:
+        heroku_task.emit(table)
+    except Exception:  # a column cannot be sent: whatever pandas raises for it
+        if heroku_task._sender.has_table:
+            raise
+        return False
+    return True
 
 
 def _as_table(value: Any) -> Any:
-    """Return a value as `emit` takes it: each scalar becomes a row with the column `value`."""
+    """Return a value as a DataFrame or as a list of rows: each scalar becomes one with the column `value`."""
     try:
         frame = _as_frame(value)
         if frame is not None:
-            return frame
+            return frame if heroku_task._is_dataframe(frame) else [*heroku_task._as_rows(frame)]
         if _is_row(value):
             return [value]
         items = value if isinstance(value, (list, tuple)) else heroku_task._plain(value, "value")
