@@ -118,7 +118,7 @@ def _join_categories(pieces: Sequence[tuple[int, Any]], known: Sequence[Any]) ->
     dtypes = [piece.dtype for piece in known]
     # Not `==`, which hashes the categories as UTF-8 and so fails at lone surrogates.
     kinds = [isinstance(one, pd.CategoricalDtype) and (one.ordered, one.categories.dtype) for one in dtypes]
-    if kinds.count(kinds[0]) < len(kinds) or not all(one.categories.equals(dtypes[0].categories) for one in dtypes):
+    if kinds.count(kinds[0]) < len(kinds) or not all(_are_same(one.categories, dtypes[0].categories) for one in dtypes):
         return join([(rows, None if piece is None else _without_categories(piece)) for rows, piece in pieces])
     codes = [np.empty(0, dtype="int8")] + [
         np.full(rows, -1) if piece is None or _is_void(piece) else piece.cat.codes.to_numpy()
@@ -126,6 +126,12 @@ def _join_categories(pieces: Sequence[tuple[int, Any]], known: Sequence[Any]) ->
         if rows
     ]
     return pd.Series(pd.Categorical.from_codes(np.concatenate(codes), dtypes[0].categories, dtypes[0].ordered))
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    """Return whether two indexes hold the same values, for pandas takes 1 for True and for -0.0 for 0.0."""
+    is_exact = not _is_object(one.dtype) and one.dtype.kind != "f"
+    return bool(one.equals(other)) and (is_exact or [*map(repr, one)] == [*map(repr, other)])
 
 
 def _without_categories(piece: Any) -> Any:

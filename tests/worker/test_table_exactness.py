@@ -285,6 +285,13 @@ def test_categories_of_any_object_keep_their_rows(joined):
     assert joined(pd.DataFrame({"c": pairs}))["c"].tolist() == [["a", 1], ["b", 2]]
 
 
+def test_categories_that_pandas_takes_for_the_same_are_joined_exactly(joined):
+    for one, other in ((["a", 1], ["a", True]), (["a", 1], ["a", 1.0]), ([0.5, -0.0], [0.5, 0.0])):
+        kinds = [pd.Categorical(given, pd.Index(given)) for given in (one, other)]
+        back = joined(*(pd.DataFrame({"c": kind}) for kind in kinds))["c"]
+        assert repr(back.tolist()) == repr([*one, *other])
+
+
 def test_categories_that_an_earlier_helper_sent_as_equal_or_unhashable_json_keep_their_rows():
     head = {"name": "c", "coding": "codes", "dtype": "category", "numbers": "int8", "ordered": False}
     for body, expected in ((b'["x","x"]', ["x", "x"]), (b"[[1],[2]]", [[1], [2]])):
