@@ -828,6 +828,8 @@ def _convert_category(series: Any, name: str) -> tuple[Schema, list[Any], list[b
 
 def _convert_arrow(series: Any, name: str) -> tuple[Schema, list[Any], list[bytes]]:
     """Convert a column of Arrow's types as the nearest type of pandas; `source` has Arrow's own."""
+    if str(series.dtype).startswith("dictionary"):
+        series = series.astype(type(series.dtype)(series.dtype.pyarrow_dtype.value_type))
     source, kind, numpy_name = str(series.dtype), series.dtype.kind, str(series.dtype.numpy_dtype)
     if kind in "biuf":
         numbers = "float32" if numpy_name == "float16" else numpy_name

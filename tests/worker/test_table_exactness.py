@@ -340,6 +340,14 @@ def test_an_arrow_column_keeps_its_type(joined, name, items):
         )
 
 
+def test_a_dictionary_of_arrow_arrives_with_the_type_of_its_values(joined):
+    pa = pytest.importorskip("pyarrow")
+    for items, kind in (([DAY, None, DAY], pa.timestamp("us")), (["b", None, "a"], pa.string()), ([BIG], pa.int64())):
+        array = pa.array(items, kind)
+        df = pd.DataFrame({"x": pd.Series(pd.arrays.ArrowExtensionArray(array.dictionary_encode()))})
+        pd.testing.assert_series_equal(joined(df)["x"], pd.Series(pd.arrays.ArrowExtensionArray(array), name="x"))
+
+
 def test_a_notebook_without_pyarrow_gets_the_nearest_types_of_pandas(joined, monkeypatch):
     pa = pytest.importorskip("pyarrow")
     df = pd.DataFrame(
