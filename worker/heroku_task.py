@@ -698,10 +698,11 @@ def _plain_object(value: Any, column: str) -> Any:
     if name in ("NaTType", "NAType") or (dtype.startswith("datetime64") and str(value) == "NaT"):
         return None
     if dtype.startswith("datetime64"):
-        return _plain(value.astype(str).tolist(), column)
+        return _plain([*value] if value.shape else value.astype(str).tolist(), column)
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    if hasattr(value, "tolist") and not dtype.startswith("timedelta64"):  # numpy scalars and arrays, Series
+    # Scalars and arrays of numpy, and Series; a list would keep neither durations nor the fields of records.
+    if hasattr(value, "tolist") and not dtype.startswith(("timedelta64", "[", "{")):
         converted = value.tolist()
         if type(converted) is type(value):  # a longdouble returns itself
             raise _not_serializable(value, column)

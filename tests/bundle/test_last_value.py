@@ -75,6 +75,7 @@ SHOWN = [
     ("map(str, [1])", "<map object"),
     ("itertools.count()", "count(0)"),
     ("zip([1], [2])", "<zip object"),
+    ("np.array([(1, 2.5)], dtype=[('n', 'i4'), ('x', 'f4')])", "array([(1, 2.5)]"),
     ("np.array([1j])", "array([0.+1.j])"),
     ("df.style", "Styler object"),
 ]

@@ -195,6 +195,31 @@ def test_values_of_numpy_and_pandas_become_json(helper):
     assert list(helper._as_rows(frame.iloc[0])) == [first], "a Series is a row"
 
 
+def test_a_missing_time_in_an_array_or_a_column_is_null(helper):
+    import numpy as np
+    import pandas as pd
+
+    days = np.array([["2026-01-02", "NaT"]], dtype="datetime64[D]")
+    row = {"array": days, "masked": np.ma.array(days[0], mask=[True, False]), "series": pd.Series(days[0])}
+    assert [*helper._as_rows({**row, "index": pd.DatetimeIndex(days[0])})] == [
+        {
+            "array": [["2026-01-02", None]],
+            "masked": [None, None],
+            "series": ["2026-01-02T00:00:00", None],
+            "index": ["2026-01-02T00:00:00", None],
+        }
+    ]
+
+
+def test_records_of_numpy_are_refused_because_a_list_would_lose_their_fields(helper):
+    import numpy as np
+
+    records = np.array([(1, "2026-01-02")], dtype=[("n", "i4"), ("when", "datetime64[ns]")])
+    for value, kind in ((records, "ndarray"), (records[["when"]], "ndarray"), (records[0], "void")):
+        with pytest.raises(TypeError, match=f"column 'v' holds {kind}"):
+            list(helper._as_rows({"v": value}))
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -56,23 +56,19 @@ def _emit(value: Any) -> bool:
     """Send a value as the table; return whether it is one. Raises TypeError for rows whose values cannot be sent."""
     if isinstance(value, Iterator):
         first = next(value, _NOTHING)
+        rows: Any = [] if first is _NOTHING else chain([first], value)
         is_table = first is _NOTHING or _is_row(first)
-        if is_table:
-            heroku_task.emit([] if first is _NOTHING else chain([first], value))
-        return is_table
-    table = _as_table(value)
-    if table is _NOTHING:
-        return False
-    if isinstance(table, list):
-        heroku_task.emit(table)
-        return True
-    try:
-        heroku_task.emit(table)
-    except Exception:  # a column cannot be sent: whatever pandas raises for it
-        if heroku_task._sender.has_table:
-            raise
-        return False
-    return True
+    else:
+        rows = _as_table(value)
+        is_table = rows is not _NOTHING
+    if is_table:
+        try:
+            heroku_task.emit(rows)
+        except Exception:  # whatever pandas raises
+            if isinstance(rows, (list, chain)) or heroku_task._sender.has_table:
+                raise
+            return False  # a DataFrame with a column that cannot be sent
+    return is_table
 
 
 def _as_table(value: Any) -> Any:
