@@ -203,7 +203,7 @@ class RecordDecoder:
 
     def _plain_row(self, message: str) -> list[Record]:
         """Read a printed JSON object as a row, until the first signed record arrives."""
-        text = message.strip()
+        text = message.lstrip("\ufeff").strip()  # .NET and PowerShell begin their output with a byte order mark
         if self._is_closed or self._processes or not text.startswith("{"):
             return []
         data = text.encode("utf-8", "replace")

@@ -120,6 +120,8 @@ def describe_failure(
         headline = (installer_message(log) if status == NOT_INSTALLED else "") or ending
     if module is None:
         module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
+    if module and not missing_package.may_be_installed(module):
+        module = None
     outcome = "" if headline == ending else ending
     rows = "rows so far: %heroku last" if has_rows else ""
     places = [place] if place else [rows, f"whole log: %heroku logs {dyno}"]

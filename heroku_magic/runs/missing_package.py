@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,16 +10,26 @@ from heroku_magic.text.sanitize import clean_line
 
 # PyPI packages that are imported under another name.
 _PACKAGES = {
+    "attr": "attrs",
     "bs4": "beautifulsoup4",
+    "Crypto": "pycryptodome",
     "cv2": "opencv-python-headless",
     "dateutil": "python-dateutil",
+    "distutils": "setuptools",  # left out of Python 3.12
     "dotenv": "python-dotenv",
+    "jwt": "pyjwt",
     "PIL": "pillow",
     "psycopg2": "psycopg2-binary",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
+
+
+def may_be_installed(module: str) -> bool:
+    """Return whether a module can come from a package, as those of Python itself cannot."""
+    top = module.partition(".")[0]
+    return top in _PACKAGES or top not in sys.stdlib_module_names
 
 
 def remedy(module: str, requirements: Path | None, *, accepts_packages: bool) -> str:

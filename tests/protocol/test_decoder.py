@@ -120,6 +120,12 @@ def test_a_plain_json_object_is_a_row_until_a_signed_record_arrives():
     assert rows_of(decoder) == [{"b": 1}]
 
 
+def test_a_byte_order_mark_before_the_first_row_hides_no_row():
+    decoder, _ = read(['\ufeff{"a": 1}\r', '{"a": 2}\r'])
+
+    assert rows_of(decoder) == [{"a": 1}, {"a": 2}]
+
+
 def test_deeply_nested_json_breaks_nothing():
     _, records = read(['{"a":' * 100_000 + "1" + "}" * 100_000])
 

@@ -59,7 +59,14 @@ def test_a_plain_scripts_exception_is_read_from_its_log():
 
 
 @pytest.mark.parametrize(
-    ("module", "line"), [("numpy", "numpy"), ("sklearn", "scikit-learn"), ("PIL", "pillow"), ("yaml", "pyyaml")]
+    ("module", "line"),
+    [
+        ("numpy", "numpy"),
+        ("sklearn", "scikit-learn"),
+        ("PIL", "pillow"),
+        ("yaml", "pyyaml"),
+        ("distutils", "setuptools"),
+    ],
 )
 def test_a_missing_package_names_the_line_to_add(module, line):
     by_record = described(failure=Failure("ModuleNotFoundError", f"No module named '{module}'", missing=module))
@@ -70,6 +77,17 @@ def test_a_missing_package_names_the_line_to_add(module, line):
     assert f"requirements.txt: {line}\n" in by_record
     assert f"requirements.txt: {line}\n" in by_log
     assert "If it is your own file, put it into the worker's folder instead" in by_record
+
+
+@pytest.mark.parametrize("module", ["json.nosuch", "tkinter", "_ctypes"])
+def test_no_package_is_suggested_for_a_module_of_python_itself(module):
+    name = None if "." in module else module
+    for text in (
+        described(failure=Failure("ModuleNotFoundError", f"No module named '{module}'", missing=name)),
+        described(log=["Traceback (most recent call last):", f"ModuleNotFoundError: No module named '{module}'"]),
+    ):
+        assert f"No module named '{module}'" in text
+        assert "requirements.txt" not in text
 
 
 @pytest.mark.parametrize(
