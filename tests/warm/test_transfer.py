@@ -126,7 +126,7 @@ def test_a_dry_run_says_that_the_dyno_is_attached(heroku, messages):
     heroku.estimate("take", parameters={"data": os.urandom(200_000)})
     (message,) = [text for text in map(str, messages) if "attached" in text]
     assert message == (
-        "A dyno's environment of 32 kB cannot carry the input of 0.2 MB: take runs on an attached dyno, which ends "
+        "A dyno's environment of 32 kB cannot carry take and its input of 0.2 MB: it runs on an attached dyno, which ends "
         "with the run."
     )
     assert heroku.dynos() == []
