@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LIBRARIES = ("pandas", "polars")
+_REFUSALS = (TypeError, ValueError, OverflowError, NotImplementedError)
 
 
 def check_library(name: str) -> str:
@@ -36,7 +37,7 @@ def converted(table: pd.DataFrame | None, library: str) -> pd.DataFrame | pl.Dat
             raise _refusal(f"The column label {clipped(repr(label), LINE)} is not text, as polars requires")
     if table.columns.empty:
         return pl.from_pandas(table)
-    return pl.DataFrame([_column(name, table[name]) for name in table.columns])
+    return pl.DataFrame({name: _column(name, table[name]) for name in table.columns})
 
 
 def _column(name: str, values: pd.Series) -> pl.Series:
@@ -45,7 +46,7 @@ def _column(name: str, values: pd.Series) -> pl.Series:
 
     try:
         return _exact(name, values)
-    except (TypeError, ValueError, OverflowError, NotImplementedError, pl.exceptions.PolarsError) as error:
+    except (*_REFUSALS, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = clipped(str(error).partition("\n")[0], LINE)
         raise _refusal(
             f'Column "{clipped(name, LINE)}" ({values.dtype}) has no exact type in polars: {reason}'
@@ -57,11 +58,14 @@ def _exact(name: str, values: pd.Series) -> pl.Series:
     import polars as pl
 
     dtype: Any = values.dtype
-    if isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
+    is_category = isinstance(dtype, pd.CategoricalDtype)
+    inner = dtype.categories.dtype if is_category else dtype
+    is_unknown = isinstance(inner, pd.PeriodDtype | pd.IntervalDtype | pd.SparseDtype)
+    if is_unknown or str(inner).startswith("decimal256"):  # at which polars would write a trace to the terminal
+        raise TypeError("polars has no such type")
+    if is_category and dtype.ordered:
         codes, kind = pl.Series(name, values.cat.codes.to_numpy()), pl.Enum([*dtype.categories])
         return codes.replace_strict(range(-1, len(dtype.categories)), [None, *dtype.categories], return_dtype=kind)
-    if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype | pd.SparseDtype):
-        raise TypeError("polars has no such type")
     column = pl.from_pandas(values.to_frame(name), nan_to_null=False).to_series()
     if pd.api.types.is_object_dtype(dtype) and not all(map(_is_same, values, column.to_list())):
         raise TypeError("its values are of several types")

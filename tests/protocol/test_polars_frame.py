@@ -17,7 +17,7 @@ from heroku_magic.protocol import polars_frame
 from heroku_magic.protocol.polars_frame import check_library, converted
 
 pl = pytest.importorskip("polars", reason="polars is not installed")
-pytest.importorskip("pyarrow", reason="pyarrow is not installed, or does not fit this NumPy", exc_type=ImportError)
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed, or does not fit this NumPy", exc_type=ImportError)
 
 BERLIN = datetime(2026, 1, 2, 3, 4, tzinfo=timezone.utc)
 
@@ -90,6 +90,8 @@ def test_ordered_categories_keep_their_order():
         [uuid.UUID(int=1)],
         np.array([1j]),
         pd.period_range("2026-01", periods=2, freq="M"),
+        pd.Categorical(pd.period_range("2026-01", periods=2, freq="M")),
+        pd.Series(["0.10"], dtype="string[pyarrow]").astype(pd.ArrowDtype(pa.decimal256(50, 2))),
         pd.interval_range(0, 2),
         pd.arrays.SparseArray([0, 1]),
         pd.to_datetime(["2026-01-02T00:00+05:30"]),
@@ -108,6 +110,10 @@ def test_a_label_that_is_not_text_is_refused(label):
 
     with pytest.raises(InvalidOptions, match="is not text, as polars requires"):
         converted(table, "polars")
+
+
+def test_a_column_without_a_name_stays_one():
+    assert converted(pd.DataFrame({"": [1], "a": [2]}), "polars").to_dicts() == [{"": 1, "a": 2}]
 
 
 def test_no_table_and_no_columns_stay_what_they_are():
