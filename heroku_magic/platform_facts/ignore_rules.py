@@ -6,13 +6,16 @@ https://devcenter.heroku.com/articles/slug-compiler#ignoring-files-with-slugigno
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, NamedTuple
+import os
+from codecs import BOM_UTF8
+from typing import TYPE_CHECKING
+
+from heroku_magic.platform_facts.ignore_pattern import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pathspec.pattern import Pattern
+    from heroku_magic.platform_facts.ignore_pattern import IgnorePattern
 
 FILES = (".slugignore", ".gitignore")
 NEVER = frozenset(
@@ -36,7 +39,9 @@ class IgnoreRules:
     gitignores: rules of this folder and those above it with their prefixes, the deepest first.
     """
 
-    def __init__(self, prefix: str, slugignore: list[_Rule], gitignores: dict[str, list[_Rule]]) -> None:
+    def __init__(
+        self, prefix: str, slugignore: list[IgnorePattern], gitignores: dict[str, list[IgnorePattern]]
+    ) -> None:
         self._prefix = prefix
         self._slugignore = slugignore
         self._gitignores = gitignores
@@ -45,11 +50,11 @@ class IgnoreRules:
     @classmethod
     def of_root(cls, folder: Path) -> IgnoreRules:
         """Return the rules of an app's folder."""
-        return cls("", _rules(folder / ".slugignore"), {"": _rules(folder / ".gitignore")})
+        return cls("", _patterns(folder / ".slugignore"), {"": _patterns(folder / ".gitignore")})
 
     def below(self, prefix: str, folder: Path) -> IgnoreRules:
         """Return the rules of a folder below. prefix: its path in the app, with a slash at the end."""
-        return IgnoreRules(prefix, self._slugignore, {prefix: _rules(folder / ".gitignore"), **self._gitignores})
+        return IgnoreRules(prefix, self._slugignore, {prefix: _patterns(folder / ".gitignore"), **self._gitignores})
 
     def ignores(self, name: str) -> bool:
         """Whether an entry is ignored; the name of a folder ends with a slash."""
@@ -63,48 +68,20 @@ class IgnoreRules:
         return self._decisions[name]
 
 
-class _Rule(NamedTuple):
-    """One line of an ignore file."""
-
-    text: str
-    pattern: Pattern
-
-    def decides(self, path: str) -> bool:
-        """Whether the pattern names this very path; pathspec also matches what is below, which git never looks at."""
-        inner = self.text.lstrip("!").removeprefix("**/").rstrip("/ ")
-        if "/" not in inner:
-            name = path.rstrip("/").rpartition("/")[2]
-            return self.pattern.match_file(name + "/" * path.endswith("/")) is not None
-        is_as_deep = "**" in inner or inner.strip("/").count("/") == path.rstrip("/").count("/")
-        return is_as_deep and self.pattern.match_file(path) is not None
-
-
-def _is_ignored(path: str, files: dict[str, list[_Rule]]) -> bool:
+def _is_ignored(path: str, files: dict[str, list[IgnorePattern]]) -> bool:
     """Apply git's rule: the last pattern that matches decides, of the deepest file that has one."""
-    matching = (
-        rule.pattern.include
-        for prefix, rules in files.items()
-        for rule in reversed(rules)
-        if rule.decides(path[len(prefix) :])
-    )
-    return bool(next(matching, False))
+    for prefix, patterns in files.items():
+        inner = os.fsencode(path[len(prefix) :])
+        for pattern in reversed(patterns):
+            if pattern.matches(inner):
+                return not pattern.is_negated
+    return False
 
 
-def _rules(file: Path) -> list[_Rule]:
-    """Read an ignore file; as in git, a byte-order mark is skipped, and a bad pattern matches nothing."""
+def _patterns(file: Path) -> list[IgnorePattern]:
+    """Read an ignore file; as in git, a byte-order mark is skipped."""
     try:
-        text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
+        data = file.read_bytes()
     except OSError:
         return []
-    from pathspec import GitIgnoreSpec
-
-    rules = []
-    for line in re.split("\r?\n", text):
-        # For git, `a/**` does not match the folder itself.
-        rule = re.sub(r"/\*\*$", "/*", line)
-        try:
-            patterns = GitIgnoreSpec.from_lines([rule]).patterns
-        except (ValueError, re.error):
-            continue
-        rules += [_Rule(rule, pattern) for pattern in patterns if pattern.include is not None]
-    return rules
+    return [pattern for line in data.removeprefix(BOM_UTF8).split(b"\n") if (pattern := parse(line))]

@@ -118,6 +118,9 @@ def test_ignored_and_unneeded_files_are_left_out(folder):
         ({".slugignore": "*.md\n", ".gitignore": "!a.md\n", "a.md": "", "b": ""}, ["b"]),
         ({"sub/.slugignore": "*.md\n", "sub/a.md": ""}, ["sub/a.md"]),
         ({".gitignore": "link/\n", "a": ""}, ["a", "link"]),
+        ({".gitignore": "**/data/**\n", "sub/data/a": "", "b": ""}, ["b"]),
+        ({".gitignore": "*\n!src/\n!src/**\n", "src/a/b": "", "c": ""}, ["src/a/b"]),
+        ({".gitignore": "[[:upper:]]*\n", "A": "", "a": ""}, ["a"]),
     ],
 )
 def test_ignore_files_are_read_as_git_reads_them(folder, files, expected):
