@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from heroku_magic.deploy.findings import Finding
-from heroku_magic.platform_facts.requirements import lines
+from heroku_magic.platform_facts.requirements import NO_SUCH_OPTION, lines
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ def findings(app: AppFiles, file: str = "requirements.txt", seen: frozenset[str]
         where = f"{clean_line(file)}, line {line.number}"
         if "${" in line.text:
             continue
-        if line.option in {"r", "c"}:
+        if line.problem:
+            # A pip that is newer than this list may have more options.
+            is_certain = not line.problem.startswith(NO_SUCH_OPTION)
+            yield Finding(f"{where}: pip does not accept `{clean_line(line.text[:80])}`: {line.problem}.", is_certain)
+        elif line.option in {"r", "c"}:
             yield from _included(app, posixpath.join(posixpath.dirname(file), line.value), where, seen | {file})
         elif line.option == "e":
             yield from _local(app, line.value, where) if not _URL.match(line.value) else ()

@@ -48,7 +48,9 @@ def test_what_pip_accepts_is_no_fault(text):
         ('tomli; python_version << "3"', "pip does not accept"),
         ("-r more.txt", "line 1 includes more.txt, which is not among the files"),
         ("-cmore.txt", "includes more.txt"),
-        ("--requirement = sub/../none.txt", "includes none.txt"),
+        ("--requirement=sub/../none.txt", "includes none.txt"),
+        ("--no-index -r none.txt", "includes none.txt"),
+        ("-c", "line 1: pip does not accept `-c`: -c option requires 1 argument"),
         ("./lib", "`./lib` is not a project or archive"),
         ("-e .", "`.` is not a project or archive"),
         ("-e ../shared[all]", "`../shared[all]` is not a project or archive"),
@@ -80,6 +82,13 @@ def test_files_that_include_each_other_are_read_once():
 def test_local_projects_and_archives_that_are_sent_are_no_fault():
     others = {"lib/pyproject.toml": "", "old/setup.py": "", "setup.py": "", "x-1.0.tar.gz": ""}
     assert found("./lib\n-e lib[extra]\nold/\n.\n-e .\nx-1.0.tar.gz\n", **others) == []
+
+
+def test_an_option_that_pip_does_not_know_is_a_warning():
+    texts = {"requirements.txt": "pandas -U"}
+    (finding,) = findings(AppFiles(frozenset(texts), texts))
+    text = "requirements.txt, line 1: pip does not accept `pandas -U`: no such option: -U."
+    assert finding == (text, False)
 
 
 def test_the_leftover_of_debians_pip_is_a_warning():

@@ -47,14 +47,16 @@ def test_lines_are_those_of_pip(pip_reader, text):
         ("-r more.txt", "r", "more.txt"),
         ("-rmore.txt", "r", "more.txt"),
         ("--requirement=more.txt", "r", "more.txt"),
-        ("--req more.txt", "r", "more.txt"),
+        ("--requirem more.txt", "r", "more.txt"),
         ("-c 'two words.txt'", "c", "two words.txt"),
-        ("--constraint more.txt --x", "c", "more.txt"),
+        ("--constraint more.txt --pre", "c", "more.txt"),
+        ("--no-index --find-links=wheels", "f", "wheels"),
+        ("-i https://example.org -r more.txt", "r", "more.txt"),
+        ("-c limits.txt -r more.txt", "r", "more.txt"),
+        ("--extra-index-url https://example.org -e .", "e", "."),
         ("-e ./lib[extra]", "e", "./lib[extra]"),
-        ("--editable = .", "e", "."),
+        ("-r=more.txt", "r", "=more.txt"),
         ("--find-links wheels", "f", "wheels"),
-        ("-r don't", "r", "don't"),
-        ("-r", "r", ""),
         ("--require-hashes", "", ""),
         ("--extra-index-url=https://example.org", "", ""),
         ("-i https://example.org", "", ""),
@@ -64,6 +66,45 @@ def test_lines_are_those_of_pip(pip_reader, text):
 def test_an_option_that_names_a_path_is_recognised(text, option, value):
     (line,) = lines(text)
     assert (line.option, line.value) == (option, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("-r don't", "No closing quotation"),
+        ("-r", "-r option requires 1 argument"),
+        ("--re more.txt", "ambiguous option: --re (--require-hashes, --requirement?)"),
+        ("--pre=1", "--pre option does not take a value"),
+        ("--process-dependency-links", "no such option: --process-dependency-links"),
+        ("pandas --upgrade", "no such option: --upgrade"),
+        ("pandas --hash=sha256:aa -C a=b", ""),
+        ("--use-feature fast-deps --prefer-binary --no-binary :all:", ""),
+    ],
+)
+def test_an_option_that_pip_does_not_accept_is_a_problem(text, problem):
+    (line,) = lines(text)
+    assert (line.problem, line.option) == (problem, "")
+
+
+@pytest.mark.large
+@given(
+    st.lists(
+        st.sampled_from(
+            ["-r", "-c", "-e", "-f", "--req", "--pre", "--no-index", "-i", "a.txt", " ", "=", "'", "\\", "--x"]
+        ),
+        max_size=6,
+    ).map(" ".join)
+)
+def test_options_are_those_of_pip(pip_reader, text):
+    for line in lines(text):
+        try:
+            words, options = pip_reader.get_line_parser(None)(line.text)
+        except pip_reader.OptionParsingError:
+            assert line.problem
+            continue
+        paths = {"e": options.editables, "r": options.requirements, "c": options.constraints, "f": options.find_links}
+        first = next(((kind, found[0]) for kind, found in paths.items() if found and not words), ("", ""))
+        assert (line.problem, line.option, line.value) == ("", *first)
 
 
 def test_variables_are_replaced_after_comments_are_removed():
