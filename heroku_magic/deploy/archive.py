@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from heroku_magic.deploy.credentials import secret_in
+from heroku_magic.deploy.syntax import NOT_DECODED
 from heroku_magic.errors import DeployRefused
 from heroku_magic.platform_facts import requirements
 from heroku_magic.platform_facts.folders import suggest_folder
@@ -188,8 +189,8 @@ def _text(name: str, content: bytes) -> str:
     if name.endswith(".py"):
         try:
             return decode_source(content)
-        except (SyntaxError, UnicodeError):
-            return content.decode("utf-8", "surrogateescape")
+        except (SyntaxError, UnicodeError, LookupError):  # the last one for an encoding that is not one of text
+            return NOT_DECODED
     if name in {"Procfile", ".python-version", "runtime.txt"}:
         return content.decode("utf-8", "replace")
     return requirements.decoded(content)

@@ -10,6 +10,7 @@ import sys
 import warnings
 from typing import NamedTuple
 
+NOT_DECODED = "\udcff"  # stands for source that is not encoded as it says: Python cannot encode it, either
 _TIMEOUT = 10  # seconds
 _COMPILE = """
 import json, sys
@@ -75,5 +76,6 @@ def _elsewhere(source: str, minor: int) -> SyntaxProblem | None:
 def _problem(error: BaseException, minor: int, *, is_certain: bool) -> SyntaxProblem:
     if isinstance(error, SyntaxError):
         return SyntaxProblem(error.lineno, error.msg, f"3.{minor}", is_certain)
-    message = "it is not encoded as it says" if isinstance(error, UnicodeError) else str(error)
-    return SyntaxProblem(None, message, f"3.{minor}", is_certain)
+    if isinstance(error, UnicodeError):  # no Python reads it
+        return SyntaxProblem(None, "it is not encoded as it says", f"3.{minor}", is_certain=True)
+    return SyntaxProblem(None, str(error), f"3.{minor}", is_certain)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from heroku_magic.deploy.archive import pack
+from heroku_magic.deploy.syntax import NOT_DECODED
 from heroku_magic.errors import DeployRefused
 
 
@@ -145,7 +146,10 @@ def test_links_in_a_circle_are_sent_as_they_are(folder):
     [
         ("a.py", b"\xef\xbb\xbfx = 1\r\n", "x = 1\n"),
         ("a.py", b"# coding: latin-1\nx = '\xe4'\n", "# coding: latin-1\nx = '\xe4'\n"),
-        ("a.py", b"x = '\xe4'\n", "x = '\udce4'\n"),
+        ("a.py", b"x = '\xe4'\n", NOT_DECODED),
+        ("a.py", b"# coding: unknown\nx = 1\n", NOT_DECODED),
+        ("a.py", b"# coding: rot13\nk = 1\n", NOT_DECODED),
+        ("a.py", b"\xef\xbb\xbf# coding: latin-1\nx = 1\n", NOT_DECODED),
         ("requirements.txt", "\ufeffpandas\n".encode(), "pandas\n"),
         ("requirements.txt", "\ufeffpandas\n".encode("utf-16-le"), "pandas\n"),
         ("requirements.txt", "\ufeffpandas\n".encode("utf-16-be"), "pandas\n"),

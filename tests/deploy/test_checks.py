@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from heroku_magic.deploy import syntax
 from heroku_magic.deploy.checks import findings, problems, processes, warnings
-from heroku_magic.deploy.syntax import _COMPILE
+from heroku_magic.deploy.syntax import _COMPILE, NOT_DECODED
 
 pytestmark = pytest.mark.usefixtures("no_other_python")
 
@@ -95,7 +95,8 @@ def test_the_python_checks_skip_other_languages():
         ({"go.sh": None}, "shell runs `bash go.sh`, but there is no go.sh"),
         ({"plain.py": "def f(:\n"}, f"plain.py, line 1, is not valid source of Python {HERE}"),
         ({"plain.py": "return 1\n"}, f"plain.py, line 1, is not valid source of Python {HERE}"),
-        ({"plain.py": "x = '\udcff'\n"}, "it is not encoded as it says"),
+        ({"plain.py": NOT_DECODED}, "it is not encoded as it says"),
+        ({"plain.py": NOT_DECODED, ".python-version": None}, "it is not encoded as it says"),
         ({"task.py": "x = '\0'"}, "task.py"),
     ],
 )
