@@ -98,7 +98,7 @@ def included_files(
                 continue
             if not is_folder:
                 yield prefix + name
-            elif not (Path(entry.path) / "pyvenv.cfg").exists():
+            elif rules.is_commit or not (Path(entry.path) / "pyvenv.cfg").exists():
                 yield from included_files(folder, prefix + name, rules, looked_at)
             elif looked_at is not None:
                 looked_at.append(entry.path)

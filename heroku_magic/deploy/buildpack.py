@@ -28,9 +28,16 @@ _PROJECT_FILES = {
     *MANAGERS,
     *(".python-version", "runtime.txt", "Pipfile", "pdm.lock", "pyproject.toml", "setup.cfg", "setup.py"),
     *("__init__.py", "app.py", "main.py", "manage.py", "server.py"),
+    *("requeriments.txt", "requirement.txt", "requirements", "requirements.text", "Requirements.txt"),
+    *("requirements.txt.txt", "requirments.txt", "__pycache__", ".venv", "venv"),
 }
 # Another buildpack comes first, or a hook changes the files: https://devcenter.heroku.com/articles/buildpacks
 _DECIDED_ELSEWHERE = {"Gemfile", "package.json", "project.clj", "bin/pre_compile", "bin/post_compile"}
+# The files of buildpacks that come after it.
+_DECIDED_LATER = {
+    *("pom.xml", "build.gradle", "build.gradle.kts", "settings.gradle", "gradlew", "build.sbt"),
+    *("composer.json", "index.php", "go.mod"),
+}
 # Names that the buildpack takes for a misspelled .python-version.
 _MISSPELLED = {
     *(" .python-version", ". python-version", ".python_version.txt", ".python_version", ".python-version "),
@@ -45,17 +52,18 @@ _BLANKS = "\t\v\f\r \u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009
 
 def is_python_app(app: AppFiles) -> bool:
     """Whether the buildpack recognizes the app by its files."""
-    return bool(_PROJECT_FILES & app.names)
+    return any(map(app.has, _PROJECT_FILES))
 
 
 def is_in_charge(app: AppFiles) -> bool:
     """Whether the buildpack alone decides, by the files as they are."""
-    return not _DECIDED_ELSEWHERE & app.names
+    return not _DECIDED_ELSEWHERE & app.names and (is_python_app(app) or not _DECIDED_LATER & app.names)
 
 
 def findings(app: AppFiles) -> Iterator[Finding]:
     """Yield what the buildpack rejects, and what it ignores in silence."""
     yield from _package_findings(app)
+    yield from _folder_findings(app)
     yield from _version_findings(app)
 
 
@@ -82,6 +90,15 @@ def _package_findings(app: AppFiles) -> Iterator[Finding]:
     for name in ("poetry.lock", "uv.lock"):
         if name in app.names and "pyproject.toml" not in app.names:
             yield Finding(f"There is a {name} without the pyproject.toml that it locks.")
+
+
+def _folder_findings(app: AppFiles) -> Iterator[Finding]:
+    remedy = "remove it, or name it in .slugignore."
+    for folder in (".venv", "venv"):
+        if f"{folder}/pyvenv.cfg" in app.names:
+            yield Finding(f"{folder}/ is a virtual environment, which Heroku rejects: {remedy}")
+    if app.has(".heroku/python"):
+        yield Finding(f".heroku/python/ is where Heroku installs Python, which must not be there before: {remedy}")
 
 
 def _version_findings(app: AppFiles) -> Iterator[Finding]:
@@ -132,7 +149,7 @@ def _requested(app: AppFiles) -> tuple[str, list[str]]:
             text = app.texts.get(name)
             return ("", []) if text is None else (name, _version_lines(text) or [""])
     version = _locked_version(app.texts.get("Pipfile.lock", ""))
-    return ("Pipfile.lock", [version]) if version else ("", [])
+    return ("", []) if version is None else ("Pipfile.lock", [version])
 
 
 def _version_lines(text: str) -> list[str]:
@@ -140,12 +157,14 @@ def _version_lines(text: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _locked_version(lock: str) -> str:
+def _locked_version(lock: str) -> str | None:
     try:
         requires = json.loads(lock)["_meta"]["requires"]
-        return str(requires.get("python_full_version") or requires.get("python_version") or "")
+        given = [requires.get("python_full_version"), requires.get("python_version")]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return ""
+        return None
+    # As jq has it, an empty text is a version, too.
+    return next((str(version) for version in given if version is not None and version is not False), None)
 
 
 def _is_json(text: str) -> bool:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heroku_magic.deploy.archive import pack
+from heroku_magic.deploy.archive import included_files, pack
 from heroku_magic.errors import DeployRefused
 from heroku_magic.platform_facts.folders import suggest_folder
+from heroku_magic.platform_facts.ignore_rules import IgnoreRules
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -88,9 +89,12 @@ def pack_commit(commit: Commit, *, allow: Iterable[str] = ()) -> Archive:
         environ = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_LFS_SKIP_SMUDGE": "1"}
         reset = ("read-tree", "--reset", "-u", "--no-sparse-checkout", commit.id)
         _git(commit.folder, f"--work-tree={files}", *reset, environ=environ)
+        committed = sorted(included_files(files, rules=IgnoreRules.of_commit(files)))
         for ignored in files.rglob(".gitignore"):
             ignored.unlink()  # git pushes what is committed, ignored or not
-        return pack(files, allow=allow)
+        archive = pack(files, allow=allow)
+        archive.names = committed  # with what the archive of a folder leaves out, such as a virtual environment
+        return archive
 
 
 def git_environ() -> dict[str, str]:

@@ -36,12 +36,19 @@ NEVER = frozenset(
 class IgnoreRules:
     """The rules for the entries of one folder. They keep their decisions: matching takes longer than a look at a file.
 
-    gitignores: rules of this folder and those above it with their prefixes, the deepest first.
+    gitignores: rules of this folder and those above it with their prefixes, the deepest first. is_commit: the files
+    are those of a commit, which git pushes all, and of which Heroku removes what `.slugignore` names.
     """
 
     def __init__(
-        self, prefix: str, slugignore: list[IgnorePattern], gitignores: dict[str, list[IgnorePattern]]
+        self,
+        prefix: str,
+        slugignore: list[IgnorePattern],
+        gitignores: dict[str, list[IgnorePattern]],
+        *,
+        is_commit: bool = False,
     ) -> None:
+        self.is_commit = is_commit
         self._prefix = prefix
         self._slugignore = slugignore
         self._gitignores = gitignores
@@ -52,16 +59,22 @@ class IgnoreRules:
         """Return the rules of an app's folder."""
         return cls("", _patterns(folder / ".slugignore"), {"": _patterns(folder / ".gitignore")})
 
+    @classmethod
+    def of_commit(cls, folder: Path) -> IgnoreRules:
+        """Return the rules of a folder that holds a commit's files."""
+        return cls("", _patterns(folder / ".slugignore"), {}, is_commit=True)
+
     def below(self, prefix: str, folder: Path) -> IgnoreRules:
         """Return the rules of a folder below. prefix: its path in the app, with a slash at the end."""
-        return IgnoreRules(prefix, self._slugignore, {prefix: _patterns(folder / ".gitignore"), **self._gitignores})
+        gitignores = {} if self.is_commit else {prefix: _patterns(folder / ".gitignore"), **self._gitignores}
+        return IgnoreRules(prefix, self._slugignore, gitignores, is_commit=self.is_commit)
 
     def ignores(self, name: str) -> bool:
         """Whether an entry is ignored; the name of a folder ends with a slash."""
         if name not in self._decisions:
             path = self._prefix + name
             self._decisions[name] = (
-                name.rstrip("/") in NEVER
+                (name.rstrip("/") in NEVER and not self.is_commit)
                 or _is_ignored(path, {"": self._slugignore})
                 or _is_ignored(path, self._gitignores)
             )

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("no_other_python")
 
 LOCK = '{"_meta": {"requires": {"python_version": "%s"}}}'
 HERE = f"3.{sys.version_info.minor}"
+NOT_PYTHON = {"Procfile": "shell: bash go.sh", "requirements.txt": None, ".python-version": None}
 GOOD = {
     "Procfile": "task: python -m heroku_task task\nplain: python -u plain.py --fast\nshell: bash go.sh\n",
     "heroku_task.py": "",
@@ -58,6 +59,10 @@ def test_the_python_checks_skip_other_languages():
     [
         ({"requirements.txt": None}, "add a requirements.txt"),
         ({"requirements.txt": None, ".python-version": None}, "add a requirements.txt"),
+        ({**NOT_PYTHON, "requirement.txt": ""}, "add a requirements.txt"),
+        ({**NOT_PYTHON, "requirements/base.txt": ""}, "add a requirements.txt"),
+        ({"venv/pyvenv.cfg": ""}, "venv/ is a virtual environment, which Heroku rejects"),
+        ({".heroku/python/bin/python": ""}, ".heroku/python/ is where Heroku installs Python"),
         ({"uv.lock": ""}, "accepts one file of packages, but there are requirements.txt, uv.lock"),
         ({"requirements.txt": None, "uv.lock": "", ".python-version": None}, "With uv.lock Heroku also needs"),
         ({"requirements.txt": None, "uv.lock": "", "runtime.txt": "python-3.13"}, "does not support runtime.txt"),
@@ -73,6 +78,7 @@ def test_the_python_checks_skip_other_languages():
             {"requirements.txt": None, ".python-version": None, "Pipfile.lock": LOCK % ">=3.9"},
             "Pipfile.lock says '>=3.9'",
         ),
+        ({"requirements.txt": None, ".python-version": None, "Pipfile.lock": LOCK % ""}, "Pipfile.lock says ''"),
         ({".python-version": "latest"}, ".python-version says 'latest': expected a version such as 3.13"),
         ({".python-version": "python-3.13"}, ".python-version says 'python-3.13'"),
         ({".python-version": "3.13 # why"}, ".python-version says '3.13 # why'"),
@@ -146,6 +152,7 @@ def test_what_the_platform_accepts_is_no_fault(changes):
         ),
         ({"package.json": "{}", ".python-version": "new"}, ".python-version says 'new'"),
         ({"Gemfile": "", "requirements.txt": None}, "add a requirements.txt"),
+        ({"go.mod": "", "requirements.txt": None, ".python-version": None}, "add a requirements.txt"),
         (
             {"task.py": "match x:\n    case 1: pass\n", ".python-version": "3.9"},
             "task.py, line 2, is not valid source of Python 3.9",

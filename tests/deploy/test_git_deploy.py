@@ -145,6 +145,19 @@ def test_a_secret_in_head_is_refused_unless_it_is_allowed(repo, git):
     assert git("status", "--porcelain") == "M Procfile"
 
 
+def test_a_committed_virtual_environment_is_refused_unless_heroku_removes_it(heroku, repo, git):
+    (repo / "venv").mkdir()
+    (repo / "venv" / "pyvenv.cfg").touch()
+    git("add", "--force", "--all")
+    git("commit", "--quiet", "--message", "a venv")
+    with pytest.raises(DeployRefused, match=r"venv/ is a virtual environment, which Heroku rejects"):
+        heroku.deploy(repo, git=True)
+    with (repo / ".slugignore").open("a") as file:
+        file.write("venv/\n")
+    git("commit", "--quiet", "--all", "--message", "no venv")
+    assert not [name for name in pack_commit(read_commit(repo)).names if name.startswith("venv/")]
+
+
 def test_files_outside_of_a_sparse_checkout_are_checked_too(repo, git):
     (repo / "other").mkdir()
     (repo / "other" / ".env").write_text("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY\n")
