@@ -68,7 +68,16 @@ def test_what_a_dyno_installs_is_gone_with_it(start, make_folder):
         b"tiny==1.0",
     ]
     assert b"No module named 'tiny'" in b"".join(emulator.output("python -c 'import tiny'"))
-    assert b"requirements.txt" in b"".join(emulator.output("pip uninstall -y tiny"))
+    assert emulator.output(f"{install} --user && python -c 'import tiny; print(tiny.WORD)'") == [b"tiny"]
+
+
+@pytest.mark.parametrize("options", ["", "-q", "--log pip.log"])
+def test_no_dyno_uninstalls_what_all_dynos_share(start, make_folder, options):
+    folder = make_folder(requirements__txt="./tiny-1.0-py3-none-any.whl\n")
+    make_wheel(folder)
+    emulator = start(folder, environ=OFFLINE)
+    assert b"Remove the line there." in b"".join(emulator.output(f"pip {options} uninstall -y tiny"))
+    assert emulator.output("pip list --format freeze") == [b"tiny==1.0"]
 
 
 def test_the_scripts_on_a_dyno_s_path_are_the_app_s(start, make_folder):

@@ -48,12 +48,14 @@ _PIP_OF_A_DYNO = """\
 import os, sys
 
 home = os.path.join(os.environ.get("HOME", ""), ".heroku", "python")
-if "uninstall" in sys.argv[1:2]:
+given = [one for one in sys.argv[1:] if one != "--user" or "install" not in sys.argv]
+words = [one for one in given if not one.startswith("-")]
+if "uninstall" in words and not {{"install", "download", "show", "help"}} & {{*words[: words.index("uninstall")]}}:
     sys.exit("pip uninstall: the packages of an app are those of its requirements.txt. Remove the line there.")
 os.environ.update(PIP_IGNORE_INSTALLED="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
-if not any(one.startswith(("-t", "--target", "--prefix")) for one in sys.argv[1:]):
+if not any(one.startswith(("-t", "--target", "--prefix")) for one in given):
     os.environ.update(PIP_PREFIX=home)
-os.execv({python!r}, [{python!r}, "-I", "-c", {pip!r}, "--python", sys.executable, *sys.argv[1:]])
+os.execv({python!r}, [{python!r}, "-I", "-c", {pip!r}, "--python", sys.executable, *given])
 """
 _PATH_OF_A_DYNO = (
     "import os, sys; _p = os.path.join(os.environ.get('HOME', ''), '.heroku/python/lib', "
