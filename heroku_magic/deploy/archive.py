@@ -17,6 +17,7 @@ import tempfile
 import weakref
 from dataclasses import dataclass, field
 from importlib.util import decode_source
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -73,7 +74,11 @@ def pack(folder: Path, *, allow: Iterable[str] = ()) -> Archive:
     if not folder.is_dir():
         raise DeployRefused([f"{clean_line(str(folder))} is not a folder.{suggest_folder(os.path.relpath(folder))}"])
     packer = _Packer(folder, frozenset(allow))
-    paths = sorted(included_files(folder))
+    try:
+        paths = sorted(included_files(folder))
+    except OSError as error:
+        what = f"{clean_line(os.path.relpath(error.filename, folder))} cannot be read ({error.strerror})"
+        raise DeployRefused([f"{what}: make it readable, or name it in .slugignore."]) from None
     package = packer.package(paths)
     if packer.issues:
         raise DeployRefused(packer.issues)
@@ -150,8 +155,7 @@ class _Packer:
 
     def _add_link(self, tar: tarfile.TarFile, info: tarfile.TarInfo, source: Path) -> None:
         target = source.readlink()
-        # Path.resolve would raise an error for links in a circle, which Heroku takes as they are.
-        if target.is_absolute() or not Path(os.path.realpath(source)).is_relative_to(os.path.realpath(self._folder)):
+        if not self._stays_within(source, target):
             what = "is a link out of the folder, and only the folder is sent."
             self.issues.append(f"{clean_line(info.name)} {what}")
             return
@@ -160,8 +164,17 @@ class _Packer:
         except OSError as error:
             if error.errno == errno.ELOOP:
                 self._warnings.append(f"{clean_line(info.name)} is a link that leads back to itself.")
+        else:
+            self._add_text(info.name, source)
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, str(target), 0o777
         tar.addfile(info)
+
+    def _stays_within(self, source: Path, target: Path) -> bool:
+        """Whether the way to a link's target never leaves the folder, whose own name is another on Heroku."""
+        # Path.resolve would raise an error for links in a circle, which Heroku takes as they are.
+        root = os.path.realpath(self._folder)
+        steps = accumulate(target.parts, lambda path, part: path / part, initial=source.parent)
+        return not target.is_absolute() and all(Path(os.path.realpath(step)).is_relative_to(root) for step in steps)
 
     def _add_file(self, tar: tarfile.TarFile, info: tarfile.TarInfo, source: Path, before: os.stat_result) -> None:
         with source.open("rb") as file:
@@ -182,6 +195,11 @@ class _Packer:
         self._sizes[info.name] = info.size
         if info.size <= _LONGEST_TEXT and info.name.endswith(_READ):
             self._texts[info.name] = _text(info.name, content)
+
+    def _add_text(self, name: str, source: Path) -> None:
+        """Read what a link leads to: the checks follow it as Heroku does."""
+        if name.endswith(_READ) and source.is_file() and source.stat().st_size <= _LONGEST_TEXT:
+            self._texts[name] = _text(name, source.read_bytes())
 
 
 def _text(name: str, content: bytes) -> str:

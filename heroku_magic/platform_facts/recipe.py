@@ -48,7 +48,7 @@ class Recipe:
         return sum(line.option in {"", "e"} for text in self.texts.values() for line in self._lines(text))
 
     def _read(self, file: Path) -> None:
-        file = file.resolve()
+        beside, file = file.parent, file.resolve()  # pip looks beside a link, not beside its target
         if file in self.texts:
             return
         try:
@@ -57,7 +57,7 @@ class Recipe:
             return
         for line in self._lines(text):
             if line.option in {"r", "c"}:
-                self._read(file.parent / line.value)
+                self._read(beside / line.value)
             elif path := self._local(line.value if line.option else line.text, is_path=bool(line.option)):
                 self.projects[path] = self.projects.get(path, True) and line.option == "e"
 

@@ -131,6 +131,36 @@ def test_ignore_files_are_read_as_git_reads_them(folder, files, expected):
     assert [name for name in names(pack(folder)) if not name.endswith("ignore")] == expected
 
 
+def test_a_link_that_leaves_the_folder_on_its_way_is_refused(folder):
+    write(folder, **{"a/b/c": "", "d": ""})
+    (folder / "down").symlink_to("a/b")
+    (folder / "fine").symlink_to("down/../../d")
+    (folder / "round").symlink_to("../worker/d")
+    assert issues(folder) == ["round is a link out of the folder, and only the folder is sent."]
+
+
+def test_the_text_behind_a_link_is_checked(folder):
+    write(folder, **{"Procfile.heroku": "a: b", "src/a.py": "x = 1"})
+    (folder / "Procfile").symlink_to("Procfile.heroku")
+    (folder / "b.py").symlink_to("src/a.py")
+    assert pack(folder).texts == {"Procfile": "a: b", "b.py": "x = 1", "src/a.py": "x = 1"}
+
+
+def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
+    write(folder, **{"data/a": ""})
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "data":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert issues(folder) == ["data cannot be read (Permission denied): make it readable, or name it in .slugignore."]
+    write(folder, **{".slugignore": "data/\n"})
+    assert pack(folder).names == [".slugignore"]
+
+
 def test_links_in_a_circle_are_sent_as_they_are(folder):
     (folder / "b").symlink_to("a")
     (folder / "a").symlink_to("b")
