@@ -35,8 +35,9 @@ def scripts(command: str) -> Iterator[Script]:
     commands = list(_simple_commands(command))
     folder = _HOME
     for words in commands:
-        if words[:1] == ["cd"]:
-            if len(words) != 2 or _EXPANDED.search(words[1]):
+        if words and words[0] in {"cd", "pushd", "popd"}:
+            # A subshell has a folder of its own.
+            if words[0] != "cd" or len(words) != 2 or words[1] == "-" or _EXPANDED.search(words[1]) or "(" in command:
                 return
             folder = posixpath.join(folder, words[1])
         for word in _scripts(words):
@@ -59,12 +60,13 @@ def _simple_commands(command: str) -> Iterator[list[str]]:
             if token.startswith("#"):
                 break
             is_operator = bool(token) and set(token) <= set("();<>|&")
-            if is_operator and not set(token) & set("<>"):
+            is_redirection = is_operator and bool(set(token) & set("<>")) and "(" not in token
+            if is_operator and not is_redirection:
                 yield _without_prefix(words)
                 words = []
             elif not is_operator and not is_target:
                 words.append(token)
-            is_target = is_operator and bool(set(token) & set("<>"))
+            is_target = is_redirection
             if is_target and words and words[-1].isdecimal():
                 words.pop()  # the number of a stream, as in 2>
     except ValueError:  # an open quotation

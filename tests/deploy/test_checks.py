@@ -135,6 +135,21 @@ def test_what_the_platform_accepts_is_no_fault(changes):
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        "(cd sub && ls) && python task.py",
+        "cd sub; ls; cd -; python task.py",
+        "pushd sub; python none.py; popd",
+        "bash <(echo go)",
+        "python task.py > >(tee log)",
+    ],
+)
+def test_where_only_a_shell_can_tell_what_runs_there_is_no_warning(command):
+    files = changed(Procfile=f"t: {command}\n")
+    assert findings(files, files) == []
+
+
+@pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"runtime.txt": "python-3.13"}, "runtime.txt overrides .python-version"),
