@@ -1,5 +1,8 @@
 """One line of an ignore file, matched as git matches it.
 
+The library pathspec differs from git in `**`, in classes such as [:digit:], in ranges and in names that are not ASCII,
+so that a file could be sent that git ignores.
+
 https://git-scm.com/docs/gitignore#_pattern_format
 https://github.com/git/git/blob/master/wildmatch.c
 """
