@@ -16,6 +16,7 @@ from heroku_magic.text.notifier import notify
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from heroku_magic.api.resources import Dyno
     from heroku_magic.app.heroku import Heroku
     from heroku_magic.display import RunOutput
     from heroku_magic.display.listing import Listing
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from heroku_magic.widgets import Form
 
 _SWEEP_ONLY = option_names(SweepOptions) - option_names(RunOptions)
+_DYNO_COLUMNS = ("dyno", "state", "size", "warm", "command", "since", "run", "app")
 
 
 class RunVerbs(VerbGroup):
@@ -170,45 +172,25 @@ class RunVerbs(VerbGroup):
         show_bundle(task_bundle(chosen[0]) if line.word else tasks_bundle(tasks))
 
     def _ps(self, line: ParsedLine) -> Listing:
-        from heroku_magic.bundle.build import COMMAND
-        from heroku_magic.runs.command_mark import run_id, without_mark
-
         apps = self._open_apps(line)
         warm = {(heroku.app, dyno): state for heroku in apps for dyno, state in heroku.warm_states().items()}
-        dynos = [(dyno, run_id(dyno.command), heroku.app) for heroku in apps for dyno in heroku.dynos()]
-        rows = [
-            (
-                dyno.name,
-                dyno.state,
-                dyno.size,
-                *[warm.get((app, dyno.name), "")] * bool(warm),
-                "code of a notebook" if command.endswith(COMMAND) else command,
-                dyno.created_at,
-                run,
-                app,
-            )
-            for dyno, run, app in dynos
-            for command in [without_mark(dyno.command, run) if run else dyno.command]
-        ]
+        rows = [_dyno_row(dyno, heroku.app, warm) for heroku in apps for dyno in heroku.dynos()]
+        hidden = {*["warm"] * (not warm), *["app"] * (len(apps) == 1)}
+        shown = [number for number, column in enumerate(_DYNO_COLUMNS) if column not in hidden]
         names = [row[0] for row in rows]
 
-        def cell(dyno: Any) -> str:
+        def next_cell(dyno: Any) -> str:
             if not isinstance(dyno.run, str):
                 return f"%heroku logs {dyno.dyno}"
             return f"%heroku stop {dyno.dyno if names.count(dyno.dyno) == 1 else dyno.run}"
 
-        columns = [
-            "dyno",
-            "state",
-            "size",
-            *["warm"] * bool(warm),
-            "command",
-            "since",
-            "run",
-            *(["app"] if len(apps) > 1 else []),
-        ]
-        shown = [row[: len(columns)] for row in rows]
-        return table(" ".join(columns), shown, title="dynos", sentence="No dyno is running.", cell=cell)
+        return table(
+            " ".join(_DYNO_COLUMNS[number] for number in shown),
+            [[row[number] for number in shown] for row in rows],
+            title="dynos",
+            sentence="No dyno is running.",
+            cell=next_cell,
+        )
 
     def _warm(self, line: ParsedLine) -> Listing | None:
         from heroku_magic.display.words import quantity
@@ -340,6 +322,17 @@ class RunVerbs(VerbGroup):
                 raise Interrupted(_goes_on(job)) from None
             job.cancel()
             _follow_to_end(output or self._output(job, line), job)
+
+
+def _dyno_row(dyno: Dyno, app: str, warm: Mapping[tuple[str, str], str]) -> tuple[Any, ...]:
+    """Return what `ps` shows of a dyno, in the order of its columns. warm: states by app and dyno."""
+    from heroku_magic.bundle.build import COMMAND
+    from heroku_magic.runs.command_mark import run_id, without_mark
+
+    run = run_id(dyno.command)
+    command = without_mark(dyno.command, run) if run else dyno.command
+    shown = "code of a notebook" if command.endswith(COMMAND) else command
+    return dyno.name, dyno.state, dyno.size, warm.get((app, dyno.name), ""), shown, dyno.created_at, run, app
 
 
 def _follow_to_end(output: RunOutput | SweepOutput, job: Run | Sweep) -> None:
