@@ -46,13 +46,18 @@ class Program:
 def read_cell(body: str, *, is_final: bool = True) -> Program:
     r"""Return a cell's body as a program. Raises InvalidParameters for invalid Python.
 
-    is_final: whether this Python has the last word on the syntax; False where the dyno's Python is newer.
+    The indent of the first line is removed from all lines. is_final: whether this Python has the last word on the
+    syntax; False where the dyno's Python is newer.
 
     >>> read_cell("n = 1\nn + 1;").quiet
     True
+    >>> read_cell("    if n:\n        n + 1").text
+    'if n:\n    n + 1'
     """
     if not body.strip():
         raise InvalidParameters(["The cell has no code. Write the code to run on the dyno below the %%dyno line."])
+    if indent := re.match(r"(?:[ \t]*\r?\n)*([ \t]+)\S", body):  # IPython removes it from any cell
+        body = re.sub(f"(?m)^{indent[1]}", "", body)
     _check_syntax(body, is_final=is_final)
     return Program(body, quiet=_ends_with_semicolon(body))
 
