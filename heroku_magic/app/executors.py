@@ -93,6 +93,7 @@ def function_executor(
     """Return an executor that sends the functions passed to it. on_start: gets each run."""
 
     def spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
+        function = function.__wrapped__ if isinstance(function, Function) else function
         return planner.plan(None, bound(function, args, kwargs), replace(options, code=function, rows=True))
 
     return DynoExecutor(client, spec, value, task=None, most_at_once=most_at_once, on_start=on_start)

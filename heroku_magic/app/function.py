@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from heroku_magic.display.call_display import watch
@@ -233,14 +234,16 @@ def returned(parts: Sequence[Rows | Table] | None, facts: Mapping[str, Any]) -> 
 def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return a call's arguments by name, or by position ("0", "1") if some have no name.
 
+    A wrapper gets them by position: its own signature counts, not that of the function below.
+
     Raises TypeError for arguments that do not fit, as the call would.
     """
     if numbers := [name for name in kwargs if name.isdigit()]:
         raise TypeError(f'"{numbers[0]}" cannot be the name of an argument on a dyno. Pass a dict instead.')
     placed = {str(place): one for place, one in enumerate(args)}
     try:
-        given = inspect.signature(function).bind(*args, **kwargs)
-    except ValueError:  # a built-in function has no signature
+        given = inspect.signature(_callee(function), follow_wrapped=False).bind(*args, **kwargs)
+    except ValueError:  # a built-in function has no signature, or none of its own
         return {**placed, **kwargs}
     kinds = {name: given.signature.parameters[name].kind for name in given.arguments}
     if set(kinds.values()) & {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}:
@@ -249,3 +252,12 @@ def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
     for name, one in given.arguments.items():
         named.update(one if kinds[name] is inspect.Parameter.VAR_KEYWORD else {name: one})
     return named
+
+
+def _callee(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what a call runs: of an object that may look like a function, its method. May raise ValueError."""
+    call = getattr(type(function), "__call__", None)  # noqa: B004 - the object may lend the one of another
+    callee = MethodType(call, function) if isinstance(call, FunctionType) else function
+    if hasattr(callee, "__signature__"):
+        raise ValueError("a decorator has replaced the signature")
+    return callee

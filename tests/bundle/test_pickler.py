@@ -7,6 +7,7 @@ import copy
 import enum
 import functools
 import importlib
+import inspect
 import json
 import logging
 import math
@@ -124,6 +125,39 @@ def add_tens(function):
 
 class Foreign:
     function = staticmethod(add_tens)
+
+
+def add_a_connection(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function("connection", *args)
+
+    return wrapper
+
+
+@add_a_connection
+def uses_a_connection(connection, x):
+    return connection, x
+
+
+class Remembering:
+    """A wrapper that looks like the function below, but takes its arguments under other names."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __getattr__(self, name):
+        if name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def __call__(self, *given):
+        return given, self.function(*given)
+
+
+@Remembering
+def remembered(x):
+    return x
 
 
 ours = heroku_magic.function
@@ -391,6 +425,9 @@ exec("def ghost(x):\n    return x + 1\n", GHOST)  # a function without source
         (counts_elsewhere, (2,), [2, 1]),
         (foreign_below, (1,), 11),
         (foreign_above, (1,), 11),
+        (uses_a_connection, (1,), ("connection", 1)),
+        (remembered, (1,), ((1,), 1)),
+        (describe, ([],), "a list"),
         (squares_in_threads, ([2, 3],), [4, 9]),
         (json.dumps, ({"a": 1},), '{"a": 1}'),
         (paths.join, ("a", "b"), "a/b"),
@@ -928,6 +965,18 @@ def test_arguments_without_a_name_are_bound_by_position():
 
     assert bound(many, (1, 2), {"k": 3}) == {"0": 1, "1": 2, "k": 3}
     assert bound(math.sqrt, (9,), {}) == {"0": 9}
+
+
+def test_arguments_of_a_wrapper_are_bound_as_it_takes_them():
+    def wrapper(given, *, verbose=False): ...
+
+    functools.update_wrapper(wrapper, neighbour)
+    assert bound(wrapper, (1,), {"verbose": True}) == {"given": 1, "verbose": True}
+    wrapper.__signature__ = inspect.signature(neighbour)
+    assert bound(wrapper, (1,), {"verbose": True}) == {"0": 1, "verbose": True}
+    assert bound(decorated_too.__wrapped__, (1,), {}) == {"0": 1}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'of'"):
+        bound(Remembering(neighbour), (1,), {"of": 2})
 
 
 def test_arguments_that_do_not_match_raise_a_type_error():
