@@ -93,7 +93,7 @@ class HerokuMagicError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what `pickle` needs, as the parameters of `__init__` are not `args`."""
         state = {name: value.snapshot() if name in {"run", "sweep"} else value for name, value in self._state().items()}
-        return _new, (type(self), self.args), {**state, "__cause__": _portable(self.__cause__)}
+        return remade, (type(self), self.args), {**state, "__cause__": _portable(self.__cause__)}
 
     def __copy__(self) -> Self:
         return _restored(self, self._state())
@@ -114,12 +114,15 @@ class HerokuMagicError(Exception):
         return wrapped(f"{type(self).__name__}: {self}")
 
 
-def _new(error: type[E], args: tuple[Any, ...]) -> E:
-    return error.__new__(error, *args)
+def remade(error: type[E], args: tuple[Any, ...]) -> E:
+    """Return an error without its attributes, which `__setstate__` adds."""
+    made: E = error.__base__.__new__(error, *args)  # `error.__new__` may be MemoryError's, which refuses subclasses
+    super(HerokuMagicError, made).__init__(*args)  # an OSError takes its arguments only there
+    return made
 
 
 def _restored(error: E, state: dict[str, Any]) -> E:
-    restored = _new(type(error), error.args)
+    restored = remade(type(error), error.args)
     restored.__setstate__(state)
     return restored
 

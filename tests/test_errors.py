@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 import importlib
 import pickle
@@ -23,8 +24,10 @@ from heroku_magic.errors import (
     InvalidParameters,
     NotFound,
     RateLimited,
+    TaskFailed,
     Unreachable,
 )
+from heroku_magic.runs.typed_failure import failure_of_type
 from heroku_magic.text.secret import Secret
 
 
@@ -79,6 +82,7 @@ def carried(error):
 
 
 KINDS = kinds()
+BUILT_IN = [one for one in vars(builtins).values() if isinstance(one, type) and issubclass(one, Exception)]
 
 
 def test_all_classes_of_errors_are_tried():
@@ -106,6 +110,14 @@ def test_a_copy_of_an_error_has_its_facts_and_its_run(kind, copied):
     assert again is not error
     assert facts(again) == facts(error)
     assert carried(again) == carried(error)
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_a_failure_of_a_built_in_type_survives_pickle_and_copy(kind):
+    error = failure_of_type(kind, TaskFailed("The task failed.", ARun()))
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert isinstance(again, kind) or type(error) is TaskFailed
+        assert facts(again) == facts(error)
 
 
 def test_a_deep_copy_shares_no_list_with_its_original():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from heroku_magic.errors import HerokuMagicError, TaskFailed
+from heroku_magic.errors import HerokuMagicError, TaskFailed, remade
 
 
 def failure_of_type(kind: Any, failed: TaskFailed) -> TaskFailed:
@@ -28,5 +28,4 @@ def _task_failed(kind: Any) -> type[TaskFailed]:
 
 
 def _new_failure(kind: Any, args: tuple[Any, ...]) -> TaskFailed:
-    error = _task_failed(kind)
-    return error.__new__(error, *args)
+    return remade(_task_failed(kind), args)
