@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from heroku_magic.bundle.payload import all_chunks, table_chunks
-from heroku_magic.bundle.reducers import reduce_enum, reduce_standard, what_changes
+from heroku_magic.bundle.reducers import reduce_class, reduce_enum, reduce_standard, what_changes
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.spool import LARGE
 from heroku_magic.protocol.typed_json import TAG, Encoder
@@ -195,6 +195,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         return super().reducer_override(value)
 
     def _class(self, kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+        reduced = reduce_class(kind, reduced)
         if self._keeps_classes:
             return reduce_enum(kind, reduced) if isinstance(kind, EnumMeta) else reduced
         by_value = super().reducer_override

@@ -6,7 +6,8 @@ import functools
 import random
 import weakref
 from enum import EnumMeta
-from typing import TYPE_CHECKING, Any
+from types import MemberDescriptorType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heroku_magic.bundle.remote.classes import MEMBERS, OF_METACLASS
 
@@ -35,6 +36,21 @@ def reduce_standard(value: Any) -> Any:
     if kind is random.SystemRandom:  # it has no state
         return kind, ()
     return None
+
+
+def reduce_class(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return how to rebuild a class with its slots and its qualified name, which cloudpickle leaves out."""
+    if isinstance(kind, EnumMeta) or len(reduced) < 3:  # a type of Python's that no module has
+        return reduced
+    (make, (meta, name, bases, options, *more), (state, slots), *rest), own = reduced, vars(kind)
+    members = [one for one, item in own.items() if type(item) is MemberDescriptorType and item.__objclass__ is kind]
+    state = {one: item for one, item in state.items() if one not in members}
+    if kind.__qualname__ != name:
+        options = {**options, "__qualname__": kind.__qualname__}
+    if "__slots__" in own and NamedTuple not in bases:
+        members += [one for one in ("__dict__", "__weakref__") if one in own]
+        options = {**options, "__slots__": tuple(members)}
+    return (make, (meta, name, bases, options, *more), (state, slots), *rest)
 
 
 def reduce_enum(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

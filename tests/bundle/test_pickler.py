@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import sqrt as root
 from pathlib import Path
-from typing import ClassVar, NewType, ParamSpec
+from typing import ClassVar, NamedTuple, NewType, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -381,6 +381,33 @@ def uses_enums():
     }
 
 
+class Slotted:
+    __slots__ = ("__hidden", "shown")
+
+    def __init__(self):
+        self.__hidden, self.shown = 1, 2
+
+    def both(self):
+        return self.__hidden, self.shown
+
+    class Pair(NamedTuple):
+        left: int
+        right: int = 2
+
+    @dataclass(slots=True)
+    class Inner:
+        x: int = 3
+
+
+SLOTTED = Slotted()
+
+
+def uses_slots():
+    """Objects with slots have no other attributes, and their classes keep their qualified names."""
+    inner, has_dict = Slotted.Inner(4), [hasattr(one, "__dict__") for one in (SLOTTED, Slotted(), Slotted.Pair(1))]
+    return SLOTTED.both(), Slotted().both(), Slotted.__slots__, has_dict, repr(inner), Slotted.Pair.__qualname__
+
+
 UserId = NewType("UserId", int)
 P = ParamSpec("P")
 
@@ -453,6 +480,7 @@ exec("def ghost(x):\n    return x + 1\n", GHOST)  # a function without source
         (quotes, (), "\n    a\n        b"),
         (uses_hooked_classes, (), uses_hooked_classes()),
         (uses_enums, (), uses_enums()),
+        (uses_slots, (), uses_slots()),
         (takes_strange, (), {1}),
         (max, ([Decimal(3), Decimal(10)],), Decimal(10)),
         (copy.copy, ((1, (2, None)),), (1, (2, None))),
