@@ -832,6 +832,36 @@ def test_a_pool_of_processes_gives_the_value_or_an_error(tmp_path, method):
     assert call(tmp_path, in_a_pool, lambda x: x, [4]).failure is not None
 
 
+NOTEBOOK = {"__name__": "__main__"}
+exec(
+    """
+import multiprocessing, pickle
+class Job:
+    def __init__(self, x):
+        self.x = x
+def run(job):
+    return Job(job.x * 2)
+runs = {"usual": run}
+def in_processes(method, jobs):
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        return [job.x for job in pool.map(runs["usual"], jobs)]
+def through_a_pickle(job):
+    return pickle.loads(pickle.dumps(job)).x, type(pickle.loads(pickle.dumps(job))) is type(job)
+""",
+    NOTEBOOK,
+)
+
+
+@pytest.mark.usefixtures("processes")
+def test_pickle_finds_the_definitions_of_the_notebook_on_the_dyno(tmp_path):
+    jobs = [NOTEBOOK["Job"](1), NOTEBOOK["Job"](2)]
+
+    assert result(tmp_path, NOTEBOOK["through_a_pickle"], jobs[0]) == (1, True)
+    assert result(tmp_path, NOTEBOOK["in_processes"], "fork", jobs) == [2, 4]
+    failure = call(tmp_path, NOTEBOOK["in_processes"], "spawn", jobs).failure  # and does not wait forever
+    assert "Can't pickle" in failure.message
+
+
 @pytest.mark.usefixtures("processes")
 def test_a_value_that_is_not_exact_is_refused_unless_pickle_is_allowed(tmp_path):
     def point():
@@ -971,7 +1001,7 @@ def test_a_function_that_is_too_large_is_refused_with_a_remedy():
         CallBundle(uses_it).build_env({})
     with pytest.raises(InvalidParameters, match='of them are "data"'):
         CallBundle(len).build_env({"data": large})
-    almost = random.Random(1).randbytes(7_000)
+    almost = random.Random(1).randbytes(6_800)
     with pytest.raises(InvalidParameters, match=r"Add a line `cloudpickle` to the app's requirements\.txt"):
         CallBundle(len).build_env({"0": almost})
     CallBundle(len, has_cloudpickle=True).build_env({"0": almost})

@@ -1,10 +1,12 @@
-"""Rebuild the classes of a pickle on the dyno as they were, without running their hooks a second time.
+"""Rebuild the classes of a pickle on the dyno as they were, and publish what the notebook has in `__main__`.
 
-What `__init_subclass__`, a metaclass or the `__init__` of an Enum did is part of the state that travels.
+Their hooks do not run a second time: what `__init_subclass__`, a metaclass or the `__init__` of an Enum did is part of
+the state that travels.
 """
 
 from __future__ import annotations
 
+import sys
 import types
 from functools import partial
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MEMBERS = "$members"  # in the state of an Enum: the attributes of its members by name
+SPAWNING = {"multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver"}
 OF_METACLASS = ("__new__", "__init__", "__prepare__")
 
 
@@ -21,7 +24,7 @@ class ClassMaker:
     """Takes the place of cloudpickle's functions that make classes."""
 
     def __init__(self) -> None:
-        self._made: list[type] = []
+        self._made: list[Any] = []  # classes and functions
 
     def replace(self, name: str, function: Any) -> Any:
         """Return what to call in place of a function of cloudpickle."""
@@ -29,7 +32,22 @@ class ClassMaker:
             return partial(self._make, function)
         if name == "_make_skeleton_enum":
             return partial(self._make_enum, function)
+        if name == "_make_function":
+            return partial(self._note, function)
         return partial(_set_state, function) if name == "_class_setstate" else function
+
+    def publish(self) -> None:
+        """Let `pickle` find functions and classes by their names, as a pool of forked processes needs."""
+        main = vars(sys.modules["__main__"])
+        main["__getattr__"], names = _look_up, main.setdefault("__published__", {})
+        ours = [one for one in self._made if one.__module__ == "__main__"]
+        names.update({one.__qualname__: one for one in ours})
+        for one in ours:
+            names.update(getattr(one, "__globals__", ()))
+
+    def _note(self, make: Callable[..., Any], *args: Any) -> Any:
+        self._made.append(make(*args))
+        return self._made[-1]
 
     def _make(self, make: Callable[..., type], kind: type, name: str, bases: Sequence[Any], *rest: Any) -> type:
         hooks = [*self._hooks(kind, OF_METACLASS)]
@@ -38,12 +56,10 @@ class ClassMaker:
         for owner, hook, _ in hooks:
             type.__delattr__(owner, hook)
         try:
-            made = make(kind, name, bases, *rest)
+            return self._note(make, kind, name, bases, *rest)  # type: ignore[no-any-return]
         finally:
             for owner, hook, function in hooks:
                 type.__setattr__(owner, hook, function)
-        self._made.append(made)
-        return made
 
     def _hooks(self, kind: type, names: Sequence[str]) -> Iterator[tuple[type, str, Any]]:
         """Yield the methods of these names of the classes that have travelled."""
@@ -59,6 +75,14 @@ class ClassMaker:
             return make(bases, name, qualname, {"__new__": _new_member, **members}, module, tracker, extra)
 
         return self._make(build, type(bases[-1]), name, bases)
+
+
+def _look_up(name: str) -> Any:
+    """Return what is published, unless processes were spawned: a pool of them would wait forever for what they lack."""
+    names = vars(sys.modules["__main__"])["__published__"]
+    if name[:2] == "__" or name not in names or SPAWNING & sys.modules.keys():
+        raise AttributeError(f"module '__main__' has no attribute '{name}'")
+    return names[name]
 
 
 def _new_member(kind: Any, *given: Any) -> Any:

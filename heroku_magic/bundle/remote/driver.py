@@ -175,9 +175,13 @@ class RemoteCall(RemoteProgram):
                 "into a %%dyno cell, which runs on any Python from 3.9 on"
             )
 
+    def read(self, text: str) -> Names:
+        """Return the arguments, in whose `__main__` the function is read, too."""
+        _fresh_main()
+        return super().read(text)
+
     def run(self, values: Names) -> None:
         """Call the function; send its value."""
-        _fresh_main()
         function, modules = self._unpickle(self._body)
         for name, module in modules.items():
             sys.modules.setdefault(name, module)
@@ -220,12 +224,15 @@ class RemoteCall(RemoteProgram):
                 return found[id(pair)][1]
 
         try:
-            return Unpickler(io.BytesIO(data)).load()
+            value = Unpickler(io.BytesIO(data)).load()
         except (AttributeError, TypeError) as error:
             message = (
                 f"{self.code['name']} cannot be unpickled on this dyno ({error}): are its packages of other versions?"
             )
             raise heroku_task.TaskError(message) from error
+        if classes:
+            classes.publish()
+        return value
 
     def _send(self, name: str, value: Any) -> None:
         """Send what the function returned: a DataFrame as a table, any other value as one row of typed JSON."""
