@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
+import sys
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
+from heroku_magic.bundle.reducers import reduce_decorated
 from heroku_magic.display.call_display import watch
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.call_value import restore
@@ -54,7 +57,7 @@ class Function(Generic[P, T]):
     is_heroku_function = True  # a pickle holds the undecorated function
 
     def __init__(self, function: Callable[P, T], caller: Callable[[], Caller], options: Mapping[str, Any]) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())
         self.__wrapped__ = function
         self._caller = caller
         self._options = {name: option for name, option in options.items() if name != "quiet"}
@@ -62,20 +65,34 @@ class Function(Generic[P, T]):
             self._options["packages"] = tuple(packages)
         self._is_quiet = bool(options.get("quiet"))
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return what the function below has, such as `cache_clear`."""
+            if name.startswith("__") and name != "__isabstractmethod__":
+                raise AttributeError(f"a heroku function has no attribute {name}")
+            return getattr(self.__wrapped__, name)
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function here, as if it were not decorated."""
         return self.__wrapped__(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Return the function bound to the instance whose method it is."""
-        if instance is None:
+        """Return the function as a method of the instance or the class, if it is one."""
+        bind = getattr(type(self.__wrapped__), "__get__", None)
+        method = bind(self.__wrapped__, instance, owner) if bind else self.__wrapped__
+        if method is self.__wrapped__:
             return self
-        options = {**self._options, "quiet": self._is_quiet}
-        return Function(self.__wrapped__.__get__(instance, owner), self._caller, options)
+        return Function(method, self._caller, {**self._options, "quiet": self._is_quiet})
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> str | tuple[Any, ...]:
         """Pickle by name, as functions are: a process pool here finds the function in its module."""
-        return self.__wrapped__.__qualname__
+        wrapped: Any = self.__wrapped__
+        if isinstance(wrapped, MethodType):
+            return getattr, (wrapped.__self__, wrapped.__name__)
+        caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001 - nothing else tells who pickles
+        is_by_value = caller.endswith("cloudpickle")  # older versions of joblib have a copy of it
+        return reduce_decorated(self) if is_by_value or not _is_named(self) else str(wrapped.__qualname__)
 
     def __repr__(self) -> str:
         return f"<heroku function {getattr(self.__wrapped__, '__name__', '?')}>"
@@ -229,6 +246,14 @@ def returned(parts: Sequence[Rows | Table] | None, facts: Mapping[str, Any]) -> 
         return restore(frame(parts, facts), parts[0])
     (row,) = (row for part in parts or () if not isinstance(part, Table) for row in part.rows)
     return row["value"]
+
+
+def _is_named(function: Any) -> bool:
+    """Whether the module of a function has it under its name."""
+    try:
+        return operator.attrgetter(function.__qualname__)(sys.modules[function.__module__]) is function
+    except (AttributeError, KeyError):
+        return False
 
 
 def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ as it is in memory: the notebook's definitions, modules beside the notebook and 
 
 from __future__ import annotations
 
-import copy
 import dis
 import functools
 import importlib.util
@@ -29,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from heroku_magic.bundle.payload import all_chunks, table_chunks
-from heroku_magic.bundle.reducers import reduce_class, reduce_enum, reduce_standard, what_changes
+from heroku_magic.bundle.reducers import reduce_class, reduce_decorated, reduce_enum, reduce_standard, what_changes
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.spool import LARGE
 from heroku_magic.protocol.typed_json import TAG, Encoder
@@ -180,7 +179,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             rebuild, args = self.dispatch_table[CodeType](value.replace(co_filename=label))
             return rebuild, tuple(label if one == "<dynamic-code>" else one for one in args)  # of cloudpickle 3.1
         if getattr(kind, "is_heroku_function", False):
-            return copy.copy, (value.__wrapped__,)  # a copy of a function is the function itself
+            return reduce_decorated(value)
         if (rebuilt := reduce_standard(value)) or (rebuilt := self._by_import(value)):
             return rebuilt
         _refuse_private(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import random
 import weakref
 from enum import EnumMeta
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _NAMED_TYPES = frozenset({"NewType", "ParamSpec", "TypeVarTuple", "TypeAliasType"})
 _OF_MEMBER = frozenset({"_name_", "_value_", "_sort_order_", "_inverted_", "__objclass__"})  # the class sets them
+_OF_DECORATED = frozenset({"__wrapped__", "_caller", "_options", "_is_quiet", *functools.WRAPPER_ASSIGNMENTS})
 _CACHED = type(functools.lru_cache(len))
 
 
@@ -36,6 +38,12 @@ def reduce_standard(value: Any) -> Any:
     if kind is random.SystemRandom:  # it has no state
         return kind, ()
     return None
+
+
+def reduce_decorated(function: Any) -> tuple[Any, ...]:
+    """Return how to rebuild the function below `@heroku.function`, with the attributes that the decorated one got."""
+    assigned = {name: item for name, item in vars(function).items() if name not in _OF_DECORATED}
+    return operator.getitem, ((function.__wrapped__,), 0), assigned or None
 
 
 def reduce_class(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ from math import sqrt as root
 from pathlib import Path
 from typing import ClassVar, NamedTuple, NewType, ParamSpec
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
@@ -431,6 +432,15 @@ def result(folder, function, *args, **kwargs):
     return returned(dyno.decoder.parts, {})
 
 
+@heroku_magic.function
+def counted():
+    counted.calls += 1
+    return counted.calls
+
+
+counted.calls = 4
+
+
 GHOST = {}
 exec("def ghost(x):\n    return x + 1\n", GHOST)  # a function without source
 
@@ -477,6 +487,7 @@ exec("def ghost(x):\n    return x + 1\n", GHOST)  # a function without source
         (reads_a_cached_property, (), 9),
         (shares_a_variable(), (), 2),
         (describes, (1,), 14),
+        (counted, (), 5),
         (quotes, (), "\n    a\n        b"),
         (uses_hooked_classes, (), uses_hooked_classes()),
         (uses_enums, (), uses_enums()),
@@ -976,6 +987,25 @@ def test_a_decorated_function_runs_in_a_pool_of_forked_processes_here():
         assert [*pool.map(decorated, [1, 2])] == [11, 21]
 
 
+decorated_by_a_call = heroku_magic.function(neighbour)
+
+
+def test_a_decorated_function_without_a_name_of_its_own_is_pickled_as_the_function_below():
+    assert pickle.loads(pickle.dumps(decorated_by_a_call)) is neighbour
+    with pytest.raises((pickle.PicklingError, AttributeError), match="<lambda>"):
+        pickle.dumps(heroku_magic.function(lambda x: x))
+
+
+def test_a_decorated_function_travels_by_value_where_functions_do():
+    power = heroku_magic.function(lambda n: 2 * power(n - 1) if n else 1)
+    assert pickle.loads(cloudpickle.dumps(power))(3) == 8
+
+
+def test_a_decorated_function_has_the_attributes_of_the_function_below():
+    assert decorated_too.cache_parameters()["maxsize"] == 4
+    assert not hasattr(decorated, "calls")
+
+
 class Scale:
     by = 3
 
@@ -983,12 +1013,22 @@ class Scale:
     def times(self, x):
         return x * self.by
 
+    @heroku_magic.function
+    @classmethod
+    def name(cls):
+        return cls.__name__
+
+    cosine = heroku_magic.function(math.cos)
+
 
 @pytest.mark.usefixtures("processes")
 def test_a_decorated_method_is_bound_to_its_instance(tmp_path):
     assert Scale().times(2) == 6
     assert Scale.times(Scale(), 2) == 6
+    assert (Scale.name(), Scale().name(), Scale().cosine(0)) == ("Scale", "Scale", 1.0)
+    assert pickle.loads(pickle.dumps(Scale().times))(2) == 6
     assert result(tmp_path, Scale().times.__wrapped__, 2) == 6
+    assert result(tmp_path, lambda: (Scale.name(), Scale().cosine(0))) == ("Scale", 1.0)
 
 
 def test_a_function_that_is_too_large_is_refused_with_a_remedy():
