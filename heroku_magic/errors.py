@@ -96,12 +96,12 @@ class HerokuMagicError(Exception):
         return remade, (type(self), self.args), {**state, "__cause__": _portable(self.__cause__)}
 
     def __copy__(self) -> Self:
-        return _restored(self, self._state())
+        return remade(type(self), self.args, self._state())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         state = self._state()
         copied = {name: deepcopy(value, memo) for name, value in state.items() if name not in _SHARED}
-        return _restored(self, {**state, **copied})
+        return remade(type(self), self.args, {**state, **copied})
 
     def _state(self) -> dict[str, Any]:
         """Return the attributes. Whether to suppress the context comes last, because setting a cause sets it."""
@@ -114,17 +114,12 @@ class HerokuMagicError(Exception):
         return wrapped(f"{type(self).__name__}: {self}")
 
 
-def remade(error: type[E], args: tuple[Any, ...]) -> E:
-    """Return an error without its attributes, which `__setstate__` adds."""
+def remade(error: type[E], args: tuple[Any, ...], state: dict[str, Any] | None = None) -> E:
+    """Return an error of a class, with the attributes of `state`."""
     made: E = error.__base__.__new__(error, *args)  # `error.__new__` may be MemoryError's, which refuses subclasses
     super(HerokuMagicError, made).__init__(*args)  # an OSError takes its arguments only there
+    made.__setstate__(state)
     return made
-
-
-def _restored(error: E, state: dict[str, Any]) -> E:
-    restored = remade(type(error), error.args)
-    restored.__setstate__(state)
-    return restored
 
 
 def _portable(cause: BaseException | None) -> BaseException | None:
