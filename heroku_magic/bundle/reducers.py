@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import random
+import sys
 import weakref
 from enum import EnumMeta
 from types import MemberDescriptorType
@@ -21,7 +22,7 @@ _OF_DECORATED = frozenset({"__wrapped__", "_caller", "_options", "_is_quiet", *f
 _CACHED = type(functools.lru_cache(len))
 
 
-def reduce_standard(value: Any) -> Any:
+def reduce_standard(value: Any) -> Any:  # noqa: PLR0911 - one per type
     """Return how to rebuild objects of the standard library that pickle sends only by name, or not at all."""
     kind = type(value)
     if kind is _CACHED:  # pickle would send only its name
@@ -35,6 +36,8 @@ def reduce_standard(value: Any) -> Any:
     if kind.__module__ == "typing" and kind.__name__ in _NAMED_TYPES:  # pickle would send only its name
         parts = [getattr(value, one) for one in ("__supertype__", "__value__") if hasattr(value, one)]
         return kind, (value.__name__, *parts)
+    if kind.__module__ == "IPython.core.autocall":  # a notebook's `exit` and `quit`
+        return getattr, (sys, "exit")
     if kind is random.SystemRandom:  # it has no state
         return kind, ()
     return None

@@ -32,6 +32,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from dynos import OTHERS, Dyno, find_python
+from IPython.core.autocall import ExitAutocall
 from numpy.linalg import norm
 
 import heroku_magic
@@ -819,6 +820,13 @@ def test_a_function_that_exits_has_failed(tmp_path, code):
     dyno = call(tmp_path, exits)
     assert dyno.status == 1
     assert f'"exits" called sys.exit({code!r}) and returned no value' in dyno.failure.message
+
+
+@pytest.mark.usefixtures("processes")
+def test_exit_of_a_notebook_is_that_of_the_dyno(tmp_path):
+    quits = ExitAutocall(None)
+
+    assert "called sys.exit(3) and returned no value" in call(tmp_path, lambda: quits(3)).failure.message
 
 
 @pytest.mark.usefixtures("processes")
