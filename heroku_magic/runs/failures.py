@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.errors import FailedRun, ResultIncomplete, TaskFailed
 from heroku_magic.runs import missing_package
 from heroku_magic.runs.options import LONGEST_TIMEOUT
-from heroku_magic.runs.tracebacks import causes, failure_in
+from heroku_magic.runs.tracebacks import causes, failure_in, remarks
 from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean, clean_line
 from heroku_magic.text.wrapping import WIDTH
@@ -115,7 +115,8 @@ def describe_failure(
     elif failure is not None and not (is_out_of_memory and failure.type == "Terminated"):
         headline = clean(f"{failure.type}: {failure.message}".rstrip(": ")[:_LONGEST])
         source, module = _source_lines(failure.frames), failure.missing
-        source = "\n".join(filter(None, [source, *causes(failure.traceback)]))
+        found = [*remarks(failure.traceback, failure.message), source, *causes(failure.traceback)]
+        source = "\n".join(filter(None, found))
     else:
         headline = (installer_message(log) if status == NOT_INSTALLED else "") or ending
     if module is None:

@@ -19,7 +19,11 @@ _CARETS = re.compile(r"    [ ~^]*\^[ ~^]*")
 _CHAIN = re.compile(r"\n\n(The above exception was the direct cause|During handling of the above exception)[^\n]*\n\n")
 # A dyno's folder, and that of the embedded Heroku.
 _HOME = re.compile(r"/app/|.*/dyno-[0-9a-f-]{36}/")
-_MAX_CAUSES, _LONGEST = 4, 300
+_MAX_CAUSES, _MAX_REMARKS, _LONGEST = 4, 12, 300
+# How Python draws a group of exceptions.
+_BORDER, _BAR = re.compile(r" *\+[- +]"), re.compile(r"^ *\| ")
+_BETWEEN = (FIRST_LINE, "The above exception was", "During handling of the above")
+_CUT = "\n[...]\n"  # where the helper has shortened a text
 
 
 def failure_in(log: Sequence[str]) -> Failure | None:
@@ -56,6 +60,23 @@ def causes(traceback: str) -> list[str]:
         where = f"  ({_HOME.sub('', frame[1], count=1)}:{frame[2]})" if frame else ""
         found.append(clean_line(f"  {verb} {headline[:_LONGEST]}{where}"))
     return found[:_MAX_CAUSES]
+
+
+def remarks(traceback: str, message: str) -> list[str]:
+    r"""Return the notes of the exception that a traceback ends with, and the members of a group with theirs.
+
+    message: of this exception.
+
+    >>> remarks("Traceback (most recent call last):\n  File \"a.py\", line 1\nKeyError: 1\nin row 3", "1")
+    ['  in row 3']
+    """
+    lines = [line for line in _CHAIN.split(traceback)[-1].split("\n") if not _BORDER.match(line)]
+    texts = [(len(line) - len(text := _BAR.sub("", line)), text) for line in lines]
+    said = [(depth, text) for depth, text in texts if text[:1].strip() and not text.startswith(_BETWEEN)]
+    own = 1 + sum(bool(line[:1].strip()) for line in message.split("\n")[1:])
+    if _CUT in message or _CUT in traceback:
+        return []
+    return [clean_line(f"  {' ' * (depth - said[0][0])}{text[:_LONGEST]}") for depth, text in said[own:][:_MAX_REMARKS]]
 
 
 def _frames(lines: Sequence[str]) -> Iterator[SourceFrame]:

@@ -6,7 +6,7 @@ import pytest
 
 from heroku_magic.protocol.records import Failure, SourceFrame
 from heroku_magic.runs.failures import describe_failure
-from heroku_magic.runs.tracebacks import failure_in
+from heroku_magic.runs.tracebacks import failure_in, remarks
 
 
 def described(status=1, failure=None, log=(), time_limit=None, **facts):
@@ -195,3 +195,46 @@ def test_no_command_is_broken_at_the_edge_of_a_narrow_terminal():
         "simulate ended with exit status 143 (its time limit was reached)",
         "rows so far: %heroku last · whole log: %heroku logs run.4822",
     ]
+
+
+GROUP = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "job.py", line 3, in job
+  |     raise error
+  | ExceptionGroup: two
+  |
+  | reasons (2 sub-exceptions)
+  | in all
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "job.py", line 1, in job
+    | ValueError: first
+    | of row 3
+    +---------------- 2 ----------------
+    | ExceptionGroup: more (1 sub-exception)
+    +-+---------------- 1 ----------------
+      | KeyError: 'k'
+      +------------------------------------
+"""
+
+
+def test_the_notes_of_an_exception_and_the_members_of_a_group_are_shown():
+    assert remarks(GROUP, "two\n\nreasons (2 sub-exceptions)") == [
+        "  in all",
+        "    ValueError: first",
+        "    of row 3",
+        "    ExceptionGroup: more (1 sub-exception)",
+        "      KeyError: 'k'",
+    ]
+    chain = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+    assert remarks(f"KeyError: 1\na note{chain}ValueError: a\n b\u2028c\nin row 2\n", "a\n b\u2028c") == ["  in row 2"]
+
+
+def test_a_message_that_was_shortened_has_no_notes():
+    assert remarks("ValueError: a\nb\nc", "a\n[...]\nc") == []
+    assert remarks("TaskError: a\nb\n", "a\nb") == []
+
+
+def test_a_failure_has_the_notes_of_its_exception_below_its_message():
+    failure = Failure("ValueError", "bad", traceback="Traceback (most recent call last):\nValueError: bad\nin row 3\n")
+    assert described(failure=failure).splitlines()[:2] == ["ValueError: bad", "  in row 3"]
