@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from heroku_magic.text.sanitize import clean_line
@@ -61,8 +63,15 @@ def cell(module: str, requirements: Path) -> str:
     return f"%%writefile -a {quoted}\n{gap}{package}"
 
 
+@cache
 def _package(top: str) -> str:
-    return _PACKAGES.get(top, top)
+    """Return the package that has a module: the one that is installed here, if any, else that of the same name."""
+    if top in _PACKAGES or PathFinder.find_spec(top) is None:
+        return _PACKAGES.get(top, top)
+    from importlib.metadata import packages_distributions  # it takes long to import
+
+    installed = {*packages_distributions().get(top, ())}
+    return installed.pop() if len(installed) == 1 else top
 
 
 def _ends_with_line(file: Path) -> bool:

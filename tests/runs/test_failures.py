@@ -66,6 +66,7 @@ def test_a_plain_scripts_exception_is_read_from_its_log():
         ("PIL", "pillow"),
         ("yaml", "pyyaml"),
         ("distutils", "setuptools"),
+        ("_pytest", "pytest"),  # which is known because it is installed here
     ],
 )
 def test_a_missing_package_names_the_line_to_add(module, line):
