@@ -15,7 +15,7 @@ from workers import make_worker
 
 from heroku_magic import RunCancelled, TaskFailed, connect
 from heroku_magic.app.emulator_process import embedded
-from heroku_magic.errors import InvalidOptions, LogStreamError
+from heroku_magic.errors import InvalidOptions, LogStreamError, ResultIncomplete
 from heroku_magic.text.secret import Secret
 
 TASK = """
@@ -231,6 +231,9 @@ def test_files_metrics_secrets_and_printed_records_are_as_in_other_runs(heroku, 
 def test_cells_and_functions_run_on_the_same_dyno(heroku):
     values = heroku.run(code="import os\n[{'n': n * n, 'pid': os.getpid()}]", parameters={"n": 12}, warm=True)
     assert values["n"].tolist() == [144]
+
+    with pytest.raises(ResultIncomplete, match=r"\(the code called os._exit\(\)\)"):
+        heroku.run(code="import os\nos._exit(0)", warm=True)
 
     @heroku.function(warm=True)
     def add(a, b=1):
