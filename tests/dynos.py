@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from heroku_magic.bundle.build import COMMAND
+from heroku_magic.bundle.shipped import COMMAND
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.decoder import RecordDecoder
 from heroku_magic.protocol.records import RunKey

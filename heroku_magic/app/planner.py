@@ -16,9 +16,9 @@ from heroku_magic.app.packages import THIS_COMPUTER, Target, resolve
 from heroku_magic.app.preflight import Preflight
 from heroku_magic.app.run_cache import environment_of
 from heroku_magic.app.run_request import describe_request, hash_code, key_base
-from heroku_magic.bundle.build import COMMAND
 from heroku_magic.bundle.packages import add_packages, bytes_for
 from heroku_magic.bundle.payload import all_chunks
+from heroku_magic.bundle.shipped import COMMAND
 from heroku_magic.errors import ApiError, InputTooLarge, InvalidOptions, InvalidParameters
 from heroku_magic.platform_facts import dyno_sizes
 from heroku_magic.protocol.environ import name_faults, to_env

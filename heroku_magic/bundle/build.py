@@ -1,30 +1,22 @@
 """Pack a program and its values into the environment variables of a dyno.
 
 `RUN_CODE` is a complete program: the worker's helper, the driver, the user's code and the values that all runs
-share. `RUN_DATA` holds the values of one run. Every run has the same command, without code or values, because the
-app's log shows the command.
+share. `RUN_DATA` holds the values of one run.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import json
 import keyword
-import re
 import sys
 import zlib
-from base64 import b85encode
-from functools import cache, lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle.minify import minify, parse
 from heroku_magic.bundle.payload import MAX_BYTES, encode, size_of
+from heroku_magic.bundle.shipped import cloudpickle_source, compress, run_code, sources
 from heroku_magic.errors import InputTooLarge, InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
-from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.spool import Spool
 from heroku_magic.protocol.values import LARGE_DATA_HINT, MAX_ENV_BYTES, plain
 from heroku_magic.text.sanitize import clean_line
@@ -35,41 +27,11 @@ if TYPE_CHECKING:
 
     from heroku_magic.bundle.program import Program
 
-# The app's folder joins the path only after our modules are loaded: a token.py there must not replace Python's.
-COMMAND = (
-    """python -c 'import os,sys;path=sys.path;sys.path=[one for one in path if one not in("",os.getcwd())];"""
-    """import base64,zlib;exec(zlib.decompress(base64.b85decode(os.environ.pop("RUN_CODE"))))'"""
-)
 # The driver defines these names in every cell, so no value may replace them.
 RESERVED_NAMES = ("emit", "emit_file", "metric", "progress", "display")
-# The parts of the helper that the driver uses or a cell may import.
-_HELPER_NAMES = (
-    *("Secret", "emit", "emit_file", "metric", "progress", "task", "warm_up", "TaskError"),
-    *("_BUNDLED_FILES", "_as_dict", "_call_each", "_calls", "_chunks", "_exit_status", "_flush_streams"),
-    *("_is_dataframe", "_join_threads", "_plain", "_run", "_sender", "_unpack"),
-)
-_DEFINE_LOAD = """\
-import os, sys, types
-def load(name, optional=False):
-    if optional and name not in sources:
-        return None
-    if name not in sys.modules:
-        module = sys.modules[name] = types.ModuleType(name)
-        module.__file__ = os.path.abspath("heroku_task.py")
-        exec(compile(sources[name], module.__file__, "exec", dont_inherit=True), vars(module))
-    return sys.modules[name]
-"""
-_NOT_RAW = re.compile(r"'''|['\\]\Z|[\r\0\ud800-\udfff]")  # cannot be in a raw string
-# Absolute paths, because a cell may change the current folder.
-_RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
-_LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
-_SERVER_FILES = {f"heroku_{name}": f"{name}.py" for name in ("server", "receiver", "calls", "transfer", "rehearsal")}
-_OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver")
 PIECE = 500_000  # bytes
 MAX_CODE_BYTES = 8_000_000  # of a program for an attached dyno
 _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added later
-_UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
-_ONLY_PICKLES = r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule)|_(reduce|getstate)$"
 _CODE_HINT = "Move the code that rarely changes into a module of the app (%heroku deploy) and import it."
 _CLOUDPICKLE_HINT = "Add a line `cloudpickle` to the app's requirements.txt and deploy it: then each call sends less."
 
@@ -125,14 +87,14 @@ class Bundle:
     def _encode(self, values: Mapping[str, Any]) -> str:
         header, body = encode(values)
         _refuse_excess(body)
-        return _compress(header.encode() + b"\n" + body) if body or len(header) > 200 else header
+        return compress(header.encode() + b"\n" + body) if body or len(header) > 200 else header
 
     def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
         """Return the compressed size of each named part."""
         sizes = {"code": len(str(self._env["RUN_CODE"]))}
         for name, value in values.items():
             header, body = encode({name: value})
-            sizes[f'"{clean_line(name)}"'] = len(_compress(header.encode() + body))
+            sizes[f'"{clean_line(name)}"'] = len(compress(header.encode() + body))
         return sizes
 
     def _describe_excess(self, size: int, values: Mapping[str, Any]) -> str:
@@ -185,8 +147,8 @@ class CellBundle(Bundle):
         return super().build_env(values, reserved=reserved)
 
     def _env_of(self, header: str, body: bytes, modules: Mapping[str, str]) -> dict[str, str | Secret]:
-        run_code = _run_code("RemoteCell", {**self._code, "values": header}, body, modules)
-        return {"RUN_CODE": run_code, **self._secrets}
+        program = run_code("RemoteCell", {**self._code, "values": header}, body, modules)
+        return {"RUN_CODE": program, **self._secrets}
 
     def _code_env(self) -> dict[str, str | Secret]:
         return self._env_of("{}", b"", sources("RemoteCell"))
@@ -200,7 +162,7 @@ class CellBundle(Bundle):
         return super()._encode(values)
 
     def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
-        return {**super()._part_sizes({**self._values, **values}), "code": len(_compress(self._text.encode()))}
+        return {**super()._part_sizes({**self._values, **values}), "code": len(compress(self._text.encode()))}
 
 
 class CallBundle(Bundle):
@@ -225,7 +187,7 @@ class CallBundle(Bundle):
         # Both do not fit into the environment.
         self._keeps_classes = has_cloudpickle or not allow_pickle
         self._call = pickle_function(function, own, keeps_classes=self._keeps_classes)
-        self._cloudpickle = "" if has_cloudpickle else _cloudpickle(can_pickle=allow_pickle)
+        self._cloudpickle = "" if has_cloudpickle else cloudpickle_source(can_pickle=allow_pickle)
         name, python, modules = self._call.name, list(sys.version_info[:2]), sources("RemoteCall")
         if not has_cloudpickle:
             modules = {**modules, "cloudpickle.cloudpickle": self._cloudpickle}
@@ -233,7 +195,7 @@ class CallBundle(Bundle):
             modules = {key: text for key, text in modules.items() if key != "heroku_classes"}
         code = {"name": name, "python": python, "sources": self._call.sources, "allow_pickle": allow_pickle}
         env = {
-            "RUN_CODE": _run_code("RemoteCall", code, self._call.data, modules),
+            "RUN_CODE": run_code("RemoteCall", code, self._call.data, modules),
             **to_env(secrets),
         }
         super().__init__(name, env)
@@ -251,13 +213,13 @@ class CallBundle(Bundle):
             raise InputTooLarge([f'The arguments of "{self.name}" take {size:,} bytes. {LARGE_DATA_HINT}'])
         data = pickle_arguments(values, self._hidden, keeps_classes=self._keeps_classes)
         _refuse_excess(data)
-        return _compress(b"pickle\n" + data)
+        return compress(b"pickle\n" + data)
 
     def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
         sizes = {f'"{clean_line(name)}"': len(self._encode({name: value})) for name, value in values.items()}
         traced = json.dumps(self._call.sources).encode()
-        sizes["code"] = len(_compress(self._call.data + traced))
-        return {**sizes, "cloudpickle": len(_compress(self._cloudpickle.encode()))}
+        sizes["code"] = len(compress(self._call.data + traced))
+        return {**sizes, "cloudpickle": len(compress(self._cloudpickle.encode()))}
 
 
 class RecordedCall(Bundle):
@@ -267,98 +229,7 @@ class RecordedCall(Bundle):
         from heroku_magic.bundle.pickler import pickle_arguments
 
         hidden = [one.reveal() for one in self._env.values() if isinstance(one, Secret)]
-        return _compress(b"pickle\n" + pickle_arguments(values, hidden))
-
-
-def server_env(idle: float, *, keeps_state: bool = False) -> dict[str, str | Secret]:
-    """Return the environment of a dyno that serves calls until none has come for `idle` seconds.
-
-    keeps_state: all calls run in one process.
-    """
-    modules = tuple((name, sources("RemoteServer")[name]) for name in _OF_SERVER)
-    load = f"load('heroku_task')\nserver = load('heroku_server')\n{_RESTORE_PATH}"
-    return {"RUN_CODE": _pack_program(f"{load}server.main({idle!r}, {keeps_state}, load, sources)\n", modules)}
-
-
-def server_modules() -> dict[str, str]:
-    """Return the modules that calls need and that such a dyno gets over its connection, as they are many."""
-    return {name: text for name, text in sources("RemoteServer").items() if name not in _OF_SERVER}
-
-
-@cache
-def sources(kind: str) -> dict[str, str]:
-    """Return the minified text of each module that travels, by module name.
-
-    kind: "RemoteCell", "RemoteCall" or "RemoteServer", which runs both of them and tasks.
-    """
-    folder = Path(__file__).parents[1]
-    remote = folder / "bundle" / "remote"
-    of_calls = {"heroku_typed_json": folder / "protocol" / "typed_json.py", "heroku_classes": remote / "classes.py"}
-    paths = {
-        "heroku_task": shipped_worker() / "heroku_task.py",  # in the order in which they compress best
-        "heroku_driver": remote / "driver.py",
-        "heroku_output": remote / "output.py",
-        "heroku_columns": folder / "protocol" / "columns.py",
-        "heroku_typed_decoder": folder / "protocol" / "typed_decoder.py",
-        **(of_calls if kind != "RemoteCell" else {}),
-        **({name: remote / file for name, file in _SERVER_FILES.items()} if kind == "RemoteServer" else {}),
-    }
-    cell, call = ("display", "show"), ("send_table", "to_base64")
-    outputs = {"RemoteCell": cell, "RemoteCall": call}.get(kind, cell + call)
-    names = {
-        "heroku_columns": ("build_frame",),
-        "heroku_calls": ("Parent",),
-        "heroku_classes": ("ClassMaker",),
-        "heroku_receiver": ("Receiver", "ReceivedValues"),
-        "heroku_transfer": ("Transfer", "prepare"),
-        "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
-        "heroku_output": ("show_open_figures", *outputs),
-        "heroku_server": ("main",),
-        "heroku_task": _task_names(kind),
-    }
-    return {name: minify(path.read_text(encoding="utf-8"), names.get(name)) for name, path in paths.items()}
-
-
-@cache
-def _task_without_bars(kind: str) -> str:
-    text = (shipped_worker() / "heroku_task.py").read_text(encoding="utf-8")
-    return minify(text, _task_names(kind), without=("_follow_bars", "_end_bars"))
-
-
-def _task_names(kind: str) -> tuple[str, ...]:
-    more = ("_APP_FOLDER", "_prepare_task", "_run_task", "_Sender") if kind == "RemoteServer" else ()
-    return (*_HELPER_NAMES, *more)
-
-
-@cache
-def _cloudpickle(*, can_pickle: bool) -> str:
-    """Return the minified text of the installed cloudpickle, for apps that do not have it."""
-    spec = importlib.util.find_spec("cloudpickle.cloudpickle")
-    text = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
-    tree = parse(text)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "not PYPY":
-            node.orelse = []  # dynos run CPython
-    text = ast.unparse(tree)
-    names = [one.name for one in tree.body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
-    unused = _UNUSED if can_pickle else f"{_UNUSED}|{_ONLY_PICKLES}"
-    return minify(text, [name for name in names if not re.search(unused, name)])
-
-
-def _run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[str, str]) -> str:
-    """Return the compressed source text that RUN_CODE carries; a large one does without bars that move in the log."""
-    call = f"{_LOAD_MODULES}driver.main(driver.{kind}({code!r}, {body!r}, load))\n"
-    text = _pack_program(call, tuple(modules.items()))
-    if len(text) < MAX_ENV_BYTES / 2:
-        return text
-    return _pack_program(call, tuple({**modules, "heroku_task": _task_without_bars(kind)}.items()))
-
-
-@lru_cache(maxsize=16)
-def _pack_program(start: str, modules: tuple[tuple[str, str], ...]) -> str:
-    """Return compressed code with the texts of modules, as they are if possible, because escapes compress less well."""
-    texts = [f"{name!r}:" + (repr(text) if _NOT_RAW.search(text) else f"r'''{text}'''") for name, text in modules]
-    return _compress(f"{_DEFINE_LOAD}sources = {{{','.join(texts)}}}\n{start}".encode())
+        return compress(b"pickle\n" + pickle_arguments(values, hidden))
 
 
 def _refuse_tables(values: Mapping[str, Any]) -> None:
@@ -394,7 +265,3 @@ def _refuse_excess(data: bytes) -> None:
         size += len(zlib.compress(data[at : at + PIECE], 1))
         if size > 4 * MAX_ENV_BYTES:
             raise InputTooLarge([f"The values take {len(data):,} bytes. {LARGE_DATA_HINT}"])
-
-
-def _compress(data: bytes) -> str:
-    return b85encode(zlib.compress(data, 9)).decode("ascii")

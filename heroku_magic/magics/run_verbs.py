@@ -326,7 +326,7 @@ class RunVerbs(VerbGroup):
 
 def _dyno_row(dyno: Dyno, app: str, warm: Mapping[tuple[str, str], str]) -> tuple[Any, ...]:
     """Return what `ps` shows of a dyno, in the order of its columns. warm: states by app and dyno."""
-    from heroku_magic.bundle.build import COMMAND
+    from heroku_magic.bundle.shipped import COMMAND
     from heroku_magic.runs.command_mark import run_id, without_mark
 
     run = run_id(dyno.command)

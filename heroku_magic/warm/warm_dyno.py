@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.api.log_lines import LogLine
-from heroku_magic.bundle.build import server_modules
+from heroku_magic.bundle.shipped import server_modules
 from heroku_magic.errors import ApiError, AttachFailed, InstallFailed, LogStreamError, NotFound, Unreachable
 from heroku_magic.platform_facts.dyno_sizes import memory_bytes, money
 from heroku_magic.protocol.channel import ChannelReader

@@ -8,8 +8,8 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from heroku_magic.bundle.build import COMMAND, server_env
 from heroku_magic.bundle.packages import add_packages
+from heroku_magic.bundle.shipped import COMMAND, server_env
 from heroku_magic.platform_facts.dyno_sizes import money
 from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.create_dyno import Stopped

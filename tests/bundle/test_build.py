@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heroku_magic.app.function import returned
-from heroku_magic.bundle.build import COMMAND, Bundle, CallBundle, CellBundle, sources
+from heroku_magic.bundle.build import Bundle, CallBundle, CellBundle
 from heroku_magic.bundle.program import read_cell
+from heroku_magic.bundle.shipped import COMMAND, sources
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.values import MAX_ENV_BYTES, RawText

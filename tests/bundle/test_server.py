@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from heroku_magic.bundle.build import COMMAND, CellBundle, server_env, server_modules
+from heroku_magic.bundle.build import CellBundle
 from heroku_magic.bundle.program import read_cell
+from heroku_magic.bundle.shipped import COMMAND, server_env, server_modules
 from heroku_magic.protocol.channel import ChannelReader, ChannelWriter
 from heroku_magic.protocol.records import RunKey
 

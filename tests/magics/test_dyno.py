@@ -19,8 +19,9 @@ import pytest
 
 import heroku_magic
 from heroku_magic import InvalidOptions, InvalidParameters, RunCancelled, Secret, TaskFailed, connect
-from heroku_magic.bundle.build import COMMAND, CellBundle
+from heroku_magic.bundle.build import CellBundle
 from heroku_magic.bundle.program import read_cell
+from heroku_magic.bundle.shipped import COMMAND
 from heroku_magic.errors import SweepFailed
 
 PACKAGES = str(Path(pd.__file__).parents[1])
