@@ -12,21 +12,17 @@ import importlib.util
 import inspect
 import io
 import json
-import os
 import random
-import site
 import sys
-import sysconfig
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import EnumMeta
-from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from heroku_magic.bundle.local_modules import is_local, is_local_name, local_modules_by_value
 from heroku_magic.bundle.payload import all_chunks, table_chunks
 from heroku_magic.bundle.reducers import reduce_class, reduce_decorated, reduce_enum, reduce_standard, what_changes
 from heroku_magic.errors import InvalidParameters
@@ -45,7 +41,6 @@ _TABLES = frozenset({"DataFrame", "Series", "ndarray"})
 _LONG = 100_000  # characters or bytes from which on a text is not copied into the pickle
 _MAX_SOURCE_CHARS = 20_000  # for tracebacks, beside the code itself
 _OWN_NAMES = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})  # of the import system
-_LOCK = threading.Lock()  # cloudpickle's list of modules that travel by value is global
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ def _dumps(
     file = io.BytesIO()
     pickler = _Pickler(file, spool, keeps_classes=keeps_classes)
     try:
-        with _local_modules_by_value():
+        with local_modules_by_value():
             pickler.dump(value)
     except Exception as error:
         raise _NotPicklable(_describe(error, pickler.latest)) from error
@@ -183,7 +178,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         if (rebuilt := reduce_standard(value)) or (rebuilt := self._by_import(value)):
             return rebuilt
         _refuse_private(value)
-        if isinstance(value, ModuleType) and _is_local(value):  # as a state, because modules import each other
+        if isinstance(value, ModuleType) and is_local(value):  # as a state, because modules import each other
             return ModuleType, (value.__name__,), {k: v for k, v in vars(value).items() if k not in _OWN_NAMES}
         if isinstance(value, FunctionType | type | ModuleType):
             reduced = super().reducer_override(value)
@@ -209,7 +204,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             if value is getattr(sys, name) or value is getattr(sys, f"__{name}__"):
                 return getattr, (sys, name)
         module = sys.modules.get(type(value).__module__)
-        if module is None or module.__name__ in ("__main__", "builtins") or _is_local(module):
+        if module is None or module.__name__ in ("__main__", "builtins") or is_local(module):
             return None
         if module.__name__ not in self._singletons:
             self._singletons[module.__name__] = {id(one): name for name, one in [*vars(module).items()]}
@@ -230,7 +225,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         for _, function in self._functions:
             for name in _imports(function):
                 with suppress(ImportError, ValueError):  # the app may have it
-                    module = importlib.import_module(name) if _is_local_name(name) else None
+                    module = importlib.import_module(name) if is_local_name(name) else None
                     if module is not None:
                         yield name, module
 
@@ -276,13 +271,6 @@ def _imports(function: FunctionType) -> Iterator[str]:
                 yield from (f"{name}.{one}" for one in steps[at - 1].argval or ())
 
 
-def _is_local_name(name: str) -> bool:
-    if name in sys.modules:
-        return _is_local(sys.modules[name])
-    spec = importlib.util.find_spec(name)
-    return spec is not None and _is_local_file(name, spec.origin)
-
-
 def _shared_generator(value: Any) -> Any:
     """Refer to a generator that an installed module has made; with its state all dynos would draw the same numbers."""
     if not isinstance(value, random.Random) and not type(value).__module__.startswith("numpy.random"):
@@ -292,7 +280,7 @@ def _shared_generator(value: Any) -> Any:
             name != "__main__"
             and isinstance(module, ModuleType)
             and getattr(module, "__file__", None)
-            and not _is_local(module)
+            and not is_local(module)
         ):
             for attribute, one in [*vars(module).items()]:
                 if one is value:
@@ -309,58 +297,6 @@ def _refuse_private(value: Any) -> None:
         raise _NotPicklable("a secret is passed by name only, with secrets=[...] and os.environ.")
     if kind.__module__.partition(".")[0] == _OURS and not isinstance(value, BaseException):
         raise _NotPicklable(f"a {kind.__name__} of this session cannot be used on a dyno.")
-
-
-@contextmanager
-def _local_modules_by_value() -> Iterator[None]:
-    with _LOCK:
-        already = cloudpickle.list_registry_pickle_by_value()
-        local = [
-            sys.modules[name] for name in _local_modules(tuple(sys.modules), tuple(sys.path)) if name in sys.modules
-        ]
-        added = [one for one in local if one.__name__ not in already]
-        try:
-            for one in added:
-                cloudpickle.register_pickle_by_value(one)
-            yield
-        finally:
-            for one in added:
-                cloudpickle.unregister_pickle_by_value(one)
-
-
-@functools.lru_cache(maxsize=1)
-def _local_modules(names: tuple[str, ...], _: tuple[str, ...]) -> list[str]:
-    """Return which of the imported modules are local, as long as neither they nor the path change."""
-    found = ((name, sys.modules.get(name)) for name in names)
-    return [name for name, one in found if isinstance(one, ModuleType) and name == one.__name__ and _is_local(one)]
-
-
-def _is_local(module: ModuleType) -> bool:
-    """Whether a module belongs neither to the standard library nor to an installed package."""
-    return _is_local_file(module.__name__, getattr(module, "__file__", None))
-
-
-def _is_local_file(name: str, file: Any) -> bool:
-    is_ours = name.partition(".")[0] in ("__main__", _HELPER, _OURS)
-    if not isinstance(file, str) or is_ours or file.startswith(_installed()):
-        return False
-    roots = [str(parent) for parent in Path(file).parents if str(parent) in sys.path]
-    return not any(map(_has_distributions, roots))
-
-
-@functools.cache
-def _has_distributions(folder: str) -> bool:
-    """Whether packages were installed into a folder, as by `pip install --target`."""
-    return any(Path(folder).glob("*.dist-info"))
-
-
-@functools.cache
-def _installed() -> tuple[str, ...]:
-    """Return the folders of the standard library and of installed packages."""
-    paths = sysconfig.get_paths()
-    found = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    found += [*site.getsitepackages(), site.getusersitepackages()]
-    return tuple({f"{path}{os.sep}" for one in found for path in (one, str(Path(one).resolve()))})
 
 
 def _find_culprit(function: Any, hidden: Iterable[str], *, keeps_classes: bool, depth: int = 0) -> str | None:
