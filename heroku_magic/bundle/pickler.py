@@ -72,7 +72,8 @@ def pickle_function(
             _find_culprit(function, hidden, keeps_classes=keeps_classes)
             or f"an object of type {type(function).__name__}"
         )
-        raise InvalidParameters([f'"{name}" uses {culprit}: {_reason(error)} Create it inside {name}.']) from None
+        remedy = "" if getattr(error, "has_remedy", False) else f" Create it inside {name}."
+        raise InvalidParameters([f'"{name}" uses {culprit}: {_reason(error)}{remedy}']) from None
     sources = [one for one in pickler.sources() if not any(text and text in one[2] for text in hidden)]  # in comments
     return PickledCall(name, data, tuple(sources))
 
@@ -101,10 +102,12 @@ def _dumps(
         with local_modules_by_value():
             pickler.dump(value)
     except Exception as error:
-        raise _NotPicklable(_describe(error, pickler.latest)) from error
+        has_remedy = getattr(error, "has_remedy", False)
+        raise _NotPicklable(_describe(error, pickler.latest), has_remedy=has_remedy) from error
     is_in_spool = spool is not None and spool.holds_hidden
     if is_in_spool or any(text and text.encode() in file.getvalue() for text in hidden):
-        raise _NotPicklable("It holds a secret, such as the API token. Pass secrets by name, with secrets=[...].")
+        reason = "It holds a secret, such as the API token. Pass secrets by name, with secrets=[...]."
+        raise _NotPicklable(reason, has_remedy=True)
     return file.getvalue(), pickler
 
 
@@ -127,7 +130,11 @@ def _in_spool(value: Any, spool: Spool) -> tuple[Any, None]:
 
 
 class _NotPicklable(Exception):
-    """A value cannot be pickled; the message is for the user."""
+    """A value cannot be pickled; the message is for the user. has_remedy: it says what to do."""
+
+    def __init__(self, message: str, *, has_remedy: bool = False) -> None:
+        super().__init__(message)
+        self.has_remedy = has_remedy
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
@@ -195,7 +202,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         by_value = super().reducer_override
         if reason := what_changes(kind, lambda one: by_value(one) is not NotImplemented):
             remedy = "add a line `cloudpickle` to the app's requirements.txt and deploy it"
-            raise _NotPicklable(f"{reason}. Call without allow_pickle, or {remedy}.")
+            raise _NotPicklable(f"{reason}. Call without allow_pickle, or {remedy}.", has_remedy=True)
         return reduced
 
     def _by_import(self, value: Any) -> Any:
@@ -289,12 +296,16 @@ def _shared_generator(value: Any) -> Any:
 
 
 def _refuse_private(value: Any) -> None:
-    """Refuse what belongs to this session: a connection, a run, a sweep, a secret, an open file."""
+    """Refuse what belongs to this session: a connection, a run, a sweep, a secret, an open file, the shell."""
     kind = type(value)
     if isinstance(value, io.IOBase) and not isinstance(value, io.BytesIO | io.StringIO):
         raise _NotPicklable("an open file stays on this computer.")
     if kind.__name__ == "Secret" and kind.__module__.partition(".")[0] in (_OURS, _HELPER):
-        raise _NotPicklable("a secret is passed by name only, with secrets=[...] and os.environ.")
+        raise _NotPicklable("a secret is passed by name only, with secrets=[...] and os.environ.", has_remedy=True)
+    if kind.__name__.endswith("InteractiveShell"):
+        raise _NotPicklable(
+            "there is no notebook on a dyno, so pass what you need from it as an argument.", has_remedy=True
+        )
     if kind.__module__.partition(".")[0] == _OURS and not isinstance(value, BaseException):
         raise _NotPicklable(f"a {kind.__name__} of this session cannot be used on a dyno.")
 

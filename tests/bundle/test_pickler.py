@@ -740,6 +740,13 @@ def uses_a_secret():
     return CONNECTION
 
 
+SHELL = type("ZMQInteractiveShell", (), {"user_ns": {}})()
+
+
+def uses_the_shell():
+    return SHELL.user_ns
+
+
 @pytest.mark.parametrize(
     ("function", "parts"),
     [
@@ -750,11 +757,14 @@ def uses_a_secret():
         (goes_through, ['"LOCK" (lock), through "uses_a_lock"']),
         (uses_a_file, ['"FILE" (BufferedReader)', "an open file stays on this computer"]),
         (uses_a_secret, ['"CONNECTION" (Secret)', "a secret is passed by name only"]),
+        (uses_the_shell, ['"SHELL" (ZMQInteractiveShell)', "there is no notebook on a dyno"]),
     ],
 )
 def test_what_cannot_travel_is_named_before_a_dyno_starts(function, parts):
     with pytest.raises(InvalidParameters) as caught:
         CallBundle(function)
+    has_own_remedy = function in {uses_a_secret, uses_the_shell}
+    assert ("Create it inside" in str(caught.value)) != has_own_remedy
     assert not [part for part in parts if part not in str(caught.value)]
     assert "hunter2" not in str(caught.value)
 
