@@ -75,6 +75,8 @@ def _line_warning(line: Line) -> str:
     shown = f"`{clean_line(line.text.strip()[:60])}`"
     if line.text.startswith("\ufeff"):
         return f"{where} begins with a byte-order mark, so Heroku ignores it. Save the file without one."
+    if "\ufffd" in line.text:
+        return f"{where} is not UTF-8. Save the file as UTF-8."
     if not line.name:
         return f"{where}: Heroku ignores {shown}: expected `name: command`, with a blank after the colon."
     if not line.has_colon:
