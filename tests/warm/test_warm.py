@@ -112,6 +112,18 @@ SEEDED = """
     def seeded():
         return [{"x": random.random()}]
     """
+MOVED = """
+    import os, random, signal, tempfile
+    from heroku_task import task
+    random.seed(7)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    os.chdir(tempfile.gettempdir())
+
+    @task
+    def moved():
+        ignores = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+        return [{"is_moved": os.getcwd() == os.path.realpath(tempfile.gettempdir()), "ignores": ignores}]
+    """
 FOLDERED = """
     import os, tempfile
     from heroku_task import task
@@ -148,6 +160,7 @@ def server(tmp_path_factory, processes):
         threaded=THREADED,
         connected=CONNECTED,
         seeded=SEEDED,
+        moved=MOVED,
         foldered=FOLDERED,
         surrounded=SURROUNDED,
     )
@@ -377,6 +390,20 @@ def test_calls_draw_other_random_numbers(packed):
 def test_random_numbers_that_a_task_seeds_are_those_of_a_dyno_of_its_own(heroku):
     seeded = [heroku.run("seeded", warm=warm)["x"].tolist() for warm in (False, True, True)]
     assert seeded == [[random.Random(7).random()]] * 3
+
+
+def test_what_the_import_of_a_task_sets_reaches_the_calls_of_this_task_only(heroku):
+    looks = "import os, random, signal\n[{'app': os.path.exists('Procfile'), 'x': random.random()}]"
+    looked = []
+    for _ in range(2):
+        for _ in range(2):
+            assert heroku.run("moved", warm=True).to_dict("records") == [{"is_moved": True, "ignores": True}]
+        looked.append(heroku.run(code=looks, warm=True).iloc[0].to_dict())
+        assert heroku.run("seeded", warm=True)["x"].tolist() == [random.Random(7).random()]
+        assert len(heroku.run("count", warm=True)) == 3
+    assert [one["app"] for one in looked] == [True, True]
+    assert looked[0]["x"] != looked[1]["x"]
+    assert [dyno.calls for dyno in heroku.warm()] == [10]
 
 
 def test_a_folder_of_an_import_outlives_the_first_call(heroku):

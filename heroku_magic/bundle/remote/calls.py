@@ -55,7 +55,8 @@ class Parent:
         self._notice = ""  # why it keeps state although nobody wanted that
         self._environ = dict(os.environ)
         self._task = ""  # the module that is imported
-        self._random_state: Any = None  # if it has seeded the random numbers
+        self._folder = os.getcwd()
+        self._imports: dict[str | None, Any] = {}  # what that of a task has set: see `_prepare_task`
         self._program: tuple[str, Any] = "", None  # packed, and ready to run
         self._child: _Child | None = None  # runs a call
         self._spare: _Child | None = None  # waits for the next one
@@ -153,7 +154,9 @@ class Parent:
                 with contextlib.suppress(Exception):  # whatever it is, the call comes across it, too
                     self._rehearsal.run()
             if received := _receive(parent):
-                status = self._call(marshal.loads(received[0]), received[1])  # noqa: S302
+                message = marshal.loads(received[0])  # noqa: S302
+                self._adopt(message["task"])
+                status = self._call(message, received[1])
         finally:
             os._exit(status)
 
@@ -162,8 +165,6 @@ class Parent:
 
         What the parent's objects do at the end, such as deleting a temporary folder, is left to the parent.
         """
-        if self._random_state is not None:  # Python seeds its own generator again in a child
-            sys.modules["random"].setstate(self._random_state)
         mtrand = sys.modules.get("numpy.random.mtrand")
         if mtrand is not None and getattr(mtrand._rand._bit_generator, "_seed_seq", None) is not None:
             mtrand.seed()  # until `seed` is called, there is a sequence of seeds
@@ -195,9 +196,36 @@ class Parent:
         heroku_task._flush_streams()
         _mute()
         self._check_fork()
+        if self._keeps_state:
+            self._adopt(task)
 
     def _prepare_task(self, task: str) -> None:
-        """Import the module of a task; note whether it seeds Python's random numbers."""
+        """Import the module of a task in the app's folder; leave what this changes for other calls as it was."""
+        self._task = task
+        if task in heroku_task._sources:
+            return
+        folder, on_child = _current_folder(), signal.getsignal(signal.SIGCHLD)
+        os.chdir(self._folder)
+        random_state = self._import_task(task)
+        if task in heroku_task._sources:
+            self._imports[task] = _current_folder(), signal.getsignal(signal.SIGCHLD), random_state
+        os.chdir(folder or self._folder)
+        signal.signal(signal.SIGCHLD, on_child)  # the parent waits for its children
+
+    def _adopt(self, task: str | None) -> None:
+        """Give the process of a call, once, what the import of its task has set."""
+        if task not in self._imports:
+            return
+        folder, on_child, random_state = self._imports.pop(task)
+        if folder not in ("", self._folder):
+            os.chdir(folder)
+        signal.signal(signal.SIGCHLD, on_child)
+        if random_state is not None:  # Python seeds its own generator again in a child
+            sys.modules["random"].setstate(random_state)
+
+    @staticmethod
+    def _import_task(task: str) -> Any:
+        """Import the module of a task; return the state of Python's random numbers if it seeds them."""
         import random
 
         usual, seeds = random.seed, [None]
@@ -209,7 +237,7 @@ class Parent:
         random.seed = seed  # type: ignore[assignment]
         _load_all(heroku_task._prepare_task, [task] if os.path.exists(f"{task}.py") else [])
         random.seed = usual
-        self._task, self._random_state = task, None if seeds[-1] is None else random.getstate()
+        return None if seeds[-1] is None else random.getstate()
 
     def _share(self, names: list[str]) -> None:
         """Import what a call has imported, so that the next ones need not."""
@@ -344,6 +372,14 @@ def _handle_signals() -> None:
         signal.signal(signal.SIGTERM, heroku_task._on_signal)
         signal.signal(signal.SIGINT, heroku_task._on_signal)
         heroku_task._restore_signals_in_children()
+
+
+def _current_folder() -> str:
+    """Return the current folder; an empty string if it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def _itself(program: Any) -> Any:
