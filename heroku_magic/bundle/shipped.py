@@ -49,7 +49,7 @@ _NOT_RAW = re.compile(r"'''|['\\]\Z|[\r\0\ud800-\udfff]")  # cannot be in a raw 
 # Absolute paths, because a cell may change the current folder.
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
-_SERVER_FILES = {f"heroku_{name}": f"{name}.py" for name in ("server", "receiver", "calls", "transfer", "rehearsal")}
+_SERVER_FILES = "server", "receiver", "calls", "imports", "transfer", "rehearsal"
 _OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver")
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
 _ONLY_PICKLES = r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule)|_(reduce|getstate)$"
@@ -71,7 +71,7 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_columns": folder / "protocol" / "columns.py",
         "heroku_typed_decoder": folder / "protocol" / "typed_decoder.py",
         **(of_calls if kind != "RemoteCell" else {}),
-        **({name: remote / file for name, file in _SERVER_FILES.items()} if kind == "RemoteServer" else {}),
+        **({f"heroku_{name}": remote / f"{name}.py" for name in _SERVER_FILES} if kind == "RemoteServer" else {}),
     }
     cell, call = ("display", "show"), ("send_table", "to_base64")
     outputs = {"RemoteCell": cell, "RemoteCall": call}.get(kind, cell + call)

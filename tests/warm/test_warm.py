@@ -429,6 +429,23 @@ def test_a_cell_that_has_ended_the_process_that_keeps_state_can_run_again(heroku
     assert heroku.run(code=code, warm=True, isolate=False)["n"].tolist() == [1]
 
 
+@pytest.mark.parametrize(
+    ("end", "status", "shown"),
+    [("raise ValueError('no luck')", 1, "ValueError: no luck"), ("sys.exit(4)", 4, ""), ("sys.exit('bad')", 1, "bad")],
+)
+def test_a_process_that_a_call_has_forked_ends_as_python_does(heroku, end, status, shown):
+    code = f"import os, sys\nif (child := os.fork()) == 0:\n    {end}\n"
+    run = heroku.submit(code=f"{code}[{{'n': os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}}]", warm=True)
+    assert run.result(60)["n"].tolist() == [status]
+    assert shown in run.logs()
+
+
+def test_an_object_among_the_modules_whose_attributes_cannot_be_read_is_no_error(heroku):
+    code = "import sys\nclass Lazy:\n    def __getattr__(self, name): raise ImportError(name)\n"
+    table = heroku.run(code=code + "sys.modules['lazy'] = Lazy()\n[{'n': 1}]", warm=True)
+    assert table["n"].tolist() == [1]
+
+
 def test_a_rehearsal_leaves_nothing_in_the_environment_of_a_call(heroku):
     for _ in range(3):
         assert heroku.run("surrounded", warm=True)["new"].tolist() == [[]]

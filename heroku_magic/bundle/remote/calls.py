@@ -55,8 +55,6 @@ class Parent:
         self._notice = ""  # why it keeps state although nobody wanted that
         self._environ = dict(os.environ)
         self._task = ""  # the module that is imported
-        self._folder = os.getcwd()
-        self._imports: dict[str | None, Any] = {}  # what that of a task has set: see `_prepare_task`
         self._program: tuple[str, Any] = "", None  # packed, and ready to run
         self._child: _Child | None = None  # runs a call
         self._spare: _Child | None = None  # waits for the next one
@@ -68,6 +66,7 @@ class Parent:
         heroku_task._sender = heroku_task._Sender("")
         heroku_task._sender.has_ended = True
         _load_all(load, [one for one in modules if one != _NEEDS_PANDAS])
+        self._imports = load("heroku_imports").TaskImports(_load_all)
         self._transfer = load("heroku_transfer")
         self._transfer.prepare(load)
         driver = load("heroku_driver")  # the process of a call ends itself only after it has reported
@@ -155,7 +154,7 @@ class Parent:
                     self._rehearsal.run()
             if received := _receive(parent):
                 message = marshal.loads(received[0])  # noqa: S302
-                self._adopt(message["task"])
+                self._imports.adopt(message["task"])
                 status = self._call(message, received[1])
         finally:
             os._exit(status)
@@ -181,7 +180,8 @@ class Parent:
         if task:
             folder = heroku_task._APP_FOLDER
             sys.path[:] = [folder, *(one for one in sys.path if one != folder)]
-            self._prepare_task(task)
+            self._imports.prepare(task)
+            self._task = task
         else:
             source = zlib.decompress(base64.b85decode(text)).decode()
             head, _, call = source.rstrip("\n").rpartition("\n")
@@ -197,47 +197,7 @@ class Parent:
         _mute()
         self._check_fork()
         if self._keeps_state:
-            self._adopt(task)
-
-    def _prepare_task(self, task: str) -> None:
-        """Import the module of a task in the app's folder; leave what this changes for other calls as it was."""
-        self._task = task
-        if task in heroku_task._sources:
-            return
-        folder, on_child = _current_folder(), signal.getsignal(signal.SIGCHLD)
-        os.chdir(self._folder)
-        random_state = self._import_task(task)
-        if task in heroku_task._sources:
-            self._imports[task] = _current_folder(), signal.getsignal(signal.SIGCHLD), random_state
-        os.chdir(folder or self._folder)
-        signal.signal(signal.SIGCHLD, on_child)  # the parent waits for its children
-
-    def _adopt(self, task: str | None) -> None:
-        """Give the process of a call, once, what the import of its task has set."""
-        if task not in self._imports:
-            return
-        folder, on_child, random_state = self._imports.pop(task)
-        if folder not in ("", self._folder):
-            os.chdir(folder)
-        signal.signal(signal.SIGCHLD, on_child)
-        if random_state is not None:  # Python seeds its own generator again in a child
-            sys.modules["random"].setstate(random_state)
-
-    @staticmethod
-    def _import_task(task: str) -> Any:
-        """Import the module of a task; return the state of Python's random numbers if it seeds them."""
-        import random
-
-        usual, seeds = random.seed, [None]
-
-        def seed(a: Any = None, *more: Any) -> None:
-            seeds.append(a)
-            usual(a, *more)
-
-        random.seed = seed  # type: ignore[assignment]
-        _load_all(heroku_task._prepare_task, [task] if os.path.exists(f"{task}.py") else [])
-        random.seed = usual
-        return None if seeds[-1] is None else random.getstate()
+            self._imports.adopt(task)
 
     def _share(self, names: list[str]) -> None:
         """Import what a call has imported, so that the next ones need not."""
@@ -287,7 +247,8 @@ class Parent:
 
     def _call(self, message: Message, ends: list[int], rehearsal: Any = None) -> int:
         """Run a call, or a rehearsal, in this process; report its exit status and the modules that it has imported."""
-        status, names, pid = 1, set(), os.getpid()
+        status, pid = 1, os.getpid()
+        names: list[str] = []
         out, err, heroku_task._record_fd, report, *files = ends
         transfer = self._transfer.Transfer(files, message.get("shared", []), message.get("values", {}), self._load)
         for standard, end in ((1, out), (2, err)):
@@ -311,16 +272,19 @@ class Parent:
             if not self._keeps_state and rehearsal is None:
                 _end_process_pools()
                 atexit._run_exitfuncs()
-            new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
-            with contextlib.suppress(RuntimeError):  # a thread that continues is importing
-                names = {name.partition(".")[0] for name in new}
+            with contextlib.suppress(Exception):  # a thread is importing, or a module is any object
+                new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
+                names = [name for name in {name.partition(".")[0] for name in new} if _is_installed(name)]
+        except BaseException as error:
+            if os.getpid() == pid:
+                raise
+            status = _end_as_python(error)
         finally:
             heroku_task._flush_streams()
             if os.getpid() != pid:  # a process that the call has forked and not ended
                 os._exit(status)
             transfer.end()
-            shared = " ".join(name for name in names if _is_installed(name))
-            os.write(report, f"{status} {shared[:4000]}\n".encode())
+            os.write(report, f"{status} {' '.join(names)[:4000]}\n".encode())
             os.close(report)
             os.close(heroku_task._record_fd)
         return status
@@ -374,12 +338,15 @@ def _handle_signals() -> None:
         heroku_task._restore_signals_in_children()
 
 
-def _current_folder() -> str:
-    """Return the current folder; an empty string if it was removed."""
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        return ""
+def _end_as_python(error: BaseException) -> int:
+    """Show what ends a process that a call has forked; return its exit status."""
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        return (error.code or 0) & 0xFF
+    if isinstance(error, SystemExit):
+        print(error.code, file=sys.stderr)
+    else:
+        sys.excepthook(type(error), error, error.__traceback__)
+    return 1
 
 
 def _itself(program: Any) -> Any:
