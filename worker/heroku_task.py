@@ -1404,6 +1404,7 @@ def _run_with_signals(work: Callable[[], int]) -> int:
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
             _thread.start_new_thread(_watch_signals, (reader,))
     status = work()
+    _end_pools()
     _join_threads()
     return status
 
@@ -1505,13 +1506,24 @@ def _restore_signals_in_children() -> None:
     os.register_at_fork(before=hold, after_in_parent=release, after_in_child=reset)
 
 
+def _end_pools() -> None:
+    """Let pools of workers that the task has left open end, which Python does before it waits for threads at exit."""
+    for name in ("concurrent.futures.thread", "concurrent.futures.process"):
+        if name in sys.modules:
+            # In a thread, as it waits for the workers.
+            _thread.start_new_thread(sys.modules[name]._python_exit, ())  # noqa: SLF001 - Python calls it at exit
+
+
 def _join_threads() -> None:
     """Wait for the threads that Python would wait for at exit, so that their rows precede the end record."""
-    threading = sys.modules.get("threading")
-    if threading is not None:
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+    for thread in _other_threads():
+        thread.join()
+
+
+def _other_threads() -> list[Any]:
+    threading: Any = sys.modules.get("threading")
+    found = threading.enumerate() if threading else ()
+    return [one for one in found if one is not threading.current_thread() and not one.daemon]
 
 
 def _run_task(name: str) -> int:

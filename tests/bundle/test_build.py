@@ -413,6 +413,13 @@ if __name__ == "__main__":
     assert "name 'there' is not defined" in dyno.failure.message
 
 
+def test_a_pool_of_threads_that_a_cell_leaves_open_ends(tmp_path):
+    body = "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\n"
+    dyno = Dyno(cell(f"{body}emit({{'n': pool.submit(abs, -3).result()}})").build_env(), tmp_path)
+    assert dyno.rows == [{"n": 3}]
+    assert dyno.status == 0
+
+
 def test_a_thread_that_a_cell_leaves_behind_is_named(tmp_path):
     body = (
         "import threading, time\nheroku_driver = __import__('heroku_driver')\nheroku_driver._LEFTOVER_SECONDS = 0.2\n"

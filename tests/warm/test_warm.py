@@ -465,6 +465,19 @@ def test_calls_that_are_not_isolated_share_their_state_on_a_dyno_of_their_own(he
     assert [table["calls"].tolist() for table in tables] == [[1], [2]]
 
 
+def test_a_pool_of_threads_and_a_thread_stay_where_calls_keep_state(heroku):
+    begin = (
+        "import json, threading\nfrom concurrent.futures import ThreadPoolExecutor\njson.pool = ThreadPoolExecutor(1)\n"
+    )
+    use = "import json, time\n[{'n': json.pool.submit(abs, -3).result()}]"
+    assert heroku.run(code=begin + use, warm=True, isolate=False)["n"].tolist() == [3]
+    code = "import json, threading, time\nthreading.Thread(target=time.sleep, args=(600,), name='stays').start()"
+    with pytest.raises(TaskFailed, match="stays did not end"):
+        heroku.run(code=code, warm=True, isolate=False)
+    assert heroku.run(code=use, warm=True, isolate=False)["n"].tolist() == [3]
+    assert len(heroku.run("count", warm=True, isolate=False)) == 3
+
+
 def test_calls_that_share_their_state_do_not_share_their_environment(heroku):
     looks = "import os\n[{'n': os.environ.get('n'), 'left': os.environ.get('LEFT')}]"
     heroku.run("count", {"n": 1}, warm=True, isolate=False)  # its parameter is in the environment

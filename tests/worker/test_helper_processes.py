@@ -698,6 +698,14 @@ def test_sigterm_ends_a_task_that_waits_for_its_workers(app, wait):
     assert rest_of(process, read).end == {"status": 143, "rows": 0}
 
 
+@pytest.mark.parametrize("kind", ["ThreadPoolExecutor", "ProcessPoolExecutor"])
+def test_a_pool_that_a_task_leaves_open_ends_after_its_calls(app, kind):
+    lines = ["pool.submit(time.sleep, 0.2)", "pool.submit(print, 'last', flush=True)", "yield {'i': 1}"]
+    result = app.task(body(*lines, head=f"from concurrent import futures\npool = futures.{kind}(1)")).run()
+    assert (result.rows, result.end) == ([{"i": 1}], {"status": 0, "rows": 1})
+    assert result.stdout.index("last") < result.stdout.index(" end ")
+
+
 def test_a_clean_up_that_takes_longer_than_a_pool_may_is_not_interrupted(app):
     lines = ["try:", "    os.kill(os.getpid(), signal.SIGTERM)", "    time.sleep(60)", "finally:"]
     result = app.task(body(*lines, "    time.sleep(5)", "    yield {'is_clean': True}", head="import os, signal")).run()

@@ -261,7 +261,9 @@ class Parent:
             self._set_environ(environ)
             latest = next(reversed(sys.modules))
             transfer.begin(key, message.get("most", 0))
-            if sys.platform == "linux" and not self._keeps_state:
+            if self._keeps_state:
+                _keep_threads()
+            elif sys.platform == "linux":
                 _handle_signals()
             if message["task"]:
                 status = heroku_task._exit_status(
@@ -347,6 +349,21 @@ def _end_as_python(error: BaseException) -> int:
     else:
         sys.excepthook(type(error), error, error.__traceback__)
     return 1
+
+
+def _keep_threads() -> None:
+    """Let calls that keep state neither end nor wait for pools that are open, and for threads of calls before."""
+    before = _other_threads()
+
+    def new_threads() -> list[Any]:
+        modules = [sys.modules.get(f"concurrent.futures.{kind}") for kind in ("thread", "process")]
+        workers = [*getattr(modules[0], "_threads_queues", ()), *getattr(modules[1], "_threads_wakeups", ())]
+        return [one for one in _other_threads() if one not in before and one not in workers]
+
+    heroku_task._end_pools, heroku_task._other_threads = lambda: None, new_threads
+
+
+_other_threads = heroku_task._other_threads
 
 
 def _itself(program: Any) -> Any:

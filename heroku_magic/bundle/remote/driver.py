@@ -146,9 +146,9 @@ class RemoteCell(RemoteProgram):
     def end_threads(self) -> None:
         """Wait a little for the cell's threads, whose rows belong to the result."""
         deadline = time.monotonic() + _LEFTOVER_SECONDS
-        for thread in _other_threads():
+        for thread in heroku_task._other_threads():
             thread.join(max(deadline - time.monotonic(), 0))
-        if left := [thread.name for thread in _other_threads()]:
+        if left := [thread.name for thread in heroku_task._other_threads()]:
             message = f"{', '.join(left)} did not end within {_LEFTOVER_SECONDS} s of the cell: join() it in the cell"
             raise heroku_task.TaskError(message)
 
@@ -268,12 +268,6 @@ def _check_size(body: bytes, name: str) -> None:
 def _fresh_main() -> Names:
     module = sys.modules["__main__"] = types.ModuleType("__main__")
     return vars(module)
-
-
-def _other_threads() -> list[Any]:
-    threading: Any = sys.modules.get("threading")
-    found = threading.enumerate() if threading else ()
-    return [one for one in found if one is not threading.current_thread() and not one.daemon]
 
 
 def _compile(text: str) -> types.CodeType:
