@@ -10,6 +10,8 @@ from heroku_magic.errors import HerokuMagicError, TaskFailed, remade
 
 def failure_of_type(kind: Any, failed: TaskFailed) -> TaskFailed:
     """Return an error that also is an exception of a built-in type, so that `except ZeroDivisionError` catches it."""
+    if kind is StopIteration:  # it would end the `await` of a call, with its message as the value
+        return failed
     try:
         return _task_failed(kind)(str(failed), failed.run)
     except TypeError:  # a type such as UnicodeDecodeError needs more than a message

@@ -197,6 +197,14 @@ def test_cancelling_an_await_stops_the_call(heroku):
         assert value == 3
 
 
+def test_awaiting_a_call_that_raises_stop_iteration_is_an_error(heroku):
+    async def wait_for(call):
+        return await call
+
+    with heroku.pool(jobs=1) as pool, pytest.raises(TaskFailed, match="StopIteration"):
+        run_loop(wait_for(pool.submit(next, iter(()))))
+
+
 def test_a_pool_uses_idle_dynos_and_stops_only_its_own(heroku):
     (kept,) = heroku.warm(1)
     with heroku.pool(jobs=2) as pool:
