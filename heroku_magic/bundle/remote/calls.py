@@ -13,10 +13,8 @@ import contextlib
 import functools
 import gc
 import importlib
-import itertools
 import marshal
 import os
-import re
 import select
 import signal
 import socket
@@ -245,10 +243,15 @@ class Parent:
         for name, text in environ.items():  # in a forked process, `update` would touch more memory
             os.environ[name] = text
 
+    def _work(self, task: str | None, rehearsal: Any) -> int:
+        """Run a task, or the program; return the exit status."""
+        if task:
+            return int(heroku_task._exit_status(lambda: heroku_task._run(lambda: heroku_task._run_task(task))))
+        return int(self._run_program(rehearsal or self._program[1]))
+
     def _call(self, message: Message, ends: list[int], rehearsal: Any = None) -> int:
         """Run a call, or a rehearsal, in this process; report its exit status and the modules that it has imported."""
-        status, pid = 1, os.getpid()
-        names: list[str] = []
+        status, pid, names = 1, os.getpid(), list[str]()
         out, err, heroku_task._record_fd, report, *files = ends
         transfer = self._transfer.Transfer(files, message.get("shared", []), message.get("values", {}), self._load)
         for standard, end in ((1, out), (2, err)):
@@ -265,18 +268,12 @@ class Parent:
                 _keep_threads()
             elif sys.platform == "linux":
                 _handle_signals()
-            if message["task"]:
-                status = heroku_task._exit_status(
-                    lambda: heroku_task._run(lambda: heroku_task._run_task(message["task"]))
-                )
-            else:
-                status = self._run_program(rehearsal or self._program[1])
+            status = self._work(message["task"], rehearsal)
             if not self._keeps_state and rehearsal is None:
                 _end_process_pools()
                 atexit._run_exitfuncs()
             with contextlib.suppress(Exception):  # a thread is importing, or a module is any object
-                new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
-                names = [name for name in {name.partition(".")[0] for name in new} if _is_installed(name)]
+                names = self._imports.shared_since(latest)
         except BaseException as error:
             if os.getpid() == pid:
                 raise
@@ -383,12 +380,6 @@ def _end_process_pools() -> None:
     for name in _PROCESS_POOLS:
         if name in sys.modules:
             sys.modules[name]._python_exit()
-
-
-def _is_installed(name: str) -> bool:
-    """Whether a module is Python's or of an installed package, so that all calls may share it."""
-    file = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None) or ""
-    return bool(re.search(r"[/\\]lib[/\\]python|site-packages", file))
 
 
 def _load_all(load: Load, names: Iterable[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import signal
 import sys
 
@@ -48,6 +50,11 @@ class TaskImports:
         if random_state is not None:  # Python seeds its own generator again in a child
             sys.modules["random"].setstate(random_state)
 
+    def shared_since(self, latest: str) -> list[str]:
+        """Return the modules imported after one that all calls may share: Python's, and those of installed packages."""
+        new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
+        return [name for name in {name.partition(".")[0] for name in new} if _is_installed(name)]
+
     def _import(self, task: str) -> Any:
         """Import the module of a task; return the state of Python's random numbers if it seeds them."""
         import random
@@ -62,6 +69,11 @@ class TaskImports:
         self._load_all(heroku_task._prepare_task, [task] if os.path.exists(f"{task}.py") else [])
         random.seed = usual
         return None if seeds[-1] is None else random.getstate()
+
+
+def _is_installed(name: str) -> bool:
+    file = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None) or ""
+    return bool(re.search(r"[/\\]lib[/\\]python|site-packages", file))
 
 
 def _current_folder() -> str:
