@@ -38,7 +38,10 @@ def digest_of(value: Any, kind: str) -> str:
     """Return the hash of a parameter: of a task, of the text that reaches the dyno, whatever its type is here."""
     if kind == "task":
         with suppress(TypeError):
-            return sha256(str(to_text(value, {})).encode()).hexdigest()
+            text = str(to_text(value, {}))
+            # Typed quotes are part of a text; without the mark, the text within them would have the same form.
+            mark = "\0" if isinstance(value, RawText) and text.startswith('"') else ""
+            return sha256(f"{mark}{text}".encode()).hexdigest()
     return ValueForm(value).digest
 
 

@@ -120,6 +120,14 @@ def test_only_the_same_call_is_answered(heroku, ledger_folder, how):
         assert _cached(call({"values": [1, 2], "n": 1}, rows=False)) is None
 
 
+def test_quotes_typed_on_the_line_are_part_of_a_text(heroku, ledger_folder):
+    typed = heroku.submit("count", {"n": 1, "word": RawText('"5"')}, cache=True)
+    assert typed.result()["word"].tolist() == ['"5"']
+    plain = heroku.submit("count", {"n": 1, "word": "5"}, cache=True)
+    assert plain.result()["word"].tolist() == ["5"]
+    assert _cached(heroku.submit("count", {"n": RawText("1"), "word": "5"}, cache=True)) == plain.id
+
+
 def test_a_changed_file_of_the_folder_is_another_environment(heroku, folder, ledger_folder):
     first = heroku.submit("count", {"n": 1}, cache=True)
     assert _cached(first) is None
