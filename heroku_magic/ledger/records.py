@@ -9,6 +9,7 @@ import zlib
 from base64 import b85decode
 from collections import deque
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,7 +148,7 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
         place=outcome.place,
         task=sweep.task,
         app=sweep.app,
-        started=sweep.started_at or time.time(),
+        started=_start_of(outcome) or sweep.started_at or time.time(),
         seconds=outcome.seconds,
         dollars=facts.get("dollars") if outcome.source is None else 0.0,
         exit_status=facts.get("exit_status"),
@@ -160,6 +161,12 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
         details=pack(details),
     )
     return entry, payload
+
+
+def _start_of(outcome: Outcome) -> float | None:
+    """Return when the run of a combination started, which may be long before the sweep was resumed; None if unknown."""
+    text = outcome.facts.get("started_at")
+    return datetime.fromisoformat(text).timestamp() if text else None
 
 
 def _sweep_run_details(sweep: Sweep, outcome: Outcome, request: RunRequest, mask: Mask, lost: list[str]) -> Details:

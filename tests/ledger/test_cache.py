@@ -40,6 +40,13 @@ TASKS = {
         def declares(n: int = 3):
             return {"n": n, "drawn": random.random()}
         """,
+    "fails": """
+        from heroku_task import task
+
+        @task
+        def fails(n: int):
+            return {"half": 1 / n}
+        """,
     "private": """
         from heroku_task import task
 
@@ -296,6 +303,16 @@ def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
     assert whole.facts()["dynos"] == 0
     again = heroku_magic.get_run(whole.id)
     pd.testing.assert_frame_equal(again.result(), table)
+
+
+def test_an_answer_of_a_resumed_sweep_is_as_old_as_its_run(heroku, ledger_folder):
+    sweep = heroku.sweep("fails", {"n": [1, 0]}, cache=True)
+    sweep.exception()
+    newer = heroku.submit("fails", {"n": 1}, refresh=True)
+    assert _cached(newer) is None
+    heroku.resume(sweep).exception()
+
+    assert _cached(heroku.submit("fails", {"n": 1}, cache=True)) == newer.id
 
 
 def test_an_answer_from_a_run_of_a_sweep_is_repeated_as_the_call_itself(heroku, ledger_folder):
