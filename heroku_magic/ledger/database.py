@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 30.0  # seconds to wait for another process that writes
+CLOCK_SKEW = 60.0  # seconds that another computer's time may be ahead
 KEPT_SECONDS = 90 * 86400  # after which rows, logs and files go
 KEPT_BYTES = 200_000_000  # of rows, logs and files; the oldest ones go first
 # In messages of SQLite. https://www.sqlite.org/rescode.html
@@ -245,9 +246,10 @@ def _write(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Payloa
     with _transaction(connection):
         for entry, payload in entries:
             if entry.key:  # a later answer replaces an earlier one, even if that is written again with late lines
+                # One from the future is replaced, too: the computer's time was wrong then.
                 connection.execute(
-                    "UPDATE entries SET key = '' WHERE key = ? AND key != '' AND started <= ?",
-                    (entry.key, entry.started),
+                    "UPDATE entries SET key = '' WHERE key = ? AND key != '' AND (started <= ? OR started > ?)",
+                    (entry.key, entry.started, time.time() + CLOCK_SKEW),
                 )
             if entry.sweep:  # a resumed sweep has another run for a combination that failed
                 connection.execute(f"DELETE FROM entries WHERE {OF_SWEEP} AND place = ?", (entry.sweep, entry.place))  # noqa: S608

@@ -156,6 +156,14 @@ def test_an_earlier_run_that_is_written_again_with_late_lines_does_not_replace_a
     assert database.select("key = 'k'", limit=1) == [later]
 
 
+def test_an_answer_of_a_time_when_the_clock_was_wrong_is_replaced(database):
+    future, now = _entry(3_600_000, key="k"), _entry(0, key="k")
+    for entry in (future, now):
+        database.write([(entry, Payload())])
+
+    assert database.select("key = 'k'") == [now]
+
+
 def test_a_resumed_sweep_replaces_the_run_of_a_combination(database):
     failed = Entry(run="hm-00000001", sweep="hs-00000001", place=3, state="failed", details=DETAILS)
     done = Entry(run="hm-00000002", sweep="hs-00000001", place=3, state="done", details=DETAILS)
