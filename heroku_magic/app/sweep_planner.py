@@ -185,7 +185,10 @@ def combinations(
     # A single axis may be endless: only the sample is held.
     draw = reservoir(options.sample, options.seed) if options.sample and len(each) == 1 else None
     made = grid(each, declared, in_step=options.zip, draw=draw)
-    return made, made.sample(options.sample, options.seed) if options.sample else range(len(made))
+    if options.sample:
+        return made, made.sample(options.sample, options.seed)
+    refuse_too_many(made.size, options.chunk_size)
+    return made, range(made.size)
 
 
 def _check_each(
@@ -196,7 +199,7 @@ def _check_each(
     issues_of: gets a combination, and the part of it that is new.
     """
     first, issues = made[places[0]], dict[str, None]()
-    is_whole = len(places) == len(made)
+    is_whole = len(places) == made.size
     for axis in made.axes:
         used = (axis[place] for place in range(len(axis.values))) if is_whole else _used(axis.names, made, places)
         for part in used:

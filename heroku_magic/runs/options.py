@@ -94,6 +94,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("expected a whole number") from None
+
+
 def _retries(text: str) -> int:
     return 0 if text == "0" else _count(text)
 
@@ -249,7 +256,7 @@ class SweepOptions:
     sample: int | None = _option(
         None, "--sample", metavar="K", help="run only K combinations of a sweep, chosen at random", convert=_count
     )
-    seed: int | None = _option(None, "--seed", metavar="N", help="random seed for --sample", convert=int)
+    seed: int | None = _option(None, "--seed", metavar="N", help="random seed for --sample", convert=_whole_number)
     chunk: int | Literal["auto"] = _option(
         1,
         "--chunk",
@@ -281,6 +288,8 @@ class SweepOptions:
         for name, least in (("jobs", 1), ("sample", 1), ("retries", 0)):
             check_count(name, getattr(self, name), least)
         check_count("chunk", self.chunk_size, 0)
+        if not isinstance(self.seed, int | None):
+            raise InvalidOptions(f"seed is {self.seed!r}: expected a whole number.")
         check_max_cost(self.max_cost)
         if self.retry_tasks and not self.retries:
             raise InvalidOptions("retry_tasks has no effect without retries: set retries to the number of attempts.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -70,9 +71,15 @@ class Grid:
 
     def sample(self, count: int, seed: int | None = None) -> list[int]:
         """Return the sorted indices of `count` random combinations, or of all if there are no more."""
-        if count >= len(self):
-            return list(range(len(self)))
-        return sorted(random.Random(seed).sample(range(len(self)), count))  # noqa: S311 - not a secret
+        if count >= self.size:
+            return list(range(self.size))
+        chance = random.Random(seed)  # noqa: S311 - not a secret
+        if self.size <= sys.maxsize:
+            return sorted(chance.sample(range(self.size), count))
+        drawn: set[int] = set()  # Random.sample() takes no longer range
+        while len(drawn) < count:
+            drawn.add(chance.randrange(self.size))
+        return sorted(drawn)
 
 
 def grid(
@@ -92,7 +99,7 @@ def grid(
     """
     known = None if declared is None else frozenset(declared)
     axes, issues = [], []
-    for name, values in each.items():
+    for name, values in ((str(key), each[key]) for key in each):
         try:
             axes.append(_axis(name, values, known, draw or _all))
         except TypeError as fault:  # noqa: PERF203 - all problems at once

@@ -150,7 +150,7 @@ class Sweep(TableFuture[SweepFailed]):
     def axes(self) -> list[tuple[str, int]]:
         """Names and lengths of the grid's axes; empty if the sweep is not a complete product of them."""
         grid = self.plan.grid
-        is_product = not grid.in_step and len(self) == len(grid)
+        is_product = not grid.in_step and len(self) == grid.size
         return [(", ".join(axis.names), len(axis.values)) for axis in grid.axes] if is_product else []
 
     # -- how it stands --------------------------------------------------------------------------------

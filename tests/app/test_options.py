@@ -67,7 +67,8 @@ def test_a_value_without_a_meaning_is_refused_for_a_run(options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"jobs": 0}, {"retries": -1}, {"chunk": "all"}, {"sample": 0}, {"retry_tasks": True}, *NO_LIMITS]
+    "options",
+    [{"jobs": 0}, {"retries": -1}, {"chunk": "all"}, {"sample": 0}, {"seed": [1]}, {"retry_tasks": True}, *NO_LIMITS],
 )
 def test_a_value_without_a_meaning_is_refused_for_a_sweep(options):
     with pytest.raises(InvalidOptions, match=next(iter(options))):

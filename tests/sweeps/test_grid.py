@@ -94,6 +94,17 @@ def test_a_huge_grid_is_built_on_demand():
     assert places == sorted(set(places)) == result.sample(5, seed=1)
 
 
+def test_a_sample_is_drawn_from_more_combinations_than_len_can_return():
+    result = grid({f"x{number}": range(100) for number in range(10)})
+    places = result.sample(5, seed=1)
+    assert places == sorted(set(places)) == result.sample(5, seed=1)
+    assert max(places) < result.size == 100**10
+
+
+def test_a_name_that_is_not_text_becomes_text():
+    assert list(grid({1: [2]})) == [{"1": 2}]
+
+
 def test_a_sample_of_the_grids_size_or_more_is_the_whole_grid():
     assert grid({"a": [1, 2, 3]}).sample(3) == grid({"a": [1, 2, 3]}).sample(9) == [0, 1, 2]
 

@@ -269,6 +269,7 @@ def test_a_line_with_each_is_an_expression(shell):
         ("--each seed={5}", "its value is a single int"),
         ("--each 9", "expected NAME"),
         ("--each seed={[1]} --each seed={[2]}", '"seed" is given twice'),
+        ("--each seed={[1]} --seed x", "--seed x: expected a whole number."),
         ("--each seed={[1]} --jobs 0", "expected a whole number of at least 1"),
         ("--each seed={[1]} --detach", "detach needs an app on Heroku"),
         ("--each seed={[1]} --chunk some", "expected a whole number of at least 1, or auto"),
@@ -596,6 +597,8 @@ def test_a_long_check_is_announced(folder, monkeypatch):
 def test_a_billion_combinations_are_refused(heroku):
     message = refused(heroku, "point", {"seed": range(10**6), "n": range(1000)})[0]
     assert message.startswith("1,000,000,000 combinations are more than 1,000,000: --sample K draws K of them")
+    message = refused(heroku, "point", {"seed": range(10**10), "n": range(10**10)})[0]
+    assert message.startswith("100,000,000,000,000,000,000 combinations are more than 1,000,000")
 
 
 @pytest.mark.usefixtures("processes")
