@@ -18,7 +18,7 @@ from heroku_magic.sweeps.failures import Failures, describe_failures, first_line
 from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.measure import Measurer
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states, describe_answers
-from heroku_magic.sweeps.result_table import column_value, grid_frame
+from heroku_magic.sweeps.result_table import column_value, grid_frame, python_number
 from heroku_magic.sweeps.scheduler import Scheduler
 from heroku_magic.sweeps.snapshot import SweepSnapshot, portable
 from heroku_magic.text.notifier import notifications_to
@@ -144,7 +144,8 @@ class Sweep(TableFuture[SweepFailed]):
 
     def named(self, outcome: Outcome) -> str:
         """Return the parameters of an outcome as text, such as ``n=1, seed=0``."""
-        return ", ".join(clean_line(f"{name}={outcome.parameters.get(name)!r}")[:60] for name in self.names)
+        values = ((name, python_number(outcome.parameters.get(name))) for name in self.names)
+        return ", ".join(clean_line(f"{name}={value!r}")[:60] for name, value in values)
 
     @property
     def axes(self) -> list[tuple[str, int]]:

@@ -6,6 +6,7 @@ import sys
 import time
 
 import IPython.display
+import numpy as np
 import pytest
 from fake_sweep import CODE, Playing, Still, outcome, span
 from test_html import HOSTILE, attributes, read
@@ -173,6 +174,11 @@ def test_the_first_line_of_any_error_is_shown(error):
 def test_the_slowest_run_is_shown():
     assert SweepView(running(slow=outcome({"region": "eu", "seed": 7}))).slowest == "region=eu, seed=7 (14.2 s)"
     assert SweepView(running(slow=outcome(seconds=None))).slowest == ""
+
+
+def test_a_number_of_numpy_is_shown_without_its_type():
+    shown = SweepView(running(slow=outcome({"region": np.float64(0.5), "seed": np.int64(7)}))).slowest
+    assert shown == "region=0.5, seed=7 (14.2 s)"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from heroku_magic import InvalidOptions
@@ -54,6 +55,12 @@ def test_texts_are_labels_of_a_line():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["eu", "us"]
     assert axes.lines[0].get_ydata().tolist() == [2.0, 3.0]
     assert axes.get_ylabel() == "max of x"
+
+
+@pytest.mark.parametrize("kind", ["int64", "float32"])
+def test_numbers_of_numpy_are_where_they_are(kind):
+    axes = plot_sweep(sweep({"n": np.array([1, 10, 100], kind)}), "x", "mean", None)
+    assert axes.lines[0].get_xdata().tolist() == [1, 10, 100]
 
 
 def test_two_axes_are_a_heatmap_with_a_colour_bar():

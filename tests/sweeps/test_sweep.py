@@ -8,6 +8,7 @@ import re
 import threading
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 from workers import make_worker
@@ -85,6 +86,11 @@ def test_a_change_of_the_computers_time_leaves_the_age_of_a_sweep_alone(heroku, 
     monkeypatch.setattr(time, "time", lambda now=time.time: now() + 3600)
     assert 0 < sweep.age < 60
     sweep.cancel()
+
+
+def test_an_error_names_the_numbers_of_numpy_without_their_type(heroku):
+    error = heroku.sweep("point", {"seed": np.array([1])}, {"fail": 1}).exception(60)
+    assert str(error).splitlines()[1] == "  seed=1: ValueError: seed 1 is bad"
 
 
 def test_the_error_of_a_sweep_keeps_its_outcomes_in_a_pickle(heroku):
