@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import date
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.protocol.dataframe import frame, series
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import Table
@@ -57,14 +60,11 @@ def python_number(value: Any) -> Any:
 
 
 def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) -> str | None:
-    """Describe the first row whose column differs from the run's parameter of the same name, or return None.
-
-    Parameters travel as text, so the text of a value counts as equal to it.
-    """
+    """Describe the first row whose column differs from the run's parameter of the same name, or return None."""
     before = 0
     for part in parts:
         for name, value in parameters.items():
-            allowed = (column_value(value), _text(value))
+            allowed = _forms(value)
             for row, reported in enumerate(_column(part, name), before):
                 if reported not in allowed:
                     return (
@@ -73,6 +73,18 @@ def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) 
                     )
         before += _length(part)
     return None
+
+
+def _forms(value: Any) -> list[Any]:
+    """Return what counts as equal to a parameter: it travels as text, which a task may read as a number or a time."""
+    shown = column_value(value)
+    forms = [shown, _text(value), parse_raw_text(shown)]
+    if isinstance(value, date) or type(value).__name__ == "datetime64":
+        import pandas as pd
+
+        with suppress(ValueError, OverflowError):  # pandas has no such time
+            forms += [time := pd.Timestamp(value), time.isoformat()]
+    return forms
 
 
 def _text(value: Any) -> str | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import read_table
-from heroku_magic.sweeps.result_table import contradiction, grid_frame
+from heroku_magic.sweeps.result_table import column_value, contradiction, grid_frame
 
 
 def test_a_run_without_a_parameter_has_null_in_its_column():
@@ -58,10 +63,18 @@ def test_a_parameter_stands_beside_labels_of_several_levels_and_replaces_only_it
         ("us", "eu", True),
         (None, None, False),
         (1.5, "1.5", True),
+        (0.1, Decimal("0.1"), False),
+        (0.2, Decimal("0.1"), True),
+        (pd.Timestamp("2026-01-02"), date(2026, 1, 2), False),
+        (pd.Timestamp("2026-01-02 03:00"), pd.Timestamp("2026-01-02 03:00"), False),
+        (pd.Timestamp("2026-01-02 03:00", tz="UTC"), pd.Timestamp("2026-01-02 03:00"), True),
+        ("2026-01-02T00:00:00", np.datetime64("2026-01-02"), False),
+        ("2026-01-03T00:00:00", np.datetime64("2026-01-02"), True),
     ],
 )
 def test_a_column_contradicts_a_parameter_unless_it_has_the_same_value_or_text(reported, given, is_wrong):
     message = contradiction([Rows([{"x": 0}]), Rows([{"n": reported}])], {"n": given})
     assert (message is not None) is is_wrong
     if message:
-        assert message.startswith(f"row 1: the task reports n={reported!r}, but the run had n={given!r}")
+        shown = column_value(given)
+        assert message.startswith(f"row 1: the task reports n={reported!r}, but the run had n={shown!r}")
