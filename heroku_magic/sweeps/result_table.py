@@ -12,6 +12,7 @@ from heroku_magic.protocol.dataframe import frame, series
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import Table
 from heroku_magic.protocol.values import plain, to_text
+from heroku_magic.text.sanitize import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,10 +67,10 @@ def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) 
         for name, value in parameters.items():
             allowed = _forms(value)
             for row, reported in enumerate(_column(part, name), before):
-                if reported not in allowed:
+                if not _is_among(reported, allowed):
                     return (
-                        f"row {row}: the task reports {name}={reported!r}, but the run had {name}={allowed[0]!r}. "
-                        "Rename the task's column."
+                        f"row {row}: the task reports {name}={short(reported)}, but the run had "
+                        f"{name}={short(allowed[0])}. Rename the task's column."
                     )
         before += _length(part)
     return None
@@ -85,6 +86,15 @@ def _forms(value: Any) -> list[Any]:
         with suppress(ValueError, OverflowError):  # pandas has no such time
             forms += [time := pd.Timestamp(value), time.isoformat()]
     return forms
+
+
+def _is_among(value: Any, others: Iterable[Any]) -> bool:
+    """Whether a value equals one of others. Arrays and tables, which compare by element, equal none."""
+    for other in others:
+        with suppress(TypeError, ValueError):
+            if value == other:
+                return True
+    return False
 
 
 def _text(value: Any) -> str | None:

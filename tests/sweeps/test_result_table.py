@@ -78,3 +78,10 @@ def test_a_column_contradicts_a_parameter_unless_it_has_the_same_value_or_text(r
     if message:
         shown = column_value(given)
         assert message.startswith(f"row 1: the task reports n={reported!r}, but the run had n={shown!r}")
+
+
+@pytest.mark.parametrize("given", [pd.DataFrame({"n": [1]}), np.array([1j, 2])])
+def test_a_column_with_the_name_of_a_table_or_an_array_contradicts_it(given):
+    message = contradiction([Rows([{"n": 1}])], {"n": given})
+    assert message.startswith("row 0: the task reports n=1, but the run had n=")
+    assert "\n" not in message
