@@ -40,17 +40,7 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
     whole = with_sweep(entry)
     details = details_of(whole)
     request, is_sweep = details.request, entry.run.startswith("hs-")
-    if request.is_masked:
-        raise InvalidOptions(f"{entry.run} cannot be repeated: its code contained a secret, which is not kept.")
-    if request.kind == "pool":
-        raise InvalidOptions(
-            f"{entry.run} cannot be repeated, because the history only counts the calls of a pool. Call them again."
-        )
-    if details.lost_axes:
-        raise InvalidOptions(
-            f"{entry.run} cannot be repeated, because the values of {', '.join(details.lost_axes)} are not kept: they "
-            "contained a secret, have no exact form, or are too large. Start the sweep again with these values."
-        )
+    _check_repeatable(entry, details, changes)
     combination = _combination(entry, whole, details) if entry.sweep else {}
     parameters = {**_parameters(entry, request, changes, variables), **combination, **changes}
     options: dict[str, Any] = {**request.options, "secrets": [name for name in request.secrets if name not in changes]}
@@ -70,6 +60,28 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
     code = request.code if request.kind == "cell" else None
     command = request.code if request.kind == "command" else None
     return heroku.submit(request.task, parameters, code=code, command=command, **options)
+
+
+def _check_repeatable(entry: Entry, details: Details, changes: Mapping[str, Any]) -> None:
+    """Raise InvalidOptions if a run or a sweep is not repeated as it was recorded, or not with these changes."""
+    request = details.request
+    if request.is_masked:
+        raise InvalidOptions(f"{entry.run} cannot be repeated: its code contained a secret, which is not kept.")
+    if request.kind == "pool":
+        raise InvalidOptions(
+            f"{entry.run} cannot be repeated, because the history only counts the calls of a pool. Call them again."
+        )
+    if details.lost_axes:
+        raise InvalidOptions(
+            f"{entry.run} cannot be repeated, because the values of {', '.join(details.lost_axes)} are not kept: they "
+            "contained a secret, have no exact form, or are too large. Start the sweep again with these values."
+        )
+    swept = [name for axis in details.axes for name in axis.names if name in changes]
+    if swept and entry.run.startswith("hs-"):
+        raise InvalidOptions(
+            f"{entry.run} cannot be repeated with one value for {', '.join(swept)}, which differs from run to run. "
+            "Repeat one of its runs, or start the sweep again with other values."
+        )
 
 
 def _combination(entry: Entry, whole: Entry, details: Details) -> Mapping[str, Any]:

@@ -199,6 +199,7 @@ def test_a_function_and_a_sweep_are_repeated(shell):
     again = _line(shell, f"rerun {sweep.id} --arg word=v")
     assert again["word"].tolist() == ["v"] * 3
     assert again["n"].tolist() == [1, 2, 2]
+    assert "cannot be repeated with one value for n, which differs" in _error(shell, "%heroku rerun -1 --arg n=3")
 
 
 def test_a_sweep_of_a_function_is_repeated_as_it_was_sent(shell):
