@@ -7,6 +7,7 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heroku_magic.ledger.history import details_of, find, recorded_job, with_sweep
+from heroku_magic.sweeps.axis_record import read_axis
 from heroku_magic.text.sanitize import clean, clean_line, short
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _differences(entries: tuple[Entry, Entry], details: tuple[Details, Details])
     one, other = entries
     yield from _changed("task", one.task, other.task)
     yield from _changed("app", one.app, other.app)
-    yield from _changed_items("parameter", json.loads(one.parameters), json.loads(other.parameters))
+    yield from _changed_items("parameter", *map(_parameters, entries, details))
     yield from _changed("release", details[0].release, details[1].release)
     if details[0].release == details[1].release:
         yield from _changed("files", details[0].slug[-12:], details[1].slug[-12:])
@@ -49,6 +50,12 @@ def _differences(entries: tuple[Entry, Entry], details: tuple[Details, Details])
     yield from _changed("exit status", one.exit_status, other.exit_status)
     yield from _changed("seconds", _rounded(one.seconds), _rounded(other.seconds))
     yield from _changed("dollars", one.dollars, other.dollars)
+
+
+def _parameters(entry: Entry, details: Details) -> dict[str, Any]:
+    """Return the parameters, with all values of those that differ from run to run of a sweep."""
+    swept = {", ".join(axis.names): [*axis.values] for axis in map(read_axis, details.axes)}  # noqa: PD011 - no DataFrame
+    return {**json.loads(entry.parameters), **swept}
 
 
 def _changed(what: str, one: Any, other: Any) -> Iterator[str]:

@@ -309,6 +309,18 @@ def test_diff_says_what_differs(shell, capsys):
     assert "%heroku diff expects RUN RUN" in _error(shell, "%heroku diff -1")
 
 
+def test_diff_of_sweeps_names_the_values_that_were_swept(shell, capsys):
+    for values in ("[1, 2]", "[1, 3]"):
+        _line(shell, f"run count --each n={{{values}}} --arg word=w")
+    capsys.readouterr()
+    _line(shell, "diff -2 -1")
+    text = capsys.readouterr().out
+    assert "parameter n: [1, 2] → [1, 3]" in text
+    assert "parameter word" not in text
+    _line(shell, "diff -1 -1")
+    assert "parameter" not in capsys.readouterr().out
+
+
 def test_status_says_what_today_cost(shell, capsys):
     _line(shell, "run count")
     _line(shell, "status")
