@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from contextvars import ContextVar
@@ -231,7 +232,7 @@ class Planner:
 
     def _spec(self, task: str, command: str, env: Mapping[str, str | Secret], options: RunOptions) -> RunSpec:
         settings = self._connection.settings
-        timeout = settings.timeout if options.timeout is None else options.timeout
+        timeout = math.ceil(settings.timeout if options.timeout is None else options.timeout)
         if options.detach and settings.is_local:
             raise InvalidOptions(
                 "The embedded Heroku and its dynos end with this kernel: detach needs an app on Heroku, or an emulator "

@@ -67,6 +67,13 @@ def check_max_cost(value: Any) -> None:
         raise InvalidOptions(f"max_cost is {value!r}: expected dollars, such as 0.5.")
 
 
+def _store_plain(options: Any, *names: str) -> None:
+    """Replace scalars of numpy, which neither a request nor a file can hold, by those of Python."""
+    for name in names:
+        if hasattr(value := getattr(options, name), "item"):
+            object.__setattr__(options, name, value.item())
+
+
 # -- from text to a value ----------------------------------------------------------------------------
 
 
@@ -219,6 +226,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Check the values. Raises InvalidOptions."""
+        _store_plain(self, "timeout", "max_cost", "max_age", "size")
         check_lifetime("timeout", self.timeout)
         check_max_cost(self.max_cost)
         if isinstance(self.packages, str):
@@ -285,6 +293,7 @@ class SweepOptions:
 
     def __post_init__(self) -> None:
         """Check the values. Raises InvalidOptions."""
+        _store_plain(self, "jobs", "sample", "seed", "chunk", "retries", "max_cost")
         for name, least in (("jobs", 1), ("sample", 1), ("retries", 0)):
             check_count(name, getattr(self, name), least)
         check_count("chunk", self.chunk_size, 0)

@@ -80,6 +80,13 @@ def test_any_number_is_a_time(seconds):
     assert RunOptions(timeout=seconds).timeout == seconds
 
 
+def test_scalars_of_numpy_become_those_of_python():
+    options = RunOptions(timeout=np.int64(60), max_cost=np.float32(0.5), max_age=np.float64(5), size=np.str_("basic"))
+    assert repr((options.timeout, options.max_cost, options.max_age, options.size)) == "(60, 0.5, 5.0, 'basic')"
+    sweep = SweepOptions(jobs=np.int64(2), sample=np.int32(3), seed=np.int64(4), chunk=np.int64(5))
+    assert repr((sweep.jobs, sweep.sample, sweep.seed, sweep.chunk)) == "(2, 3, 4, 5)"
+
+
 @pytest.mark.parametrize("seconds", [0, -1, "60", 10**400, np.int64(0), np.nan])
 def test_what_is_no_time_is_refused(seconds):
     with pytest.raises(InvalidOptions, match="expected seconds from 1 to 86400"):
