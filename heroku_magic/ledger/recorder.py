@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.ledger.database import Database, NewerLedger
+from heroku_magic.ledger.database import Database, NewerLedger, UnreadableLedger
 from heroku_magic.ledger.entry import Payload
 from heroku_magic.ledger.location import ledger_path
 from heroku_magic.ledger.pool_record import pool_record
@@ -80,6 +80,8 @@ class Recorder:
         followed = self._begin_following(hidden) if job.request.is_kept else None
         if followed is None:
             return
+        if job.id in self._pending:  # a sweep that is resumed adds to what its entry says
+            self.flush()
         self._pending[job.id] = job
         if isinstance(job, Run):
             job.call_when_done(partial(self._run_ended, followed))
@@ -159,10 +161,10 @@ class Recorder:
 
     def _follow_sweep(self, followed: Followed, sweep: Sweep) -> None:
         """Write each run of a sweep as it ends, below an entry for the sweep."""
-        mask = followed.mask()
+        mask, spent = followed.mask(), _dollars_spent(followed.path, sweep.id)
 
         def put_sweep(written: Callable[[], None]) -> None:
-            self._put(Item(followed, lambda: sweep_record(sweep, mask), written))
+            self._put(Item(followed, lambda: sweep_record(sweep, mask, spent), written))
 
         for number, outcome in enumerate(sweep.as_completed()):
             if not number:
@@ -260,6 +262,14 @@ class Recorder:
 @lru_cache(maxsize=8)  # most runs of a process have the same secrets
 def _mask(hidden: frozenset[Secret]) -> Mask:
     return Mask(hidden)
+
+
+def _dollars_spent(path: Path, sweep: str) -> float:
+    """Return what a sweep cost until it ended early; nothing for a new one, or if its end was not written."""
+    with suppress(UnreadableLedger):
+        found = Database(path).select("run = ? AND sweep = ''", (sweep,))
+        return sum(entry.dollars or 0.0 for entry in found if entry.state != "running")
+    return 0.0
 
 
 def _nothing() -> None:

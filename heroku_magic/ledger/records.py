@@ -95,8 +95,8 @@ def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
     return entry, payload
 
 
-def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
-    """Return the entry of a sweep, which may not have ended."""
+def sweep_record(sweep: Sweep, mask: Mask, spent: float = 0.0) -> tuple[Entry, Payload]:
+    """Return the entry of a sweep, which may not have ended. spent: dollars before it was resumed."""
     error = sweep.exception() if sweep.done() else None
     grid, indices = sweep.plan.grid, sweep.plan.indices
     axes = [_axis(axis, mask, is_exact=bool(sweep.request.code)) for axis in grid.axes]
@@ -120,7 +120,7 @@ def sweep_record(sweep: Sweep, mask: Mask) -> tuple[Entry, Payload]:
         app=sweep.app,
         started=sweep.started_at or time.time(),
         seconds=sweep.seconds,
-        dollars=sweep.dollars,
+        dollars=None if sweep.dollars is None else sweep.dollars + spent,
         state=_sweep_state(sweep),
         rows=sum(length(part) for outcome in sweep.known() for part in outcome.parts or ()) or None,
         error=masked_text(str(error), mask) if error else None,

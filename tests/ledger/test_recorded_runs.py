@@ -26,6 +26,7 @@ from heroku_magic.ledger.history import find
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.ledger.records import MAX_TEXT
 from heroku_magic.runs.request import RunRequest
+from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.notifier import notifications_to
 
 TASKS = {
@@ -132,6 +133,16 @@ def test_a_sweep_is_one_entry_with_its_runs_below(heroku, ledger_folder):
     pd.testing.assert_frame_equal(again.runs(), sweep.runs())
     single = heroku_magic.get_run(sweep.runs()["run"][0])
     assert single.result()["name"].tolist() == ["a"]
+
+
+def test_a_resumed_sweep_adds_to_its_cost(heroku, ledger_folder, monkeypatch):
+    monkeypatch.setattr(Sweep, "dollars", 0.25)
+    sweep = heroku.sweep("table", {"n": [1, 2]})
+    for total in (0.25, 0.5, 0.75):
+        assert sweep.exception() is None
+        assert heroku_magic.history()["dollars"].tolist() == [total]
+        sweep = heroku.resume(sweep)
+    assert sweep.exception() is None
 
 
 def test_a_failed_sweep_keeps_its_failures(heroku, ledger_folder):
