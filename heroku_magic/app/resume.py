@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from heroku_magic.app.run_cache import environment_of
 from heroku_magic.app.run_request import recorded_values
 from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.errors import InvalidOptions, NotFound
@@ -80,6 +81,8 @@ def plan_resume(save: str | os.PathLike[str] | Sweep, connection: AppConnection,
     try:
         plan, options = _plan(content.header, connection, planner), _read_options(content.header.options)
         known, live = content.outcomes(plan.__getitem__), _live_jobs(content, plan)
+        if any(outcome.state == "done" for outcome in known):
+            _report_changed_folder(content.header, connection)
         _stop_others(content, live, connection)
     except _MISFITS as error:
         file.close()
@@ -165,6 +168,16 @@ def _plan(header: JournalHeader, connection: AppConnection, planner: SweepPlanne
     chunk = header.options["chunk"]
     plan = planner.plan_again(header.task, made, places, fixed, options=options, chunk=chunk, arguments=arguments)
     return replace(plan, first=replace(plan.first, request=header.request))
+
+
+def _report_changed_folder(header: JournalHeader, connection: AppConnection) -> None:
+    """Report that a served folder has other files than before: each embedded Heroku counts its releases anew."""
+    settings, before = connection.settings, header.request.slug
+    now = environment_of(settings, None, is_wanted=False) if settings.is_local and header.request.folder else ""
+    if now and before and now != before:
+        notify(
+            f"{header.sweep} began with other files or another Python: its rows come from those and {settings.worker}."
+        )
 
 
 def _arguments(header: JournalHeader) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,6 +125,16 @@ def test_rows_of_several_releases_are_told(heroku, folder):
         f"The app was deployed during the sweep: its rows come from releases v{before} and v{before + 1}."
     ]
     assert df.attrs["heroku"]["releases"] == [before, before + 1]
+
+
+def test_rows_of_another_folder_are_reported(heroku, folder, tmp_path):
+    first, said = stopped(heroku, 4, 2, save=tmp_path / "s.jsonl"), []
+    connect(worker=folder, say=said.append).resume("s.jsonl").result(60)
+    assert not [text for text in said if "other files" in text]
+    shutil.copytree(folder, other := tmp_path / "other")
+    (other / "notes.txt").write_text("changed")
+    connect(worker=other, say=said.append).resume("s.jsonl").result(60)
+    assert f"{first.id} began with other files or another Python: its rows come from those and {other}." in said
 
 
 def test_failed_runs_are_made_again_and_their_tries_add_up(heroku, tmp_path):
