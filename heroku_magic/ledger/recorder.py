@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.ledger.database import Database, NewerLedger, UnreadableLedger
+from heroku_magic.ledger.database import OF_SWEEP, Database, NewerLedger, UnreadableLedger
 from heroku_magic.ledger.entry import Payload
 from heroku_magic.ledger.location import ledger_path
 from heroku_magic.ledger.pool_record import pool_record
@@ -86,7 +86,8 @@ class Recorder:
         if isinstance(job, Run):
             job.call_when_done(partial(self._run_ended, followed))
         else:
-            threading.Thread(target=self._follow_sweep, args=(followed, job), daemon=True).start()
+            known = {outcome.place for outcome in job.known()}
+            threading.Thread(target=self._follow_sweep, args=(followed, job, known), daemon=True).start()
 
     def follow_pool(self, usage: PoolUsage, hidden: Callable[[], Iterable[Secret]]) -> None:
         """Write what the calls of a pool took when it reports that, at the latest at the end of this process."""
@@ -159,9 +160,10 @@ class Recorder:
         if self._pending.pop(run.id, None) is not None:
             self._late.append((time.monotonic() + LATE, run, run.event_count, followed))
 
-    def _follow_sweep(self, followed: Followed, sweep: Sweep) -> None:
-        """Write each run of a sweep as it ends, below an entry for the sweep."""
+    def _follow_sweep(self, followed: Followed, sweep: Sweep, known: set[int]) -> None:
+        """Write each run of a sweep as it ends, below an entry for the sweep. known: places that ended before it."""
         mask, spent = followed.mask(), _dollars_spent(followed.path, sweep.id)
+        written = _runs_written(followed.path, sweep.id) if known else ()
 
         def put_sweep(written: Callable[[], None]) -> None:
             self._put(Item(followed, lambda: sweep_record(sweep, mask, spent), written))
@@ -169,14 +171,15 @@ class Recorder:
         for number, outcome in enumerate(sweep.as_completed()):
             if not number:
                 put_sweep(_nothing)
-            self._put(self._item_of(followed, sweep, outcome, mask))
+            if (outcome.facts.get("run"), outcome.place) not in written:
+                self._put(self._item_of(followed, sweep, outcome, mask, is_new=outcome.place not in known))
         put_sweep(partial(self._sweep_written, sweep))
 
     def _sweep_written(self, sweep: Sweep) -> None:
         self._pending.pop(sweep.id, None)
 
-    def _item_of(self, followed: Followed, sweep: Sweep, outcome: Outcome, mask: Mask) -> Item:
-        return Item(followed, lambda: sweep_run_record(sweep, outcome, mask), _nothing)
+    def _item_of(self, followed: Followed, sweep: Sweep, outcome: Outcome, mask: Mask, *, is_new: bool) -> Item:
+        return Item(followed, lambda: sweep_run_record(sweep, outcome, mask, is_new=is_new), _nothing)
 
     # -- the thread -----------------------------------------------------------------------------------
 
@@ -270,6 +273,13 @@ def _dollars_spent(path: Path, sweep: str) -> float:
         found = Database(path).select("run = ? AND sweep = ''", (sweep,))
         return sum(entry.dollars or 0.0 for entry in found if entry.state != "running")
     return 0.0
+
+
+def _runs_written(path: Path, sweep: str) -> set[tuple[str, int]]:
+    """Return the runs of a sweep that has been resumed, and their places."""
+    with suppress(UnreadableLedger):
+        return {(entry.run, entry.place) for entry in Database(path).select(OF_SWEEP, (sweep,))}
+    return set()
 
 
 def _nothing() -> None:

@@ -131,8 +131,8 @@ def sweep_record(sweep: Sweep, mask: Mask, spent: float = 0.0) -> tuple[Entry, P
     return entry, Payload()
 
 
-def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry, Payload]:
-    """Return the entry of one combination of a sweep."""
+def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask, *, is_new: bool = True) -> tuple[Entry, Payload]:
+    """Return the entry of one combination of a sweep. is_new: it ran now, and not before the sweep was resumed."""
     lost: list[str] = []
     facts, request = outcome.facts, _masked_request(sweep.request, mask)
     lines = [LogLine("", "app", str(outcome.dyno or ""), line) for line in outcome.log]
@@ -142,6 +142,7 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
         payload.log = pack(write_events(lines, mask)) if lines else b""
     details = _sweep_run_details(sweep, outcome, request, mask, lost)
     shown = {name: shown_value(value) for name, value in outcome.parameters.items()}
+    is_answer = is_new and not (outcome.error or outcome.source or lost) and mask.value(shown) == shown
     entry = Entry(
         run=str(facts.get("run", "")),
         sweep=sweep.id,
@@ -156,7 +157,7 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask) -> tuple[Entry,
         rows=None if outcome.parts is None else sum(map(length, outcome.parts)),
         error=masked_text(str(outcome.error), mask) if outcome.error else None,
         cached=str(facts.get("cached", "")),
-        key="" if outcome.error or outcome.source or lost or mask.value(shown) != shown else _key_of(request, outcome),
+        key=_key_of(request, outcome) if is_answer else "",
         parameters=json.dumps(mask.value({**json.loads(_shown(details.request)), **shown})),
         details=pack(details),
     )

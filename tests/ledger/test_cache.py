@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import msgspec
@@ -19,7 +20,7 @@ from heroku_magic.display.job_display import bundle
 from heroku_magic.errors import Unreachable
 from heroku_magic.ledger import location
 from heroku_magic.ledger.folder_hash import hash_folder
-from heroku_magic.ledger.history import details_of, find
+from heroku_magic.ledger.history import details_of, find, forget
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.protocol.values import RawText
 
@@ -313,6 +314,32 @@ def test_an_answer_of_a_resumed_sweep_is_as_old_as_its_run(heroku, ledger_folder
     heroku.resume(sweep).exception()
 
     assert _cached(heroku.submit("fails", {"n": 1}, cache=True)) == newer.id
+
+
+def test_rows_of_other_code_in_a_resumed_sweep_answer_nothing(folder, ledger_folder, tmp_path, processes):
+    shutil.copytree(folder, other := tmp_path / "other")
+    script = other / "count.py"
+    script.write_text(script.read_text().replace('"word": word', '"word": "other"'))
+    here, there = (connect(worker=one, say=lambda _: None) for one in (folder, other))
+    sweep = there.sweep("count", {"n": [1]}, {"word": "w"}, save=tmp_path / "s.jsonl", cache=True)
+    assert sweep.exception() is None
+    lines = (tmp_path / "s.jsonl").read_text().splitlines(keepends=True)
+    first = here.sweep("count", {"n": [1]}, {"word": "w"}, save=tmp_path / "t.jsonl", cache=True)
+    assert first.exception() is None
+    header = (tmp_path / "t.jsonl").read_text().splitlines(keepends=True)[0]
+    forget(["all"])
+    (tmp_path / "mixed.jsonl").write_text("".join([header, *lines[1:]]))
+    assert here.resume(tmp_path / "mixed.jsonl").result()["word"].tolist() == ["other"]
+
+    assert here.submit("count", {"n": 1, "word": "w"}, cache=True).result()["word"].tolist() == ["w"]
+
+
+def test_an_answer_of_a_resumed_sweep_stays_one(heroku, ledger_folder):
+    sweep = heroku.sweep("fails", {"n": [2, 0]}, cache=True)
+    sweep.exception()
+    heroku.resume(sweep).exception()
+    (done,) = (outcome for outcome in sweep.known() if outcome.state == "done")
+    assert _cached(heroku.submit("fails", {"n": 2}, cache=True)) == done.facts["run"]
 
 
 def test_an_answer_from_a_run_of_a_sweep_is_repeated_as_the_call_itself(heroku, ledger_folder):
