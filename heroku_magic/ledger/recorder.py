@@ -258,7 +258,11 @@ class Recorder:
 
         self._failed.add(followed.path)
         known = isinstance(error, OSError | sqlite3.Error | NewerLedger)
-        reason = getattr(error, "strerror", None) or str(error) if known else f"internal error, {type(error).__name__}"
+        reason = (
+            getattr(error, "strerror", None) or str(error).rstrip(".")
+            if known
+            else f"internal error, {type(error).__name__}"
+        )
         followed.report(f"The history cannot be written to {followed.path}: {reason}. Runs are not affected.")
 
 

@@ -389,6 +389,7 @@ def test_a_history_that_cannot_be_read_is_named_and_does_not_stop_a_run(heroku, 
     assert f"The cache is not used. {message}" in said
     with pytest.raises(HerokuMagicError, match="newer version"):
         heroku_magic.history()
+    assert f"The history cannot be written to {path}: {message} Runs are not affected." in said
     path.unlink()
     path.mkdir()
     with pytest.raises(HerokuMagicError, match=re.escape(f"The history in {path} cannot be read: unable to open")):
