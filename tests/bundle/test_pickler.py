@@ -1059,7 +1059,7 @@ def test_a_function_that_is_too_large_is_refused_with_a_remedy():
         CallBundle(uses_it).build_env({})
     with pytest.raises(InvalidParameters, match='of them are "data"'):
         CallBundle(len).build_env({"data": large})
-    almost = random.Random(1).randbytes(6_800)
+    almost = random.Random(1).randbytes(6_700)
     with pytest.raises(InvalidParameters, match=r"Add a line `cloudpickle` to the app's requirements\.txt"):
         CallBundle(len).build_env({"0": almost})
     CallBundle(len, has_cloudpickle=True).build_env({"0": almost})
