@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import io
 import operator
 import random
 import sys
 import weakref
 from enum import EnumMeta
-from types import MemberDescriptorType
+from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heroku_magic.bundle.remote.classes import MEMBERS, OF_METACLASS
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _NAMED_TYPES = frozenset({"NewType", "ParamSpec", "TypeVarTuple", "TypeAliasType"})
 _OF_MEMBER = frozenset({"_name_", "_value_", "_sort_order_", "_inverted_", "__objclass__"})  # the class sets them
 _OF_DECORATED = frozenset({"__wrapped__", "_caller", "_options", "_is_quiet", *functools.WRAPPER_ASSIGNMENTS})
+_SHELL = "IPython.core.interactiveshell"
 _CACHED = type(functools.lru_cache(len))
 
 
@@ -38,6 +40,8 @@ def reduce_standard(value: Any) -> Any:  # noqa: PLR0911 - one per type
         return kind, (value.__name__, *parts)
     if kind.__module__ == "IPython.core.autocall":  # a notebook's `exit` and `quit`
         return getattr, (sys, "exit")
+    if kind is FunctionType and value.__globals__.get("__name__") == _SHELL and value.__name__ == "open":
+        return getattr, (io, "open")  # a notebook's protects the descriptors of its kernel
     if kind is random.SystemRandom:  # it has no state
         return kind, ()
     return None

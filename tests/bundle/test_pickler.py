@@ -33,6 +33,7 @@ import pandas as pd
 import pytest
 from dynos import OTHERS, Dyno, find_python
 from IPython.core.autocall import ExitAutocall
+from IPython.core.interactiveshell import _modified_open
 from numpy.linalg import norm
 
 import heroku_magic
@@ -837,6 +838,14 @@ def test_exit_of_a_notebook_is_that_of_the_dyno(tmp_path):
     quits = ExitAutocall(None)
 
     assert "called sys.exit(3) and returned no value" in call(tmp_path, lambda: quits(3)).failure.message
+
+
+@pytest.mark.usefixtures("processes")
+def test_open_of_a_notebook_is_that_of_the_dyno(tmp_path):
+    opens = _modified_open
+
+    failure = call(tmp_path, lambda: opens("missing.csv")).failure
+    assert [frame.function for frame in failure.frames] == ["<lambda>"]
 
 
 @pytest.mark.usefixtures("processes")
