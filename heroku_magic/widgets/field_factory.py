@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.task import Parameter, Task, check
+from heroku_magic.protocol.task_values import kind_of
 from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.widgets.fields import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (dict, "object"))
 _ALL_TYPES = (*_TYPES, (str, "string"))
 _RANGE = "(lowest, highest) or (lowest, highest, step)"
+_NOT_HELD = {"table": "a DataFrame", "bytes": "bytes", "file": "a file"}
 
 
 def fields(
@@ -78,6 +80,8 @@ def field(parameter: Parameter, start: Any = NOTHING) -> Field:
     schema = without_null(parameter.schema)
     if _is_secret(schema):
         return _secret(parameter, start)
+    if parameter.is_required and schema.get("format") == "dataframe":
+        raise _not_held(parameter, "table")
     takes_list = type_of(schema) in {"array", ""} and not schema.get("enum")
     if isinstance(start, list | tuple | range) and not takes_list:
         return _narrowed(parameter, schema, start)
@@ -93,6 +97,8 @@ def unknown(task: Task, names: list[str]) -> list[str]:
 
 def sound(parameter: Parameter, value: Any) -> Any:
     """Return a value as a plain one that fits. Raises InvalidParameters."""
+    if kind := kind_of(parameter.schema, value):
+        raise _not_held(parameter, kind)
     try:
         read = _read(parameter, value) if isinstance(value, RawText) else plain(value)
     except TypeError as error:
@@ -102,6 +108,12 @@ def sound(parameter: Parameter, value: Any) -> Any:
     if fault:
         raise InvalidParameters([fault])
     return read
+
+
+def _not_held(parameter: Parameter, kind: str) -> InvalidParameters:
+    """The error of a value that only a cell can pass, because it travels over a connection to the dyno."""
+    name, held = parameter.name, _NOT_HELD[kind]
+    return InvalidParameters([f"{name}: a form cannot hold {held}. Assign {name} in a %%heroku cell instead."])
 
 
 def _read(parameter: Parameter, text: RawText) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -144,6 +146,22 @@ def test_a_start_value_is_read_as_the_declared_type(schema, start, value):
 def test_a_start_value_that_does_not_fit_is_rejected(schema, start, fault):
     with pytest.raises(InvalidParameters, match=fault):
         field(declared(schema), start)
+
+
+@pytest.mark.parametrize(
+    ("schema", "start", "fault"),
+    [
+        ({"format": "dataframe"}, NOTHING, "n: a form cannot hold a DataFrame. Assign n in a %%heroku cell instead."),
+        ({"format": "dataframe"}, pd.DataFrame(), "n: a form cannot hold a DataFrame. "),
+        ({"format": "binary"}, b"abc", "n: a form cannot hold bytes. "),
+        ({"format": "path"}, Path(__file__), "n: a form cannot hold a file. "),
+    ],
+)
+def test_a_value_that_travels_over_a_connection_has_no_field(schema, start, fault):
+    with pytest.raises(InvalidParameters, match=fault):
+        field(declared(schema), start)
+    optional = {"anyOf": [schema, {"type": "null"}], "default": None}
+    assert field(declared(optional, is_required=False)).start is None
 
 
 def test_two_or_three_numbers_are_a_slider_within_the_declared_range():
