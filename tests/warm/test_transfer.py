@@ -126,8 +126,8 @@ def test_a_dry_run_says_that_the_dyno_is_attached(heroku, messages):
     heroku.estimate("take", parameters={"data": os.urandom(200_000)})
     (message,) = [text for text in map(str, messages) if "attached" in text]
     assert message == (
-        "A dyno's environment of 32 kB cannot carry take and its input of 0.2 MB: it runs on an attached dyno, which ends "
-        "with the run."
+        "take runs on an attached dyno, which ends with the run: its input of 0.2 MB does not travel in a dyno's "
+        "environment, which holds only text, 32 kB in total."
     )
     assert heroku.dynos() == []
 
