@@ -79,8 +79,7 @@ class Field:
     @property
     def hint(self) -> str:
         """The parameter's help and which numbers it takes, in a line that is safe to show."""
-        is_number = self.type in _NUMBERS and not self.choices
-        return " · ".join(filter(None, [self.parameter.description, expectation(self.schema) if is_number else ""]))
+        return self._with_help(expectation(self.schema) if self.type in _NUMBERS and not self.choices else "")
 
     @property
     def example(self) -> str:
@@ -124,6 +123,11 @@ class Field:
             return misfit(self.parameter, self.read(content))
         except ValueError as error:
             return str(error)
+
+    def _with_help(self, text: str) -> str:
+        """The parameter's help, without the full stop of a sentence, and a text."""
+        description = self.parameter.description
+        return " · ".join(filter(None, [description.removesuffix(".") if text else description, text]))
 
     def _read(self, content: Any) -> Any:
         return content or NOTHING
@@ -205,8 +209,7 @@ class SliderField(NumberField):
     @property
     def hint(self) -> str:
         """The parameter's help and the limits of the slider."""
-        limits = expectation({**self.schema, "minimum": self.lowest, "maximum": self.highest})
-        return " · ".join(filter(None, [self.parameter.description, limits]))
+        return self._with_help(expectation({**self.schema, "minimum": self.lowest, "maximum": self.highest}))
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,7 @@ class JsonField(Field):
     @property
     def hint(self) -> str:
         """The parameter's help and how it is written."""
-        return " · ".join(filter(None, [self.parameter.description, "as JSON"]))
+        return self._with_help("as JSON")
 
     @property
     def example(self) -> str:
@@ -292,9 +295,7 @@ class SecretField(Field):
     @property
     def hint(self) -> str:
         """The parameter's help, and why there is nothing to type into."""
-        return " · ".join(
-            filter(None, [self.parameter.description, "not typed here: a form is saved with its notebook"])
-        )
+        return self._with_help("not typed here: a form is saved with its notebook")
 
     @property
     def labels(self) -> list[str]:

@@ -173,6 +173,11 @@ def test_two_or_three_numbers_are_a_slider_within_the_declared_range():
     assert field(declared({**NUMBER, "default": 3.0}), (0.5, 1.5)).start == 0.5, "the default is not in the range"
 
 
+def test_the_help_of_a_docstring_loses_its_full_stop_before_more():
+    assert field(declared({**INT, "description": "number of rows."})).hint == "number of rows · a whole number"
+    assert field(declared({**TEXT, "description": "a name."})).hint == "a name."
+
+
 def test_a_list_gives_the_choices():
     shaped = field(declared({**INT, "default": 3}), [1, 3, 10])
 
