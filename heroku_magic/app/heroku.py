@@ -10,6 +10,7 @@ from heroku_magic.accounts.secret_sources import find
 from heroku_magic.app import resume as resumption
 from heroku_magic.app.executor_app import ExecutorApp
 from heroku_magic.app.function import Decorator
+from heroku_magic.app.planner import named
 from heroku_magic.app.recorded_function import function_plan
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_cache import answered_outcomes
@@ -182,7 +183,7 @@ class Heroku(ExecutorApp):
         InvalidParameters, InvalidOptions, SettingsError
             Before a dyno is started, listing every problem of the parameters.
         """
-        options, given = self._planner.with_packages(pick(RunOptions, locals())), parameters or {}
+        options, given = self._planner.with_packages(pick(RunOptions, locals())), named("parameters", parameters)
         return self._answer(task, given, options) or self._start(self._planner.plan(task, given, options))
 
     def sweep(
@@ -267,7 +268,7 @@ class Heroku(ExecutorApp):
         """
         options = pick(SweepOptions, locals())
         run_options = self._planner.with_packages(pick(RunOptions, locals()))
-        given = parameters or {}
+        each, given = named("each", each), named("parameters", parameters)
         if (answered := self._answer_sweep((task, each, given), run_options, options)) is not None:
             return answered
         plan = self._sweep_planner.plan(task, each, given, run_options, options)
@@ -341,11 +342,11 @@ class Heroku(ExecutorApp):
         """
         run_options, sweep_options = split(options)
         run_options = self._planner.with_packages(replace(run_options, dry_run=True))
-        left = self.client.requests_left
+        left, given = self.client.requests_left, named("parameters", parameters)
         if each:
-            plan = self._sweep_planner.plan(task, each, parameters or {}, run_options, sweep_options)
+            plan = self._sweep_planner.plan(task, named("each", each), given, run_options, sweep_options)
             return estimate(plan, sweep_options, left)
-        spec = self._planner.plan(task, parameters or {}, run_options)
+        spec = self._planner.plan(task, given, run_options)
         return Estimate(spec, measured=mean_duration(spec), requests_left=left)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
@@ -32,11 +33,11 @@ from heroku_magic.protocol.values import MAX_ENV_BYTES, RawText
 from heroku_magic.runs.options import ExactVersions, RunOptions
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import discard, notifications_to, notify
-from heroku_magic.text.sanitize import clean_line
+from heroku_magic.text.sanitize import clean_line, short
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from heroku_magic.app.catalog import Catalog
     from heroku_magic.app.connection import AppConnection
@@ -294,6 +295,14 @@ def _typed_secrets(task: Task, parameters: Mapping[str, Any]) -> list[str]:
         for one in task.parameters
         if one.is_secret and isinstance(parameters.get(one.name), RawText)
     ]
+
+
+def named(argument: str, given: Any) -> Mapping[str, Any]:
+    """Return what an argument gives by name; nothing for None. Raises InvalidParameters unless it is a dict."""
+    if given is None or isinstance(given, Mapping):
+        return given or {}
+    example = "{'n': [1, 2]}" if argument == "each" else "{'n': 10}"
+    raise InvalidParameters([f"{argument} is {short(given)}: expected a dict of parameters, such as {example}."])
 
 
 def check_before_prompts(options: RunOptions, plan: Callable[[], T]) -> T:

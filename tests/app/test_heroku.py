@@ -166,6 +166,19 @@ def test_parameters_are_checked_before_a_dyno_starts(account):
     assert heroku.dynos() == []
 
 
+def test_parameters_that_are_not_given_by_name_are_refused(account):
+    shop = connect("shop-eu")
+    for start in (shop.run, shop.submit, lambda task, given: shop.estimate(task, parameters=given)):
+        with pytest.raises(
+            InvalidParameters, match=r"^parameters is 3: expected a dict of parameters, such as {'n': 10}"
+        ):
+            start("simulate", 3)
+    for start in (shop.sweep, shop.estimate):
+        with pytest.raises(InvalidParameters, match=r"^each is \[1, 2\]: .* such as {'n': \[1, 2\]}\.$"):
+            start("simulate", [1, 2])
+    assert shop.dynos() == []
+
+
 def test_an_undeclared_task_takes_anything_but_not_a_config_vars_name(account, server):
     (server.folder / ".env").write_text("SHOP=eu\n")
     heroku = connect("shop-eu")
