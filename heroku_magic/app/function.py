@@ -270,6 +270,9 @@ def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
         given = inspect.signature(_callee(function), follow_wrapped=False).bind(*args, **kwargs)
     except ValueError:  # a built-in function has no signature, or none of its own
         return {**placed, **kwargs}
+    except TypeError as error:
+        message = f"{getattr(function, '__name__', 'the function')}(): {error}"
+        raise TypeError(message) from None
     kinds = {name: given.signature.parameters[name].kind for name in given.arguments}
     if set(kinds.values()) & {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}:
         return {**placed, **kwargs}

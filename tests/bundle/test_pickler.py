@@ -1105,5 +1105,5 @@ def test_arguments_of_a_wrapper_are_bound_as_it_takes_them():
 
 
 def test_arguments_that_do_not_match_raise_a_type_error():
-    with pytest.raises(TypeError, match="missing a required argument: 'x'"):
+    with pytest.raises(TypeError, match=r"uses_all\(\): missing a required argument: 'x'"):
         bound(uses_all, (), {})
