@@ -69,7 +69,7 @@ class Panel:
         rows = [self._rows.box] if self._rows else []
         # As wide as the longest name, so that the help of each field stands beside it.
         width = min(max(map(len, self._controls), default=0), _WIDEST_LABEL) + 4
-        css += f".{self._id} {{ --heroku-label: {width}ch }}"
+        css += f".heroku-form.{self._id} {{ --heroku-label: {width}ch }}"
         head = ipywidgets.HTML(f"<style>{css}</style>{_title(self._form)}{_heading(self._form)}")
         box = ipywidgets.VBox([head, *fields, *rows, bar, self._cell, self._clipboard.box])
         box.add_class("heroku-form")

@@ -274,6 +274,42 @@ def test_the_tick_boxes_are_a_column_and_each_is_in_line_with_its_field(form, tm
     assert len({left for _, left in ticks}) == 1
 
 
+DATES = """
+    from __future__ import annotations
+    from datetime import date, datetime
+    from heroku_task import task
+
+    @task
+    def dates(since: date | None = None, at: datetime = datetime(2024, 1, 1, 12), first_measurement: int = 1):
+        yield {"since": since, "at": at}
+    """
+# How many pixels are between the words of a box that removes a value and the box that sweeps it, the height of the
+# entries of a date and of a time, and the width of the labels.
+BOXES = """(() => {
+    const box = selector => document.querySelector('.heroku-form ' + selector).getBoundingClientRect();
+    return {gap: box('.heroku-sweep input').left - box('.heroku-none span').right,
+            heights: [box('[type=date]').height, box('[type=datetime-local]').height],
+            label: box('.widget-label').width};
+})()"""
+
+
+def test_an_optional_date_keeps_its_boxes_apart_and_a_second_form_leaves_the_first_as_it_was(lab, tmp_path):
+    make_worker(lab.folder / "dates", dates=DATES, simulate=SIMULATE)
+    load = "%load_ext heroku_magic\n%config HerokuMagics.worker = 'dates'"
+    lab.open("dates.ipynb", [load, "%heroku form dates", "%heroku form simulate"])
+    lab.run(0)
+    lab.run(1)
+    lab.page.wait_for_selector(".heroku-form .heroku-run")
+    alone = lab.page.evaluate(BOXES)
+    picture(lab, tmp_path, "dates")
+    assert alone["gap"] >= 8
+    assert alone["heights"] == [28, 28]
+
+    lab.run(2)
+    lab.wait_until("document.querySelectorAll('.heroku-form .heroku-run').length === 2")
+    assert lab.page.evaluate(BOXES) == alone
+
+
 def violations(lab):
     """The findings of axe-core in the form's own output, on a page that does not clip the notebook."""
     from axe_playwright_python.sync_playwright import Axe
