@@ -51,7 +51,8 @@ class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
     def heroku(self, line: str, cell: str | None = None) -> Any:
         """Run tasks on Heroku one-off dynos, or on the embedded Heroku.
 
-        A cell runs a task with the parameters that its body assigns; its value is a DataFrame:
+        A cell runs a task with the parameters that its body assigns; its value is
+        a DataFrame:
 
             %%heroku [TASK] [options]
             n = 10
@@ -65,8 +66,9 @@ class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
             %heroku history, show, rerun, diff    earlier runs
             %heroku login, create, deploy, use    your apps
 
-        The Tab key completes verbs, options, tasks, parameters and values. `%heroku --help` lists all
-        verbs, `%heroku VERB --help` and `%%heroku --help` all options, and `%heroku tasks TASK` one task's
+        The Tab key completes verbs, options, tasks, parameters and values.
+        `%heroku --help` lists all verbs, `%heroku VERB --help` and
+        `%%heroku --help` all options, and `%heroku tasks TASK` one task's
         parameters, each with an example to paste.
         """
         return self._run_magic(line, cell, "%%heroku")
@@ -74,14 +76,14 @@ class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
     @no_var_expand
     @cell_magic
     def dyno(self, line: str, cell: str) -> Any:
-        """Run the cell's own Python code on a one-off dyno, instead of here, in any app that has Python.
+        """Run the cell's own Python code on a dyno, in any app that has Python.
 
             %%dyno --arg n=1000 --out df
             for name in ["Ada", "Grace"]:
                 emit({"name": name, "n": n})
 
-        What it emits, or the value of its last expression, comes back as a DataFrame. `%%dyno --help`
-        lists all options.
+        What it emits, or the value of its last expression, comes back as a
+        DataFrame. `%%dyno --help` lists all options.
         """
         return self._run_magic(line, cell, "%%dyno")
 

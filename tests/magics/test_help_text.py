@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from heroku_magic.magics.commands import DYNO, VERBS
 from heroku_magic.magics.help_text import help_text
-from heroku_magic.magics.heroku_magics import give_empty_body
+from heroku_magic.magics.heroku_magics import HerokuMagics, give_empty_body
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -40,3 +42,8 @@ def test_a_question_mark_elsewhere_stays():
     for text in ("%heroku?", "%heroku run -- ls ?", "%%heroku run?"):
         assert give_empty_body([text, "x"]) == [text, "x"]
     assert give_empty_body(["%heroku run -- ls ?"]) == ["%heroku run -- ls ?"]
+
+
+@pytest.mark.parametrize("magic", [HerokuMagics.heroku, HerokuMagics.dyno])
+def test_the_text_behind_a_question_mark_fits_a_terminal(magic):
+    assert max(map(len, inspect.getdoc(magic).splitlines())) <= 78
