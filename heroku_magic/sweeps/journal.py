@@ -152,7 +152,7 @@ class Journal:
         try:
             file = self.path.open("rb+")
         except OSError as error:
-            raise InvalidOptions(f"{self.path} cannot be read: {error}") from None
+            raise _unreadable(self.path, error) from None
         self._hold(file)
         try:
             contents = read(self.path)
@@ -226,12 +226,17 @@ class Journal:
                 self._file.flush()
 
 
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> InvalidOptions:
+    reason = error.strerror if isinstance(error, OSError) else "it is not text"
+    return InvalidOptions(f"{path} cannot be read ({reason}). Expected the file of --save.")
+
+
 def read(path: Path) -> JournalContents:
     """Return the contents of a journal without an incomplete last line. Raises InvalidOptions if it is not one."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidOptions(f"{path} cannot be read: {error}") from None
+        raise _unreadable(path, error) from None
     contents: JournalContents | None = None
     for number, line in enumerate(lines[:-1], 1):
         try:

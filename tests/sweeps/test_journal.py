@@ -163,7 +163,7 @@ def test_an_incomplete_last_line_is_ignored(tmp_path):
         ("", "does not contain a sweep"),
         ("no json\n", "line 1: this is not the file of a sweep"),
         ('{"a": 1}\n', "line 1: this is not the file of a sweep"),
-        (None, "cannot be read"),
+        (None, r"s\.jsonl cannot be read \(No such file or directory\)\. Expected the file of --save\.$"),
     ],
 )
 def test_a_file_that_is_not_a_journal_is_refused(tmp_path, text, message):
