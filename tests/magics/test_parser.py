@@ -146,6 +146,7 @@ def test_every_line_has_a_verb(line, verb):
         ("%%heroku -a x --app y", "--app is given twice"),
         ("%%heroku -e n=1 -e n=2", '"n" is given twice'),
         ("%%heroku --quiet=yes", "--quiet takes no value"),
+        ("%%heroku --each n --seed x", "--seed x: expected a whole number."),
         ("%%heroku --app", "--app expects NAME"),
         ("%%heroku --app --local", "--app expects NAME"),
         ("%%heroku --app --size=x", "--app expects NAME"),
