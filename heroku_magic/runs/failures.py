@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from heroku_magic.runs.log_reader import RunLog
     from heroku_magic.runs.spec import RunSpec
 
-_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_NO_MODULE = re.compile(r"(?:ModuleNotFoundError|\S*python[\d.]*): No module named '?([\w.]+)")  # also of `python -m`
 _MEANING = {
     126: "the command is not executable",
     127: "the command was not found on the dyno",
@@ -121,6 +121,8 @@ def describe_failure(
         headline = (installer_message(log) if status == NOT_INSTALLED else "") or ending
     if module is None:
         module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
+    if module == missing_package.HELPER:
+        remedy = missing_package.HELPER_REMEDY
     if module and not missing_package.may_be_installed(module):
         module = None
     outcome = "" if headline == ending else ending

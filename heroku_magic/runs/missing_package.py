@@ -10,6 +10,8 @@ from pathlib import Path
 
 from heroku_magic.text.sanitize import clean_line
 
+HELPER = "heroku_task"
+HELPER_REMEDY = "The app has no heroku_task.py. Copy it from a folder of `%heroku init` to beside the Procfile."
 # PyPI packages that are imported under another name.
 _PACKAGES = {
     "attr": "attrs",
@@ -29,9 +31,9 @@ _PACKAGES = {
 
 
 def may_be_installed(module: str) -> bool:
-    """Return whether a module can come from a package, as those of Python itself cannot."""
+    """Return whether a module can come from a package, as the worker's helper and those of Python itself cannot."""
     top = module.partition(".")[0]
-    return top in _PACKAGES or top not in sys.stdlib_module_names
+    return top in _PACKAGES or top not in {HELPER, *sys.stdlib_module_names}
 
 
 def remedy(module: str, requirements: Path | None, *, accepts_packages: bool) -> str:

@@ -80,6 +80,20 @@ def test_a_missing_package_names_the_line_to_add(module, line):
     assert "If it is your own file, put it into the worker's folder instead" in by_record
 
 
+def test_a_module_that_python_cannot_run_is_missing_too():
+    assert "requirements.txt: gunicorn\n" in described(log=["/app/.heroku/bin/python3.12: No module named gunicorn"])
+
+
+@pytest.mark.parametrize(
+    "line", ["/app/bin/python: No module named heroku_task", "ModuleNotFoundError: No module named 'heroku_task'"]
+)
+def test_a_missing_helper_is_copied_not_installed(line):
+    text = described(log=[line])
+
+    assert "The app has no heroku_task.py. Copy it from a folder of `%heroku init` to beside the Procfile.\n" in text
+    assert "requirements.txt" not in text
+
+
 @pytest.mark.parametrize("module", ["json.nosuch", "tkinter", "_ctypes"])
 def test_no_package_is_suggested_for_a_module_of_python_itself(module):
     name = None if "." in module else module
