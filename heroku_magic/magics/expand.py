@@ -169,7 +169,9 @@ def look_up(name: str, namespace: Mapping[str, Any], *, option: str = "") -> Any
         return namespace[name]
     near = _nearest(name, namespace)
     hint = f" Did you mean {near}?" if near else ""
-    source, advice = (f"{option} {name}", "") if option else (f"${name}", " Type $$ for a literal dollar sign.")
+    source, advice = f"${name}", " Type $$ for a literal dollar sign."
+    if option:
+        source, advice = f"{option} {name}", "" if near else " Assign it in an earlier cell: this one runs on the dyno."
     raise InvalidOptions(f"{source}: there is no variable {name}.{hint}{advice}")
 
 

@@ -340,6 +340,11 @@ def test_source_inputs_and_secrets_are_in_neither_command_nor_log_nor_ps(heroku)
         ("%%dyno --input names --arg names=1\n1", InvalidOptions, '"names" is given by --input and by --arg'),
         ("%%dyno --each names --arg names=1\n1", InvalidOptions, '"names" is given twice'),
         ("%%dyno --each nmaes\n1", InvalidOptions, "--each nmaes: there is no variable"),
+        (
+            "%%dyno --each x\nx = [1, 2]",
+            InvalidOptions,
+            "there is no variable x. Assign it in an earlier cell: this one runs on the dyno.",
+        ),
         ("%%dyno --arg emit=1\n1", InvalidParameters, '"emit" is a function that every cell has on the dyno'),
         ("%%dyno --arg f={print}\n1", InvalidParameters, "f: a function cannot be passed as a value"),
         ("%%dyno -i sub.x\n1", InvalidOptions, "expected names of variables"),
