@@ -80,6 +80,7 @@ def form(
         form.run().result()
     """
     from heroku_magic.app.connect import connect
+    from heroku_magic.app.planner import named
     from heroku_magic.widgets import Form
     from heroku_magic.widgets.form import FormBackend
     from heroku_magic.widgets.form_view import is_voila, show
@@ -111,9 +112,9 @@ def form(
     )
     created = Form(
         declared,
-        parameters or {},
+        named("parameters", parameters),
         backend,
-        each=each,
+        each=named("each", each),
         sweep_options=sweep_options,
         secrets=secrets,
         options={name: value for name, value in (line or {}).items() if name not in _NOT_IN_A_CELL},

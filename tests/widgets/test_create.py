@@ -235,6 +235,8 @@ def test_invalid_start_values_are_rejected_before_anything_is_shown(front_end):
     assert "ticks has no parameter nn. Did you mean n?" in out.error[1]
     assert "n is 'many': expected a whole number" in out.error[1]
     assert displays(out) == []
+    out = front_end.run("import heroku_magic\nheroku_magic.form('ticks', 3)")
+    assert out.error == ("InvalidParameters", "parameters is 3: expected a dict of parameters, such as {'n': 10}.")
 
 
 @pytest.mark.usefixtures("kernels")
