@@ -44,10 +44,10 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 T = TypeVar("T")
 
 
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Raise InvalidOptions unless the value is None or a whole number of at least `least`."""
+def check_count(name: str, value: Any, least: int = 1, shown: str = "") -> None:
+    """Raise InvalidOptions unless the value is None or a whole number of at least `least`, shown as `shown`."""
     if value is not None and (type(value) is not int or value < least):
-        raise InvalidOptions(f"{name} is {value!r}: expected a whole number of at least {least}.")
+        raise InvalidOptions(f"{name} is {value!r}: expected a whole number of at least {shown or least}.")
 
 
 def is_lifetime(value: Any, most: float = LONGEST_TIMEOUT) -> bool:
@@ -296,7 +296,7 @@ class SweepOptions:
         _store_plain(self, "jobs", "sample", "seed", "chunk", "retries", "max_cost")
         for name, least in (("jobs", 1), ("sample", 1), ("retries", 0)):
             check_count(name, getattr(self, name), least)
-        check_count("chunk", self.chunk_size, 0)
+        check_count("chunk", self.chunk_size, 0, "1, or 'auto'")
         if not isinstance(self.seed, int | None):
             raise InvalidOptions(f"seed is {self.seed!r}: expected a whole number.")
         check_max_cost(self.max_cost)
@@ -322,7 +322,9 @@ def pick(kind: type[T], values: Mapping[str, Any]) -> T:
 def split(values: Mapping[str, Any]) -> tuple[RunOptions, SweepOptions]:
     """Return keyword arguments as the options of each run and those of a sweep. Raises TypeError for unknown names."""
     if unknown := values.keys() - option_names(RunOptions) - option_names(SweepOptions):
-        message = f"unexpected keyword argument {min(unknown)!r}"
+        name = min(unknown)
+        hint = f"the task's parameters go into a dict, such as {{{name!r}: 1}}"
+        message = f"unexpected keyword argument {name!r}: {hint}"
         raise TypeError(message)
     return pick(RunOptions, values), pick(SweepOptions, values)
 

@@ -53,7 +53,7 @@ def test_keyword_arguments_are_made_of_the_options_of_a_line():
 def test_a_budget_is_one_option_of_a_run_and_of_a_sweep():
     run, sweep = split({"max_cost": 0.5, "size": "basic", "jobs": 2})
     assert (run, sweep) == (RunOptions(max_cost=0.5, size="basic"), SweepOptions(max_cost=0.5, jobs=2))
-    with pytest.raises(TypeError, match="'sizes'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sizes': the task's parameters go into a dict"):
         split({"sizes": "basic"})
 
 
@@ -73,6 +73,11 @@ def test_a_value_without_a_meaning_is_refused_for_a_run(options):
 def test_a_value_without_a_meaning_is_refused_for_a_sweep(options):
     with pytest.raises(InvalidOptions, match=next(iter(options))):
         SweepOptions(**options)
+
+
+def test_a_chunk_is_a_number_or_auto():
+    with pytest.raises(InvalidOptions, match=r"^chunk is 'all': expected a whole number of at least 1, or 'auto'\.$"):
+        SweepOptions(chunk="all")
 
 
 @pytest.mark.parametrize("seconds", [60, 60.5, np.int64(60), np.float32(60)])
