@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.secret_sources import find, likely_source
+from heroku_magic.app.planner import named
 from heroku_magic.errors import InvalidOptions, SettingsError
 from heroku_magic.runs.options import RunOptions, option_names, split
 from heroku_magic.runs.registry import mean_duration
@@ -80,7 +81,6 @@ def form(
         form.run().result()
     """
     from heroku_magic.app.connect import connect
-    from heroku_magic.app.planner import named
     from heroku_magic.widgets import Form
     from heroku_magic.widgets.form import FormBackend
     from heroku_magic.widgets.form_view import is_voila, show
