@@ -52,7 +52,10 @@ _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE
 _SERVER_FILES = "server", "receiver", "calls", "imports", "transfer", "rehearsal"
 _OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver")
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
-_ONLY_PICKLES = r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule)|_(reduce|getstate)$"
+_ONLY_PICKLES = (
+    r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule|_is_registered|_walk|_decompose)"
+    r"|^_get_(or_create|bases|cell)|_(reduce|getstate|getnewargs)$"
+)
 
 
 @cache
