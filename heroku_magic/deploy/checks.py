@@ -64,6 +64,7 @@ def processes(procfile: str) -> tuple[list[Process], list[str]]:
     lines = list(procfile_lines(procfile))
     names = [line.name for line in lines if line.name]
     odd = list(filter(None, map(_line_warning, lines)))
+    odd += ["The Procfile is not UTF-8. Save it as UTF-8; the embedded Heroku reads no other."] * ("\ufffd" in procfile)
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     odd += [f"Procfile: {name} is declared {names.count(name)} times; the last line counts." for name in twice]
     return [Process(*entry) for entry in process_types(procfile).items()], odd
@@ -75,8 +76,6 @@ def _line_warning(line: Line) -> str:
     shown = f"`{clean_line(line.text.strip()[:60])}`"
     if line.text.startswith("\ufeff"):
         return f"{where} begins with a byte-order mark, so Heroku ignores it. Save the file without one."
-    if "\ufffd" in line.text:
-        return f"{where} is not UTF-8. Save the file as UTF-8."
     if not line.name:
         return f"{where}: Heroku ignores {shown}: expected `name: command`, with a blank after the colon."
     if not line.has_colon:

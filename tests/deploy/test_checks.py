@@ -227,7 +227,7 @@ def test_another_python_compiles_what_it_reads(source):
         ("task:\n", "Procfile, line 1: Heroku ignores `task:`"),
         ("größe: node x.js\n", "Procfile, line 1: Heroku ignores `größe: node x.js`"),
         ("\ufefftask: node x.js\n", "Procfile, line 1 begins with a byte-order mark"),
-        ("task: node \ufffd.js\n", "Procfile, line 1 is not UTF-8"),
+        ("# f\ufffdr\ntask: node x.js\n", "The Procfile is not UTF-8"),
     ],
 )
 def test_a_line_that_heroku_accepts_and_that_may_surprise_is_a_warning(procfile, expected):

@@ -52,8 +52,3 @@ def test_the_emulator_serves_the_types_that_the_rule_finds(tmp_path):
     content = "\ufeffa: 1\r\n  b: 2\r\nb: 3\r\n"
     (tmp_path / "Procfile").write_bytes(content.encode())
     assert procfile.read(tmp_path) == process_types(content) == {"b": "3"}
-
-
-def test_a_comment_that_is_not_utf8_hides_no_type(tmp_path):
-    (tmp_path / "Procfile").write_bytes("# für alle\nb: 3\n".encode("latin-1"))
-    assert procfile.read(tmp_path) == {"b": "3"}

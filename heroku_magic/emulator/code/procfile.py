@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def read(folder: Path) -> dict[str, str]:
     """Return the process types of a folder with their commands."""
     try:
-        text = (folder / "Procfile").read_text(encoding="utf-8", errors="replace")
+        text = (folder / "Procfile").read_text(encoding="utf-8")
     except FileNotFoundError:
         raise StartError(
             f"{folder} has no Procfile. Write one with a line such as `task: python task.py`. "
             "https://devcenter.heroku.com/articles/procfile"
         ) from None
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"The Procfile of {folder} cannot be read: {error}") from None
     return process_types(text)
 
