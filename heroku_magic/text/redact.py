@@ -137,7 +137,7 @@ class Mask:
 def _lines(value: str) -> list[str]:
     """Return a text and its single lines: a log shows each by itself."""
     lines = [line.strip() for line in value.splitlines()]
-    return [line for line in dict.fromkeys([value, *lines, visible(value)]) if len(line) >= SHORTEST]
+    return [line for line in dict.fromkeys([value, value.strip(), *lines, visible(value)]) if len(line) >= SHORTEST]
 
 
 def _lower(text: str) -> str:
