@@ -32,8 +32,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from dynos import OTHERS, Dyno, find_python
+from IPython.core import interactiveshell
 from IPython.core.autocall import ExitAutocall
-from IPython.core.interactiveshell import _modified_open
 from numpy.linalg import norm
 
 import heroku_magic
@@ -842,7 +842,7 @@ def test_exit_of_a_notebook_is_that_of_the_dyno(tmp_path):
 
 @pytest.mark.usefixtures("processes")
 def test_open_of_a_notebook_is_that_of_the_dyno(tmp_path):
-    opens = _modified_open
+    opens = getattr(interactiveshell, "_modified_open", open)  # IPython 7 has none of its own
 
     failure = call(tmp_path, lambda: opens("missing.csv")).failure
     assert [frame.function for frame in failure.frames] == ["<lambda>"]
