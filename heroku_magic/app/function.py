@@ -90,8 +90,8 @@ class Function(Generic[P, T]):
         wrapped: Any = self.__wrapped__
         if isinstance(wrapped, MethodType):
             return getattr, (wrapped.__self__, wrapped.__name__)
-        caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001 - nothing else tells who pickles
-        is_by_value = caller.endswith("cloudpickle")  # older versions of joblib have a copy of it
+        pickler = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001 - nothing else tells who pickles
+        is_by_value = pickler.endswith("cloudpickle")  # joblib has a copy of it
         return reduce_decorated(self) if is_by_value or not _is_named(self) else str(wrapped.__qualname__)
 
     def __repr__(self) -> str:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from heroku_magic.protocol.helper import HELPER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOCK = threading.Lock()  # cloudpickle's list of modules that travel by value is global
-_NOT_SENT = ("__main__", "heroku_magic", "heroku_task")
+_NOT_SENT = ("__main__", "heroku_magic", HELPER)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from heroku_magic.bundle.local_modules import is_local, is_local_name, local_mod
 from heroku_magic.bundle.payload import all_chunks, table_chunks
 from heroku_magic.bundle.reducers import reduce_class, reduce_decorated, reduce_enum, reduce_standard, what_changes
 from heroku_magic.errors import InvalidParameters
+from heroku_magic.protocol.helper import HELPER
 from heroku_magic.protocol.spool import LARGE
 from heroku_magic.protocol.typed_json import TAG, Encoder
 from heroku_magic.text.sanitize import clean_line
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.spool import Spool
 
 _OURS = "heroku_magic"
-_HELPER = "heroku_task"
 _TABLES = frozenset({"DataFrame", "Series", "ndarray"})
 _LONG = 100_000  # characters or bytes from which on a text is not copied into the pickle
 _MAX_SOURCE_CHARS = 20_000  # for tracebacks, beside the code itself
@@ -300,7 +300,7 @@ def _refuse_private(value: Any) -> None:
     kind = type(value)
     if isinstance(value, io.IOBase) and not isinstance(value, io.BytesIO | io.StringIO):
         raise _NotPicklable("an open file stays on this computer.")
-    if kind.__name__ == "Secret" and kind.__module__.partition(".")[0] in (_OURS, _HELPER):
+    if kind.__name__ == "Secret" and kind.__module__.partition(".")[0] in (_OURS, HELPER):
         raise _NotPicklable("a secret is passed by name only, with secrets=[...] and os.environ.", has_remedy=True)
     if kind.__name__.endswith("InteractiveShell"):
         raise _NotPicklable(

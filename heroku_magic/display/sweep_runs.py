@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heroku_magic.display.attachments import Attachment, AttachmentEncoder
 from heroku_magic.display.words import SEPARATOR, SIGNS, duration
+from heroku_magic.protocol.values import python_scalar
 from heroku_magic.sweeps.failures import explanation
-from heroku_magic.sweeps.result_table import python_number
 from heroku_magic.text import sgr
 from heroku_magic.text.sanitize import NAME, clean_line, clipped, mask_emails
 
@@ -115,7 +115,7 @@ def run_name(run: Outcome, names: Sequence[str]) -> str:
 def value_text(value: Any) -> str:
     """Return a parameter's value, cut."""
     try:
-        shown = value if isinstance(value, str) else repr(python_number(value))
+        shown = value if isinstance(value, str) else repr(python_scalar(value))
     except RecursionError:
         return "…"
     return shown if len(shown) <= _VALUE else f"{shown[: _VALUE - 1]}…"

@@ -163,7 +163,7 @@ class Recorder:
     def _follow_sweep(self, followed: Followed, sweep: Sweep, known: set[int]) -> None:
         """Write each run of a sweep as it ends, below an entry for the sweep. known: places that ended before it."""
         mask, spent = followed.mask(), _dollars_spent(followed.path, sweep.id)
-        written = _runs_written(followed.path, sweep.id) if known else ()
+        recorded = _runs_written(followed.path, sweep.id) if known else ()
 
         def put_sweep(written: Callable[[], None]) -> None:
             self._put(Item(followed, lambda: sweep_record(sweep, mask, spent), written))
@@ -171,7 +171,7 @@ class Recorder:
         for number, outcome in enumerate(sweep.as_completed()):
             if not number:
                 put_sweep(_nothing)
-            if (outcome.facts.get("run"), outcome.place) not in written:
+            if (outcome.facts.get("run"), outcome.place) not in recorded:
                 self._put(self._item_of(followed, sweep, outcome, mask, is_new=outcome.place not in known))
         put_sweep(partial(self._sweep_written, sweep))
 

@@ -175,8 +175,8 @@ class RunVerbs(VerbGroup):
         apps = self._open_apps(line)
         warm = {(heroku.app, dyno): state for heroku in apps for dyno, state in heroku.warm_states().items()}
         rows = [_dyno_row(dyno, heroku.app, warm) for heroku in apps for dyno in heroku.dynos()]
-        hidden = {*["warm"] * (not warm), *["app"] * (len(apps) == 1)}
-        shown = [number for number, column in enumerate(_DYNO_COLUMNS) if column not in hidden]
+        is_shown = {"warm": bool(warm), "app": len(apps) > 1}
+        shown = [number for number, column in enumerate(_DYNO_COLUMNS) if is_shown.get(column, True)]
         names = [row[0] for row in rows]
 
         def next_cell(dyno: Any) -> str:

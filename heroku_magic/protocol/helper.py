@@ -8,6 +8,7 @@ from functools import cache
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
+HELPER = "heroku_task"  # the name of its module
 _WRAPPERS = r"exec|time|env|nice|ddtrace-run|opentelemetry-instrument"
 _RUNNERS = r"uv|poetry|pipenv|pdm|hatch|rye"
 # What may stand before `python`, and neither repeats a command nor changes its exit status.

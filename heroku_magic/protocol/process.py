@@ -120,8 +120,8 @@ class HelperProcess:
         if gaps := self.missing():
             return f"records {_ranges(gaps)} are missing, and the log's backlog does not contain them"
         if self.end is None:
-            lost = "" if self._is_lossless else ", or the log lost lines"
-            return f"the end mark is missing, so some rows may be missing (the code called os._exit(){lost})"
+            lost = "" if self._is_lossless else ", or the log has lost it"
+            return f"the end mark is missing, so some rows may be missing (os._exit() leaves it out{lost})"
         if self._memory.problem or self._undecodable:
             return self._memory.problem or f"the value of the function cannot be read: {self._undecodable}"
         if self.damaged:

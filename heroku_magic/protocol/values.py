@@ -12,6 +12,7 @@ import re
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from functools import cache
+from numbers import Real
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,11 @@ def to_text(value: Any, schema: Any) -> str | None:
         return f" {text}" if text in _choices(schema) else text  # JSON allows the blank, which no choice of text has
     is_ambiguous = not isinstance(form, RawText) and _accepts_text_and_more(schema) and _reads_as_other_type(form)
     return json.dumps(form) if is_ambiguous else str(form)
+
+
+def python_scalar(value: Any) -> Any:
+    """Return a number or a text of numpy as one of Python, which prints as the value alone; anything else as it is."""
+    return value.item() if isinstance(value, Real | str) and hasattr(value, "item") else value
 
 
 def plain(value: Any) -> Any:

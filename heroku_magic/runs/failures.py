@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import FailedRun, ResultIncomplete, TaskFailed
+from heroku_magic.protocol.helper import HELPER
 from heroku_magic.runs import missing_package
 from heroku_magic.runs.options import LONGEST_TIMEOUT
 from heroku_magic.runs.tracebacks import causes, failure_in, remarks
@@ -121,7 +122,7 @@ def describe_failure(
         headline = (installer_message(log) if status == NOT_INSTALLED else "") or ending
     if module is None:
         module = next((match[1] for match in map(_NO_MODULE.match, reversed(log)) if match), None)
-    if module == missing_package.HELPER:
+    if module == HELPER:
         remedy = missing_package.HELPER_REMEDY
     if module and not missing_package.may_be_installed(module):
         module = None

@@ -8,10 +8,10 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from heroku_magic.protocol.helper import HELPER
 from heroku_magic.text.sanitize import clean_line
 
-HELPER = "heroku_task"
-HELPER_REMEDY = "The app has no heroku_task.py. Copy it from a folder of `%heroku init` to beside the Procfile."
+HELPER_REMEDY = "The app has no heroku_task.py. Put the one that `%heroku init` writes beside the Procfile."
 # PyPI packages that are imported under another name.
 _PACKAGES = {
     "attr": "attrs",

@@ -27,6 +27,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.protocol.values import python_scalar
 
 if TYPE_CHECKING:
     import os
@@ -45,7 +46,10 @@ T = TypeVar("T")
 
 
 def check_count(name: str, value: Any, least: int = 1, shown: str = "") -> None:
-    """Raise InvalidOptions unless the value is None or a whole number of at least `least`, shown as `shown`."""
+    """Raise InvalidOptions unless the value is None or a whole number of at least `least`.
+
+    shown: what the message says instead of `least`.
+    """
     if value is not None and (type(value) is not int or value < least):
         raise InvalidOptions(f"{name} is {value!r}: expected a whole number of at least {shown or least}.")
 
@@ -70,8 +74,7 @@ def check_max_cost(value: Any) -> None:
 def _store_plain(options: Any, *names: str) -> None:
     """Replace scalars of numpy, which neither a request nor a file can hold, by those of Python."""
     for name in names:
-        if hasattr(value := getattr(options, name), "item"):
-            object.__setattr__(options, name, value.item())
+        object.__setattr__(options, name, python_scalar(getattr(options, name)))
 
 
 # -- from text to a value ----------------------------------------------------------------------------

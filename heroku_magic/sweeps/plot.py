@@ -6,8 +6,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.protocol.values import python_scalar
 from heroku_magic.sweeps.measure import columns
-from heroku_magic.sweeps.result_table import python_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +96,7 @@ def _extremes(sweep: MeasuredSweep, values: dict[int, float], failed: list[int],
 
 
 def _value(sweep: MeasuredSweep, run: int, names: str) -> Any:
-    found = [python_number(sweep.parameters(run).get(name)) for name in names.split(", ")]
+    found = [python_scalar(sweep.parameters(run).get(name)) for name in names.split(", ")]
     return found[0] if len(found) == 1 else ", ".join(map(str, found))
 
 

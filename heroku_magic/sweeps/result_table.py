@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import date
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bundle.payload import parse_raw_text
@@ -53,11 +52,6 @@ def column_value(value: Any) -> Any:
         return plain(value)
     except TypeError:  # an argument of a function
         return value
-
-
-def python_number(value: Any) -> Any:
-    """Return a number of numpy as one of Python, whose text is the number alone; anything else as it is."""
-    return value.item() if isinstance(value, Real) and hasattr(value, "item") else value
 
 
 def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) -> str | None:

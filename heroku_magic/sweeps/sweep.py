@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import SweepFailed
 from heroku_magic.protocol.dataframe import table
+from heroku_magic.protocol.values import python_scalar
 from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.future import TableFuture
 from heroku_magic.runs.jobs import record_start
@@ -18,7 +19,7 @@ from heroku_magic.sweeps.failures import Failures, describe_failures, first_line
 from heroku_magic.sweeps.launcher import Launcher
 from heroku_magic.sweeps.measure import Measurer
 from heroku_magic.sweeps.outcomes import RUNNING, STARTING, STATES, SweepState, count_states, describe_answers
-from heroku_magic.sweeps.result_table import column_value, grid_frame, python_number
+from heroku_magic.sweeps.result_table import column_value, grid_frame
 from heroku_magic.sweeps.scheduler import Scheduler
 from heroku_magic.sweeps.snapshot import SweepSnapshot, portable
 from heroku_magic.text.notifier import notifications_to
@@ -144,7 +145,7 @@ class Sweep(TableFuture[SweepFailed]):
 
     def named(self, outcome: Outcome) -> str:
         """Return the parameters of an outcome as text, such as ``n=1, seed=0``."""
-        values = ((name, python_number(outcome.parameters.get(name))) for name in self.names)
+        values = ((name, python_scalar(outcome.parameters.get(name))) for name in self.names)
         return ", ".join(clean_line(f"{name}={value!r}")[:60] for name, value in values)
 
     @property

@@ -90,7 +90,7 @@ def test_a_module_that_python_cannot_run_is_missing_too():
 def test_a_missing_helper_is_copied_not_installed(line):
     text = described(log=[line])
 
-    assert "The app has no heroku_task.py. Copy it from a folder of `%heroku init` to beside the Procfile.\n" in text
+    assert "The app has no heroku_task.py. Put the one that `%heroku init` writes beside the Procfile.\n" in text
     assert "requirements.txt" not in text
 
 

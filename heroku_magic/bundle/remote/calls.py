@@ -39,6 +39,7 @@ REHEARSAL_SECONDS = 0.005  # without a call, after which there is time for one
 POLL_SECONDS = 0.05  # between two looks at a child that has closed its socket, but may run
 MOST_FILES = 40  # of a call: its four pipes, its own values, and the values that it shares
 _PROCESS_POOLS = ("concurrent.futures.process", "joblib.externals.loky.process_executor", "loky.process_executor")
+_other_threads = heroku_task._other_threads  # where calls keep state, another one takes its place
 _NEEDS_PANDAS = "heroku_columns"  # it imports pandas, which most tasks do not need
 
 
@@ -358,9 +359,6 @@ def _keep_threads() -> None:
         return [one for one in _other_threads() if one not in before and one not in workers]
 
     heroku_task._end_pools, heroku_task._other_threads = lambda: None, new_threads
-
-
-_other_threads = heroku_task._other_threads
 
 
 def _itself(program: Any) -> Any:
