@@ -108,10 +108,10 @@ class HerokuMagicError(Exception):
         return {**vars(self), "__cause__": self.__cause__, "__suppress_context__": self.__suppress_context__}
 
     def _render_traceback_(self) -> list[str] | None:
-        """Return what IPython shows for the exception (a hook of IPython's)."""
+        """Return what IPython shows for the exception: one text, as `%xmode Minimal` would join several to one line."""
         if self.verbose:
-            return clean("".join(traceback.format_exception(self, chain=False))).splitlines()
-        return wrapped(f"{type(self).__name__}: {self}")
+            return [clean("".join(traceback.format_exception(self, chain=False))).rstrip("\n")]
+        return ["\n".join(wrapped(f"{type(self).__name__}: {self}"))]
 
 
 def remade(error: type[E], args: tuple[Any, ...], state: dict[str, Any] | None = None) -> E:

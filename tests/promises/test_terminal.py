@@ -95,3 +95,11 @@ def test_an_empty_code_cell_is_an_error(terminal):
     terminal.sendline("")
     terminal.sendline("")
     terminal.expect("InvalidParameters: The cell has no code")
+
+
+@pytest.mark.parametrize("xmode", ["Minimal", "Plain"])
+def test_the_lines_of_an_error_stay_apart_in_every_mode(terminal, xmode):
+    terminal.sendline(f"%xmode {xmode}")
+    terminal.expect(r"In \[2\]: ")
+    terminal.sendline("%heroku run nosuchtask --arg n=1")
+    terminal.expect(r"The app has: describe, hello,\r\nslow, task\. To run any command: ")

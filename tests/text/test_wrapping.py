@@ -38,7 +38,7 @@ def test_a_line_to_paste_a_line_of_source_and_a_long_word_stay_as_they_are(line)
 
 def test_an_error_in_a_cell_is_wrapped_and_its_message_is_not():
     error = InvalidParameters([WORDS.strip()])
-    assert max(map(len, error._render_traceback_())) <= WIDTH
+    assert max(map(len, "\n".join(error._render_traceback_()).splitlines())) <= WIDTH
     assert str(error) == WORDS.strip()
 
 
