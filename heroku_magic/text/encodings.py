@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 _JAVASCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"})
 _BEFORE_HEX = ("", ":", " ", "-", "_", ".", ",", ", ", "\\x", "%", "0x", " 0x", ", 0x", ",0x")  # between two bytes
-_BASE64_LINE = 76  # https://www.rfc-editor.org/rfc/rfc2045#section-6.8
+BASE64_LINE = 76  # https://www.rfc-editor.org/rfc/rfc2045#section-6.8
 _HEX = "[0-9A-Fa-f]"
 _ESCAPES = re.compile(
     rf"(?P<bytes>(?:(?:%|\\[xX]){_HEX}{{2}})+)|(?P<point>\\U(?:000{_HEX}|0010){_HEX}{{4}})|(?P<units>(?:\\[uU]{_HEX}{{4}})+)"
@@ -91,4 +91,4 @@ def base64(text: str) -> set[str]:
         for encode in (b64encode, urlsafe_b64encode):
             forms.add(encode(b"\0" * before + data).decode("ascii")[begin:end])
     whole = b64encode(data).decode("ascii").rstrip("=")
-    return forms | {whole[at : at + _BASE64_LINE] for at in range(0, len(whole) - _BASE64_LINE // 2, _BASE64_LINE)}
+    return forms | {whole[at : at + BASE64_LINE] for at in range(0, len(whole) - BASE64_LINE // 2, BASE64_LINE)}

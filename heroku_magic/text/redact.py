@@ -93,7 +93,8 @@ class Mask:
     def _keep(self, lines: set[str]) -> None:
         """Keep the lines of secrets. Most texts are shorter than each of them, and need none of their forms."""
         self._lines = lines
-        self._shortest = min(map(len, lines), default=0)
+        # No form is shorter than its line, except the lines that Base64 breaks a long one into.
+        self._shortest = min([*map(len, lines), encodings.BASE64_LINE // 2])
         self._known_forms: dict[str, bool] | None = None
 
     @property
