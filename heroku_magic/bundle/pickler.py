@@ -306,7 +306,8 @@ def _refuse_private(value: Any) -> None:
         raise _NotPicklable(
             "there is no notebook on a dyno, so pass what you need from it as an argument.", has_remedy=True
         )
-    if kind.__module__.partition(".")[0] == _OURS and not isinstance(value, BaseException):
+    # The functions of some versions of Cython have a type whose module is no text.
+    if str(kind.__module__).partition(".")[0] == _OURS and not isinstance(value, BaseException):
         raise _NotPicklable(f"a {kind.__name__} of this session cannot be used on a dyno.")
 
 

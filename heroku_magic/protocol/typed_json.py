@@ -96,7 +96,7 @@ class Encoder:
             return {TAG: "Enum", "v": [kind.__module__, kind.__qualname__, name, value]}
         if (kind.__module__, kind.__name__) in (("decimal", "Decimal"), ("uuid", "UUID")):
             return {TAG: kind.__name__, "v": str(value)}
-        if kind.__module__.startswith("pathlib") and kind.__name__ in _PATHS:
+        if str(kind.__module__).startswith("pathlib") and kind.__name__ in _PATHS:
             return {TAG: "Path", "v": str(value), "pure": kind.__name__ if "Pure" in kind.__name__ else ""}
         return None
 
