@@ -49,8 +49,8 @@ _NOT_RAW = re.compile(r"'''|['\\]\Z|[\r\0\ud800-\udfff]")  # cannot be in a raw 
 # Absolute paths, because a cell may change the current folder.
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
-_SERVER_FILES = "server", "receiver", "calls", "imports", "transfer", "rehearsal"
-_OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver")
+_SERVER_FILES = "server", "receiver", "parents", "calls", "imports", "transfer", "rehearsal"
+_OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver", "heroku_parents")
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
 _ONLY_PICKLES = (
     r"^(Pickler|dumps?|_extract|_find|_should|_lookup_module|_whichmodule|_is_registered|_walk|_decompose)"
@@ -82,6 +82,7 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_columns": ("build_frame",),
         "heroku_calls": ("Parent",),
         "heroku_classes": ("ClassMaker",),
+        "heroku_parents": ("Parents",),
         "heroku_receiver": ("Receiver", "ReceivedValues"),
         "heroku_transfer": ("Transfer", "prepare"),
         "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),

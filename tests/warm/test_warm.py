@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import subprocess
@@ -10,6 +11,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from workers import make_worker
 
@@ -113,16 +115,27 @@ SEEDED = """
         return [{"x": random.random()}]
     """
 MOVED = """
-    import os, random, signal, tempfile
+    import logging, os, random, signal, tempfile
     from heroku_task import task
     random.seed(7)
+    logging.basicConfig(level="DEBUG")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     os.chdir(tempfile.gettempdir())
 
     @task
     def moved():
         ignores = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
-        return [{"is_moved": os.getcwd() == os.path.realpath(tempfile.gettempdir()), "ignores": ignores}]
+        level = logging.getLogger().level
+        is_moved = os.getcwd() == os.path.realpath(tempfile.gettempdir())
+        return [{"is_moved": is_moved, "ignores": ignores, "level": level}]
+    """
+SEPARATE = """
+    import logging, os
+    from heroku_task import task
+
+    @task
+    def {name}():
+        return [{{"process": os.getppid(), "level": logging.getLogger().level}}]
     """
 FOLDERED = """
     import os, tempfile
@@ -161,6 +174,7 @@ def server(tmp_path_factory, processes):
         connected=CONNECTED,
         seeded=SEEDED,
         moved=MOVED,
+        **{name: SEPARATE.format(name=name) for name in (f"separate_{number}" for number in range(4))},
         foldered=FOLDERED,
         surrounded=SURROUNDED,
     )
@@ -393,17 +407,35 @@ def test_random_numbers_that_a_task_seeds_are_those_of_a_dyno_of_its_own(heroku)
 
 
 def test_what_the_import_of_a_task_sets_reaches_the_calls_of_this_task_only(heroku):
-    looks = "import os, random, signal\n[{'app': os.path.exists('Procfile'), 'x': random.random()}]"
+    looks = "import logging, os, random\n[{'app': os.path.exists('Procfile'), 'x': random.random(), "
+    looks += "'level': logging.getLogger().level}]"
     looked = []
     for _ in range(2):
         for _ in range(2):
-            assert heroku.run("moved", warm=True).to_dict("records") == [{"is_moved": True, "ignores": True}]
+            assert heroku.run("moved", warm=True).to_dict("records") == [
+                {"is_moved": True, "ignores": True, "level": logging.DEBUG}
+            ]
         looked.append(heroku.run(code=looks, warm=True).iloc[0].to_dict())
         assert heroku.run("seeded", warm=True)["x"].tolist() == [random.Random(7).random()]
         assert len(heroku.run("count", warm=True)) == 3
-    assert [one["app"] for one in looked] == [True, True]
+        assert heroku.run("separate_0", warm=True)["level"].tolist() == [logging.WARNING]
+    assert [(one["app"], one["level"]) for one in looked] == [(True, logging.WARNING)] * 2
     assert looked[0]["x"] != looked[1]["x"]
-    assert [dyno.calls for dyno in heroku.warm()] == [10]
+    assert [dyno.calls for dyno in heroku.warm()] == [12]
+
+
+def test_each_of_three_tasks_has_a_process_and_a_fourth_takes_the_place_of_the_oldest(heroku):
+    def process(number):
+        return heroku.run(f"separate_{number}", warm=True)["process"].iloc[0]
+
+    first = [process(number) for number in (0, 1, 2)]
+    assert len({*first}) == 3
+    assert [process(number) for number in (2, 1, 0)] == first[::-1]
+    fourth = process(3)
+    assert fourth not in first
+    assert [process(number) for number in (0, 1)] == first[:2]
+    assert not psutil.pid_exists(first[2])
+    assert process(2) not in (*first, fourth)
 
 
 def test_a_folder_of_an_import_outlives_the_first_call(heroku):

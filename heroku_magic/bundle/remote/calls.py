@@ -153,7 +153,7 @@ class Parent:
                     self._rehearsal.run()
             if received := _receive(parent):
                 message = marshal.loads(received[0])  # noqa: S302
-                self._imports.adopt(message["task"])
+                self._imports.adopt()
                 status = self._call(message, received[1])
         finally:
             os._exit(status)
@@ -170,7 +170,7 @@ class Parent:
             sys.modules["weakref"].finalize._registry.clear()
 
     def _prepare(self, message: Message, ends: list[int]) -> None:
-        """Load the modules of a program, or import the module of a task, which all its calls share."""
+        """Load the modules of a program, or import the module of the task, which all its calls share."""
         task, text = message["task"], message["env"].get("RUN_CODE", self._program[0])
         if task == self._task if task else text == self._program[0]:
             return
@@ -196,7 +196,7 @@ class Parent:
         _mute()
         self._check_fork()
         if self._keeps_state:
-            self._imports.adopt(task)
+            self._imports.adopt()
 
     def _share(self, names: list[str]) -> None:
         """Import what a call has imported, so that the next ones need not."""

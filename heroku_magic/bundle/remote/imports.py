@@ -1,4 +1,4 @@
-"""Import the modules of tasks, so that what an import sets in its process reaches only the calls of its task."""
+"""Import the modules of tasks, and keep what an import sets for the processes of their calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TaskImports:
-    """The tasks that a process has imported, and what each of them has set.
+    """The tasks that a process has imported, and what the latest has set that the process or a fork changes.
 
     load_all: calls a function for each of some names and ignores errors, which the call reports.
     """
@@ -25,27 +25,25 @@ class TaskImports:
     def __init__(self, load_all: Callable[..., None]) -> None:
         self._load_all = load_all
         self._folder = os.getcwd()
-        self._settings: dict[str | None, Any] = {}
+        self._settings: Any = None
 
     def prepare(self, task: str) -> None:
-        """Import the module of a task in the app's folder; leave what this changes for other calls as it was."""
+        """Import the module of a task in the app's folder."""
         if task in heroku_task._sources:
             return
-        folder, on_child = _current_folder(), signal.getsignal(signal.SIGCHLD)
+        folder = _current_folder()
         os.chdir(self._folder)
         random_state = self._import(task)
-        if task in heroku_task._sources:
-            self._settings[task] = _current_folder(), signal.getsignal(signal.SIGCHLD), random_state
-        os.chdir(folder or self._folder)
-        signal.signal(signal.SIGCHLD, on_child)  # the parent waits for its children
+        if _current_folder() == self._folder:
+            os.chdir(folder or self._folder)  # which a call has chosen, where calls keep state
+        # The process waits for its children.
+        self._settings = signal.signal(signal.SIGCHLD, signal.SIG_DFL), random_state
 
-    def adopt(self, task: str | None) -> None:
+    def adopt(self) -> None:
         """Give the process of a call, once, what the import of its task has set."""
-        if task not in self._settings:
+        if self._settings is None:
             return
-        folder, on_child, random_state = self._settings.pop(task)
-        if folder not in ("", self._folder):
-            os.chdir(folder)
+        (on_child, random_state), self._settings = self._settings, None
         signal.signal(signal.SIGCHLD, on_child)
         if random_state is not None:  # Python seeds its own generator again in a child
             sys.modules["random"].setstate(random_state)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import marshal
 import os
 import re
 import selectors
 import signal
-import socket
 import sys
 import time
 from collections import deque
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     Message = dict[str, Any]
-    RunParent = Callable[[socket.socket, dict[str, str]], int]
 
 SILENCE_SECONDS = 60  # without a sign of the notebook, which pings every 15 s: it sleeps or is gone
 KILL_SECONDS = 2  # between SIGTERM and SIGKILL for a call that has to end
@@ -51,13 +48,15 @@ def main(idle: float, keeps_state: bool, load: Callable[[str], Any], sources: di
 
     write = heroku_task._write
 
-    def run_parent(connection: socket.socket, modules: dict[str, str]) -> int:
+    def run_parent(connection: Any, modules: dict[str, str]) -> int:
         heroku_task._write = write
+        front.release()
         sources.update(modules)
         return int(load("heroku_calls").Parent(connection, load, modules, keeps_state=keeps_state).serve())
 
     receiver = load("heroku_receiver").Receiver(heroku_task._sender)
-    front = _Front(heroku_task._sender, receiver, load("heroku_receiver").ReceivedValues(), idle, run_parent)
+    parents = load("heroku_parents").Parents(run_parent, keeps_state=keeps_state)
+    front = _Front(heroku_task._sender, receiver, load("heroku_receiver").ReceivedValues(), idle, parents)
     heroku_task._write = front.enqueue
     try:
         front.serve()
@@ -69,7 +68,8 @@ def main(idle: float, keeps_state: bool, load: Callable[[str], Any], sources: di
 class _Call:
     """A call that runs: its pipes, its process and when it has to end."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, parent: Any) -> None:
+        self.parent = parent
         self.number, self.began_at = message["call"], 0.0
         self.limit = time.monotonic() + message["timeout"]
         self.pid, self.is_kept = 0, False  # kept: its process is the one of the calls before
@@ -84,14 +84,11 @@ class _Call:
 
 
 class _Front:
-    def __init__(self, sender: Any, receiver: Any, values: Any, idle: float, run_parent: RunParent) -> None:
+    def __init__(self, sender: Any, receiver: Any, values: Any, idle: float, parents: Any) -> None:
         self._sender = sender
         self._outbox: list[bytes] = []  # lines that travel together
         self._receiver, self._values = receiver, values
-        self._idle, self._run_parent = idle, run_parent
-        self._modules: dict[str, str] = {}
-        self._parent: socket.socket | None = None
-        self._parent_pid, self._loaded = 0, ""  # and the program that it has
+        self._idle, self._parents = idle, parents
         self._waiting: deque[Message] = deque()
         self._files: dict[int, list[Any]] = {}  # with the values of calls that are still to begin
         self._latest = 0  # the number of the latest call that has arrived with its values
@@ -99,7 +96,7 @@ class _Front:
         self._received = self._acknowledged = 0  # bytes of the notebook
         self._code = ""  # the program of the latest call, which the next one may share
         self._call: _Call | None = None
-        self._selector = selectors.DefaultSelector()
+        self._selector = parents.selector
         self._last_call = time.monotonic()
 
     def serve(self) -> None:
@@ -113,10 +110,10 @@ class _Front:
                 if selected.data == "client":
                     if not self._read_client():
                         return
-                elif selected.data == "parent":
-                    self._read_parent()
-                else:
+                elif isinstance(selected.data, str):
                     self._relay(selected.data)
+                else:
+                    self._read_parent(selected.data)
             self._enforce_limits()
             self._flush(may_wait=bool(ready))
 
@@ -155,8 +152,7 @@ class _Front:
             elif kind in ("stop", "recall"):
                 self._stop(message["call"], may_run=kind == "stop")
             elif kind == "modules":
-                self._modules = message
-                self._start_parent()
+                self._parents.prepare(message)
             elif kind == "ping":
                 self._sender.send("pong", {**message, "memory": _memory_of(os.getpid())})
         self._acknowledge(len(data))
@@ -170,32 +166,20 @@ class _Front:
             self._acknowledged = self._received
             self._sender.send("ack", {"bytes": self._received})
 
-    def _start_parent(self) -> socket.socket:
-        self._loaded = ""
-        self._parent, theirs = socket.socketpair()
-        self._parent_pid = os.fork()
-        if self._parent_pid == 0:
-            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
-                signal.signal(number, signal.SIG_DFL)
-            self._parent.close()
-            self._selector.close()
-            del self._values, self._files
-            os._exit(self._run_parent(theirs, self._modules))
-        theirs.close()
-        self._selector.register(self._parent, selectors.EVENT_READ, "parent")
-        return self._parent
+    def release(self) -> None:
+        """Let go, in a process that was forked, of the values that have arrived."""
+        del self._values, self._files
 
     def end(self) -> None:
-        """End the call that runs, and the parent."""
+        """End the call that runs, and the parents."""
         self.kill_call()
-        if self._parent is not None:
-            os.kill(self._parent_pid, signal.SIGKILL)
+        self._parents.end()
 
     def _start_next(self) -> None:
         if self._call is not None or not self._waiting:
             return
         message = self._waiting.popleft()
-        self._call = call = _Call(message)
+        self._call = call = _Call(message, self._parents.for_task(message["task"]))
         ends = []
         for name in _STREAMS:
             reader, writer = os.pipe()
@@ -204,35 +188,23 @@ class _Front:
             call.pipes[name] = reader
             ends.append(writer)
         files = self._files.pop(call.number)
-        self._tell_parent(message, [*ends, *(file.descriptor for file in files)])
+        call.parent.tell(message, [*ends, *(file.descriptor for file in files)])
         for end in ends:
             os.close(end)
 
-    def _tell_parent(self, message: Message, ends: list[int]) -> None:
-        parent = self._parent or self._start_parent()
-        if code := message.get("env", {}).get("RUN_CODE"):
-            if code == self._loaded:
-                del message["env"]["RUN_CODE"]
-            self._loaded = code
-        body = marshal.dumps(message)
-        with contextlib.suppress(OSError):  # it has ended, which reading from it shows
-            socket.send_fds(parent, [len(body).to_bytes(8, "big")], ends)
-            parent.sendall(body)
-
-    def _read_parent(self) -> None:
-        data = b""
-        with contextlib.suppress(ConnectionResetError):  # it has ended before it has read everything
-            data = self._parent.recv(4096) if self._parent else b""
+    def _read_parent(self, parent: Any) -> None:
+        data = parent.read()
+        call = self._call if self._call is not None and self._call.parent is parent else None
         for line in data.decode().split():
             name, _, value = line.partition("=")
-            if name == "ended":
+            if call is not None and name == "ended":
                 number, _, status = value.partition(":")
-                if self._call is not None and self._call.number == int(number):  # it has not reported
-                    self._finish(self._call, _exit_status(int(status)))
-            elif self._call is not None:
-                self._begin(self._call, int(value), is_kept=name == "kept")
+                if call.number == int(number):  # it has not reported
+                    self._finish(call, _exit_status(int(status)))
+            elif call is not None:
+                self._begin(call, int(value), is_kept=name == "kept")
         if not data:
-            self._lose_parent()
+            self._lose_parent(parent)
 
     def _begin(self, call: _Call, pid: int, *, is_kept: bool) -> None:
         call.pid, call.is_kept, call.began_at = pid, is_kept, time.monotonic()
@@ -240,15 +212,13 @@ class _Front:
         if call.kill_at < float("inf"):  # it was stopped before it began
             self.kill_call(signal.SIGTERM)
 
-    def _lose_parent(self) -> None:
+    def _lose_parent(self, parent: Any) -> None:
         """Forget a parent that has ended, and with it the call that it ran or prepared."""
-        parent, self._parent = self._parent, None
-        if parent is not None:
-            self._selector.unregister(parent)
-            parent.close()
-            status = _exit_status(os.waitpid(self._parent_pid, 0)[1])
-            if self._call is not None:
-                self._finish(self._call, status)
+        if parent.is_forgotten:
+            return
+        status = _exit_status(self._parents.forget(parent))
+        if self._call is not None and self._call.parent is parent:
+            self._finish(self._call, status)
 
     def _finish(self, call: _Call, status: int, imported: Sequence[str] = ()) -> None:
         """Send what is left of a call, and its exit status; let the parent get ready for the next one."""
@@ -267,9 +237,9 @@ class _Front:
         self._sender.send("done", {"call": call.number, **facts})
         self._flush(may_wait=False)
         if has_to_end and call.is_kept:
-            self._lose_parent()
-        elif self._parent is not None:
-            self._tell_parent({"imported": imported}, [])
+            self._lose_parent(call.parent)
+        else:
+            call.parent.tell({"imported": imported}, [])
         self._start_next()
 
     def _relay(self, name: str) -> bool:
@@ -297,7 +267,7 @@ class _Front:
         call.report += data
         if call.report.endswith(b"\n"):
             if not call.pid:
-                self._read_parent()
+                self._read_parent(call.parent)
             status, *names = call.report.decode().split()
             self._finish(call, int(status), names)
 
@@ -346,7 +316,7 @@ class _Front:
             return
         if now >= call.kill_at:
             if not call.pid:  # what the call imports does not end
-                os.kill(self._parent_pid, signal.SIGKILL)
+                call.parent.kill()
             self.kill_call()
         elif call.kill_at == float("inf") and now >= call.limit:
             call.is_overdue = True
