@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from heroku_magic.bundle.shipped import COMMAND
 from heroku_magic.protocol.dataframe import frame
@@ -47,11 +48,14 @@ class Dyno:
         return self.decoder.failure
 
 
+PYENV = Path.home() / ".pyenv" / "versions"
 OTHERS = [f"3.{minor}" for minor in range(9, 15)]  # Pythons that a dyno may have
 
 
 def find_python(version):
-    """Return the path of an installed Python of this version, or None."""
-    path = shutil.which(f"python{version}")
-    works = path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
-    return path if works else None
+    """Return the path of an installed Python of this version, or None. pyenv's are not on the PATH."""
+    ours = sorted(PYENV.glob(f"{version}.*/bin/python{version}"))
+    for path in filter(None, [shutil.which(f"python{version}"), *ours]):
+        if subprocess.run([path, "-c", ""], env={}, capture_output=True, check=False).returncode == 0:
+            return str(path)
+    return None

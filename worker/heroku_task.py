@@ -860,11 +860,10 @@ def _zone_name(series: Any, name: str) -> str:
         return str(known)
     first = series.dropna().head(1).tolist()
     offset = first[0].utcoffset() if first else zone.utcoffset(None)
-    # The zones of dateutil know the file that they were read from.
-    candidates = [str(getattr(zone, "_filename", "?")).rpartition("zoneinfo/")[2]]
-    for candidate in candidates if offset is None else [*candidates, timezone(offset)]:
+    file = getattr(zone, "_filename", "")  # from which dateutil has read the zone
+    for candidate in (file and str(file).rpartition("zoneinfo/")[2], offset is not None and timezone(offset)):
         try:
-            if series.dt.tz_localize(None).equals(series.dt.tz_convert(candidate).dt.tz_localize(None)):
+            if candidate and series.dt.tz_localize(None).equals(series.dt.tz_convert(candidate).dt.tz_localize(None)):
                 return str(candidate)
         except (LookupError, ValueError):  # not a zone that pandas knows
             continue

@@ -29,7 +29,7 @@ def minify(source: str, names: Iterable[str] | None = None, without: Iterable[st
     tree = _Minifier(without).visit(parse(source))
     if names is not None:
         tree.body = _select(tree.body, set(names))
-    text = ast.unparse(ast.fix_missing_locations(tree))
+    text = unparse(tree)
     return re.sub(r"(?m)^ +", lambda indent: " " * (len(indent[0]) // 4), re.sub(r"\n{2,}", "\n", text))
 
 
@@ -43,6 +43,15 @@ def parse(source: str, feature_version: tuple[int, int] | None = None) -> ast.Mo
             with suppress(SystemError):
                 return ast.parse(source, feature_version=feature_version)
         return ast.parse(source, feature_version=feature_version)
+
+
+def unparse(tree: ast.AST) -> str:
+    r"""Return the source of a tree, which Pythons from 3.9 on can read: a dyno's may be older than this one.
+
+    >>> unparse(ast.parse("f'{x!r:>9}{\",\".join(y)}'"))
+    "'{!r:>9}{}'.format(x, ','.join(y))"
+    """
+    return ast.unparse(ast.fix_missing_locations(_WithoutNestedQuotes().visit(tree)))
 
 
 def _select(body: list[ast.stmt], names: set[str]) -> list[ast.stmt]:
@@ -104,6 +113,34 @@ class _Minifier(ast.NodeTransformer):
         self.generic_visit(node)
         node.body = node.body or [ast.Pass()]
         return node
+
+
+class _WithoutNestedQuotes(ast.NodeTransformer):
+    """Replaces f-strings with text in their expressions, where Python before 3.12 allows no quotes of the same kind."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
+        expressions = [one.value for one in ast.walk(node) if isinstance(one, ast.FormattedValue)]
+        if not any(_is_text(one) for expression in expressions for one in ast.walk(expression)):
+            return node
+        arguments: list[ast.expr] = []
+        template = ast.Constant(self._template(node.values, arguments))
+        return ast.Call(ast.Attribute(template, "format", ast.Load()), arguments, [])
+
+    def _template(self, parts: Iterable[Any], arguments: list[ast.expr]) -> str:
+        text = ""
+        for part in parts:
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                text += part.value.replace("{", "{{").replace("}", "}}")
+                continue
+            arguments.append(self.visit(part.value))
+            conversion = f"!{chr(part.conversion)}" if part.conversion >= 0 else ""
+            form = f":{self._template(part.format_spec.values, arguments)}" if part.format_spec else ""
+            text += f"{{{conversion}{form}}}"
+        return text
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
 
 
 def _is_skipped_on_dyno(statement: ast.stmt) -> bool:

@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
-from heroku_magic.bundle.minify import parse
+from heroku_magic.bundle.minify import parse, unparse
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.text.excerpt import carets, numbered
 from heroku_magic.text.sanitize import clean_line
@@ -39,7 +39,7 @@ class Program:
         kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         body = parse(self.text).body
         kept: list[ast.stmt] = [one for one in body if isinstance(one, kinds) or _is_constant(one)]
-        return ast.unparse(ast.Module(kept, []))
+        return unparse(ast.Module(kept, []))
 
 
 @lru_cache(maxsize=_CELLS)
@@ -123,8 +123,9 @@ def _syntax_hint(error: SyntaxError) -> str:
 def _ends_with_semicolon(body: str) -> bool:
     """Whether the last statement ends with a semicolon, which hides its value as in any notebook cell."""
     empty = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.DEDENT, tokenize.INDENT}
+    lines = io.StringIO(body, newline=None)  # "\r" ends a line, too, which confuses `tokenize` in Python 3.12
     try:
-        tokens = [one for one in tokenize.generate_tokens(io.StringIO(body).readline) if one.type not in empty]
+        tokens = [one for one in tokenize.generate_tokens(lines.readline) if one.type not in empty]
     except (tokenize.TokenError, SyntaxError):
         return False
     return bool(tokens) and tokens[-1].string == ";"

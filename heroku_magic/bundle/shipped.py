@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle.minify import minify, parse
+from heroku_magic.bundle.minify import minify, parse, unparse
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.values import MAX_ENV_BYTES
 
@@ -113,7 +113,7 @@ def cloudpickle_source(*, can_pickle: bool) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "not PYPY":
             node.orelse = []  # dynos run CPython
-    text = ast.unparse(tree)
+    text = unparse(tree)
     names = [one.name for one in tree.body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
     unused = _UNUSED if can_pickle else f"{_UNUSED}|{_ONLY_PICKLES}"
     return minify(text, [name for name in names if not re.search(unused, name)])

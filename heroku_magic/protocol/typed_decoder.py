@@ -85,7 +85,9 @@ class Decoder:
         self.restore_objects(frame, form["objects"])
         frame.index = self.decode(form["index"])
         frame.attrs.update(self.decode(form["attrs"]))
-        return frame.set_axis(self.decode(form["labels"]), axis=1) if "labels" in form else frame
+        if "labels" in form:
+            frame.columns = self.decode(form["labels"])  # pandas 2 copies the values in `set_axis`, and in `rename`
+        return frame
 
     def restore_objects(self, frame: Any, objects: Mapping[str, Any]) -> None:
         """Put the values that `Encoder.object_columns` returned into a DataFrame."""
@@ -104,7 +106,9 @@ class Decoder:
         return pd.arrays.IntervalArray.from_arrays(one, two, option)
 
     def _series(self, form: Mapping[str, Any]) -> Any:
-        return self._table(form["v"]).iloc[:, 0].rename(self.decode(form["name"]))
+        found = self._table(form["v"]).iloc[:, 0]
+        found.name = self.decode(form["name"])
+        return found
 
     def _index(self, form: Mapping[str, Any]) -> Any:
         import pandas as pd

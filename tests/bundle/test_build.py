@@ -6,8 +6,6 @@ import os
 import pickle
 import random
 import re
-import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -200,9 +198,7 @@ def test_a_failure_sets_the_exit_status(tmp_path):
 
 
 def test_a_syntax_error_on_the_dyno_names_its_python_version(tmp_path):
-    old = shutil.which("python3.9")
-    if old is None or subprocess.run([old, "-c", ""], capture_output=True, check=False).returncode:
-        pytest.skip("Python 3.9 is not installed")
+    old = find_python("3.9") or pytest.skip("Python 3.9 is not installed")
     dyno = Dyno(cell("x = 1\nmatch x:\n    case 1:\n        pass").build_env(), tmp_path, old)
 
     assert dyno.failure.type == "SyntaxError"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from heroku_magic.bundle.minify import minify, parse
+from heroku_magic.bundle.minify import minify, parse, unparse
+from heroku_magic.bundle.shipped import cloudpickle_source, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = '''
@@ -90,3 +91,36 @@ def test_narrow_indentation_does_not_change_the_code(path):
     text = minify((ROOT / path).read_text())
     assert ast.dump(parse(text)) == ast.dump(parse(ast.unparse(parse(text))))
     assert minify(text) == text
+
+
+F_STRINGS = """
+f"[{', '.join(words)}]"
+f"{', '.join(words)!r:>{width}}{{{n}}}"
+f"{'é' if n else b'b'}{n:{'>9'}}{n:04d}"
+f"{f'{n}' + 'a'!s}{words[0]}"
+f"{n:{width}}{words!r}"
+"""
+
+
+@pytest.mark.parametrize("source", F_STRINGS.strip().split("\n"))
+def test_f_strings_nest_no_quotes_as_older_pythons_cannot_read_them(source):
+    names = {"words": ["a", "b"], "width": 20, "n": 7}
+    text = unparse(ast.parse(source, mode="eval"))
+    assert eval(text, names) == eval(source, names)
+    assert not nested_texts(text)
+    assert unparse(ast.parse("f'{n:>{width}} {n!r}'")) == "f'{n:>{width}} {n!r}'"
+
+
+@pytest.mark.parametrize("kind", ["RemoteCell", "RemoteCall", "RemoteServer"])
+def test_what_travels_nests_no_quotes(kind):
+    texts = [*sources(kind).values(), *(cloudpickle_source(can_pickle=one) for one in (True, False))]
+    assert not [nested for text in texts for nested in nested_texts(text)]
+
+
+def nested_texts(source):
+    """Return the f-strings of a source that have text in their expressions."""
+    expressions = [one.value for one in ast.walk(ast.parse(source)) if isinstance(one, ast.FormattedValue)]
+    inner = [one for expression in expressions for one in ast.walk(expression)]
+    return [
+        one for one in inner if isinstance(getattr(one, "value", None), str | bytes) or isinstance(one, ast.JoinedStr)
+    ]

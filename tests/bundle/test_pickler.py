@@ -936,7 +936,8 @@ def test_a_subclass_of_a_table_is_refused(tmp_path):
 
 @pytest.mark.large
 def test_an_enum_that_cloudpickle_changes_is_refused_where_nothing_else_fits():
-    for kind in (Planet, Unit, Rights):
+    changed = (Planet, Unit, Rights) if sys.version_info >= (3, 11) else (Planet, Unit)  # ALL is no alias before
+    for kind in changed:
         with pytest.raises(InvalidParameters, match=rf"the members of {kind.__name__} have aliases or attributes"):
             CallBundle(lambda kind=kind: kind, allow_pickle=True)
         CallBundle(lambda kind=kind: kind, allow_pickle=True, has_cloudpickle=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heroku_magic.bundle.program import CELL_FILE, FIRST_LINE, Program, find_unsupported_syntax, read_cell
@@ -99,6 +99,7 @@ def test_syntax_is_checked_against_the_dynos_python_version(body, version):
 
 
 @given(st.text(max_size=40))
+@example("\rÀ")
 @settings(deadline=None)
 def test_any_text_is_either_read_or_refused(body):
     try:

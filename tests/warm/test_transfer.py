@@ -81,14 +81,16 @@ def random_frame(megabytes):
 
 @pytest.mark.parametrize("warm", [True, False])
 def test_a_task_gets_tables_bytes_and_files_as_it_declares_them(heroku, messages, tmp_path, warm):
-    df = pd.DataFrame({"x": np.arange(100_000) / 3, "t": ["a", "é"] * 50_000}, pd.date_range("2024", periods=100_000))
+    df = pd.DataFrame(
+        {"x": np.arange(100_000) / 3, "t": ["a", "é"] * 50_000}, pd.date_range("2024", periods=100_000, freq="h")
+    )
     data, content = os.urandom(2_000_000), os.urandom(3_000_000)
     (tmp_path / "my model.bin").write_bytes(content)
     values = {"df": df, "data": data, "file": tmp_path / "my model.bin", "maybe": df[:3], "text": "é" * 50_000}
     run = heroku.submit("take", {**values, "numbers": [*range(20_000)]}, warm=warm)
     (row,) = run.result(120).to_dict("records")
 
-    assert row["df"][:3] == [100_000, float(df["x"].sum()), "2024-01-02 00:00:00"]
+    assert row["df"][:3] == [100_000, float(df["x"].sum()), "2024-01-01 01:00:00"]
     assert row["data"] == ["bytes", hashlib.sha256(data).hexdigest()]
     assert row["file"] == ["my model.bin", 3_000_000]
     assert (row["maybe"], row["text"], row["numbers"]) == (3, 50_000, sum(range(20_000)))

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
+from dynos import find_python
 
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.decoder import RecordDecoder
@@ -74,10 +75,7 @@ def python_of(version):
     """Return the interpreter of a Python version; skip the test if it is not installed."""
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
         return sys.executable
-    python = shutil.which(f"python{version}")
-    if python is None or subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode:
-        pytest.skip(f"there is no Python {version} here")
-    return python
+    return find_python(version) or pytest.skip(f"there is no Python {version} here")
 
 
 class Result:
