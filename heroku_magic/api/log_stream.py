@@ -21,7 +21,7 @@ import urllib3
 from heroku_magic.api.client import BACKLOG, HerokuClient
 from heroku_magic.api.host import LOOPBACK
 from heroku_magic.api.log_lines import PIECE, LineDecoder, LogLine
-from heroku_magic.errors import ApiError, LogStreamError, Unreachable
+from heroku_magic.errors import ApiError, HerokuMagicError, LogStreamError, Unreachable
 from heroku_magic.text.notifier import keeps_notifications, notify
 
 if TYPE_CHECKING:
@@ -126,9 +126,13 @@ class LogStream:
         return backlog(self._client, self._app, "")
 
     def start(self) -> LogStream:
-        """Start following the log."""
-        self._thread.start()
-        self._watch.start()
+        """Start following the log. Raises HerokuMagicError if no thread can be started, as while Python exits."""
+        try:
+            self._watch.start()
+            self._thread.start()
+        except RuntimeError as error:
+            self.close()
+            raise HerokuMagicError(f"The log of {self._dyno} cannot be followed: {error}.") from None
         return self
 
     def wait_until_open(self, timeout: float) -> bool:

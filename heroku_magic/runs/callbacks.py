@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,13 @@ def call_in_turn(callbacks: Sequence[Callable[[], object]]) -> None:
 
     What one raises goes to `threading.excepthook`, which prints it.
     """
-    if callbacks:
+    if not callbacks:
+        return
+    try:
         threading.Thread(target=_call_in_turn, args=(callbacks,), name="heroku-callbacks", daemon=True).start()
+    except RuntimeError:  # Python is exiting
+        for callback in callbacks:
+            _call_here(callback)
 
 
 def _call_in_turn(callbacks: Sequence[Callable[[], object]]) -> None:
@@ -27,3 +33,10 @@ def _call_in_turn(callbacks: Sequence[Callable[[], object]]) -> None:
         thread.start()
         thread.join(PATIENCE)
     last()
+
+
+def _call_here(callback: Callable[[], object]) -> None:
+    try:
+        callback()
+    except Exception:  # noqa: BLE001 - it is the user's
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))

@@ -196,20 +196,17 @@ def _stop_all() -> None:
 
 
 def _look_once_more(watched: list[WatchedDynos]) -> None:
-    """Stop what earlier runs have left behind, and report what may still run."""
-    looks = [threading.Thread(target=_look, args=(dynos,), daemon=True) for dynos in watched]
-    for look in looks:
-        look.start()
+    """Stop what earlier runs have left behind, and report what may still run.
+
+    One after the other: while Python exits, it starts no thread (from 3.12 on).
+    """
     until = time.monotonic() + STOP_TIMEOUT
-    for look, dynos in zip(looks, watched, strict=True):
-        look.join(max(until - time.monotonic(), 0))
+    for dynos in watched:
+        with suppress(ApiError):
+            if time.monotonic() < until:
+                dynos.check()
         if message := dynos.leftover_message():
             _print(message)
-
-
-def _look(dynos: WatchedDynos) -> None:
-    with suppress(ApiError):
-        dynos.check()
 
 
 def _print(message: str) -> None:

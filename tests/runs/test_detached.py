@@ -141,7 +141,8 @@ def in_a_script(code, **environ):
         import heroku_magic
         heroku = heroku_magic.connect("shop", say=lambda text: None)
         run = heroku.submit("count", {{"n": 100, "pause": 1}})
-        run.wait_for_dyno()
+        while run.state != "up":
+            run.wait_for_dyno()
         {code}
         """
     command = [sys.executable, "-c", textwrap.dedent(script)]

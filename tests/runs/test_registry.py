@@ -12,6 +12,10 @@ from heroku_magic.errors import Unreachable
 from heroku_magic.runs import registry
 
 
+def no_thread(_):
+    raise RuntimeError("can't create new thread at interpreter shutdown")  # as from Python 3.12 on
+
+
 class Client:
     """A client that counts."""
 
@@ -86,3 +90,34 @@ def test_an_api_that_hangs_holds_up_no_other_run(client, monkeypatch):
     assert registry.dynos_since(Client(), "other", time.monotonic())
     hangs.set()
     waiting.join()
+
+
+@pytest.mark.parametrize("limit", [5, 0])
+def test_dynos_that_are_left_are_looked_for_while_python_exits(monkeypatch, capsys, limit):
+    looked = []
+
+    class Watched:
+        def __init__(self, name, error=None):
+            self.name, self.error = name, error
+
+        def is_settled(self):
+            return self.name == "settled"
+
+        def check(self):
+            looked.append(self.name)
+            if self.error:
+                raise self.error
+
+        def leftover_message(self):
+            return "" if self.name in looked and not self.error else f"{self.name} may still be running."
+
+    found = {name: Watched(name) for name in ("stopped", "settled")}
+    monkeypatch.setattr(registry, "_watched", {"lost": Watched("lost", Unreachable("no network")), **found})
+    monkeypatch.setattr(registry, "_runs", {})
+    monkeypatch.setattr(registry, "_is_ending", threading.Event())
+    monkeypatch.setattr(registry, "STOP_TIMEOUT", limit)
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    registry._stop_all()
+    assert looked == (["lost", "stopped"] if limit else [])
+    said = ["heroku_magic: lost may still be running."]
+    assert capsys.readouterr().err.splitlines() == said + ([] if limit else [said[0].replace("lost", "stopped")])

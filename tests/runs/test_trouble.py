@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import threading
 import time
 
 import pytest
@@ -221,3 +223,20 @@ def test_one_lookup_detects_a_stale_stream_for_all_runs(heroku, monkeypatch):
 
     assert [each.result(30)["i"].tolist() for each in runs] == [[0, 1, 2]] * 3
     assert len(asked) <= 4
+
+
+def test_a_dyno_whose_log_no_thread_can_follow_is_stopped(heroku, monkeypatch):
+    start = threading.Thread.start
+
+    def start_others(thread):
+        if thread.name.startswith("heroku-log-run"):
+            raise RuntimeError("can't create new thread at interpreter shutdown")  # as from Python 3.12 on
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_others)
+    error = heroku.submit("count", {"n": 100}).exception(30)
+    assert re.fullmatch(
+        r"The log of (run\.\d+) cannot be followed: can't create new thread at interpreter shutdown\. \1 was stopped\.",
+        str(error),
+    )
+    assert heroku.dynos() == []
