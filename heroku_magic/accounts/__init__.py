@@ -1,1 +1,1 @@
-"""Who is asking and on which app: tokens, login, apps, config vars. Running tasks does not belong here."""
+"""Whose account and which app: tokens, login, apps, config vars. Running tasks does not belong here."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.runs.spec import RunSpec
 
+# The options that the ledger keeps with a run, so that `rerun` repeats them.
 RECORDED = frozenset(
     {"size", "timeout", "packages", "rows", "any_type", "override", "max_cost", "warm", "isolate", "allow_pickle"}
 )

@@ -29,7 +29,7 @@ class DamagedEntry(HerokuMagicError):
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """A row of the ledger. Its fields are the columns of the table `entries`.
+    """A row of the ledger. Its fields are the columns of the table `entries`; a new one needs a script in `MIGRATIONS`.
 
     run: the id of the run or the sweep. sweep, place: of a sweep's own runs, the sweep and the combination. cached: the
     id of the run that answered. key: what a cached answer is found by; empty if it must not be one. details: the
@@ -57,11 +57,10 @@ class Entry(msgspec.Struct, kw_only=True):
 class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What else an entry knows.
 
-    facts: as in `df.attrs["heroku"]`. host: the API's base URL. events: all but log lines and rows, as [type, fields].
-    versions: of this package, of Python here and on the dyno. metrics: of a sweep's run. axes, in_step, indices: of a
-    sweep, its grid and which combinations ran. lost_axes: names of parameters whose values in the grid are only shown.
-    lost: names of what was too large to keep, or has no exact form. source:
-    of an answered call, the run, sweep and combination that answered. cached: how a cell says so.
+    facts: as in `df.attrs["heroku"]`. host: the API's base URL. versions: of this package, of Python here and on the
+    dyno. metrics: of a sweep's run. axes, in_step, indices: of a sweep, its grid and which combinations ran. lost_axes:
+    names of parameters whose values in the grid are only shown. lost: names of what was too large to keep, or has no
+    exact form. source: of an answered call, the run, sweep and combination that answered. cached: how a cell says so.
     """
 
     request: RunRequest

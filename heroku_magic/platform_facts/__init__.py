@@ -1,1 +1,1 @@
-"""Facts of Heroku: how it reads an app's files, dyno sizes, prices. What client and emulator do is not here."""
+"""Facts about Heroku that the client and the emulator share: how it reads an app's files, dyno sizes, prices."""
