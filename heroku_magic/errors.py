@@ -108,7 +108,7 @@ class HerokuMagicError(Exception):
         return {**vars(self), "__cause__": self.__cause__, "__suppress_context__": self.__suppress_context__}
 
     def _render_traceback_(self) -> list[str] | None:
-        """Return what IPython shows for the exception: one text, as `%xmode Minimal` would join several to one line."""
+        """Return what IPython shows for the exception: one text, as `%xmode Minimal` would put several on one line."""
         if self.verbose:
             return [clean("".join(traceback.format_exception(self, chain=False))).rstrip("\n")]
         return ["\n".join(wrapped(f"{type(self).__name__}: {self}"))]

@@ -1,4 +1,4 @@
-"""An account's apps: list, create, also for a while, and destroy them, and clean up after crashes."""
+"""An account's apps: lists, creates (for a while, too) and destroys them, and cleans up after crashes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Leftovers:
             names = ", ".join(self.elsewhere)
             parts.append(f"of other machines, perhaps in use: {names} (%heroku destroy NAME --confirm NAME)")
         if self.tokens is None:
-            parts.append("tokens: unknown, because this one's scope does not allow listing them")
+            parts.append("tokens: unknown, because the scope of this token does not allow listing them")
         return "; ".join(parts) or "none"
 
 
@@ -90,7 +90,7 @@ class Account:
 
     @property
     def email(self) -> str:
-        """Whose account it is."""
+        """The account's e-mail address."""
         return self.client.account().email
 
     def status(self) -> dict[str, str]:

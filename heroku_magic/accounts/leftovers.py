@@ -78,7 +78,7 @@ def _read(path: str) -> str:
 
 
 def _system_value(name: str) -> str:
-    """Return a text that the kernel of macOS has under a name; empty on other systems."""
+    """Return a value that macOS's `sysctl` has under a name; empty on other systems."""
     if platform.system() != "Darwin":
         return ""
     value, size = ctypes.create_string_buffer(256), ctypes.c_size_t(256)

@@ -102,7 +102,7 @@ def login(*, scope: Sequence[str] = (), expires: int | None = None) -> Login:
     broad = HerokuClient(url, token, token_source=source)
     wanted, seconds = tuple(scope) or ENOUGH, expires or LIFETIME
     ends_at = _narrowed(broad, wanted, seconds)
-    made = f"a token of the scope {', '.join(wanted)}, made with the one of {source}"
+    made = f"a token with the scope {', '.join(wanted)}, created with the token from {source}"
     return Login(email, host, made, wanted, ends_at)
 
 
@@ -182,7 +182,7 @@ def _email(url: str, token: Secret, source: str) -> str:
             raise
         raise Forbidden(
             f"{error.said} The token from {source} is valid, but its scope does not show whose it is. Log in "
-            "with a token of the scope identity or global.",
+            "with a token that has the scope identity or global.",
             status=error.status,
             id=error.id,
         ) from None

@@ -209,7 +209,7 @@ def _refuse_git_alone() -> None:
 
 
 def _git_state(folder: Path) -> tuple[object, ...]:
-    """Return what changes with the git configuration of a folder, so that not each cell starts git."""
+    """Return what changes with the git configuration of a folder, so that git need not run for every cell."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path is slow
     files = [f"{one}/.git/config" for one in (folder, *folder.parents)]
     files += [f"{os.environ.get('GIT_DIR', folder)}/config", os.environ.get("GIT_CONFIG_GLOBAL", "")]
@@ -221,7 +221,7 @@ def _git_state(folder: Path) -> tuple[object, ...]:
 def _stamp(file: str) -> object:
     try:
         stat = os.stat(file)  # noqa: PTH116
-    except NotADirectoryError:  # in a worktree, whose configuration is elsewhere: what is returned equals nothing
+    except NotADirectoryError:  # in a worktree, whose configuration is elsewhere: equal to no other stamp
         return object()
     except OSError:
         return None

@@ -51,7 +51,7 @@ class HerokuClient:
 
     @property
     def requests_left(self) -> int:
-        """How many requests the account had left in this hour, by the API's last response."""
+        """How many requests the account had left in this hour, according to the API's last response."""
         return self._transport.requests_left
 
     def close(self) -> None:
@@ -213,7 +213,7 @@ class HerokuClient:
         return dyno, dyno.attach_url
 
     def installation(self, app: str) -> InstallationProgress | None:
-        """Return how far an emulator's installation of an app's requirements is; None if there is none to wait for."""
+        """Return the state of an emulator's installation of an app's requirements; None if it is not installing."""
         return self._transport.send("POST", rest.path("emulator", "environments", app), InstallationReport).installing
 
     def cancel_installation(self, app: str) -> None:
@@ -228,7 +228,7 @@ class HerokuClient:
         return self._get("/emulator/authority", Authority).certificate
 
     def tls_context(self) -> ssl.SSLContext:
-        """Return what decides whether an attached dyno's certificate is trusted."""
+        """Return the TLS context that checks an attached dyno's certificate."""
         return ssl.create_default_context(cadata=self.tls_authority())
 
     def stop_dyno(self, app: str, dyno: str) -> None:

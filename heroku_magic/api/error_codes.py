@@ -68,5 +68,5 @@ def lost(message: str) -> int:
 
 
 def is_loss_report(line: LogLine) -> bool:
-    """Return whether a line reports lost lines; none of a drain, which is another reader."""
+    """Return whether a line reports lost lines of the log itself; those of a log drain do not concern us."""
     return line.dyno in LOSS_REPORTERS and lost(line.message) > 0 and "L10" not in line.message[:10]

@@ -186,13 +186,13 @@ class Dyno(msgspec.Struct, frozen=True):
 
 
 class Authority(msgspec.Struct, frozen=True):
-    """The certificate of the authority that the embedded Heroku's TLS connections can be checked by."""
+    """The certificate authority that the embedded Heroku's TLS connections are checked against."""
 
     certificate: str
 
 
 class AttachedDyno(Dyno, frozen=True):
-    """A dyno whose input and output a client connects to. The URL is a secret: whoever has it is that client."""
+    """A dyno whose input and output a client connects to. The URL is a secret: whoever has it can be that client."""
 
     attach_url: Secret
 

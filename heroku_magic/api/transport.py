@@ -68,7 +68,7 @@ class Transport:
 
     @property
     def requests_left(self) -> int:
-        """How many requests the account had left in this hour, by the API's last response."""
+        """How many requests the account had left in this hour, according to the API's last response."""
         return self._left
 
     def close(self) -> None:

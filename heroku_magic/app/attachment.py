@@ -27,7 +27,7 @@ def attached_spec(spec: RunSpec, values: Spool | None) -> RunSpec:
     if not spec.is_warm:
         size = f"{len(values) / 1e6:,.1f} MB" if len(values) > 100_000 else f"{len(values):,} bytes"
         notify(
-            f"{spec.task} runs on an attached dyno, which ends with the run: its input of {size} does not travel in a "
-            "dyno's environment, which holds only text, 32 kB in total."
+            f"{spec.task} runs on an attached dyno, which ends with the run: its input of {size} cannot travel in a "
+            "dyno's environment, which holds at most 32 kB of text."
         )
     return replace(spec, values=values, is_warm=True, is_once=not spec.is_warm, falls_back=False)

@@ -68,7 +68,7 @@ class Function(Generic[P, T]):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Return what the function below has, such as `cache_clear`."""
+            """Return an attribute of the wrapped function, such as `cache_clear`."""
             if name.startswith("__") and name != "__isabstractmethod__":
                 raise AttributeError(f"a heroku function has no attribute {name}")
             return getattr(self.__wrapped__, name)
@@ -259,7 +259,7 @@ def _is_named(function: Any) -> bool:
 def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return a call's arguments by name, or by position ("0", "1") if some have no name.
 
-    A wrapper gets them by position: its own signature counts, not that of the function below.
+    A wrapper gets them by position: its own signature counts, not that of the wrapped function.
 
     Raises TypeError for arguments that do not fit, as the call would.
     """
@@ -283,8 +283,8 @@ def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
 
 
 def _callee(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what a call runs: of an object that may look like a function, its method. May raise ValueError."""
-    call = getattr(type(function), "__call__", None)  # noqa: B004 - the object may lend the one of another
+    """Return what a call runs: for an object with `__call__`, that method. May raise ValueError."""
+    call = getattr(type(function), "__call__", None)  # noqa: B004 - the object's own may be borrowed
     callee = MethodType(call, function) if isinstance(call, FunctionType) else function
     if hasattr(callee, "__signature__"):
         raise ValueError("a decorator has replaced the signature")

@@ -203,7 +203,7 @@ class Planner:
         self._slug_with_python = release.slug.id
 
     def most_at_once(self, size: str | None) -> int:
-        """Return how many dynos of a size may run at the same time: one as long as the size is unknown."""
+        """Return how many dynos of a size may run at the same time: one while the size is unknown."""
         if self._connection.settings.is_local:
             return 2 * (os.cpu_count() or 1)
         return dyno_sizes.most_at_once(size) if size else 1

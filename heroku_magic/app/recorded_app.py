@@ -33,7 +33,7 @@ class RecordedApp(WarmApp):
         self._hidden.update(spec.secrets.values())
         with cancelled_on_error():
             run = Run(self.client, spec, runner=self._runner(spec)).start()
-            if not spec.packages:  # a dyno with other packages tells nothing of the app's
+            if not spec.packages:  # a dyno with other packages says nothing about the app's
                 run.call_when_done(self._planner.bundler.learn)
             self._remember(run)
             return run

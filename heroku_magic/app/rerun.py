@@ -33,9 +33,9 @@ def where(entry: Entry) -> dict[str, Any]:
 
 
 def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: Mapping[str, Any]) -> Run | Sweep:
-    """Start a run or a sweep again. changes: parameters that are other ones. variables: where inputs are looked up.
+    """Start a run or a sweep again. changes: parameters with new values. variables: where inputs are looked up.
 
-    Raises InvalidOptions naming the inputs that are not the same, or if it cannot be repeated.
+    Raises InvalidOptions naming the inputs that have changed, or if it cannot be repeated.
     """
     whole = with_sweep(entry)
     details = details_of(whole)

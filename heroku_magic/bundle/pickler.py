@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 _OURS = "heroku_magic"
 _TABLES = frozenset({"DataFrame", "Series", "ndarray"})
-_LONG = 100_000  # characters or bytes from which on a text is not copied into the pickle
-_MAX_SOURCE_CHARS = 20_000  # for tracebacks, beside the code itself
+_LONG = 100_000  # characters or bytes; a longer text is not copied into the pickle
+_MAX_SOURCE_CHARS = 20_000  # for tracebacks, besides the code itself
 _OWN_NAMES = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})  # of the import system
 
 

@@ -48,7 +48,7 @@ def reduce_standard(value: Any) -> Any:  # noqa: PLR0911 - one per type
 
 
 def reduce_decorated(function: Any) -> tuple[Any, ...]:
-    """Return how to rebuild the function below `@heroku.function`, with the attributes that the decorated one got."""
+    """Return how to rebuild the function that `@heroku.function` wraps, with the attributes that were set on it."""
     assigned = {name: item for name, item in vars(function).items() if name not in _OF_DECORATED}
     return operator.getitem, ((function.__wrapped__,), 0), assigned or None
 
@@ -78,7 +78,7 @@ def reduce_enum(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def what_changes(kind: Any, travels: Callable[[type], bool]) -> str:
-    """Return what cloudpickle alone would change of a class, for a message; empty if it keeps the class.
+    """Return what cloudpickle alone would change about a class, for a message; empty if it keeps the class.
 
     travels: whether a class goes by value, so that its methods run on the dyno while other classes are made.
     """

@@ -34,7 +34,7 @@ _CLASSES = {
 
 
 class IgnorePattern(NamedTuple):
-    """What a line matches. is_path: the whole path counts and not the name; is_negated: includes a file again."""
+    """What a line matches. is_path: the whole path counts, not only the name; is_negated: includes a file again."""
 
     expression: re.Pattern[bytes]
     is_path: bool
@@ -65,7 +65,7 @@ def _without_trailing_blanks(line: bytes) -> bytes:
 
 
 def _expression(text: bytes, *, is_path: bool) -> re.Pattern[bytes]:
-    """Translate a pattern. Of a path, git compares what comes before the first wildcard byte by byte."""
+    """Translate a pattern. In a path, git compares what comes before the first wildcard byte by byte."""
     start = at = _LITERAL.match(text).end() if is_path else 0  # type: ignore[union-attr]  # it matches any text
     parts = [re.escape(text[:start])]
     while at < len(text):

@@ -34,10 +34,10 @@ NEVER = frozenset(
 
 
 class IgnoreRules:
-    """The rules for the entries of one folder. They keep their decisions: matching takes longer than a look at a file.
+    """The rules for the entries of one folder. Decisions are kept, because matching takes longer than a look at a file.
 
     gitignores: rules of this folder and those above it with their prefixes, the deepest first. is_commit: the files
-    are those of a commit, which git pushes all, and of which Heroku removes what `.slugignore` names.
+    are those of a commit, all of which git pushes; Heroku then removes what `.slugignore` names.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ class Recipe:
 
     @property
     def count(self) -> int:
-        """How many requirements it has, without what they require themselves."""
+        """The number of requirements, without those that they require themselves."""
         return sum(line.option in {"", "e"} for text in self.texts.values() for line in self._lines(text))
 
     def _read(self, file: Path) -> None:

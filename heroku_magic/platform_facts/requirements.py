@@ -68,7 +68,7 @@ def lines(text: str, expand: Callable[[str], str] = str) -> Iterator[Requirement
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each line with the number of its first one: a backslash at its end, not of a comment, continues it."""
+    """Yield each line with the number of its first one: a backslash at its end continues it, except in a comment."""
     pieces: list[str] = []
     first = 1
     for number, line in enumerate(text.splitlines(), 1):

@@ -58,7 +58,7 @@ class _Builder:
 
 
 def restore(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Return a function's DataFrame with its index, which the first columns show, and its objects."""
+    """Return a function's DataFrame with its index, which the first columns hold, and its objects."""
     if table.call is None:
         return frame
     call, attrs = table.call, frame.attrs
@@ -73,7 +73,7 @@ def restore(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
 
 
 def redacted(call: Mapping[str, Any], mask: Mask) -> dict[str, Any]:
-    """Return what a function's DataFrame has beside its columns, with stars for secrets in the texts."""
+    """Return what a function's DataFrame has besides its columns, with stars for secrets in the texts."""
     if not mask:
         return {**call}
     hidden = _Redaction(_body(call), mask)

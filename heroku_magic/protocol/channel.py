@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_PART = 3900  # characters of a payload in one line, which has at most 4,000 bytes
 SMALL = 100_000  # bytes that are compressed in any case
-SAMPLE, WORTH = 2_000, 0.75  # bytes at a time that are compressed on trial, and the share of them that may be left
+SAMPLE, WORTH = 2_000, 0.75  # bytes at a time that are compressed on trial, and the share of them that may remain
 MAX_MESSAGE_BYTES = 4_000_000  # unpacked, of one record of the dyno's server
 
 
@@ -75,7 +75,7 @@ def compresses(data: bytes) -> bool:
 
 
 class ChannelReader:
-    """Checks and joins the records of the dyno's server; lines of the calls' own processes are not its business."""
+    """Checks and joins the records of the dyno's server; lines of the calls' own processes are read elsewhere."""
 
     def __init__(self, key: RunKey) -> None:
         self._key = key

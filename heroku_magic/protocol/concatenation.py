@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MAX_EXACT = 2**53  # a float represents every integer up to here
 _DTYPES = {bool: "bool", int: "int64", float: "float64"}
 _LARGE = 20_000_000  # bytes of a table whose columns are not copied into common blocks
-_MANY = 100  # columns from which on pandas warns about a table without such blocks
+_MANY = 100  # columns of a table without such blocks, beyond which pandas warns
 _UNITS = ("s", "ms", "us", "ns")
 
 
@@ -109,7 +109,7 @@ def _is_object(dtype: Any) -> bool:
 
 
 def _is_void(piece: Any) -> bool:
-    """Whether a column holds nothing that tells its type."""
+    """Whether a column holds nothing that reveals its type."""
     return bool(_is_object(piece.dtype) and all(value is None for value in piece))
 
 
@@ -129,7 +129,7 @@ def _join_categories(pieces: Sequence[tuple[int, Any]], known: Sequence[Any]) ->
 
 
 def _are_same(one: Any, other: Any) -> bool:
-    """Return whether two indexes hold the same values, for pandas takes 1 for True and for -0.0 for 0.0."""
+    """Return whether two indexes hold the same values; pandas takes 1 for True, and -0.0 for 0.0."""
     is_exact = not _is_object(one.dtype) and one.dtype.kind != "f"
     return bool(one.equals(other)) and (is_exact or [*map(repr, one)] == [*map(repr, other)])
 

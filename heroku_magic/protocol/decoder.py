@@ -37,7 +37,7 @@ class RecordDecoder:
 
     Lines may arrive late, twice or never; `missing()` returns the gaps. Each process of the helper has its own nonce.
 
-    joins: whether the results of several processes are one result, as of `a && b`. Otherwise the platform started the
+    joins: whether the results of several processes are one result, as for `a && b`. Otherwise the platform started the
     same command more than once, and the result comes from exactly one process, never from a mixture.
     doubt: why the result cannot be trusted whatever its records are, if the reader of the log knows a reason.
     is_lossless: whether the lines come over a connection, where only the memory limits a file or a value.
@@ -191,7 +191,7 @@ class RecordDecoder:
 
     def _chosen(self) -> list[HelperProcess]:
         """Return the processes whose records are the result, in the order in which they started."""
-        if len(self._processes) <= 1:  # nearly always, and this is asked after each line
+        if len(self._processes) <= 1:  # nearly always, and this runs after each line
             return [*self._processes.values()]
         if self.joins:
             return self._in_order()

@@ -56,8 +56,8 @@ def to_env(
 ) -> dict[str, str | Secret]:
     """Return the environment variables that hold the parameters; `schema` is the task's declaration.
 
-    A Secret remains a Secret. Raises InvalidParameters listing every problem, which are a reserved name or a value that
-    cannot be encoded, and InputTooLarge for nothing but more than `most` bytes in total.
+    A Secret remains a Secret. Raises InvalidParameters listing every reserved name and every value that cannot be
+    encoded, or InputTooLarge if the only problem is that all together have more than `most` bytes.
     """
     declared = (schema or {}).get("properties")
     properties = declared if isinstance(declared, dict) else {}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LIMIT_MB = 1_000  # of a run
 SETTING = "HEROKU_MAGIC_RESULT_MB"
-# What a Python object needs in bytes, beside its text: measured with small dicts, lists and values.
+# What a Python object needs in bytes, besides its text: measured with small dicts, lists and values.
 _OBJECT, _LIST, _VALUE, _CELL = 200, 60, 24, 8
 
 
@@ -35,7 +35,7 @@ class MemoryBudget:
 
     @property
     def left(self) -> int:
-        """The bytes that are still free; none once the limit was exceeded."""
+        """The bytes that are still free; 0 once the limit was exceeded."""
         return 0 if self.problem else max(self._limit - self._used, 0)
 
     def charge_json(self, text: bytes) -> None:

@@ -61,7 +61,7 @@ def _exact(name: str, values: pd.Series) -> pl.Series:
     is_category = isinstance(dtype, pd.CategoricalDtype)
     inner = dtype.categories.dtype if is_category else dtype
     is_unknown = isinstance(inner, pd.PeriodDtype | pd.IntervalDtype | pd.SparseDtype)
-    if is_unknown or str(inner).startswith("decimal256"):  # at which polars would write a trace to the terminal
+    if is_unknown or str(inner).startswith("decimal256"):  # polars would print a Rust traceback
         raise TypeError("polars has no such type")
     if is_category and dtype.ordered:
         codes, kind = pl.Series(name, values.cat.codes.to_numpy()), pl.Enum([*dtype.categories])

@@ -103,7 +103,7 @@ class Spool:
 
     @contextmanager
     def one_value(self) -> Iterator[None]:
-        """Let what is added meanwhile be one value. Calls share a large one; what has failed leaves nothing behind."""
+        """Make one value of what is added inside the `with`. Calls share a large one; a failure leaves nothing."""
         section = Section()
         self.sections.append(section)
         try:

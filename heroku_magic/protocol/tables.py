@@ -94,7 +94,7 @@ class Table(msgspec.Struct, frozen=True):
     """A chunk of the result: typed columns of `length` values by name.
 
     left: rows in the chunks to follow. names: of the levels of the column labels. call: what a function's DataFrame
-    has beside its columns: how many of the first ones are its index (`levels`), the `names` of that, and the values of
+    has besides its columns: how many of the first ones are its index (`levels`), the `names` of that, and the values of
     columns of `objects`.
     """
 

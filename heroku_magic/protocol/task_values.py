@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.task import Task
 
 UNKNOWN = {"anyOf": [{"format": "dataframe"}, {"format": "binary"}]}
-LONG = 1_000  # bytes from which on a text may travel beside the environment
+LONG = 1_000  # bytes; a longer text may travel beside the environment
 
 
 def kind_of(schema: Any, value: Any) -> str:

@@ -226,7 +226,7 @@ def _dtype_description(dtype: Any, place: str) -> Any:
 def _zone(value: Any) -> Any:
     """Return the IANA key of a time's zone, or else its offset in seconds and its name; None without a zone."""
     if getattr(value, "tzinfo", None) is None:
-        if type(value).__name__ == "Timestamp" and value.fold:  # with a zone, the instant tells it
+        if type(value).__name__ == "Timestamp" and value.fold:  # with a zone, the instant determines it
             raise TypeError("a Timestamp without a time zone has fold=1")
         return None
     is_named = type(value.tzinfo).__name__ == "ZoneInfo" or type(value.tzinfo).__module__.startswith("pytz")

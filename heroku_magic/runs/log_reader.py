@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.records import Record, RunKey
     from heroku_magic.runs.events import Event
 
-MANY = 20  # lines in one batch from which on they are checked together
+MANY = 20  # lines; those of a larger batch are checked together
 GAP = 2.0  # seconds after which a missing record is no longer just late
 MAX_EARLY_LINES = 20_000  # that are kept until the dyno's first line shows whose they are
 NO_RECORDS = (

@@ -81,7 +81,7 @@ def test_a_rejected_typed_token_is_not_kept(platform, typed):
 def test_a_token_of_limited_scope_is_used_and_revoked(logged_in):
     done = login(scope=["identity", "read"], expires=3600)
     assert done.scope == ("identity", "read")
-    assert done.source == "a token of the scope identity, read, made with the one of HEROKU_API_KEY"
+    assert done.source == "a token with the scope identity, read, created with the token from HEROKU_API_KEY"
     assert account().email == "notebook@embedded.invalid"
     with pytest.raises(Forbidden, match="may not do this: use one with the necessary scope"):
         account().create("too-much")

@@ -31,7 +31,7 @@ def test_a_token_of_limited_scope_hides_only_what_it_may_not_read(platform):
     login(scope=["read"], expires=600)
     facts = connect("shop").status()
     assert facts["API"] == "unknown: the token's scope does not allow reading them"
-    assert facts["leftovers"] == "tokens: unknown, because this one's scope does not allow listing them"
+    assert facts["leftovers"] == "tokens: unknown, because the scope of this token does not allow listing them"
     assert facts["our dynos"] == facts["log drains"] == "none"
     assert facts["apps"] == "1 (at most 100 of its own)"
     assert facts["token"].startswith("%heroku login (read) until ")
