@@ -90,7 +90,7 @@ def included_files(
 ) -> Iterator[str]:
     """Yield the paths of all files and links that are not ignored, with `/` between their parts.
 
-    looked_at: gets the paths of the folders that decide what is yielded, beside the ignore files.
+    looked_at: gets the paths of the folders that decide what is yielded, besides the ignore files.
     """
     if looked_at is not None:
         looked_at.append(os.path.join(folder, prefix))  # noqa: PTH118 - Path is slow

@@ -98,7 +98,7 @@ def _folder_findings(app: AppFiles) -> Iterator[Finding]:
         if f"{folder}/pyvenv.cfg" in app.names:
             yield Finding(f"{folder}/ is a virtual environment, which Heroku rejects: {remedy}")
     if app.has(".heroku/python"):
-        yield Finding(f".heroku/python/ is where Heroku installs Python, which must not be there before: {remedy}")
+        yield Finding(f".heroku/python/ is where Heroku installs Python, so it must not exist yet: {remedy}")
 
 
 def _version_findings(app: AppFiles) -> Iterator[Finding]:
@@ -133,7 +133,8 @@ def _judge(source: str, version: str) -> Iterator[Finding]:
     elif major > 3 or minor > NEWEST:
         # A new minor version appears each October (PEP 602), 3.14 in 2025: what is not out yet is certainly unknown.
         is_future = major > 3 or minor > time.gmtime().tm_year - 2011
-        yield Finding(f"Heroku may not know Python {major}.{minor}: 3.{NEWEST} is known.", is_certain=is_future)
+        newest = f"3.{NEWEST} is the newest version that is known to work"
+        yield Finding(f"Heroku may not support Python {major}.{minor}: {newest}.", is_certain=is_future)
 
 
 def _parse(source: str, version: str) -> re.Match[str] | None:

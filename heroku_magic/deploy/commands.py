@@ -1,4 +1,4 @@
-"""Finds the scripts that a shell command runs, as far as the words say."""
+"""Finds the scripts that a shell command runs, as far as its words show."""
 
 from __future__ import annotations
 

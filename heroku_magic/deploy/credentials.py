@@ -116,13 +116,13 @@ _UNCERTAIN = (
 def secret_in(path: str, content: bytes) -> Finding | None:
     """Return why a file looks like a secret, as the end of a sentence about it; None if it does not."""
     if _patterns(_NAMES).match_file(path.lower()):
-        return Finding("holds secrets by its name")
+        return Finding("holds secrets, judging by its name")
     # Without its zeros, UTF-16 looks like ASCII.
     texts = [content, content.replace(b"\0", b"")] if b"\0" in content[:1000] else [content]
     if found := next((found for text in texts for found in _secrets_in(text)), None):
         return found
     is_odd = _patterns(_UNCERTAIN_NAMES).match_file(path.lower())
-    return Finding("may hold secrets by its name", is_certain=False) if is_odd else None
+    return Finding("may hold secrets, judging by its name", is_certain=False) if is_odd else None
 
 
 def _secrets_in(content: bytes) -> Iterator[Finding]:

@@ -128,7 +128,7 @@ class Deploy:
         except HerokuMagicError as error:
             self._error = error
             self._end("failed", error=str(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever for a thread that died
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait forever for a thread that died
             self._error = HerokuMagicError(f"Internal error in heroku_magic: {type(error).__name__}.")
             self._end("failed", error=str(self._error))
         finally:

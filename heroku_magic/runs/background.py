@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 1.0  # seconds within which a thread whose start was interrupted shows that it runs
-SIGNAL_INTERVAL = 0.5  # seconds between two looks for an interrupt
+SIGNAL_INTERVAL = 0.5  # seconds between two checks for an interrupt
 
 
 def start_thread(work: Callable[[], object], name: str, on_failure: Callable[[BaseException], None]) -> None:

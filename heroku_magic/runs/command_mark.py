@@ -26,7 +26,7 @@ _ONLY_A_PROCESS_TYPE = re.compile(r"[\w-]+ *", re.ASCII)
 
 
 def marked(command: str, run: str) -> str:
-    r"""Return a command line with the id of its run, which does what it does without.
+    r"""Return a command line with the id of its run; it still does the same.
 
     >>> marked("task --fast", "hm-0123abcd")
     'task --fast #hm-0123abcd'
@@ -48,7 +48,7 @@ def marked(command: str, run: str) -> str:
 def run_id(command: str) -> str | None:
     """Return the id of the run that a command line carries, or None if heroku_magic did not start it.
 
-    Of a command of several lines, the first one is enough.
+    The first line of a command is enough.
     """
     comment, prefix, word = _IDS
     match = prefix.match(command) or word.match(command) or comment.search(command)

@@ -100,7 +100,7 @@ class DynoCreator:
                 return found
             if self._lost_responses == CREATES or self._wait(0):
                 raise
-        notify("The response to the create request was lost, and no dyno of it can be seen. Creating it again.")
+        notify("The response to the create request was lost, and no dyno of this run is listed. Creating it again.")
         return self._create_once()
 
     def _create_within_limit(self) -> Dyno:

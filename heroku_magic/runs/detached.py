@@ -1,4 +1,4 @@
-"""The files by which another kernel attaches detached runs, one per run in the notebook's folder.
+"""The files with which another kernel can attach detached runs, one per run in the notebook's folder.
 
 A file holds the run's key. Only its owner can read it, git ignores it, and it is deleted once the result was read.
 """

@@ -260,7 +260,7 @@ class DynoGuard:
         ended = next((line.timestamp for line in own_lines if line.message.startswith("Process exited")), None)
         now, seconds = time.monotonic(), 0.0 if ended is None else seconds_between(start.timestamp, ended)
         self._must_end[start.dyno] = GuardedDyno(as_logged(start, self._spec, ""), now - seconds, ended_at=now)
-        self._report(f"{start.dyno} ran, too: a create request whose response was lost started it for this run.")
+        self._report(f"{start.dyno} also ran: a create request whose response was lost started it for this run.")
 
     def _is_over(self, guarded: GuardedDyno, is_listed: bool, now: float) -> bool:
         """Return whether a dyno is gone: a new one may not be listed yet."""
@@ -324,7 +324,7 @@ class DynoGuard:
         return [one for one in [*self._must_end.values()] if not self.is_own(one.dyno)]
 
     def extra_seconds(self) -> list[tuple[str | None, float | None]]:
-        """Return sizes and seconds that are billed beside the run's own: of extras, and of its dyno after its end."""
+        """Return sizes and seconds billed in addition to the run's own: of extras, and of its dyno after its end."""
         extras: list[tuple[str | None, float | None]] = [
             (one.dyno.size, one.seconds(one.began + self._spec.timeout)) for one in self.extra_dynos()
         ]

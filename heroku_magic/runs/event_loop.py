@@ -29,14 +29,14 @@ class Cancellable(Protocol):
 
 @contextmanager
 def hears_interrupts() -> Iterator[None]:
-    """Let the loop turn a few times a second.
+    """Wake the loop a few times per second.
 
     On the Stop button, ipykernel schedules the end of an async cell in a way that does not wake a sleeping loop:
     https://github.com/ipython/ipykernel/blob/main/ipykernel/ipkernel.py, `handle_sigint`.
     """
 
     async def turn() -> None:
-        while True:  # noqa: ASYNC110 - the loop has to turn, nothing is waited for
+        while True:  # noqa: ASYNC110 - the loop only has to wake up
             await asyncio.sleep(TURN_SECONDS)
 
     turning = asyncio.ensure_future(turn())

@@ -1,4 +1,4 @@
-"""Knows which runs and sweeps a call has started, so that what breaks off the call can stop them."""
+"""Knows which runs and sweeps a call has started, so that whatever interrupts the call can stop them."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ def stop_all(jobs: Sequence[StartedJob]) -> list[StartedJob]:
 def wait_for_stop(job: StartedJob, wait: Callable[[], object]) -> None:
     """Wait for the end of what was cancelled. An interrupt ends the wait.
 
-    Of a warm call it ends nothing before CALL_PATIENCE has passed, and then first stops the dyno.
+    For a warm call, it has no effect before CALL_PATIENCE has passed, and then stops the dyno first.
     """
     stop_dyno = getattr(job, "stop_warm_dyno", None) if getattr(job, "is_warm", False) else None
     if stop_dyno:
-        notify(f"The call is being stopped. An interrupt later than {CALL_PATIENCE:g} s from now stops its dyno, too.")
+        notify(f"The call is being stopped. Another interrupt after {CALL_PATIENCE:g} s stops its dyno, too.")
     patient_until = time.monotonic() + CALL_PATIENCE
     while True:
         try:

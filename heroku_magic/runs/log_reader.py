@@ -133,7 +133,7 @@ class RunLog:
 
     @property
     def exit_status(self) -> int | None:
-        """The status other than 0 where the exit line and the task's own report differ; None if it is unknown."""
+        """The exit status, None if unknown: where the exit line and the task's own report differ, the one not 0."""
         shown, own = self.life.exit_status, self.decoder.status
         if self._is_repeated and own is not None:
             return own  # the exit line may be that of the other process
@@ -250,11 +250,11 @@ class RunLog:
     def _doubt(self) -> str | None:
         """Return why rows without numbers may be missing if the backlog does not reach back to the start, or None."""
         if self._has_discarded_rows:
-            return "lines of another dyno of its name came between them, and Heroku did not keep all of its own"
+            return "another dyno of the same name printed in between, and Heroku did not keep all of its own lines"
         if self._was_interrupted:
             return "its log stream was interrupted, and Heroku did not keep all the lines in between"
         if not self._window.began_at:
-            return "its log was not followed from its first line on, and Heroku no longer keeps the beginning"
+            return "its log was not followed from its first line, and Heroku no longer keeps the beginning"
         if self.misses_losses:
             return "Heroku's reports of lost lines could not be read, so rows may be missing"
         return None

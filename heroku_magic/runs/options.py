@@ -72,7 +72,7 @@ def check_max_cost(value: Any) -> None:
 
 
 def _store_plain(options: Any, *names: str) -> None:
-    """Replace scalars of numpy, which neither a request nor a file can hold, by those of Python."""
+    """Replace numpy scalars, which neither a request nor a file can hold, with Python's."""
     for name in names:
         object.__setattr__(options, name, python_scalar(getattr(options, name)))
 
@@ -162,7 +162,7 @@ class ExactVersions(tuple[str, ...]):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The options of one run beside its task and parameters; None means the connection's setting.
+    """The options of one run besides its task and parameters; None means the connection's setting.
 
     command: any command instead of a task. code: a cell's text or a function instead of a task. secrets: names of
     parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters may
@@ -308,7 +308,7 @@ class SweepOptions:
 
     @property
     def chunk_size(self) -> int:
-        """The number of combinations per dyno; 0: as many as its boot is worth."""
+        """The number of combinations per dyno; 0: as many as justify its boot."""
         return 0 if self.chunk == "auto" else self.chunk
 
 

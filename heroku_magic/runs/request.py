@@ -16,7 +16,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     program. values: parameters as typed JSON. raw: names whose values were typed on a line. hashes: of all values;
     those without a value are inputs. secrets: names. options: those of the run that differ from their defaults. slug,
     release: the checksum of the app's code (its id if it has none, the hash of a served folder) and its release number,
-    as far as they are known. base: what cached answers are found by, beside the hashes; empty if there must be none.
+    as far as they are known. base: what cached answers are found by, besides the hashes; empty if there must be none.
     declared: the parameters that the task declares. may_cache: whether it declares that it may be cached. is_kept:
     whether the ledger may keep the run. is_masked: the code contained a secret that is left out. A value without a hash
     contained one, too.

@@ -29,7 +29,7 @@ class RunSpec:
 
     app_name and task are the names to show, such as "embedded". command: a process type or a command line, without
     the run's id. env: the dyno's environment; its Secrets are masked in the task's output. timeout: the time limit
-    in seconds, boot included. counts_boot: so it is for a call on a warm dyno, too, as a budget pays for the boot.
+    in seconds, boot included. counts_boot: for a call on a warm dyno, too, because a budget pays for the boot.
     is_detached: the run continues when this process ends. is_local: it runs on the embedded Heroku. is_compound:
     the command line may do more than run the helper once. sends_records: it begins with the helper. allow_pickle: a
     function's value may be unpickled. is_warm: it is a call on a warm dyno, which imports the task's module.

@@ -179,7 +179,7 @@ class Scheduler(JobSource):
     # -- which combinations are next ----------------------------------------------------------------
 
     def _can_pay(self) -> bool:
-        """Return whether the budget allows one more dyno of average cost beside the running ones."""
+        """Return whether the budget allows one more dyno of average cost besides the running ones."""
         limit, dynos = self.options.max_cost, len(self.cost.spans)
         if limit is None or not dynos or self.cost.dollars is None:
             return True

@@ -23,7 +23,7 @@ class ConcurrencyLimit:
         return most if self._limit is None else min(most, self._limit)
 
     def refused(self, running: int) -> None:
-        """Lower the limit, since Heroku refused a dyno beside these."""
+        """Lower the limit, since Heroku refused a dyno in addition to these."""
         self._limit, self._ended = max(running, 1), 0
 
     def run_ended(self) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Boot:
     """A boot that has begun. error: why it failed, once it is over; Stopped if it was cancelled.
 
-    make: boots the dyno, which is for whoever started the boot until `let_go`. on_end: called at the end.
+    make: boots the dyno, which belongs to the call that started the boot until `let_go`. on_end: called at the end.
     """
 
     def __init__(self, make: Callable[[Boot], WarmDyno], on_end: Callable[[], None]) -> None:
@@ -41,7 +41,7 @@ class Boot:
             self.dyno.cancel()
 
     def take(self) -> WarmDyno:
-        """Return the dyno, which `let_go` gives to nobody else then."""
+        """Return the dyno; `let_go` then has none to give away."""
         if self.dyno is None:
             raise AttachFailed("The dyno has not booted.")
         dyno, self.dyno = self.dyno, None

@@ -23,7 +23,7 @@ class Lane:
     calls: dict[PoolFuture, RunSpec] = field(default_factory=dict)
 
     def room(self) -> int:
-        """Return how many more calls it may get: as many as cover a round trip beside the one that runs."""
+        """Return how many more calls it may get: as many as cover a round trip besides the one that runs."""
         longest = max(self.dyno.latest_seconds, default=math.inf)
         trip = self._round_trip()
         ahead = 0 if longest >= trip else min(MOST_AHEAD, math.ceil(trip / max(longest, 1e-6)))

@@ -108,8 +108,8 @@ def connect(
     """
     if (address := attach_address(url)) is None:
         scheme = re.match(r"[a-z]{1,20}(?=://)|", url.reveal())[0]  # type: ignore[index]  # it always matches
-        reason = "as apps in Private Spaces and of the Fir generation do" if scheme == "https" else "which is unknown"
-        raise AttachFailed(f"Heroku offers another kind of connection ({scheme}://) to this dyno, {reason}.")
+        reason = ", as to all dynos of Private Spaces and of the Fir generation" if scheme == "https" else ""
+        raise AttachFailed(f"Heroku offers an unsupported kind of connection ({scheme}://) to this dyno{reason}.")
     host, port, secret = address
     try:
         deadline = time.monotonic() + CONNECT_TIMEOUT
@@ -151,5 +151,5 @@ def _read_greeting(tls: ssl.SSLSocket, is_up: Callable[[], bool]) -> bytes:
             break
     greeting, _, rest = received.partition(b"\n")
     if greeting.strip() != b"rendezvous":
-        raise AttachFailed("The connection to the dyno was closed before the dyno was there.")
+        raise AttachFailed("The connection to the dyno was closed before the dyno answered.")
     return rest

@@ -50,9 +50,7 @@ def message() -> str:
     count = len(names)
     if not count:
         return ""
-    return (
-        f"The kernel before this one has stopped {count} warm dyno{'s' * (count != 1)} at its end: {', '.join(names)}."
-    )
+    return f"The previous kernel stopped {count} warm dyno{'s' * (count != 1)} when it ended: {', '.join(names)}."
 
 
 def _is_running(process: int) -> bool:

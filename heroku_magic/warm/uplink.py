@@ -109,6 +109,6 @@ class Uplink:
             self.send("drop", {"values": digests})
 
     def close(self) -> None:
-        """Send nothing any more."""
+        """Stop sending."""
         with self._lock:
             self.connection = None

@@ -1,4 +1,4 @@
-"""One call on a warm dyno: what of it has arrived, and how to stop it."""
+"""One call on a warm dyno: the output that has arrived, and how to stop it."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.warm.rendezvous import DynoConnection
 
-PING_INTERVAL = 15.0  # seconds; the dyno ends after 60 without a sign of the notebook
-SILENCE = 60.0  # seconds without a sign of the dyno after which its connection counts as broken
+PING_INTERVAL = 15.0  # seconds; the dyno ends after 60 without a message from the notebook
+SILENCE = 60.0  # seconds without a message from the dyno after which its connection counts as broken
 HELLO_TIMEOUT, INSTALL_TIMEOUT = 30.0, 600.0  # seconds to the first record, without and with packages
 NO_ANSWER = "The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`."
 
@@ -241,10 +241,9 @@ class WarmDyno:
     ) -> WarmCall:
         """Send a call, which runs after those sent before.
 
-        sink: gets its lines as if they came from the dyno's log. on_done: gets the exit status, or None if no process
-        had the call, after what the call has written, which then arrives at once, without the lines of the platform;
-        no `on_done` gives the dyno back. on_sent: gets how many bytes of the call's values were sent, and of how many;
-        where it returns False the call is not made.
+        sink: gets its lines as if they came from the dyno's log. on_done: called after the last line, with the exit
+        status, or None if no process had the call; the sink then gets no lines of the platform, and the dyno is not
+        given back. on_sent: gets how many bytes of the call's values were sent, and of how many; False cancels it.
         """
         call = WarmCall(self.stop_call, key.run, sink, on_done)
         env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}

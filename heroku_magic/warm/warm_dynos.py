@@ -203,12 +203,12 @@ class WarmDynos:
         return self._boots[kind]
 
     def _name_price(self, spec: RunSpec) -> None:
-        """Name the price, before its first dyno, to a user who did not ask for this one."""
+        """Tell the user the price before the first dyno that stays warm only because of the notebook's setting."""
         if not spec.falls_back or self._has_named_price:
             return
         self._has_named_price = True
         hour = spec.price(spec.size, 3600)
-        price = f"for {money(hour)} per hour" if hour else "at the price of its size" if hour is None else "at no price"
+        price = f"for {money(hour)} per hour" if hour else "at an unknown price" if hour is None else "free of charge"
         notify(
             f"A dyno boots for this cell and stays warm for the next ones, {price}. It stops after "
             f"{_duration(self.idle)} without a call. To turn this off: %config HerokuMagics.warm = False"

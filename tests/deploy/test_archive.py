@@ -286,9 +286,13 @@ def test_samples_public_certificates_and_ordinary_files_are_accepted_in_silence(
 @pytest.mark.parametrize(
     ("name", "content", "warning"),
     [
-        ("gcp-key.json", "{}", "gcp-key.json may hold secrets by its name: if it does, name it in .slugignore."),
-        ("API_KEY.txt", "x", "API_KEY.txt may hold secrets by its name: if it does, name it in .slugignore."),
-        ("env.sh", "A=1", "env.sh may hold secrets by its name: if it does, name it in .slugignore."),
+        (
+            "gcp-key.json",
+            "{}",
+            "gcp-key.json may hold secrets, judging by its name: if it does, name it in .slugignore.",
+        ),
+        ("API_KEY.txt", "x", "API_KEY.txt may hold secrets, judging by its name: if it does, name it in .slugignore."),
+        ("env.sh", "A=1", "env.sh may hold secrets, judging by its name: if it does, name it in .slugignore."),
         (
             "docs.md",
             "postgres://user:pass@localhost/db",

@@ -109,7 +109,7 @@ def test_what_the_platform_accepts_is_reported_and_deployed(heroku, folder):
     reported = []
     with notifications_to(reported.append):
         heroku.start_deploy(folder).result()
-    assert reported[0].startswith("env.sh may hold secrets by its name")
+    assert reported[0].startswith("env.sh may hold secrets, judging by its name")
     assert "Heroku ignores `other:python x.py`" in reported[1]
 
 

@@ -143,7 +143,7 @@ L10 = heroku("Error L10 (output buffer overflow): drain 'd.1' dropped 9 messages
         ([*heroku(STARTED), *plain(1), *L12], [*heroku(STARTED, UP), *plain(1), *L12], "3 lines of its log were lost"),
         ([*L12, *heroku(STARTED, second=2), *lines('{"i": 1}', second=2)], lines('{"i": 1}', second=2), None),
         ([*heroku(STARTED), *plain(1), *L10], plain(1), None),
-        (plain(1), plain(1), "its log was not followed from its first line on"),
+        (plain(1), plain(1), "its log was not followed from its first line"),
         (plain(1), [*heroku(STARTED, UP), *plain(1)], None),
         ([*heroku(STARTED), *lines(*keyed(1)), *L12, *L11], [], None),
     ],
@@ -407,7 +407,7 @@ def test_lines_of_the_next_dyno_of_the_same_name_are_ignored(log):
 @pytest.mark.parametrize(
     ("live", "problem"),
     [
-        (["Process exited with status 0"], "its log was not followed from its first line on"),
+        (["Process exited with status 0"], "its log was not followed from its first line"),
         ([STARTED, "Process exited with status 0"], "nothing that heroku_task sends has arrived"),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_later_interrupt_stops_the_dyno_if_the_call_has_had_its_time(
         with pytest.raises(Interrupted, match="It may still run"):
             run_verbs._follow_to_end(call, call)
     assert call.stopped == stopped
-    assert f"An interrupt later than {patience} s from now stops its dyno, too." in capsys.readouterr().out
+    assert f"Another interrupt after {patience} s stops its dyno, too." in capsys.readouterr().out
 
 
 @pytest.mark.alone
@@ -125,7 +125,7 @@ def test_a_later_interrupt_of_a_script_stops_the_dyno_of_a_call_that_does_not_en
     def interrupt_twice():
         wait_for(lambda: runs and "begun" in runs[0].logs())
         os.kill(os.getpid(), signal.SIGINT)
-        wait_for(lambda: "An interrupt later than 0 s from now stops its dyno, too." in " ".join(map(str, told)))
+        wait_for(lambda: "Another interrupt after 0 s stops its dyno, too." in " ".join(map(str, told)))
         if not runs[0].done():  # the dyno ends it after 2 s
             os.kill(os.getpid(), signal.SIGINT)
 

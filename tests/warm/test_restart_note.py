@@ -22,7 +22,7 @@ restart_note.discard("run.2")
 def test_the_next_kernel_reports_the_dynos_that_were_warm_at_the_end_once(start_shell, capsys):
     subprocess.run([sys.executable, "-c", SCRIPT], check=True)
     start_shell()
-    shown = "The kernel before this one has stopped 2 warm dynos at its end: run.1, run.3."
+    shown = "The previous kernel stopped 2 warm dynos when it ended: run.1, run.3."
     assert shown in capsys.readouterr().out
     assert restart_note.message() == ""
 
