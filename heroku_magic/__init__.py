@@ -130,7 +130,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take everything back that loading added: what `%unload_ext heroku_magic` calls."""
+    """Undo everything that loading added: what `%unload_ext heroku_magic` calls."""
     from heroku_magic.magics import unload
 
     unload(shell)

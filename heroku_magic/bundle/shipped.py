@@ -120,7 +120,7 @@ def cloudpickle_source(*, can_pickle: bool) -> str:
 
 
 def run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[str, str]) -> str:
-    """Return the compressed source text that RUN_CODE carries; a large one does without bars that move in the log."""
+    """Return the compressed source text that RUN_CODE carries; a large one goes without moving progress bars."""
     call = f"{_LOAD_MODULES}driver.main(driver.{kind}({code!r}, {body!r}, load))\n"
     text = _pack_program(call, tuple(modules.items()))
     if len(text) < MAX_ENV_BYTES / 2:

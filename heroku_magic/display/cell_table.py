@@ -1,4 +1,4 @@
-"""The cells of a sweep with their colours, labels and what the mouse shows over them, a bounded number of bytes.
+"""The cells of a sweep with their colours, labels and tooltips, a bounded number of bytes.
 
 Cells show the states of runs, or their results where those are known. The results of two axes form a heatmap.
 """
@@ -26,7 +26,7 @@ _TICK = 10  # columns between two labels where cells are narrow
 
 
 class Cell(NamedTuple):
-    """One run or several: what it shows, its style, and what the mouse shows over it."""
+    """One run or several: what it shows, its style, and its tooltip."""
 
     text: str
     style: str
@@ -69,7 +69,7 @@ class CellTable(NamedTuple):
 class CellPainter:
     """Makes cells of the states of runs, and of their numbers where these are known.
 
-    hover: what the mouse shows over a run. budget: characters of all those texts together.
+    hover: returns the tooltip of a run. budget: characters of all tooltips together.
     """
 
     def __init__(

@@ -46,9 +46,9 @@ _NAMED_FILES = 5
 _MAX_FAILURES = {False: 3, True: 5}
 _MAX_LOG_LINES = {False: 2, True: 3}
 _MAX_EXTREMES = {False: 3, True: 5}
-# Bytes of what the mouse shows over cells: a picture that is redrawn ten times per second stays small.
+# Bytes of all tooltips of cells: a picture that is redrawn ten times per second stays small.
 _HOVER_BYTES = {False: 9_000, True: 90_000}
-_MANY_CELLS = 200  # beyond which the picture of a running sweep shows nothing under the mouse
+_MANY_CELLS = 200  # beyond which the picture of a running sweep has no tooltips
 _COUNT_ORDER = ("done", "running", "starting", "retried", "queued", "failed", "cancelled")
 _OVER = ("done", "failed", "cancelled")
 

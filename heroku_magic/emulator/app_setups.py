@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.state import EmulatedBuild
 
 # What an app.json may ask for and nothing here gives.
-_NOT_DONE = ("addons", "formation", "scripts")
+_UNSUPPORTED = ("addons", "formation", "scripts")
 
 
 @dataclass
@@ -67,8 +67,8 @@ class AppSetup:
                 self.errors.append(error.body["message"].rstrip("."))
         if self.errors:
             raise BuildError(f"app.json: {self.errors[0]}")
-        if unused := [name for name in _NOT_DONE if manifest.get(name)]:
-            output.line(f" !     The embedded Heroku does not do the {' and '.join(unused)} of an app.json.")
+        if unused := [name for name in _UNSUPPORTED if manifest.get(name)]:
+            output.line(f" !     The embedded Heroku does not support the {' and '.join(unused)} of an app.json.")
         return root
 
     def _manifest(self, root: Path) -> dict[str, Any]:

@@ -93,9 +93,9 @@ def invalid_params(message: str) -> ErrorResponse:
     return ErrorResponse(422, "invalid_params", message)
 
 
-def not_done(what: str) -> ErrorResponse:
-    """Return the 422 for what Heroku can do and the emulator cannot."""
-    return invalid_params(f"The embedded Heroku does not do {what}.")
+def unsupported(what: str) -> ErrorResponse:
+    """Return the 422 for what Heroku supports and the emulator does not."""
+    return invalid_params(f"The embedded Heroku does not support {what}.")
 
 
 def precondition_failed() -> ErrorResponse:

@@ -42,7 +42,7 @@ FAULTS = {
     "late-lines": (SECONDS, "a dyno's own lines reach a tail this much later, after its exit line"),
     "no-exit-line": (PROBABILITY, "a dyno ends without `Process exited` and `State changed`"),
     "cut-stream": (PROBABILITY, "a log stream breaks off in the middle of a line"),
-    "stale-stream": (PROBABILITY, "a tail keeps sending signs of life but no further line"),
+    "stale-stream": (PROBABILITY, "a tail keeps sending heartbeats but no further line"),
     "expired-session": (PROBABILITY, "the URL of a log session is refused"),
     "cut-upload": (COUNT, "the upload of an archive breaks off this many times"),
     "cut-output": (COUNT, "the output of a build breaks off in the middle of a line this many times"),

@@ -22,7 +22,7 @@ class Timings:
     restart: float = 10  # before a crashed dyno of the formation starts again
     session: float = 300  # for which the URL of a log session stays valid unopened
     stream: float = 900  # after which a log stream goes silent
-    heartbeat: float = 15  # of silence after which a stream sends a sign of life
+    heartbeat: float = 15  # of silence after which a stream sends a heartbeat
     patience: float = 1  # for which a dyno waits for a log reader that reads nothing (L11)
     request: float = 60  # in which a request has to arrive completely
 

@@ -42,15 +42,15 @@ def _no_cache() -> bool:
 def follow_notebook(setting: Callable[[], Setting] = _nothing_set, cache: Callable[[], bool] = _no_cache) -> None:
     """Let the notebook's settings decide. Without an argument, nothing is set any more.
 
-    setting: a folder, True, False, or None, which writes anywhere but in the home folder. cache: whether what declares
-    that it may be cached is.
+    setting: a folder, True, False, or None, which writes anywhere but in the home folder. cache: whether tasks and
+    functions that declare `cache=True` are answered from the ledger.
     """
     global _setting, _cache
     _setting, _cache = setting, cache
 
 
 def caches_declared() -> bool:
-    """Return whether what declares that it may be cached is answered from the ledger."""
+    """Return whether tasks and functions that declare `cache=True` are answered from the ledger."""
     return _cache()
 
 

@@ -225,7 +225,7 @@ def shown_value(value: Any) -> Any:
 
 
 def _shown(request: RunRequest, more: Mapping[str, Any] | None = None) -> str:
-    """Return the parameters as a table of the history shows them: JSON by name, of inputs the hash."""
+    """Return the parameters as a table of the history shows them: JSON by name, and the hash of an input."""
     values = {name: _shown_form(form, is_raw=name in request.raw) for name, form in request.values.items()}
     hashes = {name: digest for name, digest in request.hashes.items() if name not in values}
     inputs = {name: f"sha256:{digest[:12]}" if digest else "(not kept)" for name, digest in hashes.items()}

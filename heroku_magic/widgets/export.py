@@ -38,8 +38,8 @@ def export_form(
     """Write the form of a task as a web page (`.html`), or as an app that Voila serves (`.ipynb`).
 
     The web page needs no server and no Python: it asks for an app and a key, and runs the task from any browser.
-    The app runs on the account of its server for everybody who can open it, so `max_cost` limits what a session of
-    it may cost. Neither file contains a key or a secret.
+    The app runs on the account of its server for everybody who can open it, so `max_cost` limits what one session
+    may cost. Neither file contains a key or a secret.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ NO_SPACE = "Couldn't find that space."
 NO_REDIS = "No Redis instances found."
 # What a command says that is not done.
 ADDONS, COLLABORATORS, CERTIFICATES, CLIENTS, DOMAINS, DRAINS, SPACES, TEAMS, WEBHOOKS = (
-    f"The embedded Heroku does not do {what}."
+    f"The embedded Heroku does not support {what}."
     for what in (
         "add-ons",
         "collaborators",
@@ -81,7 +81,7 @@ FORMS = [
     ("apps:stacks:set heroku-22 -a form-eu", WORKS, "done"),
     ("apps:stacks:set heroku-18 -a form-eu", IS_REFUSED, "build_stack must be one of heroku-22, heroku-24, heroku-26."),
     ("apps:stacks:set container -a form-eu", IS_REFUSED, "build_stack must be one of heroku-22, heroku-24, heroku-26."),
-    ("apps:transfer other@example.invalid -a idle", IS_REFUSED, "The embedded Heroku does not do app transfers."),
+    ("apps:transfer other@example.invalid -a idle", IS_REFUSED, "The embedded Heroku does not support app transfers."),
     ("apps:transfer a-team -a idle", IS_REFUSED, TEAMS),
     ("apps:lock -a idle", IS_REFUSED, "Couldn't find that team."),
     ("apps:unlock -a idle", IS_REFUSED, "Couldn't find that team."),
@@ -107,7 +107,7 @@ FORMS = [
     ("buildpacks:remove https://example.invalid/b.tgz -a forms", WORKS, "Buildpack removed."),
     ("buildpacks:clear -a forms", WORKS, "Buildpacks cleared."),
     ("certs -a idle", WORKS, "idle has no SSL certificates."),
-    ("certs:add server.crt server.key -a idle", IS_REFUSED, "The embedded Heroku does not do SNI endpoints."),
+    ("certs:add server.crt server.key -a idle", IS_REFUSED, "The embedded Heroku does not support SNI endpoints."),
     ("certs:update server.crt server.key -a idle --confirm idle", FAILS, "idle has no SSL certificates"),
     ("certs:info -a idle", FAILS, "idle has no SSL certificates"),
     ("certs:remove -a idle --confirm idle", FAILS, "idle has no SSL certificates"),
@@ -160,12 +160,16 @@ FORMS = [
     ("features:info runtime-dyno-metadata -a idle --json", WORKS, '"enabled": false'),
     ("features:enable runtime-dyno-metadata -a forms", WORKS, "Enabling runtime-dyno-metadata for forms... done"),
     ("features:disable runtime-dyno-metadata -a forms", WORKS, "Disabling runtime-dyno-metadata for forms... done"),
-    ("features:enable preboot -a forms", IS_REFUSED, "The embedded Heroku does not do preboot."),
-    ("features:enable http-session-affinity -a forms", IS_REFUSED, "The embedded Heroku does not do session affinity."),
+    ("features:enable preboot -a forms", IS_REFUSED, "The embedded Heroku does not support preboot."),
+    (
+        "features:enable http-session-affinity -a forms",
+        IS_REFUSED,
+        "The embedded Heroku does not support session affinity.",
+    ),
     ("features:enable nothing -a forms", IS_REFUSED, "Couldn't find that app feature."),
     ("keys", WORKS, "You have no SSH keys."),
     ("keys --json", WORKS, "[]"),
-    ("keys:add /dev/null", IS_REFUSED, "The embedded Heroku does not do SSH keys."),
+    ("keys:add /dev/null", IS_REFUSED, "The embedded Heroku does not support SSH keys."),
     ("keys:remove nobody@nowhere", FAILS, "No SSH keys on account"),
     ("keys:clear", WORKS, "Removing all SSH keys... done"),
     ("labs", WORKS, "=== User Features notebook@embedded.invalid"),
@@ -197,7 +201,7 @@ FORMS = [
     ("pg:wait -a idle", WORKS, ""),
     ("pipelines", WORKS, "=== My Pipelines"),
     ("pipelines --json", WORKS, "[]"),
-    ("pipelines:create pipe -a idle --stage staging", IS_REFUSED, "The embedded Heroku does not do pipelines."),
+    ("pipelines:create pipe -a idle --stage staging", IS_REFUSED, "The embedded Heroku does not support pipelines."),
     ("pipelines:info pipe", FAILS, NO_PIPELINE),
     ("pipelines:info pipe --json", FAILS, NO_PIPELINE),
     ("pipelines:add pipe -a idle --stage staging", FAILS, NO_PIPELINE),
@@ -240,10 +244,10 @@ FORMS = [
     ("reviewapps:enable --pipeline pipe", IS_REFUSED, "Couldn't find that pipeline."),
     ("run:detached hello -a forms", WORKS, "Running hello on forms... done, run."),
     ("run:detached --type clock hello -a forms", WORKS, "Running hello on forms... done, clock."),
-    ("run:inside run.1 ls -a idle", IS_REFUSED, "The embedded Heroku does not do commands inside a running dyno."),
+    ("run:inside run.1 ls -a idle", IS_REFUSED, "The embedded Heroku does not support commands inside a running dyno."),
     ("sessions", WORKS, "No OAuth sessions."),
     ("sessions --json", WORKS, "[]"),
-    ("sessions:destroy nothing", IS_REFUSED, "The embedded Heroku does not do sessions."),
+    ("sessions:destroy nothing", IS_REFUSED, "The embedded Heroku does not support sessions."),
     ("spaces", IS_REFUSED, "You do not have access to any spaces."),
     ("spaces --json", WORKS, "[]"),
     ("spaces:create nowhere --team nobody", IS_REFUSED, SPACES),
@@ -255,7 +259,11 @@ FORMS = [
     ("teams", WORKS, "Team"),
     ("teams --json", WORKS, "[]"),
     ("telemetry -a idle", WORKS, "There are no telemetry drains in idle"),
-    ("telemetry:add https://example.invalid -a idle", IS_REFUSED, "The embedded Heroku does not do telemetry drains."),
+    (
+        "telemetry:add https://example.invalid -a idle",
+        IS_REFUSED,
+        "The embedded Heroku does not support telemetry drains.",
+    ),
     ("telemetry:info nothing", IS_REFUSED, "Couldn't find that telemetry drain."),
     ("usage:addons -a idle", WORKS, "No usage found for app idle"),
     ("webhooks -a idle", WORKS, "idle has no webhooks"),
@@ -295,7 +303,7 @@ def test_a_form_works_or_says_what_is_not_there(said, status, text):
 def test_heroku_exec_is_refused_after_its_question(heroku):
     said = heroku("ps:exec", "-a", "idle", status=IS_REFUSED, stdin="y\n")
     assert "Do you want to continue?" in said.stdout
-    assert "The embedded Heroku does not do Heroku Exec." in said.complaint
+    assert "The embedded Heroku does not support Heroku Exec." in said.complaint
 
 
 def test_fourteen_of_fifteen_forms_are_in_the_table():

@@ -157,7 +157,7 @@ READS = {
     "app": ("buildpacks", "builds", "logdrains", "sni_endpoints", "transfers", "addons"),
     "facts": ("collaborators", "domains", "features", "labs", "releases"),
 }
-# What the embedded Heroku does not do, by the method that asks for it.
+# What the embedded Heroku does not support, by the method that asks for it.
 NOT_DONE = {
     "add_collaborator": (("other@example.invalid",), "collaborators"),
     "remove_collaborator": (("other@example.invalid",), "collaborators"),
@@ -192,7 +192,7 @@ def test_writing_an_absent_resource_is_refused_in_one_sentence(app, method):
     arguments, what = NOT_DONE[method]
     with pytest.raises(requests.HTTPError) as refused:
         getattr(app, method)(*arguments)
-    assert refused.value.response.json()["message"] == f"The embedded Heroku does not do {what}."
+    assert refused.value.response.json()["message"] == f"The embedded Heroku does not support {what}."
 
 
 def test_oauth_clients_are_not_there(client):
@@ -200,7 +200,7 @@ def test_oauth_clients_are_not_there(client):
         client.oauthclient(NOTHING)
     with pytest.raises(requests.HTTPError) as refused:
         client.oauthclient_delete(NOTHING)
-    assert refused.value.response.json()["message"] == "The embedded Heroku does not do OAuth clients."
+    assert refused.value.response.json()["message"] == "The embedded Heroku does not support OAuth clients."
 
 
 def test_maintenance_features_and_buildpacks_are_changed(platform, app):

@@ -1,4 +1,4 @@
-"""What the embedded Heroku does not do: its lists are empty, and writing is refused by one sentence."""
+"""What the embedded Heroku does not support: its lists are empty, and writing is refused by one sentence."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_plain_facts_are_answered(demo, path):
 )
 def test_writing_an_absent_resource_is_refused_in_one_sentence(demo, method, path, what):
     refused = demo.ask(method, path, 422, json={"name": "mine"}).json()
-    assert refused == {"id": "invalid_params", "message": f"The embedded Heroku does not do {what}."}
+    assert refused == {"id": "invalid_params", "message": f"The embedded Heroku does not support {what}."}
 
 
 def published_links():

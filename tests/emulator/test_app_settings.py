@@ -147,7 +147,7 @@ def test_dyno_metadata_appears_with_its_feature(heroku):
 def test_a_feature_of_heroku_that_has_no_effect_here_stays_off(heroku, name, what):
     path = f"/apps/demo/features/{name}"
     refused = heroku.ask("PATCH", path, 422, json={"enabled": True}).json()
-    assert refused["message"] == f"The embedded Heroku does not do {what}."
+    assert refused["message"] == f"The embedded Heroku does not support {what}."
     assert heroku.ask("PATCH", path, json={"enabled": False}).json()["enabled"] is False
     assert heroku.get(path)["enabled"] is False
     assert name not in {each["name"] for each in heroku.get("/apps/demo/features")}
@@ -270,7 +270,7 @@ def test_the_body_of_an_app_setup_is_checked(heroku):
 def test_an_app_of_a_team_or_space_is_not_set_up(heroku, name, value, what):
     source = {"source_blob": {"url": "http://127.0.0.1:9/app.tgz"}}
     refused = heroku.ask("POST", "/app-setups", 422, json={**source, "app": {name: value}}).json()
-    assert refused["message"] == f"The embedded Heroku does not do {what}."
+    assert refused["message"] == f"The embedded Heroku does not support {what}."
     made = heroku.ask(
         "POST", "/app-setups", 202, json={**source, "app": {name: None, "internal_routing": False}}
     ).json()

@@ -212,7 +212,7 @@ class Parent:
             self._spare = self._spare or self._fork()
 
     def _check_fork(self) -> None:
-        """Forget the spare child, which lacks the news; keep state if a fork would lose threads or share sockets."""
+        """Forget the spare child, which lacks new imports; keep state if a fork would lose threads or share sockets."""
         if self._spare is not None:
             self._spare.socket.close()
             self._ending.append(self._spare.pid)
@@ -350,7 +350,7 @@ def _end_as_python(error: BaseException) -> int:
 
 
 def _keep_threads() -> None:
-    """Let calls that keep state neither end nor wait for pools that are open, and for threads of calls before."""
+    """Let calls that keep state neither end open pools nor wait for them, or for threads of earlier calls."""
     before = _other_threads()
 
     def new_threads() -> list[Any]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
 
-SILENCE_SECONDS = 60  # without a sign of the notebook, which pings every 15 s: it sleeps or is gone
+SILENCE_SECONDS = 60  # without a message from the notebook, which pings every 15 s: it sleeps or is gone
 KILL_SECONDS = 2  # between SIGTERM and SIGKILL for a call that has to end
 READ_BYTES = 1 << 18
 ACKNOWLEDGE_BYTES = 8_000  # of the notebook that are acknowledged together, at least
@@ -33,7 +33,7 @@ MAX_UNFINISHED = 1 << 20  # of a line of records; none of the helper's has more 
 MEMORY_SHARE = 0.9  # of the dyno's memory, which one call may use
 _STREAMS = ("out", "err", "records", "report")  # of a call
 _PACKAGES = "joblib|cloudpickle|numpy|scikit_learn"  # whose pickles another version may not read
-ANNOUNCE_SECONDS = 0.005  # that the begin of a call waits for what the call writes, to travel with it
+ANNOUNCE_SECONDS = 0.005  # that the start record of a call waits for what the call writes, to travel with it
 _LOOK_SECONDS = 0.2  # between two looks at its memory
 
 
@@ -122,7 +122,7 @@ class _Front:
         self._outbox.append(text.encode("ascii") + b"\n")
 
     def _flush(self, *, may_wait: bool) -> None:
-        """Send what is in the outbox, unless it is only the begin of a call."""
+        """Send what is in the outbox, unless it is only the start record of a call."""
         is_begin = len(self._outbox) == 1 and b" begin " in self._outbox[0]
         if not (is_begin and may_wait):
             _write_all(b"".join(self._outbox))
@@ -360,7 +360,7 @@ def _memory_of(pid: int) -> int:
 
 
 def _exit_status(status: int) -> int:
-    """Return what a shell makes of the status that wait(2) gives."""
+    """Return the exit status that a shell would report for a status of wait(2)."""
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.dynos.reaper import Reaper
 
 _MOST_ERROR_LINES = 8
-_MOST_KEPT = 8  # environments of a folder, beside those that were used in the last month
+_MOST_KEPT = 8  # environments of a folder, besides those that were used in the last month
 _UNUSED_SECONDS = 30 * 86_400  # the dynos that use it have ended with their kernel
 # Of a checkout; an installed package has it in site-packages.
 _SHIPPED_WORKER = Path(__file__).resolve().parents[3] / "worker"

@@ -268,7 +268,7 @@ class Tail:
         return b"data: " + text + b"\n\n" if self._events else text + b"\n"
 
     def _start_overflow(self) -> None:
-        """Dynos wait for this reader from now on, but not for ever."""
+        """Dynos wait for this reader from now on, but not forever."""
         if self.is_full and self._is_open and self._overflow is None:
             self._overflow = asyncio.get_running_loop().call_later(self._logplex.timings.patience, self._start_dropping)
 

@@ -1,4 +1,4 @@
-"""The parts of the Platform API that the embedded Heroku does not do: their lists are empty, and writing is refused."""
+"""The parts of the Platform API that the embedded Heroku does not support: empty lists, and refused writes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class AbsentHandler(ApiHandler):
     def post(self, *_: str) -> None:
         """Refuse to change anything."""
         self._check_app()
-        raise errors.not_done(f"{self.noun}s")
+        raise errors.unsupported(f"{self.noun}s")
 
     patch = put = delete = post
 

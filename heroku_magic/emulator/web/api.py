@@ -60,7 +60,7 @@ class LocalHandler(RequestHandler):
         headers = self.request.headers
         host = headers.get("Host", "")
         if host.endswith(f".localhost:{self.url.rpartition(':')[2]}"):
-            raise errors.not_done("the routing of requests to web dynos")
+            raise errors.unsupported("the routing of requests to web dynos")
         if host not in self.settings["hosts"]:
             raise errors.forbidden("The embedded Heroku accepts requests to its own address only.")
         if "Origin" not in headers:
@@ -116,7 +116,7 @@ class ApiHandler(LocalHandler):
 
     is_free = False
     is_spared = False
-    # What Heroku does by these methods, and the emulator does not.
+    # What Heroku supports by these methods, and the emulator does not.
     absent: ClassVar[Mapping[str, str]] = {}
     _is_comparing = False
     _entry: JournalEntry | None = None
@@ -140,7 +140,7 @@ class ApiHandler(LocalHandler):
             raise errors.rate_limited()
         self._set_rate_headers()
         if self.request.method in self.absent:
-            raise errors.not_done(self.absent[self.request.method])
+            raise errors.unsupported(self.absent[self.request.method])
         if not self.is_spared:
             request_faults.strike(self, self.platform.faults)
         if "If-Match" in self.request.headers:

@@ -39,7 +39,7 @@ class GitHandler(LocalHandler):
     """A request of a git client; errors are texts, which git prints after `remote:`. No body is kept in memory."""
 
     def set_default_headers(self) -> None:
-        """Let nobody keep a response."""
+        """Forbid caching."""
         super().set_default_headers()
         self.set_header("Cache-Control", "no-cache, max-age=0, must-revalidate")
 

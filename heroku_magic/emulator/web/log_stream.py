@@ -86,7 +86,7 @@ class LogStreamHandler(LocalHandler):
         end = _EarlyEnd(self.platform, is_tail=session.tail)
         while (text := await tail.take(self.platform.timings.heartbeat)) is not None:
             if text and end.is_stale():
-                continue  # signs of life go on without lines, the worst that Heroku's streams do
+                continue  # heartbeats without lines: the worst that Heroku's streams do
             if end.is_within(text):
                 self.write(text[: len(text) // 2])
                 await self.flush()

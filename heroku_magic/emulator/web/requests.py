@@ -10,7 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 from heroku_magic.emulator.authorizations import SCOPES, Grant
-from heroku_magic.emulator.errors import bad_request, invalid_params, not_done
+from heroku_magic.emulator.errors import bad_request, invalid_params, unsupported
 from heroku_magic.emulator.formation import ScaleUpdate
 from heroku_magic.emulator.logs.logplex import BUFFER, Filter, LogplexSession
 from heroku_magic.emulator.runtime import DynoRequest
@@ -214,7 +214,7 @@ def authorization_change(body: dict[str, Any]) -> str | None:
     """Return the new description of an authorization."""
     only(body, "client", "description")
     if body.get("client") is not None:
-        raise not_done("OAuth clients")
+        raise unsupported("OAuth clients")
     return string(body, "description")
 
 
@@ -229,7 +229,7 @@ def app_setup(body: dict[str, Any]) -> AppSetupRequest:
     only(app, "personal", "name", "region", "stack", *_OF_TEAMS)
     for name, what in _OF_TEAMS.items():
         if app.get(name):
-            raise not_done(what)
+            raise unsupported(what)
     only(overrides, "buildpacks", "env")
     settings = {name: value for name, value in app.items() if name in {"name", "region", "stack"}}
     env = config_changes(_object(overrides, "env"))

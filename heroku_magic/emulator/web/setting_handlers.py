@@ -30,7 +30,7 @@ class FeatureHandler(ApiHandler):
         runtime = self.find_app(app)
         is_on = requests.feature_change(self.body())
         if is_on and name in ABSENT_FEATURES:
-            raise errors.not_done(ABSENT_FEATURES[name])
+            raise errors.unsupported(ABSENT_FEATURES[name])
         self.platform.set_feature(runtime.app, name, is_on=is_on)
         self.respond(responses.feature(runtime.app, name))
 

@@ -106,7 +106,7 @@ function fitsItems(value, schema) {
 export function readRows(rows, reserved, env, faults) {
   for (const { name, value } of rows.filter(row => row.name || row.value)) {
     const reason = reserved.find(([pattern, flags]) => new RegExp(`^(?:${pattern})$`, flags).test(name))?.[2];
-    if (!NAME.test(name)) faults.set("", `"${name}" is not a name: use the letters a-z, digits and _, first a letter.`);
+    if (!NAME.test(name)) faults.set("", `"${name}" is not a name: use the letters a-z, digits and _, not beginning with a digit.`);
     else if (name in env) faults.set("", `${name} is given twice. Give each parameter once.`);
     else if (reason) faults.set("", `${name} cannot name a parameter: ${reason}. Choose another name.`);
     env[name] = value;
