@@ -165,7 +165,7 @@ def test_no_work_is_sent_once_the_dynos_have_cost_max_cost_also_those_that_were_
     heroku.warm(0)
 
 
-def test_an_option_that_nobody_reads_is_refused(heroku, packed):
+def test_an_option_without_effect_is_refused(heroku, packed):
     with pytest.raises(TypeError, match="worke"):
         joblib.parallel_config(backend="heroku", n_jobs=2, worke=str(packed))
     with pytest.raises(InvalidOptions, match='"app" is not an option of Parallel on dynos'):

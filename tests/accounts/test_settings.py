@@ -73,7 +73,7 @@ def test_two_git_remotes_are_listed_unless_git_config_selects_one():
     assert git_apps() == {"staging": "shop-test"}
 
 
-def test_git_is_asked_again_only_after_a_change(monkeypatch):
+def test_git_runs_again_only_after_a_change(monkeypatch):
     runs, run = [], subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda *args, **options: runs.append(args) or run(*args, **options))
     git_remotes(production="git@heroku.com:shop-eu.git")

@@ -68,7 +68,7 @@ def test_reading_the_parameters_is_shown_in_words_if_it_takes_long(processes, el
     assert "describe" not in out
 
 
-def test_a_task_on_an_account_is_told_its_pace(account):
+def test_a_task_on_an_account_gets_its_pace(account):
     assert (
         connect("shop-eu", pace=123, say=lambda _: None).run(command='echo "{\\"pace\\": $RUN_PACE}"')["pace"][0] == 123
     )
@@ -193,7 +193,7 @@ def test_an_undeclared_task_takes_anything_but_not_a_config_vars_name(account, s
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_describe_that_fails_is_said_and_the_run_goes_on_unchecked(tmp_path):
+def test_a_failed_describe_is_reported_and_the_run_continues_unchecked(tmp_path):
     folder = make_worker(
         tmp_path / "odd", show="from heroku_task import task\n@task\ndef show(n: int = 1):\n    return {'n': n}\n"
     )
@@ -221,7 +221,7 @@ def test_the_release_is_asked_for_at_most_once_in_five_seconds(account, monkeypa
     assert asked == ["shop-eu"]
 
 
-def test_tasks_tells_what_they_take(account):
+def test_tasks_lists_what_they_take(account):
     tasks = {task.name: task for task in connect("shop-eu").tasks()}
 
     assert tasks.keys() == {"hello", "worker", "simulate"}
@@ -257,7 +257,7 @@ def test_a_dead_emulator_is_started_again(tmp_path):
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_folder_that_cannot_be_served_is_said_at_once(tmp_path):
+def test_a_folder_that_cannot_be_served_is_reported_at_once(tmp_path):
     (tmp_path / "Procfile").write_bytes(b"\xff\xfe")
 
     with pytest.raises(Exception, match="Procfile"):
@@ -349,7 +349,7 @@ def test_dates_choices_and_ranges_are_checked_here_and_arrive_as_what_they_are(l
     assert len(caught.value.issues) == 3
 
 
-def test_a_parameter_that_is_declared_secret_is_hidden_without_being_asked_to(local):
+def test_a_parameter_that_is_declared_secret_is_hidden_without_an_option(local):
     run = local.submit("ranged", {"day": "2026-01-31", "token": "hunter22"})
     run.result()
 
@@ -357,7 +357,7 @@ def test_a_parameter_that_is_declared_secret_is_hidden_without_being_asked_to(lo
     assert "hunter22" not in run.logs() + repr(run)
 
 
-def test_what_is_wrong_with_a_declaration_is_said_and_the_task_runs_all_the_same(local, said):
+def test_a_fault_of_a_declaration_is_reported_and_the_task_runs_anyway(local, said):
     local.run("odd", {"n": [1]})
 
     assert (
@@ -372,7 +372,7 @@ def test_what_is_wrong_with_a_declaration_is_said_and_the_task_runs_all_the_same
     )
 
 
-def test_what_is_known_of_tasks_is_told_without_asking(local, monkeypatch):
+def test_known_tasks_are_returned_without_a_request(local, monkeypatch):
     declared = [task.name for task in local.tasks()]
     assert [task.name for task in local.known_tasks()] == declared
     monkeypatch.setattr(local, "client", None)

@@ -93,6 +93,6 @@ def test_scalars_of_numpy_become_those_of_python():
 
 
 @pytest.mark.parametrize("seconds", [0, -1, "60", 10**400, np.int64(0), np.nan])
-def test_what_is_no_time_is_refused(seconds):
+def test_a_time_limit_out_of_range_is_refused(seconds):
     with pytest.raises(InvalidOptions, match="expected seconds from 1 to 86400"):
         RunOptions(timeout=seconds)

@@ -228,7 +228,7 @@ def test_packages_for_another_python_are_refused_on_the_dyno(heroku, monkeypatch
     )
 
 
-def test_a_run_with_packages_does_not_tell_what_the_app_has(heroku, index):
+def test_a_run_with_packages_does_not_show_what_the_app_has(heroku, index):
     wheel(index, "cloudpickle", "99.0")
     (heroku.settings.worker / "Procfile").touch()  # another release
 

@@ -35,7 +35,7 @@ def test_an_app_whose_log_goes_elsewhere_is_refused(api, preflight):
         preflight.check(60)
 
 
-def test_a_token_that_ends_before_the_run_is_said_and_nothing_is_asked_twice(api, preflight):
+def test_a_token_that_expires_before_the_run_is_reported_and_nothing_is_requested_twice(api, preflight):
     api.answer(200, APP)
     api.answer(200, tokens(expires_in=600))
 
@@ -47,7 +47,7 @@ def test_a_token_that_ends_before_the_run_is_said_and_nothing_is_asked_twice(api
 @pytest.mark.parametrize(
     ("status", "answer"), [(200, tokens(expires_in=None)), (200, []), (403, {"id": "forbidden", "message": "No."})]
 )
-def test_a_token_that_does_not_end_or_may_not_know_is_no_warning(api, preflight, status, answer):
+def test_a_token_without_an_expiry_or_the_scope_to_read_it_causes_no_warning(api, preflight, status, answer):
     api.answer(200, APP)
     api.answer(status, answer)
 

@@ -107,14 +107,14 @@ def test_a_file_keeps_the_options_of_its_runs(heroku, folder, tmp_path):
     assert (again.plan.first.is_warm, again.plan.first.keeps_state) == (True, True)
 
 
-def test_a_budget_that_begins_anew_is_told(heroku, folder):
+def test_a_budget_that_starts_over_is_reported(heroku, folder):
     said = []
     first = stopped(heroku, 4, 2, max_cost=1)
     connect(worker=folder, say=said.append).resume(first).result(60)
     assert "The --max-cost budget of $1 starts over; the cost so far is not counted." in said
 
 
-def test_rows_of_several_releases_are_told(heroku, folder):
+def test_rows_of_several_releases_are_reported(heroku, folder):
     first = stopped(heroku, 4, 2)
     (before,) = first.facts()["releases"]
     script = folder / "step.py"
@@ -137,7 +137,7 @@ def test_rows_of_another_folder_are_reported(heroku, folder, tmp_path):
     assert f"{first.id} began with other files or another Python: its rows come from those and {other}." in said
 
 
-def test_failed_runs_are_made_again_and_their_tries_add_up(heroku, tmp_path):
+def test_failed_runs_are_repeated_and_their_attempts_add_up(heroku, tmp_path):
     marker = tmp_path / "broken"
     marker.write_text("")
     sweep = heroku.sweep("step", {"seed": range(4)}, {"broken": str(marker)}, save="s.jsonl")
@@ -224,7 +224,7 @@ def test_a_detached_sweep_whose_kernel_was_killed_is_attached_with_its_live_runs
 
 
 @pytest.mark.parametrize("options", ["jobs=3, save='s.jsonl'", "chunk=4, save='s.jsonl'"])
-def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(server, options):
+def test_dynos_of_a_killed_kernel_that_nothing_follows_are_stopped_and_reported(server, options):
     code = f"""
         import time, heroku_magic
         heroku = heroku_magic.connect("shop", say=lambda text: None)
@@ -259,7 +259,7 @@ def test_dynos_of_a_killed_kernel_that_nobody_takes_up_are_stopped_and_said(serv
     assert heroku.dynos() == []
 
 
-def test_a_dyno_that_ends_before_it_is_stopped_is_none_that_is_left(heroku, monkeypatch):
+def test_a_dyno_that_ends_before_it_is_stopped_is_not_left_over(heroku, monkeypatch):
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.errors import NotFound
 

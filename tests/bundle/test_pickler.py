@@ -1027,7 +1027,7 @@ def test_a_decorated_function_runs_in_a_pool_of_forked_processes_here():
 decorated_by_a_call = heroku_magic.function(neighbour)
 
 
-def test_a_decorated_function_without_a_name_of_its_own_is_pickled_as_the_function_below():
+def test_a_decorated_function_without_a_name_of_its_own_is_pickled_as_the_wrapped_function():
     assert pickle.loads(pickle.dumps(decorated_by_a_call)) is neighbour
     with pytest.raises((pickle.PicklingError, AttributeError), match="<lambda>"):
         pickle.dumps(heroku_magic.function(lambda x: x))
@@ -1038,7 +1038,7 @@ def test_a_decorated_function_travels_by_value_where_functions_do():
     assert pickle.loads(cloudpickle.dumps(power))(3) == 8
 
 
-def test_a_decorated_function_has_the_attributes_of_the_function_below():
+def test_a_decorated_function_has_the_attributes_of_the_wrapped_function():
     assert decorated_too.cache_parameters()["maxsize"] == 4
     assert not hasattr(decorated, "calls")
 

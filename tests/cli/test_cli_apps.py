@@ -24,7 +24,7 @@ def test_whoami_is_the_account_of_the_token(said, email):
 
 
 @pytest.mark.parametrize("said", ["auth:token"], indirect=True)
-def test_the_token_is_told_without_a_warning(said, platform):
+def test_the_token_is_printed_without_a_warning(said, platform):
     assert (said.status, said.lines, said.stderr) == (0, [platform.token], "")
 
 
@@ -127,7 +127,7 @@ def test_releases_are_listed_shown_and_rolled_back(heroku, platform, email):
 
 
 @pytest.mark.parametrize("said", ["rollback v99 -a demo", "releases:info v99 -a demo"], indirect=True)
-def test_there_is_no_release_of_that_number(said):
+def test_an_unknown_release_number_is_refused(said):
     assert (said.status, "Error ID: not_found" in said.complaint) == (2, True), said
 
 
@@ -209,6 +209,6 @@ def test_a_wrong_token_is_status_1(said):
 
 
 @pytest.mark.parametrize("said", ["HEROKU_API_KEY=wrong auth:whoami"], indirect=True)
-def test_a_wrong_token_is_nobodys(said):
+def test_a_wrong_token_belongs_to_nobody(said):
     assert said.status == 2
     assert "Invalid credentials provided." in said.complaint

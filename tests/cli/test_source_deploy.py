@@ -59,7 +59,7 @@ def test_a_second_deploy_replaces_the_first_and_a_rollback_brings_it_back(platfo
     assert said() == "deployed once"
 
 
-def test_what_is_no_archive_is_a_build_that_failed(platform, new_app, as_plugin):
+def test_a_source_that_is_not_an_archive_fails_the_build(platform, new_app, as_plugin):
     build, output = platform.deploy(new_app, b"this is no archive", **as_plugin)
     assert build["status"] == "failed"
     assert output.strip()

@@ -130,7 +130,7 @@ def test_each_fault_is_named(changes, expected):
         {"plain.py": "'\\d'\n"},
     ],
 )
-def test_what_the_platform_accepts_is_no_fault(changes):
+def test_what_the_platform_accepts_is_not_an_error(changes):
     assert faults(**changes) == []
 
 

@@ -34,7 +34,7 @@ def found(text, **others):
         "pandas\r\nnumpy\r\n",
     ],
 )
-def test_what_pip_accepts_is_no_fault(text):
+def test_what_pip_accepts_is_not_reported(text):
     assert found(text) == []
 
 
@@ -79,7 +79,7 @@ def test_files_that_include_each_other_are_read_once():
     ]
 
 
-def test_local_projects_and_archives_that_are_sent_are_no_fault():
+def test_local_projects_and_archives_that_are_sent_are_accepted():
     others = {"lib/pyproject.toml": "", "old/setup.py": "", "setup.py": "", "x-1.0.tar.gz": ""}
     assert found("./lib\n-e lib[extra]\nold/\n.\n-e .\nx-1.0.tar.gz\n", **others) == []
 

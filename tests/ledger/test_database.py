@@ -174,7 +174,7 @@ def test_a_resumed_sweep_replaces_the_run_of_a_combination(database):
 
 
 @pytest.mark.parametrize("kept", [0, 50, 100, 1024, 5000])
-def test_a_damaged_file_is_set_aside_and_a_new_one_begun(database, kept):
+def test_a_damaged_file_is_set_aside_and_a_new_one_started(database, kept):
     database.write([(_entry(number), Payload(rows=bytes(5_000))) for number in range(200)])
     content = database.path.read_bytes()
     database.path.write_bytes(content[:kept] + b"\x9c" * (len(content) - kept))

@@ -278,7 +278,7 @@ def test_a_sweep_whose_values_are_not_kept_is_not_repeated_with_others(shell, mo
         )
 
 
-def test_secrets_are_asked_for_again(shell, monkeypatch):
+def test_secrets_are_requested_again(shell, monkeypatch):
     monkeypatch.setenv("KEY", "correct-horse")
     _line(shell, "run secretive --secret KEY")
     monkeypatch.setenv("KEY", "correct-horse-battery")

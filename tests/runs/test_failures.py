@@ -134,7 +134,7 @@ def test_a_time_limit_is_named_instead_of_the_signal():
     assert "(at most 24h), and raise --max-cost." in described(143, time_limit=2, has_budget=True)
 
 
-def test_a_dyno_that_used_too_much_memory_is_not_said_to_be_stopped_from_outside():
+def test_a_dyno_that_used_too_much_memory_is_not_reported_as_stopped_from_outside():
     text = describe_failure(
         "simulate", 143, Failure("Terminated", "SIGTERM"), [], time_limit=None, dyno="run.1", is_out_of_memory=True
     )

@@ -32,7 +32,7 @@ def measure(outcomes, wanted=None, names=("seed",)):
     return Measurer(SimpleNamespace(known=lambda: outcomes, names=names), wanted).measure()
 
 
-def test_the_first_numeric_column_that_is_no_parameter_and_no_index_is_the_default():
+def test_the_first_numeric_column_that_is_neither_a_parameter_nor_an_index_is_the_default():
     rows = [{"seed": 1, "label": "a", "i": i, "x": i + 1.5, "y": 3} for i in range(3)]
     assert measure(ended(rows, rows)).name == "x"
 

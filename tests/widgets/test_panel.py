@@ -343,7 +343,7 @@ def test_the_status_of_a_run_that_is_shown_below_is_only_heard(make, runs):
     assert '<span class="heroku-heard">✓ exit 0' in page.text
 
 
-def test_a_fault_and_what_a_run_takes_are_seen(make):
+def test_the_panel_shows_what_the_next_run_takes(make):
     form = make(price=lambda count, last: "about 1 s, $0.01")
     page = Page(form)
     assert f'<span role="status" class="{NO_MATH}">about 1 s, $0.01</span>' in page.text
