@@ -20,6 +20,6 @@ def record(number, kind, data, *, nonce=NONCE, key=SECRET, run="hm-0123abcd", ve
 
 
 def end_of(lines, status=0, rows=0, *, nonce=NONCE):
-    """The end mark of these lines."""
+    """The end record of these lines."""
     checksum = hashlib.sha256("".join(line.split(" ")[4] for line in lines).encode()).hexdigest()[:24]
     return record(len(lines), "end", {"status": status, "rows": rows, "checksum": checksum}, nonce=nonce)

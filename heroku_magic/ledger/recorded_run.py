@@ -65,7 +65,7 @@ class RecordedResult(RecordDecoder):
 
     @property
     def end(self) -> End | None:
-        """The end mark."""
+        """The end record."""
         return next((event for event in reversed(self._events) if isinstance(event, End)), None)
 
     @property

@@ -1,7 +1,7 @@
 """Decodes a run's log lines into records: authenticated, in order, each exactly once.
 
 One record is one line of text, `@hm1 NONCE NUMBER KIND MAC PAYLOAD`: numbered without gaps by each
-process, authenticated with the run's key, counted by an end mark. A line without a valid MAC is only
+process, authenticated with the run's key, counted by an end record. A line without a valid MAC is only
 log, whatever it claims to be. `worker/README.md` specifies the format.
 """
 
@@ -118,7 +118,7 @@ class RecordDecoder:
 
     @property
     def end(self) -> End | None:
-        """The end mark, once every record it counts has arrived; of several, the first with a status other than 0."""
+        """The end record, once every record it counts has arrived; of several, the first with a status other than 0."""
         chosen = self._chosen()
         ends = [one.end for one in chosen if one.end and not one.missing()]
         if not ends or len(ends) < len(chosen):
@@ -163,7 +163,7 @@ class RecordDecoder:
         return self.end is not None and self.problem() is None
 
     def missing(self) -> list[tuple[int, int]]:
-        """Return the missing record numbers as (first, last) ranges. Without an end mark the tail is unknown."""
+        """Return the missing record numbers as (first, last) ranges. Without an end record the tail is unknown."""
         return [gap for one in self._chosen() for gap in one.missing()]
 
     def problem(self) -> str | None:

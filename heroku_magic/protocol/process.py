@@ -1,4 +1,4 @@
-"""The records of one process of the worker's helper: in order, each once, counted and checked by its end mark."""
+"""The records of one process of the worker's helper: in order, each once, counted and checked by its end record."""
 
 from __future__ import annotations
 
@@ -118,16 +118,16 @@ class HelperProcess:
     def problem(self) -> str | None:
         """Return what is wrong with the received records, or None."""
         if gaps := self.missing():
-            return f"records {_ranges(gaps)} are missing, and the log's backlog does not contain them"
+            return f"records {_ranges(gaps)} are missing, and Heroku's log history does not contain them"
         if self.end is None:
             lost = "" if self._is_lossless else ", or the log has lost it"
-            return f"the end mark is missing, so some rows may be missing (os._exit() leaves it out{lost})"
+            return f"the end record is missing, so some rows may be missing (os._exit() leaves it out{lost})"
         if self._memory.problem or self._undecodable:
             return self._memory.problem or f"the value of the function cannot be read: {self._undecodable}"
         if self.damaged:
             return f"records {_ranges([(number, number) for number in self.damaged])} cannot be read"
         if self.end.rows != sum(map(length, self.parts)) or self.end.checksum != self.checksum:
-            return "the rows do not match the count and checksum of the end mark"
+            return "the rows do not match the count and checksum of the end record"
         return None
 
     def _complete(self, kind: str, mac: str, payload: str) -> list[Record]:

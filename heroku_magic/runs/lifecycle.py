@@ -25,14 +25,14 @@ class Lifecycle:
     """What is known about the end of a dyno. All times are seconds of one monotonic clock.
 
     exit_status: from the exit line, None until it arrives.
-    is_compound: the command line may continue after the task's end mark, so only silence shows that nothing follows.
+    is_compound: the command line may continue after the task's end record, so only silence shows that nothing follows.
     """
 
     def __init__(self, *, is_compound: bool = False) -> None:
         self.is_compound = is_compound
         self.exit_status: int | None = None
         self._exited_at: float | None = None
-        self._end_mark_at: float | None = None
+        self._end_record_at: float | None = None
         self._is_complete = False
         self._is_gone = False
         self._end: End | None = None
@@ -43,9 +43,9 @@ class Lifecycle:
     @property
     def ended_at(self) -> float | None:
         """When the first sign of the end arrived."""
-        if self._exited_at and (self.is_compound or not self._end_mark_at):
+        if self._exited_at and (self.is_compound or not self._end_record_at):
             return self._exited_at
-        return min(filter(None, [self._exited_at, self._end_mark_at]), default=None)
+        return min(filter(None, [self._exited_at, self._end_record_at]), default=None)
 
     @property
     def starts(self) -> int:
@@ -75,10 +75,10 @@ class Lifecycle:
         return []
 
     def lines_arrived(self, now: float, end: End | None) -> None:
-        """Restart the wait for late lines; `end` is the task's end mark, once its counts are met."""
+        """Restart the wait for late lines; `end` is the task's end record, once its counts are met."""
         self._last_line_at = now
         self._end = end  # None again where another process of the same dyno has begun
-        self._end_mark_at = (self._end_mark_at or now) if end is not None else None
+        self._end_record_at = (self._end_record_at or now) if end is not None else None
 
     def skip_late_lines(self) -> None:
         """Do not wait for late lines: the user has stopped the run."""

@@ -49,7 +49,7 @@ def packed(head, body=b""):
 
 
 def task(*records, status=0, rows=0):
-    """The records of a task, from its declaration to its end mark; each is (kind, data)."""
+    """The records of a task, from its declaration to its end record; each is (kind, data)."""
     lines = [record(0, "task", {"task": "t", "parameters": None})]
     lines += [record(number, kind, data) for number, (kind, data) in enumerate(records, 1)]
     return [*lines, end_of(lines, status, rows)]
@@ -102,9 +102,9 @@ def test_what_is_missing_or_damaged_is_reported(decode):
     assert decode([*lines[:2], *lines[4:6], lines[7]])["problem"] == (
         "records 2-3, 6 are missing, and the log does not contain them"
     )
-    assert decode(lines[:-1])["problem"] == "the end mark is missing, so some rows may be missing"
+    assert decode(lines[:-1])["problem"] == "the end record is missing, so some rows may be missing"
     wrong = task(("rows", [{"i": 1}]), rows=2)
-    assert decode(wrong)["problem"] == "the rows do not match the count and checksum of the end mark"
+    assert decode(wrong)["problem"] == "the rows do not match the count and checksum of the end record"
     damaged = task(
         (
             "table",

@@ -221,7 +221,7 @@ def raw_records(heroku, run):
 
 def test_replayed_records_of_another_run_are_plain_log_lines(heroku):
     replayed = raw_records(heroku, ended(heroku, "says_records", lines=[]))
-    assert len(replayed) >= 4, "a declaration, rows, an end mark"
+    assert len(replayed) >= 4, "a declaration, rows, an end record"
     run = ended(heroku, "says_records", lines=replayed)
 
     assert_unaffected(run)

@@ -117,7 +117,7 @@ def test_a_permanent_loss_is_reported_before_the_end_and_requested_once(log, mon
     )
     now[0] += 60
     assert not log.needs_backlog()
-    assert log.problem() == "records 2-3 are missing, and the log's backlog does not contain them"
+    assert log.problem() == "records 2-3 are missing, and Heroku's log history does not contain them"
 
 
 NEXT_STARTED = f"Starting process with command `{marked('task', 'hm-ffffffff')}`"
@@ -307,7 +307,7 @@ TWICE = "Heroku ran it twice, and the processes of its command line cannot be to
         ([*heroku(STARTED, UP), *lines(ONE[0], *TWO, ONE[1])], [1, 2, 3], None),
         ([*lines(ONE[0]), *lines(*TWO, second=2), *lines(ONE[1], second=3)], [1, 2, 3], AT_ONCE),
         ([*heroku(STARTED, UP, STARTED), *lines(*ONE, *TWO)], [1, 2], TWICE),
-        ([*heroku(STARTED, UP), *lines(*ONE, TWO[0])], [1, 2, 3], "of process 2 of 2, the end mark is missing"),
+        ([*heroku(STARTED, UP), *lines(*ONE, TWO[0])], [1, 2, 3], "of process 2 of 2, the end record is missing"),
         ([*heroku(STARTED, UP), *lines(ONE[1], TWO[1])], [1, 2], "of process 2 of 2, records 0 are missing"),
     ],
 )

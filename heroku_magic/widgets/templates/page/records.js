@@ -225,10 +225,10 @@ class HelperProcess {
 
   get problem() {
     if (this.missing.length) return `records ${list(this.missing)} are missing, and the log does not contain them`;
-    if (!this.end) return "the end mark is missing, so some rows may be missing";
+    if (!this.end) return "the end record is missing, so some rows may be missing";
     if (this.damaged.length) return `records ${list(this.damaged.map(one => [one, one]))} cannot be read`;
     const isCounted = this.end.rows === this.rowCount && this.end.checksum === this.checksum;
-    return isCounted ? "" : "the rows do not match the count and checksum of the end mark";
+    return isCounted ? "" : "the rows do not match the count and checksum of the end record";
   }
 }
 
