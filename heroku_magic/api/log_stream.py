@@ -327,7 +327,7 @@ class _History:
         return not self._known or min((line.timestamp for line in lines), default="") > self._newest
 
     def _is_known(self, line: LogLine) -> bool:
-        """Whether an earlier session sent it, with the same text and microsecond, at least as often."""
+        """Whether an earlier session sent it, with the same text and microsecond, at least as often; counts it off."""
         if self._known[line] <= 0:
             return False
         self._known[line] -= 1

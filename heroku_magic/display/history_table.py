@@ -10,10 +10,11 @@ import pandas as pd
 from heroku_magic.display.attachments import picture_type
 from heroku_magic.display.listing import aligned, shown_value
 from heroku_magic.display.run_view import RunView
-from heroku_magic.display.words import duration, quantity
+from heroku_magic.display.words import duration
 from heroku_magic.errors import HerokuMagicError
 from heroku_magic.ledger.history import as_table, nothing_found, recorded_job
 from heroku_magic.sweeps.sweep import Sweep
+from heroku_magic.text.plural import quantity
 from heroku_magic.text.sanitize import clean_line, clipped, mask_emails
 from heroku_magic.text.wrapping import WIDTH
 

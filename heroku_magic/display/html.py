@@ -16,6 +16,7 @@ from heroku_magic.display.attachments import MOST_BYTES, AttachmentEncoder
 from heroku_magic.display.run_view import MAX_LINES
 from heroku_magic.display.value_scale import COLOURS
 from heroku_magic.text import sgr
+from heroku_magic.text.plural import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,8 +49,8 @@ def run_html(view: RunView, *, final: bool, with_error: bool = False, with_pictu
     following = view.line_count - len(opening)
     lines = map(_line, islice(view.latest(), min(MAX_LINES, following) if final else LIVE_LINES))
     shown = [*_fitting(lines, FINAL_LOG // 2 if is_open else FINAL_LOG if final else LIVE_LOG)][::-1]
-    log = f"log, {words.quantity(view.line_count, 'line')}"
-    fold = words.quantity(following, "more line") if opening else log
+    log = f"log, {quantity(view.line_count, 'line')}"
+    fold = quantity(following, "more line") if opening else log
     if len(shown) < following:
         log = fold = f"log, last {len(shown):,} of {view.line_count:,} lines; full log: heroku_magic.last.logs()"
     return template("run.html.j2").render(

@@ -14,7 +14,8 @@ from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING
 
-from heroku_magic.display.words import FILLS, duration, quantity
+from heroku_magic.display.words import FILLS, duration
+from heroku_magic.text.plural import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

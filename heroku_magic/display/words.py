@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from heroku_magic.text import sgr
+from heroku_magic.text.plural import quantity
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -164,15 +165,6 @@ def duration(seconds: float) -> str:
 def whole_seconds(seconds: float) -> str:
     """Return `12 s` or `1 min 12 s`, for a duration that still changes: tenths would only flicker."""
     return f"{seconds:.0f} s" if seconds < 59.5 else duration(seconds)
-
-
-def quantity(count: int, noun: str) -> str:
-    """Return a number of things in words.
-
-    >>> quantity(1, "run"), quantity(1200, "run")
-    ('1 run', '1,200 runs')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def outcome(run: Run | Sweep) -> str:

@@ -17,6 +17,7 @@ from heroku_magic.ledger.recorded_sweep import recorded_outcome
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.protocol.records import RunKey
 from heroku_magic.text.notifier import notify
+from heroku_magic.text.plural import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -124,4 +125,4 @@ def age_in_words(seconds: float) -> str:
     units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
     size, unit = next((one for one in units if seconds >= one[0]), units[-1])
     count = max(int(seconds // size), 0)
-    return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return f"{quantity(count, unit)} ago"

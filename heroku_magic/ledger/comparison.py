@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heroku_magic.ledger.history import details_of, find, recorded_job, with_sweep
 from heroku_magic.sweeps.axis_record import read_axis
+from heroku_magic.text.plural import quantity
 from heroku_magic.text.sanitize import clean, clean_line, short
 
 if TYPE_CHECKING:
@@ -108,4 +109,4 @@ def _compare_tables(one: pd.DataFrame | None, other: pd.DataFrame | None) -> tup
 
 def _shape(table: pd.DataFrame) -> str:
     rows, columns = table.shape
-    return f"{rows:,} row{'s' * (rows != 1)} × {columns:,} column{'s' * (columns != 1)}"
+    return f"{quantity(rows, 'row')} × {quantity(columns, 'column')}"

@@ -137,9 +137,9 @@ class AccountVerbs(VerbGroup):
 
 
 def _cost_of_today() -> str:
-    from heroku_magic.display.words import quantity
     from heroku_magic.ledger.database import UnreadableLedger
     from heroku_magic.ledger.history import cost_since
+    from heroku_magic.text.plural import quantity
 
     midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     try:

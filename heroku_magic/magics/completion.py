@@ -67,6 +67,11 @@ class _Line:
         """The last value of each option."""
         return {name: values[-1] for name, values in self.used.items()}
 
+    @property
+    def given(self) -> set[str]:
+        """The names of parameters that the line sets."""
+        return {one.partition("=")[0] for values in self.used.values() for one in values}
+
 
 def complete(text: str, sources: CompletionSources, *, is_first_line: bool = True) -> Matches | None:
     """Return the completions at the end of a line's text; None if it is not a line of ours.
@@ -115,8 +120,7 @@ def complete_body(text: str, others: Sequence[str], sources: CompletionSources) 
         return _matching(typed, (Match(one, "choice") for one in literals))
     if not _WORD.fullmatch(text):
         return None
-    given = {one.partition("=")[0] for values in line.used.values() for one in values}
-    given |= {match["name"] for match in map(_ASSIGNED.match, body) if match}
+    given = line.given | {match["name"] for match in map(_ASSIGNED.match, body) if match}
     return _matching(text, (_as_match(one, " = ") for one in declared if one.name not in given))
 
 
@@ -209,8 +213,8 @@ def _parameters(typed: str, line: _Line, sources: CompletionSources, ending: str
     if equals:
         choices = next((one.choices for one in declared if one.name == name), [])
         return _matching(value, (Match(choice, "choice") for choice in choices))
-    given = {one.partition("=")[0] for values in line.used.values() for one in values}
-    return _matching(typed, (_as_match(one, ending) for one in declared if one.name not in given and not one.is_secret))
+    offered = (one for one in declared if one.name not in line.given and not one.is_secret)
+    return _matching(typed, (_as_match(one, ending) for one in offered))
 
 
 def _as_match(parameter: Parameter, ending: str) -> Match:
@@ -223,8 +227,9 @@ def _declared(line: _Line, sources: CompletionSources) -> list[Parameter]:
     if line.verb is DYNO:
         return []
     tasks = {task.name: task for task in sources.tasks(line.where)}
-    name = line.words[0] if line.words else "task" if "task" in tasks else next(iter(tasks), "")
-    return tasks[name].parameters if name in tasks and (line.words or name == "task" or len(tasks) == 1) else []
+    default = next(iter(tasks)) if len(tasks) == 1 else "task"
+    name = line.words[0] if line.words else default
+    return tasks[name].parameters if name in tasks else []
 
 
 def _paths(typed: str) -> Matches:

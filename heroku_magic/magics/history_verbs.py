@@ -25,8 +25,8 @@ class HistoryVerbs(VerbGroup):
 
     def _history(self, line: ParsedLine) -> pd.DataFrame | None:
         from heroku_magic.display.history_table import HistoryTable
-        from heroku_magic.display.words import quantity
         from heroku_magic.ledger.history import entries, forget
+        from heroku_magic.text.plural import quantity
 
         options = line.options
         if runs := options.get("forget"):

@@ -193,7 +193,7 @@ class RunVerbs(VerbGroup):
         )
 
     def _warm(self, line: ParsedLine) -> Listing | None:
-        from heroku_magic.display.words import quantity
+        from heroku_magic.text.plural import quantity
 
         if line.word is not None and not line.word.isdecimal():
             raise InvalidOptions(f'"{line.word}" is not a number of dynos. Expected, for example, %heroku warm 2')
@@ -217,9 +217,9 @@ class RunVerbs(VerbGroup):
             notify(f"Stopping {name}: SIGTERM now, SIGKILL after 30 s.")
 
     def _logs(self, line: ParsedLine) -> None:
-        from heroku_magic.display.words import quantity
         from heroku_magic.magics.app_search import find_log
         from heroku_magic.protocol.decoder import is_record
+        from heroku_magic.text.plural import quantity
         from heroku_magic.text.sanitize import clean_line, mask_emails
 
         (dyno,), is_verbose = line.words, line.options.get("verbose")

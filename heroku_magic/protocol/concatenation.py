@@ -199,13 +199,15 @@ def _numbers(piece: Any) -> Any:
 def _common_time(known: Sequence[Any], dtypes: Sequence[Any]) -> Any:
     """Return the finest unit, if all columns are times of one zone, or durations, that it can hold."""
     kinds = {(dtype.kind, str(getattr(dtype, "tz", None)), isinstance(dtype, pd.ArrowDtype)) for dtype in dtypes}
-    if len(kinds) > 1 or next(iter(kinds))[0] not in "mM" or next(iter(kinds))[2]:
+    (kind, _, is_arrow), *others = kinds
+    if others or kind not in "mM" or is_arrow:
         return np.dtype(object)
     unit = max((piece.dt.unit for piece in known), key=_UNITS.index)
     try:
-        return next(one.dtype for one in [piece.dt.as_unit(unit) for piece in known])
+        converted = [piece.dt.as_unit(unit) for piece in known]
     except ValueError:  # out of bounds
         return np.dtype(object)
+    return converted[0].dtype
 
 
 def _cast(piece: Any, dtype: Any, is_masked: bool) -> Any:

@@ -263,7 +263,7 @@ class DynoGuard:
         self._report(f"{start.dyno} also ran: a create request whose response was lost started it for this run.")
 
     def _is_over(self, guarded: GuardedDyno, is_listed: bool, now: float) -> bool:
-        """Return whether a dyno is gone: a new one may not be listed yet."""
+        """Record whether a dyno is still listed, and return whether it is gone: a new one may not be listed yet."""
         limit = guarded.began + self._spec.timeout
         if is_listed and now < limit + STOP_AGAIN:
             guarded.was_listed, guarded.missed_at = True, []

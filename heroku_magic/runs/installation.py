@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import ApiError
 from heroku_magic.runs.create_dyno import Stopped
+from heroku_magic.text.plural import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +29,8 @@ def wait_for_installation(
     text = ""
     try:
         while found := client.installation(spec.app):
-            packages = f"{found.packages} package{'' if found.packages == 1 else 's'}"
             line = f" · {found.line.strip()}" if found.line.strip() else ""
-            if (now := f"installing {packages}{line} · {found.seconds:.0f} s") != text:
+            if (now := f"installing {quantity(found.packages, 'package')}{line} · {found.seconds:.0f} s") != text:
                 text = now
                 report(text)
             if wait(INTERVAL):

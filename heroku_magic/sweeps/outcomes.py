@@ -13,6 +13,7 @@ from heroku_magic.protocol.dataframe import fault, frame
 from heroku_magic.runs.failures import describe_failure
 from heroku_magic.runs.tracebacks import FIRST_LINE
 from heroku_magic.sweeps.result_table import contradiction
+from heroku_magic.text.plural import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -241,5 +242,5 @@ def describe_answers(known: Iterable[Outcome], count: int) -> list[str]:
     answered = [outcome for outcome in known if outcome.source is not None]
     seconds = sum(outcome.seconds or 0.0 for outcome in answered)
     dollars = sum(outcome.facts.get("dollars") or 0.0 for outcome in answered)
-    note = f"cached {len(answered):,} of {count:,} run{'s' * (count != 1)} · saved {seconds:.1f} s, ${dollars:.4g}"
+    note = f"cached {len(answered):,} of {quantity(count, 'run')} · saved {seconds:.1f} s, ${dollars:.4g}"
     return [note] if answered else []

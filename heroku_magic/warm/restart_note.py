@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from heroku_magic.text.plural import quantity
+
 FOLDER = Path(".heroku", "warm")
 
 _names: set[str] = set()
@@ -47,10 +49,9 @@ def message() -> str:
             if not _is_running(int(file.name)):
                 names += file.read_text(encoding="ascii").split()
                 file.unlink()
-    count = len(names)
-    if not count:
+    if not names:
         return ""
-    return f"The previous kernel stopped {count} warm dyno{'s' * (count != 1)} when it ended: {', '.join(names)}."
+    return f"The previous kernel stopped {quantity(len(names), 'warm dyno')} when it ended: {', '.join(names)}."
 
 
 def _is_running(process: int) -> bool:

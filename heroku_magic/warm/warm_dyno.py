@@ -27,6 +27,7 @@ from heroku_magic.runs.failures import installer_message
 from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.runs.spec import OF_EACH_DYNO
 from heroku_magic.text.notifier import notify
+from heroku_magic.text.plural import quantity
 from heroku_magic.text.secret import Secret
 from heroku_magic.warm import restart_note
 from heroku_magic.warm.rendezvous import connect
@@ -174,7 +175,7 @@ class WarmDyno:
     def summary(self) -> str:
         """Its state, its calls and what it has cost, as text."""
         cost = f", {money(self.dollars)} so far" if self.dollars else ""
-        return f"{self.state}, {self.calls} call{'s' * (self.calls != 1)}{cost}"
+        return f"{self.state}, {quantity(self.calls, 'call')}{cost}"
 
     @property
     def idle_left(self) -> float:
@@ -227,7 +228,7 @@ class WarmDyno:
         """Return a sentence about what became of it."""
         if self.dyno is None:
             return "A warm dyno was stopped before it had booted."
-        return f"The warm dyno {self.dyno} was stopped after {self.calls} call{'s' * (self.calls != 1)}."
+        return f"The warm dyno {self.dyno} was stopped after {quantity(self.calls, 'call')}."
 
     # -- calls ------------------------------------------------------------------------------------
 

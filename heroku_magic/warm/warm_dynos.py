@@ -65,9 +65,9 @@ class WarmDynos:
                 self._stop_outdated(self._release())
                 self._stop_idle(lambda idle: [one for one in idle if self._is_too_old(one, spec)])
                 with self._changed:
-                    for dyno in [one for one in self._of_kind(spec.kind) if not one.is_busy][:1]:
-                        dyno.is_busy = True
-                        return dyno
+                    if idle := [one for one in self._of_kind(spec.kind) if not one.is_busy]:
+                        idle[0].is_busy = True
+                        return idle[0]
                     for boot in filter(None, (own, other)):
                         if boot.error is not None:
                             raise copy(boot.error)
@@ -107,10 +107,10 @@ class WarmDynos:
         with self._changed:
             idle = [one for one in self.running() if one.spec.kind == spec.kind and not one.is_busy]
             chosen = [one for one in idle if one.owner is owner] or [one for one in idle if one.owner is None]
-            for one in chosen[:1]:
-                one.is_busy = True
-                return one
-        return None
+            if not chosen:
+                return None
+            chosen[0].is_busy = True
+            return chosen[0]
 
     def can_take(self, dyno: WarmDyno, spec: RunSpec) -> bool:
         """Return whether a dyno is of the current release and has the time for a call."""
@@ -264,7 +264,7 @@ class WarmDynos:
 def _idle_message(spec: RunSpec, size: str, idle: float) -> str:
     price = spec.price(size, idle)
     cost = f", at most {money(price)}" if price else ""
-    only = " It is an Eco dyno, of which an app has only one: other runs wait until it stops." * (size.lower() == "eco")
+    only = " An app may have only one Eco dyno: other runs wait until this one stops." * (size.lower() == "eco")
     return f"It stops by itself after {_duration(idle)} without a call{cost}; `%heroku warm 0` stops it now.{only}"
 
 

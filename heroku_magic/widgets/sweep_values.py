@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.display.words import quantity
+from heroku_magic.text.plural import quantity
 from heroku_magic.text.sanitize import clean_line
 from heroku_magic.widgets.fields import NOTHING, DateField, DateTimeField, Field, label, misfit
 

@@ -94,7 +94,7 @@ def test_a_default_of_warm_names_its_price_first_and_leaves_out_what_cannot_be_w
 def test_an_eco_dyno_is_said_to_be_the_only_one(start):
     heroku, messages = start(size="eco")
     heroku.warm(1)
-    assert "of which an app has only one: other runs wait until it stops" in messages[0]
+    assert "An app may have only one Eco dyno: other runs wait until this one stops." in messages[0]
     with pytest.raises(InvalidOptions, match="2 warm dynos are more than the 1 that may run at once"):
         heroku.warm(2)
 
