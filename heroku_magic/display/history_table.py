@@ -12,6 +12,7 @@ from heroku_magic.display.listing import aligned, shown_value
 from heroku_magic.display.run_view import RunView
 from heroku_magic.display.words import duration
 from heroku_magic.errors import HerokuMagicError
+from heroku_magic.ledger import history
 from heroku_magic.ledger.history import as_table, nothing_found, recorded_job
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.plural import quantity
@@ -28,7 +29,8 @@ LINES, ROWS = 20, 5  # of the log and of the table of an entry
 _LONGEST_CELL = 22  # characters, in a terminal
 MAX_COLUMNS = 20  # of the table of an entry
 PICTURE_BYTES = 1_000_000  # of all pictures together
-COLUMNS = ("run", "task", "started", "seconds", "dollars", "exit_status", "rows", "cached")
+# An error has a line of its own.
+COLUMNS = tuple(name for name in history.COLUMNS if name not in {"app", "error"})
 _FORMATS = {"seconds": "{:.1f}", "dollars": "{:.4f}"}
 
 

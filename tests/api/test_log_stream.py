@@ -337,7 +337,7 @@ class NoNetwork:
         raise Unreachable("no connection")
 
 
-def test_a_missing_network_is_waited_for_but_not_for_ever(monkeypatch):
+def test_a_missing_network_is_waited_for_but_not_forever(monkeypatch):
     monkeypatch.setattr(log_stream, "_pause", lambda failures: 0)
     clocks, got = Clocks(), []
     client = NoNetwork(clocks)

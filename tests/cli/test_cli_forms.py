@@ -293,7 +293,7 @@ LEFT_OUT = {
 
 @pytest.mark.cli
 @pytest.mark.parametrize(("said", "status", "text"), FORMS, ids=[line for line, *_ in FORMS], indirect=["said"])
-def test_a_form_works_or_says_what_is_not_there(said, status, text):
+def test_a_command_works_or_says_what_is_not_supported(said, status, text):
     assert said.status == status, said
     output = said.stdout + said.complaint
     assert text in output if text else output.strip() == ""

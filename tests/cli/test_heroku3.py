@@ -195,7 +195,7 @@ def test_writing_an_absent_resource_is_refused_in_one_sentence(app, method):
     assert refused.value.response.json()["message"] == f"The embedded Heroku does not support {what}."
 
 
-def test_oauth_clients_are_not_there(client):
+def test_oauth_clients_are_not_supported(client):
     with pytest.raises(requests.HTTPError, match="404"):
         client.oauthclient(NOTHING)
     with pytest.raises(requests.HTTPError) as refused:

@@ -157,7 +157,7 @@ def test_each_tool_is_in_the_table_or_left_out_for_a_reason(server):
 @pytest.mark.parametrize(
     ("name", "arguments", "is_refused", "text"), CALLS, ids=[f"{name} {' '.join(each)}" for name, each, *_ in CALLS]
 )
-def test_a_tool_works_or_says_what_is_not_there(server, name, arguments, is_refused, text):
+def test_a_tool_works_or_says_what_is_not_supported(server, name, arguments, is_refused, text):
     said = server.request("tools/call", name=name, arguments=arguments)
     # The space before "done" is sometimes at the end of what is read at once, and removed.
     assert text in said["content"][0]["text"].replace("... ", "...")
