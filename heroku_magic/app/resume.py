@@ -134,9 +134,9 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
     )
 
 
-def _read_options(terms: Mapping[str, Any]) -> SweepOptions:
+def _read_options(written: Mapping[str, Any]) -> SweepOptions:
     try:
-        return SweepOptions(**terms)
+        return SweepOptions(**written)
     except InvalidOptions as error:
         raise ValueError(str(error)) from None
 

@@ -17,6 +17,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import EnumMeta
+from itertools import filterfalse
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -187,13 +188,12 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         _refuse_private(value)
         if isinstance(value, ModuleType) and is_local(value):  # as a state, because modules import each other
             return ModuleType, (value.__name__,), {k: v for k, v in vars(value).items() if k not in _OWN_NAMES}
-        if isinstance(value, FunctionType | type | ModuleType):
-            reduced = super().reducer_override(value)
-            if isinstance(value, FunctionType) and reduced is not NotImplemented:
-                self._remember(value)
-            is_class = isinstance(value, type) and reduced is not NotImplemented
-            return self._class(value, reduced) if is_class else reduced
-        return super().reducer_override(value)
+        reduced = super().reducer_override(value)
+        if reduced is NotImplemented:
+            return reduced
+        if isinstance(value, FunctionType):
+            self._remember(value)
+        return self._class(value, reduced) if isinstance(value, type) else reduced
 
     def _class(self, kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
         reduced = reduce_class(kind, reduced)
@@ -282,16 +282,11 @@ def _shared_generator(value: Any) -> Any:
     """Refer to a generator that an installed module has made; with its state all dynos would draw the same numbers."""
     if not isinstance(value, random.Random) and not type(value).__module__.startswith("numpy.random"):
         return None
-    for name, module in [*sys.modules.items()]:
-        if (
-            name != "__main__"
-            and isinstance(module, ModuleType)
-            and getattr(module, "__file__", None)
-            and not is_local(module)
-        ):
-            for attribute, one in [*vars(module).items()]:
-                if one is value:
-                    return getattr, (module, attribute)
+    modules = [one for name, one in [*sys.modules.items()] if name != "__main__" and isinstance(one, ModuleType)]
+    for module in filterfalse(is_local, (one for one in modules if getattr(one, "__file__", None))):
+        for attribute, one in [*vars(module).items()]:
+            if one is value:
+                return getattr, (module, attribute)
     return None
 
 

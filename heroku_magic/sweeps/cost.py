@@ -45,7 +45,7 @@ class Estimate:
     0.0116
     """
 
-    order: RunSpec
+    spec: RunSpec
     combinations: int = 1
     chunk: int = 1
     at_once: int = 1
@@ -71,12 +71,12 @@ class Estimate:
     def dollars(self) -> float | None:
         """Expected list price in dollars, an upper bound for chunks; None if it is unknown."""
         seconds = 0.0 if self.measured is None else self.measured * self.combinations
-        return self.order.price(self.order.size, seconds)
+        return self.spec.price(self.spec.size, seconds)
 
     def refuses(self, dollars: float) -> str | None:
         """Return why a budget of so many dollars is too small, or None if it may suffice."""
         # A dyno that runs many combinations costs at least as much as one that runs a single one.
-        least = self.order.price(self.order.size, (self.measured or 0.0) * (self.dynos or 1))
+        least = self.spec.price(self.spec.size, (self.measured or 0.0) * (self.dynos or 1))
         if least is None or least <= dollars:
             return None
         about = "about" if self.dynos == self.combinations else "at least"
@@ -84,16 +84,16 @@ class Estimate:
 
     def __str__(self) -> str:
         at_once = f", {min(self.at_once, self.dynos or self.at_once)} at once" if self.combinations > 1 else ""
-        where = f" on {self.order.app_name} ({self.order.size or 'size not chosen'}){at_once}."
+        where = f" on {self.spec.app_name} ({self.spec.size or 'size not chosen'}){at_once}."
         return f"{self._what}{where} {self._time} {self._price} Nothing was started."
 
     @property
     def _what(self) -> str:
         if self.combinations == 1:
-            return f"One run of {self.order.task}"
+            return f"One run of {self.spec.task}"
         unknown = ", with as many per dyno as its boot time justifies"
         dynos = unknown if self.dynos is None else f" in {self.dynos:,} dynos"
-        return f"{self.combinations:,} runs of {self.order.task}{dynos if self.chunk != 1 else ''}"
+        return f"{self.combinations:,} runs of {self.spec.task}{dynos if self.chunk != 1 else ''}"
 
     @property
     def _time(self) -> str:
@@ -103,20 +103,20 @@ class Estimate:
 
     @property
     def _price(self) -> str:
-        order = self.order
-        if order.is_local:
+        spec = self.spec
+        if spec.is_local:
             return "The embedded Heroku is free."
-        if order.size is None:
+        if spec.size is None:
             return "The cost depends on the dyno size, which Heroku chooses unless you give --size."
-        if order.size.lower() == "eco":
+        if spec.size.lower() == "eco":
             hours = "" if self.measured is None else f" about {self.measured * self.combinations / 3600:.2g} hours"
             return f"Eco dynos use{hours} of the account's pool of dyno hours."
-        second = order.price(order.size, 1.0)
+        second = spec.price(spec.size, 1.0)
         if second is None:
-            return f"The price of {order.size} is unknown; it may depend on a contract."
+            return f"The price of {spec.size} is unknown; it may depend on a contract."
         if self.measured is not None and self.dollars is not None:
             return f"At list price (as of {READ_ON}): about ${self.dollars:.4g}."
-        most = second * order.timeout * (self.dynos or self.combinations)
+        most = second * spec.timeout * (self.dynos or self.combinations)
         return (
             f"At list price (as of {READ_ON}): ${second:.2g} per second of a run, "
             f"${most:.4g} if every run reaches its time limit."
@@ -135,8 +135,8 @@ class DynoSpan(NamedTuple):
 class CostMeter:
     """Adds up the seconds and dollars of a sweep's dynos; dollars is None once a price is unknown."""
 
-    def __init__(self, order: RunSpec) -> None:
-        self._order = order
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
         self._seconds = 0.0
         self._dollars: float | None = 0.0
         self._spans: list[DynoSpan] = []
@@ -173,7 +173,7 @@ class CostMeter:
         return [*self._spans, *extra_spans(self._guards)]
 
     def leftovers(self) -> list[GuardedDyno]:
-        """Return the dynos of runs that ended which may still run."""
+        """Return the dynos that may still run although their runs have ended."""
         return [left for guard in self._guards for left in guard.left()]
 
     def so_far(self, running: Iterable[Run]) -> float | None:
@@ -198,7 +198,7 @@ class CostMeter:
         return dollars
 
     def _plus(self, dollars: float | None, size: str | None, seconds: float) -> float | None:
-        price = self._order.price(size, seconds)
+        price = self._spec.price(size, seconds)
         return None if price is None or dollars is None else dollars + price
 
 

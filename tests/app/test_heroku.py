@@ -40,7 +40,7 @@ def account(server, use_as_heroku):
 
 def test_any_number_of_seconds_limits_a_run_and_a_saved_sweep(account, tmp_path):
     heroku = connect(app="shop-eu", say=lambda _: None)
-    assert heroku.estimate("simulate", timeout=60.5).order.timeout == 61
+    assert heroku.estimate("simulate", timeout=60.5).spec.timeout == 61
     assert heroku.submit("simulate", timeout=np.float32(60.5)).exception(60) is None
     sweep = heroku.sweep("simulate", {"n": [1]}, timeout=np.int64(60), save=tmp_path / "sweep.jsonl")
     assert sweep.exception(60) is None

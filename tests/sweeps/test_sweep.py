@@ -417,7 +417,7 @@ def test_a_sweep_whose_measured_cost_exceeds_the_budget_is_refused(priced):
 
 def test_a_dry_run_with_a_budget_is_refused_like_the_sweep_and_keeps_the_timeout(priced):
     estimate = priced.estimate("echo", {"seed": range(3)}, max_cost=500)
-    assert estimate.order.timeout == priced.settings.timeout
+    assert estimate.spec.timeout == priced.settings.timeout
     priced.run("point", {"seed": 1, "pause": 0.3})
     with pytest.raises(InvalidParameters, match=r"more than the \$1 of --max-cost"):
         priced.estimate("point", {"seed": range(100)}, max_cost=1.0)

@@ -107,9 +107,9 @@ def test_idle_seconds_and_the_boot_count_toward_the_budget(start, monkeypatch):
         heroku.sweep("count", {"n": [1, 2]}, warm=True, max_cost=0.0028)
     assert heroku.dynos() == []
     # 400 s of Standard-1X cost $0.00386, which also pays for the boot, and so for an installation of packages.
-    spec = heroku.estimate("count", warm=True, max_cost=0.00386).order
+    spec = heroku.estimate("count", warm=True, max_cost=0.00386).spec
     assert (spec.timeout, spec.after_boot(60.5).timeout, spec.after_boot(200).timeout) == (100, 39, 1)
-    assert heroku.estimate("count", warm=True).order.after_boot(60).timeout == 3600
+    assert heroku.estimate("count", warm=True).spec.after_boot(60).timeout == 3600
     run = heroku.submit("count", warm=True, max_cost=0.00386)
     assert len(run.result(60)) == 3
     assert run.ends_at - run.started_at >= 98
