@@ -186,7 +186,7 @@ class RecordDecoder:
         if self._cut_lines:
             return f"{self._cut_lines} of its rows were cut, because a log line holds at most {MAX_LINE_BYTES:,} bytes"
         if self._unreadable_rows:
-            return f"{self._unreadable_rows} of its printed rows have numbers with too many digits or too many levels"
+            return f"{self._unreadable_rows} of its printed rows have too many digits in a number or too many levels"
         return self._memory.problem or None
 
     def _chosen(self) -> list[HelperProcess]:

@@ -273,7 +273,7 @@ class RunLog:
         elif is_compound and decoder.overlaps:
             decoder.doubt = (
                 "several of its processes sent rows at the same time, and Heroku's log history no longer shows whether "
-                "they are those of one dyno or Heroku ran it twice"
+                "one dyno ran them all or Heroku ran it twice"
             )
 
     def _are_plain_text(self, lines: Sequence[LogLine]) -> bool:

@@ -215,5 +215,5 @@ def _seconds(seconds: float) -> str:
 
 def _dollars(dollars: float) -> str:
     if 0 < dollars < 0.0001:
-        return "under $0.0001"
+        return "less than $0.0001"
     return f"${dollars:.4f}" if dollars < 1 else f"${dollars:,.2f}"

@@ -116,7 +116,7 @@ def test_a_printed_row_that_python_cannot_read_is_reported(text):
     for line in ['{"i": 1}', text, '{"i": 3}']:
         decoder.feed(line)
     assert decoder.parts == [Rows([{"i": 1}], verified=False), Rows([{"i": 3}], verified=False)]
-    assert decoder.problem() == "1 of its printed rows have numbers with too many digits or too many levels"
+    assert decoder.problem() == "1 of its printed rows have too many digits in a number or too many levels"
 
 
 @pytest.mark.parametrize("text", ['{"i": 1e999}', '{"i": ' + "9" * 4000 + "}", '{"i": ' + "[" * 100 + "]" * 100 + "}"])

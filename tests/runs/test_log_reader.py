@@ -292,8 +292,8 @@ def process(nonce, *numbers, status=0):
 
 ONE, TWO = process("00000001", 1, 2), process("00000002", 3)
 AT_ONCE = (
-    "several of its processes sent rows at the same time, and Heroku's log history no longer shows whether they are "
-    "those of one dyno or Heroku ran it twice"
+    "several of its processes sent rows at the same time, and Heroku's log history no longer shows whether one dyno "
+    "ran them all or Heroku ran it twice"
 )
 TWICE = "Heroku ran it twice, and the processes of its command line cannot be told apart"
 
