@@ -203,14 +203,14 @@ class Account:
     def _found(self, name: str | None, lost: Unreachable) -> App:
         """Return the app of a create whose response was lost."""
         if name is None:
-            raise Unreachable(f"{lost} An app may have been created nevertheless. %heroku apps would list it.")
+            raise Unreachable(f"{lost} An app may have been created anyway. If so, %heroku apps lists it.")
         try:
             app = self.client.app(name)
         except NotFound:
             raise Unreachable(f"{lost} No app {name} was created.") from None
         except ApiError:
             raise Unreachable(
-                f"{lost} It is not known whether {name} was created. %heroku apps would list it."
+                f"{lost} It is not known whether {name} was created. If so, %heroku apps lists it."
             ) from None
         if app.slug_size is None:
             return app

@@ -140,8 +140,7 @@ def _interrupted(jobs: Sequence[StartedJob], *, starts_dyno: bool) -> Interrupte
     return Interrupted(
         "Interrupted before a dyno was started; nothing was left running."
         if starts_dyno
-        else "Interrupted. Heroku may have carried out the request nevertheless. Check with %heroku apps and "
-        "%heroku status."
+        else "Interrupted. Heroku may have carried out the request anyway. Check with %heroku apps and %heroku status."
     )
 
 

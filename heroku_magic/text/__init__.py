@@ -1,1 +1,1 @@
-"""Text that is safe to show: sanitized, redacted, excerpted. What the text is about does not belong here."""
+"""Text that is safe to show: sanitized, redacted, excerpted, wrapped. What the text is about does not belong here."""

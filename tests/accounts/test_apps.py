@@ -133,7 +133,7 @@ def test_a_create_that_never_arrived_reports_that_nothing_was_created(scripted):
 
 def test_a_lost_create_without_a_name_reports_where_to_look(scripted):
     scripted.hang_up()
-    with pytest.raises(Unreachable, match="may have been created nevertheless"):
+    with pytest.raises(Unreachable, match="may have been created anyway"):
         account().create()
     assert len(scripted.requests) == 1, "the create is never repeated"
 
@@ -200,4 +200,4 @@ def test_an_interrupt_reports_that_the_outcome_is_unknown(scripted, shell, monke
     monkeypatch.setattr("requests.Session.request", interrupt)
     error = shell.run_cell(f"%heroku {line}").error_in_exec
     assert isinstance(error, Interrupted)
-    assert "may have carried out the request nevertheless. Check with %heroku apps" in str(error)
+    assert "may have carried out the request anyway. Check with %heroku apps" in str(error)
