@@ -309,7 +309,7 @@ def open_apps(say: MessageCallback = show_notice) -> list[Heroku]:
 
 
 def _answers(connection: Heroku) -> bool:
-    """Return whether an app can be asked; if not, say that it is left out."""
+    """Return whether an app can be reached; if not, notify the user that it is left out."""
     try:
         connection.client.app(connection.app)
     except ApiError as error:

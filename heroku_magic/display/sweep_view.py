@@ -329,11 +329,8 @@ def details(view: SweepView) -> list[str]:
     lines = []
     for run in view.failures:
         lines += run.lines()
-    lines += (
-        [f"and {view.more_failures:,} more failed; heroku_magic.last.failures() lists all"]
-        if view.more_failures
-        else []
-    )
+    if view.more_failures:
+        lines.append(f"and {view.more_failures:,} more failed; heroku_magic.last.failures() lists all")
     lines += [f"slowest: {view.slowest}"] if view.slowest else []
     files = ", ".join(f"{one.name}: {one.file}" for one in view.files[:_NAMED_FILES])
     more = view.more_files + len(view.files[_NAMED_FILES:])
@@ -361,7 +358,5 @@ def _price(dollars: float | None, expected: float | None, *, is_over: bool) -> l
 
 
 def _rate(rate: float) -> str:
-    for seconds, unit in ((1, "s"), (60, "min"), (3600, "h")):
-        if rate * seconds >= 0.1 or unit == "h":
-            break
+    seconds, unit = next((one for one in ((1, "s"), (60, "min")) if rate * one[0] >= 0.1), (3600, "h"))
     return f"{rate * seconds:,.1f}/{unit}"

@@ -193,9 +193,7 @@ def spec_to_price(connection: Heroku, task: Task, size: str | None) -> RunSpec:
 def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Run | Sweep | None) -> str:
     """Seconds and list price of so many runs, judged by the earlier runs of this process.
 
-    Before the first one, what an hour costs.
-
-    Without a chosen size, the last run shows which one Heroku uses.
+    Before the first run, it is the price of an hour. Without a chosen size, the last run shows which one Heroku uses.
     """
     spec = spec_to_price(connection, task, size or connection.settings.size or (last.size if last else None))
     estimate = Estimate(spec, runs, measured=mean_duration(spec))
