@@ -390,7 +390,7 @@ class _Sender:
         """Send the pending rows and returns."""
         with self:
             if self._pending_rows:
-                payload, self._pending_rows, self._pending_bytes = f"[{','.join(self._pending_rows)}]", [], 2
+                payload, self._pending_rows, self._pending_bytes = "[" + ",".join(self._pending_rows) + "]", [], 2
                 self._flushed_at = time.monotonic()
                 self._send_text("rows", payload)
             if self._pending_returns:
@@ -1427,8 +1427,7 @@ def _on_second_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _interruption(number: int) -> BaseException:
-    is_term = number == signal.SIGTERM
-    return Terminated("the dyno was stopped (SIGTERM)") if is_term else KeyboardInterrupt()
+    return Terminated("the dyno was stopped (SIGTERM)") if number == signal.SIGTERM else KeyboardInterrupt()
 
 
 def _watch_signals(reader: int) -> None:
@@ -1458,7 +1457,8 @@ def _end_waits_for_workers(number: int) -> None:
 def _waits_for_workers(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code.co_name in _WAITS.get(frame.f_globals.get("__name__", ""), ()):
-            return frame.f_code.co_name != "_cancel_all_tasks"  # there coroutines clean up
+            # An event loop waits for threads only at its end; before that, coroutines clean up.
+            return "future" not in frame.f_locals or "shutdown_default_executor" in repr(frame.f_locals["future"])
         frame = frame.f_back
     return False
 
@@ -1469,7 +1469,7 @@ _WAITS = {
     "concurrent.futures.process": ("shutdown", "_python_exit"),
     "multiprocessing.pool": ("join", "terminate", "_terminate_pool"),
     "multiprocessing.util": ("_exit_function",),
-    "asyncio.runners": ("close", "_cancel_all_tasks"),
+    "asyncio.base_events": ("run_until_complete",),
 }
 
 

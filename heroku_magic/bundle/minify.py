@@ -74,6 +74,8 @@ def _is_needed(statement: ast.stmt, names: set[str]) -> bool:
 def _defined_names(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return {statement.name}
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {(one.asname or one.name).partition(".")[0] for one in statement.names}
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
 

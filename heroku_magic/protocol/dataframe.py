@@ -58,7 +58,12 @@ def _is_plain(part: Table) -> bool:
 
 
 def partial_frame(parts: Sequence[Rows | Table], facts: Mapping[str, Any]) -> pd.DataFrame | None:
-    """Return the parts that can become a DataFrame as one; None if none can."""
+    """Return the parts that can become a DataFrame as one; None if none can.
+
+    Raises what keeps pandas from being imported, as in a thread that outlives the main one.
+    """
+    import pandas  # noqa: F401, ICN001
+
     with suppress(Exception):  # as in `fault`, which would build it twice
         return frame(parts, facts)
     good = [part for part in parts if fault([part]) is None]

@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = '''
 """A module."""
 from __future__ import annotations
-import os
+import os, json.decoder
+from glob import glob as find, iglob
+import socket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -23,7 +25,7 @@ COUNT: int
 
 def used(n: int, *, k: str = "a") -> int:
     """Doc."""
-    return inner(n) + LIMIT
+    return inner(n) + LIMIT + len(os.sep + find(k))
 
 def inner(n):
     "Only a docstring."
@@ -46,6 +48,8 @@ def test_only_the_dependencies_of_a_name_are_kept():
     assert names == {"used", "inner"}
     assert "LIMIT = 3" in text
     assert "import os" in text
+    assert "from glob import glob as find, iglob" in text
+    assert "socket" not in text
 
 
 def test_docstrings_annotations_and_comments_are_removed():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
+import sys
 
 import pytest
 
-from heroku_magic.protocol.dataframe import frame, table
+from heroku_magic.protocol.dataframe import frame, partial_frame, table
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import read_table
 
@@ -74,3 +75,9 @@ def test_an_empty_table_does_not_widen_the_dtype_of_another():
     assert df["x"].dtype == "int64"
     assert list(frame([numbers("y", "float64"), numbers("x", "int64", 1)], {}).columns) == ["y", "x"]
     assert frame([numbers("x", "float64"), numbers("x", "float64")], {}).shape == (0, 1)
+
+
+def test_rows_are_never_lost_silently_where_pandas_cannot_be_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pandas"):
+        partial_frame([Rows([{"n": 1}])], {})

@@ -75,7 +75,6 @@ class RemoteProgram:
 
     def run(self, values: Names) -> None:
         """Run once, with the values of this run."""
-        raise NotImplementedError
 
     def show_figures(self) -> None:
         """Send the open figures, as a notebook does at the end of a cell."""
@@ -148,9 +147,10 @@ class RemoteCell(RemoteProgram):
         deadline = time.monotonic() + _LEFTOVER_SECONDS
         for thread in heroku_task._other_threads():
             thread.join(max(deadline - time.monotonic(), 0))
-        if left := [thread.name for thread in heroku_task._other_threads()]:
-            message = f"{', '.join(left)} did not end within {_LEFTOVER_SECONDS} s of the cell: join() it in the cell"
-            raise heroku_task.TaskError(message)
+        if left := ", ".join(thread.name for thread in heroku_task._other_threads()):
+            raise heroku_task.TaskError(
+                f"{left} did not end within {_LEFTOVER_SECONDS} s of the cell: join() it in the cell"
+            )
 
 
 class RemoteCall(RemoteProgram):
