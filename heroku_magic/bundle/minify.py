@@ -23,8 +23,8 @@ def minify(source: str, names: Iterable[str] | None = None, without: Iterable[st
 
     without: functions that are not called.
 
-    >>> minify('import os\ndef f(n: int) -> int:\n    "Doc."\n    return n  # why\ndef g(): pass\n', ["f"])
-    'import os\ndef f(n):\n return n'
+    >>> minify('import os\ndef f(n: int) -> int:\n    "Doc."\n    return os.getpid()  # why\ndef g(): pass\n', ["f"])
+    'import os\ndef f(n):\n return os.getpid()'
     """
     tree = _Minifier(without).visit(parse(source))
     if names is not None:
