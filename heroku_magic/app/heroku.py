@@ -17,7 +17,7 @@ from heroku_magic.app.sweep_cache import answered_outcomes
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
-from heroku_magic.runs.options import RunOptions, SweepOptions, pick, split
+from heroku_magic.runs.options import RunOptions, SweepOptions, pick, refuse_unknown, split
 from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.run import Run
 from heroku_magic.sweeps.cost import Estimate
@@ -96,6 +96,7 @@ class Heroku(ExecutorApp):
         >>> heroku.run(code="[{'square': n * n} for n in range(3)]")["square"].tolist()
         [0, 1, 4]
         """
+        refuse_unknown(options)
         return run_to_end(lambda: self.submit(task, parameters, **options)).result()
 
     def submit(

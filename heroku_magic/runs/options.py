@@ -324,12 +324,17 @@ def pick(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def split(values: Mapping[str, Any]) -> tuple[RunOptions, SweepOptions]:
     """Return keyword arguments as the options of each run and those of a sweep. Raises TypeError for unknown names."""
+    refuse_unknown(values)
+    return pick(RunOptions, values), pick(SweepOptions, values)
+
+
+def refuse_unknown(values: Mapping[str, Any]) -> None:
+    """Raise TypeError for a name that is no option of a run or a sweep; it may be a parameter of the task."""
     if unknown := values.keys() - option_names(RunOptions) - option_names(SweepOptions):
         name = min(unknown)
         hint = f"the task's parameters go into a dict, such as {{{name!r}: 1}}"
         message = f"unexpected keyword argument {name!r}: {hint}"
         raise TypeError(message)
-    return pick(RunOptions, values), pick(SweepOptions, values)
 
 
 def command_line(*kinds: type[Any]) -> dict[str, Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,6 +56,11 @@ def test_a_budget_is_one_option_of_a_run_and_of_a_sweep():
     assert (run, sweep) == (RunOptions(max_cost=0.5, size="basic"), SweepOptions(max_cost=0.5, jobs=2))
     with pytest.raises(TypeError, match="unexpected keyword argument 'sizes': the task's parameters go into a dict"):
         split({"sizes": "basic"})
+
+
+def test_a_parameter_among_the_options_of_a_run_is_refused_with_the_way_that_works():
+    with pytest.raises(TypeError, match=r"'n': the task's parameters go into a dict, such as {'n': 1}"):
+        Heroku.run(SimpleNamespace(on_message=print), "task", n=1)
 
 
 NO_LIMITS = [{"max_cost": value} for value in ("much", 0, -1, float("nan"), float("inf"))]
