@@ -1630,8 +1630,9 @@ def _report_failure(error: BaseException) -> int:
     """Write an error to stderr and send it as a record. Return the exit status."""
     if isinstance(error, _StdoutClosed) or (isinstance(error, BrokenPipeError) and _is_stdout_closed()):
         raise _StdoutClosed from None
-    code = error.code if isinstance(error, SystemExit) else None
-    if isinstance(error, SystemExit) and (code is None or (isinstance(code, int) and not code & 0xFF)):
+    code = error.code if isinstance(error, SystemExit) else 1
+    status = code & 0xFF if isinstance(code, int) else int(code is not None)  # the system keeps only these bits
+    if not status:
         return 0
     _sender.flush()
     failure = _failure_record(error)
@@ -1641,9 +1642,7 @@ def _report_failure(error: BaseException) -> int:
     except (AttributeError, ValueError, OSError):  # closed by the task; the record has the traceback, too
         pass
     _sender.send("failure", failure)
-    if isinstance(code, int):
-        return code & 0xFF  # the operating system keeps only these bits
-    return {Terminated: 143, KeyboardInterrupt: 130}.get(type(error), 1)
+    return {Terminated: 143, KeyboardInterrupt: 130}.get(type(error), status)
 
 
 def _is_stdout_closed() -> bool:

@@ -29,7 +29,7 @@ def minify(source: str, names: Iterable[str] | None = None, without: Iterable[st
     tree = _Minifier(without).visit(parse(source))
     if names is not None:
         tree.body = _select(tree.body, set(names))
-    text = unparse(tree)
+    text = re.sub(r"(?m)^( *)\(([\w., ]+)\) = ", r"\1\2 = ", unparse(tree))  # as Python writes it from 3.11 on
     return re.sub(r"(?m)^ +", lambda indent: " " * (len(indent[0]) // 4), re.sub(r"\n{2,}", "\n", text))
 
 

@@ -192,6 +192,17 @@ def test_a_cell_can_import_the_helper(tmp_path):
     assert Dyno(cell("from heroku_task import emit as e\ne({'a': 1})").build_env(), tmp_path).rows == [{"a": 1}]
 
 
+def test_functions_that_are_registered_for_the_exit_run_and_see_that_the_run_has_ended(tmp_path):
+    text = (
+        "import atexit\natexit.register(lambda: print('left'))\natexit.register(lambda: emit({'n': 2}))\nemit({'n': 1})"
+    )
+    dyno = Dyno(cell(text).build_env(), tmp_path)
+    assert dyno.rows == [{"n": 1}]
+    assert dyno.status == 0
+    assert dyno.log == ["left"]
+    assert "nothing can be emitted after the task has ended" in dyno.errors
+
+
 def test_a_failure_sets_the_exit_status(tmp_path):
     assert Dyno(cell("import sys\nsys.exit(3)").build_env(), tmp_path).status == 3
     assert Dyno(cell("raise KeyError('k')").build_env(), tmp_path).status == 1

@@ -31,13 +31,20 @@ HAS_CLOUDPICKLE = importlib.util.find_spec("cloudpickle") is not None  # then it
 _LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
 
 
-def main(program: RemoteProgram, end: Callable[[int], Any] = os._exit) -> Any:
-    """Run a program and end the process; `sys.exit` would wait for threads that may never end."""
+def _end(status: int) -> None:
+    """End the process as `sys.exit` does, but without a wait for threads that may never end."""
+    import atexit
+
+    atexit._run_exitfuncs()
+    heroku_task._flush_streams()
+    os._exit(status)
+
+
+def main(program: RemoteProgram, end: Callable[[int], Any] = _end) -> Any:
+    """Run a program and end the process."""
     os.environ.setdefault("MPLBACKEND", "Agg")  # a dyno has no screen
     heroku_task._join_threads = program.end_threads
-    status = heroku_task._exit_status(lambda: heroku_task._run(lambda: _run_all(program)))
-    heroku_task._flush_streams()
-    return end(status)
+    return end(heroku_task._exit_status(lambda: heroku_task._run(lambda: _run_all(program))))
 
 
 def _run_all(program: RemoteProgram) -> int:
@@ -126,10 +133,10 @@ class RemoteCell(RemoteProgram):
     def run(self, values: Names) -> None:
         """Run the text in a fresh namespace, and send what it shows."""
         names = _fresh_main()
-        names.update({name: getattr(heroku_task, name) for name in ("emit", "emit_file", "metric", "progress")})
-        names["display"] = self._output.display
+        ours = {name: getattr(heroku_task, name) for name in ("emit", "emit_file", "metric", "progress")}
+        names.update(ours, display=self._output.display)
         names.update({name: heroku_task.Secret(os.environ[name]) for name in self.code["secrets"]})
-        names.update({**self._decode(self.code["values"], self._body), **values})
+        names.update(self._decode(self.code["values"], self._body), **values)
         if self.code["definitions"]:  # a spawned process imports them as its `__main__`
             import tempfile
 
