@@ -16,6 +16,7 @@ from heroku_magic.protocol.call_value import restore
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.jobs import run_to_end
+from heroku_magic.runs.options import LISTS, as_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -60,9 +61,11 @@ class Function(Generic[P, T]):
         functools.update_wrapper(self, function, updated=())
         self.__wrapped__ = function
         self._caller = caller
-        self._options = {name: option for name, option in options.items() if name != "quiet"}
-        if not isinstance(packages := options.get("packages", ()), str):  # which is refused when it is called
-            self._options["packages"] = tuple(packages)
+        self._options = {
+            name: as_list(name, option) if name in LISTS else option  # each call reads it
+            for name, option in options.items()
+            if name != "quiet"
+        }
         self._is_quiet = bool(options.get("quiet"))
 
     if not TYPE_CHECKING:

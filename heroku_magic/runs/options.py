@@ -153,6 +153,18 @@ _MAX_COST = _option(
 
 # -- the options -------------------------------------------------------------------------------------
 
+LISTS = ("secrets", "packages", "override", "inputs")  # the options that hold several texts
+
+
+def as_list(name: str, value: Any) -> tuple[str, ...]:
+    """Return the texts of an option, because an iterator is read once. Raises InvalidOptions for one text, or none."""
+    if isinstance(value, ExactVersions):
+        return value
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        example = value if isinstance(value, str) else "NAME"
+        raise InvalidOptions(f"{name} is {value!r}: expected a list, such as [{example!r}].")
+    return tuple(value)
+
 
 class ExactVersions(tuple[str, ...]):
     """Packages with all that they need, in exact versions that an earlier run installed."""
@@ -232,10 +244,8 @@ class RunOptions:
         _store_plain(self, "timeout", "max_cost", "max_age", "size")
         check_lifetime("timeout", self.timeout)
         check_max_cost(self.max_cost)
-        if isinstance(self.packages, str):
-            raise InvalidOptions(f"packages is {self.packages!r}: expected a list, such as [{self.packages!r}].")
-        if not isinstance(self.packages, ExactVersions):
-            object.__setattr__(self, "packages", tuple(self.packages))  # an iterator is read once
+        for name in LISTS:
+            object.__setattr__(self, name, as_list(name, getattr(self, name)))
         if not self.isolate and not self.warm:
             raise InvalidOptions("isolate=False keeps state on a warm dyno: add warm=True (--warm).")
         if not self.isolate and self.wants_cache:

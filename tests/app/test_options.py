@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import heroku_magic
 from heroku_magic import Heroku, InvalidOptions
-from heroku_magic.runs.options import RunOptions, SweepOptions, command_line, from_command_line, split
+from heroku_magic.runs.options import RunOptions, SweepOptions, check_count, command_line, from_command_line, split
 
 
 def _defaults(*kinds):
@@ -74,7 +75,10 @@ def test_a_value_without_a_meaning_is_refused_for_a_run(options):
 
 @pytest.mark.parametrize(
     "options",
-    [{"jobs": 0}, {"retries": -1}, {"chunk": "all"}, {"sample": 0}, {"seed": [1]}, {"retry_tasks": True}, *NO_LIMITS],
+    [
+        *({"jobs": 0}, {"retries": -1}, {"chunk": "all"}, {"sample": 0}, {"seed": [1]}, {"retry_tasks": True}),
+        *({"chunk": 0}, {"chunk": None}, {"retries": None}, *NO_LIMITS),
+    ],
 )
 def test_a_value_without_a_meaning_is_refused_for_a_sweep(options):
     with pytest.raises(InvalidOptions, match=next(iter(options))):
@@ -102,3 +106,27 @@ def test_scalars_of_numpy_become_those_of_python():
 def test_a_time_limit_out_of_range_is_refused(seconds):
     with pytest.raises(InvalidOptions, match="expected seconds from 1 to 86400"):
         RunOptions(timeout=seconds)
+
+
+@pytest.mark.parametrize("name", ["secrets", "packages", "override", "inputs"])
+def test_a_list_may_be_an_iterator_and_one_text_is_no_list(name):
+    options = RunOptions(**{name: iter(["KEY"])})
+    assert [*getattr(options, name)] == [*getattr(options, name)] == ["KEY"]
+    with pytest.raises(InvalidOptions, match=rf"^{name} is 'KEY': expected a list, such as \['KEY'\]\.$"):
+        RunOptions(**{name: "KEY"})
+    with pytest.raises(InvalidOptions, match=rf"^{name} is None: expected a list, such as \['NAME'\]\.$"):
+        RunOptions(**{name: None})
+
+
+def test_the_lists_of_a_decorated_function_may_be_iterators():
+    function = heroku_magic.function(secrets=iter(["KEY"]), size="basic")(abs)
+    assert function._options == {"secrets": ("KEY",), "size": "basic"}
+    with pytest.raises(InvalidOptions, match="secrets is 'KEY': expected a list"):
+        heroku_magic.function(secrets="KEY")(abs)
+
+
+@pytest.mark.parametrize("count", [2, np.int64(2), np.uint8(2)])
+def test_a_count_of_numpy_is_one_of_python(count):
+    assert type(check_count("jobs", count)) is int
+    with pytest.raises(InvalidOptions, match=r"^jobs is .*: expected a whole number of at least 3\.$"):
+        check_count("jobs", count, 3)
