@@ -84,7 +84,7 @@ class ExecutorApp(RecordedApp):
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
     ) -> WarmPool:
-        check_count("jobs", jobs)
+        jobs = check_count("jobs", jobs, is_optional=False)
         self._check_warm(jobs, options.size or self.settings.size, idle)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
@@ -129,7 +129,7 @@ class ExecutorApp(RecordedApp):
             Return what `pool` returns.
         """
         options = pick(RunOptions, locals())
-        check_count("jobs", jobs)
+        jobs = check_count("jobs", jobs)
         if warm:
             pool = self._pool(options, jobs=jobs or POOL_JOBS)
             if task is not None:

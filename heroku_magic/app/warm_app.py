@@ -76,7 +76,7 @@ class WarmApp(ManagedApp):
         >>> heroku.warm(0)
         []
         """
-        check_count("count", count, 0)
+        count = check_count("count", count, 0)
         size = size or self.settings.size
         self._check_warm(count or 0, size, idle)
         check_lifetime("life", life)

@@ -45,13 +45,15 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 T = TypeVar("T")
 
 
-def check_count(name: str, value: Any, least: int = 1, shown: str = "") -> None:
-    """Raise InvalidOptions unless the value is None or a whole number of at least `least`.
+def check_count(name: str, value: Any, least: int = 1, shown: str = "", *, is_optional: bool = True) -> Any:
+    """Return a whole number as one of Python, also that of numpy; None, too, if it is optional.
 
-    shown: what the message says instead of `least`.
+    shown: what the message says instead of `least`. Raises InvalidOptions for anything else, and below `least`.
     """
-    if value is not None and (type(value) is not int or value < least):
-        raise InvalidOptions(f"{name} is {value!r}: expected a whole number of at least {shown or least}.")
+    count = python_scalar(value)
+    if (count is None and is_optional) or (type(count) is int and count >= least):
+        return count
+    raise InvalidOptions(f"{name} is {value!r}: expected a whole number of at least {shown or least}.")
 
 
 def is_lifetime(value: Any, most: float = LONGEST_TIMEOUT) -> bool:
@@ -307,9 +309,11 @@ class SweepOptions:
     def __post_init__(self) -> None:
         """Check the values. Raises InvalidOptions."""
         _store_plain(self, "jobs", "sample", "seed", "chunk", "retries", "max_cost")
-        for name, least in (("jobs", 1), ("sample", 1), ("retries", 0)):
-            check_count(name, getattr(self, name), least)
-        check_count("chunk", self.chunk_size, 0, "1, or 'auto'")
+        check_count("jobs", self.jobs)
+        check_count("sample", self.sample)
+        check_count("retries", self.retries, 0, is_optional=False)
+        if self.chunk != "auto":
+            check_count("chunk", self.chunk, 1, "1, or 'auto'", is_optional=False)
         if not isinstance(self.seed, int | None):
             raise InvalidOptions(f"seed is {self.seed!r}: expected a whole number.")
         check_max_cost(self.max_cost)
