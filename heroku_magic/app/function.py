@@ -76,7 +76,7 @@ class Function(Generic[P, T]):
                 raise AttributeError(f"a heroku function has no attribute {name}")
             return getattr(self.__wrapped__, name)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function here, as if it were not decorated."""
         return self.__wrapped__(*args, **kwargs)
 
@@ -100,7 +100,7 @@ class Function(Generic[P, T]):
     def __repr__(self) -> str:
         return f"<heroku function {getattr(self.__wrapped__, '__name__', '?')}>"
 
-    def remote(self, *args: P.args, **kwargs: P.kwargs) -> T:
+    def remote(self, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function on a dyno, wait for it, and return its value.
 
         Raises
@@ -110,7 +110,7 @@ class Function(Generic[P, T]):
         """
         return value(run_to_end(lambda: self.submit(*args, **kwargs), self._watch))  # type: ignore[no-any-return]  # what came through a log has no type
 
-    async def remote_async(self, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def remote_async(self, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function on a dyno as `remote` does, without blocking the event loop; cancelling stops the dyno."""
         import asyncio
 
@@ -120,7 +120,7 @@ class Function(Generic[P, T]):
         await wait_until_done(run)
         return await asyncio.to_thread(value, run)
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Run:
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> Run:
         """Start a call on a dyno and return its run at once.
 
         Returns

@@ -1038,6 +1038,12 @@ def test_a_decorated_function_travels_by_value_where_functions_do():
     assert pickle.loads(cloudpickle.dumps(power))(3) == 8
 
 
+@pytest.mark.parametrize("method", ["__call__", "remote", "remote_async", "submit"])
+def test_a_decorated_function_may_have_a_parameter_named_self(method):
+    parameters = inspect.signature(getattr(heroku_magic.function(neighbour).__class__, method)).parameters
+    assert parameters["self"].kind is inspect.Parameter.POSITIONAL_ONLY
+
+
 def test_a_decorated_function_has_the_attributes_of_the_wrapped_function():
     assert decorated_too.cache_parameters()["maxsize"] == 4
     assert not hasattr(decorated, "calls")
