@@ -138,10 +138,11 @@ class WarmPool(Executor):
         timeout
             Seconds from now after which waiting for a value raises TimeoutError.
         chunksize
-            Items of one call, which share a process.
+            Items of one call, which share a process. Each call of a task has one of its own.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
+        chunksize = 1 if hasattr(fn, "heroku_task") else chunksize
         self._check()
         deadline = None if timeout is None else time.monotonic() + timeout
         items: Iterator[Any] = zip(*iterables, strict=False)

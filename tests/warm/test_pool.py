@@ -161,6 +161,7 @@ def test_a_task_is_a_function_of_the_pool(heroku):
         square = pool.task("square")
         assert square(3, power=3)["y"].tolist() == [27]
         assert [frame["y"].item() for frame in pool.map(square, [1, 2], [2, 3])] == [1, 8]
+        assert [frame["y"].item() for frame in pool.map(square, [1, 2], chunksize=2)] == [1, 4]
         assert isinstance(pool.submit(square, -1).exception(60), KeyError)
         with pytest.raises(InvalidOptions, match="runs only Python tasks"):
             pool.task("other")
