@@ -80,6 +80,8 @@ def test_an_exception_comes_as_text_of_its_builtin_type_and_ends_the_other_calls
     with pytest.raises(TaskFailed, match="Overheated: too hot") as failure:
         joblib.Parallel()([joblib.delayed(overheat)()])
     assert type(failure.value) is TaskFailed
+    assert 'raise Overheated("too hot")' in str(failure.value)
+    assert str(failure.value).count("→") == 1
     assert joblib.Parallel()([joblib.delayed(abs)(-1)]) == [1]
 
 

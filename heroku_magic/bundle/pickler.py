@@ -75,19 +75,19 @@ def pickle_function(
         )
         remedy = "" if getattr(error, "has_remedy", False) else f" Create it inside {name}."
         raise InvalidParameters([f'"{name}" uses {culprit}: {_reason(error)}{remedy}']) from None
-    sources = [one for one in pickler.sources() if not any(text and text in one[2] for text in hidden)]  # in comments
-    return PickledCall(name, data, tuple(sources))
+    return PickledCall(name, data, pickler.sources(hidden))
 
 
 def pickle_arguments(
     arguments: Mapping[str, Any], hidden: Iterable[str] = (), spool: Spool | None = None, *, keeps_classes: bool = True
 ) -> bytes:
-    """Return the pickle of a call's arguments. Raises InvalidParameters naming each that cannot be pickled.
+    """Return the pickle of a call's arguments, followed by the source of functions in them as JSON, if there are any.
 
-    spool: takes the bytes of arrays and tables, if given.
+    spool: takes the bytes of arrays and tables, if given. Raises InvalidParameters naming each that cannot be pickled.
     """
     try:
-        return _dumps(dict(arguments), hidden, spool, keeps_classes=keeps_classes)[0]
+        data, pickler = _dumps(dict(arguments), hidden, spool, keeps_classes=keeps_classes, owner="argument ")
+        return data + json.dumps(sources).encode() if (sources := pickler.sources(hidden)) else data
     except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
         reason = _reason(error)
     faults = [(name, _fault(value, hidden, keeps_classes=keeps_classes)) for name, value in arguments.items()]
@@ -95,10 +95,10 @@ def pickle_arguments(
 
 
 def _dumps(
-    value: Any, hidden: Iterable[str], spool: Spool | None = None, *, keeps_classes: bool = True
+    value: Any, hidden: Iterable[str], spool: Spool | None = None, *, keeps_classes: bool = True, owner: str = ""
 ) -> tuple[bytes, _Pickler]:
     file = io.BytesIO()
-    pickler = _Pickler(file, spool, keeps_classes=keeps_classes)
+    pickler = _Pickler(file, spool, keeps_classes=keeps_classes, owner=owner)
     try:
         with local_modules_by_value():
             pickler.dump(value)
@@ -139,11 +139,16 @@ class _NotPicklable(Exception):
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
-    """Pickles by value what the dyno cannot import. latest: the object that was reduced last."""
+    """Pickles by value what the dyno cannot import. latest: the object that was reduced last.
 
-    def __init__(self, file: io.BytesIO, spool: Spool | None = None, *, keeps_classes: bool = True) -> None:
+    owner: what tracebacks say before the name of a function.
+    """
+
+    def __init__(
+        self, file: io.BytesIO, spool: Spool | None = None, *, keeps_classes: bool = True, owner: str = ""
+    ) -> None:
         super().__init__(file, protocol=5)
-        self._keeps_classes = keeps_classes
+        self._keeps_classes, self._owner = keeps_classes, owner
         self._spool = spool
         self.latest: Any = None
         self._functions: list[tuple[str, FunctionType]] = []
@@ -220,7 +225,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
 
     def _remember(self, function: FunctionType) -> None:
         """Name the function's code, and all code in it, for tracebacks: `<f>`, and `<f 2>` for another f."""
-        name, taken = function.__name__.strip("<>"), {label for label, _ in self._functions}
+        if function.__module__ and function.__module__.partition(".")[0] == _OURS:  # a wrapper: no line of the user's
+            self._labels.update(dict.fromkeys(_codes(function), f"<{_OURS}>"))
+            return
+        name = self._owner + function.__name__.strip("<>")
+        taken = {label for label, _ in self._functions}
         labels = (f"<{name}>", *(f"<{name} {number}>" for number in range(2, len(taken) + 2)))
         label = next(one for one in labels if one not in taken)
         self._functions.append((label, function))
@@ -236,13 +245,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
                     if module is not None:
                         yield name, module
 
-    def sources(self) -> tuple[tuple[str, int, str], ...]:
-        """Return the source of the pickled functions, as far as Python finds it."""
+    def sources(self, hidden: Iterable[str] = ()) -> tuple[tuple[str, int, str], ...]:
+        """Return the source of the pickled functions, as far as Python finds it and no comment has a hidden text."""
         found, size = [], 0
         for label, function in self._functions:
             text, first = _source(function.__code__)
             size += len(text)
-            if text and size <= _MAX_SOURCE_CHARS:
+            if text and not any(one and one in text for one in hidden) and size <= _MAX_SOURCE_CHARS:
                 found.append((label, max(first, 1), text))
         return tuple(found)
 

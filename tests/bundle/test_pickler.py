@@ -9,6 +9,7 @@ import functools
 import importlib
 import inspect
 import json
+import linecache
 import logging
 import math
 import multiprocessing
@@ -795,6 +796,8 @@ def test_source_with_the_token_in_a_comment_does_not_travel():
 
     assert any("c0ffee00" in text for _, _, text in pickle_function(uses_none).sources)
     assert not pickle_function(uses_none, ["c0ffee00-1234"]).sources
+    assert b"c0ffee00" in pickle_arguments({"f": uses_none})
+    assert b"c0ffee00" not in pickle_arguments({"f": uses_none}, ["c0ffee00-1234"])
 
 
 def test_a_type_whose_module_is_no_text_is_pickled():
@@ -839,6 +842,19 @@ def test_a_function_that_exits_has_failed(tmp_path, code):
     dyno = call(tmp_path, exits)
     assert dyno.status == 1
     assert f'"exits" called sys.exit({code!r}) and returned no value' in dyno.failure.message
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_function_among_the_arguments_has_its_own_lines_also_if_its_name_is_that_of_the_function(tmp_path):
+    def made(name):
+        namespace = {}
+        exec(compile(f"def work(f=None):\n    return f() if f else {name}\n", file := f"/{name}.py", "exec"), namespace)
+        linecache.cache[file] = (0, None, ["def work(f=None):\n", f"    return f() if f else {name}\n"], file)
+        return namespace["work"]
+
+    frames = call(tmp_path, made("outer"), made("inner")).failure.frames
+    assert [frame.file for frame in frames] == ["<work>", "<argument work>"]
+    assert [frame.source[-1][1].split()[-1] for frame in frames] == ["outer", "inner"]
 
 
 @pytest.mark.usefixtures("processes")

@@ -303,6 +303,16 @@ def test_an_initializer_runs_before_each_call_and_breaks_the_pool_if_it_fails(he
             pool.submit(abs, -1)
 
 
+def test_a_failure_shows_no_lines_of_what_the_pool_wraps_around_a_function(heroku):
+    def fails(n):
+        return 1 // n
+
+    with heroku.pool(jobs=1, initializer=len, initargs=("",)) as pool, pytest.raises(ZeroDivisionError) as caught:
+        next(pool.map(fails, [0, 1], chunksize=2))
+    assert "return 1 // n" in str(caught.value)
+    assert str(caught.value).count("→") == 1
+
+
 def test_shutdown_ends_the_dynos_once_the_calls_have_ended(heroku):
     pool = heroku.pool(jobs=1)
     calls = [pool.submit(time.sleep, 0.2) for _ in range(3)]

@@ -230,8 +230,9 @@ class RemoteCall(RemoteProgram):
                     found[id(pair)] = pair, decoder(pair[1], build).decode(pair[0])
                 return found[id(pair)][1]
 
+        stream = io.BytesIO(data)
         try:
-            value = Unpickler(io.BytesIO(data)).load()
+            value = Unpickler(stream).load()
         except (AttributeError, TypeError) as error:
             message = (
                 f"{self.code['name']} cannot be unpickled on this dyno ({error}): are its packages of other versions?"
@@ -239,6 +240,8 @@ class RemoteCall(RemoteProgram):
             raise heroku_task.TaskError(message) from error
         if classes:
             classes.publish()
+        for source in json.loads(stream.read() or "[]"):  # of functions in the arguments
+            _remember(*source)
         return value
 
     def _send(self, name: str, value: Any) -> None:
