@@ -659,8 +659,11 @@ def _as_dict(value: Any) -> dict[Any, Any] | None:
     if hasattr(value, "_asdict"):
         return dict(value._asdict())
     if hasattr(value, "__dataclass_fields__"):
-        return {name: getattr(value, name) for name in value.__dataclass_fields__}
-    return {key: value[key] for key in value.keys()} if hasattr(value, "keys") else None  # noqa: SIM118 - sqlite3.Row
+        return {one.name: getattr(value, one.name) for one in sys.modules["dataclasses"].fields(value)}
+    if hasattr(value, "keys"):
+        _refuse_duplicate_columns([*value.keys()])  # of a query
+        return {key: value[key] for key in value.keys()}  # noqa: SIM118 - sqlite3.Row
+    return None
 
 
 def _to_row(value: Any) -> Schema:
