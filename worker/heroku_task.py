@@ -1539,7 +1539,7 @@ def _run_task(name: str) -> int:
 
     def call() -> None:
         result = function(**_read_arguments(schema, vars(sys.modules[name])))
-        for part in result if hasattr(result, "__next__") else [] if result is None else [result]:
+        for part in _parts(result):
             emit(part)
         if not _sender.has_table and (result is not None or _declares_table(source.function.returns)):
             emit([])
@@ -1548,6 +1548,14 @@ def _run_task(name: str) -> int:
         return _call_each(call, json.loads(_unpack(_calls)))
     call()
     return 0
+
+
+def _parts(result: Any) -> Iterator[Any]:
+    """Yield what a task yields, and what it returns unless that is None."""
+    if hasattr(result, "__next__"):
+        result = yield from result
+    if result is not None:
+        yield result
 
 
 _sources: dict[str, tuple[_Source, Schema]] = {}  # of the tasks that are prepared
