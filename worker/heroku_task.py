@@ -1790,6 +1790,7 @@ def _main(words: list[str]) -> int:
     if words == ["--describe"]:
         return _run(_describe)
     if len(words) == 1 and not words[0].startswith("-"):
+        sys.argv[:] = [f"{words[0]}.py"]  # as if the task was a program of its own, which may use argparse
         return _run(lambda: _run_task(words[0]))
     is_help = words in ([], ["-h"], ["--help"])
     print(_USAGE, file=sys.stdout if is_help else sys.stderr)
