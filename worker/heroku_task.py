@@ -384,7 +384,7 @@ class _Sender:
         if self.is_keyed and not self.has_ended and not self.is_child():
             with self:
                 self.flush()
-                self.send(kind, data)
+                self.send(kind, _plain(data, kind))
 
     def flush(self) -> None:
         """Send the pending rows and returns."""

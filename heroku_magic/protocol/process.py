@@ -40,9 +40,8 @@ MAX_FILE_BYTES = 5_000_000  # of all files of a run, in a log
 RECEIVED = "bytes received"
 _SMALL = frozenset({"task", "failure", "end"})
 _JSON_COLUMN = re.compile(rb'"coding"\s*:\s*"json"')  # in the header of a table
-_KINDS: dict[str, type[Declaration | Progress | Metric | Failure | End]] = {
+_KINDS: dict[str, type[Declaration | Metric | Failure | End]] = {
     "task": Declaration,
-    "progress": Progress,
     "metric": Metric,
     "failure": Failure,
     "end": End,
@@ -172,6 +171,8 @@ class HelperProcess:
             return self._add_to_body(header["at"], body)
         if kind == "return":
             return self._check_order(msgspec.convert({"returns": header}, Returns))
+        if kind == "progress":
+            return Progress.read(header)
         record = msgspec.convert(header, _KINDS[kind]) if kind in _KINDS else None
         return record.redacted(mask) if isinstance(record, Failure) else record
 

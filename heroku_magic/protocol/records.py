@@ -17,6 +17,7 @@ from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
 
 LONGEST_SOURCE_LINE = 300  # characters; the helper cuts longer ones
+MOST_ITEMS = 2**63  # that a progress bar counts
 
 
 class Declaration(msgspec.Struct, frozen=True):
@@ -51,6 +52,13 @@ class Progress(msgspec.Struct, frozen=True):
     done: int
     total: int | None = None
     text: str | None = None
+
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> Progress:
+        """Return what a record says. It decides no result: a total that is no count is unknown, and a label is text."""
+        total, text = record.get("total"), record.get("text")
+        count = int(total) if isinstance(total, int | float) and 0 <= total < MOST_ITEMS else None
+        return msgspec.convert({**record, "total": count, "text": None if text is None else str(text)}, cls)
 
 
 class SourceFrame(msgspec.Struct, frozen=True):

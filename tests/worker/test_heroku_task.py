@@ -15,6 +15,17 @@ from heroku_magic.protocol.records import Declaration, Failure, Progress
 pytestmark = pytest.mark.usefixtures("processes")
 
 HEAD = "from heroku_task import emit, progress, task\n"
+PSEUDO_FIELDS = """\
+from dataclasses import InitVar, dataclass
+from typing import ClassVar
+
+@dataclass
+class R:
+    a: int
+    b: InitVar[int]
+    c: ClassVar[int] = 3
+"""
+QUERY = "import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.row_factory = sqlite3.Row\n"
 
 
 def run(app, body, *, head=HEAD, signature="def job():", **options):
@@ -39,6 +50,8 @@ def run(app, body, *, head=HEAD, signature="def job():", **options):
         ("import pandas\nreturn pandas.DataFrame({'a': []})", []),
         ("import collections\nreturn collections.namedtuple('R', 'a b')(1, 2)", [{"a": 1, "b": 2}]),
         ("import dataclasses\nyield dataclasses.make_dataclass('R', ['a'])(1)", [{"a": 1}]),
+        (f"{PSEUDO_FIELDS}\nyield R(1, 2)", [{"a": 1}]),
+        ("yield {'a': 1}\nreturn [{'a': 2}]", [{"a": 1}, {"a": 2}]),
     ],
 )
 def test_the_notebook_reads_the_rows_of_a_task(app, body, rows):
@@ -75,6 +88,7 @@ def test_the_notebook_receives_plain_values(app, value, sent):
         ("yield 3", "a row must be a dict of columns and values, not int: 3"),
         ("yield {'x': {1, 2}}", "column 'x' holds set"),
         ("yield {'f': print}", "column 'f' holds builtin"),
+        (f"{QUERY}yield from db.execute('select 1 a, 2 a')", "two columns of the table have the same name: ['a', 'a']"),
     ],
 )
 def test_an_invalid_row_is_a_type_error_that_names_it(app, body, message):
@@ -108,6 +122,21 @@ def test_progress_reports_the_first_and_the_last_state_and_not_all(app):
     assert states[0] == Progress(0, 1000, "x")
     assert states[-1] == Progress(1000, 1000, "x")
     assert len(states) < 10
+
+
+@pytest.mark.parametrize(
+    ("total", "shown"), [("20 / 4", 5), ("__import__('numpy').int64(4)", 4), ("-1", None), ("float('nan')", None)]
+)
+def test_a_progress_bar_with_any_total_leaves_the_result_complete(app, total, shown):
+    out = run(app, f"for i in progress(range(3), total={total}, text=7):\n    yield {{'i': i}}")
+
+    assert out.decoded(Progress)[-1] == Progress(3, shown, "7")
+    assert out.decoded_end == (0, 3)
+
+
+def test_a_task_may_parse_the_command_line_of_its_own_script(app):
+    body = "import argparse\nreturn {'prog': argparse.ArgumentParser().prog, **vars(argparse.ArgumentParser().parse_args())}"
+    assert run(app, body).decoded_rows == [{"prog": "job.py"}]
 
 
 def test_an_exception_becomes_a_failure_with_its_frames(app):
