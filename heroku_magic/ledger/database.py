@@ -121,11 +121,6 @@ class Database:
 
     def forget(self, runs: Sequence[str] | None) -> int:
         """Delete entries, with the runs of sweeps, or all; return how many runs and sweeps. Nothing of them is left."""
-        if runs is None:
-            for kept in self.path.parent.glob(f"{self.path.name}.damaged-*"):
-                kept.unlink(missing_ok=True)
-        if not self.path.exists():
-            return 0
 
         def delete(connection: sqlite3.Connection) -> int:
             marks = ", ".join("?" * len(runs or ()))
@@ -141,23 +136,34 @@ class Database:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return int(count or deleted)
 
-        return int(self._call(delete))
+        with self._naming_errors("changed"):
+            count = int(self._call(delete)) if self.path.exists() else 0
+            if runs is None:  # also the file that was found to be damaged just now
+                for kept in self.path.parent.glob(f"{self.path.name}.damaged-*"):
+                    kept.unlink(missing_ok=True)
+        return count
 
     def prune(self) -> None:
         """Delete rows, logs and files that are too old, and the oldest ones while there are too many bytes."""
         self._call(_prune)
 
     def _read(self, query: str, values: Sequence[Any]) -> list[Any]:
-        import sqlite3
-
         if not self.path.exists():
             return []
-        try:
+        with self._naming_errors("read"), suppress(FileNotFoundError):  # it may be deleted just now
             return list(self._call(lambda connection: connection.execute(query, values).fetchall()))
-        except FileNotFoundError:  # it was deleted just now
-            return []
+        return []
+
+    @contextmanager
+    def _naming_errors(self, done: str) -> Iterator[None]:
+        """Raise UnreadableLedger for what prevents that the file is read or changed."""
+        import sqlite3
+
+        try:
+            yield
         except (sqlite3.Error, OSError) as error:
-            raise UnreadableLedger(f"The history in {self.path} cannot be read: {error}.") from None
+            remedy = "Try again, or move the file away to begin a new history."
+            raise UnreadableLedger(f"The history in {self.path} cannot be {done}: {error}. {remedy}") from None
 
     def _call(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Do something with the file; a damaged one is set aside first, and a new one begun."""

@@ -15,7 +15,7 @@ import pytest
 
 from heroku_magic.ledger import answers
 from heroku_magic.ledger import database as database_module
-from heroku_magic.ledger.database import OF_SWEEP, Database, NewerLedger
+from heroku_magic.ledger.database import OF_SWEEP, Database, NewerLedger, UnreadableLedger
 from heroku_magic.ledger.entry import Details, Entry, Payload, pack
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.runs.request import RunRequest
@@ -195,6 +195,22 @@ def test_deleting_everything_deletes_damaged_files_too(database):
 
     assert database.forget(None) == 0
     assert [*database.path.parent.glob("history.db*")] == []
+
+
+def test_deleting_everything_of_a_damaged_file_leaves_no_copy_of_it(database):
+    database.write([(_entry(1), Payload(rows=b"secret rows"))])
+    database.path.write_bytes(b"\x9c" * 8192 + b"secret rows")
+
+    assert database.forget(None) == 0
+    assert [one.name for one in database.path.parent.glob("history.db.*")] == []
+    assert b"secret rows" not in database.path.read_bytes()
+
+
+def test_what_prevents_that_a_file_is_changed_is_named(database):
+    database.path.mkdir(parents=True)
+
+    with pytest.raises(UnreadableLedger, match=r"history\.db cannot be changed: .*\. Try again, or move the file away"):
+        database.forget(None)
 
 
 def test_a_file_of_a_newer_version_is_left_alone(database):
