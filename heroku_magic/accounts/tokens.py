@@ -106,12 +106,12 @@ def _netrc_token(url: str) -> Secret | None:
     """Look for the API host's entry, with and without its port, as the CLI writes it."""
     import netrc
 
-    path = Path.home() / ("_netrc" if os.name == "nt" else ".netrc")
+    path = Path(os.environ.get("NETRC") or Path.home() / ("_netrc" if os.name == "nt" else ".netrc")).expanduser()
     try:
         hosts = netrc.netrc(str(path)).hosts
     except FileNotFoundError:
         return None
-    except (OSError, netrc.NetrcParseError):
+    except (OSError, ValueError, netrc.NetrcParseError):
         # The parser's own message would quote the file, and the file holds passwords.
         raise SettingsError(f"{path} cannot be read as netrc. Correct it, or set HEROKU_API_KEY.") from None
     parts = urlsplit(url)

@@ -42,6 +42,22 @@ def test_an_invalid_netrc_is_named_and_not_quoted(home):
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_netrc_that_is_no_text_is_named(home):
+    write_netrc(home, "")
+    (home / ".netrc").write_bytes(b"\xff\xfemachine api.heroku.com")
+
+    with pytest.raises(SettingsError, match=r"netrc cannot be read as netrc\. Correct it, or set HEROKU_API_KEY\."):
+        find_token(URL)
+
+
+def test_the_environment_may_name_another_netrc(home, monkeypatch):
+    write_netrc(home, "machine api.heroku.com login me password from-home")
+    (home / "other").write_text("machine api.heroku.com login me password from-other\n")
+
+    monkeypatch.setenv("NETRC", "~/other")
+    assert find_token(URL) == (Secret("from-other"), "netrc")
+
+
 @pytest.mark.usefixtures("processes")
 def test_the_cli_is_called_silently_and_only_for_herokus_host(elsewhere, monkeypatch):
     tools = elsewhere / "tools"
