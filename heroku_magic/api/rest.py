@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -83,8 +83,10 @@ def data(status: int, headers: Mapping[str, str], body: bytes, expected: type[T]
         raise _foreign(status, headers) from None
 
 
-def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_MASK) -> ApiError:
+def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_MASK, url: str = "") -> ApiError:
     """Return the error of a response: Heroku's own sentence, which may repeat a secret, then what to do.
+
+    url: the path of the request, which names the app that was not found.
 
     After a 5xx, a 408 or a redirect it is uncertain whether the request took effect, whoever sent it: Unreachable.
     """
@@ -97,10 +99,15 @@ def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_
     kind = Unreachable if is_uncertain(status) else _BY_STATUS.get(status, ApiError)
     remedy = _OUTAGE if kind is Unreachable else _REMEDY.get(status)
     message = clean(mask.text(said["message"])[:900]).strip()
+    app = re.match(r"/apps/([^/?]+)", url) if status == 404 and said.get("resource") == "app" else None
+    if app:
+        words = [f"There is no app {clean_line(unquote(app[1])[:60])!r}, or this account has no access to it:"]
+        remedy = "%heroku apps lists them."
+    else:
+        words = [message]
+        remedy = _REMEDY_BY_ID.get(str(said.get("id"))) or remedy
     answer = kind(
-        ("\n" if "\n" in message else " ").join(
-            filter(None, [message, _REMEDY_BY_ID.get(str(said.get("id"))) or remedy])
-        ),
+        ("\n" if "\n" in message else " ").join(filter(None, [*words, remedy])),
         status=status,
         id=str(said.get("id", "")),
         request_id=headers.get("Request-Id", ""),

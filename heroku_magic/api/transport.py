@@ -133,7 +133,7 @@ class Transport:
                 self._left = int(left)
             if not response.ok:
                 mask = Mask([self.token, *_secrets(body)])
-                raise rest.error(response.status_code, response.headers, response.content, mask)
+                raise rest.error(response.status_code, response.headers, response.content, mask, url)
             return rest.data(response.status_code, response.headers, response.content, expected), response.headers
 
         policy = tenacity.Retrying(
