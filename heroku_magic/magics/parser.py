@@ -211,6 +211,10 @@ def _checked(parsed: ParsedLine, *, is_cell: bool) -> ParsedLine:
         raise InvalidOptions(f"%heroku {verb.name} expects {verb.words}, for example: {verb.examples[0]}")
     if verb.most is not None and len(words) > verb.most:
         raise _too_many(verb, words[verb.most :])
+    if "" in words:  # of a variable, for example: it must not act as if the word was left out
+        raise InvalidOptions(
+            f"A word of %heroku {verb.name} is empty: expected {verb.words}, for example: {verb.examples[0]}"
+        )
     if verb.kind == "task" and words and (arguments := _arguments(words)):
         raise InvalidOptions(f'"{clean_line(words[0][:60])}" is not a task. Did you mean {arguments}?')
     if parsed.command is not None and (verb.name != "run" or words):
