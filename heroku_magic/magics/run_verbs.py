@@ -261,8 +261,10 @@ class RunVerbs(VerbGroup):
         if error is not None:
             self._shell.user_ns.pop(name, None)
             self._show_partial(job)
+            job._result_was_read()  # noqa: SLF001 - as `result()` does
             raise error.with_traceback(None)
         table = converted(job.partial, line.options.get("as", "pandas"))
+        job._result_was_read()  # noqa: SLF001
         if not name:
             return table
         self._shell.user_ns[name] = table
@@ -285,6 +287,7 @@ class RunVerbs(VerbGroup):
             if job.exception() is None:
                 try:
                     self._shell.user_ns[name] = converted(job.partial, library)
+                    job._result_was_read()  # noqa: SLF001
                 except InvalidOptions as error:
                     notify(str(error))
 

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 
 import pytest
+from emulators import wait_until
 from workers import make_worker
 
 from heroku_magic import InvalidOptions, TaskFailed, connect
@@ -81,6 +83,20 @@ def test_a_run_of_a_killed_kernel_is_attached_and_gives_the_same_frame(heroku, t
     assert not file.exists(), "the key goes when the run was read"
     with pytest.raises(InvalidOptions, match=r"No detached run .* read only once\. Available here: none"):
         heroku.attach(run_id)
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [*(("count", one) for one in ("", "--out table", "--bg --out table")), ("fails", ""), ("fails", "--no-raise")],
+)
+def test_the_key_goes_when_a_cell_took_the_result(heroku, start_shell, tmp_path, task, options):
+    run_id = heroku.submit(task, detach=True).id
+    folder = tmp_path / ".heroku" / "runs"
+    wait_until(lambda: [one.name for one in folder.glob("*")] == [f"{run_id}.json"])
+    shell = start_shell()
+    with pytest.raises(TaskFailed) if (task, options) == ("fails", "") else nullcontext():
+        shell.run_line_magic("heroku", f"attach {run_id} -q -a shop {options}")
+    wait_until(lambda: not [*folder.glob("*")])
 
 
 def test_a_run_that_ended_before_its_kernel_was_killed_can_be_attached(heroku, monkeypatch):
