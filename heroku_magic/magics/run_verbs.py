@@ -116,7 +116,12 @@ class RunVerbs(VerbGroup):
         print(message(file, heroku, options.get("max_cost")))
 
     def _attach(self, line: ParsedLine) -> Any:
-        return self._watch_job(self._connect(line).attach(line.words[0]), line)
+        from heroku_magic.app.resume import ID, home
+        from heroku_magic.runs.detached import find
+
+        run = line.words[0]
+        place = home(run) if ID.fullmatch(run) else (found.host, found.app) if (found := find(run)) else None
+        return self._watch_job(self._home(line, place).attach(run), line)
 
     def _rerun(self, line: ParsedLine) -> Any:
         from heroku_magic.app.rerun import rerun, where
@@ -128,6 +133,7 @@ class RunVerbs(VerbGroup):
 
     def _resume(self, line: ParsedLine) -> Any:
         from heroku_magic.app.recorded_app import last
+        from heroku_magic.app.resume import home
         from heroku_magic.sweeps.sweep import Sweep
 
         earlier = last()
@@ -136,18 +142,19 @@ class RunVerbs(VerbGroup):
             raise InvalidOptions(
                 "No sweep has been started in this kernel. To continue one recorded with --save: %heroku resume FILE"
             )
-        return self._watch_job(self._home(line, save).resume(save), line)
+        return self._watch_job(self._home(line, home(save)).resume(save), line)
 
-    def _home(self, line: ParsedLine, save: str | Sweep) -> Heroku:
-        """Return the app that a line names, else the one that the sweep ran on, else the one that cells run on."""
+    def _home(self, line: ParsedLine, place: tuple[str, str] | None) -> Heroku:
+        """Return the app that a line names, else the one at this place (host, app), else the one that cells run on."""
+        from heroku_magic.api.host import base_url
         from heroku_magic.app.connect import open_apps
-        from heroku_magic.app.resume import home
 
-        if not line.options.keys() & {"app", "remote", "local", "worker"}:
-            place = home(save)
+        if place and not line.options.keys() & {"app", "remote", "local", "worker"}:
             for heroku in open_apps():
                 if place == (heroku.client.base_url, heroku.app):
                     return heroku
+            if place[0] == base_url():  # the token goes to no host but this one
+                line = replace(line, options={**line.options, "app": place[1]})
         return self._connect(line)
 
     def _last(self, _: ParsedLine) -> Run | Sweep | None:

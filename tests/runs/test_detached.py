@@ -95,7 +95,7 @@ def test_the_key_goes_when_a_cell_took_the_result(heroku, start_shell, tmp_path,
     wait_until(lambda: [one.name for one in folder.glob("*")] == [f"{run_id}.json"])
     shell = start_shell()
     with pytest.raises(TaskFailed) if (task, options) == ("fails", "") else nullcontext():
-        shell.run_line_magic("heroku", f"attach {run_id} -q -a shop {options}")
+        shell.run_line_magic("heroku", f"attach {run_id} -q {options}")  # on its own app
     wait_until(lambda: not [*folder.glob("*")])
 
 
