@@ -21,7 +21,7 @@ from heroku_magic.errors import SettingsError
 from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.platform_facts.folders import suggest_folder
 from heroku_magic.protocol.helper import shipped_worker
-from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, is_lifetime
+from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, check_count, is_lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,7 +128,7 @@ def resolve(
     if not is_lifetime(seconds):
         raise SettingsError(f"timeout is {seconds!r}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
     known = {**DOLLARS_PER_MONTH, **{name.lower(): price for name, price in (prices or {}).items()}}
-    pace = DEFAULT_PACE if pace is None else pace
+    pace = DEFAULT_PACE if pace is None else check_count("pace", pace, 0)
     settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=known, warm=warm)
     config = config or notebook_choice()
     for choice in (option, config):

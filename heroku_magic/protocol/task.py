@@ -252,7 +252,7 @@ def check(task: Task, parameters: Mapping[str, Any]) -> list[str]:
     return issues
 
 
-def choose(name: str | None, types: Mapping[str, tuple[str, int]], *, any_type: bool = False) -> str:
+def choose(name: Any, types: Mapping[str, tuple[str, int]], *, any_type: bool = False) -> str:
     """Return the process type to run. types: command and formation quantity by name.
 
     Without a name, this is `task`, or else the only candidate. Reserved types (`web`, `release`,
@@ -261,6 +261,11 @@ def choose(name: str | None, types: Mapping[str, tuple[str, int]], *, any_type: 
     candidates = [kind for kind, (_, quantity) in types.items() if kind not in RESERVED_TYPES and not quantity]
     if name is None:
         return _default_type(candidates, types)
+    if not isinstance(name, str):
+        remedy = " A function is run by @heroku.function or with code=…" if callable(name) else ""
+        raise InvalidOptions(
+            f"task is {name!r:.80}: expected the name of a task, such as {[*types, 'task'][0]!r}.{remedy}"
+        )
     if name not in types:
         known = f"The app has: {listed(types)}" if types else "The app has none; %heroku deploy FOLDER deploys some"
         hint = f"{did_you_mean(name, types)} {known}. To run any command: %heroku run -- COMMAND"

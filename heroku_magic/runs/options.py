@@ -73,6 +73,14 @@ def check_max_cost(value: Any) -> None:
         raise InvalidOptions(f"max_cost is {value!r}: expected dollars, such as 0.5.")
 
 
+def _check_program(command: Any, code: Any) -> None:
+    """Raise InvalidOptions unless each is None, or something that a dyno could run."""
+    if command is not None and not (isinstance(command, str) and command.strip()):
+        raise InvalidOptions(f"command is {command!r:.80}: expected a command line, such as 'python --version'.")
+    if code is not None and not isinstance(code, str) and not callable(code):
+        raise InvalidOptions(f"code is {code!r:.80}: expected a cell's text or a function.")
+
+
 def _store_plain(options: Any, *names: str) -> None:
     """Replace numpy scalars, which neither a request nor a file can hold, with Python's."""
     for name in names:
@@ -244,6 +252,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         """Check the values. Raises InvalidOptions."""
         _store_plain(self, "timeout", "max_cost", "max_age", "size")
+        _check_program(self.command, self.code)
         check_lifetime("timeout", self.timeout)
         check_max_cost(self.max_cost)
         for name in LISTS:

@@ -10,7 +10,7 @@ import pytest
 
 from heroku_magic.accounts.settings import Choice, NoApp, git_apps, resolve, worker_folder
 from heroku_magic.api.host import base_url
-from heroku_magic.errors import SettingsError
+from heroku_magic.errors import InvalidOptions, SettingsError
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.text.secret import Secret
 
@@ -158,6 +158,12 @@ def test_a_worker_folder_needs_a_procfile(elsewhere):
     assert worker_folder(None) == shipped_worker()
     (elsewhere / "worker" / "Procfile").write_text("task: python task.py\n")
     assert worker_folder(None) == elsewhere / "worker"
+
+
+@pytest.mark.parametrize("pace", [-1, "fast", 1.5])
+def test_a_pace_that_is_no_number_of_records_is_refused(pace):
+    with pytest.raises(InvalidOptions, match=r"^pace is .*: expected a whole number of at least 0\.$"):
+        resolve(Choice(local=True), pace=pace)
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,17 @@ def test_a_count_of_numpy_is_one_of_python(count):
     assert type(check_count("jobs", count)) is int
     with pytest.raises(InvalidOptions, match=r"^jobs is .*: expected a whole number of at least 3\.$"):
         check_count("jobs", count, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"command": ""}, "command is '': expected a command line, such as 'python --version'."),
+        ({"command": " \n"}, r"command is ' \\n': expected"),
+        ({"command": ["ls", "-l"]}, r"command is \['ls', '-l'\]: expected"),
+        ({"code": 5}, "code is 5: expected a cell's text or a function."),
+    ],
+)
+def test_what_no_dyno_could_run_is_refused(options, message):
+    with pytest.raises(InvalidOptions, match=f"^{message}"):
+        RunOptions(**options)

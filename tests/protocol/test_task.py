@@ -398,3 +398,10 @@ def test_a_default_nested_too_deeply_to_write_is_shown_as_an_ellipsis():
 
     assert declared.signature == "v: Any = …"
     assert declared.example == "%%heroku simulate --arg v=…"
+
+
+@pytest.mark.parametrize(("name", "remedy"), [(5, ""), (["sim"], ""), (len, " A function is run by @heroku.function")])
+def test_the_name_of_a_task_is_text(name, remedy):
+    with pytest.raises(InvalidOptions) as caught:
+        choose(name, {"sim": ("python -m heroku_task sim", 0)})
+    assert f"task is {name!r}: expected the name of a task, such as 'sim'.{remedy}" in str(caught.value)
