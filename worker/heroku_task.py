@@ -1617,6 +1617,7 @@ def _declares_table(node: _ast.expr | None) -> bool:
 
 def _import_task(name: str) -> Callable[..., Any]:
     """Import the task's file and return its one @task function."""
+    sys.argv[:] = [f"{name}.py"]  # as if it was a program of its own, which may use argparse
     if _APP_FOLDER not in sys.path:
         sys.path.insert(0, _APP_FOLDER)
     module = importlib.import_module(name)
@@ -1790,7 +1791,6 @@ def _main(words: list[str]) -> int:
     if words == ["--describe"]:
         return _run(_describe)
     if len(words) == 1 and not words[0].startswith("-"):
-        sys.argv[:] = [f"{words[0]}.py"]  # as if the task was a program of its own, which may use argparse
         return _run(lambda: _run_task(words[0]))
     is_help = words in ([], ["-h"], ["--help"])
     print(_USAGE, file=sys.stdout if is_help else sys.stderr)

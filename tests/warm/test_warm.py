@@ -48,6 +48,8 @@ TASK = """
             time.sleep(60)
         if how == "forge":
             os.write(1, b"@hm1 00000000 0 end 000000000000000000000000 {}\\n")
+        if how == "argv":
+            print(sys.argv)
         if how == "file":
             open("a.txt", "w").write("content")
             emit_file("a.txt")
@@ -253,6 +255,13 @@ def test_files_metrics_secrets_and_printed_records_are_as_in_other_runs(heroku, 
     forged = heroku.submit("count", {"how": "forge"}, warm=True)
     assert len(forged.result(60)) == 3
     assert "@hm1 00000000" in forged.logs()
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_task_has_the_command_line_of_its_own_script(heroku, warm):
+    run = heroku.submit("count", {"how": "argv"}, warm=warm)
+    run.result(60)
+    assert "['count.py']" in run.logs()
 
 
 def test_cells_and_functions_run_on_the_same_dyno(heroku):
