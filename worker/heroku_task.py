@@ -458,7 +458,7 @@ class _Sender:
         elif not self._has_timer:
             # Without a timer, the row of a slow generator would wait for the next one.
             self._has_timer = True
-            _thread.start_new_thread(self._flush_later, ())
+            _start_thread(self._flush_later)
 
     def _flush_later(self) -> None:
         time.sleep(FLUSH_SECONDS)
@@ -1404,7 +1404,7 @@ def _run_with_signals(work: Callable[[], int]) -> int:
             reader, writer = os.pipe()
             os.set_blocking(writer, False)
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-            _thread.start_new_thread(_watch_signals, (reader,))
+            _start_thread(lambda: _watch_signals(reader))
     status = work()
     _end_pools()
     _join_threads()
@@ -1512,8 +1512,20 @@ def _end_pools() -> None:
     """Let pools of workers that the task has left open end, which Python does before it waits for threads at exit."""
     for name in ("concurrent.futures.thread", "concurrent.futures.process"):
         if name in sys.modules:
-            # In a thread, as it waits for the workers.
-            _thread.start_new_thread(sys.modules[name]._python_exit, ())  # noqa: SLF001 - Python calls it at exit
+            _start_thread(sys.modules[name]._python_exit)  # noqa: SLF001 - Python calls it at exit, and it waits
+
+
+def _start_thread(work: Callable[[], object]) -> None:
+    """Start a thread and wait until it runs: Python 3.10 and older would crash if it began while they exit."""
+    waits = _thread.allocate_lock()
+    waits.acquire()
+
+    def run() -> None:
+        waits.release()
+        work()
+
+    _thread.start_new_thread(run, ())
+    waits.acquire()
 
 
 def _join_threads() -> None:
@@ -1696,19 +1708,16 @@ def _error_message(error: BaseException) -> str:
 
 def _clip(text: str, size: int) -> str:
     """Shorten a text by cutting out its middle."""
-    mark = "\n[...]\n"
-    head = size // 4
-    return text if len(text) <= size else text[:head] + mark + text[len(text) - (size - head - len(mark)) :]
+    head, mark = size // 4, "\n[...]\n"
+    return text if len(text) <= size else text[:head] + mark + text[head + len(mark) - size :]
 
 
 def _format_traceback(report: TracebackException) -> str:
     """Format a traceback as Python does, without the frames of this file."""
-    chain, seen = [report], 0
-    while seen < len(chain):
-        one, seen = chain[seen], seen + 1
+    chain = [report]
+    for one in chain:  # which grows meanwhile
         one.stack[:] = [entry for entry in one.stack if not _is_helper_frame(entry)]
-        others = [one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())]
-        chain += [other for other in others if other is not None]
+        chain += filter(None, [one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())])
     return "".join(report.format())
 
 

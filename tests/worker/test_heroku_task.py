@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import signal
 import textwrap
 import time
+from types import SimpleNamespace
 
 import pytest
 from worker_app import SECRET, python_of
@@ -359,3 +361,16 @@ def test_the_helper_runs_on_python_3_9(app):
     out = run(app, "return {'n': n}", head=TYPES, signature="def job(n: int | None = 3):", python=python_of("3.9"))
 
     assert out.decoded_rows == [{"n": 3}], out.stderr
+
+
+def test_a_thread_runs_when_its_start_returns(helper, monkeypatch):
+    """Python 3.10 and older crash if one begins while they exit."""
+    begun = []
+
+    def start_late(function, args):
+        _thread.start_new_thread(lambda: (time.sleep(0.1), begun.append("begun"), function(*args)), ())
+
+    late = SimpleNamespace(start_new_thread=start_late, allocate_lock=_thread.allocate_lock)
+    monkeypatch.setattr(helper, "_thread", late)
+    helper._start_thread(list)
+    assert begun == ["begun"]
