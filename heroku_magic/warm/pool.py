@@ -291,8 +291,8 @@ class WarmPool(Executor):
         try:
             self.check_dyno(dyno)
         except Exception as error:  # noqa: BLE001 - whatever it is, the calls fail with it
+            (dyno.cancel if dyno.owner is self else dyno.release)()  # before the calls end, so that nobody sees it busy
             self._give_up(error)
-            (dyno.cancel if dyno.owner is self else dyno.release)()
             return None
         with self._changed:
             self._lanes.append(Lane(dyno))
