@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -75,10 +77,17 @@ def check_max_cost(value: Any) -> None:
 
 def _check_program(command: Any, code: Any) -> None:
     """Raise InvalidOptions unless each is None, or something that a dyno could run."""
-    if command is not None and not (isinstance(command, str) and command.strip()):
+    if command is not None and not (isinstance(command, str) and _has_words(command)):
         raise InvalidOptions(f"command is {command!r:.80}: expected a command line, such as 'python --version'.")
     if code is not None and not isinstance(code, str) and not callable(code):
         raise InvalidOptions(f"code is {code!r:.80}: expected a cell's text or a function.")
+
+
+def _has_words(command: str) -> bool:
+    """Whether a shell finds more in a command line than comments and empty words."""
+    with suppress(ValueError):  # a quote that only the shell understands
+        return any(shlex.split(command, comments=True))
+    return True
 
 
 def _store_plain(options: Any, *names: str) -> None:

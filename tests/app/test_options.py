@@ -137,6 +137,7 @@ def test_a_count_of_numpy_is_one_of_python(count):
     [
         ({"command": ""}, "command is '': expected a command line, such as 'python --version'."),
         ({"command": " \n"}, r"command is ' \\n': expected"),
+        ({"command": "''  # later"}, "command is \"''  # later\": expected"),
         ({"command": ["ls", "-l"]}, r"command is \['ls', '-l'\]: expected"),
         ({"code": 5}, "code is 5: expected a cell's text or a function."),
     ],
