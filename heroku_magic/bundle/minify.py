@@ -10,6 +10,8 @@ import ast
 import re
 import threading
 from contextlib import suppress
+from itertools import product
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,11 +28,48 @@ def minify(source: str, names: Iterable[str] | None = None, without: Iterable[st
     >>> minify('import os\ndef f(n: int) -> int:\n    "Doc."\n    return os.getpid()  # why\ndef g(): pass\n', ["f"])
     'import os\ndef f(n):\n return os.getpid()'
     """
-    tree = _Minifier(without).visit(parse(source))
+    return to_text(reduced(source, names, without))
+
+
+def reduced(source: str, names: Iterable[str] | None = None, without: Iterable[str] = ()) -> ast.Module:
+    """Return the tree of what `minify` keeps."""
+    tree: ast.Module = _Minifier(without).visit(parse(source))
     if names is not None:
         tree.body = _select(tree.body, set(names))
+    return tree
+
+
+def to_text(tree: ast.Module) -> str:
+    """Return the source of a tree, with as few blanks as possible."""
     text = re.sub(r"(?m)^( *)\(([\w., ]+)\) = ", r"\1\2 = ", unparse(tree))  # as Python writes it from 3.11 on
     return re.sub(r"(?m)^ +", lambda indent: " " * (len(indent[0]) // 4), re.sub(r"\n{2,}", "\n", text))
+
+
+def shorten_names(trees: Iterable[ast.Module]) -> None:
+    """Shorten the private names of modules that travel together, where nothing but the module's own code has them."""
+    trees = [*trees]
+    shared = {word for tree in trees for node in ast.walk(tree) for word in _mentioned(node)}
+    for tree in trees:
+        found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        private = [name for one in tree.body for name in _defined_names(one) if re.match("_[^_]", name)]
+        short = (f"_{letters}" for size in (1, 2) for letters in map("".join, product(ascii_letters, repeat=size)))
+        free = (name for name in short if name not in shared | found)
+        new_names = dict(zip(sorted({*private} - shared), free, strict=False))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                node.id = new_names.get(node.id, node.id)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                node.name = new_names.get(node.name, node.name)
+
+
+def _mentioned(node: ast.AST) -> list[str]:
+    """Return the names that a node mentions other than as a variable, a function or a class."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.findall(r"\w+", node.value)
+    if isinstance(node, ast.Global | ast.Nonlocal):
+        return node.names
+    kinds = ["attr", "arg", "asname", *(["name"] if isinstance(node, ast.alias | ast.ExceptHandler) else [])]
+    return [name for kind in kinds if (name := getattr(node, kind, None))]
 
 
 def parse(source: str, feature_version: tuple[int, int] | None = None) -> ast.Module:

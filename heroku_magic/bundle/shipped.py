@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle.minify import minify, parse, unparse
+from heroku_magic.bundle.minify import minify, parse, reduced, shorten_names, to_text, unparse
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.values import MAX_ENV_BYTES
 
@@ -59,10 +59,11 @@ _ONLY_PICKLES = (
 
 
 @cache
-def sources(kind: str) -> dict[str, str]:
+def sources(kind: str, *, has_bars: bool = True) -> dict[str, str]:
     """Return the minified text of each module that travels, by module name.
 
-    kind: "RemoteCell", "RemoteCall" or "RemoteServer", which runs both of them and tasks.
+    kind: "RemoteCell", "RemoteCall" or "RemoteServer", which runs both of them and tasks. has_bars: progress bars move
+    in the log.
     """
     folder = Path(__file__).parents[1]
     remote = folder / "bundle" / "remote"
@@ -90,13 +91,10 @@ def sources(kind: str) -> dict[str, str]:
         "heroku_server": ("main",),
         "heroku_task": _task_names(kind),
     }
-    return {name: minify(path.read_text(encoding="utf-8"), names.get(name)) for name, path in paths.items()}
-
-
-@cache
-def _task_without_bars(kind: str) -> str:
-    text = (shipped_worker() / "heroku_task.py").read_text(encoding="utf-8")
-    return minify(text, _task_names(kind), without=("_follow_bars", "_end_bars"))
+    unused = () if has_bars else ("_follow_bars", "_end_bars")
+    trees = {name: reduced(path.read_text(encoding="utf-8"), names.get(name), unused) for name, path in paths.items()}
+    shorten_names(trees.values())
+    return {name: to_text(tree) for name, tree in trees.items()}
 
 
 def _task_names(kind: str) -> tuple[str, ...]:
@@ -125,7 +123,8 @@ def run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[s
     text = _pack_program(call, tuple(modules.items()))
     if len(text) < MAX_ENV_BYTES / 2:
         return text
-    return _pack_program(call, tuple({**modules, "heroku_task": _task_without_bars(kind)}.items()))
+    smaller = sources(kind, has_bars=False)
+    return _pack_program(call, tuple((name, smaller.get(name, text)) for name, text in modules.items()))
 
 
 @lru_cache(maxsize=16)

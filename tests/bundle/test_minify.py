@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
 
-from heroku_magic.bundle.minify import minify, parse, unparse
+from heroku_magic.bundle.minify import minify, parse, shorten_names, to_text, unparse
 from heroku_magic.bundle.shipped import cloudpickle_source, sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +98,42 @@ def test_narrow_indentation_does_not_change_the_code(path):
     text = minify((ROOT / path).read_text())
     assert ast.dump(parse(text)) == ast.dump(parse(ast.unparse(parse(text))))
     assert minify(text) == text
+
+
+ONE = """
+import two
+_limit = _other = 3
+_named = 4
+def _inner(n, _limit=1): return n + _other
+class _Kind:
+    def _method(self): return _inner(_named)
+def outer():
+    global _named
+    _local = two._shared
+    return _Kind()._method() + _local + getattr(two, "_by_text")
+_a = 5
+"""
+TWO = """
+_shared = 10
+_by_text = 20
+def _unshared(): return _shared + _by_text
+VALUE = _unshared()
+"""
+
+
+def test_private_names_that_only_their_module_has_are_shortened(monkeypatch):
+    trees = [ast.parse(ONE), ast.parse(TWO)]
+    shorten_names(trees)
+    values = []
+    for texts in ((ONE, TWO), tuple(map(to_text, trees))):
+        two, one = types.ModuleType("two"), {}
+        exec(texts[1], vars(two))
+        monkeypatch.setitem(sys.modules, "two", two)
+        exec(texts[0], one)
+        values.append((one["outer"](), two.VALUE))
+    assert values == [(37, 30)] * 2
+    left = {word for tree in trees for word in re.findall(r"\b_\w{2,}", to_text(tree))}
+    assert left == {"_limit", "_named", "_shared", "_by_text", "_method", "_local"}
 
 
 F_STRINGS = """

@@ -28,7 +28,7 @@ _LAST = "_heroku_magic_last"  # temporarily holds the value of a cell's last exp
 _CELL_FILE, _FIRST_LINE = "<cell>", 2  # line 1 is `%%dyno` itself
 _MAX_BODY_BYTES = 40_000_000  # the notebook refuses records of more than 64,000,000 bytes, in Base64
 HAS_CLOUDPICKLE = importlib.util.find_spec("cloudpickle") is not None  # then it must not be mixed with the one sent
-_LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
+LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
 
 
 def _end(status: int) -> None:
@@ -151,12 +151,12 @@ class RemoteCell(RemoteProgram):
 
     def end_threads(self) -> None:
         """Wait a little for the cell's threads, whose rows belong to the result."""
-        deadline = time.monotonic() + _LEFTOVER_SECONDS
+        deadline = time.monotonic() + LEFTOVER_SECONDS
         for thread in heroku_task._other_threads():
             thread.join(max(deadline - time.monotonic(), 0))
         if left := ", ".join(thread.name for thread in heroku_task._other_threads()):
             raise heroku_task.TaskError(
-                f"{left} did not end within {_LEFTOVER_SECONDS} s of the cell: join() it in the cell"
+                f"{left} did not end within {LEFTOVER_SECONDS} s of the cell: join() it in the cell"
             )
 
 
