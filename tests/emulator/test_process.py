@@ -148,7 +148,8 @@ def test_a_dyno_inherits_no_ignored_and_no_blocked_signal(start, make_folder):
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
     masks = emulator.output("grep -E '^Sig(Blk|Ign)' /proc/self/status")
-    assert [line.split()[1].strip(b"0") for line in masks] == [b"", b""]
+    usable = sum(1 << (number - 1) for number in signal.valid_signals())  # the C library keeps two to itself
+    assert [int(line.split()[1], 16) & usable for line in masks] == [0, 0]
 
 
 def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(demo):
