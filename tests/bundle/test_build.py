@@ -428,9 +428,7 @@ def test_a_pool_of_threads_that_a_cell_leaves_open_ends(tmp_path):
 
 
 def test_a_thread_that_a_cell_leaves_behind_is_named(tmp_path):
-    body = (
-        "import threading, time\nheroku_driver = __import__('heroku_driver')\nheroku_driver.LEFTOVER_SECONDS = 0.2\n"
-    )
+    body = "import threading, time\nheroku_driver = __import__('heroku_driver')\nheroku_driver.LEFTOVER_SECONDS = 0.2\n"
     dyno = Dyno(
         cell(f"{body}threading.Thread(target=time.sleep, args=(1000,), name='slow').start()").build_env(), tmp_path
     )
