@@ -269,6 +269,8 @@ def _perform(send: Callable[[], requests.Response]) -> requests.Response:
         failure = KeyboardInterrupt()
     except requests.exceptions.SSLError as error:
         failure = _tls_failure(error)
+    except (requests.exceptions.ProxyError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        failure = _proxy_failure(error)
     except requests.exceptions.ConnectTimeout:
         failure = _unreachable("no connection within 10 s", sent=False)
     except requests.exceptions.Timeout:
@@ -307,6 +309,27 @@ def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
     return isinstance(reason, NewConnectionError)
 
 
+def _proxy_failure(error: requests.exceptions.RequestException) -> Unreachable:
+    """The API's own URL was checked before, so that the URL at fault is the proxy's, and nothing was sent to the API.
+
+    It may contain a password, and so may a message about it.
+    """
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    cause = getattr(reason, "original_error", None)
+    if not isinstance(error, requests.exceptions.ProxyError):
+        said = "its URL is not valid, or of a kind that is not supported"
+    elif type(cause) is OSError:  # of http.client: the proxy's status
+        said = clipped(str(cause), LINE)
+    else:
+        said = "no connection"
+    failure = Unreachable(
+        f"The Platform API was not reached through the proxy ({said}); nothing was sent. Check the environment "
+        "variables HTTPS_PROXY and ALL_PROXY, or name the API's host in NO_PROXY."
+    )
+    failure.sent = False
+    return failure
+
+
 def _tls_failure(error: requests.exceptions.SSLError) -> Unreachable:
     """Only a certificate is refused before anything is sent; other faults of TLS may strike the response."""
     reason: object = error
@@ -314,7 +337,10 @@ def _tls_failure(error: requests.exceptions.SSLError) -> Unreachable:
         reason = getattr(reason, "reason", None) or (reason.args[0] if reason.args else None)
     if not isinstance(reason, BaseException):
         return _unreachable("the TLS connection broke", sent=True)
-    failure = Unreachable("The TLS certificate of the API's host could not be verified; nothing was sent.")
+    failure = Unreachable(
+        "The TLS certificate of the API's host could not be verified; nothing was sent. Behind a company's proxy, set "
+        "REQUESTS_CA_BUNDLE to the file of its certificate authorities; else check the computer's date."
+    )
     failure.sent = False
     return failure
 

@@ -9,6 +9,7 @@ import random
 import re
 import ssl
 import traceback
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -425,6 +426,28 @@ def test_a_url_of_the_api_is_requested_byte_for_byte_without_the_token(api, targ
     for _, _, headers, _ in api.requests:
         assert headers["Host"] == api.url.removeprefix("http://")
         assert "Authorization" not in headers
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("http://me:hunter2@127.0.0.1:9", "no connection"),
+        ("http://me:hunter2@:x", "its URL is not valid"),
+        ("gopher://me:hunter2@127.0.0.1:9", "its URL is not valid"),
+        ("http://me:hunter2@{api}", "Tunnel connection failed: 501"),
+    ],
+)
+def test_a_proxy_that_fails_is_named_and_nothing_was_sent(api, monkeypatch, proxy, reason):
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format(api=urlsplit(api.url).netloc))
+    monkeypatch.setenv("NO_PROXY", "")
+    client = HerokuClient("https://api.heroku.test", Secret(TOKEN))
+    monkeypatch.setattr("heroku_magic.api.transport.TRIES", 1)
+
+    with pytest.raises(Unreachable, match=f"through the proxy .{reason}.*Check .*HTTPS_PROXY") as caught:
+        create(client)
+
+    assert not caught.value.sent
+    assert "hunter2" not in held_by(caught.value) + str(caught.value)
 
 
 def test_a_url_of_the_api_is_requested_exactly_through_a_proxy_too():
