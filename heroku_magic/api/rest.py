@@ -52,11 +52,15 @@ _REMEDY_BY_ID = {
     "or set HEROKU_API_KEY to a token of `heroku authorizations:create`.",
     "delinquent": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
     "verification_needed": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
+    "verification_required": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
+    "suspended": "Heroku has suspended the account or the app: https://help.heroku.com",
+    "device_trust_required": "Heroku requires a login in a browser here: run `heroku login` in a terminal.",
 }
 _REMEDY = {
     401: "The token is wrong, expired or revoked: check HEROKU_API_KEY, or let %heroku login ask for another one.",
     402: "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
-    403: "The token is valid but may not do this: use one with the necessary scope (%heroku login --scope).",
+    403: "The token is valid but may not do this: use one with the necessary scope (%heroku login --scope). If the app "
+    "belongs to a team, ask one of its admins for the permission.",
     409: "Heroku is not ready for this, for example just after a release. Try again in a few seconds.",
     429: "The account's requests for this hour are used up. Wait a few minutes.",
 }
@@ -79,7 +83,7 @@ def data(status: int, headers: Mapping[str, str], body: bytes, expected: type[T]
         raise error(status, headers, body)
     try:
         return msgspec.json.decode(body, type=expected, dec_hook=_secret)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         raise _foreign(status, headers) from None
 
 
@@ -92,7 +96,7 @@ def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_
     """
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if not (isinstance(said, dict) and isinstance(said.get("message"), str)):
         return _foreign(status, headers)

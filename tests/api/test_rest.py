@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +49,29 @@ def test_an_app_that_is_not_found_is_named():
     assert error.said == "Couldn't find that app."
     other = b'{"id":"not_found","message":"Couldn\'t find that dyno.","resource":"dyno"}'
     assert str(rest.error(404, JSON, other, url="/apps/shop/dynos/x")) == "Couldn't find that dyno."
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "remedy"),
+    [
+        (403, "suspended", "Heroku has suspended the account or the app"),
+        (403, "device_trust_required", "run `heroku login` in a terminal"),
+        (403, "forbidden", "If the app belongs to a team, ask one of its admins"),
+        (422, "verification_required", "Heroku asks for a payment method"),
+    ],
+)
+def test_a_refusal_has_the_remedy_of_its_cause(status, kind, remedy):
+    error = rest.error(status, JSON, json.dumps({"id": kind, "message": "No."}).encode())
+    assert str(error).startswith("No. ")
+    assert remedy in str(error)
+    assert ("scope" in str(error)) == (kind == "forbidden")
+
+
+def test_a_body_that_is_nested_without_end_does_not_come_from_the_api():
+    body = b"[" * 100_000
+    assert isinstance(rest.error(500, JSON, body), Unreachable)
+    with pytest.raises(Unreachable):
+        rest.data(200, JSON, body, Any)
 
 
 def test_a_rate_limit_error_has_its_waiting_time():
