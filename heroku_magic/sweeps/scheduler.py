@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import (
     EmulatorError,
+    Forbidden,
     InstallFailed,
     InvalidParameters,
     LogStreamError,
+    NotFound,
     RunCancelled,
     TaskFailed,
+    Unauthorized,
     Unreachable,
 )
 from heroku_magic.runs.failures import NOT_INSTALLED
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.outcomes import SweepState
     from heroku_magic.sweeps.plan import Plan
 
-FEW = 5  # runs in a row that may end without an answer before the sweep stops
+FEW = 5  # runs in a row that may end without an answer, or be refused, before the sweep stops
 
 
 class Scheduler(JobSource):
@@ -59,7 +62,7 @@ class Scheduler(JobSource):
         self.cost = CostMeter(plan.first)
         self.stop_reason = ""
         self._journal, self._changed, self._when_finished = journal, changed, when_finished
-        self._unanswered = 0  # runs in a row
+        self._unanswered = self._refused = 0  # runs in a row
         self._jobs: deque[Job] = deque(live)
         known = {*state.outcomes, *(index for job in live for index in job.indices)}
         fresh = (index for index in range(len(plan)) if index not in known)
@@ -263,11 +266,18 @@ class Scheduler(JobSource):
         return self.plan.first.is_detached and isinstance(error, LogStreamError)
 
     def _stop_without_answers(self, error: HerokuMagicError | None) -> None:
-        """Stop after more unanswered runs in a row than run at once, since Heroku is unreachable."""
+        """Stop after more unanswered runs in a row than run at once, since Heroku is unreachable.
+
+        If it refuses them (the token, the account or the app is gone), what runs may still end well: its log is open.
+        """
         is_unanswered = isinstance(error, Unreachable | LogStreamError | EmulatorError)
         self._unanswered = self._unanswered + 1 if is_unanswered else 0
+        self._refused = self._refused + 1 if isinstance(error, Unauthorized | Forbidden | NotFound) else 0
         if self._unanswered > max(self.most_at_once(self.size), FEW):
             self.stop("It stopped because Heroku does not answer")
+        elif self._refused > FEW:
+            self.stop_reason = self.stop_reason or "It stopped because Heroku refuses its runs"
+            self.is_stopping = True
 
     def _write(self, write: Callable[[Journal], object]) -> None:
         """Write to the journal; if that fails, the sweep continues without it."""

@@ -12,7 +12,7 @@ from workers import make_worker
 from heroku_magic import connect
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.app.emulator_process import embedded
-from heroku_magic.errors import SweepFailed, Unreachable
+from heroku_magic.errors import SweepFailed, Unauthorized, Unreachable
 from heroku_magic.runs import dyno_guard, registry
 
 
@@ -61,6 +61,26 @@ def test_an_unreachable_heroku_stops_the_sweep_instead_of_failing_every_run(hero
         sweep.result(60)
     assert sweep.counts()["failed"] < 20
     assert sweep.counts()["cancelled"] > 150
+
+
+def test_a_sweep_whose_token_is_revoked_asks_for_no_more_runs_and_keeps_those_that_end(heroku, monkeypatch):
+    create, creates = HerokuClient.create_dyno, []
+
+    def refuse(client, *args, **options):
+        creates.append(args)
+        if len(creates) > 3:
+            raise Unauthorized("Invalid credentials provided.", status=401)
+        return create(client, *args, **options)
+
+    heroku.task("job")
+    monkeypatch.setattr(HerokuClient, "create_dyno", refuse)
+    sweep = heroku.sweep("job", {"n": range(100)}, {"pause": 0.5}, jobs=3, retries=2)
+    with pytest.raises(SweepFailed, match="It stopped because Heroku refuses its runs") as caught:
+        sweep.result(60)
+    assert "Invalid credentials" in str(caught.value)
+    assert len(creates) < 30
+    assert sweep.counts()["done"] == 3
+    assert sweep.counts()["cancelled"] > 70
 
 
 def test_a_broken_log_stream_stops_the_sweep_and_its_dynos(heroku, server):
