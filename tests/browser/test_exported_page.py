@@ -7,7 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -354,6 +357,56 @@ def test_a_dyno_that_may_have_started_is_mentioned(platform, listed, is_known):
         "The answer about the new dyno cannot be read.", *([] if is_known else [unknown]),
     ]  # fmt: skip
     assert platform.requested.count(("POST", "/dynos")) == 1
+
+
+def test_an_answer_of_null_is_no_dyno(platform):
+    page = platform(lambda method, _: (201, "null") if method == "POST" else (200, [{**DYNO, "command": "other"}]))
+    assert alert(page) == "The answer about the new dyno cannot be read."
+
+
+@contextmanager
+def redirecting(reached):
+    """Serve on one origin redirects to another one, which notes what reaches it; return the first one."""
+
+    class Open(BaseHTTPRequestHandler):
+        def answer(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            is_redirected = self.command == "POST" and self.server is servers[0]
+            if self.server is servers[1]:
+                reached.append(self.command)
+            self.send_response(307 if is_redirected else 200)
+            for name in ("Origin", "Headers", "Methods"):
+                value = "authorization, content-type" if name == "Headers" else "*"
+                self.send_header(f"Access-Control-Allow-{name}", value)
+            if is_redirected:
+                self.send_header("Location", f"http://127.0.0.1:{servers[1].server_port}{self.path}")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        do_OPTIONS = do_GET = do_POST = answer  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_):
+            pass
+
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), Open) for _ in range(2)]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield f"http://127.0.0.1:{servers[0].server_port}"
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_redirect_is_not_followed_to_another_host(web_page, pages):
+    reached, page = [], web_page.page
+    with redirecting(reached) as url:
+        page.goto(f"{pages.origin}/plain.html?api-url={url}")
+        page.get_by_label("App").fill("demo")
+        page.get_by_label("Key").fill("a-key-of-the-account")
+        run(page)
+    assert reached == []
+    assert alert(page).startswith(f"{url} cannot be reached.")
 
 
 def log_of(*messages):

@@ -66,13 +66,14 @@ export class Platform {
       cache: "no-store",
       credentials: "omit",
       referrerPolicy: "no-referrer",
+      redirect: "error", // a redirect could lead the key to another host
       signal: AbortSignal.timeout(LONGEST_ANSWER),
       ...options,
     };
     const response = await fetch(`${this.url}/apps/${encodeURIComponent(this.app)}${path}`, request).catch(() => {
       throw new ApiError(this.unreachable());
     });
-    const answer = await response.json().catch(() => ({}));
+    const answer = (await response.json().catch(() => null)) ?? {};
     if (!response.ok) throw new ApiError(this.sentence(response.status, answer), response.status);
     return answer;
   }
@@ -132,7 +133,7 @@ export class Platform {
   // Yields the lines of each chunk of one session; a stream that breaks only ends.
   async *readSession(dyno, { tail, signal }) {
     const session = await this.sendRepeatedly("POST", "/log-sessions", { dyno, lines: BACKLOG, tail });
-    const options = { signal, cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer" };
+    const options = { signal, cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer", redirect: "error" };
     try {
       const response = await fetch(session.logplex_url, options);
       if (response.ok) yield* readLines(response.body.getReader());
