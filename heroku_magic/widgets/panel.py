@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from heroku_magic.widgets.form import Form
 
 _WIDEST_LABEL = 20  # characters
+_DOUBLE_CLICK = 0.5  # seconds after the click on Run in which another one is no click on Stop
 _CLEAR_AFTER = 2.0  # seconds, within which a page has run a script
 # Pages that are not served by HTTPS or from this machine have no clipboard: there the text is selected.
 _COPY = """
@@ -46,6 +48,7 @@ class Panel:
         self._button = ipywidgets.Button()
         self._button.add_class("heroku-run")
         self._button.on_click(lambda _: self._press())
+        self._pressed_at = -_DOUBLE_CLICK
         self._copy = ipywidgets.Button(description="Copy as cell")
         self._copy.on_click(lambda _: self._toggle_cell())
         self._status = ipywidgets.HTML()
@@ -78,8 +81,11 @@ class Panel:
 
     def _press(self) -> None:
         """Run or stop; a form cannot ask for a secret, so then its cell is copied, which can."""
-        form = self._form
+        form, now = self._form, time.monotonic()
+        if now - self._pressed_at < _DOUBLE_CLICK:
+            return
         if form.is_busy or form.inputs.faults or not form.prompted:
+            self._pressed_at = -_DOUBLE_CLICK if form.is_busy or form.inputs.faults else now
             form.press()
             return
         if self._cell.layout.display == "none":

@@ -164,6 +164,14 @@ def test_a_failed_run_says_why_and_keeps_its_rows(open_page):
     assert page.locator("tbody tr").count() == 3
 
 
+def test_a_double_click_on_start_starts_one_run_and_does_not_stop_it(open_page):
+    page = open_page()
+    labelled(page, "every").fill("0.1")
+    page.get_by_role("button", name="Start").dblclick()
+    page.get_by_role("status").filter(has_text="exit").wait_for()
+    assert status(page).startswith("✓ exit 0 · 3 rows verified · run.")
+
+
 def test_stop_ends_the_dyno_and_the_button_keeps_the_keyboard(open_page):
     page = open_page()
     labelled(page, "n").fill("50")

@@ -132,6 +132,20 @@ def test_the_button_is_run_then_stop_and_never_disabled(make, runs):
     assert "✓ exit 0" in page.text
 
 
+def test_a_double_click_on_run_starts_one_run_and_does_not_stop_it(make, runs, monkeypatch):
+    monkeypatch.setattr("heroku_magic.widgets.panel._DOUBLE_CLICK", 60)
+    form = make()
+    button = Page(form).labelled("Run")
+    button.click()
+    button.click()
+    until(lambda: form.state == "running")
+    assert [run.is_cancelled for run in runs.started] == [False]
+    monkeypatch.setattr("heroku_magic.widgets.panel._DOUBLE_CLICK", 0)
+    button.click()
+    until(lambda: form.state == "ready")
+    assert [run.is_cancelled for run in runs.started] == [True]
+
+
 def test_copy_as_cell_shows_the_cell_and_follows_the_values(make):
     page = Page(make({"n": 3}))
     page.labelled("Copy as cell").click()

@@ -215,7 +215,7 @@ function open() {
     if (!run || run.state === "ended") start();
   });
   button.addEventListener("click", event => {
-    if (button.type !== "button") return;
+    if (button.type !== "button" || event.detail > 1) return; // the second click of a double click on Start
     event.preventDefault();
     run.stop();
   });
