@@ -76,6 +76,7 @@ class HelperProcess:
         self._macs = hashlib.sha256()
         self._file, self._body = bytearray(), bytearray()
         self._file_bytes = 0
+        self._file_names: dict[str, str] = {}  # as the task sent them, and valid ones
         self._last: int | None = None
         self._unassigned: deque[Record] = deque()
         self.parts: list[Rows | Table] = []
@@ -247,7 +248,16 @@ class HelperProcess:
         if (self._file_bytes > MAX_FILE_BYTES and not self._is_lossless) or len(self._file) != head.size:
             raise ValueError("the files are too large, or a file does not have its declared size")
         content, self._file = self._file, bytearray()
-        return File(_file_name(head.name), bytes(content))
+        return File(self._name_file(head.name), bytes(content))
+
+    def _name_file(self, sent: str) -> str:
+        """Return a valid name, which belongs to one sent name only: of `a/x.png` and `b/x.png` none is lost."""
+        stem, dot, suffix = (name := _file_name(sent)).partition(".")
+        number = 1
+        while name in self._file_names.values() and sent not in self._file_names:
+            number += 1
+            name = f"{stem}-{number}{dot}{suffix}"
+        return self._file_names.setdefault(sent, name)
 
     def _store(self, record: Record | None) -> None:
         if isinstance(record, (Rows, Table)):

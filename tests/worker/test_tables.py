@@ -151,6 +151,17 @@ def test_a_file_is_reassembled_and_a_later_one_of_the_same_name_replaces_it(sent
     assert decoder.files == {"evil_.png": data, "empty": b""}
 
 
+def test_files_of_different_names_stay_apart_when_their_names_are_made_valid(sent):
+    def script(sender):
+        sender.file("a/plot.tar.gz", b"a")
+        sender.file("b/plot.tar.gz", b"b")
+        sender.file("plot.tar.gz", b"c")
+        sender.file("b/plot.tar.gz", b"new b")
+
+    decoder, _ = sent(script)
+    assert decoder.files == {"plot.tar.gz": b"a", "plot-2.tar.gz": b"new b", "plot-3.tar.gz": b"c"}
+
+
 def test_files_over_the_limit_are_rejected_when_sent(sent):
     with pytest.raises(ValueError, match=r"model.bin is too large: .* 5,000,000 bytes"):
         sent(lambda sender: sender.file("model.bin", bytes(5_000_001)))
