@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.budget import second_price
-from heroku_magic.errors import InvalidOptions
+from heroku_magic.errors import InvalidOptions, InvalidParameters
+from heroku_magic.protocol.environ import name_faults
 from heroku_magic.runs.options import split
 from heroku_magic.widgets.create import spec_to_price
 from heroku_magic.widgets.form_inputs import FormInputs
@@ -72,7 +73,7 @@ def export_form(
     InvalidOptions
         If the file exists, if its name or an option is not valid, or if a value looks like a token.
     InvalidParameters
-        If a value does not fit what the task declares.
+        If a value does not fit what the task declares, or no variable can carry a parameter that it declares.
 
     Examples
     --------
@@ -93,6 +94,8 @@ def export_form(
     declared = connection.task(task, any_type=run_options.any_type)
     hidden = list(secrets)
     inputs = FormInputs(declared, parameters or {}, hidden, lambda _: "prompt", each=each, sweep_options=sweep_options)
+    if issues := name_faults(inputs.fields):
+        raise InvalidParameters(issues)
     if path.suffix.lower() == PAGE:
         app = "" if settings.is_local else connection.app_name
         size, seconds = run_options.size or settings.size, run_options.timeout or TIME_LIMIT

@@ -246,6 +246,16 @@ def test_a_token_among_the_values_is_refused(export, elsewhere, parameters):
     assert not (elsewhere / "page.html").exists()
 
 
+@pytest.mark.parametrize("file", ["page.html", "app.ipynb"])
+def test_a_task_with_a_parameter_that_no_variable_can_carry_is_not_exported(export, elsewhere, heroku, file):
+    heroku.task = lambda name, any_type: Task(
+        name, "python -m heroku_task draw", {"properties": {"größe": {}, "n": {}}}
+    )
+    with pytest.raises(InvalidParameters, match="'größe' is not a valid environment variable name"):
+        export(file=file)
+    assert not (elsewhere / file).exists()
+
+
 @pytest.mark.parametrize("parameters", [{"key": "hunter22"}, {"label": Secret("hunter22")}])
 def test_a_secret_takes_no_value(export, elsewhere, parameters):
     with pytest.raises(InvalidParameters):
