@@ -143,8 +143,12 @@ class Deploy:
         version = self._archive.checksum.rpartition(":")[2][:12]
         self._change("building")
         build = self._started(source, version)
-        self._follow(build.output_stream_url, lambda: self._client.build(self._app, build.id).status == "pending")
-        release = self._released(self._client.build(self._app, build.id))
+        try:
+            self._follow(build.output_stream_url, lambda: self._client.build(self._app, build.id).status == "pending")
+            release = self._released(self._client.build(self._app, build.id))
+        except ApiError as error:
+            error.args = (f"{error} {self.give_up()}",)
+            raise
         if before is None or before.slug is None:
             self._scale_to_nothing()
         return self._facts(release)

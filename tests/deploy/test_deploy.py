@@ -14,11 +14,12 @@ from wheels import wheel_of
 from workers import make_worker
 
 from heroku_magic import BuildFailed, DeployRefused, InvalidOptions, Secret, account, connect, init
+from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.display import RunView
 from heroku_magic.display.html import run_html
 from heroku_magic.display.words import text
-from heroku_magic.errors import Unreachable
+from heroku_magic.errors import Unauthorized, Unreachable
 from heroku_magic.runs.events import StateChange
 from heroku_magic.text.notifier import notifications_to
 
@@ -213,6 +214,17 @@ def test_a_build_with_a_lost_response_is_followed_or_reported(api, monkeypatch, 
     api.answer(200, [])
     with pytest.raises(Unreachable, match="Whether a build of shop was started is unknown: %heroku releases"):
         connect("shop", say=lambda _: None).deploy(folder)
+
+
+def test_a_token_that_is_revoked_during_a_build_leaves_word_that_the_build_continues(heroku, folder, monkeypatch):
+    def refuse(*_):
+        raise Unauthorized("Invalid credentials provided.", status=401)
+
+    monkeypatch.setattr(HerokuClient, "build", refuse)
+    with pytest.raises(
+        Unauthorized, match=r"provided\. The build continues at Heroku and will be released: %heroku releases"
+    ):
+        heroku.deploy(folder)
 
 
 def test_all_problems_are_reported_before_anything_is_sent(heroku, folder):
