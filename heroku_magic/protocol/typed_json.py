@@ -55,7 +55,7 @@ class Encoder:
         if kind is int:
             return value if value.bit_length() <= _MAX_BITS else {TAG: "int", "v": hex(value)}
         if depth > _MAX_DEPTH:
-            raise TypeError(f"{place} contains itself, or is nested more than {_MAX_DEPTH} levels deep")
+            raise TypeError(f"{place:.60}… contains itself, or is nested more than {_MAX_DEPTH} levels deep")
         if kind is list:
             return [self.encode(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
         if kind is dict:
