@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import cell_magic, line_cell_magic, magics_class, no_var_expand
+from traitlets import TraitError
 
 from heroku_magic.accounts.settings import Choice, follow_notebook
-from heroku_magic.errors import HerokuMagicError, Interrupted
+from heroku_magic.errors import HerokuMagicError, Interrupted, SettingsError
 from heroku_magic.ledger import location
 from heroku_magic.magics.account_verbs import AccountVerbs
 from heroku_magic.magics.commands import MAGICS
@@ -164,7 +165,13 @@ def _locals_of_caller() -> Mapping[str, Any]:
 def load(shell: InteractiveShell) -> None:
     """Register the magics, their completion, and the transformer for cells that are only a first line."""
     unload(shell)
-    magics = HerokuMagics(shell)
+    try:
+        magics = HerokuMagics(shell)
+    except TraitError as error:  # of a configuration file, or of a `%config` that was refused: IPython keeps its value
+        raise SettingsError(
+            f"A setting of HerokuMagics is not valid: {error} Correct it in ipython_config.py, or forget all with "
+            "`get_ipython().config.pop('HerokuMagics')`; then load the extension again."
+        ) from None
     shell.register_magics(magics)
     register(shell, magics.complete)
     if "heroku_magic" not in shell.user_ns:  # messages name it

@@ -327,6 +327,17 @@ def test_settings_are_traits(shell):
     assert last.ends_at - last.started_at == pytest.approx(7)
 
 
+def test_after_a_setting_that_was_refused_reloading_says_in_one_sentence_what_to_do(shell, capsys):
+    run(shell, "%config HerokuMagics.timeout = -1")
+    result = shell.run_cell("%reload_ext heroku_magic")
+    assert isinstance(result.error_in_exec, SettingsError)
+    assert "'timeout' trait" in str(result.error_in_exec)
+    assert "Traceback" not in capsys.readouterr().out
+    run(shell, "_ = get_ipython().config.pop('HerokuMagics')")
+    run(shell, "%reload_ext heroku_magic")
+    assert "heroku" in shell.magics_manager.magics["line"]
+
+
 def test_reloading_leaves_one_registration_and_unloading_none(shell):
     before = len(shell.input_transformers_cleanup)
     run(shell, "%reload_ext heroku_magic")
