@@ -78,7 +78,7 @@ def _in_keyring(name: str) -> Secret | None:
         value = keyring.get_password(SERVICE, name)
     except Exception:  # noqa: BLE001 - a backend raises what it likes, and its frames hold the environment
         return None  # it is locked, broken, or missing: the prompt remains
-    return Secret(value) if value else None
+    return Secret(value) if isinstance(value, str) and value else None  # some backends return bytes
 
 
 def _from_prompt(name: str) -> Secret:

@@ -67,6 +67,14 @@ def test_the_prompt_comes_last(ring, prompt, monkeypatch, state):
     assert prompt == ["Value of API_PASSWORD: "]
 
 
+@pytest.mark.parametrize("value", [b"from the keyring", 12345678])
+def test_what_a_keyring_returns_is_text_or_the_prompt_remains(ring, prompt, value):
+    ring[SERVICE, "API_PASSWORD"] = value
+    assert find("API_PASSWORD") == Secret("typed")
+    with pytest.raises(SettingsError, match="API_PASSWORD is not in the keyring"):
+        find("API_PASSWORD", "keyring")
+
+
 def test_where_no_prompt_is_possible_the_error_names_all_sources(ring, monkeypatch):
     monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: False)
     with pytest.raises(SettingsError) as caught:
