@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import threading
+import warnings
 from contextlib import suppress
 from itertools import product
 from string import ascii_letters
@@ -76,8 +77,10 @@ def parse(source: str, feature_version: tuple[int, int] | None = None) -> ast.Mo
     """Parse a module, or one of an older version of Python. Of several threads, one at a time.
 
     Python 3.11 can fail with SystemError when two threads parse: https://github.com/python/cpython/issues/106905
+    Warnings, which Python 3.12 and newer give here, are left to the one that runs the code.
     """
-    with _LOCK:
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         for _ in range(3):
             with suppress(SystemError):
                 return ast.parse(source, feature_version=feature_version)

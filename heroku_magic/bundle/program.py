@@ -18,6 +18,7 @@ from heroku_magic.text.sanitize import clean_line
 
 CELL_FILE = "<cell>"  # its file name in tracebacks
 _CELLS = 64  # whose checks are remembered, because many a cell runs again and again
+_SINCE = {"Match": (3, 10), "TryStar": (3, 11)}  # statements that Python rejects only once it has read them
 FIRST_LINE = 2  # line 1 is `%%dyno` itself, as the notebook's line numbers count
 
 
@@ -70,6 +71,10 @@ def find_unsupported_syntax(program: Program, version: tuple[int, int]) -> str |
     try:
         parse(program.text, feature_version=version)
     except SyntaxError as error:
+        newer = [one for one in ast.walk(parse(program.text)) if _SINCE.get(type(one).__name__, version) > version]
+        if newer:  # the parser names the line after it
+            error.lineno, error.offset = min((one.lineno, one.col_offset + 1) for one in newer)  # type: ignore[attr-defined]
+            error.end_lineno = None
         return _describe(error, program.text)
     return None
 

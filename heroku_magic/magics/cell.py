@@ -92,7 +92,7 @@ def _statements(text: str, lines: list[str]) -> list[ast.stmt]:
         if _UNREADABLE.search(line):
             raise InvalidParameters([f"line {number}: Python does not accept a NUL or a lone surrogate character."])
     try:
-        return ast.parse(text).body
+        return ast.parse(text, "<body>").body
     except IndentationError as error:
         if (indented := _indented_statements(text, lines)) is not None:
             return indented
@@ -106,7 +106,7 @@ def _statements(text: str, lines: list[str]) -> list[ast.stmt]:
 def _indented_statements(text: str, lines: list[str]) -> list[ast.stmt] | None:
     """Return the statements of a body that is evenly indented; dedenting the text would change its strings."""
     try:
-        statements = ast.parse(f"if 1:\n{text}").body
+        statements = ast.parse(f"if 1:\n{text}", "<body>").body
     except IndentationError:
         return None
     except SyntaxError as error:

@@ -83,7 +83,7 @@ def test_a_trailing_semicolon_hides_the_value(body, quiet):
 
 @pytest.mark.parametrize(
     ("body", "version"),
-    [("match x:\n    case 1: pass", (3, 10)), ("try:\n    pass\nexcept* OSError:\n    pass", (3, 11))],
+    [("match x:\n    case 1: pass\ny = 1", (3, 10)), ("try:\n    pass\nexcept* OSError:\n    pass\n\ny = 1", (3, 11))],
 )
 def test_syntax_is_checked_against_the_dynos_python_version(body, version):
     import sys
@@ -95,7 +95,15 @@ def test_syntax_is_checked_against_the_dynos_python_version(body, version):
 
     assert find_unsupported_syntax(program, version) is None
     assert f"Python 3.{version[1]}" in find_unsupported_syntax(program, older)
-    assert f"{CELL_FILE}:" in find_unsupported_syntax(program, older)
+    assert f"{CELL_FILE}:2\n" in find_unsupported_syntax(program, older)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_warnings_of_a_cell_are_left_to_the_dyno():
+    program = read_cell("import multiprocessing\nx = '\\d'")
+
+    assert find_unsupported_syntax(program, (3, 9)) is None
+    assert "import multiprocessing" in program.definitions()
 
 
 @given(st.text(max_size=40))

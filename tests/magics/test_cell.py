@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import pytest
 from hypothesis import given, settings
@@ -272,3 +273,10 @@ def test_a_value_that_cannot_become_text_raises_our_error():
     for word in ("V=a$mute", "V=a{mute}"):
         with pytest.raises(InvalidOptions, match="cannot be converted to text"):
             read_argument(word, {"mute": Mute()})
+
+
+def test_a_warning_about_a_body_names_the_body():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_body("n = '\\d'", {})
+    assert {one.filename for one in caught} <= {"<body>"}
