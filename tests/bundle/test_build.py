@@ -97,6 +97,17 @@ def test_a_cell_runs_and_fails_with_the_right_lines_on_each_python(tmp_path, ver
     assert "heroku_task" not in dyno.errors
 
 
+@pytest.mark.parametrize("version", ["this one", "3.13", "3.14"])
+def test_an_error_in_evaluated_text_shows_nothing_of_our_program(tmp_path, version):
+    python = sys.executable if version == "this one" else find_python(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not installed")
+    dyno = Dyno(cell("eval('missing + 1')").build_env(), tmp_path, python)
+
+    assert dyno.failure.type == "NameError"
+    assert "RUN_CODE" not in dyno.errors
+
+
 def test_line_numbers_follow_pythons_line_endings(tmp_path):
     dyno = Dyno(cell("a = 'x\u2028y\x0cz'\r\nb = 0\r1 / b").build_env(), tmp_path)
 

@@ -298,6 +298,7 @@ def _remember(file: str, first: int, text: str) -> str:
     """Keep a piece of source for tracebacks; return it with the line numbers of its file."""
     # Python ends lines only at these characters; `splitlines` would split at others, too.
     source = "\n" * (first - 1) + text.replace("\r\n", "\n").replace("\r", "\n")
-    linecache.cache[file] = (len(source), None, [f"{line}\n" for line in source.split("\n")], file)
+    linecache.cache[file] = (0, None, [f"{line}\n" for line in source.split("\n")], file)
+    linecache.cache.pop("<string>", 0)  # this program, which Python 3.13 would show as the source of exec() and eval()
     heroku_task._BUNDLED_FILES.add(file)
     return source
