@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Boot:
     """A boot that has begun. error: why it failed, once it is over; Stopped if it was cancelled.
 
-    make: boots the dyno, which belongs to the call that started the boot until `let_go`. on_end: called at the end.
+    make: boots the dyno, which belongs to the call that started the boot until `let_go`. on_end: called at the end, and
+    once any call may have the dyno.
     """
 
     def __init__(self, make: Callable[[Boot], WarmDyno], on_end: Callable[[], None]) -> None:
@@ -51,8 +52,11 @@ class Boot:
         """Let any call have the dyno, now or once it is there."""
         with self._lock:
             self._is_free = True
-            if self.is_over and self.dyno is not None:
-                self.dyno.release()
+            dyno = self.dyno if self.is_over else None
+            if dyno is not None:
+                dyno.release()
+        if dyno is not None:
+            self._on_end()
 
     def _live(self) -> None:
         try:

@@ -193,9 +193,14 @@ class WarmDynos:
 
     def _start_boot(self, spec: RunSpec) -> Boot:
         """Start to boot a dyno, which any call may have then."""
-        boot = Boot(lambda boot: self._boot(spec, boot=boot), self._notify)
+        boot = Boot(lambda boot: self._boot(spec, boot=boot), lambda: self._end_boot(spec.kind))
         self._boots.setdefault(spec.kind, []).append(boot)
         return boot.start()
+
+    def _end_boot(self, kind: Kind) -> None:
+        """Stop a dyno that is no longer needed once it has booted: its sweep may have ended meanwhile."""
+        self._trim(kind)
+        self._notify()
 
     def _boots_of(self, kind: Kind) -> list[Boot]:
         """Return the boots of a kind that are not over."""

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from heroku_magic import RunCancelled, TaskFailed, connect
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import InvalidOptions, LogStreamError, ResultIncomplete
 from heroku_magic.text.secret import Secret
+from heroku_magic.warm.warm_dyno import WarmDyno
 
 TASK = """
     import os, sys, time
@@ -649,6 +651,33 @@ def test_a_sweep_runs_on_few_warm_dynos_of_which_one_stays(heroku):
 
     double = heroku.function(lambda x: 2 * x)
     assert heroku.function(warm=True)(double.__wrapped__).map([1, 2, 3], jobs=2) == [2, 4, 6]
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_dyno_that_boots_when_its_sweep_is_cancelled_does_not_stay(heroku, monkeypatch):
+    begun, may_go_on, boot, booted = threading.Semaphore(0), threading.Event(), WarmDyno.boot, 0
+
+    def slow_boot(self):
+        nonlocal booted
+        begun.release()
+        assert may_go_on.wait(30)
+        boot(self)
+        booted += 1
+
+    monkeypatch.setattr(WarmDyno, "boot", slow_boot)
+    sweep = heroku.sweep("count", {"n": range(1, 5)}, warm=True, jobs=2)
+    assert begun.acquire(timeout=30)
+    assert begun.acquire(timeout=30)
+    sweep.cancel()
+    sweep.wait(30)
+    may_go_on.set()
+    wait_until(lambda: booted == 2 and len(heroku.warm()) == 1)
 
 
 def test_a_failed_run_of_a_warm_sweep_does_not_disturb_the_others(heroku):
