@@ -78,7 +78,7 @@ class WarmDynos:
         finally:
             if own is not None:
                 own.let_go()
-        raise Stopped
+        raise Stopped("before it was called.")
 
     def _boot_once(self, spec: RunSpec, is_cancelled: Callable[[], bool]) -> WarmDyno:
         """Boot a dyno for one call, and stop it if the call is cancelled meanwhile."""

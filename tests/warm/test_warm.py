@@ -680,6 +680,17 @@ def test_a_dyno_that_boots_when_its_sweep_is_cancelled_does_not_stay(heroku, mon
     wait_until(lambda: booted == 2 and len(heroku.warm()) == 1)
 
 
+def test_a_call_that_is_cancelled_while_its_dyno_boots_does_not_say_that_there_is_none(heroku, monkeypatch):
+    may_go_on, boot = threading.Event(), WarmDyno.boot
+    monkeypatch.setattr(WarmDyno, "boot", lambda self: may_go_on.wait(30) and boot(self))
+    run = heroku.submit("count", warm=True)
+    run.cancel()
+    may_go_on.set()
+    with pytest.raises(RunCancelled, match="count was stopped before it was called"):
+        run.result(30)
+    wait_until(lambda: not any(heroku._warm._boots_of(kind) for kind in [*heroku._warm._boots]))
+
+
 def test_a_failed_run_of_a_warm_sweep_does_not_disturb_the_others(heroku):
     sweep = heroku.sweep("count", {"how": ["", "raise", "crash", ""]}, warm=True, jobs=2)
     sweep.wait(60)
