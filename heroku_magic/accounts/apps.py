@@ -164,12 +164,7 @@ class Account:
             raise InvalidOptions(
                 f"Destroying {shown} cannot be undone. To do it: %heroku destroy {shown} --confirm {shown}"
             )
-        try:
-            self._destroy(name)
-        except NotFound:
-            raise NotFound(
-                f"There is no app {shown}, or this account has no access to it: %heroku apps lists them.", status=404
-            ) from None
+        self._destroy(name)
 
     def discard(self, name: str) -> None:
         """Destroy a temporary app; if that fails, notify the user, and try again when this process ends."""

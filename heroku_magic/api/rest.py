@@ -105,8 +105,8 @@ def error(status: int, headers: Mapping[str, str], body: bytes, mask: Mask = NO_
     message = clean(mask.text(said["message"])[:900]).strip()
     app = re.match(r"/apps/([^/?]+)", url) if status == 404 and said.get("resource") == "app" else None
     if app:
-        words = [f"There is no app {clean_line(unquote(app[1])[:60])!r}, or this account has no access to it:"]
-        remedy = "%heroku apps lists them."
+        words = [f"There is no app {clean_line(unquote(app[1])[:60])}, or this account has no access to it."]
+        remedy = "%heroku apps lists the account's apps."
     else:
         words = [message]
         remedy = _REMEDY_BY_ID.get(str(said.get("id"))) or remedy

@@ -110,7 +110,7 @@ def test_a_log_session_uses_the_api_variant_that_filters_by_dyno(api, client):
         (401, Unauthorized, "HEROKU_API_KEY"),
         (402, Forbidden, "payment"),
         (403, Forbidden, "scope"),
-        (404, NotFound, "There is no app 'example', .*%heroku apps"),
+        (404, NotFound, "There is no app example, .*%heroku apps"),
         (422, Refused, "Heroku said so"),
     ],
 )

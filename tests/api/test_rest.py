@@ -45,7 +45,10 @@ def test_an_error_says_what_is_missing():
 def test_an_app_that_is_not_found_is_named():
     missing = b'{"id":"not_found","message":"Couldn\'t find that app.","resource":"app"}'
     error = rest.error(404, JSON, missing, url="/apps/my%20shop/dynos?x=1")
-    assert str(error) == "There is no app 'my shop', or this account has no access to it: %heroku apps lists them."
+    assert (
+        str(error)
+        == "There is no app my shop, or this account has no access to it. %heroku apps lists the account's apps."
+    )
     assert error.said == "Couldn't find that app."
     other = b'{"id":"not_found","message":"Couldn\'t find that dyno.","resource":"dyno"}'
     assert str(rest.error(404, JSON, other, url="/apps/shop/dynos/x")) == "Couldn't find that dyno."
