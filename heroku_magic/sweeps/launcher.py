@@ -179,8 +179,11 @@ class Launcher:
         return len(self._occupying()) < self._limit.current(self._jobs.most_at_once(self._size))
 
     def _occupying(self) -> list[Run]:
-        """Return the runs that have a dyno or request one; others may still read their last log lines."""
-        return [run for run in self._jobs.runs() if not run.has_exited]
+        """Return the runs that have a dyno, request one, or whose request failed; others still read their last lines.
+
+        A failed request keeps its place until it is settled: it may stop the sweep.
+        """
+        return [run for run in self._jobs.runs() if run.dyno is None or not run.has_exited]
 
     def _delay(self) -> float:
         if self._jobs.warm_runner is not None:  # a call takes no request

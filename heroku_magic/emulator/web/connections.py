@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tornado.iostream import IOStream
 
 MOST_STRANGERS = 100
-GRACE = 1.0  # seconds for the first request of clients that connect at the same moment
+GRACE = 3.0  # seconds for the first request of clients that connect at the same moment
 
 
 class BoundedServer(HTTPServer):
