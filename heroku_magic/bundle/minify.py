@@ -48,29 +48,34 @@ def to_text(tree: ast.Module) -> str:
 
 def shorten_names(trees: Iterable[ast.Module]) -> None:
     """Shorten the private names of modules that travel together, where nothing but the module's own code has them."""
-    trees = [*trees]
-    shared = {word for tree in trees for node in ast.walk(tree) for word in _mentioned(node)}
-    for tree in trees:
-        found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        private = [name for one in tree.body for name in _defined_names(one) if re.match("_[^_]", name)]
+    nodes_of = [(tree, [*ast.walk(tree)]) for tree in trees]
+    shared = {word for _, nodes in nodes_of for node in nodes for word in _mentioned(node)}
+    for tree, nodes in nodes_of:
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        private = {name for one in tree.body for name in _defined_names(one) if re.match("_[^_]", name)}
         short = (f"_{letters}" for size in (1, 2) for letters in map("".join, product(ascii_letters, repeat=size)))
-        free = (name for name in short if name not in shared | found)
-        new_names = dict(zip(sorted({*private} - shared), free, strict=False))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name):
-                node.id = new_names.get(node.id, node.id)
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+        found = shared | {name.id for name in names}
+        new_names = dict(zip(sorted(private - shared), (name for name in short if name not in found), strict=False))
+        for name in names:
+            name.id = new_names.get(name.id, name.id)
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 node.name = new_names.get(node.name, node.name)
 
 
 def _mentioned(node: ast.AST) -> list[str]:
     """Return the names that a node mentions other than as a variable, a function or a class."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return re.findall(r"\w+", node.value)
-    if isinstance(node, ast.Global | ast.Nonlocal):
-        return node.names
-    kinds = ["attr", "arg", "asname", *(["name"] if isinstance(node, ast.alias | ast.ExceptHandler) else [])]
-    return [name for kind in kinds if (name := getattr(node, kind, None))]
+    if isinstance(node, ast.Constant):
+        return re.findall(r"\w+", node.value) if isinstance(node.value, str) else []
+    if isinstance(node, ast.Attribute):
+        return [node.attr]
+    if isinstance(node, ast.arg | ast.keyword):
+        return [node.arg or ""]
+    if isinstance(node, ast.alias):
+        return [node.name, node.asname or ""]
+    if isinstance(node, ast.ExceptHandler):
+        return [node.name or ""]
+    return node.names if isinstance(node, ast.Global | ast.Nonlocal) else []
 
 
 def parse(source: str, feature_version: tuple[int, int] | None = None) -> ast.Module:
@@ -93,7 +98,7 @@ def unparse(tree: ast.AST) -> str:
     >>> unparse(ast.parse("f'{x!r:>9}{\",\".join(y)}'"))
     "'{!r:>9}{}'.format(x, ','.join(y))"
     """
-    return ast.unparse(ast.fix_missing_locations(_WithoutNestedQuotes().visit(tree)))
+    return ast.unparse(_WithoutNestedQuotes().visit(tree))
 
 
 def _select(body: list[ast.stmt], names: set[str]) -> list[ast.stmt]:
@@ -127,6 +132,9 @@ class _Minifier(ast.NodeTransformer):
 
     def __init__(self, without: Iterable[str]) -> None:
         self._without = {*without}
+
+    def visit(self, node: ast.AST) -> Any:
+        return node if isinstance(node, ast.expr) else super().visit(node)  # expressions have none of these
 
     def visit_Expr(self, node: ast.Expr) -> Any:
         call = node.value
