@@ -6,14 +6,17 @@ the embedded Heroku serves. Git remotes are only suggested: a folder must not de
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.tokens import is_kept
 from heroku_magic.api.host import base_url
@@ -24,7 +27,7 @@ from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, check_count, is_lifetime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 NOTHING_SET = "nothing set"  # the source of an app that is not chosen anywhere
 
@@ -127,9 +130,8 @@ def resolve(
     seconds = DEFAULT_TIMEOUT if timeout is None else timeout
     if not is_lifetime(seconds):
         raise SettingsError(f"timeout is {seconds!r}: expected seconds from 1 to {LONGEST_TIMEOUT} (24 hours).")
-    known = {**DOLLARS_PER_MONTH, **{name.lower(): price for name, price in (prices or {}).items()}}
     pace = DEFAULT_PACE if pace is None else check_count("pace", pace, 0)
-    settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=known, warm=warm)
+    settings = partial(Settings, size=size, timeout=seconds, pace=pace, prices=_price_list(prices), warm=warm)
     config = config or notebook_choice()
     for choice in (option, config):
         if choice.is_local:
@@ -145,6 +147,18 @@ def resolve(
     if os.environ.get("HEROKU_API_KEY") or os.environ.get("HEROKU_HOST") or is_kept(base_url()):
         raise NoApp("No app is chosen.")
     return settings(None, NOTHING_SET, worker_folder(None))
+
+
+def _price_list(prices: Any) -> dict[str, float]:
+    """Return Heroku's list prices, some of them replaced. Raises SettingsError."""
+    expected = "expected dollars per month by dyno size, such as {'Standard-1X': 20.0}"
+    prices = {} if prices is None else prices
+    if not isinstance(prices, Mapping) or not all(isinstance(name, str) for name in prices):
+        raise SettingsError(f"prices is {prices!r}: {expected}.")
+    for name, price in prices.items():
+        if not isinstance(price, Real) or isinstance(price, bool) or not 0 <= float(price) < math.inf:
+            raise SettingsError(f"The price of {name} is {price!r}: {expected}.")
+    return {**DOLLARS_PER_MONTH, **{name.lower(): float(price) for name, price in prices.items()}}
 
 
 def worker_folder(folder: str | os.PathLike[str] | None) -> Path:

@@ -63,6 +63,8 @@ class Server:
         await self._platform.close(END_PATIENCE)
         if self._readers:
             await asyncio.wait(self._readers, timeout=LAST_LINES_PATIENCE)
+        for server in self._serving:
+            await server.close_all_connections()
         self._platform.clean_up()
 
     def _begin_at_first_connection(self, git: socket.socket) -> None:

@@ -11,6 +11,7 @@ import pytest
 from heroku_magic.accounts.settings import Choice, NoApp, git_apps, resolve, worker_folder
 from heroku_magic.api.host import base_url
 from heroku_magic.errors import InvalidOptions, SettingsError
+from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.text.secret import Secret
 
@@ -158,6 +159,18 @@ def test_a_worker_folder_needs_a_procfile(elsewhere):
     assert worker_folder(None) == shipped_worker()
     (elsewhere / "worker" / "Procfile").write_text("task: python task.py\n")
     assert worker_folder(None) == elsewhere / "worker"
+
+
+@pytest.mark.parametrize(
+    "prices", [["Basic"], 20, {1: 2}, {"Basic": "7"}, {"Basic": -1}, {"Basic": float("nan")}, {"Basic": True}]
+)
+def test_prices_that_are_no_amounts_by_size_are_refused(prices):
+    with pytest.raises(SettingsError, match="expected dollars per month by dyno size"):
+        resolve(Choice(), prices=prices)
+
+
+def test_a_price_replaces_the_list_price_of_its_size_alone():
+    assert resolve(Choice(), prices={"standard-1X": 20}).prices == {**DOLLARS_PER_MONTH, "standard-1x": 20.0}
 
 
 @pytest.mark.parametrize("pace", [-1, "fast", 1.5])
