@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import re
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -137,7 +137,7 @@ class End(msgspec.Struct, frozen=True):
 
     status: int
     rows: int
-    checksum: str
+    checksum: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]*$")]
 
 
 class Call(msgspec.Struct, frozen=True):

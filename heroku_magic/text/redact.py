@@ -28,7 +28,7 @@ _BASE64 = re.compile(r"[\w+/=-]*", re.ASCII)
 class Mask:
     """Replaces the values of some secrets with stars."""
 
-    __slots__ = ("_known_forms", "_lines", "_shortest")
+    __slots__ = ("_known_bytes", "_known_forms", "_lines", "_shortest")
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self._keep({line for secret in secrets for line in _lines(secret.reveal())})
@@ -67,7 +67,9 @@ class Mask:
         lowered = data.lower()
         if not all(map(str.isascii, self._forms)):  # letters that bytes do not have in lower case
             lowered = _lower(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-        return any(form.encode("utf-8", "surrogatepass") in lowered for form in self._forms)
+        if self._known_bytes is None:
+            self._known_bytes = [form.encode("utf-8", "surrogatepass") for form in self._forms]
+        return any(form in lowered for form in self._known_bytes)
 
     def clipped(self, text: str) -> str:
         """Return a text whose middle may have been cut out, with stars for secrets and for what is left of them."""
@@ -96,6 +98,7 @@ class Mask:
         # No form is shorter than its line, except the lines that Base64 breaks a long one into.
         self._shortest = min([*map(len, lines), encodings.BASE64_LINE // 2])
         self._known_forms: dict[str, bool] | None = None
+        self._known_bytes: list[bytes] | None = None
 
     @property
     def _forms(self) -> dict[str, bool]:
