@@ -18,7 +18,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.accounts.tokens import is_kept
+from heroku_magic.accounts.tokens import is_at_hand
 from heroku_magic.api.host import base_url
 from heroku_magic.errors import SettingsError
 from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH
@@ -144,9 +144,14 @@ def resolve(
     if config.default_worker:
         return settings(None, NOTHING_SET, worker_folder(config.default_worker))
     _refuse_git_alone()
-    if os.environ.get("HEROKU_API_KEY") or os.environ.get("HEROKU_HOST") or is_kept(base_url()):
+    if names_an_account():
         raise NoApp("No app is chosen.")
     return settings(None, NOTHING_SET, worker_folder(None))
+
+
+def names_an_account() -> bool:
+    """Return whether the environment or a login shows that runs are meant for an account, not the embedded Heroku."""
+    return bool(os.environ.get("HEROKU_APP") or os.environ.get("HEROKU_HOST")) or is_at_hand(base_url())
 
 
 def _price_list(prices: Any) -> dict[str, float]:
@@ -156,7 +161,7 @@ def _price_list(prices: Any) -> dict[str, float]:
     if not isinstance(prices, Mapping) or not all(isinstance(name, str) for name in prices):
         raise SettingsError(f"prices is {prices!r}: {expected}.")
     for name, price in prices.items():
-        if not isinstance(price, Real) or isinstance(price, bool) or not 0 <= float(price) < math.inf:
+        if type(price) is bool or not isinstance(price, Real) or not 0 <= float(price) < math.inf:
             raise SettingsError(f"The price of {name} is {price!r}: {expected}.")
     return {**DOLLARS_PER_MONTH, **{name.lower(): float(price) for name, price in prices.items()}}
 

@@ -62,6 +62,11 @@ def is_kept(url: str) -> bool:
     return url in _kept
 
 
+def is_at_hand(url: str) -> bool:
+    """Return whether there is a token in this process, without a look at files or a call of the official CLI."""
+    return is_kept(url) or bool(os.environ.get("HEROKU_API_KEY"))
+
+
 def end_of(url: str) -> float | None:
     """Return when the kept token ends, seconds since 1970; None if unknown."""
     return _kept[url].ends_at if url in _kept else None

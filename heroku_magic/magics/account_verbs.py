@@ -23,11 +23,12 @@ class AccountVerbs(VerbGroup):
     def _login(self, line: ParsedLine) -> None:
         from heroku_magic.accounts.login import login
         from heroku_magic.accounts.secret_sources import NothingTyped
+        from heroku_magic.accounts.settings import names_an_account
 
         try:
             done = login(scope=line.options.get("scope", ()), expires=line.options.get("expires"))
         except NothingTyped:
-            if any(map(os.environ.get, ("HEROKU_API_KEY", "HEROKU_APP", "HEROKU_HOST"))):
+            if names_an_account():
                 raise  # cells would not run on the embedded Heroku
             notify("No token. Cells run on the embedded Heroku.")
             return

@@ -195,6 +195,7 @@ def _values(kind: str, typed: str, line: _Line, sources: CompletionSources) -> M
         "none": lambda: [Match("none")],
     }
     typed = typed.rpartition(",")[2] if kind in {"scopes", "variables"} else typed  # lists
+    typed = typed.lower() if kind == "size" else typed
     return _matching(typed, by_kind[kind]()) if kind in by_kind else Matches(0)
 
 

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heroku_magic.accounts.settings import worker_folder
-from heroku_magic.accounts.tokens import is_kept
+from heroku_magic.accounts.settings import names_an_account, worker_folder
+from heroku_magic.accounts.tokens import is_at_hand
 from heroku_magic.api.host import base_url
 from heroku_magic.platform_facts.procfile import process_types
 from heroku_magic.protocol.task import RESERVED_TYPES, Task
@@ -103,10 +103,9 @@ class CompletionSources:
     def _procfile_tasks(self, where: Mapping[str, str]) -> list[Task]:
         """Return the tasks of the folder that the embedded Heroku would serve, if the line would run there."""
         choice = self._choice()
-        if not {"local", "worker"} & where.keys() and not choice.serves_folder:
-            apps = [where.get("app"), where.get("remote"), choice.app]
-            if any([*apps, *map(os.environ.get, ("HEROKU_APP", "HEROKU_API_KEY", "HEROKU_HOST"))]):
-                return []
+        is_local = bool({"local", "worker"} & where.keys()) or choice.serves_folder
+        if not is_local and (where.get("app") or where.get("remote") or choice.app or names_an_account()):
+            return []
         folder = worker_folder(where.get("worker") or choice.worker or choice.default_worker)
         with (folder / "Procfile").open(encoding="utf-8", errors="replace") as file:
             commands = process_types(file.read(_LONGEST_PROCFILE))
@@ -140,5 +139,4 @@ def _client() -> HerokuClient | None:
 
     if connections := _connections():
         return connections[-1].client
-    is_at_hand = os.environ.get("HEROKU_API_KEY") or is_kept(base_url())
-    return HerokuClient(base_url(), find_token(base_url())[0]) if is_at_hand else None
+    return HerokuClient(base_url(), find_token(base_url())[0]) if is_at_hand(base_url()) else None

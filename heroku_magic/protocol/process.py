@@ -28,6 +28,7 @@ from heroku_magic.protocol.records import (
     RunKey,
 )
 from heroku_magic.protocol.tables import Table, read_table
+from heroku_magic.text.redact import NO_MASK
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -40,7 +41,12 @@ MAX_FILE_BYTES = 5_000_000  # of all files of a run, in a log
 RECEIVED = "bytes received"
 _SMALL = frozenset({"task", "failure", "end"})
 _JSON_COLUMN = re.compile(rb'"coding"\s*:\s*"json"')  # in the header of a table
-_KINDS: dict[str, type[Declaration | Metric | Failure]] = {"task": Declaration, "metric": Metric, "failure": Failure}
+_KINDS: dict[str, type[Declaration | Metric | Failure | End]] = {
+    "task": Declaration,
+    "metric": Metric,
+    "failure": Failure,
+    "end": End,
+}
 
 
 class RecordSecrets:
@@ -146,12 +152,10 @@ class HelperProcess:
         """Parse a record by its kind; unknown kinds are not part of the result."""
         data = self._unpacked(kind, payload)
         text, _, body = data.partition(b"\n")
-        if kind == "end":
-            return msgspec.convert(json.loads(text), End)  # nobody sees its numbers
         if kind not in _SMALL:
             self._memory.charge_json(text)
         is_binary = kind in {"file", "body"} or (kind == "table" and not _JSON_COLUMN.search(text))
-        mask = self._secrets.mask_for(text if is_binary else data)
+        mask = NO_MASK if kind == "end" else self._secrets.mask_for(text if is_binary else data)  # it has only numbers
         if kind == "rows" and self._is_typed:
             return self._decode_values(json.loads(text), mask)
         if kind == "table":

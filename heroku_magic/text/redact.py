@@ -29,6 +29,7 @@ class Mask:
     """Replaces the values of some secrets with stars."""
 
     __slots__ = ("_known_bytes", "_known_forms", "_lines", "_shortest")
+    _known_bytes: list[bytes]  # as the forms
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self._keep({line for secret in secrets for line in _lines(secret.reveal())})
@@ -67,8 +68,6 @@ class Mask:
         lowered = data.lower()
         if not all(map(str.isascii, self._forms)):  # letters that bytes do not have in lower case
             lowered = _lower(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-        if self._known_bytes is None:
-            self._known_bytes = [form.encode("utf-8", "surrogatepass") for form in self._forms]
         return any(form in lowered for form in self._known_bytes)
 
     def clipped(self, text: str) -> str:
@@ -98,7 +97,6 @@ class Mask:
         # No form is shorter than its line, except the lines that Base64 breaks a long one into.
         self._shortest = min([*map(len, lines), encodings.BASE64_LINE // 2])
         self._known_forms: dict[str, bool] | None = None
-        self._known_bytes: list[bytes] | None = None
 
     @property
     def _forms(self) -> dict[str, bool]:
@@ -109,6 +107,7 @@ class Mask:
                 forms |= {_lower(one): False for one in encodings.escaped(line) | encodings.numbers(line)}
             found = sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
             self._known_forms = {form: forms[form] for form in found}
+            self._known_bytes = [form.encode("utf-8", "surrogatepass") for form in found]
         return self._known_forms
 
     def _hidden(self, text: str, *, begins: bool, ends: bool) -> str:

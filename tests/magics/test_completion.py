@@ -68,6 +68,7 @@ def texts(line, facts=None, **options):
         ("%%heroku simulate --no", ["--no-isolate", "--no-history", "--no-cache", "--notify", "--no-raise"]),
         ("%%heroku simulate --size=standard", ["standard-1x", "standard-2x"]),
         ("%%heroku -s standard-2", ["standard-2x"]),
+        ("%%heroku -s Standard-1X", ["standard-1x"]),
         ("%%heroku simulate --arg ", ["n=", "method=", "dry="]),
         ("%%heroku simulate --arg n=1 -e ", ["method=", "dry="]),
         ("%%heroku simulate -e method=", ["naive", "fast", "'a b'"]),

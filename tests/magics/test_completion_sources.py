@@ -10,8 +10,11 @@ from workers import make_worker
 
 from heroku_magic import connect
 from heroku_magic.accounts.settings import Choice
+from heroku_magic.accounts.tokens import Kept, forget, keep
+from heroku_magic.api.host import base_url
 from heroku_magic.app.emulator_process import embedded, running
 from heroku_magic.magics.completion_sources import CompletionSources
+from heroku_magic.text.secret import Secret
 
 TASK = """
     from heroku_task import task
@@ -72,6 +75,15 @@ def test_the_procfile_is_not_read_if_the_line_would_run_on_an_app(monkeypatch, n
     assert known().tasks({}) == []
     assert known(app="my-app").tasks({}) == []
     assert names(known(app="my-app").tasks({"local": ""})) != []
+
+
+def test_the_procfile_is_not_read_after_a_login(monkeypatch):
+    monkeypatch.setattr("heroku_magic.magics.completion_sources._connections", list)
+    keep(base_url(), Kept(Secret("token"), "a prompt"))
+    try:
+        assert known().tasks({}) == []
+    finally:
+        forget(base_url())
 
 
 @pytest.mark.usefixtures("processes")
