@@ -1,4 +1,4 @@
-"""An account's apps: lists, creates (for a while, too) and destroys them, and cleans up after crashes."""
+"""An account's apps: lists, creates (also temporary ones) and destroys them, and cleans up after crashes."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from heroku_magic.display.call_display import watch_if_slow
 from heroku_magic.errors import ApiError, NotFound, Refused
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.task import RESERVED_TYPES, Task, choose
-from heroku_magic.runs.jobs import cancelled_on_error
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.spec import RunSpec
+from heroku_magic.runs.started_by_call import cancelled_on_error
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:

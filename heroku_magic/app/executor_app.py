@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.app.executors import PoolPlanner, function_executor, task_executor
 from heroku_magic.app.recorded_app import RecordedApp
 from heroku_magic.ledger.recorder import recorder
-from heroku_magic.runs.jobs import run_to_end
 from heroku_magic.runs.options import WARM_IDLE, RunOptions, check_count, pick
 from heroku_magic.runs.request import RunRequest
+from heroku_magic.runs.started_by_call import run_to_end
 from heroku_magic.text.notifier import notifies_owner
 from heroku_magic.warm.pool import WarmPool
 from heroku_magic.warm.pool_functions import with_initializer

@@ -15,8 +15,8 @@ from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.call_value import restore
 from heroku_magic.protocol.dataframe import frame
 from heroku_magic.protocol.tables import Table
-from heroku_magic.runs.jobs import run_to_end
 from heroku_magic.runs.options import LISTS, as_list
+from heroku_magic.runs.started_by_call import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

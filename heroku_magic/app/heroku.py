@@ -16,10 +16,10 @@ from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_cache import answered_outcomes
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
 from heroku_magic.runs import detached as detached_
-from heroku_magic.runs.jobs import cancelled_on_error, run_to_end
 from heroku_magic.runs.options import RunOptions, SweepOptions, pick, refuse_unknown, split
 from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.run import Run
+from heroku_magic.runs.started_by_call import cancelled_on_error, run_to_end
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.notifier import notifies_owner, notify

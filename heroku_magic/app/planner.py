@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.accounts.secret_sources import find
-from heroku_magic.app.attachment import attached_spec, refuse_detached
+from heroku_magic.app.attached_input import attached_spec, refuse_detached
 from heroku_magic.app.budget import within_budget
 from heroku_magic.app.bundler import Bundler
 from heroku_magic.app.packages import THIS_COMPUTER, Target, resolve

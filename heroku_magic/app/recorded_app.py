@@ -11,9 +11,9 @@ from heroku_magic.app.sweep_cache import find_sweep
 from heroku_magic.app.warm_app import WarmApp
 from heroku_magic.display import job_display
 from heroku_magic.ledger.recorder import recorder
-from heroku_magic.runs.jobs import cancelled_on_error
 from heroku_magic.runs.options import RunOptions, pick
 from heroku_magic.runs.run import Run
+from heroku_magic.runs.started_by_call import cancelled_on_error
 from heroku_magic.text.notifier import notifies_owner
 
 if TYPE_CHECKING:

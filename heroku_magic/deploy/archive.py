@@ -170,7 +170,7 @@ class _Packer:
         tar.addfile(info)
 
     def _stays_within(self, source: Path, target: Path) -> bool:
-        """Whether the way to a link's target never leaves the folder, whose own name is another on Heroku."""
+        """Whether each step to a link's target stays in the folder; the folder itself has another name on Heroku."""
         # Path.resolve would raise an error for links in a circle, which Heroku takes as they are.
         root = os.path.realpath(self._folder)
         steps = accumulate(target.parts, lambda path, part: path / part, initial=source.parent)

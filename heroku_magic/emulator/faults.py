@@ -113,7 +113,7 @@ class Faults:
         return self.share(name, *(key or (self._turn(name),))) < self[name]
 
     def takes(self, name: str, *key: object) -> bool:
-        """Whether a fault with a count strikes: as many times as it says for each key."""
+        """Whether a fault strikes whose value is a number of times: the first ones with each key."""
         return self[name] > 0 and self._turn(name, *key) < self[name]
 
     def share(self, name: str, *key: object) -> float:

@@ -15,13 +15,13 @@ from heroku_magic.errors import HerokuMagicError, Interrupted, SettingsError
 from heroku_magic.ledger import location
 from heroku_magic.magics.account_verbs import AccountVerbs
 from heroku_magic.magics.commands import MAGICS
-from heroku_magic.magics.completer import register, unregister
 from heroku_magic.magics.deploy_verbs import DeployVerbs
 from heroku_magic.magics.help_text import help_text
 from heroku_magic.magics.history_verbs import HistoryVerbs
+from heroku_magic.magics.ipython_completion import register, unregister
 from heroku_magic.magics.parser import parse
 from heroku_magic.magics.run_verbs import RunVerbs
-from heroku_magic.runs.jobs import started_jobs, stop_all
+from heroku_magic.runs.started_by_call import started_jobs, stop_all
 from heroku_magic.text.notifier import notifications_to, notify
 from heroku_magic.warm import restart_note
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from heroku_magic.magics.completion import Matches
     from heroku_magic.magics.completion_sources import CompletionSources
     from heroku_magic.magics.parser import ParsedLine
-    from heroku_magic.runs.jobs import StartedJob
+    from heroku_magic.runs.started_by_call import StartedJob
 
 # Older versions of IPython wrap magics in generated functions, whose frames have no module name.
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")

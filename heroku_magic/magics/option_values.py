@@ -28,7 +28,7 @@ def number(text: str) -> int:
 
 
 def scopes(text: str) -> list[str]:
-    """Return the scopes of a list."""
+    """Return the scopes in a list with commas."""
     found = [scope.strip() for scope in text.split(",")]
     if unknown := [scope for scope in found if scope not in SCOPES]:
         raise ValueError(f'"{unknown[0]}" is not a valid scope. Choose one or more of {", ".join(SCOPES)}')
@@ -43,7 +43,7 @@ def variable(text: str) -> str:
 
 
 def variables(text: str) -> list[str]:
-    """Return the names of variables of a list."""
+    """Return the names of variables in a list with commas."""
     try:
         return [variable(name.strip()) for name in text.split(",")]
     except ValueError:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions, RunCancelled
 from heroku_magic.magics.verb_group import VerbGroup, table
 from heroku_magic.protocol.polars_frame import converted
-from heroku_magic.runs.jobs import stop_all, wait_for_stop
 from heroku_magic.runs.options import RunOptions, SweepOptions, from_command_line, option_names, pick
+from heroku_magic.runs.started_by_call import stop_all, wait_for_stop
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:

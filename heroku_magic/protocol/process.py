@@ -32,7 +32,7 @@ from heroku_magic.text.redact import NO_MASK
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
-    from heroku_magic.protocol.memory import MemoryBudget
+    from heroku_magic.protocol.result_limit import MemoryBudget
     from heroku_magic.text.redact import Mask
 
 MAX_RECORD_BYTES = 64_000_000  # unpacked, so that a few short lines cannot fill the memory

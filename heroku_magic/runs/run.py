@@ -13,9 +13,9 @@ from heroku_magic.runs import registry
 from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.events import FINAL, Event, StateChange
 from heroku_magic.runs.future import TableFuture
-from heroku_magic.runs.jobs import record_start
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.snapshot import SAME_NAMES, RunSnapshot
+from heroku_magic.runs.started_by_call import record_start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence

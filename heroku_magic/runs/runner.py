@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from heroku_magic.api.resources import Dyno
     from heroku_magic.api.shared_log import SharedLog
     from heroku_magic.runs.detached import Detached
-    from heroku_magic.runs.handle import DynoStream, RunHandle
+    from heroku_magic.runs.run_protocol import DynoStream, RunHandle
     from heroku_magic.runs.spec import RunSpec
 
 SILENCE = 5.0  # seconds without a line after which the dyno is looked up

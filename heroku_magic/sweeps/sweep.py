@@ -13,7 +13,7 @@ from heroku_magic.protocol.dataframe import table
 from heroku_magic.protocol.values import python_scalar
 from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.future import TableFuture
-from heroku_magic.runs.jobs import record_start
+from heroku_magic.runs.started_by_call import record_start
 from heroku_magic.sweeps.cost import DynoSpan, extra_spans
 from heroku_magic.sweeps.failures import Failures, describe_failures, first_line
 from heroku_magic.sweeps.launcher import Launcher

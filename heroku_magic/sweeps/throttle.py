@@ -27,7 +27,7 @@ class ConcurrencyLimit:
         self._limit, self._ended = max(running, 1), 0
 
     def run_ended(self) -> None:
-        """Count a run that ended, and raise a lowered limit in time."""
+        """Count a run that ended, and raise a lowered limit after enough of them."""
         if self._limit is not None:
             self._ended += 1
             if self._ended > 2 * self._limit:

@@ -17,7 +17,7 @@ from heroku_magic.text.notifier import notify
 if TYPE_CHECKING:
     from heroku_magic.api.log_lines import LogLine
     from heroku_magic.api.resources import Dyno
-    from heroku_magic.runs.handle import DynoStream
+    from heroku_magic.runs.run_protocol import DynoStream
     from heroku_magic.warm.warm_call import WarmCall
     from heroku_magic.warm.warm_dyno import WarmDyno
     from heroku_magic.warm.warm_dynos import WarmDynos

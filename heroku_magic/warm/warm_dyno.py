@@ -17,8 +17,8 @@ from heroku_magic.bundle.shipped import server_modules
 from heroku_magic.errors import ApiError, AttachFailed, InstallFailed, LogStreamError, NotFound, Unreachable
 from heroku_magic.platform_facts.dyno_sizes import memory_bytes, money
 from heroku_magic.protocol.channel import ChannelReader
-from heroku_magic.protocol.memory import limit_in_mb
 from heroku_magic.protocol.records import RunKey, hide_keys
+from heroku_magic.protocol.result_limit import limit_in_mb
 from heroku_magic.runs import registry
 from heroku_magic.runs.background import start_thread
 from heroku_magic.runs.command_mark import marked

@@ -12,7 +12,7 @@ from emulators import wait_until
 from loops import run_loop
 
 from heroku_magic.emulator.code import installer
-from heroku_magic.emulator.code.requirements import Requirements
+from heroku_magic.emulator.code.environment_name import Requirements
 from heroku_magic.emulator.code.source_tree import SourceTree
 
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_QUIET": "1"}

@@ -13,8 +13,8 @@ from kernels import kernel
 from traitlets.config import Config
 from workers import make_worker
 
-from heroku_magic.magics.completer import _as_symbol, _matches
 from heroku_magic.magics.completion import Match, Matches
+from heroku_magic.magics.ipython_completion import _as_symbol, _matches
 
 IS_MATCHER = IPython.version_info >= (8, 6)
 

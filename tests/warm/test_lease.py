@@ -16,7 +16,7 @@ from heroku_magic.api.resources import Slug
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import Interrupted
 from heroku_magic.magics import run_verbs
-from heroku_magic.runs import jobs
+from heroku_magic.runs import started_by_call
 from heroku_magic.text.notifier import notifications_to
 
 SLOW = "import time\ntime.sleep(1)\n[{'square': n * n}]"
@@ -102,7 +102,7 @@ class Followed:
 def test_a_later_interrupt_stops_the_dyno_if_the_call_has_had_its_time(
     monkeypatch, capsys, patience, has_dyno, stopped
 ):
-    monkeypatch.setattr(jobs, "CALL_PATIENCE", patience)
+    monkeypatch.setattr(started_by_call, "CALL_PATIENCE", patience)
     call = Followed(3, has_dyno)
     if has_dyno:
         run_verbs._follow_to_end(call, call)
@@ -115,7 +115,7 @@ def test_a_later_interrupt_stops_the_dyno_if_the_call_has_had_its_time(
 
 @pytest.mark.alone
 def test_a_later_interrupt_of_a_script_stops_the_dyno_of_a_call_that_does_not_end(heroku, monkeypatch):
-    monkeypatch.setattr(jobs, "CALL_PATIENCE", 0)
+    monkeypatch.setattr(started_by_call, "CALL_PATIENCE", 0)
     told, runs = [], []
 
     def submit():
@@ -131,7 +131,7 @@ def test_a_later_interrupt_of_a_script_stops_the_dyno_of_a_call_that_does_not_en
 
     threading.Thread(target=interrupt_twice, daemon=True).start()
     with notifications_to(told.append):
-        run = jobs.run_to_end(submit)
+        run = started_by_call.run_to_end(submit)
     with pytest.raises(RunCancelled, match=r"and its warm dyno run\.\d+ with it"):
         run.result(0)
     assert heroku.warm() == []

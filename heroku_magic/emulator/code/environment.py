@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.emulator.code import file_copy, install_failure, installer
-from heroku_magic.emulator.code.requirements import Requirements
+from heroku_magic.emulator.code.environment_name import Requirements
 from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.errors import BuildError
 
