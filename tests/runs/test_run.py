@@ -456,7 +456,7 @@ def test_a_fast_log_is_slowed_down_rather_than_kept_in_memory(heroku, monkeypatc
     waiting, take = [], Runner._take
 
     def slowly(runner, lines):
-        time.sleep(0.002)
+        time.sleep(0.005)
         waiting.append(len(runner._inbox))
         take(runner, lines)
 
