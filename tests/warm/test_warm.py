@@ -495,6 +495,25 @@ def test_a_rehearsal_leaves_nothing_in_the_environment_of_a_call(heroku):
         time.sleep(0.05)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux to see the processes of a dyno")
+def test_the_process_of_the_next_call_is_forked_while_a_call_runs(heroku):
+    code = """
+        import os, time
+        parent, until = os.getppid(), time.monotonic() + 20
+        while time.monotonic() < until:
+            with open(f"/proc/{parent}/task/{parent}/children") as children:
+                others = [one for one in map(int, children.read().split()) if one != os.getpid()]
+            others = [one for one in others if open(f"/proc/{one}/stat").read().split(") ")[1][0] != "Z"]
+            if others:
+                break
+            time.sleep(0.01)
+        [{"own": os.getpid(), "next": others}]
+        """
+    heroku.run(code="1", warm=True)
+    first, second = (heroku.run(code=textwrap.dedent(code), warm=True).iloc[0] for _ in range(2))
+    assert first["next"] == [second["own"]]
+
+
 def test_calls_that_are_not_isolated_share_their_state_on_a_dyno_of_their_own(heroku):
     counts = [heroku.submit("count", {"n": 1}, warm=True, isolate=False) for _ in range(3)]
     assert {re.search(r"out 1 (\d)", (run.result(60), run.logs())[1])[1] for run in counts} == {"1", "2", "3"}

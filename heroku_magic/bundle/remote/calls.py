@@ -1,8 +1,8 @@
 """Run the calls of an attached dyno.
 
-The process of this module loads what the calls need. It forks a child for each call, one ahead, so that no call waits
-for its fork, and a crash or a changed global never reaches the next call. Or it runs all calls itself and so keeps
-state: on demand, or because what it has imported does not survive a fork.
+The process of this module loads what the calls need. It forks a child for each call, one ahead, so that hardly a call
+waits for its fork, and a crash or a changed global never reaches the next call. Or it runs all calls itself and so
+keeps state: on demand, or because what it has imported does not survive a fork.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 READ_BYTES = 1 << 18
 REHEARSAL_SECONDS = 0.005  # without a call, after which there is time for one
+SPARE_SECONDS = 0.005  # that a call has run before its process gets a successor
 POLL_SECONDS = 0.05  # between two looks at a child that has closed its socket, but may run
 MOST_FILES = 40  # of a call: its four pipes, its own values, and the values that it shares
 _PROCESS_POOLS = ("concurrent.futures.process", "joblib.externals.loky.process_executor", "loky.process_executor")
@@ -93,7 +94,11 @@ class Parent:
     def _watch(self, child: _Child) -> None:
         """Wait until a call has ended: then the front sends the next message, or the child has died."""
         sockets = [self._front] if child.is_silent else [self._front, child.socket]
-        ready, _, _ = select.select(sockets, [], [], POLL_SECONDS if child.is_silent else None)
+        needs_spare = self._spare is None and self._rehearsal is not None
+        patience = POLL_SECONDS if child.is_silent else SPARE_SECONDS if needs_spare else None
+        ready, _, _ = select.select(sockets, [], [], patience)
+        if not ready and needs_spare:
+            self._spare = self._fork()
         child.is_silent = child.is_silent or child.socket in ready
         pid, status = os.waitpid(child.pid, os.WNOHANG)
         if pid:
@@ -133,8 +138,8 @@ class Parent:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            ours.close()
-            self._front.close()
+            for one in (ours, self._front, *([self._child.socket] if self._child else [])):
+                one.close()
             self._wait_for_call(theirs)
         with contextlib.suppress(OSError):  # whichever process comes first
             os.setpgid(pid, pid)
