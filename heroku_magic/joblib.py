@@ -172,7 +172,7 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
 
 def _greet(pool: WarmPool, dyno: WarmDyno) -> None:
     """Take note of a dyno that a pool is about to use, unless it has other versions."""
-    _compare(dyno.versions)
+    _compare(dyno.downlink.versions)
     _USED[dyno] = pool
 
 

@@ -35,4 +35,4 @@ class Lane:
         return oldest is not None and oldest.seconds_on_dyno() > self._round_trip()
 
     def _round_trip(self) -> float:
-        return max(self.dyno.round_trip, LEAST_ROUND_TRIP)
+        return max(self.dyno.downlink.round_trip, LEAST_ROUND_TRIP)

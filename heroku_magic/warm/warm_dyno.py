@@ -9,27 +9,24 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.shipped import server_modules
 from heroku_magic.errors import ApiError, AttachFailed, InstallFailed, LogStreamError, NotFound, Unreachable
 from heroku_magic.platform_facts.dyno_sizes import memory_bytes, money
-from heroku_magic.protocol.channel import ChannelReader
-from heroku_magic.protocol.records import RunKey, hide_keys
+from heroku_magic.protocol.records import RunKey
 from heroku_magic.protocol.result_limit import limit_in_mb
 from heroku_magic.runs import registry
 from heroku_magic.runs.background import start_thread
 from heroku_magic.runs.command_mark import marked
 from heroku_magic.runs.dyno_guard import DynoGuard
 from heroku_magic.runs.failures import installer_message
-from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.runs.spec import OF_EACH_DYNO
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.plural import quantity
 from heroku_magic.text.secret import Secret
 from heroku_magic.warm import restart_note
+from heroku_magic.warm.downlink import Downlink
 from heroku_magic.warm.rendezvous import connect
 from heroku_magic.warm.send_window import FlowControl
 from heroku_magic.warm.uplink import Uplink
@@ -56,8 +53,8 @@ class WarmDyno:
     """An attached dyno, from `boot()` to the end of its connection; safe to use from several threads.
 
     spec: of the dyno itself; its timeout is the dyno's longest life. idle: seconds without a call after which it ends.
-    on_change: called after each change of the state. owner: the pool that it was booted for, if any. round_trip: the
-    seconds that a message and its answer take. memory: bytes of all its processes at the last ping.
+    on_change: called after each change of the state. owner: the pool that it was booted for, if any. downlink: what
+    has arrived from it.
     """
 
     def __init__(
@@ -74,20 +71,19 @@ class WarmDyno:
         self.spec, self.owner = spec, owner
         self.key = RunKey.new()
         self.id, self.app, self.is_detached = self.key.run, spec.app_name, False
-        self.calls, self.round_trip, self.memory, self.is_busy = 0, 0.0, 0, False
+        self.calls, self.is_busy = 0, False
         self.dyno: str | None = None
         self.started_at = self.used_at = self._heard_at = time.monotonic()
         self._client, self._context, self._idle, self._on_change = client, context, idle, on_change
         self._guard = DynoGuard(client, spec, self.key.run, notify)
-        self._uplink, self._reader = Uplink(self.key, flow or FlowControl()), ChannelReader(self.key)
-        self._early_lines: deque[LogLine] = deque(maxlen=4)  # printed before the first call
+        self._uplink = Uplink(self.key, flow or FlowControl())
+        self.downlink = Downlink(self.key, self._uplink.window.acknowledge, self.release)
         self._calling = threading.RLock()  # held for a call with its values
         self.latest_seconds: deque[float] = deque(maxlen=4)  # of the latest calls of pools
         self._code = ""  # the program of the latest call
         self._connection: DynoConnection | None = None
         self._info: Dyno | None = None
-        self._calls: dict[int, WarmCall] = {}  # in flight, in the order in which the dyno runs them
-        self._hello, self._ended, self.versions = threading.Event(), threading.Event(), dict[str, str]()  # by name
+        self._ended = threading.Event()
 
     # -- the dyno ---------------------------------------------------------------------------------
 
@@ -135,10 +131,12 @@ class WarmDyno:
     def _connect(self, url: Secret) -> None:
         self._connection, rest = connect(url, self._context, self._is_up)
         self._uplink.open(self._connection, memory_bytes(self.info.size))
+        self.downlink.open(self.spec.task, self.info)
         self._uplink.send("modules", server_modules())
         start_thread(lambda: self._read(rest), f"heroku-{self.id}", lambda _: self._close())
-        if not self._hello.wait(INSTALL_TIMEOUT if self.spec.packages else HELLO_TIMEOUT) or self._ended.is_set():
-            message = installer_message([line.message for line in self._early_lines])
+        has_answered = self.downlink.hello.wait(INSTALL_TIMEOUT if self.spec.packages else HELLO_TIMEOUT)
+        if not has_answered or self._ended.is_set():
+            message = installer_message([line.message for line in self.downlink.early_lines])
             raise InstallFailed(f"{message}\n") if message else AttachFailed(NO_ANSWER)
         self._uplink.send("ping", {"at": time.monotonic()})
         start_thread(self._ping, f"heroku-ping-{self.id}", lambda _: self._end())
@@ -188,6 +186,11 @@ class WarmDyno:
         return round(time.monotonic() - self.started_at, 1)
 
     @property
+    def memory(self) -> int:
+        """The bytes of all its processes at the last ping; 0 if unknown."""
+        return self.downlink.memory
+
+    @property
     def dollars(self) -> float | None:
         """What it has cost at list price; None if unknown."""
         return self.spec.price(self.info.size, self.seconds)
@@ -222,7 +225,7 @@ class WarmDyno:
 
     def wait_for_dyno(self, timeout: float | None = None) -> bool:
         """Wait until the dyno is there or has ended."""
-        return self._hello.wait(timeout)
+        return self.downlink.hello.wait(timeout)
 
     def outcome_message(self) -> str:
         """Return a sentence about what became of it."""
@@ -254,7 +257,7 @@ class WarmDyno:
         try:
             self._send_call(call, message, spec.values, on_sent)
         except OSError as error:
-            self._calls.pop(call.number, None)
+            self.downlink.calls.pop(call.number, None)
             self._end()
             reason = f"is broken ({error})" if isinstance(error, TimeoutError) else "is broken"
             raise LogStreamError(f"The connection to {self.dyno} {reason}, so {spec.task} was not run.") from None
@@ -267,7 +270,7 @@ class WarmDyno:
         with self._calling:
             self.calls += 1
             call.number = message["call"] = self.calls
-            self._calls[call.number] = call
+            self.downlink.calls[call.number] = call
             if values is not None:
                 if not self._uplink.send_values(call.number, values, on_sent):
                     self._uplink.send("stop", {"call": call.number})
@@ -305,7 +308,7 @@ class WarmDyno:
         try:
             while connection is not None:
                 *lines, buffer = buffer.split(b"\n")
-                self._take([line.decode("ascii", "replace") for line in lines])
+                self.downlink.take(lines)
                 data = connection.receive()
                 if not data:
                     break
@@ -316,62 +319,6 @@ class WarmDyno:
         finally:
             self._end()
             self._close()
-
-    def _take(self, received: list[str]) -> None:
-        now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
-        for line in received:
-            if not self._reader.is_own(line):
-                lines = call.lines if (call := self._running_call()) else self._early_lines
-                lines.append(self._line(now, "app", line))
-            elif (record := self._reader.read(line)) is not None:
-                self._act(now, *record)
-        if (call := self._running_call()) is not None and call.on_done is None:
-            call.flush()
-
-    def _running_call(self) -> WarmCall | None:
-        """Return the oldest call in flight: the dyno runs one after the other."""
-        return next(iter([*self._calls.values()]), None)  # of a copy, as other threads add calls
-
-    def _act(self, now: str, kind: str, message: dict[str, Any]) -> None:
-        """Act on a record of the server; its call gets the lines that a dyno's log would have."""
-        call = self._calls.get(message["call"]) if "call" in message else self._running_call()
-        if kind == "task":
-            self.versions = message["versions"]
-            self._hello.set()
-        elif kind == "ack":
-            self._uplink.window.acknowledge(message["bytes"])
-        elif kind == "pong":
-            self.round_trip, self.memory = time.monotonic() - message["at"], message["memory"]
-        elif kind == "begin" and call is not None:
-            call.begun_at = time.monotonic()
-            if call.on_done is None:
-                command = f"{STARTING}{marked(self.spec.task, call.run)}`"
-                call.lines += [self._line(now, "heroku", one) for one in (command, "State changed from starting to up")]
-        elif kind == "text" and call is not None:
-            lines = call.whole_lines(message["stream"], hide_keys(message["text"]))
-            call.lines += [self._line(now, "app", one) for one in lines]
-        elif kind == "done" and call is not None:
-            del self._calls[call.number]
-            call.is_overdue, call.seconds = message.get("overdue", False), message.get("seconds")
-            call.lines += [self._line(now, "app", one) for one in call.rest()]
-            if call.on_done is None:
-                call.lines += [self._line(now, "heroku", one) for one in self._last_lines(message)]
-                call.flush()
-                self.release()
-            else:
-                call.flush()
-                call.on_done(message["status"] if "used" in message else None)
-
-    def _last_lines(self, message: dict[str, Any]) -> list[str]:
-        """Return what Heroku would log at the end of a call; R15 if the call would have filled the dyno."""
-        texts = [f"Process exited with status {message['status']}", "State changed from up to complete"]
-        if not (used := message.get("used")):
-            return texts
-        share = used / memory_bytes(self.info.size)
-        return [f"Process running mem={used >> 20}M({share:.1%})", "Error R15 (Memory quota vastly exceeded)", *texts]
-
-    def _line(self, now: str, source: str, message: str) -> LogLine:
-        return LogLine(now, source, self.dyno or "", message)
 
     def _close(self) -> None:
         """Close the connection; only the thread that reads it may do so."""
@@ -385,11 +332,11 @@ class WarmDyno:
         if self._ended.is_set():
             return
         self._ended.set()
-        self._hello.set()
+        self.downlink.hello.set()
         self._uplink.window.close()
         if (connection := self._connection) is not None:
             connection.end()
-        calls = [*self._calls.values()]
+        calls = [*self.downlink.calls.values()]
         if calls:  # the dyno may not know that the connection is broken
             start_thread(self._stop, f"heroku-stop-{self.id}", lambda _: None)
         for call in calls:

@@ -254,7 +254,7 @@ def test_a_connection_that_breaks_while_a_call_is_sent_ends_the_call_once(heroku
 
     def broken(dyno, call, *rest):
         monkeypatch.setattr(WarmDyno, "_send_call", send_call)
-        dyno._calls[call.number] = call
+        dyno.downlink.calls[call.number] = call
         dyno._end()
         raise BrokenPipeError
 
@@ -272,8 +272,8 @@ def test_calls_are_added_while_others_end(heroku):
 
     def add():
         for number in itertools.cycle(range(50)):
-            dyno._calls[number] = None
-            dyno._calls.pop((number + 25) % 50, None)
+            dyno.downlink.calls[number] = None
+            dyno.downlink.calls.pop((number + 25) % 50, None)
             if ended.is_set():
                 return
 
@@ -282,7 +282,7 @@ def test_calls_are_added_while_others_end(heroku):
     try:
         adding.start()
         for _ in range(20_000):
-            dyno._running_call()
+            dyno.downlink.running_call()
     finally:
         sys.setswitchinterval(usual)
         ended.set()
@@ -344,7 +344,7 @@ def distant(embedded_heroku, use_as_heroku, tmp_path, monkeypatch):
     ahead, call = [], WarmDyno.call
 
     def counted(dyno, *args, **options):
-        ahead.append(len(dyno._calls))
+        ahead.append(len(dyno.downlink.calls))
         return call(dyno, *args, **options)
 
     monkeypatch.setattr(WarmDyno, "call", counted)
@@ -385,8 +385,8 @@ def test_all_calls_on_a_dyno_that_breaks_are_named(distant):
     with heroku.pool(jobs=1) as pool:
         list(pool.map(abs, range(20)))
         calls = [pool.submit(time.sleep, 60) for _ in range(3)]
-        _wait_for(lambda: len(dyno._calls) > 1)
-        sent = len(dyno._calls)
+        _wait_for(lambda: len(dyno.downlink.calls) > 1)
+        sent = len(dyno.downlink.calls)
         heroku.stop(dyno.dyno)
         for call in calls[:sent]:
             assert "may have run" in str(call.exception(30))
