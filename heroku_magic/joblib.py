@@ -116,7 +116,7 @@ class HerokuBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         key = self._app(), self._size, jobs
         if key not in _POOLS:
             _POOLS[key] = self._app().pool(jobs, self._size, allow_pickle=True)
-            _POOLS[key].check_dyno = partial(_greet, _POOLS[key])
+            _POOLS[key].dispatcher.check_dyno = partial(_greet, _POOLS[key])
         self._warm_pool = _POOLS[key]
         return jobs
 

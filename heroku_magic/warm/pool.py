@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import deque
-from concurrent.futures import BrokenExecutor, Executor
-from functools import partial
+from concurrent.futures import Executor
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from heroku_magic.errors import LogStreamError
-from heroku_magic.runs.background import start_thread, wait_for
-from heroku_magic.text.notifier import keeps_notifications, notify
-from heroku_magic.warm.lane import Lane
-from heroku_magic.warm.pool_call import PoolFuture, PoolRun
-from heroku_magic.warm.pool_functions import INITIALIZER_ERROR, for_each
+from heroku_magic.warm.dispatcher import Dispatcher
+from heroku_magic.warm.pool_functions import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,13 +19,12 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.run import Run
     from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.warm.pool_call import PoolFuture
     from heroku_magic.warm.pool_usage import PoolUsage
-    from heroku_magic.warm.warm_dyno import WarmDyno
     from heroku_magic.warm.warm_dynos import WarmDynos
 
 
 LOOKAHEAD = 4  # calls per dyno that `map` reads from an iterator before their results are wanted
-TICK = 0.1  # seconds between two looks at dynos that have calls waiting
 
 
 class CallPlanner(Protocol):
@@ -63,11 +56,6 @@ class WarmPool(Executor):
     usage
         Counts the calls.
 
-    Attributes
-    ----------
-    check_dyno
-        Raises an error for a dyno that must not run calls; they fail with this error.
-
     Examples
     --------
     >>> from heroku_magic import connect
@@ -81,20 +69,8 @@ class WarmPool(Executor):
         self, client: HerokuClient, dynos: WarmDynos, planner: CallPlanner, *, jobs: int, idle: float, usage: PoolUsage
     ) -> None:
         self.usage = usage
-        self._client, self._dynos, self._planner = client, dynos, planner
-        self._max_workers = self._most = jobs
-        self._idle = idle
-        self._broken = ""
-        self._changed = threading.Condition()
-        self._waiting: deque[tuple[PoolFuture, RunSpec]] = deque()
-        self._lanes: list[Lane] = []
-        self._booting = 0
-        self._is_closed = self._is_live = False
-        self._wake = threading.Event()
-        self.check_dyno: Callable[[WarmDyno], object] = lambda _: None
-        self._live_notifying = keeps_notifications(self._live)
-
-    # -- as an executor ---------------------------------------------------------------------------
+        self._planner, self._max_workers = planner, jobs
+        self.dispatcher = Dispatcher(client, dynos, jobs=jobs, idle=idle, usage=usage, value_of=planner.value_of)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> PoolFuture:
         """Run a call on a dyno.
@@ -111,8 +87,8 @@ class WarmPool(Executor):
         RuntimeError
             The pool was shut down.
         """
-        self._check()
-        return self._add(self._planner.encoder_for(fn)(args, kwargs))
+        self.dispatcher.check()
+        return self.dispatcher.add(self._planner.encoder_for(fn)(args, kwargs))
 
     def task(self, name: str | None = None) -> Callable[..., Any]:
         """Return a task of the app as a function for `submit` and `map`, whose value is the task's DataFrame.
@@ -143,7 +119,7 @@ class WarmPool(Executor):
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         chunksize = 1 if hasattr(fn, "heroku_task") else chunksize
-        self._check()
+        self.dispatcher.check()
         deadline = None if timeout is None else time.monotonic() + timeout
         items: Iterator[Any] = zip(*iterables, strict=False)
         if chunksize > 1:
@@ -155,7 +131,7 @@ class WarmPool(Executor):
         def read_ahead() -> None:
             most = math.inf if has_length else LOOKAHEAD * self._max_workers
             while len(futures) < most and (item := next(items, None)) is not None:
-                futures.append(self._add(encode(item, {})))
+                futures.append(self.dispatcher.add(encode(item, {})))
 
         read_ahead()
         values = _values(futures, deadline, read_ahead)
@@ -171,24 +147,11 @@ class WarmPool(Executor):
         cancel_futures
             Cancel the calls that have not started.
         """
-        with self._changed:
-            self._is_closed = True
-            waiting = [*self._waiting] if cancel_futures else []
-        for future, _ in waiting:
-            future.cancel()
-        self._wake.set()
-        if wait:
-            with self._changed:
-                wait_for(self._changed, lambda: not self._is_live)
-        if not self._is_live:
-            self._close()
+        self.dispatcher.close(wait=wait, cancels=cancel_futures)
 
     def cancel(self) -> None:
         """Cancel all calls, running ones too."""
-        with self._changed:
-            futures = [future for future, _ in self._waiting] + [one for lane in self._lanes for one in [*lane.calls]]
-        for future in futures:
-            future.cancel()
+        self.dispatcher.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -198,176 +161,7 @@ class WarmPool(Executor):
         self.shutdown(wait=True)
 
     def __repr__(self) -> str:
-        return f"<WarmPool of {self._max_workers}, {len(self._lanes)} busy>"
-
-    # -- calls ------------------------------------------------------------------------------------
-
-    def _check(self) -> None:
-        if self._broken:
-            raise BrokenExecutor(self._broken)
-        if self._is_closed:
-            raise RuntimeError("cannot schedule new futures after shutdown")
-
-    def _add(self, spec: RunSpec) -> PoolFuture:
-        future = PoolFuture()
-        with self._changed:
-            self._check()
-            self._waiting.append((future, spec))
-            is_live, self._is_live = self._is_live, True
-        if not is_live:
-            start_thread(self._live_notifying, "heroku-pool", self._break_down)
-        self._wake.set()
-        return future
-
-    def _live(self) -> None:
-        try:
-            self._send_all()
-        except Exception as error:  # noqa: BLE001 - calls that nobody sends would be waited for forever
-            self._break_down(error)
-        if self._is_closed:
-            self._close()
-        with self._changed:
-            self._changed.notify_all()
-
-    def _close(self) -> None:
-        self.usage.report()
-        self._dynos.stop_owned(self)
-
-    def _break_down(self, error: BaseException) -> None:
-        """End the calls that wait with an error; the next one starts the thread again."""
-        with self._changed:
-            self._is_live = False
-        self._give_up(error)
-
-    def _send_all(self) -> None:
-        """Send calls until none is left."""
-        while True:
-            self._wake.clear()
-            while (chosen := self._choose()) is not None:
-                self._send(*chosen)
-            with self._changed:
-                is_over = not (self._waiting or self._booting or any(lane.calls for lane in self._lanes))
-                if is_over:
-                    self._is_live = False
-                    self._give_back()
-                    return
-            self._recall()
-            self._wake.wait(TICK)
-
-    def _choose(self) -> tuple[Lane, PoolFuture, RunSpec] | None:
-        """Take the next call and a dyno that has room for it; boot dynos that are missing."""
-        with self._changed:
-            while self._waiting and self._waiting[0][0].done():
-                self._waiting.popleft()
-            if not self._waiting:
-                self._give_back()
-                return None
-            spec = self._waiting[0][1]
-        lanes = [lane for lane in self._lanes if lane.room() > 0 and self._dynos.can_take(lane.dyno, spec)]
-        lane = min(lanes, key=lambda one: len(one.calls), default=None)
-        if lane is None or lane.calls:
-            lane = self._new_lane(spec) or lane
-        if lane is None:
-            return None
-        with self._changed:
-            return (lane, *self._waiting.popleft()) if self._waiting else None
-
-    def _new_lane(self, spec: RunSpec) -> Lane | None:
-        """Return a dyno that was idle, or start the boot of one, up to `jobs`."""
-        with self._changed:
-            self._lanes = [lane for lane in self._lanes if lane.dyno.running() or lane.calls]
-            if len(self._lanes) + self._booting >= min(self._most, len(self._waiting) + len(self._lanes)):
-                return None
-        dyno = self._dynos.lend(spec, self)
-        if dyno is not None:
-            return self._open(dyno)
-        with self._changed:
-            self._booting += 1
-        start_thread(keeps_notifications(partial(self._boot, spec)), "heroku-pool-boot", self._boot_failed)
-        return None
-
-    def _open(self, dyno: WarmDyno) -> Lane | None:
-        """Let calls have a dyno, unless it is not fit for them: then they fail."""
-        try:
-            self.check_dyno(dyno)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the calls fail with it
-            (dyno.cancel if dyno.owner is self else dyno.release)()  # before the calls end, so that nobody sees it busy
-            self._give_up(error)
-            return None
-        with self._changed:
-            self._lanes.append(Lane(dyno))
-            return self._lanes[-1]
-
-    def _boot(self, spec: RunSpec) -> None:
-        try:
-            self._open(self._dynos.boot_for(self, spec, self._idle))
-        except Exception as error:  # noqa: BLE001 - the calls must end, whatever it is
-            self._boot_failed(error)
-        else:
-            with self._changed:
-                self._booting -= 1
-            self._wake.set()
-
-    def _boot_failed(self, error: BaseException) -> None:
-        with self._changed:
-            self._booting -= 1
-            left = len(self._lanes) + self._booting
-            self._most = left or self._max_workers
-        if left:
-            notify(f"{error} The pool continues with {left}.")
-        else:
-            self._give_up(error)
-        self._wake.set()
-
-    def _give_up(self, error: BaseException) -> None:
-        """End the calls that wait with an error."""
-        with self._changed:
-            waiting, self._waiting = [*self._waiting], deque()
-        for future, spec in waiting:
-            self.usage.count(spec, 0.0, error, None)
-            future.finish(partial(_throw, error))
-
-    def _send(self, lane: Lane, future: PoolFuture, spec: RunSpec) -> None:
-        lane.calls[future] = spec
-        try:
-            future.send(PoolRun(self._client, spec), lane.dyno, partial(self._ended, lane, future))
-        except LogStreamError:  # the connection is broken, so that the dyno cannot have run it
-            with self._changed:
-                if lane.calls.pop(future, None) is not None:  # the end of the connection has not ended it
-                    self._waiting.appendleft((future, spec))
-
-    def _ended(self, lane: Lane, future: PoolFuture, run: PoolRun) -> None:
-        """Take note of the end of a call; in the thread that reads the dyno's connection."""
-        if not run.done():  # it was recalled
-            with self._changed:
-                self._waiting.appendleft((future, lane.calls.pop(future)))
-            self._wake.set()
-            return
-        lane.dyno.latest_seconds.append(run.seconds_on_dyno)
-        error: Exception | None = run.failure()
-        if run.failed_with == INITIALIZER_ERROR:
-            self._broken = f"The initializer of the pool failed: {str(error).partition(': ')[2]}"
-            self._give_up(error := BrokenExecutor(self._broken))
-        self.usage.count(run, run.seconds_on_dyno, None if future.cancelled() else error, lane.dyno)
-        future.finish(partial(self._planner.value_of, run) if error is None else partial(_throw, error))
-        with self._changed:
-            lane.calls.pop(future, None)
-        self._wake.set()
-
-    def _recall(self) -> None:
-        """Ask for calls back that wait behind one that takes longer than expected, while other dynos have none."""
-        with self._changed:
-            free = 0 if self._waiting else self._most - len([lane for lane in self._lanes if lane.calls])
-            stuck = [future for lane in self._lanes if lane.is_stuck() for future in [*lane.calls][1:]]
-        for future in stuck[: max(free, 0)]:
-            future.recall()
-
-    def _give_back(self) -> None:
-        """Let cells and other pools have the dynos that have no calls."""
-        idle = [lane for lane in self._lanes if not lane.calls]
-        self._lanes = [lane for lane in self._lanes if lane.calls]
-        for lane in idle:
-            lane.dyno.release()
+        return f"<WarmPool of {self._max_workers}, {self.dispatcher.busy} busy>"
 
 
 def _chunks(items: Iterator[Any], size: int) -> Iterator[tuple[list[Any]]]:
@@ -394,7 +188,3 @@ def _next_value(futures: deque[PoolFuture], deadline: float | None) -> Any:
     finally:
         future.cancel()
         del future
-
-
-def _throw(error: BaseException) -> Any:
-    raise error
