@@ -275,11 +275,8 @@ class Heroku(ExecutorApp):
         plan = self._sweep_planner.plan(task, each, given, run_options, options)
         estimate(plan, options, self.client.requests_left)  # refuses a budget that is too small
         name = f"hs-{token_hex(4)}"
-        journal = resumption.open_journal(name, self, plan, options)
         known = answered_outcomes(plan, run_options)
-        if journal is not None:
-            for outcome in known:
-                journal.record_outcome(outcome)
+        journal = resumption.open_journal(name, self, plan, options, known)
         return self._start_sweep(ResumePlan(name, plan, options, journal, known, ()))
 
     def start_recorded_sweep(self, recorded: Plan, parameters: Mapping[str, Any], **options: Any) -> Sweep:
@@ -312,7 +309,12 @@ class Heroku(ExecutorApp):
     def _start_sweep(self, missing: ResumePlan) -> Sweep:
         name, plan, options, journal, known, live = missing
         self._hidden.update(plan.first.secrets.values())
-        options, runner = self._warm_for(plan.first, len(plan), options)
+        try:
+            options, runner = self._warm_for(plan.first, len(plan), options)
+        except BaseException:
+            if journal is not None:
+                journal.discard()
+            raise
         with cancelled_on_error():
             sweep = Sweep(
                 self.client, plan, options, id=name, journal=journal, known=known, live=live, warm_runner=runner

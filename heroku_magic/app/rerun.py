@@ -137,7 +137,7 @@ def _sweep_again(
         return heroku.start_recorded_sweep(plan, parameters, **details.sweep_options, **options)
     grid = plan.grid
     if details.indices is not None or any(axis.are_rows for axis in grid.axes):
-        each, in_step = {"combinations": [plan[place] for place in range(len(plan))]}, False
+        each, in_step = {"the combinations": [plan[place] for place in range(len(plan))]}, False  # no parameter's name
     else:
         each, in_step = {axis.names[0]: [*axis.values] for axis in grid.axes}, grid.in_step
     code = request.code if request.kind == "cell" else None

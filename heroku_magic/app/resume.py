@@ -56,10 +56,12 @@ class ResumePlan(NamedTuple):
     live: Sequence[Job]
 
 
-def open_journal(sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions) -> Journal | None:
-    """Create the journal of a sweep that is saved or detached; None for any other."""
+def open_journal(
+    sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions, known: Sequence[Outcome]
+) -> Journal | None:
+    """Create the journal of a sweep that is saved or detached; None for any other. known: what has ended."""
     path = Path(options.save) if options.save else journal.detached_path(sweep) if plan.first.is_detached else None
-    return Journal(path).create(_header(sweep, connection, plan, options)) if path else None
+    return Journal(path).create(_header(sweep, connection, plan, options), known) if path else None
 
 
 def plan_resume(save: str | os.PathLike[str] | Sweep, connection: AppConnection, planner: SweepPlanner) -> ResumePlan:
@@ -136,7 +138,7 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
 
 def _read_options(written: Mapping[str, Any]) -> SweepOptions:
     try:
-        return SweepOptions(**written)
+        return SweepOptions(**{**written, "chunk": written["chunk"] or "auto"})
     except InvalidOptions as error:
         raise ValueError(str(error)) from None
 

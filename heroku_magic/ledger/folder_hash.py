@@ -61,6 +61,15 @@ def hash_folder(folder: Path, most: int | None = None) -> str:
     return total.hexdigest()
 
 
+def last_change(folder: Path) -> float:
+    """Return when one of the files that a dyno finds was changed last, in seconds since 1970."""
+    root = Path(os.path.realpath(folder))
+    known = _known_folders.get(root)
+    paths = known.stamps if known else (f"{root}/{path}" for path in _paths(root, Recipe(root, os.environ), []))
+    files = [stamp for stamp in _stamps(paths).values() if stamp and not S_ISDIR(stamp[0])]
+    return max((at for stamp in files for at in stamp[-2:]), default=0) / 1e9
+
+
 def note_config_change(folder: Path) -> None:
     """Remember that the config vars of a served folder were changed; they are in no file."""
     _config_changes[os.path.realpath(folder)] = token_hex(8)

@@ -40,7 +40,7 @@ class RecordedSweep(Sweep):
         self._recorded_facts, self._recorded_dollars, self._recorded_size = details.facts, entry.dollars, details.size
         self._lost = lost
         for outcome in outcomes:
-            self._state.begin([outcome.place])
+            self._state.begin([outcome.place] * outcome.attempts)
             self._state.settle(outcome)
         cancelled = [place for place, state in enumerate(self._state.states) if not state]
         self._state.mark(cancelled, CANCELLED)

@@ -21,7 +21,7 @@ from heroku_magic.bundle.payload import parse_raw_text, size_of
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.ledger.cache_key import digest_of, full_key, package_version
 from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, write_parts
-from heroku_magic.ledger.folder_hash import hash_folder
+from heroku_magic.ledger.folder_hash import hash_folder, last_change
 from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.process import length
 from heroku_magic.protocol.records import Declaration, End, Failure, Metric, Progress, Returns, Rows
@@ -157,7 +157,7 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask, *, is_new: bool
         rows=None if outcome.parts is None else sum(map(length, outcome.parts)),
         error=masked_text(str(outcome.error), mask) if outcome.error else None,
         cached=str(facts.get("cached", "")),
-        key=_key_of(request, outcome) if is_answer else "",
+        key=_key_of(request, outcome, sweep.started_at) if is_answer else "",
         parameters=json.dumps(mask.value({**json.loads(_shown(details.request)), **shown})),
         details=pack(details),
     )
@@ -330,22 +330,26 @@ def _key(request: RunRequest, run: Run, facts: Mapping[str, Any]) -> str:
     """Return what a cached answer is found by; empty unless the run ended well and is known to have run this code."""
     ended_well = run.exit_status == 0 and facts["verified"]
     is_current = request.release in {0, run.release} or bool(request.folder)
-    return full_key(request.base, request.hashes) if ended_well and is_current and _is_unchanged(request) else ""
+    is_cacheable = ended_well and is_current and _is_unchanged(request, run.started_at)
+    return full_key(request.base, request.hashes) if is_cacheable else ""
 
 
-def _key_of(request: RunRequest, outcome: Outcome) -> str:
-    """Return the same for a combination of a sweep."""
+def _key_of(request: RunRequest, outcome: Outcome, since: float | None) -> str:
+    """Return the same for a combination of a sweep. since: when the sweep started."""
     facts = outcome.facts
     digests = {name: digest_of(value, request.kind) for name, value in outcome.parameters.items()}
     ended_well = facts.get("exit_status") == 0 and facts.get("verified")
     is_current = request.release in {0, facts.get("release")} or bool(request.folder)
-    is_cacheable = ended_well and is_current and _is_unchanged(request)
+    is_cacheable = ended_well and is_current and _is_unchanged(request, since)
     return full_key(request.base, {**request.hashes, **digests}) if is_cacheable else ""
 
 
-def _is_unchanged(request: RunRequest) -> bool:
-    """Return whether a served folder has the files that it had when the run was requested."""
-    return not request.folder or not request.base or hash_folder(Path(request.folder)) in request.slug
+def _is_unchanged(request: RunRequest, since: float | None) -> bool:
+    """Return whether a served folder has had the same files since the run was requested: none was even changed back."""
+    folder = Path(request.folder)
+    if not request.folder or not request.base:
+        return True
+    return hash_folder(folder) in request.slug and last_change(folder) <= (since or 0.0)
 
 
 def _axis(axis: Axis, mask: Mask, *, is_exact: bool) -> tuple[AxisRecord, bool]:

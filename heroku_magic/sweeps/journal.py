@@ -29,7 +29,7 @@ from heroku_magic.sweeps.outcomes import Outcome
 from heroku_magic.text.redact import NO_MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 FOLDER = Path(".heroku", "sweeps")
 FORMAT = 1
@@ -130,9 +130,14 @@ class Journal:
         self.path = path.expanduser().absolute()  # the notebook may change its folder meanwhile
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
+        self._is_new = False
+        _journals.add(self)
 
-    def create(self, header: JournalHeader) -> Journal:
-        """Create the file. Raises InvalidOptions if it exists or cannot be written."""
+    def create(self, header: JournalHeader, known: Iterable[Outcome] = ()) -> Journal:
+        """Create the file. known: combinations that have ended.
+
+        Raises InvalidOptions if it exists or cannot be written.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -140,8 +145,15 @@ class Journal:
             resume = f"already exists. Resume its sweep with %heroku resume {self.path}, or use another name."
             reason = resume if self.path.is_file() else f"cannot be written: {error.strerror or error}."
             raise InvalidOptions(f"{self.path} {reason}") from None
+        self._is_new = True
         self._hold(os.fdopen(descriptor, "rb+"))
-        self._write(msgspec.to_builtins(header))
+        try:
+            self._write(msgspec.to_builtins(header))
+            for outcome in known:
+                self.record_outcome(outcome)
+        except OSError as error:
+            self.discard()
+            raise InvalidOptions(f"{self.path} cannot be written: {error.strerror or error}.") from None
         return self
 
     def reopen(self) -> JournalContents:
@@ -169,6 +181,18 @@ class Journal:
             if file is not None:
                 with suppress(OSError):  # each line was written at once, and failures were reported
                     file.close()
+
+    def discard(self) -> None:
+        """Close the file of a sweep that does not start, and remove it if it is new."""
+        self.close()
+        if self._is_new:
+            self.path.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Let go of the parent's file after a fork, or its lock would last as long as this process."""
+        if self._file is not None:
+            with Path(os.devnull).open("rb") as nothing:
+                os.dup2(nothing.fileno(), self._file.fileno())
 
     def _hold(self, file: IO[bytes]) -> None:
         """Lock the file until it is closed or the process ends."""
@@ -224,6 +248,17 @@ class Journal:
                 self._file.seek(0, os.SEEK_END)
                 self._file.write(f"{text}\n".encode("ascii"))
                 self._file.flush()
+
+
+_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+def _leave_all() -> None:
+    for journal in [*_journals]:
+        journal.leave()
+
+
+os.register_at_fork(after_in_child=_leave_all)
 
 
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> InvalidOptions:

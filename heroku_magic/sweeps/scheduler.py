@@ -148,7 +148,7 @@ class Scheduler(JobSource):
 
     def on_finish(self) -> None:
         """Mark the combinations that never ran, and close the journal."""
-        waiting = [index for job in self._jobs for index in job.indices]
+        waiting = [index for job in self._jobs for index in self._unsettled(job.indices)]
         with self._changed:
             self.state.mark([*waiting, *self._queue.drain()], CANCELLED)
         self._write(methodcaller("close"))

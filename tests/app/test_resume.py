@@ -157,6 +157,16 @@ def test_types_samples_tables_and_chunks_survive_the_file(heroku):
     assert back.equals(expected), "nothing was missing, so nothing was run again"
     sampled = heroku.sweep("step", {"seed": range(1000)}, sample=5, seed=3, save="sample.jsonl").result(60)
     assert heroku.resume("sample.jsonl").result(60).equals(sampled)
+    several = heroku.sweep("step", {"seed": range(5)}, chunk="auto", jobs=1, save="auto.jsonl").result(60)
+    assert heroku.resume("auto.jsonl").result(60).equals(several)
+
+
+def test_a_sweep_that_is_refused_leaves_no_file(folder, server, monkeypatch, tmp_path):
+    heroku = connect("shop", size="basic", prices={"basic": 2_592_000}, say=lambda _: None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidOptions, match="--max-cost 2 is less than a warm dyno costs"):
+        heroku.sweep("step", {"seed": [1]}, warm=True, max_cost=2.0, save="s.jsonl")
+    assert heroku.sweep("step", {"seed": [1]}, save="s.jsonl").result(60)["x"].tolist() == [10]
 
 
 def test_arguments_of_a_function_that_do_not_differ_reach_each_call_also_from_the_file(heroku, tmp_path):

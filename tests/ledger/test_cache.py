@@ -306,6 +306,19 @@ def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
     pd.testing.assert_frame_equal(again.result(), table)
 
 
+def test_runs_of_code_that_was_changed_back_during_a_sweep_answer_nothing(tmp_path, ledger_folder, processes):
+    folder = make_worker(tmp_path / "worker", count=TASKS["count"])
+    heroku, script = connect(worker=folder, say=lambda _: None), folder / "count.py"
+    original = script.read_text()
+    sweep = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, jobs=1, cache=True)
+    next(sweep.as_completed())
+    script.write_text(original.replace('"word": word', '"word": "other"'))
+    sweep.wait(60)
+    script.write_text(original)
+    again = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, cache=True)
+    assert again.result(60)["word"].tolist() == ["w"] * 6
+
+
 def test_an_answer_of_a_resumed_sweep_is_as_old_as_its_run(heroku, ledger_folder):
     sweep = heroku.sweep("fails", {"n": [1, 0]}, cache=True)
     sweep.exception()

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from heroku_magic.ledger import folder_hash
-from heroku_magic.ledger.folder_hash import hash_folder, note_config_change
+from heroku_magic.ledger.folder_hash import hash_folder, last_change, note_config_change
 
 OLD = time.time() - 60
 
@@ -132,3 +132,16 @@ def test_the_limit_of_files_holds_for_a_known_folder_too(folder, monkeypatch):
 
     assert hash_folder(folder)
     assert hash_folder(folder, 2) == ""
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_file_that_was_changed_back_has_changed_and_an_ignored_one_has_not(folder, monkeypatch, is_known):
+    if is_known:
+        settled(monkeypatch)
+    before, began = hash_folder(folder), last_change(folder)
+    (folder / "notes.log").write_text("more")
+    assert last_change(folder) == began
+    for text in ("print(2)\n", "print(1)\n"):
+        (folder / "task.py").write_text(text)
+    assert hash_folder(folder) == before
+    assert last_change(folder) > began

@@ -51,6 +51,13 @@ TASKS = {
             yield {"i": 1}
             raise ValueError("bad luck")
         """,
+    "named": """
+        from heroku_task import task
+
+        @task
+        def named(combinations: int, n: int):
+            return {"sum": combinations + n}
+        """,
     "leaky": """
         from heroku_task import Secret, task
 
@@ -151,6 +158,20 @@ def test_a_failed_sweep_keeps_its_failures(heroku, ledger_folder):
     again = heroku_magic.get_run(-1)
     assert again.counts() == {"done": 1, "failed": 1}
     assert str(again.exception()).splitlines()[0] == str(sweep.exception()).splitlines()[0]
+
+
+def test_a_sweep_keeps_the_attempts_of_its_runs(heroku, ledger_folder):
+    sweep = heroku.sweep(None, {"n": [1, 0]}, code="[{'x': 1 / n}]", jobs=1, retries=1, retry_tasks=True)
+    assert sweep.wait(60)
+    assert heroku_magic.get_run(sweep.id).runs()["attempts"].tolist() == [1, 2]
+    pd.testing.assert_frame_equal(heroku_magic.get_run(sweep.id).runs(), sweep.runs())
+
+
+def test_a_sample_is_repeated_whatever_its_parameters_are_named(heroku, ledger_folder):
+    each = {"combinations": [1, 2, 3], "n": [1, 2]}
+    first = heroku.sweep("named", each, sample=2, seed=1)
+    expected = first.result()
+    pd.testing.assert_frame_equal(rerun(heroku, find(first.id), {}, {}).result(), expected)
 
 
 def test_history_has_the_parameters_of_a_task_as_columns_and_renames_those_that_collide(heroku, ledger_folder):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
+import signal
 from pathlib import Path
 
 import msgspec
@@ -196,6 +198,35 @@ def test_a_change_of_folder_does_not_move_the_file(tmp_path, monkeypatch):
     journal.record_outcome(outcome(1))
     assert [*read(tmp_path / "s.jsonl").ended] == [1]
     assert not (tmp_path / "elsewhere" / "s.jsonl").exists()
+
+
+def test_a_file_that_was_begun_on_a_full_disk_is_removed(tmp_path, monkeypatch):
+    def full(_, outcome):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Journal, "record_outcome", full)
+    path = tmp_path / "s.jsonl"
+    with pytest.raises(InvalidOptions, match=r"s\.jsonl cannot be written: No space left on device\.$"):
+        Journal(path).create(HEADER, [outcome()])
+    assert not path.exists()
+
+
+def test_a_fork_holds_the_file_no_longer_than_its_parent(tmp_path, processes):
+    journal = begin(tmp_path / "s.jsonl")
+    told, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(tell, b".")
+        signal.pause()
+    try:
+        os.read(told, 1)
+        journal.record_start([0], "hm-00000001")
+        journal.close()
+        OPEN.append(again := Journal(journal.path))
+        assert again.reopen().runs == {"hm-00000001": [0]}
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):

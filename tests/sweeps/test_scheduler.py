@@ -82,7 +82,7 @@ def call(number, status=0):
     return Call(Return(number, status, 1, 1.0), [Rows([{"x": number}])], {}, None)
 
 
-def scheduler_of(count, *, fits=100, known=(), journal=None, **options):
+def scheduler_of(count, *, fits=100, known=(), live=(), journal=None, **options):
     def of(combinations, makes_calls):
         if len(combinations) > fits:
             raise InvalidParameters(["too large"])
@@ -94,6 +94,7 @@ def scheduler_of(count, *, fits=100, known=(), journal=None, **options):
         plan,
         SweepOptions(**options),
         SweepState(count, known),
+        live=live,
         journal=journal,
         changed=changed,
         when_finished=lambda: None,
@@ -255,6 +256,15 @@ def test_a_full_disk_is_reported_and_the_sweep_goes_on(tmp_path):
         scheduler.on_finish()
     assert states(scheduler) == ["done", "done"]
     assert messages == [f"{Full.path} cannot be written (No space left on device). Further results are not saved."]
+
+
+def test_a_chunk_that_was_never_taken_up_keeps_what_it_has_done():
+    scheduler = scheduler_of(
+        2, known=[Outcome(0, {"n": 0}, "done", 1, {})], live=[Job(ORDER, (0, 1), makes_calls=True)]
+    )
+    scheduler.stop()
+    scheduler.on_finish()
+    assert states(scheduler) == ["done", "cancelled"]
 
 
 def test_jobs_are_compared_by_identity():
