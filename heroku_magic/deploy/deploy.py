@@ -86,6 +86,7 @@ class Deploy:
         self._state = "requested"
         self._output: list[str] = []
         self._is_given_up = threading.Event()
+        self._is_first = False  # Heroku starts a web dyno after it
         self._deployed: Deployed | None = None
         self._error: HerokuMagicError | None = None
         self._began = time.monotonic()
@@ -116,7 +117,13 @@ class Deploy:
         self._is_given_up.set()
         if self._state in {"requested", "uploading"}:
             return f"The upload was stopped; {self._app_name} is unchanged."
-        return f"The build continues at Heroku and will be released: %heroku releases --app {self._app} shows it."
+        text = f"The build continues at Heroku and will be released: %heroku releases --app {self._app} shows it."
+        if self._is_first:
+            text += (
+                " As it is the app's first one, its web process, if it has one, may then run and is billed: "
+                f"`heroku ps:scale web=0 --app {self._app}` in a terminal stops it."
+            )
+        return text
 
     # -- in its own thread ------------------------------------------------------------------------
 
@@ -141,6 +148,7 @@ class Deploy:
         source = self._client.create_source()
         self._upload(source)
         version = self._archive.checksum.rpartition(":")[2][:12]
+        self._is_first = before is None or before.slug is None
         self._change("building")
         build = self._started(source, version)
         try:
@@ -149,7 +157,7 @@ class Deploy:
         except ApiError as error:
             error.args = (f"{error} {self.give_up()}",)
             raise
-        if before is None or before.slug is None:
+        if self._is_first:
             self._scale_to_nothing()
         return self._facts(release)
 

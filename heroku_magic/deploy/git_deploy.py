@@ -54,12 +54,13 @@ class GitDeploy(Deploy):
             branch, pushed = self._remote_branch(url, environ)
             if pushed == self._commit.id:
                 return self._without_push(before)
+            self._is_first = before is None or before.slug is None
             self._change("uploading")
             self._push(url, branch, environ)
         release = max(self._client.releases(self._app), key=lambda release: release.version)
         if release.status == "failed":
             raise self._failed("The release command failed")
-        if before is None or before.slug is None:
+        if self._is_first:
             self._scale_to_nothing()
         return self._facts(release)
 

@@ -223,8 +223,9 @@ def test_a_token_that_is_revoked_during_a_build_leaves_word_that_the_build_conti
     monkeypatch.setattr(HerokuClient, "build", refuse)
     with pytest.raises(
         Unauthorized, match=r"provided\. The build continues at Heroku and will be released: %heroku releases"
-    ):
+    ) as caught:
         heroku.deploy(folder)
+    assert "`heroku ps:scale web=0 --app shop` in a terminal stops it" in str(caught.value)
 
 
 def test_all_problems_are_reported_before_anything_is_sent(heroku, folder):
@@ -305,6 +306,16 @@ def test_an_interrupted_wait_reports_that_the_deploy_continues(heroku, folder):
         time.sleep(0.01)
     assert "The build continues at Heroku" in deploy.give_up()
     assert deploy.result().version == 2
+
+
+def test_only_the_first_build_of_an_app_may_start_its_web_process(heroku, folder):
+    heroku.deploy(folder)
+    (folder / "Procfile").write_text((folder / "Procfile").read_text() + "release: sleep 1\n")
+    deploy = heroku.start_deploy(folder)
+    while deploy._state in {"requested", "uploading"}:
+        time.sleep(0.01)
+    assert "ps:scale" not in deploy.give_up()
+    deploy.result()
 
 
 def test_the_urls_of_a_deploy_are_not_shown(heroku, folder, caplog):
