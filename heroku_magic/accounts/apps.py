@@ -19,6 +19,7 @@ from heroku_magic.accounts.tokens import end_of
 from heroku_magic.api.transport import QUOTA
 from heroku_magic.errors import ApiError, Forbidden, InvalidOptions, NotFound, Refused, Unreachable
 from heroku_magic.runs.exit_hooks import Step, at_end
+from heroku_magic.runs.registry import forget_app
 from heroku_magic.text.notifier import notifies_owner, notify
 from heroku_magic.text.sanitize import clean_line
 
@@ -223,6 +224,7 @@ class Account:
             said = f"{error} It is not known whether {app.name} was destroyed. If not, %heroku apps lists it."
             raise Unreachable(said) from None
         _temporary.pop(app.name, None)
+        forget_app(self.client.base_url, app.name)
 
 
 _temporary: dict[str, Account] = {}

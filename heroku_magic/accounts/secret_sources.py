@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from heroku_magic.errors import SettingsError
+from heroku_magic.errors import Interrupted, SettingsError
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -23,12 +23,15 @@ class NothingTyped(SettingsError):
 def ask(prompt: str, *, instead: str) -> Secret:
     """Return what the user types without seeing it; in a notebook a password field below the cell.
 
-    instead: a sentence on what to do where no prompt is possible (nbclient, papermill, a script).
+    instead: a sentence on what to do where no prompt is possible (nbclient, papermill, a script). Raises NothingTyped,
+    or Interrupted.
     """
     if not _can_ask():
         raise NothingTyped(f"No prompt is possible here. {instead}")
     try:
         typed = getpass.getpass(f"{prompt}: ")
+    except KeyboardInterrupt:
+        raise Interrupted(f"{prompt}: nothing was typed, so nothing was changed or started.") from None
     except Exception as error:  # noqa: BLE001 - each front end refuses in its own way, and frames may hold the text
         is_impossible = isinstance(error, NotImplementedError)  # IPython raises a subclass
         reason = "no prompt is possible here" if is_impossible else type(error).__name__

@@ -375,7 +375,7 @@ class Heroku(ExecutorApp):
         """
         if resumption.ID.fullmatch(run):
             return self.resume(run)
-        detached = detached_.load(run, self.client.base_url, self.app)
+        detached = detached_.load_of(run, self.client.base_url, self.app)
         secrets = {name: find(name) for name in detached.secrets}
         spec = detached.as_spec(self.app_name, secrets, is_local=self.settings.is_local)
         self._hidden.update(secrets.values())

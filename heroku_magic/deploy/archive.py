@@ -66,20 +66,24 @@ class Archive:
         return sorted(totals.items(), key=lambda item: -item[1])[:most]
 
 
-def pack(folder: Path, *, allow: Iterable[str] = ()) -> Archive:
+def pack(folder: Path, *, allow: Iterable[str] = (), committed: Iterable[str] | None = None) -> Archive:
     """Pack a folder; allow: paths in it that are sent although they look like secrets.
 
-    Raises DeployRefused with all problems at once.
+    committed: the paths of all files of a commit. Git pushes those that are not packed, too, so all are searched for
+    secrets. Raises DeployRefused with all problems at once.
     """
     if not folder.is_dir():
         raise DeployRefused([f"{clean_line(str(folder))} is not a folder.{suggest_folder(os.path.relpath(folder))}"])
-    packer = _Packer(folder, frozenset(allow))
+    remedy = "name it in .slugignore" if committed is None else "remove it from the commit (git rm --cached)"
+    packer = _Packer(folder, frozenset(allow), remedy)
     try:
         paths = sorted(included_files(folder))
     except OSError as error:
         what = f"{clean_line(os.path.relpath(error.filename, folder))} cannot be read ({error.strerror})"
         raise DeployRefused([f"{what}: make it readable, or name it in .slugignore."]) from None
     package = packer.package(paths)
+    for path in sorted({*(committed or ())} - {*paths}):
+        packer.search(path, (folder / path).read_bytes())
     if packer.issues:
         raise DeployRefused(packer.issues)
     return package
@@ -110,11 +114,15 @@ def included_files(
 
 
 class _Packer:
-    """Writes one archive; reads each file once, so that the checked bytes are the sent bytes."""
+    """Writes one archive; reads each file once, so that the checked bytes are the sent bytes.
 
-    def __init__(self, folder: Path, allowed: frozenset[str]) -> None:
+    remedy: how a file with secrets is kept out.
+    """
+
+    def __init__(self, folder: Path, allowed: frozenset[str], remedy: str) -> None:
         self._folder = folder
         self._allowed = allowed
+        self._remedy = remedy
         self._sizes: dict[str, int] = {}
         self._texts: dict[str, str] = {}
         self._warnings: list[str] = []
@@ -182,19 +190,22 @@ class _Packer:
         after = source.stat()
         if (after.st_mtime_ns, after.st_size) != (before.st_mtime_ns, before.st_size) or len(content) != after.st_size:
             self.issues.append(f"{clean_line(info.name)} changed while it was packed. Try again.")
-        if info.name not in self._allowed and (found := secret_in(info.name, content)):
-            name = clean_line(info.name)
-            if found.is_certain:
-                self.issues.append(
-                    f"{name} {found.text}: name it in .slugignore, or send it anyway with --allow {name}."
-                )
-            else:
-                self._warnings.append(f"{name} {found.text}: if it does, name it in .slugignore.")
+        self.search(info.name, content)
         info.size, info.mode = len(content), 0o755 if before.st_mode & 0o100 else 0o644
         tar.addfile(info, io.BytesIO(content))
         self._sizes[info.name] = info.size
         if info.size <= _LONGEST_TEXT and info.name.endswith(_READ):
             self._texts[info.name] = _text(info.name, content)
+
+    def search(self, path: str, content: bytes) -> None:
+        """Note whether a file looks like a secret, unless it is allowed."""
+        if path in self._allowed or not (found := secret_in(path, content)):
+            return
+        name = clean_line(path)
+        if found.is_certain:
+            self.issues.append(f"{name} {found.text}: {self._remedy}, or send it anyway with --allow {name}.")
+        else:
+            self._warnings.append(f"{name} {found.text}: if it does, {self._remedy}.")
 
     def _add_text(self, name: str, source: Path) -> None:
         """Read what a link leads to: the checks follow it as Heroku does."""

@@ -92,7 +92,8 @@ def pack_commit(commit: Commit, *, allow: Iterable[str] = ()) -> Archive:
         committed = sorted(included_files(files, rules=IgnoreRules.of_commit(files)))
         for ignored in files.rglob(".gitignore"):
             ignored.unlink()  # git pushes what is committed, ignored or not
-        archive = pack(files, allow=allow)
+        everything = [path for path in files.rglob("*") if path.is_file() and not path.is_symlink()]
+        archive = pack(files, allow=allow, committed=[path.relative_to(files).as_posix() for path in everything])
         archive.names = committed  # with what the archive of a folder leaves out, such as a virtual environment
         return archive
 

@@ -76,7 +76,9 @@ def read_argument(word: str, namespace: Mapping[str, Any], *, option: str = "--a
     content, is_literal = unquote(word)
     name, equals, raw = content.partition("=")
     if not equals or not VARIABLE_NAME.fullmatch(name):
-        raise InvalidOptions(f"{option} {clean_line(word[:60])}: expected NAME=VALUE, for example {option} n=10.")
+        cause = f'"{name}" cannot name a parameter; {NAME_RULE}' if equals and name.isidentifier() else ""
+        reason = cause or f"expected NAME=VALUE, for example {option} n=10"
+        raise InvalidOptions(f"{option} {clean_line(word[:60])}: {reason}.")
     value, is_literal = unquote(raw) if content == word else (raw, is_literal)
     if is_literal or is_json(value):
         return name, RawText(value)

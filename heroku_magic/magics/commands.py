@@ -207,7 +207,7 @@ _TABLE = (
         "show RUN",
         "show the whole output of an earlier run again: -1 is the last, -2 the one before",
         (
-            Option("--export FILE", "write it to FILE as a web page instead", completes="path"),
+            Option("--export FILE", "write it as a web page (page.html) instead", completes="path"),
             _OUT,
             _AS,
             _VERBOSE,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heroku_magic.errors import Interrupted, InvalidOptions
+from heroku_magic.errors import HerokuMagicError, Interrupted, InvalidOptions
 from heroku_magic.magics.verb_group import VerbGroup, table
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     from heroku_magic.app.heroku import Heroku
+    from heroku_magic.deploy.deploy import Deploy
     from heroku_magic.display.listing import Listing
     from heroku_magic.magics.parser import ParsedLine
 
@@ -46,28 +47,36 @@ class DeployVerbs(VerbGroup):
         notify("It is destroyed when this kernel ends.")
 
     def _deploy_to(self, heroku: Heroku, line: ParsedLine) -> None:
-        from heroku_magic.display import RunOutput
-
         deploy = heroku.start_deploy(
             line.word or "worker", allow=line.options.get("allow", ()), git="git" in line.options
         )
-        output = RunOutput(deploy, quiet=self._is_set(line, "quiet"), verbose=self._is_set(line, "verbose"))
+        is_quiet = self._is_set(line, "quiet")
         try:
-            output.follow()
+            if not is_quiet:
+                self._follow(deploy, line)
+            deploy.result()
         except KeyboardInterrupt:
             raise Interrupted(deploy.give_up()) from None
-        deploy.result()
+        except HerokuMagicError:
+            if is_quiet:
+                self._follow(deploy, line)
+            raise
+
+    def _follow(self, deploy: Deploy, line: ParsedLine) -> None:
+        """Show the output of a deploy, from its beginning to its end."""
+        from heroku_magic.display import RunOutput
+
+        RunOutput(deploy, verbose=self._is_set(line, "verbose")).follow()
 
     def _releases(self, line: ParsedLine) -> Listing:
+        releases = self._connect(line).releases()
+        usable = {f"v{one.version}" for one in releases if one.slug and one.status == "succeeded" and not one.current}
         return table(
             "version status description created current",
-            [
-                (f"v{release.version}", release.status, release.description, release.created_at, release.current)
-                for release in self._connect(line).releases()
-            ],
+            [(f"v{one.version}", one.status, one.description, one.created_at, one.current) for one in releases],
             title="releases",
             sentence="The app has no release yet. %heroku deploy FOLDER makes one.",
-            cell=lambda one: "" if one.current or one.status != "succeeded" else f"%heroku rollback {one.version}",
+            cell=lambda one: f"%heroku rollback {one.version}" if one.version in usable else "",
         )
 
     def _rollback(self, line: ParsedLine) -> None:

@@ -137,11 +137,11 @@ def _interrupted(jobs: Sequence[StartedJob], *, starts_dyno: bool) -> Interrupte
             f"{job.id} is detached and continues: %heroku attach {job.id}" if job.is_detached else job.outcome_message()
             for job in live
         ]
-        return Interrupted(" ".join(["Interrupted.", *outcomes]))
+        return Interrupted(" ".join(outcomes))
     return Interrupted(
         "Interrupted before a dyno was started; nothing was left running."
         if starts_dyno
-        else "Interrupted. Heroku may have carried out the request anyway. Check with %heroku apps and %heroku status."
+        else "Heroku may have carried out the request anyway. Check with %heroku apps and %heroku status."
     )
 
 

@@ -65,6 +65,8 @@ class HistoryVerbs(VerbGroup):
     def _write_page(self, job: Run | Sweep, path: Path) -> None:
         from heroku_magic.display.recorded import page
 
+        if path.suffix.lower() != ".html":  # a table or a notebook of that name would be lost
+            raise InvalidOptions(f'"{path}" is not a page. Expected a name that ends in .html.')
         try:
             path.write_text(page(job), encoding="utf-8", errors="backslashreplace")
         except OSError as error:

@@ -102,9 +102,9 @@ def _verb(name: str, *, has_more: bool = False) -> tuple[Verb, dict[str, Any]]:
     if name == "--":
         raise InvalidOptions("A command needs a verb before it: %heroku run -- COMMAND")
     if name.startswith("-"):
-        raise InvalidOptions(
-            f"A verb is expected before {shown}, for example: %heroku run {shown} … (%heroku --help lists the verbs)"
-        )
+        is_known = any(name.partition("=")[0] in option.names for option in VERBS["run"].options)
+        example = f", for example: %heroku run {shown} …" if is_known else ""
+        raise InvalidOptions(f"A verb is expected before {shown}{example} (%heroku --help lists the verbs)")
     near = [verb for verb in VERBS if sorted(verb) == sorted(name)]
     near += get_close_matches(name, VERBS, 1, _SIMILAR if len(name) > _SHORT else _SIMILAR_SHORT)
     if near and has_more:

@@ -117,10 +117,10 @@ class RunVerbs(VerbGroup):
 
     def _attach(self, line: ParsedLine) -> Any:
         from heroku_magic.app.resume import ID, home
-        from heroku_magic.runs.detached import find
+        from heroku_magic.runs.detached import load
 
         run = line.words[0]
-        place = home(run) if ID.fullmatch(run) else (found.host, found.app) if (found := find(run)) else None
+        place = home(run) if ID.fullmatch(run) else load(run).place
         return self._watch_job(self._home(line, place).attach(run), line)
 
     def _rerun(self, line: ParsedLine) -> Any:
@@ -205,6 +205,9 @@ class RunVerbs(VerbGroup):
         if line.word is not None and not line.word.isdecimal():
             raise InvalidOptions(f'"{line.word}" is not a number of dynos. Expected, for example, %heroku warm 2')
         given = {name: line.options[name] for name in ("size", "idle", "life") if name in line.options}
+        if given and not int(line.word or 0):
+            hint = "%heroku warm lists the dynos of all sizes, and %heroku warm 0 stops them."
+            raise InvalidOptions(f"--{min(given)} needs a number of dynos to keep, such as %heroku warm 2. {hint}")
         heroku = self._connect(line)
         before = heroku.warm()
         dynos = heroku.warm(None if line.word is None else int(line.word), **given)

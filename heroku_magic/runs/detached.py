@@ -54,6 +54,11 @@ class Detached(msgspec.Struct, frozen=True):
     sends_records: bool = False
     request: RunRequest = RunRequest()
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it runs: the API's base URL, and the app."""
+        return self.host, self.app
+
     def as_spec(self, app_name: str, secrets: Mapping[str, Secret], *, is_local: bool) -> RunSpec:
         """Return what to follow: app_name is the name to show, secrets the values of the secret parameters."""
         return RunSpec(
@@ -126,8 +131,8 @@ def find(run: str) -> Detached | None:
     return _read(path(run)) if re.fullmatch(RUN_ID, run) else None
 
 
-def load(run: str, host: str, app: str) -> Detached:
-    """Return a run of an app by its id, or raise InvalidOptions with the ids that this folder has."""
+def load(run: str) -> Detached:
+    """Return a run by its id, or raise InvalidOptions with the ids that this folder has."""
     found = find(run)
     if found is None:
         names = ", ".join(each.run for each in known()) or "none"
@@ -135,7 +140,13 @@ def load(run: str, host: str, app: str) -> Detached:
             f'No detached run "{run[:40]}" was found in this folder ({FOLDER}). Attach a run from the folder where '
             f"--detach started it; its result can be read only once. Available here: {names}."
         )
-    if (found.run, found.host, found.app) != (run, host, app):
+    return found
+
+
+def load_of(run: str, host: str, app: str) -> Detached:
+    """Return a run of an app by its id. Raises InvalidOptions as `load`, or if it is a run of another app."""
+    found = load(run)
+    if (found.run, *found.place) != (run, host, app):
         raise InvalidOptions(
             f'"{run}" is a run of the app "{found.app}" at {found.host}, not of "{app}". Choose its app with --app.'
         )

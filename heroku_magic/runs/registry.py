@@ -120,6 +120,13 @@ def places() -> dict[str, Place]:
     return dict(_places)
 
 
+def forget_app(host: str, app: str) -> None:
+    """Forget the runs of an app that was destroyed."""
+    for run, place in places().items():
+        if (place.host, place.app) == (host, app):
+            _places.pop(run, None)
+
+
 def watch(run: str, dynos: WatchedDynos) -> None:
     """Register what a run may leave behind, until `unwatch`."""
     _watched[run] = dynos

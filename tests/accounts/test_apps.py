@@ -200,4 +200,4 @@ def test_an_interrupt_reports_that_the_outcome_is_unknown(scripted, shell, monke
     monkeypatch.setattr("requests.Session.request", interrupt)
     error = shell.run_cell(f"%heroku {line}").error_in_exec
     assert isinstance(error, Interrupted)
-    assert "may have carried out the request anyway. Check with %heroku apps" in str(error)
+    assert str(error).startswith("Heroku may have carried out the request anyway. Check with %heroku apps")

@@ -9,7 +9,7 @@ import pexpect
 import pytest
 
 from heroku_magic.accounts.secret_sources import ask
-from heroku_magic.errors import SettingsError
+from heroku_magic.errors import Interrupted, SettingsError
 
 
 def test_a_terminal_prompts_without_showing_the_input():
@@ -47,6 +47,16 @@ def test_empty_input_is_an_error(monkeypatch, typed):
     monkeypatch.setattr(getpass, "getpass", lambda prompt: typed)
     with pytest.raises(SettingsError, match=r"nothing was typed\. Set it\."):
         ask("Token", instead="Set it.")
+
+
+def test_an_interrupted_prompt_says_that_nothing_was_changed(monkeypatch):
+    def interrupt(prompt):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("heroku_magic.accounts.secret_sources._can_ask", lambda: True)
+    monkeypatch.setattr(getpass, "getpass", interrupt)
+    with pytest.raises(Interrupted, match=r"^Value of KEY: nothing was typed, so nothing was changed or started\.$"):
+        ask("Value of KEY", instead="Set it.")
 
 
 def test_a_front_end_without_prompts_shows_no_traceback(monkeypatch):

@@ -347,6 +347,28 @@ def test_a_beginners_first_steps_work_in_cells(platform, tmp_path, capsys):
     assert json.dumps(platform.token) not in out
 
 
+def test_a_quiet_deploy_shows_its_output_only_if_it_fails(platform, tmp_path, capsys):
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    shell.run_line_magic("load_ext", "heroku_magic")
+    shell.run_cell("%heroku init worker\n%heroku create shop")
+    capsys.readouterr()
+    shell.run_cell("%heroku deploy --quiet").raise_error()
+    assert capsys.readouterr().out == ""
+    (tmp_path / "worker" / "Procfile").write_text("release: false\n")
+    assert isinstance(shell.run_cell("%heroku deploy --quiet").error_in_exec, BuildFailed)
+    assert "deploy ✗ failed" in capsys.readouterr().out
+
+
+def test_only_a_release_with_code_is_offered_for_a_rollback(platform, folder):
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    shell.run_line_magic("load_ext", "heroku_magic")
+    shell.run_cell(f"%heroku create shop\n%heroku deploy {folder} -q").raise_error()
+    heroku = connect("shop")
+    heroku.client.set_config_vars(heroku.app, {"A": Secret("some value")})
+    shown = repr(shell.run_cell("%heroku releases").result)
+    assert re.findall(r"rollback (v\d)", shown) == ["v2"]
+
+
 def test_many_files_are_deployed(heroku, tmp_path):
     folder = make_worker(tmp_path / "big", {"count": "ls data | wc -l"})
     (folder / "requirements.txt").touch()

@@ -145,6 +145,18 @@ def test_a_secret_in_head_is_refused_unless_it_is_allowed(repo, git):
     assert git("status", "--porcelain") == "M Procfile"
 
 
+@pytest.mark.parametrize("name", ["id_rsa", ".venv/id_rsa"])
+def test_a_committed_secret_that_no_slug_would_hold_is_refused_because_git_pushes_it(repo, git, name):
+    (repo / name).parent.mkdir(exist_ok=True)
+    (repo / name).write_text("not packed")
+    (repo / ".slugignore").write_text("id_rsa\n")
+    git("add", "--force", "--all")
+    git("commit", "--quiet", "--message", "a mistake")
+    with pytest.raises(DeployRefused, match=r"id_rsa holds secrets.* remove it from the commit \(git rm --cached\)"):
+        pack_commit(read_commit(repo))
+    assert name not in pack_commit(read_commit(repo), allow=[name]).sizes
+
+
 def test_a_committed_virtual_environment_is_refused_unless_heroku_removes_it(heroku, repo, git):
     (repo / "venv").mkdir()
     (repo / "venv" / "pyvenv.cfg").touch()

@@ -134,6 +134,11 @@ def test_show_repeats_the_output_and_returns_the_table(shell, capsys, tmp_path):
     assert "counting to 2" in text
     assert "<td>x</td>" in text
 
+    table = tmp_path / "table.csv"
+    table.write_text("n\n1\n")
+    assert "is not a page. Expected a name that ends in .html." in _error(shell, f"%heroku show -1 --export {table}")
+    assert table.read_text() == "n\n1\n"
+
     assert "ZeroDivisionError" in _error(shell, "%%dyno\n1 / 0")
     capsys.readouterr()
     assert _line(shell, "show -1") is None

@@ -206,6 +206,7 @@ def test_a_value_that_is_just_an_expression_passes_the_object(word, value):
         ("n", "expected NAME=VALUE"),
         ("=1", "expected NAME=VALUE"),
         ("n-m=1", "expected NAME=VALUE"),
+        ("größe=1", '"größe" cannot name a parameter; use the letters a-z'),
         ("n=$datum", "Did you mean data?"),
         ("n=a{datum}", "NameError"),
         ("n={1 +}", "SyntaxError"),

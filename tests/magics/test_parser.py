@@ -190,7 +190,8 @@ def test_a_dyno_lives_and_waits_for_a_time_within_its_limits(option, most, typed
         ("%heroku simulate", 'There is no verb "simulate". To run a task: %heroku run simulate.'),
         ("%heroku task", "Did you mean %heroku tasks?"),
         ("%heroku run:inside x", 'There is no verb "run:inside"'),
-        ("%heroku -q simulate", "A verb is expected before -q"),
+        ("%heroku -q simulate", "A verb is expected before -q, for example: %heroku run -q …"),
+        ("%heroku --version", "A verb is expected before --version (%heroku --help"),
         ("%heroku -- ls", "A command needs a verb before it"),
         (
             "%heroku help nope",

@@ -148,6 +148,28 @@ def test_an_app_that_does_not_answer_any_more_is_left_out_and_named(shell, api, 
     assert "gone is left out: Invalid credentials provided." in capsys.readouterr().out
 
 
+def test_an_app_that_was_destroyed_is_not_looked_for_any_more(shell, capsys):
+    run(shell, "%heroku create shop-7")
+    heroku = connect("shop-7")
+    record_place("hm-00000007", heroku.client.base_url, heroku.app, "run.97")
+    run(shell, "%heroku destroy shop-7 --confirm shop-7")
+    capsys.readouterr()
+    run(shell, "%heroku status")
+    assert "shop-7" not in capsys.readouterr().out
+
+
+def test_a_run_that_was_not_detached_here_is_named_before_an_app_is_chosen(shell, monkeypatch):
+    monkeypatch.setenv("HEROKU_API_KEY", "token")
+    with pytest.raises(InvalidOptions, match='No detached run "hm-0123abcd" was found in this folder'):
+        run(shell, "%heroku attach hm-0123abcd")
+
+
+@pytest.mark.parametrize("words", ["--idle 10m", "0 --size standard-2x"])
+def test_an_option_of_warm_dynos_without_a_number_of_dynos_is_refused(shell, words):
+    with pytest.raises(InvalidOptions, match=r"^--(idle|size) needs a number of dynos to keep, such as %heroku warm 2"):
+        run(shell, f"%heroku warm {words}")
+
+
 def test_two_folders_of_one_name_are_different_apps(start_shell, elsewhere):
     for name in ("one", "two"):
         make_worker(elsewhere / name / "same-name", task=TASK % name)
