@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.emulator.errors import BuildError, ErrorResponse
-from heroku_magic.emulator.state import FAILED, PENDING, new_id, now
+from heroku_magic.emulator.state import FAILED, new_id, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,11 +49,6 @@ class AppSetup:
         if self.errors:
             return "invalid app.json"
         return "The build failed." if self.build.status == FAILED else None
-
-    @property
-    def status(self) -> str:
-        """How far it is."""
-        return PENDING if self.build.status == PENDING else self.build.status
 
     async def unpack(self, folder: Path, output: BuildOutput) -> Path:
         """Write the source's files, and set the config vars that its app.json declares."""

@@ -35,6 +35,22 @@ def texts(body: dict[str, Any], name: str) -> list[str]:
     return value or []
 
 
+def objects(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return a field that is an array of objects."""
+    value = body.get(name)
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise invalid_params(f"{name} must be an array of objects.")
+    return value
+
+
+def mapping(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a field that is an object, empty if it is missing."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise invalid_params(f"{name} must be an object.")
+    return value or {}
+
+
 def only(body: dict[str, Any], *known: str) -> None:
     """Refuse fields that are not known."""
     if unknown := sorted(set(body) - set(known)):

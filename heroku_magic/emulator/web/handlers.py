@@ -259,11 +259,7 @@ class StackHandler(ApiHandler):
 
     def get(self, stack: str) -> None:
         """`GET /stacks/{stack}`."""
-        for each in map(responses.stack, STACKS):
-            if stack in {each["id"], each["name"]}:
-                self.respond(each)
-                return
-        raise errors.not_found("stack")
+        self.respond(responses.named(stack, map(responses.stack, STACKS), "stack"))
 
 
 class NotFoundHandler(ApiHandler):

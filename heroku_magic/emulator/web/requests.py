@@ -18,7 +18,9 @@ from heroku_magic.emulator.state import APP_NAME, REGIONS, STACK, STACKS, Emulat
 from heroku_magic.emulator.web.fields import (
     checked_text,
     flag,
+    mapping,
     number,
+    objects,
     one_of,
     only,
     shown,
@@ -78,7 +80,7 @@ def dyno_request(body: dict[str, Any]) -> DynoRequest:
         raise invalid_params("Require params: command.")
     return DynoRequest(
         text("command", body["command"]),
-        _env(body.get("env")),
+        _env(mapping(body, "env")),
         _size(body.get("size")),
         _type(body.get("type")),
         _seconds(body.get("time_to_live")),
@@ -124,10 +126,7 @@ def app_changes(body: dict[str, Any]) -> dict[str, Any]:
 def formation_updates(body: dict[str, Any]) -> list[ScaleUpdate]:
     """Return the updates of a formation batch update."""
     only(body, "updates")
-    updates = body.get("updates")
-    if not isinstance(updates, list) or not all(isinstance(update, dict) for update in updates):
-        raise invalid_params("updates must be an array of objects.")
-    return [formation_update(update, update.get("type")) for update in updates]
+    return [formation_update(update, update.get("type")) for update in objects(body, "updates")]
 
 
 def formation_update(body: dict[str, Any], kind: Any) -> ScaleUpdate:
@@ -138,7 +137,8 @@ def formation_update(body: dict[str, Any], kind: Any) -> ScaleUpdate:
     quantity = body.get("quantity")
     if isinstance(quantity, str) and _RELATIVE.fullmatch(quantity):
         return ScaleUpdate(kind, int(quantity), True, _new_size(body))
-    return ScaleUpdate(kind, _quantity(quantity), False, _new_size(body))
+    change = None if quantity is None else number("quantity", quantity, most=MOST_DYNOS)
+    return ScaleUpdate(kind, change, False, _new_size(body))
 
 
 def release_request(body: dict[str, Any]) -> ReleaseRequest:
@@ -178,15 +178,13 @@ def build_request(body: dict[str, Any]) -> EmulatedBuild:
     if not url:
         raise invalid_params("source_blob.url must be the get_url of a source.")
     texts = string(source, "version"), string(source, "version_description")
-    return EmulatedBuild(url, *texts, _checksum(source), _buildpacks(body.get("buildpacks")))
+    return EmulatedBuild(url, *texts, _checksum(source), _buildpacks(body))
 
 
 def app_filter(body: dict[str, Any]) -> set[str] | None:
     """Return the ids of the apps to list, None for all."""
     only(body, "in")
-    wanted = body.get("in") or {}
-    if not isinstance(wanted, dict):
-        raise invalid_params("in must be an object.")
+    wanted = mapping(body, "in")
     only(wanted, "id")
     return set(texts(wanted, "id")) if wanted.get("id") is not None else None
 
@@ -202,9 +200,7 @@ def feature_change(body: dict[str, Any]) -> bool:
 def buildpack_updates(body: dict[str, Any]) -> list[str]:
     """Return the names or URLs of buildpacks."""
     only(body, "updates")
-    updates = body.get("updates")
-    if not isinstance(updates, list) or not all(isinstance(each, dict) for each in updates):
-        raise invalid_params("updates must be an array of objects.")
+    updates = objects(body, "updates")
     for each in updates:
         only(each, "buildpack")
     return [text("buildpack", each.get("buildpack")) for each in updates]
@@ -225,23 +221,16 @@ _OF_TEAMS = {"internal_routing": "spaces", "locked": "teams", "organization": "t
 def app_setup(body: dict[str, Any]) -> AppSetupRequest:
     """Return the parameters of an app setup."""
     only(body, "app", "overrides", "source_blob")
-    app, overrides, source = (_object(body, name) for name in ("app", "overrides", "source_blob"))
+    app, overrides, source = (mapping(body, name) for name in ("app", "overrides", "source_blob"))
     only(app, "personal", "name", "region", "stack", *_OF_TEAMS)
     for name, what in _OF_TEAMS.items():
         if app.get(name):
             raise unsupported(what)
     only(overrides, "buildpacks", "env")
     settings = {name: value for name, value in app.items() if name in {"name", "region", "stack"}}
-    env = config_changes(_object(overrides, "env"))
+    env = config_changes(mapping(overrides, "env"))
     build = build_request({"source_blob": source, "buildpacks": overrides.get("buildpacks")})
     return AppSetupRequest(*app_request(settings), {name: _config(name, value) for name, value in env.items()}, build)
-
-
-def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
-    value = body.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise invalid_params(f"{name} must be an object.")
-    return value or {}
 
 
 def authorization_request(body: dict[str, Any]) -> Grant:
@@ -266,10 +255,6 @@ def _app_name(name: Any) -> str | None:
             "digits, and dashes. It has 3 to 30 characters."
         )
     return name
-
-
-def _quantity(value: Any) -> int | None:
-    return None if value is None else number("quantity", value, most=MOST_DYNOS)
 
 
 def _new_size(body: dict[str, Any]) -> str | None:
@@ -301,16 +286,15 @@ def _checksum(body: dict[str, Any]) -> str | None:
     return checksum
 
 
-def _buildpacks(value: Any) -> list[dict[str, str]] | None:
-    if value is None:
+def _buildpacks(body: dict[str, Any]) -> list[dict[str, str]] | None:
+    if body.get("buildpacks") is None:
         return None
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise invalid_params("buildpacks must be an array of objects.")
-    for each in value:
+    buildpacks = objects(body, "buildpacks")
+    for each in buildpacks:
         only(each, "name", "url")
         string(each, "name")
         string(each, "url")
-    return value
+    return buildpacks
 
 
 def _config(name: str, value: Any) -> str:
@@ -319,11 +303,7 @@ def _config(name: str, value: Any) -> str:
     return checked_text(name, value)
 
 
-def _env(env: Any) -> dict[str, str]:
-    if env is None:
-        return {}
-    if not isinstance(env, dict):
-        raise invalid_params("env must be an object.")
+def _env(env: dict[str, Any]) -> dict[str, str]:
     for name in env:
         if not _NAME.fullmatch(name):
             raise invalid_params(f"env name {shown(name)} is invalid: letters, digits and _ only.")

@@ -345,7 +345,7 @@ def app_setup(setup: AppSetup, *, base: str) -> Json:
         "manifest_errors": setup.errors,
         "postdeploy": None,
         "resolved_success_url": None,
-        "status": setup.status,
+        "status": setup.build.status,
         "updated_at": when(setup.build.updated_at),
     }
 
@@ -370,8 +370,7 @@ def _named(name: str) -> Json:
 
 def _buildpack(name: str) -> Json:
     """Return a buildpack by a URL, or by the name that Heroku's registry has for it."""
-    if name.startswith("urn:buildpack:"):
-        name = name.removeprefix("urn:buildpack:")
+    name = name.removeprefix("urn:buildpack:")
     if "://" in name:
         return {"name": name, "url": name}
     return {"name": name, "url": f"https://buildpack-registry.s3.amazonaws.com/buildpacks/{name}.tgz"}
