@@ -29,20 +29,7 @@ if TYPE_CHECKING:
 # https://devcenter.heroku.com/articles/limits: of a verified account
 MOST_APPS = 100
 METRICS = "log-runtime-metrics"
-_ADJECTIVES = [
-    "calm",
-    "dry",
-    "early",
-    "frozen",
-    "gentle",
-    "hidden",
-    "lively",
-    "misty",
-    "quiet",
-    "still",
-    "warm",
-    "wild",
-]
+_QUALITIES = ["calm", "dry", "early", "frozen", "gentle", "hidden", "lively", "misty", "quiet", "still", "warm", "wild"]
 _NOUNS = ["brook", "cliff", "dawn", "field", "forest", "island", "lake", "meadow", "river", "shore", "stone", "wind"]
 
 
@@ -117,7 +104,7 @@ class Platform:
         if len(self.apps) >= MOST_APPS:
             raise invalid_params(f"You've reached the limit of {MOST_APPS} apps for your account.")
         if name is None:
-            name = f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{secrets.randbelow(90000) + 10000}"
+            name = f"{secrets.choice(_QUALITIES)}-{secrets.choice(_NOUNS)}-{secrets.randbelow(90000) + 10000}"
         runtime = AppRuntime(EmulatedApp(self._free(name), region=region, stack=stack), self._context)
         self.apps.append(runtime)
         runtime.open()

@@ -101,7 +101,7 @@ class AppRuntime:
         if request.attach:
             dyno.attach_url, client = self._context.rendezvous.open()
         self.logplex.log("app", "api", f"Starting process with command `{dyno.command}` by user {EMAIL}")
-        variables = {**self.releases.config, **dyno_metadata.variables(self.app, dyno), **request.env}
+        variables = {**self._variables(dyno), **request.env}
         self.fleet.start(dyno, code, slug.process_types, variables, time_to_live=request.time_to_live, client=client)
         return dyno
 
@@ -176,13 +176,7 @@ class AppRuntime:
         except ErrorResponse as error:
             self.logplex.log("heroku", dyno.name, f"Cannot be started: {error.body['message']}")
             return
-        self.fleet.start(
-            dyno,
-            code,
-            slug.process_types,
-            {**self.releases.config, **dyno_metadata.variables(self.app, dyno), **variables},
-            on_end=on_end,
-        )
+        self.fleet.start(dyno, code, slug.process_types, {**self._variables(dyno), **variables}, on_end=on_end)
 
     def _run_phase(self, release: EmulatedRelease, command: str) -> None:
         """Run the release phase in a dyno, with its output in the log and at a URL."""
@@ -197,8 +191,10 @@ class AppRuntime:
             self.releases.end_phase(release, status)
 
         code = self.releases.code(self.app.slugs[release.slug or ""])
-        variables = {**self.releases.config, **dyno_metadata.variables(self.app, dyno)}
-        self.fleet.start(dyno, code, {}, variables, on_end=end)
+        self.fleet.start(dyno, code, {}, self._variables(dyno), on_end=end)
+
+    def _variables(self, dyno: EmulatedDyno) -> dict[str, str]:
+        return {**self.releases.config, **dyno_metadata.variables(self.app, dyno)}
 
 
 async def _wait_for_environment(code: SlugDir) -> None:

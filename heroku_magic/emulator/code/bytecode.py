@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator.code.source_tree import stamp
+from heroku_magic.emulator.code.source_tree import stamp, stamp_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,10 +42,7 @@ class Bytecode:
 
     def content(self, files: Files) -> Content:
         """Return the valid bytecode of these files: Python itself compares only whole seconds and sizes."""
-        try:
-            compiled = set(os.listdir(self._home()))
-        except OSError:
-            compiled = set()
+        compiled = _names(str(self._home()))
         found: Content = {}
         listed: dict[str, set[str]] = {}
         for path, source in files.items():
@@ -87,11 +84,7 @@ class Bytecode:
                 self._keep(target, path, files[path])
 
     def _keep(self, target: Path, path: str, expected: Stamp) -> None:
-        try:
-            is_same = stamp(os.stat(f"{self._root}/{path}")) == expected
-        except OSError:
-            is_same = False
-        if not is_same:
+        if stamp_or_none(f"{self._root}/{path}") != expected:
             target.unlink()
             return
         name = _kept_name(path, expected)

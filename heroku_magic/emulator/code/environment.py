@@ -81,8 +81,7 @@ class Environment:
             return environment
         target = self._target()
         if self._build is None or self._build[0] != target or self._build[1].done():
-            self._build = target, asyncio.ensure_future(self._make(target))
-            self._began_at, self._last_line = time.monotonic(), ""
+            self._build = self._start(target)
         return await asyncio.shield(self._build[1])
 
     def installation(self) -> Installation | None:
@@ -91,8 +90,7 @@ class Environment:
             return None
         build = self._build
         if build is None or build[0] != self._target() or build[1].cancelled():
-            self._build = build = self._target(), asyncio.ensure_future(self._make(self._target()))
-            self._began_at, self._last_line = time.monotonic(), ""
+            self._build = build = self._start(self._target())
             build[1].add_done_callback(_retrieve)
         if build[1].done():
             return None
@@ -104,6 +102,10 @@ class Environment:
             self._build[1].cancel()
         if self._installer is not None and self._installer.returncode is None:
             kill_group(self._installer.pid)
+
+    def _start(self, target: Path) -> tuple[Path, asyncio.Task[Path]]:
+        self._began_at, self._last_line = time.monotonic(), ""
+        return target, asyncio.ensure_future(self._make(target))
 
     def _target(self) -> Path:
         return self._home() / self._requirements.key()

@@ -11,9 +11,12 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.platform_facts.installer_variables import PIP_SETTINGS, installer_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # `-m pip` would look for modules in the app's folder first.
 _PIP = (
@@ -84,10 +87,9 @@ def for_dyno(environment: Path) -> dict[str, Any]:
     uv is only for a notebook without pip, whose settings it does not read.
     """
     needed, python = installer_variables(os.environ), str(environment / "bin" / "python")
-    uv = shutil.which("uv", path=f"{needed.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}")
     commands = [[sys.executable, "-c", _PIP, "--python", python, "install"]] if find_spec("pip") else []
-    if not commands and uv:
-        commands = [[uv, "pip", "install", *_UV_OPTIONS, "--python", python]]
+    if not commands and (uv := _uv(needed, python)):
+        commands = [uv]
     return {"installers": commands, "variables": {**needed, **PIP_SETTINGS}}
 
 
@@ -102,13 +104,17 @@ async def commands(environment: Path) -> list[tuple[list[str], dict[str, str]]]:
     has_pip = find_spec("pip") is not None
     pip = [sys.executable, "-c", _PIP, "--python", python] if has_pip else [python, "-I", "-c", _BOOTSTRAP]
     found = [([*pip, "install", "-r", "requirements.txt"], {**needed, **PIP_SETTINGS})]
-    uv = shutil.which("uv", path=f"{needed.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}")
-    if uv is not None:
+    if uv := _uv(needed, python):
         translated = _uv_variables(await _pip_settings() if has_pip else _pip_variables())
         if translated is not None:
-            command = [uv, "pip", "install", *_UV_OPTIONS, "--python", python, "-r", "requirements.txt"]
-            found.insert(0, (command, {**translated, **needed}))
+            found.insert(0, ([*uv, "-r", "requirements.txt"], {**translated, **needed}))
     return found
+
+
+def _uv(variables: Mapping[str, str], python: str) -> list[str] | None:
+    """Return the command of uv that installs for this Python; None where uv is not present."""
+    uv = shutil.which("uv", path=f"{variables.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}")
+    return [uv, "pip", "install", *_UV_OPTIONS, "--python", python] if uv else None
 
 
 def move_editable(environment: Path, folder: Path) -> None:

@@ -64,7 +64,7 @@ class SourceTree:
         self, folder: str, prefix: str, entries: list[os.DirEntry[str]], parent: IgnoreRules | None
     ) -> IgnoreRules:
         """Return the rules of a folder, unchanged as long as its ignore files and the rules above are."""
-        stamps = [(entry.name, _stamp_or_none(entry.path)) for entry in entries if entry.name in FILES]
+        stamps = [(entry.name, stamp_or_none(entry.path)) for entry in entries if entry.name in FILES]
         known = self._rules.get(prefix)
         origin = (parent, stamps)
         if known is None or known[0] != origin:
@@ -103,7 +103,8 @@ def stamp(status: os.stat_result, target: str = "") -> Stamp:
     return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode, target)
 
 
-def _stamp_or_none(path: str) -> Stamp | None:
+def stamp_or_none(path: str) -> Stamp | None:
+    """Return the stamp of a file; None if there is none, or it cannot be read."""
     try:
         return stamp(os.stat(path))
     except OSError:
@@ -112,6 +113,6 @@ def _stamp_or_none(path: str) -> Stamp | None:
 
 def _add_file(found: Files, source: str, path: str) -> None:
     """Add a file; sockets, pipes, devices and links without a target are not part of an app."""
-    found_stamp = _stamp_or_none(source)
+    found_stamp = stamp_or_none(source)
     if found_stamp is not None and stat.S_ISREG(found_stamp[4]):
         found[path] = found_stamp

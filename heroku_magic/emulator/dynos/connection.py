@@ -61,13 +61,12 @@ class Inlet:
         if self._result is None or self._result.done():
             self.close()
             return
-        with suppress(BlockingIOError, ssl.SSLWantReadError):
-            try:
-                self._result.set_result(self._read())
-            except (BlockingIOError, ssl.SSLWantReadError):
-                raise
-            except OSError as error:
-                self._result.set_exception(error)
+        try:
+            self._result.set_result(self._read())
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return  # there was less than it seemed
+        except OSError as error:
+            self._result.set_exception(error)
 
 
 async def writable(descriptor: int) -> None:

@@ -28,9 +28,7 @@ def when_child_ends(process: subprocess.Popen[bytes], callback: Callable[[], Non
 
 def when_gone(pid: int, callback: Callable[[], None]) -> None:
     """Call back once when a process that is not our child is gone."""
-    if not _exists(pid):
-        callback()
-    elif not _watch_descriptor(pid, callback):
+    if not _watch_descriptor(pid, callback):
         _poll(pid, callback)
 
 
@@ -76,18 +74,8 @@ def memory_by_group() -> Counter[int]:
     return used
 
 
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _watch_descriptor(pid: int, callback: Callable[[], None]) -> bool:
-    """Watch a pidfd, which becomes readable for a zombie too. False: this system has none."""
+    """Watch a pidfd, which becomes readable for a zombie too. False: this system has none, or no such process."""
     try:
         descriptor = os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -104,7 +92,9 @@ def _watch_descriptor(pid: int, callback: Callable[[], None]) -> bool:
 
 
 def _poll(pid: int, callback: Callable[[], None]) -> None:
-    if _exists(pid):
+    try:
+        with suppress(PermissionError):  # it is another user's
+            os.kill(pid, 0)
         asyncio.get_running_loop().call_later(POLL, _poll, pid, callback)
-    else:
+    except ProcessLookupError:
         callback()

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.state import EmulatedApp
 
 _ACCEPT = re.compile(r"application/vnd\.heroku\+json\s*;\s*version=3(\.[\w-]+)*\s*(?:[,;]|$)")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
-def sent_token(request: HTTPServerRequest) -> bytes:
+def _sent_token(request: HTTPServerRequest) -> bytes:
     """Return the token of a request: a bearer token or the password of HTTP Basic, empty if there is none."""
     kind, _, text = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
@@ -75,6 +76,20 @@ class LocalHandler(RequestHandler):
             for name, value in cors.preflight_headers(is_private=is_private).items():
                 self.set_header(name, value)
             raise Finish
+
+    def find_grant(self) -> Grant:
+        """Return what the request's token may do. Raises a 401 for a missing or wrong one."""
+        grant = self.platform.authorizations.for_token(_sent_token(self.request))
+        if grant is None:
+            raise errors.unauthorized()
+        self.trust()
+        return grant
+
+    @property
+    def last_event_id(self) -> int | None:
+        """The last event that the reader of a stream got before its connection broke."""
+        text = self.request.headers.get("Last-Event-ID", "")
+        return int(text) if _NUMBER.fullmatch(text) else None
 
     def trust(self) -> None:
         """Keep the connection: this request had a token, or a secret in its URL."""
@@ -129,10 +144,7 @@ class ApiHandler(LocalHandler):
         super().prepare()
         if not self.request.path.startswith("/emulator/"):
             self._entry = self.platform.journal.add(self.request)
-        grant = self.platform.authorizations.for_token(sent_token(self.request))
-        if grant is None:
-            raise errors.unauthorized()
-        self.trust()
+        grant = self.find_grant()
         if not _ACCEPT.search(self.request.headers.get("Accept", "")):
             raise errors.not_acceptable()
         self._check_scope(grant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.emulator.errors import invalid_params
 from heroku_magic.emulator.state import fixed_id
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # The longest string that Linux allows in a process's arguments and environment (MAX_ARG_STRLEN).
 LONGEST_TEXT = 131_072 - 1
 
+T = TypeVar("T")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 
 
@@ -45,10 +46,7 @@ def objects(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 def mapping(body: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a field that is an object, empty if it is missing."""
-    value = body.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise invalid_params(f"{name} must be an object.")
-    return value or {}
+    return _of_type(body, name, dict, "an object") or {}
 
 
 def only(body: dict[str, Any], *known: str) -> None:
@@ -93,10 +91,7 @@ def number(name: str, value: Any, *, most: int) -> int:
 
 def flag(body: dict[str, Any], name: str) -> bool:
     """Return a field that is true or false, False if it is missing."""
-    value = body.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise invalid_params(f"{name} must be true or false.")
-    return bool(value)
+    return bool(_of_type(body, name, bool, "true or false"))
 
 
 def switch(body: dict[str, Any], name: str) -> bool:
@@ -108,7 +103,11 @@ def switch(body: dict[str, Any], name: str) -> bool:
 
 def string(body: dict[str, Any], name: str) -> str | None:
     """Return a field that is a string, None if it is missing or empty."""
+    return _of_type(body, name, str, "a string") or None
+
+
+def _of_type(body: dict[str, Any], name: str, kind: type[T], expected: str) -> T | None:
     value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise invalid_params(f"{name} must be a string.")
-    return value or None
+    if value is not None and not isinstance(value, kind):
+        raise invalid_params(f"{name} must be {expected}.")
+    return value

@@ -17,7 +17,7 @@ from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ_PROTECTED, WRITE_PROTECTED
 from heroku_magic.emulator.push import Push
 from heroku_magic.emulator.web import responses
-from heroku_magic.emulator.web.api import LocalHandler, sent_token
+from heroku_magic.emulator.web.api import LocalHandler
 
 if TYPE_CHECKING:
     from heroku_magic.emulator.runtime import AppRuntime
@@ -66,10 +66,7 @@ class GitHandler(LocalHandler):
 
     def check_token(self, service: str) -> None:
         """Refuse a request without a token that may use the service."""
-        grant = self.platform.authorizations.for_token(sent_token(self.request))
-        if grant is None:
-            raise errors.unauthorized()
-        self.trust()
+        grant = self.find_grant()
         if not _SCOPES[service].intersection(grant.scope):
             raise errors.forbidden(
                 f"This token has the scope {', '.join(grant.scope)}, which does not allow this request."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING
 
 from tornado.iostream import StreamClosedError
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.platform import Platform
 
 _EVENTS = "text/event-stream"
-_NUMBER = re.compile(r"[0-9]{1,18}")
 # A stream that is to break or to go stale does so within about its first bytes or writes, this many.
 FIRST_BYTES = 3000
 FIRST_WRITES = 3
@@ -49,11 +47,8 @@ class LogStreamHandler(LocalHandler):
             session = runtime.logplex.session(token)
             if session is not None and not self.platform.faults.strikes("expired-session"):
                 self.trust()
-                # The last line that this reader got before its connection broke.
-                last = self.request.headers.get("Last-Event-ID", "")
-                after = int(last) if _NUMBER.fullmatch(last) else None
                 events = _EVENTS in self.request.headers.get("Accept", "")
-                self._tail = Tail(runtime.logplex, session, events=events, after=after)
+                self._tail = Tail(runtime.logplex, session, events=events, after=self.last_event_id)
                 sending = asyncio.ensure_future(self._send(session, self._tail, events=events))
                 self.settings["readers"].add(sending)
                 sending.add_done_callback(self.settings["readers"].discard)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.code.build_output import BuildOutput
 
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-")
-_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class OutputStreamHandler(LocalHandler):
@@ -52,8 +51,7 @@ class OutputStreamHandler(LocalHandler):
                 return
 
     async def _send_events(self, output: BuildOutput) -> None:
-        last = self.request.headers.get("Last-Event-ID", "")
-        offset = int(last) if _NUMBER.fullmatch(last) else 0
+        offset = self.last_event_id or 0
         if output.is_over and offset >= output.end:
             self.set_status(204)  # tells an EventSource not to reconnect
             return
