@@ -39,17 +39,26 @@ class AttachmentEncoder:
     def encode(self, files: Mapping[str, bytes], *, with_pictures: bool) -> Iterator[Attachment]:
         """Yield the first files, pictures as such if wanted; a link never opens anything, it only downloads."""
         for name, content in islice(files.items(), MOST_FILES):
-            kind = picture_type(content) if with_pictures else None
-            picture = self._url(kind, content) if kind else ""
+            picture = self.picture(content) if with_pictures else ""
             link = self._url("application/octet-stream", content)
             yield Attachment(clipped(name, _LONGEST_NAME), size_text(len(content)), link, picture)
+
+    def picture(self, content: bytes) -> str:
+        """Return a picture as a data URL; empty for other content, and where it does not fit."""
+        kind = picture_type(content)
+        return self._url(kind, content) if kind else ""
 
     def _url(self, kind: str, content: bytes) -> str:
         size = 4 * len(content) // 3 + 50
         if size > self._left:
             return ""
         self._left -= size
-        return f"data:{kind};base64,{b2a_base64(content, newline=False).decode('ascii')}"
+        return data_url(kind, content)
+
+
+def data_url(kind: str, content: bytes) -> str:
+    """Return content of a media type as a URL that holds all of it."""
+    return f"data:{kind};base64,{b2a_base64(content, newline=False).decode('ascii')}"
 
 
 def picture_type(content: bytes) -> str | None:

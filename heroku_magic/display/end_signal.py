@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from heroku_magic.display.outputs import in_notebook, is_live_terminal
+from heroku_magic.display.outputs import in_notebook, is_live_terminal, new_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ _SHOW = (
 def signal_end(job: Run | Sweep, *, clock: Callable[[], float] = time.monotonic) -> None:
     """Notify the user when a run or a sweep ends after more than 30 s. Call it in the thread of the cell."""
     began = clock()
-    handle = _ask_for_permission() if in_notebook() else None
+    handle = new_output({"application/javascript": _ASK, "text/plain": ""}) if in_notebook() else None
 
     def signal(ended: Run | Sweep) -> None:
         if (seconds := clock() - began) <= LEAST:
@@ -41,13 +41,6 @@ def signal_end(job: Run | Sweep, *, clock: Callable[[], float] = time.monotonic)
             sys.stdout.flush()
 
     job.call_when_done(signal)
-
-
-def _ask_for_permission() -> Any:
-    from IPython.display import display
-
-    bundle = {"application/javascript": _ASK, "text/plain": ""}
-    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
 
 
 def _name(job: Run | Sweep) -> str:

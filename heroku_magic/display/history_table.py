@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from heroku_magic.display.attachments import picture_type
+from heroku_magic.display.attachments import AttachmentEncoder
 from heroku_magic.display.listing import aligned, shown_value
 from heroku_magic.display.run_view import RunView
 from heroku_magic.display.words import duration
@@ -28,7 +27,7 @@ MOST = 20  # entries that are drawn
 LINES, ROWS = 20, 5  # of the log and of the table of an entry
 _LONGEST_CELL = 22  # characters, in a terminal
 MAX_COLUMNS = 20  # of the table of an entry
-PICTURE_BYTES = 1_000_000  # of all pictures together
+PICTURE_BYTES = 1_333_333  # of all pictures together, encoded
 # An error has a line of its own.
 COLUMNS = tuple(name for name in history.COLUMNS if name not in {"app", "error"})
 _FORMATS = {"seconds": "{:.1f}", "dollars": "{:.4f}"}
@@ -58,9 +57,9 @@ class HistoryTable(pd.DataFrame):
 
         if self.empty:
             return nothing_found()
-        pictures = _Pictures()
+        encoder = AttachmentEncoder(PICTURE_BYTES)
         columns, rows = self._shown()
-        shown = [(*row, _Content.of(row[0], pictures)) for row in rows]
+        shown = [(*row, _Content.of(row[0], encoder)) for row in rows]
         return template("history.html.j2").render(
             columns=columns, rows=shown, total=self.total(), more="".join(self._more())
         )
@@ -84,7 +83,7 @@ class _Content(NamedTuple):
     pictures: list[str]
 
     @classmethod
-    def of(cls, run: str, pictures: _Pictures) -> _Content:
+    def of(cls, run: str, encoder: AttachmentEncoder) -> _Content:
         try:
             job = recorded_job(run)
         except HerokuMagicError as error:  # it was deleted since, or is damaged
@@ -94,26 +93,9 @@ class _Content(NamedTuple):
         if isinstance(job, Sweep):
             counts = ", ".join(f"{count:,} {state}" for state, count in job.counts().items())
             return cls([counts], _first_line(job.exception()), table, [])
-        view = RunView()
-        for event in job.past_events():
-            view.feed(event)
-        return cls(view.lines(LINES), _first_line(job.exception()), table, pictures.of(view))
-
-
-class _Pictures:
-    """Encodes pictures within a limit for all of them together."""
-
-    def __init__(self) -> None:
-        self._left = PICTURE_BYTES
-
-    def of(self, view: RunView) -> list[str]:
-        found: list[str] = []
-        for content in view.files.values():
-            kind = picture_type(content)
-            if kind and len(content) <= self._left:
-                self._left -= len(content)
-                found.append(f"data:{kind};base64,{b2a_base64(content, newline=False).decode('ascii')}")
-        return found
+        view = RunView.of(job)
+        pictures = filter(None, map(encoder.picture, view.files.values()))
+        return cls(view.lines(LINES), _first_line(job.exception()), table, [*pictures])
 
 
 def _cell(column: str, value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from itertools import takewhile
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -34,9 +33,7 @@ def bundle(job: Job) -> dict[str, str]:
         return sweep_bundle(job)
     from heroku_magic.display.html import run_html
 
-    view = RunView()
-    for event in takewhile(lambda event: event is not None, job.events(timeout=0)):
-        view.feed(event)  # type: ignore[arg-type]  # None ends the iteration
+    view = RunView.of(job)
     html = run_html(view, final=view.is_final, with_error=True, with_pictures=True)
     return {"text/html": html, "text/plain": words.text(view, with_error=True)}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from binascii import b2a_base64
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from heroku_magic.display.attachments import data_url
 from heroku_magic.display.timeline import INK
 from heroku_magic.display.words import FILLS
 
@@ -46,7 +46,7 @@ class LineChart:
     @property
     def source(self) -> str:
         """The picture as a data URI. An image cannot run scripts."""
-        return "data:image/svg+xml;base64," + b2a_base64(self.svg().encode(), newline=False).decode()
+        return data_url("image/svg+xml", self.svg().encode())
 
     def svg(self) -> str:
         """Return the picture as SVG, of bounded size."""

@@ -254,10 +254,14 @@ def in_notebook() -> bool:
 
 def empty_output() -> Any:
     """Put an empty output into the current cell, and return its handle, which a thread may draw on."""
+    return new_output({"text/html": "", "text/plain": ""})
+
+
+def new_output(bundle: dict[str, Any]) -> Any:
+    """Put an output into the current cell, and return its handle."""
     from IPython.display import display
 
-    empty = {"text/html": "", "text/plain": ""}
-    return display(empty, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
+    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
 
 
 def print_lines(*lines: str, end: str = "\n") -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from heroku_magic.runs.events import Event
+    from heroku_magic.runs.run import Run
 
 # A notebook is not a log file. Lengths are in characters.
 MAX_LINES = 1_000
@@ -88,6 +89,14 @@ class RunView:
         self._first_lines: list[str] = []
         self._traceback: list[str] = []
         self.last_line_changes = 0
+
+    @classmethod
+    def of(cls, run: Run) -> RunView:
+        """Return what there is to see of a run by now."""
+        view = cls()
+        for event in run.past_events():
+            view.feed(event)
+        return view
 
     def feed(self, event: Event) -> None:
         """Take one event."""

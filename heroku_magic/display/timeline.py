@@ -8,12 +8,12 @@ readable on a light and on a dark page. Unknown times are neither drawn nor coun
 from __future__ import annotations
 
 import math
-from binascii import b2a_base64
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING
 
+from heroku_magic.display.attachments import data_url
 from heroku_magic.display.words import FILLS, duration
 from heroku_magic.text.plural import quantity
 
@@ -101,7 +101,7 @@ class Timeline:
     @property
     def source(self) -> str:
         """The picture as a data URI. An image cannot run scripts."""
-        return "data:image/svg+xml;base64," + b2a_base64(self.svg().encode(), newline=False).decode()
+        return data_url("image/svg+xml", self.svg().encode())
 
     def svg(self) -> str:
         """Return the picture as SVG, of bounded size."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from heroku_magic.protocol.json_schema import expectation, read_text
 from heroku_magic.protocol.task import Task, check
-from heroku_magic.text.sanitize import clean_line
+from heroku_magic.text.sanitize import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,6 @@ SOURCES = {
 }
 LARGEST = 2**53  # a browser's numbers are exact up to here
 _STEPS = 100  # of a slider whose field has no step
-_MAX_LABEL = 60  # characters
 _MAX_JSON_LINE = 200  # characters of JSON that stay on one line
 _NUMBERS = {"integer", "number"}
 _JSON_EXAMPLES = {"array": "[1, 2, 3]", "object": '{"a": 1}'}
@@ -319,8 +318,7 @@ def label(option: Any) -> str:
     """Return a value as a label, safe to show."""
     if option is None:
         return "none"
-    text = option if isinstance(option, str) else json.dumps(option)
-    return clean_line(text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…")
+    return clipped(option if isinstance(option, str) else json.dumps(option))
 
 
 def typed(schema: Mapping[str, Any], text: str) -> Any:

@@ -7,7 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.text.sanitize import clean_line
+from heroku_magic.text.sanitize import clean_line, clipped
 from heroku_magic.widgets.fields import SecretField, label
 
 if TYPE_CHECKING:
@@ -31,13 +31,14 @@ def show(form: Form, *, verbose: bool = False) -> None:
     if not hasattr(shell, "kernel"):
         print(text(form))  # noqa: T201 - a terminal's display is what is printed
         return
+    from heroku_magic.display.outputs import new_output
     from heroku_magic.display.slot import OutputSlot
     from heroku_magic.widgets.panel import Panel
 
     panel = Panel(form)
-    _display(_panel_bundle(form, panel))
+    new_output(_panel_bundle(form, panel))
     drawn = bundle(form)
-    record = _display(drawn)
+    record = new_output(drawn)
     lock = threading.Lock()  # changes come from several threads; the last one must be drawn last
 
     def follow() -> None:
@@ -88,7 +89,10 @@ def _rows(form: Form) -> list[tuple[str, str, str]]:
     """Name, value and help of each parameter, safe to show."""
     values = form.value
     fields = [(name, _shown(field, form, values), field.hint) for name, field in form.inputs.fields.items()]
-    rows = [(row.name, _each(row.values) if row.is_swept else _cut(repr(row.text))) for row in form.inputs.rows]
+    rows = [
+        (row.name, _each(row.values) if row.is_swept else clipped(repr(row.text), _MAX_VALUE_LENGTH))
+        for row in form.inputs.rows
+    ]
     return fields + [(clean_line(name), shown, "") for name, shown in rows if name or shown != "''"]
 
 
@@ -100,25 +104,16 @@ def _shown(field: Field, form: Form, values: Mapping[str, Any]) -> str:
     if field.name not in values:
         return "(not set)"
     value = values[field.name]
-    return _cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return clipped(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), _MAX_VALUE_LENGTH)
 
 
 def _each(values: Sequence[Any]) -> str:
     """The first of several values."""
-    return _cut(f"each of {', '.join(map(label, values[:_MAX_SWEPT]))}{' …' if len(values) > _MAX_SWEPT else ''}")
-
-
-def _cut(value: str) -> str:
-    return clean_line(value if len(value) <= _MAX_VALUE_LENGTH else f"{value[: _MAX_VALUE_LENGTH - 1]}…")
+    shown = f"each of {', '.join(map(label, values[:_MAX_SWEPT]))}{' …' if len(values) > _MAX_SWEPT else ''}"
+    return clipped(shown, _MAX_VALUE_LENGTH)
 
 
 def _panel_bundle(form: Form, panel: Panel) -> dict[str, Any]:
     model = {"version_major": 2, "version_minor": 0, "model_id": panel.box.model_id}
     note = f"Form of {form.task.name}. It needs a kernel: its values and its last run follow."
     return {_VIEW: model, "text/plain": note}
-
-
-def _display(data: dict[str, Any]) -> Any:
-    from IPython.display import display
-
-    return display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
