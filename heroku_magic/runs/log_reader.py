@@ -16,7 +16,6 @@ from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.command_mark import without_mark
 from heroku_magic.runs.lifecycle import Lifecycle
 from heroku_magic.runs.log_window import LogWindow
-from heroku_magic.text.redact import NO_MASK, Mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from heroku_magic.api.resources import Dyno
     from heroku_magic.protocol.records import Record, RunKey
     from heroku_magic.runs.events import Event
+    from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.text.redact import Mask
 
 MANY = 20  # lines; those of a larger batch are checked together
 GAP = 2.0  # seconds after which a missing record is no longer just late
@@ -49,32 +50,21 @@ class LogUpdate(NamedTuple):
 class RunLog:
     """What one dyno's log says: `decoder` has the result, `life` knows when the run is over.
 
-    exited_at: when the dyno exited, as Heroku's log writes it; empty while unknown. is_compound: the command line may
-    do more than run the helper once. sends_records: it begins with the helper. misses_losses: reports of lost lines
-    cannot be read.
+    exited_at: when the dyno exited, as Heroku's log writes it; empty while unknown. misses_losses: reports of lost
+    lines cannot be read.
     """
 
-    def __init__(
-        self,
-        key: RunKey,
-        *,
-        takes_rows: bool,
-        mask: Mask = NO_MASK,
-        allow_pickle: bool = False,
-        is_compound: bool = False,
-        sends_records: bool = False,
-    ) -> None:
-        self.decoder = RecordDecoder(key, mask, allow_pickle=allow_pickle)
-        self.decoder.joins = is_compound
-        self.life = Lifecycle(is_compound=is_compound)
+    def __init__(self, key: RunKey, spec: RunSpec) -> None:
+        self.decoder = RecordDecoder(key, spec.mask, allow_pickle=spec.allow_pickle)
+        self.decoder.joins = spec.is_compound
+        self.life = Lifecycle(is_compound=spec.is_compound)
         self.declaration: Declaration | None = None
         self.troubles: dict[str, str] = {}
         self.has_printed = self.misses_losses = False
         self.exited_at = ""
         self._key = key
-        self._own_mask = mask
-        self._takes_rows, self._sends_records = takes_rows, sends_records
-        if not takes_rows:
+        self._spec = spec
+        if not spec.takes_rows:
             self.decoder.close()  # a line of JSON is text then
         self._window = LogWindow(key.run)
         self._size = ""
@@ -89,7 +79,7 @@ class RunLog:
     @cached_property
     def _mask(self) -> Mask:
         """What hides the secrets and the key."""
-        return self._own_mask | self._key.mask
+        return self._spec.mask | self._key.mask
 
     def begin(self, dyno: Dyno) -> None:
         """Choose the dyno; other lines of its name belong to another, as Heroku reuses names."""
@@ -162,7 +152,7 @@ class RunLog:
         """Return whether nothing is missing, after the end, that the backlog could have."""
         if self.life.is_compound or self.decoder.process_count > 1 or not self._window.began_at:
             return False
-        has_result = self.decoder.end is not None or not self._takes_rows
+        has_result = self.decoder.end is not None or not self._spec.takes_rows
         return has_result and self.life.exit_status is not None
 
     def fill(self, backlog: Sequence[LogLine], *, at_end: bool, gaps: int = 0) -> list[Event]:
@@ -185,7 +175,7 @@ class RunLog:
         if at_end:
             self._judge_processes()
             self._was_interrupted = gaps > 0
-            if self._is_whole and self._takes_rows and not self.decoder.is_signed:
+            if self._is_whole and self._spec.takes_rows and not self.decoder.is_signed:
                 self.decoder.replace_plain_rows(line.message for line in ours if line.source == "app")
         return events
 
@@ -216,12 +206,12 @@ class RunLog:
 
     def problem(self) -> str | None:
         """Return what is wrong with the result of a task that has ended, or None."""
-        if not self._takes_rows:
+        if not self._spec.takes_rows:
             return None
         if (problem := self.decoder.problem()) or self.decoder.is_signed:
             return problem or self._table_fault()
         problem = self._loss()
-        return NO_RECORDS if problem is None and self._sends_records else problem
+        return NO_RECORDS if problem is None and self._spec.sends_records else problem
 
     def _loss(self) -> str | None:
         """Return why rows without numbers are missing or cannot be told apart, or None."""
@@ -299,7 +289,8 @@ class RunLog:
             update.events.extend(self._read_output(line))
         else:
             update.events.append(line.redacted(self._mask))
-            self._read_system_line(line, update)
+            update.states.extend(self._read_state(line))
+            self._explain(line, update)
 
     def _discard_others(self) -> None:
         """Forget lines that turn out to be those of another dyno of the same name."""
@@ -337,11 +328,6 @@ class RunLog:
         was_cut, self._is_cut = self._is_cut, len(text) >= PIECE // 4 and len(text.encode("utf-8", "replace")) >= PIECE
         text = without_mark(text, self._key.run)
         return self._mask.text(text, begins=not was_cut, ends=not self._is_cut)
-
-    def _read_system_line(self, line: LogLine, update: LogUpdate) -> None:
-        """Read a line of Heroku about the dyno: states, error codes."""
-        update.states.extend(self._read_state(line))
-        self._explain(line, update)
 
     def _explain(self, line: LogLine, update: LogUpdate) -> None:
         """Explain an error code, once."""

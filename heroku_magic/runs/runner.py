@@ -69,14 +69,7 @@ class Runner:
         self.client = client
         self.spec = spec
         self.key = RunKey.read(detached.key) if detached else RunKey.new()
-        self.log = RunLog(
-            self.key,
-            takes_rows=spec.takes_rows,
-            mask=spec.mask,
-            allow_pickle=spec.allow_pickle,
-            is_compound=spec.is_compound,
-            sends_records=spec.sends_records,
-        )
+        self.log = RunLog(self.key, spec)
         self.events = EventLog()
         self.error: HerokuMagicError | None = None
         self.cancel_requested = threading.Event()

@@ -13,15 +13,19 @@ from heroku_magic.protocol.records import Rows
 from heroku_magic.runs import log_reader as transcript
 from heroku_magic.runs.command_mark import marked
 from heroku_magic.runs.log_reader import MANY, RunLog
-from heroku_magic.text.redact import Mask
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.secret import Secret
 
 DYNO = Dyno("id", "run.1", "task", "2026-01-01T12:00:00Z", "starting", "Basic", "run", DynoRelease("r", 1))
 
 
+def run_log(env=(), **facts):
+    return RunLog(KEY, RunSpec("demo", "demo", "simulate", "task", dict(env), **facts))
+
+
 @pytest.fixture
 def log():
-    log = RunLog(KEY, takes_rows=True)
+    log = run_log()
     log.begin(DYNO)
     return log
 
@@ -72,7 +76,7 @@ ODD = {
 def test_a_batch_of_lines_reads_like_its_single_lines(what):
     flood = lines(*(f"line {number}" for number in range(MANY)))
     batch = [*flood, *ODD[what], *flood]
-    at_once, one_by_one = (RunLog(KEY, takes_rows=True, mask=Mask([Secret("hunter2-value")])) for _ in range(2))
+    at_once, one_by_one = (run_log({"KEY": Secret("hunter2-value")}) for _ in range(2))
     at_once.begin(DYNO)
     one_by_one.begin(DYNO)
 
@@ -280,7 +284,7 @@ def test_lines_of_another_dyno_never_count(log):
 
 @pytest.fixture
 def compound():
-    log = RunLog(KEY, takes_rows=True, is_compound=True)
+    log = run_log(is_compound=True)
     log.begin(DYNO)
     return log
 
@@ -412,7 +416,7 @@ def test_lines_of_the_next_dyno_of_the_same_name_are_ignored(log):
     ],
 )
 def test_lost_lines_are_named_before_a_line_that_redirects_its_output_is_suspected(live, problem):
-    log = RunLog(KEY, takes_rows=True, sends_records=True)
+    log = run_log(sends_records=True)
     log.begin(DYNO)
     log.take(heroku(*live))
     assert problem in log.problem()
