@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.apps import Account
 from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,3 +48,10 @@ class AppConnection:
         """The file that lists the packages of a served folder of the user's own; None for another app."""
         folder = self.settings.worker
         return folder / "requirements.txt" if folder and folder != shipped_worker() else None
+
+
+def bare_spec(connection: AppConnection, task: str, size: str | None) -> RunSpec:
+    """Return a run without parameters, whose price is known if a size is given here or in the settings."""
+    app, settings = connection.app, connection.settings
+    size, is_local = size or settings.size, settings.is_local
+    return RunSpec(app, connection.app_name, task, "", {}, size=size, is_local=is_local, prices=settings.prices)

@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from heroku_magic.app.budget import second_price, warm_refusal
+from heroku_magic.app.connection import bare_spec
 from heroku_magic.app.management import ManagedApp
 from heroku_magic.errors import ApiError, InvalidOptions
 from heroku_magic.runs.options import LONGEST_IDLE, LONGEST_TIMEOUT, WARM_IDLE, check_count, check_lifetime, is_lifetime
 from heroku_magic.runs.runner import Runner
-from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.notifier import notifies_owner
 from heroku_magic.warm.call_runner import CallRunner
 from heroku_magic.warm.warm_dynos import MOST_IN_SWEEP, WarmDynos
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.options import SweepOptions
+    from heroku_magic.runs.spec import RunSpec
     from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.warm.warm_dyno import WarmDyno
 
@@ -84,7 +85,7 @@ class WarmApp(ManagedApp):
             self._warm.stop()
         elif count:
             self._warm.idle, self._warm.life = self._planner.warm_idle, _ = idle, life
-            self._warm.scale(count, self._warm_spec(size))
+            self._warm.scale(count, bare_spec(self, "warm dyno", size))
         return self._warm.running()
 
     def warm_states(self) -> dict[str, str]:
@@ -109,19 +110,6 @@ class WarmApp(ManagedApp):
         most = self._planner.most_at_once(size or USUAL_SIZE)
         if count > most:
             raise InvalidOptions(f"{count} warm dynos are more than the {most} that may run at once.")
-
-    def _warm_spec(self, size: str | None) -> RunSpec:
-        settings = self.settings
-        return RunSpec(
-            self.app,
-            self.app_name,
-            "warm dyno",
-            "",
-            {},
-            size=size,
-            is_local=settings.is_local,
-            prices=settings.prices,
-        )
 
     def _runner(self, spec: RunSpec) -> Callable[..., Runner]:
         return partial(CallRunner, dynos=self._warm) if spec.is_warm else Runner

@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.accounts.secret_sources import find, likely_source
+from heroku_magic.app.connection import bare_spec
 from heroku_magic.app.planner import named
 from heroku_magic.errors import InvalidOptions, SettingsError
 from heroku_magic.runs.options import RunOptions, option_names, split
 from heroku_magic.runs.registry import mean_duration
-from heroku_magic.runs.spec import RunSpec
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.text.notifier import notifications_to
 
@@ -175,27 +175,12 @@ def _start(
     return connection.submit(task, parameters, **{name: options[name] for name in of_a_run})
 
 
-def spec_to_price(connection: Heroku, task: Task, size: str | None) -> RunSpec:
-    """Return a run of a task without parameters, whose price is known if its size is."""
-    settings = connection.settings
-    return RunSpec(
-        connection.app,
-        connection.app_name,
-        task.name,
-        task.name,
-        {},
-        size=size or settings.size,
-        is_local=settings.is_local,
-        prices=settings.prices,
-    )
-
-
 def _price(connection: Heroku, task: Task, size: str | None, runs: int, last: Run | Sweep | None) -> str:
     """Seconds and list price of so many runs, judged by the earlier runs of this process.
 
     Before the first run, it is the price of an hour. Without a chosen size, the last run shows which one Heroku uses.
     """
-    spec = spec_to_price(connection, task, size or connection.settings.size or (last.size if last else None))
+    spec = bare_spec(connection, task.name, size or connection.settings.size or (last.size if last else None))
     estimate = Estimate(spec, runs, measured=mean_duration(spec))
     seconds = "" if estimate.measured is None else f"about {_seconds(estimate.measured * runs)}"
     if spec.is_local:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.budget import second_price
+from heroku_magic.app.connection import bare_spec
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import name_faults
 from heroku_magic.runs.options import split
-from heroku_magic.widgets.create import spec_to_price
 from heroku_magic.widgets.form_inputs import FormInputs
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def export_form(
         size, seconds = run_options.size or settings.size, run_options.timeout or TIME_LIMIT
         text = web_page(declared, inputs, app=app, api_url=url, size=size, seconds=seconds)
     else:
-        _check_budget(run_options.max_cost, spec_to_price(connection, declared, run_options.size))
+        _check_budget(run_options.max_cost, bare_spec(connection, declared.name, run_options.size))
         more = {"each": inputs.each, "secrets": hidden, **options}
         text = app_notebook(inputs, parameters or {}, place(settings, path.parent), more)
     _refuse_secrets(text, connection)

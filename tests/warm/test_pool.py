@@ -18,6 +18,7 @@ from loops import run_loop
 from workers import make_worker
 
 from heroku_magic import InvalidOptions, TaskFailed, connect
+from heroku_magic.app.connection import bare_spec
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import LogStreamError
 from heroku_magic.warm.pool_call import PoolRunner
@@ -267,7 +268,7 @@ def test_a_connection_that_breaks_while_a_call_is_sent_ends_the_call_once(heroku
 
 
 def test_calls_are_added_while_others_end(heroku):
-    dyno = WarmDyno(heroku.client, heroku._warm_spec(None), None, idle=1, on_change=lambda: None)
+    dyno = WarmDyno(heroku.client, bare_spec(heroku, "warm dyno", None), None, idle=1, on_change=lambda: None)
     usual, ended = sys.getswitchinterval(), threading.Event()
 
     def add():
