@@ -135,12 +135,8 @@ class Bundler:
 
     def _known(self) -> _Seen | None:
         """What the last run reported, if it ran the app's current release: another one may have another Python."""
-        return self._last if self._last and self._is_current(self._last.release) else None
-
-    def _is_current(self, version: int | None) -> bool:
-        """Whether this is the app's current release: another one may have another Python."""
-        release = self._catalog.release()
-        return release is not None and release.version == version
+        release = self._catalog.release() if self._last else None
+        return self._last if self._last and release and release.version == self._last.release else None
 
 
 def _requested_python(folder: Path | None) -> tuple[str, tuple[int, int]]:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.executors import PoolPlanner, function_executor, task_executor
+from heroku_magic.app.executors import PoolPlanner
+from heroku_magic.app.function import bound, undecorated, value
 from heroku_magic.app.recorded_app import RecordedApp
+from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.runs.options import WARM_IDLE, RunOptions, check_count, pick
 from heroku_magic.runs.request import RunRequest
 from heroku_magic.runs.started_by_call import run_to_end
+from heroku_magic.sweeps.executor import DynoExecutor
 from heroku_magic.text.notifier import notifies_owner
 from heroku_magic.warm.pool import WarmPool
 from heroku_magic.warm.pool_functions import with_initializer
 from heroku_magic.warm.pool_usage import PoolUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from heroku_magic.sweeps.executor import DynoExecutor
+    from heroku_magic.protocol.task import Task
+    from heroku_magic.runs.spec import RunSpec
 
 POOL_JOBS = 4
 
@@ -140,15 +145,36 @@ class ExecutorApp(RecordedApp):
             return jobs or self._planner.most_at_once(given or size)
 
         if task is None:
-            return function_executor(self.client, self._planner, options, most_at_once, self._record)
-        named = self._catalog.task(task, any_type=any_type)
-        return task_executor(
-            self.client,
-            self._planner,
-            named,
-            options,
-            most_at_once=most_at_once,
-            call=lambda spec: run_to_end(lambda: self._start(spec)).result(),
-            hidden=self._hidden,
-            on_start=self._record,
+            return self._function_executor(options, most_at_once)
+        return self._task_executor(self._catalog.task(task, any_type=any_type), options, most_at_once)
+
+    def _function_executor(self, options: RunOptions, most_at_once: Callable[[str | None], int]) -> DynoExecutor:
+        """Return an executor that sends the functions passed to it."""
+
+        def spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
+            function = undecorated(function)
+            return self._planner.plan(None, bound(function, args, kwargs), replace(options, code=function, rows=True))
+
+        return DynoExecutor(self.client, spec, value, task=None, most_at_once=most_at_once, on_start=self._record)
+
+    def _task_executor(
+        self, task: Task, options: RunOptions, most_at_once: Callable[[str | None], int]
+    ) -> DynoExecutor:
+        """Return an executor of one task, whose callable runs at once."""
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return run_to_end(lambda: self._start(spec(called, args, kwargs))).result()
+
+        def spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
+            if function is not called:
+                raise InvalidOptions(
+                    f"This executor runs the task {task.name}: pass executor.task to submit() or map()."
+                )
+            made = self._planner.plan(task.name, task.bind(args, kwargs), options)
+            self._hidden.update(made.secrets.values())
+            return made
+
+        called.__name__ = called.__qualname__ = task.name
+        return DynoExecutor(
+            self.client, spec, lambda run: run.partial, task=called, most_at_once=most_at_once, on_start=self._record
         )

@@ -1,22 +1,20 @@
-"""Executors whose calls run on dynos: of any function, or of one task."""
+"""Plans the calls of executors: of functions, which travel by cloudpickle, and of tasks."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.function import Function, bound, returned, value
+from heroku_magic.app.function import bound, returned, undecorated
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.helper import helper_task
 from heroku_magic.runs.request import RunRequest
-from heroku_magic.sweeps.executor import DynoExecutor
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
-    from heroku_magic.api.client import HerokuClient
     from heroku_magic.app.catalog import Catalog
     from heroku_magic.app.planner import Planner
     from heroku_magic.protocol.task import Task
@@ -51,7 +49,7 @@ class PoolPlanner:
             return lambda args, kwargs: self._hide(
                 replace(self._planner.plan_call(task.name, task.bind(args, kwargs), self._options), request=request)
             )
-        fn = fn.__wrapped__ if isinstance(fn, Function) else fn
+        fn = undecorated(fn)
         options = replace(self._options, code=fn, rows=True)
         bundle = self._planner.bundle(self._prepare(fn), {}, (), options)
         return lambda args, kwargs: self._hide(self._planner.bundle_spec(bundle, bound(fn, args, kwargs), options))
@@ -81,51 +79,3 @@ class PoolPlanner:
         called.__name__ = called.__qualname__ = task.name
         called.heroku_task = task  # type: ignore[attr-defined]
         return called
-
-
-def function_executor(
-    client: HerokuClient,
-    planner: Planner,
-    options: RunOptions,
-    most_at_once: Callable[[str | None], int],
-    on_start: Callable[[Run], None],
-) -> DynoExecutor:
-    """Return an executor that sends the functions passed to it. on_start: gets each run."""
-
-    def spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
-        function = function.__wrapped__ if isinstance(function, Function) else function
-        return planner.plan(None, bound(function, args, kwargs), replace(options, code=function, rows=True))
-
-    return DynoExecutor(client, spec, value, task=None, most_at_once=most_at_once, on_start=on_start)
-
-
-def task_executor(
-    client: HerokuClient,
-    planner: Planner,
-    task: Task,
-    options: RunOptions,
-    *,
-    most_at_once: Callable[[str | None], int],
-    call: Callable[[RunSpec], Any],
-    hidden: set[Secret],
-    on_start: Callable[[Run], None],
-) -> DynoExecutor:
-    """Return an executor of one task. call: runs its callable at once; hidden: collects the secrets of its runs.
-
-    on_start: gets each run.
-    """
-
-    def called(*args: Any, **kwargs: Any) -> Any:
-        return call(spec(called, args, kwargs))
-
-    def spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
-        if function is not called:
-            raise InvalidOptions(f"This executor runs the task {task.name}: pass executor.task to submit() or map().")
-        made = planner.plan(task.name, task.bind(args, kwargs), options)
-        hidden.update(made.secrets.values())
-        return made
-
-    called.__name__ = called.__qualname__ = task.name
-    return DynoExecutor(
-        client, spec, lambda run: run.partial, task=called, most_at_once=most_at_once, on_start=on_start
-    )

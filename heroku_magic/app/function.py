@@ -251,6 +251,11 @@ def returned(parts: Sequence[Rows | Table] | None, facts: Mapping[str, Any]) -> 
     return row["value"]
 
 
+def undecorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what a decorated function wraps; any other function itself."""
+    return function.__wrapped__ if isinstance(function, Function) else function
+
+
 def _is_named(function: Any) -> bool:
     """Whether the module of a function has it under its name."""
     try:

@@ -296,9 +296,6 @@ class ManagedApp(AppConnection):
     def _config_changed(self) -> None:
         if self.settings.worker:
             note_config_change(self.settings.worker)
-        self._invalidate()
-
-    def _invalidate(self) -> None:
         self._catalog.invalidate()
         self._planner.invalidate()
 
