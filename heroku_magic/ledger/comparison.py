@@ -6,6 +6,7 @@ import json
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heroku_magic.ledger.cache_key import ValueForm
 from heroku_magic.ledger.history import details_of, find, recorded_job, with_sweep
 from heroku_magic.sweeps.axis_record import read_axis
 from heroku_magic.text.plural import quantity
@@ -60,10 +61,16 @@ def _parameters(entry: Entry, details: Details) -> dict[str, Any]:
 
 
 def _changed(what: str, one: Any, other: Any) -> Iterator[str]:
-    if one != other:
+    if not _is_same(one, other):
         texts = ["(none)" if value is None else clean_line(str(value)) for value in (one, other)]
         shown = [text if len(text) <= 200 else short(text) for text in texts]
         yield f"{what}: {shown[0]} → {shown[1]}"
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values are the same: 1 and True differ, which Python counts as equal, and NaN is the same as NaN."""
+    digests = ValueForm(one).digest, ValueForm(other).digest
+    return digests[0] == digests[1] if all(digests) else bool(one == other)
 
 
 def _changed_items(what: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:

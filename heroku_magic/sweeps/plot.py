@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,8 @@ def _line(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], tit
         axes.legend()
     if labels:
         axes.set_xticks(places, labels)
-    axes.set_xlabel(name)
-    axes.set_ylabel(title)
+    axes.set_xlabel(_label(name))
+    axes.set_ylabel(_label(title))
 
 
 def _heatmap(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
@@ -78,11 +79,11 @@ def _heatmap(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], 
         axes.plot([run % width for run in failed], [run // width for run in failed], label="failed", **_FAILED)
     _label_ticks(axes.set_xticks, [_value(sweep, column, across) for column in range(width)])
     _label_ticks(axes.set_yticks, [_value(sweep, row * width, down) for row in range(rows)])
-    axes.set_xlabel(across)
-    axes.set_ylabel(down)
+    axes.set_xlabel(_label(across))
+    axes.set_ylabel(_label(down))
     figure = axes.get_figure()
     if figure is not None:
-        figure.colorbar(image, ax=axes, label=title)
+        figure.colorbar(image, ax=axes, label=_label(title))
 
 
 def _extremes(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
@@ -90,8 +91,8 @@ def _extremes(sweep: MeasuredSweep, values: dict[int, float], failed: list[int],
     shown = ordered if len(ordered) <= 2 * _EXTREMES else ordered[:_EXTREMES] + ordered[-_EXTREMES:]
     names = [", ".join(f"{name}={value}" for name, value in sweep.parameters(run).items()) for run in shown]
     axes.barh(range(len(shown)), [values[run] for run in shown])
-    axes.set_yticks(range(len(shown)), [name[:_LONGEST_LABEL] for name in names])
-    axes.set_xlabel(title)
+    axes.set_yticks(range(len(shown)), [_label(name[:_LONGEST_LABEL]) for name in names])
+    axes.set_xlabel(_label(title))
     axes.set_title(f"{len(shown)} of {len(values)} runs" + (f", {len(failed)} failed" if failed else ""))
 
 
@@ -103,10 +104,16 @@ def _value(sweep: MeasuredSweep, run: int, names: str) -> Any:
 def _places(values: list[Any]) -> tuple[list[Any], list[str]]:
     """Return places on an axis and their labels: numbers are where they are, and need no labels."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return values, []
-    return [*range(len(values))], [str(value)[:_LONGEST_LABEL] for value in values]
+        with suppress(OverflowError):  # an integer is too large for an axis
+            return [float(value) for value in values], []
+    return [*range(len(values))], [_label(str(value)[:_LONGEST_LABEL]) for value in values]
+
+
+def _label(text: str) -> str:
+    """Return a text as matplotlib shows it unchanged; it takes what is between dollar signs for a formula."""
+    return text.replace("$", r"\$")
 
 
 def _label_ticks(set_ticks: Any, values: list[Any]) -> None:
     step = -(-len(values) // 12)
-    set_ticks(range(0, len(values), step), [str(value)[:_LONGEST_LABEL] for value in values[::step]])
+    set_ticks(range(0, len(values), step), [_label(str(value)[:_LONGEST_LABEL]) for value in values[::step]])

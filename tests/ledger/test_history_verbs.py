@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -322,6 +323,15 @@ def test_diff_of_sweeps_names_the_values_that_were_swept(shell, capsys):
     text = capsys.readouterr().out
     assert "parameter n: [1, 2] → [1, 3]" in text
     assert "parameter word" not in text
+    _line(shell, "diff -1 -1")
+    assert "parameter" not in capsys.readouterr().out
+
+
+def test_diff_tells_values_apart_that_python_takes_for_equal(shell, capsys):
+    for values in ([1, math.nan], [True, math.nan]):
+        heroku_magic.connect().sweep(None, {"n": values}, code=lambda n: 1, chunk=2).result(60)
+    _line(shell, "diff -2 -1")
+    assert "parameter n: [1, nan] → [True, nan]" in capsys.readouterr().out
     _line(shell, "diff -1 -1")
     assert "parameter" not in capsys.readouterr().out
 

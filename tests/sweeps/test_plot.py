@@ -57,6 +57,18 @@ def test_texts_are_labels_of_a_line():
     assert axes.get_ylabel() == "max of x"
 
 
+@pytest.mark.parametrize("others", [{}, {"n": [1, 2]}, {"n": [1, 2], "m": [1, 2]}])
+def test_dollar_signs_are_no_formula(others):
+    axes = plot_sweep(sweep({"price $\\bad$": ["$\\bad$", "5 $"], **others}), None, "mean", None)
+    axes.figure.canvas.draw()
+
+
+def test_an_integer_that_no_axis_can_hold_is_a_label():
+    axes = plot_sweep(sweep({"n": [10**400, 2]}), None, "mean", None)
+    axes.figure.canvas.draw()
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1" + 39 * "0", "2"]
+
+
 @pytest.mark.parametrize("kind", ["int64", "float32"])
 def test_numbers_of_numpy_are_where_they_are(kind):
     axes = plot_sweep(sweep({"n": np.array([1, 10, 100], kind)}), "x", "mean", None)
