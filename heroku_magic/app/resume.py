@@ -14,6 +14,7 @@ from heroku_magic.app.run_cache import environment_of
 from heroku_magic.app.run_request import recorded_values
 from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.errors import InvalidOptions, NotFound
+from heroku_magic.ledger.recorded_sweep import RecordedSweep
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs import detached
 from heroku_magic.runs.command_mark import run_id
@@ -66,6 +67,11 @@ def open_journal(
 
 def plan_resume(save: str | os.PathLike[str] | Sweep, connection: AppConnection, planner: SweepPlanner) -> ResumePlan:
     """Return what is missing of a sweep, given itself, its file or its id. Raises InvalidOptions."""
+    if isinstance(save, RecordedSweep):
+        raise InvalidOptions(
+            f"{save.id} comes from the history, which cannot continue it: %heroku rerun {save.id} runs it again, and "
+            "%heroku resume FILE continues a sweep with --save FILE."
+        )
     if isinstance(save, Sweep):
         if not save.done():
             raise InvalidOptions(f"{save.id} has not ended. Wait for it, or stop it first (cancel()).")

@@ -272,10 +272,12 @@ def _mask(hidden: frozenset[Secret]) -> Mask:
 
 
 def _dollars_spent(path: Path, sweep: str) -> float:
-    """Return what a sweep cost until it ended early; nothing for a new one, or if its end was not written."""
+    """Return what a sweep cost until it ended early; if its end was not written, what its runs cost at least."""
     with suppress(UnreadableLedger):
-        found = Database(path).select("run = ? AND sweep = ''", (sweep,))
-        return sum(entry.dollars or 0.0 for entry in found if entry.state != "running")
+        ledger = Database(path)
+        found = ledger.select("run = ? AND sweep = ''", (sweep,))
+        runs = ledger.select(OF_SWEEP, (sweep,)) if any(entry.state == "running" for entry in found) else []
+        return max(sum(entry.dollars or 0.0 for entry in entries) for entries in (found, runs))
     return 0.0
 
 

@@ -87,11 +87,3 @@ class WorkQueue:
         """Queue combinations for two dynos, to isolate the one that kills its dyno."""
         half = -(-len(indices) // 2)
         self._halves.extend(list(part) for part in (indices[:half], indices[half:]) if part)
-
-    def drain(self) -> list[int]:
-        """Remove and return everything that waits."""
-        rest = [*(index for part in self._halves for index in part), *self._repeated, *self._fresh]
-        self._halves.clear()
-        self._repeated.clear()
-        self._fresh_left = 0
-        return rest

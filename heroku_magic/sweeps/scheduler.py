@@ -147,10 +147,9 @@ class Scheduler(JobSource):
             self.stop(f"It has cost ${limit:.4g}, the limit set by --max-cost")
 
     def on_finish(self) -> None:
-        """Mark the combinations that never ran, and close the journal."""
-        waiting = [index for job in self._jobs for index in self._unsettled(job.indices)]
+        """Mark the combinations without an outcome, whatever became of them, and close the journal."""
         with self._changed:
-            self.state.mark([*waiting, *self._queue.drain()], CANCELLED)
+            self.state.mark(self._unsettled(range(len(self.plan))), CANCELLED)
         self._write(methodcaller("close"))
         self._when_finished()
 

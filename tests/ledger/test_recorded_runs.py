@@ -152,12 +152,28 @@ def test_a_resumed_sweep_adds_to_its_cost(heroku, ledger_folder, monkeypatch):
     assert sweep.exception() is None
 
 
+def test_a_sweep_whose_kernel_was_killed_costs_at_least_what_its_runs_did(heroku, ledger_folder, monkeypatch):
+    monkeypatch.setattr(Sweep, "dollars", 0.25)
+    sweep = heroku.sweep("table", {"n": [1, 2]})
+    assert sweep.exception() is None
+    recorder.flush()
+    with sqlite3.connect(location.ledger_path()) as file:
+        file.execute("UPDATE entries SET state = 'running' WHERE sweep = ''")
+        file.execute("UPDATE entries SET dollars = 1.5 WHERE sweep != ''")
+    assert heroku.resume(sweep).exception() is None
+    assert heroku_magic.history()["dollars"].tolist() == [3.25]
+
+
 def test_a_failed_sweep_keeps_its_failures(heroku, ledger_folder):
     sweep = heroku.sweep(None, {"n": [1, 0]}, code="[{'x': 1 / n}]", jobs=1)
     assert "ZeroDivisionError" in str(sweep.exception())
     again = heroku_magic.get_run(-1)
     assert again.counts() == {"done": 1, "failed": 1}
     assert str(again.exception()).splitlines()[0] == str(sweep.exception()).splitlines()[0]
+    with pytest.raises(
+        InvalidOptions, match=f"{sweep.id} comes from the history, which cannot continue it: %heroku rer"
+    ):
+        heroku.resume(again)
 
 
 def test_a_sweep_keeps_the_attempts_of_its_runs(heroku, ledger_folder):

@@ -267,6 +267,16 @@ def test_a_chunk_that_was_never_taken_up_keeps_what_it_has_done():
     assert states(scheduler) == ["done", "cancelled"]
 
 
+def test_nothing_waits_after_an_internal_error():
+    scheduler = scheduler_of(3)
+    scheduler.plan = replace(scheduler.plan, make_spec=lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        scheduler.next_job()
+    scheduler.stop()
+    scheduler.on_finish()
+    assert states(scheduler) == ["cancelled"] * 3
+
+
 def test_jobs_are_compared_by_identity():
     assert Job(ORDER, (1,)) != Job(ORDER, (1,))
 
