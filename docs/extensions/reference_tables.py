@@ -112,7 +112,8 @@ def meaning_and_remedy(kind: type) -> tuple[str, str]:
 
 def emulator_options() -> str:
     """Return the options of the embedded Heroku's command line."""
-    rows = ((code(f"{flag} {row.get('metavar', '')}".strip()), row["help"]) for flag, row in _OPTIONS.items())
+    options = _OPTIONS.items()
+    rows = ((code(f"{flag} {settings.get('metavar', '')}".strip()), text) for flag, (text, settings) in options)
     return table(("option", "effect"), rows)
 
 

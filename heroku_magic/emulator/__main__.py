@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    for flag, settings in _OPTIONS.items():
-        parser.add_argument(flag, **settings)
+    for flag, (text, settings) in _OPTIONS.items():
+        parser.add_argument(flag, help=text, **settings)
     return parser
 
 
@@ -79,6 +79,10 @@ def _app(text: str) -> tuple[str, Path]:
     if not (name and equals and folder):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
     return name, Path(folder).expanduser()
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
 
 
 def _count(text: str) -> int:
@@ -177,79 +181,62 @@ def _write_private(path: Path, text: str) -> None:
         raise StartError(f"--env-file {path} cannot be written: {error.strerror}.") from None
 
 
-# What each option of the command line takes, as `add_argument` spells it.
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "--app": {
-        "dest": "apps",
-        "action": "append",
-        "default": [],
-        "type": _app,
-        "metavar": "NAME=FOLDER",
-        "help": "serve this folder as an app of this name; may be repeated (--app demo=./worker)",
-    },
-    "--port": {"type": int, "default": 0, "help": "port on 127.0.0.1; by default a free one (--port 5001)"},
-    "--allow-origin": {
-        "dest": "origins",
-        "action": "append",
-        "default": [],
-        "metavar": "URL",
-        "help": "let web pages of this origin use the API; may be repeated; by default none may; "
-        '"null" is a page that is opened from a file (--allow-origin http://127.0.0.1:8000)',
-    },
-    "--git-port": {
-        "type": int,
-        "default": 0,
-        "metavar": "PORT",
-        "help": "port on 127.0.0.1 for git; by default a free one; set it to keep the git remotes of your repositories "
-        "valid (--git-port 5002)",
-    },
-    "--token": {
-        "metavar": "TOKEN",
-        "help": "the API token; by default a random one, which no list of processes shows (--token secret)",
-    },
-    "--state": {
-        "type": lambda text: Path(text).expanduser().absolute(),
-        "metavar": "FOLDER",
-        "help": "keep apps, config, releases and slugs here for the next start (--state ./heroku-state)",
-    },
-    "--one-offs": {
-        "type": _count,
-        "metavar": "N",
-        "help": "most one-off dynos per app at once, of all sizes; by default Heroku's limit per size (--one-offs 8)",
-    },
-    "--requests-left": {
-        "type": _count,
-        "default": CAPACITY,
-        "metavar": "N",
-        "help": "requests left in the account's budget at the start; 75 are added per minute (--requests-left 20)",
-    },
-    "--time": {
-        "dest": "timings",
-        "action": "append",
-        "default": [],
-        "metavar": "NAME=SECONDS",
-        "help": f"change one of the platform's times, by default Heroku's own: {', '.join(TIMINGS)} (--time grace=5)",
-    },
-    "--fault": {
-        "dest": "faults",
-        "action": "append",
-        "default": [],
-        "metavar": "NAME=VALUE",
-        "help": "make something go wrong; may be repeated; NAME alone is NAME=1; see the list below "
-        "(--fault drop-lines=0.1)",
-    },
-    "--seed": {"type": int, "default": 0, "metavar": "N", "help": "the same seed gives the same faults (--seed 7)"},
-    "--env-file": {
-        "type": lambda text: Path(text).expanduser().absolute(),
-        "metavar": "PATH",
-        "help": "write the export lines to this file, readable by you alone, instead of printing them "
-        "(--env-file heroku.env)",
-    },
-    "--until-stdin-closes": {
-        "action": "store_true",
-        "help": "end when standard input closes (sleep 60 | python -m ... --until-stdin-closes)",
-    },
-    "--parent": {"type": _count, "metavar": "PID", "help": "end when this process has ended (--parent $$)"},
+_REPEATED: dict[str, Any] = {"action": "append", "default": []}
+# The help of each option of the command line, and what else `add_argument` takes.
+_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "--app": (
+        "serve this folder as an app of this name; may be repeated (--app demo=./worker)",
+        {**_REPEATED, "dest": "apps", "type": _app, "metavar": "NAME=FOLDER"},
+    ),
+    "--port": ("port on 127.0.0.1; by default a free one (--port 5001)", {"type": int, "default": 0}),
+    "--allow-origin": (
+        (
+            "let web pages of this origin use the API; may be repeated; by default none may; "
+            '"null" is a page that is opened from a file (--allow-origin http://127.0.0.1:8000)'
+        ),
+        {**_REPEATED, "dest": "origins", "metavar": "URL"},
+    ),
+    "--git-port": (
+        (
+            "port on 127.0.0.1 for git; by default a free one; set it to keep the git remotes of your repositories "
+            "valid (--git-port 5002)"
+        ),
+        {"type": int, "default": 0, "metavar": "PORT"},
+    ),
+    "--token": (
+        "the API token; by default a random one, which no list of processes shows (--token secret)",
+        {"metavar": "TOKEN"},
+    ),
+    "--state": (
+        "keep apps, config, releases and slugs here for the next start (--state ./heroku-state)",
+        {"type": _path, "metavar": "FOLDER"},
+    ),
+    "--one-offs": (
+        "most one-off dynos per app at once, of all sizes; by default Heroku's limit per size (--one-offs 8)",
+        {"type": _count, "metavar": "N"},
+    ),
+    "--requests-left": (
+        "requests left in the account's budget at the start; 75 are added per minute (--requests-left 20)",
+        {"type": _count, "default": CAPACITY, "metavar": "N"},
+    ),
+    "--time": (
+        f"change one of the platform's times, by default Heroku's own: {', '.join(TIMINGS)} (--time grace=5)",
+        {**_REPEATED, "dest": "timings", "metavar": "NAME=SECONDS"},
+    ),
+    "--fault": (
+        "make something go wrong; may be repeated; NAME alone is NAME=1; see the list below (--fault drop-lines=0.1)",
+        {**_REPEATED, "dest": "faults", "metavar": "NAME=VALUE"},
+    ),
+    "--seed": ("the same seed gives the same faults (--seed 7)", {"type": int, "default": 0, "metavar": "N"}),
+    "--env-file": (
+        "write the export lines to this file, readable by you alone, instead of printing them (--env-file heroku.env)",
+        {"type": _path, "metavar": "PATH"},
+    ),
+    "--until-stdin-closes": (
+        "end when standard input closes (sleep 60 | python -m ... --until-stdin-closes)",
+        {"action": "store_true"},
+    ),
+    "--parent": ("end when this process has ended (--parent $$)", {"type": _count, "metavar": "PID"}),
 }
 
 
