@@ -65,21 +65,18 @@ class Repository:
 
     async def open(self) -> None:
         """Create the repository with the hook of this version, unless it has it already."""
-        async with self._is_created:  # of two requests at once, one waits for the other
-            await self._create()
-
-    async def _create(self) -> None:
         hook = self.folder / "hooks" / "pre-receive"
-        if hook.exists() and hook.read_text(encoding="ascii") == _HOOK:
-            return
-        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(self.folder))
-        hook.parent.mkdir(exist_ok=True)
-        # Half a hook would accept a push without a build.
-        part = hook.with_suffix(".part")
-        part.write_text(_HOOK, encoding="ascii")
-        part.chmod(0o755)
-        part.replace(hook)
+        async with self._is_created:  # of two requests at once, one waits for the other
+            if hook.exists() and hook.read_text(encoding="ascii") == _HOOK:
+                return
+            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await self._git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(self.folder))
+            hook.parent.mkdir(exist_ok=True)
+            # Half a hook would accept a push without a build.
+            part = hook.with_suffix(".part")
+            part.write_text(_HOOK, encoding="ascii")
+            part.chmod(0o755)
+            part.replace(hook)
 
     async def start(
         self, service: str, *options: str, environ: Mapping[str, str], pipes: tuple[int, ...] = ()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.emulator.dynos.attach_faults import AttachFaults
     from heroku_magic.emulator.dynos.connection import TlsConnection
+    from heroku_magic.emulator.timings import Timings
 
 GREETING = b"rendezvous\r\n"
 # What a client sends when its input ends; a terminal understands it itself.
@@ -39,25 +40,23 @@ MARK = b"\xef\xbf\xbf"
 class Attached:
     """The connection between one process and one client.
 
-    round_trip: seconds that the network adds. on_left: called once if the client leaves before the end or is silent
-    too long. on_read: called when all output has been sent.
+    on_left: called once if the client leaves before the end or is silent too long. on_read: called when all output
+    has been sent.
     """
 
     def __init__(
         self,
         client: TlsConnection,
         faults: AttachFaults,
+        timings: Timings,
         *,
-        idle: float,
-        round_trip: float,
         on_left: Callable[[], None],
         on_read: Callable[[], None],
     ) -> None:
         self.is_read = False
         self._client = client
         self._faults = faults
-        self._idle = idle
-        self._round_trip = round_trip
+        self._timings = timings
         self._on_left = on_left
         self._on_read = on_read
         self._has_left = False
@@ -74,7 +73,7 @@ class Attached:
         for descriptor in (output, input_):
             os.set_blocking(descriptor, False)
         self._input = ProcessInput(input_, is_terminal=is_terminal)
-        delay = self._round_trip / 2
+        delay = self._timings.round_trip / 2
         self._links = [Link(self._transmit, self._faults, delay), Link(self._input.write, self._faults, delay)]
         self._tasks = [asyncio.ensure_future(each) for each in (self._send(output), self._receive(), self._watch())]
         if self._faults.cut:
@@ -163,7 +162,7 @@ class Attached:
 
     async def _watch(self) -> None:
         """Break the connection when neither side has sent anything for too long, or the client left unread input."""
-        while (rest := self._used_at + self._idle - self._loop.time()) > 0:
+        while (rest := self._used_at + self._timings.attach_idle - self._loop.time()) > 0:
             await asyncio.sleep(min(rest, LOOK))
             if (self._is_stalled or self._input.is_blocked) and self._client.has_hung_up():
                 self._leave()
@@ -193,7 +192,7 @@ class Attached:
     async def _close(self) -> None:
         try:
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._input.ended.wait(), LINGER + self._round_trip)
+                await asyncio.wait_for(self._input.ended.wait(), LINGER + self._timings.round_trip)
             for task in self._tasks:
                 task.cancel()
             for link in self._links:

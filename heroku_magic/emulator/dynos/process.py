@@ -174,8 +174,7 @@ class DynoProcess:
         attached = Attached(
             connection,
             AttachFaults.of(self._faults, number),
-            idle=self._timings.attach_idle,
-            round_trip=self._timings.round_trip,
+            self._timings,
             on_left=self._hang_up,
             on_read=self._settle,
         )
