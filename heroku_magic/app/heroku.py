@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from heroku_magic.accounts.settings import Settings
-    from heroku_magic.api.client import HerokuClient
     from heroku_magic.sweeps.plan import Plan
-    from heroku_magic.text.notifier import MessageCallback
 
 
 @notifies_owner
@@ -58,10 +55,6 @@ class Heroku(ExecutorApp):
     >>> "hello" in [task.name for task in heroku.tasks()]
     True
     """
-
-    def __init__(self, client: HerokuClient, app: str, settings: Settings, on_message: MessageCallback = print) -> None:
-        super().__init__(client, app, settings, on_message)
-        self._sweep_planner = SweepPlanner(self._planner)
 
     def run(
         self, task: str | None = None, parameters: Mapping[str, Any] | None = None, **options: Any
@@ -305,6 +298,10 @@ class Heroku(ExecutorApp):
         if budget := missing.options.max_cost:
             notify(f"The --max-cost budget of ${budget:.4g} starts over; the cost so far is not counted.")
         return self._start_sweep(missing)
+
+    @property
+    def _sweep_planner(self) -> SweepPlanner:
+        return SweepPlanner(self._planner)
 
     def _start_sweep(self, missing: ResumePlan) -> Sweep:
         name, plan, options, journal, known, live = missing
