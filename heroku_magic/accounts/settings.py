@@ -166,6 +166,14 @@ def _price_list(prices: Any) -> dict[str, float]:
     return {**DOLLARS_PER_MONTH, **{name.lower(): float(price) for name, price in prices.items()}}
 
 
+def check_current_folder() -> None:
+    """Raise SettingsError if the current folder was deleted, because nothing can be read or written then."""
+    try:
+        Path.cwd()
+    except OSError:
+        raise SettingsError("The current folder does not exist any more. Change to another one: %cd FOLDER") from None
+
+
 def worker_folder(folder: str | os.PathLike[str] | None) -> Path:
     """Return the folder to serve: this one, else `./worker` if it has a Procfile, else the shipped one."""
     if folder:

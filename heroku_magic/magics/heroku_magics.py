@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import cell_magic, line_cell_magic, magics_class, no_var_expand
 from traitlets import TraitError
 
-from heroku_magic.accounts.settings import Choice, follow_notebook
+from heroku_magic.accounts.settings import Choice, check_current_folder, follow_notebook
 from heroku_magic.errors import HerokuMagicError, Interrupted, SettingsError
 from heroku_magic.ledger import location
 from heroku_magic.magics.account_verbs import AccountVerbs
@@ -108,6 +108,7 @@ class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
                 raise _interrupted(jobs, starts_dyno=starts_dyno) from None
             except Exception:  # of the display, for example: a run that nobody sees must not continue
                 stop_all(jobs)
+                check_current_folder()
                 raise
 
     def complete(self, text: str, is_first_line: bool, others: Sequence[str] = ()) -> Matches | None:

@@ -25,6 +25,7 @@ import re
 import shlex
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -58,9 +59,13 @@ def check_count(name: str, value: Any, least: int = 1, shown: str = "", *, is_op
     raise InvalidOptions(f"{name} is {value!r}: expected a whole number of at least {shown or least}.")
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def is_lifetime(value: Any, most: float = LONGEST_TIMEOUT) -> bool:
     """Return whether a value is a number of seconds that a dyno may live."""
-    return isinstance(value, Real) and 0 < value <= most  # type: ignore[operator]  # mypy knows no order of Real
+    return _is_number(value) and 0 < value <= most
 
 
 def check_lifetime(name: str, value: Any) -> None:
@@ -71,8 +76,18 @@ def check_lifetime(name: str, value: Any) -> None:
 
 def check_max_cost(value: Any) -> None:
     """Raise InvalidOptions unless the value is None or an amount that a price can exceed."""
-    if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+    if value is not None and not (_is_number(value) and 0 < value < math.inf):
         raise InvalidOptions(f"max_cost is {value!r}: expected dollars, such as 0.5.")
+
+
+def _store_flags(options: Any) -> None:
+    """Make flags of numpy plain. Raises InvalidOptions for any other value, because a text such as "no" is true."""
+    for one in fields(options):
+        value = getattr(options, one.name)
+        if one.type == "bool" or (one.type == "bool | None" and value is not None):
+            if type(value).__name__ not in {"bool", "bool_"}:
+                raise InvalidOptions(f"{one.name} is {value!r:.80}: expected True or False.")
+            object.__setattr__(options, one.name, bool(value))
 
 
 def _check_program(command: Any, code: Any) -> None:
@@ -260,6 +275,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Check the values. Raises InvalidOptions."""
+        _store_flags(self)
         _store_plain(self, "timeout", "max_cost", "max_age", "size")
         _check_program(self.command, self.code)
         check_lifetime("timeout", self.timeout)
@@ -270,7 +286,7 @@ class RunOptions:
             raise InvalidOptions("isolate=False keeps state on a warm dyno: add warm=True (--warm).")
         if not self.isolate and self.wants_cache:
             raise InvalidOptions("--no-isolate keeps state, so its calls cannot be cached: leave out --cache.")
-        if self.max_age is not None and not (isinstance(self.max_age, int | float) and self.max_age > 0):
+        if self.max_age is not None and not (_is_number(self.max_age) and self.max_age > 0):
             raise InvalidOptions(f"max_age is {self.max_age!r}: expected seconds.")
         if self.cache is False and (self.refresh or self.max_age is not None):
             raise InvalidOptions("--no-cache cannot be combined with --refresh or --max-age, which need the cache.")
@@ -326,6 +342,7 @@ class SweepOptions:
 
     def __post_init__(self) -> None:
         """Check the values. Raises InvalidOptions."""
+        _store_flags(self)
         _store_plain(self, "jobs", "sample", "seed", "chunk", "retries", "max_cost")
         check_count("jobs", self.jobs)
         check_count("sample", self.sample)
@@ -362,10 +379,12 @@ def split(values: Mapping[str, Any]) -> tuple[RunOptions, SweepOptions]:
 
 def refuse_unknown(values: Mapping[str, Any]) -> None:
     """Raise TypeError for a name that is no option of a run or a sweep; it may be a parameter of the task."""
-    if unknown := values.keys() - option_names(RunOptions) - option_names(SweepOptions):
-        name = min(unknown)
+    names = option_names(RunOptions) | option_names(SweepOptions)
+    if name := min(values.keys() - names, default=""):
+        near = get_close_matches(name, names, 1)
+        meant = f"did you mean {near[0]}? Otherwise: " if near else ""
         hint = f"the task's parameters go into a dict, such as {{{name!r}: 1}}"
-        message = f"unexpected keyword argument {name!r}: {hint}"
+        message = f"unexpected keyword argument {name!r}: {meant}{hint}"
         raise TypeError(message)
 
 

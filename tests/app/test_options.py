@@ -55,7 +55,9 @@ def test_keyword_arguments_are_made_of_the_options_of_a_line():
 def test_a_budget_is_one_option_of_a_run_and_of_a_sweep():
     run, sweep = split({"max_cost": 0.5, "size": "basic", "jobs": 2})
     assert (run, sweep) == (RunOptions(max_cost=0.5, size="basic"), SweepOptions(max_cost=0.5, jobs=2))
-    with pytest.raises(TypeError, match="unexpected keyword argument 'sizes': the task's parameters go into a dict"):
+    with pytest.raises(
+        TypeError, match=r"'sizes': did you mean size\? Otherwise: the task's parameters go into a dict"
+    ):
         split({"sizes": "basic"})
 
 
@@ -64,10 +66,18 @@ def test_a_parameter_among_the_options_of_a_run_is_refused_with_the_way_that_wor
         Heroku.run(SimpleNamespace(on_message=print), "task", n=1)
 
 
-NO_LIMITS = [{"max_cost": value} for value in ("much", 0, -1, float("nan"), float("inf"))]
+def test_a_misspelt_option_is_named_as_it_is_spelled():
+    with pytest.raises(
+        TypeError, match=r"argument 'timeot': did you mean timeout\? Otherwise: the task's parameters go"
+    ):
+        split({"timeot": 60})
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": 86401}, {"timeout": "5m"}, *NO_LIMITS])
+NO_LIMITS = [{"max_cost": value} for value in ("much", 0, -1, float("nan"), float("inf"), True)]
+NO_FLAGS = [{"warm": "no"}, {"cache": 0}, {"history": None}, {"timeout": True}, {"max_age": True}]
+
+
+@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": 86401}, {"timeout": "5m"}, *NO_LIMITS, *NO_FLAGS])
 def test_a_value_without_a_meaning_is_refused_for_a_run(options):
     with pytest.raises(InvalidOptions, match=f"{next(iter(options))} is .*: expected"):
         RunOptions(**options)
@@ -77,7 +87,7 @@ def test_a_value_without_a_meaning_is_refused_for_a_run(options):
     "options",
     [
         *({"jobs": 0}, {"retries": -1}, {"chunk": "all"}, {"sample": 0}, {"seed": [1]}, {"retry_tasks": True}),
-        *({"chunk": 0}, {"chunk": None}, {"retries": None}, *NO_LIMITS),
+        *({"chunk": 0}, {"chunk": None}, {"retries": None}, {"zip": "no"}, *NO_LIMITS),
     ],
 )
 def test_a_value_without_a_meaning_is_refused_for_a_sweep(options):
@@ -98,6 +108,7 @@ def test_any_number_is_a_time(seconds):
 def test_scalars_of_numpy_become_those_of_python():
     options = RunOptions(timeout=np.int64(60), max_cost=np.float32(0.5), max_age=np.float64(5), size=np.str_("basic"))
     assert repr((options.timeout, options.max_cost, options.max_age, options.size)) == "(60, 0.5, 5.0, 'basic')"
+    assert RunOptions(warm=np.bool_(1)).warm is True
     sweep = SweepOptions(jobs=np.int64(2), sample=np.int32(3), seed=np.int64(4), chunk=np.int64(5))
     assert repr((sweep.jobs, sweep.sample, sweep.seed, sweep.chunk)) == "(2, 3, 4, 5)"
 

@@ -12,7 +12,7 @@ from workers import make_worker
 import heroku_magic
 from heroku_magic import InvalidOptions, connect
 from heroku_magic.app.connect import open_apps
-from heroku_magic.errors import NotFound
+from heroku_magic.errors import NotFound, SettingsError
 from heroku_magic.magics.app_search import find_dyno, find_log
 from heroku_magic.runs.registry import record_place
 
@@ -162,6 +162,15 @@ def test_a_run_that_was_not_detached_here_is_named_before_an_app_is_chosen(shell
     monkeypatch.setenv("HEROKU_API_KEY", "token")
     with pytest.raises(InvalidOptions, match='No detached run "hm-0123abcd" was found in this folder'):
         run(shell, "%heroku attach hm-0123abcd")
+
+
+@pytest.mark.parametrize("line", ["init w", "run", "status"])
+def test_a_current_folder_that_was_deleted_is_one_sentence(shell, elsewhere, monkeypatch, line):
+    (elsewhere / "gone").mkdir()
+    monkeypatch.chdir(elsewhere / "gone")
+    (elsewhere / "gone").rmdir()
+    with pytest.raises(SettingsError, match="The current folder does not exist any more"):
+        run(shell, f"%heroku {line}")
 
 
 @pytest.mark.parametrize("words", ["--idle 10m", "0 --size standard-2x"])
