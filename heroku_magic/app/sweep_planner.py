@@ -202,8 +202,9 @@ def _check_each(
     is_whole = len(places) == made.size
     for axis in made.axes:
         used = (axis[place] for place in range(len(axis.values))) if is_whole else _used(axis.names, made, places)
+        others = {name: value for name, value in first.items() if name not in axis.names}
         for part in used:
-            issues.update(dict.fromkeys(issues_of({**first, **part}, part)))
+            issues.update(dict.fromkeys(issues_of({**others, **part}, part)))
     if issues:
         raise InvalidParameters([*issues])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bundle.payload import parse_raw_text
@@ -74,12 +74,21 @@ def _forms(value: Any) -> list[Any]:
     """Return what counts as equal to a parameter: it travels as text, which a task may read as a number or a time."""
     shown = column_value(value)
     forms = [shown, _text(value), parse_raw_text(shown)]
-    if isinstance(value, date) or type(value).__name__ == "datetime64":
+    moment = _moment(value)
+    if moment is not None:
         import pandas as pd
 
         with suppress(ValueError, OverflowError):  # pandas has no such time
-            forms += [time := pd.Timestamp(value), time.isoformat()]
+            forms += [time := pd.Timestamp(moment), time.isoformat()]
     return forms
+
+
+def _moment(value: Any) -> Any:
+    """Return a date or a time, or the one that a text stands for, as the worker's helper reads it; otherwise None."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value.replace("Z", "+00:00"))
+    return value if isinstance(value, date) or type(value).__name__ == "datetime64" else None
 
 
 def _is_among(value: Any, others: Iterable[Any]) -> bool:

@@ -70,6 +70,10 @@ def test_a_parameter_stands_beside_labels_of_several_levels_and_replaces_only_it
         (pd.Timestamp("2026-01-02 03:00", tz="UTC"), pd.Timestamp("2026-01-02 03:00"), True),
         ("2026-01-02T00:00:00", np.datetime64("2026-01-02"), False),
         ("2026-01-03T00:00:00", np.datetime64("2026-01-02"), True),
+        ("2026-01-02T00:00:00", "2026-01-02", False),
+        ("2026-01-02T03:00:00+00:00", "2026-01-02 03:00Z", False),
+        (pd.Timestamp("2026-01-02 03:00"), "2026-01-02 03:00", False),
+        ("2026-01-03T00:00:00", "2026-01-02", True),
     ],
 )
 def test_a_column_contradicts_a_parameter_unless_it_has_the_same_value_or_text(reported, given, is_wrong):

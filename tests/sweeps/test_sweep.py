@@ -244,6 +244,7 @@ def test_all_problems_are_reported_before_a_dyno_starts(heroku):
     assert "has no parameter sead. Did you mean seed?" in refused(heroku, "point", {"sead": [1]}, {"seed": 1})[0]
     assert "1,000,000 combinations are more than 10,000 runs" in refused(heroku, "point", {"seed": range(10**6)})[0]
     assert "there are no values" in refused(heroku, "point", {"seed": []})[0]
+    assert "seed is missing" in refused(heroku, "point", {"cases": [{"seed": 1}, {"region": "us"}]})[0]
     assert "NaN" in refused(heroku, "plain", {"seed": [1.0, float("nan")]})[0]
     assert "32 kB" in refused(heroku, "plain", {"seed": [1, "x" * 40_000]})[0]
     assert heroku.dynos() == []
