@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.emulator.dynos import terminal
 
@@ -23,16 +23,7 @@ class Launch:
 
     def start(self, stdin: int = subprocess.DEVNULL, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
         """Start the command with its output as pipes."""
-        return subprocess.Popen(
-            self.command,
-            cwd=self.folder,
-            env=self.env,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            start_new_session=True,
-            bufsize=0,
-        )
+        return self._popen(self.command, stdin, subprocess.PIPE, stderr)
 
     def start_with_pipes(self) -> tuple[subprocess.Popen[bytes], int, int]:
         """Start the command with stdout and stderr as one pipe; return our ends of its output and its input."""
@@ -48,18 +39,14 @@ class Launch:
         """Start the command in a terminal; return our end of it twice, for output and for input."""
         ours, theirs = terminal.open_pair(self.env)
         try:
-            process = subprocess.Popen(
-                terminal.in_terminal(self.command),
-                cwd=self.folder,
-                env=self.env,
-                stdin=theirs,
-                stdout=theirs,
-                stderr=theirs,
-                start_new_session=True,
-            )
+            process = self._popen(terminal.in_terminal(self.command), theirs, theirs, theirs)
         except OSError:
             os.close(ours)
             raise
         finally:
             os.close(theirs)
         return process, ours, os.dup(ours)
+
+    def _popen(self, command: list[str], stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+        streams: dict[str, Any] = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "bufsize": 0}
+        return subprocess.Popen(command, cwd=self.folder, env=self.env, start_new_session=True, **streams)
