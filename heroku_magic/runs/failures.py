@@ -21,7 +21,6 @@ from heroku_magic.text.wrapping import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from heroku_magic.protocol.records import Failure, SourceFrame
     from heroku_magic.runs.log_reader import RunLog
@@ -60,29 +59,24 @@ def failure_of(
             return ResultIncomplete(f"{run.task} {outcome} its result is incomplete: {problem}.", run)
         if run.exit_status == 0:
             return None
+    troubles = [text for code, text in log.troubles.items() if code.startswith("R")]
     text = describe_failure(
-        run.task,
+        spec,
         run.exit_status,
         log.decoder.failure,
         output,
-        is_out_of_memory="R15" in log.troubles,
         time_limit=time_limit,
         dyno=run.dyno or "",
         place=place,
-        requirements=spec.requirements,
-        accepts_packages=spec.accepts_packages,
+        troubles=[*troubles, *filter(None, [log.disagreement()])],
+        is_out_of_memory="R15" in log.troubles,
         has_rows=bool(log.decoder.row_count),
-        has_budget=spec.counts_boot,
-        troubles=[
-            *(text for code, text in log.troubles.items() if code.startswith("R")),
-            *filter(None, [log.disagreement()]),
-        ],
     )
     return TaskFailed(text, run)
 
 
 def describe_failure(
-    task: str,
+    spec: RunSpec,
     status: int | None,
     failure: Failure | None,
     log: Sequence[str],
@@ -92,26 +86,22 @@ def describe_failure(
     place: str = "",
     troubles: Sequence[str] = (),
     is_out_of_memory: bool = False,
-    requirements: Path | None = None,
-    accepts_packages: bool = True,
     has_rows: bool = True,
-    has_budget: bool = False,
 ) -> str:
     """Return the error's text: headline, source lines, remedy, where to find more.
 
     status: None if unknown. log: the last messages of the task. time_limit: in seconds, if it was
     reached. dyno: whose log has more. place: where there is more instead. troubles: explanations, such as of the error
-    codes that Heroku logged. is_out_of_memory: whether Heroku ended the dyno for its memory. requirements: the app's
-    file, where it is known. accepts_packages: whether the run could have packages of its own. has_rows: whether it has
-    sent any. has_budget: whether `--max-cost` limits the time, too.
+    codes that Heroku logged. is_out_of_memory: whether Heroku ended the dyno for its memory. has_rows: whether the run
+    has sent any.
     """
     reason = "its time limit was reached" if time_limit is not None else "out of memory" if is_out_of_memory else ""
-    ending = f"{task} {_outcome(status, reason)}"
+    ending = f"{spec.task} {_outcome(status, reason)}"
     failure = failure or failure_in(log)
     source, module, remedy = "", None, ""
     if time_limit is not None:
         headline = f"the time limit of {time_limit} s was reached, so Heroku ended the task"
-        budget = ", and raise --max-cost" if has_budget else ""
+        budget = ", and raise --max-cost" if spec.counts_boot else ""
         remedy = f"Set a longer one with --timeout TIME (at most {LONGEST_TIMEOUT // 3600}h){budget}."
     elif failure is not None and not (is_out_of_memory and failure.type == "Terminated"):
         headline = clean(f"{failure.type}: {failure.message}".rstrip(": ")[:_LONGEST])
@@ -130,10 +120,12 @@ def describe_failure(
     rows = "rows so far: %heroku last" if has_rows else ""
     places = [place] if place else [rows, f"whole log: %heroku logs {dyno}"]
     footer = _filled([outcome, *places])
-    package = missing_package.remedy(module, requirements, accepts_packages=accepts_packages) if module else ""
+    package = ""
+    if module:
+        package = missing_package.remedy(module, spec.requirements, accepts_packages=spec.accepts_packages)
     lines = [headline, source, *troubles, remedy, package, footer]
-    if module and requirements:
-        lines.append(f"\n{missing_package.cell(module, requirements)}")
+    if module and spec.requirements:
+        lines.append(f"\n{missing_package.cell(module, spec.requirements)}")
     return "\n".join(filter(None, lines))
 
 

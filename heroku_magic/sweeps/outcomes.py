@@ -110,15 +110,7 @@ class Outcome:
         own = {"exit_status": ended.status, "seconds": ended.seconds, "dollars": price, "verified": True}
         self.facts, self.parts, self.files = {**run.facts(), **own}, call.parts, call.files
         if ended.status:
-            text = describe_failure(
-                run.task,
-                ended.status,
-                call.failure,
-                [],
-                time_limit=None,
-                dyno=run.dyno or "",
-                requirements=job.spec.requirements,
-            )
+            text = describe_failure(job.spec, ended.status, call.failure, [], time_limit=None, dyno=run.dyno or "")
             self.error = TaskFailed(text, run)
         elif call.parts and (problem := fault(call.parts)):
             self.error = ResultIncomplete(f"{run.task} succeeded, but its result is incomplete: {problem}.", run)

@@ -6,11 +6,13 @@ import pytest
 
 from heroku_magic.protocol.records import Failure, SourceFrame
 from heroku_magic.runs.failures import describe_failure
+from heroku_magic.runs.spec import RunSpec
 from heroku_magic.runs.tracebacks import failure_in, remarks
 
 
-def described(status=1, failure=None, log=(), time_limit=None, **facts):
-    return describe_failure("simulate", status, failure, log, time_limit=time_limit, dyno="run.4822", **facts)
+def described(status=1, failure=None, log=(), time_limit=None, spec=None, **facts):
+    spec = RunSpec("demo", "demo", "simulate", "simulate", {}, **(spec or {}))
+    return describe_failure(spec, status, failure, log, time_limit=time_limit, dyno="run.4822", **facts)
 
 
 def test_the_text_shows_exception_source_lines_and_where_to_look():
@@ -120,7 +122,7 @@ def test_a_missing_package_of_a_known_folder_ends_with_a_cell_to_paste(tmp_path,
     file.parent.mkdir()
     if content is not None:
         file.write_text(content)
-    text = described(log=["ModuleNotFoundError: No module named 'pandas.core'"], requirements=file)
+    text = described(log=["ModuleNotFoundError: No module named 'pandas.core'"], spec={"requirements": file})
     assert text.endswith(f"\n\n{cell}")
     assert f"For all runs, add it to {folder}/requirements.txt with the cell below." in text
 
@@ -131,13 +133,11 @@ def test_a_time_limit_is_named_instead_of_the_signal():
     assert text.startswith("the time limit of 2 s was reached")
     assert "--timeout" in text
     assert "--max-cost" not in text
-    assert "(at most 24h), and raise --max-cost." in described(143, time_limit=2, has_budget=True)
+    assert "(at most 24h), and raise --max-cost." in described(143, time_limit=2, spec={"counts_boot": True})
 
 
 def test_a_dyno_that_used_too_much_memory_is_not_reported_as_stopped_from_outside():
-    text = describe_failure(
-        "simulate", 143, Failure("Terminated", "SIGTERM"), [], time_limit=None, dyno="run.1", is_out_of_memory=True
-    )
+    text = described(143, Failure("Terminated", "SIGTERM"), is_out_of_memory=True)
     assert text.startswith("simulate ended with exit status 143 (out of memory)\n")
     assert "SIGTERM" not in described(143, time_limit=2)
     assert "(its time limit was reached)" in described(143, time_limit=2)
@@ -191,7 +191,7 @@ def test_hostile_text_is_harmless():
 
 def test_packages_of_one_run_are_suggested_only_where_a_run_may_have_them():
     failure = Failure("ModuleNotFoundError", "No module named 'numpy'", missing="numpy")
-    of_task, of_command = described(failure=failure), described(failure=failure, accepts_packages=False)
+    of_task, of_command = described(failure=failure), described(failure=failure, spec={"accepts_packages": False})
     assert "For this run alone: --with numpy\nFor all runs, add this line" in of_task
     assert "--with" not in of_command
     assert "is not installed on the dyno. Add this line to the worker's requirements.txt: numpy\n" in of_command
