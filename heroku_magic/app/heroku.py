@@ -266,9 +266,9 @@ class Heroku(ExecutorApp):
         if (answered := self._answer_sweep((task, each, given), run_options, options)) is not None:
             return answered
         plan = self._sweep_planner.plan(task, each, given, run_options, options)
-        estimate(plan, options, self.client.requests_left)  # refuses a budget that is too small
-        name = f"hs-{token_hex(4)}"
         known = answered_outcomes(plan, run_options)
+        estimate(plan, options, self.client.requests_left, len(known))  # refuses a budget that is too small
+        name = f"hs-{token_hex(4)}"
         journal = resumption.open_journal(name, self, plan, options, known)
         return self._start_sweep(ResumePlan(name, plan, options, journal, known, ()))
 

@@ -162,11 +162,15 @@ def _refuse_twice(made: Grid, fixed: Mapping[str, Any]) -> None:
         raise InvalidParameters([f"{name} is given twice, once by --each: give each parameter once." for name in twice])
 
 
-def estimate(plan: Plan, options: SweepOptions, requests_left: int) -> Estimate:
-    """Return the time and cost of a sweep. Raises InvalidParameters if the budget is known to be too small."""
+def estimate(plan: Plan, options: SweepOptions, requests_left: int, answered: int = 0) -> Estimate:
+    """Return the time and cost of a sweep. answered: combinations that do not run.
+
+    Raises InvalidParameters if the budget is known to be too small.
+    """
     spec = plan.first
     at_once = options.jobs or plan.most_at_once(spec.size)
-    made = Estimate(spec, len(plan), options.chunk_size, at_once, mean_duration(spec), requests_left)
+    count = len(plan) - answered
+    made = Estimate(spec, count, options.chunk_size, at_once, mean_duration(spec), requests_left)
     if options.max_cost is not None:
         second_price(spec)
         if refusal := made.refuses(options.max_cost):

@@ -76,7 +76,8 @@ class Estimate:
     def refuses(self, dollars: float) -> str | None:
         """Return why a budget of so many dollars is too small, or None if it may suffice."""
         # A dyno that runs many combinations costs at least as much as one that runs a single one.
-        least = self.spec.price(self.spec.size, (self.measured or 0.0) * (self.dynos or 1))
+        dynos = 1 if self.dynos is None else self.dynos
+        least = self.spec.price(self.spec.size, (self.measured or 0.0) * dynos)
         if least is None or least <= dollars:
             return None
         about = "about" if self.dynos == self.combinations else "at least"

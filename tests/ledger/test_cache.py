@@ -13,7 +13,7 @@ from workers import make_worker
 import heroku_magic
 from heroku_magic import InvalidOptions, Secret, TaskFailed, connect
 from heroku_magic.api.resources import Slug
-from heroku_magic.app.emulator_process import running
+from heroku_magic.app.emulator_process import embedded, running
 from heroku_magic.app.heroku import Heroku
 from heroku_magic.app.rerun import rerun
 from heroku_magic.display.job_display import bundle
@@ -304,6 +304,16 @@ def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
     assert whole.facts()["dynos"] == 0
     again = heroku_magic.get_run(whole.id)
     pd.testing.assert_frame_equal(again.result(), table)
+
+
+def test_a_budget_is_for_the_runs_that_are_missing(folder, use_as_heroku, ledger_folder, processes):
+    use_as_heroku(embedded(folder))
+    heroku = connect("worker", size="basic", prices={"basic": 2_592_000}, say=lambda _: None)
+    assert heroku.sweep("count", {"n": range(1, 11)}, cache=True).exception() is None
+    budget = 5 * heroku.estimate("count", {"n": [0]}).measured
+    sweep = heroku.sweep("count", {"n": range(11)}, cache=True, max_cost=budget)
+    assert sweep.exception() is None
+    assert sweep.facts()["dynos"] == 1
 
 
 def test_runs_of_code_that_was_changed_back_during_a_sweep_answer_nothing(tmp_path, ledger_folder, processes):
