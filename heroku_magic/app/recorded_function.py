@@ -34,11 +34,7 @@ def function_spec(
 
 
 def function_plan(
-    planner: SweepPlanner,
-    recorded: Plan,
-    parameters: Mapping[str, Any],
-    options: RunOptions,
-    chunk: int,
+    planner: SweepPlanner, recorded: Plan, parameters: Mapping[str, Any], options: RunOptions, chunk: int
 ) -> Plan:
     """Return the plan of a sweep of a function as the ledger has it. parameters: the arguments that do not differ."""
     spec = recorded.first

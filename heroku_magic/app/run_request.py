@@ -29,12 +29,7 @@ MANY_BYTES = 1_000_000  # of a value, beyond which its hash takes too long for a
 
 
 def describe_request(
-    task: str | None,
-    parameters: Mapping[str, Any],
-    options: RunOptions,
-    spec: RunSpec,
-    settings: Settings,
-    **more: Any,
+    task: str | None, parameters: Mapping[str, Any], options: RunOptions, spec: RunSpec, settings: Settings, **more: Any
 ) -> RunRequest:
     """Return what was requested. spec: the run that it became. more: other fields of the request."""
     secrets = [name for name in parameters if isinstance(parameters[name], Secret) or name in spec.secrets]

@@ -73,12 +73,7 @@ class CellPainter:
     """
 
     def __init__(
-        self,
-        states: bytes,
-        measure: Measure | None,
-        scale: ValueScale | None,
-        hover: Callable[[int], str],
-        budget: int,
+        self, states: bytes, measure: Measure | None, scale: ValueScale | None, hover: Callable[[int], str], budget: int
     ) -> None:
         self._states = states
         self._values = measure.values if measure and scale else {}

@@ -110,11 +110,7 @@ class Server:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         timeout = self._platform.timings.request
         server = BoundedServer(
-            application,
-            max_buffer_size=LARGEST_BODY,
-            idle_connection_timeout=timeout,
-            body_timeout=timeout,
-            **options,
+            application, max_buffer_size=LARGEST_BODY, idle_connection_timeout=timeout, body_timeout=timeout, **options
         )
         application.settings["trust"] = server.trust
         server.add_socket(listening)

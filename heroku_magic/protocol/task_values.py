@@ -52,10 +52,7 @@ def _schemas(task: Task, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
 
 
 def add_values(
-    task: Task,
-    values: Mapping[str, Any],
-    spool: Spool,
-    encode_table: Callable[[Any, str, Spool], Any],
+    task: Task, values: Mapping[str, Any], spool: Spool, encode_table: Callable[[Any, str, Spool], Any]
 ) -> list[str]:
     """Add the values of a task that travel beside its environment; return what is wrong with them."""
     schemas, issues = _schemas(task, values), []

@@ -327,10 +327,7 @@ class SweepOptions:
     retry_tasks: bool = _option(False, "--retry-tasks", help="let --retries include runs whose task failed")
     fail_fast: bool = _option(False, "--fail-fast", help="stop a sweep at its first failure")
     save: str | os.PathLike[str] | None = _option(  # noqa: RUF009 - it returns a field
-        None,
-        "--save",
-        metavar="FILE",
-        help="record each finished run of a sweep in FILE, for %heroku resume",
+        None, "--save", metavar="FILE", help="record each finished run of a sweep in FILE, for %heroku resume"
     )
     max_cost: float | None = _MAX_COST
     plot: str | None = _option(

@@ -199,11 +199,7 @@ def _(field: NumberField) -> _Entry:
 
 @_entry.register(DateField)
 def _(field: DateField) -> _Entry:
-    return _Entry(
-        _named(ipywidgets.DatePicker, field),
-        _iso,
-        lambda text: date.fromisoformat(text) if text else None,
-    )
+    return _Entry(_named(ipywidgets.DatePicker, field), _iso, lambda text: date.fromisoformat(text) if text else None)
 
 
 @_entry.register(DateTimeField)

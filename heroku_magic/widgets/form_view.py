@@ -65,10 +65,7 @@ def bundle(form: Form) -> dict[str, str]:
     from heroku_magic.display.html import template
 
     record = template("record.html.j2", "heroku_magic.widgets").render(
-        form=form,
-        note=HEADLESS,
-        rows=_rows(form),
-        ended=_ended(form),
+        form=form, note=HEADLESS, rows=_rows(form), ended=_ended(form)
     )
     return {"text/plain": text(form), "text/html": record}
 

@@ -56,13 +56,7 @@ def check_api_url(url: str | None) -> str:
 
 
 def web_page(
-    task: Task,
-    inputs: FormInputs,
-    *,
-    app: str,
-    api_url: str = API,
-    size: str | None = None,
-    seconds: int = TIME_LIMIT,
+    task: Task, inputs: FormInputs, *, app: str, api_url: str = API, size: str | None = None, seconds: int = TIME_LIMIT
 ) -> str:
     """Return the page. inputs: its fields and what they contain at first; seconds: the longest life of a dyno."""
     from markupsafe import Markup
