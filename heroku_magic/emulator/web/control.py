@@ -10,11 +10,13 @@ from heroku_magic.emulator.state import set_clock_ahead
 from heroku_magic.emulator.web.api import ApiHandler
 
 
-class FaultsHandler(ApiHandler):
-    """The faults that are on, and their seed; no fault strikes this route."""
-
+class _ControlHandler(ApiHandler):
     reads = writes = GLOBAL
     is_free = is_spared = True
+
+
+class FaultsHandler(_ControlHandler):
+    """The faults that are on, and their seed; no fault strikes this route."""
 
     def get(self) -> None:
         """`GET /emulator/faults`: the faults that are on."""
@@ -35,22 +37,16 @@ class FaultsHandler(ApiHandler):
         self.get()
 
 
-class AuthorityHandler(ApiHandler):
+class AuthorityHandler(_ControlHandler):
     """The certificate authority of the TLS ports: attached dynos and git."""
-
-    reads = GLOBAL
-    is_free = is_spared = True
 
     def get(self) -> None:
         """`GET /emulator/authority`."""
         self.respond({"certificate": self.platform.certificate.authority.read_text(encoding="ascii")})
 
 
-class JournalHandler(ApiHandler):
+class JournalHandler(_ControlHandler):
     """The requests since the start; those to the emulator's own routes are left out."""
-
-    reads = writes = GLOBAL
-    is_free = is_spared = True
 
     def get(self) -> None:
         """`GET /emulator/journal`: method, path, body and status of each."""
@@ -62,11 +58,8 @@ class JournalHandler(ApiHandler):
         self.respond([])
 
 
-class EnvironmentHandler(ApiHandler):
+class EnvironmentHandler(_ControlHandler):
     """The installation of an app's requirements."""
-
-    reads = writes = GLOBAL
-    is_free = is_spared = True
 
     def post(self, app: str) -> None:
         """`POST /emulator/environments/{app}`: start it if necessary, and return how far it is."""
@@ -83,11 +76,8 @@ class EnvironmentHandler(ApiHandler):
         self.respond({"installing": None})
 
 
-class RequestsHandler(ApiHandler):
+class RequestsHandler(_ControlHandler):
     """How many requests of the budget were spent."""
-
-    reads = GLOBAL
-    is_free = is_spared = True
 
     def get(self) -> None:
         """`GET /emulator/requests`: since the start."""
