@@ -42,10 +42,10 @@ def when(moment: datetime) -> str:
 def account(since: datetime) -> Json:
     """Return the one account."""
     return {
+        **_unchanged(since),
         "allow_tracking": False,
         "beta": False,
         "country_of_residence": None,
-        "created_at": when(since),
         "default_organization": None,
         "default_team": None,
         "delinquent_at": None,
@@ -58,7 +58,6 @@ def account(since: datetime) -> Json:
         "sms_number": None,
         "suspended_at": None,
         "two_factor_authentication": False,
-        "updated_at": when(since),
         "verified": True,
     }
 
@@ -129,18 +128,17 @@ def release(app: EmulatedApp, release: EmulatedRelease, *, base: str, can_roll_b
 def slug(slug: EmulatedSlug, *, method: str, url: str) -> Json:
     """Return a slug, with the URL to put or fetch its archive."""
     return {
+        **_unchanged(slug.created_at),
         "blob": {"method": method, "url": url},
         "buildpack_provided_description": slug.buildpack_provided_description,
         "checksum": slug.checksum,
         "commit": slug.commit,
         "commit_description": slug.commit_description,
-        "created_at": when(slug.created_at),
         "deleted_at": None,
         "id": slug.id,
         "process_types": slug.process_types,
         "size": slug.size,
         "stack": _named(slug.stack),
-        "updated_at": when(slug.created_at),
     }
 
 
@@ -176,39 +174,34 @@ def build(app: EmulatedApp, build: EmulatedBuild, *, base: str) -> Json:
 
 def authorization(grant: Grant, *, token: str | None = None) -> Json:
     """Return an authorization. token: the complete one, in the response to its create only."""
-    created = when(grant.created_at)
     return {
+        **_unchanged(grant.created_at),
         "access_token": {"expires_in": grant.seconds_left, "id": grant.token_id, "token": token or grant.redacted},
         "client": None,
-        "created_at": created,
         "description": grant.description,
         "grant": None,
         "id": grant.id,
         "refresh_token": None,
         "scope": list(grant.scope),
         "session": None,
-        "updated_at": created,
         "user": {**_owner(), "full_name": "Embedded Heroku"},
     }
 
 
 def stack(name: str) -> Json:
     """Return a stack."""
-    since = when(_STACKS_SINCE)
     state = "public" if name != "heroku-22" else "deprecated"
-    return {**_named(name), "created_at": since, "default": name == STACK, "state": state, "updated_at": since}
+    return {**_named(name), **_unchanged(_STACKS_SINCE), "default": name == STACK, "state": state}
 
 
 def collaborator(app: EmulatedApp) -> Json:
     """Return the owner of an app."""
-    since = when(app.created_at)
     return {
+        **_unchanged(app.created_at),
         "app": _app(app),
-        "created_at": since,
         "id": fixed_id(f"owner.{app.id}"),
         "permissions": [],
         "role": "owner",
-        "updated_at": since,
         "user": {**_owner(), "federated": False},
     }
 
@@ -272,23 +265,20 @@ def dyno_size(size: DynoSize) -> Json:
 def region(name: str) -> Json:
     """Return a region."""
     country, locale = ("United States", "Virginia") if name == "us" else ("Europe", "Ireland")
-    since = when(_STACKS_SINCE)
     return {
         **_named(name),
+        **_unchanged(_STACKS_SINCE),
         "country": country,
-        "created_at": since,
         "description": country,
         "locale": locale,
         "private_capable": False,
         "provider": {"name": "amazon-web-services", "region": "us-east-1" if name == "us" else "eu-west-1"},
-        "updated_at": since,
     }
 
 
 def generation() -> Json:
     """Return the generation that the emulator behaves like."""
-    since = when(_STACKS_SINCE)
-    return {**_named("cedar"), "created_at": since, "updated_at": since}
+    return {**_named("cedar"), **_unchanged(_STACKS_SINCE)}
 
 
 def feature(app: EmulatedApp, name: str) -> Json:
@@ -314,19 +304,17 @@ def buildpack_installations(app: EmulatedApp) -> list[Json]:
 
 def domain(app: EmulatedApp) -> Json:
     """Return the domain that every app has."""
-    since = when(app.created_at)
     return {
+        **_unchanged(app.created_at),
         "acm_status": None,
         "acm_status_reason": None,
         "app": _app(app),
         "cname": None,
-        "created_at": since,
         "hostname": f"{app.name}.localhost",
         "id": fixed_id(f"domain.{app.id}"),
         "kind": "heroku",
         "sni_endpoint": None,
         "status": "none",
-        "updated_at": since,
     }
 
 
@@ -360,8 +348,11 @@ def named(identity: str, known: Iterable[Json], kind: str) -> Json:
 
 def log_session(session: LogplexSession, url: str) -> Json:
     """Return a log session. Its URL is all that is needed to read the log."""
-    created = when(session.created_at)
-    return {"created_at": created, "id": session.id, "logplex_url": url, "updated_at": created}
+    return {**_unchanged(session.created_at), "id": session.id, "logplex_url": url}
+
+
+def _unchanged(since: datetime) -> Json:
+    return {"created_at": when(since), "updated_at": when(since)}
 
 
 def _named(name: str) -> Json:
