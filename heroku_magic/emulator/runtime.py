@@ -8,17 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator import descriptors, dyno_metadata
+from heroku_magic.emulator import descriptors, dyno_metadata, errors
 from heroku_magic.emulator.builds import Builds
 from heroku_magic.emulator.code.repository import Repository
-from heroku_magic.emulator.errors import (
-    BuildError,
-    ErrorResponse,
-    above_limit,
-    invalid_params,
-    no_descriptors,
-    not_found,
-)
 from heroku_magic.emulator.fleet import Fleet
 from heroku_magic.emulator.formation import Formation
 from heroku_magic.emulator.logs.logplex import Logplex
@@ -76,7 +68,7 @@ class AppRuntime:
 
     async def warm_up(self) -> None:
         """Build the environment before a dyno needs it."""
-        with suppress(BuildError):  # reported in the app's log, and with each dyno create
+        with suppress(errors.BuildError):  # reported in the app's log, and with each dyno create
             if self.app.slug is not None:
                 code = self.releases.code(self.app.slug)
                 await code.environment.built()
@@ -130,7 +122,7 @@ class AppRuntime:
         """Return the running dynos of a type, which may also be one without any."""
         found = [dyno for dyno in self.fleet.dynos.values() if dyno.type == kind]
         if not found and kind not in self.app.process_types:
-            raise not_found("process type")
+            raise errors.not_found("process type")
         return found
 
     async def close(self, patience: float) -> None:
@@ -156,15 +148,15 @@ class AppRuntime:
         self.releases.refresh()
         slug = self.app.slug
         if slug is None:
-            raise invalid_params("App must be deployed before dynos can be run: it has no code yet.")
+            raise errors.invalid_params("App must be deployed before dynos can be run: it has no code yet.")
         return self.releases.code(slug), slug
 
     def _check_limit(self, size: str) -> None:
         if self.fleet.free_one_offs(size) <= 0:
-            raise above_limit(self._context.one_offs or DYNO_SIZES[size.lower()].most_at_once, size)
+            raise errors.above_limit(self._context.one_offs or DYNO_SIZES[size.lower()].most_at_once, size)
         starting = sum(dyno.state == "starting" for dyno in self.fleet.dynos.values())
         if descriptors.left() < DESCRIPTORS_IN_RESERVE + DESCRIPTORS_PER_DYNO * starting:
-            raise no_descriptors()
+            raise errors.no_descriptors()
 
     def _restart_formation(self) -> None:
         self.formation.restart()
@@ -173,7 +165,7 @@ class AppRuntime:
     def _start_kept(self, dyno: EmulatedDyno, variables: dict[str, str], on_end: Callable[[int], None]) -> None:
         try:
             code, slug = self._code()
-        except ErrorResponse as error:
+        except errors.ErrorResponse as error:
             self.logplex.log("heroku", dyno.name, f"Cannot be started: {error.body['message']}")
             return
         self.fleet.start(dyno, code, slug.process_types, {**self._variables(dyno), **variables}, on_end=on_end)
@@ -202,5 +194,5 @@ async def _wait_for_environment(code: SlugDir) -> None:
         await asyncio.wait_for(code.environment.built(), BUILD_PATIENCE)
     except asyncio.TimeoutError:
         return
-    except BuildError as error:
-        raise invalid_params(str(error)) from None
+    except errors.BuildError as error:
+        raise errors.invalid_params(str(error)) from None

@@ -14,18 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ipywidgets
 
 from heroku_magic.text.sanitize import clean, clean_line
-from heroku_magic.widgets.fields import (
-    CheckField,
-    ChoiceField,
-    DateField,
-    DateTimeField,
-    Field,
-    JsonField,
-    NumberField,
-    SecretField,
-    SliderField,
-    TextField,
-)
+from heroku_magic.widgets import fields
 from heroku_magic.widgets.sweep_values import SweepChoices, SweepList
 
 if TYPE_CHECKING:
@@ -42,19 +31,19 @@ _MAX_ROWS = 6  # of a list to select from; it scrolls
 class Control:
     """The row of one field; it reports what the user changes to the form, but not what `draw` changes."""
 
-    def __init__(self, field: Field, form: Form) -> None:
+    def __init__(self, field: fields.Field, form: Form) -> None:
         self._field, self._form = field, form
         self._is_drawing = False
         self._entry = _entry(field)
         self._boxes = [self._entry.widget]
-        if isinstance(field, SliderField):
+        if isinstance(field, fields.SliderField):
             self._boxes.append(_slider(field, self._entry.widget))
         self._none: Any = None
         if field.may_be_absent:
             self._none = ipywidgets.Checkbox(description=f"no {clean_line(field.name)}", indent=False)
             self._none.add_class("heroku-none")
             self._boxes.append(self._none)
-        self._sweep = None if isinstance(field, SecretField) else SweepControl(field.name, form)
+        self._sweep = None if isinstance(field, fields.SecretField) else SweepControl(field.name, form)
         self._note = ipywidgets.HTML()
         self._note.add_class("heroku-note")
         self.row = ipywidgets.HBox([*self._boxes, *(self._sweep.boxes if self._sweep else ()), self._note])
@@ -165,54 +154,54 @@ class _Entry(NamedTuple):
     show: Callable[[Any], Any] = lambda content: content
 
 
-def _named(kind: Any, field: Field, **options: Any) -> Any:
+def _named(kind: Any, field: fields.Field, **options: Any) -> Any:
     """Return a widget with the field's name, safe to show."""
     return kind(description=clean_line(field.name), **options)
 
 
 @singledispatch
-def _entry(field: Field) -> _Entry:
+def _entry(field: fields.Field) -> _Entry:
     return _Entry(_named(ipywidgets.Text, field, placeholder=field.example, continuous_update=False))
 
 
-@_entry.register(TextField)
-@_entry.register(JsonField)
-def _(field: TextField | JsonField) -> _Entry:
-    if isinstance(field, JsonField) or field.is_multiline:
+@_entry.register(fields.TextField)
+@_entry.register(fields.JsonField)
+def _(field: fields.TextField | fields.JsonField) -> _Entry:
+    if isinstance(field, fields.JsonField) or field.is_multiline:
         return _Entry(_named(ipywidgets.Textarea, field, rows=3, placeholder=field.example))
     return _Entry(_named(ipywidgets.Text, field, continuous_update=False))
 
 
-@_entry.register(CheckField)
-def _(field: CheckField) -> _Entry:
+@_entry.register(fields.CheckField)
+def _(field: fields.CheckField) -> _Entry:
     return _Entry(_named(ipywidgets.Checkbox, field))
 
 
-@_entry.register(NumberField)
-def _(field: NumberField) -> _Entry:
+@_entry.register(fields.NumberField)
+def _(field: fields.NumberField) -> _Entry:
     """An entry without limits: a value out of range is reported, not changed behind the user's back."""
     if field.type == "integer":
         return _Entry(_named(ipywidgets.IntText, field, step=field.step or 1))
-    step = field.slider_step if isinstance(field, SliderField) else field.step
+    step = field.slider_step if isinstance(field, fields.SliderField) else field.step
     return _Entry(_named(ipywidgets.FloatText, field, step=step))
 
 
-@_entry.register(DateField)
-def _(field: DateField) -> _Entry:
+@_entry.register(fields.DateField)
+def _(field: fields.DateField) -> _Entry:
     return _Entry(_named(ipywidgets.DatePicker, field), _iso, lambda text: date.fromisoformat(text) if text else None)
 
 
-@_entry.register(DateTimeField)
-def _(field: DateTimeField) -> _Entry:
+@_entry.register(fields.DateTimeField)
+def _(field: fields.DateTimeField) -> _Entry:
     """Ipywidgets 7 has no calendar with a clock: there it is text."""
     if not hasattr(ipywidgets, "NaiveDatetimePicker"):
-        return _entry.dispatch(Field)(field)
+        return _entry.dispatch(fields.Field)(field)
     picker = _named(ipywidgets.NaiveDatetimePicker, field)
     return _Entry(picker, _iso, lambda text: datetime.fromisoformat(text) if text else None)
 
 
-@_entry.register(ChoiceField)
-def _(field: ChoiceField) -> _Entry:
+@_entry.register(fields.ChoiceField)
+def _(field: fields.ChoiceField) -> _Entry:
     """By index, for values may be equal and yet of two types."""
     options = [(label, index) for index, label in enumerate(field.labels)]
     if field.start == -1:
@@ -220,14 +209,14 @@ def _(field: ChoiceField) -> _Entry:
     return _Entry(_named(ipywidgets.Dropdown, field, options=options, value=options[0][1]))
 
 
-@_entry.register(SecretField)
-def _(field: SecretField) -> _Entry:
+@_entry.register(fields.SecretField)
+def _(field: fields.SecretField) -> _Entry:
     options = [(label, index) for index, label in enumerate(field.labels)]
     dropdown = _named(ipywidgets.Dropdown, field, options=options, value=0)
     return _Entry(dropdown, field.options.__getitem__, field.options.index)
 
 
-def _slider(field: SliderField, entry: Any) -> Any:
+def _slider(field: fields.SliderField, entry: Any) -> Any:
     """The slider that moves with a field's number entry."""
     kind = ipywidgets.IntSlider if field.type == "integer" else ipywidgets.FloatSlider
     slider = kind(min=field.lowest, max=field.highest, step=field.slider_step, readout=False)
