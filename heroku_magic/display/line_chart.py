@@ -93,7 +93,5 @@ class LineChart:
             f'<text x="{x:g}" y="{base + 15}" text-anchor="{anchor}">{escape(label)}</text>'
             for (x, anchor), label in zip(anchors, self.labels, strict=True)
         ]
-        return [
-            *words,
-            f'<text x="{(left + right) / 2:g}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(self.axis)}</text>',
-        ]
+        middle = f'x="{(left + right) / 2:g}" y="{_HEIGHT - 6}" text-anchor="middle"'
+        return [*words, f"<text {middle}>{escape(self.axis)}</text>"]

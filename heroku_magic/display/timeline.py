@@ -143,11 +143,8 @@ class Timeline:
         middle = row * len(bars) / 2
         name = f'<text x="{_LEFT - 8}" y="{middle + 4:g}" text-anchor="end">dynos</text>'
         key = _key([part for part, path in drawn.items() if path], row * len(bars) + _GAP / 2)
-        return [
-            name,
-            *key,
-            *(f'<path d="{"".join(path)}" fill="{FILLS[part]}"/>' for part, path in drawn.items() if path),
-        ]
+        paths = [f'<path d="{"".join(path)}" fill="{FILLS[part]}"/>' for part, path in drawn.items() if path]
+        return [name, *key, *paths]
 
     def _parts(self, bar: _Bar) -> list[tuple[str, float, float]]:
         """The known parts of a bar, as (name, start, end)."""
@@ -171,10 +168,8 @@ def _key(parts: Sequence[str], middle: float) -> list[str]:
     """The legend of the colours, in one line."""
     positions = [(_LEFT + 80 * number, part) for number, part in enumerate(parts)]
     squares = [f'<path d="M{x} {middle - 4:g}h8v8h-8z" fill="{FILLS[part]}"/>' for x, part in positions]
-    return [
-        *squares,
-        *(f'<text x="{x + 12}" y="{middle + 4:g}">{_LEGEND.get(part, part)}</text>' for x, part in positions),
-    ]
+    names = [f'<text x="{x + 12}" y="{middle + 4:g}">{_LEGEND.get(part, part)}</text>' for x, part in positions]
+    return squares + names
 
 
 def _shared(bars: Sequence[_Bar], dynos_per_bar: int) -> list[_Bar]:

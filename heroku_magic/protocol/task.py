@@ -135,12 +135,8 @@ class Task:
         if error := row.get("error"):
             faults = (f"it cannot be read, so parameters are not checked: {clipped(str(error), LINE)}", *faults)
         takes_calls = row.get("calls") is True and runs_helper_only(command)
-        name, keeps_history, may_cache = (
-            str(row.get("task", "")),
-            row.get("history") is not False,
-            row.get("cache") is True,
-        )
-        return cls(name, command, schema, faults, takes_calls, keeps_history, may_cache)
+        keeps_history, may_cache = row.get("history") is not False, row.get("cache") is True
+        return cls(str(row.get("task", "")), command, schema, faults, takes_calls, keeps_history, may_cache)
 
     @property
     def parameters(self) -> list[Parameter]:

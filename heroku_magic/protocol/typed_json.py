@@ -109,14 +109,9 @@ class Encoder:
             items = [self.encode(item, f"an item of {place}", depth + 1) for item in value.ravel().tolist()]
             return {TAG: "objects", "shape": shape, "v": items}
         if value.dtype.kind == "U":  # as text, so that secrets in it can be masked
-            return {
-                TAG: "texts",
-                "dtype": value.dtype.str,
-                "shape": shape if is_array else None,
-                "v": value.ravel().tolist()
-                if is_array
-                else [str.__str__(value)],  # an array drops the last zeros of a text
-            }
+            # An array drops the last zeros of a text.
+            items = value.ravel().tolist() if is_array else [str.__str__(value)]
+            return {TAG: "texts", "dtype": value.dtype.str, "shape": shape if is_array else None, "v": items}
         if value.dtype.hasobject:
             return None
         dtype = self.encode(_dtype_description(value.dtype, place), place, depth)
@@ -145,12 +140,8 @@ class Encoder:
             freq = None if isinstance(value, pandas.PeriodIndex) else freq
             if freq and pandas.tseries.frequencies.to_offset(freq) != value.freq:
                 raise TypeError(f"{place} has the frequency {value.freq!r}")
-            return {
-                TAG: "Index",
-                "v": self._table(frame, place, depth),
-                "names": self._names(value, place),
-                "freq": freq,
-            }
+            table = self._table(frame, place, depth)
+            return {TAG: "Index", "v": table, "names": self._names(value, place), "freq": freq}
         if type(value) is pandas.Series:
             name = self.encode(value.name, f"the name of {place}", depth)
             return {TAG: "Series", "v": self._table(value.to_frame("0"), place, depth), "name": name}
