@@ -107,7 +107,9 @@ def as_table(found: Sequence[Entry], *, with_columns: bool) -> pd.DataFrame:
         else:
             row["parameters"] = parameters
     frame = table(facts, [*COLUMNS, *(() if with_columns else ("parameters",))])
-    started = pd.to_datetime(pd.Series([entry.started for entry in found], dtype="float64"), unit="s", utc=True)
+    started = pd.to_datetime(
+        pd.Series([entry.started for entry in found], dtype="float64"), unit="s", utc=True, errors="coerce"
+    )
     frame["started"] = started.dt.tz_convert(datetime.now().astimezone().tzinfo)
     return frame.astype(_DTYPES)
 

@@ -141,10 +141,10 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             resume = f"already exists. Resume its sweep with %heroku resume {self.path}, or use another name."
-            reason = resume if self.path.is_file() else f"cannot be written: {error.strerror or error}."
-            raise InvalidOptions(f"{self.path} {reason}") from None
+            is_there = isinstance(error, FileExistsError) and self.path.is_file()
+            raise InvalidOptions(f"{self.path} {resume if is_there else _not_written(error)}") from None
         self._is_new = True
         self._hold(os.fdopen(descriptor, "rb+"))
         try:
@@ -153,7 +153,7 @@ class Journal:
                 self.record_outcome(outcome)
         except OSError as error:
             self.discard()
-            raise InvalidOptions(f"{self.path} cannot be written: {error.strerror or error}.") from None
+            raise InvalidOptions(f"{self.path} {_not_written(error)}") from None
         return self
 
     def reopen(self) -> JournalContents:
@@ -163,7 +163,7 @@ class Journal:
         """
         try:
             file = self.path.open("rb+")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _unreadable(self.path, error) from None
         self._hold(file)
         try:
@@ -261,8 +261,12 @@ def _leave_all() -> None:
 os.register_at_fork(after_in_child=_leave_all)
 
 
-def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> InvalidOptions:
-    reason = error.strerror if isinstance(error, OSError) else "it is not text"
+def _not_written(error: OSError | ValueError) -> str:
+    return f"cannot be written: {getattr(error, 'strerror', None) or error}."
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> InvalidOptions:
+    reason = "it is not text" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
     return InvalidOptions(f"{path} cannot be read ({reason}). Expected the file of --save.")
 
 
@@ -270,7 +274,7 @@ def read(path: Path) -> JournalContents:
     """Return the contents of a journal without an incomplete last line. Raises InvalidOptions if it is not one."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     contents: JournalContents | None = None
     for number, line in enumerate(lines[:-1], 1):

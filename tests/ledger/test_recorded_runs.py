@@ -203,6 +203,14 @@ def test_history_has_the_parameters_of_a_task_as_columns_and_renames_those_that_
     assert everything["parameters"].tolist() == [{}, {"n": 1, "rows": "many"}]
 
 
+def test_a_run_whose_start_no_table_can_show_does_not_hide_the_others(ledger_folder):
+    details = pack(Details(request=RunRequest(), facts={}))
+    runs = [Entry(run=f"hm-{at:.0f}", started=at, details=details) for at in (10.5, 1e11 + 0.5)]
+    location.ledger_path().parent.mkdir()
+    Database(location.ledger_path()).write([(run, Payload()) for run in runs])
+    assert heroku_magic.history()["started"].isna().tolist() == [True, False]
+
+
 def test_an_input_is_known_by_its_hash_only(heroku, ledger_folder):
     heroku.run(code="[{'n': len(names)}]", parameters={"names": ["Grace Hopper"]}, inputs=["names"])
     (parameters,) = heroku_magic.history()["parameters"]

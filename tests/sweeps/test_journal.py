@@ -229,6 +229,14 @@ def test_a_fork_holds_the_file_no_longer_than_its_parent(tmp_path, processes):
         os.waitpid(child, 0)
 
 
+@pytest.mark.parametrize(("name", "reason"), [("x" * 300, "File name too long"), ("a\0b", "embedded null byte")])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name, reason):
+    with pytest.raises(InvalidOptions, match=rf"cannot be written: {reason}\.$"):
+        Journal(tmp_path / name).create(HEADER)
+    with pytest.raises(InvalidOptions, match=rf"cannot be read \({reason}\)"):
+        read(tmp_path / name)
+
+
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidOptions, match="cannot be written"):
