@@ -227,12 +227,17 @@ class Decorator:
     ) -> Callable[[Callable[P, T]], Function[P, T]]: ...
 
     def __call__(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Return the Function, or a decorator with these options."""
+        """Return the Function, or a decorator with these options. Raises InvalidOptions."""
         if unknown := sorted(options.keys() - OPTIONS):
             known = ", ".join(sorted(OPTIONS))
             raise InvalidOptions(f'"{unknown[0]}" is not an option of a function. Choose from {known}.')
         if function is None:
-            return lambda function: Function(function, self._caller, options)
+            return lambda function: self._decorated(function, options)
+        return self._decorated(function, options)
+
+    def _decorated(self, function: Any, options: Mapping[str, Any]) -> Function[..., Any]:
+        if not callable(function) and not hasattr(function, "__func__"):  # a class method is not callable
+            raise InvalidOptions(f"{function!r:.80} is not a function. Options are keywords: size='standard-2x'.")
         return Function(function, self._caller, options)
 
 

@@ -21,6 +21,11 @@ _CREATE_TIMEOUT = 40.0  # seconds to wait for the dyno of a run that was just st
 
 def find_dyno(apps: Sequence[Heroku], wanted: str) -> tuple[Heroku, Dyno]:
     """Return the dyno of this name, id or run, and its app. Raises NotFound, or InvalidOptions if there are several."""
+    if wanted.startswith("hs-"):
+        raise InvalidOptions(
+            f"{clean_line(wanted)} is a sweep. To stop all its runs, call .cancel() on what its cell returned, or on "
+            "`%heroku last` if it is the last one; %heroku stop DYNO stops one of them."
+        )
     for run in running_runs():
         if run.id == wanted:
             run.wait_for_dyno(_CREATE_TIMEOUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heroku_magic.app.planner import named
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.protocol.environ import name_faults
 from heroku_magic.runs.options import SweepOptions
@@ -125,6 +126,7 @@ class FormInputs:
 
         Raises InvalidParameters with all faults, and then replaces none.
         """
+        values = named("value", values)
         others = {name: value for name, value in values.items() if name not in self.fields}
         issues = unknown(self.task, list(others))
         contents = {
@@ -147,7 +149,7 @@ class FormInputs:
 
     def sweep_over(self, each: Mapping[str, Any]) -> None:
         """Sweep these names over these values, and no others. Raises InvalidParameters with all faults."""
-        values, issues = _drawn(self.task, each), list[str]()
+        values, issues = _drawn(self.task, named("each", each)), list[str]()
         rows = [
             NameValue(name, "\n".join(lines), is_swept=True)
             for name, lines in values.items()

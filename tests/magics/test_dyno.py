@@ -539,6 +539,8 @@ def test_arguments_that_do_not_fit_start_nothing(mine, monkeypatch):
         mine.remote(threading.Lock())
     with pytest.raises(InvalidOptions, match='"sise" is not an option of a function'):
         heroku_magic.function(sise="basic")
+    with pytest.raises(InvalidOptions, match=r"'basic' is not a function\. Options are keywords: size='standard-2x'"):
+        heroku_magic.function("basic")
 
 
 def gives(kind):

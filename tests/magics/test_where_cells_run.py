@@ -121,6 +121,13 @@ def test_the_dynos_of_every_folder_are_listed_found_and_stopped(shell, capsys):
         run(shell, f"%heroku stop {red.id}")
 
 
+def test_a_sweep_is_not_called_a_dyno_that_does_not_run(shell):
+    sweep = run(shell, "%heroku run --bg --worker red --each seconds={[60]}")
+    with pytest.raises(InvalidOptions, match=rf"{sweep.id} is a sweep. To stop all its runs, call .cancel\(\)"):
+        run(shell, f"%heroku stop {sweep.id}")
+    sweep.cancel()
+
+
 def test_a_run_is_stopped_by_its_id_before_its_dyno_exists(shell):
     run(shell, "handle = %heroku run --bg --worker red --arg seconds=60\n%heroku stop {handle.id}")
 

@@ -136,7 +136,7 @@ def test_a_start_value_is_read_as_the_declared_type(schema, start, value):
         (INT, RawText("ten"), "n is 'ten': expected a whole number"),
         (INT, "ten", "n is the text 'ten'"),
         ({"enum": ["fast"]}, "fats", "Did you mean fast?"),
-        (INT, (9, 1), r"Expected \(lowest, highest\)"),
+        *((INT, values, r"Expected \(lowest, highest\)") for values in ((9, 1), (1.5, 2.5), (1, 9, 0), (1, 9, 2.5))),
         ({**INT, "minimum": 1, "maximum": 5}, (6, 9), "within what the task takes"),
         (INT, [1, "two"], "n is the text 'two'"),
         (INT, [], "Expected values to choose from"),

@@ -134,6 +134,12 @@ def test_faults_appear_at_their_fields_and_nothing_starts(make, runs):
         form.run()
 
 
+@pytest.mark.parametrize("name", ["value", "each"])
+def test_only_a_dict_can_be_set(make, name):
+    with pytest.raises(InvalidParameters, match=f"{name} is 3: expected a dict of parameters"):
+        setattr(make(), name, 3)
+
+
 def test_rows_of_an_undeclared_task(make, runs):
     form = make({"NAME": "Daniela", "n": 3, "none": None}, task=PLAIN)
     assert form.value == {"n": 3, "NAME": "Daniela"}
