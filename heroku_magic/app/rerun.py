@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -108,9 +109,13 @@ def _parameters(
     found = recorded_values(request)
     issues = []
     for name, digest in request.hashes.items():
-        if name in changes or (digest and name in found):
+        is_file = isinstance(found.get(name), Path)
+        if name in changes or (digest and name in found and not is_file):
             continue
-        if name in found:
+        if digest and is_file:
+            if digest_of(found[name], request.kind) != digest:
+                issues.append(f'the file of "{name}" has changed since')
+        elif name in found:
             issues.append(f'"{name}" contained a secret, which is not kept')
         elif not digest:
             issues.append(f'"{name}" was too large for a hash, or has no exact form')

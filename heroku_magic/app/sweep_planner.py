@@ -141,6 +141,11 @@ class SweepPlanner:
         _refuse_twice(made, arguments)
         _check_each(lambda values, _: _bundle_issues(bundle, {**arguments, **values}), made, places)
         first = self.planner.bundle_spec(bundle, {**arguments, **made[places[0]]}, options)
+        if chunk != 1 and first.values is not None:
+            raise InvalidOptions(
+                "--chunk sends the inputs of its calls in the environment of one dyno, and these are too large for it. "
+                "Leave out --chunk: with --warm, each of a few dynos makes many of the calls."
+            )
         reserved = bytes_for(first.packages)
 
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
@@ -231,10 +236,12 @@ def _bundle_issues(bundle: Bundle, values: Mapping[str, Any]) -> list[str]:
 
 
 def _issues(task: Task, parameters: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
-    """The faults of one run's parameters: they do not fit the task, cannot be encoded, or are secrets that differ."""
+    """The faults of one run's parameters: they do not fit the task, cannot be encoded, or must not differ."""
+    in_env, beside = split(task, parameters)
     try:
-        env = encode(split(task, parameters)[0], task, check(task, parameters))
+        env = encode(in_env, task, check(task, parameters))
     except InvalidParameters as error:
         return error.issues
-    secrets = [name for name in part if isinstance(env.get(name), Secret)]
-    return [f"--each {name}: a secret must be the same in every run of a sweep." for name in secrets]
+    kinds = {name: "a secret" for name in part if isinstance(env.get(name), Secret)}
+    kinds |= {name: "what travels over a connection (a file, bytes, a DataFrame)" for name in part if name in beside}
+    return [f"--each {name}: {kind} must be the same in every run of a sweep." for name, kind in kinds.items()]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bundle.payload import parse_raw_text, table_chunks
@@ -35,7 +37,9 @@ class ValueForm:
 
 
 def digest_of(value: Any, kind: str) -> str:
-    """Return the hash of a parameter: of a task, of the text that reaches the dyno, whatever its type is here."""
+    """Return the hash of a parameter: of a task, of the text or the file that reaches the dyno."""
+    if kind == "task" and isinstance(value, Path) and value.is_file():
+        return _digest_of_file(value)
     if kind == "task":
         with suppress(TypeError):
             text = str(to_text(value, {}))
@@ -43,6 +47,18 @@ def digest_of(value: Any, kind: str) -> str:
             mark = "\0" if isinstance(value, RawText) and text.startswith('"') else ""
             return sha256(f"{mark}{text}".encode()).hexdigest()
     return ValueForm(value).digest
+
+
+def _digest_of_file(path: Path) -> str:
+    """Return the hash of a file's name and content; empty if it cannot be read."""
+    digest = sha256(b"\0" + os.fsencode(path.name) + b"\0")
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1_000_000):
+                digest.update(chunk)
+    except OSError:
+        return ""
+    return digest.hexdigest()
 
 
 def base_key(kind: str, code: str, environment: str, *, takes_rows: bool = True) -> str:

@@ -55,6 +55,14 @@ TASKS = {
         def private():
             return {"n": 1}
         """,
+    "reads": """
+        from pathlib import Path
+        from heroku_task import task
+
+        @task
+        def reads(file: Path):
+            return {"text": file.read_text()}
+        """,
     "secretive": """
         from heroku_task import Secret, task
 
@@ -506,3 +514,14 @@ def test_the_checksum_of_an_apps_code_is_requested_once_and_kept_with_each_run(
     assert len(requests) == 1
     sweep = heroku.sweep(None, {"k": [1, 2]}, code="[{'n': 1}]", chunk=2)
     assert (sweep.exception(), details_of(find(sweep.id)).slug, len(requests)) == (None, checksum, 1)
+
+
+def test_a_file_that_was_changed_is_another_input(heroku, ledger_folder, tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("one")
+    first = heroku.run("reads", {"file": file}, cache=True).attrs["heroku"]
+    assert heroku.run("reads", {"file": file}, cache=True).attrs["heroku"]["cached"] == first["run"]
+    file.write_text("two")
+    assert heroku.run("reads", {"file": file}, cache=True)["text"].tolist() == ["two"]
+    with pytest.raises(InvalidOptions, match='cannot be repeated: the file of "file" has changed since'):
+        rerun(heroku, find(first["run"]), {}, {})

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from workers import make_worker
 
-from heroku_magic import InvalidParameters, TaskFailed, connect
+from heroku_magic import InvalidOptions, InvalidParameters, TaskFailed, connect
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.protocol.records import Progress
 from heroku_magic.text.secret import Secret
@@ -206,3 +206,24 @@ def test_100_mb_there_and_back_are_exact_and_take_at_most_three_times_their_size
 
 def _resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.parametrize(
+    ("task", "values"),
+    [
+        ("take", {"file": [Path(__file__), "text"]}),
+        ("take", {"data": [b"a", b"b"]}),
+        ("take", {"df": [pd.DataFrame()]}),
+    ],
+)
+def test_what_travels_over_a_connection_is_the_same_in_all_runs_of_a_sweep(heroku, task, values):
+    with pytest.raises(InvalidParameters, match=r"^--each \w+: what travels over a connection .* must be the same"):
+        heroku.sweep(task, values)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_only_inputs_that_fit_the_environment_are_sent_to_several_calls_of_one_dyno(heroku, warm):
+    options = {"code": "[{'n': len(big) * x}]", "chunk": 2, "warm": warm}
+    assert heroku.sweep(None, {"x": [1, 2]}, {"big": [0]}, **options).result(60)["n"].tolist() == [1, 2]
+    with pytest.raises(InvalidOptions, match="Leave out --chunk"):
+        heroku.sweep(None, {"x": [1, 2]}, {"big": [*range(100_000)]}, **options)
