@@ -15,14 +15,7 @@ from itertools import islice
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
-from heroku_magic.display.outputs import (
-    INTERVAL,
-    FinalTerminalOutput,
-    NotebookOutput,
-    TerminalOutput,
-    in_notebook,
-    show_pictures,
-)
+from heroku_magic.display import outputs
 from heroku_magic.display.run_view import RunView
 
 if TYPE_CHECKING:
@@ -74,25 +67,25 @@ class RunOutput:
         with_error = with_error or background
         self.view = RunView(verbose=verbose)
         self._run = run
-        self._shows_pictures = in_notebook() and not background
+        self._shows_pictures = outputs.in_notebook() and not background
         self._surface: Surface
-        if in_notebook():
-            self._surface = NotebookOutput(
+        if outputs.in_notebook():
+            self._surface = outputs.NotebookOutput(
                 quiet=quiet, with_error=with_error, with_pictures=not self._shows_pictures, handle=handle
             )
         elif quiet or background:
-            self._surface = FinalTerminalOutput(quiet=quiet, with_error=background)
+            self._surface = outputs.FinalTerminalOutput(quiet=quiet, with_error=background)
         else:
-            self._surface = TerminalOutput()
+            self._surface = outputs.TerminalOutput()
 
     def follow(self) -> None:
         """Draw what happens until the run is over, from where the last call was interrupted."""
-        events = self._run.events(timeout=INTERVAL)
+        events = self._run.events(timeout=outputs.INTERVAL)
         self._follow(events)
         self._surface.finish(self.view)
         if self.view.is_final:
             if self._shows_pictures:
-                show_pictures(self.view)
+                outputs.show_pictures(self.view)
             # Late lines must not block the cell: a thread adds them to the record.
             Thread(target=self._follow_late, args=(events,), name="heroku_magic late lines", daemon=True).start()
 

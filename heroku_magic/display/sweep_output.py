@@ -13,17 +13,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.display.outputs import (
-    INTERVAL,
-    TERMINAL_INTERVAL,
-    TICK,
-    StatusLine,
-    empty_output,
-    in_notebook,
-    is_live_terminal,
-    print_lines,
-    terminal_paint,
-)
+from heroku_magic.display import outputs
 from heroku_magic.display.sweep_view import RateMeter, SweepView, details, status_line, summary, text
 
 if TYPE_CHECKING:
@@ -62,13 +52,13 @@ class SweepOutput:
         self._quiet = quiet
         self._clock, self._cpu_clock = clock, cpu_clock
         self._meter = RateMeter()
-        self._handle: Any = handle or (empty_output() if in_notebook() else None)
+        self._handle: Any = handle or (outputs.empty_output() if outputs.in_notebook() else None)
         self._with_error = with_error or background
         self._shows_only_end = quiet or (background and self._handle is None)
         self._seen: tuple[bytes, list[str]] = (b"", [])
         self._seen_at = float("-inf")
-        self._status_line = StatusLine() if self._handle is None and is_live_terminal() else None
-        self._interval = INTERVAL if self._is_live else TERMINAL_INTERVAL
+        self._status_line = outputs.StatusLine() if self._handle is None and outputs.is_live_terminal() else None
+        self._interval = outputs.INTERVAL if self._is_live else outputs.TERMINAL_INTERVAL
         self._pause = self._interval
         self._note_count = 0
 
@@ -80,7 +70,7 @@ class SweepOutput:
         """Draw what happens until the sweep is over."""
         try:
             self._refresh()
-            while not self._sweep.wait(INTERVAL):
+            while not self._sweep.wait(outputs.INTERVAL):
                 self._refresh()
         finally:
             if self._status_line is not None:
@@ -91,7 +81,7 @@ class SweepOutput:
         if self._handle is not None:
             self._draw(view)
         else:
-            print_lines(summary(view, terminal_paint()), *details(view), *self._new_notes(view))
+            outputs.print_lines(summary(view, outputs.terminal_paint()), *details(view), *self._new_notes(view))
 
     def _refresh(self) -> None:
         """Draw or print what changed; without changes the elapsed time moves once per second."""
@@ -99,7 +89,7 @@ class SweepOutput:
         if self._shows_only_end or since < self._pause:
             return
         has_changed = seen != self._seen
-        if has_changed or (self._is_live and since >= TICK):
+        if has_changed or (self._is_live and since >= outputs.TICK):
             is_first = self._seen_at == float("-inf")
             self._seen, self._seen_at = seen, self._clock()
             began = self._cpu_clock()
@@ -115,10 +105,10 @@ class SweepOutput:
         elif self._status_line is not None:
             if notes := self._new_notes(view):
                 self._status_line.clear()
-                print_lines(*notes)
-            self._status_line.draw(status_line(view, self._status_line.width, terminal_paint()))
+                outputs.print_lines(*notes)
+            self._status_line.draw(status_line(view, self._status_line.width, outputs.terminal_paint()))
         else:
-            print_lines(f"{summary(view)} · {view.progress}", *self._new_notes(view))
+            outputs.print_lines(f"{summary(view)} · {view.progress}", *self._new_notes(view))
 
     def _view(self, *, final: bool = False) -> SweepView:
         measure = self._measurer.measure() if self._measurer and (final or self._handle is not None) else None

@@ -50,13 +50,13 @@ class Cell:
 def cell(monkeypatch):
     cell = Cell()
     monkeypatch.setattr(IPython.display, "display", cell.display)
-    monkeypatch.setattr(run_output, "in_notebook", lambda: True)
+    monkeypatch.setattr(run_output.outputs, "in_notebook", lambda: True)
     return cell
 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    monkeypatch.setattr(run_output, "in_notebook", lambda: False)
+    monkeypatch.setattr(run_output.outputs, "in_notebook", lambda: False)
 
 
 def joined():

@@ -32,13 +32,13 @@ def now(monkeypatch):
 def cell(monkeypatch):
     cell = Cell()
     monkeypatch.setattr(IPython.display, "display", cell.display)
-    monkeypatch.setattr(sweep_output, "in_notebook", lambda: True)
+    monkeypatch.setattr(sweep_output.outputs, "in_notebook", lambda: True)
     return cell
 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    monkeypatch.setattr(sweep_output, "in_notebook", lambda: False)
+    monkeypatch.setattr(sweep_output.outputs, "in_notebook", lambda: False)
 
 
 def running(states=MIXED, axes=AXES, **facts):

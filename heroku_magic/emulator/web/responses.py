@@ -14,18 +14,11 @@ from heroku_magic.emulator.state import EMAIL, FEATURES, STACK, fixed_id
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from heroku_magic.emulator import state
     from heroku_magic.emulator.app_setups import AppSetup
     from heroku_magic.emulator.authorizations import Grant
     from heroku_magic.emulator.code.blobs import Blob
     from heroku_magic.emulator.logs.logplex import LogplexSession
-    from heroku_magic.emulator.state import (
-        EmulatedApp,
-        EmulatedBuild,
-        EmulatedDyno,
-        EmulatedRelease,
-        EmulatedSlug,
-        Scale,
-    )
     from heroku_magic.platform_facts.dyno_sizes import DynoSize
 
 Json = dict[str, Any]
@@ -62,7 +55,7 @@ def account(since: datetime) -> Json:
     }
 
 
-def app(app: EmulatedApp, *, base: str, git: str) -> Json:
+def app(app: state.EmulatedApp, *, base: str, git: str) -> Json:
     """Return an app. base, git: the URLs of the emulator and of its git port."""
     return {
         "acm": False,
@@ -90,7 +83,7 @@ def app(app: EmulatedApp, *, base: str, git: str) -> Json:
     }
 
 
-def formation(app: EmulatedApp, kind: str, scale: Scale) -> Json:
+def formation(app: state.EmulatedApp, kind: str, scale: state.Scale) -> Json:
     """Return one process type and how it is scaled."""
     return {
         "app": _app(app),
@@ -105,7 +98,7 @@ def formation(app: EmulatedApp, kind: str, scale: Scale) -> Json:
     }
 
 
-def release(app: EmulatedApp, release: EmulatedRelease, *, base: str, can_roll_back: bool) -> Json:
+def release(app: state.EmulatedApp, release: state.EmulatedRelease, *, base: str, can_roll_back: bool) -> Json:
     """Return a release. base: the URL of the emulator."""
     return {
         "addon_plan_names": [],
@@ -125,7 +118,7 @@ def release(app: EmulatedApp, release: EmulatedRelease, *, base: str, can_roll_b
     }
 
 
-def slug(slug: EmulatedSlug, *, method: str, url: str) -> Json:
+def slug(slug: state.EmulatedSlug, *, method: str, url: str) -> Json:
     """Return a slug, with the URL to put or fetch its archive."""
     return {
         **_unchanged(slug.created_at),
@@ -148,7 +141,7 @@ def source(base: str, blob: Blob) -> Json:
     return {"source_blob": urls}
 
 
-def build(app: EmulatedApp, build: EmulatedBuild, *, base: str) -> Json:
+def build(app: state.EmulatedApp, build: state.EmulatedBuild, *, base: str) -> Json:
     """Return a build."""
     return {
         "app": {"id": app.id},
@@ -190,11 +183,11 @@ def authorization(grant: Grant, *, token: str | None = None) -> Json:
 
 def stack(name: str) -> Json:
     """Return a stack."""
-    state = "public" if name != "heroku-22" else "deprecated"
-    return {**_named(name), **_unchanged(_STACKS_SINCE), "default": name == STACK, "state": state}
+    status = "public" if name != "heroku-22" else "deprecated"
+    return {**_named(name), **_unchanged(_STACKS_SINCE), "default": name == STACK, "state": status}
 
 
-def collaborator(app: EmulatedApp) -> Json:
+def collaborator(app: state.EmulatedApp) -> Json:
     """Return the owner of an app."""
     return {
         **_unchanged(app.created_at),
@@ -206,7 +199,7 @@ def collaborator(app: EmulatedApp) -> Json:
     }
 
 
-def web_url(base: str, app: EmulatedApp) -> str:
+def web_url(base: str, app: state.EmulatedApp) -> str:
     """Return the address of an app's web dynos, a name that never leaves the machine.
 
     https://www.rfc-editor.org/rfc/rfc6761#section-6.3
@@ -214,7 +207,7 @@ def web_url(base: str, app: EmulatedApp) -> str:
     return f"http://{app.name}.localhost:{base.rpartition(':')[2]}/"
 
 
-def git_url(git: str, app: EmulatedApp) -> str:
+def git_url(git: str, app: state.EmulatedApp) -> str:
     """Return the address of an app's repository."""
     return f"{git}/{app.name}.git"
 
@@ -229,7 +222,7 @@ def output_url(base: str, token: str) -> str:
     return f"{base}/streams/{token}"
 
 
-def dyno(app: EmulatedApp, dyno: EmulatedDyno) -> Json:
+def dyno(app: state.EmulatedApp, dyno: state.EmulatedDyno) -> Json:
     """Return a dyno."""
     return {
         "app": _app(app),
@@ -281,7 +274,7 @@ def generation() -> Json:
     return {**_named("cedar"), **_unchanged(_STACKS_SINCE)}
 
 
-def feature(app: EmulatedApp, name: str) -> Json:
+def feature(app: state.EmulatedApp, name: str) -> Json:
     """Return a feature of an app."""
     return {
         "created_at": when(app.created_at),
@@ -297,12 +290,12 @@ def feature(app: EmulatedApp, name: str) -> Json:
     }
 
 
-def buildpack_installations(app: EmulatedApp) -> list[Json]:
+def buildpack_installations(app: state.EmulatedApp) -> list[Json]:
     """Return the buildpacks of an app in their order."""
     return [{"buildpack": _buildpack(each), "ordinal": number} for number, each in enumerate(app.buildpacks)]
 
 
-def domain(app: EmulatedApp) -> Json:
+def domain(app: state.EmulatedApp) -> Json:
     """Return the domain that every app has."""
     return {
         **_unchanged(app.created_at),
@@ -367,7 +360,7 @@ def _buildpack(name: str) -> Json:
     return {"name": name, "url": f"https://buildpack-registry.s3.amazonaws.com/buildpacks/{name}.tgz"}
 
 
-def _app(app: EmulatedApp) -> Json:
+def _app(app: state.EmulatedApp) -> Json:
     return {"id": app.id, "name": app.name}
 
 
