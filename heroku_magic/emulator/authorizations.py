@@ -10,8 +10,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from heroku_magic.emulator.errors import not_found
-from heroku_magic.emulator.state import new_id, now
+from heroku_magic.emulator.state import first_match, new_id, now
 
 SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
 
@@ -83,10 +82,8 @@ class Authorizations:
 
     def find(self, identity: str) -> Grant:
         """Return a grant by id; `~` is the default one."""
-        for each in self.valid():
-            if identity == each.id or (identity == "~" and each is self.default):
-                return each
-        raise not_found("authorization")
+        matching = (each for each in self.valid() if identity == each.id or (identity == "~" and each is self.default))
+        return first_match(matching, "authorization")
 
     def regenerate(self, grant: Grant) -> None:
         """Replace a token; the old one is useless at once."""

@@ -14,7 +14,8 @@ from heroku_magic.emulator.code import file_copy, installer, live_folder, procfi
 from heroku_magic.emulator.dynos.launch import Launch
 from heroku_magic.emulator.dynos.process import DynoProcess
 from heroku_magic.emulator.dynos.reaper import DYNO_ID, kill_strays
-from heroku_magic.emulator.errors import BuildError, not_found
+from heroku_magic.emulator.errors import BuildError
+from heroku_magic.emulator.state import first_match
 from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE, DYNO_SIZES
 
 if TYPE_CHECKING:
@@ -50,10 +51,7 @@ class Fleet:
 
     def find(self, identity: str) -> EmulatedDyno:
         """Return a dyno by id or name."""
-        for dyno in self.dynos.values():
-            if identity in {dyno.id, dyno.name}:
-                return dyno
-        raise not_found("dyno")
+        return first_match((dyno for dyno in self.dynos.values() if identity in {dyno.id, dyno.name}), "dyno")
 
     def new_name(self, kind: str) -> str:
         """Return `run.NNNN` with a number not used lately, because the log still holds the lines of old dynos."""

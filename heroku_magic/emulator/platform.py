@@ -11,11 +11,11 @@ from heroku_magic.emulator.authorizations import Authorizations
 from heroku_magic.emulator.code.blobs import Blobs
 from heroku_magic.emulator.context import Context
 from heroku_magic.emulator.dynos.watch import memory_by_group
-from heroku_magic.emulator.errors import StartError, invalid_params, not_found
+from heroku_magic.emulator.errors import StartError, invalid_params
 from heroku_magic.emulator.journal import RequestJournal
 from heroku_magic.emulator.rate_limit import CAPACITY, RequestBudget
 from heroku_magic.emulator.runtime import AppRuntime
-from heroku_magic.emulator.state import APP_NAME, EmulatedApp, now, set_clock_ahead
+from heroku_magic.emulator.state import APP_NAME, EmulatedApp, first_match, now, set_clock_ahead
 from heroku_magic.emulator.store import Store
 
 if TYPE_CHECKING:
@@ -94,10 +94,7 @@ class Platform:
 
     def find(self, identity: str) -> AppRuntime:
         """Return an app by name or id."""
-        for runtime in self.apps:
-            if identity in {runtime.app.name, runtime.app.id}:
-                return runtime
-        raise not_found("app")
+        return first_match((each for each in self.apps if identity in {each.app.name, each.app.id}), "app")
 
     def create(self, name: str | None, region: str, stack: str) -> AppRuntime:
         """Create an app; without a name it gets a random one."""

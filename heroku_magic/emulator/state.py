@@ -9,8 +9,14 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, TypeVar
 
 from heroku_magic.emulator.errors import not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+T = TypeVar("T")
 
 # Nobody can own a domain under `.invalid`: https://www.rfc-editor.org/rfc/rfc2606
 EMAIL = "notebook@embedded.invalid"
@@ -55,6 +61,13 @@ def new_id() -> str:
 def fixed_id(name: str) -> str:
     """Return the id of a resource that is the same after every start, such as a dyno size."""
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.embedded.invalid"))
+
+
+def first_match(matching: Iterable[T], kind: str) -> T:
+    """Return the first of the resources that match, or raise a 404 that names their kind."""
+    for one in matching:
+        return one
+    raise not_found(kind)
 
 
 @dataclass
@@ -194,30 +207,20 @@ class EmulatedApp:
 
     def find_release(self, identity: str) -> EmulatedRelease:
         """Return a release by id or version."""
-        for release in self.releases:
-            if identity in {release.id, str(release.version)}:
-                return release
-        raise not_found("release")
+        return first_match((one for one in self.releases if identity in {one.id, str(one.version)}), "release")
 
     def find_slug(self, identity: str) -> EmulatedSlug:
         """Return a slug by id."""
-        if identity not in self.slugs:
-            raise not_found("slug")
-        return self.slugs[identity]
+        return first_match((slug for slug in self.slugs.values() if slug.id == identity), "slug")
 
     def find_build(self, identity: str) -> EmulatedBuild:
         """Return a build by id."""
-        for build in self.builds:
-            if build.id == identity:
-                return build
-        raise not_found("build")
+        return first_match((build for build in self.builds if build.id == identity), "build")
 
     def find_type(self, identity: str) -> str:
         """Return a process type by its name or the id of its formation."""
-        for kind in self.process_types:
-            if identity in {kind, self.formation_id(kind)}:
-                return kind
-        raise not_found("formation")
+        known = self.process_types
+        return first_match((kind for kind in known if identity in {kind, self.formation_id(kind)}), "formation")
 
     def formation_id(self, kind: str) -> str:
         """Return the id of a process type's formation."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import ANY, IDENTITY, READ_PROTECTED, WRITE_PROTECTED
-from heroku_magic.emulator.state import STACKS
+from heroku_magic.emulator.state import STACKS, first_match
 from heroku_magic.emulator.web import request_faults, requests, responses
 from heroku_magic.emulator.web.api import ApiHandler
 from heroku_magic.platform_facts.dyno_sizes import DYNO_SIZES
@@ -235,11 +235,9 @@ class DynoSizeHandler(ApiHandler):
 
     def get(self, size: str) -> None:
         """`GET /dyno-sizes/{size}`."""
-        for each in map(responses.dyno_size, DYNO_SIZES.values()):
-            if size == each["id"] or size.lower() == each["name"].lower():
-                self.respond(each)
-                return
-        raise errors.not_found("dyno size")
+        sizes = map(responses.dyno_size, DYNO_SIZES.values())
+        matching = (each for each in sizes if size == each["id"] or size.lower() == each["name"].lower())
+        self.respond(first_match(matching, "dyno size"))
 
 
 class StacksHandler(ApiHandler):

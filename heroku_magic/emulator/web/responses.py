@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.emulator.errors import not_found
-from heroku_magic.emulator.state import EMAIL, FEATURES, STACK, fixed_id
+from heroku_magic.emulator.state import EMAIL, FEATURES, STACK, first_match, fixed_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -333,10 +332,7 @@ def app_setup(setup: AppSetup, *, base: str) -> Json:
 
 def named(identity: str, known: Iterable[Json], kind: str) -> Json:
     """Return an object by id or name, or raise a 404."""
-    for each in known:
-        if identity in {each["id"], each["name"]}:
-            return each
-    raise not_found(kind)
+    return first_match((each for each in known if identity in {each["id"], each["name"]}), kind)
 
 
 def log_session(session: LogplexSession, url: str) -> Json:
