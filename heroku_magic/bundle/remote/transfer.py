@@ -27,7 +27,6 @@ SAMPLE, WORTH = 2_000, 0.75  # bytes at a time that are compressed on trial, and
 PART = heroku_task.MAX_LINE_BYTES - 100  # of the payload of a line
 FORMATS = {"table": "dataframe", "bytes": "binary", "file": "path"}  # of parameters, by the kinds of values
 COPY_BYTES = 1 << 20
-MANY_COLUMNS = 100  # of a table without common blocks, beyond which pandas warns
 
 
 class Transfer:
