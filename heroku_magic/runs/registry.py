@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from heroku_magic.errors import ApiError
 from heroku_magic.runs.exit_hooks import Step, at_end
+from heroku_magic.runs.started_by_call import StoppableJob
 
 if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
@@ -25,10 +26,9 @@ LOOKUP_INTERVAL = 10.0  # seconds between two requests for the dynos of one app
 FEW_REQUESTS, SPARING_INTERVAL = 200, 60.0
 
 
-class RegisteredRun(Protocol):
-    """A run as the registry and its readers see it."""
+class RegisteredRun(StoppableJob, Protocol):
+    """A run, or a warm dyno, as the registry and its readers see it."""
 
-    id: str
     app: str
     dyno: str | None
 
@@ -36,24 +36,11 @@ class RegisteredRun(Protocol):
     def host(self) -> str:
         """The base URL of the API."""
 
-    @property
-    def is_detached(self) -> bool:
-        """Whether the run continues when this process ends."""
-
     def running(self) -> bool:
         """Return whether the run has not ended."""
 
-    def cancel(self) -> bool:
-        """Request its end; return False if it has ended."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the run has ended."""
-
     def wait_for_dyno(self, timeout: float | None = None) -> bool:
         """Wait until the dyno is created."""
-
-    def outcome_message(self) -> str:
-        """Return a sentence about what became of it."""
 
 
 class WatchedDynos(Protocol):

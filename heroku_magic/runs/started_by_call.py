@@ -17,17 +17,14 @@ STOP_TIMEOUT = 60.0  # seconds to wait for a stop: Heroku grants a process 30
 CALL_PATIENCE = 2.0  # seconds that a call on a warm dyno has to end, before an interrupt stops its dyno
 
 
-class StartedJob(Protocol):
-    """A run or a sweep."""
+class StoppableJob(Protocol):
+    """What ends by itself or is stopped: a run, a sweep or a warm dyno."""
 
     id: str
 
     @property
     def is_detached(self) -> bool:
         """Whether it continues when this process ends."""
-
-    def done(self) -> bool:
-        """Return whether it has ended."""
 
     def cancel(self) -> bool:
         """Request its end; return False if it has ended."""
@@ -37,6 +34,13 @@ class StartedJob(Protocol):
 
     def outcome_message(self) -> str:
         """Return a sentence about what became of it."""
+
+
+class StartedJob(StoppableJob, Protocol):
+    """A run or a sweep."""
+
+    def done(self) -> bool:
+        """Return whether it has ended."""
 
 
 Job = TypeVar("Job", bound=StartedJob)
