@@ -129,6 +129,10 @@ class Catalog:
             self._requested_at = now
         return self._release
 
+    def expire(self) -> None:
+        """Request the release again when it is needed next."""
+        self._requested_at = -inf
+
     def invalidate(self) -> None:
         """Forget the release, which may have changed."""
         self._requested_at, self._release, self._snapshot = -inf, None, None

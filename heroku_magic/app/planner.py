@@ -55,7 +55,7 @@ class Planner:
         self._connection = connection
         self._catalog = catalog
         self._config_names: dict[str, frozenset[str]] = {}
-        self._slug_with_python = ""
+        self._slug_with_python = self._last_environment = ""
         self.warm_idle = 0.0  # seconds that a warm dyno waits, and is billed, after its last call
         self.preflight = Preflight(connection.client, connection.app)
         self.bundler = Bundler(connection, catalog)
@@ -110,7 +110,11 @@ class Planner:
         if settings.app is not None and self._catalog.known_release is None and _is_recorded(options):
             with suppress(ApiError):  # the run does without
                 self._catalog.release()
-        return environment_of(settings, self._catalog.known_release, is_wanted=options.wants_cache)
+        environment = environment_of(settings, self._catalog.known_release, is_wanted=options.wants_cache)
+        if settings.app is None and environment != self._last_environment:  # the change of a folder is a release
+            self._last_environment = environment
+            self._catalog.expire()
+        return environment
 
     def _code_facts(self, environment: str, options: RunOptions) -> dict[str, Any]:
         release, is_folder = self._catalog.known_release, self._connection.settings.app is None

@@ -337,6 +337,19 @@ def test_runs_of_code_that_was_changed_back_during_a_sweep_answer_nothing(tmp_pa
     assert again.result(60)["word"].tolist() == ["w"] * 6
 
 
+def test_a_warm_dyno_never_runs_the_code_before_a_change(tmp_path, ledger_folder, processes):
+    folder = make_worker(tmp_path / "worker", count=TASKS["count"])
+    heroku, script = connect(worker=folder, say=lambda _: None), folder / "count.py"
+    original = script.read_text()
+    for word in ("w", "second", "third"):
+        script.write_text(original.replace('"word": word', f'"word": "{word}"'))
+        assert heroku.submit("count", {"n": 1}, warm=True).result(60)["word"].tolist() == [word]
+        assert heroku.submit("count", {"n": 1}, warm=True, cache=True).result(60)["word"].tolist() == [word]
+        sweep = heroku.sweep("count", {"n": [2]}, warm=True, cache=True)
+        assert sweep.result(60)["word"].tolist() == [word] * 2
+    heroku.warm(0)
+
+
 def test_an_answer_of_a_resumed_sweep_is_as_old_as_its_run(heroku, ledger_folder):
     sweep = heroku.sweep("fails", {"n": [1, 0]}, cache=True)
     sweep.exception()
