@@ -103,10 +103,9 @@ def _request(answer: Answer, each: Mapping[str, Any], grid: Grid, options: RunOp
     if request is None or (is_only_declared(options) and not request.may_cache):
         return None
     rows = {name for name, axis in zip(each, grid.axes, strict=True) if axis.are_rows}
-    is_clear = (
-        request.kind != "task" or not rows or (request.declared is not None and rows.isdisjoint(request.declared))
-    )
-    return request if is_clear else None
+    if request.kind != "task" or not rows:
+        return request
+    return request if request.declared is not None and rows.isdisjoint(request.declared) else None
 
 
 def _all_answers(keys: Iterator[str], max_age: float | None) -> list[Answer]:

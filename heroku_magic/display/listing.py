@@ -59,10 +59,8 @@ class Listing(pd.DataFrame):
     def _shown(self) -> list[list[str]]:
         rows = self.head(_MOST).itertuples(index=False)
         has_cells = any(self._cells)
-        return [
-            [*map(shown_value, row), *([cell] if has_cells else [])]
-            for row, cell in zip(rows, self._cells, strict=True)
-        ]
+        pairs = zip(rows, self._cells, strict=True)
+        return [[*map(shown_value, row), *([cell] if has_cells else [])] for row, cell in pairs]
 
     def _more(self) -> list[str]:
         return [f"and {len(self) - _MOST:,} more"] if len(self) > _MOST else []

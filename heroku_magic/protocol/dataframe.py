@@ -51,10 +51,8 @@ def fault(parts: Sequence[Rows | Table]) -> str | None:
 
 def _is_plain(part: Table) -> bool:
     heads = [column.head for column in part.columns.values()]
-    return all(
-        head.coding == "numbers" and head.dtype == head.numbers and (head.label is None or head.label[0] == "json")
-        for head in heads
-    )
+    are_numbers = all(head.coding == "numbers" and head.dtype == head.numbers for head in heads)
+    return are_numbers and all(head.label is None or head.label[0] == "json" for head in heads)
 
 
 def partial_frame(parts: Sequence[Rows | Table], facts: Mapping[str, Any]) -> pd.DataFrame | None:

@@ -41,12 +41,7 @@ MAX_FILE_BYTES = 5_000_000  # of all files of a run, in a log
 RECEIVED = "bytes received"
 _SMALL = frozenset({"task", "failure", "end"})
 _JSON_COLUMN = re.compile(rb'"coding"\s*:\s*"json"')  # in the header of a table
-_KINDS: dict[str, type[Declaration | Metric | Failure | End]] = {
-    "task": Declaration,
-    "metric": Metric,
-    "failure": Failure,
-    "end": End,
-}
+_KINDS: dict[str, type[Record]] = {"task": Declaration, "metric": Metric, "failure": Failure, "end": End}
 
 
 class RecordSecrets:

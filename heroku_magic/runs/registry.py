@@ -142,10 +142,8 @@ def still_running(url: str) -> list[RegisteredRun]:
 def record_duration(spec: RunSpec, size: str | None, seconds: float) -> None:
     """Remember how long a successful run took, under the requested and the actual dyno size."""
     for each in {spec.size, size}:
-        durations = _durations.setdefault(
-            _Measured(spec.app, spec.task, each, spec.packages), deque(maxlen=MEASURED_RUNS)
-        )
-        durations.append(seconds)
+        key = _Measured(spec.app, spec.task, each, spec.packages)
+        _durations.setdefault(key, deque(maxlen=MEASURED_RUNS)).append(seconds)
 
 
 def mean_duration(spec: RunSpec) -> float | None:

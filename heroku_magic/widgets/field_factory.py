@@ -219,9 +219,8 @@ def _is_iso(kind: type[date], text: Any) -> bool:
         value = kind.fromisoformat(text)
     except (TypeError, ValueError):
         return False
-    return (
-        value.isoformat() == text and getattr(value, "microsecond", 0) == 0 and getattr(value, "tzinfo", None) is None
-    )
+    is_whole, is_local = not getattr(value, "microsecond", 0), getattr(value, "tzinfo", None) is None
+    return value.isoformat() == text and is_whole and is_local
 
 
 def _is_secret(schema: Mapping[str, Any]) -> bool:

@@ -179,9 +179,9 @@ def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
     home = folder / ".heroku"
     is_installed = bool({"site-packages", "dist-packages"} & set(folder.parts)) or folder.resolve() == _SHIPPED_WORKER
     is_writable = os.access(home if home.exists() else folder, os.W_OK)
-    return (
-        home if is_writable and not is_installed else scratch() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    )
+    if is_writable and not is_installed:
+        return home
+    return scratch() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
 
 
 def _retrieve(build: asyncio.Task[Path]) -> None:

@@ -171,13 +171,8 @@ class DynoProcess:
     def _attach(self, launch: Launch, client: asyncio.Future[Client]) -> subprocess.Popen[bytes]:
         """Start the command with its client as its standard streams."""
         connection, number = client.result()
-        attached = Attached(
-            connection,
-            AttachFaults.of(self._faults, number),
-            self._timings,
-            on_left=self._hang_up,
-            on_read=self._settle,
-        )
+        faults = AttachFaults.of(self._faults, number)
+        attached = Attached(connection, faults, self._timings, on_left=self._hang_up, on_read=self._settle)
         has_terminal = self._dyno.has_terminal
         process, output, input_ = launch.start_in_terminal() if has_terminal else launch.start_with_pipes()
         attached.begin(output, input_, is_terminal=has_terminal)
