@@ -128,7 +128,8 @@ class RunVerbs(VerbGroup):
         from heroku_magic.ledger.history import find
 
         entry, is_elsewhere = find(line.words[0]), line.options.keys() & {"app", "remote", "local", "worker"}
-        heroku = self._connect(line if is_elsewhere else replace(line, options={**line.options, **where(entry)}))
+        there = line if is_elsewhere else replace(line, options={**line.options, **where(entry)})
+        heroku = self._connect(there, is_typed=bool(is_elsewhere))
         return self._watch_job(rerun(heroku, entry, line.parameters, self._shell.user_ns), line)
 
     def _resume(self, line: ParsedLine) -> Any:

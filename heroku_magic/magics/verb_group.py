@@ -70,7 +70,8 @@ class VerbGroup(Magics):
             raise RuntimeError(message)
         return self.shell
 
-    def _connect(self, line: ParsedLine) -> Heroku:
+    def _connect(self, line: ParsedLine, *, is_typed: bool = True) -> Heroku:
+        """Return the app that a line names. is_typed: its folder becomes the one that cells use."""
         from heroku_magic.app.connect import connect
 
         options = line.options
@@ -86,7 +87,7 @@ class VerbGroup(Magics):
             warm=self.warm,
             config=self._choice(),
         )
-        if "worker" in options and heroku.settings.worker:
+        if is_typed and "worker" in options and heroku.settings.worker:
             self._serve_by_default(heroku.settings.worker)
         return heroku
 

@@ -13,6 +13,8 @@ import heroku_magic
 from heroku_magic import InvalidOptions, connect
 from heroku_magic.app.connect import open_apps
 from heroku_magic.errors import NotFound, SettingsError
+from heroku_magic.ledger import location
+from heroku_magic.ledger.recorder import recorder
 from heroku_magic.magics.app_search import find_dyno, find_log
 from heroku_magic.runs.registry import record_place
 
@@ -184,6 +186,15 @@ def test_a_current_folder_that_was_deleted_is_one_sentence(shell, elsewhere, mon
 def test_an_option_of_warm_dynos_without_a_number_of_dynos_is_refused(shell, words):
     with pytest.raises(InvalidOptions, match=r"^--(idle|size) needs a number of dynos to keep, such as %heroku warm 2"):
         run(shell, f"%heroku warm {words}")
+
+
+def test_a_run_that_is_repeated_does_not_change_where_cells_run(shell, elsewhere, monkeypatch):
+    monkeypatch.setattr(location, "start_folder", lambda: elsewhere)
+    run(shell, "%heroku run --quiet --worker red")
+    run(shell, "%heroku run --quiet --worker blue")
+    assert run(shell, "%heroku rerun -2 --quiet")["folder"].tolist() == ["red"]
+    assert served(shell) == ["blue"]
+    recorder.flush()
 
 
 def test_two_folders_of_one_name_are_different_apps(start_shell, elsewhere):
