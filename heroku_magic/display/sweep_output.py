@@ -119,7 +119,7 @@ class SweepOutput:
 
     def _new_notes(self, view: SweepView) -> list[str]:
         """The notes that were not printed yet: a terminal keeps what is printed."""
-        new, self._note_count = len(self._sweep.notes) - self._note_count, len(self._sweep.notes)
+        new, self._note_count = view.note_count - self._note_count, view.note_count
         return view.notes[-new:] if new else []
 
     def _draw(self, view: SweepView) -> None:

@@ -101,7 +101,7 @@ class SweepView:
         self.scale = ValueScale.of(measure.values.values()) if measure and measure.values else None
         self.grid = CellGrid.of(states, [length for _, length in sweep.axes])
         notes = [*sweep.notes, *([measure.problem] if final and measure and measure.problem else [])]
-        self.notes = [safe(note, _NOTE) for note in notes[-_MAX_NOTES:]]
+        self.notes, self.note_count = [safe(note, _NOTE) for note in notes[-_MAX_NOTES:]], len(notes)
         failures = sweep.failures(_MAX_FAILURES[final]) if with_errors else []
         self.failures = [failure_summary(run, sweep.names, _MAX_LOG_LINES[final]) for run in failures]
         self.more_failures = max(0, self.counts.get("failed", 0) - len(self.failures)) if with_errors else 0

@@ -16,6 +16,7 @@ from heroku_magic.display import sweep_output
 from heroku_magic.display.html import sweep_html
 from heroku_magic.display.sweep_output import SweepOutput
 from heroku_magic.display.sweep_view import RateMeter, SweepView, text
+from heroku_magic.sweeps.measure import Measure
 from heroku_magic.sweeps.outcomes import STATES
 
 BEGAN = 1_729_203_800.0
@@ -438,6 +439,16 @@ def test_colours_are_left_out_where_they_are_not_wanted(live_terminal, clock, ca
 def test_a_terminal_prints_each_note_once(terminal, clock, capsys):
     SweepOutput(Watched([*range(1, 50)], clock, notes=["hold on"]), clock=clock).follow()
     assert capsys.readouterr().out.count("hold on") == 1
+
+
+def test_a_terminal_says_at_the_end_why_there_is_nothing_to_plot(terminal, clock, capsys):
+    class Plotted:
+        def measure(self):
+            return Measure("lost", "", {}, {}, problem='There is no number "lost" to plot.')
+
+    SweepOutput(Watched([50, 100], clock, notes=["hold on"]), clock=clock, measurer=Plotted()).follow()
+    shown = capsys.readouterr().out
+    assert (shown.count("hold on"), shown.count("There is no number")) == (1, 1)
 
 
 @pytest.mark.parametrize(("done", "is_silent"), [(100, True), (99, False)])
