@@ -82,12 +82,14 @@ def check_max_cost(value: Any) -> None:
 
 def _store_flags(options: Any) -> None:
     """Make flags of numpy plain. Raises InvalidOptions for any other value, because a text such as "no" is true."""
-    for one in fields(options):
+    flags = [one for one in fields(options) if one.type in {"bool", "bool | None"}]
+    for one in flags:
         value = getattr(options, one.name)
-        if one.type == "bool" or (one.type == "bool | None" and value is not None):
-            if type(value).__name__ not in {"bool", "bool_"}:
-                raise InvalidOptions(f"{one.name} is {value!r:.80}: expected True or False.")
-            object.__setattr__(options, one.name, bool(value))
+        if value is True or value is False or (value is None and one.type != "bool"):
+            continue
+        if type(value).__name__ not in {"bool", "bool_"}:
+            raise InvalidOptions(f"{one.name} is {value!r:.80}: expected True or False.")
+        object.__setattr__(options, one.name, bool(value))
 
 
 def _check_program(command: Any, code: Any) -> None:
