@@ -210,7 +210,8 @@ def _textual(parameter: Parameter, schema: Mapping[str, Any], start: Any, *, abs
         return DateField(parameter, may_be_absent=absent)
     if form == "date-time" and (start is NOTHING or start is None or _is_iso(datetime, start)):
         return DateTimeField(parameter, may_be_absent=absent)
-    return TextField(parameter, may_be_absent=absent, is_multiline=isinstance(start, str) and "\n" in start)
+    is_multiline = isinstance(start, str) and not {"\n", "\r"}.isdisjoint(start)
+    return TextField(parameter, may_be_absent=absent, is_multiline=is_multiline)
 
 
 def _is_iso(kind: type[date], text: Any) -> bool:

@@ -1,6 +1,9 @@
 // Reads the fields of the form as environment variables, and says what is wrong with them, as the notebook does.
 
-const WHOLE = /^[+-]?\d+$/;
+import { parseJson, writeJson } from "./exact_json.js";
+
+const WHOLE = /^[+-]?\d+(?:_\d+)*$/;
+const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const MOST_BYTES = 32 * 1024;
 
@@ -28,7 +31,7 @@ function readField(field, form) {
   const input = form.elements[`value-${id}`];
   if (control === "check") return String(input.checked);
   if (control === "choice") return readChoice(field, input);
-  const text = control === "text" || control === "secret" ? input.value : input.value.trim();
+  const text = control === "text" || control === "secret" ? textOf(input) : input.value.trim();
   if (input.validity.badInput) throw new Error(`${name} cannot be read: expected ${field.expects}.`);
   if (!text && (control !== "text" || (field.isRequired && field.isUnset))) {
     if (field.isRequired) throw new Error(`${name} is missing: expected ${field.expects}.`);
@@ -36,7 +39,13 @@ function readField(field, form) {
   }
   const value = valueOf(field, text);
   if (!fits(value, schema)) throw new Error(`${name} is ${shorten(text)}: expected ${field.expects}.`);
-  return control === "number" ? String(value) : text;
+  return typeof value === "bigint" ? String(value) : text;
+}
+
+// The text of a control; one that was not changed keeps the ends of lines, which a browser changes.
+export function textOf(input) {
+  const { start } = input.dataset;
+  return start?.replace(/\r\n?/g, "\n") === input.value ? start : input.value;
 }
 
 function readChoice({ name, options }, input) {
@@ -45,13 +54,14 @@ function readChoice({ name, options }, input) {
 }
 
 function valueOf({ name, control, schema }, text) {
-  if (control === "number") {
-    if (schema.type === "integer") return WHOLE.test(text) ? BigInt(text) : text;
-    return Number(text);
+  if (["number", "literal"].includes(control) && ["integer", "number"].includes(schema.type)) {
+    if (schema.type === "integer") return WHOLE.test(text) ? BigInt(text.replaceAll("_", "")) : text;
+    return DECIMAL.test(text) ? Number(text) : text;
   }
   if (control === "json") {
     try {
-      return JSON.parse(text);
+      JSON.parse(text); // which takes no NaN
+      return parseJson(text);
     } catch (error) {
       throw new Error(`${name} is not valid JSON: ${error.message}.`);
     }
@@ -63,7 +73,7 @@ function valueOf({ name, control, schema }, text) {
 export function fits(value, schema) {
   if (value === undefined || typeof schema !== "object" || schema === null) return true;
   if (Array.isArray(schema.anyOf)) return schema.anyOf.some(kind => fits(value, kind));
-  if (Array.isArray(schema.enum)) return schema.enum.some(one => JSON.stringify(one) === JSON.stringify(value));
+  if (Array.isArray(schema.enum)) return schema.enum.some(one => writeJson(one) === writeJson(value));
   const kinds = [schema.type ?? []].flat();
   return (!kinds.length || kinds.some(kind => isOfType(value, kind))) && isWithin(value, schema) && fitsItems(value, schema);
 }
@@ -90,8 +100,8 @@ function isWithin(value, schema) {
 }
 
 function isMultiple(value, step) {
-  if (typeof value === "bigint" && Number.isInteger(step)) return value % BigInt(step) === 0n;
-  const count = Number(value) / step;
+  if (isOfType(value, "integer") && isOfType(step, "integer")) return BigInt(value) % BigInt(step) === 0n;
+  const count = Number(value) / Number(step);
   return Math.abs(count - Math.round(count)) < 1e-9 * Math.max(1, Math.abs(count));
 }
 

@@ -1,7 +1,7 @@
 // Connects the form to runs: Start and Stop, the log as it arrives, and the result.
 
 import { parseJson } from "./exact_json.js";
-import { readFields, readRows } from "./fields.js";
+import { readFields, readRows, textOf } from "./fields.js";
 import { Platform } from "./platform.js";
 import { clean, csvOf, drawFailure, drawFile, drawTable, link, make } from "./results.js";
 import { Run } from "./run.js";
@@ -46,7 +46,7 @@ function missingFeature() {
 function readForm() {
   const rows = [...form.querySelectorAll(".row")].map(row => ({
     name: row.querySelector(".name").value.trim(),
-    value: row.querySelector(".value").value,
+    value: textOf(row.querySelector(".value")),
   }));
   const { env, faults } = readFields(fields, form, shortestSecret);
   readRows(rows, reserved, env, faults);
