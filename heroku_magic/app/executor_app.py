@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from heroku_magic.protocol.task import Task
+    from heroku_magic.runs.run import Run
     from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.sweeps.executor import SpecFactory
 
 POOL_JOBS = 4
 
@@ -155,7 +157,7 @@ class ExecutorApp(RecordedApp):
             function = undecorated(function)
             return self._planner.plan(None, bound(function, args, kwargs), replace(options, code=function, rows=True))
 
-        return DynoExecutor(self.client, spec, value, task=None, most_at_once=most_at_once, on_start=self._record)
+        return self._executor(spec, value, None, most_at_once)
 
     def _task_executor(
         self, task: Task, options: RunOptions, most_at_once: Callable[[str | None], int]
@@ -175,6 +177,21 @@ class ExecutorApp(RecordedApp):
             return made
 
         called.__name__ = called.__qualname__ = task.name
+        return self._executor(spec, lambda run: run.partial, called, most_at_once)
+
+    def _executor(
+        self,
+        spec: SpecFactory,
+        value_of: Callable[[Run], Any],
+        task: Callable[..., Any] | None,
+        most_at_once: Callable[[str | None], int],
+    ) -> DynoExecutor:
         return DynoExecutor(
-            self.client, spec, lambda run: run.partial, task=called, most_at_once=most_at_once, on_start=self._record
+            self.client,
+            spec,
+            value_of,
+            task=task,
+            most_at_once=most_at_once,
+            on_start=self._record,
+            attached_runner=self._attached_runner,
         )

@@ -307,16 +307,23 @@ class Heroku(ExecutorApp):
         name, plan, options, journal, known, live = missing
         self._hidden.update(plan.first.secrets.values())
         try:
-            options, runner = self._warm_for(plan.first, len(plan), options)
+            options = self._warm_for(plan.first, len(plan), options)
         except BaseException:
             if journal is not None:
                 journal.discard()
             raise
         with cancelled_on_error():
             sweep = Sweep(
-                self.client, plan, options, id=name, journal=journal, known=known, live=live, warm_runner=runner
+                self.client,
+                plan,
+                options,
+                id=name,
+                journal=journal,
+                known=known,
+                live=live,
+                attached_runner=self._attached_runner,
             ).start()
-            if runner is not None and not plan.first.is_once:
+            if plan.first.is_warm and not plan.first.is_once:
                 sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.kind, options.jobs or 0))
             self._remember(sweep)
             return sweep

@@ -230,7 +230,7 @@ class Planner:
             issues = check(chosen, parameters)
         if chosen.schema is None:
             issues += self._clashes(parameters, options)
-        env, spool = _encode_all(parameters, chosen, issues, options)
+        env, spool = encode_all(parameters, chosen, issues, options)
         for fault in chosen.faults:
             notify(f"The declaration of {chosen.name} is invalid: {fault}")
         return chosen, env, spool
@@ -337,7 +337,7 @@ def python_task(task: Task, option: str) -> str:
     return module
 
 
-def _encode_all(
+def encode_all(
     parameters: Mapping[str, Any], task: Task, issues: list[str], options: RunOptions
 ) -> tuple[dict[str, str | Secret], Spool | None]:
     """Return the dyno's environment, and what travels beside it. Raises InvalidParameters with all issues."""

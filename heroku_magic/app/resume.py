@@ -13,7 +13,7 @@ import msgspec
 from heroku_magic.app.run_cache import environment_of
 from heroku_magic.app.run_request import recorded_values
 from heroku_magic.bundle.payload import parse_raw_text
-from heroku_magic.errors import InvalidOptions, NotFound
+from heroku_magic.errors import InvalidOptions, InvalidParameters, NotFound
 from heroku_magic.ledger.recorded_sweep import RecordedSweep
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs import detached
@@ -116,6 +116,10 @@ def _path(save: str | os.PathLike[str]) -> Path:
 
 
 def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions) -> JournalHeader:
+    """Return what the first line says. Raises InvalidParameters for values that no line can hold."""
+    if plan.beside:
+        reason = "travels over a connection to the dyno, as files, bytes, DataFrames and long texts do"
+        raise InvalidParameters([f"The sweep cannot be saved: {name} {reason}." for name in sorted(plan.beside)])
     first, names = plan.first, set(plan.grid.names)
     shared = {name: text for name, text in first.env.items() if name not in names | OF_EACH_DYNO}
     kept = {name: value for name, value in vars(options).items() if name not in _NOT_WRITTEN}

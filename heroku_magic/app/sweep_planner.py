@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.budget import second_price
-from heroku_magic.app.planner import check_before_prompts, check_single_program, encode
+from heroku_magic.app.planner import check_before_prompts, check_single_program, encode, encode_all, python_task
 from heroku_magic.bundle.build import Bundle
 from heroku_magic.bundle.packages import bytes_for
 from heroku_magic.errors import InputTooLarge, InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
+from heroku_magic.protocol.helper import helper_task
 from heroku_magic.protocol.task import check
 from heroku_magic.protocol.task_values import split
 from heroku_magic.runs.registry import mean_duration
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from heroku_magic.app.planner import Planner
+    from heroku_magic.protocol.spool import Spool
     from heroku_magic.protocol.task import Task
     from heroku_magic.runs.options import RunOptions, SweepOptions
     from heroku_magic.runs.spec import RunSpec
@@ -112,19 +115,25 @@ class SweepPlanner:
         count = min(sum(len(axis.values) for axis in made.axes), len(places) * len(made.axes))
         if count > MANY:
             notify(f"Checking {count:,} values before the first dyno starts")
-        _check_each(lambda values, part: _issues(task, {**fixed, **values}, part), made, places)
+        refused = "--detach" if options.detach else "--chunk" if chunk != 1 else ""
+        _check_each(lambda values, part: _issues(task, {**fixed, **values}, part, refused), made, places)
         first = self.planner.plan(task.name, {**fixed, **made[places[0]]}, replace(options, secrets=()))
         shared = {name: value for name, value in first.env.items() if name not in made.names}
-        shared_values = {
-            name: value for name, value in fixed.items() if first.values is None or name not in first.values.values
-        }
+        beside = first.values.values if first.values else {}
+        in_env = {name: value for name, value in fixed.items() if name not in beside}
 
         def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
             if makes_calls:
                 return replace(first, env=with_calls(shared, [to_env(one, task.schema) for one in combinations]))
-            return replace(first, env={**encode({**shared_values, **combinations[0]}, task, []), **_own(first)})
+            with suppress(InputTooLarge):
+                if beside.keys().isdisjoint(made.names) and not split(task, combinations[0])[1]:
+                    return replace(first, env={**encode({**in_env, **combinations[0]}, task, []), **_own(first)})
+            env, values = encode_all({**fixed, **combinations[0]}, task, [], options)
+            return _attached(first, env, values, python_task(task, "--warm"))
 
-        return Plan(first, made, places, of, self.planner.most_at_once)
+        swept = (axis[place] for axis in made.axes for place in range(len(axis.values)))
+        kept_nowhere = frozenset(beside).union(*(split(task, one)[1] for one in swept))
+        return Plan(first, made, places, of, self.planner.most_at_once, kept_nowhere)
 
     def of_bundle(
         self,
@@ -153,10 +162,10 @@ class SweepPlanner:
             if makes_calls:
                 return replace(first, env={**bundle.build_batch_env(calls), **_own(first)})
             try:
-                return replace(first, env={**bundle.build_env(calls[0], reserved=reserved), **_own(first)})
+                env = bundle.build_env(calls[0], reserved=reserved)
+                return replace(first, env={**env, **_own(first)}, values=None)
             except InputTooLarge:
-                env, values = bundle.build_call(calls[0])
-                return replace(first, env=env, values=values, is_warm=True, is_once=first.is_once or not first.is_warm)
+                return _attached(first, *bundle.build_call(calls[0]))
 
         return Plan(first, made, places, of, self.planner.most_at_once)
 
@@ -181,6 +190,13 @@ def estimate(plan: Plan, options: SweepOptions, requests_left: int, answered: in
         if refusal := made.refuses(options.max_cost):
             raise InvalidParameters([refusal])
     return made
+
+
+def _attached(first: RunSpec, env: dict[str, str | Secret], values: Spool | None, module: str = "") -> RunSpec:
+    """Return the run of a combination that does not fit into an environment. first: that of the first combination."""
+    is_once = first.is_once or not first.is_warm
+    attached = replace(first, is_warm=True, is_once=is_once, falls_back=False, module=module or first.module)
+    return replace(attached, env={**env, **_own(first)}, values=values)
 
 
 def _own(spec: RunSpec) -> dict[str, str | Secret]:
@@ -235,13 +251,19 @@ def _bundle_issues(bundle: Bundle, values: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _issues(task: Task, parameters: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
-    """The faults of one run's parameters: they do not fit the task, cannot be encoded, or must not differ."""
+def _issues(task: Task, parameters: Mapping[str, Any], part: Mapping[str, Any], refused: str) -> list[str]:
+    """The faults of one run's parameters: they do not fit the task, cannot be encoded, or must not differ.
+
+    refused: an option that allows no files, bytes and DataFrames.
+    """
     in_env, beside = split(task, parameters)
+    if refused and (names := [name for name in part if name in beside]):
+        return [f"--each {name}: it travels over a connection to the dyno. Leave out {refused}." for name in names]
     try:
         env = encode(in_env, task, check(task, parameters))
+    except InputTooLarge as error:  # its run may use an attached dyno
+        return error.issues if refused or helper_task(task.command) is None else []
     except InvalidParameters as error:
         return error.issues
-    kinds = {name: "a secret" for name in part if isinstance(env.get(name), Secret)}
-    kinds |= {name: "what travels over a connection (a file, bytes, a DataFrame)" for name in part if name in beside}
-    return [f"--each {name}: {kind} must be the same in every run of a sweep." for name, kind in kinds.items()]
+    secrets = [name for name in part if isinstance(env.get(name), Secret)]
+    return [f"--each {name}: a secret must be the same in every run of a sweep." for name in secrets]

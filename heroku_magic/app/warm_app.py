@@ -111,15 +111,18 @@ class WarmApp(ManagedApp):
         if count > most:
             raise InvalidOptions(f"{count} warm dynos are more than the {most} that may run at once.")
 
-    def _runner(self, spec: RunSpec) -> Callable[..., Runner]:
-        return partial(CallRunner, dynos=self._warm) if spec.is_warm else Runner
+    @property
+    def _attached_runner(self) -> Callable[..., Runner]:
+        """What drives runs on attached dynos."""
+        return partial(CallRunner, dynos=self._warm)
 
-    def _warm_for(
-        self, spec: RunSpec, count: int, options: SweepOptions
-    ) -> tuple[SweepOptions, Callable[..., Runner] | None]:
-        """Return a sweep's options with the number of its warm dynos, and what drives its runs; None for cold ones."""
+    def _runner(self, spec: RunSpec) -> Callable[..., Runner]:
+        return self._attached_runner if spec.is_warm else Runner
+
+    def _warm_for(self, spec: RunSpec, count: int, options: SweepOptions) -> SweepOptions:
+        """Return a sweep's options with the number of its warm dynos, if there are any."""
         if not spec.is_warm or spec.is_once:
-            return options, self._runner(spec) if spec.is_warm else None
+            return options
         self._refuse_too_many(options.jobs or 0, spec.size)
         jobs = min(options.jobs or MOST_IN_SWEEP, count)
         budget = options.max_cost
@@ -128,7 +131,7 @@ class WarmApp(ManagedApp):
             if (budget := budget - idle_price) <= 0:
                 raise InvalidOptions(warm_refusal(options.max_cost or 0.0, idle_price, self._warm.idle))
         self._warm.extend_for_sweep(spec.kind, jobs)
-        return replace(options, jobs=jobs, max_cost=budget), self._runner(spec)
+        return replace(options, jobs=jobs, max_cost=budget)
 
     def _release_number(self) -> int | None:
         try:

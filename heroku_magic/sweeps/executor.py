@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.runs.background import SIGNAL_INTERVAL
 from heroku_magic.runs.call_future import CallFuture
+from heroku_magic.runs.runner import Runner
 from heroku_magic.sweeps.launcher import Job, JobSource, Launcher
 from heroku_magic.text.notifier import keeps_notifications
 
@@ -40,6 +41,8 @@ class DynoExecutor(Executor):
         The largest number of concurrent dynos by dyno size.
     on_start
         Called with each run before it starts.
+    attached_runner
+        What drives runs on attached dynos.
 
     Examples
     --------
@@ -61,10 +64,12 @@ class DynoExecutor(Executor):
         task: Callable[..., Any] | None,
         most_at_once: Callable[[str | None], int],
         on_start: Callable[[Run], None] = lambda _: None,
+        attached_runner: Callable[..., Runner] = Runner,
     ) -> None:
         self.task = task
         self._make_spec = keeps_notifications(make_spec)
         self._calls = _Calls(value_of, most_at_once, on_start)
+        self._calls.attached_runner = attached_runner
         self._launcher = Launcher(client, self._calls)
         self._start = keeps_notifications(self._launcher.start)
         self._is_started = False

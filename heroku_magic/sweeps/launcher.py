@@ -16,6 +16,7 @@ from heroku_magic.errors import RateLimited, Refused
 from heroku_magic.runs.background import start_thread
 from heroku_magic.runs.registry import is_ending
 from heroku_magic.runs.run import Run
+from heroku_magic.runs.runner import Runner
 from heroku_magic.sweeps.throttle import LONGEST_WAIT, REFILL, RESERVE, ConcurrencyLimit, RateLimiter
 from heroku_magic.text.notifier import keeps_notifications, notify
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.detached import Detached
-    from heroku_magic.runs.runner import Runner
     from heroku_magic.runs.spec import RunSpec
 
 TICK = 0.2  # seconds between two polls of the job source while no run ends
@@ -49,11 +49,12 @@ class Job:
 class JobSource(ABC):
     """Supplies a launcher with jobs. All methods run in the launcher's thread, `stop` and `runs` in any.
 
-    warm_runner: what drives the runs if they are calls on warm dynos.
+    attached_runner: what drives runs on attached dynos, warm ones too. are_warm: all runs are calls on warm dynos.
     """
 
     def __init__(self) -> None:
-        self.warm_runner: Callable[..., Runner] | None = None
+        self.attached_runner: Callable[..., Runner] = Runner
+        self.are_warm = False
         self.running: list[Job] = []  # jobs whose runs have not ended
         self.is_stopping = False
 
@@ -163,8 +164,8 @@ class Launcher:
             run.start().call_when_done(partial(self._ended, job))
 
     def _make_run(self, job: Job) -> Run:
-        if self._jobs.warm_runner is not None:
-            return Run(self._client, job.spec, on_exit=self.wake, runner=self._jobs.warm_runner)
+        if job.spec.is_warm:
+            return Run(self._client, job.spec, on_exit=self.wake, runner=self._jobs.attached_runner)
         log = self._log = self._log or SharedLog(self._client, job.spec.app).start()
         return Run(self._client, job.spec, job.detached, log=log, on_exit=self.wake)
 
@@ -186,7 +187,7 @@ class Launcher:
         return [run for run in self._jobs.runs() if run.dyno is None or not run.has_exited]
 
     def _delay(self) -> float:
-        if self._jobs.warm_runner is not None:  # a call takes no request
+        if self._jobs.are_warm:  # a call takes no request
             return 0.0
         left = self._client.requests_left
         if left <= RESERVE and not self._is_slowed:

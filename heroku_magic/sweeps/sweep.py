@@ -13,6 +13,7 @@ from heroku_magic.protocol.dataframe import table
 from heroku_magic.protocol.values import python_scalar
 from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.future import TableFuture
+from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.started_by_call import record_start
 from heroku_magic.sweeps.cost import DynoSpan, extra_spans
 from heroku_magic.sweeps.failures import Failures, describe_failures, first_line
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.options import SweepOptions
-    from heroku_magic.runs.runner import Runner
     from heroku_magic.sweeps.journal import Journal
     from heroku_magic.sweeps.launcher import Job
     from heroku_magic.sweeps.outcomes import Outcome
@@ -88,7 +88,7 @@ class Sweep(TableFuture[SweepFailed]):
         journal: Journal | None = None,
         known: Sequence[Outcome] = (),
         live: Sequence[Job] = (),
-        warm_runner: Callable[..., Runner] | None = None,
+        attached_runner: Callable[..., Runner] = Runner,
     ) -> None:
         super().__init__(threading.Condition())
         self.id = id
@@ -114,7 +114,8 @@ class Sweep(TableFuture[SweepFailed]):
             changed=self._changed,
             when_finished=self._finish,
         )
-        self._scheduler.warm_runner = warm_runner
+        self._scheduler.attached_runner = attached_runner
+        self._scheduler.are_warm = plan.first.is_warm and not plan.first.is_once
         self._launcher = Launcher(client, self._scheduler)
 
     def start(self) -> Sweep:
@@ -206,7 +207,7 @@ class Sweep(TableFuture[SweepFailed]):
 
     def spans(self) -> list[DynoSpan]:
         """Return the life of each dyno, in the order of their requests; that of a warm one is not the sweep's."""
-        if self._scheduler.warm_runner is not None:
+        if self._scheduler.are_warm:
             return []
         live = [
             DynoSpan(run.started_at, run.up_at, None, run.state)

@@ -16,6 +16,13 @@ from heroku_magic import InvalidOptions
 from heroku_magic.ledger import location
 
 TASKS = {
+    "measure": """
+        from heroku_task import task
+
+        @task
+        def measure(data: bytes):
+            return {"length": len(data)}
+        """,
     "count": """
         from heroku_task import task
 
@@ -282,6 +289,12 @@ def test_a_sweep_whose_values_are_not_kept_is_not_repeated_with_others(shell, mo
             f"{sweep.id} cannot be repeated, because the values of x are not kept: they contained a secret, have no "
             "exact form, or are too large. Start the sweep again with these values."
         )
+
+
+def test_a_sweep_over_bytes_of_a_task_is_not_repeated_with_text(shell):
+    sweep = heroku_magic.connect().sweep("measure", {"data": [b"a", b"bcd"]})
+    assert sweep.result(60)["length"].tolist() == [1, 3]
+    assert "the values of data are not kept" in _error(shell, f"%heroku rerun {sweep.id}")
 
 
 def test_secrets_are_requested_again(shell, monkeypatch):

@@ -50,11 +50,22 @@ def take(
         "numbers": sum(numbers),
     }
 """
+MEASURE = """
+from hashlib import sha256
+from pathlib import Path
+import pandas as pd
+from heroku_task import task
+
+@task
+def measure(df: pd.DataFrame, data: bytes = b"", file: Path = Path("none"), text: str = ""):
+    content = Path(file).read_text() if Path(file).is_file() else file  # the path of a missing file is sent as text
+    yield {"content": content, "digest": sha256(data).hexdigest(), "length": len(text), "rows": len(df)}
+"""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, processes):
-    folder = make_worker(tmp_path_factory.mktemp("transfer") / "shop", {"other": "cat"}, take=TAKE)
+    folder = make_worker(tmp_path_factory.mktemp("transfer") / "shop", {"other": "cat"}, take=TAKE, measure=MEASURE)
     return embedded(folder)
 
 
@@ -208,17 +219,44 @@ def _resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-@pytest.mark.parametrize(
-    ("task", "values"),
-    [
-        ("take", {"file": [Path(__file__), "text"]}),
-        ("take", {"data": [b"a", b"b"]}),
-        ("take", {"df": [pd.DataFrame()]}),
-    ],
-)
-def test_what_travels_over_a_connection_is_the_same_in_all_runs_of_a_sweep(heroku, task, values):
-    with pytest.raises(InvalidParameters, match=r"^--each \w+: what travels over a connection .* must be the same"):
-        heroku.sweep(task, values)
+@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("is_reversed", [True, False])
+def test_each_run_of_a_sweep_gets_its_own_input_whatever_its_size(heroku, tmp_path, warm, is_reversed):
+    (tmp_path / "a.csv").write_text("short")
+    files = [tmp_path / "a.csv", tmp_path / "lost.csv", Path(__file__)]
+    swept = {"file": files, "data": [b"", os.urandom(50_000), b"x"], "text": ["", "x" * 40_000, "y"]}
+    swept = {name: values[::-1] if is_reversed else values for name, values in swept.items()}
+    table = heroku.sweep("measure", swept, {"df": pd.DataFrame({"a": [1, 2]})}, zip=True, warm=warm, jobs=2).result(60)
+    assert table["content"].tolist() == [one.read_text() if one.exists() else str(one) for one in swept["file"]]
+    assert table["digest"].tolist() == [hashlib.sha256(one).hexdigest() for one in swept["data"]]
+    assert table["length"].tolist() == [*map(len, swept["text"])]
+    assert table["rows"].tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("sizes", [[10, 60_000, 20], [60_000, 10, 70_000]])
+def test_calls_of_a_function_get_their_own_arguments_whatever_their_sizes(heroku, warm, sizes):
+    values = [os.urandom(size) for size in sizes]
+    function = heroku.function(lambda data: hashlib.sha256(data).hexdigest(), warm=warm)
+    expected = [hashlib.sha256(value).hexdigest() for value in values]
+    assert [*function.map(values)] == expected
+    with heroku.executor(warm=warm) as executor:
+        assert [*executor.map(lambda data: hashlib.sha256(data).hexdigest(), values)] == expected
+
+
+@pytest.mark.parametrize("options", [{"chunk": 2}, {"detach": True}])
+def test_a_file_that_differs_allows_no_option_that_needs_the_environment(heroku, options):
+    with pytest.raises(InvalidParameters, match=f"--each file: it travels .* Leave out --{min(options)}"):
+        heroku.sweep("take", {"file": [Path("none"), Path(__file__)]}, **options)
+
+
+@pytest.mark.parametrize("parameters", [{"data": b"x"}, {"text": "x" * 40_000}])
+def test_a_sweep_whose_inputs_travel_over_a_connection_is_not_saved(heroku, tmp_path, parameters):
+    with pytest.raises(InvalidParameters, match=f"cannot be saved: {min(parameters)} travels over a connection"):
+        heroku.sweep("take", {"numbers": [[1], [2]]}, parameters, save=tmp_path / "s.jsonl")
+    with pytest.raises(InvalidParameters, match="cannot be saved: file travels over a connection"):
+        heroku.sweep("take", {"file": [Path("none"), Path(__file__)]}, save=tmp_path / "s.jsonl")
+    assert not (tmp_path / "s.jsonl").exists()
 
 
 @pytest.mark.parametrize("warm", [True, False])
