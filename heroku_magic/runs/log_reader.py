@@ -15,7 +15,7 @@ from heroku_magic.protocol.records import Declaration
 from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.command_mark import without_mark
 from heroku_magic.runs.lifecycle import Lifecycle
-from heroku_magic.runs.log_window import LogWindow
+from heroku_magic.runs.log_window import LogWindow, shows_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,7 +161,9 @@ class RunLog:
         gaps: how often the stream was interrupted and continued without the lines in between.
         """
         ours = self._own(backlog)
-        self._is_whole = any(line.source == "heroku" and line.message.endswith("to up") for line in ours)
+        # A short run may never be `up`: its state changes from `starting` to `complete`, after its output.
+        is_up = any(line.source == "heroku" and line.message.endswith("to up") for line in ours)
+        self._is_whole = is_up or (bool(ours) and shows_start(self._key.run, filter(self._window.holds, backlog)))
         # Losses before the dyno's first line concern other runs.
         since = backlog[backlog.index(ours[0]) :] if self._is_whole else backlog
         self._kept_losses = Counter(filter(is_loss_report, since))

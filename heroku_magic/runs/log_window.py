@@ -14,7 +14,7 @@ from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.runs.run_clock import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from heroku_magic.api.log_lines import LogLine
     from heroku_magic.api.resources import Dyno
@@ -73,3 +73,16 @@ class LogWindow:
             self._end = line.timestamp  # the name is another dyno's now
             return True
         return False
+
+
+def shows_start(run: str, lines: Iterable[LogLine]) -> bool:
+    """Return whether a line has the command of this run: that of the API, without the dyno's name, or the dyno's own.
+
+    Both come before the dyno's output, and Heroku often leaves out the second one.
+    """
+    for line in lines:
+        if line.message.startswith(STARTING) and (line.source == "heroku" or line.dyno == "api"):
+            command, _, rest = line.message.removeprefix(STARTING).rpartition("` by user ")
+            if run_id(command or rest.removesuffix("`")) == run:
+                return True
+    return False

@@ -160,6 +160,50 @@ def test_reported_losses_of_rows_without_numbers_are_never_ignored(log, stream, 
     assert bool(log.problem()) == bool(problem)
 
 
+SHORT = [*plain(1, 2), *heroku(OVER, "State changed from starting to complete")]
+NOT_FOLLOWED = "its log was not followed from its first line"
+
+
+def api(command):
+    return lines(f"{command} by user me@example.com", dyno="api")
+
+
+@pytest.mark.parametrize(
+    ("start", "problem"),
+    [
+        (api(STARTED), None),
+        ([], NOT_FOLLOWED),
+        (api(NEXT_STARTED), NOT_FOLLOWED),
+        (lines(STARTED), NOT_FOLLOWED),
+        ([LogLine("2026-01-01T11:59:54.000000+00:00", "app", "api", STARTED)], NOT_FOLLOWED),
+    ],
+    ids=["created", "cut off", "another run", "printed", "the clocks differ"],
+)
+def test_a_short_run_without_a_line_of_its_start_is_complete_if_the_log_goes_back_to_its_creation(log, start, problem):
+    log.take(SHORT)
+    log.fill([*start, *SHORT], at_end=True)
+
+    assert (log.problem() or "").startswith(problem or "")
+    assert bool(log.problem()) == bool(problem)
+    assert log.exit_status == 0
+
+
+def test_a_short_run_whose_stream_was_interrupted_is_complete_if_the_log_goes_back_to_its_start(log):
+    log.take([*heroku(STARTED), *plain(1), *L11])
+    log.fill([*heroku(STARTED), *SHORT], at_end=True, gaps=1)
+
+    assert log.problem() is None
+    assert [row["i"] for part in log.decoder.parts for row in part.rows] == [1, 2]
+
+
+def test_the_creation_alone_in_the_log_history_does_not_discard_rows(log):
+    log.take(plain(1))
+    log.fill(api(STARTED), at_end=True)
+
+    assert log.decoder.parts == [Rows([{"i": 1}], verified=False)]
+    assert log.problem().startswith(NOT_FOLLOWED)
+
+
 def test_unreadable_reports_of_losses_make_a_long_result_doubtful(log):
     log.take([*heroku(STARTED), *plain(1)])
     log.misses_losses = True
