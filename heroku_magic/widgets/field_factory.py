@@ -174,7 +174,7 @@ def _shaped(parameter: Parameter, schema: Mapping[str, Any], start: Any) -> Fiel
     """The field for a type and its first value."""
     absent = takes_null(parameter.schema) or not (parameter.is_required or "default" in parameter.schema)
     kind, choices = type_of(schema), schema.get("enum")
-    if not choices and kind == "boolean" and (absent or start is NOTHING):
+    if not choices and kind == "boolean" and (absent or not isinstance(start, bool)):
         choices = [True, False]
     if isinstance(choices, list) and choices:
         options = [*choices, *([None] if absent and None not in choices else [])]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from heroku_magic.protocol.json_schema import expectation, read_text
 from heroku_magic.protocol.task import Task, check
-from heroku_magic.text.sanitize import clipped
+from heroku_magic.widgets.labels import labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ SOURCES = {
     "prompt": "copy as cell, which asks",
     "": "none",
 }
-LARGEST = 2**53  # a browser's numbers are exact up to here
+LARGEST = 2**53 - 1  # a browser's whole numbers are exact up to here
 _STEPS = 100  # of a slider whose field has no step
 _MAX_JSON_LINE = 200  # characters of JSON that stay on one line
 _NUMBERS = {"integer", "number"}
@@ -190,6 +190,13 @@ class NumberField(Field):
         """The lowest value, or 0."""
         return self.lowest if self.lowest is not None else 0
 
+    def fault(self, content: Any) -> str:
+        """Return what is wrong with a content; a larger whole number may have been rounded by the browser."""
+        if self.type == "integer" and content is not None and abs(content) > LARGEST:
+            reason = f"{self.name} is too large for this field, which may have rounded it."
+            return f"{reason} Assign {self.name} in a %%heroku cell instead."
+        return super().fault(content)
+
     def _read(self, content: Any) -> Any:
         return int(content) if self.type == "integer" else content
 
@@ -267,7 +274,7 @@ class ChoiceField(Field):
     @property
     def labels(self) -> list[str]:
         """The label of each option, safe to show."""
-        return [label(option) for option in self.options]
+        return labels(self.options)
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -312,13 +319,6 @@ def without_prompt(field: Field) -> Field:
         return field
     options = tuple(one for one in field.options if one != "prompt")
     return replace(field, options=options, start="environment" if field.start == "prompt" else field.start)
-
-
-def label(option: Any) -> str:
-    """Return a value as a label, safe to show."""
-    if option is None:
-        return "none"
-    return clipped(option if isinstance(option, str) else json.dumps(option))
 
 
 def typed(schema: Mapping[str, Any], text: str) -> Any:

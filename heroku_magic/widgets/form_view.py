@@ -8,7 +8,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.text.sanitize import clean_line, clipped
-from heroku_magic.widgets.fields import SecretField, label
+from heroku_magic.widgets.fields import SecretField
+from heroku_magic.widgets.labels import label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

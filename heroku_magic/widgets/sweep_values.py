@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.text.plural import quantity
 from heroku_magic.text.sanitize import clean_line
-from heroku_magic.widgets.fields import NOTHING, DateField, DateTimeField, Field, label, misfit
+from heroku_magic.widgets.fields import NOTHING, DateField, DateTimeField, Field, misfit
+from heroku_magic.widgets.labels import label, labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +146,7 @@ class SweepChoices(SweepValues):
     @property
     def labels(self) -> list[str]:
         """The label of each option, safe to show."""
-        return [label(option) for option in self.options]
+        return labels(self.options)
 
     @property
     def _usage(self) -> str:

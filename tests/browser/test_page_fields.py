@@ -26,6 +26,7 @@ def submit(web_page, tmp_path):
         route.fulfill(status=422, body="{}", headers={"Access-Control-Allow-Origin": "*"})
 
     def begin(task, typed, values=None):
+        sent.clear()
         inputs = FormInputs(task, values or {}, (), lambda _: "prompt")
         (tmp_path / "page.html").write_text(page_of(task, inputs, app="demo", api_url=API), newline="\n")
         page = web_page.page
@@ -62,6 +63,13 @@ def test_a_value_of_several_lines_arrives_without_a_declaration(submit):
 
 def test_a_changed_text_is_sent_as_it_is_shown(submit):
     assert submit(declared(ends={**TEXT, "default": "\r\n"}), {"ends": "\n;"}) == ({"ends": "\n;"}, [])
+
+
+def test_a_default_that_is_no_choice_is_left_to_the_task(submit):
+    choices = {"enum": ["a", "b"], "default": "c"}
+
+    assert submit(declared(method=choices, deep={"type": "boolean", "default": "yes"}), {}) == ({}, [])
+    assert submit(declared(["method"], method=choices), {}) == (None, ["✗ Choose a value for method."])
 
 
 def test_a_number_without_a_default_is_checked(submit):

@@ -48,6 +48,8 @@ OPTIONAL = {"anyOf": [INT, {"type": "null"}], "default": None}
         ({**INT, "minimum": 1, "maximum": 9}, SliderField, 1),
         ({**INT, "minimum": 9, "maximum": 1, "default": 3}, NumberField, 3),
         ({**INT, "default": 2**60}, LiteralField, 2**60),
+        ({**INT, "default": 2**53}, LiteralField, 2**53),
+        ({**INT, "default": 1 - 2**53}, NumberField, 1 - 2**53),
         (INT, LiteralField, NOTHING),
         ({**NUMBER, "default": 0.5}, NumberField, 0.5),
         ({"enum": ["a", "b"], "default": "b"}, ChoiceField, "b"),
@@ -247,6 +249,30 @@ def test_a_default_that_violates_its_own_type_is_shown_with_its_fault():
     shaped = field(declared({"type": "integer", "default": "many"}))
 
     assert "expected a whole number" in shaped.fault(shaped.start)
+
+
+def test_a_boolean_whose_default_is_no_boolean_has_no_tick_box_and_sends_nothing_until_it_is_chosen():
+    shaped = field(declared({**BOOL, "default": "yes"}, is_required=False))
+
+    assert type(shaped) is ChoiceField
+    assert (shaped.options, shaped.start, shaped.read(shaped.start)) == ((True, False), -1, NOTHING)
+
+
+def test_a_whole_number_that_a_browser_may_have_rounded_is_a_fault():
+    shaped = field(declared({**INT, "default": 1}))
+
+    assert shaped.fault(2**53 - 1) == ""
+    assert shaped.fault(-(2**53)) == (
+        "n is too large for this field, which may have rounded it. Assign n in a %%heroku cell instead."
+    )
+    assert field(declared({**NUMBER, "default": 1.0})).fault(1e300) == ""
+
+
+def test_choices_with_equal_labels_are_written_whole_as_json():
+    long = "x" * 80
+    shaped = field(declared({"enum": [long + "a", long + "b", 1, "1", True, "true", "fast"]}))
+
+    assert shaped.labels == [f'"{long}a"', f'"{long}b"', "1", '"1"', "true", '"true"', "fast"]
 
 
 # -- round trip: value -> field -> content -> value -> environment ----------------------------------------

@@ -48,9 +48,10 @@ export function textOf(input) {
   return start?.replace(/\r\n?/g, "\n") === input.value ? start : input.value;
 }
 
-function readChoice({ name, options }, input) {
-  if (input.value === "") throw new Error(`Choose a value for ${name}.`);
-  return options[Number(input.value)];
+function readChoice({ name, options, isRequired }, input) {
+  if (input.value !== "") return options[Number(input.value)];
+  if (isRequired) throw new Error(`Choose a value for ${name}.`);
+  return null;
 }
 
 function valueOf({ name, control, schema }, text) {
