@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -12,9 +13,11 @@ from heroku_magic.runs.background import start_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from concurrent.futures import Future
+    from types import FrameType
 
 T = TypeVar("T")
 TURN_SECONDS = 0.2
+_waits: set[object] = set()  # in the main thread, which alone gets signals
 
 
 class Cancellable(Protocol):
@@ -33,17 +36,62 @@ def hears_interrupts() -> Iterator[None]:
 
     On the Stop button, ipykernel schedules the end of an async cell in a way that does not wake a sleeping loop:
     https://github.com/ipython/ipykernel/blob/main/ipykernel/ipkernel.py, `handle_sigint`.
+    No task does it: it would be one of `asyncio.all_tasks()`, for which users wait.
     """
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
 
-    async def turn() -> None:
-        while True:  # noqa: ASYNC110 - the loop only has to wake up
-            await asyncio.sleep(TURN_SECONDS)
+    def turn() -> None:
+        timers[:] = [loop.call_later(TURN_SECONDS, turn)]
 
-    turning = asyncio.ensure_future(turn())
+    turn()
+    try:
+        with _interrupts_cancel_cells():
+            yield
+    finally:
+        timers[0].cancel()
+
+
+@contextmanager
+def _interrupts_cancel_cells() -> Iterator[None]:
+    """Let Ctrl-C in IPython's terminal cancel the cell.
+
+    Python's own handler breaks off the event loop, and IPython then leaves the cell's task waiting in it for ever.
+    """
+    wait = object()
+    if threading.current_thread() is threading.main_thread():
+        _waits.add(wait)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _cancel_cells)
     try:
         yield
     finally:
-        turning.cancel()
+        _waits.discard(wait)
+        if not _waits:
+            _restore_handler()
+
+
+def _restore_handler() -> None:
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is _cancel_cells:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _cancel_cells(number: int, frame: FrameType | None) -> None:
+    """Cancel IPython's cells in the loop that runs; without one, and the second time, do what Python does."""
+    _restore_handler()
+    try:
+        cells = [task for task in asyncio.all_tasks() if _is_cell(task)]
+    except RuntimeError:  # no loop runs
+        cells = []
+    for task in cells:
+        task.cancel()
+    if not cells:
+        signal.default_int_handler(number, frame)
+
+
+def _is_cell(task: asyncio.Task[Any]) -> bool:
+    return getattr(task.get_coro(), "__name__", "") == "run_cell_async"
 
 
 async def wait_until_done(job: Cancellable) -> None:

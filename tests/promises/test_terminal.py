@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import pytest
 from workers import make_worker
@@ -65,6 +66,27 @@ def test_ctrl_c_stops_the_dyno(terminal):
     terminal.expect("RunCancelled: slow was stopped after")
     terminal.sendline("%heroku ps")
     terminal.expect("No dyno is running.")
+
+
+@pytest.mark.parametrize("awaited", ["slow.remote_async()", "asyncio.gather(slow.remote_async(), run)", "run"])
+def test_ctrl_c_stops_the_dynos_of_an_await_and_the_next_one_works(terminal, awaited):
+    def enter(cell):
+        terminal.sendline(cell)
+        terminal.expect(r"In \[\d+\]: ")
+
+    enter("import asyncio; from heroku_magic import connect; heroku = connect(say=lambda _: None)")
+    enter("slow = heroku.function(lambda: __import__('time').sleep(60)); quick = heroku.function(lambda: 6 * 7)")
+    enter(f"run = heroku.submit('slow') if 'run' in {awaited!r} else None")
+    terminal.sendline(f"await {awaited}")
+    time.sleep(3)
+    terminal.sendintr()
+    terminal.expect("CancelledError")
+    terminal.expect(r"In \[\d+\]: ")
+    enter("from heroku_magic.runs.registry import running_runs; stopped = [one.wait(20) for one in running_runs()]")
+    terminal.sendline("%heroku ps")
+    terminal.expect("No dyno is running.")
+    terminal.sendline("await quick.remote_async()")
+    terminal.expect(r"Out\[\d+\]: 42")
 
 
 def test_help_shows_how_to_use_the_magic(terminal):

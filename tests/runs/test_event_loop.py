@@ -120,6 +120,15 @@ def test_cancelling_an_async_for_cancels_the_run(heroku):
     assert run.cancelled()
 
 
+def test_an_await_adds_no_tasks_to_those_of_the_user(heroku):
+    async def main():
+        waiting = asyncio.create_task(heroku.function(lambda: 6 * 7).remote_async())
+        await asyncio.sleep(0.1)
+        return await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}), waiting.result()
+
+    assert run_loop(main()) == ([42], 42)
+
+
 def test_a_function_is_awaited_and_cancelled(heroku):
     @heroku.function
     def slow(seconds):
