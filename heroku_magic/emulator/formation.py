@@ -113,7 +113,8 @@ class Formation:
             timer.cancel()
 
     def _names(self, kind: str) -> list[str]:
-        return [f"{kind}.{number}" for number in range(1, self.scale(kind).quantity + 1)]
+        quantity = self.scale(kind).quantity if kind in self._app.process_types else 0
+        return [f"{kind}.{number}" for number in range(1, quantity + 1)]
 
     def _begin(self, name: str, kind: str) -> None:
         self._timers.pop(name, None)

@@ -333,6 +333,15 @@ def test_a_crashed_dyno_starts_at_once_when_it_is_restarted(start, make_folder):
     wait_until(lambda: app.states() == {"worker.1": "crashed"} and app.get("/dynos/worker.1")["id"] != old)
 
 
+def test_a_deploy_may_drop_the_process_type_of_a_crashed_dyno(start, make_folder):
+    app = App(start(make_folder(), "--time", "restart=600"))
+    app.build(tarball({"Procfile": "web: exit 1"}))
+    wait_until(lambda: app.states() == {"web.1": "crashed"})
+    build, said = app.build(tarball(SAY))
+    assert (build["status"], app.states()) == ("succeeded", {}), said
+    assert app.output("say") == ["first"]
+
+
 def test_one_offs_of_a_deployed_app_survive_a_new_release(app):
     app.build(tarball({"Procfile": "say: true"}))
     dyno = app.ask("POST", "/dynos", 201, json={"command": "sleep 30"})
