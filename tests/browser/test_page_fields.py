@@ -96,3 +96,12 @@ def test_whole_numbers_of_any_length_are_compared_exactly(submit, items, typed, 
     env, faults = submit(declared(["w"], w={"type": "array", "items": items}), {"w": text})
 
     assert (env, [one.partition(" (")[0] for one in faults]) == ((None, [fault]) if fault else ({"w": text}, []))
+
+
+@pytest.mark.parametrize("width", [400, 800, 1100])
+def test_no_long_name_makes_the_page_wider_than_its_window(web_page, submit, width):
+    long = {**TEXT, "description": "d" * 400, "default": "v" * 400}
+    submit(Task("t" * 200, "t", {"description": "s" * 500, "properties": {"p" * 150: long}}), {})
+    web_page.page.set_viewport_size({"width": width, "height": 900})
+
+    assert web_page.page.evaluate("document.documentElement.scrollWidth") == width
