@@ -6,9 +6,11 @@ The token goes to the API's own host only: never after a redirect, never to anot
 
 from __future__ import annotations
 
+import os
 import platform
 import random
 import ssl
+import weakref
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -60,11 +62,16 @@ class Transport:
     def __init__(self, base_url: str, token: Secret) -> None:
         self.base_url = base_url
         self.token = token
-        address = parse(base_url)
-        # A sweep stops 50 dynos at once.
-        self._session = _session(address.host if address else "", HTTPAdapter(pool_maxsize=64))
         self._auth = _BearerAuth(token)
         self._left = QUOTA
+        self.begin_anew()
+        _transports.add(self)
+
+    def begin_anew(self) -> None:
+        """Use new connections, as a forked process must: on those of its parent, each could get the other's answers."""
+        address = parse(self.base_url)
+        # A sweep stops 50 dynos at once.
+        self._session = _session(address.host if address else "", HTTPAdapter(pool_maxsize=64))
 
     @property
     def requests_left(self) -> int:
@@ -194,6 +201,17 @@ def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
         )
     if response.status_code != requests.codes.ok:
         raise Unreachable("The upload was rejected.", status=response.status_code)
+
+
+_transports: weakref.WeakSet[Transport] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for transport in [*_transports]:
+        transport.begin_anew()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 class _BearerAuth(AuthBase):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -47,6 +49,12 @@ class WarmDynos:
         self._boots: dict[Kind, list[Boot]] = {}  # by kind
         self._has_named_price = False
         self._flow = FlowControl()
+        _in_process.add(self)
+
+    def leave_to_parent(self) -> None:
+        """Boot others from now on: in a forked process, nothing reads the connections, and the parent uses them."""
+        self._changed, self._flow = threading.Condition(), FlowControl()
+        self._dynos, self._boots = [], {}
 
     def running(self) -> list[WarmDyno]:
         """Return the running dynos."""
@@ -264,6 +272,17 @@ class WarmDynos:
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+_in_process: weakref.WeakSet[WarmDynos] = weakref.WeakSet()
+
+
+def _leave_all() -> None:
+    for dynos in [*_in_process]:
+        dynos.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_all)
 
 
 def _idle_message(spec: RunSpec, size: str, idle: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import random
 import re
 import subprocess
@@ -481,6 +482,28 @@ def test_a_process_that_a_call_has_forked_ends_as_python_does(heroku, end, statu
     run = heroku.submit(code=f"{code}[{{'n': os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}}]", warm=True)
     assert run.result(60)["n"].tolist() == [status]
     assert shown in run.logs()
+
+
+def test_processes_forked_from_the_notebook_have_connections_and_warm_dynos_of_their_own(heroku):
+    context = multiprocessing.get_context("fork")
+    values, (dyno,) = context.SimpleQueue(), heroku.warm(1)
+
+    def call(n):
+        values.put(heroku.run(code=f"[{{'n': {n}}}]", warm=n % 2 == 1)["n"].item())
+
+    children = [context.Process(target=call, args=(n,)) for n in range(4)]
+    try:
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(30)
+        assert [child.exitcode for child in children] == [0] * 4
+    finally:
+        for child in children:
+            child.kill()
+    assert sorted(values.get() for _ in children) == [0, 1, 2, 3]
+    assert heroku.run(code="[{'n': 4}]", warm=True).attrs["heroku"]["dyno"] == dyno.dyno
+    assert dyno.calls == 1
 
 
 def test_an_object_among_the_modules_whose_attributes_cannot_be_read_is_skipped(heroku):
