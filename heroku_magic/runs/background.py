@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ def start_thread(work: Callable[[], object], name: str, on_failure: Callable[[Ba
         if not is_live.wait(PATIENCE):
             on_failure(error)
         raise
+
+
+def refuse_after_fork(pid: int) -> None:
+    """Raise BrokenExecutor in another process than this one: what was forked has none of its threads."""
+    if os.getpid() != pid:
+        raise BrokenExecutor("The executor belongs to the process that has created it. Create another one here.")
 
 
 def wait_for(changed: threading.Condition, predicate: Callable[[], bool], timeout: float | None = None) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.runs.background import SIGNAL_INTERVAL
+from heroku_magic.runs.background import SIGNAL_INTERVAL, refuse_after_fork
 from heroku_magic.runs.call_future import CallFuture
 from heroku_magic.runs.runner import Runner
 from heroku_magic.sweeps.launcher import Job, JobSource, Launcher
@@ -144,9 +145,10 @@ class _Calls(JobSource):
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._futures: dict[Job, Future[Any]] = {}
-        self._is_closed = False
+        self._is_closed, self._pid = False, os.getpid()
 
     def add(self, job: Job, future: Future[Any]) -> None:
+        refuse_after_fork(self._pid)
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")

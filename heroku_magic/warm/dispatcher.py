@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from concurrent.futures import BrokenExecutor
@@ -9,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import LogStreamError
-from heroku_magic.runs.background import start_thread, wait_for
+from heroku_magic.runs.background import refuse_after_fork, start_thread, wait_for
 from heroku_magic.text.notifier import keeps_notifications, notify
 from heroku_magic.warm.lane import Lane
 from heroku_magic.warm.pool_call import PoolFuture, PoolRun
@@ -48,7 +49,7 @@ class Dispatcher:
     ) -> None:
         self._client, self._dynos, self._usage, self._value_of = client, dynos, usage, value_of
         self._jobs = self._most = jobs
-        self._idle = idle
+        self._idle, self._pid = idle, os.getpid()
         self._broken = ""
         self._changed = threading.Condition()
         self._waiting: deque[tuple[PoolFuture, RunSpec]] = deque()
@@ -66,6 +67,7 @@ class Dispatcher:
 
     def check(self) -> None:
         """Raise BrokenExecutor or RuntimeError if no calls are accepted."""
+        refuse_after_fork(self._pid)
         if self._broken:
             raise BrokenExecutor(self._broken)
         if self._is_closed:

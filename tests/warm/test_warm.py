@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import random
 import re
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import psutil
@@ -504,6 +506,28 @@ def test_processes_forked_from_the_notebook_have_connections_and_warm_dynos_of_t
     assert sorted(values.get() for _ in children) == [0, 1, 2, 3]
     assert heroku.run(code="[{'n': 4}]", warm=True).attrs["heroku"]["dyno"] == dyno.dyno
     assert dyno.calls == 1
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_an_executor_is_refused_in_a_process_that_was_forked(heroku, warm):
+    context = multiprocessing.get_context("fork")
+    said = context.SimpleQueue()
+    with heroku.executor(warm=warm, jobs=1) as executor:
+        assert executor.submit(abs, -1).result(60) == 1
+
+        def submit():
+            try:
+                executor.submit(abs, -2)
+            except BrokenExecutor as error:
+                said.put(str(error))
+            os._exit(0)
+
+        child = context.Process(target=submit)
+        child.start()
+        child.join(30)
+        assert child.exitcode == 0
+        assert "Create another one here" in said.get()
+        assert executor.submit(abs, -3).result(60) == 3
 
 
 def test_an_object_among_the_modules_whose_attributes_cannot_be_read_is_skipped(heroku):
