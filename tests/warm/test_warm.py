@@ -546,6 +546,7 @@ def test_a_rehearsal_leaves_nothing_in_the_environment_of_a_call(heroku):
 def test_the_process_of_the_next_call_is_forked_while_a_call_runs(heroku):
     code = """
         import os, time
+        time.sleep(0.5)  # until the process of the call before has ended
         parent, until = os.getppid(), time.monotonic() + 20
         while time.monotonic() < until:
             with open(f"/proc/{parent}/task/{parent}/children") as children:
