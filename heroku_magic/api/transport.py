@@ -6,11 +6,9 @@ The token goes to the API's own host only: never after a redirect, never to anot
 
 from __future__ import annotations
 
-import os
 import platform
 import random
 import ssl
-import weakref
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -24,6 +22,7 @@ from urllib3.exceptions import NewConnectionError
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from heroku_magic.api import rest
+from heroku_magic.api.forks import begins_anew_after_fork
 from heroku_magic.api.host import LOOPBACK, parse, sent_by_api
 from heroku_magic.errors import ApiError, Conflict, RateLimited, Unreachable
 from heroku_magic.text.notifier import notify
@@ -65,7 +64,7 @@ class Transport:
         self._auth = _BearerAuth(token)
         self._left = QUOTA
         self.begin_anew()
-        _transports.add(self)
+        begins_anew_after_fork(self)
 
     def begin_anew(self) -> None:
         """Use new connections, as a forked process must: on those of its parent, each could get the other's answers."""
@@ -201,17 +200,6 @@ def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
         )
     if response.status_code != requests.codes.ok:
         raise Unreachable("The upload was rejected.", status=response.status_code)
-
-
-_transports: weakref.WeakSet[Transport] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for transport in [*_transports]:
-        transport.begin_anew()
-
-
-os.register_at_fork(after_in_child=_begin_anew)
 
 
 class _BearerAuth(AuthBase):

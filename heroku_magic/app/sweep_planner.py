@@ -132,8 +132,8 @@ class SweepPlanner:
             return _attached(first, env, values, python_task(task, "--warm"))
 
         swept = (axis[place] for axis in made.axes for place in range(len(axis.values)))
-        kept_nowhere = frozenset(beside).union(*(split(task, one)[1] for one in swept))
-        return Plan(first, made, places, of, self.planner.most_at_once, kept_nowhere)
+        never_in_env = frozenset(beside).union(*(split(task, one)[1] for one in swept))
+        return Plan(first, made, places, of, self.planner.most_at_once, never_in_env)
 
     def of_bundle(
         self,

@@ -120,7 +120,7 @@ class Deploy:
         text = f"The build continues at Heroku and will be released: %heroku releases --app {self._app} shows it."
         if self._is_first:
             text += (
-                " As it is the app's first one, its web process, if it has one, may then run and is billed: "
+                " It is the app's first release: if the app has a web process, Heroku then starts and bills it. "
                 f"`heroku ps:scale web=0 --app {self._app}` in a terminal stops it."
             )
         return text

@@ -137,7 +137,7 @@ class End(msgspec.Struct, frozen=True):
 
     status: int
     rows: int
-    checksum: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]*$")]
+    checksum: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{24}$")]
 
 
 class Call(msgspec.Struct, frozen=True):

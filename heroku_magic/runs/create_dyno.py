@@ -69,7 +69,7 @@ class DynoCreator:
         self._wait = wait
         self._is_patient = is_patient
         self._lost_responses = 0
-        self._has_run = False  # whether the log shows that a dyno was created, which may not be found
+        self._was_created = False  # whether the log shows that a dyno was created, which may not be found
 
     def create(self) -> Dyno:
         """Create the dyno. Raises ApiError, or Stopped if the run was cancelled before."""
@@ -99,7 +99,7 @@ class DynoCreator:
                 raise error from None
             if found:
                 return found
-            if self._lost_responses == CREATES or self._has_run or self._wait(0):
+            if self._lost_responses == CREATES or self._was_created or self._wait(0):
                 raise
         notify("The response to the create request was lost, and no dyno of this run is listed. Creating it again.")
         return self._create_once()
@@ -135,7 +135,7 @@ class DynoCreator:
     def _ours_in_log(self) -> list[Dyno]:
         """Find a dyno that has already exited by the line that its start left in the log."""
         lines = backlog(self._client, self._spec.app, "")
-        self._has_run = shows_start(self._run_id, lines)
+        self._was_created = shows_start(self._run_id, lines)
         return [as_logged(line, self._spec, self._command) for line in started_by(self._run_id, lines)]
 
     def _pause(self, seconds: float) -> None:

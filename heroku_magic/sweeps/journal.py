@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from heroku_magic.api.forks import begins_anew_after_fork
 from heroku_magic.bundle.payload import table_chunks
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
 from heroku_magic.protocol.call_value import decode_row
@@ -131,7 +132,7 @@ class Journal:
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
         self._is_new = False
-        _journals.add(self)
+        begins_anew_after_fork(self)
 
     def create(self, header: JournalHeader, known: Iterable[Outcome] = ()) -> Journal:
         """Create the file. known: combinations that have ended.
@@ -188,7 +189,7 @@ class Journal:
         if self._is_new:
             self.path.unlink(missing_ok=True)
 
-    def leave(self) -> None:
+    def begin_anew(self) -> None:
         """Let go of the parent's file after a fork, or its lock would last as long as this process."""
         if self._file is not None:
             with Path(os.devnull).open("rb") as nothing:
@@ -248,17 +249,6 @@ class Journal:
                 self._file.seek(0, os.SEEK_END)
                 self._file.write(f"{text}\n".encode("ascii"))
                 self._file.flush()
-
-
-_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
-
-
-def _leave_all() -> None:
-    for journal in [*_journals]:
-        journal.leave()
-
-
-os.register_at_fork(after_in_child=_leave_all)
 
 
 def _not_written(error: OSError | ValueError) -> str:

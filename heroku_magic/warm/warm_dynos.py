@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from heroku_magic.api.forks import begins_anew_after_fork
 from heroku_magic.bundle.packages import add_packages
 from heroku_magic.bundle.shipped import COMMAND, server_env
 from heroku_magic.platform_facts.dyno_sizes import money
@@ -49,9 +48,9 @@ class WarmDynos:
         self._boots: dict[Kind, list[Boot]] = {}  # by kind
         self._has_named_price = False
         self._flow = FlowControl()
-        _in_process.add(self)
+        begins_anew_after_fork(self)
 
-    def leave_to_parent(self) -> None:
+    def begin_anew(self) -> None:
         """Boot others from now on: in a forked process, nothing reads the connections, and the parent uses them."""
         self._changed, self._flow = threading.Condition(), FlowControl()
         self._dynos, self._boots = [], {}
@@ -272,17 +271,6 @@ class WarmDynos:
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-
-_in_process: weakref.WeakSet[WarmDynos] = weakref.WeakSet()
-
-
-def _leave_all() -> None:
-    for dynos in [*_in_process]:
-        dynos.leave_to_parent()
-
-
-os.register_at_fork(after_in_child=_leave_all)
 
 
 def _idle_message(spec: RunSpec, size: str, idle: float) -> str:

@@ -220,6 +220,13 @@ def test_the_key_is_masked_in_printed_rows_with_colours():
     assert rows_of(read([json.dumps({"env": text})])[0]) == [{"env": "RUN_KEY=***"}]
 
 
+@pytest.mark.parametrize("hidden", ["hunter2-hunter2", SECRET.hex(), f"{'0' * 24}\nhunter2"])
+def test_an_end_record_holds_nothing_but_numbers(hidden):
+    decoder = RecordDecoder(KEY, Mask([Secret("hunter2")]))
+    taken = decoder.feed(record(0, "end", {"status": 0, "rows": 0, "checksum": hidden}))
+    assert (taken, decoder.end) == ((None, []), None)
+
+
 def test_a_secret_that_the_helper_cut_is_masked_in_a_failure():
     text = f"bad hunter2-hun{CLIPPED}unter2-hunter2 again"
     frame = {"file": "t.py", "line": 1, "function": "f", "source": [(1, "x" * 291 + "hunter2-h"), (2, "hunter2")]}

@@ -226,7 +226,9 @@ def test_each_run_of_a_sweep_gets_its_own_input_whatever_its_size(heroku, tmp_pa
     files = [tmp_path / "a.csv", tmp_path / "lost.csv", Path(__file__)]
     swept = {"file": files, "data": [b"", os.urandom(50_000), b"x"], "text": ["", "x" * 40_000, "y"]}
     swept = {name: values[::-1] if is_reversed else values for name, values in swept.items()}
-    table = heroku.sweep("measure", swept, {"df": pd.DataFrame({"a": [1, 2]})}, zip=True, warm=warm, jobs=2).result(60)
+    sweep = heroku.sweep("measure", swept, {"df": pd.DataFrame({"a": [1, 2]})}, zip=True, warm=warm, jobs=2)
+    table = sweep.result(60)
+    assert len(sweep.spans()) == (0 if warm else 3)  # a warm dyno is not the sweep's
     assert table["content"].tolist() == [one.read_text() if one.exists() else str(one) for one in swept["file"]]
     assert table["digest"].tolist() == [hashlib.sha256(one).hexdigest() for one in swept["data"]]
     assert table["length"].tolist() == [*map(len, swept["text"])]
@@ -252,9 +254,11 @@ def test_a_file_that_differs_allows_no_option_that_needs_the_environment(heroku,
 
 @pytest.mark.parametrize("parameters", [{"data": b"x"}, {"text": "x" * 40_000}])
 def test_a_sweep_whose_inputs_travel_over_a_connection_is_not_saved(heroku, tmp_path, parameters):
-    with pytest.raises(InvalidParameters, match=f"cannot be saved: {min(parameters)} travels over a connection"):
+    with pytest.raises(
+        InvalidParameters, match=f"cannot be saved: {min(parameters)} is a file, bytes.* Leave out --save"
+    ):
         heroku.sweep("take", {"numbers": [[1], [2]]}, parameters, save=tmp_path / "s.jsonl")
-    with pytest.raises(InvalidParameters, match="cannot be saved: file travels over a connection"):
+    with pytest.raises(InvalidParameters, match="cannot be saved: file is a file, bytes"):
         heroku.sweep("take", {"file": [Path("none"), Path(__file__)]}, save=tmp_path / "s.jsonl")
     assert not (tmp_path / "s.jsonl").exists()
 
