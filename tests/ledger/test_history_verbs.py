@@ -17,11 +17,12 @@ from heroku_magic.ledger import location
 
 TASKS = {
     "measure": """
+        from pathlib import Path
         from heroku_task import task
 
         @task
-        def measure(data: bytes):
-            return {"length": len(data)}
+        def measure(file: Path):
+            return {"length": len(file.read_text())}
         """,
     "count": """
         from heroku_task import task
@@ -291,10 +292,13 @@ def test_a_sweep_whose_values_are_not_kept_is_not_repeated_with_others(shell, mo
         )
 
 
-def test_a_sweep_over_bytes_of_a_task_is_not_repeated_with_text(shell):
-    sweep = heroku_magic.connect().sweep("measure", {"data": [b"a", b"bcd"]})
+def test_a_sweep_over_files_of_a_task_is_not_repeated_with_their_names(shell, tmp_path):
+    files = [tmp_path / name for name in ("a", "bcd")]
+    for file in files:
+        file.write_text(file.name)
+    sweep = heroku_magic.connect().sweep("measure", {"file": files})
     assert sweep.result(60)["length"].tolist() == [1, 3]
-    assert "the values of data are not kept" in _error(shell, f"%heroku rerun {sweep.id}")
+    assert "the values of file are not kept" in _error(shell, f"%heroku rerun {sweep.id}")
 
 
 def test_secrets_are_requested_again(shell, monkeypatch):

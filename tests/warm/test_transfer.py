@@ -235,6 +235,11 @@ def test_each_run_of_a_sweep_gets_its_own_input_whatever_its_size(heroku, tmp_pa
     assert table["rows"].tolist() == [2, 2, 2]
 
 
+def test_a_run_of_a_sweep_without_a_file_gets_that_of_no_other_one(heroku):
+    sweep = heroku.sweep("measure", {"file": [Path(__file__), "text"]}, {"df": pd.DataFrame({"a": [1]})})
+    assert sweep.result(60)["content"].tolist() == [Path(__file__).read_text(), "text"]
+
+
 @pytest.mark.parametrize("warm", [True, False])
 @pytest.mark.parametrize("sizes", [[10, 60_000, 20], [60_000, 10, 70_000]])
 def test_calls_of_a_function_get_their_own_arguments_whatever_their_sizes(heroku, warm, sizes):
