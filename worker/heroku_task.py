@@ -65,6 +65,7 @@ Parameters are environment variables:  n=10 seed=7 python -m heroku_task task"""
 _PROCFILE_LINE = r"(?am)^[^\S\n]*([\w-]+):?[^\S\n]+(\S.*)$"
 _COMMAND = r"\bpython[\d.]*\s(?:.*\s)?-m\s+heroku_task\s+(\w[\w-]*)(?!\S)"
 _RUN_KEY = r"(hm-[0-9a-f]{8}):([0-9a-f]{64})"
+_PADS = [bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C)]  # of HMAC, as tables for `translate`
 _NOT_TASKS = {"web", "release", "describe"}
 _APP_FOLDER = os.getcwd()
 _THIS_FILE = os.path.abspath(__file__)
@@ -298,7 +299,7 @@ class _Sender:
         self._run_id, key = match.groups() if match else ("", "")
         self.has_key = bool(match)
         self._key = bytes.fromhex(key).ljust(64, b"\0")
-        self._hashes = [_sha256(bytes(byte ^ pad for byte in self._key)) for pad in (0x36, 0x5C)]
+        self._hashes = [_sha256(self._key.translate(pad)) for pad in _PADS]
         self._nonce = nonce or os.urandom(4).hex()
         self._number = 0
         self.pid, self.thread = os.getpid(), _thread.get_ident()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.function import bound, returned, undecorated
+from heroku_magic.app.function import binder, returned, undecorated
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.protocol.helper import helper_task
 from heroku_magic.runs.request import RunRequest
@@ -51,8 +51,8 @@ class PoolPlanner:
             )
         fn = undecorated(fn)
         options = replace(self._options, code=fn, rows=True)
-        bundle = self._planner.bundle(self._prepare(fn), {}, (), options)
-        return lambda args, kwargs: self._hide(self._planner.bundle_spec(bundle, bound(fn, args, kwargs), options))
+        bundle, bind = self._planner.bundle(self._prepare(fn), {}, (), options), binder(fn)
+        return lambda args, kwargs: self._hide(self._planner.bundle_spec(bundle, bind(args, kwargs), options))
 
     def _hide(self, spec: RunSpec) -> RunSpec:
         self._hidden.update(spec.secrets.values())

@@ -160,7 +160,8 @@ class Function(Generic[P, T]):
         SweepFailed
             If calls fail; its `.sweep` has the values of the others.
         """
-        rows = [bound(self.__wrapped__, row, {}) for row in zip(*iterables, strict=False)]
+        bind = binder(self.__wrapped__)
+        rows = [bind(row, {}) for row in zip(*iterables, strict=False)]
         if not rows:
             return []
         options = self._options if warm is None else {**self._options, "warm": warm}
@@ -276,17 +277,33 @@ def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
 
     Raises TypeError for arguments that do not fit, as the call would.
     """
+    return binder(function)(args, kwargs)
+
+
+def binder(function: Callable[..., Any]) -> Callable[[Sequence[Any], Mapping[str, Any]], dict[str, Any]]:
+    """Return `bound` for the calls of a function, whose signature is read once."""
+    try:
+        signature = inspect.signature(_callee(function), follow_wrapped=False)
+    except ValueError:  # a built-in function has no signature, or none of its own
+        signature = None
+    name = getattr(function, "__name__", "the function")
+    return lambda args, kwargs: _bound(name, signature, args, kwargs)
+
+
+def _bound(
+    function: str, signature: inspect.Signature | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
     if numbers := [name for name in kwargs if name.isdigit()]:
         raise TypeError(f'"{numbers[0]}" cannot be the name of an argument on a dyno. Pass a dict instead.')
     placed = {str(place): one for place, one in enumerate(args)}
-    try:
-        given = inspect.signature(_callee(function), follow_wrapped=False).bind(*args, **kwargs)
-    except ValueError:  # a built-in function has no signature, or none of its own
+    if signature is None:
         return {**placed, **kwargs}
+    try:
+        given = signature.bind(*args, **kwargs)
     except TypeError as error:
-        message = f"{getattr(function, '__name__', 'the function')}(): {error}"
+        message = f"{function}(): {error}"
         raise TypeError(message) from None
-    kinds = {name: given.signature.parameters[name].kind for name in given.arguments}
+    kinds = {name: signature.parameters[name].kind for name in given.arguments}
     if set(kinds.values()) & {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}:
         return {**placed, **kwargs}
     named: dict[str, Any] = {}

@@ -63,12 +63,17 @@ class Mask:
 
     def occurs_in(self, data: bytes) -> bool:
         """Return whether the bytes of a text have a secret, as far as it is not hidden by colours."""
-        if not self._lines or len(data) < self._shortest:
+        if not self._lines or self._longest_part(data) < self._shortest:
             return False
         lowered = data.lower()
         if not all(map(str.isascii, self._forms)):  # letters that bytes do not have in lower case
             lowered = _lower(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return any(form in lowered for form in self._known_bytes)
+
+    def _longest_part(self, data: bytes) -> int:
+        """Return the length of the longest part that may hold a secret: only quotes in it become quotation marks."""
+        has_quotes = any(quote in line for line in self._lines for quote in "'\"")
+        return len(data) if has_quotes else max(map(len, data.split(b'"')))
 
     def clipped(self, text: str) -> str:
         """Return a text whose middle may have been cut out, with stars for secrets and for what is left of them."""

@@ -38,6 +38,7 @@ def test_a_secret_is_hidden_in_every_common_encoding(write):
 
 @given(secrets)
 @example(77 * "0")  # a line of its Base64 is shorter than itself
+@example("it's a secret")  # shells write its apostrophe between quotation marks
 @example("\r00\x850")  # what its lines have in common with it is shorter than any secret
 def test_each_form_of_a_secret_is_hidden_where_nothing_else_is(secret):
     mask, line = Mask([Secret(secret)]), secret.strip()

@@ -228,6 +228,22 @@ def test_a_call_that_fails_or_crashes_ends_the_call_and_not_the_dyno(heroku, how
     assert after.dyno == failed.dyno
 
 
+def test_a_call_that_has_not_begun_when_the_one_before_kills_its_parent_runs_in_another(heroku):
+    def kill_the_parent_later():
+        import os
+        import signal
+        import subprocess
+
+        parent = os.getppid()
+        os.kill(parent, signal.SIGSTOP)
+        subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {parent}"], start_new_session=True)
+        return parent
+
+    with heroku.pool(jobs=1) as pool:
+        first = pool.submit(kill_the_parent_later).result()
+        assert pool.submit(os.getppid).result() != first
+
+
 @pytest.mark.parametrize("how", ["sleep", "stubborn"])
 def test_cancelling_a_call_leaves_the_dyno(heroku, how):
     heroku.warm(1)

@@ -191,12 +191,15 @@ class Parent:
             head, _, call = source.rstrip("\n").rpartition("\n")
             namespace: dict[str, Any] = {"path": [*sys.path]}
             exec(compile(head, "<heroku_magic>", "exec", dont_inherit=True), namespace)
-            unused = {"cloudpickle.cloudpickle"} if self._load("heroku_driver").HAS_CLOUDPICKLE else set()
+            driver = self._load("heroku_driver")
+            unused = {"cloudpickle.cloudpickle"} if driver.HAS_CLOUDPICKLE else set()
             _load_all(namespace["load"], namespace["sources"].keys() - unused)
             program = eval(call, namespace)  # noqa: S307 - the notebook has signed it
             self._program = text, program
-            if isinstance(program, self._load("heroku_driver").RemoteCell):
-                _compile(program.code["text"], self._load("heroku_driver"))
+            if isinstance(program, driver.RemoteCell):
+                _compile(program.code["text"], driver)
+            else:
+                driver.unpickler()
         heroku_task._flush_streams()
         _mute()
         self._check_fork()

@@ -7,7 +7,9 @@ Python 3.9. The code runs in a fresh `__main__`, so its names cannot clash with 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
+import io
 import json
 import linecache
 import os
@@ -209,30 +211,14 @@ class RemoteCall(RemoteProgram):
         return dict(self._unpickle(body)) if header == b"pickle" else self._decode(header, body)
 
     def _unpickle(self, data: bytes) -> Any:
-        import io
-        import pickle
-
         if not HAS_CLOUDPICKLE and self._load("cloudpickle.cloudpickle", optional=True):
             sys.modules.setdefault("cloudpickle", sys.modules["cloudpickle.cloudpickle"])
         decoder, build = self._load("heroku_typed_decoder").Decoder, self._build_table
-
         travelled = self._load("heroku_classes", optional=True)
         classes = travelled and travelled.ClassMaker()
-        found: dict[int, Any] = {}  # by the identity of a pair, which the pickle keeps
-
-        class Unpickler(pickle.Unpickler):
-            def find_class(self, module: str, name: str) -> Any:
-                found = super().find_class(module, name)
-                return classes.replace(name, found) if classes else found
-
-            def persistent_load(self, pair: Any) -> Any:
-                if id(pair) not in found:
-                    found[id(pair)] = pair, decoder(pair[1], build).decode(pair[0])
-                return found[id(pair)][1]
-
         stream = io.BytesIO(data)
         try:
-            value = Unpickler(stream).load()
+            value = unpickler()(stream, classes, lambda form, body: decoder(body, build).decode(form)).load()
         except (AttributeError, TypeError) as error:
             message = (
                 f"{self.code['name']} cannot be unpickled on this dyno ({error}): are its packages of other versions?"
@@ -268,6 +254,31 @@ class RemoteCall(RemoteProgram):
 
     def _pickle(self, value: Any, _: Any) -> Any:
         return {"$": "pickle", "v": self._output.to_base64(sys.modules["cloudpickle"].dumps(value))}
+
+
+@functools.cache
+def unpickler() -> Any:
+    """Return the class that reads the pickles of functions, made only when there is one."""
+    import pickle
+
+    class Unpickler(pickle.Unpickler):
+        """classes: replaces functions of cloudpickle. decode: reads a value that is typed JSON, with its bytes."""
+
+        def __init__(self, stream: io.BytesIO, classes: Any, decode: Callable[..., Any]) -> None:
+            super().__init__(stream)
+            self._classes, self._decode = classes, decode
+            self._found: dict[int, Any] = {}  # by the identity of a pair, which the pickle keeps
+
+        def find_class(self, module: str, name: str) -> Any:
+            found = super().find_class(module, name)
+            return self._classes.replace(name, found) if self._classes else found
+
+        def persistent_load(self, pair: Any) -> Any:
+            if id(pair) not in self._found:
+                self._found[id(pair)] = pair, self._decode(*pair)
+            return self._found[id(pair)][1]
+
+    return Unpickler
 
 
 def _check_size(body: bytes, name: str) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+_INSTALLED = re.compile(r"[/\\]lib[/\\]python|site-packages")  # compiled here, not by each process of a call
+
 
 class TaskImports:
     """The tasks that a process has imported, and what the latest has set that the process or a fork changes.
@@ -71,7 +73,7 @@ class TaskImports:
 
 def _is_installed(name: str) -> bool:
     file = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None) or ""
-    return bool(re.search(r"[/\\]lib[/\\]python|site-packages", file))
+    return bool(_INSTALLED.search(file))
 
 
 def _current_folder() -> str:

@@ -24,17 +24,21 @@ MOST = 3  # processes at the same time, because each has the modules of its task
 
 
 class ParentProcess:
-    """A process that runs the calls of a task, as the front sees it. loaded: the program that it has."""
+    """A process that runs the calls of a task, as the front sees it.
+
+    loaded: the program that it has. has_run: whether it has begun a call.
+    """
 
     def __init__(self, pid: int, connection: socket.socket) -> None:
         self.pid, self.socket, self.loaded = pid, connection, ""
-        self.is_forgotten = False
+        self.is_forgotten = self.has_run = False
 
     def tell(self, message: Message, ends: list[int]) -> None:
         """Send a message and descriptors, without the program if the process has it."""
-        if code := message.get("env", {}).get("RUN_CODE"):
+        env = message.get("env", {})
+        if code := env.get("RUN_CODE"):
             if code == self.loaded:
-                del message["env"]["RUN_CODE"]
+                message = {**message, "env": {name: text for name, text in env.items() if name != "RUN_CODE"}}
             self.loaded = code
         body = marshal.dumps(message)
         with contextlib.suppress(OSError):  # it has ended, which reading from it shows

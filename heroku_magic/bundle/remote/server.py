@@ -68,8 +68,8 @@ def main(idle: float, keeps_state: bool, load: Callable[[str], Any], sources: di
 class _Call:
     """A call that runs: its pipes, its process and when it has to end."""
 
-    def __init__(self, message: Message, parent: Any) -> None:
-        self.parent = parent
+    def __init__(self, message: Message, files: list[Any], parent: Any) -> None:
+        self.message, self.files, self.parent = message, files, parent
         self.number, self.began_at = message["call"], 0.0
         self.limit = time.monotonic() + message["timeout"]
         self.pid, self.is_kept = 0, False  # kept: its process is the one of the calls before
@@ -179,7 +179,8 @@ class _Front:
         if self._call is not None or not self._waiting:
             return
         message = self._waiting.popleft()
-        self._call = call = _Call(message, self._parents.for_task(message["task"]))
+        files = self._files.pop(message["call"])
+        self._call = call = _Call(message, files, self._parents.for_task(message["task"]))
         ends = []
         for name in _STREAMS:
             reader, writer = os.pipe()
@@ -187,7 +188,6 @@ class _Front:
             self._selector.register(reader, selectors.EVENT_READ, name)
             call.pipes[name] = reader
             ends.append(writer)
-        files = self._files.pop(call.number)
         call.parent.tell(message, [*ends, *(file.descriptor for file in files)])
         for end in ends:
             os.close(end)
@@ -208,17 +208,33 @@ class _Front:
 
     def _begin(self, call: _Call, pid: int, *, is_kept: bool) -> None:
         call.pid, call.is_kept, call.began_at = pid, is_kept, time.monotonic()
+        call.parent.has_run = True
         self._sender.send("begin", {"call": call.number})
         if call.kill_at < float("inf"):  # it was stopped before it began
             self.kill_call(signal.SIGTERM)
 
     def _lose_parent(self, parent: Any) -> None:
-        """Forget a parent that has ended, and with it the call that it ran or prepared."""
+        """Forget a parent that has ended, and with it the call that it ran or prepared.
+
+        If the call before has killed it, the call has not begun: another parent gets it.
+        """
         if parent.is_forgotten:
             return
-        status = _exit_status(self._parents.forget(parent))
-        if self._call is not None and self._call.parent is parent:
-            self._finish(self._call, status)
+        status, call = _exit_status(self._parents.forget(parent)), self._call
+        if call is None or call.parent is not parent:
+            return
+        if parent.has_run and not call.pid and call.kill_at == float("inf"):
+            self._begin_anew(call)
+        else:
+            self._finish(call, status)
+
+    def _begin_anew(self, call: _Call) -> None:
+        for name in [*call.pipes]:
+            self._close_pipe(call, name)
+        self._waiting.appendleft(call.message)
+        self._files[call.number] = call.files
+        self._call = None
+        self._start_next()
 
     def _finish(self, call: _Call, status: int, imported: Sequence[str] = ()) -> None:
         """Send what is left of a call, and its exit status; let the parent get ready for the next one."""
