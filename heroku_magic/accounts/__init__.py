@@ -1,1 +1,1 @@
-"""Whose account and which app: tokens, login, apps, config vars. Running tasks does not belong here."""
+"""Whose account and which app: settings, tokens, login, apps, config vars. Running tasks does not belong here."""

@@ -46,7 +46,7 @@ _MEANING = {
 }
 
 
-def sentence(message: str, size: str | None) -> tuple[str, str] | None:
+def explained_code(message: str, size: str | None) -> tuple[str, str] | None:
     """Return the error code in a message from Heroku and its explanation; None if the message has no code."""
     match = _CODE.match(message)
     if match is None:

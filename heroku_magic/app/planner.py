@@ -17,7 +17,7 @@ from heroku_magic.app.bundler import Bundler
 from heroku_magic.app.packages import THIS_COMPUTER, Target, resolve
 from heroku_magic.app.preflight import Preflight
 from heroku_magic.app.run_cache import environment_of
-from heroku_magic.app.run_request import describe_request, hash_code, key_base
+from heroku_magic.app.run_request import cache_base, describe_request, hash_code
 from heroku_magic.bundle.packages import add_packages, bytes_for
 from heroku_magic.bundle.payload import all_chunks
 from heroku_magic.bundle.shipped import COMMAND
@@ -93,7 +93,7 @@ class Planner:
             self._connection.settings,
             **self._code_facts(environment, options),
             code_hash=code_hash,
-            base=key_base(task, options, environment, code_hash) if is_cacheable else "",
+            base=cache_base(task, options, environment, code_hash) if is_cacheable else "",
             declared=[one.name for one in declared.parameters] if declared is not None and is_declared else None,
             may_cache=declared is not None and declared.may_cache,
             is_kept=options.history and (declared is None or declared.keeps_history),

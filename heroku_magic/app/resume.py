@@ -117,9 +117,9 @@ def _path(save: str | os.PathLike[str]) -> Path:
 
 def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions) -> JournalHeader:
     """Return what the first line says. Raises InvalidParameters for values that no line can hold."""
-    if plan.beside:
+    if plan.attached:
         reason = "is a file, bytes, a DataFrame or a long text, which --save does not keep. Leave out --save."
-        raise InvalidParameters([f"The sweep cannot be saved: {name} {reason}" for name in sorted(plan.beside)])
+        raise InvalidParameters([f"The sweep cannot be saved: {name} {reason}" for name in sorted(plan.attached)])
     first, names = plan.first, set(plan.grid.names)
     shared = {name: text for name, text in first.env.items() if name not in names | OF_EACH_DYNO}
     kept = {name: value for name, value in vars(options).items() if name not in _NOT_WRITTEN}

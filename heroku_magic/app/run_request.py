@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from heroku_magic.ledger.cache_key import ValueForm, base_key, digest_of
+from heroku_magic.ledger.cache_key import ValueForm, digest_of, hash_base
 from heroku_magic.protocol.typed_decoder import Decoder
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.options import RunOptions
@@ -101,7 +101,7 @@ def hash_code(options: RunOptions) -> str:
     return "" if text is None else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def key_base(task: str | None, options: RunOptions, environment: str, code_hash: str) -> str:
+def cache_base(task: str | None, options: RunOptions, environment: str, code_hash: str) -> str:
     """Return what all calls of a task or of some code have in common; empty if they cannot be cached."""
     kind = kind_of(options)
     keeps_out = options.cache is False or not options.isolate  # state of earlier calls may be in the result
@@ -110,7 +110,7 @@ def key_base(task: str | None, options: RunOptions, environment: str, code_hash:
     if kind == "function" and not code_hash:
         return ""
     environment = " ".join([environment, *options.packages])
-    return base_key(kind, code_hash or task or "", environment, takes_rows=options.rows)
+    return hash_base(kind, code_hash or task or "", environment, takes_rows=options.rows)
 
 
 def is_large(value: Any) -> bool:

@@ -64,21 +64,21 @@ class SweepPlanner:
     ) -> Plan:
         if options.code is not None:
             check_single_program(task, options)
-            made, places = combinations(each, None, sweep_options)
+            made, indices = combinations(each, None, sweep_options)
             bundle = self.planner.bundle(options.code, parameters, made.names, options)
             arguments = {} if isinstance(options.code, str) else parameters
-            return self.of_bundle(bundle, made, places, options, chunk=sweep_options.chunk_size, arguments=arguments)
+            return self.of_bundle(bundle, made, indices, options, chunk=sweep_options.chunk_size, arguments=arguments)
         fixed = {**parameters, **self.planner.secrets(options, {**parameters, **each})}
         chosen = self.planner.task(task, options)
         declared = None if chosen.schema is None else [one.name for one in chosen.parameters]
-        made, places = combinations(each, declared, sweep_options)
-        return self._of_task(chosen, made, places, fixed, options=options, chunk=sweep_options.chunk_size)
+        made, indices = combinations(each, declared, sweep_options)
+        return self._of_task(chosen, made, indices, fixed, options=options, chunk=sweep_options.chunk_size)
 
     def plan_again(
         self,
         task: str,
         made: Grid,
-        places: Sequence[int],
+        indices: Sequence[int],
         fixed: Mapping[str, Any],
         *,
         options: RunOptions,
@@ -92,64 +92,64 @@ class SweepPlanner:
         values = {**fixed, **self.planner.secrets(options, {**fixed, **dict.fromkeys(made.names)})}
         if "RUN_CODE" in fixed:
             bundle = Bundle(task, values)
-            return self.of_bundle(bundle, made, places, options, chunk=chunk, arguments=arguments)
-        return self._of_task(self.planner.task(task, options), made, places, values, options=options, chunk=chunk)
+            return self.of_bundle(bundle, made, indices, options, chunk=chunk, arguments=arguments)
+        return self._of_task(self.planner.task(task, options), made, indices, values, options=options, chunk=chunk)
 
     def _of_task(
         self,
         task: Task,
         made: Grid,
-        places: Sequence[int],
+        indices: Sequence[int],
         fixed: Mapping[str, Any],
         *,
         options: RunOptions,
         chunk: int,
     ) -> Plan:
-        refuse_too_many(len(places), chunk)
+        refuse_too_many(len(indices), chunk)
         if chunk != 1 and not task.takes_calls and not options.dry_run:
             raise InvalidOptions(
                 f"--chunk calls a task many times in one dyno, but {task.name} does not support that: it is not a task "
                 "of heroku_task, or its app has an older heroku_task.py (copy the newer one into it and deploy)."
             )
         _refuse_twice(made, fixed)
-        count = min(sum(len(axis.values) for axis in made.axes), len(places) * len(made.axes))
+        count = min(sum(len(axis.values) for axis in made.axes), len(indices) * len(made.axes))
         if count > MANY:
             notify(f"Checking {count:,} values before the first dyno starts")
         refused = "--detach" if options.detach else "--chunk" if chunk != 1 else ""
-        _check_each(lambda values, part: _issues(task, {**fixed, **values}, part, refused), made, places)
-        first = self.planner.plan(task.name, {**fixed, **made[places[0]]}, replace(options, secrets=()))
+        _check_each(lambda values, part: _issues(task, {**fixed, **values}, part, refused), made, indices)
+        first = self.planner.plan(task.name, {**fixed, **made[indices[0]]}, replace(options, secrets=()))
         shared = {name: value for name, value in first.env.items() if name not in made.names}
-        beside = first.values.values if first.values else {}
-        in_env = {name: value for name, value in fixed.items() if name not in beside}
+        attached = first.values.values if first.values else {}
+        in_env = {name: value for name, value in fixed.items() if name not in attached}
 
-        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
+        def make_spec(chosen: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
             if makes_calls:
-                return replace(first, env=with_calls(shared, [to_env(one, task.schema) for one in combinations]))
+                return replace(first, env=with_calls(shared, [to_env(one, task.schema) for one in chosen]))
             with suppress(InputTooLarge):
-                if beside.keys().isdisjoint(made.names) and not split(task, combinations[0])[1]:
-                    return replace(first, env={**encode({**in_env, **combinations[0]}, task, []), **_own(first)})
-            env, values = encode_all({**fixed, **combinations[0]}, task, [], options)
-            return _attached(first, env, values, python_task(task, "--warm"))
+                if attached.keys().isdisjoint(made.names) and not split(task, chosen[0])[1]:
+                    return replace(first, env={**encode({**in_env, **chosen[0]}, task, []), **_own(first)})
+            env, values = encode_all({**fixed, **chosen[0]}, task, [], options)
+            return _on_attached_dyno(first, env, values, python_task(task, "--warm"))
 
-        swept = (axis[place] for axis in made.axes for place in range(len(axis.values)))
-        never_in_env = frozenset(beside).union(*(split(task, one)[1] for one in swept))
-        return Plan(first, made, places, of, self.planner.most_at_once, never_in_env)
+        swept = (axis[at] for axis in made.axes for at in range(len(axis.values)))
+        all_attached = frozenset(attached).union(*(split(task, one)[1] for one in swept))
+        return Plan(first, made, indices, make_spec, self.planner.most_at_once, all_attached)
 
     def of_bundle(
         self,
         bundle: Bundle,
         made: Grid,
-        places: Sequence[int],
+        indices: Sequence[int],
         options: RunOptions,
         *,
         chunk: int,
         arguments: Mapping[str, Any],
     ) -> Plan:
         """Return the plan of a sweep of a cell or a function. arguments: those of a function that do not differ."""
-        refuse_too_many(len(places), chunk)
+        refuse_too_many(len(indices), chunk)
         _refuse_twice(made, arguments)
-        _check_each(lambda values, _: _bundle_issues(bundle, {**arguments, **values}), made, places)
-        first = self.planner.bundle_spec(bundle, {**arguments, **made[places[0]]}, options)
+        _check_each(lambda values, _: _bundle_issues(bundle, {**arguments, **values}), made, indices)
+        first = self.planner.bundle_spec(bundle, {**arguments, **made[indices[0]]}, options)
         if chunk != 1 and first.values is not None:
             raise InvalidOptions(
                 "--chunk sends the inputs of its calls in the environment of one dyno, and these are too large for it. "
@@ -157,17 +157,17 @@ class SweepPlanner:
             )
         reserved = bytes_for(first.packages)
 
-        def of(combinations: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
-            calls = [{**arguments, **one} for one in combinations]
+        def make_spec(chosen: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
+            calls = [{**arguments, **one} for one in chosen]
             if makes_calls:
                 return replace(first, env={**bundle.build_batch_env(calls), **_own(first)})
             try:
                 env = bundle.build_env(calls[0], reserved=reserved)
                 return replace(first, env={**env, **_own(first)}, values=None)
             except InputTooLarge:
-                return _attached(first, *bundle.build_call(calls[0]))
+                return _on_attached_dyno(first, *bundle.build_call(calls[0]))
 
-        return Plan(first, made, places, of, self.planner.most_at_once)
+        return Plan(first, made, indices, make_spec, self.planner.most_at_once)
 
 
 def _refuse_twice(made: Grid, fixed: Mapping[str, Any]) -> None:
@@ -192,11 +192,11 @@ def estimate(plan: Plan, options: SweepOptions, requests_left: int, answered: in
     return made
 
 
-def _attached(first: RunSpec, env: dict[str, str | Secret], values: Spool | None, module: str = "") -> RunSpec:
+def _on_attached_dyno(first: RunSpec, env: dict[str, str | Secret], values: Spool | None, module: str = "") -> RunSpec:
     """Return the run of a combination that does not fit into an environment. first: that of the first combination."""
     is_once = first.is_once or not first.is_warm
-    attached = replace(first, is_warm=True, is_once=is_once, falls_back=False, module=module or first.module)
-    return replace(attached, env={**env, **_own(first)}, values=values)
+    spec = replace(first, is_warm=True, is_once=is_once, falls_back=False, module=module or first.module)
+    return replace(spec, env={**env, **_own(first)}, values=values)
 
 
 def _own(spec: RunSpec) -> dict[str, str | Secret]:
@@ -217,16 +217,16 @@ def combinations(
 
 
 def _check_each(
-    issues_of: Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]], made: Grid, places: Sequence[int]
+    issues_of: Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]], made: Grid, indices: Sequence[int]
 ) -> None:
     """Check each value once, not each combination. Raises InvalidParameters listing every problem.
 
     issues_of: gets a combination, and the part of it that is new.
     """
-    first, issues = made[places[0]], dict[str, None]()
-    is_whole = len(places) == made.size
+    first, issues = made[indices[0]], dict[str, None]()
+    is_whole = len(indices) == made.size
     for axis in made.axes:
-        used = (axis[place] for place in range(len(axis.values))) if is_whole else _used(axis.names, made, places)
+        used = (axis[at] for at in range(len(axis.values))) if is_whole else _used(axis.names, made, indices)
         others = {name: value for name, value in first.items() if name not in axis.names}
         for part in used:
             issues.update(dict.fromkeys(issues_of({**others, **part}, part)))
@@ -234,10 +234,10 @@ def _check_each(
         raise InvalidParameters([*issues])
 
 
-def _used(names: Sequence[str], made: Grid, places: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _used(names: Sequence[str], made: Grid, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
     """The values of an axis in some combinations."""
-    for place in places:
-        combination = made[place]
+    for index in indices:
+        combination = made[index]
         yield {name: combination[name] for name in names if name in combination}
 
 

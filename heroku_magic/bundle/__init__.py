@@ -1,1 +1,1 @@
-"""The user's own code and values, packed into environment variables for a dyno."""
+"""The user's own code and values, packed for a dyno."""

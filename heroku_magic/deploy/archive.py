@@ -32,7 +32,7 @@ from heroku_magic.text.sanitize import clean_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-LARGEST = 1_000_000_000  # bytes of an app's files: https://devcenter.heroku.com/articles/limits#builds
+LARGEST_FOLDER = 1_000_000_000  # bytes of an app's files: https://devcenter.heroku.com/articles/limits#builds
 IN_MEMORY = 16_000_000  # bytes; a larger archive goes to a temporary file
 _READ = (".py", ".python-version", "Procfile", "Pipfile.lock", ".txt", ".in")  # files whose content is checked
 _LONGEST_TEXT = 1_000_000  # bytes of a file that is checked
@@ -137,9 +137,9 @@ class _Packer:
         ):
             for path in paths:
                 self._add(tar, path)
-        if sum(self._sizes.values()) > LARGEST:
+        if sum(self._sizes.values()) > LARGEST_FOLDER:
             self.issues.append(
-                f"The folder has {sum(self._sizes.values()):,} bytes, and Heroku accepts at most {LARGEST:,}."
+                f"The folder has {sum(self._sizes.values()):,} bytes, and Heroku accepts at most {LARGEST_FOLDER:,}."
             )
         size = archive.tell()
         archive.seek(0)

@@ -108,7 +108,9 @@ def sweep_record(sweep: Sweep, mask: Mask, spent: float = 0.0) -> tuple[Entry, P
         size=sweep.size,
         versions=versions(None),
         axes=[axis for axis, _ in axes],
-        lost_axes=[name for axis, is_whole in axes for name in axis.names if not is_whole or name in sweep.plan.beside],
+        lost_axes=[
+            name for axis, is_whole in axes for name in axis.names if not is_whole or name in sweep.plan.attached
+        ],
         in_step=grid.in_step,
         indices=None if isinstance(indices, range) else [*indices],
         sweep_options={name: getattr(sweep.options, name) for name in SWEEP_OPTIONS},

@@ -322,7 +322,7 @@ MAGICS = {verb.magic: verb for verb in (*_TABLE, DYNO) if verb.magic}
 # The official CLI's names, for those used to it, and the options that they imply.
 COLON_FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "ps:stop": ("stop", {}),
-    "run:detached": ("run", {"bg": True}),
+    "run:detached": ("run", {"bg": True}),  # not `detach`, which the embedded Heroku does not offer
     "auth:login": ("login", {}),
     "auth:logout": ("logout", {}),
     "apps:create": ("create", {}),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 READ_ON = "2026-11-23"  # the date of the prices
-HOURS_PER_MONTH = 720  # at most, that a month is billed
+HOURS_PER_MONTH = 720  # the most hours of a month that are billed
 _GIGABYTE = 1024**3
 
 
@@ -25,7 +25,8 @@ _GIGABYTE = 1024**3
 class DynoSize:
     """A dyno size.
 
-    memory: GB. dollars: list price per month. most_at_once: one-off dynos per app. is_pooled: its dynos share a
+    memory: GB. dollars: list price per month. compute: Heroku's measure of its CPU share. is_dedicated: no other
+    customer's dynos are on its machine. most_at_once: one-off dynos per app. is_pooled: its dynos share a
     monthly pool of hours. vast: the multiple of its memory at which a dyno is killed (R15).
     """
 

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.api.error_codes import LOGPLEX, is_loss_report, lost, sentence
+from heroku_magic.api.error_codes import LOGPLEX, explained_code, is_loss_report, lost
 from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.protocol.dataframe import fault
 from heroku_magic.protocol.decoder import RecordDecoder
@@ -333,7 +333,7 @@ class RunLog:
 
     def _explain(self, line: LogLine, update: LogUpdate) -> None:
         """Explain an error code, once."""
-        trouble = sentence(line.message, self._size)
+        trouble = explained_code(line.message, self._size)
         if trouble and trouble[0] not in self.troubles:
             self.troubles[trouble[0]] = trouble[1]
             update.notes.append(trouble[1])

@@ -214,8 +214,8 @@ class RunOptions:
 
     command: any command instead of a task. code: a cell's text or a function instead of a task. secrets: names of
     parameters whose values are looked up. timeout: seconds, boot included. override: config vars that parameters may
-    replace. packages: requirements that the dyno installs first. warm: use a dyno that stays. isolate: each of its
-    calls has a process of its own. rows: False collects no rows. detach: the run outlives this process. max_cost:
+    replace. packages: requirements that the dyno installs first. warm: use a dyno that stays. isolate: each call on
+    it has a process of its own. rows: False collects no rows. detach: the run outlives this process. max_cost:
     dollars at list price. allow_pickle: a function's value may come back as a pickle. cache: an earlier run may answer;
     False: neither that, nor may this one answer a later call; None: the notebook's setting decides. max_age: seconds
     since that run, at most. refresh: run, and replace the earlier one. history: whether the ledger keeps the run.

@@ -32,7 +32,7 @@ TICK = 0.2  # seconds between two polls of the job source while no run ends
 
 @dataclass(eq=False)
 class Job:
-    """A run to start.
+    """A run of a sweep or an executor, before and after its start.
 
     indices: the combinations it is for. makes_calls: it runs several of them, each in a call of its own.
     detached: the record of a run that another process started. calls_read: calls whose results were recorded.

@@ -18,8 +18,8 @@ class Plan:
 
     first: the run of the first combination. indices: the combinations of the grid that run.
     make_spec: returns the run of one combination, or of several as calls in one dyno.
-    most_at_once: the largest number of concurrent runs by dyno size. beside: parameters of a task that travel over a
-    connection, so that no file of a sweep has them.
+    most_at_once: the largest number of concurrent runs by dyno size. attached: parameters of a task that travel over
+    a connection, so that neither a journal nor the ledger can hold them.
     """
 
     first: RunSpec
@@ -27,7 +27,7 @@ class Plan:
     indices: Sequence[int]
     make_spec: Callable[[Sequence[Mapping[str, Any]], bool], RunSpec]
     most_at_once: Callable[[str | None], int]
-    beside: frozenset[str] = frozenset()
+    attached: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -41,7 +41,7 @@ class ChunkSizer:
 
 
 class WorkQueue:
-    """Indices of waiting combinations: repeated ones first, then fresh ones, drawn one by one.
+    """Indices of waiting combinations: repeated ones first, then fresh ones in the plan's order, taken one by one.
 
     chunk: combinations per dyno; 0 derives the number from measured times.
     """

@@ -1,1 +1,1 @@
-"""Dynos that stay attached and take call after call. What one call is, and what its records mean, is in `runs/`."""
+"""Dynos that stay attached and take call after call. What the lines of a call mean is in `runs/`."""

@@ -1,4 +1,4 @@
-"""Drives a run that is a call on a warm dyno."""
+"""Drives a run that is a call on a warm dyno. `warm_dynos.py` chooses the dyno."""
 
 from __future__ import annotations
 

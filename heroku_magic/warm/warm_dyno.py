@@ -164,7 +164,7 @@ class WarmDyno:
 
     @property
     def state(self) -> str:
-        """`busy`, or `idle` with the minutes and seconds until the dyno ends by itself; and whether it keeps state."""
+        """`busy`, or `idle` with the time until it ends by itself; and whether calls share Python's state."""
         left = max(int(min(self.idle_left, self.seconds_left)), 0)
         state = "busy" if self.is_busy else f"idle {left // 60}:{left % 60:02}"
         return f"{state}, keeps state" if self.spec.keeps_state else state

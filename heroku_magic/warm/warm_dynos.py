@@ -70,7 +70,7 @@ class WarmDynos:
         try:
             while not is_cancelled():
                 self._stop_outdated(self._release())
-                self._stop_idle(lambda idle: [one for one in idle if self._is_too_old(one, spec)])
+                self._stop_idle(lambda idle: [one for one in idle if self._may_end_during(one, spec)])
                 with self._changed:
                     if idle := [one for one in self._of_kind(spec.kind) if not one.is_busy]:
                         idle[0].is_busy = True
@@ -108,9 +108,9 @@ class WarmDynos:
         return own, next(iter(boots), None)
 
     def lend(self, spec: RunSpec, owner: object) -> WarmDyno | None:
-        """Return an idle dyno for calls of a pool, which gives it back with `release`; None if there is none."""
+        """Return an idle dyno for a pool, which gives it back with `WarmDyno.release`; None if there is none."""
         self._stop_outdated(self._release())
-        self._stop_idle(lambda idle: [one for one in idle if self._is_too_old(one, spec)])
+        self._stop_idle(lambda idle: [one for one in idle if self._may_end_during(one, spec)])
         with self._changed:
             idle = [one for one in self.running() if one.spec.kind == spec.kind and not one.is_busy]
             chosen = [one for one in idle if one.owner is owner] or [one for one in idle if one.owner is None]
@@ -122,7 +122,7 @@ class WarmDynos:
     def can_take(self, dyno: WarmDyno, spec: RunSpec) -> bool:
         """Return whether a dyno is of the current release and has the time for a call."""
         is_current = dyno.info.release.version in {self._release(), None}
-        return dyno.running() and is_current and not self._is_too_old(dyno, spec)
+        return dyno.running() and is_current and not self._may_end_during(dyno, spec)
 
     def boot_for(self, owner: object, spec: RunSpec, idle: float) -> WarmDyno:
         """Boot a dyno for the calls of one pool. Raises ApiError or AttachFailed."""
@@ -193,10 +193,10 @@ class WarmDynos:
     def _of_kind(self, kind: Kind) -> list[WarmDyno]:
         return [one for one in self.running() if one.spec.kind == kind and one.owner is None]
 
-    def _is_too_old(self, dyno: WarmDyno, spec: RunSpec) -> bool:
-        """Return whether a dyno may end during a call. A timeout beyond a short life does not count in full."""
-        is_too_old = dyno.idle_left <= MARGIN or dyno.seconds_left <= min(spec.timeout, self.life / 2)
-        return dyno.spec.kind == spec.kind and is_too_old
+    def _may_end_during(self, dyno: WarmDyno, spec: RunSpec) -> bool:
+        """Return whether a dyno may end during a call. Of its timeout, at most half of a dyno's life counts."""
+        is_late = dyno.idle_left <= MARGIN or dyno.seconds_left <= min(spec.timeout, self.life / 2)
+        return dyno.spec.kind == spec.kind and is_late
 
     def _start_boot(self, spec: RunSpec) -> Boot:
         """Start to boot a dyno, which any call may have then."""

@@ -258,8 +258,8 @@ def _ranged(parameter: Parameter, schema: Mapping[str, Any], values: tuple[Any, 
     outer_low, outer_high = bound(schema, "minimum"), bound(schema, "maximum")
     low = low if outer_low is None else max(low, outer_low)
     high = high if outer_high is None else min(high, outer_high)
-    is_whole = type_of(schema) == "number" or all(float(one).is_integer() for one in values)
-    if not low < high or not is_whole or min(values[2:], default=1) <= 0:
+    fits_type = type_of(schema) == "number" or all(float(one).is_integer() for one in values)
+    if not low < high or not fits_type or min(values[2:], default=1) <= 0:
         shown = clean_line(repr(values)[:60])
         raise InvalidParameters([f"{parameter.name} is {shown}. Expected {_RANGE} within what the task takes."])
     bounds = {**schema, "minimum": low, "maximum": high, **({"multipleOf": values[2]} if len(values) > 2 else {})}

@@ -371,7 +371,7 @@ def test_ten_thousand_files_are_packed(folder):
 
 
 def test_an_archive_over_the_limits_is_refused(folder, monkeypatch):
-    monkeypatch.setattr("heroku_magic.deploy.archive.LARGEST", 10)
+    monkeypatch.setattr("heroku_magic.deploy.archive.LARGEST_FOLDER", 10)
     write(folder, a="x" * 11)
     assert issues(folder) == ["The folder has 11 bytes, and Heroku accepts at most 10."]
 
