@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.api.error_codes import lost, sentence
+from heroku_magic.api.error_codes import explained_code, lost
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,12 @@ from heroku_magic.api.error_codes import lost, sentence
     ],
 )
 def test_an_error_code_is_explained_with_what_to_do(message, size, said):
-    assert said in sentence(message, size)[1]
+    assert said in explained_code(message, size)[1]
 
 
 @pytest.mark.parametrize("message", ["Process exited with status 0", "Starting process with command `echo R14`", ""])
 def test_a_line_without_a_code_has_no_explanation(message):
-    assert sentence(message, None) is None
+    assert explained_code(message, None) is None
     assert lost(message) == 0
 
 
