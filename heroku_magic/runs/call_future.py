@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 class CallFuture(Future[Any]):
-    """A `concurrent.futures.Future` that can also be awaited: cancelling the await cancels the call."""
+    """A `concurrent.futures.Future` that can be cancelled while the call runs, and that can be awaited.
+
+    Cancelling the await cancels the call.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
+        self._ending = threading.RLock()
+        self._stop: Callable[[], object] | None = None  # while the call is on its way or runs
         self._callbacks: list[Callable[[], object]] | None = []
         super().add_done_callback(self._call_back)
 
@@ -41,6 +46,40 @@ class CallFuture(Future[Any]):
     def _wait(self, timeout: float | None) -> None:
         with self._condition:
             wait_for(self._condition, self.done, timeout)
+
+    def running(self) -> bool:
+        """Return whether the call is on a dyno and has not ended."""
+        return self._stop is not None and not self.done()
+
+    def sent(self, stop: Callable[[], object]) -> None:
+        """Take note that the call is on its way to a dyno. stop: stops it."""
+        self._stop = stop
+        if self.cancelled():
+            stop()
+
+    def cancel(self) -> bool:
+        """Cancel the call, and stop it if it runs. Return False if it has ended."""
+        with self._ending:
+            was_cancelled = self.cancelled()
+            if not super().cancel():
+                return False
+            if not was_cancelled:
+                self.set_running_or_notify_cancel()
+        if (stop := self._stop) is not None:
+            stop()
+        return True
+
+    def finish(self, result: Callable[[], Any]) -> None:
+        """End with what a function returns or raises, unless the call was cancelled."""
+        with self._ending:
+            if self.done():
+                return
+            self.set_running_or_notify_cancel()
+        self._stop = None
+        try:
+            self.set_result(result())
+        except Exception as failure:  # noqa: BLE001 - any error is the result of the call
+            self.set_exception(failure.with_traceback(None))
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call a function when the call has ended, in a thread of its own, or at once if it already has."""

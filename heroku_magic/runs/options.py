@@ -381,9 +381,9 @@ def refuse_unknown(values: Mapping[str, Any]) -> None:
     names = option_names(RunOptions) | option_names(SweepOptions)
     if name := min(values.keys() - names, default=""):
         near = get_close_matches(name, names, 1)
-        meant = f"did you mean {near[0]}? Otherwise: " if near else ""
-        hint = f"the task's parameters go into a dict, such as {{{name!r}: 1}}"
-        message = f"unexpected keyword argument {name!r}: {meant}{hint}"
+        meant = f" Did you mean {near[0]}?" if near else ""
+        hint = f"Parameters of the task go into a dict, such as {{{name!r}: 1}}."
+        message = f"unexpected keyword argument {name!r}.{meant} {hint}"
         raise TypeError(message)
 
 

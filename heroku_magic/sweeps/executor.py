@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.runs.background import SIGNAL_INTERVAL, refuse_after_fork
@@ -16,6 +17,7 @@ from heroku_magic.text.notifier import keeps_notifications
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
     from types import TracebackType
 
     from heroku_magic.api.client import HerokuClient
@@ -82,7 +84,7 @@ class DynoExecutor(Executor):
         Returns
         -------
         concurrent.futures.Future
-            Its result is the value of the call.
+            Its result is the value of the call. Its `cancel()` also stops a call that runs.
 
         Raises
         ------
@@ -144,10 +146,10 @@ class _Calls(JobSource):
         self._value_of, self._most_at_once = value_of, most_at_once
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
-        self._futures: dict[Job, Future[Any]] = {}
+        self._futures: dict[Job, CallFuture] = {}
         self._is_closed, self._pid = False, os.getpid()
 
-    def add(self, job: Job, future: Future[Any]) -> None:
+    def add(self, job: Job, future: CallFuture) -> None:
         refuse_after_fork(self._pid)
         with self._lock:
             if self._is_closed:
@@ -183,13 +185,14 @@ class _Calls(JobSource):
                 if not self._waiting:
                     return None
                 job = self._waiting.popleft()
-            if self._futures[job].running() or self._futures[job].set_running_or_notify_cancel():
+            if not self._futures[job].done():
                 return job
             del self._futures[job]
 
     def on_start(self, job: Job) -> None:
         super().on_start(job)
         if job.run is not None:
+            self._futures[job].sent(job.run.cancel)
             self._on_start(job.run)
 
     def on_refusal(self, job: Job) -> None:
@@ -199,11 +202,7 @@ class _Calls(JobSource):
 
     def on_end(self, job: Job) -> None:
         self.running.remove(job)
-        future = self._futures.pop(job)
-        try:
-            future.set_result(self._result(job))
-        except Exception as failure:  # noqa: BLE001 - any error is the result of the call
-            future.set_exception(failure)
+        self._futures.pop(job).finish(partial(self._result, job))
 
     def _result(self, job: Job) -> Any:
         if job.run is None:
@@ -216,6 +215,9 @@ class _Calls(JobSource):
         self.close(cancel_waiting=False)
         # After an internal error, calls may be left that nothing else would end.
         for future in self._futures.values():
-            if future.running() or future.set_running_or_notify_cancel():
-                future.set_exception(RuntimeError("the executor ended before this call did"))
+            future.finish(_never_ended)
         self.is_over.set()
+
+
+def _never_ended() -> None:
+    raise RuntimeError("the executor ended before this call did")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,19 +24,17 @@ if TYPE_CHECKING:
 
 
 class PoolFuture(CallFuture):
-    """The future of a call, which can also be cancelled while it runs."""
+    """The future of a call, which can also be recalled before it begins."""
 
     def __init__(self) -> None:
         super().__init__()
         self._run: PoolRun | None = None
-        self._ending = threading.RLock()
 
     def send(self, run: PoolRun, dyno: WarmDyno, on_done: Callable[[PoolRun], None]) -> None:
         """Send the call to a dyno. Raises LogStreamError if the dyno cannot have run it."""
         self._run = run
         run.send(dyno, partial(on_done, run))
-        if self.cancelled():
-            run.cancel()
+        self.sent(run.cancel)
 
     def seconds_on_dyno(self) -> float:
         """Return how long the call has run by now; 0 before it begins."""
@@ -48,33 +45,10 @@ class PoolFuture(CallFuture):
         if (run := self._run) is not None:
             run.recall()
 
-    def running(self) -> bool:
-        """Return whether the call is on a dyno and has not ended."""
-        return self._run is not None and not self.done()
-
-    def cancel(self) -> bool:
-        """Cancel the call, and stop it if it runs. Return False if it has ended."""
-        with self._ending:
-            was_cancelled = self.cancelled()
-            if not super().cancel():
-                return False
-            if not was_cancelled:
-                self.set_running_or_notify_cancel()
-        if self._run is not None:
-            self._run.cancel()
-        return True
-
     def finish(self, result: Callable[[], Any]) -> None:
         """End with what a function returns or raises, unless the call was cancelled."""
-        with self._ending:
-            if self.done():
-                return
-            self.set_running_or_notify_cancel()
+        super().finish(result)
         self._run = None
-        try:
-            self.set_result(result())
-        except Exception as failure:  # noqa: BLE001 - any error is the result of the call
-            self.set_exception(failure.with_traceback(None))
 
 
 class PoolRun(Run):

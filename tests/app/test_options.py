@@ -55,21 +55,17 @@ def test_keyword_arguments_are_made_of_the_options_of_a_line():
 def test_a_budget_is_one_option_of_a_run_and_of_a_sweep():
     run, sweep = split({"max_cost": 0.5, "size": "basic", "jobs": 2})
     assert (run, sweep) == (RunOptions(max_cost=0.5, size="basic"), SweepOptions(max_cost=0.5, jobs=2))
-    with pytest.raises(
-        TypeError, match=r"'sizes': did you mean size\? Otherwise: the task's parameters go into a dict"
-    ):
+    with pytest.raises(TypeError, match=r"'sizes'\. Did you mean size\? Parameters of the task go into a dict"):
         split({"sizes": "basic"})
 
 
 def test_a_parameter_among_the_options_of_a_run_is_refused_with_the_way_that_works():
-    with pytest.raises(TypeError, match=r"'n': the task's parameters go into a dict, such as {'n': 1}"):
+    with pytest.raises(TypeError, match=r"'n'\. Parameters of the task go into a dict, such as {'n': 1}"):
         Heroku.run(SimpleNamespace(on_message=print), "task", n=1)
 
 
 def test_a_misspelt_option_is_named_as_it_is_spelled():
-    with pytest.raises(
-        TypeError, match=r"argument 'timeot': did you mean timeout\? Otherwise: the task's parameters go"
-    ):
+    with pytest.raises(TypeError, match=r"argument 'timeot'\. Did you mean timeout\? Parameters of the task go"):
         split({"timeot": 60})
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from concurrent.futures import Executor, as_completed, wait
 
 import pytest
+from loops import run_loop
 from workers import make_worker
 
 from heroku_magic import InvalidOptions, InvalidParameters, RunCancelled, TaskFailed, connect
@@ -118,6 +120,37 @@ def test_a_waiting_call_can_be_cancelled(heroku):
         wait([first, third], timeout=30)
         assert not first.cancelled()
         assert third.result()["y"].item() == 9
+
+
+@pytest.mark.parametrize("wait_first", [True, False])
+def test_a_call_that_runs_or_is_on_its_way_can_be_cancelled_and_its_dyno_stops(heroku, wait_first):
+    with heroku.executor("square", jobs=1) as executor:
+        future = executor.submit(executor.task, 1, pause=60)
+        wait_until(future.running)
+        if wait_first:
+            wait_until(lambda: [dyno for dyno in heroku.dynos() if dyno.state == "up"])
+        assert future.cancel()
+        assert future.cancelled()
+        assert not future.running()
+        assert executor.submit(executor.task, 3).result(30)["y"].item() == 9  # one dyno at a time
+    wait_until(lambda: not heroku.dynos())
+
+
+def test_an_await_that_takes_too_long_stops_the_dyno_of_its_call(heroku):
+    async def main():
+        with heroku.executor("square") as executor:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(executor.submit(executor.task, 1, pause=60), 1)
+
+    run_loop(main())
+    wait_until(lambda: not heroku.dynos())
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_no_more_than_jobs_runs_are_concurrent(heroku):
