@@ -138,9 +138,8 @@ def test_a_call_that_runs_or_is_on_its_way_can_be_cancelled_and_its_dyno_stops(h
 
 def test_an_await_that_takes_too_long_stops_the_dyno_of_its_call(heroku):
     async def main():
-        with heroku.executor("square") as executor:
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(executor.submit(executor.task, 1, pause=60), 1)
+        with heroku.executor("square") as executor, pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(executor.submit(executor.task, 1, pause=60), 1)
 
     run_loop(main())
     wait_until(lambda: not heroku.dynos())
