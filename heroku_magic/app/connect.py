@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from heroku_magic.text.secret import Secret
 
 _announced: set[Path] = set()
+_account_server: Embedded | None = None
 
 
 def connect(
@@ -139,9 +140,17 @@ def account(*, say: MessageCallback = show_notice) -> Account:
             raise
     else:
         return Account(HerokuClient(url, token, token_source=source), on_message=say)
-    server = embedded(settings_.worker_folder(None))
+    server = _server_of_account()
     client = HerokuClient(server.url, server.token, token_source=EMBEDDED)
     return Account(client, is_embedded=True, on_message=say)
+
+
+def _server_of_account() -> Embedded:
+    """The embedded Heroku on which apps are created: the same one as long as it runs, whatever folder is current."""
+    global _account_server  # noqa: PLW0603 - a process has one account on the embedded Heroku
+    if _account_server is None or not _account_server.is_alive:
+        _account_server = embedded(settings_.worker_folder(None))
+    return _account_server
 
 
 def create_temporary(

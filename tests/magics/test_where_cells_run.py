@@ -91,6 +91,15 @@ def test_init_sets_the_folder_only_when_nothing_is_chosen(shell, capsys):
     assert "Try it on the embedded Heroku: %heroku run --worker second --arg n=5" in out
 
 
+def test_an_app_on_the_embedded_heroku_is_found_after_a_change_of_the_default_folder(shell):
+    run(shell, "%heroku create shop-8")
+    run(shell, "%heroku init worker")
+
+    assert "shop-8" in [app.name for app in heroku_magic.account().apps()]
+    run(shell, "%heroku destroy shop-8 --confirm shop-8")
+    assert "shop-8" not in [app.name for app in heroku_magic.account().apps()]
+
+
 def test_deploy_takes_no_folder_from_an_earlier_cell(shell):
     run(shell, "%heroku tasks --worker red")
     run(shell, "%heroku create shop-5")
