@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from heroku_magic.display.outputs import in_notebook, print_lines
+from heroku_magic.display.outputs import fitted, in_notebook, print_lines
 from heroku_magic.display.words import with_commands
-from heroku_magic.text.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 def show_notice(message: str) -> None:
     """Show a message to the user."""
     if not in_notebook():
-        print_lines("\n".join(wrapped(message)) if getattr(sys.stdout, "isatty", bool)() else message)
+        print_lines(*fitted(message))
         return
     # A front end breaks plain text in the middle of words.
     attributes = 'class="tex2jax_ignore mathjax_ignore" role="note" style="white-space:pre-line;overflow-wrap:anywhere"'

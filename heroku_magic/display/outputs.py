@@ -17,6 +17,7 @@ from heroku_magic.display import words
 from heroku_magic.display.attachments import picture_type
 from heroku_magic.runs.tracebacks import FIRST_LINE
 from heroku_magic.text import sgr
+from heroku_magic.text.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,7 +182,7 @@ class TerminalOutput(Surface):
 
     def _print_notes(self, view: RunView) -> None:
         if (notes := view.notes) != self._printed_notes:
-            print_lines(*(note for note in notes if note not in self._printed_notes))
+            print_lines(*(line for note in notes if note not in self._printed_notes for line in fitted(note)))
             self._is_log_last = False
             self._printed_notes = notes
 
@@ -262,6 +263,11 @@ def new_output(bundle: dict[str, Any]) -> Any:
     from IPython.display import display
 
     return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
+
+
+def fitted(message: str) -> list[str]:
+    """Return the lines of a message, wrapped where a terminal shows them."""
+    return wrapped(message) if getattr(sys.stdout, "isatty", bool)() else [message]
 
 
 def print_lines(*lines: str, end: str = "\n") -> None:

@@ -118,9 +118,9 @@ class SweepOutput:
         )
 
     def _new_notes(self, view: SweepView) -> list[str]:
-        """The notes that were not printed yet: a terminal keeps what is printed."""
+        """The lines of the notes that were not printed yet: a terminal keeps what is printed."""
         new, self._note_count = view.note_count - self._note_count, view.note_count
-        return view.notes[-new:] if new else []
+        return [line for note in (view.notes[-new:] if new else []) for line in outputs.fitted(note)]
 
     def _draw(self, view: SweepView) -> None:
         self._handle.update(_bundle(view), raw=True)

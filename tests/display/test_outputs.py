@@ -294,6 +294,12 @@ def test_notes_are_printed_as_they_arrive(terminal, replay, capsys):
     assert out.count("one") == out.count("two") == out.count("three") == 1
 
 
+def test_a_long_note_of_a_run_is_wrapped_in_a_terminal(terminal, replay, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    show(replay([StateChange("done", 0.0, exit_status=0, note="one two three " * 10)]))
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 78
+
+
 def test_a_background_run_in_a_terminal_prints_only_its_end(terminal, history, replay, capsys):
     show(replay(history("failed")), background=True)
     joined()

@@ -451,6 +451,12 @@ def test_a_terminal_says_at_the_end_why_there_is_nothing_to_plot(terminal, clock
     assert (shown.count("hold on"), shown.count("There is no number")) == (1, 1)
 
 
+def test_a_terminal_gets_a_long_note_of_a_sweep_in_several_lines(live_terminal, clock, capsys):
+    live_terminal()
+    SweepOutput(Watched([*range(1, 20)], clock, notes=["one two three " * 10]), clock=clock).follow()
+    assert sum("two" in line for line in capsys.readouterr().out.splitlines()) == 2
+
+
 @pytest.mark.parametrize(("done", "is_silent"), [(100, True), (99, False)])
 def test_a_quiet_terminal_prints_only_failures(terminal, clock, capsys, done, is_silent):
     SweepOutput(Watched([50, done], clock), quiet=True, clock=clock).follow()

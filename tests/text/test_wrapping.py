@@ -42,7 +42,19 @@ def test_an_error_in_a_cell_is_wrapped_and_its_message_is_not():
     assert str(error) == WORDS.strip()
 
 
-@pytest.mark.parametrize("whole", ["`pip install heroku_magic`", '"a name"', "%heroku run -- python x.py"])
+@pytest.mark.parametrize(
+    "whole", ["`pip install heroku_magic`", '"a name"', "%heroku run -- python x.py", "df = %heroku run --arg n=10"]
+)
 @pytest.mark.parametrize("before", range(WIDTH - 30, WIDTH, 3))
 def test_a_command_in_a_sentence_stays_in_one_line(whole, before):
     assert any(whole in line for line in wrapped(f"{'x ' * (before // 2)}{whole}, {WORDS}"))
+
+
+def test_a_command_ends_at_a_colon_so_that_the_line_before_it_is_full():
+    lines = wrapped(
+        "A word of %heroku run is empty: expected [TASK] [options] [-- COMMAND], for example: df = %heroku run"
+    )
+    assert lines == [
+        "A word of %heroku run is empty: expected [TASK] [options] [-- COMMAND], for",
+        "example: df = %heroku run",
+    ]
