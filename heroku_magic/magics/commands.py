@@ -6,6 +6,7 @@ in front. An option of runs or sweeps is a field in `runs/options.py`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from heroku_magic.magics.option_values import idle_time, number, scopes, token_lifetime, variable, variables
@@ -18,6 +19,10 @@ def _fields(kind: type[Any]) -> tuple[Option, ...]:
     """Return the options that the fields of a dataclass define."""
     rows = [{key: one for key, one in row.items() if key != "value"} for row in command_line(kind).values()]
     return tuple(Option(f"{', '.join(row.pop('names'))} {row.pop('metavar')}".rstrip(), **row) for row in rows)
+
+
+def _group(name: str, *options: Option) -> tuple[Option, ...]:
+    return tuple(replace(option, group=name) for option in options)
 
 
 HELP = Option("-h, --help", "show this help")
@@ -46,25 +51,31 @@ WHERE = (
 _RUN_OPTIONS = (*_fields(RunOptions), Option("--no-cache", "neither use the cache nor write to it"))
 _RUN = (
     Option("-e, --arg NAME=VALUE", "set a parameter; $name or {expression} passes a Python value", many=True),
-    *WHERE,
-    *_RUN_OPTIONS,
-    Option(
-        "--each NAME[=VALUES]",
-        "one run per value; repeat it to run every combination",
-        many=True,
-        completes="parameter",
+    *_group("Where it runs", *WHERE),
+    *_group("How it runs", *_RUN_OPTIONS),
+    *_group(
+        "Many runs",
+        Option(
+            "--each NAME[=VALUES]",
+            "one run per value; repeat it to run every combination",
+            many=True,
+            completes="parameter",
+        ),
+        *(option for option in _fields(SweepOptions) if option not in _RUN_OPTIONS),
     ),
-    *(option for option in _fields(SweepOptions) if option not in _RUN_OPTIONS),
-    Option("--dry-run", "show what would run, for how long and at what cost; start nothing"),
-    Option("--form", "show a form that starts with these values instead of running"),
-    _BG,
-    _NOTIFY,
-    _OUT,
-    _AS,
-    _QUIET,
-    _VERBOSE,
-    Option("-x, --exit-code", "fail if the exit status is not 0 (the default)"),
-    _NO_RAISE,
+    *_group(
+        "What you see",
+        Option("--dry-run", "show what would run, for how long and at what cost; start nothing"),
+        Option("--form", "show a form that starts with these values instead of running"),
+        _BG,
+        _NOTIFY,
+        _OUT,
+        _AS,
+        _QUIET,
+        _VERBOSE,
+        Option("-x, --exit-code", "fail if the exit status is not 0 (the default)"),
+        _NO_RAISE,
+    ),
 )
 _CONNECTED = (*WHERE, _VERBOSE)
 _FOLLOWED = (*WHERE, _OUT, _AS, _BG, _NOTIFY, _QUIET, _VERBOSE, _NO_RAISE)
@@ -85,6 +96,7 @@ _CODE = (
         "one run per value, of a variable or as given; repeat it to run every combination",
         many=True,
         completes="variables",
+        group="Many runs",
     ),
     *(option for option in _RUN if option.name not in _NOT_FOR_CODE),
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heroku_magic.magics.commands import HELP, VERBS
 from heroku_magic.text.wrapping import WIDTH
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from heroku_magic.magics.verb import Verb
 
 _OVERVIEW = """\
@@ -31,16 +34,24 @@ def help_text(verb: Verb, *, is_cell: bool) -> str:
         return _OVERVIEW.format(verbs="\n".join(rows))
     is_cell = is_cell and bool(verb.magic)
     words = verb.words.replace(" [-- COMMAND]", "") or "[options]"
-    options = "\n".join(_row(option.usage, option.help, 24) for option in (*verb.options, HELP))
     examples = verb.cell_examples if is_cell else (verb.session, *verb.examples)
     blocks = [
         f"{verb.magic} {words}" if is_cell else f"%heroku {verb.usage}",
         textwrap.fill(verb.summary, WIDTH, initial_indent="  ", subsequent_indent="  "),
         verb.body if is_cell else "",
-        options,
-        *(textwrap.indent(example, "  ") for example in examples),
+        *_options(verb),
+        "For example:\n" + "\n\n".join(textwrap.indent(example, "  ") for example in examples if example),
     ]
     return "\n\n".join(filter(None, blocks))
+
+
+def _options(verb: Verb) -> Iterator[str]:
+    """Yield the options, each group of them below its heading."""
+    groups: dict[str, list[str]] = {}
+    for option in (*verb.options, replace(HELP, group=verb.options[-1].group if verb.options else "")):
+        groups.setdefault(option.group, []).append(_row(option.usage, option.help, 24))
+    for heading, rows in groups.items():
+        yield "\n".join([f"{heading}:", *rows] if heading else rows)
 
 
 def _row(left: str, right: str, width: int) -> str:

@@ -15,7 +15,7 @@ class Option:
     """An option. It is a flag unless its usage names a value.
 
     usage: as help shows it, the long name last. completes: what kind of thing the value is, for completion,
-    where its name in `usage` does not say so.
+    where its name in `usage` does not say so. group: the heading below which help lists it.
     """
 
     usage: str
@@ -23,6 +23,7 @@ class Option:
     many: bool = False
     convert: Callable[[str], Any] = str
     completes: str = ""
+    group: str = ""
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -259,7 +259,7 @@ class WarmDynos:
             self._dynos.append(dyno)
         if not spec.is_once:
             began_message = f"{dyno.dyno} is warm after {time.monotonic() - began:.1f} s."
-            notify(f"{began_message} {_idle_message(spec, dyno.info.size, idle)}")
+            notify(f"{began_message} {_idle_message(spec, dyno.info.size, idle, is_owned=owner is not None)}")
         return dyno
 
     def _stop_outdated(self, release: int | None) -> None:
@@ -273,11 +273,14 @@ class WarmDynos:
             self._changed.notify_all()
 
 
-def _idle_message(spec: RunSpec, size: str, idle: float) -> str:
+def _idle_message(spec: RunSpec, size: str, idle: float, *, is_owned: bool) -> str:
     price = spec.price(size, idle)
     cost = f", at most {money(price)}" if price else ""
     only = " An app may have only one Eco dyno: other runs wait until this one stops." * (size.lower() == "eco")
-    return f"It stops by itself after {_duration(idle)} without a call{cost}; `%heroku warm 0` stops it now.{only}"
+    after = f"after {_duration(idle)} without a call{cost}"
+    if is_owned:
+        return f"It stops with its pool, or {after}.{only}"
+    return f"It stops by itself {after}; `%heroku warm 0` stops it now.{only}"
 
 
 def _duration(seconds: float) -> str:

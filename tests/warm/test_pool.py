@@ -221,6 +221,20 @@ def test_a_pool_uses_idle_dynos_and_stops_only_its_own(heroku):
     assert [dyno.dyno for dyno in heroku.warm()] == [kept.dyno]
 
 
+def test_the_boot_of_a_dyno_says_what_will_stop_it(server, use_as_heroku):
+    use_as_heroku(server)
+    said = []
+    heroku = connect("shop", say=said.append)
+    with heroku.pool(jobs=1, idle=90) as pool:
+        assert pool.submit(pow, 2, 3).result() == 8
+    heroku.warm(1)
+    heroku.warm(0)
+    pooled, kept = (text.partition(" s. ")[2] for text in said if "is warm after" in text)
+    assert pooled.startswith("It stops with its pool, or after 1.5 min without a call")
+    assert kept.startswith("It stops by itself after 5 min without a call")
+    assert kept.endswith("`%heroku warm 0` stops it now.")
+
+
 def test_a_dyno_that_breaks_ends_its_calls_with_an_error_and_is_replaced(heroku):
     with heroku.pool(jobs=1) as pool:
         call = pool.submit(time.sleep, 60)
