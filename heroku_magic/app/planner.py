@@ -26,7 +26,7 @@ from heroku_magic.platform_facts import dyno_sizes
 from heroku_magic.protocol.environ import name_faults, to_env
 from heroku_magic.protocol.helper import helper_task, runs_helper_only, starts_task
 from heroku_magic.protocol.spool import Spool
-from heroku_magic.protocol.task import NOT_LOOKED_UP, check
+from heroku_magic.protocol.task import DEFAULT_TASK, NOT_LOOKED_UP, check
 from heroku_magic.protocol.task_values import add_values, move_long_texts, split
 from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.protocol.values import MAX_ENV_BYTES, RawText
@@ -85,6 +85,7 @@ class Planner:
             )
         environment, code_hash = self._environment(options), hash_code(options)
         is_cacheable = not spec.secrets and (is_declared or not is_task)
+        name = DEFAULT_TASK if is_task and spec.task == DEFAULT_TASK else task
         request = describe_request(
             task,
             parameters,
@@ -93,7 +94,7 @@ class Planner:
             self._connection.settings,
             **self._code_facts(environment, options),
             code_hash=code_hash,
-            base=cache_base(task, options, environment, code_hash) if is_cacheable else "",
+            base=cache_base(name, options, environment, code_hash) if is_cacheable else "",
             declared=[one.name for one in declared.parameters] if declared is not None and is_declared else None,
             may_cache=declared is not None and declared.may_cache,
             is_kept=options.history and (declared is None or declared.keeps_history),

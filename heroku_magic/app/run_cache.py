@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from heroku_magic.app.run_request import cache_base, describe_request_again, hash_code, kind_of
+from heroku_magic.app.run_request import cache_bases, describe_request_again, hash_code, kind_of
 from heroku_magic.errors import ApiError, InvalidOptions
 from heroku_magic.ledger.answers import answered_run, find_answers, request_of
 from heroku_magic.ledger.cache_key import digest_of, full_key
@@ -49,9 +49,10 @@ def find_answer(
     began, kind = time.monotonic(), kind_of(options)
     environment = cacheable_environment(parameters, options, settings, release)
     digests = {name: digest_of(value, kind) for name, value in parameters.items()} if environment else {}
-    base = cache_base(task, options, environment, hash_code(options)) if environment else ""
-    key = full_key(base, digests)
-    answer = find_answers([key], options.max_age).get(key) if key else None
+    bases = cache_bases(task, options, environment, hash_code(options)) if environment else []
+    keys = [key for base in bases if (key := full_key(base, digests))]
+    found = find_answers(keys, options.max_age) if keys else {}
+    answer = next((found[key] for key in keys if key in found), None)
     if answer is None or (is_only_declared(options) and not answer.details.request.may_cache):
         return None
     request = msgspec.structs.replace(answer.details.request, folder=str(settings.worker or ""))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from heroku_magic.ledger.cache_key import ValueForm, digest_of, hash_base
+from heroku_magic.protocol.task import DEFAULT_TASK
 from heroku_magic.protocol.typed_decoder import Decoder
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.options import RunOptions
@@ -111,6 +112,13 @@ def cache_base(task: str | None, options: RunOptions, environment: str, code_has
         return ""
     environment = " ".join([environment, *options.packages])
     return hash_base(kind, code_hash or task or "", environment, takes_rows=options.rows)
+
+
+def cache_bases(task: str | None, options: RunOptions, environment: str, code_hash: str) -> list[str]:
+    """Return what earlier calls of the same task or code may have in common: one that names no task may run `task`."""
+    names = [DEFAULT_TASK, None] if task is None else [task]
+    bases = [cache_base(name, options, environment, code_hash) for name in names]
+    return [*dict.fromkeys(filter(None, bases))]
 
 
 def is_large(value: Any) -> bool:

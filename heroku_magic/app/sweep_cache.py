@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, product
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.app.run_cache import cacheable_environment, is_only_declared
-from heroku_magic.app.run_request import cache_base, describe_request_again, hash_code, kind_of
+from heroku_magic.app.run_request import cache_bases, describe_request_again, hash_code, kind_of
 from heroku_magic.app.sweep_planner import combinations
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.ledger.answers import MOST_AT_ONCE, answered_outcome, find_answers, request_of
@@ -66,8 +66,9 @@ def find_sweep(  # noqa: PLR0917
     if sweep_options.save or options.detach or any(isinstance(values, Iterator) for values in each.values()):
         return None  # a journal needs the plan, and an iterator can be read only once
     environment = cacheable_environment(parameters, options, settings, release)
-    base = cache_base(task, options, environment, hash_code(options)) if environment else ""
-    for grid, places in _readings(each, kind_of(options), sweep_options) if base else ():
+    bases = cache_bases(task, options, environment, hash_code(options)) if environment else []
+    readings = _readings(each, kind_of(options), sweep_options) if bases else ()
+    for (grid, places), base in product(readings, bases):
         answers = _all_answers(_keys_of_grid(base, parameters, grid, places, options), options.max_age)
         request = _request(answers[0], each, grid, options) if answers else None
         if request is not None:

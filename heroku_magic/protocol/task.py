@@ -33,6 +33,7 @@ from heroku_magic.text.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+DEFAULT_TASK = "task"  # runs when a call names none
 # Process types with a special meaning on Heroku or in this package; none is a task.
 RESERVED_TYPES = frozenset({"web", "release", "describe"})
 # Stands for the value of a secret where parameters are checked before it is looked up.
@@ -273,8 +274,8 @@ def choose(name: Any, types: Mapping[str, tuple[str, int]], *, any_type: bool = 
 
 
 def _default_type(candidates: list[str], types: Mapping[str, tuple[str, int]]) -> str:
-    if "task" in candidates:
-        return "task"
+    if DEFAULT_TASK in candidates:
+        return DEFAULT_TASK
     if len(candidates) == 1:
         return candidates[0]
     if candidates:

@@ -287,6 +287,25 @@ def test_a_task_can_keep_its_runs_out_of_the_history(heroku, ledger_folder):
     assert heroku_magic.history()["task"].tolist() == ["count"]
 
 
+def test_a_call_that_names_no_task_is_the_same_as_one_of_the_default_task(tmp_path, ledger_folder, processes):
+    heroku = connect(worker=make_worker(tmp_path / "default", {"task": "python -m heroku_task count"}, **TASKS))
+    first, second = heroku.submit(None, {"n": 1}), heroku.submit("task", {"n": 2})
+    assert first.exception() is second.exception() is None
+
+    assert heroku.submit("task", {"n": 1}, cache=True).facts()["cached"] == first.id
+    assert heroku.submit(None, {"n": 2}, cache=True).facts()["cached"] == second.id
+    for task in (None, "task"):
+        assert heroku.sweep(task, {"n": [1, 2]}, cache=True).facts()["dynos"] == 0
+
+
+def test_the_only_task_answers_a_call_that_names_none(tmp_path, ledger_folder, processes):
+    heroku = connect(worker=make_worker(tmp_path / "only", count=TASKS["count"]))
+    first = heroku.submit(None, {"n": 1})
+    assert first.exception() is None
+
+    assert heroku.submit(None, {"n": 1}, cache=True).facts()["cached"] == first.id
+
+
 def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
     small = heroku.sweep("count", {"n": [1, 2]}, {"word": "w"}, cache=True).result()
     grown = heroku.sweep("count", {"n": [1, 2, 3]}, {"word": "w"}, cache=True)
