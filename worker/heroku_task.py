@@ -1431,7 +1431,7 @@ def _on_second_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _interruption(number: int) -> BaseException:
-    return Terminated("the dyno was stopped (SIGTERM)") if number == signal.SIGTERM else KeyboardInterrupt()
+    return Terminated("the task was stopped (SIGTERM)") if number == signal.SIGTERM else KeyboardInterrupt()
 
 
 def _watch_signals(reader: int) -> None:

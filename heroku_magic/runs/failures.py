@@ -94,7 +94,8 @@ def describe_failure(
     failure = failure or failure_in(log)
     source, module, remedy = "", None, ""
     if time_limit is not None:
-        headline = f"the time limit of {time_limit} s was reached, so Heroku ended the task"
+        consequence = "the call was ended" if spec.keeps_dyno else "Heroku ended the task"
+        headline = f"the time limit of {time_limit} s was reached, so {consequence}"
         budget = ", and raise --max-cost" if spec.counts_boot else ""
         remedy = f"Set a longer one with --timeout TIME (at most {LONGEST_TIMEOUT // 3600}h){budget}."
     elif failure is not None and not (is_out_of_memory and failure.type == "Terminated"):

@@ -9,10 +9,14 @@ _LATE = 0.8  # share of the time limit after which the user is warned
 
 
 class RunClock:
-    """The age of a run in seconds, and its time limit. The age is None before the start."""
+    """The age of a run in seconds, and its time limit. The age is None before the start.
 
-    def __init__(self, limit: int) -> None:
+    subject: what the limit is for, the dyno or a call on one that stays.
+    """
+
+    def __init__(self, limit: int, subject: str = "dyno") -> None:
         self._limit = limit
+        self._subject = subject
         self._began: float | None = None
 
     def start(self, age: float = 0.0) -> None:
@@ -30,7 +34,7 @@ class RunClock:
     @property
     def warning(self) -> str:
         """What to tell the user of a late run."""
-        return f"The dyno has used {_LATE:.0%} of its time limit of {self._limit} s; --timeout extends it."
+        return f"The {self._subject} has used {_LATE:.0%} of its time limit of {self._limit} s; --timeout extends it."
 
     def reaches_limit(self, age: float | None) -> bool:
         """Return whether a run that ended at this age, or has reached it, was ended by its time limit."""

@@ -85,7 +85,7 @@ class Runner:
         self._losses: LossStream | None = None
         self._file = detached_runs.path(detached.run) if detached else None
         self._dyno_id = ""
-        self._clock = RunClock(spec.timeout)
+        self._clock = RunClock(spec.timeout, "call" if spec.keeps_dyno else "dyno")
         self._next_backlog = 0.0
         self._notes: set[str] = set()
 
@@ -334,7 +334,7 @@ class Runner:
         run = self._run
         run.exit_status = self.log.exit_status
         if self.cancel_requested.is_set():
-            dyno = f"{run.dyno} {'stays warm' if self.spec.is_warm and not self.spec.is_once else 'is gone'}"
+            dyno = f"{run.dyno} {'stays warm' if self.spec.keeps_dyno else 'is gone'}"
             return RunCancelled(f"{run.task} was stopped after {self._elapsed() or 0:.1f} s; {dyno}.", run)
         output = [line.message for line in self.events.latest if line.source == "app"]
         limit = self.spec.timeout if self.is_overdue else None

@@ -84,6 +84,11 @@ class RunSpec:
         return self.size, self.keeps_state, self.packages
 
     @property
+    def keeps_dyno(self) -> bool:
+        """Whether the dyno stays for other calls when the run has ended."""
+        return self.is_warm and not self.is_once
+
+    @property
     def secrets(self) -> dict[str, Secret]:
         """The secret parameters."""
         return {name: value for name, value in self.env.items() if isinstance(value, Secret)}

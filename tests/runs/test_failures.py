@@ -136,6 +136,18 @@ def test_a_time_limit_is_named_instead_of_the_signal():
     assert "(at most 24h), and raise --max-cost." in described(143, time_limit=2, spec={"counts_boot": True})
 
 
+@pytest.mark.parametrize(
+    ("spec", "consequence"),
+    [
+        ({}, "Heroku ended the task"),
+        ({"is_warm": True}, "the call was ended"),
+        ({"is_warm": True, "is_once": True}, "Heroku ended the task"),
+    ],
+)
+def test_a_time_limit_ends_the_task_or_a_call_on_a_warm_dyno(spec, consequence):
+    assert described(143, time_limit=2, spec=spec).startswith(f"the time limit of 2 s was reached, so {consequence}\n")
+
+
 def test_a_dyno_that_used_too_much_memory_is_not_reported_as_stopped_from_outside():
     text = described(143, Failure("Terminated", "SIGTERM"), is_out_of_memory=True)
     assert text.startswith("simulate ended with exit status 143 (out of memory)\n")

@@ -262,6 +262,10 @@ def test_the_timeout_is_that_of_the_call(heroku):
     heroku.warm(1)
     run = heroku.submit("count", {"how": "sleep"}, warm=True, timeout=1)
     assert "time limit of 1 s" in str(run.exception(30))
+    assert "The call has used 80% of its time limit of 1 s; --timeout extends it." in {
+        getattr(event, "note", None) for event in run
+    }
+    assert "dyno was stopped" not in run.logs()
     assert len(heroku.run("count", warm=True)) == 3
 
 
