@@ -31,6 +31,7 @@ OPTIONS = frozenset(
         *("allow_pickle", "quiet", "cache", "max_age", "refresh", "history"),
     }
 )
+_ROWS = "the arguments"  # no argument has this name, so these are rows and not its values
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -166,9 +167,7 @@ class Function(Generic[P, T]):
             return []
         options = self._options if warm is None else {**self._options, "warm": warm}
         sweep = run_to_end(
-            lambda: self._caller().sweep(
-                None, {"arguments": rows}, code=self.__wrapped__, jobs=jobs, chunk=chunk, **options
-            ),
+            lambda: self._caller().sweep(None, {_ROWS: rows}, code=self.__wrapped__, jobs=jobs, chunk=chunk, **options),
             self._watch,
         )
         if error := sweep.exception():
@@ -282,12 +281,37 @@ def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
 
 def binder(function: Callable[..., Any]) -> Callable[[Sequence[Any], Mapping[str, Any]], dict[str, Any]]:
     """Return `bound` for the calls of a function, whose signature is read once."""
-    try:
-        signature = inspect.signature(_callee(function), follow_wrapped=False)
-    except ValueError:  # a built-in function has no signature, or none of its own
-        signature = None
-    name = getattr(function, "__name__", "the function")
+    signature, name = _signature(function), getattr(function, "__name__", "the function")
     return lambda args, kwargs: _bound(name, signature, args, kwargs)
+
+
+def declared_arguments(code: str | Callable[..., Any]) -> list[str] | None:
+    """Return the names of a function's arguments; None for a cell's text, and for a function without a signature."""
+    signature = None if isinstance(code, str) else _signature(undecorated(code))
+    return None if signature is None else [*signature.parameters]
+
+
+def misfits(function: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
+    """Return why arguments by name, or by position ("0", "1"), do not fit a function; nothing if they may fit."""
+    function = undecorated(function)
+    name, signature = getattr(function, "__name__", "the function"), _signature(function)
+    args = [one for place, one in arguments.items() if place.isdigit()]
+    kwargs = {key: one for key, one in arguments.items() if not key.isdigit()}
+    if signature is None:
+        return []
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        return [f"{name}(): {error}. It takes: {', '.join(signature.parameters) or 'no argument'}."]
+    return []
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Return the signature of a function; None for a built-in function that has none, or none of its own."""
+    try:
+        return inspect.signature(_callee(function), follow_wrapped=False)
+    except ValueError:
+        return None
 
 
 def _bound(

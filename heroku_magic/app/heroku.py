@@ -224,8 +224,8 @@ class Heroku(ExecutorApp):
         cache, max_age, refresh, history, inputs
             As for `submit`, for each run.
         each
-            Values by parameter. A table or a list of dicts under a name that the task does not declare makes one run
-            per row.
+            Values by parameter. A table or a list of dicts under a name that the task or function does not take makes
+            one run per row.
         parameters
             The parameters that are the same in every run.
         zip

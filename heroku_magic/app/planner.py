@@ -14,6 +14,7 @@ from heroku_magic.accounts.secret_sources import find
 from heroku_magic.app.attached_input import attached_spec, refuse_detached
 from heroku_magic.app.budget import within_budget
 from heroku_magic.app.bundler import Bundler
+from heroku_magic.app.function import misfits
 from heroku_magic.app.packages import THIS_COMPUTER, Target, resolve
 from heroku_magic.app.preflight import Preflight
 from heroku_magic.app.run_cache import environment_of
@@ -129,6 +130,8 @@ class Planner:
             check_single_program(task, options)
             if isinstance(options.code, str):
                 return self.bundle_spec(self.bundle(options.code, parameters, (), options), {}, options)
+            if issues := misfits(options.code, parameters):
+                raise InvalidParameters(issues)
             return self.bundle_spec(self.bundle(options.code, {}, parameters, options), parameters, options)
         values = {**parameters, **self.secrets(options, parameters)}
         if options.command is not None:

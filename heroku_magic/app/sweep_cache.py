@@ -9,6 +9,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.api.client import HerokuClient
+from heroku_magic.app.function import declared_arguments
 from heroku_magic.app.run_cache import cacheable_environment, is_only_declared
 from heroku_magic.app.run_request import cache_bases, describe_request_again, hash_code, kind_of
 from heroku_magic.app.sweep_planner import combinations
@@ -67,7 +68,7 @@ def find_sweep(  # noqa: PLR0917
         return None  # a journal needs the plan, and an iterator can be read only once
     environment = cacheable_environment(parameters, options, settings, release)
     bases = cache_bases(task, options, environment, hash_code(options)) if environment else []
-    readings = _readings(each, kind_of(options), sweep_options) if bases else ()
+    readings = _readings(each, options, sweep_options) if bases else ()
     for (grid, places), base in product(readings, bases):
         answers = _all_answers(_keys_of_grid(base, parameters, grid, places, options), options.max_age)
         request = _request(answers[0], each, grid, options) if answers else None
@@ -89,12 +90,14 @@ def _keys_of_grid(
     return _keys(base, kind_of(options), fixed, map(grid.__getitem__, places))
 
 
-def _readings(each: Mapping[str, Any], kind: str, options: SweepOptions) -> Iterator[tuple[Grid, Sequence[int]]]:
+def _readings(
+    each: Mapping[str, Any], options: RunOptions, sweep_options: SweepOptions
+) -> Iterator[tuple[Grid, Sequence[int]]]:
     """Yield the grids that values may mean: whether rows are one parameter or several is up to a task's declaration."""
     with suppress(InvalidParameters):  # planning reports it
-        spread = combinations(each, None, options)
-        if kind == "task" and any(axis.are_rows for axis in spread[0].axes):
-            yield combinations(each, [*each], options)
+        spread = combinations(each, declared_arguments(options.code or ""), sweep_options)
+        if kind_of(options) == "task" and any(axis.are_rows for axis in spread[0].axes):
+            yield combinations(each, [*each], sweep_options)
         yield spread
 
 

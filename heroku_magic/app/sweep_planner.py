@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.budget import second_price
+from heroku_magic.app.function import declared_arguments, misfits
 from heroku_magic.app.planner import check_before_prompts, check_single_program, encode, encode_all, python_task
 from heroku_magic.bundle.build import Bundle
 from heroku_magic.bundle.packages import bytes_for
@@ -64,7 +65,10 @@ class SweepPlanner:
     ) -> Plan:
         if options.code is not None:
             check_single_program(task, options)
-            made, indices = combinations(each, None, sweep_options)
+            made, indices = combinations(each, declared_arguments(options.code), sweep_options)
+            if not isinstance(function := options.code, str):
+                _refuse_twice(made, parameters)
+                _check_each(lambda values, _: misfits(function, {**parameters, **values}), made, indices)
             bundle = self.planner.bundle(options.code, parameters, made.names, options)
             arguments = {} if isinstance(options.code, str) else parameters
             return self.of_bundle(bundle, made, indices, options, chunk=sweep_options.chunk_size, arguments=arguments)

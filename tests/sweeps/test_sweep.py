@@ -633,3 +633,29 @@ def test_an_estimate_accepts_all_options_of_a_sweep(heroku):
     assert estimate.combinations == 2
     with pytest.raises(TypeError):
         heroku.estimate("point", {"seed": [1, 2]}, jbos=3)
+
+
+def keys_of(arguments, scale=1):
+    return [*arguments], scale
+
+
+def test_dicts_are_the_values_of_an_argument_and_rows_under_any_other_name(heroku):
+    sweep = heroku.sweep(None, {"arguments": [{"a": 1}, {"b": 2}]}, {"scale": 3}, code=keys_of, jobs=2)
+    assert sweep.result(60)["value"].tolist() == [(["a"], 3), (["b"], 3)]
+    assert heroku.function(keys_of).map([{"a": 1}, {"b": 2}], jobs=2) == [(["a"], 1), (["b"], 1)]
+
+    rows = heroku.sweep(None, {"cases": [{"arguments": "ab", "scale": 5}]}, code=keys_of)
+    assert rows.result(60)["value"].tolist() == [(["a", "b"], 5)]
+
+
+def test_arguments_that_do_not_fit_a_function_are_refused_before_a_dyno_starts(heroku):
+    missing = r"keys_of\(\): missing a required argument: 'arguments'. It takes: arguments, scale."
+    with pytest.raises(InvalidParameters, match=missing):
+        heroku.submit(None, {"argument": 1}, code=keys_of)
+    with pytest.raises(InvalidParameters, match=missing):
+        heroku.sweep(None, {"scale": [1, 2]}, code=keys_of)
+    with pytest.raises(
+        InvalidParameters, match=r"got an unexpected keyword argument 'b'\. It takes: arguments, scale."
+    ):
+        heroku.sweep(None, {"cases": [{"arguments": "a"}, {"arguments": "a", "b": 1}]}, code=keys_of)
+    assert heroku.run(None, {"0": "ab", "1": 2}, code=keys_of)["value"].tolist() == [(["a", "b"], 2)]
