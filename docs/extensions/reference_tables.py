@@ -58,7 +58,7 @@ def _verb(verb: Verb) -> str:
     line, cell = f"%heroku {verb.usage}", f"{verb.magic} {'[TASK] ' if verb is not DYNO else ''}[options]"
     title = verb.magic if verb is DYNO else f"%heroku {verb.name}"
     usage = "\n".join([*([] if verb is DYNO else [line]), *([cell] if verb.magic else [])])
-    parts = [f"### `{title}`", f"{verb.summary.capitalize()}.", f"```text\n{usage}\n```", verb.body]
+    parts = [f"### `{title}`", f"{verb.summary[:1].upper()}{verb.summary[1:]}.", f"```text\n{usage}\n```", verb.body]
     parts += [_option_table(verb.options)] if verb.options else []
     examples = "\n".join([*verb.examples, *(f"\n{cell}" for cell in verb.cell_examples)])
     return "\n\n".join([*filter(None, parts), f"```text\n{examples.strip()}\n```"])

@@ -35,6 +35,10 @@ def test_a_verb_has_a_section_with_each_option_and_example(verb):
     assert all(example in section for example in (*verb.examples, *verb.cell_examples))
 
 
+def test_a_summary_keeps_its_capitals():
+    assert "Keep N dynos for calls with --warm" in tables.verbs()
+
+
 @pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
 def test_each_error_says_what_to_do(kind):
     if kind.__module__ != errors.__name__ or kind.__name__.startswith("_"):
