@@ -27,6 +27,7 @@ def _group(name: str, *options: Option) -> tuple[Option, ...]:
 
 HELP = Option("-h, --help", "show this help")
 _VERBOSE = Option("-v, --verbose", "also show Heroku's own log lines, timestamps and full tracebacks")
+_TRACEBACK = Option("-v, --verbose", "show the full traceback of an error")
 _QUIET = Option("-q, --quiet", "show output only if something goes wrong")
 _OUT = Option(
     "-o, --out NAME", "assign the DataFrame to NAME instead of showing it", convert=variable, completes="variable"
@@ -77,7 +78,7 @@ _RUN = (
         _NO_RAISE,
     ),
 )
-_CONNECTED = (*WHERE, _VERBOSE)
+_CONNECTED = (*WHERE, _TRACEBACK)
 _FOLLOWED = (*WHERE, _OUT, _AS, _BG, _NOTIFY, _QUIET, _VERBOSE, _NO_RAISE)
 # A form starts many runs and never blocks the kernel, so how to wait for one run does not matter.
 _NOT_IN_FORMS = frozenset({"bg", "detach", "as", "notify", "quiet", "exit_code", "no_raise", "form", "dry_run"})
@@ -195,11 +196,17 @@ _TABLE = (
     Verb(
         "logs DYNO",
         "show the log of a dyno or of a run again",
-        _CONNECTED,
+        (
+            *WHERE,
+            Option(
+                "-v, --verbose",
+                "also show lines with rows and progress, e-mail addresses and the traceback of an error",
+            ),
+        ),
         ("%heroku logs run.4821",),
         session="%heroku run hello\nrun = %heroku last\n%heroku logs {run.id}",
     ),
-    Verb("last", "return the last run: its rows so far, log and exit status", (_VERBOSE,), ("run = %heroku last",)),
+    Verb("last", "return the last run: its rows so far, log and exit status", (_TRACEBACK,), ("run = %heroku last",)),
     Verb(
         "history [TASK]",
         "list the runs that this folder's kernels have made, newest first",
@@ -211,7 +218,7 @@ _TABLE = (
             Option(
                 "--forget RUN", "delete a run or sweep permanently, or all of them", many=True, completes="recorded"
             ),
-            _VERBOSE,
+            _TRACEBACK,
         ),
         ("%heroku history", "%heroku history hello --since 2d", "%heroku history --failed --limit 5"),
     ),
@@ -244,7 +251,7 @@ _TABLE = (
     Verb(
         "diff RUN RUN",
         "show what differs between two earlier runs: parameters, code, release, tables",
-        (_VERBOSE,),
+        (_TRACEBACK,),
         ("%heroku diff -2 -1",),
         completes="recorded",
         session="%heroku run --arg n=10\n%heroku run --arg n=20",
@@ -265,18 +272,21 @@ _TABLE = (
                 "create a token that expires after this time, such as 8h or 2d",
                 convert=token_lifetime,
             ),
-            _VERBOSE,
+            _TRACEBACK,
         ),
         ("%heroku login", "%heroku login --scope identity,write-protected --expires 8h"),
     ),
     Verb(
-        "logout", "forget the notebook's token, and revoke it if it was created here", (_VERBOSE,), ("%heroku logout",)
+        "logout",
+        "forget the notebook's token, and revoke it if it was created here",
+        (_TRACEBACK,),
+        ("%heroku logout",),
     ),
-    Verb("apps", "list the account's apps", (_VERBOSE,), ("%heroku apps",)),
+    Verb("apps", "list the account's apps", (_TRACEBACK,), ("%heroku apps",)),
     Verb(
         "use APP",
         "choose the app that cells run on, or the folder (./FOLDER) that the embedded Heroku serves",
-        (_VERBOSE,),
+        (_TRACEBACK,),
         ("%heroku use my-app", "%heroku use ./worker"),
     ),
     Verb(
@@ -285,7 +295,7 @@ _TABLE = (
         (
             Option("--region REGION", "us, eu, or the region of a private space"),
             Option("--stack STACK", "Heroku stack, such as heroku-24"),
-            _VERBOSE,
+            _TRACEBACK,
         ),
         ("%heroku create my-app --region eu",),
     ),
@@ -295,13 +305,13 @@ _TABLE = (
         (
             Option("--confirm NAME", "repeat the app's name to confirm", completes="app"),
             Option("--leftovers", "instead, remove apps and tokens that crashed notebooks on this machine left behind"),
-            _VERBOSE,
+            _TRACEBACK,
         ),
         ("%heroku destroy my-app --confirm my-app", "%heroku destroy --leftovers"),
         completes="app",
         session="%heroku create my-app",
     ),
-    Verb("init [FOLDER]", "create a worker folder to start from", (_VERBOSE,), ("%heroku init worker",)),
+    Verb("init [FOLDER]", "create a worker folder to start from", (_TRACEBACK,), ("%heroku init worker",)),
     Verb(
         "deploy [FOLDER]",
         "build a folder on Heroku and release it",

@@ -241,7 +241,10 @@ class RunVerbs(VerbGroup):
         if hidden := len(log) - len(shown):
             notify(f"Not shown: {quantity(hidden, 'line')} with rows, progress and the like. --verbose shows all.")
         if not log:
-            notify(f"Heroku no longer has log lines of {dyno}. It keeps the app's last 1,500 lines.")
+            notify(
+                f"No line of {dyno} is among the app's last 1,500, which is all that Heroku keeps. `%heroku history` "
+                "lists the runs, and `%heroku show RUN` shows the log of one."
+            )
 
     def _watch_job(self, job: Run | Sweep, line: ParsedLine) -> Any:
         """Show a run or a sweep until it ends and return its table; with --bg return it at once."""

@@ -33,6 +33,20 @@ def test_the_help_of_a_cell_of_code_fits_80_columns_and_shows_every_option_and_a
     assert DYNO.cell_examples[0].splitlines()[0] in text
 
 
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [
+        ("run", "also show Heroku's own log lines, timestamps and full tracebacks"),
+        ("show", "also show Heroku's own log lines, timestamps and full tracebacks"),
+        ("logs", "also show lines with rows and progress, e-mail addresses and the traceback of an error"),
+        ("history", "show the full traceback of an error"),
+        ("status", "show the full traceback of an error"),
+    ],
+)
+def test_verbose_says_what_it_adds_to_the_output_of_a_verb(verb, more):
+    assert [option.help for option in VERBS[verb].options if option.name == "verbose"] == [more]
+
+
 @pytest.mark.parametrize("question", ["%heroku run?", "%heroku run??", "%heroku run ?", "%heroku ps:stop?"])
 def test_a_question_mark_after_a_verb_shows_its_help(question):
     assert give_empty_body([question]) == [f"{question.rstrip('? ')} --help\n"]

@@ -293,6 +293,14 @@ def test_logs_shows_the_records_of_a_task_only_with_verbose(shell, capsys):
     assert "Not shown" not in out
 
 
+def test_logs_without_a_line_says_where_the_log_of_a_run_is(shell, capsys):
+    run(shell, "%heroku logs run.1")
+    assert capsys.readouterr().out == (
+        "No line of run.1 is among the app's last 1,500, which is all that Heroku keeps. `%heroku history` lists the "
+        "runs, and `%heroku show RUN` shows the log of one.\n"
+    )
+
+
 def test_tasks_shows_their_parameters(shell, capsys):
     run(shell, "%heroku tasks")
     assert "n: int = 10, seed: int = 0" in capsys.readouterr().out
