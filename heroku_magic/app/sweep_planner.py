@@ -199,8 +199,8 @@ def estimate(plan: Plan, options: SweepOptions, requests_left: int, answered: in
 def _on_attached_dyno(first: RunSpec, env: dict[str, str | Secret], values: Spool | None, module: str = "") -> RunSpec:
     """Return the run of a combination that does not fit into an environment. first: that of the first combination."""
     is_once = first.is_once or not first.is_warm
-    spec = replace(first, is_warm=True, is_once=is_once, falls_back=False, module=module or first.module)
-    return replace(spec, env={**env, **_own(first)}, values=values)
+    own = replace(first, env=env, values=values, module=module or first.module)
+    return replace(own, is_warm=True, is_once=is_once, falls_back=False)
 
 
 def _own(spec: RunSpec) -> dict[str, str | Secret]:
