@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.display import words
 from heroku_magic.display.attachments import picture_type
+from heroku_magic.runs.registry import is_ending
 from heroku_magic.runs.tracebacks import FIRST_LINE
 from heroku_magic.text import sgr
 from heroku_magic.text.wrapping import wrapped
@@ -196,9 +197,10 @@ class FinalTerminalOutput(Surface):
         self._is_finished = False
 
     def finish(self, view: RunView) -> None:
-        """Print once how the run ended; with `quiet` only if it needs attention."""
-        if not self._is_finished and (view.needs_attention or not self._quiet):
-            print_lines(words.text(view, with_error=self._with_error))
+        """Print once how the run ended, unless Python ends and reports it; with `quiet` only if it needs attention."""
+        if not (self._is_finished or is_ending()) and (view.needs_attention or not self._quiet):
+            report = (line for part in words.report(view, with_error=self._with_error) for line in fitted(part))
+            print_lines(*report, *words.result_log(view))
         self._is_finished = True
 
 

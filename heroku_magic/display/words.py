@@ -76,8 +76,13 @@ def painted(state: str, words: str) -> str:
 
 def text(view: RunView, *, with_error: bool = False) -> str:
     """Return the summary and the notes, and a log that is the result; with_error: also the error."""
+    return "\n".join([*report(view, with_error=with_error), *result_log(view)])
+
+
+def report(view: RunView, *, with_error: bool = False) -> list[str]:
+    """Return the summary, the files and metrics, and the notes; with_error: also the error."""
     error = [view.error] if with_error and view.error else []
-    return "\n".join([summary(view), *details(view), *view.notes, *error, *result_log(view)])
+    return [summary(view), *details(view), *view.notes, *error]
 
 
 def result_log(view: RunView) -> list[str]:

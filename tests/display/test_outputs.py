@@ -300,6 +300,22 @@ def test_a_long_note_of_a_run_is_wrapped_in_a_terminal(terminal, replay, capsys,
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 78
 
 
+def test_a_long_note_of_a_background_run_is_wrapped_in_a_terminal(terminal, replay, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    show(replay([StateChange("done", 0.0, exit_status=0, note="one two three " * 10)]), background=True)
+    joined()
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 78
+
+
+def test_a_background_run_that_the_end_of_python_stops_is_left_to_its_report(
+    terminal, history, replay, capsys, monkeypatch
+):
+    monkeypatch.setattr(run_output.outputs, "is_ending", lambda: True)
+    show(replay(history("cancelled")), background=True)
+    joined()
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_background_run_in_a_terminal_prints_only_its_end(terminal, history, replay, capsys):
     show(replay(history("failed")), background=True)
     joined()
