@@ -7,9 +7,7 @@ encoded.
 from __future__ import annotations
 
 import json
-import mmap
 import os
-import shutil
 import sys
 import zlib
 from binascii import b2a_base64
@@ -52,8 +50,11 @@ class Transfer:
     def end(self) -> None:
         """Forget the values, and remove the files that the call has taken."""
         _current.clear()
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        if self._folders:
+            import shutil
+
+            for folder in self._folders:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _read_arguments(self, usual: Callable[..., dict[str, Any]], schema: Any, names: Any) -> dict[str, Any]:
         """Read the arguments of a task, some of which have arrived in the file."""
@@ -151,6 +152,8 @@ def _pickle_items(usual: Callable[..., Any], call: Any, value: Any, encoder: Any
 
 def _mapped(file: int) -> Any:
     """Map a file into memory, read-only, so that a call cannot change what the next one gets."""
+    import mmap
+
     size = os.fstat(file).st_size
     content = mmap.mmap(file, size, access=mmap.ACCESS_READ) if size else b""
     os.close(file)
