@@ -104,6 +104,8 @@ def connect(
     >>> heroku.run("hello", {"NAME": "Daniela"}) is None
     True
     """
+    if "" in {app, remote, worker}:  # that of an empty variable is no choice
+        raise SettingsError("The name of an app, a remote or a folder is empty. Name one, or leave the argument out.")
     option = Choice(app=app, remote=remote, local=local, worker=worker)
     try:
         chosen = settings_.resolve(option, config, size=size, timeout=timeout, pace=pace, prices=prices, warm=warm)

@@ -352,7 +352,7 @@ class SweepOptions:
             raise InvalidOptions(f"seed is {self.seed!r}: expected a whole number.")
         check_max_cost(self.max_cost)
         if self.retry_tasks and not self.retries:
-            raise InvalidOptions("retry_tasks has no effect without retries: set retries to the number of attempts.")
+            raise InvalidOptions("retry_tasks has no effect without retries: set retries (--retries) to 1 or more.")
 
     @property
     def chunk_size(self) -> int:

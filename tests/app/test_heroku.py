@@ -80,6 +80,12 @@ def test_a_task_of_the_embedded_heroku_may_print_as_fast_as_it_can(account):
     assert local.logs() == "pace=."
 
 
+@pytest.mark.parametrize("where", ["app", "remote", "worker"])
+def test_an_empty_name_chooses_nothing(where):
+    with pytest.raises(SettingsError, match=r"is empty\. Name one, or leave the argument out\.$"):
+        connect(**{where: ""})
+
+
 def test_a_token_without_an_app_lists_the_apps(account):
     with pytest.raises(SettingsError, match=r"HEROKU_API_KEY.*\n  shop-eu\n.*%heroku use"):
         connect()

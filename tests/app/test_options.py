@@ -91,6 +91,11 @@ def test_a_value_without_a_meaning_is_refused_for_a_sweep(options):
         SweepOptions(**options)
 
 
+def test_retries_of_tasks_need_a_number_of_retries():
+    with pytest.raises(InvalidOptions, match=r"without retries: set retries \(--retries\) to 1 or more\.$"):
+        SweepOptions(retry_tasks=True)
+
+
 def test_a_chunk_is_a_number_or_auto():
     with pytest.raises(InvalidOptions, match=r"^chunk is 'all': expected a whole number of at least 1, or 'auto'\.$"):
         SweepOptions(chunk="all")
