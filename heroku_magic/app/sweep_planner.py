@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.app.attached_input import refuse_detached
 from heroku_magic.app.budget import second_price
 from heroku_magic.app.function import declared_arguments, misfits
 from heroku_magic.app.planner import check_before_prompts, check_single_program, encode, encode_all, python_task
@@ -19,7 +20,7 @@ from heroku_magic.protocol.task_values import split
 from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.spec import OF_EACH_DYNO
 from heroku_magic.sweeps.cost import Estimate
-from heroku_magic.sweeps.grid import Grid, grid, refuse_too_many, reservoir
+from heroku_magic.sweeps.grid import Axis, Grid, grid, refuse_too_many, reservoir
 from heroku_magic.sweeps.plan import Plan
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
@@ -135,8 +136,8 @@ class SweepPlanner:
             env, values = encode_all({**fixed, **chosen[0]}, task, [], options)
             return _on_attached_dyno(first, env, values, python_task(task, "--warm"))
 
-        swept = (axis[at] for axis in made.axes for at in range(len(axis.values)))
-        all_attached = frozenset(attached).union(*(split(task, one)[1] for one in swept))
+        swept = (part for axis in made.axes for part in _used(axis, made, indices))
+        all_attached = frozenset(attached).union(*(split(task, part)[1] for part in swept))
         return Plan(first, made, indices, make_spec, self.planner.most_at_once, all_attached)
 
     def of_bundle(
@@ -152,13 +153,8 @@ class SweepPlanner:
         """Return the plan of a sweep of a cell or a function. arguments: those of a function that do not differ."""
         refuse_too_many(len(indices), chunk)
         _refuse_twice(made, arguments)
-        _check_each(lambda values, _: _bundle_issues(bundle, {**arguments, **values}), made, indices)
+        _check_each(lambda one, _: _bundle_issues(bundle, {**arguments, **one}, options, chunk), made, indices)
         first = self.planner.bundle_spec(bundle, {**arguments, **made[indices[0]]}, options)
-        if chunk != 1 and first.values is not None:
-            raise InvalidOptions(
-                "--chunk sends the inputs of its calls in the environment of one dyno, and these are too large for it. "
-                "Leave out --chunk: with --warm, each of a few dynos makes many of the calls."
-            )
         reserved = bytes_for(first.packages)
 
         def make_spec(chosen: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:
@@ -228,28 +224,35 @@ def _check_each(
     issues_of: gets a combination, and the part of it that is new.
     """
     first, issues = made[indices[0]], dict[str, None]()
-    is_whole = len(indices) == made.size
     for axis in made.axes:
-        used = (axis[at] for at in range(len(axis.values))) if is_whole else _used(axis.names, made, indices)
         others = {name: value for name, value in first.items() if name not in axis.names}
-        for part in used:
+        for part in _used(axis, made, indices):
             issues.update(dict.fromkeys(issues_of({**others, **part}, part)))
     if issues:
         raise InvalidParameters([*issues])
 
 
-def _used(names: Sequence[str], made: Grid, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """The values of an axis in some combinations."""
+def _used(axis: Axis, made: Grid, indices: Sequence[int]) -> Iterator[Mapping[str, Any]]:
+    """Yield the values of an axis that are run: a sample may leave out most of them."""
+    if len(indices) == made.size:
+        yield from map(axis.__getitem__, range(len(axis.values)))
+        return
     for index in indices:
         combination = made[index]
-        yield {name: combination[name] for name in names if name in combination}
+        yield {name: combination[name] for name in axis.names if name in combination}
 
 
-def _bundle_issues(bundle: Bundle, values: Mapping[str, Any]) -> list[str]:
+def _bundle_issues(bundle: Bundle, values: Mapping[str, Any], options: RunOptions, chunk: int) -> list[str]:
+    """The faults of one run's values. Raises InvalidOptions or InputTooLarge if an option allows none that large."""
     try:
-        bundle.build_env(values)
-    except InputTooLarge:  # its run may use an attached dyno
-        return []
+        bundle.build_env(values, reserved=bytes_for(tuple(options.packages)))
+    except InputTooLarge as excess:  # its run may use an attached dyno
+        refuse_detached(options, excess)
+        if chunk != 1:
+            raise InvalidOptions(
+                "--chunk sends the inputs of its calls in the environment of one dyno, and these are too large for it. "
+                "Leave out --chunk: with --warm, each of a few dynos makes many of the calls."
+            ) from None
     except InvalidParameters as error:
         return error.issues
     return []
@@ -266,7 +269,9 @@ def _issues(task: Task, parameters: Mapping[str, Any], part: Mapping[str, Any], 
     try:
         env = encode(in_env, task, check(task, parameters))
     except InputTooLarge as error:  # its run may use an attached dyno
-        return error.issues if refused or helper_task(task.command) is None else []
+        if helper_task(task.command) is None:
+            return error.issues
+        return [f"{issue} Without {refused} it may be of any size." for issue in error.issues] if refused else []
     except InvalidParameters as error:
         return error.issues
     secrets = [name for name in part if isinstance(env.get(name), Secret)]

@@ -53,7 +53,7 @@ class Grid:
     def size(self) -> int:
         """Number of combinations, which may exceed what `len()` can return."""
         sizes = [len(axis.values) for axis in self.axes]
-        return min(sizes, default=0) if self.in_step else math.prod(sizes)
+        return min(sizes, default=1) if self.in_step else math.prod(sizes)
 
     def __len__(self) -> int:
         return self.size

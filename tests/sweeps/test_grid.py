@@ -145,3 +145,7 @@ def test_a_table_with_duplicate_column_names_is_refused():
     table = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"])
     with pytest.raises(InvalidParameters, match=r"--each cases: two columns are named a\. Rename one"):
         grid({"cases": table}, ["a", "b"])
+
+
+def test_no_parameters_at_all_have_one_combination_also_in_step():
+    assert [*grid({})] == [*grid({}, in_step=True)] == [{}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import random
 import re
 import threading
 import time
@@ -659,3 +660,28 @@ def test_arguments_that_do_not_fit_a_function_are_refused_before_a_dyno_starts(h
     ):
         heroku.sweep(None, {"cases": [{"arguments": "a"}, {"arguments": "a", "b": 1}]}, code=keys_of)
     assert heroku.run(None, {"0": "ab", "1": 2}, code=keys_of)["value"].tolist() == [(["a", "b"], 2)]
+
+
+def test_a_sample_of_an_endless_range_is_planned_at_once(heroku):
+    sweep = heroku.sweep("point", {"seed": range(10**15), "n": range(10**15)}, {"fail": 0}, sample=1, seed=1, jobs=1)
+    assert len(sweep) == 1
+    sweep.cancel()
+
+
+def upper(word):
+    return word.upper()
+
+
+NOISE = random.Random(1).randbytes(60_000).hex()  # no environment can hold it
+
+
+@pytest.mark.parametrize("code", ["[{'n': len(word)}]", upper])
+def test_a_value_too_large_for_a_chunk_is_refused_wherever_it_is(heroku, code):
+    for words in (["a", NOISE], [NOISE, "a"]):
+        with pytest.raises(InvalidOptions, match=r"these are too large for it\. Leave out --chunk"):
+            heroku.sweep(None, {"word": words}, code=code, chunk=2)
+
+
+def test_a_value_of_a_task_too_large_for_a_chunk_names_the_option(heroku):
+    with pytest.raises(InvalidParameters, match=r"Without --chunk it may be of any size\."):
+        heroku.sweep("point", {"region": ["eu", NOISE]}, {"seed": 1}, chunk=2)
