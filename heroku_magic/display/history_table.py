@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from heroku_magic.display.attachments import AttachmentEncoder
-from heroku_magic.display.listing import aligned, shown_value
+from heroku_magic.display.listing import aligned, shown_cell
 from heroku_magic.display.run_view import RunView
 from heroku_magic.display.words import duration
 from heroku_magic.errors import HerokuMagicError
@@ -30,7 +30,6 @@ MAX_COLUMNS = 20  # of the table of an entry
 PICTURE_BYTES = 1_333_333  # of all pictures together, encoded
 # An error has a line of its own.
 COLUMNS = tuple(name for name in history.COLUMNS if name not in {"app", "error"})
-_FORMATS = {"seconds": "{:.1f}", "dollars": "{:.4f}"}
 
 
 class HistoryTable(pd.DataFrame):
@@ -68,7 +67,7 @@ class HistoryTable(pd.DataFrame):
         """Return the names of the columns that are shown, and the cells of the first rows."""
         columns = [name for name in COLUMNS if name != "cached" or self["cached"].any()]
         rows = self.head(MOST)[columns].itertuples(index=False, name=None)
-        return columns, [[*map(_cell, columns, row)] for row in rows]
+        return columns, [[*map(shown_cell, columns, row)] for row in rows]
 
     def _more(self) -> list[str]:
         return [f"and {len(self) - MOST:,} more"] if len(self) > MOST else []
@@ -96,10 +95,6 @@ class _Content(NamedTuple):
         view = RunView.of(job)
         pictures = filter(None, map(encoder.picture, view.files.values()))
         return cls(view.lines(LINES), _first_line(job.exception()), table, [*pictures])
-
-
-def _cell(column: str, value: Any) -> str:
-    return _FORMATS[column].format(value) if column in _FORMATS and pd.notna(value) else shown_value(value)
 
 
 def _with_error(line: str, error: Any) -> str:

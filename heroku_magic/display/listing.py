@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_FORMATS = {"seconds": "{:.1f}", "dollars": "{:.4f}"}
 _MOST = 200  # rows that are shown
 _LONGEST = 200  # characters of a text
 
@@ -60,7 +61,7 @@ class Listing(pd.DataFrame):
         rows = self.head(_MOST).itertuples(index=False)
         has_cells = any(self._cells)
         pairs = zip(rows, self._cells, strict=True)
-        return [[*map(shown_value, row), *([cell] if has_cells else [])] for row, cell in pairs]
+        return [[*map(shown_cell, self.columns, row), *([cell] if has_cells else [])] for row, cell in pairs]
 
     def _more(self) -> list[str]:
         return [f"and {len(self) - _MOST:,} more"] if len(self) > _MOST else []
@@ -82,6 +83,11 @@ def facts_bundle(facts: Mapping[str, str], title: str) -> dict[str, str]:
         "text/plain": "\n".join(f"{name:<{width}}  {value}" for name, value in safe),
         "text/html": template("facts.html.j2").render(title=title, facts=safe),
     }
+
+
+def shown_cell(column: str, value: Any) -> str:
+    """Return a value of a table as safe text: seconds and dollars with the same number of digits in all rows."""
+    return _FORMATS[column].format(value) if column in _FORMATS and pd.notna(value) else shown_value(value)
 
 
 def shown_value(value: Any) -> str:

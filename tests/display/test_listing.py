@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from test_html import HOSTILE, attributes, read
 
-from heroku_magic.display.listing import Listing, facts_bundle, shown_value
+from heroku_magic.display.listing import Listing, facts_bundle, shown_cell, shown_value
 from heroku_magic.display.task_list import task_bundle, tasks_bundle
 from heroku_magic.protocol.task import Task
 
@@ -105,3 +105,12 @@ def test_one_task_is_shown_with_all_its_parameters():
 
 def test_an_app_without_tasks_is_described_in_a_sentence():
     assert tasks_bundle([])["text/html"] == "The app has no tasks. %heroku init creates a folder with one."
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [("dollars", 9.645e-07, "0.0000"), ("seconds", 0.125, "0.1"), ("dollars", None, ""), ("n", 9.645e-07, "9.645e-07")],
+)
+def test_dollars_and_seconds_have_the_same_digits_in_every_row(column, value, shown):
+    assert shown_cell(column, value) == shown
+    assert repr(Listing.of(pd.DataFrame({column: [value]}))).splitlines()[1:] == [shown][: len(shown)]
