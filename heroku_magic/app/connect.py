@@ -305,9 +305,10 @@ def open_apps(say: MessageCallback = show_notice) -> list[Heroku]:
     """Return the apps on the embedded Herokus of this process, and the apps that its runs used, if they answer."""
     servers = {server.url: server for server in running()}
     went_to = {(place.host, place.app) for place in places().values()}
+    latest = {(url, app): connection for (url, app, _), connection in [*open_connections.items()]}  # of several tokens
     found = [
         connection
-        for (url, app, _), connection in [*open_connections.items()]
+        for (url, app), connection in latest.items()
         if (url, app) in went_to and (url in servers or not connection.settings.is_local) and _answers(connection)
     ]
     for server in servers.values():

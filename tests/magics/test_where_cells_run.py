@@ -12,6 +12,7 @@ from workers import make_worker
 import heroku_magic
 from heroku_magic import InvalidOptions, connect
 from heroku_magic.app.connect import open_apps
+from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import NotFound, SettingsError
 from heroku_magic.ledger import location
 from heroku_magic.ledger.recorder import recorder
@@ -98,6 +99,17 @@ def test_an_app_on_the_embedded_heroku_is_found_after_a_change_of_the_default_fo
     assert "shop-8" in [app.name for app in heroku_magic.account().apps()]
     run(shell, "%heroku destroy shop-8 --confirm shop-8")
     assert "shop-8" not in [app.name for app in heroku_magic.account().apps()]
+
+
+def test_an_app_is_not_left_out_because_of_a_token_that_logout_revoked(shell, elsewhere, use_as_heroku, capsys):
+    server = use_as_heroku(embedded(elsewhere / "red"))
+    for line in ("login --scope write-protected", f"run --app {server.app} -q", "logout"):
+        run(shell, f"%heroku {line}")
+    capsys.readouterr()
+    run(shell, f"%heroku status --app {server.app}")
+    run(shell, "%heroku status")
+
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_deploy_takes_no_folder_from_an_earlier_cell(shell):
