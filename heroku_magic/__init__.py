@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.text.secret import Secret
-    from heroku_magic.widgets.create import form
     from heroku_magic.widgets.export import export_form
+    from heroku_magic.widgets.form_factory import form
 
     last: Run | Sweep | None
 
@@ -69,7 +69,7 @@ _HOMES = {
     "logout": "accounts.login",
     "temporary_app": "app.connect",
     "export_form": "widgets.export",
-    "form": "widgets.create",
+    "form": "widgets.form_factory",
 }
 
 __all__ = [

@@ -158,7 +158,7 @@ class HerokuClient:
         return self._transport.send("POST", rest.path("sources"), NewSource).source_blob
 
     def upload(self, source: Source, archive: IO[bytes], size: int) -> None:
-        """Upload an archive of `size` bytes."""
+        """Upload an archive of `size` bytes, without retries."""
         put_blob(source.put_url, archive, size)
 
     def create_build(self, app: str, source: Source, checksum: str, version: str) -> Build:

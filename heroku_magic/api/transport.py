@@ -278,9 +278,9 @@ def _perform(send: Callable[[], requests.Response]) -> requests.Response:
     except (requests.exceptions.ProxyError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
         failure = _proxy_failure(error)
     except requests.exceptions.ConnectTimeout:
-        failure = _unreachable("no connection within 10 s", sent=False)
+        failure = _unreachable(f"no connection within {CONNECT_TIMEOUT} s", sent=False)
     except requests.exceptions.Timeout:
-        failure = _unreachable("no response within 30 s", sent=True)
+        failure = _unreachable(f"no response within {READ_TIMEOUT} s", sent=True)
     except requests.exceptions.ConnectionError as error:
         refused = _never_connected(error)
         failure = _unreachable("no connection" if refused else "the connection broke", sent=not refused)
@@ -366,7 +366,7 @@ def _notify_of_wait(state: tenacity.RetryCallState) -> None:
 
 
 def _is_exhausted(state: tenacity.RetryCallState) -> bool:
-    """Stop after four tries; if the quota is used up, which refills steadily, after a minute."""
+    """Stop after `TRIES`; if the quota is used up, which refills steadily, after a minute."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, RateLimited):
         return state.idle_for + (error.retry_after or 0) > LONGEST_WAIT

@@ -1,4 +1,4 @@
-"""Makes bundles of cells and functions, and checks them against the Python of the app's dynos.
+"""Makes bundles of cells and functions, and refuses functions that another Python than the dynos' has pickled.
 
 That Python is known from the last run on the current release. The files of a served folder say what a deployment to
 Heroku will get.

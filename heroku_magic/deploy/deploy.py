@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from heroku_magic.text.secret import Secret
 
 POLL = 1.0  # seconds between two requests for a state
-UPLOADS = 2  # tries of an upload, which is harmless to repeat
-REOPENED = 10  # times that a build's output is reopened
+UPLOAD_TRIES = 2  # tries of an upload, which is harmless to repeat
+MAX_REOPENINGS = 10  # times that a build's output is reopened
 LAST_LINES = 8  # of a failed build's output, shown by its error
 BAR = 0.1  # seconds between two progress events of an upload
 
@@ -171,13 +171,13 @@ class Deploy:
 
     def _upload(self, source: Any) -> None:
         self._change("uploading")
-        for attempt in range(UPLOADS):
+        for attempt in range(UPLOAD_TRIES):
             self._archive.file.seek(0)
             archive = _UploadFile(self._archive.file, self._archive.size, self._events, self._is_given_up)
             try:
                 self._client.upload(source, archive, self._archive.size)  # type: ignore[arg-type]  # it reads, no more
             except Unreachable as error:
-                if self._is_given_up.is_set() or attempt + 1 == UPLOADS:
+                if self._is_given_up.is_set() or attempt + 1 == UPLOAD_TRIES:
                     raise Unreachable(
                         f"The upload was interrupted, and {self._app_name} is unchanged. {error}"
                     ) from None
@@ -203,7 +203,7 @@ class Deploy:
     def _follow(self, url: Secret, goes_on: Callable[[], bool]) -> None:
         """Report an output to its end; if it is cut, reopen it at the same byte."""
         output, opened = _LineSplitter(), 0
-        while opened < REOPENED:
+        while opened < MAX_REOPENINGS:
             has_ended = self._read(url, output)
             if has_ended and not goes_on():
                 return

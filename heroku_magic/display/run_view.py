@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.display.attachments import MOST_FILES, AttachmentEncoder, picture_type
 from heroku_magic.display.value_scale import sparkline
-from heroku_magic.protocol.process import RECEIVED
+from heroku_magic.protocol.helper_records import RECEIVED
 from heroku_magic.protocol.records import Failure, File, Metric, Progress, Rows
 from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.events import FINAL, StateChange

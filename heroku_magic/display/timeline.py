@@ -1,7 +1,7 @@
 """The times of a sweep's dynos as a picture that needs no script, and the same in words.
 
 The upper part has a bar for each dyno in the order of the requests: waiting, booting, running. The
-lower part shows how many dynos there were at once. Colours are middle parts on a transparent ground,
+lower part shows how many dynos there were at once. Colours are middle tones on a transparent background,
 readable on a light and on a dark page. Unknown times are neither drawn nor counted.
 """
 

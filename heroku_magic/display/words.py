@@ -40,7 +40,7 @@ TONES = {
     "failed": "#e0352b",
     "cancelled": "#797979",
 }
-# The same for areas, such as the bars of a timeline.
+# Middle tones of areas, such as the bars of a timeline.
 FILLS = {
     "queue": "#9a9a9a33",
     "boot": "#c08a1e",

@@ -12,8 +12,8 @@ from heroku_magic.emulator.code.blobs import Blobs
 from heroku_magic.emulator.context import Context
 from heroku_magic.emulator.dynos.watch import memory_by_group
 from heroku_magic.emulator.errors import StartError, invalid_params
-from heroku_magic.emulator.journal import RequestJournal
 from heroku_magic.emulator.rate_limit import CAPACITY, RequestBudget
+from heroku_magic.emulator.request_journal import RequestJournal
 from heroku_magic.emulator.runtime import AppRuntime
 from heroku_magic.emulator.state import APP_NAME, EmulatedApp, first_match, now, set_clock_ahead
 from heroku_magic.emulator.store import Store

@@ -12,7 +12,7 @@ from heroku_magic.errors import HerokuMagicError, ResultIncomplete, RunCancelled
 from heroku_magic.ledger.entry import Payload, read_parts, unpack
 from heroku_magic.ledger.records import read_events
 from heroku_magic.protocol.decoder import RecordDecoder
-from heroku_magic.protocol.process import length
+from heroku_magic.protocol.helper_records import length
 from heroku_magic.protocol.records import Declaration, End, Failure, File, RunKey
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.run import Run

@@ -63,7 +63,7 @@ class Recorder:
         self._changed = threading.Condition()
         self._starting = threading.Lock()
         self._pending: dict[str, Run | Sweep] = {}
-        self._answers = 0
+        self._awaited = 0
         self._pools: list[PoolUsage] = []
         self._thread: threading.Thread | None = None
         self._failed: set[Path] = set()
@@ -96,7 +96,7 @@ class Recorder:
 
     def _pool_reported(self, hidden: Callable[[], Iterable[Secret]], report: PoolReport) -> None:
         if (followed := self._begin_following(hidden())) is not None:
-            self._put_at_once(Item(followed, lambda: pool_record(report, followed.mask()), self._answer_written))
+            self._put_at_once(Item(followed, lambda: pool_record(report, followed.mask()), self._was_written))
 
     def _begin_following(self, hidden: Iterable[Secret]) -> Followed | None:
         """Return where and how to write; None if nothing is to be written, or nothing can be."""
@@ -117,16 +117,16 @@ class Recorder:
         path = ledger_path()
         if path is not None:
             followed = Followed(path, Mask, keeps_notifications(notify))
-            self._put_at_once(Item(followed, lambda: (entry, Payload()), self._answer_written))
+            self._put_at_once(Item(followed, lambda: (entry, Payload()), self._was_written))
 
     def _put_at_once(self, item: Item) -> None:
         """Write an entry that readers wait for."""
         with self._changed:
-            self._answers += 1
+            self._awaited += 1
         self._put(item)
 
-    def _answer_written(self) -> None:
-        self._answers -= 1
+    def _was_written(self) -> None:
+        self._awaited -= 1
 
     def flush(self, timeout: float = PATIENCE) -> None:
         """Wait until everything that has ended is written, and every answer."""
@@ -134,7 +134,7 @@ class Recorder:
             self._changed.wait_for(self._is_written, timeout)
 
     def _is_written(self) -> bool:
-        return not self._answers and not any(job.done() for job in [*self._pending.values()])
+        return not self._awaited and not any(job.done() for job in [*self._pending.values()])
 
     def finish(self) -> None:
         """Write what is left at the end of the process."""

@@ -23,7 +23,7 @@ from heroku_magic.ledger.cache_key import digest_of, full_key, package_version
 from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, write_parts
 from heroku_magic.ledger.folder_hash import hash_folder, last_change
 from heroku_magic.protocol.call_value import decode_row
-from heroku_magic.protocol.process import length
+from heroku_magic.protocol.helper_records import length
 from heroku_magic.protocol.records import Declaration, End, Failure, Metric, Progress, Returns, Rows
 from heroku_magic.protocol.tables import Table
 from heroku_magic.protocol.typed_json import TAG

@@ -73,7 +73,7 @@ class RunVerbs(VerbGroup):
 
     def _form(self, line: ParsedLine) -> Form | None:
         from heroku_magic.display.outputs import in_notebook
-        from heroku_magic.widgets.create import form
+        from heroku_magic.widgets.form_factory import form
 
         if line.command is not None:
             raise InvalidOptions("A form is for a task; a command after -- has no parameters to fill in.")

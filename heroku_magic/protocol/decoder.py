@@ -12,7 +12,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from heroku_magic.protocol.process import HelperProcess, RecordSecrets, length
+from heroku_magic.protocol.helper_records import HelperProcess, RecordSecrets, length
 from heroku_magic.protocol.records import Call, End, Failure, Record, Rows, RunKey
 from heroku_magic.protocol.result_limit import MemoryBudget, ResultTooLarge
 from heroku_magic.text.redact import NO_MASK, Mask

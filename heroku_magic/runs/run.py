@@ -168,7 +168,7 @@ class Run(TableFuture[HerokuMagicError]):
         """Whether Heroku ended the dyno, other than for its time limit, its memory or its user's request."""
         failure = self._log.decoder.failure
         has_own_reason = failure is not None and failure.type != "Terminated"
-        is_out_of_memory = any(code.startswith("R1") for code in self._log.troubles)
+        is_out_of_memory = not {"R14", "R15"}.isdisjoint(self._log.troubles)
         was_killed = self.exit_status in {137, 143} and not has_own_reason and not is_out_of_memory
         return was_killed and not self._runner.cancel_requested.is_set() and not self._runner.is_overdue
 

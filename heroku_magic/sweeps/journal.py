@@ -1,7 +1,8 @@
 """The file of a sweep, from which another process can resume it.
 
 The first line describes the sweep. Each other line records how a combination ended, or which run was started.
-Lines are JSON; typed columns of tables are msgpack in Base64. Secrets are not written.
+Lines are JSON; the bytes of a table are Base64. Secrets are not written. Some names on disk are those of format 1:
+`place` for an index, `terms` for options, `outlives` for detached.
 """
 
 from __future__ import annotations

@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.warm.rendezvous import DynoConnection
 
-PING_INTERVAL = 15.0  # seconds; the dyno ends after 60 without a message from the notebook
+PING_INTERVAL = 15.0  # seconds, well below SILENCE_SECONDS of `bundle/remote/server.py`
 SILENCE = 60.0  # seconds without a message from the dyno after which its connection counts as broken
 HELLO_TIMEOUT, INSTALL_TIMEOUT = 30.0, 600.0  # seconds to the first record, without and with packages
-NO_ANSWER = "The dyno does not answer calls. Has the app Python 3.9 or later? See `%heroku logs`."
+NO_ANSWER = "The dyno does not answer calls. Does the app have Python 3.9 or later? See `%heroku logs`."
 
 
 class WarmDyno:

@@ -1,4 +1,4 @@
-"""The form of a task and the button that runs it."""
+"""The form of a task and the button that runs it. Which app runs it is decided in `form_factory.py`."""
 
 from __future__ import annotations
 

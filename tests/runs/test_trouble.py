@@ -154,6 +154,18 @@ def test_running_out_of_memory_names_a_remedy(heroku):
         heroku.run("count", {"n": 3, "pause": 2})
 
 
+def test_a_dyno_that_heroku_stops_is_evicted_even_if_its_task_ignores_that(embedded_heroku, use_as_heroku, tmp_path):
+    folder = make_worker(tmp_path / "deaf", {"deaf": "trap '' TERM; echo begun; sleep 60"})
+    use_as_heroku(embedded_heroku("--app", f"deaf={folder}", "--time", "grace=0.3"))
+    heroku = connect("deaf", say=lambda _: None)
+    run = heroku.submit("deaf")
+    assert any("begun" in str(event) for event in run)  # up to the first such line
+    heroku.client.stop_dyno("deaf", run.dyno)
+    assert "R12" in str(run.exception(30))
+    assert run.exit_status == 137
+    assert run.was_evicted
+
+
 @pytest.mark.parametrize("fault", ["reset_before_create", "reset_after_create"])
 def test_a_lost_create_response_runs_the_task_once(heroku, fault):
     heroku.faults(**{fault: 0.7}, seed=3)

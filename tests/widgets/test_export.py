@@ -17,15 +17,15 @@ import pytest
 from heroku_magic import export_form
 from heroku_magic.accounts.settings import Settings
 from heroku_magic.errors import InvalidOptions, InvalidParameters, SettingsError
-from heroku_magic.protocol import decoder, process
+from heroku_magic.protocol import decoder, helper_records
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.records import RUN_ID
 from heroku_magic.protocol.task import Task
 from heroku_magic.protocol.values import MAX_ENV_BYTES, RawText
 from heroku_magic.runs.lifecycle import STARTING
 from heroku_magic.text.secret import Secret
-from heroku_magic.widgets.create import Budget
 from heroku_magic.widgets.export import message
+from heroku_magic.widgets.form_factory import Budget
 from heroku_magic.widgets.web_page import MODULES, check_api_url
 
 TOKEN = "HRKU-" + "AAsecret" * 4
@@ -181,8 +181,8 @@ def test_the_program_has_the_constants_of_the_protocol():
     assert f"const RECORD = /{decoder._RECORD.pattern}/sy;" in records
     assert f"const NEWER = /{decoder._NEWER.pattern}/;" in records
     assert number("MOST_BYTES_OF_LINE") == decoder.MAX_LINE_BYTES
-    assert number("MOST_BYTES_OF_RECORD") == process.MAX_RECORD_BYTES
-    assert number("MOST_BYTES_OF_FILES") == process.MAX_FILE_BYTES
+    assert number("MOST_BYTES_OF_RECORD") == helper_records.MAX_RECORD_BYTES
+    assert number("MOST_BYTES_OF_FILES") == helper_records.MAX_FILE_BYTES
     assert number("MOST_BYTES", fields) == MAX_ENV_BYTES
     assert f'"{STARTING}"' in (folder / "run.js").read_text()
     assert re.fullmatch(RUN_ID, "hm-0123abcd")

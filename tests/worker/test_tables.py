@@ -223,7 +223,7 @@ def test_many_rows_at_once_are_packed_and_single_rows_are_not(sent):
 
 
 def test_file_names_are_sanitized():
-    from heroku_magic.protocol.process import _file_name
+    from heroku_magic.protocol.helper_records import _file_name
 
     for name in ["a/b.png", "a\\b.png", "b.png"]:
         assert _file_name(name) == "b.png"

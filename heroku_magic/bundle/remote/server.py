@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
 
-SILENCE_SECONDS = 60  # without a message from the notebook, which pings every 15 s: it sleeps or is gone
+SILENCE_SECONDS = 60  # without a message from the notebook, not even a ping: it sleeps or is gone
 KILL_SECONDS = 2  # between SIGTERM and SIGKILL for a call that has to end
 READ_BYTES = 1 << 18
 ACKNOWLEDGE_BYTES = 8_000  # of the notebook that are acknowledged together, at least

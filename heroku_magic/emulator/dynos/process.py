@@ -73,7 +73,7 @@ class DynoProcess:
         self._is_stopping = False
         self._terminated: set[int] = set()
         self._is_killed = False
-        self._is_over = False
+        self._has_ended = False
 
     def start(self, launch: Launch) -> None:
         """Start the command after the boot, unless the dyno is stopped before."""
@@ -88,7 +88,7 @@ class DynoProcess:
 
     def stop(self) -> None:
         """Send SIGTERM to all its processes, and SIGKILL after the grace."""
-        if self._is_stopping or self._is_over:
+        if self._is_stopping or self._has_ended:
             return
         self._is_stopping = True
         self._log("Stopping all processes with SIGTERM")
@@ -106,7 +106,7 @@ class DynoProcess:
 
     def fail(self, message: str, status: int = 1) -> None:
         """End without having started."""
-        if not self._is_over:
+        if not self._has_ended:
             self._log(message)
             self._finish(status)
 
@@ -117,7 +117,7 @@ class DynoProcess:
 
     def log_metrics(self, used_by_group: dict[int, int]) -> None:
         """Log its memory as Heroku's lab does."""
-        if self._process is not None and not self._is_over:
+        if self._process is not None and not self._has_ended:
             used = used_by_group.get(self._process.pid, 0) / MEGABYTE
             self._log(
                 f"source={self._dyno.name} dyno=heroku.{self._dyno.id} sample#memory_total={used:.2f}MB "
@@ -127,7 +127,7 @@ class DynoProcess:
     def _apply_quota(self, used: float) -> None:
         """Report memory above the quota, and kill far above it: https://devcenter.heroku.com/articles/dyno-memory-behavior."""
         quota = self._size.quota
-        if self._is_over or self._is_killed or used <= quota:
+        if self._has_ended or self._is_killed or used <= quota:
             return
         self._log(f"Process running mem={used / MEGABYTE:.0f}M({used / quota:.1%})")
         if used < self._size.vast * quota:
@@ -138,7 +138,7 @@ class DynoProcess:
         self.kill()
 
     def _boot(self, launch: Launch) -> None:
-        if self._is_over:
+        if self._has_ended:
             return
         if self._client is None:
             self._begin(launch)
@@ -152,7 +152,7 @@ class DynoProcess:
             self.fail("Error R13 (Attach error) -> Failed to attach to process", 128)
 
     def _begin(self, launch: Launch) -> None:
-        if self._is_over:
+        if self._has_ended:
             return
         self._log(f"Starting process with command `{self._dyno.command}`")
         try:
@@ -190,7 +190,7 @@ class DynoProcess:
 
     def _hang_up(self, times: int = 0) -> None:
         """The client has left: send SIGHUP a few times; a process that ignores it continues."""
-        if self._is_over or self._process is None:
+        if self._has_ended or self._process is None:
             return
         if times == HANGUPS:
             self._log(
@@ -203,7 +203,7 @@ class DynoProcess:
         self._later(self._timings.hangup, self._hang_up, times + 1)
 
     def _exceed_grace(self) -> None:
-        if self._is_over or self._process is None or not group_members(self._process.pid):
+        if self._has_ended or self._process is None or not group_members(self._process.pid):
             return
         seconds = f"{self._timings.grace:g} seconds"
         self._log(f"Error R12 (Exit timeout) -> At least one process failed to exit within {seconds} of SIGTERM")
@@ -222,7 +222,7 @@ class DynoProcess:
     def _settle(self) -> None:
         """Finish once the leader is reaped, the others had their grace and the output is read."""
         process, output = self._process, self._output
-        if self._is_over or process is None or output is None or process.returncode is None:
+        if self._has_ended or process is None or output is None or process.returncode is None:
             return
         if not self._is_killed and (members := group_members(process.pid)):
             self._terminate_newcomers(members)
@@ -241,7 +241,7 @@ class DynoProcess:
         self._terminated |= members
 
     def _finish(self, status: int) -> None:
-        self._is_over = True
+        self._has_ended = True
         for timer in self._timers:
             timer.cancel()
         if self._process is not None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
     from heroku_magic.emulator.authorizations import Grant
-    from heroku_magic.emulator.journal import JournalEntry
     from heroku_magic.emulator.platform import Platform
+    from heroku_magic.emulator.request_journal import JournalEntry
     from heroku_magic.emulator.runtime import AppRuntime
     from heroku_magic.emulator.state import EmulatedApp
 

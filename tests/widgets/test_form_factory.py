@@ -15,7 +15,7 @@ from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH
 from heroku_magic.protocol.task import Task
 from heroku_magic.runs import registry
 from heroku_magic.runs.spec import RunSpec
-from heroku_magic.widgets.create import _price
+from heroku_magic.widgets.form_factory import _price
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
