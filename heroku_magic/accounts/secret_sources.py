@@ -70,7 +70,7 @@ def _in_environment(name: str) -> Secret | None:
 
 def ask_for_config_var(name: str) -> Secret:
     """Return the value of a config var from a hidden prompt."""
-    return ask(f"Value of {name}", instead=f"Set it in a terminal: heroku config:set {name}=…")
+    return ask(f"Value of {name}", instead=f"Set it in a terminal: `heroku config:set {name}=…`")
 
 
 def _in_keyring(name: str) -> Secret | None:

@@ -10,7 +10,8 @@ WIDTH = 78  # columns of an output of JupyterLab in a window of 800 pixels
 _INDENT = re.compile(r" *(?:- )?")
 # Commands and assignments to paste, and lines of source with their number or carets.
 _AS_IS = re.compile(r" *(?:%|\$ |>>> |python |pip )|\w+ = |[ →]*\d* \| ")
-_WHOLE = re.compile(r"`[^`]+`|\"[^\"]+\"|(?:\w+ = )?%%?\w+(?: [^\s.,;)]+(?<!:))*")  # commands and names in a sentence
+# Commands, names, and options with their values in a sentence.
+_WHOLE = re.compile(r"`[^`]+`|\"[^\"]+\"|(?:\w+ = )?%%?\w+(?: [^\s.,;)]+(?<!:))*|--[a-z-]+ [^\s.,;)]+(?<!:)")
 
 
 def wrapped(message: str) -> list[str]:

@@ -43,7 +43,14 @@ def test_an_error_in_a_cell_is_wrapped_and_its_message_is_not():
 
 
 @pytest.mark.parametrize(
-    "whole", ["`pip install heroku_magic`", '"a name"', "%heroku run -- python x.py", "df = %heroku run --arg n=10"]
+    "whole",
+    [
+        "`pip install heroku_magic`",
+        '"a name"',
+        "%heroku run -- python x.py",
+        "df = %heroku run --arg n=10",
+        "--each n={n}",
+    ],
 )
 @pytest.mark.parametrize("before", range(WIDTH - 30, WIDTH, 3))
 def test_a_command_in_a_sentence_stays_in_one_line(whole, before):
