@@ -234,14 +234,22 @@ class RecordedCall(Bundle):
 
 def _refuse_tables(values: Mapping[str, Any]) -> None:
     """Refuse parameters that cannot become columns of the result, as those of a sweep do."""
-    issues = []
-    for name, value in values.items():
-        try:
-            plain(value)
-        except TypeError as error:  # noqa: PERF203 - every fault is reported at once
-            issues.append(f"{name}: {error}")
-    if issues:
+    if issues := [f"{name}: {fault}" for name, value in values.items() if (fault := _fault_of_column(value))]:
         raise InvalidParameters(issues)
+
+
+def _fault_of_column(value: Any) -> str:
+    """Return why a value cannot become a column of the result, and what to do instead; empty if it can."""
+    if type(value).__name__ == "DataFrame":
+        return (
+            "a DataFrame cannot be passed by --each, whose values become columns of the result. Send a list of them "
+            "with -i, and sweep over its places, such as --each place={range(2)}."
+        )
+    try:
+        plain(value)
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 def _name_issues(names: Sequence[str]) -> list[str]:

@@ -354,6 +354,7 @@ def test_source_inputs_and_secrets_are_in_neither_command_nor_log_nor_ps(heroku)
         ("%%dyno --any-type\n1", InvalidOptions, "There is no option --any-type"),
         ("%%dyno -- ls\n1", InvalidOptions, "A command after -- cannot be combined"),
         ("%%dyno --each t={tables}\n1", InvalidParameters, "t: a DataFrame cannot be passed"),
+        ("%%dyno --each t={tables}\n1", InvalidParameters, "Send a list of them with -i, and sweep over its places"),
         ("%%heroku\nfor i in x: pass", InvalidParameters, "To run the cell's own code, use %%dyno"),
     ],
 )
