@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from heroku_magic.errors import HerokuMagicError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -80,7 +82,8 @@ class PoolUsage:
             usage.seconds += seconds
             if error is not None:
                 usage.failed += 1
-                self._error = self._error or f"{type(error).__name__}: {error}"
+                is_ours = isinstance(error, HerokuMagicError)  # its text says what was raised
+                self._error = self._error or (str(error) if is_ours else f"{type(error).__name__}: {error}")
 
     def report(self, name: str = "pool") -> None:
         """Report the calls since the last report, if there were any."""
