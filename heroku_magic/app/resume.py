@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -31,7 +32,6 @@ from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from heroku_magic.app.connection import AppConnection
@@ -61,7 +61,7 @@ def open_journal(
     sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions, known: Sequence[Outcome]
 ) -> Journal | None:
     """Create the journal of a sweep that is saved or detached; None for any other. known: what has ended."""
-    path = Path(options.save) if options.save else journal.detached_path(sweep) if plan.first.is_detached else None
+    path = _path(options.save) if options.save else journal.detached_path(sweep) if plan.first.is_detached else None
     return Journal(path).create(_header(sweep, connection, plan, options), known) if path else None
 
 
@@ -112,6 +112,9 @@ def home(save: str | os.PathLike[str] | Sweep) -> tuple[str, str]:
 
 
 def _path(save: str | os.PathLike[str]) -> Path:
+    """Return the path of a journal, given itself or the id of a detached sweep. Raises InvalidOptions."""
+    if not isinstance(save, str | os.PathLike):
+        raise InvalidOptions(f"save is {save!r:.80}: expected the path of a file, such as 'sweep.jsonl'.")
     return journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save).expanduser()
 
 

@@ -379,3 +379,12 @@ def test_a_chunk_that_lives_is_taken_up_where_it_is(server):
     assert df["x"].tolist() == [0, 10, 20, 30, 40, 50]
     assert len(set(df["dyno"])) == 1
     assert sweep.runs()["attempts"].tolist() == [1] * 6
+
+
+@pytest.mark.parametrize("save", [5, b"s.jsonl"])
+def test_a_file_that_is_no_path_is_refused_by_the_name_of_its_option(heroku, save):
+    expected = r"^save is .*: expected the path of a file, such as 'sweep\.jsonl'\.$"
+    with pytest.raises(InvalidOptions, match=expected):
+        heroku.sweep("step", {"seed": [1]}, save=save)
+    with pytest.raises(InvalidOptions, match=expected):
+        heroku.resume(save)
