@@ -196,10 +196,11 @@ def as_list(name: str, value: Any) -> tuple[str, ...]:
     """Return the texts of an option, because an iterator is read once. Raises InvalidOptions for one text, or none."""
     if isinstance(value, ExactVersions):
         return value
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
+    texts = tuple(value) if hasattr(value, "__iter__") and not isinstance(value, str) else (None,)
+    if not all(isinstance(one, str) for one in texts):
         example = value if isinstance(value, str) else "NAME"
         raise InvalidOptions(f"{name} is {value!r}: expected a list, such as [{example!r}].")
-    return tuple(value)
+    return texts
 
 
 class ExactVersions(tuple[str, ...]):

@@ -9,7 +9,15 @@ import pytest
 
 import heroku_magic
 from heroku_magic import Heroku, InvalidOptions
-from heroku_magic.runs.options import RunOptions, SweepOptions, check_count, command_line, from_command_line, split
+from heroku_magic.runs.options import (
+    LISTS,
+    RunOptions,
+    SweepOptions,
+    check_count,
+    command_line,
+    from_command_line,
+    split,
+)
 
 
 def _defaults(*kinds):
@@ -70,10 +78,13 @@ def test_a_misspelt_option_is_named_as_it_is_spelled():
 
 
 NO_LIMITS = [{"max_cost": value} for value in ("much", 0, -1, float("nan"), float("inf"), True)]
+NO_TEXTS = [{name: [5]} for name in LISTS]
 NO_FLAGS = [{"warm": "no"}, {"cache": 0}, {"history": None}, {"timeout": True}, {"max_age": True}]
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": 86401}, {"timeout": "5m"}, *NO_LIMITS, *NO_FLAGS])
+@pytest.mark.parametrize(
+    "options", [{"timeout": 0}, {"timeout": 86401}, {"timeout": "5m"}, *NO_LIMITS, *NO_FLAGS, *NO_TEXTS]
+)
 def test_a_value_without_a_meaning_is_refused_for_a_run(options):
     with pytest.raises(InvalidOptions, match=f"{next(iter(options))} is .*: expected"):
         RunOptions(**options)
