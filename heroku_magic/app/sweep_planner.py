@@ -124,7 +124,7 @@ class SweepPlanner:
         _check_each(lambda values, part: _issues(task, {**fixed, **values}, part, refused), made, indices)
         first = self.planner.plan(task.name, {**fixed, **made[indices[0]]}, replace(options, secrets=()))
         shared = {name: value for name, value in first.env.items() if name not in made.names}
-        attached = first.values.values if first.values else {}
+        attached = {} if first.values is None else first.values.values
         in_env = {name: value for name, value in fixed.items() if name not in attached}
 
         def make_spec(chosen: Sequence[Mapping[str, Any]], makes_calls: bool) -> RunSpec:

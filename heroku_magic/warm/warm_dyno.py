@@ -253,7 +253,8 @@ class WarmDyno:
         env = {name: one.reveal() if isinstance(one, Secret) else one for name, one in spec.env.items()}
         env = {name: text for name, text in env.items() if name not in OF_EACH_DYNO} | {"RUN_KEY": key.env()}
         limits = {"timeout": spec.timeout, "memory": memory_bytes(self.info.size), "most": limit_in_mb() * 1_000_000}
-        message = {"task": spec.module, "env": env, "values": spec.values.values if spec.values else {}, **limits}
+        places = {} if spec.values is None else spec.values.values
+        message = {"task": spec.module, "env": env, "values": places, **limits}
         try:
             self._send_call(call, message, spec.values, on_sent)
         except OSError as error:

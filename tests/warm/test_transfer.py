@@ -61,11 +61,21 @@ def measure(df: pd.DataFrame, data: bytes = b"", file: Path = Path("none"), text
     content = Path(file).read_text() if Path(file).is_file() else file  # the path of a missing file is sent as text
     yield {"content": content, "digest": sha256(data).hexdigest(), "length": len(text), "rows": len(df)}
 """
+SIZES = """
+from pathlib import Path
+from heroku_task import task
+
+@task
+def sizes(data: bytes = b"default", file: Path = Path("none"), n: int = 0):
+    yield {"size": len(data), "called": Path(file).name, "i": n}
+"""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, processes):
-    folder = make_worker(tmp_path_factory.mktemp("transfer") / "shop", {"other": "cat"}, take=TAKE, measure=MEASURE)
+    folder = make_worker(
+        tmp_path_factory.mktemp("transfer") / "shop", {"other": "cat"}, take=TAKE, measure=MEASURE, sizes=SIZES
+    )
     return embedded(folder)
 
 
@@ -274,3 +284,14 @@ def test_only_inputs_that_fit_the_environment_are_sent_to_several_calls_of_one_d
     assert heroku.sweep(None, {"x": [1, 2]}, {"big": [0]}, **options).result(60)["n"].tolist() == [1, 2]
     with pytest.raises(InvalidOptions, match="Leave out --chunk"):
         heroku.sweep(None, {"x": [1, 2]}, {"big": [*range(100_000)]}, **options)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_an_empty_file_and_empty_bytes_arrive_although_no_byte_travels(heroku, tmp_path, warm):
+    empty = tmp_path / "empty.bin"
+    empty.touch()
+    for given, expected in (({"data": b""}, (0, "none")), ({"file": empty}, (7, "empty.bin"))):
+        table = heroku.run("sizes", given, warm=warm)
+        assert [*table.itertuples(index=False, name=None)] == [(*expected, 0)]
+        table = heroku.sweep("sizes", {"n": [1, 2]}, given, warm=warm, jobs=1).result(60)
+        assert [*table[["size", "called"]].itertuples(index=False, name=None)] == [expected, expected]
