@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.display.call_display import watch_if_slow
 from heroku_magic.errors import ApiError, NotFound, Refused
+from heroku_magic.protocol.helper import helper_task
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.task import RESERVED_TYPES, Task, choose
 from heroku_magic.runs.run import Run
@@ -44,9 +45,15 @@ class Snapshot:
             return ""
         return self.release.slug.id if self.release.slug else self.release.id
 
+    @property
+    def describes(self) -> bool:
+        """Whether the process type `describe` lists the parameters of the tasks."""
+        return "describe" in self.types and bool(_DESCRIBES.search(self.types["describe"].command))
+
     def undeclared(self, name: str) -> Task:
-        """Return a task without declared parameters."""
-        return Task(name, self.types[name].command, None)
+        """Return a task without declared parameters, or one whose declaration nothing lists."""
+        command = self.types[name].command
+        return Task(name, command, None, is_unlisted=not self.describes and helper_task(command) is not None)
 
     def tasks(self, declared: Mapping[str, Task]) -> list[Task]:
         """Return the process types that are tasks."""
@@ -160,8 +167,7 @@ class Catalog:
     def _declarations(self, snapshot: Snapshot) -> dict[str, Task]:
         """The declared parameters, read once per slug with the process type `describe` if the helper provides it."""
         if snapshot.slug not in self._declared:
-            describe = snapshot.types.get("describe")
-            if describe is None or not _DESCRIBES.search(describe.command):
+            if not snapshot.describes:
                 return {}
             self._declared[snapshot.slug] = self._describe(snapshot)
         return self._declared[snapshot.slug]

@@ -237,6 +237,8 @@ class Planner:
         env, spool = encode_all(parameters, chosen, issues, options)
         for fault in chosen.faults:
             notify(f"The declaration of {chosen.name} is invalid: {fault}")
+        if chosen.is_unlisted and parameters:
+            notify(f"{chosen.name}: {chosen.why_any}")
         return chosen, env, spool
 
     def _spec(self, task: str, command: str, env: Mapping[str, str | Secret], options: RunOptions) -> RunSpec:

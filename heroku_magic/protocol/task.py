@@ -112,6 +112,8 @@ class Task:
         Whether its runs may be written to the ledger.
     may_cache
         Whether the notebook's setting may answer its calls from earlier runs.
+    is_unlisted
+        Whether it may declare parameters, which no process type `describe` lists.
 
     Examples
     --------
@@ -128,6 +130,7 @@ class Task:
     takes_calls: bool = False
     keeps_history: bool = True
     may_cache: bool = False
+    is_unlisted: bool = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], command: str) -> Task:
@@ -206,11 +209,19 @@ class Task:
         shown = [parameter for parameter in declared if parameter.is_required] or declared[:1]
         return f"%%heroku {clipped(self.name)}{''.join(map(_as_argument, shown[:_MAX_NAMES]))}"
 
+    @property
+    def why_any(self) -> str:
+        """Why any parameters are accepted, if they are."""
+        if self.is_unlisted:
+            line = "describe: python -m heroku_task --describe"
+            return f"Its parameters are neither known nor checked here: the Procfile has no line `{line}`."
+        return "It declares no parameters, so it accepts any and receives them as environment variables."
+
     def help(self) -> str:
         """Return the help text that `%heroku tasks NAME` shows."""
         rows = _help_rows(self.parameters[:_MAX_NAMES])
         if self.schema is None:
-            rows = ["  It declares no parameters, so it accepts any and receives them as environment variables."]
+            rows = [f"  {self.why_any}"]
         head = [f"{clipped(self.name)}({self.signature})", self.description]
         tail = [f"runs:    {clipped(self.command, LINE)}", f"example: {self.example}"]
         wrong = [f"fault:   {fault}" for fault in self.faults[:_MAX_NAMES]]

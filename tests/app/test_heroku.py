@@ -363,6 +363,25 @@ def test_a_parameter_that_is_declared_secret_is_hidden_without_an_option(local):
     assert "hunter22" not in run.logs() + repr(run)
 
 
+def test_a_procfile_without_the_line_that_lists_parameters_is_named(tmp_path, processes):
+    source = "from heroku_task import task\n@task\ndef count(n: int = 1):\n    return {'n': n}\n"
+    folder = make_worker(tmp_path / "worker", {"describe": "echo none", "plain": "true"}, count=source)
+    said = []
+    heroku = connect(worker=folder, say=said.append)
+    heroku.run("count")
+    heroku.run("plain", {"n": 2})
+    why = (
+        "Its parameters are neither known nor checked here: the Procfile has no line "
+        "`describe: python -m heroku_task --describe`."
+    )
+    assert not any(why in line for line in said)
+
+    heroku.run("count", {"n": 2})
+    assert f"count: {why}" in said
+    assert why in heroku.task("count").help()
+    assert "It declares no parameters" in heroku.task("plain").help()
+
+
 def test_a_fault_of_a_declaration_is_reported_and_the_task_runs_anyway(local, said):
     local.run("odd", {"n": [1]})
 
