@@ -1683,9 +1683,9 @@ def _failure_record(error: BaseException) -> dict[str, Any]:
     from traceback import TracebackException
 
     report = TracebackException(type(error), error, error.__traceback__)
-    frames = [(entry.filename, entry.lineno or 0, entry.name, _column_span(entry)) for entry in report.stack]
+    frames = [(entry.filename, entry.lineno or 1, entry.name, _column_span(entry)) for entry in report.stack]
     if isinstance(error, SyntaxError) and error.filename:
-        frames.append((error.filename, error.lineno or 0, "<module>", None))
+        frames.append((error.filename, error.lineno or 1, "<module>", None))  # or 1: none is known
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     needs_no_traceback = isinstance(error, (TaskError, Terminated, SystemExit))
     text = f"{type(error).__name__}: {_error_message(error)}\n" if needs_no_traceback else _format_traceback(report)

@@ -507,6 +507,14 @@ def test_a_syntax_error_shows_its_line(app):
     assert result.failure["frames"][-1]["source"][-1] == [5, "    x = = 1"]
 
 
+def test_an_error_without_a_line_number_fails_with_a_record(app):
+    result = app.task("# coding: nonsense\nfrom heroku_task import task\n\n@task\ndef job(): pass\n").run()
+
+    assert "unknown encoding: nonsense" in result.failure["message"]
+    assert result.failure["frames"][-1]["line"] == 1
+    assert (result.end["status"], result.status) == (1, 1)
+
+
 def test_a_missing_file_and_a_shadowed_module_are_named(app):
     assert "there is no job.py" in app.run().failure["message"]
 
