@@ -291,7 +291,8 @@ def _shared_generator(value: Any) -> Any:
     """Refer to a generator that an installed module has made; with its state all dynos would draw the same numbers."""
     if not isinstance(value, random.Random) and not type(value).__module__.startswith("numpy.random"):
         return None
-    modules = [one for name, one in [*sys.modules.items()] if name != "__main__" and isinstance(one, ModuleType)]
+    main = sys.modules.get("__main__")  # multiprocessing gives it a second name
+    modules = [one for one in [*sys.modules.values()] if one is not main and isinstance(one, ModuleType)]
     for module in filterfalse(is_local, (one for one in modules if getattr(one, "__file__", None))):
         for attribute, one in [*vars(module).items()]:
             if one is value:

@@ -818,6 +818,16 @@ def test_generators_that_an_installed_module_has_made_travel_by_import(monkeypat
     assert pickle.loads(pickle_function(secrets.choice).data)[0]([5]) == 5
 
 
+def test_a_generator_of_a_script_travels_with_its_state(monkeypatch):
+    main, generator = sys.modules["__main__"], random.Random(4)
+    monkeypatch.setitem(sys.modules, "__mp_main__", main)
+    monkeypatch.setattr(main, "generator", generator, raising=False)
+
+    (found, _) = pickle.loads(pickle_function(generator.random).data)
+    assert found.__self__ is not generator
+    assert found() == random.Random(4).random()
+
+
 def ends_the_process():
     os._exit(0)
 
