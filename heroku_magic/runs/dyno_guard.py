@@ -96,6 +96,11 @@ class DynoGuard:
         return own is not None and (dyno.id == own.id or (own.id == own.name == dyno.name))
 
     @property
+    def request_age(self) -> float:
+        """How long ago the last create request was sent."""
+        return time.monotonic() - self._requested_at
+
+    @property
     def own_seconds(self) -> float:
         """How long ago the dyno that the run uses was requested."""
         return time.monotonic() - self._own_began

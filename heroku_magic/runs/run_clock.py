@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 
 _LATE = 0.8  # share of the time limit after which the user is warned
+_SLACK = 0.5  # seconds by which a run that its time limit ended may seem to be younger
 
 
 class RunClock:
@@ -36,9 +37,12 @@ class RunClock:
         """What to tell the user of a late run."""
         return f"The {self._subject} has used {_LATE:.0%} of its time limit of {self._limit} s; --timeout extends it."
 
-    def reaches_limit(self, age: float | None) -> bool:
-        """Return whether a run that ended at this age, or has reached it, was ended by its time limit."""
-        return age is not None and age >= self._limit - 0.5
+    def reaches_limit(self, age: float | None, *, has_succeeded: bool = False) -> bool:
+        """Return whether a run that ended at this age, or has reached it, was ended by its time limit.
+
+        has_succeeded: its exit status is 0, so that it probably ended by itself if it was younger.
+        """
+        return age is not None and age >= self._limit - (0.0 if has_succeeded else _SLACK)
 
 
 def seconds_between(start: str, end: str) -> float:

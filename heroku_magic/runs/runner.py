@@ -164,7 +164,7 @@ class Runner:
             # A process that exits still waits for the dyno of a detached run.
             if self.cancel_requested.is_set() or (registry.is_ending() and not spec.is_detached):
                 raise Stopped  # noqa: TRY301 - it is worded below
-            self._run.started_at = started_at = time.time()
+            self._run.started_at = time.time()
             self._clock.start()
             wait_for_installation(
                 self.client, spec, self.cancel_requested.wait, lambda text: self._change("requested", activity=text)
@@ -172,6 +172,9 @@ class Runner:
             dyno = self._creator.create()
         except Stopped as stopped:
             raise RunCancelled(f"{spec.task} was stopped {stopped}", self._run) from None
+        # A wait for packages, or until another dyno has ended, is not part of the dyno's life.
+        self._clock.start(age := self.guard.request_age)
+        self._run.started_at = started_at = time.time() - age
         try:
             if spec.is_detached:
                 self._file = detached_runs.save(spec, dyno, self.key, self.client.base_url, started_at)
@@ -317,8 +320,11 @@ class Runner:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether the dyno has reached its time limit."""
-        return self._run.ends_at is not None and self._clock.reaches_limit(self._run.seconds or self._elapsed())
+        """Whether the time limit has ended the dyno, and no task that had already succeeded."""
+        has_succeeded = self._run.exit_status == 0
+        if self._run.ends_at is None or (has_succeeded and self.log.decoder.end is not None):
+            return False
+        return self._clock.reaches_limit(self._run.seconds or self._elapsed(), has_succeeded=has_succeeded)
 
     def _elapsed(self) -> float | None:
         """Return the seconds from create to end, as far as known, without the wait for late lines.

@@ -308,6 +308,23 @@ def test_a_time_limit_ends_the_task_and_says_so(heroku):
     assert 0.5 < run.seconds < 10
 
 
+def test_a_wait_before_the_create_request_is_not_part_of_the_time_limit(heroku, monkeypatch):
+    monkeypatch.setattr("heroku_magic.runs.runner.wait_for_installation", lambda *_: time.sleep(5))
+    run = heroku.submit("count", timeout=5)
+
+    assert len(run.result(timeout=20)) == 3
+    assert run.seconds < 5
+    assert run.ends_at - run.started_at == pytest.approx(5)
+    assert run.up_at > run.started_at
+
+
+@pytest.mark.parametrize("options", [{"task": "count"}, {"command": "echo done"}])
+def test_a_success_just_before_the_time_limit_is_a_success(heroku, monkeypatch, options):
+    monkeypatch.setattr("heroku_magic.runs.run_clock._SLACK", 60)
+
+    assert heroku.submit(**options, timeout=60).exception(20) is None
+
+
 def test_the_dyno_carries_the_runs_public_id_and_nothing_else_of_ours(heroku):
     run = heroku.submit("slow")
     wait_for(lambda: run.dyno)
