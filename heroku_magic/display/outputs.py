@@ -104,7 +104,8 @@ class TerminalOutput(Surface):
     A traceback waits until it is known whether the task has failed with it: then the error shows what matters of it.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, with_error: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._with_error = with_error
         self._clock = clock
         self._is_started = False
         self._is_finished = False
@@ -180,6 +181,8 @@ class TerminalOutput(Surface):
             self._print_log_lines([*islice(view.latest(), missing)][::-1])
             line = words.end_line if self._is_started else words.summary
             print_lines(line(view, terminal_paint()), *words.details(view))
+            if self._with_error and view.error:
+                print_lines(*fitted(view.error))
 
     def _print_notes(self, view: RunView) -> None:
         if (notes := view.notes) != self._printed_notes:

@@ -74,9 +74,9 @@ class RunOutput:
                 quiet=quiet, with_error=with_error, with_pictures=not self._shows_pictures, handle=handle
             )
         elif quiet or background:
-            self._surface = outputs.FinalTerminalOutput(quiet=quiet, with_error=background)
+            self._surface = outputs.FinalTerminalOutput(quiet=quiet, with_error=with_error)
         else:
-            self._surface = outputs.TerminalOutput()
+            self._surface = outputs.TerminalOutput(with_error=with_error)
 
     def follow(self) -> None:
         """Draw what happens until the run is over, from where the last call was interrupted."""

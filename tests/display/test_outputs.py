@@ -294,6 +294,14 @@ def test_notes_are_printed_as_they_arrive(terminal, replay, capsys):
     assert out.count("one") == out.count("two") == out.count("three") == 1
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("with_error", [False, True])
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_shows_the_error_of_a_run_that_will_not_raise_it(history, replay, capsys, quiet, with_error):
+    RunOutput(replay(history("failed")), quiet=quiet, with_error=with_error).follow()
+    assert ("ZeroDivisionError: float division by zero" in capsys.readouterr().out) is with_error
+
+
 def test_a_long_note_of_a_run_is_wrapped_in_a_terminal(terminal, replay, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     show(replay([StateChange("done", 0.0, exit_status=0, note="one two three " * 10)]))
