@@ -220,10 +220,9 @@ def shown_value(value: Any) -> Any:
     """Return a parameter's value as JSON; what has no such form becomes text."""
     value = parse_raw_text(value)
     try:
-        json.dumps(value, allow_nan=False)
+        return json.loads(json.dumps(value, allow_nan=False))  # a dict may have keys that are no text
     except (TypeError, ValueError, RecursionError):
         return short(value)
-    return value
 
 
 def _shown(request: RunRequest, more: Mapping[str, Any] | None = None) -> str:

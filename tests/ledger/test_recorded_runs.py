@@ -477,3 +477,16 @@ def test_parameters_that_json_lacks_are_shown_as_text(heroku, ledger_folder):
     (parameters,) = heroku_magic.history()["parameters"]
     assert json.dumps(parameters["z"]) == '{"a": [null]}'
     assert set(parameters) == {"x", "y", "z"}
+
+
+def test_a_run_of_a_sweep_is_kept_and_answers_whatever_the_keys_of_a_dict(heroku, ledger_folder):
+    def kind(value):
+        return type(value).__name__
+
+    values = [{1: "a"}, (1, 2)]
+    sweep = heroku.sweep(None, {"value": values}, code=kind, jobs=1)
+    assert sweep.result(60)["result"].tolist() == ["dict", "tuple"]
+    assert heroku_magic.get_run(sweep.id).counts() == {"done": 2}
+    again = heroku.sweep(None, {"value": values}, code=kind, jobs=1, cache=True)
+    assert again.result(60)["result"].tolist() == ["dict", "tuple"]
+    assert again.notes[0].startswith("cached 2 of 2 runs")
