@@ -16,7 +16,7 @@ import requests
 import urllib3.exceptions
 
 from heroku_magic.api.log_lines import LogLine
-from heroku_magic.errors import ApiError, BuildFailed, HerokuMagicError, Unreachable
+from heroku_magic.errors import ApiError, BuildFailed, HerokuMagicError, Interrupted, Unreachable
 from heroku_magic.protocol.records import Progress
 from heroku_magic.protocol.task import RESERVED_TYPES
 from heroku_magic.runs.event_log import EventLog
@@ -85,7 +85,7 @@ class Deploy:
         self._events = EventLog()
         self._state = "requested"
         self._output: list[str] = []
-        self._is_given_up = threading.Event()
+        self._is_given_up, self._deciding = threading.Event(), threading.Lock()
         self._is_first = False  # Heroku starts a web dyno after it
         self._deployed: Deployed | None = None
         self._error: HerokuMagicError | None = None
@@ -114,9 +114,10 @@ class Deploy:
 
     def give_up(self) -> str:
         """Stop waiting; return what continues, because a build at Heroku cannot be stopped."""
-        self._is_given_up.set()
-        if self._state in {"requested", "uploading"}:
-            return f"The upload was stopped; {self._app_name} is unchanged."
+        with self._deciding:
+            self._is_given_up.set()
+            if self._state in {"requested", "uploading"}:
+                return f"The upload was stopped; {self._app_name} is unchanged."
         text = f"The build continues at Heroku and will be released: %heroku releases --app {self._app} shows it."
         if self._is_first:
             text += (
@@ -149,7 +150,7 @@ class Deploy:
         self._upload(source)
         version = self._archive.checksum.rpartition(":")[2][:12]
         self._is_first = before is None or before.slug is None
-        self._change("building")
+        self._begin_building()
         build = self._started(source, version)
         try:
             self._follow(build.output_stream_url, lambda: self._client.build(self._app, build.id).status == "pending")
@@ -184,6 +185,13 @@ class Deploy:
                 self._note("The upload was interrupted: trying again")
             else:
                 return
+
+    def _begin_building(self) -> None:
+        """Raise Interrupted if the user was told that nothing will be built."""
+        with self._deciding:
+            if self._is_given_up.is_set():
+                raise Interrupted(f"The upload was stopped; {self._app_name} is unchanged.")
+            self._change("building")
 
     def _started(self, source: Any, version: str) -> Build:
         try:

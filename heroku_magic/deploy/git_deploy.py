@@ -125,6 +125,8 @@ class GitDeploy(Deploy):
             errors="replace",
             start_new_session=True,  # Ctrl-C must not end a push whose build has begun
         ) as self._process:
+            if self._is_given_up.is_set():  # before there was a process to stop
+                self._process.terminate()
             yield from (line.rstrip("\n") for line in self._process.stdout or ())
 
     def _environ(self, url: str, scratch: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from heroku_magic.api.log_lines import LogLine
 from heroku_magic.display import RunView
 from heroku_magic.display.html import run_html
 from heroku_magic.display.words import text
-from heroku_magic.errors import Unauthorized, Unreachable
+from heroku_magic.errors import Interrupted, Unauthorized, Unreachable
 from heroku_magic.runs.events import StateChange
 from heroku_magic.text.notifier import notifications_to
 
@@ -306,6 +306,22 @@ def test_an_interrupted_wait_reports_that_the_deploy_continues(heroku, folder):
         time.sleep(0.01)
     assert "The build continues at Heroku" in deploy.give_up()
     assert deploy.result().version == 2
+
+
+def test_an_upload_that_was_given_up_is_not_built_even_if_it_has_arrived(heroku, folder, monkeypatch):
+    said, upload = [], HerokuClient.upload
+
+    def upload_and_give_up(client, source, archive, size):
+        upload(client, source, archive, size)
+        said.append(deploy.give_up())
+
+    monkeypatch.setattr(HerokuClient, "upload", upload_and_give_up)
+    deploy = heroku.start_deploy(folder)
+
+    with pytest.raises(Interrupted, match="The upload was stopped; shop is unchanged"):
+        deploy.result()
+    assert said == ["The upload was stopped; shop is unchanged."]
+    assert heroku.client.builds("shop") == []
 
 
 def test_only_the_first_build_of_an_app_may_start_its_web_process(heroku, folder):

@@ -10,6 +10,7 @@ import pytest
 
 from heroku_magic import BuildFailed, DeployRefused, HerokuMagicError, account, connect, init
 from heroku_magic.deploy.commit import pack_commit, read_commit
+from heroku_magic.errors import Interrupted
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -70,6 +71,22 @@ def test_head_is_pushed_built_and_run_and_other_changes_are_counted(heroku, repo
 
     again = heroku.deploy(repo, git=True)
     assert (again.version, again.is_new) == (2, False)
+
+
+def test_a_push_that_was_given_up_before_it_began_pushes_nothing(heroku, repo, monkeypatch):
+    from heroku_magic.deploy.git_deploy import GitDeploy
+
+    change = GitDeploy._change
+
+    def give_up_before_the_push(deploy, state, **facts):
+        change(deploy, state, **facts)
+        if state == "uploading":
+            assert deploy.give_up() == "The upload was stopped; shop is unchanged."
+
+    monkeypatch.setattr(GitDeploy, "_change", give_up_before_the_push)
+    with pytest.raises(Interrupted, match="The push was stopped; shop is unchanged"):
+        heroku.start_deploy(repo, git=True).result()
+    assert [release.version for release in heroku.releases()] == [1]
 
 
 def test_the_subtree_of_a_folder_inside_a_repository_is_pushed(heroku, git, tmp_path, messages):
