@@ -408,14 +408,14 @@ def test_a_forked_child_writes_although_its_parent_was_amid_a_write(ledger_folde
     Database(path).create()
     entry = Entry(run="hm-00000001", details=pack(Details(request=RunRequest(), facts={})))
     with recorder._changed, recorder._starting:
-        recorder._answers += 1
+        recorder._awaited += 1
         child = os.fork()
         if not child:
             signal.alarm(20)
             recorder.add(entry)
             recorder.flush()
             os._exit(0)
-        recorder._answers -= 1
+        recorder._awaited -= 1
     assert os.waitpid(child, 0)[1] == 0
     assert [one.run for one in Database(path).select()] == [entry.run]
 
