@@ -17,7 +17,7 @@ from heroku_magic.warm.pool_call import PoolFuture, PoolRun
 from heroku_magic.warm.pool_functions import INITIALIZER_ERROR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.run import Run
@@ -154,6 +154,7 @@ class Dispatcher:
                 return None
             spec = self._waiting[0][1]
         lanes = [lane for lane in self._lanes if lane.room() > 0 and self._dynos.can_take(lane.dyno, spec)]
+        self._give_back(lanes)  # a dyno of an earlier release would otherwise keep its place
         lane = min(lanes, key=lambda one: len(one.calls), default=None)
         if lane is None or lane.calls:
             lane = self._new_lane(spec) or lane
@@ -233,7 +234,7 @@ class Dispatcher:
                 self._waiting.appendleft((future, lane.calls.pop(future)))
             self._wake.set()
             return
-        lane.dyno.latest_seconds.append(run.seconds_on_dyno)
+        lane.dyno.note_call(run.seconds_on_dyno)
         error: Exception | None = run.failure()
         if run.failed_with == INITIALIZER_ERROR:
             self._broken = f"The initializer of the pool failed: {str(error).partition(': ')[2]}"
@@ -252,10 +253,11 @@ class Dispatcher:
         for future in stuck[: max(free, 0)]:
             future.recall()
 
-    def _give_back(self) -> None:
-        """Let cells and other pools have the dynos that have no calls."""
-        idle = [lane for lane in self._lanes if not lane.calls]
-        self._lanes = [lane for lane in self._lanes if lane.calls]
+    def _give_back(self, kept: Sequence[Lane] = ()) -> None:
+        """Let cells and other pools have the dynos that have no calls, besides some."""
+        with self._changed:
+            idle = [lane for lane in self._lanes if not lane.calls and lane not in kept]
+            self._lanes = [lane for lane in self._lanes if lane not in idle]
         for lane in idle:
             lane.dyno.release()
 

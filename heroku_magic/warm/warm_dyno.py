@@ -289,6 +289,11 @@ class WarmDyno:
         with suppress(OSError):
             self._uplink.send("recall" if if_waiting else "stop", {"call": number})
 
+    def note_call(self, seconds: float) -> None:
+        """Take note of how long a call of a pool took, which has just ended; from now on the dyno is idle."""
+        self.latest_seconds.append(seconds)
+        self.used_at = time.monotonic()
+
     def release(self) -> None:
         """Let the next call have the dyno."""
         self.is_busy, self.used_at = False, time.monotonic()

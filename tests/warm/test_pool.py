@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import os
 import pickle
 import signal
 import sys
@@ -17,7 +18,7 @@ import pytest
 from loops import run_loop
 from workers import make_worker
 
-from heroku_magic import InvalidOptions, TaskFailed, connect
+from heroku_magic import InvalidOptions, Secret, TaskFailed, connect
 from heroku_magic.app.connection import bare_spec
 from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import LogStreamError
@@ -349,6 +350,25 @@ def test_a_pool_that_cannot_exist_is_refused(heroku, options, expected):
         heroku.pool(**options)
     with pytest.raises(TypeError, match="callable"):
         heroku.pool(initializer=3)
+
+
+def test_a_dyno_that_is_never_idle_goes_on(heroku):
+    def process(_):
+        time.sleep(0.5)
+        return os.getppid()
+
+    with heroku.pool(jobs=1, idle=4) as pool:
+        assert len({*pool.map(process, range(10))}) == 1
+
+
+def test_calls_do_not_wait_for_a_dyno_of_an_earlier_release_to_end(heroku):
+    with heroku.pool(jobs=1) as pool:
+        first = [pool.submit(time.sleep, 0.5) for _ in range(2)]
+        _wait_for(first[0].running)
+        heroku.set_config("NEW_VALUE", Secret("1"))
+        rest = [pool.submit(os.environ.get, "NEW_VALUE") for _ in range(3)]
+        assert [one.result(30) for one in rest] == ["1"] * 3
+    heroku.unset_config("NEW_VALUE")
 
 
 @pytest.fixture
