@@ -112,6 +112,7 @@ class Runner:
         self.cancel()
         self._finish(HerokuMagicError(f"{self.spec.task} was not started: {error or type(error).__name__}."))
         registry.discard(self.key.run)
+        self.events.close()
 
     def _work(self) -> None:
         try:

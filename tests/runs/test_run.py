@@ -565,6 +565,7 @@ def test_a_thread_that_the_system_refuses_is_the_error_of_its_run(heroku, monkey
 
     with pytest.raises(HerokuMagicError, match="slow was not started: can't start new thread"):
         run.result(timeout=5)
+    assert [event and event.state for event in run.events(timeout=1)] == ["requested", "failed"]
     assert heroku.dynos() == []
 
 
