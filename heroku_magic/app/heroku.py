@@ -382,6 +382,7 @@ class Heroku(ExecutorApp):
         detached = detached_.load_of(run, self.client.base_url, self.app)
         secrets = {name: find(name) for name in detached.secrets}
         spec = detached.as_spec(self.app_name, secrets, is_local=self.settings.is_local)
+        spec = replace(spec, prices=self.settings.prices)
         self._hidden.update(secrets.values())
         attached = Run(self.client, spec, detached).start()
         self._remember(attached)

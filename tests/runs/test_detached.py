@@ -112,6 +112,15 @@ def test_a_run_that_ended_before_its_kernel_was_killed_can_be_attached(heroku, m
     assert heroku.estimate("count").measured is None, "nobody knows when it ended"
 
 
+def test_an_attached_run_costs_what_the_users_prices_say(heroku):
+    detached = heroku.submit("count", detach=True)
+    detached.wait()
+    mine = connect("shop", prices={"standard-1x": 2_592_000}, say=lambda _: None)  # a dollar per second
+    run = mine.attach(detached.id)
+    run.result(30)
+    assert run.dollars == pytest.approx(run.seconds)
+
+
 def test_an_ended_run_is_attached_from_the_log_history(heroku):
     process, run_id = in_another_kernel(
         "run = heroku.submit('fails', detach=True)\n        run.wait_for_dyno(); print(run.id, flush=True)"
