@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice, product
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,8 @@ def find_sweep(  # noqa: PLR0917
         answers = _all_answers(_keys_of_grid(base, parameters, grid, places, options), options.max_age)
         request = _request(answers[0], each, grid, options) if answers else None
         if request is not None:
-            request = describe_request_again(request, parameters, options, settings)
+            of_runs = replace(options, max_cost=None)  # the budget is for all runs together
+            request = describe_request_again(request, parameters, of_runs, settings)
             plan = ended_plan(_spec(answers[0], request, options, settings), grid, places)
             known = [answered_outcome(answer, place, plan[place]) for place, answer in enumerate(answers)]
             client = client or HerokuClient(answers[0].details.host, Secret(""))

@@ -424,6 +424,17 @@ def test_an_answer_from_a_run_of_a_sweep_is_repeated_as_the_call_itself(heroku, 
         assert [*table.get("word", table.get("value"))] == ["v" if "word" in table else "v1"]
 
 
+def test_an_answered_sweep_with_a_budget_is_run_again_with_it(heroku, ledger_folder):
+    call = (None, {"n": [1, 2]})
+    options = {"code": "[{'n': n}]", "cache": True, "max_cost": 5}
+    heroku.sweep(*call, **options).result()
+    answered = heroku.sweep(*call, **options)
+    assert answered.facts()["dynos"] == 0
+    again = rerun(heroku, find(answered.id), {}, {})
+    assert again.result()["n"].tolist() == [1, 2]
+    assert (again.facts()["dynos"], again.options.max_cost) == (2, 5)
+
+
 def test_a_decorated_function_and_a_hit_on_a_folder_need_no_embedded_heroku(
     heroku, folder, ledger_folder, monkeypatch, start_shell
 ):
