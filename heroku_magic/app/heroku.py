@@ -307,7 +307,7 @@ class Heroku(ExecutorApp):
         name, plan, options, journal, known, live = missing
         self._hidden.update(plan.first.secrets.values())
         try:
-            options = self._warm_for(plan.first, len(plan), options)
+            options, idle_dollars = self._warm_for(plan.first, len(plan), options)
         except BaseException:
             if journal is not None:
                 journal.discard()
@@ -321,6 +321,7 @@ class Heroku(ExecutorApp):
                 journal=journal,
                 known=known,
                 live=live,
+                idle_dollars=idle_dollars,
                 attached_runner=self._attached_runner,
             ).start()
             if plan.first.is_warm and not plan.first.is_once:

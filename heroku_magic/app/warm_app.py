@@ -119,19 +119,19 @@ class WarmApp(ManagedApp):
     def _runner(self, spec: RunSpec) -> Callable[..., Runner]:
         return self._attached_runner if spec.is_warm else Runner
 
-    def _warm_for(self, spec: RunSpec, count: int, options: SweepOptions) -> SweepOptions:
-        """Return a sweep's options with the number of its warm dynos, if there are any."""
+    def _warm_for(self, spec: RunSpec, count: int, options: SweepOptions) -> tuple[SweepOptions, float]:
+        """Return a sweep's options with the number of its warm dynos, and the dollars of one that stays afterwards."""
         if not spec.is_warm or spec.is_once:
-            return options
+            return options, 0.0
         self._refuse_too_many(options.jobs or 0, spec.size)
         jobs = min(options.jobs or MOST_IN_SWEEP, count)
-        budget = options.max_cost
-        if budget is not None:
-            idle_price = second_price(spec) * self._warm.idle  # of the dyno that stays
-            if (budget := budget - idle_price) <= 0:
-                raise InvalidOptions(warm_refusal(options.max_cost or 0.0, idle_price, self._warm.idle))
+        idle_dollars = 0.0
+        if options.max_cost is not None:
+            idle_dollars = second_price(spec) * self._warm.idle
+            if idle_dollars >= options.max_cost:
+                raise InvalidOptions(warm_refusal(options.max_cost, idle_dollars, self._warm.idle))
         self._warm.extend_for_sweep(spec.kind, jobs)
-        return replace(options, jobs=jobs, max_cost=budget)
+        return replace(options, jobs=jobs), idle_dollars
 
     def _release_number(self) -> int | None:
         try:

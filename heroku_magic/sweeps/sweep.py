@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -88,8 +89,11 @@ class Sweep(TableFuture[SweepFailed]):
         journal: Journal | None = None,
         known: Sequence[Outcome] = (),
         live: Sequence[Job] = (),
+        idle_dollars: float = 0.0,
         attached_runner: Callable[..., Runner] = Runner,
     ) -> None:
+        """Prepare a sweep. idle_dollars: what its budget has to pay for a warm dyno that stays after it."""
+        budget = None if options.max_cost is None else options.max_cost - idle_dollars
         super().__init__(threading.Condition())
         self.id = id
         self.task = plan.first.task
@@ -107,7 +111,7 @@ class Sweep(TableFuture[SweepFailed]):
         self._state = SweepState(len(plan), known)
         self._scheduler = Scheduler(
             plan,
-            options,
+            replace(options, max_cost=budget),
             self._state,
             live=live,
             journal=journal,

@@ -119,6 +119,17 @@ def test_idle_seconds_and_the_boot_count_toward_the_budget(start, monkeypatch):
     assert run.ends_at - run.started_at < 98
 
 
+def test_a_resumed_warm_sweep_has_its_whole_budget_again(start):
+    heroku, messages = start(size="standard-1x")
+    sweep = heroku.sweep("count", {"n": [1, 2]}, warm=True, max_cost=0.01)
+    for _ in range(3):
+        sweep.result(60)
+        sweep = heroku.resume(sweep)
+    assert sweep.options.max_cost == 0.01
+    assert sweep._scheduler.options.max_cost == pytest.approx(0.01 - 300 * 25 / 2_592_000)
+    assert sum("budget of $0.01 starts over" in message for message in messages) == 3
+
+
 def test_dynos_boot_at_the_same_time_and_a_call_that_waits_for_one_can_be_cancelled(start, monkeypatch):
     heroku, _ = start("--fault", "slow-boot=3")
     barrier, boot = threading.Barrier(2, timeout=30), WarmDyno.boot
