@@ -404,6 +404,18 @@ def test_a_call_that_fills_the_dyno_ends_and_says_so(heroku):
     assert heroku.submit("count", warm=True).result(60).attrs["heroku"]["dyno"] == run.dyno
 
 
+def test_memory_that_the_processes_of_a_call_share_counts_once(heroku):
+    code = """
+        import multiprocessing, time
+        held = b"x" * (120 << 20)
+        workers = [multiprocessing.get_context("fork").Process(target=time.sleep, args=(1,)) for _ in range(5)]
+        [one.start() for one in workers]
+        [one.join() for one in workers]
+        [one.exitcode for one in workers]
+        """
+    assert heroku.submit(code=code, warm=True).result(60)["value"].tolist() == [0] * 5
+
+
 def test_a_warm_up_runs_once_for_all_calls_and_also_on_a_dyno_of_its_own(heroku):
     runs = [heroku.submit("loaded", warm=warm) for warm in (True, True, False)]
     logs = [(run.result(60), run.logs())[1] for run in runs]

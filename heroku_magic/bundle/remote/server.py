@@ -154,7 +154,7 @@ class _Front:
             elif kind == "modules":
                 self._parents.prepare(message)
             elif kind == "ping":
-                self._sender.send("pong", {**message, "memory": _memory_of(os.getpid())})
+                self._sender.send("pong", {**message, "memory": _memory_of(os.getpid(), counts_once=True)})
         self._acknowledge(len(data))
         self._start_next()
         return bool(data)
@@ -339,7 +339,8 @@ class _Front:
             self._end_call(call)
         elif call.memory and now >= call.look_at:
             call.look_at = now + _LOOK_SECONDS
-            if (used := _memory_of(call.pid)) >= MEMORY_SHARE * call.memory:
+            most, front = MEMORY_SHARE * call.memory, os.getpid()
+            if _memory_of(call.pid) >= most and (used := _memory_of(front, counts_once=True)) >= most:
                 call.used = used
                 self.kill_call()
 
@@ -365,14 +366,25 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _memory_of(pid: int) -> int:
-    """Return the bytes that a process and its children have in memory; 0 where the system does not say."""
+def _memory_of(pid: int, *, counts_once: bool = False) -> int:
+    """Return the bytes that a process and its children have in memory; 0 where the system does not say.
+
+    counts_once: what processes share counts once, not for each of them, which takes longer.
+    """
     try:
         with open(f"/proc/{pid}/statm", "rb") as sizes, open(f"/proc/{pid}/task/{pid}/children", "rb") as children:
             own = int(sizes.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            return own + sum(_memory_of(int(child)) for child in children.read().split())
+            own = (counts_once and _share_of(pid)) or own
+            return own + sum(_memory_of(int(child), counts_once=counts_once) for child in children.read().split())
     except OSError:
         return 0
+
+
+def _share_of(pid: int) -> int:
+    """Return the bytes of a process, and its part of those that it shares; 0 where the system does not say."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup", "rb") as sizes:
+        return 1024 * sum(map(int, re.findall(rb"(?m)^Pss: +(\d+)", sizes.read())))
+    return 0
 
 
 def _exit_status(status: int) -> int:
