@@ -15,7 +15,7 @@ import pytest
 from heroku_magic.bundle.build import CellBundle
 from heroku_magic.bundle.program import read_cell
 from heroku_magic.bundle.shipped import COMMAND, server_env, server_modules
-from heroku_magic.protocol.channel import ChannelReader, ChannelWriter
+from heroku_magic.protocol.channel import ChannelReader, ChannelWriter, parts
 from heroku_magic.protocol.records import RunKey
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
@@ -36,9 +36,9 @@ def wait_for(condition, seconds=20):
     assert condition()
 
 
-def start(key, folder, mark="OF_THIS_TEST=1"):
+def start(key, folder, mark="OF_THIS_TEST=1", idle=20):
     path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
-    env = {"PATH": path, **server_env(20), "RUN_KEY": key.env(), **dict([mark.split("=")])}
+    env = {"PATH": path, **server_env(idle), "RUN_KEY": key.env(), **dict([mark.split("=")])}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}  # as on a dyno
     return subprocess.Popen(["/bin/sh", "-c", f"exec {COMMAND}"], env=env, cwd=folder, **pipes)
 
@@ -66,6 +66,27 @@ def test_each_call_of_a_cell_shows_its_warning_and_reports_its_duration(tmp_path
             server.kill()
     assert "".join(one["text"] for one in found["text"]).count("SyntaxWarning") == 2
     assert all(one["status"] == 0 and one["seconds"] >= 0.05 for one in found["done"])
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_dyno_that_receives_the_values_of_a_call_is_not_idle(tmp_path):
+    key, kinds = RunKey.new(), []
+    writer, reader = ChannelWriter(key), ChannelReader(key)
+    with start(key, tmp_path, idle=1) as server:
+        try:
+            server.stdin.write(writer.lines("modules", server_modules()))
+            for _ in range(8):
+                server.stdin.write(b"".join(writer.line(*part) for part in parts("data", {"call": 1}, b"abc")))
+                server.stdin.flush()
+                time.sleep(0.25)
+            server.stdin.write(writer.lines("call", call_of(1, "1")))
+            server.stdin.flush()
+            while "done" not in kinds and (line := server.stdout.readline()):
+                if reader.is_own(text := line.decode().rstrip("\n")) and (record := reader.read(text)) is not None:
+                    kinds.append(record[0])
+        finally:
+            server.kill()
+    assert "done" in kinds
 
 
 @pytest.mark.parametrize("end", ["kill", "leave", "terminate"])

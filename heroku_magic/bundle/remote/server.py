@@ -147,6 +147,7 @@ class _Front:
                 self._take_call(message)
             elif kind == "data" and message.get("call") not in self._recalled:
                 self._values.add(message.get("value") or message["call"], body)
+                self._last_call = time.monotonic()  # the call of these values is on the way
             elif kind == "drop":
                 self._values.drop(message["values"])
             elif kind in ("stop", "recall"):
