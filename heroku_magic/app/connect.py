@@ -106,6 +106,9 @@ def connect(
     """
     if "" in {app, remote, worker}:  # that of an empty variable is no choice
         raise SettingsError("The name of an app, a remote or a folder is empty. Name one, or leave the argument out.")
+    for name, flag in (("local", local), ("warm", warm)):
+        if not isinstance(flag, bool):  # a text such as "no" is true
+            raise SettingsError(f"{name} is {flag!r}: expected True or False.")
     option = Choice(app=app, remote=remote, local=local, worker=worker)
     try:
         chosen = settings_.resolve(option, config, size=size, timeout=timeout, pace=pace, prices=prices, warm=warm)

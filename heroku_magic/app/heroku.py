@@ -89,7 +89,7 @@ class Heroku(ExecutorApp):
         >>> heroku.run(code="[{'square': n * n} for n in range(3)]")["square"].tolist()
         [0, 1, 4]
         """
-        refuse_unknown(options)
+        refuse_unknown(options, RunOptions)
         return run_to_end(lambda: self.submit(task, parameters, **options)).result()
 
     def submit(

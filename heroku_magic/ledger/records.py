@@ -29,7 +29,7 @@ from heroku_magic.protocol.tables import Table
 from heroku_magic.protocol.typed_json import TAG
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs.events import StateChange
-from heroku_magic.sweeps.axis_record import AxisRecord, write_axis
+from heroku_magic.sweeps.axis_record import AxisRecord, write_axis, write_shortened
 from heroku_magic.sweeps.journal import encode_value
 from heroku_magic.text.sanitize import mask_emails, short
 
@@ -360,9 +360,7 @@ def _axis(axis: Axis, mask: Mask, *, is_exact: bool) -> tuple[AxisRecord, bool]:
         record = write_axis(axis, is_exact=is_exact)
         is_whole = size_of(record.values) <= MAX_AXIS
     if not is_whole:
-        rows = [{name: short(value) for name, value in axis[at].items()} for at in range(len(axis.values))]
-        values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
-        record = AxisRecord([*axis.names], values, axis.are_rows)
+        record = write_shortened(axis, is_exact=is_exact)
     masked = mask.value(record.values)
     return msgspec.structs.replace(record, values=masked), is_whole and masked == record.values
 

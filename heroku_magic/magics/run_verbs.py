@@ -42,6 +42,8 @@ class RunVerbs(VerbGroup):
         options = {"code": line.code, **from_command_line(line.options, RunOptions, SweepOptions)}
         options["inputs"] = line.options.get("input", ())
         if line.options.get("no_cache"):
+            if options.get("cache"):
+                raise InvalidOptions("--cache and --no-cache contradict each other. Give one of them.")
             options["cache"] = False
         if (answer := self._answer(line, options)) is not None:
             return self._watch_job(answer, line)

@@ -373,19 +373,19 @@ def pick(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def split(values: Mapping[str, Any]) -> tuple[RunOptions, SweepOptions]:
     """Return keyword arguments as the options of each run and those of a sweep. Raises TypeError for unknown names."""
-    refuse_unknown(values)
+    refuse_unknown(values, RunOptions, SweepOptions)
     return pick(RunOptions, values), pick(SweepOptions, values)
 
 
-def refuse_unknown(values: Mapping[str, Any]) -> None:
-    """Raise TypeError for a name that is no option of a run or a sweep; it may be a parameter of the task."""
-    names = option_names(RunOptions) | option_names(SweepOptions)
+def refuse_unknown(values: Mapping[str, Any], *kinds: type[Any]) -> None:
+    """Raise TypeError for a name that is no option of these kinds; it may be a parameter of the task."""
+    names = set[str]().union(*map(option_names, kinds))
     if name := min(values.keys() - names, default=""):
         near = get_close_matches(name, names, 1)
-        meant = f" Did you mean {near[0]}?" if near else ""
         hint = f"Parameters of the task go into a dict, such as {{{name!r}: 1}}."
-        message = f"unexpected keyword argument {name!r}.{meant} {hint}"
-        raise TypeError(message)
+        hint = f"Did you mean {near[0]}? {hint}" if near else hint
+        message = "It is an option of sweep()." if name in option_names(SweepOptions) else hint
+        raise TypeError(f"unexpected keyword argument {name!r}. {message}")
 
 
 def command_line(*kinds: type[Any]) -> dict[str, Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from heroku_magic.protocol.typed_decoder import Decoder
 from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.sweeps.grid import Axis
+from heroku_magic.text.sanitize import LINE, short
 
 
 class AxisRecord(msgspec.Struct, frozen=True):
@@ -48,6 +50,28 @@ def write_axis(axis: Axis, *, is_exact: bool) -> AxisRecord:
         rows[at][name] = str(rows[at][name])
     values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
     return AxisRecord([*axis.names], values, axis.are_rows, typed, is_exact)
+
+
+def write_shortened(axis: Axis, *, is_exact: bool) -> AxisRecord:
+    """Describe an axis that cannot be written as a whole: arrays, tables and long values become text."""
+    values, typed = list[Any](), list[tuple[int, str]]()
+    for at in range(len(axis.values)):
+        row: dict[str, Any] = {}
+        for name, value in axis[at].items():
+            record = _small_axis(name, value, is_exact=is_exact)
+            row[name] = record.values[0] if record else short(value)
+            typed += [(at, name)] if record and record.typed else []
+        values.append(row if axis.are_rows else row[axis.names[0]])
+    return AxisRecord([*axis.names], values, axis.are_rows, typed, is_exact)
+
+
+def _small_axis(name: str, value: Any, *, is_exact: bool) -> AxisRecord | None:
+    """Return an axis of one value; None if it cannot be written, or is long."""
+    with suppress(InvalidParameters):
+        record = write_axis(Axis((name,), [value]), is_exact=is_exact)
+        if len(repr(record.values)) <= LINE:
+            return record
+    return None
 
 
 def read_axis(axis: AxisRecord) -> Axis:

@@ -86,6 +86,12 @@ def test_an_empty_name_chooses_nothing(where):
         connect(**{where: ""})
 
 
+@pytest.mark.parametrize("flag", ["local", "warm"])
+def test_a_flag_given_as_text_is_refused(flag):
+    with pytest.raises(SettingsError, match=rf"^{flag} is 'no': expected True or False\.$"):
+        connect(**{flag: "no"})
+
+
 def test_a_token_without_an_app_lists_the_apps(account):
     with pytest.raises(SettingsError, match=r"HEROKU_API_KEY.*\n  shop-eu\n.*%heroku use"):
         connect()

@@ -72,6 +72,11 @@ def test_a_parameter_among_the_options_of_a_run_is_refused_with_the_way_that_wor
         Heroku.run(SimpleNamespace(on_message=print), "task", n=1)
 
 
+def test_an_option_of_sweeps_is_refused_for_a_run_with_the_method_that_takes_it():
+    with pytest.raises(TypeError, match=r"argument 'zip'\. It is an option of sweep\(\)\."):
+        Heroku.run(SimpleNamespace(on_message=print), "task", zip=True)
+
+
 def test_a_misspelt_option_is_named_as_it_is_spelled():
     with pytest.raises(TypeError, match=r"argument 'timeot'\. Did you mean timeout\? Parameters of the task go"):
         split({"timeot": 60})

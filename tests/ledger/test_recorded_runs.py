@@ -10,6 +10,7 @@ import signal
 import sqlite3
 from hashlib import sha256
 
+import numpy as np
 import pandas as pd
 import pytest
 from workers import make_worker
@@ -140,6 +141,16 @@ def test_a_sweep_is_one_entry_with_its_runs_below(heroku, ledger_folder):
     pd.testing.assert_frame_equal(again.runs(), sweep.runs())
     single = heroku_magic.get_run(sweep.runs()["run"][0])
     assert single.result()["name"].tolist() == ["a"]
+
+
+def test_of_the_values_of_a_sweep_only_arrays_and_long_ones_become_text(heroku, ledger_folder):
+    values = [" a ", 7, 0.5, np.array([1, 2]), "x" * 1000]
+    sweep = heroku.sweep(None, {"value": values}, code=lambda value: len(repr(value)), jobs=2)
+    assert sweep.wait(60)  # the app has no numpy for the array
+    kept = [one["value"] for one in heroku_magic.get_run(sweep.id).plan.grid]
+    assert kept[:4] == [" a ", 7, 0.5, "array([1, 2])"]
+    assert kept[4].startswith("'xxx")
+    assert len(kept[4]) < 500
 
 
 def test_a_resumed_sweep_adds_to_its_cost(heroku, ledger_folder, monkeypatch):

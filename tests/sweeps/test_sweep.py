@@ -543,6 +543,12 @@ def test_an_interrupt_before_the_first_drawing_stops_the_sweep(shell, monkeypatc
     assert shell.run_cell("%heroku ps").result.empty
 
 
+def test_options_that_contradict_each_other_are_refused(shell):
+    error = shell.run_cell("%heroku run point --arg seed=1 --cache --no-cache").error_in_exec
+    assert isinstance(error, InvalidOptions)
+    assert str(error) == "--cache and --no-cache contradict each other. Give one of them."
+
+
 @pytest.mark.parametrize(
     "option", ["--zip", "--jobs 3", "--chunk auto", "--retries 2", "--fail-fast", "--save s.jsonl"]
 )
