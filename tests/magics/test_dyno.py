@@ -616,6 +616,13 @@ def test_functions_are_called_from_any_thread(mine):
     assert sorted(results) == [10, 12, 14]
 
 
+@pytest.mark.parametrize("value", [{"a": np.array([1])}, [np.array([1])], np.float64(2)])
+def test_a_value_of_numpy_in_an_app_without_numpy_is_an_error_with_a_remedy(heroku, value):
+    message = r'"value" needs numpy or pandas, and numpy is not installed in the app(.|\n)*requirements\.txt'
+    with pytest.raises(TaskFailed, match=message):
+        heroku.run(code="1", parameters={"value": value})
+
+
 def test_an_array_in_an_app_without_numpy_is_an_error_with_a_remedy(heroku):
     message = r'"values" is an array, and numpy is not installed in the app(.|\n)*requirements\.txt'
     with pytest.raises(TaskFailed, match=message):

@@ -30,6 +30,10 @@ _LAST = "_heroku_magic_last"  # temporarily holds the value of a cell's last exp
 _CELL_FILE, _FIRST_LINE = "<cell>", 2  # line 1 is `%%dyno` itself
 _MAX_BODY_BYTES = 40_000_000  # the notebook refuses records of more than 64,000,000 bytes, in Base64
 HAS_CLOUDPICKLE = importlib.util.find_spec("cloudpickle") is not None  # then it must not be mixed with the one sent
+_KINDS: dict[Any, tuple[str, str | None]] = {  # of values that need a package
+    "array": ("is an array", "numpy"),
+    **dict.fromkeys(("DataFrame", "Series"), ("is a table", "pandas")),
+}
 LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
 
 
@@ -115,9 +119,9 @@ class RemoteProgram:
             try:
                 values[name] = decoder.decode(form)
             except ModuleNotFoundError as error:  # noqa: PERF203 - the first one is enough
-                is_array = isinstance(form, dict) and form["$"] == "array"
-                kind, module = ("an array", error.name) if is_array else ("a table", "pandas")
-                message = f'"{name}" is {kind}, and {module} is not installed in the app'
+                tag = form.get("$") if isinstance(form, dict) else ""
+                kind, module = _KINDS.get(tag, ("needs numpy or pandas", error.name))
+                message = f'"{name}" {kind}, and {module} is not installed in the app'
                 raise ModuleNotFoundError(message, name=module) from None
         return values
 
