@@ -354,9 +354,9 @@ class _Sender:
     def file(self, name: str, data: bytes) -> None:
         """Send a complete file. Raises ValueError if it is too large."""
         self._refuse_in_child()
-        self._file_bytes += len(data)
-        if self._file_bytes > MAX_FILES_BYTES:
+        if self._file_bytes + len(data) > MAX_FILES_BYTES:
             raise ValueError(f"{name} is too large: the files of a run may have {MAX_FILES_BYTES:,} bytes in total")
+        self._file_bytes += len(data)
         parts = [data[at : at + CHUNK_BYTES] for at in range(0, len(data) or 1, CHUNK_BYTES)]
         for part, body in enumerate(parts):
             with self:

@@ -167,6 +167,16 @@ def test_files_over_the_limit_are_rejected_when_sent(sent):
         sent(lambda sender: sender.file("model.bin", bytes(5_000_001)))
 
 
+def test_a_file_that_was_rejected_leaves_room_for_others(sent):
+    def script(sender):
+        with pytest.raises(ValueError, match="too large"):
+            sender.file("model.bin", bytes(5_000_001))
+        sender.file("small.bin", b"abc")
+
+    decoder, _ = sent(script)
+    assert decoder.files == {"small.bin": b"abc"}
+
+
 @pytest.mark.parametrize(
     ("kind", "header", "body"),
     [
