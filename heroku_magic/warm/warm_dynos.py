@@ -120,8 +120,8 @@ class WarmDynos:
             return chosen[0]
 
     def can_take(self, dyno: WarmDyno, spec: RunSpec) -> bool:
-        """Return whether a dyno is of the current release and has the time for a call."""
-        is_current = dyno.info.release.version in {self._release(), None}
+        """Return whether a dyno is of the current release, if that is known, and has the time for a call."""
+        is_current = self._release() in {dyno.info.release.version, None}
         return dyno.running() and is_current and not self._may_end_during(dyno, spec)
 
     def boot_for(self, owner: object, spec: RunSpec, idle: float) -> WarmDyno:

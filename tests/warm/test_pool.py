@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as FutureTimeout
+from types import SimpleNamespace
 
 import pytest
 from loops import run_loop
@@ -24,6 +25,7 @@ from heroku_magic.app.emulator_process import embedded
 from heroku_magic.errors import LogStreamError
 from heroku_magic.warm.pool_call import PoolRunner
 from heroku_magic.warm.warm_dyno import WarmDyno
+from heroku_magic.warm.warm_dynos import WarmDynos
 
 TASK = """
     from heroku_task import task
@@ -369,6 +371,14 @@ def test_calls_do_not_wait_for_a_dyno_of_an_earlier_release_to_end(heroku):
         rest = [pool.submit(os.environ.get, "NEW_VALUE") for _ in range(3)]
         assert [one.result(30) for one in rest] == ["1"] * 3
     heroku.unset_config("NEW_VALUE")
+
+
+@pytest.mark.parametrize(("release", "expected"), [(3, True), (4, False), (None, True)])
+def test_a_dyno_takes_calls_unless_another_release_is_known(release, expected):
+    spec = SimpleNamespace(kind="kind", timeout=10)
+    info = SimpleNamespace(release=SimpleNamespace(version=3))
+    dyno = SimpleNamespace(info=info, spec=spec, idle_left=100.0, seconds_left=80_000.0, running=lambda: True)
+    assert WarmDynos(None, lambda: release).can_take(dyno, spec) is expected
 
 
 @pytest.fixture
