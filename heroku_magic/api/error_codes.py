@@ -33,8 +33,8 @@ _MEANING = {
     "R11": "the dyno sent a bad bind message",
     "R12": "the task did not end within 30 s of SIGTERM and was killed: make it exit on SIGTERM",
     "R13": "no client attached to the dyno within 30 s",
-    "R14": "the dyno used more memory than {size} has, and swapping slowed it down: try --size {larger}",
-    "R15": "the dyno used far more memory than {size} has, and was killed: try --size {larger}",
+    "R14": "the dyno used more memory than {size} has, and swapping slowed it down: {more_memory}",
+    "R15": "the dyno used far more memory than {size} has, and was killed: {more_memory}",
     "R16": "the dyno kept running after its client disconnected",
     "R17": "the checksum of the app's slug is wrong: deploy the app again",
     "L10": "Heroku dropped {count} lines of a log drain",
@@ -52,9 +52,10 @@ def explained_code(message: str, size: str | None) -> tuple[str, str] | None:
     if match is None:
         return None
     code = match[1]
-    larger = _LARGER.get((size or "").lower(), "performance-m")
+    larger = _LARGER.get(size.lower()) if size else "performance-m"
+    more_memory = f"try --size {larger}" if larger else "try a larger size if there is one, or a task that needs less"
     text = _MEANING.get(code, "see https://devcenter.heroku.com/articles/error-codes")
-    return code, f"{code}: {text.format(size=size or 'it', larger=larger, count=lost(message) or 'some')}"
+    return code, f"{code}: {text.format(size=size or 'it', more_memory=more_memory, count=lost(message) or 'some')}"
 
 
 def lost(message: str) -> int:

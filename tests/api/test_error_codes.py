@@ -12,6 +12,9 @@ from heroku_magic.api.error_codes import explained_code, lost
     [
         ("Error R14 (Memory quota exceeded)", "Standard-1X", "R14: the dyno used more memory than Standard-1X has"),
         ("Error R15 (Memory quota vastly exceeded)", "Performance-M", "try --size performance-l"),
+        ("Error R14 (Memory quota exceeded)", None, "more memory than it has, and swapping slowed it down: try --size"),
+        ("Error R14 (Memory quota exceeded)", "Performance-2XL", "slowed it down: try a larger size if there is one"),
+        ("Error R15 (Memory quota vastly exceeded)", "private-l", "was killed: try a larger size if there is one"),
         ("Error R12 (Exit timeout) -> At least one process failed", None, "did not end within 30 s"),
         ("Error R99 (New)", None, "see https://devcenter.heroku.com/articles/error-codes"),
         ("Error L12: 7 messages dropped since 2026", None, "L12: Heroku dropped 7 lines"),
