@@ -156,7 +156,12 @@ class Account:
         """Create an app that is destroyed when this process ends at the latest."""
         name = temporary_app_name()
         _temporary[name] = self  # before the request: its response may be lost, or interrupted
-        return self.create(name, region=region, stack=stack)
+        try:
+            return self.create(name, region=region, stack=stack)
+        except ApiError as error:
+            if not isinstance(error, Unreachable):
+                del _temporary[name]
+            raise
 
     def destroy(self, name: str, *, confirm: str) -> None:
         """Destroy an app with all its resources, irrevocably; `confirm` must equal its name."""

@@ -11,8 +11,10 @@ import pytest
 
 import heroku_magic
 from heroku_magic import InvalidOptions, SettingsError, account, connect, login, logout, temporary_app
+from heroku_magic.accounts.apps import temporary
 from heroku_magic.accounts.leftovers import is_leftover_app
-from heroku_magic.errors import NotFound
+from heroku_magic.api.client import HerokuClient
+from heroku_magic.errors import NotFound, Refused
 
 PROCFILE = "task: echo '{\"n\": 1}'\nweb: sleep 600\n"
 
@@ -86,6 +88,16 @@ def test_it_is_destroyed_after_any_failure(platform, folder):
 def test_nothing_is_created_before_the_block(platform):
     temporary_app(say=quiet)
     assert apps() == []
+
+
+def test_an_app_that_heroku_refuses_needs_no_token(platform, monkeypatch):
+    def refuse(*_, **__):
+        raise Refused("You have reached the limit of 100 apps.", status=422)
+
+    monkeypatch.setattr(HerokuClient, "create_app", refuse)
+    with pytest.raises(Refused, match="makes room"), temporary_app(say=quiet):
+        pytest.fail("there is no app")
+    assert temporary(platform.url) == []
 
 
 def test_an_app_that_the_user_already_destroyed_is_not_an_error(platform):
