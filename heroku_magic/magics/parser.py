@@ -251,7 +251,8 @@ def _too_many(verb: Verb, words: list[str]) -> InvalidOptions:
     elif verb.name == "run":
         hint = "Set a parameter with --arg NAME=VALUE; a command comes after --."
     elif verb.most:
-        hint = f"%heroku {verb.name} takes one {verb.words.strip('[]')}, for example: {verb.examples[0]}"
+        one = "one " if verb.most == 1 else ""
+        hint = f"%heroku {verb.name} takes {one}{verb.words.strip('[]')}, for example: {verb.examples[0]}"
     else:
         app = " To choose an app, use --app NAME." if WHERE[0] in verb.options else ""
         hint = f"%heroku {verb.name} takes no argument.{app} %heroku {verb.name} --help lists its options."
