@@ -69,8 +69,14 @@ class _Line:
 
     @property
     def given(self) -> set[str]:
-        """The names of parameters that the line sets."""
-        return {one.partition("=")[0] for values in self.used.values() for one in values}
+        """The names of parameters that the line mentions."""
+        values = [one for option in ("arg", "each", "secret") for one in self.used.get(option, ())]
+        return {name for one in values for name in one.partition("=")[0].split(",")}
+
+    @property
+    def left_to_body(self) -> set[str]:
+        """The names of parameters whose values for a sweep the body assigns."""
+        return {name for one in self.used.get("each", ()) if "=" not in one for name in one.split(",")}
 
 
 def complete(text: str, sources: CompletionSources, *, is_first_line: bool = True) -> Matches | None:
@@ -120,7 +126,7 @@ def complete_body(text: str, others: Sequence[str], sources: CompletionSources) 
         return _matching(typed, (Match(one, "choice") for one in literals))
     if not _WORD.fullmatch(text):
         return None
-    given = line.given | {match["name"] for match in map(_ASSIGNED.match, body) if match}
+    given = (line.given - line.left_to_body) | {match["name"] for match in map(_ASSIGNED.match, body) if match}
     return _matching(text, (_as_match(one, " = ") for one in declared if one.name not in given))
 
 

@@ -77,6 +77,8 @@ def texts(line, facts=None, **options):
         ("%%heroku simulate -e n=", []),
         ("%%heroku simulate --each ", ["n", "method", "dry"]),
         ("%%heroku simulate -e n=1 --each=me", ["method"]),
+        ("%%heroku simulate --each n,method --each ", ["dry"]),
+        ("%%heroku simulate --out n -e ", ["n=", "method=", "dry="]),
         ("%%heroku simulate --each n=$d", ["$data", "$df"]),
         ("%%heroku simulate -e n=$d", ["$data", "$df"]),
         ("%%heroku hello -e ", []),
@@ -220,3 +222,9 @@ def test_a_parameter_that_another_line_sets_is_not_offered():
     assert [match.text for match in complete_body("", ["%%heroku simulate", "n=1", "dry = True"], Facts()).found] == [
         "method = "
     ]
+
+
+def test_a_parameter_whose_values_for_a_sweep_the_body_assigns_is_offered_there():
+    found = complete_body("", ["%%heroku simulate --each n,method --arg dry=true"], Facts()).found
+    assert [match.text for match in found] == ["n = ", "method = "]
+    assert "n = " in [match.text for match in complete_body("", ["%%heroku simulate --each n"], Facts()).found]
