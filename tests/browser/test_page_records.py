@@ -145,6 +145,12 @@ def test_a_file_arrives_in_parts_under_a_name_without_folders(decode):
     )
 
 
+def test_files_of_different_names_stay_apart_when_their_names_are_made_valid(decode):
+    sent = ("a/plot.tar.gz", "b/plot.tar.gz", "plot.tar.gz", "b/plot.tar.gz")
+    files = [("file", packed({"name": name, "part": 0, "parts": 1, "size": 1}, b"x")) for name in sent]
+    assert decode(task(*files))["files"] == ["plot.tar.gz", "plot-2.tar.gz", "plot-3.tar.gz"]
+
+
 def test_names_that_every_object_has_are_names_like_others(decode):
     rows = '[{"constructor": 1, "__proto__": {"x": 2}}, {"toString": "a", "\\u0000n": 3}]'
     assert decode(task(("rows", rows), rows=2))["csv"] == [

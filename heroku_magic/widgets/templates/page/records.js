@@ -147,6 +147,7 @@ class HelperProcess {
   macs = [];
   parts = [];
   files = new Map();
+  fileNames = new Map(); // as the task sent them, and valid ones
   metrics = new Map();
   damaged = [];
   bytes = 0;
@@ -200,7 +201,20 @@ class HelperProcess {
     if (part + 1 < parts) return;
     const content = new Blob(this.fileParts);
     if (content.size !== size || this.fileBytes > MOST_BYTES_OF_FILES) throw new Error("a file has another size");
-    this.files.set(name.split(/[/\\]/).at(-1).replace(/[^\p{L}\p{N}_.+ -]/gu, "_") || "file", content);
+    this.files.set(this.nameFile(name), content);
+  }
+
+  // A valid name, which belongs to one sent name only: of a/x.png and b/x.png none is lost.
+  nameFile(sent) {
+    if (!this.fileNames.has(sent)) {
+      const name = sent.split(/[/\\]/).at(-1).replace(/[^\p{L}\p{N}_.+ -]/gu, "_") || "file";
+      const [, stem, suffix] = /^([^.]*)(.*)$/.exec(name);
+      const taken = new Set(this.fileNames.values());
+      let valid = name;
+      for (let number = 2; taken.has(valid); number++) valid = `${stem}-${number}${suffix}`;
+      this.fileNames.set(sent, valid);
+    }
+    return this.fileNames.get(sent);
   }
 
   get rowCount() {
