@@ -241,3 +241,17 @@ def test_a_dataframe_arrives_with_its_values(decode):
         "-2,0,NaN,65504,1e+300,false,,,,2024-01-01 00:00:00+01:00,2024-07-01 05:30:00+05:30,-1 days 23:59:59,1969-12,1969Q4,,,2,2,5,2",
         '3,1,2,5.9605e-8,Infinity,true,1152921504606846976,false,1969-12-31 23:59:59,,2024-07-01 05:30:00+05:30,,2024-03,1970Q1,y,"b,c",3,3,6,3',
     ]
+
+
+def test_an_error_of_heroku_that_its_log_repeats_is_noted_once(web_page):
+    script = """async lines => {
+      const { Run } = await import("/run.js");
+      const run = new Run({}, { seconds: 600 }, text => text, () => {});
+      Object.assign(run, { dyno: { name: "run.1" }, decoder: { isComplete: false } });
+      for (const message of lines) await run.take({ text: message, source: "heroku", dyno: "run.1", message });
+      return run.notes;
+    }"""
+    lines = ["Error R14 (Memory quota exceeded)", "Error R12 (Exit timeout)", "Error R14 (Memory quota exceeded)"]
+    with served(MODULES) as origin:
+        web_page.page.goto(origin)
+        assert web_page.page.evaluate(script, lines) == lines[:2]

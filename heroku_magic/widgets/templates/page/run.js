@@ -215,8 +215,10 @@ export class Run {
     if (this.lines.length > MOST_LINES) this.lines.splice(0, this.lines.length - MOST_LINES);
   }
 
+  // Heroku repeats an error such as R14 every 20 s, and a log may be read twice.
   note(text) {
-    this.notes.push(this.mask(text));
+    const note = this.mask(text);
+    if (!this.notes.includes(note)) this.notes.push(note);
     this.onChange();
   }
 
