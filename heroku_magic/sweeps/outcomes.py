@@ -150,6 +150,8 @@ class SweepState:
         The outcome of the successful combination that took longest.
     releases
         Versions of the app that ran successful combinations.
+    own_releases
+        The same, without those of combinations that earlier runs have answered.
     """
 
     def __init__(self, count: int, known: Iterable[Outcome] = ()) -> None:
@@ -159,6 +161,7 @@ class SweepState:
         self.failed: list[Outcome] = []
         self.slowest: Outcome | None = None
         self.releases: set[int] = set()
+        self.own_releases: set[int] = set()
         self._attempts, self._before = Counter[int](), dict[int, int]()
         for outcome in known:
             self._attempts[outcome.place] = self._before[outcome.place] = outcome.attempts
@@ -204,6 +207,8 @@ class SweepState:
                 self.slowest = outcome
             if release := outcome.facts.get("release"):
                 self.releases.add(release)
+                if "cached" not in outcome.facts:
+                    self.own_releases.add(release)
 
     def done(self) -> list[Outcome]:
         """Return the successful outcomes in the grid's order."""

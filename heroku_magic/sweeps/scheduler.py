@@ -238,7 +238,7 @@ class Scheduler(JobSource):
             self._changed.notify_all()
         if not self._may_go_on_unseen(outcome.error):
             self._write(methodcaller("record_outcome", outcome))
-        if len(releases := self.state.releases) > 1:
+        if len(releases := self.state.own_releases) > 1:
             versions = " and ".join(f"v{release}" for release in sorted(releases))
             notify(f"The app was deployed during the sweep: its rows come from releases {versions}.")
         if outcome.state == "failed" and self.options.fail_fast:

@@ -313,6 +313,17 @@ def test_a_dyno_that_appears_after_the_end_of_its_run_is_billed():
     assert scheduler.cost.dollars == 15.0
 
 
+@pytest.mark.parametrize(("facts", "notes"), [({"cached": "hm-1"}, 0), ({}, 1)])
+def test_an_answer_from_another_release_is_not_taken_for_a_deploy(facts, notes, monkeypatch):
+    known = [Outcome(0, {"n": 0}, "done", 1, {"release": 1, **facts})]
+    scheduler, said = scheduler_of(2, known=known), []
+    monkeypatch.setattr(Ended, "facts", lambda _: {"release": 2})
+    with notifications_to(said.append):
+        scheduler.on_end(begun(scheduler))
+    assert said == ["The app was deployed during the sweep: its rows come from releases v1 and v2."] * notes
+    assert scheduler.state.releases == {1, 2}
+
+
 def test_extra_dynos_count_towards_the_cost_limit():
     scheduler = scheduler_of(5, max_cost=12.0)
     job = begun(scheduler, Ended(seconds=5.0))
