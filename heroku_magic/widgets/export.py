@@ -12,6 +12,7 @@ from heroku_magic.app.connection import bare_spec
 from heroku_magic.errors import InvalidOptions, InvalidParameters
 from heroku_magic.protocol.environ import name_faults
 from heroku_magic.runs.options import split
+from heroku_magic.widgets.form_factory import at_most
 from heroku_magic.widgets.form_inputs import FormInputs
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def message(file: Path, heroku: Heroku, max_cost: float | None) -> str:
     """Return what to do with a file that was written."""
     name, settings = shlex.quote(str(file)), heroku.settings
     if file.suffix.lower() == NOTEBOOK:
-        cost = "" if max_cost is None else f", for at most ${max_cost:,.2f} per session"
+        cost = "" if max_cost is None else f", for {at_most(max_cost)}"
         account = "the embedded Heroku of this computer" if settings.is_local else "your account"
         lines = [
             f"{file} is an app. To serve it (after pip install voila):",

@@ -132,7 +132,7 @@ class Budget:
     @property
     def text(self) -> str:
         """The limit, as a form shows it; empty if there is none."""
-        return "" if self._dollars is None else f"at most ${self._dollars:,.2f} per session"
+        return "" if self._dollars is None else at_most(self._dollars)
 
     def add(self, run: Run | Sweep) -> None:
         """Count a run."""
@@ -159,6 +159,16 @@ class Budget:
 
     def _spent(self) -> SettingsError:
         return SettingsError(f"The runs of this session have cost their limit, {self.text}. Nothing was started.")
+
+
+def at_most(dollars: float) -> str:
+    """Return what a session may cost, with all its digits.
+
+    >>> at_most(0.5), at_most(0.0045)
+    ('at most $0.50 per session', 'at most $0.0045 per session')
+    """
+    text = f"{dollars:,.10f}"
+    return f"at most ${text[:-8]}{text[-8:].rstrip('0')} per session"
 
 
 def _start(

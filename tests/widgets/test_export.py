@@ -344,6 +344,10 @@ class Job:
         self.dollars = dollars
 
 
+def test_a_budget_below_a_cent_is_shown_as_it_is():
+    assert Budget(0.0045).text == "at most $0.0045 per session"
+
+
 def test_all_runs_of_a_form_share_its_budget():
     budget = Budget(0.5)
     assert budget.text == "at most $0.50 per session"
