@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -77,6 +78,24 @@ def test_a_dyno_that_waits_for_the_installation_of_another_one_says_so(tmp_path)
     assert line == "waiting for another dyno, which installs 2 packages\n"
     with waiting:
         assert waiting.wait() == 0
+
+
+def test_packages_that_another_dyno_removes_at_the_same_time_are_gone(tmp_path, monkeypatch):
+    marks = [tmp_path / f"set{number}.complete" for number in range(packages._MOST_SETS + 1)]
+    for mark in marks:
+        mark.touch()
+        os.utime(mark, (0, 0))
+    locked = packages._locked
+
+    @contextlib.contextmanager
+    def locked_later(path, what):
+        with locked(path, what):
+            path.with_suffix(".complete").unlink()  # by the dyno that had the lock
+            yield
+
+    monkeypatch.setattr(packages, "_locked", locked_later)
+    packages._remove_old(tmp_path)
+    assert sum(mark.exists() for mark in marks) == packages._MOST_SETS
 
 
 def test_packages_that_were_not_used_for_the_longest_time_are_removed_unless_a_dyno_may_still_use_them(tmp_path):

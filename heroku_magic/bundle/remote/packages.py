@@ -69,12 +69,18 @@ def _installed(packages: list[str], installers: list[list[str]], env: dict[str, 
 
 def _remove_old(folder: Path) -> None:
     """Remove the packages that were not used for the longest time."""
-    marks = sorted(folder.glob("*.complete"), key=lambda mark: mark.stat().st_mtime)
-    for mark in marks[:-_MOST_SETS]:
+    for mark in sorted(folder.glob("*.complete"), key=_used_at)[:-_MOST_SETS]:
         with _locked(mark.with_suffix(".lock"), "packages"):
-            if time.time() - mark.stat().st_mtime > _LONGEST_LIFE:
-                mark.unlink()
+            if time.time() - _used_at(mark) > _LONGEST_LIFE:
+                mark.unlink(missing_ok=True)
                 shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
+
+
+def _used_at(mark: Path) -> float:
+    """Return when packages were last used; 0 if another dyno has removed them meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return mark.stat().st_mtime
+    return 0.0
 
 
 @contextlib.contextmanager
