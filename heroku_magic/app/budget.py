@@ -38,7 +38,8 @@ def within_budget(spec: RunSpec, dollars: float, warm_idle: float) -> RunSpec:
         )
     if not price:
         return spec
-    return replace(spec, timeout=min(spec.timeout, int(dollars / price - idle)), counts_boot=True)
+    paid = max(int(dollars / price - idle), 1)  # of exactly one second, the quotient may be a little less
+    return replace(spec, timeout=min(spec.timeout, paid), counts_boot=True)
 
 
 def warm_refusal(dollars: float, price: float, idle: float) -> str:
