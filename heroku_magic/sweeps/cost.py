@@ -69,8 +69,8 @@ class Estimate:
 
     @property
     def dollars(self) -> float | None:
-        """Expected list price in dollars, an upper bound for chunks; None if it is unknown."""
-        seconds = 0.0 if self.measured is None else self.measured * self.combinations
+        """Expected list price in dollars, an upper bound for chunks; None if it or the duration is unknown."""
+        seconds = None if self.measured is None else self.measured * self.combinations
         return self.spec.price(self.spec.size, seconds)
 
     def refuses(self, dollars: float) -> str | None:

@@ -45,6 +45,11 @@ def test_an_unknown_price_is_reported_and_not_guessed():
     assert [Estimate(order(size=size), 2, measured=1.0).dollars for size in ("eco", "private-s", None)] == [None] * 3
 
 
+def test_without_a_measured_run_only_the_embedded_heroku_has_a_known_price():
+    assert Estimate(order(size="standard-1x"), 100).dollars is None
+    assert Estimate(order(is_local=True), 100).dollars == 0
+
+
 def test_configured_prices_are_used():
     assert Estimate(order(size="private-s", prices={"private-s": 2_592_000}), 3, measured=2.0).dollars == 6.0
 
