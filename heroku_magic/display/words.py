@@ -169,7 +169,7 @@ def duration(seconds: float) -> str:
 
 def whole_seconds(seconds: float) -> str:
     """Return `12 s` or `1 min 12 s`, for a duration that still changes: tenths would only flicker."""
-    return f"{seconds:.0f} s" if seconds < 59.5 else duration(seconds)
+    return f"{seconds:.0f} s" if seconds < 59.5 else duration(round(seconds))
 
 
 def outcome(run: Run | Sweep) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from heroku_magic.display.words import duration, end_line, progress, start_line, text
+from heroku_magic.display.words import duration, end_line, progress, start_line, text, whole_seconds
 from heroku_magic.protocol.records import Progress
 from heroku_magic.runs.events import StateChange
 
@@ -73,6 +73,11 @@ def test_an_unknown_exit_status_is_never_0(fed, state):
 )
 def test_durations(seconds, words):
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(12.4, "12 s"), (59.7, "1 min 00 s"), (72.4, "1 min 12 s")])
+def test_a_duration_that_changes_has_no_tenths(seconds, words):
+    assert whole_seconds(seconds) == words
 
 
 def advanced(clock, view, *steps):
