@@ -98,3 +98,12 @@ def money(dollars: float) -> str:
     if dollars < 0.0001:
         return "less than $0.0001"
     return f"${float(f'{dollars:.2g}'):.10f}".rstrip("0")
+
+
+def exact_money(dollars: float) -> str:
+    """Return an amount in cents from a thousand dollars on, below with four significant digits and no exponent.
+
+    >>> exact_money(12345.0), exact_money(12), exact_money(0.0115741), exact_money(0.0000096451)
+    ('$12,345.00', '$12', '$0.01157', '$0.000009645')
+    """
+    return f"${dollars:,.2f}" if dollars >= 1000 else f"${float(f'{dollars:.4g}'):.10f}".rstrip("0").rstrip(".")

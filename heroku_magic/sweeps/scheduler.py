@@ -18,6 +18,7 @@ from heroku_magic.errors import (
     Unauthorized,
     Unreachable,
 )
+from heroku_magic.platform_facts.dyno_sizes import exact_money
 from heroku_magic.runs.failures import NOT_INSTALLED
 from heroku_magic.sweeps.cost import CostMeter
 from heroku_magic.sweeps.launcher import Job, JobSource
@@ -144,7 +145,7 @@ class Scheduler(JobSource):
                 self._read_calls(job, job.run)
         limit = self.options.max_cost
         if limit is not None and not self.is_stopping and (self.cost.so_far(self.runs()) or 0) >= limit:
-            self.stop(f"It has cost ${limit:.4g}, the limit set by --max-cost")
+            self.stop(f"It has cost {exact_money(limit)}, the limit set by --max-cost")
 
     def on_finish(self) -> None:
         """Mark the combinations without an outcome, whatever became of them, and close the journal."""
@@ -187,7 +188,8 @@ class Scheduler(JobSource):
             return True
         total = self.cost.dollars + self.cost.dollars / dynos * (len(self.running) + 1)
         if total > limit and not self.running:
-            self.stop(f"One more dyno would raise the cost to ${total:.4g}, more than the ${limit:.4g} of --max-cost")
+            more = f"{exact_money(total)}, more than the {exact_money(limit)} of --max-cost"
+            self.stop(f"One more dyno would raise the cost to {more}")
         return total <= limit
 
     def _make_job(self, indices: list[int]) -> Job | None:

@@ -31,6 +31,13 @@ def test_the_measured_time_of_a_run_is_multiplied():
     )
 
 
+def test_no_amount_is_written_with_an_exponent():
+    assert "about $0.000009645. Nothing" in str(Estimate(order(size="standard-1x"), measured=1.0))
+    spec = order(size="private-s", prices={"private-s": 2_592_000})
+    refusal = "would cost about $30,000.00, more than the $20,000.00 of --max-cost."
+    assert Estimate(spec, 10, measured=3000.0).refuses(20_000).endswith(refusal)
+
+
 def test_the_duration_accounts_for_the_request_quota():
     estimate = Estimate(order(), combinations=10_000, at_once=50, measured=0.1, requests_left=4500)
     assert estimate.seconds == pytest.approx((10_000 - 4300) / 1.25)
