@@ -135,3 +135,8 @@ def test_a_changed_resource_is_not_overwritten(faulty):
     heroku.ask("PATCH", path, json={"A": "4"}, headers={"If-Match": "*"})
     heroku.ask("GET", path, 412, headers={"If-Match": etag})
     heroku.ask("DELETE", f"/apps/{app}", headers={"If-Match": heroku.ask("GET", f"/apps/{app}").headers["Etag"]})
+
+
+def test_a_precondition_on_a_missing_resource_is_a_404_with_its_id(demo):
+    missing = demo.ask("PATCH", "/apps/nobodys/config-vars", 404, json={}, headers={"If-Match": '"other"'}).json()
+    assert (missing["id"], missing["resource"]) == ("not_found", "app")

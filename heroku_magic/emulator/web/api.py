@@ -179,8 +179,10 @@ class ApiHandler(LocalHandler):
         if type(self).get is RequestHandler.get:
             return
         self._is_comparing, self._compared = True, ""
-        self.get(*self.path_args)
-        self._is_comparing = False
+        try:
+            self.get(*self.path_args)
+        finally:
+            self._is_comparing = False
         known = [each.strip().removeprefix("W/") for each in wanted.split(",")]
         if "*" not in known and self._compared not in known:
             raise errors.precondition_failed()
