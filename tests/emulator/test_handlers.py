@@ -188,6 +188,17 @@ def test_releases_are_paged_by_range_in_either_spelling(start, make_folder):
         emulator.ask("GET", "/apps/demo/releases", 416, headers={"Range": wrong})
 
 
+def test_dynos_are_paged_by_name(faulty):
+    emulator = faulty()
+    names = sorted(emulator.create("sleep 60")["name"] for _ in range(3))
+    first = emulator.ask("GET", "/apps/demo/dynos", 206, headers={"Range": "name ..; max=2"})
+    assert [dyno["name"] for dyno in first.json()] == names[:2]
+    rest = emulator.ask("GET", "/apps/demo/dynos", headers={"Range": first.headers["Next-Range"]})
+    assert [dyno["name"] for dyno in rest.json()] == names[2:]
+    between = emulator.get("/apps/demo/dynos", headers={"Range": f"name {names[0]}..{names[1]}"})
+    assert [dyno["name"] for dyno in between] == names[:2]
+
+
 def test_a_change_of_config_vars_makes_a_release_and_reaches_a_dyno(start, make_folder):
     emulator = start(make_folder(__env="A=file\nB=file"))
     assert emulator.ask("PATCH", "/apps/demo/config-vars", json={"A": "set", "C": "1"}).json() == {

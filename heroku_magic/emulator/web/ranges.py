@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PAGE = 200
 LARGEST_PAGE = 1000
 
-_RANGE = re.compile(r"\s*(\w+)\s*(\]?)([^\s.;\]]*)\.\.([^\s.;]*)\s*(?:;(.*))?", re.DOTALL)
+_RANGE = re.compile(r"\s*(\w+)\s*(\]?)([^\s;\]]*?)\.\.([^\s;]*)\s*(?:;(.*))?", re.DOTALL)
 _VERSION = re.compile(r"[0-9]{1,9}")
 
 
