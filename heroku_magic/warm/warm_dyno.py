@@ -84,6 +84,7 @@ class WarmDyno:
         self._connection: DynoConnection | None = None
         self._info: Dyno | None = None
         self._ended = threading.Event()
+        self._ended_at: float | None = None
 
     # -- the dyno ---------------------------------------------------------------------------------
 
@@ -178,12 +179,16 @@ class WarmDyno:
     @property
     def idle_left(self) -> float:
         """The seconds after which it ends by itself if no call comes."""
-        return self._idle - (time.monotonic() - self.used_at)
+        return self._idle - (self._latest_moment() - self.used_at)
 
     @property
     def seconds(self) -> float:
         """How long the dyno has existed."""
-        return round(time.monotonic() - self.started_at, 1)
+        return round(self._latest_moment() - self.started_at, 1)
+
+    def _latest_moment(self) -> float:
+        """Return when it ended, or now."""
+        return time.monotonic() if self._ended_at is None else self._ended_at
 
     @property
     def memory(self) -> int:
@@ -337,6 +342,7 @@ class WarmDyno:
         """End the connection, and tell the call that runs."""
         if self._ended.is_set():
             return
+        self._ended_at = time.monotonic()
         self._ended.set()
         self.downlink.hello.set()
         self._uplink.window.close()

@@ -65,6 +65,14 @@ def test_ps_and_status_show_what_a_warm_dyno_is_doing(heroku, start_shell):
     assert "warm" not in shell.user_ns["listed"]
 
 
+def test_a_dyno_that_has_ended_costs_no_more(heroku):
+    (dyno,) = heroku.warm(1)
+    heroku.warm(0)
+    cost, idle = (dyno.seconds, dyno.dollars), dyno.idle_left
+    time.sleep(0.3)
+    assert ((dyno.seconds, dyno.dollars), dyno.idle_left) == (cost, idle)
+
+
 def test_a_call_that_does_not_end_is_stopped_with_its_dyno(heroku):
     run = heroku.submit(code=STUBBORN, warm=True)
     wait_for(lambda: "begun" in run.logs())
