@@ -127,7 +127,7 @@ def joined(tables: Sequence[Table]) -> Table:
         name: msgspec.structs.replace(
             column,
             values=tuple(table.columns[name].values for table in tables),
-            mask=column.mask and tuple(table.columns[name].mask for table in tables),
+            mask=None if column.mask is None else tuple(table.columns[name].mask for table in tables),
         )
         for name, column in first.columns.items()
     }

@@ -135,6 +135,14 @@ def test_the_type_of_a_joined_column_is_the_narrowest_that_keeps_each_value(join
     assert all(map(is_same, values(df["x"]), expected))
 
 
+@pytest.mark.parametrize("dtype", ["Int64", "Float32", "boolean"])
+def test_an_empty_table_with_a_nullable_column_may_come_before_one_with_rows(joined, dtype):
+    column = pd.Series([1, None], dtype=dtype)
+
+    df = joined(*(pd.DataFrame({"x": part}) for part in (column[:0], column[:0], column, column[:0])))
+    pd.testing.assert_series_equal(df["x"], column, check_names=False)
+
+
 def test_times_of_different_units_and_zones_are_joined_exactly(joined):
     early, late = np.array(["2026-01-01"], dtype="M8[s]"), np.array(["2026-01-01T00:00:00.123456789"], dtype="M8[ns]")
     distant = np.array(["9026-01-01"], dtype="M8[s]")
