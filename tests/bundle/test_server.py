@@ -29,6 +29,14 @@ def processes_with(variable):
     return found
 
 
+def files_of(variable, ending):
+    found = []
+    for process in processes_with(variable):
+        with suppress(OSError):  # it has ended, or closed one
+            found += [path for path in Path(f"/proc/{process}/fd").iterdir() if ending in str(path.readlink())]
+    return found
+
+
 def wait_for(condition, seconds=20):
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
@@ -87,6 +95,28 @@ def test_a_dyno_that_receives_the_values_of_a_call_is_not_idle(tmp_path):
         finally:
             server.kill()
     assert "done" in kinds
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_values_of_a_call_take_no_room_after_it(tmp_path):
+    (tmp_path / "job.py").write_text("from heroku_task import task\n@task\ndef job(): pass\n")
+    key, mark, ended = RunKey.new(), f"OF_THIS_TEST={os.getpid()}-values", []
+    writer, reader = ChannelWriter(key), ChannelReader(key)
+    with start(key, tmp_path, mark) as server:
+        try:
+            server.stdin.write(writer.lines("modules", server_modules()))
+            for number, task in enumerate((None, "job"), 1):
+                server.stdin.write(b"".join(writer.line(*part) for part in parts("data", {"call": number}, b"abc")))
+                server.stdin.write(writer.lines("call", {**call_of(number, "1"), "task": task}))
+            server.stdin.flush()
+            while len(ended) < 2:
+                text = server.stdout.readline().decode().rstrip("\n")
+                if reader.is_own(text) and (record := reader.read(text)) is not None and record[0] == "done":
+                    ended.append(record[1]["status"])
+            assert ended == [0, 0]
+            wait_for(lambda: not files_of(mark.encode(), "-values"), 5)
+        finally:
+            server.kill()
 
 
 @pytest.mark.parametrize("end", ["kill", "leave", "terminate"])

@@ -180,8 +180,8 @@ class _Front:
         if self._call is not None or not self._waiting:
             return
         message = self._waiting.popleft()
-        files = self._files.pop(message["call"])
-        self._call = call = _Call(message, files, self._parents.for_task(message["task"]))
+        parent = self._parents.for_task(message["task"])  # which may be forked here, and lets go of values
+        self._call = call = _Call(message, self._files.pop(message["call"]), parent)
         ends = []
         for name in _STREAMS:
             reader, writer = os.pipe()
@@ -189,7 +189,7 @@ class _Front:
             self._selector.register(reader, selectors.EVENT_READ, name)
             call.pipes[name] = reader
             ends.append(writer)
-        call.parent.tell(message, [*ends, *(file.descriptor for file in files)])
+        call.parent.tell(message, [*ends, *(file.descriptor for file in call.files)])
         for end in ends:
             os.close(end)
 
@@ -249,6 +249,7 @@ class _Front:
         if has_to_end:
             self.kill_call()  # and the programs that it has left behind
         self._call, self._last_call = None, time.monotonic()
+        call.files.clear()
         seconds = self._last_call - call.began_at if call.began_at else 0.0
         facts = {"status": status, "used": call.used, "overdue": call.is_overdue, "seconds": seconds}
         self._sender.send("done", {"call": call.number, **facts})
