@@ -43,8 +43,8 @@ FEW = 5  # runs in a row that may end without an answer, or be refused, before t
 class Scheduler(JobSource):
     """The jobs of one sweep, and the only writer of its state.
 
-    live: jobs whose dynos another process started. changed: condition, notified after every change.
-    when_finished: called after all runs have ended.
+    live: jobs whose dynos another process started. idle_dollars: what the budget has to pay for a warm dyno that stays
+    afterwards. changed: condition, notified after every change. when_finished: called after all runs have ended.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Scheduler(JobSource):
         *,
         live: Sequence[Job] = (),
         journal: Journal | None = None,
+        idle_dollars: float = 0.0,
         changed: threading.Condition,
         when_finished: Callable[[], None],
     ) -> None:
@@ -62,6 +63,7 @@ class Scheduler(JobSource):
         self.plan, self.options, self.state = plan, options, state
         self.cost = CostMeter(plan.first)
         self.stop_reason = ""
+        self._idle_dollars = idle_dollars
         self._journal, self._changed, self._when_finished = journal, changed, when_finished
         self._unanswered = self._refused = 0  # runs in a row
         self._jobs: deque[Job] = deque(live)
@@ -144,7 +146,9 @@ class Scheduler(JobSource):
             if job.makes_calls and job.run is not None:
                 self._read_calls(job, job.run)
         limit = self.options.max_cost
-        if limit is not None and not self.is_stopping and (self.cost.so_far(self.runs()) or 0) >= limit:
+        if limit is None or self.is_stopping:
+            return
+        if (self.cost.so_far(self.runs()) or 0) + self._idle_dollars >= limit:
             self.stop(f"It has cost {exact_money(limit)}, the limit set by --max-cost")
 
     def on_finish(self) -> None:
@@ -186,7 +190,7 @@ class Scheduler(JobSource):
         limit, dynos = self.options.max_cost, len(self.cost.spans)
         if limit is None or not dynos or self.cost.dollars is None:
             return True
-        total = self.cost.dollars + self.cost.dollars / dynos * (len(self.running) + 1)
+        total = self._idle_dollars + self.cost.dollars + self.cost.dollars / dynos * (len(self.running) + 1)
         if total > limit and not self.running:
             more = f"{exact_money(total)}, more than the {exact_money(limit)} of --max-cost"
             self.stop(f"One more dyno would raise the cost to {more}")

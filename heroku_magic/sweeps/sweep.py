@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -93,7 +92,6 @@ class Sweep(TableFuture[SweepFailed]):
         attached_runner: Callable[..., Runner] = Runner,
     ) -> None:
         """Prepare a sweep. idle_dollars: what its budget has to pay for a warm dyno that stays after it."""
-        budget = None if options.max_cost is None else options.max_cost - idle_dollars
         super().__init__(threading.Condition())
         self.id = id
         self.task = plan.first.task
@@ -111,10 +109,11 @@ class Sweep(TableFuture[SweepFailed]):
         self._state = SweepState(len(plan), known)
         self._scheduler = Scheduler(
             plan,
-            replace(options, max_cost=budget),
+            options,
             self._state,
             live=live,
             journal=journal,
+            idle_dollars=idle_dollars,
             changed=self._changed,
             when_finished=self._finish,
         )

@@ -82,7 +82,7 @@ def call(number, status=0):
     return Call(Return(number, status, 1, 1.0), [Rows([{"x": number}])], {}, None)
 
 
-def scheduler_of(count, *, fits=100, known=(), live=(), journal=None, **options):
+def scheduler_of(count, *, fits=100, known=(), live=(), journal=None, idle_dollars=0.0, **options):
     def of(combinations, makes_calls):
         if len(combinations) > fits:
             raise InvalidParameters(["too large"])
@@ -96,6 +96,7 @@ def scheduler_of(count, *, fits=100, known=(), live=(), journal=None, **options)
         SweepState(count, known),
         live=live,
         journal=journal,
+        idle_dollars=idle_dollars,
         changed=changed,
         when_finished=lambda: None,
     )
@@ -333,6 +334,24 @@ def test_extra_dynos_count_towards_the_cost_limit():
     job.run.guard = Guard(("basic", 12.0))
     scheduler.poll()
     assert scheduler.stop_reason == "It has cost $12, the limit set by --max-cost"
+
+
+def test_the_wait_of_a_warm_dyno_counts_towards_the_cost_limit_that_the_user_has_set():
+    scheduler = scheduler_of(5, max_cost=12.0, idle_dollars=7.0)
+    job = begun(scheduler, Ended(seconds=4.0))
+    job.run.done = lambda: True
+    scheduler.poll()
+    assert not scheduler.is_stopping
+    job.run.guard = Guard(("basic", 5.0))
+    scheduler.poll()
+    assert scheduler.stop_reason == "It has cost $12, the limit set by --max-cost"
+
+
+def test_the_wait_of_a_warm_dyno_leaves_less_for_another_run():
+    scheduler = scheduler_of(5, max_cost=26.0, idle_dollars=7.0)
+    scheduler.on_end(begun(scheduler))
+    assert scheduler.next_job() is None
+    assert scheduler.stop_reason == ("One more dyno would raise the cost to $27, more than the $26 of --max-cost")
 
 
 @pytest.mark.parametrize("chunk", [1, 3])
