@@ -1511,6 +1511,7 @@ def _restore_signals_in_children() -> None:
 
 def _end_pools() -> None:
     """Let pools of workers that the task has left open end, which Python does before it waits for threads at exit."""
+    _staying.clear()
     for name in ("concurrent.futures.thread", "concurrent.futures.process"):
         if name in sys.modules:
             _start_thread(sys.modules[name]._python_exit)  # noqa: SLF001 - Python calls it at exit, and it waits
@@ -1538,7 +1539,16 @@ def _join_threads() -> None:
 def _other_threads() -> list[Any]:
     threading: Any = sys.modules.get("threading")
     found = threading.enumerate() if threading else ()
-    return [one for one in found if one is not threading.current_thread() and not one.daemon]
+    return [one for one in found if one not in (threading.current_thread(), *_staying) and not one.daemon]
+
+
+_staying: list[Any] = []  # threads of pools that the next call may use
+
+
+def _pool_threads() -> list[Any]:
+    """Return the threads of the pools that are open. They never end by themselves."""
+    modules = [sys.modules.get(f"concurrent.futures.{kind}") for kind in ("thread", "process")]
+    return [*getattr(modules[0], "_threads_queues", ()), *getattr(modules[1], "_threads_wakeups", ())]
 
 
 def _run_task(name: str) -> int:
@@ -1614,6 +1624,7 @@ def _call_status(call: Callable[[], None]) -> int:
     """Call, report a failure, and return the exit status that a separate run would have had."""
     try:
         call()
+        _staying[:] = _pool_threads()
         _join_threads()
     except (Exception, SystemExit) as error:  # a task may raise anything; a signal ends all calls
         if os.getpid() != _sender.pid:

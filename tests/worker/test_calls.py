@@ -79,6 +79,23 @@ def job(n: int):
     assert returns(result) == [(0, 0, 1), (1, 0, 1)]
 
 
+@pytest.mark.parametrize("kind", ["ThreadPoolExecutor", "ProcessPoolExecutor"])
+def test_a_pool_that_all_calls_share_stays_open(called, kind):
+    result = called(
+        f"""
+from concurrent.futures import {kind}
+pool = {kind}(2)
+
+@task
+def job(n: int):
+    yield from ({{"n": one}} for one in pool.map(abs, [n, -n]))
+""",
+        *({"n": str(n)} for n in range(3)),
+    )
+    assert returns(result) == [(n, 0, 2) for n in range(3)]
+    assert result.end == {"status": 0, "rows": 6}
+
+
 def test_a_thousand_small_calls_take_few_lines(called):
     result = called("@task\ndef job(n: int):\n    return {'n': n}", *({"n": str(n)} for n in range(1000)))
     assert [row["n"] for row in result.rows] == [*range(1000)]

@@ -362,8 +362,7 @@ def _keep_threads() -> None:
     before = _other_threads()
 
     def new_threads() -> list[Any]:
-        modules = [sys.modules.get(f"concurrent.futures.{kind}") for kind in ("thread", "process")]
-        workers = [*getattr(modules[0], "_threads_queues", ()), *getattr(modules[1], "_threads_wakeups", ())]
+        workers = heroku_task._pool_threads()
         return [one for one in _other_threads() if one not in before and one not in workers]
 
     heroku_task._end_pools, heroku_task._other_threads = lambda: None, new_threads
