@@ -97,7 +97,7 @@ def answered_run(answer: Answer, seconds: float, *, is_kept: bool) -> Run:
     )
     if is_kept:
         recorder.add(hit)
-    return recorded_run(msgspec.structs.replace(entry, run=hit.run), updated, payload)
+    return recorded_run(msgspec.structs.replace(entry, run=hit.run, dollars=0.0), updated, payload)
 
 
 def answered_outcome(answer: Answer, place: int, parameters: Mapping[str, Any]) -> Outcome:

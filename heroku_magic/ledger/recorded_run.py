@@ -88,7 +88,7 @@ class RecordedRunner(Runner):
         super().__init__(run, *rest, **options)
         self._was_evicted = details.was_evicted
         self.key = RunKey(entry.run, b"")
-        self.recorded_facts = details.facts
+        self.recorded_facts, self.recorded_dollars = details.facts, entry.dollars
         events = read_events(unpack(payload.log)) if payload and payload.log else []
         files = unpack(payload.files, dict[str, bytes]) if payload and payload.files else {}
         parts = read_parts(payload.rows) if payload else None

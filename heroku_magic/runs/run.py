@@ -265,7 +265,9 @@ class Run(TableFuture[HerokuMagicError]):
 
     @property
     def dollars(self) -> float | None:
-        """Cost so far in dollars at list price; None if the price is unknown."""
+        """Cost in dollars at list price; None before the end, or if the price is unknown."""
+        if self._runner.recorded_facts is not None:
+            return self._runner.recorded_dollars
         billed = self.guard.extra_seconds()
         if self.dyno is not None or not billed:
             billed.append((self.size, self.seconds))

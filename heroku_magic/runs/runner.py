@@ -54,6 +54,7 @@ class Runner:
     late = 1.0  # seconds to keep reading after the end
     place = ""  # of the output, if it is not in the app's log
     recorded_facts: dict[str, Any] | None = None  # of a run that another process may have made
+    recorded_dollars: float | None = None  # what it cost
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ from heroku_magic.display.job_display import bundle
 from heroku_magic.errors import Unreachable
 from heroku_magic.ledger import location
 from heroku_magic.ledger.folder_hash import hash_folder
-from heroku_magic.ledger.history import details_of, find, forget
+from heroku_magic.ledger.history import database, details_of, find, forget
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.protocol.values import RawText
 
@@ -422,6 +422,18 @@ def test_an_answer_from_a_run_of_a_sweep_is_repeated_as_the_call_itself(heroku, 
         assert _cached(again) is None
         table = again.result()
         assert [*table.get("word", table.get("value"))] == ["v" if "word" in table else "v1"]
+
+
+def test_a_run_of_the_history_costs_what_it_did_and_an_answer_nothing(folder, ledger_folder, processes):
+    first = connect(worker=folder, say=lambda _: None).submit("count", {"n": 3}, cache=True)
+    first.result()
+    assert heroku_magic.get_run(first.id).dollars == first.dollars == 0
+    database()._call(lambda ledger: ledger.execute("UPDATE entries SET dollars = 5"))
+    again = connect(worker=folder, say=lambda _: None).submit("count", {"n": 3}, cache=True)
+    assert again.facts()["cached"] == first.id
+    assert again.dollars == 0
+    assert heroku_magic.get_run(first.id).dollars == 5
+    assert heroku_magic.get_run(again.id).dollars == 0
 
 
 def test_an_answered_sweep_with_a_budget_is_run_again_with_it(heroku, ledger_folder):
