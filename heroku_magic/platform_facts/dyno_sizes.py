@@ -90,10 +90,10 @@ def dollars(size: str, seconds: float, prices: Mapping[str, float] = DOLLARS_PER
 def money(dollars: float) -> str:
     """Return an amount in cents, or with two significant digits.
 
-    >>> money(12.341), money(0.00712), money(0.0000162)
-    ('$12.34', '$0.0071', 'less than $0.0001')
+    >>> money(12.341), money(0.0999), money(0.00712), money(0.0000162)
+    ('$12.34', '$0.10', '$0.0071', 'less than $0.0001')
     """
-    if dollars >= 0.1 or not dollars:
+    if dollars >= 0.0995 or not dollars:  # what two digits would round to $0.1
         return f"${dollars:,.2f}"
     if dollars < 0.0001:
         return "less than $0.0001"
