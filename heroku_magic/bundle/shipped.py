@@ -87,7 +87,7 @@ def sources(kind: str, *, has_bars: bool = True) -> dict[str, str]:
         "heroku_receiver": ("Receiver", "ReceivedValues"),
         "heroku_transfer": ("Transfer", "prepare"),
         "heroku_driver": ("main", *(("RemoteCell", "RemoteCall") if kind == "RemoteServer" else (kind,))),
-        "heroku_output": ("show_open_figures", *outputs),
+        "heroku_output": ("show_open_figures", "close_figures", *outputs),
         "heroku_server": ("main",),
         "heroku_task": _task_names(kind),
     }

@@ -249,6 +249,15 @@ Figure()"""
     assert dyno.rows is None
 
 
+def test_each_call_has_figures_of_its_own(tmp_path):
+    pytest.importorskip("matplotlib")
+    body = "import matplotlib.pyplot as plt\nplt.plot([1, k])\nemit({'lines': len(plt.gca().lines)})"
+    dyno = Dyno(cell(body, {}, ["k"]).build_batch_env([{"k": 1}, {"k": 2}]), tmp_path)
+
+    assert dyno.rows == [{"lines": 1}, {"lines": 1}]
+    assert [[*call.files] for call in dyno.decoder.calls] == [["figure-1.png"], ["figure-2.png"]]
+
+
 def test_several_calls_run_in_sequence_in_fresh_namespaces(tmp_path):
     bundle = cell(
         "if k == 1:\n    left = 1\n    raise ValueError('no')\nemit({'k': k, 'left': 'left' in globals()})", {}, ["k"]

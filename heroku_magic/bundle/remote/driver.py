@@ -59,8 +59,11 @@ def _run_all(program: RemoteProgram) -> int:
     program.check()
 
     def run() -> None:
-        program.run(program.read(os.environ.pop("RUN_DATA", "")))
-        program.show_figures()
+        try:
+            program.run(program.read(os.environ.pop("RUN_DATA", "")))
+            program.show_figures()
+        finally:
+            program.close_figures()
 
     if heroku_task._calls is not None:
         return heroku_task._call_each(run, json.loads(heroku_task._unpack(heroku_task._calls)))
@@ -92,6 +95,10 @@ class RemoteProgram:
     def show_figures(self) -> None:
         """Send the open figures, as a notebook does at the end of a cell."""
         self._output.show_open_figures()
+
+    def close_figures(self) -> None:
+        """Close the figures, as a notebook does, too: the next call draws its own."""
+        self._output.close_figures()
 
     def end_threads(self) -> None:
         """Deal with the threads that the program left behind."""

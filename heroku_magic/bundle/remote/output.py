@@ -45,6 +45,12 @@ def show_open_figures() -> None:
             _send_figure(figure)
 
 
+def close_figures() -> None:
+    """Close the figures that pyplot has open."""
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
+
 def show(value: Any) -> None:
     """Send the value of a cell's last expression as the table; show it if it has no rows or rows were emitted."""
     shown = repr(value) if isinstance(value, Iterator) else value  # before its first item is taken
