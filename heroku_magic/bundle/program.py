@@ -141,6 +141,6 @@ def _is_constant(statement: ast.stmt) -> bool:
         return False
     try:
         ast.literal_eval(statement.value)
-    except ValueError:
+    except (ValueError, TypeError):  # a TypeError for an unhashable key, which the dyno reports
         return False
     return True

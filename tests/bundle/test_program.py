@@ -116,3 +116,9 @@ def test_any_text_is_either_read_or_refused(body):
         return
     indent = re.compile(r"(?m)^[ \t]+")
     assert program.text == body or indent.sub("", program.text) == indent.sub("", body)
+
+
+def test_a_constant_that_python_cannot_make_is_left_to_the_dyno():
+    assert read_cell("import multiprocessing\nwrong = {[1]: 2}\nright = 3").definitions() == (
+        "import multiprocessing\nright = 3"
+    )
