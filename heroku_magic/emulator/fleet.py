@@ -207,6 +207,9 @@ class Fleet:
             for process in processes:
                 process.fail(str(error))
             return
+        if self.dynos.get(dyno.name) is not dyno:  # it was stopped meanwhile, and nobody else removes its copy
+            await asyncio.to_thread(file_copy.remove, self._copy(dyno))
+            return
         self.make_spares(code)
         _start_all(processes, self._launch(dyno, command, variables, self._copy(dyno), environment))
 
