@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from emulators import wait_until
@@ -316,9 +317,14 @@ def test_an_installation_sees_only_the_variables_that_it_needs(tmp_path, monkeyp
 
 
 BACKEND = """
-import os, zipfile
+import os, time, zipfile
+
+def wait():
+    while os.path.exists(os.path.join(os.environ["TMPDIR"], "wait")):
+        time.sleep(0.02)
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
+    wait()
     name = "seen-1-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
         wheel.writestr("seen.py", f"names = {sorted(os.environ)!r}")
@@ -338,12 +344,53 @@ version = "1"
 """
 
 
-def test_the_build_of_a_package_sees_no_token_of_the_notebook(start, make_folder):
-    folder = make_folder(requirements__txt="./seen\n")
+@pytest.fixture
+def folder(make_folder):
+    """A folder with a package, which is not built as long as there is a file `wait` in TMPDIR."""
+    folder = make_folder("task: sleep 60", requirements__txt="./seen\n")
     (folder / "seen").mkdir()
     (folder / "seen" / "pyproject.toml").write_text(PROJECT)
     (folder / "seen" / "backend.py").write_text(BACKEND)
-    emulator = start(folder, environ={**OFFLINE, "HEROKU_API_KEY": "token", "AWS_SECRET_ACCESS_KEY": "secret"})
+    return folder
+
+
+@pytest.fixture
+def installing(start, folder, tmp_path):
+    """An emulator that installs the package until the file is removed."""
+    (tmp_path / "wait").touch()
+    return start(folder, environ={**OFFLINE, "TMPDIR": str(tmp_path)})
+
+
+def test_a_dyno_whose_installation_is_ended_is_refused(installing):
+    with ThreadPoolExecutor(1) as thread:
+        refused = thread.submit(installing.refused, 422, command="task")
+        wait_until(lambda: installing.get("/emulator/requests")["spent"] == 1)
+        installing.ask("DELETE", "/emulator/environments/demo")
+        assert "installation of the app's requirements was ended" in refused.result()["message"]
+
+
+def test_all_installations_are_ended_if_the_requirements_changed_meanwhile(installing, folder):
+    path = "/emulator/environments/demo"
+    for text in ("./seen\n", "./seen # changed\n"):
+        (folder / "requirements.txt").write_text(text)
+        wait_until(lambda: installing.ask("POST", path).json()["installing"]["line"])
+    installing.ask("DELETE", path)  # and the emulator itself ends soon, which `start` checks
+
+
+def test_a_dyno_that_is_stopped_before_its_installation_ends_leaves_nothing_behind(installing, tmp_path):
+    for quantity in (1, 0):
+        installing.ask("PATCH", "/apps/demo/formation/task", json={"quantity": quantity})
+    wait_until(lambda: installing.get("/apps/demo/dynos") == [])
+    time.sleep(1.5)  # what follows its end is over
+    (tmp_path / "wait").unlink()
+    assert installing.output("python -c 'import seen; print(1)'") == [b"1"]
+    wait_until(lambda: list(tmp_path.glob("embedded-heroku-*/dyno-*")) == [])
+
+
+def test_the_build_of_a_package_sees_no_token_of_the_notebook(start, folder):
+    emulator = start(
+        folder, environ={**OFFLINE, "HEROKU_API_KEY": "token", "AWS_SECRET_ACCESS_KEY": "secret", "TMPDIR": "/tmp"}
+    )
     seen = b"".join(emulator.output("python -c 'import seen; print(*seen.names)'")).decode().split()
     assert "PATH" in seen
     assert not {"HEROKU_API_KEY", "AWS_SECRET_ACCESS_KEY"} & set(seen)

@@ -67,7 +67,7 @@ class Environment:
         self._log = log
         self._checkout = checkout
         self._build: tuple[Path, asyncio.Task[Path]] | None = None
-        self._installer: asyncio.subprocess.Process | None = None
+        self._builds: set[asyncio.Task[Path]] = set()
         self._began_at, self._last_line = time.monotonic(), ""
 
     def ready(self) -> Path | None:
@@ -76,13 +76,22 @@ class Environment:
         return _used(target) if _is_complete(target) else None
 
     async def built(self) -> Path:
-        """Return the environment, building it if necessary; concurrent callers wait for the same build."""
+        """Return the environment, building it if necessary; concurrent callers wait for the same build.
+
+        Raises BuildError, also if the build is ended meanwhile.
+        """
         if (environment := self.ready()) is not None:
             return environment
         target = self._target()
         if self._build is None or self._build[0] != target or self._build[1].done():
             self._build = self._start(target)
-        return await asyncio.shield(self._build[1])
+        build = self._build[1]
+        try:
+            return await asyncio.shield(build)
+        except asyncio.CancelledError:
+            if build.cancelled():
+                raise BuildError("The installation of the app's requirements was ended.") from None
+            raise
 
     def installation(self) -> Installation | None:
         """Return how far a build is, started if necessary; None if the environment exists or cannot be built."""
@@ -97,15 +106,16 @@ class Environment:
         return Installation(self._requirements.recipe().count, self._last_line, time.monotonic() - self._began_at)
 
     def close(self) -> None:
-        """End a build in progress."""
-        if self._build is not None:
-            self._build[1].cancel()
-        if self._installer is not None and self._installer.returncode is None:
-            kill_group(self._installer.pid)
+        """End the builds in progress: an earlier one goes on when the requirements change."""
+        for build in self._builds:
+            build.cancel()
 
     def _start(self, target: Path) -> tuple[Path, asyncio.Task[Path]]:
         self._began_at, self._last_line = time.monotonic(), ""
-        return target, asyncio.ensure_future(self._make(target))
+        build = asyncio.ensure_future(self._make(target))
+        self._builds.add(build)
+        build.add_done_callback(self._builds.discard)
+        return target, build
 
     def _target(self) -> Path:
         return self._home() / self._requirements.key()
@@ -153,7 +163,7 @@ class Environment:
 
     async def _run(self, command: list[str], variables: dict[str, str], folder: Path) -> list[str] | None:
         """Run a command with its output in the log; return the last lines of one that fails."""
-        self._installer = process = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
             env=variables,
@@ -166,11 +176,15 @@ class Environment:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         last: list[str] = []
         with self._reaper.watching(process.pid):
-            async for line in process.stdout:
-                self._log(line.rstrip(b"\n"))
-                self._last_line = line.decode("utf-8", "replace").rstrip()
-                last = [*last, self._last_line][-_MOST_ERROR_LINES:]
-            await process.wait()
+            try:
+                async for line in process.stdout:
+                    self._log(line.rstrip(b"\n"))
+                    self._last_line = line.decode("utf-8", "replace").rstrip()
+                    last = [*last, self._last_line][-_MOST_ERROR_LINES:]
+                await process.wait()
+            except BaseException:
+                kill_group(process.pid)
+                raise
         return last if process.returncode else None
 
 
