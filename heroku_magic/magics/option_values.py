@@ -22,7 +22,7 @@ def idle_time(text: str) -> int:
 
 def number(text: str) -> int:
     """Return a whole number of at least 1."""
-    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) < 10**8:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:19]) < 10**18:
         raise ValueError("expected a whole number of at least 1")
     return int(text)
 

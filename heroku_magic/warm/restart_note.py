@@ -45,7 +45,7 @@ def message() -> str:
     """Return, once, a sentence about the warm dynos of processes of this folder that have ended; empty if none had."""
     names: list[str] = []
     for file in FOLDER.glob("[0-9]*"):
-        with suppress(OSError, UnicodeDecodeError):
+        with suppress(OSError, ValueError):  # a file that is not ours
             if not _is_running(int(file.name)):
                 names += file.read_text(encoding="ascii").split()
                 file.unlink()

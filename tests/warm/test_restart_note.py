@@ -35,3 +35,10 @@ def test_the_dynos_of_a_kernel_that_runs_are_not_reported(monkeypatch):
     assert restart_note.message() == ""
     restart_note.discard("run.1")
     assert [*restart_note.FOLDER.iterdir()] == []
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_file_that_is_not_ours_is_left_alone():
+    restart_note.FOLDER.mkdir(parents=True)
+    (restart_note.FOLDER / "12~").touch()
+    assert restart_note.message() == ""

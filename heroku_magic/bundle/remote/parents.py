@@ -45,11 +45,14 @@ class ParentProcess:
             socket.send_fds(self.socket, [len(body).to_bytes(8, "big")], ends)
             self.socket.sendall(body)
 
-    def read(self) -> bytes:
-        """Return what it says; nothing if it has ended."""
-        with contextlib.suppress(OSError):  # it has ended before it has read everything, or was forgotten
-            return self.socket.recv(4096)
-        return b""
+    def read(self) -> bytes | None:
+        """Return what it says: nothing if it has ended, and None if that was read before."""
+        try:
+            return self.socket.recv(4096, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:  # it has ended before it has read everything, or was forgotten
+            return b""
 
     def kill(self) -> None:
         """End it, and with it a call that it runs itself."""

@@ -196,7 +196,7 @@ class _Front:
     def _read_parent(self, parent: Any) -> None:
         data = parent.read()
         call = self._call if self._call is not None and self._call.parent is parent else None
-        for line in data.decode().split():
+        for line in (data or b"").decode().split():
             name, _, value = line.partition("=")
             if call is not None and name == "ended":
                 number, _, status = value.partition(":")
@@ -204,7 +204,7 @@ class _Front:
                     self._finish(call, _exit_status(int(status)))
             elif call is not None:
                 self._begin(call, int(value), is_kept=name == "kept")
-        if not data:
+        if data == b"":
             self._lose_parent(parent)
 
     def _begin(self, call: _Call, pid: int, *, is_kept: bool) -> None:
