@@ -525,17 +525,18 @@ def test_processes_forked_from_the_notebook_have_connections_and_warm_dynos_of_t
     def call(n):
         values.put(heroku.run(code=f"[{{'n': {n}}}]", warm=n % 2 == 1)["n"].item())
 
-    children = [context.Process(target=call, args=(n,)) for n in range(4)]
+    # A computer with two cores has room for four dynos.
+    children = [context.Process(target=call, args=(n,)) for n in range(3)]
     try:
         for child in children:
             child.start()
         for child in children:
             child.join(30)
-        assert [child.exitcode for child in children] == [0] * 4
+        assert [child.exitcode for child in children] == [0] * 3
     finally:
         for child in children:
             child.kill()
-    assert sorted(values.get() for _ in children) == [0, 1, 2, 3]
+    assert sorted(values.get() for _ in children) == [0, 1, 2]
     assert heroku.run(code="[{'n': 4}]", warm=True).attrs["heroku"]["dyno"] == dyno.dyno
     assert dyno.calls == 1
 
