@@ -147,7 +147,7 @@ class Push:
         """Print an output while it grows, line by line."""
         offset, rest = 0, b""
         while (chunk := await output.after(offset, PATIENCE)) is not None:
-            offset += len(chunk)
+            offset = output.end
             *lines, rest = (rest + chunk).split(b"\n")
             self._write(*lines)
         if rest:

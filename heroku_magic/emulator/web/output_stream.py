@@ -42,7 +42,7 @@ class OutputStreamHandler(LocalHandler):
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         await self.flush()
         while (text := await output.after(offset, self.platform.timings.heartbeat)) is not None:
-            offset += len(text)
+            offset = max(offset, output.end)  # a start that is no longer kept is left out
             is_cut = len(text) > 1 and self.platform.faults.takes("cut-output", output.token)
             self.write((text[: len(text) // 2] if is_cut else text) or b"\0")
             await self.flush()
@@ -58,6 +58,7 @@ class OutputStreamHandler(LocalHandler):
         self.set_header("Content-Type", "text/event-stream")
         await self.flush()
         while (text := await output.after(offset, self.platform.timings.heartbeat)) is not None:
+            offset = max(offset, output.end) - len(text)  # a start that is no longer kept is left out
             for line in text.splitlines(keepends=True):
                 offset += len(line)
                 self.write(b"id: %d\ndata: %b\n\n" % (offset, line.rstrip(b"\r\n")))
