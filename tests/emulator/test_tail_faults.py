@@ -104,6 +104,14 @@ def test_a_stale_stream_sends_heartbeats_and_no_further_line(start, make_folder)
     answer.close()
 
 
+def test_a_stale_stream_is_never_silent_while_its_dyno_prints(start, make_folder):
+    emulator = start(make_folder(), "--fault", "stale-stream=1", "--time", "heartbeat=30")
+    answer = emulator.tail(emulator.create("while sleep 0.05; do echo tick; done", time_to_live=3)).answer
+    read = b"".join(chunk for chunk, _ in zip(answer.iter_content(None), range(25), strict=False))
+    assert read.endswith(b"\0" * 5)
+    answer.close()
+
+
 def test_an_old_stream_goes_stale(start, make_folder):
     emulator = start(make_folder(), "--time", "stream=0.5", "--time", "heartbeat=0.1")
     dyno = emulator.create("while sleep 0.05; do echo tick; done", time_to_live=3)

@@ -81,7 +81,7 @@ class LogStreamHandler(LocalHandler):
         end = _EarlyEnd(self.platform, is_tail=session.tail)
         while (text := await tail.take(self.platform.timings.heartbeat)) is not None:
             if text and end.is_stale():
-                continue  # heartbeats without lines: the worst that Heroku's streams do
+                text = b""  # heartbeats without lines: the worst that Heroku's streams do
             if end.is_within(text):
                 self.write(text[: len(text) // 2])
                 await self.flush()
