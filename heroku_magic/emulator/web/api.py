@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+import logging
 import re
 import uuid
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -112,6 +113,11 @@ class LocalHandler(RequestHandler):
         """Respond with JSON."""
         self.set_status(status)
         self.finish(json.dumps(data))
+
+    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
+        """Log what failed, without the request: its path may hold a secret."""
+        if not isinstance(error, HTTPError):
+            logging.getLogger("tornado.application").error("%s", type(self).__name__, exc_info=(kind, error, trace))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write an error as Heroku does: `{"id", "message"}`."""
