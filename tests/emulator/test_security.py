@@ -9,6 +9,7 @@ import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -17,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heroku_magic.emulator import descriptors
-from heroku_magic.emulator.web.api import ApiHandler
+from heroku_magic.emulator.web.api import ApiHandler, LocalHandler
+from heroku_magic.emulator.web.release_handlers import AppSetupsHandler
 from heroku_magic.emulator.web.routes import TABLE
 
 API = [path.replace("([^/]+)", "demo") for path, handler in TABLE.items() if issubclass(handler, ApiHandler)]
@@ -297,3 +299,18 @@ def test_the_soft_limit_of_file_descriptors_is_raised(monkeypatch):
     limits["now"] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     descriptors.raise_limit()
     assert limits["now"] == (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+def test_the_log_of_a_failure_leaves_out_the_path_which_may_be_a_secret(caplog):
+    handler = object.__new__(LocalHandler)
+    handler.request = SimpleNamespace(method="PUT", uri="/blobs/secret", remote_ip="127.0.0.1")
+    handler.log_exception(ValueError, ValueError("broken"), None)
+    assert "broken" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_source_on_a_port_that_begins_like_ours_is_another_server():
+    handler = object.__new__(AppSetupsHandler)
+    handler.url, handler.platform = "http://127.0.0.1:5001", SimpleNamespace()
+    build = SimpleNamespace(source_url="http://127.0.0.1:50010/source.tgz", checksum=None)
+    assert handler.find_source(build).url == build.source_url

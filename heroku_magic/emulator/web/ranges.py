@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PAGE = 200
 LARGEST_PAGE = 1000
+# Builds may be sorted by their start, but their JSON has the time of their creation only.
+_ALIASES = {"started_at": "created_at"}
 
 _RANGE = re.compile(r"\s*(\w+)\s*(\]?)([^\s;\]]*?)\.\.([^\s;]*)\s*(?:;(.*))?", re.DOTALL)
 _VERSION = re.compile(r"[0-9]{1,9}")
@@ -69,7 +71,7 @@ def _parse(header: str) -> _Range:
             most = int(value)
         else:
             raise invalid_range()
-    return _Range(key, bool(exclusive), first, last, order, most)
+    return _Range(_ALIASES.get(key, key), bool(exclusive), first, last, order, most)
 
 
 def _select(items: Sequence[dict[str, Any]], wanted: _Range) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ class _SourceHandler(ApiHandler):
         blob = self.platform.blobs.readable(url[len(prefix) :]) if url.startswith(prefix) else None
         if blob is not None:
             return ArchiveSource(blob.path, blob.checksum, build.checksum)
-        if not url.startswith(self.url) and is_on_loopback(url):
+        if not url.startswith(f"{self.url}/") and is_on_loopback(url):
             return FetchedSource(url, build.checksum)
         raise errors.invalid_params(
             "source_blob.url must be the get_url of a POST /sources, after its archive has been put, or the URL of an "
@@ -133,7 +133,7 @@ class BuildsHandler(_SourceHandler):
         """`GET /apps/{app}/builds`."""
         found = self.find_app(app).app
         builds = [responses.build(found, build, base=self.url) for build in found.builds]
-        self.respond_with_list(builds, "created_at", "id", "started_at")
+        self.respond_with_list(builds, "created_at", "id")
 
     def post(self, app: str) -> None:
         """`POST /apps/{app}/builds`: the response does not wait for the build."""
