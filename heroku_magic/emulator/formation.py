@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.state import EmulatedApp
 
 
+# https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
+MOST_DYNOS = 100
+
+
 @dataclass(frozen=True)
 class ScaleUpdate:
     """A new scale of a process type. change: the quantity, or what to add to it if it is relative.
@@ -71,9 +75,14 @@ class Formation:
         if not self._app.process_types:
             raise invalid_params("App must be deployed before dynos can be scaled.")
         kinds = [self._app.find_type(update.type) for update in updates]
+        scales: dict[str, Scale] = {}
         for kind, update in zip(kinds, updates, strict=True):
+            before = scales.get(kind) or self.scale(kind)
+            scales[kind] = Scale(update.quantity(before.quantity), update.size or before.size)
+            if scales[kind].quantity > MOST_DYNOS:
+                raise invalid_params(f"quantity must be a whole number from 0 to {MOST_DYNOS}.")
+        for kind, scale in scales.items():
             before = self.scale(kind)
-            scale = Scale(update.quantity(before.quantity), update.size or before.size)
             self._app.scales[kind] = scale
             self._logplex.log("app", "api", f"Scaled to {kind}@{scale.quantity}:{scale.size} by user {EMAIL}")
             if scale.size != before.size:

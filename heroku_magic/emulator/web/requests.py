@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from heroku_magic.emulator.authorizations import SCOPES, Grant
 from heroku_magic.emulator.errors import bad_request, invalid_params, unsupported
-from heroku_magic.emulator.formation import ScaleUpdate
+from heroku_magic.emulator.formation import MOST_DYNOS, ScaleUpdate
 from heroku_magic.emulator.logs.logplex import BUFFER, Filter, LogplexSession
 from heroku_magic.emulator.runtime import DynoRequest
 from heroku_magic.emulator.state import APP_NAME, REGIONS, STACK, STACKS, EmulatedBuild, EmulatedSlug, fixed_id
@@ -27,8 +27,6 @@ _TYPE = re.compile(r"[-\w]{1,128}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RELATIVE = re.compile(r"[+-][0-9]{1,3}")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
-# https://devcenter.heroku.com/articles/dyno-scaling-and-process-limits
-MOST_DYNOS = 100
 
 
 class ReleaseRequest(NamedTuple):
