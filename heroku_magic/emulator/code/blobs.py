@@ -50,9 +50,9 @@ class Blobs:
         return self._by_path[path]
 
     def writable(self, token: str) -> Blob | None:
-        """Return the blob that this secret allows to put."""
+        """Return the blob that this secret allows to put; that of a slug ends with its app."""
         blob = self._by_token.get(token)
-        return blob if blob is not None and blob.put_token == token else None
+        return blob if blob is not None and blob.put_token == token and blob.path.parent.is_dir() else None
 
     def readable(self, token: str) -> Blob | None:
         """Return the blob that this secret allows to fetch, once it has been put."""
