@@ -160,7 +160,9 @@ class Releases:
         """Create a release with the code and the config vars of an earlier one."""
         if not self.can_roll_back(to):
             raise invalid_params(f"Cannot roll back to v{to.version}: its code never ran or is no longer stored.")
-        self._app.config = dict(to.config)
+        # What the .env of a live folder gives stays there, and is not set as a config var.
+        given = self._live_code.dotenv if self._live_code and to.slug == self._live_slug else {}
+        self._app.config = {name: value for name, value in to.config.items() if given.get(name) != value}
         return self.create(f"Rollback to v{to.version}", to.slug)
 
     def can_roll_back(self, to: EmulatedRelease) -> bool:

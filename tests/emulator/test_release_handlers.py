@@ -281,6 +281,7 @@ def test_builds_are_listed_newest_first_on_request(app):
     listed = app.get("/builds", headers={"Range": "created_at ..; max=15, order=desc"})
     assert {each["id"] for each in listed} == set(builds)
     assert all(each["user"]["email"] for each in listed)
+    assert app.get("/builds", headers={"Range": "started_at ..; order=desc"}) == listed
 
 
 WEB = "import http.server, os, signal\nhttp.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()"
@@ -290,6 +291,21 @@ def test_the_first_deploy_starts_one_web_dyno_that_has_a_port(app):
     app.build(tarball({"Procfile": "web: python web.py\nworker: sleep 60", "web.py": WEB}))
     wait_until(lambda: app.states() == {"web.1": "up"})
     assert {each["type"]: each["quantity"] for each in app.get("/formation")} == {"web": 1, "worker": 0}
+
+
+def test_no_process_type_is_scaled_above_the_limit(app):
+    app.build(tarball({"Procfile": "worker: sleep 60\nclock: sleep 60"}))
+    one, many = {"type": "clock", "quantity": 1}, {"type": "worker", "quantity": "+60"}
+    for updates in ([one, {"type": "worker", "quantity": "+101"}], [one, many, many]):
+        app.ask("PATCH", "/formation", 422, json={"updates": updates})
+    assert {each["type"]: each["quantity"] for each in app.get("/formation")} == {"worker": 0, "clock": 0}
+
+
+def test_the_archive_of_a_slug_cannot_be_put_after_its_app_is_deleted(demo):
+    demo.ask("POST", "/apps", 201, json={"name": "deleted"})
+    url = demo.ask("POST", "/apps/deleted/slugs", 201, json={"process_types": {}}).json()["blob"]["url"]
+    demo.ask("DELETE", "/apps/deleted")
+    assert requests.put(url, data=b"x", timeout=20).status_code == 403
 
 
 def test_scaling_starts_and_stops_dynos_and_a_new_release_restarts_them(app):
@@ -358,6 +374,17 @@ def test_two_concurrent_builds_make_two_releases(app):
     for thread in threads:
         thread.join()
     assert [version for version, *_ in app.versions()] == [1, 2, 3]
+
+
+def test_a_rollback_does_not_make_config_vars_of_the_lines_of_dotenv(start, make_folder):
+    emulator = start(make_folder(__env="A=1\n"))
+    for value in ("1", "2"):
+        emulator.ask("PATCH", "/apps/demo/config-vars", json={"X": value})
+    first = emulator.get("/apps/demo/releases/3")
+    emulator.ask("POST", "/apps/demo/releases", 201, json={"release": first["id"]})
+    assert emulator.get("/apps/demo/config-vars") == {"A": "1", "X": "1"}
+    (emulator.folder / ".env").write_text("A=2\n")
+    assert emulator.get("/apps/demo/config-vars") == {"A": "2", "X": "1"}
 
 
 def test_a_live_folder_is_rolled_back_to_earlier_config_but_not_to_code_that_it_does_not_hold(start, make_folder):
