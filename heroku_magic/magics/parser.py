@@ -242,7 +242,7 @@ def _arguments(words: list[str]) -> str:
 
 
 def _too_many(verb: Verb, words: list[str]) -> InvalidOptions:
-    extra = clean_line(" ".join(words)[:60])
+    extra = clean_line(" ".join(word or '""' for word in words)[:60])
     arguments = _arguments(words) if any(option.name == "arg" for option in verb.options) else ""
     if arguments:
         hint = f"Did you mean {clean_line(arguments[:200])}?"

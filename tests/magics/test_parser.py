@@ -203,6 +203,7 @@ def test_a_dyno_lives_and_waits_for_a_time_within_its_limits(option, most, typed
         ("%heroku ps x", "x: too many words. %heroku ps takes no argument. To choose an app, use --app NAME."),
         ("%heroku last x", "x: too many words. %heroku last takes no argument. %heroku last --help"),
         ("%heroku logs a b", "b: too many words. %heroku logs takes one DYNO, for example: %heroku logs run.4821"),
+        ('%heroku logs a ""', '"": too many words. %heroku logs takes one DYNO'),
         ("%heroku tasks a b", "%heroku tasks takes one TASK"),
         ("%heroku diff -3 -2 -1", "%heroku diff takes RUN RUN, for example: %heroku diff -2 -1"),
         ("%heroku help run ps", "%heroku help takes one VERB"),
