@@ -248,7 +248,7 @@ def _resolved(options: Sequence[str], folder: Path) -> list[str]:
     for option in options:
         name, equals, value = option.partition("=") if option.startswith("--") else (previous, "", option)
         if name in _PATHS and value:
-            app, separator, path = value.rpartition("=") if name != "--app" else value.partition("=")
+            app, separator, path = value.partition("=") if name == "--app" else ("", "", value)
             value = f"{app}{separator}{folder / Path(path).expanduser()}" if path else value
         found.append(f"{name}{equals}{value}" if option.startswith("--") else value)
         previous = option

@@ -6,9 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from emulators import ROOT
+
+from heroku_magic.emulator.pytest import _resolved
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -107,3 +110,9 @@ def test_the_plugin_example_of_the_documentation_passes_in_another_project(tmp_p
     (tmp_path / "worker").mkdir()
     (tmp_path / "worker" / "Procfile").write_text("task: true\n")
     assert "1 passed" in pytest_of(tmp_path)
+
+
+def test_a_path_may_contain_an_equals_sign():
+    folder = Path("/tests")
+    options = ["--state", "a=b", "--env-file=c=d", "--app", "demo=e=f"]
+    assert _resolved(options, folder) == ["--state", "/tests/a=b", "--env-file=/tests/c=d", "--app", "demo=/tests/e=f"]
