@@ -13,8 +13,10 @@ from emulators import wait_until
 from loops import run_loop
 
 from heroku_magic.emulator.code import installer
+from heroku_magic.emulator.code.environment import Environment
 from heroku_magic.emulator.code.environment_name import Requirements
 from heroku_magic.emulator.code.source_tree import SourceTree
+from heroku_magic.emulator.dynos.reaper import Reaper
 
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_QUIET": "1"}
 
@@ -314,6 +316,17 @@ def test_an_installation_sees_only_the_variables_that_it_needs(tmp_path, monkeyp
     ((command, variables),) = run_loop(installer.commands(tmp_path / "env"))
     assert command[-2:] == ["-r", "requirements.txt"], "as Heroku's buildpack says it, without our folder"
     assert {name: value for name, value in variables.items() if name not in installer.PIP_SETTINGS} == needed
+
+
+def test_an_installer_may_print_a_line_of_any_length(tmp_path):
+    logged = []
+
+    async def run(length):
+        environment = Environment(tmp_path, lambda: tmp_path, Reaper(), logged.append, files=dict)
+        return await environment._run([sys.executable, "-c", f"print('x' * {length}); print('end')"], {}, tmp_path)
+
+    assert run_loop(run(3_000_000)) is None
+    assert b"".join(logged) == b"x" * 3_000_000 + b"end"
 
 
 BACKEND = """

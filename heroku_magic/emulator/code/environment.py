@@ -21,6 +21,7 @@ from heroku_magic.emulator.code import file_copy, install_failure, installer
 from heroku_magic.emulator.code.environment_name import Requirements
 from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.errors import BuildError
+from heroku_magic.emulator.logs.splitter import Splitter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from heroku_magic.emulator.code.source_tree import Files
     from heroku_magic.emulator.dynos.reaper import Reaper
 
+_CHUNK = 65_536
 _MOST_ERROR_LINES = 8
 _MOST_KEPT = 8  # environments of a folder, besides those that were used in the last month
 _UNUSED_SECONDS = 30 * 86_400  # the dynos that use it have ended with their kernel
@@ -171,14 +173,13 @@ class Environment:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            limit=1 << 20,
         )
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         last: list[str] = []
         with self._reaper.watching(process.pid):
             try:
-                async for line in process.stdout:
-                    self._log(line.rstrip(b"\n"))
+                async for line in _lines(process.stdout):
+                    self._log(line)
                     self._last_line = line.decode("utf-8", "replace").rstrip()
                     last = [*last, self._last_line][-_MOST_ERROR_LINES:]
                 await process.wait()
@@ -186,6 +187,18 @@ class Environment:
                 kill_group(process.pid)
                 raise
         return last if process.returncode else None
+
+
+async def _lines(output: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yield lines of any length, long ones in the pieces of the log."""
+    splitter = Splitter()
+    while chunk := await output.read(_CHUNK):
+        for _, lines in splitter.feed(chunk, b""):
+            for line in lines:
+                yield line
+    for _, lines in splitter.flush(b""):
+        for line in lines:
+            yield line
 
 
 def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
