@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 # https://devcenter.heroku.com/articles/limits#build: 1 GB of source
 LARGEST = 1_000_000_000
 MOST_MEMBERS = 200_000
+# tarfile reads files in smaller pieces than this, and a long name or a member's other properties in one.
+_LONGEST_READ = 1 << 20
+
+
+class _BoundedContent(gzip.GzipFile):
+    """The content of an archive, of which no member's properties can fill the memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > _LONGEST_READ:
+            raise BuildError("The source archive is too large: the properties of a member have more than a megabyte.")
+        return super().read(size)
 
 
 def unpack(archive: Path, folder: Path, *, within: str = "") -> None:
@@ -32,7 +43,7 @@ def unpack(archive: Path, folder: Path, *, within: str = "") -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True, mode=0o700)
     try:
-        with gzip.open(archive) as content, tarfile.open(fileobj=content, mode="r:") as tar:
+        with _BoundedContent(archive) as content, tarfile.open(fileobj=content, mode="r:") as tar:
             _write(tar, part)
             _read_to_end(content)
         check_links(part)
