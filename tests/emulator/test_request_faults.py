@@ -120,3 +120,11 @@ def test_the_number_of_spent_requests_is_reported_for_free(faulty):
     emulator.get("/apps")
     emulator.get("/account/rate-limits")
     assert emulator.get("/emulator/requests") == {"spent": before + 1}
+
+
+def test_an_upload_that_breaks_off_is_no_error_of_the_server(start, make_folder):
+    emulator = start(make_folder(), "--fault", "cut-upload=1")
+    url = emulator.ask("POST", "/sources", 201).json()["source_blob"]["put_url"]
+    with pytest.raises(requests.ConnectionError):
+        requests.put(url, data=b"x" * 200_000, timeout=20)
+    assert requests.put(url, data=b"x" * 200_000, timeout=20).status_code == 200

@@ -38,7 +38,8 @@ class BlobHandler(LocalHandler):
     def data_received(self, chunk: bytes) -> None:
         """Store the next bytes."""
         if self.platform.faults.takes("cut-upload", self.path_args[0]):
-            self.detach().close()
+            connection: Any = self.request.connection
+            connection.stream.close()
         elif self._upload is not None:
             self._upload.write(chunk)
 
