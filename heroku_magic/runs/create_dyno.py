@@ -16,6 +16,7 @@ from heroku_magic.errors import ApiError, LogStreamError, Refused, Unreachable
 from heroku_magic.runs.command_mark import marked, run_id
 from heroku_magic.runs.dyno_guard import as_logged, started_by
 from heroku_magic.runs.log_window import shows_start
+from heroku_magic.runs.registry import has_idle_dyno
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
 
@@ -117,7 +118,8 @@ class DynoCreator:
                 if error.id != "cannot_run_above_limit" or not self._is_patient:
                     raise
                 if seconds == SHORTEST_WAIT:
-                    notify(f"{error.said} Waiting until one ends. Press Ctrl-C to give up.")
+                    idle = " `%heroku warm 0` stops those that wait for calls." if has_idle_dyno(spec.app_name) else ""
+                    notify(f"{error.said} Waiting until one ends.{idle} Press Ctrl-C to give up.")
             self._pause(random.SystemRandom().uniform(seconds / 2, seconds))  # spreads the requests of several runs
             seconds = min(2 * seconds, LONGEST_WAIT)
 

@@ -33,6 +33,10 @@ class RegisteredRun(StoppableJob, Protocol):
     dyno: str | None
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it is a warm dyno that waits for calls."""
+
+    @property
     def host(self) -> str:
         """The base URL of the API."""
 
@@ -132,6 +136,11 @@ def is_ending() -> bool:
 def running_runs() -> list[RegisteredRun]:
     """Return the runs of this process that have not ended."""
     return list(_runs.values())  # one step, as other threads add and remove runs
+
+
+def has_idle_dyno(app: str) -> bool:
+    """Return whether a warm dyno of an app waits for calls."""
+    return any(one.app == app and one.is_idle for one in running_runs())
 
 
 def still_running(url: str) -> list[RegisteredRun]:

@@ -143,6 +143,11 @@ class Run(TableFuture[HerokuMagicError]):
         return self._spec.request
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it waits for calls, as a warm dyno may: a run never does."""
+        return False
+
+    @property
     def is_detached(self) -> bool:
         """Whether the run continues when this process ends."""
         return self._spec.is_detached

@@ -28,6 +28,7 @@ class Boot:
         self.error: BaseException | None = None
         self.is_over = self._is_cancelled = self._is_free = False
         self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
         self._make, self._on_end = make, on_end
 
     def start(self) -> Boot:
@@ -58,7 +59,13 @@ class Boot:
         if dyno is not None:
             self._on_end()
 
+    def join(self) -> None:
+        """Wait until the thread is gone, too: a process that is forked while it ends may wait for OpenSSL for ever."""
+        if self._thread is not None:
+            self._thread.join()
+
     def _live(self) -> None:
+        self._thread = threading.current_thread()
         try:
             dyno = self._make(self)
             if self._is_cancelled:

@@ -164,6 +164,11 @@ class WarmDyno:
         return self._client.base_url
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it waits for calls."""
+        return not self.is_busy
+
+    @property
     def state(self) -> str:
         """`busy`, or `idle` with the time until it ends by itself; and whether calls share Python's state."""
         left = max(int(min(self.idle_left, self.seconds_left)), 0)

@@ -152,6 +152,7 @@ class WarmDynos:
                 boot.cancel()
             raise
         for boot in boots:
+            boot.join()
             if boot.error is not None and not isinstance(boot.error, Stopped):
                 raise boot.error
 
@@ -243,7 +244,7 @@ class WarmDynos:
         dyno = WarmDyno(
             self._client,
             own,
-            self._client.tls_context(),
+            self._client.tls_context,
             idle=idle,
             on_change=self._notify,
             owner=owner,

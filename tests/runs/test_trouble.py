@@ -211,6 +211,15 @@ def test_a_run_waits_for_an_app_at_its_limit_and_reports_it(full):
     assert any("Waiting until one ends. Press Ctrl-C to give up." in note for note in notes)
 
 
+def test_a_run_that_waits_for_warm_dynos_says_how_to_stop_those_that_wait_too(heroku):
+    heroku.warm(2 * (os.cpu_count() or 1))
+    run = heroku.submit("count", {"n": 2})
+    said = next(note for event in run if "Waiting until" in (note := getattr(event, "note", None) or ""))
+    heroku.warm(0)
+    assert "Waiting until one ends. `%heroku warm 0` stops those that wait for calls. Press Ctrl-C to give up." in said
+    assert run.result(60)["i"].tolist() == [0, 1]
+
+
 def test_a_run_waiting_for_capacity_can_be_cancelled(full):
     run = full.submit("count")
     assert not run.wait_for_dyno(0.3)

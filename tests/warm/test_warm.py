@@ -525,6 +525,7 @@ def test_processes_forked_from_the_notebook_have_connections_and_warm_dynos_of_t
     def call(n):
         values.put(heroku.run(code=f"[{{'n': {n}}}]", warm=n % 2 == 1)["n"].item())
 
+    time.sleep(0.2)  # a thread that ends at a fork may hold a lock of OpenSSL, which the child would wait for for ever
     # A computer with two cores has room for four dynos.
     children = [context.Process(target=call, args=(n,)) for n in range(3)]
     try:
