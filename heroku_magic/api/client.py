@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.api import rest
@@ -228,9 +227,8 @@ class HerokuClient:
             return None
         return self._get("/emulator/authority", Authority).certificate
 
-    @cached_property
     def tls_context(self) -> ssl.SSLContext:
-        """The TLS context that checks the certificates of attached dynos, made once: it has all authorities."""
+        """Return the TLS context that checks an attached dyno's certificate."""
         return ssl.create_default_context(cadata=self.tls_authority())
 
     def stop_dyno(self, app: str, dyno: str) -> None:

@@ -291,16 +291,15 @@ def declared_arguments(code: str | Callable[..., Any]) -> list[str] | None:
     return None if signature is None else [*signature.parameters]
 
 
-def misfits(function: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
-    """Return why arguments by name, or by position ("0", "1"), do not fit a function; nothing if they may fit."""
+def misfits(function: Callable[..., Any], names: Iterable[str]) -> list[str]:
+    """Return why arguments of these names, or positions ("0", "1"), do not fit a function; nothing if they may fit."""
     function = undecorated(function)
     name, signature = getattr(function, "__name__", "the function"), _signature(function)
-    args = [one for place, one in arguments.items() if place.isdigit()]
-    kwargs = {key: one for key, one in arguments.items() if not key.isdigit()}
     if signature is None:
         return []
+    given = [*names]
     try:
-        signature.bind(*args, **kwargs)
+        signature.bind(*filter(str.isdigit, given), **dict.fromkeys(one for one in given if not one.isdigit()))
     except TypeError as error:
         return [f"{name}(): {error}. It takes: {', '.join(signature.parameters) or 'no argument'}."]
     return []

@@ -15,7 +15,7 @@ from heroku_magic.app.recorded_function import function_plan
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_cache import answered_outcomes
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
-from heroku_magic.platform_facts.dyno_sizes import exact_money
+from heroku_magic.platform_facts.dyno_sizes import precise_money
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.options import RunOptions, SweepOptions, pick, refuse_unknown, split
 from heroku_magic.runs.registry import mean_duration
@@ -297,7 +297,7 @@ class Heroku(ExecutorApp):
         """
         missing = resumption.plan_resume(save, self, self._sweep_planner)
         if budget := missing.options.max_cost:
-            notify(f"The --max-cost budget of {exact_money(budget)} starts over; the cost so far is not counted.")
+            notify(f"The --max-cost budget of {precise_money(budget)} starts over; the cost so far is not counted.")
         return self._start_sweep(missing)
 
     @property

@@ -238,7 +238,7 @@ class Planner:
         for fault in chosen.faults:
             notify(f"The declaration of {chosen.name} is invalid: {fault}")
         if chosen.is_unlisted and parameters:
-            notify(f"{chosen.name}: {chosen.why_any}")
+            notify(f"{chosen.name}: {chosen.unchecked_reason}")
         return chosen, env, spool
 
     def _spec(self, task: str, command: str, env: Mapping[str, str | Secret], options: RunOptions) -> RunSpec:

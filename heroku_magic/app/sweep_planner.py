@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.attached_input import refuse_detached
@@ -69,7 +70,8 @@ class SweepPlanner:
             made, indices = combinations(each, declared_arguments(options.code), sweep_options)
             if not isinstance(function := options.code, str):
                 _refuse_twice(made, parameters)
-                _check_each(lambda values, _: misfits(function, {**parameters, **values}), made, indices)
+                misfits_of = cache(partial(misfits, function))  # whatever the values are
+                _check_each(lambda values, _: misfits_of((*parameters, *values)), made, indices)
             bundle = self.planner.bundle(options.code, parameters, made.names, options)
             arguments = {} if isinstance(options.code, str) else parameters
             return self.of_bundle(bundle, made, indices, options, chunk=sweep_options.chunk_size, arguments=arguments)

@@ -112,12 +112,16 @@ class Deploy:
             raise RuntimeError(message)
         return self._deployed
 
+    @property
+    def _nothing_built(self) -> str:
+        return f"The upload was stopped; {self._app_name} is unchanged."
+
     def give_up(self) -> str:
         """Stop waiting; return what continues, because a build at Heroku cannot be stopped."""
         with self._deciding:
             self._is_given_up.set()
             if self._state in {"requested", "uploading"}:
-                return f"The upload was stopped; {self._app_name} is unchanged."
+                return self._nothing_built
         text = f"The build continues at Heroku and will be released: %heroku releases --app {self._app} shows it."
         if self._is_first:
             text += (
@@ -190,7 +194,7 @@ class Deploy:
         """Raise Interrupted if the user was told that nothing will be built."""
         with self._deciding:
             if self._is_given_up.is_set():
-                raise Interrupted(f"The upload was stopped; {self._app_name} is unchanged.")
+                raise Interrupted(self._nothing_built)
             self._change("building")
 
     def _started(self, source: Any, version: str) -> Build:

@@ -28,7 +28,7 @@ def task_bundle(task: Task) -> dict[str, str]:
     rows = [(str(one), _about(one)) for one in task.parameters[:_MAX_PARAMETERS]]
     notes = [f"Runs {clipped(task.command, LINE)}", *(f"Fault: {fault}" for fault in task.faults[:_MAX_PARAMETERS])]
     if task.schema is None:
-        notes = [task.why_any, *notes]
+        notes = [task.unchecked_reason, *notes]
     return _bundle([_facts(task) | {"text": task.description, "rows": rows, "notes": notes}], task.help())
 
 

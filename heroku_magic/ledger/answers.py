@@ -15,7 +15,7 @@ from heroku_magic.ledger.history import database, details_of, with_sweep
 from heroku_magic.ledger.recorded_run import recorded_run
 from heroku_magic.ledger.recorded_sweep import recorded_outcome
 from heroku_magic.ledger.recorder import recorder
-from heroku_magic.platform_facts.dyno_sizes import exact_money
+from heroku_magic.platform_facts.dyno_sizes import precise_money
 from heroku_magic.protocol.records import RunKey
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.plural import quantity
@@ -113,7 +113,7 @@ def answered_outcome(answer: Answer, place: int, parameters: Mapping[str, Any]) 
 def describe_saving(entry: Entry, now: float) -> str:
     """Return where an answer comes from, as `from hm-7f3a2c90 3 days ago · saved 41 s, $0.0004`."""
     saved = [] if entry.seconds is None else [f"{entry.seconds:.{0 if entry.seconds >= 9.95 else 1}f} s"]
-    saved += [] if entry.dollars is None else [exact_money(entry.dollars)]
+    saved += [] if entry.dollars is None else [precise_money(entry.dollars)]
     return f"from {entry.run} {age_in_words(now - entry.started)} · saved {', '.join(saved)}"
 
 

@@ -100,10 +100,10 @@ def money(dollars: float) -> str:
     return f"${float(f'{dollars:.2g}'):.10f}".rstrip("0")
 
 
-def exact_money(dollars: float) -> str:
-    """Return an amount in cents from a thousand dollars on, below with four significant digits and no exponent.
+def precise_money(dollars: float) -> str:
+    """Return an amount to four significant digits, or to the cent from a thousand dollars on, without an exponent.
 
-    >>> exact_money(12345.0), exact_money(12), exact_money(0.0115741), exact_money(0.0000096451)
+    >>> precise_money(12345.0), precise_money(12), precise_money(0.0115741), precise_money(0.0000096451)
     ('$12,345.00', '$12', '$0.01157', '$0.000009645')
     """
     return f"${dollars:,.2f}" if dollars >= 1000 else f"${float(f'{dollars:.4g}'):.10f}".rstrip("0").rstrip(".")

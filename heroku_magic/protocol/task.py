@@ -210,8 +210,8 @@ class Task:
         return f"%%heroku {clipped(self.name)}{''.join(map(_as_argument, shown[:_MAX_NAMES]))}"
 
     @property
-    def why_any(self) -> str:
-        """Why any parameters are accepted, if they are."""
+    def unchecked_reason(self) -> str:
+        """Why its parameters are not checked, if they are not."""
         if self.is_unlisted:
             line = "describe: python -m heroku_task --describe"
             return f"Its parameters are neither known nor checked here: the Procfile has no line `{line}`."
@@ -221,7 +221,7 @@ class Task:
         """Return the help text that `%heroku tasks NAME` shows."""
         rows = _help_rows(self.parameters[:_MAX_NAMES])
         if self.schema is None:
-            rows = [f"  {self.why_any}"]
+            rows = [f"  {self.unchecked_reason}"]
         head = [f"{clipped(self.name)}({self.signature})", self.description]
         tail = [f"runs:    {clipped(self.command, LINE)}", f"example: {self.example}"]
         wrong = [f"fault:   {fault}" for fault in self.faults[:_MAX_NAMES]]

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.platform_facts.dyno_sizes import READ_ON, exact_money
+from heroku_magic.platform_facts.dyno_sizes import READ_ON, precise_money
 from heroku_magic.sweeps.throttle import REFILL, RESERVE
 
 if TYPE_CHECKING:
@@ -81,9 +81,8 @@ class Estimate:
         if least is None or least <= dollars:
             return None
         about = "about" if self.dynos == self.combinations else "at least"
-        return (
-            f"{self._what} would cost {about} {exact_money(least)}, more than the {exact_money(dollars)} of --max-cost."
-        )
+        limit = precise_money(dollars)
+        return f"{self._what} would cost {about} {precise_money(least)}, more than the {limit} of --max-cost."
 
     def __str__(self) -> str:
         at_once = f", {min(self.at_once, self.dynos or self.at_once)} at once" if self.combinations > 1 else ""
@@ -118,11 +117,11 @@ class Estimate:
         if second is None:
             return f"The price of {spec.size} is unknown; it may depend on a contract."
         if self.measured is not None and self.dollars is not None:
-            return f"At list price (as of {READ_ON}): about {exact_money(self.dollars)}."
+            return f"At list price (as of {READ_ON}): about {precise_money(self.dollars)}."
         most = second * spec.timeout * (self.dynos or self.combinations)
         return (
             f"At list price (as of {READ_ON}): ${second:.2g} per second of a run, "
-            f"{exact_money(most)} if every run reaches its time limit."
+            f"{precise_money(most)} if every run reaches its time limit."
         )
 
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import InvalidParameters, ResultIncomplete, TaskFailed
-from heroku_magic.platform_facts.dyno_sizes import exact_money
+from heroku_magic.platform_facts.dyno_sizes import precise_money
 from heroku_magic.protocol.dataframe import fault, frame
 from heroku_magic.runs.failures import describe_failure
 from heroku_magic.runs.tracebacks import FIRST_LINE
@@ -240,5 +240,5 @@ def describe_answers(known: Iterable[Outcome], count: int) -> list[str]:
     answered = [outcome for outcome in known if outcome.source is not None]
     seconds = sum(outcome.seconds or 0.0 for outcome in answered)
     dollars = sum(outcome.facts.get("dollars") or 0.0 for outcome in answered)
-    note = f"cached {len(answered):,} of {quantity(count, 'run')} · saved {seconds:.1f} s, {exact_money(dollars)}"
+    note = f"cached {len(answered):,} of {quantity(count, 'run')} · saved {seconds:.1f} s, {precise_money(dollars)}"
     return [note] if answered else []

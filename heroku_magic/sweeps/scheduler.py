@@ -18,7 +18,7 @@ from heroku_magic.errors import (
     Unauthorized,
     Unreachable,
 )
-from heroku_magic.platform_facts.dyno_sizes import exact_money
+from heroku_magic.platform_facts.dyno_sizes import precise_money
 from heroku_magic.runs.failures import NOT_INSTALLED
 from heroku_magic.sweeps.cost import CostMeter
 from heroku_magic.sweeps.launcher import Job, JobSource
@@ -149,7 +149,7 @@ class Scheduler(JobSource):
         if limit is None or self.is_stopping:
             return
         if (self.cost.so_far(self.runs()) or 0) + self._idle_dollars >= limit:
-            self.stop(f"It has cost {exact_money(limit)}, the limit set by --max-cost")
+            self.stop(f"It has cost {precise_money(limit)}, the limit set by --max-cost")
 
     def on_finish(self) -> None:
         """Mark the combinations without an outcome, whatever became of them, and close the journal."""
@@ -192,7 +192,7 @@ class Scheduler(JobSource):
             return True
         total = self._idle_dollars + self.cost.dollars + self.cost.dollars / dynos * (len(self.running) + 1)
         if total > limit and not self.running:
-            more = f"{exact_money(total)}, more than the {exact_money(limit)} of --max-cost"
+            more = f"{precise_money(total)}, more than the {precise_money(limit)} of --max-cost"
             self.stop(f"One more dyno would raise the cost to {more}")
         return total <= limit
 

@@ -1,7 +1,7 @@
 """Hides the values of secret parameters in the output of tasks.
 
 A secret is hidden in upper and lower case, line by line, with colours or invisible characters in it, and as the
-formats of `text/encodings.py` write it. A transformed secret (encrypted, in a picture, one number) is not recognised.
+formats of `text/encodings.py` write it. A secret that is encrypted, drawn or turned into one number is not recognised.
 """
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ class WarmDynos:
         dyno = WarmDyno(
             self._client,
             own,
-            self._client.tls_context,
+            self._client.tls_context(),
             idle=idle,
             on_change=self._notify,
             owner=owner,
