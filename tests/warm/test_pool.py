@@ -354,6 +354,13 @@ def test_a_pool_that_cannot_exist_is_refused(heroku, options, expected):
         heroku.pool(initializer=3)
 
 
+def test_a_dyno_is_idle_since_its_latest_call(heroku):
+    with heroku.pool(jobs=1, idle=60) as pool:
+        pool.submit(time.sleep, 1.5).result()
+        (dyno,) = heroku.warm()
+        assert 60 - dyno.idle_left < dyno.seconds - 1
+
+
 def test_a_dyno_that_is_never_idle_goes_on(heroku):
     def process(_):
         time.sleep(0.5)
