@@ -354,11 +354,14 @@ def test_a_pool_that_cannot_exist_is_refused(heroku, options, expected):
         heroku.pool(initializer=3)
 
 
-def test_a_dyno_is_idle_since_its_latest_call(heroku):
+def test_the_idle_time_of_a_dyno_begins_anew_with_the_end_of_each_call(heroku):
     with heroku.pool(jobs=1, idle=60) as pool:
-        pool.submit(time.sleep, 1.5).result()
+        first, second = (pool.submit(time.sleep, seconds) for seconds in (1.5, 30))
+        first.result()
+        _wait_for(second.running)  # so that the pool has not given the dyno back
         (dyno,) = heroku.warm()
         assert 60 - dyno.idle_left < dyno.seconds - 1
+        second.cancel()
 
 
 def test_a_dyno_that_is_never_idle_goes_on(heroku):
