@@ -199,7 +199,7 @@ def as_list(name: str, value: Any) -> tuple[str, ...]:
     texts = tuple(value) if hasattr(value, "__iter__") and not isinstance(value, str) else (None,)
     if not all(isinstance(one, str) for one in texts):
         example = value if isinstance(value, str) else "NAME"
-        raise InvalidOptions(f"{name} is {value!r}: expected a list, such as [{example!r}].")
+        raise InvalidOptions(f"{name} is {value!r}: expected a list of texts, such as [{example!r}].")
     return texts
 
 

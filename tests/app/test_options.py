@@ -140,9 +140,9 @@ def test_a_time_limit_out_of_range_is_refused(seconds):
 def test_a_list_may_be_an_iterator_and_one_text_is_no_list(name):
     options = RunOptions(**{name: iter(["KEY"])})
     assert [*getattr(options, name)] == [*getattr(options, name)] == ["KEY"]
-    with pytest.raises(InvalidOptions, match=rf"^{name} is 'KEY': expected a list, such as \['KEY'\]\.$"):
+    with pytest.raises(InvalidOptions, match=rf"^{name} is 'KEY': expected a list of texts, such as \['KEY'\]\.$"):
         RunOptions(**{name: "KEY"})
-    with pytest.raises(InvalidOptions, match=rf"^{name} is None: expected a list, such as \['NAME'\]\.$"):
+    with pytest.raises(InvalidOptions, match=rf"^{name} is None: expected a list of texts, such as \['NAME'\]\.$"):
         RunOptions(**{name: None})
 
 

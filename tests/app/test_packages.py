@@ -259,7 +259,7 @@ def test_an_iterator_of_packages_is_read_once(heroku):
 def test_a_command_and_a_task_in_another_language_have_no_packages(heroku):
     with pytest.raises(InvalidOptions, match="leave out --with"):
         heroku.submit(command="date", packages=["tinypack"])
-    with pytest.raises(InvalidOptions, match=r"expected a list, such as \['tinypack'\]"):
+    with pytest.raises(InvalidOptions, match=r"expected a list of texts, such as \['tinypack'\]"):
         heroku.submit("version", packages="tinypack")
 
 
