@@ -62,7 +62,7 @@ class PoolPlanner:
         """Return the value of a call that has succeeded."""
         self._planner.bundler.learn(run)
         is_function = run.declaration is not None and run.declaration.typed
-        return returned(run.parts, run.facts()) if is_function else run.partial
+        return returned(run.parts, run.facts) if is_function else run.partial
 
     def task(self, pool: Executor, name: str | None) -> Callable[..., Any]:
         """Return a task as a function that a pool can run."""

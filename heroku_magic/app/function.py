@@ -172,7 +172,8 @@ class Function(Generic[P, T]):
         )
         if error := sweep.exception():
             raise error.with_traceback(None)
-        return [returned(outcome.parts, outcome.facts) for outcome in sorted(sweep.known(), key=lambda one: one.place)]
+        outcomes = sorted(sweep.known(), key=lambda one: one.place)
+        return [returned(one.parts, functools.partial(getattr, one, "facts")) for one in outcomes]
 
 
 class Decorator:
@@ -245,13 +246,13 @@ def value(run: Run) -> Any:
     """Wait for the run of a call, and return the function's value."""
     if (error := run.exception()) is not None:
         raise error.with_traceback(None)
-    return returned(run.parts, run.facts())
+    return returned(run.parts, run.facts)
 
 
-def returned(parts: Sequence[Rows | Table] | None, facts: Mapping[str, Any]) -> Any:
+def returned(parts: Sequence[Rows | Table] | None, facts: Callable[[], Mapping[str, Any]]) -> Any:
     """Return the value in the records of a call: a table is a DataFrame, any other value is in a single row."""
     if parts and isinstance(parts[0], Table):
-        return restore(frame(parts, facts), parts[0])
+        return restore(frame(parts, facts()), parts[0])
     (row,) = (row for part in parts or () if not isinstance(part, Table) for row in part.rows)
     return row["value"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import math
 import sys
 import zlib
 from types import MappingProxyType
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # The driver defines these names in every cell, so no value may replace them.
 RESERVED_NAMES = ("emit", "emit_file", "metric", "progress", "display")
 PIECE = 500_000  # bytes
+MAX_PLAIN_CHARS = 200  # of values that travel as plain JSON
 MAX_CODE_BYTES = 8_000_000  # of a program for an attached dyno
 _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added later
 _CODE_HINT = "Move the code that rarely changes into a module of the app (%heroku deploy) and import it."
@@ -87,7 +89,7 @@ class Bundle:
     def _encode(self, values: Mapping[str, Any]) -> str:
         header, body = encode(values)
         _refuse_excess(body)
-        return compress(header.encode() + b"\n" + body) if body or len(header) > 200 else header
+        return compress(header.encode() + b"\n" + body) if body or len(header) > MAX_PLAIN_CHARS else header
 
     def _part_sizes(self, values: Mapping[str, Any]) -> dict[str, int]:
         """Return the compressed size of each named part."""
@@ -209,6 +211,8 @@ class CallBundle(Bundle):
     def _encode(self, values: Mapping[str, Any]) -> str:
         from heroku_magic.bundle.pickler import pickle_arguments
 
+        if text := _as_json(values, self._hidden):
+            return text
         if (size := sum(map(size_of, values.values()))) > MAX_BYTES:
             raise InputTooLarge([f'The arguments of "{self.name}" take {size:,} bytes. {LARGE_DATA_HINT}'])
         data = pickle_arguments(values, self._hidden, keeps_classes=self._keeps_classes)
@@ -229,7 +233,24 @@ class RecordedCall(Bundle):
         from heroku_magic.bundle.pickler import pickle_arguments
 
         hidden = [one.reveal() for one in self._env.values() if isinstance(one, Secret)]
-        return compress(b"pickle\n" + pickle_arguments(values, hidden))
+        return _as_json(values, hidden) or compress(b"pickle\n" + pickle_arguments(values, hidden))
+
+
+def _as_json(arguments: Mapping[str, Any], hidden: Iterable[str]) -> str:
+    """Return a few plain arguments as JSON, which a dyno reads far faster than a pickle; empty for any others."""
+    values = arguments.values()
+    texts = [*arguments, *(one for one in values if type(one) is str)]
+    if not all(map(_is_plain, values)) or any(one and one in text for one in hidden for text in texts):
+        return ""
+    text = json.dumps(arguments)
+    return text if len(text) <= MAX_PLAIN_CHARS else ""
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is the same after a way through JSON."""
+    if type(value) is float:
+        return math.isfinite(value)
+    return value is None or type(value) in (bool, str) or (type(value) is int and value.bit_length() <= 64)
 
 
 def _refuse_tables(values: Mapping[str, Any]) -> None:

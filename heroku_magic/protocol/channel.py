@@ -7,7 +7,6 @@ missing record is the end of the connection.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import zlib
 from binascii import a2b_base64, b2a_base64
@@ -33,8 +32,7 @@ class ChannelWriter:
     """Signs and numbers what is sent to the dyno."""
 
     def __init__(self, key: RunKey) -> None:
-        self._run = key.run.encode()
-        self._key = bytes.fromhex(key.secret.reveal())
+        self._key, self._run = key, key.run.encode()
         self._nonce = token_hex(4).encode()
         self._number = 0
         self._macs = hashlib.sha256()
@@ -52,7 +50,7 @@ class ChannelWriter:
         """Return the line of one part of a record; the parts of one kind must follow each other."""
         number, self._number = self._number, self._number + 1
         signed = b"%s %s %d %s %s" % (self._run, self._nonce, number, kind.encode(), part)
-        mac = hmac.digest(self._key, signed, "sha256").hex()[:24].encode()
+        mac = self._key.mac(signed).encode()
         if kind.startswith("data"):
             self._macs.update(mac)
         return b"@hm1 %s %d %s %s %s\n" % (self._nonce, number, kind.encode(), mac, part)

@@ -53,7 +53,6 @@ def keeps_notifications(function: Callable[P, T]) -> Callable[P, T]:
     """
     callback = _callback.get()
 
-    @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         with notifications_to(callback):
             return function(*args, **kwargs)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import pickle
 import random
 import re
 import sys
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -76,7 +79,7 @@ def test_any_json_value_makes_the_round_trip_through_a_function_unchanged(tmp_pa
     dyno = Dyno(CallBundle(identity).build_env({"value": value}), tmp_path)
 
     assert dyno.status == 0, dyno.errors
-    assert is_identical(returned(dyno.decoder.parts, {}), value)
+    assert is_identical(returned(dyno.decoder.parts, dict), value)
 
 
 @pytest.mark.parametrize("version", ["this one", *OTHERS])
@@ -285,6 +288,30 @@ def test_source_and_values_are_neither_readable_nor_in_the_command():
     assert "a-plain-value" not in str(env)
     assert "hunter2" not in str(env)
     assert env["KEY"].reveal() == "hunter2-hunter2"
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("value", [None, True, 2**63, -0.0, 1e-320, "", 'é\ud800\0"$"', "$"])
+def test_a_plain_argument_travels_as_json_and_arrives_unchanged(value):
+    sent = json.loads(CallBundle(identity).build_env({"value": value})["RUN_DATA"])
+
+    assert is_identical(sent, {"value": value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 2**80, Text("x"), (1,), [1], {"$": 1}, "x" * 300])
+def test_an_argument_that_json_might_change_or_enlarge_travels_by_pickle(value):
+    data = CallBundle(identity).build_env({"value": value})["RUN_DATA"]
+
+    assert zlib.decompress(base64.b85decode(data)).startswith(b"pickle\n")
+
+
+@pytest.mark.parametrize("arguments", [{"value": "the token-123 itself"}, {"token-123": 1}])
+def test_a_plain_argument_may_not_hold_a_secret_either(arguments):
+    with pytest.raises(InvalidParameters, match="holds a secret"):
+        CallBundle(lambda **values: values, hidden=["token-123"]).build_env(arguments)
 
 
 def noise(size):

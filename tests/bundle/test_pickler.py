@@ -432,7 +432,7 @@ def result(folder, function, *args, **kwargs):
     dyno = call(folder, function, *args, **kwargs)
     assert dyno.status == 0, dyno.errors
     assert dyno.decoder.problem() is None
-    return returned(dyno.decoder.parts, {})
+    return returned(dyno.decoder.parts, dict)
 
 
 @heroku_magic.function
@@ -594,7 +594,7 @@ def test_the_environment_the_streams_and_the_loggers_are_the_dynos_own(tmp_path,
 
     assert b"only-in-the-notebook" not in pickle_function(uses_them).data
     dyno = call(tmp_path, uses_them)
-    assert returned(dyno.decoder.parts, {}) == (False, True, True)
+    assert returned(dyno.decoder.parts, dict) == (False, True, True)
     assert "written" in dyno.errors
     assert "logged" in dyno.errors
 
@@ -684,7 +684,7 @@ def test_no_part_of_a_returned_table_shows_a_secret_and_the_rest_is_exact(tmp_pa
     bundle = CallBundle(make, {})
     dyno = Dyno(bundle.build_env({"secret": text}), tmp_path, mask=Mask([Secret(text)]))
     assert dyno.decoder.problem() is None, dyno.errors
-    found, expected = returned(dyno.decoder.parts, {}), make("***")
+    found, expected = returned(dyno.decoder.parts, dict), make("***")
     expected["b"] = [{"***": b"\xff" + text.encode()}, expected["b"].iloc[1]]  # bytes are data, not text to show
 
     assert repr(found.attrs) == repr({**expected.attrs, "heroku": {}})
