@@ -117,7 +117,7 @@ class WarmApp(ManagedApp):
         return partial(CallRunner, dynos=self._warm)
 
     def _runner(self, spec: RunSpec) -> Callable[..., Runner]:
-        return self._attached_runner if spec.is_warm else Runner
+        return partial(self._attached_runner, is_patient=True) if spec.is_warm else Runner
 
     def _warm_for(self, spec: RunSpec, count: int, options: SweepOptions) -> tuple[SweepOptions, float]:
         """Return a sweep's options with the number of its warm dynos, and the dollars of one that stays afterwards."""

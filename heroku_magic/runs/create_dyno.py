@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from heroku_magic.api.log_stream import backlog
 from heroku_magic.errors import ApiError, LogStreamError, Refused, Unreachable
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from heroku_magic.protocol.records import RunKey
     from heroku_magic.runs.dyno_guard import DynoGuard
     from heroku_magic.runs.spec import RunSpec
+
+T = TypeVar("T")
 
 # Seconds before each look for a dyno after a lost response: it may be listed late.
 LOOKS = (0.0, 1.0, 3.0)
@@ -106,22 +108,12 @@ class DynoCreator:
         return self._create_once()
 
     def _create_within_limit(self) -> Dyno:
-        """Create the dyno; while the app is at its limit, wait for another one to end."""
-        spec, seconds = self._spec, SHORTEST_WAIT
-        while True:
-            self._guard.create_sent()
-            try:
-                return self._client.create_dyno(
-                    spec.app, self._command, self._env, size=spec.size, time_to_live=spec.timeout
-                )
-            except Refused as error:
-                if error.id != "cannot_run_above_limit" or not self._is_patient:
-                    raise
-                if seconds == SHORTEST_WAIT:
-                    idle = " `%heroku warm 0` stops those that wait for calls." if has_idle_dyno(spec.app_name) else ""
-                    notify(f"{error.said} Waiting until one ends.{idle} Press Ctrl-C to give up.")
-            self._pause(random.SystemRandom().uniform(seconds / 2, seconds))  # spreads the requests of several runs
-            seconds = min(2 * seconds, LONGEST_WAIT)
+        return within_limit(self._request, self._spec.app_name, self._pause) if self._is_patient else self._request()
+
+    def _request(self) -> Dyno:
+        spec = self._spec
+        self._guard.create_sent()
+        return self._client.create_dyno(spec.app, self._command, self._env, size=spec.size, time_to_live=spec.timeout)
 
     def _find(self) -> Dyno | None:
         """Look for the dyno of a request whose response was lost."""
@@ -144,3 +136,22 @@ class DynoCreator:
         """Wait; a cancelled run gives up, unless a dyno may have been started for it."""
         if self._wait(seconds) and not self._lost_responses:
             raise Stopped
+
+
+def within_limit(create: Callable[[], T], app_name: str, pause: Callable[[float], None]) -> T:
+    """Return what `create` returns; while the app is at its limit, wait for another dyno to end, and try again.
+
+    pause: sleeps for some seconds, and raises what ends the wait.
+    """
+    seconds = SHORTEST_WAIT
+    while True:
+        try:
+            return create()
+        except Refused as error:
+            if error.id != "cannot_run_above_limit":
+                raise
+            if seconds == SHORTEST_WAIT:
+                idle = " `%heroku warm 0` stops those that wait for calls." if has_idle_dyno(app_name) else ""
+                notify(f"{error.said} Waiting until one ends.{idle} Press Ctrl-C to give up.")
+        pause(random.SystemRandom().uniform(seconds / 2, seconds))  # spreads the requests of several runs
+        seconds = min(2 * seconds, LONGEST_WAIT)

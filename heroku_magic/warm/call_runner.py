@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.errors import AttachFailed, HerokuMagicError, LogStreamError, RunCancelled
 from heroku_magic.protocol.records import Progress
 from heroku_magic.runs import registry
-from heroku_magic.runs.create_dyno import Stopped
+from heroku_magic.runs.create_dyno import Stopped, within_limit
 from heroku_magic.runs.line_inbox import READER_PAUSE
 from heroku_magic.runs.runner import Runner
 from heroku_magic.text.notifier import notify
@@ -28,15 +28,18 @@ SHOWN_EVERY = 0.1  # seconds
 
 
 class CallRunner(Runner):
-    """The thread behind a call: what differs from a run on a dyno of its own."""
+    """The thread behind a call: what differs from a run on a dyno of its own.
+
+    is_patient: whether to wait while the app is at its limit; a sweep queues for capacity itself.
+    """
 
     late = 0.0  # nothing arrives after the end
     place = "rows and log: %heroku last"
 
-    def __init__(self, *args: Any, dynos: WarmDynos, **options: Any) -> None:
+    def __init__(self, *args: Any, dynos: WarmDynos, is_patient: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
         self.log.decoder.is_lossless = True
-        self._dynos = dynos
+        self._dynos, self._is_patient = dynos, is_patient
         self._dyno: WarmDyno | None = None
         self._call: WarmCall | None = None
         self._shown_at = time.monotonic()
@@ -62,7 +65,7 @@ class CallRunner(Runner):
         self._run.started_at, began = time.time(), time.monotonic()
         self._clock.start()
         try:
-            self._dyno = dyno = self._dynos.acquire(self.spec, self._must_not_start)
+            self._dyno = dyno = self._find_dyno()
             if self._must_not_start():
                 self._let_go()
                 raise Stopped("before it was called.")  # noqa: TRY301 - it is worded below
@@ -74,6 +77,18 @@ class CallRunner(Runner):
         self.log.life.skip_late_lines()  # nothing arrives after the end
         self._dyno_id = ""  # the dyno is not this run's to stop
         return dyno.info
+
+    def _find_dyno(self) -> WarmDyno:
+        """Return an idle dyno, or boot one."""
+
+        def acquire() -> WarmDyno:
+            return self._dynos.acquire(self.spec, self._must_not_start)
+
+        def pause(seconds: float) -> None:
+            if self.cancel_requested.wait(seconds) or self._must_not_start():
+                raise Stopped("before it was called.")
+
+        return within_limit(acquire, self.spec.app_name, pause) if self._is_patient else acquire()
 
     def _work(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import threading
 import time
@@ -209,6 +210,26 @@ def test_a_run_waits_for_an_app_at_its_limit_and_reports_it(full):
     assert run.result(60)["i"].tolist() == [0, 1]
     notes = [event.note for event in run if getattr(event, "note", None)]
     assert any("Waiting until one ends. Press Ctrl-C to give up." in note for note in notes)
+
+
+@pytest.mark.parametrize(("text", "warm"), [("small", True), (random.Random(1).randbytes(40_000).hex(), False)])
+def test_a_call_waits_for_an_app_at_its_limit_as_a_run_does(full, text, warm):
+    run = full.submit(None, {"text": text}, code="len(text)", rows=True, warm=warm)
+
+    assert run.result(60)["value"].tolist() == [len(text)]
+    notes = [event.note for event in run if getattr(event, "note", None)]
+    assert any("Waiting until one ends. Press Ctrl-C to give up." in note for note in notes)
+    full.warm(0)
+
+
+def test_a_call_waiting_for_capacity_can_be_cancelled(full):
+    run = full.submit("count", warm=True)
+    assert not run.wait_for_dyno(0.8)
+    run.cancel()
+
+    with pytest.raises(RunCancelled, match="before it was called"):
+        run.result(20)
+    assert not any("heroku_task --serve" in dyno.command for dyno in full.dynos())
 
 
 def test_a_run_that_waits_for_warm_dynos_says_how_to_stop_those_that_wait_too(heroku):
