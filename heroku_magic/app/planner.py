@@ -75,7 +75,11 @@ class Planner:
     def with_request(
         self, spec: RunSpec, task: str | None, parameters: Mapping[str, Any], options: RunOptions
     ) -> RunSpec:
-        """Return a spec that says what was requested, for the ledger."""
+        """Return a spec that says what was requested, for the ledger. Raises InvalidOptions."""
+        if unknown := sorted({*options.inputs} - parameters.keys()):
+            raise InvalidOptions(
+                f'inputs: "{unknown[0]}" is not among the parameters. Name those of which only a hash is kept.'
+            )
         is_task = options.code is options.command is None
         declared = self._catalog.declared(spec.task) if is_task else None
         is_declared = declared is not None and declared.schema is not None

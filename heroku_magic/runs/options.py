@@ -13,9 +13,8 @@ Fields that `%heroku` offers carry their command-line option as metadata, with t
 - `value`: what a flag stands for, where that is not True
 - `completes`: the kind of value for completion, where `metavar` does not say it
 
-`command_line(RunOptions, SweepOptions)` yields these mappings, and `from_command_line()` turns the options of a line
-(keyed by the long spelling without dashes, such as "secret" or "fail_fast") into keyword arguments of `submit()` or
-`sweep()`.
+`command_line(RunOptions, SweepOptions)` yields these mappings; `from_command_line()` turns the options of a line (keyed
+by the long spelling without dashes, such as "fail_fast") into keyword arguments of `submit()` or `sweep()`.
 """
 
 from __future__ import annotations
@@ -352,8 +351,9 @@ class SweepOptions:
         if not isinstance(self.seed, int | None):
             raise InvalidOptions(f"seed is {self.seed!r}: expected a whole number.")
         check_max_cost(self.max_cost)
-        if self.retry_tasks and not self.retries:
-            raise InvalidOptions("retry_tasks has no effect without retries: set retries (--retries) to 1 or more.")
+        for name, needed in (("retry_tasks", "retries"), ("seed", "sample")):
+            if (one := getattr(self, name)) is not None and one is not False and not getattr(self, needed):
+                raise InvalidOptions(f"{name} has no effect without {needed}: set {needed} (--{needed}) to 1 or more.")
 
     @property
     def chunk_size(self) -> int:

@@ -98,7 +98,15 @@ def test_a_value_without_a_meaning_is_refused_for_a_run(options):
 @pytest.mark.parametrize(
     "options",
     [
-        *({"jobs": 0}, {"retries": -1}, {"chunk": "all"}, {"sample": 0}, {"seed": [1]}, {"retry_tasks": True}),
+        *(
+            {"jobs": 0},
+            {"retries": -1},
+            {"chunk": "all"},
+            {"sample": 0},
+            {"seed": [1]},
+            {"seed": 0},
+            {"retry_tasks": True},
+        ),
         *({"chunk": 0}, {"chunk": None}, {"retries": None}, {"zip": "no"}, *NO_LIMITS),
     ],
 )
@@ -110,6 +118,15 @@ def test_a_value_without_a_meaning_is_refused_for_a_sweep(options):
 def test_retries_of_tasks_need_a_number_of_retries():
     with pytest.raises(InvalidOptions, match=r"without retries: set retries \(--retries\) to 1 or more\.$"):
         SweepOptions(retry_tasks=True)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_seed_needs_a_sample(seed):
+    with pytest.raises(
+        InvalidOptions, match=r"^seed has no effect without sample: set sample \(--sample\) to 1 or more"
+    ):
+        SweepOptions(seed=seed)
+    assert SweepOptions(seed=seed, sample=1).seed == seed
 
 
 def test_a_chunk_is_a_number_or_auto():

@@ -232,6 +232,14 @@ def test_an_input_is_known_by_its_hash_only(heroku, ledger_folder):
     assert "Grace" not in str(details_of(entry))
 
 
+def test_a_name_that_is_no_parameter_cannot_be_known_by_its_hash(heroku):
+    for ask in (heroku.run, heroku.estimate):
+        with pytest.raises(heroku_magic.InvalidOptions, match='inputs: "nmaes" is not among the parameters'):
+            ask(code="1", parameters={"names": ["Grace Hopper"]}, inputs=["nmaes"])
+    with pytest.raises(heroku_magic.InvalidOptions, match='inputs: "nmaes" is not among the parameters'):
+        heroku.sweep(None, {"n": [1, 2]}, {"names": ["Grace Hopper"]}, code="1", inputs=["nmaes"])
+
+
 def test_no_secret_and_no_token_is_in_the_bytes_of_the_file_compressed_or_not(heroku, ledger_folder):
     key, token = "correct-horse-battery", heroku.client.token.reveal()
     heroku.run("leaky", {"KEY": Secret(key)})

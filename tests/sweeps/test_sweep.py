@@ -635,7 +635,7 @@ def test_parameters_named_like_columns_of_runs_are_kept_beside_them(tmp_path):
 
 def test_an_estimate_accepts_all_options_of_a_sweep(heroku):
     estimate = heroku.estimate(
-        "point", {"seed": [1, 2]}, retries=3, retry_tasks=True, fail_fast=True, seed=1, save="x.jsonl"
+        "point", {"seed": [1, 2]}, retries=3, retry_tasks=True, fail_fast=True, sample=2, seed=1, save="x.jsonl"
     )
     assert estimate.combinations == 2
     with pytest.raises(TypeError):
