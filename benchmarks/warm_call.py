@@ -39,20 +39,22 @@ def races(*, quick: bool) -> list[Race]:
     """Call what does next to nothing, so that only the way there and back counts."""
     calls, items = (5, 20) if quick else (100, 1_000)
     repeats = 1 if quick else 5
+    fork = Side("fork pool, one process per call", partial(fork_map, items=items), Aim(ratio=1.5))
     many = [
-        Side("fork pool, one process per call", partial(fork_map, items=items), Aim(ratio=1.5)),
         Side("loky", partial(loky_map, items=items), missing=missing_package("loky")),
         Side("ipyparallel, balanced", partial(engine_map, items=items), Aim(1), missing_package("ipyparallel")),
     ]
     slow = [Side("Lithops localhost", partial(lithops_map, items=items), missing=missing_package("lithops"))]
     mapped = Side(f"{WORKERS} warm dynos", partial(map_, items=items))
+    mapped_kept = Side(f"{WORKERS} warm dynos, isolate=False", partial(map_, items=items, isolate=False))
     kept = Side("isolate=False", partial(cell, calls=calls, isolate=False))
     isolated = Side("isolated", partial(cell, calls=calls), Aim(alone=0.7))
     return [
         *(_cell_race(share, calls, repeats, quick=quick) for share in SHARES),
         Race("warm cell that keeps state, p50", "ms", kept, [isolated], repeats),
         *(_function_race(share, calls, repeats) for share in SHARES),
-        Race(f"map of {items:,} calls", "s", mapped, many, repeats),
+        Race(f"map of {items:,} calls", "s", mapped, [fork, *many], repeats),
+        Race(f"map of {items:,} calls that keep state", "s", mapped_kept, many, repeats),
         Race(f"map of {items:,} calls, once", "s", mapped, [] if quick else slow, repeats=1, warm_ups=0),
         *(race for trip in TRIPS for race in _far_races(trip, calls // 5, items)),
     ]
@@ -171,9 +173,9 @@ def engine_call(testbed: Testbed, *, calls: int, share: str) -> Iterator[Measure
         yield from _share_of(lambda n: view.apply_sync(double, n), calls, share)
 
 
-def map_(testbed: Testbed, *, items: int) -> Iterator[Measurement]:
-    """Map over warm dynos, each call in a process of its own."""
-    with testbed.local().pool(jobs=WORKERS) as pool:
+def map_(testbed: Testbed, *, items: int, isolate: bool = True) -> Iterator[Measurement]:
+    """Map over warm dynos, each call in a process of its own or all of a dyno in one."""
+    with testbed.local().pool(jobs=WORKERS, isolate=isolate) as pool:
         yield from _seconds_of(lambda: [*pool.map(double, range(items))], items)
 
 

@@ -42,13 +42,15 @@ class ExecutorApp(RecordedApp):
         *,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
+        isolate: bool = True,
         allow_pickle: bool = False,
         history: bool = True,
     ) -> WarmPool:
-        """Return a `concurrent.futures.Executor` whose calls run on warm dynos, each in a process of its own.
+        """Return a `concurrent.futures.Executor` whose calls run on warm dynos.
 
-        It takes idle dynos of `warm()` before it boots others, and stops the dynos that it has booted at the end of a
-        `with`, in `shutdown()`, after `idle` seconds without a call, or with this process.
+        Each call has a process of its own, unless `isolate` is False. The pool takes idle dynos of `warm()` before
+        it boots others, and stops the dynos that it has booted at the end of a `with`, in `shutdown()`, after `idle`
+        seconds without a call, or with this process.
 
         Parameters
         ----------
@@ -59,7 +61,11 @@ class ExecutorApp(RecordedApp):
         idle
             Seconds without a call after which a dyno ends, at most 3,600.
         initializer, initargs
-            A function, and its arguments, that is called in the process of each call before it.
+            A function, and its arguments, that is called before the first call of each process: before each call, or
+            with `isolate=False` once per dyno and function, to load a model for example.
+        isolate
+            False runs all calls of a dyno in one process, which is faster and keeps what they leave in memory: globals
+            of the functions, and modules.
         allow_pickle
             As for `submit`.
         history
@@ -79,7 +85,7 @@ class ExecutorApp(RecordedApp):
         >>> future.result()
         (3, 2)
         """
-        options = RunOptions(warm=True, size=size, allow_pickle=allow_pickle, history=history)
+        options = RunOptions(warm=True, size=size, isolate=isolate, allow_pickle=allow_pickle, history=history)
         return self._pool(options, jobs=jobs, idle=idle, initializer=initializer, initargs=initargs)
 
     def _pool(

@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-INITIALIZER_ERROR = "InitializerError"  # the type of the exception that `with_initializer` raises
+INITIALIZER_ERROR = "InitializerError"  # the name of the exception that `with_initializer` raises
 
 
 def with_initializer(
     fn: Callable[..., Any], initializer: Callable[..., object], initargs: tuple[Any, ...]
 ) -> Callable[..., Any]:
-    """Return a function that prepares its process first."""
-
-    class InitializerError(Exception):
-        pass
+    """Return a function that prepares its process before its first call there."""
+    is_prepared, failure = False, INITIALIZER_ERROR
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal is_prepared
         try:
-            initializer(*initargs)
+            if not is_prepared:
+                initializer(*initargs)
+                is_prepared = True
         except BaseException as error:
-            raise InitializerError(f"{type(error).__name__}: {error}") from error
+            # A class of this function would make the pickle of each call another one.
+            raise type(failure, (Exception,), {})(f"{type(error).__name__}: {error}") from error
         return fn(*args, **kwargs)
 
     call.__name__ = call.__qualname__ = getattr(fn, "__name__", type(fn).__name__)

@@ -321,6 +321,57 @@ def test_an_initializer_runs_before_each_call_and_breaks_the_pool_if_it_fails(he
             pool.submit(abs, -1)
 
 
+def test_calls_without_isolation_share_a_process_and_what_an_initializer_has_prepared(heroku):
+    prepared, counts = [], {}
+
+    def prepare(text):
+        prepared.append((os.getpid(), text))
+
+    def count(name):
+        counts[name] = counts.get(name, 0) + 1
+        return os.getpid(), counts[name], prepared
+
+    with heroku.pool(jobs=1, isolate=False, initializer=prepare, initargs=("model",)) as pool:
+        *results, last = pool.map(count, "aba")
+        assert pool.submit(os.getpid).result() == last[0] != os.getpid()
+        assert pool.submit(count, "a").result()[1:] == (3, [(last[0], "model")])  # another function ran in between
+    assert [number for _, number, _ in [*results, last]] == [1, 1, 2]
+    assert last[2] == [(last[0], "model")]
+    assert (prepared, counts) == ([], {})  # here
+
+
+def test_a_crash_without_isolation_takes_the_state_with_it_but_not_the_dyno(heroku):
+    prepared = []
+
+    def crash_or_count(is_last):
+        prepared.append(os.getpid())
+        return os._exit(3) if is_last else len(prepared)
+
+    with heroku.pool(jobs=1, isolate=False, initializer=lambda: prepared.append("ready")) as pool:
+        assert [pool.submit(crash_or_count, False).result() for _ in range(2)] == [2, 3]
+        with pytest.raises(TaskFailed):
+            pool.submit(crash_or_count, True).result()
+        assert pool.submit(crash_or_count, False).result() == 2
+        assert len(pool.usage._dynos) == 1
+
+
+def test_calls_with_and_without_isolation_use_different_dynos(heroku):
+    with heroku.pool(jobs=1) as isolated, heroku.pool(jobs=1, isolate=False) as shared:
+        ids = [[pool.submit(os.getppid).result() for _ in range(2)] for pool in (isolated, shared)]
+        assert len(heroku.dynos()) == 2
+    assert ids[0][0] == ids[0][1] != ids[1][0] == ids[1][1]
+
+
+def test_cancelling_a_call_without_isolation_leaves_the_ones_behind_it(heroku):
+    with heroku.pool(jobs=1, isolate=False) as pool:
+        assert pool.submit(abs, -1).result() == 1
+        long, after = pool.submit(time.sleep, 60), pool.submit(abs, -2)
+        while not long.running():
+            time.sleep(0.01)
+        assert long.cancel()
+        assert after.result(20) == 2
+
+
 def test_a_failure_shows_no_lines_of_what_the_pool_wraps_around_a_function(heroku):
     def fails(n):
         return 1 // n

@@ -52,6 +52,7 @@ class Parent:
 
     def __init__(self, front: socket.socket, load: Load, modules: Iterable[str], *, keeps_state: bool) -> None:
         self._front, self._load, self._keeps_state = front, load, keeps_state
+        self._kept_functions: dict[bytes, Any] = {}
         self._notice = ""  # why it keeps state although nobody wanted that
         self._environ = dict(os.environ)
         self._task = ""  # the module that is imported
@@ -205,6 +206,7 @@ class Parent:
         self._check_fork()
         if self._keeps_state:
             self._imports.adopt()
+            self._load("heroku_driver").RemoteCall.kept = self._kept_functions
 
     def _share(self, names: list[str]) -> None:
         """Import what a call has imported, so that the next ones need not."""

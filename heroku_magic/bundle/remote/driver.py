@@ -22,7 +22,7 @@ import heroku_task
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, ClassVar
 
     Names = dict[str, Any]
 
@@ -34,6 +34,7 @@ _KINDS: dict[Any, tuple[str, str | None]] = {  # of values that need a package
     "array": ("is an array", "numpy"),
     **dict.fromkeys(("DataFrame", "Series"), ("is a table", "pandas")),
 }
+_MOST_KEPT = 8  # functions of a process whose calls keep state
 LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
 
 
@@ -178,7 +179,11 @@ class RemoteCall(RemoteProgram):
 
     code: `name` to show, `python` (the version that pickled it), `sources` of its functions for tracebacks, and
     `allow_pickle` (for its value).
+
+    kept: functions by their pickles, the one used last at the end, where calls keep state.
     """
+
+    kept: ClassVar[dict[bytes, Any] | None] = None
 
     def facts(self) -> dict[str, Any]:
         """Return that the value is typed JSON, and whether the app has cloudpickle."""
@@ -202,11 +207,7 @@ class RemoteCall(RemoteProgram):
 
     def run(self, values: Names) -> None:
         """Call the function; send its value."""
-        function, modules = self._unpickle(self._body)
-        for name, module in modules.items():
-            sys.modules.setdefault(name, module)
-        for file, first, text in self.code["sources"]:
-            _remember(file, first, text)
+        function = self._read_function() if self.kept is None else self._keep_function(self.kept)
         positional = [values.pop(name) for name in [*values] if name.isdigit()]
         name = self.code["name"]
         try:
@@ -216,6 +217,21 @@ class RemoteCall(RemoteProgram):
         except SystemExit as error:
             raise heroku_task.TaskError(f'"{name}" called sys.exit({error.code!r:.40}) and returned no value') from None
         self._send(name, result)
+
+    def _read_function(self) -> Any:
+        function, modules = self._unpickle(self._body)
+        for name, module in modules.items():
+            sys.modules.setdefault(name, module)
+        for file, first, text in self.code["sources"]:
+            _remember(file, first, text)
+        return function
+
+    def _keep_function(self, kept: dict[bytes, Any]) -> Any:
+        """Return the function with the state that earlier calls have left in it."""
+        kept[self._body] = kept.pop(self._body) if self._body in kept else self._read_function()
+        if len(kept) > _MOST_KEPT:
+            del kept[next(iter(kept))]
+        return kept[self._body]
 
     def _unpack(self, header: bytes, body: bytes) -> Names:
         # A sweep that is resumed has its arguments from a file, as JSON.
