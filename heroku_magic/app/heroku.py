@@ -298,7 +298,10 @@ class Heroku(ExecutorApp):
         missing = resumption.plan_resume(save, self, self._sweep_planner)
         if budget := missing.options.max_cost:
             notify(f"The --max-cost budget of {precise_money(budget)} starts over; the cost so far is not counted.")
-        return self._start_sweep(missing)
+        sweep = self._start_sweep(missing)
+        if isinstance(save, Sweep):
+            resumption.latest(save).continued_by = sweep
+        return sweep
 
     @property
     def _sweep_planner(self) -> SweepPlanner:

@@ -73,6 +73,7 @@ def plan_resume(save: str | os.PathLike[str] | Sweep, connection: AppConnection,
             "%heroku resume FILE continues a sweep with --save FILE."
         )
     if isinstance(save, Sweep):
+        save = latest(save)
         if not save.done():
             raise InvalidOptions(f"{save.id} has not ended. Wait for it, or stop it first (cancel()).")
         if save.journal is not None:
@@ -101,6 +102,13 @@ def plan_resume(save: str | os.PathLike[str] | Sweep, connection: AppConnection,
         file.close()
         raise
     return ResumePlan(content.header.sweep, plan, options, file, known, live)
+
+
+def latest(sweep: Sweep) -> Sweep:
+    """Return a sweep, or the one that has continued it last."""
+    while sweep.continued_by is not None:
+        sweep = sweep.continued_by
+    return sweep
 
 
 def home(save: str | os.PathLike[str] | Sweep) -> tuple[str, str]:

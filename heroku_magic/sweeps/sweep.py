@@ -102,6 +102,7 @@ class Sweep(TableFuture[SweepFailed]):
         self.plan = plan
         self.options = options
         self.journal = journal
+        self.continued_by: Sweep | None = None  # the one that resumed it
         self.notes = describe_answers(known, len(plan))
         self.started_at: float | None = None
         self._began = time.monotonic()

@@ -76,6 +76,18 @@ def test_what_was_done_is_kept_and_only_the_rest_is_run(heroku):
     assert len(before) >= 4
 
 
+@pytest.mark.parametrize("save", [None, "s.jsonl"])
+def test_a_sweep_that_was_resumed_goes_on_where_its_successor_has_ended(heroku, save):
+    first = stopped(heroku, 6, 2, save=save)
+    again = heroku.resume(first)
+    with pytest.raises(InvalidOptions, match=f"{first.id} has not ended. Wait for it, or stop it first"):
+        heroku.resume(first)
+    done = again.result(60)
+    last = heroku.resume(first)
+    assert last.result(60)["dyno"].tolist() == done["dyno"].tolist()
+    assert set(last.runs()["run"]) == set(again.runs()["run"])
+
+
 def test_a_sweep_that_is_not_over_is_not_run_beside_itself(heroku):
     sweep = heroku.sweep("step", {"seed": range(3)}, {"pause": 0.5})
     with pytest.raises(InvalidOptions, match=f"{sweep.id} has not ended. Wait for it, or stop it first"):
