@@ -54,23 +54,23 @@ class PoolFuture(CallFuture):
 class PoolRun(Run):
     """The run of a call. It has no thread of its own, as there may be a thousand calls per second."""
 
+    _runner: PoolRunner
+
     def __init__(self, client: HerokuClient, spec: RunSpec) -> None:
         super().__init__(client, spec, runner=PoolRunner)
 
     def send(self, dyno: WarmDyno, on_done: Callable[[], None]) -> None:
         """Send the call. on_done: called after its end."""
-        if isinstance(self._runner, PoolRunner):
-            self._runner.send(dyno, on_done)
+        self._runner.send(dyno, on_done)
 
     @property
     def seconds_on_dyno(self) -> float:
         """How long the call has run by now; 0 before it begins."""
-        return self._runner.seconds() if isinstance(self._runner, PoolRunner) else 0.0
+        return self._runner.seconds()
 
     def recall(self) -> None:
         """Ask for the call back, unless it has begun."""
-        if isinstance(self._runner, PoolRunner):
-            self._runner.recall()
+        self._runner.recall()
 
     @property
     def failed_with(self) -> str:
