@@ -237,7 +237,8 @@ class Dispatcher:
         lane.dyno.note_call(run.seconds_on_dyno)
         error: Exception | None = run.failure()
         if run.failed_with == INITIALIZER_ERROR:
-            self._broken = f"The initializer of the pool failed: {str(error).partition(': ')[2]}"
+            what_failed = str(error).partition(": ")[2].rpartition("\n")[0]  # without where the call's output is
+            self._broken = f"The initializer of the pool failed: {what_failed}"
             self._give_up(error := BrokenExecutor(self._broken))
         self._usage.count(run, run.seconds_on_dyno, None if future.cancelled() else error, lane.dyno)
         future.finish(partial(self._value_of, run) if error is None else partial(_throw, error))
