@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, over
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
 from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.callbacks import call_in_turn
-from heroku_magic.text.notifier import notifications_to
+from heroku_magic.text.notifier import notifications_to, notify
 
 if TYPE_CHECKING:
     import threading
@@ -124,7 +124,12 @@ class TableFuture(ABC, Generic[Error]):
         TimeoutError
             The work has not ended in time. It continues.
         """
-        if not self.wait(timeout):
+        try:
+            has_ended = self.wait(timeout)
+        except KeyboardInterrupt:
+            notify(f"{self.id} continues. Call cancel() to stop it.")
+            raise
+        if not has_ended:
             message = f"{self.id} has not ended after {timeout} s and continues. Call cancel() to stop it."
             raise TimeoutError(message)
         return self._failure()

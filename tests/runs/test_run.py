@@ -605,3 +605,15 @@ def test_a_dyno_without_output_is_reported(heroku, monkeypatch):
 
     assert any("has not printed anything" in note for note in notes_of(heroku.submit(command="sleep 1")))
     assert not notes_of(heroku.submit(command="echo something; sleep 1"))
+
+
+def test_an_interrupt_of_a_wait_says_that_the_run_continues(heroku, capsys):
+    run = heroku.submit(command="sleep 60")
+    assert run.wait_for_dyno(20)
+    threading.Timer(0.3, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        run.result()
+    assert f"{run.id} continues. Call cancel() to stop it." in capsys.readouterr().out
+    assert run.cancel()
+    with pytest.raises(RunCancelled):
+        run.result(30)
