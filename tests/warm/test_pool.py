@@ -341,6 +341,25 @@ def test_calls_without_isolation_share_a_process_and_what_an_initializer_has_pre
     assert (prepared, counts) == ([], {})  # here
 
 
+def test_the_state_of_the_functions_used_last_is_kept(heroku):
+    def counter(number):
+        calls = []
+
+        def count():
+            calls.append(number)
+            return len(calls)
+
+        return count
+
+    one, *others = map(counter, range(9))
+    with heroku.pool(jobs=1, isolate=False) as pool:
+        assert [pool.submit(one).result() for _ in range(2)] == [1, 2]
+        assert [pool.submit(other).result() for other in others[:7]] == [1] * 7
+        assert [pool.submit(fn).result() for fn in (one, others[0])] == [3, 2]
+        assert [pool.submit(fn).result() for fn in (others[7], others[1])] == [1, 1]  # the one used longest ago is gone
+        assert pool.submit(one).result() == 4
+
+
 def test_a_crash_without_isolation_takes_the_state_with_it_but_not_the_dyno(heroku):
     prepared = []
 
