@@ -23,7 +23,7 @@ from heroku_magic.app.packages import THIS_COMPUTER, resolve
 from heroku_magic.app.recorded_app import show_as_last
 from heroku_magic.app.run_cache import find_answer
 from heroku_magic.app.sweep_cache import find_sweep
-from heroku_magic.display.notice import show_notice
+from heroku_magic.display.outputs import show_notice
 from heroku_magic.errors import ApiError, NotFound, SettingsError
 from heroku_magic.ledger.location import caches_declared
 from heroku_magic.ledger.recorder import recorder

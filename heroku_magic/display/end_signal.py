@@ -32,7 +32,8 @@ def signal_end(job: Run | Sweep, *, clock: Callable[[], float] = time.monotonic)
     def signal(ended: Run | Sweep) -> None:
         if (seconds := clock() - began) <= LEAST:
             return
-        message = f"{_name(ended)} {_outcome(ended)} after {seconds:.0f} s"
+        outcome = "is done" if ended.exception() is None else "has failed or was stopped"
+        message = f"{getattr(ended, 'task', None) or ended.id} {outcome} after {seconds:.0f} s"
         if handle is not None:
             script = _SHOW % (time.time() * 1000, json.dumps(message))
             handle.update({"application/javascript": script, "text/plain": message}, raw=True)
@@ -41,11 +42,3 @@ def signal_end(job: Run | Sweep, *, clock: Callable[[], float] = time.monotonic)
             sys.stdout.flush()
 
     job.call_when_done(signal)
-
-
-def _name(job: Run | Sweep) -> str:
-    return str(getattr(job, "task", None) or job.id)
-
-
-def _outcome(job: Run | Sweep) -> str:
-    return "is done" if job.exception() is None else "has failed or was stopped"

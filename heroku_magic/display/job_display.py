@@ -64,11 +64,14 @@ def follow_in_cell(job: Job, output: RunOutput | SweepOutput) -> None:
     Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
 
 
-def output_of(job: Job, **options: Any) -> RunOutput | SweepOutput:
-    """Return the output of a run or a sweep in the current cell, with the options that both have."""
+def output_of(job: Job, *, verbose: bool = False, **options: Any) -> RunOutput | SweepOutput:
+    """Return the output of a run or a sweep in the current cell, with the options that both have.
+
+    verbose: show every line of a run, with its time and source.
+    """
     if isinstance(job, Sweep):
         return SweepOutput(job, measurer=job.measurer(), **options)
-    return RunOutput(job, **options)
+    return RunOutput(job, verbose=verbose, **options)
 
 
 def current_cell() -> int | None:

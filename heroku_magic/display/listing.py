@@ -1,4 +1,4 @@
-"""Tables of dynos, apps and releases that show themselves: with a cell to paste per row, or as a sentence if empty."""
+"""Lists of dynos, apps, releases and tasks that show themselves, each with a cell to paste."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from heroku_magic.text.sanitize import clean_line, clipped
+from heroku_magic.text.sanitize import LINE, clean_line, clipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from heroku_magic.protocol.task import Task
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _FORMATS = {"seconds": "{:.1f}", "dollars": "{:.4f}"}
 _MOST = 200  # rows that are shown
 _LONGEST = 200  # characters of a text
+_MAX_PARAMETERS = 50  # of a task
 
 
 class Listing(pd.DataFrame):
@@ -105,3 +108,34 @@ def shown_value(value: Any) -> str:
     if _TIME.fullmatch(text):
         return f"{datetime.fromisoformat(text.replace('Z', '+00:00')).astimezone():%Y-%m-%d %H:%M}"
     return clipped(clean_line(text), _LONGEST)
+
+
+def tasks_bundle(tasks: Sequence[Task]) -> dict[str, str]:
+    """Return what each task takes, with a cell to paste."""
+    if not tasks:
+        return _tasks_bundle([], "The app has no tasks. %heroku init creates a folder with one.")
+    lines = [[f"{task.name}({task.signature})", task.summary, task.example] for task in tasks]
+    shown = [_task_facts(task) | {"text": task.summary, "rows": [], "notes": []} for task in tasks]
+    return _tasks_bundle(shown, "\n\n".join("\n    ".join(filter(None, one)) for one in lines))
+
+
+def task_bundle(task: Task) -> dict[str, str]:
+    """Return all that is known of one task, with a cell to paste."""
+    rows = [
+        (str(one), "; ".join(filter(None, [one.limits, one.description]))) for one in task.parameters[:_MAX_PARAMETERS]
+    ]
+    notes = [f"Runs {clipped(task.command, LINE)}", *(f"Fault: {fault}" for fault in task.faults[:_MAX_PARAMETERS])]
+    if task.schema is None:
+        notes = [task.unchecked_reason, *notes]
+    return _tasks_bundle([_task_facts(task) | {"text": task.description, "rows": rows, "notes": notes}], task.help())
+
+
+def _task_facts(task: Task) -> dict[str, Any]:
+    return {"name": clipped(task.name), "signature": task.signature, "example": task.example}
+
+
+def _tasks_bundle(tasks: Sequence[dict[str, Any]], text: str) -> dict[str, str]:
+    from heroku_magic.display.html import template
+
+    html = template("tasks.html.j2").render(tasks=tasks) if tasks else text
+    return {"text/plain": text, "text/html": html}

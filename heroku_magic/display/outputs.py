@@ -1,4 +1,4 @@
-"""The surfaces that a run is drawn on: a notebook cell, and a terminal.
+"""What runs are drawn on and messages are shown in: a notebook cell, and a terminal.
 
 A thread may only touch a display handle: whatever it prints lands in the cell that ran last.
 """
@@ -21,7 +21,7 @@ from heroku_magic.text import sgr
 from heroku_magic.text.wrapping import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from heroku_magic.display.run_view import RunView
 
@@ -270,6 +270,27 @@ def new_output(bundle: dict[str, Any]) -> Any:
     return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no hints in IPython
 
 
+def show_notice(message: str) -> None:
+    """Show a message to the user: as HTML where a front end shows it, else as text."""
+    if not in_notebook():
+        print_lines(*fitted(message))
+        return
+    # A front end breaks plain text in the middle of words.
+    attributes = 'class="tex2jax_ignore mathjax_ignore" role="note" style="white-space:pre-line;overflow-wrap:anywhere"'
+    html = f"<div {attributes}>{words.with_commands(message)}</div>"
+    show_bundle({"text/plain": message, "text/html": html})
+
+
+def show_bundle(bundle: Mapping[str, str]) -> None:
+    """Show what has a form as HTML and one as text."""
+    if not in_notebook():
+        print_lines(bundle["text/plain"])
+        return
+    from IPython.display import display
+
+    display(dict(bundle), raw=True)  # type: ignore[no-untyped-call]  # no hints in IPython
+
+
 def fitted(message: str) -> list[str]:
     """Return the lines of a message, wrapped where a terminal shows them."""
     return wrapped(message) if getattr(sys.stdout, "isatty", bool)() else [message]
@@ -278,11 +299,8 @@ def fitted(message: str) -> list[str]:
 def print_lines(*lines: str, end: str = "\n") -> None:
     """Print lines on a terminal at once; what its encoding lacks is escaped."""
     for line in lines:
-        _print(line, end)
-
-
-def _print(line: str, end: str) -> None:
-    try:
-        print(line, end=end, flush=True)  # noqa: T201 - a terminal's display is what is printed
-    except UnicodeEncodeError as error:
-        print(line.encode(error.encoding, "backslashreplace").decode(error.encoding), end=end, flush=True)  # noqa: T201
+        try:
+            print(line, end=end, flush=True)  # noqa: T201 - a terminal's display is what is printed
+        except UnicodeEncodeError as error:  # noqa: PERF203 - each line by itself
+            escaped = line.encode(error.encoding, "backslashreplace").decode(error.encoding)
+            print(escaped, end=end, flush=True)  # noqa: T201

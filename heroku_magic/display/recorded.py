@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.display import job_display
 from heroku_magic.display.html import template
-from heroku_magic.display.job_display import bundle
-from heroku_magic.display.outputs import in_notebook, print_lines
-from heroku_magic.display.run_output import RunOutput
-from heroku_magic.display.sweep_output import SweepOutput
+from heroku_magic.display.job_display import bundle, output_of
 from heroku_magic.ledger.history import recorded_job
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.sgr import COLOURS
@@ -47,14 +44,8 @@ def get_run(run: str | int = -1) -> Run | Sweep:
 
 def show_again(job: Run | Sweep, *, verbose: bool) -> pd.DataFrame | None:
     """Show a job that has ended in the current cell, and return the table that is shown below it."""
-    if isinstance(job, Sweep):
-        SweepOutput(job, measurer=job.measurer()).follow()
-        return job.partial
-    output = RunOutput(job, verbose=verbose, with_error=True)
-    output.follow()
-    if output.view.error and not in_notebook():
-        print_lines(output.view.error)
-    return job.partial if job.exception() is None else None
+    output_of(job, verbose=verbose, with_error=True).follow()
+    return job.partial if isinstance(job, Sweep) or job.exception() is None else None
 
 
 def page(job: Run | Sweep) -> str:

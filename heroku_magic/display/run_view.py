@@ -115,7 +115,7 @@ class RunView:
             self.progress = None if self.progress and self.progress.text == RECEIVED else self.progress
             self.files[event.name] = event.content
         elif isinstance(event, Failure):
-            self._traceback = [self._kept(sgr.last_state(line)) for line in event.traceback.split("\n")]
+            self._traceback = [self._cut(sgr.last_state(line)) for line in event.traceback.split("\n")]
         elif isinstance(event, Metric) and (event.name in self._metrics or len(self._metrics) < _MAX_METRICS):
             self._metrics.setdefault(event.name, deque(maxlen=_SPARKS)).append(event.value)
         # Counted last: after an interrupt in between, the event is fed again rather than skipped.
@@ -216,9 +216,9 @@ class RunView:
         else:
             text = message
             if is_overwriting and self._lines:
-                self._replace_last(self._kept(message))
+                self._replace_last(self._cut(message))
                 return
-        self._lines.append(self._kept(text))
+        self._lines.append(self._cut(text))
         self.line_count += 1
         if self.line_count <= OPEN_LINES:
             self._first_lines.append(self._lines[-1])
@@ -249,10 +249,7 @@ class RunView:
             self._first_lines = [*islice(self._lines, OPEN_LINES)]
         self._traceback = []
 
-    def _kept(self, text: str) -> str:
-        return text if len(text) <= MAX_LINE_LENGTH else self._cut(text, MAX_LINE_LENGTH)
-
-    def _cut(self, text: str, length: int) -> str:
+    def _cut(self, text: str, length: int = MAX_LINE_LENGTH) -> str:
         """Truncate a long text, but not inside an e-mail address, whose rest would not be masked."""
         if len(text) <= length:
             return text

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.display.job_display import output_of
 from heroku_magic.display.outputs import empty_output, in_notebook
-from heroku_magic.display.run_output import RunOutput
-from heroku_magic.display.sweep_output import SweepOutput
-from heroku_magic.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.sweep import Sweep
 
 
 class OutputSlot:
@@ -22,12 +21,11 @@ class OutputSlot:
     of in the cell; each has the method `update` of a display handle.
     """
 
-    def __init__(self, *, verbose: bool = False, outputs: tuple[Any, Any] | None = None) -> None:
+    def __init__(self, *, verbose: bool = False, outputs: Any = None) -> None:
         self._verbose = verbose
         if outputs is None:
             outputs = (empty_output(), empty_output()) if in_notebook() else (None, None)
-        self._log: Any = outputs[0]
-        self._table: Any = outputs[1]
+        self._log, self._table = outputs
 
     def show(self, run: Run | Sweep) -> None:
         """Show a run or a sweep until it is over, in place of the one before, and then its table below it.
@@ -36,10 +34,7 @@ class OutputSlot:
         """
         if self._table is not None:
             self._table.update({"text/html": "", "text/plain": ""}, raw=True)
-        if isinstance(run, Sweep):
-            SweepOutput(run, background=True, handle=self._log, measurer=run.measurer()).follow()
-        else:
-            RunOutput(run, verbose=self._verbose, background=True, handle=self._log).follow()
+        output_of(run, verbose=self._verbose, background=True, handle=self._log).follow()
         if self._table is not None and run.exception() is None and (table := run.partial) is not None:
             self._table.update(_table_bundle(table), raw=True)
 

@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.display import words
-from heroku_magic.display.cell_grid import CellGrid
-from heroku_magic.display.cell_table import CellPainter, arrange
+from heroku_magic.display.cell_grid import CellGrid, CellPainter, arrange
 from heroku_magic.display.line_chart import LineChart
 from heroku_magic.display.sweep_runs import (
     Extreme,
@@ -32,7 +31,7 @@ from heroku_magic.sweeps.outcomes import STATES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heroku_magic.display.cell_table import CellTable
+    from heroku_magic.display.cell_grid import CellTable
     from heroku_magic.display.words import Paint
     from heroku_magic.sweeps.measure import Measure
     from heroku_magic.sweeps.outcomes import Outcome

@@ -177,8 +177,7 @@ def outcome(run: Run | Sweep) -> str:
     table = run.partial
     rows = "" if table is None else quantity(len(table), "row")
     seconds = "" if run.seconds is None else f"{run.seconds:.1f} s"
-    state = _sweep_state(run) if _is_sweep(run) else _run_state(run)
-    return SEPARATOR.join(filter(None, [state, rows, seconds]))
+    return SEPARATOR.join(filter(None, [_sweep_state(run) if _is_sweep(run) else _run_state(run), rows, seconds]))
 
 
 def _is_sweep(run: Run | Sweep) -> TypeIs[Sweep]:

@@ -46,7 +46,7 @@ class AccountVerbs(VerbGroup):
         from heroku_magic.accounts.settings import NoApp
         from heroku_magic.app.connect import account, open_apps
         from heroku_magic.display.listing import facts_bundle
-        from heroku_magic.display.notice import show_bundle
+        from heroku_magic.display.outputs import show_bundle
 
         try:
             heroku = self._connect(line)

@@ -147,7 +147,7 @@ def _interrupted(jobs: Sequence[StartedJob], *, starts_dyno: bool) -> Interrupte
 
 
 def _show_notice(message: str) -> None:
-    from heroku_magic.display.notice import show_notice
+    from heroku_magic.display.outputs import show_notice
 
     show_notice(message)
 

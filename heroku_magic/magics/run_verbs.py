@@ -169,8 +169,8 @@ class RunVerbs(VerbGroup):
         return run
 
     def _tasks(self, line: ParsedLine) -> None:
-        from heroku_magic.display.notice import show_bundle
-        from heroku_magic.display.task_list import task_bundle, tasks_bundle
+        from heroku_magic.display.listing import task_bundle, tasks_bundle
+        from heroku_magic.display.outputs import show_bundle
         from heroku_magic.protocol.json_schema import did_you_mean
 
         tasks = self._connect(line).tasks()
@@ -310,17 +310,11 @@ class RunVerbs(VerbGroup):
         return bind
 
     def _output(self, job: Run | Sweep, line: ParsedLine, *, is_background: bool = False) -> RunOutput | SweepOutput:
-        from heroku_magic.display import RunOutput
-        from heroku_magic.display.sweep_output import SweepOutput
-        from heroku_magic.sweeps.sweep import Sweep
+        from heroku_magic.display.job_display import output_of
 
-        quiet, with_error = self._is_set(line, "quiet"), bool(line.options.get("no_raise"))
-        if isinstance(job, Sweep):
-            return SweepOutput(
-                job, quiet=quiet, background=is_background, with_error=with_error, measurer=job.measurer()
-            )
-        verbose = self._is_set(line, "verbose")
-        return RunOutput(job, quiet=quiet, verbose=verbose, background=is_background, with_error=with_error)
+        quiet, verbose = self._is_set(line, "quiet"), self._is_set(line, "verbose")
+        with_error = bool(line.options.get("no_raise"))
+        return output_of(job, quiet=quiet, verbose=verbose, background=is_background, with_error=with_error)
 
     def _watch(self, job: Run | Sweep, line: ParsedLine) -> None:
         """Show a run or a sweep until it ends. One interrupt stops its dynos and waits for them; a second one lets go.

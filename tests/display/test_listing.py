@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 from test_html import HOSTILE, attributes, read
 
-from heroku_magic.display.listing import Listing, facts_bundle, shown_cell, shown_value
-from heroku_magic.display.task_list import task_bundle, tasks_bundle
+from heroku_magic.display.listing import Listing, facts_bundle, shown_cell, shown_value, task_bundle, tasks_bundle
 from heroku_magic.protocol.task import Task
 
 TABLE = pd.DataFrame({"dyno": ["run.1", "web.1"], "since": ["2026-03-01T10:30:00Z"] * 2, "run": ["hm-1", None]})

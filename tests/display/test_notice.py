@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from heroku_magic.display.notice import show_notice
+from heroku_magic.display.outputs import show_notice
 
 MESSAGE = "Cells without a folder use this one from now on. " * 4
 
