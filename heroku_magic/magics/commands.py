@@ -163,10 +163,7 @@ _TABLE = (
         ),
     ),
     Verb(
-        "tasks [TASK]",
-        "list the tasks and their parameters",
-        _CONNECTED,
-        ("%heroku tasks", "%heroku tasks bootstrap"),
+        "tasks [TASK]", "list the tasks and their parameters", _CONNECTED, ("%heroku tasks", "%heroku tasks bootstrap")
     ),
     Verb("ps", "list the dynos, with the run of each one started here", _CONNECTED, ("%heroku ps",)),
     Verb(
@@ -225,12 +222,7 @@ _TABLE = (
     Verb(
         "show RUN",
         "show the whole output of an earlier run again: -1 is the last, -2 the one before",
-        (
-            Option("--export FILE", "write it as a web page (page.html) instead", completes="path"),
-            _OUT,
-            _AS,
-            _VERBOSE,
-        ),
+        (Option("--export FILE", "write it as a web page (page.html) instead", completes="path"), _OUT, _AS, _VERBOSE),
         ("%heroku show -1", "df = %heroku show hm-7f3a2c90", "%heroku show -1 --export report.html"),
         completes="recorded",
         session="%heroku run hello\nrun = %heroku last\ndf = %heroku show {run.id}",

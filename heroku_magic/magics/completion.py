@@ -100,7 +100,8 @@ def complete(text: str, sources: CompletionSources, *, is_first_line: bool = Tru
         return None
     if cell is None and not words:
         return _matching(typed, (Match(verb.name, "verb") for verb in VERBS.values()))
-    verb = cell or _verb(words.pop(0))
+    name = "" if cell else words.pop(0)
+    verb = cell or VERBS.get(COLON_FORMS.get(name, (name, {}))[0])
     return _of_line(_read(verb, words, typed), sources) if verb else None
 
 
@@ -128,10 +129,6 @@ def complete_body(text: str, others: Sequence[str], sources: CompletionSources) 
         return None
     given = (line.given - line.left_to_body) | {match["name"] for match in map(_ASSIGNED.match, body) if match}
     return _matching(text, (_as_match(one, " = ") for one in declared if one.name not in given))
-
-
-def _verb(name: str) -> Verb | None:
-    return VERBS.get(COLON_FORMS.get(name, (name, {}))[0])
 
 
 def _read(verb: Verb, words: Iterable[str], typed: str) -> _Line:

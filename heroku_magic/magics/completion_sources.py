@@ -61,7 +61,12 @@ class CompletionSources:
 
     def apps(self) -> list[str]:
         """Return the names of the account's apps, as of the last fetch."""
-        self._fetch("apps", os.environ.get("HEROKU_HOST", ""), self._update_apps)
+
+        def fetch() -> None:
+            client = _client()
+            self._apps = sorted(app.name for app in client.apps()) if client else []
+
+        self._fetch("apps", os.environ.get("HEROKU_HOST", ""), fetch)
         return self._apps
 
     def runs(self) -> list[str]:
@@ -80,10 +85,6 @@ class CompletionSources:
         newest = Database(path).select("sweep = ''", limit=20) if path else []
         return [("-1", "the last run"), *((entry.run, entry.task) for entry in newest)] if newest else []
 
-    def _update_apps(self) -> None:
-        client = _client()
-        self._apps = sorted(app.name for app in client.apps()) if client else []
-
     def _connection(self, where: Mapping[str, str]) -> Heroku | None:
         """Return the connection that a line would use, if it exists already."""
         choice = self._choice()
@@ -91,14 +92,11 @@ class CompletionSources:
         app = where.get("app") or choice.app
         worker = where.get("worker") or choice.worker or choice.default_worker
         folder = Path(worker).expanduser().resolve() if worker else None
-        for connection in reversed(_connections()):
-            if is_local:
-                is_match = connection.settings.is_local and folder in {None, connection.settings.worker}
-            else:
-                is_match = not app or connection.app == app
-            if is_match:
-                return connection
-        return None
+        if is_local:
+            found = [one for one in _connections() if one.settings.is_local and folder in {None, one.settings.worker}]
+        else:
+            found = [one for one in _connections() if not app or one.app == app]
+        return found[-1] if found else None
 
     def _procfile_tasks(self, where: Mapping[str, str]) -> list[Task]:
         """Return the tasks of the folder that the embedded Heroku would serve, if the line would run there."""

@@ -221,11 +221,9 @@ def _checked(parsed: ParsedLine, *, is_cell: bool) -> ParsedLine:
         raise InvalidOptions(
             "A command after -- cannot be combined with a task or another verb: %heroku run -- COMMAND"
         )
-    return _help_on(parsed.word or "help") if verb.name == "help" else parsed
-
-
-def _help_on(name: str) -> ParsedLine:
-    if name in VERBS or name in COLON_FORMS:
+    if verb.name != "help":
+        return parsed
+    if (name := parsed.word or "help") in VERBS or name in COLON_FORMS:
         return ParsedLine(_verb(name)[0], help=True)
     raise InvalidOptions(f'There is no verb "{clean_line(name[:60])}". The verbs are: {", ".join(VERBS)}.')
 

@@ -106,15 +106,8 @@ class RunVerbs(VerbGroup):
         options |= {name: line.options[name] for name in ("api_url", "force") if name in line.options}
         if ignored := line.options.keys() & {"out", "verbose", "dry_run"}:
             raise InvalidOptions(f"--{min(ignored)} has no effect on a file. Leave it out.")
-        heroku = self._connect(line)
-        file = export_form(
-            line.word,
-            line.options["export"],
-            line.parameters,
-            heroku=heroku,
-            each=line.each,
-            **options,
-        )
+        heroku, target = self._connect(line), line.options["export"]
+        file = export_form(line.word, target, line.parameters, heroku=heroku, each=line.each, **options)
         print(message(file, heroku, options.get("max_cost")))
 
     def _attach(self, line: ParsedLine) -> Any:
@@ -153,9 +146,8 @@ class RunVerbs(VerbGroup):
         from heroku_magic.app.connect import open_apps
 
         if place and not line.options.keys() & {"app", "remote", "local", "worker"}:
-            for heroku in open_apps():
-                if place == (heroku.client.base_url, heroku.app):
-                    return heroku
+            if heroku := next((one for one in open_apps() if place == (one.client.base_url, one.app)), None):
+                return heroku
             if place[0] == base_url():  # the token goes to no host but this one
                 line = replace(line, options={**line.options, "app": place[1]})
         return self._connect(line)
@@ -353,8 +345,11 @@ def _follow_to_end(output: RunOutput | SweepOutput, job: Run | Sweep) -> None:
     try:
         wait_for_stop(job, output.follow)
     except KeyboardInterrupt:
+        from heroku_magic.runs.run import Run
+
         _leave(output)
-        raise _abandoned(job) from None
+        message = f"Stopped following {job.id} before all its dynos were gone. {job.leftover_message()}"
+        raise (RunCancelled(message, job) if isinstance(job, Run) else Interrupted(message)) from None
 
 
 def _leave(output: RunOutput | SweepOutput | None) -> None:
@@ -369,13 +364,6 @@ def _goes_on(job: Run | Sweep) -> str:
     return (
         f"Stopped following {job.id}, which continues. Follow it again: `%heroku attach {job.id}`. To stop it: {how}."
     )
-
-
-def _abandoned(job: Run | Sweep) -> Interrupted | RunCancelled:
-    from heroku_magic.runs.run import Run
-
-    message = f"Stopped following {job.id} before all its dynos were gone. {job.leftover_message()}"
-    return RunCancelled(message, job) if isinstance(job, Run) else Interrupted(message)
 
 
 def _warm_table(dynos: Sequence[WarmDyno]) -> Listing:

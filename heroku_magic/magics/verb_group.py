@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.magic import Magics
 from traitlets import Bool, Dict, Float, Int, Unicode, Union
@@ -53,8 +53,7 @@ class VerbGroup(Magics):
         default_value=False, help="Keep the dynos of cells for the next ones, which then need no boot, as --warm does."
     ).tag(config=True)
     cache = Bool(
-        default_value=False,
-        help="Answer calls of what declares cache=True from earlier runs, without --cache.",
+        default_value=False, help="Answer calls of what declares cache=True from earlier runs, without --cache."
     ).tag(config=True)
     quiet = Bool(default_value=False, help="Show no log and no status of runs that succeed.").tag(config=True)
     verbose = Bool(default_value=False, help="Show Heroku's own log lines, timestamps and full tracebacks.").tag(
@@ -65,10 +64,7 @@ class VerbGroup(Magics):
 
     @property
     def _shell(self) -> InteractiveShell:
-        if self.shell is None:
-            message = "the magics were created without a shell"
-            raise RuntimeError(message)
-        return self.shell
+        return cast("InteractiveShell", self.shell)  # `load` passes one
 
     def _connect(self, line: ParsedLine, *, is_typed: bool = True) -> Heroku:
         """Return the app that a line names. is_typed: its folder becomes the one that cells use."""

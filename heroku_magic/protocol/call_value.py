@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from binascii import a2b_base64
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.protocol.tables import read_table, split_buffers
@@ -30,7 +31,7 @@ def decode_row(row: Any, mask: Mask, body: bytes | bytearray = b"", *, allow_pic
     if not isinstance(row, dict) or "value" not in row:
         raise ValueError("a row of a function has no value")
     own = a2b_base64(row["body"]) if "body" in row else body
-    decoder = Decoder(own, _Builder(mask), mask.text)
+    decoder = Decoder(own, partial(_build, mask), mask.text)
 
     def value_of(form: Any) -> Any:
         if not isinstance(form, dict) or form.get(TAG) != "pickle":
@@ -43,18 +44,13 @@ def decode_row(row: Any, mask: Mask, body: bytes | bytearray = b"", *, allow_pic
     return {"value": [value_of(item) for item in form] if isinstance(form, list) else value_of(form)}
 
 
-class _Builder:
-    """Builds a DataFrame of chunks as (header, bytes), which are checked."""
+def _build(mask: Mask, chunks: Iterable[tuple[dict[str, Any], bytes]]) -> pd.DataFrame:
+    """Return the DataFrame of chunks as (header, bytes), which are checked."""
+    from heroku_magic.protocol.dataframe import frame
 
-    def __init__(self, mask: Mask) -> None:
-        self._mask = mask
-
-    def __call__(self, chunks: Iterable[tuple[dict[str, Any], bytes]]) -> pd.DataFrame:
-        from heroku_magic.protocol.dataframe import frame
-
-        table = frame([read_table(header, body).redacted(self._mask) for header, body in chunks], {})
-        table.attrs.clear()
-        return table
+    table = frame([read_table(header, body).redacted(mask) for header, body in chunks], {})
+    table.attrs.clear()
+    return table
 
 
 def restore(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -62,7 +58,7 @@ def restore(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     if table.call is None:
         return frame
     call, attrs = table.call, frame.attrs
-    decoder = Decoder(_body(call), _Builder(NO_MASK))
+    decoder = Decoder(_body(call), partial(_build, NO_MASK))
     if count := call["levels"]:
         frame = frame.iloc[:, count:]
         frame.index = decoder.decode(call["index"])

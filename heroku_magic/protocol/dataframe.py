@@ -30,8 +30,11 @@ def frame(
 
     names = {tuple(map(_label, part.names)) for part in parts if isinstance(part, Table) and part.columns}
     first = {name: infer(values) for name, values in (leading or {}).items()}
-    tables = [
-        _table_columns(part) if isinstance(part, Table) else (len(part), _row_columns(part)) for part in _merged(parts)
+    tables: list[tuple[int, dict[Any, Any]]] = [
+        (part.length, {column_label(name, column): series(column) for name, column in part.columns.items()})
+        if isinstance(part, Table)
+        else (len(part), _row_columns(part))
+        for part in _merged(parts)
     ]
     result: pd.DataFrame = concat(tables, (len(names) == 1 and names.pop()) or (None,), first)
     result.attrs["heroku"] = dict(facts)
@@ -94,10 +97,6 @@ def _row_columns(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ())
 
     names = dict.fromkeys([*columns, *(key for row in rows for key in row)])
     return {name: infer([row.get(name) for row in rows]) for name in names}
-
-
-def _table_columns(part: Table) -> tuple[int, dict[Any, pd.Series[Any]]]:
-    return part.length, {column_label(name, one): series(one) for name, one in part.columns.items()}
 
 
 def column_label(name: str, column: Column) -> Any:

@@ -342,18 +342,12 @@ def example(schema: Any, depth: int = 0) -> Any:
         return "text"
     kinds, kind = in_list(schema, "anyOf"), schema.get("type")
     typical = _EXAMPLES.get(str(schema.get("format")) if kind == "string" else str(kind))
-    guesses = [schema.get("default"), *in_list(schema, "enum")[:1], typical, *_bounds(schema)]
+    limits = _limits(schema)
+    guesses = [schema.get("default"), *in_list(schema, "enum")[:1], typical]
+    # What may meet the limits: the bounds, one step, and one past an exclusive bound.
+    guesses += [limits.get(keyword) for keyword in ("minimum", "maximum", "multipleOf")]
+    guesses += [limits[keyword] + 1 for keyword in ("exclusiveMinimum",) if keyword in limits]
+    guesses += [limits[keyword] - 1 for keyword in ("exclusiveMaximum",) if keyword in limits]
     guesses += [example(kinds[0], depth + 1)] if kinds else []
     guesses += [[example(schema["items"], depth + 1)]] if kind == "array" and schema.get("items") else []
     return next((guess for guess in guesses if guess is not None and fits(guess, schema)), "text")
-
-
-def _bounds(schema: Mapping[str, Any]) -> list[Any]:
-    """Return candidates that may meet the limits: the bounds, one past an exclusive bound, one step."""
-    limits = _limits(schema)
-    ends = [limits.get("minimum"), limits.get("maximum"), limits.get("multipleOf")]
-    return [
-        *ends,
-        limits["exclusiveMinimum"] + 1 if "exclusiveMinimum" in limits else None,
-        limits["exclusiveMaximum"] - 1 if "exclusiveMaximum" in limits else None,
-    ]

@@ -179,7 +179,10 @@ def _column(head: ColumnHeader, rows: int, buffers: Iterator[bytes]) -> Column:
     if _DTYPE.fullmatch(head.dtype) is None:
         raise ValueError("an unknown dtype")
     if head.coding == "json":
-        return Column(head, _list(rows, buffers))
+        values = json.loads(next(buffers, b""))
+        if not isinstance(values, list) or len(values) != rows:
+            raise ValueError("a column does not have the length of its table")
+        return Column(head, values)
     mask = _numbers("bool", rows, buffers) if head.mask else None
     numbers = _numbers(head.numbers, rows, buffers)
     if head.coding == "numbers":
@@ -193,13 +196,6 @@ def _column(head: ColumnHeader, rows: int, buffers: Iterator[bytes]) -> Column:
     if codes and not (min(codes) >= -1 and max(codes) < inner.rows):
         raise ValueError("a code is out of range")
     return Column(head, numbers, dictionary=_column(inner, inner.rows, buffers))
-
-
-def _list(rows: int, buffers: Iterator[bytes]) -> list[Any]:
-    values = json.loads(next(buffers, b""))
-    if not isinstance(values, list) or len(values) != rows:
-        raise ValueError("a column does not have the length of its table")
-    return values
 
 
 def _numbers(kind: str, rows: int, buffers: Iterator[bytes]) -> bytes:

@@ -78,17 +78,13 @@ def add_values(
 def move_long_texts(env: dict[str, str | Secret], spool: Spool, most: int) -> None:
     """Move the longest texts of an environment that is too large to where other values are."""
     left = sum(len(name) + len(_text(value).encode()) for name, value in env.items())
-    for name in _by_length(env):
+    long = [name for name, value in env.items() if isinstance(value, str) and len(value) > LONG]
+    for name in sorted(long, key=lambda name: -len(_text(env[name]))):
         if left <= most:
             return
         data = _text(env.pop(name)).encode()
         left -= len(name) + len(data)
         spool.add(name, "text", data)
-
-
-def _by_length(env: Mapping[str, str | Secret]) -> Iterable[str]:
-    long = [name for name, value in env.items() if isinstance(value, str) and len(value) > LONG]
-    return sorted(long, key=lambda name: -len(_text(env[name])))
 
 
 def _text(value: str | Secret) -> str:

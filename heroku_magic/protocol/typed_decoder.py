@@ -6,6 +6,7 @@ This file also travels to the dyno as text, so it uses only the standard library
 from __future__ import annotations
 
 import sys
+from binascii import a2b_base64
 from datetime import date, datetime, time, timedelta, timezone
 from enum import Enum
 
@@ -175,8 +176,8 @@ class Decoder:
         "tuple": lambda self, form: tuple(self._items(form)),
         "set": lambda self, form: set(self._items(form)),
         "frozenset": lambda self, form: frozenset(self._items(form)),
-        "bytes": lambda _, form: _from_base64(form["v"]),
-        "bytearray": lambda _, form: bytearray(_from_base64(form["v"])),
+        "bytes": lambda _, form: a2b_base64(form["v"]),
+        "bytearray": lambda _, form: bytearray(a2b_base64(form["v"])),
         "long": _long,
         "complex": lambda _, form: complex(*form["v"]),
         "timedelta": lambda _, form: timedelta(*form["v"]),
@@ -237,9 +238,3 @@ def _to_zone(zone: Any) -> Any:
     offset = timedelta(seconds=seconds, microseconds=microseconds)
     is_plain = name is None or name == timezone(offset).tzname(None)
     return timezone(offset) if is_plain else timezone(offset, name)
-
-
-def _from_base64(text: str) -> bytes:
-    from binascii import a2b_base64
-
-    return a2b_base64(text)

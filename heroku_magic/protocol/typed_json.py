@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+from binascii import b2a_base64
 from datetime import date, datetime, time, timedelta
 from enum import Enum, Flag
 
@@ -80,7 +81,7 @@ class Encoder:
         """Encode a value of the standard library; return None for any other."""
         kind = type(value)
         if kind in (bytes, bytearray):
-            return {TAG: kind.__name__, "v": _to_base64(value)}
+            return {TAG: kind.__name__, "v": b2a_base64(value, newline=False).decode("ascii")}
         if kind is complex:
             return {TAG: "complex", "v": [value.real, value.imag]}
         if kind is timedelta:
@@ -228,9 +229,3 @@ def _zone(value: Any) -> Any:
     if offset is None:
         raise TypeError(f"a {type(value).__name__} has a time zone without an offset, {value.tzinfo!r:.60}")
     return [offset.days * 86400 + offset.seconds, offset.microseconds, value.tzname()]
-
-
-def _to_base64(data: bytes) -> str:
-    from binascii import b2a_base64
-
-    return b2a_base64(data, newline=False).decode("ascii")

@@ -15,7 +15,7 @@ BASE64_LINE = 76  # https://www.rfc-editor.org/rfc/rfc2045#section-6.8
 _HEX = "[0-9A-Fa-f]"
 _ESCAPES = re.compile(
     rf"(?P<bytes>(?:(?:%|\\[xX]){_HEX}{{2}})+)|(?P<point>\\U(?:000{_HEX}|0010){_HEX}{{4}})|(?P<units>(?:\\[uU]{_HEX}{{4}})+)"
-    r"|(?P<octal>(?:\\[0-3][0-7]{2})+)|(?P<html>&#?[0-9A-Za-z]{1,31};)|\\(?P<one>[nrt\"'/\\])",
+    r"|(?P<octal>(?:\\[0-3][0-7]{2})+)|(?P<html>&#?[0-9A-Za-z]{1,31};)|\\(?P<one>[nrt\"'/\\])"
 )
 
 

@@ -37,14 +37,7 @@ _NUMBERS = {"integer", "number"}
 _JSON_EXAMPLES = {"array": "[1, 2, 3]", "object": '{"a": 1}'}
 
 
-class _Nothing:
-    """No value was given, or none is to be sent."""
-
-    def __repr__(self) -> str:
-        return "NOTHING"
-
-
-NOTHING = _Nothing()
+NOTHING: Any = object()  # no value was given, or none is to be sent
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from heroku_magic.widgets.fields import Field
     from heroku_magic.widgets.form import Form
-    from heroku_magic.widgets.panel import Panel
 
 HEADLESS = "A form needs a notebook and its kernel. Run its cell in one, call form.run(), or run the cell below."
 _VIEW = "application/vnd.jupyter.widget-view+json"
@@ -37,7 +36,9 @@ def show(form: Form, *, verbose: bool = False) -> None:
     from heroku_magic.widgets.panel import Panel
 
     panel = Panel(form)
-    new_output(_panel_bundle(form, panel))
+    model = {"version_major": 2, "version_minor": 0, "model_id": panel.box.model_id}
+    note = f"Form of {form.task.name}. It needs a kernel: its values and its last run follow."
+    new_output({_VIEW: model, "text/plain": note})
     drawn = bundle(form)
     record = new_output(drawn)
     lock = threading.Lock()  # changes come from several threads; the last one must be drawn last
@@ -109,9 +110,3 @@ def _each(values: Sequence[Any]) -> str:
     """The first of several values."""
     shown = f"each of {', '.join(map(label, values[:_MAX_SWEPT]))}{' …' if len(values) > _MAX_SWEPT else ''}"
     return clipped(shown, _MAX_VALUE_LENGTH)
-
-
-def _panel_bundle(form: Form, panel: Panel) -> dict[str, Any]:
-    model = {"version_major": 2, "version_minor": 0, "model_id": panel.box.model_id}
-    note = f"Form of {form.task.name}. It needs a kernel: its values and its last run follow."
-    return {_VIEW: model, "text/plain": note}

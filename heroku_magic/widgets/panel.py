@@ -73,7 +73,9 @@ class Panel:
         # As wide as the longest name, so that the help of each field stands beside it.
         width = min(max(map(len, self._controls), default=0), _WIDEST_LABEL) + 4
         css += f".heroku-form.{self._id} {{ --heroku-label: {width}ch }}"
-        head = ipywidgets.HTML(f"<style>{css}</style>{_title(self._form)}{_heading(self._form)}")
+        can_sweep = any(not isinstance(field, SecretField) for field in self._form.inputs.fields.values())
+        heading = '<div class="heroku-heading" aria-hidden="true">sweep</div>' if can_sweep else ""  # of their boxes
+        head = ipywidgets.HTML(f"<style>{css}</style>{_title(self._form)}{heading}")
         box = ipywidgets.VBox([head, *fields, *rows, bar, self._cell, self._clipboard.box])
         box.add_class("heroku-form")
         box.add_class(self._id)
@@ -222,12 +224,6 @@ def _status(form: Form, fault: str) -> str:
     run = f'<span class="heroku-heard">{escape(form.run_status)} </span>' if is_shown_below else escape(form.run_status)
     text = escape(fault) or " ".join(filter(None, [run, escape(form.note)]))
     return f'<span role="status" class="{NO_MATH}">{text}</span>'
-
-
-def _heading(form: Form) -> str:
-    """The heading of the boxes that let a field be swept."""
-    names = [name for name, field in form.inputs.fields.items() if not isinstance(field, SecretField)]
-    return '<div class="heroku-heading" aria-hidden="true">sweep</div>' if names else ""
 
 
 def _title(form: Form) -> str:

@@ -63,16 +63,12 @@ def web_page(
 
     from heroku_magic.display.html import template
 
-    script, style = _script(), _source("page.css")
+    script = "".join(_ONLY_IN_MODULES.sub("", _source(f"{name}.js")) for name in MODULES)
+    style = _source("page.css")
     is_declared, fields = task.schema is not None, [*inputs.fields.values()]
+    joins = not runs_helper_only(task.command)
     declaration = {
-        "task": {
-            "name": task.name,
-            "command": task.name,
-            "joins": not runs_helper_only(task.command),
-            "seconds": seconds,
-            "size": size,
-        },
+        "task": {"name": task.name, "command": task.name, "joins": joins, "seconds": seconds, "size": size},
         "fields": [_field(number, field, is_declared=is_declared) for number, field in enumerate(fields)],
         "reserved": [] if is_declared else [*map(_reserved, RESERVED_NAMES)],
         "apiUrl": api_url,
@@ -85,7 +81,7 @@ def web_page(
         rows=[] if is_declared else [*inputs.rows, NameValue("", "")],
         app=app,
         size=size,
-        limit=_duration(seconds),
+        limit=f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s",
         policy=Markup(_policy(script, style)),  # noqa: S704 - without quotation marks
         script=Markup(script),  # noqa: S704 - our own file
         style=Markup(style),  # noqa: S704 - our own file
@@ -95,10 +91,6 @@ def web_page(
 
 def _source(name: str) -> str:
     return (files("heroku_magic.widgets") / "templates" / "page" / name).read_text(encoding="utf-8")
-
-
-def _script() -> str:
-    return "".join(_ONLY_IN_MODULES.sub("", _source(f"{name}.js")) for name in MODULES)
 
 
 def _policy(script: str, style: str) -> str:
@@ -122,6 +114,7 @@ def _data(value: Any) -> str:
 def _field(number: int, field: Field, *, is_declared: bool) -> dict[str, Any]:
     """Return what the page's program has to know of a field."""
     schema = {key: value for key, value in field.schema.items() if key not in _ANNOTATIONS}
+    options = field.options if isinstance(field, ChoiceField) else ()
     if isinstance(field, SliderField):
         schema |= {"minimum": field.lowest, "maximum": field.highest}
     return {
@@ -133,9 +126,7 @@ def _field(number: int, field: Field, *, is_declared: bool) -> dict[str, Any]:
         "isUnset": field.is_unset,
         "takesNull": takes_null(field.parameter.schema),
         "expects": expectation(schema),
-        "options": [_option(field, value, is_declared=is_declared) for value in field.options]
-        if isinstance(field, ChoiceField)
-        else [],
+        "options": [_option(field, value, is_declared=is_declared) for value in options],
     }
 
 
@@ -146,11 +137,7 @@ def _reserved(rule: tuple[str, str]) -> tuple[str, str, str]:
     return (ignoring_case[1], "i", reason) if ignoring_case else (pattern, "", reason)
 
 
-def _option(field: ChoiceField, value: Any, *, is_declared: bool) -> str | None:
+def _option(field: Field, value: Any, *, is_declared: bool) -> str | None:
     """Return the text of a choice; None where the variable is not set."""
     is_left_out = value is None and not takes_null(field.parameter.schema)
     return None if is_left_out else to_text(value, field.parameter.schema if is_declared else None)
-
-
-def _duration(seconds: int) -> str:
-    return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
