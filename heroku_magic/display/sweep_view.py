@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.display import words
 from heroku_magic.display.cell_grid import CellGrid, CellPainter, arrange
-from heroku_magic.display.line_chart import LineChart
+from heroku_magic.display.charts import LineChart, Timeline
 from heroku_magic.display.sweep_runs import (
     Extreme,
     RunFile,
@@ -22,7 +22,6 @@ from heroku_magic.display.sweep_runs import (
     safe,
     value_text,
 )
-from heroku_magic.display.timeline import Timeline
 from heroku_magic.display.value_scale import ValueScale
 from heroku_magic.display.words import MARKS, SEPARATOR, SIGNS, duration, unpainted, whole_seconds
 from heroku_magic.platform_facts.dyno_sizes import money

@@ -15,7 +15,6 @@ from heroku_magic.errors import HerokuMagicError, Interrupted, SettingsError
 from heroku_magic.ledger import location
 from heroku_magic.magics.account_verbs import AccountVerbs
 from heroku_magic.magics.commands import MAGICS
-from heroku_magic.magics.deploy_verbs import DeployVerbs
 from heroku_magic.magics.help_text import help_text
 from heroku_magic.magics.history_verbs import HistoryVerbs
 from heroku_magic.magics.ipython_completion import register, unregister
@@ -42,7 +41,7 @@ _NOT_THE_CALLER = frozenset({"heroku_magic", "IPython", "decorator", ""})
 
 
 @magics_class
-class HerokuMagics(RunVerbs, HistoryVerbs, DeployVerbs, AccountVerbs):
+class HerokuMagics(RunVerbs, HistoryVerbs, AccountVerbs):
     """Run tasks and code on Heroku from notebook cells; `%heroku --help` lists what you can do."""
 
     _completion_sources: CompletionSources | None = None

@@ -12,7 +12,7 @@ import re
 from datetime import date, datetime
 from difflib import get_close_matches
 from operator import ge, gt, le, lt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heroku_magic.protocol.values import FALSE_WORDS, TRUE_WORDS, RawText
 from heroku_magic.text.sanitize import LINE, clipped, listed, short
@@ -22,32 +22,30 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 20
 _MAX_CHOICES = 1000  # searched for the nearest match
-_NAMES = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "string": "text",
-    "array": "a list",
-    "object": "a dict",
-    "null": "null",
-    "date": "a date (YYYY-MM-DD)",
-    "date-time": "a time (YYYY-MM-DDTHH:MM:SS)",
-    "dataframe": "a DataFrame",
-    "binary": "bytes",
-    "path": "a path of a file",
-}
-_TYPES = {
-    "integer": "int",
-    "number": "float",
-    "boolean": "bool",
-    "string": "str",
-    "null": "None",
-    "date": "date",
-    "date-time": "datetime",
-    "password": "Secret",
-    "dataframe": "DataFrame",
-    "binary": "bytes",
-    "path": "Path",
+
+
+class _Kind(NamedTuple):
+    """A type or a format: in words, in Python, and a typical value."""
+
+    words: str = "something else"
+    python: str = "Any"
+    example: Any = None
+
+
+_KINDS = {
+    "integer": _Kind("a whole number", "int", 10),
+    "number": _Kind("a number", "float", 0.5),
+    "boolean": _Kind("true or false", "bool", True),
+    "string": _Kind("text", "str", "text"),
+    "array": _Kind("a list", "list", [1, 2, 3]),
+    "object": _Kind("a dict", "dict", {}),
+    "null": _Kind("null", "None"),
+    "date": _Kind("a date (YYYY-MM-DD)", "date", "2026-01-31"),
+    "date-time": _Kind("a time (YYYY-MM-DDTHH:MM:SS)", "datetime", "2026-01-31T12:00:00"),
+    "password": _Kind("text", "Secret", "text"),
+    "dataframe": _Kind("a DataFrame", "DataFrame"),
+    "binary": _Kind("bytes", "bytes"),
+    "path": _Kind("a path of a file", "Path"),
 }
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # As the worker's helper reads it: a day, optionally with a time and a time zone.
@@ -295,8 +293,7 @@ def _expected_type(schema: Mapping[str, Any], depth: int) -> str:
     kinds = [kind for kind in in_list(schema, "anyOf") if isinstance(kind, dict)]
     if kinds and depth < _MAX_DEPTH:
         return " or ".join(expectation(kind, depth + 1) for kind in kinds)
-    kind = str(schema.get("type"))
-    name = _NAMES.get(_format(schema)) or _NAMES.get(kind, "something else")
+    name = _kind(schema).words
     return f"{name} ({clipped(type_text(schema), LINE)})" if schema.get("items") else name
 
 
@@ -314,26 +311,14 @@ def type_text(schema: Any, depth: int = 0) -> str:
     if kind == "object":
         values = schema.get("additionalProperties")
         return f"dict[str, {type_text(values, depth + 1)}]" if isinstance(values, dict) and values else "dict"
-    return _TYPES.get(_format(schema)) or _TYPES.get(kind, "Any")
+    return _kind(schema).python
 
 
-def _format(schema: Mapping[str, Any]) -> str:
+def _kind(schema: Mapping[str, Any]) -> _Kind:
     """Return the format of a text or of a value that is not plain JSON, or else the type."""
     kind = schema.get("type")
-    return str(schema.get("format") if kind in {"string", None} else kind)
-
-
-_EXAMPLES = {
-    "integer": 10,
-    "number": 0.5,
-    "boolean": True,
-    "string": "text",
-    "date": "2026-01-31",
-    "date-time": "2026-01-31T12:00:00",
-    "array": [1, 2, 3],
-    "object": {},
-    "null": None,
-}
+    form = schema.get("format") if kind in {"string", None} else kind
+    return _KINDS.get(str(form)) or _KINDS.get(str(kind), _Kind())
 
 
 def example(schema: Any, depth: int = 0) -> Any:
@@ -341,7 +326,7 @@ def example(schema: Any, depth: int = 0) -> Any:
     if not isinstance(schema, dict) or depth > _MAX_DEPTH:
         return "text"
     kinds, kind = in_list(schema, "anyOf"), schema.get("type")
-    typical = _EXAMPLES.get(str(schema.get("format")) if kind == "string" else str(kind))
+    typical = _kind(schema).example if kind else None
     limits = _limits(schema)
     guesses = [schema.get("default"), *in_list(schema, "enum")[:1], typical]
     # What may meet the limits: the bounds, one step, and one past an exclusive bound.

@@ -7,7 +7,6 @@ ipywidgets have no accessible name. https://dequeuniversity.com/rules/axe/4.10/a
 from __future__ import annotations
 
 from datetime import date, datetime
-from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -154,66 +153,36 @@ class _Entry(NamedTuple):
     show: Callable[[Any], Any] = lambda content: content
 
 
-def _named(kind: Any, field: fields.Field, **options: Any) -> Any:
-    """Return a widget with the field's name, safe to show."""
-    return kind(description=clean_line(field.name), **options)
+def _entry(field: fields.Field) -> _Entry:  # noqa: C901, PLR0911 - one per kind
+    """Return the control of a field. Choices go by index, for values may be equal and yet of two types."""
 
+    def named(kind: Any, **options: Any) -> Any:
+        return kind(description=clean_line(field.name), **options)
 
-@singledispatch
-def _entry(field: fields.Field) -> _Entry:
-    return _Entry(_named(ipywidgets.Text, field, placeholder=field.example, continuous_update=False))
-
-
-@_entry.register(fields.TextField)
-@_entry.register(fields.JsonField)
-def _(field: fields.TextField | fields.JsonField) -> _Entry:
-    if isinstance(field, fields.JsonField) or field.is_multiline:
-        return _Entry(_named(ipywidgets.Textarea, field, rows=3, placeholder=field.example))
-    return _Entry(_named(ipywidgets.Text, field, continuous_update=False))
-
-
-@_entry.register(fields.CheckField)
-def _(field: fields.CheckField) -> _Entry:
-    return _Entry(_named(ipywidgets.Checkbox, field))
-
-
-@_entry.register(fields.NumberField)
-def _(field: fields.NumberField) -> _Entry:
-    """An entry without limits: a value out of range is reported, not changed behind the user's back."""
-    if field.type == "integer":
-        return _Entry(_named(ipywidgets.IntText, field, step=field.step or 1))
-    step = field.slider_step if isinstance(field, fields.SliderField) else field.step
-    return _Entry(_named(ipywidgets.FloatText, field, step=step))
-
-
-@_entry.register(fields.DateField)
-def _(field: fields.DateField) -> _Entry:
-    return _Entry(_named(ipywidgets.DatePicker, field), _iso, lambda text: date.fromisoformat(text) if text else None)
-
-
-@_entry.register(fields.DateTimeField)
-def _(field: fields.DateTimeField) -> _Entry:
-    """Ipywidgets 7 has no calendar with a clock: there it is text."""
-    if not hasattr(ipywidgets, "NaiveDatetimePicker"):
-        return _entry.dispatch(fields.Field)(field)
-    picker = _named(ipywidgets.NaiveDatetimePicker, field)
-    return _Entry(picker, _iso, lambda text: datetime.fromisoformat(text) if text else None)
-
-
-@_entry.register(fields.ChoiceField)
-def _(field: fields.ChoiceField) -> _Entry:
-    """By index, for values may be equal and yet of two types."""
-    options = [(label, index) for index, label in enumerate(field.labels)]
-    if field.start == -1:
-        options.insert(0, ("choose …", -1))
-    return _Entry(_named(ipywidgets.Dropdown, field, options=options, value=options[0][1]))
-
-
-@_entry.register(fields.SecretField)
-def _(field: fields.SecretField) -> _Entry:
-    options = [(label, index) for index, label in enumerate(field.labels)]
-    dropdown = _named(ipywidgets.Dropdown, field, options=options, value=0)
-    return _Entry(dropdown, field.options.__getitem__, field.options.index)
+    match field:
+        case fields.JsonField() | fields.TextField(is_multiline=True):
+            return _Entry(named(ipywidgets.Textarea, rows=3, placeholder=field.example))
+        case fields.CheckField():
+            return _Entry(named(ipywidgets.Checkbox))
+        case fields.NumberField():  # without limits: a value out of range is reported, not changed behind one's back
+            step = field.slider_step if isinstance(field, fields.SliderField) else field.step
+            if field.type == "integer":
+                return _Entry(named(ipywidgets.IntText, step=field.step or 1))
+            return _Entry(named(ipywidgets.FloatText, step=step))
+        case fields.DateTimeField():
+            if hasattr(ipywidgets, "NaiveDatetimePicker"):  # ipywidgets 7 has none: there it is text
+                return _Entry(named(ipywidgets.NaiveDatetimePicker), _iso, _reader(datetime))
+        case fields.DateField():
+            return _Entry(named(ipywidgets.DatePicker), _iso, _reader(date))
+        case fields.ChoiceField():
+            options = [("choose …", -1)] if field.start == -1 else []
+            options += [(label, index) for index, label in enumerate(field.labels)]
+            return _Entry(named(ipywidgets.Dropdown, options=options, value=options[0][1]))
+        case fields.SecretField():
+            options = [(label, index) for index, label in enumerate(field.labels)]
+            dropdown = named(ipywidgets.Dropdown, options=options, value=0)
+            return _Entry(dropdown, field.options.__getitem__, field.options.index)
+    return _Entry(named(ipywidgets.Text, placeholder=field.example, continuous_update=False))
 
 
 def _slider(field: fields.SliderField, entry: Any) -> Any:
@@ -236,6 +205,10 @@ def _slider(field: fields.SliderField, entry: Any) -> Any:
     entry.observe(on_entry, "value")
     slider.observe(on_slider, "value")
     return slider
+
+
+def _reader(kind: type[date]) -> Callable[[str], date | None]:
+    return lambda text: kind.fromisoformat(text) if text else None
 
 
 def _iso(value: date | datetime | None) -> str:

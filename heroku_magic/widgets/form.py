@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from heroku_magic.display.slot import OutputSlot
+    from heroku_magic.display.job_display import OutputSlot
     from heroku_magic.protocol.task import Task
     from heroku_magic.runs.options import SweepOptions
     from heroku_magic.runs.run import Run

@@ -31,8 +31,8 @@ def show(form: Form, *, verbose: bool = False) -> None:
     if not hasattr(shell, "kernel"):
         print(text(form))  # noqa: T201 - a terminal's display is what is printed
         return
+    from heroku_magic.display.job_display import OutputSlot
     from heroku_magic.display.outputs import new_output
-    from heroku_magic.display.slot import OutputSlot
     from heroku_magic.widgets.panel import Panel
 
     panel = Panel(form)

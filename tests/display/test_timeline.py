@@ -6,7 +6,7 @@ from base64 import b64decode
 import pytest
 from fake_sweep import span
 
-from heroku_magic.display.timeline import INK, MAX_BARS, Timeline
+from heroku_magic.display.charts import INK, MAX_BARS, Timeline
 from heroku_magic.display.words import FILLS
 
 BEGAN = 1_729_203_800.0

@@ -1,6 +1,6 @@
-"""The times of a sweep's dynos as a picture that needs no script, and the same in words.
+"""Pictures of a sweep that need no script: the times of its dynos, also in words, and its results over one axis.
 
-The upper part has a bar for each dyno in the order of the requests: waiting, booting, running. The
+The upper part of the timeline has a bar for each dyno in the order of the requests: waiting, booting, running. The
 lower part shows how many dynos there were at once. Colours are middle tones on a transparent background,
 readable on a light and on a dark page. Unknown times are neither drawn nor counted.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from html import escape
 from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING
@@ -18,8 +19,9 @@ from heroku_magic.display.words import FILLS, duration
 from heroku_magic.text.plural import quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from heroku_magic.display.value_scale import ValueScale
     from heroku_magic.sweeps.cost import DynoSpan
 
 MAX_BARS = 300  # beyond that, several dynos share a bar
@@ -33,6 +35,9 @@ _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 360
 INK = "#797979"
 _LEGEND = {"queue": "queued", "done": "run, done", "failed": "run, failed"}
 _WORST_FIRST = ("failed", "cancelled", "running", "done")
+# Pixels.
+_CHART_WIDTH, _HEIGHT, _CHART_LEFT, _TOP, _BOTTOM = 560, 170, 64, 10, 36
+_MOST_POINTS = 120  # beyond that, neighbours share a point, which is their mean
 
 
 @dataclass(frozen=True)
@@ -108,10 +113,8 @@ class Timeline:
         shown = _shared(self._bars, self.dynos_per_bar)
         row = min(_MAX_BAR_HEIGHT, _BARS_HEIGHT / max(len(shown), 1))
         bottom = row * len(shown) + _GAP + _LOAD_HEIGHT
-        box = f'viewBox="0 0 {_WIDTH} {bottom + 24:g}" width="{_WIDTH}" height="{bottom + 24:g}"'
-        font = f'font-family="system-ui,sans-serif" font-size="11" fill="{INK}"'
         parts = [*self._axis(bottom), *self._paths(shown, row), *self._curve(bottom)]
-        return f'<svg xmlns="http://www.w3.org/2000/svg" {box} {font}>{"".join(parts)}</svg>'
+        return _svg(_WIDTH, bottom + 24, parts)
 
     def _bar(self, span: DynoSpan) -> _Bar:
         requested = span.requested_at - self._began
@@ -212,3 +215,85 @@ def _tick_label(seconds: float) -> str:
         return f"{seconds:g} s" if seconds else "0"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02}"
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """The picture of the numbers at some places. labels: of the first, the middle and the last place.
+
+    at: where each place is on the axis, from 0 to 1. failed: places that are marked on the axis. name, axis: titles.
+    """
+
+    values: Mapping[int, float]
+    failed: Sequence[int]
+    at: Sequence[float]
+    scale: ValueScale
+    labels: Sequence[str]
+    name: str
+    axis: str
+
+    @property
+    def alt(self) -> str:
+        """The picture in a sentence."""
+        ends = f"from {self.scale.text(self.scale.low)} to {self.scale.text(self.scale.high)}"
+        failed = f"; {len(self.failed):,} failed" if self.failed else ""
+        return f"{self.name} by {self.axis}: {len(self.values):,} points {ends}{failed}"
+
+    @property
+    def source(self) -> str:
+        """The picture as a data URI. An image cannot run scripts."""
+        return data_url("image/svg+xml", self.svg().encode())
+
+    def svg(self) -> str:
+        """Return the picture as SVG, of bounded size."""
+        points = self._points()
+        line = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
+        dots = "".join(f"M{x:.0f} {y:.0f}h0" for x, y in points)
+        base = _HEIGHT - _BOTTOM
+        places = {round(self._x(place)) for place in self.failed}
+        crosses = "".join(f"M{x - 3} {base - 3}l6 6m0-6l-6 6" for x in sorted(places))
+        stroke, thick = FILLS["running"], 6 if len(points) <= 60 else 3
+        axes = f"M{_CHART_LEFT} {_TOP}V{base}H{_CHART_WIDTH - _RIGHT}"
+        drawn = [
+            f'<path d="{axes}" fill="none" stroke="{INK}" stroke-opacity=".6"/>',
+            f'<polyline points="{line}" fill="none" stroke="{stroke}" stroke-width="1.5"/>',
+            f'<path d="{dots}" stroke="{stroke}" stroke-width="{thick}" stroke-linecap="round"/>',
+            f'<path d="{crosses}" fill="none" stroke="{FILLS["failed"]}" stroke-width="2"/>',
+            *self._words(base),
+        ]
+        return _svg(_CHART_WIDTH, _HEIGHT, drawn)
+
+    def _points(self) -> list[tuple[float, float]]:
+        """Return the points from left to right; neighbours share one if there are many."""
+        known = sorted((self._x(place), value) for place, value in self.values.items())
+        size = math.ceil(len(known) / _MOST_POINTS) or 1
+        groups = [known[first : first + size] for first in range(0, len(known), size)]
+        means = [tuple(math.fsum(part) / len(group) for part in zip(*group, strict=True)) for group in groups]
+        return [(x, self._y(y)) for x, y in means]
+
+    def _x(self, place: int) -> float:
+        return _CHART_LEFT + 8 + self.at[place] * (_CHART_WIDTH - _CHART_LEFT - _RIGHT - 16)
+
+    def _y(self, value: float) -> float:
+        return _HEIGHT - _BOTTOM - 8 - self.scale.position(value) * (_HEIGHT - _TOP - _BOTTOM - 16)
+
+    def _words(self, base: int) -> list[str]:
+        left, right = _CHART_LEFT + 8, _CHART_WIDTH - _RIGHT - 8
+        ends = [(self.scale.high, _TOP + 12), (self.scale.low, base - 4)][: 1 + (self.scale.high > self.scale.low)]
+        words = [
+            f'<text x="{_CHART_LEFT - 6}" y="{y}" text-anchor="end">{self.scale.text(value)}</text>'
+            for value, y in ends
+        ]
+        anchors = ((left, "start"), ((left + right) / 2, "middle"), (right, "end"))
+        words += [
+            f'<text x="{x:g}" y="{base + 15}" text-anchor="{anchor}">{escape(label)}</text>'
+            for (x, anchor), label in zip(anchors, self.labels, strict=True)
+        ]
+        middle = f'x="{(left + right) / 2:g}" y="{_HEIGHT - 6}" text-anchor="middle"'
+        return [*words, f"<text {middle}>{escape(self.axis)}</text>"]
+
+
+def _svg(width: float, height: float, parts: Iterable[str]) -> str:
+    box = f'viewBox="0 0 {width} {height:g}" width="{width}" height="{height:g}"'
+    font = f'font-family="system-ui,sans-serif" font-size="11" fill="{INK}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {box} {font}>{"".join(parts)}</svg>'
