@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.cost import DynoSpan
 
 MAX_BARS = 300  # beyond that, several dynos share a bar
-# Pixels.
+# Pixels of the timeline.
 _WIDTH, _LEFT, _RIGHT = 720, 56, 14
 _BARS_HEIGHT, _MAX_BAR_HEIGHT, _LOAD_HEIGHT, _GAP = 240, 12, 64, 30
 _MAX_STEPS = 360  # points of the lower curve
@@ -35,7 +35,7 @@ _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 360
 INK = "#797979"
 _LEGEND = {"queue": "queued", "done": "run, done", "failed": "run, failed"}
 _WORST_FIRST = ("failed", "cancelled", "running", "done")
-# Pixels.
+# Pixels of the line chart.
 _CHART_WIDTH, _HEIGHT, _CHART_LEFT, _TOP, _BOTTOM = 560, 170, 64, 10, 36
 _MOST_POINTS = 120  # beyond that, neighbours share a point, which is their mean
 
