@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.emulator.errors import BuildError, ErrorResponse
-from heroku_magic.emulator.state import FAILED, new_id, now
+from heroku_magic.emulator.state import FAILED, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
     from pathlib import Path
 
     from heroku_magic.emulator.builds import BuildSource
@@ -28,7 +27,7 @@ _UNSUPPORTED = ("addons", "formation", "scripts")
 
 
 @dataclass
-class AppSetup:
+class AppSetup(Resource):
     """One setup, and the source of its build. env: config vars that come before those of the app.json.
 
     check: returns config vars, or raises an ErrorResponse if one of them is not valid.
@@ -40,8 +39,6 @@ class AppSetup:
     env: dict[str, str]
     check: Callable[[dict[str, Any]], dict[str, str | None]]
     errors: list[str] = field(default_factory=list)
-    id: str = field(default_factory=new_id)
-    created_at: datetime = field(default_factory=now)
 
     @property
     def failure(self) -> str | None:

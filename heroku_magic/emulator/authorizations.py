@@ -8,9 +8,9 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from heroku_magic.emulator.state import first_match, new_id, now
+from heroku_magic.emulator.state import Resource, first_match, new_id, now
 
 SCOPES = ("global", "identity", "read", "write", "read-protected", "write-protected")
 
@@ -30,16 +30,14 @@ def _new_token() -> str:
 
 
 @dataclass
-class Grant:
+class Grant(Resource):
     """One token and what it may do. expires_in: seconds after its creation, None for no expiry."""
 
     scope: tuple[str, ...] = ("global",)
     description: str = "Long-lived user authorization"
     expires_in: int | None = None
     token: str = field(default_factory=_new_token)
-    id: str = field(default_factory=new_id)
     token_id: str = field(default_factory=new_id)
-    created_at: datetime = field(default_factory=now)
 
     @property
     def is_expired(self) -> bool:

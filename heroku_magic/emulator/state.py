@@ -70,8 +70,28 @@ def first_match(matching: Iterable[T], kind: str) -> T:
     raise not_found(kind)
 
 
+@dataclass(kw_only=True)
+class Resource:
+    """What all resources have."""
+
+    id: str = field(default_factory=new_id)
+    created_at: datetime = field(default_factory=now)
+
+
+@dataclass(kw_only=True)
+class Attempt(Resource):
+    """What succeeds or fails after a while."""
+
+    status: str = PENDING
+    updated_at: datetime = field(default_factory=now)
+
+    def end(self, status: str) -> None:
+        """Record how it ended."""
+        self.status, self.updated_at = status, now()
+
+
 @dataclass
-class EmulatedSlug:
+class EmulatedSlug(Resource):
     """The code of a release. is_live: it is a folder served directly, not an archive."""
 
     process_types: dict[str, str]
@@ -82,31 +102,21 @@ class EmulatedSlug:
     buildpack_provided_description: str | None = None
     size: int | None = None
     is_live: bool = False
-    id: str = field(default_factory=new_id)
-    created_at: datetime = field(default_factory=now)
 
 
 @dataclass
-class EmulatedRelease:
+class EmulatedRelease(Attempt):
     """One release of an app. slug: the id of its code, None before the first deploy; config: a copy at the time."""
 
     version: int
     description: str
     slug: str | None
     config: dict[str, str]
-    status: str = SUCCEEDED
     output: str | None = None
-    id: str = field(default_factory=new_id)
-    created_at: datetime = field(default_factory=now)
-    updated_at: datetime = field(default_factory=now)
-
-    def end(self, status: str) -> None:
-        """Record how its release phase ended."""
-        self.status, self.updated_at = status, now()
 
 
 @dataclass
-class EmulatedBuild:
+class EmulatedBuild(Attempt):
     """A build from a source blob to a slug. output: the secret in its output's URL."""
 
     source_url: str
@@ -116,16 +126,8 @@ class EmulatedBuild:
     buildpacks: list[dict[str, str]] | None
     output: str = ""
     stack: str = STACK
-    status: str = PENDING
     slug: str | None = None
     release: str | None = None
-    id: str = field(default_factory=new_id)
-    created_at: datetime = field(default_factory=now)
-    updated_at: datetime = field(default_factory=now)
-
-    def end(self, status: str) -> None:
-        """Record how it ended."""
-        self.status, self.updated_at = status, now()
 
 
 @dataclass
@@ -138,7 +140,7 @@ class Scale:
 
 
 @dataclass
-class EmulatedDyno:
+class EmulatedDyno(Resource):
     """A dyno from its creation to its end. is_kept: it belongs to the formation.
 
     has_terminal: its client, if one is attached, is its terminal.
@@ -153,8 +155,6 @@ class EmulatedDyno:
     has_terminal: bool = False
     attach_url: str | None = None
     state: str = "starting"
-    id: str = field(default_factory=new_id)
-    created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
 
     def change(self, state: str) -> None:
@@ -163,15 +163,13 @@ class EmulatedDyno:
 
 
 @dataclass
-class EmulatedApp:
+class EmulatedApp(Resource):
     """An app as it is saved: everything except what runs."""
 
     name: str
     region: str = "us"
     stack: str = STACK
     maintenance: bool = False
-    id: str = field(default_factory=new_id)
-    created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
     config: dict[str, str] = field(default_factory=dict)
     slugs: dict[str, EmulatedSlug] = field(default_factory=dict)
@@ -200,7 +198,7 @@ class EmulatedApp:
         self, description: str, *, slug: str | None, config: dict[str, str], status: str = SUCCEEDED
     ) -> EmulatedRelease:
         """Create the next release."""
-        release = EmulatedRelease(len(self.releases) + 1, description, slug, dict(config), status)
+        release = EmulatedRelease(len(self.releases) + 1, description, slug, dict(config), status=status)
         self.releases.append(release)
         self.updated_at = now()
         return release

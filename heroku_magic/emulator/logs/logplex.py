@@ -18,12 +18,11 @@ from heroku_magic.emulator.faults import Faults
 from heroku_magic.emulator.logs.batch import OVERFLOW, Batch
 from heroku_magic.emulator.logs.splitter import cut
 from heroku_magic.emulator.logs.tail_faults import TailFaults
-from heroku_magic.emulator.state import new_id, now
+from heroku_magic.emulator.state import Resource, now
 from heroku_magic.emulator.timings import Timings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
 
 BUFFER = 1500
@@ -48,15 +47,13 @@ class Filter:
 
 
 @dataclass
-class LogplexSession:
+class LogplexSession(Resource):
     """A log session. token: 128 random bits, the only protection of its URL."""
 
     filter: Filter
     lines: int = 100
     tail: bool = False
-    id: str = field(default_factory=new_id)
     token: str = field(default_factory=lambda: secrets.token_hex(16))
-    created_at: datetime = field(default_factory=now)
     used_at: float = 0.0
     readers: int = 0
 
