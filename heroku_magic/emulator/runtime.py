@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator import descriptors, dyno_metadata, errors
+from heroku_magic.emulator import descriptors, errors
 from heroku_magic.emulator.builds import Builds
 from heroku_magic.emulator.code.repository import Repository
 from heroku_magic.emulator.fleet import Fleet
 from heroku_magic.emulator.formation import Formation
 from heroku_magic.emulator.logs.logplex import Logplex
 from heroku_magic.emulator.releases import Releases
-from heroku_magic.emulator.state import EMAIL, EmulatedDyno
+from heroku_magic.emulator.state import EMAIL, EmulatedDyno, when
 from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE, DYNO_SIZES
 
 if TYPE_CHECKING:
@@ -186,7 +186,25 @@ class AppRuntime:
         self.fleet.start(dyno, code, {}, self._variables(dyno), on_end=end)
 
     def _variables(self, dyno: EmulatedDyno) -> dict[str, str]:
-        return {**self.releases.config, **dyno_metadata.variables(self.app, dyno)}
+        return {**self.releases.config, **_metadata(self.app, dyno)}
+
+
+def _metadata(app: EmulatedApp, dyno: EmulatedDyno) -> dict[str, str]:
+    """Return the variables that a dyno gets with a feature: https://devcenter.heroku.com/articles/dyno-metadata."""
+    if "runtime-dyno-metadata" not in app.features:
+        return {}
+    slug, release = app.slugs.get(dyno.release.slug or ""), dyno.release
+    found = {
+        "HEROKU_APP_ID": app.id,
+        "HEROKU_APP_NAME": app.name,
+        "HEROKU_DYNO_ID": dyno.id,
+        "HEROKU_RELEASE_CREATED_AT": when(release.created_at),
+        "HEROKU_RELEASE_VERSION": f"v{release.version}",
+        "HEROKU_SLUG_DESCRIPTION": release.description,
+    }
+    if slug is not None and slug.commit:
+        found |= {"HEROKU_SLUG_COMMIT": slug.commit, "HEROKU_BUILD_COMMIT": slug.commit}
+    return found
 
 
 async def _wait_for_environment(code: SlugDir) -> None:

@@ -47,6 +47,11 @@ def now() -> datetime:
     return datetime.now(timezone.utc) + _ahead
 
 
+def when(moment: datetime) -> str:
+    """Return a time in the API's format."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def set_clock_ahead(seconds: float) -> None:
     """Set how far the platform's clock is ahead of the machine's."""
     global _ahead  # noqa: PLW0603 - there is one clock per process

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.emulator.state import EMAIL, FEATURES, STACK, first_match, fixed_id
+from heroku_magic.emulator.state import EMAIL, FEATURES, STACK, first_match, fixed_id, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,30 +26,16 @@ _ARTICLES = {"runtime-dyno-metadata": "dyno-metadata"}
 _STACKS_SINCE = datetime(2022, 6, 1, tzinfo=timezone.utc)
 
 
-def when(moment: datetime) -> str:
-    """Return a time in the API's format."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def account(since: datetime) -> Json:
     """Return the one account."""
     return {
-        **_unchanged(since),
-        "allow_tracking": False,
-        "beta": False,
-        "country_of_residence": None,
-        "default_organization": None,
-        "default_team": None,
-        "delinquent_at": None,
+        **_times(since),
+        **_none("country_of_residence", "default_organization", "default_team", "delinquent_at"),
+        **_none("identity_provider", "last_login", "sms_number", "suspended_at"),
+        **dict.fromkeys(("allow_tracking", "beta", "federated", "two_factor_authentication"), False),
         "email": EMAIL,
-        "federated": False,
         "id": fixed_id("account"),
-        "identity_provider": None,
-        "last_login": None,
         "name": "Embedded Heroku",
-        "sms_number": None,
-        "suspended_at": None,
-        "two_factor_authentication": False,
         "verified": True,
     }
 
@@ -57,27 +43,21 @@ def account(since: datetime) -> Json:
 def app(app: state.EmulatedApp, *, base: str, git: str) -> Json:
     """Return an app. base, git: the URLs of the emulator and of its git port."""
     return {
+        **_times(app.created_at, app.updated_at),
+        **_none("archived_at", "internal_routing", "organization", "repo_size", "space", "team"),
         "acm": False,
-        "archived_at": None,
         "build_stack": _named(app.stack),
         "buildpack_provided_description": "Python" if app.slug else None,
-        "created_at": when(app.created_at),
         "generation": _named("cedar"),
         "git_url": git_url(git, app),
         "id": app.id,
-        "internal_routing": None,
         "maintenance": app.maintenance,
         "name": app.name,
-        "organization": None,
         "owner": _owner(),
         "region": _named(app.region),
         "released_at": when(app.current.created_at) if app.slug else None,
-        "repo_size": None,
         "slug_size": app.slug.size if app.slug else None,
-        "space": None,
         "stack": _named(app.stack),
-        "team": None,
-        "updated_at": when(app.updated_at),
         "web_url": web_url(base, app),
     }
 
@@ -85,25 +65,24 @@ def app(app: state.EmulatedApp, *, base: str, git: str) -> Json:
 def formation(app: state.EmulatedApp, kind: str, scale: state.Scale) -> Json:
     """Return one process type and how it is scaled."""
     return {
+        **_times(app.created_at, scale.updated_at),
         "app": _app(app),
         "command": app.process_types[kind],
-        "created_at": when(app.created_at),
         "dyno_size": _named(scale.size),
         "id": app.formation_id(kind),
         "quantity": scale.quantity,
         "size": scale.size,
         "type": kind,
-        "updated_at": when(scale.updated_at),
     }
 
 
 def release(app: state.EmulatedApp, release: state.EmulatedRelease, *, base: str, can_roll_back: bool) -> Json:
     """Return a release. base: the URL of the emulator."""
     return {
+        **_times(release.created_at, release.updated_at),
         "addon_plan_names": [],
         "app": _app(app),
         "artifacts": [{"type": "slug", "id": release.slug}] if release.slug else [],
-        "created_at": when(release.created_at),
         "current": release is app.current,
         "description": release.description,
         "eligible_for_rollback": can_roll_back,
@@ -111,7 +90,6 @@ def release(app: state.EmulatedApp, release: state.EmulatedRelease, *, base: str
         "output_stream_url": output_url(base, release.output) if release.output else None,
         "slug": {"id": release.slug} if release.slug else None,
         "status": release.status,
-        "updated_at": when(release.updated_at),
         "user": _owner(),
         "version": release.version,
     }
@@ -120,7 +98,7 @@ def release(app: state.EmulatedApp, release: state.EmulatedRelease, *, base: str
 def slug(slug: state.EmulatedSlug, *, method: str, url: str) -> Json:
     """Return a slug, with the URL to put or fetch its archive."""
     return {
-        **_unchanged(slug.created_at),
+        **_times(slug.created_at),
         "blob": {"method": method, "url": url},
         "buildpack_provided_description": slug.buildpack_provided_description,
         "checksum": slug.checksum,
@@ -143,9 +121,9 @@ def source(base: str, blob: Blob) -> Json:
 def build(app: state.EmulatedApp, build: state.EmulatedBuild, *, base: str) -> Json:
     """Return a build."""
     return {
+        **_times(build.created_at, build.updated_at),
         "app": {"id": app.id},
         "buildpacks": build.buildpacks or [_buildpack(each) for each in app.buildpacks or ["heroku/python"]],
-        "created_at": when(build.created_at),
         "generation": "cedar",
         "id": build.id,
         "output_stream_url": output_url(base, build.output),
@@ -159,7 +137,6 @@ def build(app: state.EmulatedApp, build: state.EmulatedBuild, *, base: str) -> J
         },
         "stack": build.stack,
         "status": build.status,
-        "updated_at": when(build.updated_at),
         "user": _owner(),
     }
 
@@ -167,15 +144,12 @@ def build(app: state.EmulatedApp, build: state.EmulatedBuild, *, base: str) -> J
 def authorization(grant: Grant, *, token: str | None = None) -> Json:
     """Return an authorization. token: the complete one, in the response to its create only."""
     return {
-        **_unchanged(grant.created_at),
+        **_times(grant.created_at),
+        **_none("client", "grant", "refresh_token", "session"),
         "access_token": {"expires_in": grant.seconds_left, "id": grant.token_id, "token": token or grant.redacted},
-        "client": None,
         "description": grant.description,
-        "grant": None,
         "id": grant.id,
-        "refresh_token": None,
         "scope": list(grant.scope),
-        "session": None,
         "user": {**_owner(), "full_name": "Embedded Heroku"},
     }
 
@@ -183,13 +157,13 @@ def authorization(grant: Grant, *, token: str | None = None) -> Json:
 def stack(name: str) -> Json:
     """Return a stack."""
     status = "public" if name != "heroku-22" else "deprecated"
-    return {**_named(name), **_unchanged(_STACKS_SINCE), "default": name == STACK, "state": status}
+    return {**_named(name), **_times(_STACKS_SINCE), "default": name == STACK, "state": status}
 
 
 def collaborator(app: state.EmulatedApp) -> Json:
     """Return the owner of an app."""
     return {
-        **_unchanged(app.created_at),
+        **_times(app.created_at),
         "app": _app(app),
         "id": fixed_id(f"owner.{app.id}"),
         "permissions": [],
@@ -224,17 +198,16 @@ def output_url(base: str, token: str) -> str:
 def dyno(app: state.EmulatedApp, dyno: state.EmulatedDyno) -> Json:
     """Return a dyno."""
     return {
+        **_times(dyno.created_at, dyno.updated_at),
         "app": _app(app),
         "attach_url": dyno.attach_url,
         "command": dyno.command,
-        "created_at": when(dyno.created_at),
         "id": dyno.id,
         "name": dyno.name,
         "release": {"id": dyno.release.id, "version": dyno.release.version},
         "size": dyno.size,
         "state": dyno.state,
         "type": dyno.type,
-        "updated_at": when(dyno.updated_at),
     }
 
 
@@ -259,7 +232,7 @@ def region(name: str) -> Json:
     country, locale = ("United States", "Virginia") if name == "us" else ("Europe", "Ireland")
     return {
         **_named(name),
-        **_unchanged(_STACKS_SINCE),
+        **_times(_STACKS_SINCE),
         "country": country,
         "description": country,
         "locale": locale,
@@ -270,13 +243,13 @@ def region(name: str) -> Json:
 
 def generation() -> Json:
     """Return the generation that the emulator behaves like."""
-    return {**_named("cedar"), **_unchanged(_STACKS_SINCE)}
+    return {**_named("cedar"), **_times(_STACKS_SINCE)}
 
 
 def feature(app: state.EmulatedApp, name: str) -> Json:
     """Return a feature of an app."""
     return {
-        "created_at": when(app.created_at),
+        **_times(app.created_at, app.updated_at),
         "description": FEATURES.get(name, name),
         "display_name": name.replace("-", " ").capitalize(),
         "doc_url": f"https://devcenter.heroku.com/articles/{_ARTICLES.get(name, name)}",
@@ -285,7 +258,6 @@ def feature(app: state.EmulatedApp, name: str) -> Json:
         "id": fixed_id(f"{name}.{app.id}"),
         "name": name,
         "state": "general",
-        "updated_at": when(app.updated_at),
     }
 
 
@@ -297,36 +269,28 @@ def buildpack_installations(app: state.EmulatedApp) -> list[Json]:
 def domain(app: state.EmulatedApp) -> Json:
     """Return the domain that every app has."""
     return {
-        **_unchanged(app.created_at),
-        "acm_status": None,
-        "acm_status_reason": None,
+        **_times(app.created_at),
+        **_none("acm_status", "acm_status_reason", "cname", "sni_endpoint"),
         "app": _app(app),
-        "cname": None,
         "hostname": f"{app.name}.localhost",
         "id": fixed_id(f"domain.{app.id}"),
         "kind": "heroku",
-        "sni_endpoint": None,
         "status": "none",
     }
 
 
 def app_setup(setup: AppSetup, *, base: str) -> Json:
     """Return an app setup."""
+    build = setup.build
     return {
+        **_times(setup.created_at, build.updated_at),
+        **_none("postdeploy", "resolved_success_url"),
         "app": _app(setup.runtime.app),
-        "build": {
-            "id": setup.build.id,
-            "output_stream_url": output_url(base, setup.build.output),
-            "status": setup.build.status,
-        },
-        "created_at": when(setup.created_at),
+        "build": {"id": build.id, "output_stream_url": output_url(base, build.output), "status": build.status},
         "failure_message": setup.failure,
         "id": setup.id,
         "manifest_errors": setup.errors,
-        "postdeploy": None,
-        "resolved_success_url": None,
-        "status": setup.build.status,
-        "updated_at": when(setup.build.updated_at),
+        "status": build.status,
     }
 
 
@@ -337,11 +301,17 @@ def named(identity: str, known: Iterable[Json], kind: str) -> Json:
 
 def log_session(session: LogplexSession, url: str) -> Json:
     """Return a log session. Its URL is all that is needed to read the log."""
-    return {**_unchanged(session.created_at), "id": session.id, "logplex_url": url}
+    return {**_times(session.created_at), "id": session.id, "logplex_url": url}
 
 
-def _unchanged(since: datetime) -> Json:
-    return {"created_at": when(since), "updated_at": when(since)}
+def _times(created: datetime, updated: datetime | None = None) -> Json:
+    """Return the two times of a resource, the same if it never changes."""
+    return {"created_at": when(created), "updated_at": when(updated or created)}
+
+
+def _none(*names: str) -> Json:
+    """Return fields that have no value here."""
+    return dict.fromkeys(names)
 
 
 def _named(name: str) -> Json:
