@@ -49,6 +49,11 @@ class Fleet:
         self._all_ended = asyncio.Event()
         self._all_ended.set()
 
+    @property
+    def processes(self) -> list[DynoProcess]:
+        """The processes of all dynos."""
+        return [process for processes in self._processes.values() for process in processes]
+
     def find(self, identity: str) -> EmulatedDyno:
         """Return a dyno by id or name."""
         return first_match((dyno for dyno in self.dynos.values() if identity in {dyno.id, dyno.name}), "dyno")
@@ -78,11 +83,11 @@ class Fleet:
         processes = self._create_processes(dyno, code, client, on_end)
         if time_to_live is not None:
             for process in processes:
-                process.expire_in(time_to_live)
+                process.later(time_to_live, process.stop)
         command = procfile.expand(dyno.command, process_types)
         environment = code.environment.ready()
         if environment is not None and code.take_copy(self._copy(dyno)):
-            launch = self._launch(dyno, command, variables, self._copy(dyno), environment)
+            launch = self._launch(dyno, command, variables, environment)
             self.make_spares(code)
             asyncio.get_running_loop().call_soon(_start_all, processes, launch)
             return
@@ -99,10 +104,10 @@ class Fleet:
 
     async def close(self, patience: float) -> None:
         """End all dynos, by force if they do not end in time."""
-        for process in self._all():
+        for process in self.processes:
             process.stop()
         await self._wait_for_end(patience)
-        for process in self._all():
+        for process in self.processes:
             process.kill()
         await self._wait_for_end(1)
         if self._ended:
@@ -120,19 +125,6 @@ class Fleet:
         if code.copies is not None:
             code.copies.fill(self.free_one_offs())
 
-    def check_memory(self, used_by_group: dict[int, int]) -> None:
-        """Apply the memory quotas to the memory of each process group."""
-        for process in self._all():
-            process.check_memory(used_by_group)
-
-    def log_metrics(self, used_by_group: dict[int, int]) -> None:
-        """Log the memory of each dyno: https://devcenter.heroku.com/articles/log-runtime-metrics."""
-        for process in self._all():
-            process.log_metrics(used_by_group)
-
-    def _all(self) -> list[DynoProcess]:
-        return [process for processes in self._processes.values() for process in processes]
-
     def _create_processes(
         self, dyno: EmulatedDyno, code: SlugDir, client: asyncio.Future[Client] | None, on_end: Callable[[int], None]
     ) -> list[DynoProcess]:
@@ -141,8 +133,7 @@ class Fleet:
         https://devcenter.heroku.com/articles/one-off-dynos
         """
         self._count += 1
-        context = self._context
-        is_twice = client is None and not dyno.is_kept and context.faults.strikes("run-twice", self._count)
+        is_twice = client is None and not dyno.is_kept and self._context.faults.strikes("run-twice", self._count)
         running = 1 + is_twice
 
         def ended(status: int) -> None:
@@ -153,17 +144,7 @@ class Fleet:
                 on_end(status)
 
         processes = [
-            DynoProcess(
-                dyno,
-                self._logplex,
-                context.reaper,
-                timings=context.timings,
-                faults=context.faults,
-                number=self._count,
-                client=client,
-                on_end=ended,
-            )
-            for _ in range(running)
+            DynoProcess(dyno, self._logplex, self._context, self._count, client, on_end=ended) for _ in range(running)
         ]
         self.dynos[dyno.name] = dyno
         self._processes[dyno.name] = processes
@@ -211,11 +192,10 @@ class Fleet:
             await asyncio.to_thread(file_copy.remove, self._copy(dyno))
             return
         self.make_spares(code)
-        _start_all(processes, self._launch(dyno, command, variables, self._copy(dyno), environment))
+        _start_all(processes, self._launch(dyno, command, variables, environment))
 
-    def _launch(
-        self, dyno: EmulatedDyno, command: str, variables: dict[str, str], folder: Path, environment: Path
-    ) -> Launch:
+    def _launch(self, dyno: EmulatedDyno, command: str, variables: dict[str, str], environment: Path) -> Launch:
+        folder = self._copy(dyno)
         # Nothing of our own environment: a dyno sees what it would see on Heroku.
         env = {"LANG": _LANG, "PYTHONUNBUFFERED": "true", **variables}
         path = env.get("PATH", f"/usr/local/bin:/usr/bin:/bin:{self._context.bash.parent}")

@@ -46,35 +46,30 @@ class ScaleUpdate:
         return max(0, before + self.change) if self.is_relative else self.change
 
 
+@dataclass(eq=False)
 class Formation:
     """Keeps the dynos of the process types running. start: starts one."""
 
-    def __init__(
-        self,
-        app: EmulatedApp,
-        context: Context,
-        logplex: Logplex,
-        fleet: Fleet,
-        start: Callable[[EmulatedDyno, dict[str, str], Callable[[int], None]], None],
-    ) -> None:
-        self._app = app
-        self._context = context
-        self._logplex = logplex
-        self._fleet = fleet
-        self._start = start
+    app: EmulatedApp
+    context: Context
+    logplex: Logplex
+    fleet: Fleet
+    start: Callable[[EmulatedDyno, dict[str, str], Callable[[int], None]], None]
+
+    def __post_init__(self) -> None:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._is_closed = False
 
     def scale(self, kind: str) -> Scale:
         """Return the scale of a process type: a first deploy starts one web dyno, a live folder none."""
-        is_web = kind == "web" and self._app.slug is not None and not self._app.slug.is_live
-        return self._app.scales.setdefault(kind, Scale(int(is_web), DEFAULT_SIZE))
+        is_web = kind == "web" and self.app.slug is not None and not self.app.slug.is_live
+        return self.app.scales.setdefault(kind, Scale(int(is_web), DEFAULT_SIZE))
 
     def update(self, updates: Sequence[ScaleUpdate]) -> list[str]:
         """Change scales, all or none; return the process types."""
-        if not self._app.process_types:
+        if not self.app.process_types:
             raise invalid_params("App must be deployed before dynos can be scaled.")
-        kinds = [self._app.find_type(update.type) for update in updates]
+        kinds = [self.app.find_type(update.type) for update in updates]
         scales: dict[str, Scale] = {}
         for kind, update in zip(kinds, updates, strict=True):
             before = scales.get(kind) or self.scale(kind)
@@ -83,34 +78,34 @@ class Formation:
                 raise invalid_params(f"quantity must be a whole number from 0 to {MOST_DYNOS}.")
         for kind, scale in scales.items():
             before = self.scale(kind)
-            self._app.scales[kind] = scale
-            self._logplex.log("app", "api", f"Scaled to {kind}@{scale.quantity}:{scale.size} by user {EMAIL}")
+            self.app.scales[kind] = scale
+            self.logplex.log("app", "api", f"Scaled to {kind}@{scale.quantity}:{scale.size} by user {EMAIL}")
             if scale.size != before.size:
                 self.restart(kind)
         self.settle()
-        self._context.save()
+        self.context.save()
         return kinds
 
     def settle(self) -> None:
         """Start missing dynos and stop surplus ones."""
-        names = {name: kind for kind in self._app.process_types for name in self._names(kind)}
-        for dyno in tuple(self._fleet.dynos.values()):
+        names = {name: kind for kind in self.app.process_types for name in self._names(kind)}
+        for dyno in tuple(self.fleet.dynos.values()):
             if dyno.is_kept and dyno.name not in names:
-                self._fleet.stop(dyno)
+                self.fleet.stop(dyno)
         for name, kind in names.items():
             if name not in self._timers:
                 self._begin(name, kind)
 
     def restart(self, kind: str | None = None) -> None:
         """Stop the dynos of a type, or of all types; those still in the formation start again."""
-        for dyno in tuple(self._fleet.dynos.values()):
+        for dyno in tuple(self.fleet.dynos.values()):
             if dyno.is_kept and kind in {None, dyno.type}:
                 self.restart_one(dyno)
 
     def restart_one(self, dyno: EmulatedDyno) -> None:
         """Stop a dyno, which starts it again; a crashed one need not wait any longer."""
-        self._logplex.log("heroku", dyno.name, "Restarting")
-        self._fleet.stop(dyno)
+        self.logplex.log("heroku", dyno.name, "Restarting")
+        self.fleet.stop(dyno)
         if timer := self._timers.pop(dyno.name, None):
             timer.cancel()
             self._begin(dyno.name, dyno.type)
@@ -122,25 +117,25 @@ class Formation:
             timer.cancel()
 
     def _names(self, kind: str) -> list[str]:
-        quantity = self.scale(kind).quantity if kind in self._app.process_types else 0
+        quantity = self.scale(kind).quantity if kind in self.app.process_types else 0
         return [f"{kind}.{number}" for number in range(1, quantity + 1)]
 
     def _begin(self, name: str, kind: str) -> None:
         self._timers.pop(name, None)
-        current = self._fleet.dynos.get(name)
+        current = self.fleet.dynos.get(name)
         if self._is_closed or name not in self._names(kind) or (current and current.state != "crashed"):
             return
-        command, size = self._app.process_types[kind], self.scale(kind).size
-        dyno = EmulatedDyno(name, kind, command, size, self._app.current, is_kept=True)
+        command, size = self.app.process_types[kind], self.scale(kind).size
+        dyno = EmulatedDyno(name, kind, command, size, self.app.current, is_kept=True)
         variables = {"PORT": str(_free_port())} if kind == "web" else {}
         started = now()
-        self._start(dyno, variables, lambda _: self._ended(dyno, (now() - started).total_seconds()))
+        self.start(dyno, variables, lambda _: self._ended(dyno, (now() - started).total_seconds()))
 
     def _ended(self, dyno: EmulatedDyno, seconds: float) -> None:
         """Start the dyno again if it is still in the formation, after a pause if it crashed right away."""
-        if self._is_closed or dyno.type not in self._app.process_types:
+        if self._is_closed or dyno.type not in self.app.process_types:
             return
-        pause = self._context.timings.restart
+        pause = self.context.timings.restart
         if dyno.state != "crashed" or seconds >= pause:
             pause = 0
         loop = asyncio.get_running_loop()

@@ -156,9 +156,8 @@ class Platform:
             if any(runtime.fleet.dynos for runtime in self.apps):
                 used = memory_by_group()
                 for runtime in self.apps:
-                    runtime.fleet.check_memory(used)
-                    if METRICS in runtime.app.features:
-                        runtime.fleet.log_metrics(used)
+                    for process in runtime.fleet.processes:
+                        process.check_memory(used, is_logged=METRICS in runtime.app.features)
 
 
 def _checked_name(name: str) -> str:

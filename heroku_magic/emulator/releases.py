@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import InitVar, dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -33,27 +34,21 @@ if TYPE_CHECKING:
 LONGEST_CONFIG = 65_536
 
 
+@dataclass(eq=False)
 class Releases:
     """Creates releases. live: the folder served as this app, if any.
 
     run_phase: starts a release command. on_current: called when a release becomes the current one.
     """
 
-    def __init__(
-        self,
-        app: EmulatedApp,
-        context: Context,
-        logplex: Logplex,
-        *,
-        live: Path | None,
-        run_phase: Callable[[EmulatedRelease, str], None],
-        on_current: Callable[[], None],
-    ) -> None:
-        self._app = app
-        self._context = context
-        self._logplex = logplex
-        self._run_phase = run_phase
-        self._on_current = on_current
+    app: EmulatedApp
+    context: Context
+    logplex: Logplex
+    live: InitVar[Path | None]
+    run_phase: Callable[[EmulatedRelease, str], None]
+    on_current: Callable[[], None]
+
+    def __post_init__(self, live: Path | None) -> None:
         self._codes: dict[str, SlugDir] = {}
         self._live_slug: str | None = None
         self._live: LiveFolder | None = None
@@ -62,14 +57,14 @@ class Releases:
             self._live, self._live_code = self._serve(live)
 
     def _serve(self, folder: Path) -> tuple[LiveFolder, SlugDir]:
-        context = self._context
+        context = self.context
         live = LiveFolder(folder)
 
         def home() -> Path:
             return environments.beside(folder, lambda: context.scratch)
 
         copies = WorkingCopies(
-            live, Bytecode(live.root, lambda: home() / "bytecode"), lambda: context.scratch / f"copies-{self._app.id}"
+            live, Bytecode(live.root, lambda: home() / "bytecode"), lambda: context.scratch / f"copies-{self.app.id}"
         )
 
         async def checkout() -> Path:
@@ -83,14 +78,14 @@ class Releases:
     @property
     def config(self) -> dict[str, str]:
         """The config vars: a live folder's .env, overridden by the config vars that were set."""
-        code = self._live_code if self._app.slug is not None and self._app.slug.is_live else None
-        return {**(code.dotenv if code else {}), **self._app.config}
+        code = self._live_code if self.app.slug is not None and self.app.slug.is_live else None
+        return {**(code.dotenv if code else {}), **self.app.config}
 
     def open(self) -> None:
         """Create the first release of a new app, and one of a live folder's present content."""
-        if not self._app.releases:
-            self._app.release("Initial release", slug=None, config={})
-        for release in self._app.releases:
+        if not self.app.releases:
+            self.app.release("Initial release", slug=None, config={})
+        for release in self.app.releases:
             if release.status == PENDING:
                 release.end(FAILED)  # the emulator ended during its release phase
         self._release_live()
@@ -100,7 +95,7 @@ class Releases:
         try:
             has_changed = self._live is not None and self._live.has_changed()
         except StartError as error:
-            self._logplex.log("app", "build", f"{error} The process types stay unchanged.")
+            self.logplex.log("app", "build", f"{error} The process types stay unchanged.")
             has_changed = True
         if has_changed:
             self._release_live()
@@ -130,18 +125,18 @@ class Releases:
     def environment(self, folder: Path, log: Callable[[bytes], None]) -> Environment:
         """Return the environment of a folder, shared by all folders with the same requirements."""
         files = cache(SourceTree(folder).scan)
-        return Environment(folder, lambda: self._context.home / "environments", self._context.reaper, log, files=files)
+        return Environment(folder, lambda: self.context.home / "environments", self.context.reaper, log, files=files)
 
     def set_config(self, changes: dict[str, str | None]) -> None:
         """Change config vars; a change creates a release."""
         self.refresh()
-        values = {**self._app.config, **changes}.items()
+        values = {**self.app.config, **changes}.items()
         if sum(len(name) + len(value.encode()) for name, value in values if value is not None) > LONGEST_CONFIG:
             raise invalid_params(f"Config vars are too large: at most {LONGEST_CONFIG} bytes of names and values.")
-        if self._app.set_config(changes):
+        if self.app.set_config(changes):
             names = [name for name, value in changes.items() if value is not None]
             verb = "Set" if names else "Remove"
-            self.create(f"{verb} {', '.join(names or changes)} config vars", self._app.current.slug)
+            self.create(f"{verb} {', '.join(names or changes)} config vars", self.app.current.slug)
 
     def deploy(self, slug: EmulatedSlug, description: str | None) -> EmulatedRelease:
         """Create a release of a slug whose archive has been put; one that cannot be unpacked is refused here."""
@@ -162,35 +157,35 @@ class Releases:
             raise invalid_params(f"Cannot roll back to v{to.version}: its code never ran or is no longer stored.")
         # What the .env of a live folder gives stays there, and is not set as a config var.
         given = self._live_code.dotenv if self._live_code and to.slug == self._live_slug else {}
-        self._app.config = {name: value for name, value in to.config.items() if given.get(name) != value}
+        self.app.config = {name: value for name, value in to.config.items() if given.get(name) != value}
         return self.create(f"Rollback to v{to.version}", to.slug)
 
     def can_roll_back(self, to: EmulatedRelease) -> bool:
         """Whether a rollback to a release is possible; a live folder holds only its present code."""
         if to.status != SUCCEEDED or to.slug is None:
             return False
-        return not self._app.slugs[to.slug].is_live or to.slug == self._live_slug
+        return not self.app.slugs[to.slug].is_live or to.slug == self._live_slug
 
     def create(self, description: str, slug_id: str | None) -> EmulatedRelease:
         """Create a release; if its code has a release command, the release is pending until that ends."""
-        slug = self._app.slugs[slug_id] if slug_id else None
+        slug = self.app.slugs[slug_id] if slug_id else None
         command = slug.process_types.get("release") if slug and not slug.is_live else None
         status = PENDING if command else SUCCEEDED
-        release = self._app.release(description, slug=slug_id, config=self.config, status=status)
-        self._logplex.log("app", "api", f"Release v{release.version} created by user {EMAIL}")
+        release = self.app.release(description, slug=slug_id, config=self.config, status=status)
+        self.logplex.log("app", "api", f"Release v{release.version} created by user {EMAIL}")
         if command:
-            self._run_phase(release, command)
+            self.run_phase(release, command)
         else:
-            self._on_current()
-        self._context.save()
+            self.on_current()
+        self.context.save()
         return release
 
     def end_phase(self, release: EmulatedRelease, status: int) -> None:
         """The release command has ended: the release becomes the current one, or the old one stays."""
         release.end(FAILED if status else SUCCEEDED)
         if not status:
-            self._on_current()
-        self._context.save()
+            self.on_current()
+        self.context.save()
 
     def close(self) -> None:
         """End a build of the live folder's environment."""
@@ -203,7 +198,7 @@ class Releases:
         if self._live is not None:
             slug = EmulatedSlug(self._live.process_types, is_live=True)
             self._live_slug = slug.id
-            self._app.slugs[slug.id] = slug
+            self.app.slugs[slug.id] = slug
             self.create(f"Deploy {slug.id[:8]}", slug.id)
 
     def _checked_live_code(self) -> SlugDir:
@@ -214,10 +209,10 @@ class Releases:
         return self._live_code
 
     def _log(self, line: bytes) -> None:
-        self._logplex.publish("app", "build", [line])
+        self.logplex.publish("app", "build", [line])
 
     def _slugs(self) -> Path:
-        folder = self._context.home / "slugs" / self._app.id
+        folder = self.context.home / "slugs" / self.app.id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 

@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,6 +46,7 @@ class Installation(NamedTuple):
     seconds: float
 
 
+@dataclass(eq=False)
 class Environment:
     """The environment of one app, built on demand when its requirements have changed.
 
@@ -52,22 +54,15 @@ class Environment:
     it; None: the folder may be written.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        home: Callable[[], Path],
-        reaper: Reaper,
-        log: Callable[[bytes], None],
-        *,
-        files: Callable[[], Files],
-        checkout: Callable[[], Awaitable[Path]] | None = None,
-    ) -> None:
-        self._folder = folder
-        self._requirements = Requirements(folder, files)
-        self._home = home
-        self._reaper = reaper
-        self._log = log
-        self._checkout = checkout
+    folder: Path
+    home: Callable[[], Path]
+    reaper: Reaper
+    log: Callable[[bytes], None]
+    files: Callable[[], Files]
+    checkout: Callable[[], Awaitable[Path]] | None = None
+
+    def __post_init__(self) -> None:
+        self._requirements = Requirements(self.folder, self.files)
         self._build: tuple[Path, asyncio.Task[Path]] | None = None
         self._builds: set[asyncio.Task[Path]] = set()
         self._began_at, self._last_line = time.monotonic(), ""
@@ -120,7 +115,7 @@ class Environment:
         return target, build
 
     def _target(self) -> Path:
-        return self._home() / self._requirements.key()
+        return self.home() / self._requirements.key()
 
     async def _make(self, target: Path) -> Path:
         try:
@@ -145,8 +140,8 @@ class Environment:
         installer.add_pip(target)
         if self._requirements.recipe().is_empty:
             return
-        is_copied = self._checkout is not None and self._requirements.has_own_project()
-        folder = await self._checkout() if self._checkout is not None and is_copied else self._folder
+        is_copied = self.checkout is not None and self._requirements.has_own_project()
+        folder = await self.checkout() if self.checkout is not None and is_copied else self.folder
         try:
             await self._install(target, folder)
         finally:
@@ -176,10 +171,10 @@ class Environment:
         )
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         last: list[str] = []
-        with self._reaper.watching(process.pid):
+        with self.reaper.watching(process.pid):
             try:
                 async for line in _lines(process.stdout):
-                    self._log(line)
+                    self.log(line)
                     self._last_line = line.decode("utf-8", "replace").rstrip()
                     last = [*last, self._last_line][-_MOST_ERROR_LINES:]
                 await process.wait()

@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.dynos.attach_faults import IN_FLIGHT, MOST_UNANSWERED
@@ -37,6 +38,7 @@ LOOK = 0.5
 MARK = b"\xef\xbf\xbf"
 
 
+@dataclass(eq=False)
 class Attached:
     """The connection between one process and one client.
 
@@ -44,21 +46,14 @@ class Attached:
     has been sent.
     """
 
-    def __init__(
-        self,
-        client: TlsConnection,
-        faults: AttachFaults,
-        timings: Timings,
-        *,
-        on_left: Callable[[], None],
-        on_read: Callable[[], None],
-    ) -> None:
+    client: TlsConnection
+    faults: AttachFaults
+    timings: Timings
+    on_left: Callable[[], None]
+    on_read: Callable[[], None]
+
+    def __post_init__(self) -> None:
         self.is_read = False
-        self._client = client
-        self._faults = faults
-        self._timings = timings
-        self._on_left = on_left
-        self._on_read = on_read
         self._has_left = False
         self._is_over = False
         self._is_stalled = False
@@ -73,13 +68,13 @@ class Attached:
         for descriptor in (output, input_):
             os.set_blocking(descriptor, False)
         self._input = ProcessInput(input_, is_terminal=is_terminal)
-        delay = self._timings.round_trip / 2
-        self._links = [Link(self._transmit, self._faults, delay), Link(self._input.write, self._faults, delay)]
+        delay = self.timings.round_trip / 2
+        self._links = [Link(self._transmit, self.faults, delay), Link(self._input.write, self.faults, delay)]
         self._tasks = [asyncio.ensure_future(each) for each in (self._send(output), self._receive(), self._watch())]
-        if self._faults.cut:
-            self._loop.call_later(self._faults.cut, self._cut)
-        if self._faults.silence:
-            self._loop.call_later(self._faults.silence, self._fall_silent)
+        if self.faults.cut:
+            self._loop.call_later(self.faults.cut, self._cut)
+        if self.faults.silence:
+            self._loop.call_later(self.faults.silence, self._fall_silent)
 
     def end_within(self, seconds: float) -> None:
         """The dyno has ended: cut off after this time what another process keeps open."""
@@ -109,7 +104,7 @@ class Attached:
         finally:
             output.close()
             self.is_read = True
-            self._on_read()
+            self.on_read()
 
     async def _arriving(self, output: ProcessOutput) -> AsyncIterator[bytes]:
         """Yield the output; bytes of its tail that are still under way at the end are lost (a fault)."""
@@ -123,9 +118,9 @@ class Attached:
                 continue
             if not chunk:
                 return
-            if not self._faults.empty:
+            if not self.faults.empty:
                 data = held + chunk
-                sent = max(0, len(data) - self._faults.tail)
+                sent = max(0, len(data) - self.faults.tail)
                 held = data[sent:]
                 yield data[:sent]
             self._unanswered = 0
@@ -133,7 +128,7 @@ class Attached:
     async def _transmit(self, data: bytes | memoryview) -> None:
         self._used_at = self._loop.time()
         try:
-            await self._client.send(data)
+            await self.client.send(data)
         except OSError:
             self._leave()
         self._used_at = self._loop.time()
@@ -143,7 +138,7 @@ class Attached:
         link, target = self._links[1], memoryview(bytearray(CHUNK))
         try:
             with suppress(OSError):
-                while size := await self._client.receive_into(target[: await self._room()]):
+                while size := await self.client.receive_into(target[: await self._room()]):
                     self._used_at = self._loop.time()
                     self._unanswered += size
                     await link.write(target[:size])
@@ -154,7 +149,7 @@ class Attached:
 
     async def _room(self) -> int:
         """Return how much to read; a stalled connection reads nothing ever again (a fault)."""
-        room = MOST_UNANSWERED - self._unanswered if self._faults.stall else CHUNK
+        room = MOST_UNANSWERED - self._unanswered if self.faults.stall else CHUNK
         if room <= 0:
             self._is_stalled = True
             await asyncio.Event().wait()
@@ -162,16 +157,16 @@ class Attached:
 
     async def _watch(self) -> None:
         """Break the connection when neither side has sent anything for too long, or the client left unread input."""
-        while (rest := self._used_at + self._timings.attach_idle - self._loop.time()) > 0:
+        while (rest := self._used_at + self.timings.attach_idle - self._loop.time()) > 0:
             await asyncio.sleep(min(rest, LOOK))
-            if (self._is_stalled or self._input.is_blocked) and self._client.has_hung_up():
+            if (self._is_stalled or self._input.is_blocked) and self.client.has_hung_up():
                 self._leave()
         self._leave()
-        self._client.cut()
+        self.client.cut()
 
     def _cut(self) -> None:
         if not self._is_over:
-            self._client.cut()
+            self.client.cut()
 
     def _fall_silent(self) -> None:
         for link in self._links:
@@ -181,7 +176,7 @@ class Attached:
         # A dyno does not learn that a client has left which it can no longer hear.
         if not (self._has_left or self._is_over or self._links[1].is_silent):
             self._has_left = True
-            self._on_left()
+            self.on_left()
 
     def _end_output(self, seconds: float, end: float) -> None:
         if self._is_sending and self._loop.time() < end:
@@ -192,16 +187,16 @@ class Attached:
     async def _close(self) -> None:
         try:
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._input.ended.wait(), LINGER + self._timings.round_trip)
+                await asyncio.wait_for(self._input.ended.wait(), LINGER + self.timings.round_trip)
             for task in self._tasks:
                 task.cancel()
             for link in self._links:
                 link.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._links[0].is_silent:
-                await self._client.wait_for_end()
+                await self.client.wait_for_end()
         finally:
-            await self._client.finish()
+            await self.client.finish()
 
 
 class ProcessOutput:

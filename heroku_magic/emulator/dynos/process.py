@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.emulator.dynos.attach_faults import AttachFaults
@@ -22,13 +23,11 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
+    from heroku_magic.emulator.context import Context
     from heroku_magic.emulator.dynos.launch import Launch
-    from heroku_magic.emulator.dynos.reaper import Reaper
     from heroku_magic.emulator.dynos.rendezvous import Client
-    from heroku_magic.emulator.faults import Faults
     from heroku_magic.emulator.logs.logplex import Logplex
     from heroku_magic.emulator.state import EmulatedDyno
-    from heroku_magic.emulator.timings import Timings
 
 # Seconds that a process outside the group can delay the exit line by holding the output open.
 LINGER = 0.2
@@ -38,6 +37,7 @@ HANGUPS = 3
 MEGABYTE = 1024 * 1024
 
 
+@dataclass(eq=False)
 class DynoProcess:
     """One dyno's process group.
 
@@ -45,27 +45,15 @@ class DynoProcess:
     attached dyno. on_end: called once with the exit status.
     """
 
-    def __init__(
-        self,
-        dyno: EmulatedDyno,
-        logplex: Logplex,
-        reaper: Reaper,
-        *,
-        timings: Timings,
-        faults: Faults,
-        number: int,
-        client: asyncio.Future[Client] | None,
-        on_end: Callable[[int], None],
-    ) -> None:
-        self._dyno = dyno
-        self._logplex = logplex
-        self._reaper = reaper
-        self._timings = timings
-        self._faults = faults
-        self._number = number
-        self._client = client
-        self._on_end = on_end
-        self._size = DYNO_SIZES[dyno.size.lower()]
+    dyno: EmulatedDyno
+    logplex: Logplex
+    context: Context
+    number: int
+    client: asyncio.Future[Client] | None
+    on_end: Callable[[int], None]
+
+    def __post_init__(self) -> None:
+        self._size = DYNO_SIZES[self.dyno.size.lower()]
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,14 +65,10 @@ class DynoProcess:
 
     def start(self, launch: Launch) -> None:
         """Start the command after the boot, unless the dyno is stopped before."""
-        if seconds := self._timings.boot + self._faults["slow-boot"]:
-            self._later(seconds, self._boot, launch)
+        if seconds := self.context.timings.boot + self.context.faults["slow-boot"]:
+            self.later(seconds, self._boot, launch)
         else:
             self._boot(launch)
-
-    def expire_in(self, seconds: float) -> None:
-        """Stop the dyno after this many seconds."""
-        self._later(seconds, self.stop)
 
     def stop(self) -> None:
         """Send SIGTERM to all its processes, and SIGKILL after the grace."""
@@ -97,7 +81,7 @@ class DynoProcess:
             return
         self._terminated = group_members(self._process.pid)
         self._signal(signal.SIGTERM)
-        self._later(self._timings.grace, self._exceed_grace)
+        self.later(self.context.timings.grace, self._exceed_grace)
 
     def kill(self) -> None:
         """Send SIGKILL to all its processes."""
@@ -110,17 +94,18 @@ class DynoProcess:
             self._log(message)
             self._finish(status)
 
-    def check_memory(self, used_by_group: dict[int, int]) -> None:
-        """Apply the memory quota to what its processes use, in bytes."""
-        if self._process is not None:
-            self._apply_quota(used_by_group.get(self._process.pid, 0))
+    def check_memory(self, used_by_group: dict[int, int], *, is_logged: bool) -> None:
+        """Apply the memory quota to what its processes use, in bytes, and log it as Heroku's lab does.
 
-    def log_metrics(self, used_by_group: dict[int, int]) -> None:
-        """Log its memory as Heroku's lab does."""
-        if self._process is not None and not self._has_ended:
+        https://devcenter.heroku.com/articles/log-runtime-metrics
+        """
+        if self._process is None:
+            return
+        self._apply_quota(used_by_group.get(self._process.pid, 0))
+        if is_logged and not self._has_ended:
             used = used_by_group.get(self._process.pid, 0) / MEGABYTE
             self._log(
-                f"source={self._dyno.name} dyno=heroku.{self._dyno.id} sample#memory_total={used:.2f}MB "
+                f"source={self.dyno.name} dyno=heroku.{self.dyno.id} sample#memory_total={used:.2f}MB "
                 f"sample#memory_rss={used:.2f}MB sample#memory_quota={self._size.quota / MEGABYTE:.2f}MB"
             )
 
@@ -140,12 +125,12 @@ class DynoProcess:
     def _boot(self, launch: Launch) -> None:
         if self._has_ended:
             return
-        if self._client is None:
+        if self.client is None:
             self._begin(launch)
             return
         self._log("Awaiting client")
-        self._later(self._timings.attach, self._miss_client)
-        self._client.add_done_callback(lambda client: None if client.cancelled() else self._begin(launch))
+        self.later(self.context.timings.attach, self._miss_client)
+        self.client.add_done_callback(lambda client: None if client.cancelled() else self._begin(launch))
 
     def _miss_client(self) -> None:
         if self._process is None:
@@ -154,39 +139,39 @@ class DynoProcess:
     def _begin(self, launch: Launch) -> None:
         if self._has_ended:
             return
-        self._log(f"Starting process with command `{self._dyno.command}`")
+        self._log(f"Starting process with command `{self.dyno.command}`")
         try:
-            self._process = process = launch.start() if self._client is None else self._attach(launch, self._client)
+            self._process = process = launch.start() if self.client is None else self._attach(launch, self.client)
         except OSError as error:
             self.fail(f"The process could not be started: {error}", 126)
             return
-        self._reaper.add_group(process.pid)
-        self._reaper.add_dyno(self._dyno.id)
+        self.context.reaper.add_group(process.pid)
+        self.context.reaper.add_dyno(self.dyno.id)
         self._change("up")
         if self._output is None:
-            self._output = LogOutput(process, self._dyno.name, self._logplex, self._settle)
+            self._output = LogOutput(process, self.dyno.name, self.logplex, self._settle)
         when_child_ends(process, self._ended)
         self._schedule_faults()
 
     def _attach(self, launch: Launch, client: asyncio.Future[Client]) -> subprocess.Popen[bytes]:
         """Start the command with its client as its standard streams."""
         connection, number = client.result()
-        faults = AttachFaults.of(self._faults, number)
-        attached = Attached(connection, faults, self._timings, on_left=self._hang_up, on_read=self._settle)
-        has_terminal = self._dyno.has_terminal
+        faults = AttachFaults.of(self.context.faults, number)
+        attached = Attached(connection, faults, self.context.timings, on_left=self._hang_up, on_read=self._settle)
+        has_terminal = self.dyno.has_terminal
         process, output, input_ = launch.start_in_terminal() if has_terminal else launch.start_with_pipes()
         attached.begin(output, input_, is_terminal=has_terminal)
         self._output = attached
         return process
 
     def _schedule_faults(self) -> None:
-        faults, number = self._faults, self._number
+        faults, number = self.context.faults, self.number
         if faults.strikes("dyno-killed", number):
-            self._later(2 * faults.share("dyno-killed moment", number), self.kill)
+            self.later(2 * faults.share("dyno-killed moment", number), self.kill)
         if faults.strikes("over-memory", number):
             moment = faults.share("over-memory moment", number)
-            self._later(moment, self._apply_quota, 1.2 * self._size.quota)
-            self._later(moment + 0.2, self._apply_quota, 2 * self._size.quota)
+            self.later(moment, self._apply_quota, 1.2 * self._size.quota)
+            self.later(moment + 0.2, self._apply_quota, 2 * self._size.quota)
 
     def _hang_up(self, times: int = 0) -> None:
         """The client has left: send SIGHUP a few times; a process that ignores it continues."""
@@ -200,12 +185,12 @@ class DynoProcess:
             return
         self._log("Client connection closed. Sending SIGHUP to all processes")
         self._signal(signal.SIGHUP)
-        self._later(self._timings.hangup, self._hang_up, times + 1)
+        self.later(self.context.timings.hangup, self._hang_up, times + 1)
 
     def _exceed_grace(self) -> None:
         if self._has_ended or self._process is None or not group_members(self._process.pid):
             return
-        seconds = f"{self._timings.grace:g} seconds"
+        seconds = f"{self.context.timings.grace:g} seconds"
         self._log(f"Error R12 (Exit timeout) -> At least one process failed to exit within {seconds} of SIGTERM")
         self._log("Stopping remaining processes with SIGKILL")
         self.kill()
@@ -226,7 +211,7 @@ class DynoProcess:
             return
         if not self._is_killed and (members := group_members(process.pid)):
             self._terminate_newcomers(members)
-            self._later(GROUP_POLL, self._settle)
+            self.later(GROUP_POLL, self._settle)
         elif output.is_read:
             # As a shell reports it: 128 and the signal's number for a killed process.
             self._finish(process.returncode if process.returncode >= 0 else 128 - process.returncode)
@@ -245,19 +230,19 @@ class DynoProcess:
         for timer in self._timers:
             timer.cancel()
         if self._process is not None:
-            self._reaper.forget_group(self._process.pid)
+            self.context.reaper.forget_group(self._process.pid)
         if isinstance(self._output, Attached):
             self._output.close()
-        elif self._client is not None and not self._client.cancel():
-            self._client.result().connection.close()  # it was not yet greeted
+        elif self.client is not None and not self.client.cancel():
+            self.client.result().connection.close()  # it was not yet greeted
         # A one-off is complete, whatever its status; only a dyno of the formation can crash.
-        last_state = "complete" if not self._dyno.is_kept else "down" if self._is_stopping else "crashed"
-        if self._faults.strikes("no-exit-line", self._number):
-            self._dyno.change(last_state)
+        last_state = "complete" if not self.dyno.is_kept else "down" if self._is_stopping else "crashed"
+        if self.context.faults.strikes("no-exit-line", self.number):
+            self.dyno.change(last_state)
         else:
             self._log(f"Process exited with status {status}")
             self._change(last_state)
-        self._on_end(status)
+        self.on_end(status)
 
     def _signal(self, number: int) -> None:
         """Signal the group; its number stays ours as long as it has a member or the leader is not reaped."""
@@ -265,11 +250,12 @@ class DynoProcess:
             kill_group(self._process.pid, number)
 
     def _change(self, state: str) -> None:
-        self._log(f"State changed from {self._dyno.state} to {state}")
-        self._dyno.change(state)
+        self._log(f"State changed from {self.dyno.state} to {state}")
+        self.dyno.change(state)
 
-    def _later(self, seconds: float, do: Callable[..., None], *arguments: Any) -> None:
+    def later(self, seconds: float, do: Callable[..., None], *arguments: Any) -> None:
+        """Call a function after this many seconds, unless the dyno has ended."""
         self._timers.append(self._loop.call_later(seconds, do, *arguments))
 
     def _log(self, message: str) -> None:
-        self._logplex.log("heroku", self._dyno.name, message)
+        self.logplex.log("heroku", self.dyno.name, message)
