@@ -133,7 +133,8 @@ class Fleet:
         https://devcenter.heroku.com/articles/one-off-dynos
         """
         self._count += 1
-        is_twice = client is None and not dyno.is_kept and self._context.faults.strikes("run-twice", self._count)
+        context = self._context
+        is_twice = client is None and not dyno.is_kept and context.faults.strikes("run-twice", self._count)
         running = 1 + is_twice
 
         def ended(status: int) -> None:
@@ -144,7 +145,10 @@ class Fleet:
                 on_end(status)
 
         processes = [
-            DynoProcess(dyno, self._logplex, self._context, self._count, client, on_end=ended) for _ in range(running)
+            DynoProcess(
+                dyno, self._logplex, context.reaper, context.timings, context.faults, self._count, client, on_end=ended
+            )
+            for _ in range(running)
         ]
         self.dynos[dyno.name] = dyno
         self._processes[dyno.name] = processes

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
+from tornado.httpserver import HTTPServer
 from tornado.httputil import ParseBodyConfig, ParseMultipartConfig, set_parse_body_config
 from tornado.netutil import bind_sockets
 from tornado.web import Application
@@ -13,7 +14,6 @@ from tornado.web import Application
 from heroku_magic.emulator.descriptors import ListeningSocket, PlainSocket
 from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.web import absent
-from heroku_magic.emulator.web.connections import BoundedServer
 from heroku_magic.emulator.web.git import LARGEST as LARGEST_PUSH
 from heroku_magic.emulator.web.git import GitNotFoundHandler
 from heroku_magic.emulator.web.handlers import NotFoundHandler
@@ -21,6 +21,8 @@ from heroku_magic.emulator.web.routes import GIT_TABLE, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from tornado.iostream import IOStream
 
     from heroku_magic.emulator.platform import Platform
     from heroku_magic.emulator.web.api import LocalHandler
@@ -32,6 +34,40 @@ SEND_BUFFER = 64 * 1024
 END_PATIENCE = 2.0
 # Seconds in which log readers may fetch the last lines.
 LAST_LINES_PATIENCE = 0.5
+# Connections that may be without a token at once, and the seconds for the first requests of those that came together.
+MOST_STRANGERS = 100
+GRACE = 3.0
+
+
+class BoundedServer(HTTPServer):
+    """Keeps a bounded number of connections that have not shown a token, and closes the oldest of them."""
+
+    def initialize(self, *args: Any, **options: Any) -> None:
+        """Set the server up, as tornado does instead of a constructor."""
+        super().initialize(*args, **options)
+        self._strangers: dict[IOStream, None] = {}
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        """Serve a new connection."""
+        self._strangers[stream] = None
+        if len(self._strangers) > MOST_STRANGERS:
+            asyncio.get_running_loop().call_later(GRACE, self._close_oldest)
+        super().handle_stream(stream, address)
+
+    def _close_oldest(self) -> None:
+        while len(self._strangers) > MOST_STRANGERS:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.close()
+
+    def trust(self, stream: IOStream) -> None:
+        """Keep a connection: a request on it had a token."""
+        self._strangers.pop(stream, None)
+
+    def on_close(self, server_conn: Any) -> None:
+        """Forget a connection."""
+        self._strangers.pop(server_conn.stream, None)
+        super().on_close(server_conn)
 
 
 class Server:

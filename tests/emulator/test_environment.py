@@ -13,8 +13,7 @@ from emulators import wait_until
 from loops import run_loop
 
 from heroku_magic.emulator.code import installer
-from heroku_magic.emulator.code.environment import Environment
-from heroku_magic.emulator.code.environment_name import Requirements
+from heroku_magic.emulator.code.environment import Environment, Requirements
 from heroku_magic.emulator.code.source_tree import SourceTree
 from heroku_magic.emulator.dynos.reaper import Reaper
 

@@ -13,15 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heroku_magic.emulator.dynos.attach_faults import IN_FLIGHT, MOST_UNANSWERED
 from heroku_magic.emulator.dynos.connection import CHUNK, RECORD, Inlet, writable
-from heroku_magic.emulator.dynos.link import Link
+from heroku_magic.emulator.dynos.link import MOST_UNANSWERED, TAIL_IN_FLIGHT, Link
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from heroku_magic.emulator.dynos.attach_faults import AttachFaults
     from heroku_magic.emulator.dynos.connection import TlsConnection
+    from heroku_magic.emulator.dynos.link import AttachFaults
     from heroku_magic.emulator.timings import Timings
 
 GREETING = b"rendezvous\r\n"
@@ -111,7 +110,7 @@ class Attached:
         held = b""
         while True:
             try:
-                chunk = await (asyncio.wait_for(output.read(), IN_FLIGHT) if held else output.read())
+                chunk = await (asyncio.wait_for(output.read(), TAIL_IN_FLIGHT) if held else output.read())
             except asyncio.TimeoutError:
                 yield held
                 held = b""

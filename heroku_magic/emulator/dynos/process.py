@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.emulator.dynos.attach_faults import AttachFaults
 from heroku_magic.emulator.dynos.attached import Attached
+from heroku_magic.emulator.dynos.link import AttachFaults
 from heroku_magic.emulator.dynos.log_output import LogOutput
 from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.dynos.watch import group_members, when_child_ends
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-    from heroku_magic.emulator.context import Context
     from heroku_magic.emulator.dynos.launch import Launch
+    from heroku_magic.emulator.dynos.reaper import Reaper
     from heroku_magic.emulator.dynos.rendezvous import Client
+    from heroku_magic.emulator.faults import Faults
     from heroku_magic.emulator.logs.logplex import Logplex
     from heroku_magic.emulator.state import EmulatedDyno
+    from heroku_magic.emulator.timings import Timings
 
 # Seconds that a process outside the group can delay the exit line by holding the output open.
 LINGER = 0.2
@@ -47,7 +49,9 @@ class DynoProcess:
 
     dyno: EmulatedDyno
     logplex: Logplex
-    context: Context
+    reaper: Reaper
+    timings: Timings
+    faults: Faults
     number: int
     client: asyncio.Future[Client] | None
     on_end: Callable[[int], None]
@@ -65,7 +69,7 @@ class DynoProcess:
 
     def start(self, launch: Launch) -> None:
         """Start the command after the boot, unless the dyno is stopped before."""
-        if seconds := self.context.timings.boot + self.context.faults["slow-boot"]:
+        if seconds := self.timings.boot + self.faults["slow-boot"]:
             self.later(seconds, self._boot, launch)
         else:
             self._boot(launch)
@@ -81,7 +85,7 @@ class DynoProcess:
             return
         self._terminated = group_members(self._process.pid)
         self._signal(signal.SIGTERM)
-        self.later(self.context.timings.grace, self._exceed_grace)
+        self.later(self.timings.grace, self._exceed_grace)
 
     def kill(self) -> None:
         """Send SIGKILL to all its processes."""
@@ -129,7 +133,7 @@ class DynoProcess:
             self._begin(launch)
             return
         self._log("Awaiting client")
-        self.later(self.context.timings.attach, self._miss_client)
+        self.later(self.timings.attach, self._miss_client)
         self.client.add_done_callback(lambda client: None if client.cancelled() else self._begin(launch))
 
     def _miss_client(self) -> None:
@@ -145,8 +149,8 @@ class DynoProcess:
         except OSError as error:
             self.fail(f"The process could not be started: {error}", 126)
             return
-        self.context.reaper.add_group(process.pid)
-        self.context.reaper.add_dyno(self.dyno.id)
+        self.reaper.add_group(process.pid)
+        self.reaper.add_dyno(self.dyno.id)
         self._change("up")
         if self._output is None:
             self._output = LogOutput(process, self.dyno.name, self.logplex, self._settle)
@@ -156,8 +160,8 @@ class DynoProcess:
     def _attach(self, launch: Launch, client: asyncio.Future[Client]) -> subprocess.Popen[bytes]:
         """Start the command with its client as its standard streams."""
         connection, number = client.result()
-        faults = AttachFaults.of(self.context.faults, number)
-        attached = Attached(connection, faults, self.context.timings, on_left=self._hang_up, on_read=self._settle)
+        faults = AttachFaults.of(self.faults, number)
+        attached = Attached(connection, faults, self.timings, on_left=self._hang_up, on_read=self._settle)
         has_terminal = self.dyno.has_terminal
         process, output, input_ = launch.start_in_terminal() if has_terminal else launch.start_with_pipes()
         attached.begin(output, input_, is_terminal=has_terminal)
@@ -165,7 +169,7 @@ class DynoProcess:
         return process
 
     def _schedule_faults(self) -> None:
-        faults, number = self.context.faults, self.number
+        faults, number = self.faults, self.number
         if faults.strikes("dyno-killed", number):
             self.later(2 * faults.share("dyno-killed moment", number), self.kill)
         if faults.strikes("over-memory", number):
@@ -185,12 +189,12 @@ class DynoProcess:
             return
         self._log("Client connection closed. Sending SIGHUP to all processes")
         self._signal(signal.SIGHUP)
-        self.later(self.context.timings.hangup, self._hang_up, times + 1)
+        self.later(self.timings.hangup, self._hang_up, times + 1)
 
     def _exceed_grace(self) -> None:
         if self._has_ended or self._process is None or not group_members(self._process.pid):
             return
-        seconds = f"{self.context.timings.grace:g} seconds"
+        seconds = f"{self.timings.grace:g} seconds"
         self._log(f"Error R12 (Exit timeout) -> At least one process failed to exit within {seconds} of SIGTERM")
         self._log("Stopping remaining processes with SIGKILL")
         self.kill()
@@ -230,14 +234,14 @@ class DynoProcess:
         for timer in self._timers:
             timer.cancel()
         if self._process is not None:
-            self.context.reaper.forget_group(self._process.pid)
+            self.reaper.forget_group(self._process.pid)
         if isinstance(self._output, Attached):
             self._output.close()
         elif self.client is not None and not self.client.cancel():
             self.client.result().connection.close()  # it was not yet greeted
         # A one-off is complete, whatever its status; only a dyno of the formation can crash.
         last_state = "complete" if not self.dyno.is_kept else "down" if self._is_stopping else "crashed"
-        if self.context.faults.strikes("no-exit-line", self.number):
+        if self.faults.strikes("no-exit-line", self.number):
             self.dyno.change(last_state)
         else:
             self._log(f"Process exited with status {status}")

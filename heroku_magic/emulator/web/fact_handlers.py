@@ -1,6 +1,8 @@
-"""Handlers of resources that never change or follow from an app alone: regions, generations, domains, collaborators."""
+"""Handlers of what never changes or follows from an app alone: regions, domains, collaborators, the API's own links."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import ANY, IDENTITY
@@ -8,6 +10,11 @@ from heroku_magic.emulator.state import EMAIL, REGIONS, STACKS, fixed_id
 from heroku_magic.emulator.web import requests, responses
 from heroku_magic.emulator.web.api import ApiHandler
 from heroku_magic.platform_facts.dyno_sizes import DYNO_SIZES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_METHODS = ("get", "post", "patch", "put", "delete")
 
 
 class RegionsHandler(ApiHandler):
@@ -157,3 +164,36 @@ class AppFilterHandler(ApiHandler):
         wanted = requests.app_filter(self.body())
         apps = [self.app_json(each.app) for each in self.platform.apps if wanted is None or each.app.id in wanted]
         self.respond_with_list(apps, "name", "id", "updated_at")
+
+
+class SchemaHandler(ApiHandler):
+    """A hyper-schema of the links that the emulator serves; Heroku's own schema describes the data types.
+
+    https://devcenter.heroku.com/articles/platform-api-reference#schema
+    """
+
+    reads = ANY
+
+    def get(self) -> None:
+        """`GET /schema`."""
+        self.respond(
+            {
+                "$schema": "http://interagent.github.io/interagent-hyper-schema",
+                "title": "The part of the Platform API that the embedded Heroku serves",
+                "type": ["object"],
+                "definitions": {},
+                "links": [
+                    link
+                    for path, handler in self.settings["table"].items()
+                    if issubclass(handler, ApiHandler)
+                    for link in _links(path, handler)
+                ],
+            }
+        )
+
+
+def _links(path: str, handler: type[ApiHandler]) -> Iterator[dict[str, Any]]:
+    for method in _METHODS:
+        if function := vars(handler).get(method):
+            title = (function.__doc__ or "").partition("`: ")[2] or handler.__doc__ or ""
+            yield {"method": method.upper(), "href": path.replace("([^/]+)", "{identity}"), "title": title.strip()}

@@ -14,8 +14,6 @@ from heroku_magic.emulator.web import (
     oauth,
     output_stream,
     release_handlers,
-    schema,
-    setting_handlers,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     _APP: handlers.AppHandler,
     f"{_APP}/available-dyno-sizes": fact_handlers.AvailableSizesHandler,
     f"{_APP}/available-stacks": fact_handlers.AvailableStacksHandler,
-    f"{_APP}/buildpack-installations": setting_handlers.BuildpacksHandler,
+    f"{_APP}/buildpack-installations": handlers.BuildpacksHandler,
     f"{_APP}/builds": release_handlers.BuildsHandler,
     f"{_APP}/builds/{_NAME}": release_handlers.BuildHandler,
     f"{_APP}/collaborators": fact_handlers.CollaboratorsHandler,
@@ -49,8 +47,8 @@ TABLE: dict[str, type[LocalHandler]] = {
     f"{_APP}/dynos": handlers.DynosHandler,
     f"{_APP}/dynos/{_NAME}": handlers.DynoHandler,
     f"{_APP}/dynos/{_NAME}/actions/stop": handlers.DynoStopHandler,
-    f"{_APP}/features": setting_handlers.FeaturesHandler,
-    f"{_APP}/features/{_NAME}": setting_handlers.FeatureHandler,
+    f"{_APP}/features": handlers.FeaturesHandler,
+    f"{_APP}/features/{_NAME}": handlers.FeatureHandler,
     f"{_APP}/formation": handlers.FormationHandler,
     f"{_APP}/formation/{_NAME}": handlers.ProcessTypeHandler,
     f"{_APP}/formations/{_NAME}": handlers.DynosOfTypeHandler,
@@ -83,7 +81,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     "/regions": fact_handlers.RegionsHandler,
     f"/regions/{_NAME}": fact_handlers.RegionHandler,
     f"/users/{_NAME}": fact_handlers.UserHandler,
-    "/schema": schema.SchemaHandler,
+    "/schema": fact_handlers.SchemaHandler,
     "/sources": release_handlers.SourcesHandler,
     "/stacks": handlers.StacksHandler,
     f"/stacks/{_NAME}": handlers.StackHandler,
