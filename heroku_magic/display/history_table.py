@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -12,16 +12,11 @@ from heroku_magic.display.run_view import RunView
 from heroku_magic.display.words import duration
 from heroku_magic.errors import HerokuMagicError
 from heroku_magic.ledger import history
-from heroku_magic.ledger.history import as_table, nothing_found, recorded_job
+from heroku_magic.ledger.history import nothing_found, recorded_job
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.plural import quantity
 from heroku_magic.text.sanitize import clean_line, clipped, mask_emails
 from heroku_magic.text.wrapping import WIDTH
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from heroku_magic.ledger.entry import Entry
 
 MOST = 20  # entries that are drawn
 LINES, ROWS = 20, 5  # of the log and of the table of an entry
@@ -33,12 +28,7 @@ COLUMNS = tuple(name for name in history.COLUMNS if name not in {"app", "error"}
 
 
 class HistoryTable(pd.DataFrame):
-    """A table of entries, whose last line sums their seconds and dollars."""
-
-    @classmethod
-    def of(cls, entries: Sequence[Entry], *, with_columns: bool) -> HistoryTable:
-        """Return entries as a table. with_columns: each parameter has a column."""
-        return cls(as_table(entries, with_columns=with_columns))
+    """The table of entries of `as_table`, whose last line sums their seconds and dollars."""
 
     def total(self) -> str:
         """Return the number of entries and what they took, as `3 runs · 41.2 s · $0.0012`."""

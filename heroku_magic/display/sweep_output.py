@@ -58,13 +58,10 @@ class SweepOutput:
         self._seen: tuple[bytes, list[str]] = (b"", [])
         self._seen_at = float("-inf")
         self._status_line = outputs.StatusLine() if self._handle is None and outputs.is_live_terminal() else None
+        self._is_live = self._handle is not None or self._status_line is not None
         self._interval = outputs.INTERVAL if self._is_live else outputs.TERMINAL_INTERVAL
         self._pause = self._interval
         self._note_count = 0
-
-    @property
-    def _is_live(self) -> bool:
-        return self._handle is not None or self._status_line is not None
 
     def follow(self) -> None:
         """Draw what happens until the sweep is over."""

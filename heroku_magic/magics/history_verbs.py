@@ -25,7 +25,7 @@ class HistoryVerbs(VerbGroup):
 
     def _history(self, line: ParsedLine) -> pd.DataFrame | None:
         from heroku_magic.display.history_table import HistoryTable
-        from heroku_magic.ledger.history import entries, forget
+        from heroku_magic.ledger.history import as_table, entries, forget
         from heroku_magic.text.plural import quantity
 
         options = line.options
@@ -40,7 +40,7 @@ class HistoryVerbs(VerbGroup):
             cached="cached" in options,
             limit=options.get("limit", -1),
         )
-        return HistoryTable.of(found, with_columns=line.word is not None)
+        return HistoryTable(as_table(found, with_columns=line.word is not None))
 
     def _show(self, line: ParsedLine) -> pd.DataFrame | pl.DataFrame | None:
         from heroku_magic.display.recorded import get_run, show_again

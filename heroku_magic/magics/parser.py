@@ -191,8 +191,7 @@ def _converted(option: Option, typed: str, text: str) -> Any:
     try:
         return option.convert(text)
     except ValueError as error:
-        reason = str(error)
-    raise InvalidOptions(f"{typed} {clean_line(text[:60])}: {reason}.")
+        raise InvalidOptions(f"{typed} {clean_line(text[:60])}: {error}.") from None
 
 
 def _plain(word: str, namespace: Mapping[str, Any]) -> str:

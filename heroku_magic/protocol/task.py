@@ -145,9 +145,7 @@ class Task:
     @property
     def parameters(self) -> list[Parameter]:
         """The declared parameters, in order. Empty for an undeclared task."""
-        properties = (self.schema or {}).get("properties")
-        required = (self.schema or {}).get("required")
-        needed = required if isinstance(required, list) else []
+        properties, needed = (self.schema or {}).get("properties"), in_list(self.schema or {}, "required")
         if not isinstance(properties, dict):
             return []
         return [

@@ -70,9 +70,8 @@ def plain(value: Any) -> Any:
         form = _plain(value)
     except RecursionError:
         reason = f"a value that contains itself or is nested too deeply {_UNSUPPORTED} a flat list or dict."
-    else:
-        return RawText(form) if type(value).__name__ == "Decimal" else form
-    raise TypeError(reason)
+        raise TypeError(reason) from None
+    return RawText(form) if type(value).__name__ == "Decimal" else form
 
 
 def _choices(schema: Any) -> list[Any]:
@@ -136,9 +135,8 @@ def _encodable(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         reason = "text with a lone surrogate (half a character) cannot be stored in an environment variable. Remove it."
-    else:
-        return RawText(text) if isinstance(text, RawText) else str(text)
-    raise TypeError(reason)
+        raise TypeError(reason) from None
+    return RawText(text) if isinstance(text, RawText) else str(text)
 
 
 def _finite(value: float) -> float:

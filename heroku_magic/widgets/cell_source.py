@@ -49,7 +49,9 @@ def _each(each: Mapping[str, Any], inline: Mapping[str, Any]) -> list[str]:
 
 def _split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Separate the values that a body can assign from the values that only the line can pass."""
-    assigned = {name: value for name, value in values.items() if _is_assignable(name)}
+    # Names with a leading underscore are not sent from a body.
+    names = {name for name in values if name.isidentifier() and not keyword.iskeyword(name) and name[0] != "_"}
+    assigned = {name: value for name, value in values.items() if name in names}
     return assigned, {name: value for name, value in values.items() if name not in assigned}
 
 
@@ -76,8 +78,3 @@ def _expression(value: Any) -> str:
     """A value in braces; a space separates them from the braces of a dict."""
     text = repr(value)
     return f"{{ {text} }}" if text.startswith(("{", "[")) else f"{{{text}}}"
-
-
-def _is_assignable(name: str) -> bool:
-    """Whether a body can assign the name; names with a leading underscore are not sent from there."""
-    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")

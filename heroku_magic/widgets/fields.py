@@ -70,8 +70,9 @@ class Field:
 
     @property
     def hint(self) -> str:
-        """The parameter's help and which numbers it takes, in a line that is safe to show."""
-        return self._with_help(expectation(self.schema) if self.type in _NUMBERS and not self.choices else "")
+        """The parameter's help and how its values are written, in a line that is safe to show."""
+        description, usage = self.parameter.description, self._usage
+        return " · ".join(filter(None, [description.removesuffix(".") if usage else description, usage]))
 
     @property
     def example(self) -> str:
@@ -116,10 +117,10 @@ class Field:
         except ValueError as error:
             return str(error)
 
-    def _with_help(self, text: str) -> str:
-        """The parameter's help, without the full stop of a sentence, and a text."""
-        description = self.parameter.description
-        return " · ".join(filter(None, [description.removesuffix(".") if text else description, text]))
+    @property
+    def _usage(self) -> str:
+        """Which numbers it takes, or how its values are written; empty where that is clear."""
+        return expectation(self.schema) if self.type in _NUMBERS and not self.choices else ""
 
     def _read(self, content: Any) -> Any:
         return content or NOTHING
@@ -206,9 +207,9 @@ class SliderField(NumberField):
         return self.step or (1 if self.type == "integer" else ((self.highest or 0) - (self.lowest or 0)) / _STEPS)
 
     @property
-    def hint(self) -> str:
-        """The parameter's help and the limits of the slider."""
-        return self._with_help(expectation({**self.schema, "minimum": self.lowest, "maximum": self.highest}))
+    def _usage(self) -> str:
+        """The limits of the slider."""
+        return expectation({**self.schema, "minimum": self.lowest, "maximum": self.highest})
 
 
 @dataclass(frozen=True)
@@ -230,11 +231,7 @@ class JsonField(Field):
     """A list or a dict, as JSON."""
 
     control: ClassVar = "json"
-
-    @property
-    def hint(self) -> str:
-        """The parameter's help and how it is written."""
-        return self._with_help("as JSON")
+    _usage = "as JSON"
 
     @property
     def example(self) -> str:
@@ -289,12 +286,8 @@ class SecretField(Field):
     """Where a secret comes from, one of SOURCES; no field contains the secret itself."""
 
     control: ClassVar = "secret"
+    _usage = "not typed here: a form is saved with its notebook"
     options: tuple[str, ...] = ()
-
-    @property
-    def hint(self) -> str:
-        """The parameter's help, and why there is nothing to type into."""
-        return self._with_help("not typed here: a form is saved with its notebook")
 
     @property
     def labels(self) -> list[str]:

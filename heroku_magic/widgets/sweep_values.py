@@ -142,15 +142,12 @@ class SweepChoices(SweepValues):
     """Some of several values."""
 
     options: tuple[Any, ...] = ()
+    _usage = "select several with Ctrl or ⌘ and a click"
 
     @property
     def labels(self) -> list[str]:
         """The label of each option, safe to show."""
         return labels(self.options)
-
-    @property
-    def _usage(self) -> str:
-        return "select several with Ctrl or ⌘ and a click"
 
     def _read(self, content: tuple[int, ...]) -> Sequence[Any]:
         return [self.options[index] for index in sorted(content)]
