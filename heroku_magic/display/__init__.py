@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heroku_magic.display.run_output import RunOutput, show
+from heroku_magic.display.run_output import RunOutput
 from heroku_magic.display.run_view import RunView
 
-__all__ = ["RunOutput", "RunView", "show"]
+__all__ = ["RunOutput", "RunView"]

@@ -1,7 +1,6 @@
 """The live output of one run.
 
-`show(run)` draws until the run is over and lets Ctrl-C through at once. To continue in the same
-output after an interrupt, keep the `RunOutput`:
+It lets Ctrl-C through at once, and continues in the same output after it:
 
     output = RunOutput(run)
     output.follow()        # KeyboardInterrupt
@@ -35,22 +34,11 @@ class EventSource(Protocol):
         """
 
 
-def show(run: EventSource, *, quiet: bool = False, verbose: bool = False, background: bool = False) -> None:
-    """Show a run until it is over; `background`: return at once and continue in a thread.
-
-    quiet: show only failures and notes. verbose: show every line, with its time and source.
-    """
-    output = RunOutput(run, quiet=quiet, verbose=verbose, background=background)
-    if background:
-        Thread(target=output.follow, name="heroku_magic display", daemon=True).start()
-    else:
-        output.follow()
-
-
 class RunOutput:
     """Where one run is shown. Created in the cell's own thread, it belongs to that cell.
 
-    with_error: show the failure's text, because no exception will; so it is with `background`. handle: an
+    quiet: show only failures and notes. verbose: show every line, with its time and source. background: the cell does
+    not wait. with_error: show the failure's text, because no exception will; so it is with `background`. handle: an
     existing display handle to draw in.
     """
 

@@ -10,10 +10,20 @@ pytestmark = pytest.mark.browser
 
 # Runs in the kernel: a run with scripted events, at a given number of lines per second.
 SCRIPTED = """
+import threading
 import time
+from heroku_magic.display import RunOutput
 from heroku_magic.runs.events import StateChange
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.protocol.records import Progress, Rows
+
+
+def show(run, *, background=False):
+    output = RunOutput(run, background=background)
+    if background:
+        threading.Thread(target=output.follow, daemon=True).start()
+    else:
+        output.follow()
 
 
 class Scripted:
@@ -51,7 +61,7 @@ class Scripted:
                 self.told.append(event)
             yield event
 """
-IMPORTS = "from heroku_magic.display import show, RunOutput\nfrom scripted import Scripted"
+IMPORTS = "from scripted import RunOutput, Scripted, show"
 
 
 @pytest.fixture

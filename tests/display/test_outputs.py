@@ -10,10 +10,18 @@ import IPython
 import IPython.display
 import pytest
 
-from heroku_magic.display import RunOutput, run_output, show
+from heroku_magic.display import RunOutput, run_output
 from heroku_magic.display.outputs import INTERVAL, NotebookOutput, TerminalOutput, in_notebook, print_lines
 from heroku_magic.protocol.records import Failure, Progress
 from heroku_magic.runs.events import StateChange
+
+
+def show(run, *, background=False, **options):
+    output = RunOutput(run, background=background, **options)
+    if background:
+        threading.Thread(target=output.follow, daemon=True).start()
+    else:
+        output.follow()
 
 
 class Cell:
