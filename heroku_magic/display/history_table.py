@@ -39,7 +39,8 @@ class HistoryTable(pd.DataFrame):
             return nothing_found()
         columns, rows = self._shown()
         heading, *lines = aligned([columns, *([clipped(cell, _LONGEST_CELL) for cell in row] for row in rows)])
-        return "\n".join([heading, *map(_with_error, lines, self["error"]), *self._more(), self.total()])
+        shown = [heading, *map(_with_error, lines, self["error"]), self._more(), self.total()]
+        return "\n".join(filter(None, shown))
 
     def _repr_html_(self) -> str:
         from heroku_magic.display.html import template
@@ -49,9 +50,7 @@ class HistoryTable(pd.DataFrame):
         encoder = AttachmentEncoder(PICTURE_BYTES)
         columns, rows = self._shown()
         shown = [(*row, _Content.of(row[0], encoder)) for row in rows]
-        return template("history.html.j2").render(
-            columns=columns, rows=shown, total=self.total(), more="".join(self._more())
-        )
+        return template("history.html.j2").render(columns=columns, rows=shown, total=self.total(), more=self._more())
 
     def _shown(self) -> tuple[list[str], list[list[str]]]:
         """Return the names of the columns that are shown, and the cells of the first rows."""
@@ -59,8 +58,8 @@ class HistoryTable(pd.DataFrame):
         rows = self.head(MOST)[columns].itertuples(index=False, name=None)
         return columns, [[*map(shown_cell, columns, row)] for row in rows]
 
-    def _more(self) -> list[str]:
-        return [f"and {len(self) - MOST:,} more"] if len(self) > MOST else []
+    def _more(self) -> str:
+        return f"and {len(self) - MOST:,} more" if len(self) > MOST else ""
 
 
 class _Content(NamedTuple):

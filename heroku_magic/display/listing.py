@@ -121,9 +121,7 @@ def tasks_bundle(tasks: Sequence[Task]) -> dict[str, str]:
 
 def task_bundle(task: Task) -> dict[str, str]:
     """Return all that is known of one task, with a cell to paste."""
-    rows = [
-        (str(one), "; ".join(filter(None, [one.limits, one.description]))) for one in task.parameters[:_MAX_PARAMETERS]
-    ]
+    rows = [(str(one), one.about) for one in task.parameters[:_MAX_PARAMETERS]]
     notes = [f"Runs {clipped(task.command, LINE)}", *(f"Fault: {fault}" for fault in task.faults[:_MAX_PARAMETERS])]
     if task.schema is None:
         notes = [task.unchecked_reason, *notes]

@@ -107,16 +107,13 @@ class TerminalOutput(Surface):
     def __init__(self, *, with_error: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._with_error = with_error
         self._clock = clock
-        self._is_started = False
-        self._is_finished = False
-        self._printed_lines = 0
+        self._is_started = self._is_finished = self._is_log_last = False
+        self._printed_lines = self._printed_changes = 0
         self._printed_notes: list[str] = []
-        self._printed_changes = 0
         self._held: list[str] = []  # lines from the beginning of a traceback on
         self._held_at = 0.0
         self._can_overwrite = sys.stdout.isatty()
         self._text = sgr.for_terminal if self._can_overwrite else sgr.plain
-        self._is_log_last = False
         self._progress = ""
         self._progress_at = clock()
 

@@ -64,8 +64,7 @@ class RunView:
     ) -> None:
         self.verbose = verbose
         self.clock, self._timer = clock, timer
-        self.event_count = 0
-        self.line_count = 0
+        self.event_count = self.line_count = self.last_line_changes = 0
         self.state = "requested"
         self.exit_status: int | None = None
         self.verified: bool | None = None
@@ -75,8 +74,7 @@ class RunView:
         self.ends_at: float | None = None
         self.cached = ""
         self.progress: Progress | None = None
-        self.first_progress = (0.0, 0)
-        self.last_progress = (0.0, 0)
+        self.first_progress = self.last_progress = (0.0, 0)
         self.files: dict[str, bytes] = {}
         self._metrics: dict[str, deque[float]] = {}
         self._facts: dict[str, str] = {}
@@ -88,7 +86,6 @@ class RunView:
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
         self._first_lines: list[str] = []
         self._traceback: list[str] = []
-        self.last_line_changes = 0
 
     @classmethod
     def of(cls, run: Run) -> RunView:

@@ -109,10 +109,8 @@ class SweepOutput:
 
     def _view(self, *, final: bool = False) -> SweepView:
         measure = self._measurer.measure() if self._measurer and (final or self._handle is not None) else None
-        with_errors = self._with_error or not final
-        return SweepView(
-            self._sweep, None if final else self._meter, final=final, measure=measure, with_errors=with_errors
-        )
+        meter, with_errors = None if final else self._meter, self._with_error or not final
+        return SweepView(self._sweep, meter, final=final, measure=measure, with_errors=with_errors)
 
     def _new_notes(self, view: SweepView) -> list[str]:
         """The lines of the notes that were not printed yet: a terminal keeps what is printed."""

@@ -70,20 +70,10 @@ class VerbGroup(Magics):
         """Return the app that a line names. is_typed: its folder becomes the one that cells use."""
         from heroku_magic.app.connect import connect
 
-        options = line.options
-        heroku = connect(
-            options.get("app"),
-            remote=options.get("remote"),
-            local=bool(options.get("local")),
-            worker=options.get("worker"),
-            size=self.size,
-            timeout=self.timeout,
-            pace=self.pace,
-            prices=self.prices,
-            warm=self.warm,
-            config=self._choice(),
-        )
-        if is_typed and "worker" in options and heroku.settings.worker:
+        where: dict[str, Any] = {name: line.options.get(name) for name in ("app", "remote", "worker")}
+        settings = {name: getattr(self, name) for name in ("size", "timeout", "pace", "prices", "warm")}
+        heroku = connect(**where, **settings, local=bool(line.options.get("local")), config=self._choice())
+        if is_typed and "worker" in line.options and heroku.settings.worker:
             self._serve_by_default(heroku.settings.worker)
         return heroku
 

@@ -236,6 +236,5 @@ def _objects(piece: Any) -> list[Any]:
 def _nulls(rows: int, dtype: Any, is_masked: bool) -> Any:
     if is_masked:
         return masked(np.zeros(rows, dtype=dtype), np.ones(rows, dtype=bool))
-    return pd.Series(
-        np.full(rows, np.nan, dtype) if dtype.kind == "f" and not _is_masked(dtype) else [None] * rows, dtype=dtype
-    )
+    is_nan = dtype.kind == "f" and not _is_masked(dtype)
+    return pd.Series(np.full(rows, np.nan, dtype) if is_nan else [None] * rows, dtype=dtype)

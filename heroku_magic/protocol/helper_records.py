@@ -66,12 +66,11 @@ class HelperProcess:
         self._is_lossless = is_lossless
         self._is_typed = False
         self._undecodable = ""
-        self._next = 0
+        self._next = self._file_bytes = 0
         self._held: dict[int, tuple[str, str, str]] = {}
         self._payloads: list[str] = []
         self._macs = hashlib.sha256()
         self._file, self._body = bytearray(), bytearray()
-        self._file_bytes = 0
         self._file_names: dict[str, str] = {}  # as the task sent them, and valid ones
         self._last: int | None = None
         self._unassigned: deque[Record] = deque()

@@ -68,6 +68,11 @@ class Parameter:
         return ", ".join(filter(None, [limits_text(schema), each and f"each {each}"]))
 
     @property
+    def about(self) -> str:
+        """The limits and the help text, or an empty text."""
+        return "; ".join(filter(None, [self.limits, self.description]))
+
+    @property
     def is_secret(self) -> bool:
         """Whether the value must stay hidden."""
         return self.schema.get("writeOnly") is True or self.schema.get("format") == "password"
@@ -217,21 +222,15 @@ class Task:
 
     def help(self) -> str:
         """Return the help text that `%heroku tasks NAME` shows."""
-        rows = _help_rows(self.parameters[:_MAX_NAMES])
+        shown = self.parameters[:_MAX_NAMES]
+        width = min(max((len(str(one)) for one in shown), default=0), NAME)
+        rows = [f"  {one!s:<{width}}  {one.about}".rstrip() for one in shown]
         if self.schema is None:
             rows = [f"  {self.unchecked_reason}"]
         head = [f"{clipped(self.name)}({self.signature})", self.description]
         tail = [f"runs:    {clipped(self.command, LINE)}", f"example: {self.example}"]
         wrong = [f"fault:   {fault}" for fault in self.faults[:_MAX_NAMES]]
         return "\n".join([*filter(None, head), *rows, *tail, *wrong])
-
-
-def _help_rows(parameters: list[Parameter]) -> list[str]:
-    """Return the rows of two columns: parameter, and its limits and help."""
-    width = min(max((len(str(one)) for one in parameters), default=0), NAME)
-    return [
-        f"  {one!s:<{width}}  {'; '.join(filter(None, [one.limits, one.description]))}".rstrip() for one in parameters
-    ]
 
 
 def _choices(schema: Mapping[str, Any]) -> list[Any]:

@@ -142,9 +142,8 @@ class Decoder:
         for attribute in path.split("."):
             found = getattr(found, attribute, None)
         if not (isinstance(found, type) and issubclass(found, Enum)):
-            raise ValueError(  # noqa: TRY004 - as for any value that cannot be decoded
-                f"it holds a member of {path}, but {module} has not been imported here"
-            )
+            message = f"it holds a member of {path}, but {module} has not been imported here"
+            raise ValueError(message)  # noqa: TRY004 - as for any value that cannot be decoded
         return found(self.decode(value)) if name is None else found[name]
 
     def _moment(self, form: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.display.words import outcome
 from heroku_magic.errors import HerokuMagicError, InvalidParameters, SettingsError
@@ -36,28 +36,17 @@ SETTLE = 0.25
 READY, STARTING, RUNNING, STOPPING = "ready", "starting", "running", "stopping"
 
 
-class Submit(Protocol):
-    """Starts the run of a form; it may take seconds."""
-
-    def __call__(
-        self, values: Mapping[str, Any], sources: Mapping[str, str], each: Mapping[str, Sequence[Any]], /
-    ) -> Run | Sweep:
-        """Start a run with these values, or a sweep over `each`; sources: where each secret comes from.
-
-        Raises HerokuMagicError.
-        """
-
-
 @dataclass(frozen=True)
 class FormBackend:
     """What a form needs of its app and its notebook.
 
-    price: describes seconds and dollars of so many runs, given the last one; empty if unknown. find_source:
-    where a secret comes from at first. show: shows the form in the current cell. budget: what its runs may cost.
-    can_ask: whether the user can run a cell, which asks for secrets.
+    submit: starts a run with values, the sources of secrets, and what is swept, which may take seconds; raises
+    HerokuMagicError. price: describes seconds and dollars of so many runs, given the last one; empty if unknown.
+    find_source: where a secret comes from at first. show: shows the form in the current cell. budget: what its runs
+    may cost. can_ask: whether the user can run a cell, which asks for secrets.
     """
 
-    submit: Submit
+    submit: Callable[[Mapping[str, Any], Mapping[str, str], Mapping[str, Sequence[Any]]], Run | Sweep]
     price: Callable[[int, Run | Sweep | None], str] = lambda *_: ""
     find_source: Callable[[str], str] = lambda _: "prompt"
     show: Callable[[Form], None] = lambda _: None
