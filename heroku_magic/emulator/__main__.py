@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import shlex
 import signal
 import stat
 import sys
@@ -14,7 +15,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from heroku_magic.emulator import descriptors, exports
+from heroku_magic.emulator import descriptors
 from heroku_magic.emulator.dynos import watch
 from heroku_magic.emulator.errors import StartError
 from heroku_magic.emulator.faults import FAULTS, Faults
@@ -39,6 +40,12 @@ can be set, including the official CLI, talks to the embedded Heroku, and after 
 `git push heroku main` deploys to it. Dynos are processes with your user's rights: serve only folders whose code
 you would run yourself.
 """
+# Answers git from the environment, so that the token is in no URL, no list of processes and no file.
+# https://git-scm.com/docs/gitcredentials#_custom_helpers
+_HELPER = (
+    '!f() { if test "$1" = get && test -n "$HEROKU_API_KEY"; then '
+    'echo username=heroku; echo "password=$HEROKU_API_KEY"; fi; }; f'
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -147,17 +154,61 @@ async def _serve(options: argparse.Namespace) -> None:
         watch.when_stdin_closes(end.set)
     if options.parent is not None:
         watch.when_gone(options.parent, end.set)
-    variables = exports.api_exports(server.url, platform.token)
+    variables = _api_exports(server.url, platform.token)
     if options.parent is None:
         # A kernel does not need it, and making the certificate doubles the time of the start.
-        variables |= exports.tls_exports(server.git_url, platform.certificate.authority)
-    lines = exports.as_shell(variables)
+        variables |= _tls_exports(server.git_url, platform.certificate.authority)
+    lines = _as_shell(variables)
     if options.env_file is None:
         _print_private(lines)
     else:
         _write_private(options.env_file, lines)
     await end.wait()
     await server.stop()
+
+
+def _api_exports(url: str, token: str) -> dict[str, str]:
+    """Return the variables of a client of the API."""
+    return {
+        "HEROKU_HOST": url,
+        "HEROKU_API_KEY": token,
+        "HEROKU_PARTICLEBOARD_URL": url,
+        # The CLI adds the port of HEROKU_HOST. Without it, `heroku pg:backups` sends the token to Heroku's own host.
+        "HEROKU_DATA_HOST": "127.0.0.1",
+    }
+
+
+def _tls_exports(git_url: str, authority: Path) -> dict[str, str]:
+    """Return the variables of what connects by TLS: attached dynos of the official CLI, and git.
+
+    Git's settings are for this URL only and are added to the settings in the environment.
+    https://git-scm.com/docs/git-config#ENVIRONMENT
+    """
+    url = f"{git_url}/"
+    settings = [
+        (f"http.{url}.sslCAInfo", str(authority)),
+        # Where GIT_SSL_CAINFO is set, it comes before the file, and the folder still counts.
+        (f"http.{url}.sslCAPath", str(authority.parent)),
+        (f"http.{url}.proxy", ""),
+        # An empty helper removes the user's own, which would store the token.
+        (f"credential.{url}.helper", ""),
+        (f"credential.{url}.helper", _HELPER),
+    ]
+    count = os.environ.get("GIT_CONFIG_COUNT", "")
+    first = int(count) if count.isdecimal() and count.isascii() else 0
+    exports = {
+        "NODE_EXTRA_CA_CERTS": str(authority),
+        "HEROKU_GIT_HOST": git_url.removeprefix("https://"),
+        "GIT_CONFIG_COUNT": str(first + len(settings)),
+    }
+    for number, (key, value) in enumerate(settings, first):
+        exports |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return exports
+
+
+def _as_shell(exports: dict[str, str]) -> str:
+    """Return one `export` line for each variable."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in exports.items())
 
 
 def _print_private(text: str) -> None:

@@ -11,8 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from heroku_magic.emulator.code import file_copy, installer, live_folder, procfile
-from heroku_magic.emulator.dynos.launch import Launch
-from heroku_magic.emulator.dynos.process import DynoProcess
+from heroku_magic.emulator.dynos.process import DynoProcess, Launch
 from heroku_magic.emulator.dynos.reaper import DYNO_ID, kill_strays
 from heroku_magic.emulator.errors import BuildError
 from heroku_magic.emulator.state import first_match

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from heroku_magic.emulator.code.install_failure import describe
+from heroku_magic.emulator.code.installer import describe_failure
 
 WANTED = "# ours\n\nrequests\nrequests-cache==99\nMy_Package >= 2\n"
 
@@ -21,7 +21,7 @@ WANTED = "# ours\n\nrequests\nrequests-cache==99\nMy_Package >= 2\n"
 def test_the_failing_line_of_the_file_is_named_with_the_end_of_the_output(tmp_path, conclusion, where):
     (tmp_path / "requirements.txt").write_text(WANTED)
     output = ["Looking", "second", "", "third", conclusion]
-    assert describe(tmp_path / "requirements.txt", output).splitlines() == [
+    assert describe_failure(tmp_path / "requirements.txt", output).splitlines() == [
         f"The app's requirements.txt could not be installed{where}",
         "  second",
         "  third",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heroku_magic.emulator.code import file_copy, install_failure, installer
+from heroku_magic.emulator.code import file_copy, installer
 from heroku_magic.emulator.code.source_tree import SourceTree, stamp
 from heroku_magic.emulator.dynos.reaper import kill_group
 from heroku_magic.emulator.errors import BuildError
@@ -225,7 +225,7 @@ class Environment:
             last = await self._run(command, variables, folder)
             if last is None:
                 return
-        raise BuildError(install_failure.describe(folder / "requirements.txt", last or ()))
+        raise BuildError(installer.describe_failure(folder / "requirements.txt", last or ()))
 
     async def _run(self, command: list[str], variables: dict[str, str], folder: Path) -> list[str] | None:
         """Run a command with its output in the log; return the last lines of one that fails."""

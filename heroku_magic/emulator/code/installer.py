@@ -1,4 +1,4 @@
-"""Installs an app's requirements with uv or pip, and gives the environment a pip of its own."""
+"""Installs an app's requirements with uv or pip, and gives the environment a pip of its own; says why it failed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from heroku_magic.platform_facts.installer_variables import PIP_SETTINGS, installer_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # `-m pip` would look for modules in the app's folder first.
 _PIP = (
@@ -64,6 +64,10 @@ _PATH_OF_A_DYNO = (
     "import os, sys; _p = os.path.join(os.environ.get('HOME', ''), '.heroku/python/lib', "
     "'python%d.%d' % sys.version_info[:2], 'site-packages'); os.path.isdir(_p) and sys.path.insert(-1, _p)\n"
 )
+# The installer's last lines, which hold its conclusion.
+_MOST_LINES = 3
+_NAMED_LINE = re.compile(r"-r \S*?requirements\.txt \(line (\d+)\)|from line (\d+) of \S*requirements\.txt")
+_NAME = re.compile(r"\s*([A-Za-z0-9][\w.-]*)")
 
 
 def add_pip(environment: Path) -> None:
@@ -174,3 +178,33 @@ def _uv_variables(settings: dict[str, str]) -> dict[str, str] | None:
 
 def _packages(environment: Path) -> Path:
     return environment / "lib" / "python{}.{}".format(*sys.version_info[:2]) / "site-packages"
+
+
+def describe_failure(requirements: Path, output: Sequence[str]) -> str:
+    """Return why requirements could not be installed: the line of the file, and the installer's own conclusion.
+
+    output: the last lines of pip or uv.
+    """
+    printed = [line for line in output if line.strip()]
+    wanted = requirements.read_text("utf-8", "replace").splitlines()
+    number = _failing_line(wanted, printed)
+    where = f", line {number}: {wanted[number - 1].strip()}" if number else ""
+    headline = f"The app's requirements.txt could not be installed{where}"
+    return "\n".join([headline, *(f"  {line[:250]}" for line in printed[-_MOST_LINES:])])
+
+
+def _failing_line(wanted: Sequence[str], printed: Sequence[str]) -> int | None:
+    """Return the number of the requirement that the output names last, or None."""
+    names = {number: match[1] for number, text in enumerate(wanted, 1) if (match := _NAME.match(text))}
+    for line in reversed(printed):
+        if (match := _NAMED_LINE.search(line)) and 0 < (number := int(match[1] or match[2])) <= len(wanted):
+            return number
+        found = [number for number, name in names.items() if _mentions(line, name)]
+        if found:
+            return max(found, key=lambda number: len(names[number]))
+    return None
+
+
+def _mentions(line: str, name: str) -> bool:
+    pattern = re.sub(r"[-_.]+", "[-_.]+", name)
+    return re.search(rf"(?<![\w.-]){pattern}(?![\w-])", line, re.IGNORECASE) is not None

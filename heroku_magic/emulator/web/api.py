@@ -8,6 +8,8 @@ import hashlib
 import json
 import logging
 import re
+import socket
+import struct
 import uuid
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +17,7 @@ from tornado.web import Finish, HTTPError, RequestHandler
 
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ, WRITE
-from heroku_magic.emulator.web import cors, ranges, request_faults, requests, responses
+from heroku_magic.emulator.web import cors, ranges, requests, responses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 _ACCEPT = re.compile(r"application/vnd\.heroku\+json\s*;\s*version=3(\.[\w-]+)*\s*(?:[,;]|$)")
 _NUMBER = re.compile(r"[0-9]{1,18}")
+# What Heroku's routers send when the API does not respond: https://github.com/heroku/cli/issues/1737
+_PAGE = b"<!DOCTYPE html><html><head><title>Application Error</title></head><body>Application Error</body></html>"
+# Close with RST instead of FIN, so that the client sees a broken connection and not an end.
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def _sent_token(request: HTTPServerRequest) -> bytes:
@@ -114,6 +120,12 @@ class LocalHandler(RequestHandler):
         self.set_status(status)
         self.finish(json.dumps(data))
 
+    def reset(self) -> None:
+        """Break the connection without a response (a fault)."""
+        stream = self.detach()
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        stream.close()
+
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
         """Log what failed, without the request: its path may hold a secret."""
         if not isinstance(error, HTTPError):
@@ -160,7 +172,7 @@ class ApiHandler(LocalHandler):
         if self.request.method in self.absent:
             raise errors.unsupported(self.absent[self.request.method])
         if not self.is_spared:
-            request_faults.strike(self, self.platform.faults)
+            self._strike()
         if "If-Match" in self.request.headers:
             self._check_precondition(self.request.headers["If-Match"])
 
@@ -179,6 +191,18 @@ class ApiHandler(LocalHandler):
             self._compared = _etag(data)
         else:
             super().respond(data, status)
+
+    def _strike(self) -> None:
+        """Apply the faults that can strike any request."""
+        faults = self.platform.faults
+        if faults.strikes("rate-limit"):
+            raise errors.rate_limited()
+        if faults.strikes("json-500"):
+            raise errors.internal()
+        if faults.strikes("html-503"):
+            self.set_status(503)
+            self.set_header("Content-Type", "text/html")
+            self.finish(_PAGE)
 
     def _check_precondition(self, wanted: str) -> None:
         """Refuse a request for a resource that has another ETag: https://www.rfc-editor.org/rfc/rfc9110#name-if-match."""

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import ANY, IDENTITY, READ_PROTECTED, WRITE_PROTECTED
 from heroku_magic.emulator.state import ABSENT_FEATURES, FEATURES, STACKS, first_match
-from heroku_magic.emulator.web import request_faults, requests, responses
+from heroku_magic.emulator.web import requests, responses
 from heroku_magic.emulator.web.api import ApiHandler
 from heroku_magic.platform_facts.dyno_sizes import DYNO_SIZES
 
 if TYPE_CHECKING:
     from heroku_magic.emulator.runtime import AppRuntime
+
+# Longer than a client waits before it sends a lost request again.
+LATE = 6.0  # seconds
 
 
 class AccountHandler(ApiHandler):
@@ -185,19 +188,19 @@ class DynosHandler(ApiHandler):
         """`POST /apps/{app}/dynos`: the response does not wait for the process."""
         runtime, faults = self.find_app(app), self.platform.faults
         if faults.strikes("reset-before-create"):
-            request_faults.reset(self)
+            self.reset()
             return
         if faults.takes("conflict-after-release", runtime.app.current.id):
             raise errors.conflict()
         if faults.strikes("late-create"):
             request = requests.dyno_request(self.body())
-            request_faults.reset(self)
-            await sleep(request_faults.LATE)
+            self.reset()
+            await sleep(LATE)
             await runtime.create(request)
             return
         dyno = await runtime.create(requests.dyno_request(self.body()))
         if faults.strikes("reset-after-create"):
-            request_faults.reset(self)
+            self.reset()
             return
         if faults.strikes("json-500-after-create"):
             raise errors.internal()

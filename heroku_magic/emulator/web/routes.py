@@ -10,10 +10,9 @@ from heroku_magic.emulator.web import (
     fact_handlers,
     git,
     handlers,
-    log_stream,
     oauth,
-    output_stream,
     release_handlers,
+    streams,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     f"{_APP}/formation/{_NAME}": handlers.ProcessTypeHandler,
     f"{_APP}/formations/{_NAME}": handlers.DynosOfTypeHandler,
     f"{_APP}/formations/{_NAME}/actions/stop": handlers.DynosOfTypeStopHandler,
-    f"{_APP}/log-sessions": log_stream.LogSessionsHandler,
+    f"{_APP}/log-sessions": streams.LogSessionsHandler,
     f"{_APP}/releases": release_handlers.ReleasesHandler,
     f"{_APP}/releases/{_NAME}": release_handlers.ReleaseHandler,
     f"{_APP}/releases/{_NAME}/config-vars": release_handlers.ReleaseConfigVarsHandler,
@@ -85,7 +84,7 @@ TABLE: dict[str, type[LocalHandler]] = {
     "/sources": release_handlers.SourcesHandler,
     "/stacks": handlers.StacksHandler,
     f"/stacks/{_NAME}": handlers.StackHandler,
-    "/stream": log_stream.LogStreamHandler,
+    "/stream": streams.LogStreamHandler,
     f"/blobs/{_NAME}": blobs.BlobHandler,
-    f"/streams/{_NAME}": output_stream.OutputStreamHandler,
+    f"/streams/{_NAME}": streams.OutputStreamHandler,
 }

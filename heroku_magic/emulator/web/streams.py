@@ -1,8 +1,12 @@
-"""The handlers of log sessions and of their streams, with the faults that end a stream early."""
+"""The streams of logs, and of the output of builds and release commands, with the faults that end one early.
+
+Their URLs are secrets, and no token is needed.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 from tornado.iostream import StreamClosedError
@@ -10,14 +14,16 @@ from tornado.iostream import StreamClosedError
 from heroku_magic.emulator import errors
 from heroku_magic.emulator.authorizations import READ
 from heroku_magic.emulator.logs.logplex import Tail
-from heroku_magic.emulator.web import request_faults, requests, responses
+from heroku_magic.emulator.web import requests, responses
 from heroku_magic.emulator.web.api import ApiHandler, LocalHandler
 
 if TYPE_CHECKING:
+    from heroku_magic.emulator.code.build_output import BuildOutput
     from heroku_magic.emulator.logs.logplex import LogplexSession
     from heroku_magic.emulator.platform import Platform
 
 _EVENTS = "text/event-stream"
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 # A stream that is to break or to go stale does so within about its first bytes or writes, this many.
 FIRST_BYTES = 3000
 FIRST_WRITES = 3
@@ -36,7 +42,7 @@ class LogSessionsHandler(ApiHandler):
 
 
 class LogStreamHandler(LocalHandler):
-    """The stream of a log session: its URL is the secret, no token is needed."""
+    """The stream of a log session."""
 
     _tail: Tail | None = None
 
@@ -85,7 +91,7 @@ class LogStreamHandler(LocalHandler):
             if end.is_within(text):
                 self.write(text[: len(text) // 2])
                 await self.flush()
-                request_faults.reset(self)
+                self.reset()
                 return
             self.write(text or heartbeat)
             await self.flush()
@@ -113,3 +119,54 @@ class _EarlyEnd:
         """Whether the stream breaks within this text."""
         self._bytes -= len(text)
         return bool(text) and self._bytes < 0
+
+
+class OutputStreamHandler(LocalHandler):
+    """The output of a build or a release command, as text or events, from any offset."""
+
+    async def get(self, token: str) -> None:
+        """Send the output to its end, starting where `Range` or `Last-Event-ID` says."""
+        output = self.platform.outputs.get(token)
+        if output is None:
+            raise errors.unknown_url()
+        self.trust()
+        try:
+            if _EVENTS in self.request.headers.get("Accept", ""):
+                await self._send_events(output)
+            else:
+                await self._send_text(output)
+        except StreamClosedError:
+            return
+
+    async def _send_text(self, output: BuildOutput) -> None:
+        match = _RANGE.fullmatch(self.request.headers.get("Range", ""))
+        offset = int(match[1]) if match else 0
+        if match:
+            self.set_status(206)
+            self.set_header("Content-Range", f"bytes {offset}-*/*")
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        await self.flush()
+        while (text := await output.after(offset, self.platform.timings.heartbeat)) is not None:
+            offset = max(offset, output.end)  # a start that is no longer kept is left out
+            is_cut = len(text) > 1 and self.platform.faults.takes("cut-output", output.token)
+            self.write((text[: len(text) // 2] if is_cut else text) or b"\0")
+            await self.flush()
+            if is_cut:
+                self.detach().close()
+                return
+
+    async def _send_events(self, output: BuildOutput) -> None:
+        offset = self.last_event_id or 0
+        if output.is_over and offset >= output.end:
+            self.set_status(204)  # tells an EventSource not to reconnect
+            return
+        self.set_header("Content-Type", _EVENTS)
+        await self.flush()
+        while (text := await output.after(offset, self.platform.timings.heartbeat)) is not None:
+            offset = max(offset, output.end) - len(text)  # a start that is no longer kept is left out
+            for line in text.splitlines(keepends=True):
+                offset += len(line)
+                self.write(b"id: %d\ndata: %b\n\n" % (offset, line.rstrip(b"\r\n")))
+            if not text:
+                self.write(b":keepalive\n\n")
+            await self.flush()
