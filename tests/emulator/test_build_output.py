@@ -8,7 +8,7 @@ from loops import run_loop
 
 from heroku_magic.emulator.code import build_output
 from heroku_magic.emulator.code.build_output import BuildOutput
-from heroku_magic.emulator.web.output_stream import OutputStreamHandler
+from heroku_magic.emulator.web.streams import OutputStreamHandler
 
 
 class _Handler(OutputStreamHandler):
