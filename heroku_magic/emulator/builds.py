@@ -6,7 +6,6 @@ https://devcenter.heroku.com/articles/build-and-release-using-the-api
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import shutil
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
-from heroku_magic.emulator.code import procfile, tarball
+from heroku_magic.emulator.code import blobs, procfile, tarball
 from heroku_magic.emulator.errors import BuildError, StartError
 from heroku_magic.emulator.state import EMAIL, FAILED, SUCCEEDED, EmulatedBuild, EmulatedSlug
 
@@ -65,14 +64,13 @@ class FetchedSource:
 
     async def unpack(self, folder: Path, output: BuildOutput) -> Path:
         """Fetch the archive and unpack it. Redirects could lead elsewhere and are not followed."""
-        archive, digest = folder.with_name(f"{folder.name}.tgz"), hashlib.sha256()
+        archive = folder.with_name(f"{folder.name}.tgz")
         client = AsyncHTTPClient(force_instance=True, max_body_size=tarball.LARGEST)
         try:
             with archive.open("xb") as file:
 
                 def take(chunk: bytes) -> None:
                     file.write(chunk)
-                    digest.update(chunk)
 
                 fetching = client.fetch(
                     self.url, streaming_callback=take, follow_redirects=False, request_timeout=FETCH_PATIENCE
@@ -80,7 +78,7 @@ class FetchedSource:
                 # tornado logs the error of a fetch that was cancelled. This one ends by itself after a cancelled build.
                 fetching.add_done_callback(lambda ended: ended.exception())
                 await asyncio.shield(fetching)
-            checksum = f"SHA256:{digest.hexdigest()}"
+            checksum = await asyncio.to_thread(blobs.checksum, archive)
             return await ArchiveSource(archive, checksum, self.expected).unpack(folder, output)
         except (OSError, ValueError, HTTPClientError) as error:
             raise BuildError(f"The source cannot be fetched from {self.url.partition('?')[0]}: {error}") from None

@@ -5,14 +5,13 @@ https://devcenter.heroku.com/articles/release-phase
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import InitVar, dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from heroku_magic.emulator.code import blobs, tarball
 from heroku_magic.emulator.code import environment as environments
-from heroku_magic.emulator.code import tarball
 from heroku_magic.emulator.code.bytecode import Bytecode
 from heroku_magic.emulator.code.environment import Environment
 from heroku_magic.emulator.code.live_folder import LiveFolder
@@ -103,7 +102,11 @@ class Releases:
     def code(self, slug: EmulatedSlug) -> SlugDir:
         """Return the code of a slug, unpacked if necessary."""
         if slug.is_live:
-            return self._checked_live_code()
+            if self._live_code is None:
+                raise invalid_params("This app's folder is no longer served. Start the embedded Heroku with --app.")
+            if not self._live_code.folder.is_dir():
+                raise invalid_params(f"This app's folder no longer exists: {self._live_code.folder}")
+            return self._live_code
         if slug.id not in self._codes:
             folder = self.folder(slug.id)
             try:
@@ -144,7 +147,7 @@ class Releases:
             archive = self.archive(slug.id)
             if not archive.exists():
                 raise invalid_params("The slug's archive has not been put to its blob URL.")
-            checksum = _checksum(archive)
+            checksum = blobs.checksum(archive)
             if slug.checksum and slug.checksum.lower() != checksum.lower():
                 raise invalid_params(f"The slug's archive has the checksum {checksum}, not {slug.checksum}.")
             slug.size = archive.stat().st_size
@@ -201,13 +204,6 @@ class Releases:
             self.app.slugs[slug.id] = slug
             self.create(f"Deploy {slug.id[:8]}", slug.id)
 
-    def _checked_live_code(self) -> SlugDir:
-        if self._live_code is None:
-            raise invalid_params("This app's folder is no longer served. Start the embedded Heroku with --app.")
-        if not self._live_code.folder.is_dir():
-            raise invalid_params(f"This app's folder no longer exists: {self._live_code.folder}")
-        return self._live_code
-
     def _log(self, line: bytes) -> None:
         self.logplex.publish("app", "build", [line])
 
@@ -215,11 +211,3 @@ class Releases:
         folder = self.context.home / "slugs" / self.app.id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
-
-
-def _checksum(archive: Path) -> str:
-    digest = hashlib.sha256()
-    with archive.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return f"SHA256:{digest.hexdigest()}"

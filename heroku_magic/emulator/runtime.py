@@ -19,7 +19,7 @@ from heroku_magic.emulator.state import EMAIL, EmulatedDyno, when
 from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE, DYNO_SIZES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from heroku_magic.emulator.code.slug_dir import SlugDir
@@ -97,20 +97,20 @@ class AppRuntime:
         self.fleet.start(dyno, code, slug.process_types, variables, time_to_live=request.time_to_live, client=client)
         return dyno
 
-    def stop(self, dyno: EmulatedDyno) -> None:
-        """Stop a dyno; one of the formation starts again."""
-        if dyno.is_kept:
-            self.formation.restart_one(dyno)
-        else:
-            self.fleet.stop(dyno)
+    def stop(self, dynos: Iterable[EmulatedDyno]) -> None:
+        """Stop dynos; those of the formation start again."""
+        for dyno in tuple(dynos):
+            if dyno.is_kept:
+                self.formation.restart_one(dyno)
+            else:
+                self.fleet.stop(dyno)
 
-    def restart(self, dyno: EmulatedDyno) -> None:
-        """Restart a dyno, which ends a one-off.
+    def restart(self, dynos: Iterable[EmulatedDyno]) -> None:
+        """Restart dynos, which ends one-offs.
 
-        One of a custom type is not ended, as on Heroku: https://github.com/heroku/platform-api/issues/57
+        Those of a custom type are not ended, as on Heroku: https://github.com/heroku/platform-api/issues/57
         """
-        if dyno.is_kept or dyno.type in {"run", "scheduler"}:
-            self.stop(dyno)
+        self.stop(dyno for dyno in dynos if dyno.is_kept or dyno.type in {"run", "scheduler"})
 
     def named(self, identity: str) -> list[EmulatedDyno]:
         """Return a dyno by id or name, or all dynos of a process type."""

@@ -67,6 +67,15 @@ class Blobs:
         blob.path.unlink(missing_ok=True)
 
 
+def checksum(path: Path) -> str:
+    """Return the checksum of a file as the API writes it."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return f"SHA256:{digest.hexdigest()}"
+
+
 class Upload:
     """One PUT of a blob, which replaces the blob when it is complete."""
 

@@ -52,15 +52,12 @@ class Bytecode:
                 folder = os.path.dirname(own)
                 if folder not in listed:
                     listed[folder] = _names(f"{self._root}/{folder}")
+                candidate = f"{self._root}/{own}"
                 if kept in compiled:
-                    candidate, is_valid = str(self._home() / kept), True
-                elif os.path.basename(own) in listed[folder]:
-                    candidate = f"{self._root}/{own}"
-                    is_valid = _is_valid(candidate, source)
-                else:
+                    candidate = str(self._home() / kept)
+                elif os.path.basename(own) not in listed[folder] or not _is_valid(candidate, source):
                     continue
-                if is_valid:
-                    found[own] = (candidate, stamp(os.stat(candidate)))
+                found[own] = (candidate, stamp(os.stat(candidate)))
         return found
 
     def missing(self, files: Files, copy: Path, present: Content) -> list[str]:

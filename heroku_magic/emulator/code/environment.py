@@ -139,7 +139,11 @@ class Environment:
     def ready(self) -> Path | None:
         """Return the environment if it exists, without waiting."""
         target = self._target()
-        return _used(target) if _is_complete(target) else None
+        if not _is_complete(target):
+            return None
+        with suppress(OSError):  # the folder need not be writable any more
+            os.utime(target / "complete")  # it is needed
+        return target
 
     async def built(self) -> Path:
         """Return the environment, building it if necessary; concurrent callers wait for the same build.
@@ -166,7 +170,8 @@ class Environment:
         build = self._build
         if build is None or build[0] != self._target() or build[1].cancelled():
             self._build = build = self._start(self._target())
-            build[1].add_done_callback(_retrieve)
+            # The next dyno's creation reports the error, and asyncio need not.
+            build[1].add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         if build[1].done():
             return None
         return Installation(self._requirements.recipe().count, self._last_line, time.monotonic() - self._began_at)
@@ -275,12 +280,6 @@ def beside(folder: Path, scratch: Callable[[], Path]) -> Path:
     return scratch() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
 
 
-def _retrieve(build: asyncio.Task[Path]) -> None:
-    """Mark the error of a build as seen: the next dyno's creation reports it."""
-    if not build.cancelled():
-        build.exception()
-
-
 def _is_complete(target: Path) -> bool:
     """Whether the build was finished, and the Pythons that it links to and that runs its pip still exist."""
     try:
@@ -288,13 +287,6 @@ def _is_complete(target: Path) -> bool:
     except FileNotFoundError:
         return False
     return bool(installer) and Path(installer).exists() and (target / "bin" / "python").exists()
-
-
-def _used(target: Path) -> Path:
-    """Return an environment, and note by the time of its mark that it is needed."""
-    with suppress(OSError):  # the folder need not be writable any more
-        os.utime(target / "complete")
-    return target
 
 
 def _remove_unused(home: Path) -> None:

@@ -63,9 +63,8 @@ class Reaper:
 
     def stop(self) -> None:
         """Close the pipe: the small process cleans up and ends."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait()
+        if self._process is not None:
+            self._process.communicate()
 
     def _send(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:

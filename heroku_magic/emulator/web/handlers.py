@@ -209,8 +209,7 @@ class DynosHandler(ApiHandler):
     def delete(self, app: str) -> None:
         """`DELETE /apps/{app}/dynos`: restarts all."""
         runtime = self.find_app(app)
-        for dyno in tuple(runtime.fleet.dynos.values()):
-            runtime.restart(dyno)
+        runtime.restart(runtime.fleet.dynos.values())
         self.respond({}, 202)
 
 
@@ -230,8 +229,7 @@ class DynoHandler(ApiHandler):
     def delete(self, app: str, dyno: str) -> None:
         """`DELETE /apps/{app}/dynos/{dyno or type}`: restarts it, which ends a one-off."""
         runtime = self.find_app(app)
-        for each in runtime.named(dyno):
-            runtime.restart(each)
+        runtime.restart(runtime.named(dyno))
         self.respond({}, 202)
 
 
@@ -241,8 +239,7 @@ class DynoStopHandler(ApiHandler):
     def post(self, app: str, dyno: str) -> None:
         """`POST /apps/{app}/dynos/{dyno or type}/actions/stop`."""
         runtime = self.find_app(app)
-        for each in runtime.named(dyno):
-            runtime.stop(each)
+        runtime.stop(runtime.named(dyno))
         self.respond({}, 202)
 
 
@@ -252,8 +249,7 @@ class DynosOfTypeHandler(ApiHandler):
     def delete(self, app: str, kind: str) -> None:
         """`DELETE /apps/{app}/formations/{type}`: restarts them."""
         runtime = self.find_app(app)
-        for dyno in runtime.of_type(kind):
-            runtime.restart(dyno)
+        runtime.restart(runtime.of_type(kind))
         self.respond({}, 202)
 
 
@@ -263,8 +259,7 @@ class DynosOfTypeStopHandler(ApiHandler):
     def post(self, app: str, kind: str) -> None:
         """`POST /apps/{app}/formations/{type}/actions/stop`."""
         runtime = self.find_app(app)
-        for dyno in runtime.of_type(kind):
-            runtime.stop(dyno)
+        runtime.stop(runtime.of_type(kind))
         self.respond({}, 202)
 
 

@@ -45,14 +45,12 @@ def app(app: state.EmulatedApp, *, base: str, git: str) -> Json:
     return {
         **_times(app.created_at, app.updated_at),
         **_none("archived_at", "internal_routing", "organization", "repo_size", "space", "team"),
+        **_same(app, "id", "maintenance", "name"),
         "acm": False,
         "build_stack": _named(app.stack),
         "buildpack_provided_description": "Python" if app.slug else None,
         "generation": _named("cedar"),
         "git_url": git_url(git, app),
-        "id": app.id,
-        "maintenance": app.maintenance,
-        "name": app.name,
         "owner": _owner(),
         "region": _named(app.region),
         "released_at": when(app.current.created_at) if app.slug else None,
@@ -66,12 +64,11 @@ def formation(app: state.EmulatedApp, kind: str, scale: state.Scale) -> Json:
     """Return one process type and how it is scaled."""
     return {
         **_times(app.created_at, scale.updated_at),
+        **_same(scale, "quantity", "size"),
         "app": _app(app),
         "command": app.process_types[kind],
         "dyno_size": _named(scale.size),
         "id": app.formation_id(kind),
-        "quantity": scale.quantity,
-        "size": scale.size,
         "type": kind,
     }
 
@@ -80,18 +77,15 @@ def release(app: state.EmulatedApp, release: state.EmulatedRelease, *, base: str
     """Return a release. base: the URL of the emulator."""
     return {
         **_times(release.created_at, release.updated_at),
+        **_same(release, "description", "id", "status", "version"),
         "addon_plan_names": [],
         "app": _app(app),
         "artifacts": [{"type": "slug", "id": release.slug}] if release.slug else [],
         "current": release is app.current,
-        "description": release.description,
         "eligible_for_rollback": can_roll_back,
-        "id": release.id,
         "output_stream_url": output_url(base, release.output) if release.output else None,
         "slug": {"id": release.slug} if release.slug else None,
-        "status": release.status,
         "user": _owner(),
-        "version": release.version,
     }
 
 
@@ -99,15 +93,18 @@ def slug(slug: state.EmulatedSlug, *, method: str, url: str) -> Json:
     """Return a slug, with the URL to put or fetch its archive."""
     return {
         **_times(slug.created_at),
+        **_same(
+            slug,
+            "buildpack_provided_description",
+            "checksum",
+            "commit",
+            "commit_description",
+            "id",
+            "process_types",
+            "size",
+        ),
         "blob": {"method": method, "url": url},
-        "buildpack_provided_description": slug.buildpack_provided_description,
-        "checksum": slug.checksum,
-        "commit": slug.commit,
-        "commit_description": slug.commit_description,
         "deleted_at": None,
-        "id": slug.id,
-        "process_types": slug.process_types,
-        "size": slug.size,
         "stack": _named(slug.stack),
     }
 
@@ -122,21 +119,14 @@ def build(app: state.EmulatedApp, build: state.EmulatedBuild, *, base: str) -> J
     """Return a build."""
     return {
         **_times(build.created_at, build.updated_at),
+        **_same(build, "id", "stack", "status"),
         "app": {"id": app.id},
         "buildpacks": build.buildpacks or [_buildpack(each) for each in app.buildpacks or ["heroku/python"]],
         "generation": "cedar",
-        "id": build.id,
         "output_stream_url": output_url(base, build.output),
         "release": {"id": build.release} if build.release else None,
         "slug": {"id": build.slug} if build.slug else None,
-        "source_blob": {
-            "checksum": build.checksum,
-            "url": build.source_url,
-            "version": build.version,
-            "version_description": build.version_description,
-        },
-        "stack": build.stack,
-        "status": build.status,
+        "source_blob": {"url": build.source_url, **_same(build, "checksum", "version", "version_description")},
         "user": _owner(),
     }
 
@@ -146,9 +136,8 @@ def authorization(grant: Grant, *, token: str | None = None) -> Json:
     return {
         **_times(grant.created_at),
         **_none("client", "grant", "refresh_token", "session"),
+        **_same(grant, "description", "id"),
         "access_token": {"expires_in": grant.seconds_left, "id": grant.token_id, "token": token or grant.redacted},
-        "description": grant.description,
-        "id": grant.id,
         "scope": list(grant.scope),
         "user": {**_owner(), "full_name": "Embedded Heroku"},
     }
@@ -199,29 +188,21 @@ def dyno(app: state.EmulatedApp, dyno: state.EmulatedDyno) -> Json:
     """Return a dyno."""
     return {
         **_times(dyno.created_at, dyno.updated_at),
+        **_same(dyno, "attach_url", "command", "id", "name", "size", "state", "type"),
         "app": _app(app),
-        "attach_url": dyno.attach_url,
-        "command": dyno.command,
-        "id": dyno.id,
-        "name": dyno.name,
         "release": {"id": dyno.release.id, "version": dyno.release.version},
-        "size": dyno.size,
-        "state": dyno.state,
-        "type": dyno.type,
     }
 
 
 def dyno_size(size: DynoSize) -> Json:
     """Return a dyno size."""
     return {
+        **_same(size, "compute", "memory", "name"),
         "architecture": "amd64",
-        "compute": size.compute,
         "cost": {"cents": 100 * size.dollars, "unit": "month"},
         "dedicated": size.is_dedicated,
         "generation": _named("cedar"),
         "id": fixed_id(size.name),
-        "memory": size.memory,
-        "name": size.name,
         "precise_dyno_units": size.dollars / 25,
         "private_space_only": False,
     }
@@ -307,6 +288,11 @@ def log_session(session: LogplexSession, url: str) -> Json:
 def _times(created: datetime, updated: datetime | None = None) -> Json:
     """Return the two times of a resource, the same if it never changes."""
     return {"created_at": when(created), "updated_at": when(updated or created)}
+
+
+def _same(resource: object, *names: str) -> Json:
+    """Return fields that are called as here."""
+    return {name: getattr(resource, name) for name in names}
 
 
 def _none(*names: str) -> Json:
