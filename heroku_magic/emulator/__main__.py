@@ -157,7 +157,7 @@ async def _serve(options: argparse.Namespace) -> None:
     variables = _api_exports(server.url, platform.token)
     if options.parent is None:
         # A kernel does not need it, and making the certificate doubles the time of the start.
-        variables |= _tls_exports(server.git_url, platform.certificate.authority)
+        variables |= _tls_exports(server.git_url, platform.context.certificate.authority)
     lines = _as_shell(variables)
     if options.env_file is None:
         _print_private(lines)

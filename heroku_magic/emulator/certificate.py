@@ -4,49 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 HOST = "127.0.0.1"
 
 
 class Certificate:
-    """Made at its first use, because that takes as long as the rest of the emulator's start.
+    """A new certificate, which takes as long to make as the rest of the emulator's start.
 
-    folder: returns the folder of the authority's file.
+    context: the TLS context of a server on `HOST`. authority: the file of the certificate authority that clients have
+    to trust; its folder, in the given one, holds nothing else.
     """
 
-    def __init__(self, folder: Callable[[], Path]) -> None:
-        self._folder = folder
-
-    @property
-    def context(self) -> ssl.SSLContext:
-        """The TLS context of a server on `HOST`."""
-        return self._made[0]
-
-    @property
-    def authority(self) -> Path:
-        """The file of the certificate authority that clients have to trust; its folder holds nothing else."""
-        return self._made[1]
-
-    @cached_property
-    def _made(self) -> tuple[ssl.SSLContext, Path]:
+    def __init__(self, folder: Path) -> None:
         # https://github.com/python-trio/trustme
         import trustme
 
         authority = trustme.CA(organization_name="embedded Heroku")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.options |= ssl.OP_NO_RENEGOTIATION
-        authority.issue_cert("localhost", HOST).configure_cert(context)
-        file = self._folder() / "authority" / "embedded-heroku-ca.pem"
-        file.parent.mkdir(mode=0o700)
-        authority.cert_pem.write_to_path(str(file))
-        (file.parent / f"{_subject_hash(authority.cert_pem.bytes())}.0").symlink_to(file.name)
-        return context, file
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.options |= ssl.OP_NO_RENEGOTIATION
+        authority.issue_cert("localhost", HOST).configure_cert(self.context)
+        self.authority = folder / "authority" / "embedded-heroku-ca.pem"
+        self.authority.parent.mkdir(mode=0o700)
+        authority.cert_pem.write_to_path(str(self.authority))
+        link = self.authority.with_name(f"{_subject_hash(authority.cert_pem.bytes())}.0")
+        link.symlink_to(self.authority.name)
 
 
 def _subject_hash(pem: bytes) -> str:

@@ -63,13 +63,13 @@ class Context:
 
     @cached_property
     def certificate(self) -> Certificate:
-        """The certificate of the TLS ports."""
-        return Certificate(lambda: self.scratch)
+        """The certificate of the TLS ports, made at its first use."""
+        return Certificate(self.scratch)
 
     @cached_property
     def rendezvous(self) -> Rendezvous:
         """The listener for the clients of attached dynos."""
-        return Rendezvous(self.certificate, self.faults, self.timings.round_trip)
+        return Rendezvous(lambda: self.certificate, self.faults, self.timings.round_trip)
 
     def new_output(self) -> BuildOutput:
         """Return an output that can be read by its secret."""

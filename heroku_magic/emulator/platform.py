@@ -60,19 +60,16 @@ class Platform:
         self.stream_numbers = itertools.count()
         self._folders = {_checked_name(name): _checked_folder(folder) for name, folder in folders.items()}
         self._store = Store(state) if state is not None else None
-        self._context = Context(timings, faults, one_offs, state, self._save)
-        self.outputs = self._context.outputs
-        self.rendezvous = self._context.rendezvous
-        self.certificate = self._context.certificate
+        self.context = Context(timings, faults, one_offs, state, self._save)
         self.blobs = Blobs(self._blob_folder)
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         """Open the saved apps and those served from folders, and build their environments in the background."""
-        self._context.reaper.start()
+        self.context.reaper.start()
         saved = {app.name: app for app in self._store.load()} if self._store else {}
         for name in {**saved, **self._folders}:
-            self.apps.append(AppRuntime(saved.get(name) or EmulatedApp(name), self._context, self._folders.get(name)))
+            self.apps.append(AppRuntime(saved.get(name) or EmulatedApp(name), self.context, self._folders.get(name)))
         for runtime in self.apps:
             runtime.open()
         self._save()
@@ -82,13 +79,13 @@ class Platform:
     async def close(self, patience: float) -> None:
         """End all dynos and builds."""
         self._memory_watch.cancel()
-        self.rendezvous.close()
+        self.context.rendezvous.close()
         await asyncio.gather(*(runtime.close(patience) for runtime in self.apps))
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def clean_up(self) -> None:
         """Remove temporary files and release the state folder."""
-        self._context.reaper.stop()
+        self.context.reaper.stop()
         if self._store is not None:
             self._store.close()
 
@@ -102,7 +99,7 @@ class Platform:
             raise invalid_params(f"You've reached the limit of {MOST_APPS} apps for your account.")
         if name is None:
             name = f"{secrets.choice(_QUALITIES)}-{secrets.choice(_NOUNS)}-{secrets.randbelow(90000) + 10000}"
-        runtime = AppRuntime(EmulatedApp(self._free(name), region=region, stack=stack), self._context)
+        runtime = AppRuntime(EmulatedApp(self._free(name), region=region, stack=stack), self.context)
         self.apps.append(runtime)
         runtime.open()
         self._save()
@@ -141,7 +138,7 @@ class Platform:
         return name
 
     def _blob_folder(self) -> Path:
-        folder = self._context.home / "blobs"
+        folder = self.context.home / "blobs"
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 

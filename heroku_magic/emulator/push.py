@@ -139,7 +139,7 @@ class Push:
         release = self._runtime.app.find_release(build.release or "")
         if release.output:
             self._line("Running release command...", "")
-            await self._relay(self._runtime.outputs[release.output])
+            await self._relay(self._runtime.context.outputs[release.output])
             self._line(f"Waiting for release.... {'done' if release.status == SUCCEEDED else 'failed'}.")
         return True
 

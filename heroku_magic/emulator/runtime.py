@@ -58,8 +58,7 @@ class AppRuntime:
         )
         self.builds = Builds(app, context, self.logplex, self.releases)
         self.repository = Repository(context.home / "repositories" / app.id, context.reaper)
-        self.outputs = context.outputs
-        self._context = context
+        self.context = context
 
     def open(self) -> None:
         """Create the first releases and start the formation."""
@@ -91,7 +90,7 @@ class AppRuntime:
         )
         client = None
         if request.attach:
-            dyno.attach_url, client = self._context.rendezvous.open()
+            dyno.attach_url, client = self.context.rendezvous.open()
         self.logplex.log("app", "api", f"Starting process with command `{dyno.command}` by user {EMAIL}")
         variables = {**self._variables(dyno), **request.env}
         self.fleet.start(dyno, code, slug.process_types, variables, time_to_live=request.time_to_live, client=client)
@@ -137,7 +136,7 @@ class AppRuntime:
         """End the app and remove its code."""
         await self.close(patience)
         for kind in ("slugs", "repositories"):
-            await asyncio.to_thread(shutil.rmtree, self._context.home / kind / self.app.id, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self.context.home / kind / self.app.id, ignore_errors=True)
 
     def current_code(self) -> SlugDir | None:
         """Return the code that a dyno would run now; None if nothing is deployed."""
@@ -153,7 +152,7 @@ class AppRuntime:
 
     def _check_limit(self, size: str) -> None:
         if self.fleet.free_one_offs(size) <= 0:
-            raise errors.above_limit(self._context.one_offs or DYNO_SIZES[size.lower()].most_at_once, size)
+            raise errors.above_limit(self.context.one_offs or DYNO_SIZES[size.lower()].most_at_once, size)
         starting = sum(dyno.state == "starting" for dyno in self.fleet.dynos.values())
         if descriptors.left() < DESCRIPTORS_IN_RESERVE + DESCRIPTORS_PER_DYNO * starting:
             raise errors.no_descriptors()
@@ -172,7 +171,7 @@ class AppRuntime:
 
     def _run_phase(self, release: EmulatedRelease, command: str) -> None:
         """Run the release phase in a dyno, with its output in the log and at a URL."""
-        output = self._context.new_output()
+        output = self.context.new_output()
         release.output = output.token
         dyno = EmulatedDyno(self.fleet.new_name("release"), "release", command, DEFAULT_SIZE, release)
         self.logplex.copies[dyno.name] = output.write

@@ -20,12 +20,11 @@ from heroku_magic.emulator.web.handlers import NotFoundHandler
 from heroku_magic.emulator.web.routes import GIT_TABLE, TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from tornado.iostream import IOStream
 
     from heroku_magic.emulator.platform import Platform
-    from heroku_magic.emulator.web.api import LocalHandler
 
 LARGEST_PORT = 65_535
 LARGEST_BODY = 4 * 1024 * 1024
@@ -88,7 +87,7 @@ class Server:
         set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         self.git_url = f"https://127.0.0.1:{git.getsockname()[1]}"
-        api = self._application(TABLE, NotFoundHandler, self.url, self._origins, absent.ROUTES)
+        api = self._application([*TABLE.items(), *absent.ROUTES, (".*", NotFoundHandler)], self.url, self._origins)
         self._serve(PlainSocket(listening), api, max_body_size=LARGEST_BODY)
         self._begin_at_first_connection(git)
 
@@ -109,26 +108,18 @@ class Server:
 
         def begin() -> None:
             loop.remove_reader(git)
-            application = self._application(GIT_TABLE, GitNotFoundHandler, self.git_url)
-            tls = self._platform.certificate.context
+            application = self._application([*GIT_TABLE.items(), (".*", GitNotFoundHandler)], self.git_url)
+            tls = self._platform.context.certificate.context
             self._serve(
                 ListeningSocket(git), application, ssl_options=tls, decompress_request=True, max_body_size=LARGEST_PUSH
             )
 
         loop.add_reader(git, begin)
 
-    def _application(
-        self,
-        table: Mapping[str, type[LocalHandler]],
-        fallback: type[LocalHandler],
-        url: str,
-        origins: frozenset[str] = frozenset(),
-        more: Iterable[Any] = (),
-    ) -> Application:
+    def _application(self, rules: Iterable[Any], url: str, origins: frozenset[str] = frozenset()) -> Application:
         port = url.rpartition(":")[2]
         return Application(
-            [*table.items(), *more],
-            default_handler_class=fallback,
+            [*rules],
             log_function=lambda _: None,  # a log of requests would hold the tokens in their paths
             platform=self._platform,
             url=self.url,
@@ -136,7 +127,7 @@ class Server:
             hosts={f"127.0.0.1:{port}", f"localhost:{port}"},
             origins=origins,
             readers=self._readers,
-            table=table,
+            table=TABLE,
         )
 
     def _serve(self, listening: ListeningSocket, application: Application, **options: Any) -> None:

@@ -344,7 +344,8 @@ def test_no_descriptor_is_left_of_attached_dynos(attach, demo):
 
 def test_no_url_is_given_out_while_the_emulator_stops(tmp_path):
     async def attach():
-        rendezvous = Rendezvous(Certificate(lambda: tmp_path), Faults(), round_trip=0)
+        certificate = Certificate(tmp_path)
+        rendezvous = Rendezvous(lambda: certificate, Faults(), round_trip=0)
         rendezvous.open()
         rendezvous.close()
         rendezvous.open()

@@ -19,6 +19,8 @@ from heroku_magic.emulator.dynos.connection import TlsConnection
 from heroku_magic.emulator.errors import stopping
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from heroku_magic.emulator.certificate import Certificate
     from heroku_magic.emulator.faults import Faults
 
@@ -42,9 +44,12 @@ class Client(NamedTuple):
 
 
 class Rendezvous:
-    """One listener for all attached dynos, opened for the first one. round_trip: seconds, added to each connection."""
+    """One listener for all attached dynos, opened for the first one. round_trip: seconds, added to each connection.
 
-    def __init__(self, certificate: Certificate, faults: Faults, round_trip: float) -> None:
+    certificate: returns that of the listener.
+    """
+
+    def __init__(self, certificate: Callable[[], Certificate], faults: Faults, round_trip: float) -> None:
         self._certificate = certificate
         self._faults = faults
         self._round_trip = round_trip
@@ -86,7 +91,7 @@ class Rendezvous:
         with suppress(OSError):
             while self._listening is not None:
                 accepted, _ = self._listening.accept()
-                stranger = asyncio.ensure_future(self._receive(TlsConnection(accepted, self._certificate.context)))
+                stranger = asyncio.ensure_future(self._receive(TlsConnection(accepted, self._certificate().context)))
                 self._strangers[stranger] = None
                 stranger.add_done_callback(lambda task: self._strangers.pop(task, None))
                 if len(self._strangers) > MOST_STRANGERS + len(self._awaited):

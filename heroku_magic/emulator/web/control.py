@@ -42,7 +42,7 @@ class AuthorityHandler(_ControlHandler):
 
     def get(self) -> None:
         """`GET /emulator/authority`."""
-        self.respond({"certificate": self.platform.certificate.authority.read_text(encoding="ascii")})
+        self.respond({"certificate": self.platform.context.certificate.authority.read_text(encoding="ascii")})
 
 
 class JournalHandler(_ControlHandler):

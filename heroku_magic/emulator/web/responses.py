@@ -93,16 +93,8 @@ def slug(slug: state.EmulatedSlug, *, method: str, url: str) -> Json:
     """Return a slug, with the URL to put or fetch its archive."""
     return {
         **_times(slug.created_at),
-        **_same(
-            slug,
-            "buildpack_provided_description",
-            "checksum",
-            "commit",
-            "commit_description",
-            "id",
-            "process_types",
-            "size",
-        ),
+        **_same(slug, "buildpack_provided_description", "checksum", "commit", "commit_description"),
+        **_same(slug, "id", "process_types", "size"),
         "blob": {"method": method, "url": url},
         "deleted_at": None,
         "stack": _named(slug.stack),
@@ -190,7 +182,7 @@ def dyno(app: state.EmulatedApp, dyno: state.EmulatedDyno) -> Json:
         **_times(dyno.created_at, dyno.updated_at),
         **_same(dyno, "attach_url", "command", "id", "name", "size", "state", "type"),
         "app": _app(app),
-        "release": {"id": dyno.release.id, "version": dyno.release.version},
+        "release": _same(dyno.release, "id", "version"),
     }
 
 

@@ -126,7 +126,7 @@ class OutputStreamHandler(LocalHandler):
 
     async def get(self, token: str) -> None:
         """Send the output to its end, starting where `Range` or `Last-Event-ID` says."""
-        output = self.platform.outputs.get(token)
+        output = self.platform.context.outputs.get(token)
         if output is None:
             raise errors.unknown_url()
         self.trust()
