@@ -12,7 +12,7 @@ from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIM
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from IPython.core.interactiveshell import InteractiveShell
@@ -125,18 +125,11 @@ class VerbGroup(Magics):
         return bool(line.options.get(name) or getattr(self, name))
 
 
-def table(
-    columns: str,
-    rows: Iterable[Sequence[Any]],
-    *,
-    title: str,
-    sentence: str = "",
-    cell: Callable[[Any], str] = lambda _: "",
-) -> Listing:
-    """Return a table that shows itself; columns: their names, separated by blanks. For the others see `Listing.of`."""
+def table(columns: str, rows: Iterable[Sequence[Any]], **options: Any) -> Listing:
+    """Return a table that shows itself; columns: their names, separated by blanks; options: of `Listing.of`."""
     from heroku_magic.display.listing import Listing
     from heroku_magic.protocol import dataframe
 
     names = columns.split()
     frame = dataframe.table([dict(zip(names, row, strict=True)) for row in rows], names)
-    return Listing.of(frame, title=title, sentence=sentence, cell=cell)
+    return Listing.of(frame, **options)

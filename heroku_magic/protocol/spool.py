@@ -112,7 +112,10 @@ class Spool:
             self.sections.remove(section)
             raise
         if len(section) > LARGE and len(self.shared) < MOST_SHARED:
-            section.digest = _sha256(section)
+            digest = sha256()
+            for data in section.read(0, len(section)):
+                digest.update(data)
+            section.digest = digest.hexdigest()
             self.sections[-1:] = [_LARGE_VALUES.setdefault(section.digest, section), Section()]
         else:
             self.sections.pop()
@@ -138,10 +141,3 @@ class Spool:
         for section in self.sections:
             yield from section.read(min(max(start, 0), len(section)), min(max(end, 0), len(section)))
             start, end = start - len(section), end - len(section)
-
-
-def _sha256(section: Section) -> str:
-    digest = sha256()
-    for data in section.read(0, len(section)):
-        digest.update(data)
-    return digest.hexdigest()

@@ -39,14 +39,13 @@ class Control:
             self._boxes.append(_slider(field, self._entry.widget))
         self._none: Any = None
         if field.may_be_absent:
-            self._none = ipywidgets.Checkbox(description=f"no {clean_line(field.name)}", indent=False)
-            self._none.add_class("heroku-none")
+            label = f"no {clean_line(field.name)}"
+            self._none = ipywidgets.Checkbox(description=label, indent=False, _dom_classes=("heroku-none",))
             self._boxes.append(self._none)
         self._sweep = None if isinstance(field, fields.SecretField) else SweepControl(field.name, form)
-        self._note = ipywidgets.HTML()
-        self._note.add_class("heroku-note")
-        self.row = ipywidgets.HBox([*self._boxes, *(self._sweep.boxes if self._sweep else ()), self._note])
-        self.row.add_class("heroku-field")
+        self._note = ipywidgets.HTML(_dom_classes=("heroku-note",))
+        boxes = [*self._boxes, *(self._sweep.boxes if self._sweep else ()), self._note]
+        self.row = ipywidgets.HBox(boxes, _dom_classes=("heroku-field",))
         self._show(form.inputs.contents[field.name])
         for box in filter(None, [self._entry.widget, self._none]):
             box.observe(self._on_change, "value")
@@ -188,8 +187,8 @@ def _entry(field: fields.Field) -> _Entry:  # noqa: C901, PLR0911 - one per kind
 def _slider(field: fields.SliderField, entry: Any) -> Any:
     """The slider that moves with a field's number entry."""
     kind = ipywidgets.IntSlider if field.type == "integer" else ipywidgets.FloatSlider
-    slider = kind(min=field.lowest, max=field.highest, step=field.slider_step, readout=False)
-    slider.add_class("heroku-slider")
+    limits = {"min": field.lowest, "max": field.highest, "step": field.slider_step}
+    slider = kind(**limits, readout=False, _dom_classes=("heroku-slider",))
 
     def nearest() -> Any:
         return min(max(entry.value, slider.min), slider.max)

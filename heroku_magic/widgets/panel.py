@@ -45,19 +45,16 @@ class Panel:
         self._form = form
         self._controls = {name: Control(field, form) for name, field in form.inputs.fields.items()}
         self._rows = NameValueEditor(form.inputs.rows, form.put_rows) if form.task.schema is None else None
-        self._button = ipywidgets.Button()
-        self._button.add_class("heroku-run")
+        self._button = ipywidgets.Button(_dom_classes=("heroku-run",))
         self._button.on_click(lambda _: self._press())
         self._pressed_at = -_DOUBLE_CLICK
         self._copy = ipywidgets.Button(description="Copy as cell")
         self._copy.on_click(lambda _: self._toggle_cell())
-        self._status = ipywidgets.HTML()
-        self._status.add_class("heroku-status")
+        self._status = ipywidgets.HTML(_dom_classes=("heroku-status",))
         self._clipboard = WidgetOutput()
         self._clipboard.box.add_class("heroku-clipboard")
-        self._cell = ipywidgets.Textarea(description="Cell")
-        self._cell.add_class("heroku-cell")
-        self._cell.layout.display = "none"
+        hidden = {"layout": {"display": "none"}, "_dom_classes": ("heroku-cell",)}
+        self._cell = ipywidgets.Textarea(description="Cell", **hidden)
         self.outputs = WidgetOutput(), WidgetOutput()
         self._id = f"heroku-{self._cell.model_id}"
         self.box = self._layout()
@@ -66,8 +63,7 @@ class Panel:
 
     def _layout(self) -> Any:
         css = (files("heroku_magic.widgets") / "templates" / "form.css").read_text(encoding="utf-8")
-        bar = ipywidgets.HBox([self._button, self._copy, self._status])
-        bar.add_class("heroku-bar")
+        bar = ipywidgets.HBox([self._button, self._copy, self._status], _dom_classes=("heroku-bar",))
         fields = [control.row for control in self._controls.values()]
         rows = [self._rows.box] if self._rows else []
         # As wide as the longest name, so that the help of each field stands beside it.
@@ -76,9 +72,8 @@ class Panel:
         can_sweep = any(not isinstance(field, SecretField) for field in self._form.inputs.fields.values())
         heading = '<div class="heroku-heading" aria-hidden="true">sweep</div>' if can_sweep else ""  # of their boxes
         head = ipywidgets.HTML(f"<style>{css}</style>{_title(self._form)}{heading}")
-        box = ipywidgets.VBox([head, *fields, *rows, bar, self._cell, self._clipboard.box])
-        box.add_class("heroku-form")
-        box.add_class(self._id)
+        inner = [head, *fields, *rows, bar, self._cell, self._clipboard.box]
+        box = ipywidgets.VBox(inner, _dom_classes=("heroku-form", self._id))
         return ipywidgets.VBox([box, *(output.box for output in self.outputs)])
 
     def _press(self) -> None:
@@ -146,8 +141,7 @@ class NameValueEditor:
         self._list = ipywidgets.VBox()
         self._add = ipywidgets.Button(description="Add parameter")
         self._add.on_click(lambda _: self._append(NameValue("", "")))
-        self.box = ipywidgets.VBox([self._list, self._add])
-        self.box.add_class("heroku-rows")
+        self.box = ipywidgets.VBox([self._list, self._add], _dom_classes=("heroku-rows",))
         self.draw(content)
 
     def draw(self, content: list[NameValue]) -> None:
@@ -189,8 +183,8 @@ class _NameValueRow:
         self.tick = ipywidgets.Checkbox(content.is_swept, indent=False)
         self.tick.observe(self._swap, "value")
         self.remove = ipywidgets.Button()
-        self.box: Any = ipywidgets.HBox([self.name, self.text, self.lines, self.tick, self.remove])
-        self.box.add_class("heroku-row")
+        boxes = [self.name, self.text, self.lines, self.tick, self.remove]
+        self.box: Any = ipywidgets.HBox(boxes, _dom_classes=("heroku-row",))
         self._show()
 
     @property
