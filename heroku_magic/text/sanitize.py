@@ -120,9 +120,4 @@ def mask_emails(text: str) -> str:
 
 
 def _visible(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code == 0x0D:
-        return "\\r"
-    if code > 0xFFFF:
-        return f"\\U{code:08x}"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return match[0].encode("unicode_escape").decode("ascii")

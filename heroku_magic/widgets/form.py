@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.display.job_display import OutputSlot, current_cell
 from heroku_magic.display.words import outcome
 from heroku_magic.errors import HerokuMagicError, InvalidParameters, SettingsError
 from heroku_magic.text.sanitize import clean, clean_line
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from heroku_magic.display.job_display import OutputSlot
     from heroku_magic.protocol.task import Task
     from heroku_magic.runs.options import SweepOptions
     from heroku_magic.runs.run import Run
@@ -116,7 +116,7 @@ class Form:
         self._backend = backend
         self._options = dict(options or {})
         self._is_stop_requested = False
-        self._shown_in: int | None = None
+        self._shown_in: int | None = -1  # no cell
         self._lock = threading.Lock()
         self._observers: list[Callable[[], None]] = []
 
@@ -242,12 +242,12 @@ class Form:
 
     def show(self) -> None:
         """Show the form in the current cell, with outputs below it for the log and the table of its runs."""
-        self._shown_in = _cell_number()
+        self._shown_in = current_cell()
         self._backend.show(self)
 
     def _ipython_display_(self) -> None:
         """Show the form as the value of a cell, unless that cell has shown it already."""
-        if self._shown_in != _cell_number():
+        if self._shown_in != current_cell():
             self.show()
 
     # -- what a panel calls ---------------------------------------------------------------------------
@@ -365,9 +365,3 @@ def _in_background(work: Callable[[], None]) -> None:
         work()
     else:
         threading.Thread(target=work, name="heroku_magic form", daemon=True).start()
-
-
-def _cell_number() -> int:
-    from IPython import get_ipython
-
-    return int(getattr(get_ipython(), "execution_count", 0))

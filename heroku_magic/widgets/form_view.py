@@ -7,6 +7,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from heroku_magic.display.job_display import OutputSlot
+from heroku_magic.display.outputs import in_notebook, new_output
 from heroku_magic.text.sanitize import clean_line, clipped
 from heroku_magic.widgets.fields import SecretField
 from heroku_magic.widgets.labels import label
@@ -25,14 +27,9 @@ _MAX_SWEPT = 20  # values
 
 def show(form: Form, *, verbose: bool = False) -> None:
     """Show a form in the current cell. The record in the notebook follows each of its changes."""
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    if not hasattr(shell, "kernel"):
+    if not in_notebook():
         print(text(form))  # noqa: T201 - a terminal's display is what is printed
         return
-    from heroku_magic.display.job_display import OutputSlot
-    from heroku_magic.display.outputs import new_output
     from heroku_magic.widgets.panel import Panel
 
     panel = Panel(form)
