@@ -331,8 +331,8 @@ def example(schema: Any, depth: int = 0) -> Any:
     guesses = [schema.get("default"), *in_list(schema, "enum")[:1], typical]
     # What may meet the limits: the bounds, one step, and one past an exclusive bound.
     guesses += [limits.get(keyword) for keyword in ("minimum", "maximum", "multipleOf")]
-    guesses += [limits[keyword] + 1 for keyword in ("exclusiveMinimum",) if keyword in limits]
-    guesses += [limits[keyword] - 1 for keyword in ("exclusiveMaximum",) if keyword in limits]
+    past = {"exclusiveMinimum": 1, "exclusiveMaximum": -1}
+    guesses += [limits[keyword] + step for keyword, step in past.items() if keyword in limits]
     guesses += [example(kinds[0], depth + 1)] if kinds else []
     guesses += [[example(schema["items"], depth + 1)]] if kind == "array" and schema.get("items") else []
     return next((guess for guess in guesses if guess is not None and fits(guess, schema)), "text")

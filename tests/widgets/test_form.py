@@ -9,7 +9,6 @@ import types
 import pytest
 from fakes import SIMULATE, FakeSweep, until
 
-from heroku_magic.display import outputs
 from heroku_magic.errors import InvalidParameters, SettingsError
 from heroku_magic.protocol.task import Task
 from heroku_magic.widgets import form_view
@@ -68,7 +67,7 @@ def test_the_record_shows_the_last_state_if_two_threads_change_it(make, monkeypa
     monkeypatch.setattr("IPython.get_ipython", lambda: types.SimpleNamespace(kernel=None))
     monkeypatch.setattr(form_view, "bundle", slow)
     update = lambda now, raw: drawn.append(now["text/plain"]) or is_overtaken.set()  # noqa: E731
-    monkeypatch.setattr(outputs, "new_output", lambda _: types.SimpleNamespace(update=update))
+    monkeypatch.setattr(form_view, "new_output", lambda _: types.SimpleNamespace(update=update))
     form_view.show(form := make())
     thread = threading.Thread(target=form.notify, args=["first"])
     thread.start()
