@@ -231,8 +231,6 @@ class EmulatedApp(Resource):
 
     def set_config(self, changes: dict[str, str | None]) -> bool:
         """Set config vars, remove them where the value is None, and return whether anything changed."""
-        before = dict(self.config)
-        self.config.update({name: value for name, value in changes.items() if value is not None})
-        for name in [name for name, value in changes.items() if value is None]:
-            self.config.pop(name, None)
+        before = self.config
+        self.config = {name: value for name, value in {**before, **changes}.items() if value is not None}
         return self.config != before

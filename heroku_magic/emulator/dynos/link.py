@@ -56,24 +56,24 @@ class AttachFaults:
         )
 
 
+@dataclass(eq=False)
 class Link:
-    """Carries data to its far end. write: the far end, which may make its sender wait; delay: in seconds."""
+    """Carries data to its far end. far_end: takes it, and may make its sender wait; delay: in seconds."""
 
-    def __init__(
-        self, write: Callable[[bytes | memoryview], Awaitable[None]], faults: AttachFaults, delay: float
-    ) -> None:
+    far_end: Callable[[bytes | memoryview], Awaitable[None]]
+    faults: AttachFaults
+    delay: float
+
+    def __post_init__(self) -> None:
         self.is_silent = False
-        self._write = write
-        self._faults = faults
-        self._delay = delay
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(IN_FLIGHT)
-        self._carrier = asyncio.ensure_future(self._carry()) if delay else None
+        self._carrier = asyncio.ensure_future(self._carry()) if self.delay else None
 
     async def write(self, data: bytes | memoryview) -> None:
         """Send data; with a delay it arrives later, and what follows need not wait for it."""
         if self._carrier:
-            await self._queue.put((self._loop.time() + self._delay, bytes(data)))
+            await self._queue.put((self._loop.time() + self.delay, bytes(data)))
         else:
             await self._deliver(data)
 
@@ -95,9 +95,9 @@ class Link:
             self._queue.task_done()
 
     async def _deliver(self, data: bytes | memoryview) -> None:
-        if self._faults.seven_bit:
+        if self.faults.seven_bit:
             data = bytes(data).translate(_SEVEN_BITS)
-        width = 1 if self._faults.chop else len(data)
+        width = 1 if self.faults.chop else len(data)
         for start in range(0, len(data), width or 1):
             if not self.is_silent:
-                await self._write(data[start : start + width])
+                await self.far_end(data[start : start + width])

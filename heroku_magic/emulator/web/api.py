@@ -141,7 +141,7 @@ class LocalHandler(RequestHandler):
         elif isinstance(error, HTTPError) and status_code < 500:
             self.respond(errors.bad_request(error.reason or "The request cannot be read.").body, status_code)
         else:
-            self.respond({"id": "internal_server_error", "message": "Internal server error."}, 500)
+            self.respond(errors.internal().body, 500)
 
 
 class ApiHandler(LocalHandler):

@@ -24,6 +24,7 @@ Json = dict[str, Any]
 
 _ARTICLES = {"runtime-dyno-metadata": "dyno-metadata"}
 _STACKS_SINCE = datetime(2022, 6, 1, tzinfo=timezone.utc)
+_OWNER = {"email": EMAIL, "id": fixed_id("account")}
 
 
 def account(since: datetime) -> Json:
@@ -51,7 +52,7 @@ def app(app: state.EmulatedApp, *, base: str, git: str) -> Json:
         "buildpack_provided_description": "Python" if app.slug else None,
         "generation": _named("cedar"),
         "git_url": git_url(git, app),
-        "owner": _owner(),
+        "owner": _OWNER,
         "region": _named(app.region),
         "released_at": when(app.current.created_at) if app.slug else None,
         "slug_size": app.slug.size if app.slug else None,
@@ -85,7 +86,7 @@ def release(app: state.EmulatedApp, release: state.EmulatedRelease, *, base: str
         "eligible_for_rollback": can_roll_back,
         "output_stream_url": output_url(base, release.output) if release.output else None,
         "slug": {"id": release.slug} if release.slug else None,
-        "user": _owner(),
+        "user": _OWNER,
     }
 
 
@@ -119,7 +120,7 @@ def build(app: state.EmulatedApp, build: state.EmulatedBuild, *, base: str) -> J
         "release": {"id": build.release} if build.release else None,
         "slug": {"id": build.slug} if build.slug else None,
         "source_blob": {"url": build.source_url, **_same(build, "checksum", "version", "version_description")},
-        "user": _owner(),
+        "user": _OWNER,
     }
 
 
@@ -131,7 +132,7 @@ def authorization(grant: Grant, *, token: str | None = None) -> Json:
         **_same(grant, "description", "id"),
         "access_token": {"expires_in": grant.seconds_left, "id": grant.token_id, "token": token or grant.redacted},
         "scope": list(grant.scope),
-        "user": {**_owner(), "full_name": "Embedded Heroku"},
+        "user": {**_OWNER, "full_name": "Embedded Heroku"},
     }
 
 
@@ -149,7 +150,7 @@ def collaborator(app: state.EmulatedApp) -> Json:
         "id": fixed_id(f"owner.{app.id}"),
         "permissions": [],
         "role": "owner",
-        "user": {**_owner(), "federated": False},
+        "user": {**_OWNER, "federated": False},
     }
 
 
@@ -306,7 +307,3 @@ def _buildpack(name: str) -> Json:
 
 def _app(app: state.EmulatedApp) -> Json:
     return {"id": app.id, "name": app.name}
-
-
-def _owner() -> Json:
-    return {"email": EMAIL, "id": fixed_id("account")}
