@@ -22,7 +22,7 @@ from heroku_magic.accounts.tokens import is_at_hand
 from heroku_magic.api.host import base_url
 from heroku_magic.errors import SettingsError
 from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH
-from heroku_magic.platform_facts.folders import suggest_folder
+from heroku_magic.platform_facts.folders import expanded, suggest_folder
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.runs.options import DEFAULT_PACE, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, check_count, is_lifetime
 
@@ -177,7 +177,7 @@ def check_current_folder() -> None:
 def worker_folder(folder: str | os.PathLike[str] | None) -> Path:
     """Return the folder to serve: this one, else `./worker` if it has a Procfile, else the shipped one."""
     if folder:
-        path = Path(folder).expanduser().resolve()
+        path = expanded(folder).resolve()
         if not (path / "Procfile").is_file():
             what = "has no Procfile" if path.is_dir() else "does not exist"
             raise SettingsError(

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from heroku_magic.errors import SettingsError
+from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.text.secret import Secret
 
 # The official CLI without its telemetry, update check and writing to the user's git config.
@@ -111,7 +112,7 @@ def _netrc_token(url: str) -> Secret | None:
     """Look for the API host's entry, with and without its port, as the CLI writes it."""
     import netrc
 
-    path = Path(os.environ.get("NETRC") or Path.home() / ("_netrc" if os.name == "nt" else ".netrc")).expanduser()
+    path = expanded(os.environ.get("NETRC") or Path.home() / ("_netrc" if os.name == "nt" else ".netrc"))
     try:
         hosts = netrc.netrc(str(path)).hosts
     except FileNotFoundError:

@@ -20,6 +20,7 @@ from heroku_magic.deploy.deploy import Deploy
 from heroku_magic.deploy.git_deploy import GitDeploy
 from heroku_magic.errors import DeployRefused, Interrupted, InvalidOptions, NotFound
 from heroku_magic.ledger.folder_hash import note_config_change
+from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.records import hide_keys
 from heroku_magic.runs.command_mark import run_id
@@ -211,7 +212,7 @@ class ManagedApp(AppConnection):
                 f"The embedded Heroku serves {served} live: there is nothing to deploy. "
                 "%heroku create makes an app to deploy to."
             )
-        path = Path(folder).expanduser().resolve()
+        path = expanded(folder).resolve()
         commit = read_commit(path) if git else None
         archive = pack(path, allow=allow) if commit is None else pack_commit(commit, allow=allow)
         found = findings(archive.names, archive.texts)

@@ -6,7 +6,6 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -16,6 +15,7 @@ from heroku_magic.app.run_request import recorded_values
 from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.errors import InvalidOptions, InvalidParameters, NotFound
 from heroku_magic.ledger.recorded_sweep import RecordedSweep
+from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.protocol.values import RawText
 from heroku_magic.runs import detached
 from heroku_magic.runs.command_mark import run_id
@@ -33,6 +33,7 @@ from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from heroku_magic.app.connection import AppConnection
     from heroku_magic.app.sweep_planner import SweepPlanner
@@ -123,7 +124,7 @@ def _path(save: str | os.PathLike[str]) -> Path:
     """Return the path of a journal, given itself or the id of a detached sweep. Raises InvalidOptions."""
     if not isinstance(save, str | os.PathLike):
         raise InvalidOptions(f"save is {save!r:.80}: expected the path of a file, such as 'sweep.jsonl'.")
-    return journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else Path(save).expanduser()
+    return journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else expanded(save)
 
 
 def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions) -> JournalHeader:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import SettingsError
+from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.protocol.helper import shipped_worker
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def init(folder: str | os.PathLike[str] = "worker") -> Path:
     >>> sorted(path.name for path in init(mkdtemp()).iterdir())[-2:]
     ['requirements.txt', 'task.py']
     """
-    path = Path(folder).expanduser().resolve()
+    path = expanded(folder).resolve()
     files = _files()
     if there := sorted(name for name in files if (path / name).exists()):
         raise SettingsError(f"{path} already has {', '.join(there)}; nothing was written. Choose another folder.")

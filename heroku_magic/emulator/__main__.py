@@ -12,8 +12,7 @@ import stat
 import sys
 from contextlib import suppress
 from functools import reduce
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.emulator import descriptors
 from heroku_magic.emulator.dynos import watch
@@ -24,6 +23,10 @@ from heroku_magic.emulator.rate_limit import CAPACITY
 from heroku_magic.emulator.server import Server
 from heroku_magic.emulator.timings import TIMINGS, Timings, with_setting
 from heroku_magic.emulator.web.cors import read_origin
+from heroku_magic.platform_facts.folders import expanded
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _EPILOG = """\
 example:
@@ -85,11 +88,11 @@ def _app(text: str) -> tuple[str, Path]:
     name, equals, folder = text.partition("=")
     if not (name and equals and folder):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
-    return name, Path(folder).expanduser()
+    return name, expanded(folder)
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    return expanded(text).absolute()
 
 
 def _count(text: str) -> int:

@@ -13,12 +13,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+
+from heroku_magic.platform_facts.folders import expanded
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # The options whose values are folders or files.
 _PATHS = ("--app", "--state", "--env-file")
@@ -249,7 +253,7 @@ def _resolved(options: Sequence[str], folder: Path) -> list[str]:
         name, equals, value = option.partition("=") if option.startswith("--") else (previous, "", option)
         if name in _PATHS and value:
             app, separator, path = value.partition("=") if name == "--app" else ("", "", value)
-            value = f"{app}{separator}{folder / Path(path).expanduser()}" if path else value
+            value = f"{app}{separator}{folder / expanded(path)}" if path else value
         found.append(f"{name}{equals}{value}" if option.startswith("--") else value)
         previous = option
     return found

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from heroku_magic.platform_facts.folders import expanded
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,7 +62,7 @@ def ledger_path() -> Path | None:
     if setting is False:
         return None
     if isinstance(setting, str) and setting:
-        return Path(setting).expanduser().absolute() / NAME
+        return expanded(setting).absolute() / NAME
     folder = start_folder()
     if folder is None or (setting is not True and _is_home(folder)):
         return None

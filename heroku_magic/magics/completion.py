@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import InvalidOptions
@@ -16,6 +15,7 @@ from heroku_magic.magics.commands import COLON_FORMS, DYNO, HELP, MAGICS, VERBS
 from heroku_magic.magics.expand import split
 from heroku_magic.magics.option_values import SCOPES
 from heroku_magic.platform_facts.dyno_sizes import DYNO_SIZES, HOURS_PER_MONTH
+from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.protocol.polars_frame import LIBRARIES
 from heroku_magic.text.sanitize import clean_line, clipped
 
@@ -240,9 +240,9 @@ def _paths(typed: str) -> Matches:
     """Return the folders whose path begins as typed."""
     folder, _, start = typed.rpartition("/")
     try:
-        with os.scandir(Path(f"{folder}/" if "/" in typed else ".").expanduser()) as entries:
+        with os.scandir(expanded(f"{folder}/" if "/" in typed else ".")) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
-    except (OSError, RuntimeError):  # no such folder, no such user
+    except OSError:  # no such folder
         return Matches(0)
     shown = (name for name in names if start.startswith(".") or not name.startswith((".", "__")))
     return _matching(start, (Match(f"{name}/", "folder") for name in shown if not re.search(r"[\s'\"${}]", name)))

@@ -10,12 +10,12 @@ import os
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.settings import names_an_account, worker_folder
 from heroku_magic.accounts.tokens import is_at_hand
 from heroku_magic.api.host import base_url
+from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.platform_facts.procfile import process_types
 from heroku_magic.protocol.task import RESERVED_TYPES, Task
 from heroku_magic.text.notifier import discard, notifications_to
@@ -91,7 +91,7 @@ class CompletionSources:
         is_local = "local" in where or "worker" in where or (choice.serves_folder and "app" not in where)
         app = where.get("app") or choice.app
         worker = where.get("worker") or choice.worker or choice.default_worker
-        folder = Path(worker).expanduser().resolve() if worker else None
+        folder = expanded(worker).resolve() if worker else None
         if is_local:
             found = [one for one in _connections() if one.settings.is_local and folder in {None, one.settings.worker}]
         else:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.magics.verb_group import VerbGroup
+from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.protocol.polars_frame import converted
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     import polars as pl
 
@@ -47,7 +49,7 @@ class HistoryVerbs(VerbGroup):
 
         job = get_run(line.words[0])
         if name := line.options.get("export"):
-            self._write_page(job, Path(name).expanduser())
+            self._write_page(job, expanded(name))
             return None
         frame = converted(show_again(job, verbose=self._is_set(line, "verbose")), line.options.get("as", "pandas"))
         if variable := line.options.get("out"):

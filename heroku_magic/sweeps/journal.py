@@ -21,6 +21,7 @@ import msgspec
 from heroku_magic.api.forks import begins_anew_after_fork
 from heroku_magic.bundle.payload import table_chunks
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
+from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import Table
@@ -129,7 +130,7 @@ class Journal:
     """The file of one sweep; while it is open, no other sweep can write it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().absolute()  # the notebook may change its folder meanwhile
+        self.path = expanded(path).absolute()  # the notebook may change its folder meanwhile
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
         self._is_new = False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.budget import second_price
 from heroku_magic.app.connection import bare_spec
 from heroku_magic.errors import InvalidOptions, InvalidParameters
+from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.protocol.environ import name_faults
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.values import RawText, plain
@@ -21,6 +21,7 @@ from heroku_magic.widgets.form_inputs import FormInputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.app.heroku import Heroku
@@ -140,7 +141,7 @@ def message(file: Path, heroku: Heroku, max_cost: float | None) -> str:
 
 def _path(file: str | os.PathLike[str], *, force: bool) -> Path:
     """Return the file to write. Raises InvalidOptions if it must not be written."""
-    path = Path(file).expanduser()
+    path = expanded(file)
     if path.suffix.lower() not in {PAGE, NOTEBOOK}:
         raise InvalidOptions(
             f'"{path}" is neither a page nor a notebook. Expected a name that ends in {PAGE} or {NOTEBOOK}.'
