@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0  # seconds to wait for another process that writes
 CLOCK_SKEW = 60.0  # seconds that another computer's time may be ahead
-KEPT_SECONDS = 90 * 86400  # after which rows, logs and files go
+KEPT_DAYS = 90  # after which rows, logs and files go
 KEPT_BYTES = 200_000_000  # of rows, logs and files; the oldest ones go first
 # In messages of SQLite. https://www.sqlite.org/rescode.html
 DAMAGE = ("malformed", "not a database", "disk image", "file format", "no such table", "no such column", "not decode")
@@ -269,7 +269,7 @@ def _write(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Payloa
 
 def _prune(connection: sqlite3.Connection) -> None:
     with _transaction(connection):
-        connection.execute("DELETE FROM payloads WHERE at < ?", (time.time() - KEPT_SECONDS,))
+        connection.execute("DELETE FROM payloads WHERE at < ?", (time.time() - KEPT_DAYS * 86400,))
         excess = connection.execute("SELECT coalesce(sum(size), 0) FROM payloads").fetchone()[0] - KEPT_BYTES
         for row, size in connection.execute("SELECT id, size FROM payloads ORDER BY at, id").fetchall():
             if excess <= 0:

@@ -9,6 +9,7 @@ import msgspec
 
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.errors import HerokuMagicError, ResultIncomplete, RunCancelled, TaskFailed
+from heroku_magic.ledger.database import KEPT_BYTES, KEPT_DAYS
 from heroku_magic.ledger.entry import Payload, read_parts, unpack
 from heroku_magic.ledger.records import read_events
 from heroku_magic.protocol.decoder import RecordDecoder
@@ -167,5 +168,6 @@ def _missing(entry: Entry, details: Details, payload: Payload | None) -> str:
     if details.lost:
         return f"Not kept in the history, because of size, type or a secret: {', '.join(details.lost)}."
     if payload is None and entry.rows:
-        return "The rows and the log are no longer kept: the history drops them after 90 days, or beyond 200 MB."
+        limits = f"after {KEPT_DAYS} days, or beyond {KEPT_BYTES // 1_000_000} MB"
+        return f"The rows and the log are no longer kept: the history drops them {limits}."
     return ""

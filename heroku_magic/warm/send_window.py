@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-FIRST = 16_000  # bytes: a terminal that nobody reads from takes about 30 kB
+FIRST = 16_000  # bytes, below the about 30 kB that a terminal takes while nobody reads from it
 MOST = 4 << 20
 PATIENCE = 10.0  # seconds without an acknowledgement
 

@@ -519,7 +519,7 @@ class Impatient:
 
 
 def test_a_second_interrupt_detaches_and_reports_what_may_still_run(shell, monkeypatch):
-    monkeypatch.setattr("heroku_magic.display.sweep_output.SweepOutput", Impatient)
+    monkeypatch.setattr("heroku_magic.display.job_display.SweepOutput", Impatient)
     line = "%heroku run point --each seed={range(9)} --arg pause=60 --jobs 2"
     error = shell.run_cell(line).error_in_exec
     assert isinstance(error, Interrupted)
@@ -536,7 +536,7 @@ def test_an_interrupt_before_the_first_drawing_stops_the_sweep(shell, monkeypatc
         monkeypatch.undo()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("heroku_magic.display.sweep_output.SweepOutput", interrupted)
+    monkeypatch.setattr("heroku_magic.display.job_display.SweepOutput", interrupted)
     error = shell.run_cell("%heroku run point --each seed={range(9)} --arg pause=60 --jobs 2").error_in_exec
     assert isinstance(error, SweepFailed)
     assert "It was stopped" in str(error)
