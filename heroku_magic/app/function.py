@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.protocol.records import Rows
     from heroku_magic.runs.run import Run
+    from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.sweep import Sweep
 
 OPTIONS = frozenset(
@@ -172,8 +173,11 @@ class Function(Generic[P, T]):
         )
         if error := sweep.exception():
             raise error.with_traceback(None)
-        outcomes = sorted(sweep.known(), key=lambda one: one.place)
-        return [returned(one.parts, functools.partial(getattr, one, "facts")) for one in outcomes]
+
+        def value_of(outcome: Outcome) -> Any:
+            return returned(outcome.parts, lambda: outcome.facts)
+
+        return [*map(value_of, sorted(sweep.known(), key=lambda one: one.place))]
 
 
 class Decorator:

@@ -78,7 +78,8 @@ class Planner:
         """Return a spec that says what was requested, for the ledger. Raises InvalidOptions."""
         if unknown := sorted({*options.inputs} - parameters.keys()):
             raise InvalidOptions(
-                f'inputs: "{unknown[0]}" is not among the parameters. Name those of which only a hash is kept.'
+                f'inputs: "{unknown[0]}" is not among the parameters. Expected names of parameters whose values the '
+                "history must not keep."
             )
         is_task = options.code is options.command is None
         declared = self._catalog.declared(spec.task) if is_task else None

@@ -247,7 +247,7 @@ def _as_json(arguments: Mapping[str, Any], hidden: Iterable[str]) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is the same after a way through JSON."""
+    """Whether JSON keeps a value exactly."""
     if type(value) is float:
         return math.isfinite(value)
     return value is None or type(value) in (bool, str) or (type(value) is int and value.bit_length() <= 64)

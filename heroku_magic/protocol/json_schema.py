@@ -317,7 +317,7 @@ def type_text(schema: Any, depth: int = 0) -> str:
 def _kind(schema: Mapping[str, Any]) -> _Kind:
     """Return the format of a text or of a value that is not plain JSON, or else the type."""
     kind = schema.get("type")
-    form = schema.get("format") if kind in {"string", None} else kind
+    form = schema.get("format") if str(kind) in {"string", "None"} else kind  # it may be a list
     return _KINDS.get(str(form)) or _KINDS.get(str(kind), _Kind())
 
 

@@ -209,7 +209,7 @@ class TableFuture(ABC, Generic[Error]):
             internal, foreign = self._internal_callbacks, self._callbacks
             self._internal_callbacks, self._callbacks = [], []
             self._changed.notify_all()
-        if not (internal or foreign):  # as of the calls of a pool
+        if not (internal or foreign):  # as for the calls of a pool
             return
         with notifications_to(None), ExitStack() as stack:  # what callbacks do is not part of this work
             stack.callback(call_in_turn, foreign)  # whatever one raises, all are called

@@ -23,7 +23,7 @@ def with_initializer(
                 initializer(*initargs)
                 is_prepared = True
         except BaseException as error:
-            # A class of this function would make the pickle of each call another one.
+            # A class that is defined here would give the pickle other bytes each time.
             raise type(failure, (Exception,), {})(f"{type(error).__name__}: {error}") from error
         return fn(*args, **kwargs)
 

@@ -194,3 +194,9 @@ def test_a_limit_that_is_not_finite_is_ignored(limit):
     assert limits_text(schema) == ""
     assert fits(1, schema)
     suggestion(1, schema)
+
+
+@pytest.mark.parametrize("schema", [{"type": ["string", "null"]}, {"type": []}, {"type": {}}])
+def test_a_type_that_is_no_single_name_is_described_without_an_error(schema):
+    assert (expectation(schema), type_text(schema)) == ("something else", "Any")
+    assert example(schema) == "text"
