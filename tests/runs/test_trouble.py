@@ -222,14 +222,24 @@ def test_a_call_waits_for_an_app_at_its_limit_as_a_run_does(full, text, warm):
     full.warm(0)
 
 
-def test_a_call_waiting_for_capacity_can_be_cancelled(full):
-    run = full.submit("count", warm=True)
+@pytest.mark.parametrize("text", ["small", random.Random(1).randbytes(40_000).hex()])
+def test_a_call_waiting_for_capacity_can_be_cancelled(full, text):
+    run = full.submit(None, {"text": text}, code="len(text)", rows=True, warm=text == "small")
     assert not run.wait_for_dyno(0.8)
     run.cancel()
 
     with pytest.raises(RunCancelled, match="before it was called"):
         run.result(20)
     assert not any("heroku_task --serve" in dyno.command for dyno in full.dynos())
+
+
+def test_a_sweep_over_warm_dynos_queues_for_an_app_at_its_limit_by_itself(full):
+    sweep = full.sweep("count", {"n": [1, 2]}, jobs=2, warm=True)
+
+    assert len(sweep.result(60)) == 3
+    assert any("Continuing with 1 at once." in note for note in sweep.notes)
+    assert not any("Press Ctrl-C to give up" in note for note in sweep.notes)
+    full.warm(0)
 
 
 def test_a_run_that_waits_for_warm_dynos_says_how_to_stop_those_that_wait_too(heroku):
