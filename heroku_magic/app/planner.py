@@ -166,7 +166,8 @@ class Planner:
     def bundle_spec(self, bundle: Bundle, values: Mapping[str, Any], options: RunOptions) -> RunSpec:
         """Return the spec of a run of a bundle."""
         try:
-            env, spool = bundle.build_env(values, reserved=bytes_for(tuple(options.packages))), None
+            reserved = bytes_for(tuple(options.packages))
+            env, spool = bundle.build_env(values, reserved=reserved, explains=options.detach), None
         except InputTooLarge as excess:
             refuse_detached(options, excess)
             env, spool = bundle.build_call(values)

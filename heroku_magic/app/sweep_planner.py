@@ -164,7 +164,7 @@ class SweepPlanner:
             if makes_calls:
                 return replace(first, env={**bundle.build_batch_env(calls), **_own(first)})
             try:
-                env = bundle.build_env(calls[0], reserved=reserved)
+                env = bundle.build_env(calls[0], reserved=reserved, explains=False)
                 return replace(first, env={**env, **_own(first)}, values=None)
             except InputTooLarge:
                 return _on_attached_dyno(first, *bundle.build_call(calls[0]))
@@ -247,7 +247,7 @@ def _used(axis: Axis, made: Grid, indices: Sequence[int]) -> Iterator[Mapping[st
 def _bundle_issues(bundle: Bundle, values: Mapping[str, Any], options: RunOptions, chunk: int) -> list[str]:
     """The faults of one run's values. Raises InvalidOptions or InputTooLarge if an option allows none that large."""
     try:
-        bundle.build_env(values, reserved=bytes_for(tuple(options.packages)))
+        bundle.build_env(values, reserved=bytes_for(tuple(options.packages)), explains=options.detach)
     except InputTooLarge as excess:  # its run may use an attached dyno
         refuse_detached(options, excess)
         if chunk != 1:

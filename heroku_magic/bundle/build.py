@@ -49,10 +49,13 @@ class Bundle:
         self._hidden: list[str] = []
         self._env = {key: value for key, value in env.items() if key != "RUN_DATA"}
 
-    def build_env(self, values: Mapping[str, Any] | None = None, *, reserved: int = 0) -> dict[str, str | Secret]:
+    def build_env(
+        self, values: Mapping[str, Any] | None = None, *, reserved: int = 0, explains: bool = True
+    ) -> dict[str, str | Secret]:
         """Return the environment of one run with the values that only this run has: a function's are its arguments.
 
-        reserved: bytes that others will add.
+        reserved: bytes that others will add. explains: whether the error about too many bytes says what takes them,
+        which takes long where there are millions.
 
         Raises InvalidParameters for a value that cannot be encoded, and for more than an environment can hold.
         """
@@ -60,7 +63,7 @@ class Bundle:
         texts = [value.reveal() if isinstance(value, Secret) else value for value in env.values()]
         size = sum(len(text.encode()) for text in [*env, *texts]) + _RESERVED_BYTES + reserved
         if size > MAX_ENV_BYTES:
-            raise InputTooLarge([self._describe_excess(size, values or {})])
+            raise InputTooLarge([self._describe_excess(size, values or {})] if explains else [])
         return env
 
     def build_call(self, values: Mapping[str, Any]) -> tuple[dict[str, str | Secret], Spool]:
@@ -69,8 +72,12 @@ class Bundle:
         Raises InvalidParameters for a value that cannot be encoded, and for a program that is too large.
         """
         env, spool = self._code_env(), Spool(self._hidden)
-        if len(str(env["RUN_CODE"])) > MAX_CODE_BYTES:
-            raise InvalidParameters([self._describe_excess(len(str(env["RUN_CODE"])), {})])
+        if (size := len(str(env["RUN_CODE"]))) > MAX_CODE_BYTES:
+            issue = (
+                f'"{self.name}", with the variables that it uses, takes {size:,} bytes after compression, and at most '
+                f"{MAX_CODE_BYTES:,} can be sent. Pass large values as arguments, which may be of any size."
+            )
+            raise InvalidParameters([issue])
         kind, data = self._spooled(values, spool)
         spool.add("RUN_DATA", kind, data)
         return env, spool
@@ -142,11 +149,13 @@ class CellBundle(Bundle):
             del modules["heroku_typed_decoder"], modules["heroku_columns"]
         super().__init__("cell", self._env_of(header, body, modules))
 
-    def build_env(self, values: Mapping[str, Any] | None = None, *, reserved: int = 0) -> dict[str, str | Secret]:
+    def build_env(
+        self, values: Mapping[str, Any] | None = None, *, reserved: int = 0, explains: bool = True
+    ) -> dict[str, str | Secret]:
         """Return the environment of one run with the values that only this run has."""
         if self._excess is not None:
             raise self._excess
-        return super().build_env(values, reserved=reserved)
+        return super().build_env(values, reserved=reserved, explains=explains)
 
     def _env_of(self, header: str, body: bytes, modules: Mapping[str, str]) -> dict[str, str | Secret]:
         program = run_code("RemoteCell", {**self._code, "values": header}, body, modules)

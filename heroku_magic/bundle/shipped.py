@@ -49,6 +49,7 @@ _NOT_RAW = re.compile(r"'''|['\\]\Z|[\r\0\ud800-\udfff]")  # cannot be in a raw 
 # Absolute paths, because a cell may change the current folder.
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
+FAST_BYTES = 500_000  # of data that hardly fits into an environment: compressed at a high speed
 _SERVER_FILES = "server", "receiver", "parents", "calls", "imports", "transfer", "rehearsal"
 _OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver", "heroku_parents")
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"
@@ -118,10 +119,10 @@ def cloudpickle_source(*, can_pickle: bool) -> str:
 
 
 def run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[str, str]) -> str:
-    """Return the compressed source text that RUN_CODE carries; a large one goes without moving progress bars."""
+    """Return the compressed source text that RUN_CODE carries; one that may just fit has no moving progress bars."""
     call = f"{_LOAD_MODULES}driver.main(driver.{kind}({code!r}, {body!r}, load))\n"
     text = _pack_program(call, tuple(modules.items()))
-    if len(text) < MAX_ENV_BYTES / 2:
+    if not MAX_ENV_BYTES / 2 <= len(text) < 2 * MAX_ENV_BYTES:
         return text
     smaller = sources(kind, has_bars=False)
     return _pack_program(call, tuple((name, smaller.get(name, text)) for name, text in modules.items()))
@@ -151,4 +152,4 @@ def server_modules() -> dict[str, str]:
 
 def compress(data: bytes) -> str:
     """Return data as text for an environment variable."""
-    return b85encode(zlib.compress(data, 9)).decode("ascii")
+    return b85encode(zlib.compress(data, 9 if len(data) < FAST_BYTES else 1)).decode("ascii")

@@ -1123,6 +1123,20 @@ def test_a_function_that_is_too_large_is_refused_with_a_remedy():
     CallBundle(len, has_cloudpickle=True).build_env({"0": almost})
 
 
+def test_a_function_that_not_even_a_connection_takes_is_refused_with_the_way_for_large_values():
+    large = random.Random(1).randbytes(6_000_000)
+
+    def uses_it():
+        return len(large)
+
+    refused = r'"uses_it", with the variables that it uses, takes [\d,]{9,} bytes .* Pass large values as arguments'
+    with pytest.raises(InvalidParameters, match=refused):
+        CallBundle(uses_it).build_call({})
+    env, spool = CallBundle(lambda data: len(data)).build_call({"0": large})  # noqa: PLW0108 - it travels by value
+    assert len(str(env["RUN_CODE"])) < 100_000
+    assert len(spool) > len(large)
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs", "values"),
     [

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import itertools
 import os
 import pickle
 import signal
 import sys
+import textwrap
 import threading
 import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as FutureTimeout
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +25,8 @@ from workers import make_worker
 from heroku_magic import InvalidOptions, Secret, TaskFailed, connect
 from heroku_magic.app.connection import bare_spec
 from heroku_magic.app.emulator_process import embedded
-from heroku_magic.errors import LogStreamError
+from heroku_magic.bundle.build import CallBundle
+from heroku_magic.errors import InputTooLarge, LogStreamError
 from heroku_magic.warm.pool_call import PoolRunner
 from heroku_magic.warm.warm_dyno import WarmDyno
 from heroku_magic.warm.warm_dynos import WarmDynos
@@ -390,6 +394,92 @@ def test_cancelling_a_call_without_isolation_leaves_the_ones_behind_it(heroku):
             time.sleep(0.01)
         assert long.cancel()
         assert after.result(20) == 2
+
+
+class Reader:
+    """An object that a process makes anew when it reads a function that uses it."""
+
+    def __init__(self, opens=None):
+        self.opens, self.reader, self.file = opens, os.getpid(), None
+
+    def __getstate__(self):
+        return {"opens": self.opens}
+
+    def __setstate__(self, state):
+        self.__init__(opens := state["opens"])
+        if opens == "thread":
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        elif opens:
+            self.file = Path(opens).open()
+
+
+@pytest.mark.parametrize(("opens", "calls"), [(None, 1), ("/dev/null", 4), ("thread", 4)])
+def test_a_dyno_reads_a_function_once_unless_reading_opens_something(opens, calls, heroku):
+    reader, used = Reader(opens), []
+
+    def use():
+        used.append("once")
+        return os.getpid(), reader.reader, len(used)
+
+    with heroku.pool(jobs=1) as pool:
+        results = [pool.submit(use).result() for _ in range(4)]
+    readers = [reader for _, reader, _ in results]
+    assert len({pid for pid, _, _ in results}) == 4
+    assert [count for _, _, count in results] == [1] * 4
+    assert readers[0] == results[0][0]  # the first call finds out what reading does
+    assert len(set(readers[1:])) == (1 if calls == 1 else 3)
+    assert (readers[1:] == [pid for pid, _, _ in results[1:]]) == (calls == 4)
+
+
+def test_a_large_function_is_not_measured_for_an_error_that_nobody_gets(heroku, monkeypatch):
+    large = os.urandom(100_000)
+    with heroku.pool(jobs=1) as pool, monkeypatch.context() as patch:
+        patch.setattr(CallBundle, "_part_sizes", lambda *_: pytest.fail("this compresses everything once more"))
+        assert [*pool.map(lambda at: large[at], range(2))] == [*large[:2]]
+    with pytest.raises(InputTooLarge, match=r"of them are code\..* Without --detach it may be of any size"):
+        heroku.submit(code=lambda: len(large), detach=True)
+
+
+def test_a_dyno_that_has_read_a_function_uses_the_new_version_of_its_module(heroku, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def call():
+        import swift_rules
+
+        return swift_rules.factor
+
+    for isolate in (True, False):
+        found = []
+        with heroku.pool(jobs=1, isolate=isolate) as pool:
+            for factor in (2, 2, 2, 30):
+                (tmp_path / "swift_rules.py").write_text(f"factor = {factor}\n")
+                sys.modules.pop("swift_rules", None)
+                importlib.invalidate_caches()
+                found.append(pool.submit(call).result())
+        assert found == [2, 2, 2, 30]
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_each_call_finds_the_functions_and_classes_of_the_notebook_by_their_names(isolate, heroku):
+    names = {"__name__": "__main__", "__builtins__": __builtins__}
+    source = """
+    import pickle
+
+    class Point:
+        def __init__(self, x):
+            self.x = x
+
+    def double(point):
+        return 2 * point.x
+
+    def call(point):
+        assert isinstance(point, Point)
+        twice = pickle.loads(pickle.dumps(double))
+        return twice(pickle.loads(pickle.dumps(point)))
+    """
+    exec(textwrap.dedent(source), names)
+    with heroku.pool(jobs=1, isolate=isolate) as pool:
+        assert [pool.submit(names["call"], names["Point"](x)).result() for x in range(4)] == [0, 2, 4, 6]
 
 
 def test_a_failure_shows_no_lines_of_what_the_pool_wraps_around_a_function(heroku):

@@ -18,7 +18,6 @@ import os
 import select
 import signal
 import socket
-import stat
 import sys
 import time
 import warnings
@@ -41,6 +40,7 @@ POLL_SECONDS = 0.05  # between two looks at a child that has closed its socket, 
 MOST_FILES = 40  # of a call: its four pipes, its own values, and the values that it shares
 _PROCESS_POOLS = ("concurrent.futures.process", "joblib.externals.loky.process_executor", "loky.process_executor")
 _other_threads = heroku_task._other_threads  # where calls keep state, another one takes its place
+_FUNCTION = "()"  # among the modules that a call reports: its function may be read once for all calls
 _NEEDS_PANDAS = "heroku_columns"  # it imports pandas, which most tasks do not need
 
 
@@ -52,7 +52,6 @@ class Parent:
 
     def __init__(self, front: socket.socket, load: Load, modules: Iterable[str], *, keeps_state: bool) -> None:
         self._front, self._load, self._keeps_state = front, load, keeps_state
-        self._kept_functions: dict[bytes, Any] = {}
         self._notice = ""  # why it keeps state although nobody wanted that
         self._environ = dict(os.environ)
         self._task = ""  # the module that is imported
@@ -73,6 +72,9 @@ class Parent:
         driver = load("heroku_driver")  # the process of a call ends itself only after it has reported
         self._run_program = functools.partial(driver.main, end=int)
         driver.main, driver._compile = _itself, functools.lru_cache(maxsize=2)(driver._compile)
+        self._is_harmless = False  # to read the function of this call once for all calls
+        self._functions = driver.RemoteCall
+        read, self._functions._read_function = self._functions._read_function, lambda call: self._read(read, call)
 
     def serve(self) -> int:
         """Run calls until the front ends; return the exit status."""
@@ -206,11 +208,24 @@ class Parent:
         self._check_fork()
         if self._keeps_state:
             self._imports.adopt()
-            self._load("heroku_driver").RemoteCall.kept = self._kept_functions
+            self._functions.keeps_state = True
+        else:
+            self._functions.ready.clear()
+
+    def _read(self, read: Callable[..., Any], call: Any) -> Any:
+        """Read a function, and take note whether it has opened anything, such as a file, that each call needs anew."""
+        before = self._imports.resources()
+        function = read(call)
+        self._is_harmless = self._imports.resources() == before
+        return function
 
     def _share(self, names: list[str]) -> None:
-        """Import what a call has imported, so that the next ones need not."""
-        if new := [name for name in names if name not in sys.modules]:
+        """Import what a call has imported, and read its function, so that the next ones need not."""
+        if _FUNCTION in names and not self._keeps_state:
+            with contextlib.suppress(Exception):  # then each call reads it
+                self._program[1].prepare()
+            self._check_fork()
+        if new := [name for name in names if name not in sys.modules and name != _FUNCTION]:
             _load_all(importlib.import_module, new)
             _load_all(self._load, [_NEEDS_PANDAS] if "pandas" in sys.modules else [])
             self._check_fork()
@@ -227,25 +242,9 @@ class Parent:
             self._spare.socket.close()
             self._ending.append(self._spare.pid)
             self._spare = None
-        if not self._keeps_state and (reason := self._obstacle()):
+        if not self._keeps_state and (reason := self._imports.obstacle(self._front.fileno())):
             self._keeps_state = True
             self._notice = f"heroku_magic: calls share one process here and keep state, because an import {reason}.\n"
-
-    def _obstacle(self) -> str:
-        """Return what an import has opened that a forked child cannot use."""
-        threading = sys.modules.get("threading")
-        threads = threading.enumerate() if threading else []
-        names = [one.name for one in threads if one is not threading.main_thread()] if threading else []
-        if names:
-            return f"has started the thread {names[0]}"
-        for name in os.listdir("/dev/fd"):
-            try:
-                is_socket = stat.S_ISSOCK(os.fstat(int(name)).st_mode)
-            except OSError:  # the folder's own descriptor
-                continue
-            if is_socket and int(name) != self._front.fileno():
-                return "has opened a connection"
-        return ""
 
     def _set_environ(self, environ: dict[str, str]) -> None:
         if self._keeps_state:  # nothing of the call before stays
@@ -262,7 +261,7 @@ class Parent:
 
     def _call(self, message: Message, ends: list[int], rehearsal: Any = None) -> int:
         """Run a call, or a rehearsal, in this process; report its exit status and the modules that it has imported."""
-        status, pid, names = 1, os.getpid(), list[str]()
+        status, pid, names, self._is_harmless = 1, os.getpid(), list[str](), False
         out, err, heroku_task._record_fd, report, *files = ends
         transfer = self._transfer.Transfer(files, message.get("shared", []), message.get("values", {}), self._load)
         for standard, end in ((1, out), (2, err)):
@@ -284,7 +283,7 @@ class Parent:
                 _end_process_pools()
                 atexit._run_exitfuncs()
             with contextlib.suppress(Exception):  # a thread is importing, or a module is any object
-                names = self._imports.shared_since(latest)
+                names = self._imports.shared_since(latest) + [_FUNCTION] * self._is_harmless
         except BaseException as error:
             if os.getpid() == pid:
                 raise

@@ -180,10 +180,13 @@ class RemoteCall(RemoteProgram):
     code: `name` to show, `python` (the version that pickled it), `sources` of its functions for tracebacks, and
     `allow_pickle` (for its value).
 
-    kept: functions by their pickles, the one used last at the end, where calls keep state.
+    ready: functions that were read before, by their pickles, with the modules that came with each and its `__main__`;
+    the one used last is last. keeps_state: whether the next call finds a function as the last one has left it.
     """
 
-    kept: ClassVar[dict[bytes, Any] | None] = None
+    ready: ClassVar[dict[bytes, tuple[Any, dict[str, Any], types.ModuleType]]] = {}
+    keeps_state = False
+    _taken: Any = None
 
     def facts(self) -> dict[str, Any]:
         """Return that the value is typed JSON, and whether the app has cloudpickle."""
@@ -202,12 +205,20 @@ class RemoteCall(RemoteProgram):
 
     def read(self, text: str) -> Names:
         """Return the arguments, in whose `__main__` the function is read, too."""
-        _fresh_main()
+        if self._body in self.ready:
+            sys.modules["__main__"] = self.ready[self._body][2]
+        else:
+            _fresh_main()
         return super().read(text)
+
+    def prepare(self) -> None:
+        """Read the function for the next call."""
+        _fresh_main()
+        self.ready[self._body] = (*self._read_function(), sys.modules["__main__"])
 
     def run(self, values: Names) -> None:
         """Call the function; send its value."""
-        function = self._read_function() if self.kept is None else self._keep_function(self.kept)
+        function = self._take_function()
         positional = [values.pop(name) for name in [*values] if name.isdigit()]
         name = self.code["name"]
         try:
@@ -218,20 +229,22 @@ class RemoteCall(RemoteProgram):
             raise heroku_task.TaskError(f'"{name}" called sys.exit({error.code!r:.40}) and returned no value') from None
         self._send(name, result)
 
-    def _read_function(self) -> Any:
+    def _read_function(self) -> tuple[Any, dict[str, Any]]:
         function, modules = self._unpickle(self._body)
-        for name, module in modules.items():
-            sys.modules.setdefault(name, module)
         for file, first, text in self.code["sources"]:
             _remember(file, first, text)
-        return function
+        return function, modules
 
-    def _keep_function(self, kept: dict[bytes, Any]) -> Any:
-        """Return the function with the state that earlier calls have left in it."""
-        kept[self._body] = kept.pop(self._body) if self._body in kept else self._read_function()
-        if len(kept) > _MOST_KEPT:
-            del kept[next(iter(kept))]
-        return kept[self._body]
+    def _take_function(self) -> Any:
+        """Return the function, whose modules take the place of those that came with another one."""
+        taken = self.ready.pop(self._body, None) or (*self._read_function(), sys.modules["__main__"])
+        function, modules, _ = self._taken = taken  # kept: the end of a call that was forked need not free its memory
+        sys.modules.update((name, one) for name, one in modules.items() if not _is_imported(name))
+        if self.keeps_state:
+            self.ready[self._body] = taken
+            if len(self.ready) > _MOST_KEPT:
+                del self.ready[next(iter(self.ready))]
+        return function
 
     def _unpack(self, header: bytes, body: bytes) -> Names:
         # A sweep that is resumed has its arguments from a file, as JSON.
@@ -311,6 +324,10 @@ def unpickler() -> Any:
 def _check_size(body: bytes, name: str) -> None:
     if len(body) > _MAX_BODY_BYTES:
         raise TypeError(f"the result of {name} has {len(body):,} bytes of arrays and tables")
+
+
+def _is_imported(name: str) -> bool:
+    return getattr(sys.modules.get(name), "__spec__", None) is not None
 
 
 def _fresh_main() -> Names:

@@ -1,4 +1,7 @@
-"""Import the modules of tasks, and keep what an import sets for the processes of their calls."""
+"""Import the modules of tasks, and keep what an import sets for the processes of their calls.
+
+And tell what does not survive their fork.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import itertools
 import os
 import re
 import signal
+import stat
 import sys
 
 import heroku_task
@@ -55,6 +59,24 @@ class TaskImports:
         new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
         return [name for name in {name.partition(".")[0] for name in new} if _is_installed(name)]
 
+    def resources(self) -> tuple[int, list[str]]:
+        """Return the number of threads of this process, and its open files."""
+        threads = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else _threads()
+        return len(threads), os.listdir("/dev/fd")
+
+    def obstacle(self, front: int) -> str:
+        """Return what an import has opened that a forked child cannot use. front: the file of the only connection."""
+        if names := [one.name for one in _threads()[1:]]:
+            return f"has started the thread {names[0]}"
+        for name in os.listdir("/dev/fd"):
+            try:
+                is_socket = stat.S_ISSOCK(os.fstat(int(name)).st_mode)
+            except OSError:  # the folder's own descriptor
+                continue
+            if is_socket and int(name) != front:
+                return "has opened a connection"
+        return ""
+
     def _import(self, task: str) -> Any:
         """Import the module of a task; return the state of Python's random numbers if it seeds them."""
         import random
@@ -74,6 +96,12 @@ class TaskImports:
 def _is_installed(name: str) -> bool:
     file = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None) or ""
     return bool(_INSTALLED.search(file))
+
+
+def _threads() -> list[Any]:
+    """Return the threads that Python knows, the main one first."""
+    threading = sys.modules.get("threading")
+    return sorted(threading.enumerate(), key=lambda one: one is not threading.main_thread()) if threading else []
 
 
 def _current_folder() -> str:

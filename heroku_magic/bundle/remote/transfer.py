@@ -11,6 +11,7 @@ import os
 import sys
 import zlib
 from binascii import b2a_base64
+from functools import partial
 
 import heroku_task
 
@@ -81,7 +82,7 @@ class Transfer:
             return data.decode("utf-8") if place["kind"] == "text" else data
         form = json.loads(data)
         decoder = self._load("heroku_typed_decoder").Decoder
-        return decoder(None, self._build_table).decode(form)
+        return decoder(None, partial(_build_table, self)).decode(form)
 
     def _copy(self, place: Mapping[str, Any]) -> Any:
         """Return the path of a file of this call, with the name that it has in the notebook."""
@@ -103,9 +104,6 @@ class Transfer:
         data = self._content[place["at"] : place["at"] + place["size"]]
         return dict(program._unpickle(data)) if place["kind"] == "pickle" else program._decode(data, None)
 
-    def _build_table(self, chunks: Any) -> Any:
-        return self._load("heroku_columns").build_frame(chunks, copy=False)
-
 
 _current: list[Transfer] = []  # of the call that runs
 
@@ -116,7 +114,7 @@ def prepare(load: Callable[[str], Any]) -> None:
         load, ("heroku_driver", "heroku_typed_decoder", "heroku_typed_json", "heroku_output")
     )
     driver._MAX_BODY_BYTES = sys.maxsize
-    driver.RemoteProgram._build_table = lambda _, chunks: _current[0]._build_table(chunks)
+    driver.RemoteProgram._build_table = _build_table
     decoder.Decoder._BY_TAG["json"] = lambda self, form: self.decode(json.loads(self._bytes(form)))
     # Each call has another transfer.
     _wrap(heroku_task, "_read_arguments", lambda *args: _current[0]._read_arguments(*args))  # noqa: PLW0108
@@ -125,6 +123,10 @@ def prepare(load: Callable[[str], Any]) -> None:
     _wrap(output, "to_base64", lambda usual, data: "" if isinstance(data, _Body) else usual(data))
     _wrap(encoder, "Encoder", lambda usual, chunks: usual(chunks, _Body()))
     _wrap(decoder, "Decoder", lambda usual, body, *more: usual(_current[0]._content if body is None else body, *more))
+
+
+def _build_table(program: Any, chunks: Any) -> Any:
+    return program._load("heroku_columns").build_frame(chunks, copy=False)
 
 
 def _wrap(owner: Any, name: str, function: Callable[..., Any]) -> None:
