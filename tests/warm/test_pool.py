@@ -410,7 +410,7 @@ class Reader:
         if opens == "thread":
             threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
         elif opens:
-            self.file = Path(opens).open()
+            self.file = Path(opens).open()  # noqa: SIM115 - it stays open
 
 
 @pytest.mark.parametrize(("opens", "calls"), [(None, 1), ("/dev/null", 4), ("thread", 4)])
