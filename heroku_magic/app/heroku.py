@@ -328,7 +328,7 @@ class Heroku(ExecutorApp):
                 idle_dollars=idle_dollars,
                 attached_runner=self._attached_runner,
             ).start()
-            if plan.first.is_warm and not plan.first.is_once:
+            if plan.first.keeps_dyno:
                 sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.kind, options.jobs or 0))
             self._remember(sweep)
             return sweep

@@ -149,7 +149,7 @@ def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOpt
         timeout=first.timeout,
         takes_rows=first.takes_rows,
         packages=[*first.packages],
-        warm=first.is_warm and not (first.falls_back or first.is_once),  # otherwise the setting or the size decides
+        warm=first.keeps_dyno and not first.falls_back,  # otherwise the setting or the size decides
         isolate=not first.keeps_state,
         allow_pickle=first.allow_pickle,
         is_detached=first.is_detached,

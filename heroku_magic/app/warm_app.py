@@ -121,7 +121,7 @@ class WarmApp(ManagedApp):
 
     def _warm_for(self, spec: RunSpec, count: int, options: SweepOptions) -> tuple[SweepOptions, float]:
         """Return a sweep's options with the number of its warm dynos, and the dollars of one that stays afterwards."""
-        if not spec.is_warm or spec.is_once:
+        if not spec.keeps_dyno:
             return options, 0.0
         self._refuse_too_many(options.jobs or 0, spec.size)
         jobs = min(options.jobs or MOST_IN_SWEEP, count)

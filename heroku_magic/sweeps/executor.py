@@ -72,8 +72,7 @@ class DynoExecutor(Executor):
         self.task = task
         self._make_spec = keeps_notifications(make_spec)
         self._calls = _Calls(value_of, most_at_once, on_start)
-        self._calls.attached_runner = attached_runner
-        self._launcher = Launcher(client, self._calls)
+        self._launcher = Launcher(client, self._calls, attached_runner)
         self._start = keeps_notifications(self._launcher.start)
         self._is_started = False
         self._starting = threading.Lock()  # several threads may submit
@@ -165,7 +164,6 @@ class _Calls(JobSource):
             future.cancel()
 
     def stop(self, reason: str = "") -> None:
-        self.is_stopping = True
         self.close(cancel_waiting=True)
         super().stop(reason)
 
@@ -191,9 +189,8 @@ class _Calls(JobSource):
 
     def on_start(self, job: Job) -> None:
         super().on_start(job)
-        if job.run is not None:
-            self._futures[job].sent(job.run.cancel)
-            self._on_start(job.run)
+        self._futures[job].sent(job.run.cancel)
+        self._on_start(job.run)
 
     def on_refusal(self, job: Job) -> None:
         self.running.remove(job)
@@ -205,8 +202,6 @@ class _Calls(JobSource):
         self._futures.pop(job).finish(partial(self._result, job))
 
     def _result(self, job: Job) -> Any:
-        if job.run is None:
-            raise RuntimeError("a call ended without a run")
         if error := job.run.exception():
             raise error
         return self._value_of(job.run)

@@ -35,26 +35,22 @@ class Job:
     """A run of a sweep or an executor, before and after its start.
 
     indices: the combinations it is for. makes_calls: it runs several of them, each in a call of its own.
-    detached: the record of a run that another process started. calls_read: calls whose results were recorded.
+    detached: the record of a run that another process started. run: set before it starts. calls_read: calls whose
+    results were recorded.
     """
 
     spec: RunSpec = field(repr=False)
     indices: tuple[int, ...] = ()
     makes_calls: bool = False
     detached: Detached | None = field(default=None, repr=False)
-    run: Run | None = None
+    run: Run = field(init=False, repr=False)
     calls_read: int = 0
 
 
 class JobSource(ABC):
-    """Supplies a launcher with jobs. All methods run in the launcher's thread, `stop` and `runs` in any.
-
-    attached_runner: what drives runs on attached dynos, warm ones too. are_warm: all runs are calls on warm dynos.
-    """
+    """Supplies a launcher with jobs. All methods run in the launcher's thread, `stop` and `runs` in any."""
 
     def __init__(self) -> None:
-        self.attached_runner: Callable[..., Runner] = Runner
-        self.are_warm = False
         self.running: list[Job] = []  # jobs whose runs have not ended
         self.is_stopping = False
 
@@ -77,7 +73,7 @@ class JobSource(ABC):
     def on_start(self, job: Job) -> None:
         """Take note that the run of a job was started."""
         self.running.append(job)
-        if self.is_stopping and job.run is not None:  # stopped since the job was taken, so `stop` missed it
+        if self.is_stopping:  # stopped since the job was taken, so `stop` missed it
             job.run.cancel()
 
     @abstractmethod
@@ -97,7 +93,7 @@ class JobSource(ABC):
 
     def runs(self) -> list[Run]:
         """Return the runs that have not ended."""
-        return [job.run for job in [*self.running] if job.run is not None]
+        return [job.run for job in [*self.running]]
 
     def stop(self, reason: str = "") -> None:  # noqa: ARG002 - for subclasses
         """Supply no more jobs, and cancel what runs."""
@@ -107,11 +103,22 @@ class JobSource(ABC):
 
 
 class Launcher:
-    """Starts the jobs of one source until it is finished."""
+    """Starts the jobs of one source until it is finished.
 
-    def __init__(self, client: HerokuClient, jobs: JobSource) -> None:
+    attached_runner: what drives runs on attached dynos, warm ones too. are_warm: all runs are calls on warm dynos.
+    """
+
+    def __init__(
+        self,
+        client: HerokuClient,
+        jobs: JobSource,
+        attached_runner: Callable[..., Runner] = Runner,
+        *,
+        are_warm: bool = False,
+    ) -> None:
         self._client = client
         self._jobs = jobs
+        self._attached_runner, self._are_warm = attached_runner, are_warm
         self._limit, self._rate = ConcurrencyLimit(), RateLimiter()
         self._log: SharedLog | None = None
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -145,10 +152,9 @@ class Launcher:
         self._jobs.stop("An internal error of heroku_magic ended it")
         notify(f"Internal error in heroku_magic: {type(error).__name__}. All dynos are being stopped.")
         for job in [*self._jobs.running]:
-            if job.run is not None:
-                job.run.wait()
-                with suppress(Exception):  # the same error again
-                    self._jobs.on_end(job)
+            job.run.wait()
+            with suppress(Exception):  # the same error again
+                self._jobs.on_end(job)
 
     def _not_started(self, error: BaseException) -> None:
         self._jobs.stop(f"It could not be started: {error or type(error).__name__}")
@@ -165,7 +171,7 @@ class Launcher:
 
     def _make_run(self, job: Job) -> Run:
         if job.spec.is_warm:
-            return Run(self._client, job.spec, on_exit=self.wake, runner=self._jobs.attached_runner)
+            return Run(self._client, job.spec, on_exit=self.wake, runner=self._attached_runner)
         log = self._log = self._log or SharedLog(self._client, job.spec.app).start()
         return Run(self._client, job.spec, job.detached, log=log, on_exit=self.wake)
 
@@ -187,7 +193,7 @@ class Launcher:
         return [run for run in self._jobs.runs() if run.dyno is None or not run.has_exited]
 
     def _delay(self) -> float:
-        if self._jobs.are_warm:  # a call takes no request
+        if self._are_warm:  # a call takes no request
             return 0.0
         left = self._client.requests_left
         if left <= RESERVE and not self._is_slowed:
@@ -200,7 +206,7 @@ class Launcher:
 
     def _settle(self, job: Job | None) -> None:
         """Hand a run that ended to the source, or take its job back if a limit prevented it."""
-        if job is None or job.run is None:
+        if job is None:
             return
         error = job.run.exception()
         if isinstance(error, RateLimited):

@@ -104,9 +104,9 @@ class Outcome:
             raise self.error.with_traceback(None)
         return None if self.parts is None else frame(self.parts, self.facts)
 
-    def take_call(self, job: Job, run: Run, call: Call) -> None:
+    def take_call(self, job: Job, call: Call) -> None:
         """Fill in the result of one call in a shared dyno, which is complete whatever happens to the other calls."""
-        ended = call.returned
+        run, ended = job.run, call.returned
         price = job.spec.price(run.size, ended.seconds)
         own = {"exit_status": ended.status, "seconds": ended.seconds, "dollars": price, "verified": True}
         self.facts, self.parts, self.files = {**run.facts(), **own}, call.parts, call.files
@@ -118,8 +118,9 @@ class Outcome:
         else:
             self.error = self._contradiction()
 
-    def take_run(self, job: Job, run: Run) -> None:
+    def take_run(self, job: Job) -> None:
         """Fill in the result of a run that ended."""
+        run = job.run
         self.facts, self.parts, self.files = run.facts(), None if job.makes_calls else run.parts, run.files
         self.metrics = run.latest_metrics
         self.error = run.exception()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.protocol.dataframe import frame, series
+from heroku_magic.protocol.helper_records import length
 from heroku_magic.protocol.records import Rows
-from heroku_magic.protocol.tables import Table
 from heroku_magic.protocol.values import plain, to_text
 from heroku_magic.text.sanitize import short
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
+
+    from heroku_magic.protocol.tables import Table
 
 
 def grid_frame(
@@ -26,7 +28,7 @@ def grid_frame(
 
     A column with a parameter's name is replaced by the parameter; check it with `contradiction` first.
     """
-    counts = [sum(map(_length, parts)) for _, parts in runs]
+    counts = [sum(map(length, parts)) for _, parts in runs]
     leading = {
         name: [
             value
@@ -66,7 +68,7 @@ def contradiction(parts: Sequence[Rows | Table], parameters: Mapping[str, Any]) 
                         f"row {row}: the task reports {name}={short(reported)}, but the run had "
                         f"{name}={short(allowed[0])}. Rename the task's column."
                     )
-        before += _length(part)
+        before += length(part)
     return None
 
 
@@ -117,7 +119,3 @@ def _column(part: Rows | Table, name: str) -> Iterable[Any]:
         return ()
     values = series(part.columns[name])
     return values.astype(object).where(values.notna(), None).tolist()
-
-
-def _length(part: Rows | Table) -> int:
-    return part.length if isinstance(part, Table) else len(part.rows)

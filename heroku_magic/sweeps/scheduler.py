@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from heroku_magic.errors import HerokuMagicError
     from heroku_magic.runs.options import SweepOptions
-    from heroku_magic.runs.run import Run
     from heroku_magic.sweeps.journal import Journal
     from heroku_magic.sweeps.outcomes import SweepState
     from heroku_magic.sweeps.plan import Plan
@@ -101,24 +100,20 @@ class Scheduler(JobSource):
             super().on_start(job)
             self.state.begin(self._unsettled(job.indices))
             self._changed.notify_all()
-        if job.run is not None:
-            self._write(methodcaller("record_start", job.indices, job.run.id))
+        self._write(methodcaller("record_start", job.indices, job.run.id))
 
     def on_refusal(self, job: Job) -> None:
         """Queue a job again that Heroku refused because of a limit."""
         with self._changed:
             self.running.remove(job)
-            if job.run is not None:
-                self.cost.watch(job.run.guard)
+            self.cost.watch(job.run.guard)
             self.state.withdraw(self._unsettled(job.indices))
             self._jobs.append(Job(job.spec, job.indices, job.makes_calls, job.detached))
             self._changed.notify_all()
 
     def on_end(self, job: Job) -> None:
         """Record how a run ended, and its combinations with it."""
-        if job.run is None:
-            return
-        self._read_calls(job, job.run)
+        self._read_calls(job)
         if job.makes_calls and job.calls_read == len(job.indices):
             self._queue.measure(job.run.seconds or 0.0, [call.returned.seconds for call in job.run.calls])
         left = job.indices[job.calls_read :]
@@ -129,7 +124,7 @@ class Scheduler(JobSource):
             left = ()
         for index in self._unsettled(left):
             outcome = self._new_outcome(index)
-            outcome.take_run(job, job.run)
+            outcome.take_run(job)
             self._settle(outcome)
         with self._changed:
             self.running.remove(job)
@@ -143,8 +138,8 @@ class Scheduler(JobSource):
     def poll(self) -> None:
         """Record the calls that ended meanwhile, and stop at the cost limit."""
         for job in self.running:
-            if job.makes_calls and job.run is not None:
-                self._read_calls(job, job.run)
+            if job.makes_calls:
+                self._read_calls(job)
         limit = self.options.max_cost
         if limit is None or self.is_stopping:
             return
@@ -152,17 +147,16 @@ class Scheduler(JobSource):
             self.stop(f"It has cost {precise_money(limit)}, the limit set by --max-cost")
 
     def on_finish(self) -> None:
-        """Mark the combinations without an outcome, whatever became of them, and close the journal."""
+        """Mark the combinations without an outcome, whatever became of them."""
         with self._changed:
             self.state.mark(self._unsettled(range(len(self.plan))), CANCELLED)
-        self._write(methodcaller("close"))
         self._when_finished()
 
     # -- what the sweep reads -----------------------------------------------------------------------
 
     def at_work(self) -> list[int]:
         """Return the combinations that run right now; of a chunk only one does."""
-        up = [job for job in [*self.running] if job.run is not None and job.run.up_at]
+        up = [job for job in [*self.running] if job.run.up_at]
         return [index for job in up for index in job.indices[job.calls_read : job.calls_read + 1]]
 
     def seconds_to_come(self) -> float | None:
@@ -217,12 +211,12 @@ class Scheduler(JobSource):
 
     # -- how they ended -----------------------------------------------------------------------------
 
-    def _read_calls(self, job: Job, run: Run) -> None:
-        for index, call in [*zip(job.indices, run.calls, strict=False)][job.calls_read :]:
+    def _read_calls(self, job: Job) -> None:
+        for index, call in [*zip(job.indices, job.run.calls, strict=False)][job.calls_read :]:
             job.calls_read += 1
             if index not in self.state.outcomes:
                 outcome = self._new_outcome(index)
-                outcome.take_call(job, run, call)
+                outcome.take_call(job, call)
                 self._settle(outcome)
 
     def _new_outcome(self, index: int) -> Outcome:

@@ -118,9 +118,7 @@ class Sweep(TableFuture[SweepFailed]):
             changed=self._changed,
             when_finished=self._finish,
         )
-        self._scheduler.attached_runner = attached_runner
-        self._scheduler.are_warm = plan.first.is_warm and not plan.first.is_once
-        self._launcher = Launcher(client, self._scheduler)
+        self._launcher = Launcher(client, self._scheduler, attached_runner, are_warm=plan.first.keeps_dyno)
 
     def start(self) -> Sweep:
         """Start the runs in the background and return the sweep."""
@@ -211,7 +209,7 @@ class Sweep(TableFuture[SweepFailed]):
 
     def spans(self) -> list[DynoSpan]:
         """Return the life of each dyno, in the order of their requests; that of a warm one is not the sweep's."""
-        if self._scheduler.are_warm:
+        if self.plan.first.keeps_dyno:
             return []
         live = [
             DynoSpan(run.started_at, run.up_at, None, run.state)
