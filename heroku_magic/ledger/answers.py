@@ -12,7 +12,7 @@ from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.database import UnreadableLedger
 from heroku_magic.ledger.entry import DamagedEntry, Details, Entry, Payload, pack
 from heroku_magic.ledger.history import database, details_of, with_sweep
-from heroku_magic.ledger.recorded_run import recorded_run
+from heroku_magic.ledger.recorded_run import RecordedRun
 from heroku_magic.ledger.recorded_sweep import recorded_outcome
 from heroku_magic.ledger.recorder import recorder
 from heroku_magic.platform_facts.dyno_sizes import precise_money
@@ -97,7 +97,7 @@ def answered_run(answer: Answer, seconds: float, *, is_kept: bool) -> Run:
     )
     if is_kept:
         recorder.add(hit)
-    return recorded_run(msgspec.structs.replace(entry, run=hit.run, dollars=0.0), updated, payload)
+    return RecordedRun(msgspec.structs.replace(entry, run=hit.run, dollars=0.0), updated, payload)
 
 
 def answered_outcome(answer: Answer, place: int, parameters: Mapping[str, Any]) -> Outcome:

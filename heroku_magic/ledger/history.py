@@ -61,9 +61,9 @@ def recorded_job(run: str | int) -> Run | Sweep:
     entry = find(run)
     if entry.run.startswith("hs-"):
         return _sweep(entry)
-    from heroku_magic.ledger.recorded_run import recorded_run
+    from heroku_magic.ledger.recorded_run import RecordedRun
 
-    return recorded_run(entry, details_of(entry), payload_of(entry))
+    return RecordedRun(entry, details_of(entry), payload_of(entry))
 
 
 def entries(

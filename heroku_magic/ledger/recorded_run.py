@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +16,6 @@ from heroku_magic.protocol.helper_records import length
 from heroku_magic.protocol.records import Declaration, End, Failure, File, RunKey
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.run import Run
-from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.secret import Secret
 
@@ -80,61 +78,54 @@ class RecordedResult(RecordDecoder):
         return self._is_verified
 
 
-class RecordedRunner(Runner):
-    """Stands behind a run that has ended, possibly in another process."""
+class RecordedRun(Run):
+    """A run that has ended, possibly in another process."""
 
-    def __init__(
-        self, run: Run, *rest: Any, entry: Entry, details: Details, payload: Payload | None, **options: Any
-    ) -> None:
-        super().__init__(run, *rest, **options)
-        self._was_evicted = details.was_evicted
-        self.key = RunKey(entry.run, b"")
-        self.recorded_facts, self.recorded_dollars = details.facts, entry.dollars
+    def __init__(self, entry: Entry, details: Details, payload: Payload | None) -> None:
+        spec = RunSpec(
+            entry.app,
+            entry.app,
+            entry.task,
+            entry.task,
+            {},
+            size=details.size,
+            takes_rows=entry.rows is not None,
+            request=details.request,
+        )
+        super().__init__(HerokuClient(details.host, Secret("")), spec)
+        self._details, self._dollars = details, entry.dollars
         events = read_events(unpack(payload.log)) if payload and payload.log else []
         files = unpack(payload.files, dict[str, bytes]) if payload and payload.files else {}
         parts = read_parts(payload.rows) if payload else None
-        self.log.decoder = RecordedResult(self.key, parts, files, details, events)
-        self.log.declaration = next((event for event in events if isinstance(event, Declaration)), None)
+        self._log.decoder = RecordedResult(RunKey(entry.run, b""), parts, files, details, events)
+        self._log.declaration = next((event for event in events if isinstance(event, Declaration)), None)
         events = events or [_summary(entry, details)]
         if details.cached and isinstance(first := events[0], StateChange):
             events[0] = msgspec.structs.replace(first, cached=details.cached)
-        self.events.add(*events, *(File(*file) for file in files.items()))
+        self._events.add(*events, *(File(*file) for file in files.items()))
         if note := _missing(entry, details, payload):
-            self.events.add(StateChange(entry.state, entry.started + (entry.seconds or 0), note=note))
-        self.events.close()
-        run.dyno, run.size, run.release = details.dyno, details.size, details.release
-        run.started_at, run.seconds, run.exit_status = entry.started, entry.seconds, entry.exit_status
-        run.ends_at = next(
-            (event.ends_at for event in events if isinstance(event, StateChange) and event.ends_at), None
-        )
-        run.state, self.error = (
-            entry.state,
-            _error(entry, details, run, is_whole=parts is not None or entry.rows is None),
-        )
+            self._events.add(StateChange(entry.state, entry.started + (entry.seconds or 0), note=note))
+        self._events.close()
+        self.id, self.state = entry.run, entry.state
+        self.dyno, self.size, self.release = details.dyno, details.size, details.release
+        self.started_at, self.seconds, self.exit_status = entry.started, entry.seconds, entry.exit_status
+        changes = (event for event in events if isinstance(event, StateChange))
+        self.ends_at = next((change.ends_at for change in changes if change.ends_at), None)
+        self._runner.error = _error(entry, details, self, is_whole=parts is not None or entry.rows is None)
 
     @property
-    def is_overdue(self) -> bool:
-        """Whether the run's own time limit ended it, as far as that explains a killed process."""
-        return not self._was_evicted
+    def was_evicted(self) -> bool:
+        """Whether Heroku ended the dyno, other than for its time limit, its memory or its user's request."""
+        return self._details.was_evicted
 
-    def cancel(self) -> None:
-        """Do nothing: the run has ended."""
+    @property
+    def dollars(self) -> float | None:
+        """Cost in dollars at list price; None if the price is unknown."""
+        return self._dollars
 
-
-def recorded_run(entry: Entry, details: Details, payload: Payload | None, host: str = "") -> Run:
-    """Return a run that has ended as it was at its end."""
-    spec = RunSpec(
-        entry.app,
-        entry.app,
-        entry.task,
-        entry.task,
-        {},
-        size=details.size,
-        takes_rows=entry.rows is not None,
-        request=details.request,
-    )
-    client = HerokuClient(host or details.host, Secret(""))
-    return Run(client, spec, runner=partial(RecordedRunner, entry=entry, details=details, payload=payload))
+    def facts(self) -> dict[str, Any]:
+        """Return small plain values such as the dyno and the price."""
+        return {**self._details.facts}
 
 
 def _error(entry: Entry, details: Details, run: Run, *, is_whole: bool) -> HerokuMagicError | None:

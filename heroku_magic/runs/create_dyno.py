@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 from heroku_magic.api.log_stream import backlog
 from heroku_magic.errors import ApiError, LogStreamError, Refused, Unreachable
 from heroku_magic.runs.command_mark import marked, run_id
-from heroku_magic.runs.dyno_guard import as_logged, started_by
-from heroku_magic.runs.log_window import shows_start
+from heroku_magic.runs.dyno_guard import as_logged
+from heroku_magic.runs.log_window import shows_start, starts_of
 from heroku_magic.runs.registry import has_idle_dyno
 from heroku_magic.text.notifier import notify
 from heroku_magic.text.secret import Secret
@@ -130,7 +130,7 @@ class DynoCreator:
         """Find a dyno that has already exited by the line that its start left in the log."""
         lines = backlog(self._client, self._spec.app, "")
         self._was_created = shows_start(self._run_id, lines)
-        return [as_logged(line, self._spec, self._command) for line in started_by(self._run_id, lines)]
+        return [as_logged(line, self._spec, self._command) for line in starts_of(self._run_id, lines)]
 
     def _pause(self, seconds: float) -> None:
         """Wait; a cancelled run gives up, unless a dyno may have been started for it."""

@@ -10,7 +10,6 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,8 @@ from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
 from heroku_magic.errors import ApiError, LogStreamError, NotFound
 from heroku_magic.runs import registry
 from heroku_magic.runs.command_mark import run_id
-from heroku_magic.runs.run_clock import moment, seconds_between
+from heroku_magic.runs.log_window import starts_of
+from heroku_magic.runs.run_clock import moment, seconds_between, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,9 +53,9 @@ class GuardedDyno:
         """Return when its time limit ends it, in seconds since 1970."""
         return time.time() + self.began + timeout - time.monotonic()
 
-    def seconds(self, until: float) -> float:
-        """Return how long it has run, by now or `until` its limit."""
-        return max(min(self.ended_at or time.monotonic(), until) - self.began, 0.0)
+    def seconds(self, timeout: int) -> float:
+        """Return how long it has run by now, at most its time limit."""
+        return max(min((self.ended_at or time.monotonic()) - self.began, timeout), 0.0)
 
 
 class DynoGuard:
@@ -94,6 +94,10 @@ class DynoGuard:
         """Return whether a listed dyno is the one that the run uses; found in the log, it has no id but a name."""
         own = self._own
         return own is not None and (dyno.id == own.id or (own.id == own.name == dyno.name))
+
+    @property
+    def _own_name(self) -> str:
+        return self._own.name if self._own else ""
 
     @property
     def request_age(self) -> float:
@@ -139,7 +143,7 @@ class DynoGuard:
                 raise
             self._next_try = now + max(STOP_RETRY, (now - self._first_failure) / 2)
             if now == self._first_failure:
-                self._report(f"{self._own and self._own.name} could not be stopped yet: {error} Trying again.")
+                self._report(f"{self._own_name} could not be stopped yet: {error} Trying again.")
         else:
             self._next_try = now + STOP_AGAIN
         return False
@@ -165,7 +169,7 @@ class DynoGuard:
             time.sleep(STOP_RETRY / 2)
             with suppress(ApiError):
                 self.check()
-        return self.leftover_message() or f"{self._own and self._own.name} was stopped."
+        return self.leftover_message() or f"{self._own_name} was stopped."
 
     def stop_without_log(self) -> str:
         """Stop the dyno that the run uses, whose log is lost, and return a sentence about it."""
@@ -173,7 +177,7 @@ class DynoGuard:
             self.stop_own()
         except ApiError:
             return self.leftover_message()
-        return f"Heroku is stopping {self._own and self._own.name}."
+        return f"Heroku is stopping {self._own_name}."
 
     def own_ended(self) -> None:
         """Record that the dyno that the run uses has exited."""
@@ -208,12 +212,15 @@ class DynoGuard:
 
     def check_if_due(self) -> None:
         """Check for dynos of lost create requests if the list that all runs share is due for an update."""
-        if not self.had_lost_response:
-            return
+        if self.had_lost_response:
+            self._check_listed(self.check_for_extras)
+
+    def _check_listed(self, check: Callable[[list[Dyno]], None]) -> None:
+        """Check the list of the app's dynos that all runs share, if it has become newer."""
         with suppress(ApiError):
             if (dynos := registry.dynos_since(self._client, self._spec.app, self._checked_at)) is not None:
                 self._checked_at = time.monotonic()
-                self.check_for_extras(dynos)
+                check(dynos)
 
     def check_at_end(self, backlog: Callable[[], list[LogLine]]) -> None:
         """Check for dynos of lost create requests, including ended ones. backlog: returns the app's log."""
@@ -226,8 +233,8 @@ class DynoGuard:
     def _account(self, lines: list[LogLine]) -> None:
         """Add the running time of dynos that have ended, by the log lines of their start and end."""
         with self._lock:
-            known = {one.dyno.name for one in self._must_end.values()} | {self._own.name if self._own else ""}
-            for start in started_by(self._run, lines):
+            known = {one.dyno.name for one in self._must_end.values()} | {self._own_name}
+            for start in starts_of(self._run, lines):
                 if start.dyno not in known:
                     known.add(start.dyno)
                     self._add_ended(start, lines)
@@ -245,10 +252,7 @@ class DynoGuard:
     def _watch(self) -> None:
         while not (self.is_settled() or registry.is_ending() or self._spec.is_local):
             time.sleep(WATCH_INTERVAL)
-            with suppress(ApiError):
-                if (dynos := registry.dynos_since(self._client, self._spec.app, self._checked_at)) is not None:
-                    self._checked_at = time.monotonic()
-                    self.check(dynos)
+            self._check_listed(self.check)
         if not registry.is_ending():
             self.check_at_end(partial(backlog, self._client, self._spec.app, ONE_OFF))
 
@@ -312,7 +316,7 @@ class DynoGuard:
         verb, what = ("It ends by itself", "it") if len(left) == 1 else ("They end by themselves", "them")
         until = max(one.ends_at(self._spec.timeout) for one in left)
         return (
-            f"{', '.join(names)} of {self._spec.app_name} may still be running. {verb} at {_clock(until)} "
+            f"{', '.join(names)} of {self._spec.app_name} may still be running. {verb} at {time_of_day(until)} "
             f"(`%heroku stop {' '.join(names)}` stops {what} now)."
         )
 
@@ -321,40 +325,24 @@ class DynoGuard:
         until = time.time() + self._spec.timeout - (time.monotonic() - (self._lost_at or time.monotonic()))
         return (
             f"It is unknown whether a dyno was started for {self._run}. If so, `%heroku ps` lists it, "
-            f"`%heroku stop {self._run}` stops it, and it ends by itself at {_clock(until)}."
+            f"`%heroku stop {self._run}` stops it, and it ends by itself at {time_of_day(until)}."
         )
 
     def extra_dynos(self) -> list[GuardedDyno]:
         """Return the dynos that lost requests started besides the run's own."""
         return [one for one in [*self._must_end.values()] if not self.is_own(one.dyno)]
 
-    def extra_seconds(self) -> list[tuple[str | None, float | None]]:
+    def extra_seconds(self) -> list[tuple[str, float]]:
         """Return sizes and seconds billed in addition to the run's own: of extras, and of its dyno after its end."""
-        extras: list[tuple[str | None, float | None]] = [
-            (one.dyno.size, one.seconds(one.began + self._spec.timeout)) for one in self.extra_dynos()
-        ]
+        extras = [(one.dyno.size, one.seconds(self._spec.timeout)) for one in self.extra_dynos()]
         own = self._own and self._must_end.get(self._own.id)
         if not own or self._finished_at is None:
             return extras
-        after = own.seconds(own.began + self._spec.timeout) - (self._finished_at - own.began)
+        after = own.seconds(self._spec.timeout) - (self._finished_at - own.began)
         return [*extras, (own.dyno.size, max(after, 0.0))]
-
-
-def started_by(run: str, lines: Iterable[LogLine]) -> list[LogLine]:
-    """Return the lines that report the start of a run; each line of a command is a message of its own."""
-    found = []
-    for line in lines:
-        command = line.message.removeprefix("Starting process with command `")
-        if line.source == "heroku" and command != line.message and run_id(command.removesuffix("`")) == run:
-            found.append(line)
-    return found
 
 
 def as_logged(line: LogLine, spec: RunSpec, command: str) -> Dyno:
     """Return a dyno of which only the log is left: its name stands for its id."""
     release = DynoRelease(id="", version=0)
     return Dyno(line.dyno, line.dyno, command, line.timestamp, "starting", spec.size or "", ONE_OFF, release)
-
-
-def _clock(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment).astimezone():%H:%M:%S}"

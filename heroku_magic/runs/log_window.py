@@ -63,9 +63,7 @@ class LogWindow:
 
     def read(self, line: LogLine) -> bool:
         """Take note of a line of Heroku about this name; return whether the dyno's time is now known better."""
-        if not line.message.startswith(STARTING):
-            return False
-        run = run_id(line.message.removeprefix(STARTING).removesuffix("`"))
+        run = started_run(line)
         if run == self._run and not (self.began_at and self.began_at <= line.timestamp):
             self.began_at = self._oldest = self._oldest_state = line.timestamp
             return True
@@ -80,9 +78,20 @@ def shows_start(run: str, lines: Iterable[LogLine]) -> bool:
 
     Both come before the dyno's output, and Heroku often leaves out the second one.
     """
-    for line in lines:
-        if line.message.startswith(STARTING) and (line.source == "heroku" or line.dyno == "api"):
-            command, _, rest = line.message.removeprefix(STARTING).rpartition("` by user ")
-            if run_id(command or rest.removesuffix("`")) == run:
-                return True
-    return False
+    return any(started_run(line) == run for line in lines)
+
+
+def starts_of(run: str, lines: Iterable[LogLine]) -> list[LogLine]:
+    """Return the lines with which dynos report the start of a run."""
+    return [line for line in lines if line.source == "heroku" and started_run(line) == run]
+
+
+def started_run(line: LogLine) -> str | None:
+    """Return the id of the run whose start a line reports, or None; each line of a command is a message of its own."""
+    is_of_api = line.dyno == "api"
+    if not line.message.startswith(STARTING) or not (is_of_api or line.source == "heroku"):
+        return None
+    command = line.message.removeprefix(STARTING)
+    if is_of_api:
+        command = command.rpartition("` by user ")[0] or command
+    return run_id(command.removesuffix("`"))

@@ -13,6 +13,7 @@ from heroku_magic.runs import registry
 from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.events import FINAL, Event, StateChange
 from heroku_magic.runs.future import TableFuture
+from heroku_magic.runs.run_clock import time_of_day
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.snapshot import SAME_NAMES, RunSnapshot
 from heroku_magic.runs.started_by_call import record_start
@@ -244,8 +245,6 @@ class Run(TableFuture[HerokuMagicError]):
 
     def facts(self) -> dict[str, Any]:
         """Return what `df.attrs["heroku"]` holds: small plain values such as the dyno and the price."""
-        if (recorded := self._runner.recorded_facts) is not None:
-            return {**recorded}
         started_at, seconds = self.started_at, self.seconds
         return {
             "run": self.id,
@@ -271,9 +270,7 @@ class Run(TableFuture[HerokuMagicError]):
     @property
     def dollars(self) -> float | None:
         """Cost in dollars at list price; None before the end, or if the price is unknown."""
-        if self._runner.recorded_facts is not None:
-            return self._runner.recorded_dollars
-        billed = self.guard.extra_seconds()
+        billed: list[tuple[str | None, float | None]] = [*self.guard.extra_seconds()]
         if self.dyno is not None or not billed:
             billed.append((self.size, self.seconds))
         prices = [self._spec.price(size, seconds) for size, seconds in billed]
@@ -359,9 +356,8 @@ class Run(TableFuture[HerokuMagicError]):
             return message
         if self.dyno is None or self.ends_at is None:
             return guard.unknown_message() if guard.had_lost_response else "No dyno was started."
-        ends_at = datetime.fromtimestamp(self.ends_at).astimezone()
         return (
-            f"{self.dyno} of {self.app} may still be running. It ends by itself at {ends_at:%H:%M:%S} "
+            f"{self.dyno} of {self.app} may still be running. It ends by itself at {time_of_day(self.ends_at)} "
             f"(`%heroku stop {self.dyno}` stops it now)."
         )
 

@@ -53,3 +53,8 @@ def seconds_between(start: str, end: str) -> float:
 def moment(timestamp: str) -> datetime:
     """Return the time of a timestamp of the API or the log."""
     return datetime.fromisoformat(timestamp.replace("Z", "+00:00"))
+
+
+def time_of_day(moment: float) -> str:
+    """Return the local time of a moment in seconds since 1970, as messages show it."""
+    return f"{datetime.fromtimestamp(moment).astimezone():%H:%M:%S}"

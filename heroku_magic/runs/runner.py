@@ -53,8 +53,6 @@ class Runner:
 
     late = 1.0  # seconds to keep reading after the end
     place = ""  # of the output, if it is not in the app's log
-    recorded_facts: dict[str, Any] | None = None  # of a run that another process may have made
-    recorded_dollars: float | None = None  # what it cost
 
     def __init__(
         self,
@@ -186,10 +184,10 @@ class Runner:
 
     def _attach(self, detached: Detached) -> Dyno:
         """Resume a run that another process started; of an exited dyno only the log is left."""
+        dyno, age = detached.as_dyno(), time.time() - detached.started_at
         self._run.started_at = detached.started_at
-        self._clock.start(age=time.time() - detached.started_at)
-        dyno = detached.as_dyno()
-        self._use(dyno, detached.started_at, age=time.time() - detached.started_at)
+        self._clock.start(age)
+        self._use(dyno, detached.started_at, age)
         if all(one.id != dyno.id for one in self.client.dynos(self.spec.app)):
             self.log.life.mark_gone(time.monotonic())
         return dyno

@@ -162,7 +162,7 @@ class CostMeter:
     @property
     def seconds(self) -> float:
         """Seconds of the dynos of the runs that ended, those of extra dynos by now."""
-        return self._seconds + sum(seconds or 0.0 for _, seconds in self._extra(self._guards))
+        return self._seconds + sum(seconds for _, seconds in self._extra(self._guards))
 
     @property
     def dollars(self) -> float | None:
@@ -191,12 +191,12 @@ class CostMeter:
         """Return the dollars after so many more dyno seconds."""
         return self._plus(self.dollars, size, seconds)
 
-    def _extra(self, guards: Iterable[DynoGuard]) -> list[tuple[str | None, float | None]]:
+    def _extra(self, guards: Iterable[DynoGuard]) -> list[tuple[str, float]]:
         return [billed for guard in guards for billed in guard.extra_seconds()]
 
     def _plus_extra(self, dollars: float | None, guards: Iterable[DynoGuard]) -> float | None:
         for size, seconds in self._extra(guards):
-            dollars = self._plus(dollars, size, seconds or 0.0)
+            dollars = self._plus(dollars, size, seconds)
         return dollars
 
     def _plus(self, dollars: float | None, size: str | None, seconds: float) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from heroku_magic.protocol.dataframe import table
 from heroku_magic.protocol.values import python_scalar
 from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.future import TableFuture
+from heroku_magic.runs.run_clock import time_of_day
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.started_by_call import record_start
 from heroku_magic.sweeps.cost import DynoSpan, extra_spans
@@ -256,10 +256,10 @@ class Sweep(TableFuture[SweepFailed]):
         left += [(one.dyno.name, one.ends_at(self.plan.first.timeout)) for one in self._scheduler.cost.leftovers()]
         if not left:
             return "No dyno is left."
-        latest = datetime.fromtimestamp(max(ends_at for _, ends_at in left)).astimezone()
+        latest = time_of_day(max(ends_at for _, ends_at in left))
         names = ", ".join(name for name, _ in left[:NAMED])
         more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
-        return f"{names}{more} of {self.app} may still run until {latest:%H:%M:%S} (`%heroku ps` lists them)."
+        return f"{names}{more} of {self.app} may still run until {latest} (`%heroku ps` lists them)."
 
     def outcome_message(self) -> str:
         """Return a sentence about what became of a cancelled sweep."""
