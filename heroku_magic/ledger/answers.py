@@ -62,7 +62,7 @@ def _find_answers(keys: Iterable[str], max_age: float | None) -> dict[str, Answe
         condition = f"key IN ({', '.join('?' * len(some))}) AND key != '' AND started >= ?", (*some, since)
         payloads = ledger.payloads(*condition)
         for entry in ledger.select(*condition):
-            payload = payloads.get((entry.run, entry.sweep, entry.place)) or Payload()
+            payload = payloads.get(entry.identity) or Payload()
             if entry.rows is None or payload.rows:
                 with suppress(DamagedEntry):
                     found.setdefault(entry.key, Answer(entry, details_of(entry), payload))
@@ -80,9 +80,8 @@ def answered_run(answer: Answer, seconds: float, *, is_kept: bool) -> Run:
     """Return an earlier run as the answer of a call that took some seconds. is_kept: the ledger keeps the call."""
     entry, details, payload = answer
     began = time.time() - seconds
-    source = (entry.run, entry.sweep, entry.place)
     facts = {**details.facts, "cached": entry.run}
-    updated = msgspec.structs.replace(details, facts=facts, source=source, cached=describe_saving(entry, began))
+    updated = msgspec.structs.replace(details, facts=facts, source=entry.identity, cached=describe_saving(entry, began))
     hit = msgspec.structs.replace(
         entry,
         run=RunKey.new().run,
@@ -106,7 +105,7 @@ def answered_outcome(answer: Answer, place: int, parameters: Mapping[str, Any]) 
     facts = {**details.facts, "cached": entry.run}
     updated = msgspec.structs.replace(details, facts=facts, attempts=0)
     outcome = recorded_outcome(msgspec.structs.replace(entry, place=place), updated, payload, parameters)
-    outcome.source = (entry.run, entry.sweep, entry.place)
+    outcome.source = entry.identity
     return outcome
 
 

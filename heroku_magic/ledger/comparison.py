@@ -32,10 +32,8 @@ def compare(first: str | int, second: str | int) -> Comparison:
     entries = find(first), find(second)
     one, other = (entry.run for entry in entries)
     details = details_of(entries[0]), details_of(entries[1])
-    tables = _table(one), _table(other)
-    lines = [f"{one} → {other}", *_differences(entries, details), *_code(entries)]
-    table, cells = _compare_tables(*tables)
-    lines.append(f"table: {table}")
+    table, cells = _compare_tables(recorded_job(one).partial, recorded_job(other).partial)
+    lines = [f"{one} → {other}", *_differences(entries, details), *_code(entries), f"table: {table}"]
     return Comparison("\n".join(lines), cells)
 
 
@@ -89,10 +87,6 @@ def _code(entries: tuple[Entry, Entry]) -> list[str]:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
-
-
-def _table(run: str) -> pd.DataFrame | None:
-    return recorded_job(run).partial
 
 
 def _compare_tables(one: pd.DataFrame | None, other: pd.DataFrame | None) -> tuple[str, pd.DataFrame | None]:

@@ -99,10 +99,9 @@ class Database:
         rows = self._read(query, (*values, limit))
         return [Entry(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
-    def payload(self, entry: Entry) -> Payload | None:
+    def payload(self, identity: tuple[str, str, int]) -> Payload | None:
         """Return what an entry returned and logged; None if it is no longer kept."""
-        key = (entry.run, entry.sweep, entry.place)
-        return self.payloads("run = ? AND sweep = ? AND place = ?", key).get(key)
+        return self.payloads("run = ? AND sweep = ? AND place = ?", identity).get(identity)
 
     def payloads(self, where: str, values: Sequence[Any]) -> dict[tuple[str, str, int], Payload]:
         """Return what the entries that match a condition returned and logged, by run, sweep and place."""
@@ -211,12 +210,8 @@ class Database:
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
-    try:
+    with connection:  # commits, or rolls back after an exception
         yield
-    except BaseException:
-        connection.execute("ROLLBACK") if connection.in_transaction else None
-        raise
-    connection.execute("COMMIT")
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

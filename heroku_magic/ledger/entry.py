@@ -53,6 +53,11 @@ class Entry(msgspec.Struct, kw_only=True):
     parameters: str = "{}"
     details: bytes = b""
 
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """What no other entry has: the run, its sweep and its combination there."""
+        return self.run, self.sweep, self.place
+
 
 class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What else an entry knows.

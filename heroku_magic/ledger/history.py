@@ -7,8 +7,6 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.database import OF_SWEEP, Database
 from heroku_magic.ledger.entry import Details, Entry, unpack
@@ -171,11 +169,8 @@ def with_sweep(entry: Entry) -> Entry:
 
 def payload_of(entry: Entry) -> Payload | None:
     """Return the rows, log and files of an entry, or of the run that answered it; None if they are no longer kept."""
-    ledger, source = database(), details_of(entry).source
-    if source is not None:
-        run, sweep, place = source
-        entry = msgspec.structs.replace(entry, run=run, sweep=sweep, place=place)
-    return ledger.payload(entry) if ledger else None
+    ledger = database()
+    return ledger.payload(details_of(entry).source or entry.identity) if ledger else None
 
 
 def _sweep(entry: Entry) -> Sweep:
@@ -185,10 +180,10 @@ def _sweep(entry: Entry) -> Sweep:
     plan = recorded_plan(entry, details)
     below = ledger.select(OF_SWEEP, (entry.run,)) if ledger else []
     payloads = ledger.payloads(OF_SWEEP, (entry.run,)) if ledger else {}
-    kept = [(one, payloads.get((one.run, one.sweep, one.place)) or payload_of(one)) for one in below]
+    kept = [(one, payloads.get(one.identity) or payload_of(one)) for one in below]
     outcomes = [recorded_outcome(one, details_of(one), payload, plan[one.place]) for one, payload in kept]
     lost = sum(one.rows is not None and (payload is None or not payload.rows) for one, payload in kept)
-    return RecordedSweep(entry, details, sorted(outcomes, key=lambda one: one.place), lost)
+    return RecordedSweep(entry, details, plan, sorted(outcomes, key=lambda one: one.place), lost)
 
 
 def database() -> Database | None:

@@ -23,8 +23,12 @@ def _nothing_set() -> Setting:
     return None
 
 
+def _no_cache() -> bool:
+    return False
+
+
 _setting: Callable[[], Setting] = _nothing_set
-_cache: Callable[[], bool] = lambda: False  # noqa: E731 - set by follow_notebook
+_cache: Callable[[], bool] = _no_cache
 
 
 def _current_folder() -> Path | None:
@@ -35,10 +39,6 @@ def _current_folder() -> Path | None:
 
 
 _first_folder = _current_folder()
-
-
-def _no_cache() -> bool:
-    return False
 
 
 def follow_notebook(setting: Callable[[], Setting] = _nothing_set, cache: Callable[[], bool] = _no_cache) -> None:

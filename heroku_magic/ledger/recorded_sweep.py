@@ -30,15 +30,10 @@ class RecordedSweep(Sweep):
     lost: the number of runs whose rows are not kept.
     """
 
-    def __init__(self, entry: Entry, details: Details, outcomes: Sequence[Outcome], lost: int) -> None:
-        super().__init__(
-            HerokuClient(details.host, Secret("")),
-            recorded_plan(entry, details),
-            SweepOptions(**details.sweep_options),
-            id=entry.run,
-        )
-        self._recorded_facts, self._recorded_dollars, self._recorded_size = details.facts, entry.dollars, details.size
-        self._lost = lost
+    def __init__(self, entry: Entry, details: Details, plan: Plan, outcomes: Sequence[Outcome], lost: int) -> None:
+        client, options = HerokuClient(details.host, Secret("")), SweepOptions(**details.sweep_options)
+        super().__init__(client, plan, options, id=entry.run)
+        self._details, self._dollars, self._lost = details, entry.dollars, lost
         for outcome in outcomes:
             self._state.begin([outcome.place] * outcome.attempts)
             self._state.settle(outcome)
@@ -50,16 +45,16 @@ class RecordedSweep(Sweep):
     @property
     def size(self) -> str | None:
         """The dyno size."""
-        return self._recorded_size
+        return self._details.size
 
     @property
     def dollars(self) -> float | None:
         """Cost in dollars at list price; None if the price is unknown."""
-        return self._recorded_dollars
+        return self._dollars
 
     def facts(self) -> dict[str, Any]:
         """Return facts about the sweep as small plain values."""
-        return {**self._recorded_facts}
+        return {**self._details.facts}
 
     def _failure(self) -> SweepFailed | None:
         lost = SweepFailed(f"The rows of {self._lost} of {len(self)} runs are not kept in the history.", self)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from heroku_magic.ledger.entry import Entry
-    from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.text.secret import Secret
     from heroku_magic.warm.pool_usage import PoolReport, PoolUsage
@@ -50,8 +49,8 @@ class Item(NamedTuple):
     """What is to be written, and where."""
 
     followed: Followed
-    record: Callable[[], tuple[Entry, Payload]]
-    written: Callable[[], None]
+    record: Callable[[Mask], tuple[Entry, Payload]]
+    written: Callable[[], object] = lambda: None
 
 
 class Recorder:
@@ -84,7 +83,7 @@ class Recorder:
             self.flush()
         self._pending[job.id] = job
         if isinstance(job, Run):
-            job.call_when_done(partial(self._run_ended, followed))
+            job.call_when_done(lambda run: self._put(self._item(followed, run)))
         else:
             known = {outcome.place for outcome in job.known()}
             threading.Thread(target=self._follow_sweep, args=(followed, job, known), daemon=True).start()
@@ -95,8 +94,7 @@ class Recorder:
         usage.on_report = partial(self._pool_reported, hidden)
 
     def _pool_reported(self, hidden: Callable[[], Iterable[Secret]], report: PoolReport) -> None:
-        if (followed := self._begin_following(hidden())) is not None:
-            self._put_at_once(Item(followed, lambda: pool_record(report, followed.mask()), self._was_written))
+        self._put_at_once(hidden(), partial(pool_record, report))
 
     def _begin_following(self, hidden: Iterable[Secret]) -> Followed | None:
         """Return where and how to write; None if nothing is to be written, or nothing can be."""
@@ -114,16 +112,14 @@ class Recorder:
 
     def add(self, entry: Entry) -> None:
         """Write an entry of a call that was answered from the ledger."""
-        path = ledger_path()
-        if path is not None:
-            followed = Followed(path, Mask, keeps_notifications(notify))
-            self._put_at_once(Item(followed, lambda: (entry, Payload()), self._was_written))
+        self._put_at_once((), lambda _: (entry, Payload()))
 
-    def _put_at_once(self, item: Item) -> None:
+    def _put_at_once(self, hidden: Iterable[Secret], record: Callable[[Mask], tuple[Entry, Payload]]) -> None:
         """Write an entry that readers wait for."""
-        with self._changed:
-            self._awaited += 1
-        self._put(item)
+        if (followed := self._begin_following(hidden)) is not None:
+            with self._changed:
+                self._awaited += 1
+            self._put(Item(followed, record, self._was_written))
 
     def _was_written(self) -> None:
         self._awaited -= 1
@@ -150,11 +146,8 @@ class Recorder:
 
     # -- what ends ------------------------------------------------------------------------------------
 
-    def _run_ended(self, followed: Followed, run: Run) -> None:
-        self._put(self._item(followed, run))
-
     def _item(self, followed: Followed, run: Run) -> Item:
-        return Item(followed, lambda: run_record(run, followed.mask()), partial(self._run_written, followed, run))
+        return Item(followed, partial(run_record, run), partial(self._run_written, followed, run))
 
     def _run_written(self, followed: Followed, run: Run) -> None:
         if self._pending.pop(run.id, None) is not None:
@@ -162,24 +155,15 @@ class Recorder:
 
     def _follow_sweep(self, followed: Followed, sweep: Sweep, known: set[int]) -> None:
         """Write each run of a sweep as it ends, below an entry for the sweep. known: places that ended before it."""
-        mask, spent = followed.mask(), _dollars_spent(followed.path, sweep.id)
         recorded = _runs_written(followed.path, sweep.id) if known else ()
-
-        def put_sweep(written: Callable[[], None]) -> None:
-            self._put(Item(followed, lambda: sweep_record(sweep, mask, spent), written))
-
+        whole = Item(followed, partial(sweep_record, sweep, spent=_dollars_spent(followed.path, sweep.id)))
         for number, outcome in enumerate(sweep.as_completed()):
             if not number:
-                put_sweep(_nothing)
+                self._put(whole)
             if (outcome.facts.get("run"), outcome.place) not in recorded:
-                self._put(self._item_of(followed, sweep, outcome, mask, is_new=outcome.place not in known))
-        put_sweep(partial(self._sweep_written, sweep))
-
-    def _sweep_written(self, sweep: Sweep) -> None:
-        self._pending.pop(sweep.id, None)
-
-    def _item_of(self, followed: Followed, sweep: Sweep, outcome: Outcome, mask: Mask, *, is_new: bool) -> Item:
-        return Item(followed, lambda: sweep_run_record(sweep, outcome, mask, is_new=is_new), _nothing)
+                is_new = outcome.place not in known
+                self._put(Item(followed, partial(sweep_run_record, sweep, outcome, is_new=is_new)))
+        self._put(whole._replace(written=partial(self._pending.pop, sweep.id, None)))
 
     # -- the thread -----------------------------------------------------------------------------------
 
@@ -245,7 +229,7 @@ class Recorder:
     def _record(self, item: Item) -> tuple[Entry, Payload] | None:
         """Return what is to be written; None for a run that cannot be, which leaves the others unaffected."""
         try:
-            return item.record()
+            return item.record(item.followed.mask())
         except Exception as error:  # noqa: BLE001 - it is reported
             self._report_failure(item.followed, error)
             return None
@@ -286,10 +270,6 @@ def _runs_written(path: Path, sweep: str) -> set[tuple[str, int]]:
     with suppress(UnreadableLedger):
         return {(entry.run, entry.place) for entry in Database(path).select(OF_SWEEP, (sweep,))}
     return set()
-
-
-def _nothing() -> None:
-    pass
 
 
 def _notice(path: Path) -> str:

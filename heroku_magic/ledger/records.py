@@ -88,7 +88,7 @@ def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
         state=run.state,
         rows=None if run.parts is None else sum(map(length, run.parts)),
         error=masked_text(str(error), mask) if error else None,
-        key=_key(details.request, run, facts) if error is None and not lost else "",
+        key=_key(details.request, facts, run.started_at, {}) if error is None and not lost else "",
         parameters=_shown(details.request),
         details=pack(details),
     )
@@ -159,7 +159,7 @@ def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask, *, is_new: bool
         rows=None if outcome.parts is None else sum(map(length, outcome.parts)),
         error=masked_text(str(outcome.error), mask) if outcome.error else None,
         cached=str(facts.get("cached", "")),
-        key=_key_of(request, outcome, sweep.started_at) if is_answer else "",
+        key=_key(request, facts, sweep.started_at, outcome.parameters) if is_answer else "",
         parameters=json.dumps(mask.value({**json.loads(_shown(details.request)), **shown})),
         details=pack(details),
     )
@@ -275,11 +275,11 @@ def _masked_part(part: Rows | Table, mask: Mask) -> Rows | Table:
 def _files(files: Mapping[str, bytes], mask: Mask, lost: list[str]) -> bytes:
     kept, size = {}, 0
     for name, content in files.items():
-        size += len(content)
-        if size > MAX_FILES or mask.occurs_in(content):
+        if size + len(content) > MAX_FILES or mask.occurs_in(content):
             lost.append(mask.text(name))
         else:
             kept[mask.text(name)] = content
+            size += len(content)
     return pack(kept) if kept else b""
 
 
@@ -327,22 +327,17 @@ def masked_text(text: str, mask: Mask) -> str:
     return mask.text(mask_emails(text[:MAX_TEXT]), ends=len(text) <= MAX_TEXT)
 
 
-def _key(request: RunRequest, run: Run, facts: Mapping[str, Any]) -> str:
-    """Return what a cached answer is found by; empty unless the run ended well and is known to have run this code."""
-    ended_well = run.exit_status == 0 and facts["verified"]
-    is_current = request.release in {0, run.release} or bool(request.folder)
-    is_cacheable = ended_well and is_current and _is_unchanged(request, run.started_at)
-    return full_key(request.base, request.hashes) if is_cacheable else ""
+def _key(request: RunRequest, facts: Mapping[str, Any], since: float | None, swept: Mapping[str, Any]) -> str:
+    """Return what a cached answer is found by; empty unless the run ended well and is known to have run this code.
 
-
-def _key_of(request: RunRequest, outcome: Outcome, since: float | None) -> str:
-    """Return the same for a combination of a sweep. since: when the sweep started."""
-    facts = outcome.facts
-    digests = {name: digest_of(value, request.kind) for name, value in outcome.parameters.items()}
+    since: when the run or its sweep started. swept: the parameters that differ from run to run of a sweep.
+    """
     ended_well = facts.get("exit_status") == 0 and facts.get("verified")
     is_current = request.release in {0, facts.get("release")} or bool(request.folder)
-    is_cacheable = ended_well and is_current and _is_unchanged(request, since)
-    return full_key(request.base, {**request.hashes, **digests}) if is_cacheable else ""
+    if not (ended_well and is_current and _is_unchanged(request, since)):
+        return ""
+    digests = {name: digest_of(value, request.kind) for name, value in swept.items()}
+    return full_key(request.base, {**request.hashes, **digests})
 
 
 def _is_unchanged(request: RunRequest, since: float | None) -> bool:

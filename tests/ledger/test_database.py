@@ -142,7 +142,7 @@ def test_an_entry_replaces_that_of_the_same_run_with_its_rows(database):
     database.write([(entry := _entry(1, state="done"), Payload(rows=b"new"))])
 
     assert [one.state for one in database.select()] == ["done"]
-    assert database.payload(entry) == Payload(rows=b"new")
+    assert database.payload(entry.identity) == Payload(rows=b"new")
     with sqlite3.connect(database.path) as connection:
         assert connection.execute("SELECT count(*) FROM payloads").fetchone() == (1,)
     connection.close()
@@ -232,7 +232,7 @@ def test_an_older_file_is_brought_to_the_current_schema(database, monkeypatch):
 
     (entry,) = database.select()
 
-    assert database.payload(entry) == Payload(rows=b"kept")
+    assert database.payload(entry.identity) == Payload(rows=b"kept")
     with sqlite3.connect(database.path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(database_module.MIGRATIONS),)
         assert connection.execute("SELECT colour FROM entries").fetchone() == ("red",)
@@ -246,7 +246,7 @@ def test_rows_older_than_90_days_go_and_their_entries_stay(database):
     database.prune()
 
     assert [one.run for one in database.select()] == ["hm-00000002", "hm-00000001"]
-    assert (database.payload(old), database.payload(new)) == (None, Payload(rows=b"new"))
+    assert (database.payload(old.identity), database.payload(new.identity)) == (None, Payload(rows=b"new"))
     assert [one.key for one in database.select()] == ["new", ""]  # what is incomplete answers no call
 
 
@@ -258,7 +258,7 @@ def test_the_oldest_rows_go_first_beyond_the_limit_and_the_file_shrinks(database
 
     database.prune()
 
-    assert [database.payload(entry) is None for entry in entries] == [True, True, True, False, False]
+    assert [database.payload(entry.identity) is None for entry in entries] == [True, True, True, False, False]
     assert database.path.stat().st_size < before
 
 

@@ -20,7 +20,7 @@ from heroku_magic import InvalidOptions, ResultIncomplete, Secret, TaskFailed, c
 from heroku_magic.app.rerun import rerun
 from heroku_magic.display.run_view import RunView
 from heroku_magic.errors import HerokuMagicError
-from heroku_magic.ledger import location
+from heroku_magic.ledger import location, records
 from heroku_magic.ledger.database import Database
 from heroku_magic.ledger.entry import Details, Entry, Payload, pack, unpack
 from heroku_magic.ledger.history import find
@@ -29,6 +29,7 @@ from heroku_magic.ledger.records import MAX_TEXT
 from heroku_magic.runs.request import RunRequest
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.notifier import notifications_to
+from heroku_magic.text.redact import Mask
 
 TASKS = {
     "table": """
@@ -251,7 +252,7 @@ def test_no_secret_and_no_token_is_in_the_bytes_of_the_file_compressed_or_not(he
     stored = b"".join(path.read_bytes() for path in (ledger_folder / ".heroku").iterdir())
     database = Database(location.ledger_path())
     for entry in database.select():
-        payload = database.payload(entry)
+        payload = database.payload(entry.identity)
         from heroku_magic.ledger.entry import unpack
 
         parts = (entry.details, payload.rows, payload.log, payload.files)
@@ -287,7 +288,7 @@ def test_no_secret_is_in_names_typed_values_errors_and_hashes(heroku, ledger_fol
     database = Database(location.ledger_path())
     stored = []
     for entry in database.select():
-        payload = database.payload(entry) or Payload()
+        payload = database.payload(entry.identity) or Payload()
         parts = (entry.details, payload.rows, payload.log, payload.files)
         stored.append(repr(entry) + repr([unpack(part) for part in parts if part]))
     assert len(stored) == 11
@@ -400,26 +401,36 @@ def test_a_full_disk_gives_one_line_and_the_result_is_still_there(heroku, ledger
 
 def test_a_run_that_cannot_be_written_does_not_take_others_with_it(ledger_folder):
     from heroku_magic.ledger.recorder import Followed, Item, Recorder
-    from heroku_magic.text.redact import Mask
 
     said = []
     path = location.ledger_path()
     followed = Followed(path, Mask, said.append)
     written = []
 
-    def fail():
+    def fail(_):
         raise TypeError
 
     good = [
         Entry(run=f"hm-0000000{number}", details=pack(Details(request=RunRequest(), facts={}))) for number in (1, 2)
     ]
-    records = [lambda: (good[0], Payload()), fail, lambda: (good[1], Payload())]
+    records = [lambda _: (good[0], Payload()), fail, lambda _: (good[1], Payload())]
     own = Recorder()
     own._write([Item(followed, record, lambda: written.append(1)) for record in records])
     own.finish()
     assert [entry.run for entry in Database(path).select()] == ["hm-00000002", "hm-00000001"]
     assert said == [f"The history cannot be written to {path}: internal error, TypeError. Runs are not affected."]
     assert len(written) == 3
+
+
+def test_a_file_that_is_too_large_leaves_room_for_the_others(monkeypatch):
+    monkeypatch.setattr(records, "MAX_FILES", 10)
+    lost = []
+    sizes = {"too large": 11, "first": 6, "second": 6, "small": 4}
+
+    kept = records._files({name: b"x" * size for name, size in sizes.items()}, Mask(), lost)
+
+    assert [*unpack(kept)] == ["first", "small"]
+    assert lost == ["too large", "second"]
 
 
 def test_a_forked_child_writes_although_its_parent_was_amid_a_write(ledger_folder, processes):
