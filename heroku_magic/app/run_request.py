@@ -70,7 +70,9 @@ def describe_values(values: Mapping[str, Any], kind: str, options: RunOptions) -
     return {
         "values": {name: one.value for name, one in forms.items() if one.is_small and name not in inputs},
         "raw": [name for name, value in values.items() if isinstance(value, RawText)],
-        "hashes": {name: digest_of(value, kind) if name in forms else "" for name, value in values.items()},
+        "hashes": {
+            name: digest_of(value, kind, forms[name]) if name in forms else "" for name, value in values.items()
+        },
     }
 
 

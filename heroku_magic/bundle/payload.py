@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_TABLE_BYTES = 64_000_000  # of a table that is held in memory once more
 MAX_DEPTH = 10  # of lists whose sizes are added
+_NUMBERS = {int, float, bool, type(None)}  # the types of what a list of numbers holds
 MAX_BYTES = 16_000_000  # in memory; more hardly ever fits into 32 kB, and finding that out by compression is slow
 
 
@@ -68,6 +69,8 @@ def size_of(value: Any, depth: int = 0) -> int:
         return len(value)
     if isinstance(value, list | tuple | dict):
         items = value.values() if isinstance(value, dict) else value
+        if {*map(type, items)} <= _NUMBERS:
+            return 0
         return sum(size_of(item, depth + 1) for item in items) if depth < MAX_DEPTH else 0
     usage = getattr(value, "memory_usage", None)
     if type(value).__name__ in {"DataFrame", "Series"} and usage is not None:

@@ -159,12 +159,14 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
 
     def persistent_id(self, value: Any) -> Any:
         """Encode tables and arrays as typed columns, so that the versions of pandas may differ."""
+        kind = type(value)  # first, because pickle asks about each number in a list
+        if kind is str or kind is bytes:
+            if self._spool is None or len(value) <= _LONG:
+                return None
+        elif kind.__name__ not in _TABLES or kind.__module__.partition(".")[0] not in ("pandas", "numpy"):
+            return None
         if id(value) in self._tables:  # one table of two names is one table on the dyno
             return self._tables[id(value)][0]
-        is_long = self._spool is not None and type(value) in (bytes, str) and len(value) > _LONG
-        is_table = type(value).__name__ in _TABLES
-        if not is_long and not (is_table and type(value).__module__.partition(".")[0] in ("pandas", "numpy")):
-            return None
         try:
             pair = _in_body(value) if self._spool is None else _in_spool(value, self._spool)
         except TypeError:  # the columns hold objects: pickle can carry them

@@ -36,8 +36,11 @@ class ValueForm:
             self.is_small = not encoder.body
 
 
-def digest_of(value: Any, kind: str) -> str:
-    """Return the hash of a parameter: of a task, of the text or the file that reaches the dyno."""
+def digest_of(value: Any, kind: str, form: ValueForm | None = None) -> str:
+    """Return the hash of a parameter: of a task, of the text or the file that reaches the dyno.
+
+    form: of the value, if it is known.
+    """
     if kind == "task" and isinstance(value, Path) and value.is_file():
         return _digest_of_file(value)
     if kind == "task":
@@ -46,7 +49,7 @@ def digest_of(value: Any, kind: str) -> str:
             # Typed quotes are part of a text; without the mark, the text within them would have the same form.
             mark = "\0" if isinstance(value, RawText) and text.startswith('"') else ""
             return sha256(f"{mark}{text}".encode()).hexdigest()
-    return ValueForm(value).digest
+    return (form or ValueForm(value)).digest
 
 
 def _digest_of_file(path: Path) -> str:
