@@ -68,6 +68,11 @@ def _check_repeatable(entry: Entry, details: Details, changes: Mapping[str, Any]
     request = details.request
     if request.is_masked:
         raise InvalidOptions(f"{entry.run} cannot be repeated: its code contained a secret, which is not kept.")
+    if request.kind == "function" and not request.bundle:
+        raise InvalidOptions(
+            f"{entry.run} cannot be repeated: {entry.task}, with the variables that it uses, was too large to keep. "
+            "Call it again."
+        )
     if request.kind == "pool":
         raise InvalidOptions(
             f"{entry.run} cannot be repeated, because the history only counts the calls of a pool. Call them again."

@@ -106,10 +106,10 @@ class Payload(msgspec.Struct, kw_only=True):
 
 def pack(value: Any) -> bytes:
     """Return a value compressed."""
-    return zlib.compress(_serialized(value), LEVEL)
+    return zlib.compress(serialized(value), LEVEL)
 
 
-def _serialized(value: Any) -> bytes:
+def serialized(value: Any) -> bytes:
     """Return a value as MessagePack, or as JSON where it has lone surrogates or integers above 64 bits."""
     try:
         return _BINARY + msgspec.msgpack.encode(value)
@@ -130,7 +130,7 @@ def unpack(data: bytes, kind: Any = Any) -> Any:
 
 def write_parts(parts: Sequence[Rows | Table]) -> bytes:
     """Return rows and tables as bytes. Raises TypeError for a value that has no exact form."""
-    return _serialized([_form(part) for part in parts])
+    return serialized([_form(part) for part in parts])
 
 
 def _form(part: Rows | Table) -> tuple[str, Any, bool]:

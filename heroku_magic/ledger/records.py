@@ -20,7 +20,7 @@ from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.payload import parse_raw_text, size_of
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.ledger.cache_key import digest_of, full_key, package_version
-from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, write_parts
+from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, serialized, write_parts
 from heroku_magic.ledger.folder_hash import hash_folder, last_change
 from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.helper_records import length
@@ -51,6 +51,7 @@ MAX_EVENTS = 20_000  # others, such as metrics
 MAX_FILES = 20_000_000  # bytes of all files of a run
 MAX_AXIS = 1_000_000  # bytes of the texts among the values of a sweep
 MAX_ROWS = 20_000_000  # bytes of its result
+MAX_REQUESTED = 100_000  # bytes of a function's program or of a parameter, which stay when rows, logs and files go
 EVENTS: tuple[type[Any], ...] = (LogLine, StateChange, Declaration, Progress, Metric, Failure, Returns, End)
 _KINDS = {kind: number for number, kind in enumerate(EVENTS)}
 
@@ -299,7 +300,7 @@ def _masked_event(event: Event, mask: Mask) -> Event:
 
 
 def _masked_request(request: RunRequest, mask: Mask) -> RunRequest:
-    """Return a request with stars for secrets, and without hashes of what contained one."""
+    """Return a request with stars for secrets, without hashes of what contained one, and without what is too large."""
     values, code = mask.value(request.values), mask.text(request.code)
     is_masked = code != request.code or mask.occurs_in(_program(request.bundle))
     masked = [name for name, value in request.values.items() if repr(values.get(name)) != repr(value)]
@@ -307,8 +308,8 @@ def _masked_request(request: RunRequest, mask: Mask) -> RunRequest:
         request,
         code=code,
         code_hash="" if is_masked else request.code_hash,
-        bundle="" if is_masked else request.bundle,
-        values=values,
+        bundle="" if is_masked or len(request.bundle) > MAX_REQUESTED else request.bundle,
+        values={name: value for name, value in values.items() if len(serialized(value)) <= MAX_REQUESTED},
         hashes={**request.hashes, **dict.fromkeys(masked, "")},
         base="" if is_masked else request.base,
         options=mask.value(request.options),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from workers import make_worker
 import heroku_magic
 from heroku_magic import InvalidOptions
 from heroku_magic.ledger import location
+from heroku_magic.ledger.history import database
 
 TASKS = {
     "measure": """
@@ -214,6 +216,29 @@ def test_a_function_and_a_sweep_are_repeated(shell):
     assert again["word"].tolist() == ["v"] * 3
     assert again["n"].tolist() == [1, 2, 2]
     assert "cannot be repeated with one value for n, which differs" in _error(shell, "%heroku rerun -1 --arg n=3")
+
+
+def test_what_takes_much_space_in_a_request_is_not_kept_with_each_run(shell):
+    table = os.urandom(150_000)
+
+    def look(at):
+        return table[at]
+
+    def count(words):
+        return len(words)
+
+    heroku, words = heroku_magic.connect(), [f"word {n}" for n in range(20_000)]
+    for fn, argument, value in [(look, 3, table[3]), (count, words, 20_000)]:
+        function = heroku.function(fn, quiet=True)
+        assert function.remote(argument) == value
+    large, many = heroku_magic.history()["run"][:2][::-1]
+    assert database().path.stat().st_size < 200_000
+    message = "look, with the variables that it uses, was too large to keep. Call it again."
+    assert message in _error(shell, f"%heroku rerun {large}")
+    assert "known only by its hash, and there is no variable of that name" in _error(shell, f"%heroku rerun {many}")
+    shell.user_ns["words"] = words
+    _line(shell, f"rerun {many}")
+    assert heroku_magic.last.parts[0].rows == [{"value": 20_000}]
 
 
 def test_a_sweep_of_a_function_is_repeated_as_it_was_sent(shell):
