@@ -13,7 +13,7 @@ from heroku_magic.ledger.entry import Payload, read_parts, unpack
 from heroku_magic.ledger.records import read_events
 from heroku_magic.protocol.decoder import RecordDecoder
 from heroku_magic.protocol.helper_records import length
-from heroku_magic.protocol.records import Declaration, End, Failure, File, RunKey
+from heroku_magic.protocol.records import End, Failure, File, RunKey
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.spec import RunSpec
@@ -98,7 +98,6 @@ class RecordedRun(Run):
         files = unpack(payload.files, dict[str, bytes]) if payload and payload.files else {}
         parts = read_parts(payload.rows) if payload else None
         self._log.decoder = RecordedResult(RunKey(entry.run, b""), parts, files, details, events)
-        self._log.declaration = next((event for event in events if isinstance(event, Declaration)), None)
         events = events or [_summary(entry, details)]
         if details.cached and isinstance(first := events[0], StateChange):
             events[0] = msgspec.structs.replace(first, cached=details.cached)

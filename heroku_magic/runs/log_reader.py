@@ -11,7 +11,6 @@ from heroku_magic.api.error_codes import LOGPLEX, explained_code, is_loss_report
 from heroku_magic.api.log_lines import PIECE, LogLine
 from heroku_magic.protocol.dataframe import fault
 from heroku_magic.protocol.decoder import RecordDecoder
-from heroku_magic.protocol.records import Declaration
 from heroku_magic.protocol.tables import Table
 from heroku_magic.runs.command_mark import without_mark
 from heroku_magic.runs.lifecycle import Lifecycle
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heroku_magic.api.resources import Dyno
-    from heroku_magic.protocol.records import Record, RunKey
+    from heroku_magic.protocol.records import RunKey
     from heroku_magic.runs.events import Event
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.text.redact import Mask
@@ -58,7 +57,6 @@ class RunLog:
         self.decoder = RecordDecoder(key, spec.mask, allow_pickle=spec.allow_pickle)
         self.decoder.joins = spec.is_compound
         self.life = Lifecycle(is_compound=spec.is_compound)
-        self.declaration: Declaration | None = None
         self.troubles: dict[str, str] = {}
         self.has_printed = self.misses_losses = False
         self.exited_at = ""
@@ -282,7 +280,7 @@ class RunLog:
         """Read a line of the dyno's name, which may be that of an earlier dyno."""
         if not self._window.holds(line):
             if line.source == "app":
-                update.events.extend(self._take_records(self.decoder.feed_record(line.message, line.timestamp)))
+                update.events.extend(self.decoder.feed_record(line.message, line.timestamp))
             if not self._window.began_at:
                 self._early.append(line)
             return
@@ -312,18 +310,11 @@ class RunLog:
         """Separate the records in a line of the task's output from the text."""
         self.has_printed = True
         text, records = self.decoder.feed(line.message, line.timestamp)
-        self._take_records(records)
         if text is None:
             return [*records]
         text = self._hide_secrets(text)
         shown = line if text == line.message else LogLine(line.timestamp, line.source, line.dyno, text)
         return [shown, *records]
-
-    def _take_records(self, records: list[Record]) -> list[Record]:
-        for record in records:
-            if isinstance(record, Declaration):
-                self.declaration = record
-        return records
 
     def _hide_secrets(self, text: str) -> str:
         """Mask the run's key and the secrets, which Heroku's cut of a long line may have split."""

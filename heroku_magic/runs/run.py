@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.errors import HerokuMagicError
 from heroku_magic.protocol.dataframe import partial_frame, table
-from heroku_magic.protocol.records import Metric, Progress
+from heroku_magic.protocol.records import Declaration, Metric, Progress
 from heroku_magic.runs import registry
 from heroku_magic.runs.background import wait_for
 from heroku_magic.runs.events import FINAL, Event, StateChange
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.log_lines import LogLine
     from heroku_magic.api.shared_log import SharedLog
-    from heroku_magic.protocol.records import Call, Declaration, Rows
+    from heroku_magic.protocol.records import Call, Rows
     from heroku_magic.protocol.tables import Table
     from heroku_magic.runs.detached import Detached
     from heroku_magic.runs.dyno_guard import DynoGuard
@@ -231,7 +231,7 @@ class Run(TableFuture[HerokuMagicError]):
     @property
     def declaration(self) -> Declaration | None:
         """The task's declared parameters, once it has sent them."""
-        return self._log.declaration
+        return next((event for event in reversed(self._events.others) if isinstance(event, Declaration)), None)
 
     @property
     def latest_lines(self) -> Sequence[LogLine]:

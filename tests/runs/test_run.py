@@ -18,6 +18,7 @@ from heroku_magic import RunCancelled, TaskFailed, connect
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.line_inbox import BACKLOG_MIN
+from heroku_magic.runs.log_reader import RunLog
 from heroku_magic.runs.runner import Runner
 
 TASKS = {
@@ -467,6 +468,17 @@ def test_concurrent_runs_keep_their_rows_apart(heroku):
     runs = [heroku.submit("count", {"word": str(i)}) for i in range(2)]
 
     assert [run.result()["word"].unique().tolist() for run in runs] == [["0"], ["1"]]
+
+
+def test_a_declaration_that_only_the_log_history_has_is_known_too(heroku, monkeypatch):
+    take = RunLog.take
+    monkeypatch.setattr(
+        RunLog, "take", lambda log, lines: take(log, [line for line in lines if " 0 task " not in line.message])
+    )
+    run = heroku.submit("count", {"word": "one"})
+    run.result()
+    assert run.declaration is not None
+    assert run.declaration.task == "count"
 
 
 def test_a_fast_log_is_slowed_down_rather_than_kept_in_memory(heroku, monkeypatch):
