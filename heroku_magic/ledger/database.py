@@ -12,6 +12,7 @@ import msgspec
 from heroku_magic.errors import HerokuMagicError
 from heroku_magic.ledger.entry import Entry, Payload
 from heroku_magic.ledger.location import is_network
+from heroku_magic.platform_facts.folders import make_private
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
@@ -76,10 +77,7 @@ class Database:
 
     def create(self) -> bool:
         """Create the file unless it exists; return whether it was created. Raises OSError."""
-        folder = self.path.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (folder / ".gitignore").exists():
-            (folder / ".gitignore").write_text("*\n", encoding="ascii")
+        make_private(self.path.parent)
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:

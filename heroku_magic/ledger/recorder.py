@@ -8,7 +8,6 @@ import threading
 import time
 from contextlib import suppress
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.ledger.database import OF_SWEEP, Database, NewerLedger, UnreadableLedger
@@ -16,6 +15,7 @@ from heroku_magic.ledger.entry import Payload
 from heroku_magic.ledger.location import ledger_path
 from heroku_magic.ledger.pool_record import pool_record
 from heroku_magic.ledger.records import run_record, sweep_record, sweep_run_record
+from heroku_magic.platform_facts.folders import shown_path
 from heroku_magic.runs.exit_hooks import Step, at_end
 from heroku_magic.runs.run import Run
 from heroku_magic.text.notifier import keeps_notifications, notify
@@ -24,6 +24,7 @@ from heroku_magic.text.redact import Mask
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from heroku_magic.ledger.entry import Entry
     from heroku_magic.sweeps.sweep import Sweep
@@ -273,10 +274,8 @@ def _runs_written(path: Path, sweep: str) -> set[tuple[str, int]]:
 
 
 def _notice(path: Path) -> str:
-    here = Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path  # a saved notebook names no home folder
     return (
-        f"Runs are kept in {shown} from now on: parameters, code, rows, log and files, but no secrets. "
+        f"Runs are kept in {shown_path(path)} from now on: parameters, code, rows, log and files, but no secrets. "
         "`%heroku history` lists them; `%config HerokuMagics.history = False` (in Python: history=False) stops this."
     )
 

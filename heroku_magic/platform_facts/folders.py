@@ -1,4 +1,4 @@
-"""Reads paths as users type them, and suggests a worker folder for a mistyped one."""
+"""Reads and writes paths as users type them, suggests a worker folder for a mistyped one, and makes private folders."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ from pathlib import Path
 def expanded(typed: str | os.PathLike[str]) -> Path:
     """Return a path with `~` replaced, unless no such user exists: then the folder of that name is missing."""
     return Path(os.path.expanduser(typed))  # noqa: PTH111 - Path.expanduser() raises a RuntimeError
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a user would write it in the current folder; a saved notebook then names no home folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def make_private(folder: Path) -> None:
+    """Create `.heroku` or a folder in it, for files of this package; only its owner can read it, and git ignores it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ignored = (folder.parent if folder.parent.name == ".heroku" else folder) / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n", encoding="ascii")
 
 
 def suggest_folder(typed: str | os.PathLike[str]) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
 from heroku_magic.errors import InvalidOptions
+from heroku_magic.platform_facts.folders import make_private
 from heroku_magic.protocol.records import RUN_ID
 from heroku_magic.runs.request import RunRequest
 from heroku_magic.runs.spec import RunSpec
@@ -109,8 +110,7 @@ def save(spec: RunSpec, dyno: Dyno, key: RunKey, host: str, started_at: float) -
         request=spec.request,
     )
     folder = FOLDER.absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder.parent / ".gitignore").write_text("*\n", encoding="ascii")
+    make_private(folder)
     part = folder / f"{key.run}.part"
     try:
         data = msgspec.json.encode(detached)

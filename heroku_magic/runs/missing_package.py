@@ -6,10 +6,14 @@ import sys
 from contextlib import suppress
 from functools import cache
 from importlib.machinery import PathFinder
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from heroku_magic.platform_facts.folders import shown_path
 from heroku_magic.protocol.helper import HELPER
 from heroku_magic.text.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HELPER_REMEDY = "The app has no heroku_task.py. Put the one that `%heroku init` writes beside the Procfile."
 # PyPI packages that are imported under another name.
@@ -52,13 +56,13 @@ def remedy(module: str, requirements: Path | None, *, accepts_packages: bool) ->
             f"{missing}{every} this line to the worker's requirements.txt: {_package(top)}\n"
             "(If it is your own file, put it into the worker's folder instead.\n`%heroku init` creates a folder.)"
         )
-    own = f"(If it is your own file, put it into {_shown(requirements.parent)} instead.)"
-    return f"{missing}{every} it to {_shown(requirements)} with the cell below.\n{own}"
+    own = f"(If it is your own file, put it into {shown_path(requirements.parent)} instead.)"
+    return f"{missing}{every} it to {shown_path(requirements)} with the cell below.\n{own}"
 
 
 def cell(module: str, requirements: Path) -> str:
     """Return the cell that adds the package to the file, on a line of its own even if the last one has no end."""
-    name = _shown(requirements)
+    name = shown_path(requirements)
     package = _package(clean_line(module.partition(".")[0]))
     gap = "" if _ends_with_line(requirements) else "\n"
     quoted = f'"{name}"' if " " in name else name
@@ -80,10 +84,3 @@ def _ends_with_line(file: Path) -> bool:
     with suppress(OSError):
         return file.read_bytes()[-1:] in {b"\n", b"\r", b""}
     return True
-
-
-def _shown(path: Path) -> str:
-    """Return a path as a user would write it in a cell."""
-    with suppress(ValueError):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)

@@ -21,7 +21,7 @@ import msgspec
 from heroku_magic.api.forks import begins_anew_after_fork
 from heroku_magic.bundle.payload import table_chunks
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
-from heroku_magic.platform_facts.folders import expanded
+from heroku_magic.platform_facts.folders import expanded, make_private
 from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import Table
@@ -142,6 +142,8 @@ class Journal:
         Raises InvalidOptions if it exists or cannot be written.
         """
         try:
+            if self.path.parent == FOLDER.absolute():
+                make_private(self.path.parent)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from heroku_magic.platform_facts.folders import make_private
 from heroku_magic.text.plural import quantity
 
 FOLDER = Path(".heroku", "warm")
@@ -35,8 +36,7 @@ def _write() -> None:
             return
         if _file is None:
             folder = FOLDER.absolute()
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder.parent / ".gitignore").write_text("*\n", encoding="ascii")
+            make_private(folder)
             _file = folder / str(os.getpid())
         _file.write_text("\n".join(sorted(_names)), encoding="ascii")
 

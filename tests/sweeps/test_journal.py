@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from heroku_magic.errors import HerokuMagicError, InvalidOptions
 from heroku_magic.protocol.records import Rows
 from heroku_magic.protocol.tables import read_table
-from heroku_magic.sweeps.journal import AxisRecord, Journal, JournalHeader, OutcomeRecord, read
+from heroku_magic.sweeps.journal import AxisRecord, Journal, JournalHeader, OutcomeRecord, detached_path, read
 from heroku_magic.sweeps.outcomes import Outcome
 
 HEADER = JournalHeader(
@@ -51,6 +51,14 @@ def closed():
     yield
     while OPEN:
         OPEN.pop().close()
+
+
+def test_git_ignores_the_file_of_a_detached_sweep_and_no_folder_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own, saved = detached_path("hs-0123abcd"), tmp_path / "results" / "sweep.jsonl"
+    begin(own), begin(saved)
+    assert (tmp_path / ".heroku" / ".gitignore").read_text() == "*\n"
+    assert [*saved.parent.iterdir()] == [saved]
 
 
 def begin(path):
